@@ -1,0 +1,57 @@
+"""Every verb of the command line as a function of the same name and arguments.
+
+    from urbanpipe.api import scan, folds, crossval
+
+A function is imported from the room that owns it when it is first asked for, so importing this page costs nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from urbanpipe.catalog.audit import audit as audit
+    from urbanpipe.catalog.folds import folds as folds
+    from urbanpipe.catalog.scan import scan as scan
+    from urbanpipe.demo import demo as demo
+    from urbanpipe.ensembling.ensemble import ensemble as ensemble
+    from urbanpipe.evaluation.evaluate import evaluate as evaluate
+    from urbanpipe.inspection.predict import predict as predict
+    from urbanpipe.simulate.generator import simulate as simulate
+    from urbanpipe.training.crossval import crossval as crossval
+    from urbanpipe.training.recipe import shipped_recipes as recipes
+    from urbanpipe.training.train import train as train
+
+_HOMES = {
+    "audit": "urbanpipe.catalog.audit:audit",
+    "crossval": "urbanpipe.training.crossval:crossval",
+    "demo": "urbanpipe.demo:demo",
+    "ensemble": "urbanpipe.ensembling.ensemble:ensemble",
+    "evaluate": "urbanpipe.evaluation.evaluate:evaluate",
+    "folds": "urbanpipe.catalog.folds:folds",
+    "predict": "urbanpipe.inspection.predict:predict",
+    "scan": "urbanpipe.catalog.scan:scan",
+    "simulate": "urbanpipe.simulate.generator:simulate",
+    "train": "urbanpipe.training.train:train",
+    "recipes": "urbanpipe.training.recipe:shipped_recipes",
+}
+
+__all__ = [
+    "audit",
+    "crossval",
+    "demo",
+    "ensemble",
+    "evaluate",
+    "folds",
+    "predict",
+    "recipes",
+    "scan",
+    "simulate",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"urbanpipe.api has no {name!r}; it has {', '.join(sorted(_HOMES))}")
+    module, function = _HOMES[name].split(":")
+    return getattr(import_module(module), function)

@@ -1,0 +1,68 @@
+"""The exception tree, on one page.
+
+Everything that a user can cause and can mend is an `UrbanpipeError`. Its message is one line that says what is wrong,
+where, and what would be right. The command line prints that line and exits with status 2; anything else is a bug and
+keeps its traceback.
+"""
+
+
+class UrbanpipeError(Exception):
+    """A mistake that a user can mend; the message is one line."""
+
+
+class TaxonomyError(UrbanpipeError):
+    """A taxonomy file that does not describe a list of classes."""
+
+
+class LabelError(UrbanpipeError):
+    """A label file that cannot be read, or names classes or videos that do not exist."""
+
+
+class CatalogError(UrbanpipeError):
+    """A catalog that cannot be read, or a folder without videos."""
+
+
+class FoldError(UrbanpipeError):
+    """Folds that cannot be made from this data, or do not fit it."""
+
+
+class VideoError(UrbanpipeError):
+    """A video that cannot be read.
+
+    Attributes:
+        path: the file.
+        reason: why, without the path; this is the `status` that a catalog shows.
+    """
+
+    def __init__(self, path: object, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path = path
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type["VideoError"], tuple[object, str]]:
+        """Pickle both arguments: errors cross process borders."""
+        return type(self), (self.path, self.reason)
+
+
+class RecipeError(UrbanpipeError):
+    """A recipe with an unknown key, a value out of range, or settings that contradict each other."""
+
+
+class WeightsError(UrbanpipeError):
+    """Pretrained weights that are missing, unreadable, or belong to another model."""
+
+
+class RunError(UrbanpipeError):
+    """A run folder that is missing, incomplete, in use, or belongs to other data or another recipe."""
+
+
+class PredictionError(UrbanpipeError):
+    """A prediction file with missing, unknown, short, NaN or out-of-range entries."""
+
+
+class OutputError(UrbanpipeError):
+    """A result that could not be written: read-only folder, full disk. What stood there before is unharmed."""
+
+
+class OutOfMemoryError(UrbanpipeError):
+    """The accelerator or the machine has too little memory for the recipe."""

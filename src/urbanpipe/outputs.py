@@ -1,0 +1,111 @@
+"""Result files, written whole or not at all.
+
+A result is written to a temporary file in its own folder and renamed into place when it is complete and on disk.
+Whatever goes wrong before that (full disk, kill, read-only folder), no half-written file carries the name of a result.
+"""
+
+import csv
+import errno
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from urbanpipe.errors import OutputError
+
+_REASONS = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EROFS: "the file system is read-only",
+    errno.EACCES: "no permission to write here",
+    errno.EPERM: "no permission to write here",
+    errno.EFBIG: "the file would be larger than allowed here",
+    errno.ENOTDIR: "a part of this path is a file, not a folder",
+    errno.EEXIST: "a file of this name stands where a folder is wanted",
+    errno.EISDIR: "a folder of this name stands where a file is wanted",
+}
+
+
+def _explained(path: Path, error: OSError) -> OutputError:
+    reason = _REASONS.get(error.errno or 0, error.strerror or str(error))
+    return OutputError(f"cannot write {path}: {reason}; choose another --out or make room there")
+
+
+@contextmanager
+def whole_path(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path`, renamed to `path` when the block ends without an error.
+
+    Raises:
+        OutputError: the folder or file cannot be written; `path` is as it was before.
+    """
+    path = Path(path)
+    temporary: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:60]}.", suffix=path.suffix)
+        os.close(handle)
+        temporary = Path(name)
+        yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
+    except OSError as error:
+        raise _explained(path, error) from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+@contextmanager
+def whole_file(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
+    """An open file, UTF-8 where `mode` is text, that becomes `path` when the block ends well."""
+    text = {} if "b" in mode else {"encoding": "utf-8", "newline": ""}
+    with whole_path(path) as temporary, temporary.open(mode, **text) as file:  # type: ignore[call-overload]
+        yield file
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` as UTF-8."""
+    with whole_file(path) as file:
+        file.write(text)
+
+
+def write_json(path: Path, value: object, indent: int | None = 1) -> None:
+    """Write `value` as JSON; non-ASCII stays readable, NaN is refused."""
+    with whole_file(path) as file:
+        json.dump(value, file, ensure_ascii=False, indent=indent, allow_nan=False)
+        file.write("\n")
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write rows under a header, Unix line ends, quoted where a cell needs it."""
+    with whole_file(path) as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
+
+
+def output_folder(path: Path) -> Path:
+    """Make `path` a folder that can be written to, before any work is spent on results for it.
+
+    Raises:
+        OutputError: it cannot be made, or nothing can be written in it.
+    """
+    path = Path(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        raise _explained(path, error) from error
+    return path

@@ -1,0 +1,50 @@
+"""How far long work has come: a bar with the time left on a terminal, plain lines in a log."""
+
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+T = TypeVar("T")
+LOG_EVERY_SECONDS = 15.0
+
+
+def track(items: Iterable[T], total: int, label: str, unit: str = "videos") -> Iterator[T]:
+    """Yield `items` unchanged while standard error shows how many of `total` are done.
+
+    On a terminal a bar with rate and time left; elsewhere a line every `LOG_EVERY_SECONDS` and one at the end.
+    """
+    return _bar(items, total, label, unit) if sys.stderr.isatty() else _lines(items, total, label, unit)
+
+
+def _bar(items: Iterable[T], total: int, label: str, unit: str) -> Iterator[T]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn(unit),
+        TimeRemainingColumn(elapsed_when_finished=True),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task(label, total=total)
+        for item in items:
+            yield item
+            progress.advance(task)
+
+
+def _lines(items: Iterable[T], total: int, label: str, unit: str) -> Iterator[T]:
+    started = said = time.monotonic()
+    done = 0
+    for item in items:
+        yield item
+        done += 1
+        now = time.monotonic()
+        if now - said >= LOG_EVERY_SECONDS and done < total:
+            said = now
+            left = (now - started) / done * (total - done)
+            print(f"{label}: {done}/{total} {unit}, {left:.0f} s left", file=sys.stderr, flush=True)
+    if time.monotonic() - started >= LOG_EVERY_SECONDS:
+        print(f"{label}: {done}/{total} {unit} in {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)

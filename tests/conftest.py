@@ -1,0 +1,70 @@
+"""What several rooms share: a few simulated videos, scanned once, and a recipe that trains in seconds."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from urbanpipe.catalog.folds import folds
+from urbanpipe.catalog.scan import scan
+from urbanpipe.catalog.table import Catalog, read_catalog
+from urbanpipe.simulate.generator import simulate
+from urbanpipe.training.recipe import Recipe, load_recipe
+
+os.environ.setdefault(
+    "OMP_NUM_THREADS", "1"
+)  # the networks of the tests are too small for more; inherited by processes
+
+TINY = (
+    "input.tile=32",
+    "input.rows=2",
+    "input.columns=2",
+    "model.backbone=test_convnext",
+    "model.options={}",
+    "optimiser.rate=1e-3",
+    "optimiser.warmup_epochs=1",
+    "training.epochs=2",
+    "training.batch_size=4",
+    "training.workers=0",
+)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the tests' frames out of the user's cache, in this process and in those that it starts."""
+    before = os.environ.get("XDG_CACHE_HOME")
+    os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+    yield
+    os.environ.pop("XDG_CACHE_HOME") if before is None else os.environ.update(XDG_CACHE_HOME=before)
+
+
+@pytest.fixture(scope="session")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with videos/, labels.json, catalog.csv and folds.csv (two folds): 20 simulated videos, four classes."""
+    folder = tmp_path_factory.mktemp("archive")
+    simulate(folder, 20, seed=3, classes=["ZC", "CJ", "ZW", "AJ"], size=(96, 80), fps=8, seconds=(1.0, 2.0), workers=1)
+    scan(folder / "videos", folder / "catalog.csv", labels=folder / "labels.json", workers=1)
+    folds(folder / "catalog.csv", folder / "folds.csv", folds=2)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def catalog(archive: Path) -> Catalog:
+    """The catalog of `archive`."""
+    return read_catalog(archive / "catalog.csv")
+
+
+@pytest.fixture(scope="session")
+def tiny() -> Recipe:
+    """A recipe that trains in seconds."""
+    return load_recipe("small-mobilenetv2", [*TINY, "name=tiny"])
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of material that lies beside the project; tests that need it skip where it is absent."""
+    folder = Path(__file__).parents[1].parent / "shared"
+    if not folder.is_dir():
+        pytest.skip("no shared material beside the project")
+    return folder

@@ -1,0 +1,69 @@
+import json
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from urbanpipe.errors import OutputError
+from urbanpipe.outputs import output_folder, whole_file, write_csv, write_json, write_text
+
+
+def test_results_are_written_with_the_usual_rights(tmp_path: Path) -> None:
+    write_text(tmp_path / "deep" / "名.txt", "größe\n")
+    assert (tmp_path / "deep" / "名.txt").read_bytes() == "größe\n".encode()
+    (tmp_path / "usual").touch()
+    assert (tmp_path / "deep" / "名.txt").stat().st_mode == (tmp_path / "usual").stat().st_mode
+    write_csv(tmp_path / "t.csv", ["a", "b"], [["x,y", 1]])
+    assert (tmp_path / "t.csv").read_bytes() == b'a,b\n"x,y",1\n'
+    write_json(tmp_path / "t.json", {"名": 1})
+    assert json.loads((tmp_path / "t.json").read_text(encoding="utf-8")) == {"名": 1}
+
+
+def test_a_failure_leaves_what_was_there_and_nothing_else(tmp_path: Path) -> None:
+    write_text(tmp_path / "r.txt", "first")
+    with pytest.raises(ZeroDivisionError), whole_file(tmp_path / "r.txt") as file:
+        file.write("half" + str(1 // file.write("")))
+    assert (tmp_path / "r.txt").read_text() == "first"
+    assert [path.name for path in tmp_path.iterdir()] == ["r.txt"]
+
+
+def test_not_a_number_is_no_json(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "t.json", float("nan"))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_in_the_way_is_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OutputError, match="a file of this name stands where a folder is wanted"):
+        write_text(tmp_path / "file" / "r.txt", "")
+    with pytest.raises(OutputError, match="a file of this name stands where a folder is wanted"):
+        output_folder(tmp_path / "file")
+    with pytest.raises(OutputError, match="cannot write"):
+        write_text(tmp_path / "folder", "")
+
+
+@pytest.mark.skipif(not Path("/proc/version").exists(), reason="needs Linux's /proc, where nobody can write")
+def test_a_read_only_folder_is_refused_before_any_work() -> None:
+    with pytest.raises(OutputError, match="cannot write /proc"):
+        output_folder(Path("/proc"))
+
+
+def test_a_write_that_the_system_cuts_off_leaves_nothing(tmp_path: Path) -> None:
+    """A real failed write in a process that may write 1,000 bytes a file: as on a full disk, the error comes late."""
+    script = (
+        "import sys; from pathlib import Path; from urbanpipe.outputs import write_text;"
+        "write_text(Path(sys.argv[1]), 'x' * 100000)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path / "r.txt")],
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000)),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "OutputError: cannot write" in done.stderr
+    assert not list(tmp_path.iterdir())
