@@ -1,0 +1,1 @@
+"""Pixels out of files: probe, exact frame access, frame sampling, frame cache."""

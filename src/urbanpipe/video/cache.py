@@ -1,0 +1,221 @@
+"""Sampled frames kept on disk, so that only the first epoch decodes video.
+
+An entry is one file: the frames of one request as JPEGs, packed behind their lengths and followed by a checksum. Its
+name is a hash of everything that decides its pixels (the video's content, the frames, the size, the quality, the
+version of this code), so entries never go stale and a moved video keeps its own.
+"""
+
+import errno
+import fcntl
+import hashlib
+import logging
+import os
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from PIL import Image
+
+from urbanpipe.video.decode import OnDamage, read_frames
+from urbanpipe.video.picture import Pixels
+
+VERSION = b"upframes1"  # raise it when decoding, resizing or packing changes a pixel
+CHECKSUM_BYTES = 16
+SUFFIX = ".frames"
+KEEP_SHARE = 0.9  # of the bound, after making room: so that not every new entry has to look through the folder
+log = logging.getLogger(__name__)
+
+
+class FrameCache:
+    """Frames by content, from disk where they were asked for before.
+
+    Several processes may use one folder. A kill at any moment leaves entries whole or absent; a damaged entry is found
+    by its checksum, dropped and made again. Where nothing can be written (full disk, read-only folder) frames are
+    decoded every time, after one warning. The entries together stay within `max_bytes`; those not read for longest go.
+
+    Args:
+        folder: made when the first entry is stored.
+        max_bytes: bound on the entries together, > 0.
+        quality: of the JPEGs, 1 to 100.
+    """
+
+    def __init__(self, folder: Path, max_bytes: int, quality: int = 90) -> None:
+        if max_bytes < 1:
+            raise ValueError(f"max_bytes is {max_bytes}; it must be at least 1")
+        if not 1 <= quality <= 100:
+            raise ValueError(f"quality is {quality}; it must be 1 to 100")
+        self.folder = Path(folder)
+        self.max_bytes = max_bytes
+        self.quality = quality
+        self.writable = True
+
+    def frames(
+        self,
+        path: Path,
+        digest: str,
+        indices: ArrayLike,
+        size: tuple[int, int],
+        on_damage: OnDamage = "conceal",
+        only: ArrayLike | None = None,
+    ) -> Pixels:
+        """The frames `indices` of a video at `size`, as they are after JPEG, whether they were in the cache or not.
+
+        Args:
+            path: the video; read only where the cache has no such entry.
+            digest: its content address (`VideoInfo.digest`).
+            indices: frame numbers, shape (n,), in any order.
+            size: (width, height).
+            only: places in `indices` to return, shape (m,); the entry always holds all. None: every place.
+            on_damage: as in `read_frames`. A long training run goes on over a damaged video, with a warning.
+
+        Returns:
+            uint8, shape (n, height, width, 3) or (m, ...), RGB.
+
+        Raises:
+            VideoError: the frames are not in the cache and cannot be decoded.
+        """
+        wanted = np.asarray(indices, dtype=np.int64)
+        entry = self._entry(digest, wanted, size, on_damage)
+        packed = self._read(entry)
+        if packed is None:
+            packed = _encode(read_frames(path, wanted, size, on_damage=on_damage), self.quality)
+            self._store(entry, _pack(packed))
+        places = range(len(packed)) if only is None else np.asarray(only).tolist()
+        return _decode([packed[place] for place in places], size)
+
+    def _entry(self, digest: str, indices: NDArray[np.int64], size: tuple[int, int], on_damage: OnDamage) -> Path:
+        identity = (VERSION, digest.encode(), *(str(part).encode() for part in (*size, self.quality, on_damage)))
+        key = hashlib.blake2b(b"\0".join((*identity, indices.astype("<i8").tobytes())), digest_size=16).hexdigest()
+        return self.folder / key[:2] / f"{key[2:]}{SUFFIX}"
+
+    def _read(self, entry: Path) -> list[bytes] | None:
+        try:
+            packed = entry.read_bytes()
+        except OSError:
+            return None
+        jpegs = _unpack(packed)
+        try:
+            if jpegs is None:
+                log.warning("%s: damaged cache entry; making it again", entry)
+                entry.unlink(missing_ok=True)
+            else:
+                os.utime(entry)  # read just now: last to be dropped
+        except OSError:
+            pass
+        return jpegs
+
+    def _store(self, entry: Path, packed: bytes) -> None:
+        if not self.writable or len(packed) > self.max_bytes:
+            return
+        try:
+            with _locked(self.folder) as ledger:
+                self._make_room(ledger, len(packed))
+                entry.parent.mkdir(exist_ok=True)
+                _write_whole(entry, packed)
+        except OSError as error:
+            self.writable = False
+            why = "the disk is full" if error.errno in {errno.ENOSPC, errno.EDQUOT} else error.strerror or str(error)
+            log.warning("frame cache %s cannot be written (%s): decoding instead", self.folder, why)
+
+    def _make_room(self, ledger: Path, needed: int) -> None:
+        """Enter `needed` bytes in the ledger, dropping entries where they would pass the bound.
+
+        The ledger is written ahead of the entry, so a kill between them makes it too high, never too low.
+        """
+        total = _ledger_total(ledger)
+        if total is None or total + needed > self.max_bytes:
+            total = _drop_oldest(self.folder, self.max_bytes, needed)
+        ledger.write_text(f"{total + needed}\n", encoding="ascii")
+
+
+def _write_whole(entry: Path, packed: bytes) -> None:
+    temporary = entry.with_suffix(".part")
+    try:
+        temporary.write_bytes(packed)
+        temporary.replace(entry)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[Path]:
+    """Hold the folder's lock, which ends with the process that holds it; gives the ledger's path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield folder / "total_bytes"
+    finally:
+        os.close(handle)
+
+
+def _ledger_total(ledger: Path) -> int | None:
+    try:
+        text = ledger.read_text(encoding="ascii")
+    except (OSError, UnicodeDecodeError):
+        return None
+    return int(text) if text.endswith("\n") and text.strip().isdigit() else None
+
+
+def _drop_oldest(folder: Path, max_bytes: int, needed: int) -> int:
+    """Remove entries, those unread for longest first, until `needed` bytes fit; the bytes that remain."""
+    for left_by_a_kill in folder.glob("??/*.part"):  # only the holder of the lock writes, and that is us
+        left_by_a_kill.unlink(missing_ok=True)
+    found = sorted((stat.st_mtime_ns, stat.st_size, entry) for entry, stat in _entries(folder))
+    total = sum(size for _, size, _ in found)
+    if total + needed <= max_bytes:
+        return total
+    for _, size, entry in found:
+        if total + needed <= max(max_bytes * KEEP_SHARE, needed):
+            break
+        entry.unlink(missing_ok=True)
+        total -= size
+    return total
+
+
+def _entries(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    for entry in folder.glob(f"??/*{SUFFIX}"):
+        try:
+            yield entry, entry.stat()
+        except FileNotFoundError:  # a reader dropped it as damaged
+            continue
+
+
+def _pack(jpegs: list[bytes]) -> bytes:
+    head = VERSION + struct.pack(f"<I{len(jpegs)}I", len(jpegs), *map(len, jpegs))
+    body = head + b"".join(jpegs)
+    return body + hashlib.blake2b(body, digest_size=CHECKSUM_BYTES).digest()
+
+
+def _unpack(packed: bytes) -> list[bytes] | None:
+    """The JPEGs of an entry, or None where a byte of it is not as it was written."""
+    body = memoryview(packed)[:-CHECKSUM_BYTES]
+    if hashlib.blake2b(body, digest_size=CHECKSUM_BYTES).digest() != packed[-CHECKSUM_BYTES:]:
+        return None
+    (count,) = struct.unpack_from("<I", body, len(VERSION))
+    lengths = struct.unpack_from(f"<{count}I", body, len(VERSION) + 4)
+    ends = np.cumsum((len(VERSION) + 4 + 4 * count, *lengths)).tolist()
+    return [bytes(body[start:end]) for start, end in pairwise(ends)]
+
+
+def _encode(frames: Pixels, quality: int) -> list[bytes]:
+    return [_jpeg(frame, quality) for frame in frames]
+
+
+def _jpeg(frame: Pixels, quality: int) -> bytes:
+    with BytesIO() as file:
+        Image.fromarray(frame).save(file, "JPEG", quality=quality)
+        return file.getvalue()
+
+
+def _decode(jpegs: list[bytes], size: tuple[int, int]) -> Pixels:
+    frames = np.empty((len(jpegs), size[1], size[0], 3), dtype=np.uint8)
+    for frame, jpeg in zip(frames, jpegs, strict=True):
+        with Image.open(BytesIO(jpeg), formats=["JPEG"]) as image:
+            frame[:] = np.asarray(image)
+    return frames

@@ -1,0 +1,176 @@
+"""Opening a file as a video: one stream of one container, one decoding thread, and plain reasons where that fails."""
+
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import av
+import av.error
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Discard, Disposition
+from av.video.stream import VideoStream
+
+from urbanpipe.errors import VideoError
+
+# FFmpeg also opens text files, pictures, playlists and network descriptions as "video".
+NOT_VIDEO_FORMATS = frozenset(
+    {"tty", "image2", "ico", "hls", "dash", "concat", "sdp", "rtsp", "imf", "lrc", "bin", "xbin"}
+)
+MP4_BOXES = frozenset({b"ftyp", b"styp", b"moov", b"mdat", b"wide", b"free", b"skip"})
+RIFF_BYTES = 2**30  # longer AVI files continue in further RIFF parts
+EBML, MATROSKA_SEGMENT = bytes.fromhex("1a45dfa3"), bytes.fromhex("18538067")
+OPEN_OPTIONS = {"protocol_whitelist": "file"}
+
+
+@dataclass
+class OpenVideo:
+    """One video stream of an open file.
+
+    Attributes:
+        path: the file.
+        container: as opened.
+        stream: the first video stream that is not a cover picture; the others are left out of reading.
+        fresh: whether nothing has been read yet, so that packets come from the start.
+    """
+
+    path: Path
+    container: InputContainer
+    stream: VideoStream
+    fresh: bool = True
+
+    def packets(self) -> "Iterator[Packet[VideoStream]]":
+        """The packets from here on in decoding order, without empty ones.
+
+        An empty packet (AVI writes one for a repeated frame) would tell the decoder that the video has ended.
+        """
+        self.fresh = False
+        return (packet for packet in self.container.demux(self.stream) if packet.size > 0)
+
+    def seek(self, ticks: int) -> None:
+        """Go to the last keyframe shown at or before a time, as far as the container knows; the decoder starts anew.
+
+        Raises:
+            av.error.FFmpegError: the container cannot.
+        """
+        self.fresh = False
+        self.container.seek(ticks, stream=self.stream, backward=True)
+
+
+@contextmanager
+def open_video(path: Path) -> Iterator[OpenVideo]:
+    """The opened video, closed at the end of the block.
+
+    Raises:
+        VideoError: there is no such file, it is empty, no video, or has no video stream.
+    """
+    path = Path(path)
+    _check_file(path)
+    try:
+        # "file:" keeps a colon in a name from being read as a protocol; old archives carry metadata that is not UTF-8.
+        container = av.open(f"file:{path}", options=OPEN_OPTIONS, metadata_errors="replace")
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        raise VideoError(path, _why_not_opened(path, error)) from None
+    with container:
+        yield OpenVideo(path, container, _video_stream(path, container))
+
+
+def outer_damage(path: Path) -> str:
+    """What the outer boxes of MP4, AVI and Matroska say about missing bytes: "" or one line."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(12)
+        if head[4:8] in MP4_BOXES:
+            return _mp4_damage(file, size)
+        declared = None
+        if head[:4] == b"RIFF" and head[8:12] == b"AVI " and size <= RIFF_BYTES:
+            declared = 8 + int.from_bytes(head[4:8], "little")
+        elif head[:4] == EBML:
+            file.seek(0)
+            declared = _matroska_bytes(file)
+    return _truncated(size, declared) if declared is not None else ""
+
+
+def _truncated(size: int, declared: int) -> str:
+    return f"truncated: {size} of {declared} bytes are there" if declared > size else ""
+
+
+def _mp4_damage(file: BinaryIO, size: int) -> str:
+    end, fragmented = 0, False
+    while end + 8 <= size:
+        file.seek(end)
+        length, kind = struct.unpack(">I4s", file.read(8))
+        if length == 1:
+            length = int.from_bytes(file.read(8), "big")
+        fragmented |= kind == b"moof"
+        if fragmented and length == 0 and kind == bytes(4):  # without fragments it is padding
+            return f"only zeros from byte {end} of {size} on"
+        if length < 8:  # 0: up to the end of the file; else no box at all
+            return ""
+        end += length
+    return _truncated(size, end)
+
+
+def _matroska_bytes(file: BinaryIO) -> int | None:
+    """The length of the header and the segment, or None where the segment's is left open."""
+    for _ in range(2):
+        first = file.read(4)
+        if first not in {EBML, MATROSKA_SEGMENT}:
+            return None
+        lead = file.read(1)[0]
+        extra = 8 - lead.bit_length()
+        length = int.from_bytes(bytes([lead & (0x7F >> extra)]) + file.read(extra), "big")
+        if length == (1 << 7 * (extra + 1)) - 1:
+            return None
+        file.seek(length, 1)
+    return file.tell()
+
+
+def _check_file(path: Path) -> None:
+    try:
+        if path.is_dir():
+            raise VideoError(path, "a folder, not a video")
+        if path.stat().st_size == 0:
+            raise VideoError(path, "the file is empty")
+        with path.open("rb"):
+            pass
+    except FileNotFoundError:
+        raise VideoError(path, "no such file") from None
+    except PermissionError:
+        raise VideoError(path, "no permission to read it") from None
+    except OSError as error:
+        raise VideoError(path, f"cannot be read ({error.strerror or error})") from None
+
+
+def _why_not_opened(path: Path, error: Exception) -> str:
+    with path.open("rb") as file:
+        is_mp4 = file.read(12)[4:8] == b"ftyp"
+    if is_mp4 and outer_damage(path).startswith("truncated"):
+        return "truncated: the file ends before its table of contents"
+    if is_mp4:
+        return "not a video: the MP4 has no table of contents (the recording was not finished)"
+    if isinstance(error, av.error.InvalidDataError):
+        return "not a video"
+    return f"not a video ({getattr(error, 'strerror', None) or error})"
+
+
+def _video_stream(path: Path, container: InputContainer) -> VideoStream:
+    names = set(container.format.name.split(","))
+    if names & NOT_VIDEO_FORMATS or any(name.endswith("_pipe") for name in names):
+        raise VideoError(path, f"not a video ({container.format.long_name})")
+    found = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
+    if not found:
+        audio = bool(container.streams.audio)
+        raise VideoError(path, "no video in it, only sound" if audio else "no video in it")
+    stream = found[0]
+    for other in container.streams:
+        if other.index != stream.index:
+            other.discard = Discard.all
+    if stream.codec_context is None:
+        raise VideoError(path, "no decoder for its codec")
+    stream.codec_context.thread_count = 1
+    stream.codec_context.copy_opaque = True
+    return stream

@@ -1,0 +1,299 @@
+"""Exact frames by number or time: a frame asked for is the frame that decoding the whole video would give.
+
+For the frames wanted, decoding starts at the nearest keyframe that they do not reach across, and leaves out pictures
+that nothing depends on. Where a file does not allow that (no presentation times, keyframes that are none), decoding
+goes from the start; there are never more seeks than a small multiple of the wanted frames.
+"""
+
+import logging
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import av.error
+import numpy as np
+from av.video.frame import PictureType, VideoFrame
+from numpy.typing import ArrayLike, NDArray
+
+from urbanpipe.errors import VideoError
+from urbanpipe.video.container import OpenVideo, open_video
+from urbanpipe.video.frames import NumberedPacket, decode_all, decode_packets
+from urbanpipe.video.index import FrameIndex, index_frames, quick_index
+from urbanpipe.video.picture import Pixels, deinterlaced, to_rgb
+
+__all__ = ["FrameIndex", "index_frames", "read_frames", "read_frames_at", "stream_frames"]
+
+OnDamage = Literal["raise", "conceal"]
+SEEK_TRIES = 3
+log = logging.getLogger(__name__)
+
+
+class Found(NamedTuple):
+    """A wanted frame; `frame` is None where nothing could be decoded."""
+
+    number: int
+    frame: VideoFrame | None
+    damaged: bool
+
+
+class _CannotSeekError(Exception):
+    """The file does not do what its index promises: decode it from the start."""
+
+
+def read_frames(
+    path: Path,
+    indices: ArrayLike,
+    size: tuple[int, int] | None = None,
+    index: FrameIndex | None = None,
+    on_damage: OnDamage = "raise",
+) -> Pixels:
+    """The frames at `indices` as RGB.
+
+    Args:
+        path: the video.
+        indices: frame numbers in presentation order, shape (n,), in any order, with repeats.
+        size: (width, height) to resize to; None keeps the displayed size.
+        index: of this video, from `index_frames`; None makes one.
+        on_damage: what to do where corrupt data reached a wanted frame. "raise" refuses; "conceal" takes the decoder's
+            repaired picture, or the nearest wanted frame where there is none, and logs one warning.
+
+    Returns:
+        uint8, shape (n, height, width, 3).
+
+    Raises:
+        VideoError: it cannot be read, an index is outside it, or a wanted frame is damaged (see `on_damage`).
+    """
+    wanted = np.asarray(indices)
+    if wanted.ndim != 1 or (wanted.size and not np.issubdtype(wanted.dtype, np.integer)):
+        raise ValueError(f"indices must be a list of whole numbers, not {wanted.dtype} of shape {wanted.shape}")
+    numbers, places = np.unique(wanted.astype(np.int64), return_inverse=True)
+    with open_video(path) as video:
+        index = index or quick_index(video)
+        _check_range(index, numbers)
+        width, height = size or (index.width, index.height)
+        pictures = np.empty((len(numbers), height, width, 3), dtype=np.uint8)
+        got = np.zeros(len(numbers), dtype=bool)
+        for found in _undamaged(index, _found(video, index, numbers), on_damage):
+            if found.frame is not None:
+                place = np.searchsorted(numbers, found.number)
+                pictures[place], got[place] = to_rgb(found.frame, index, (width, height)), True
+    if not got.all():
+        _fill_gaps(index, numbers, pictures, got, on_damage)
+    return pictures[places]
+
+
+def read_frames_at(
+    path: Path,
+    seconds: ArrayLike,
+    size: tuple[int, int] | None = None,
+    index: FrameIndex | None = None,
+    on_damage: OnDamage = "raise",
+) -> Pixels:
+    """The frames on screen at `seconds` after the first frame, shape (n,), as RGB; otherwise as `read_frames`."""
+    index = index or index_frames(path)
+    return read_frames(path, index.frame_at(np.asarray(seconds, dtype=np.float64)), size, index, on_damage)
+
+
+def stream_frames(
+    path: Path,
+    indices: ArrayLike | None = None,
+    size: tuple[int, int] | None = None,
+    index: FrameIndex | None = None,
+    on_damage: OnDamage = "raise",
+) -> Iterator[tuple[int, Pixels]]:
+    """(frame number, RGB picture) in presentation order, in constant memory; otherwise as `read_frames`.
+
+    Args:
+        path: the video.
+        indices: the wanted frames; each comes once, in presentation order. None: all.
+        size: (width, height) to resize to; None keeps the displayed size.
+        index: of this video, from `index_frames`; None makes one.
+        on_damage: "raise" or "conceal"; a frame of which nothing could be decoded is left out when concealing.
+    """
+    with open_video(path) as video:
+        index = index or quick_index(video)
+        numbers: NDArray[np.int64] | None = None
+        if indices is not None:
+            numbers = np.unique(np.asarray(indices, dtype=np.int64))
+            _check_range(index, numbers)
+        elif index.timed:
+            numbers = np.arange(index.frame_count)
+        for found in _undamaged(index, _found(video, index, numbers), on_damage):
+            if found.frame is not None:
+                yield found.number, to_rgb(found.frame, index, size)
+
+
+def _check_range(index: FrameIndex, numbers: NDArray[np.int64]) -> None:
+    beyond = numbers[(numbers < 0) | ((numbers >= index.frame_count) & (index.frame_count > 0))]
+    if beyond.size:
+        raise VideoError(index.path, f"no frame {beyond[0]}; it has frames 0 to {index.frame_count - 1}")
+
+
+def _undamaged(index: FrameIndex, found: Iterator[Found], on_damage: OnDamage) -> Iterator[Found]:
+    """Pass frames on; refuse damaged ones or say once that there are some."""
+    said = False
+    for one in found:
+        if one.damaged and on_damage == "raise":
+            raise VideoError(index.path, f"frame {one.number} is damaged: corrupt data")
+        if one.damaged and not said:
+            log.warning("%s: corrupt data; frame %d is not as it was recorded", index.path, one.number)
+            said = True
+        yield one
+
+
+def _fill_gaps(
+    index: FrameIndex, numbers: NDArray[np.int64], pictures: Pixels, got: NDArray[np.bool_], on_damage: OnDamage
+) -> None:
+    if on_damage == "raise":
+        raise VideoError(index.path, f"frame {numbers[~got][0]} cannot be decoded")
+    if not got.any():
+        pictures[0], got[0] = _nearest_of_all(index, int(numbers[0]), pictures.shape[2:0:-1]), True
+    for place in np.flatnonzero(~got):
+        nearest = np.flatnonzero(got)[np.argmin(np.abs(numbers[got] - numbers[place]))]
+        pictures[place] = pictures[nearest]
+
+
+def _nearest_of_all(index: FrameIndex, wanted: int, size: tuple[int, ...]) -> Pixels:
+    numbers = {int(packet): number for number, packet in enumerate(index.packet_of)}
+    best: tuple[int, VideoFrame] | None = None
+    for count, shown in enumerate(decode_all(index.path)):
+        away = abs(numbers.get(shown.packet, count) - wanted)
+        if best is None or away < best[0]:
+            best = away, shown.frame
+    if best is None:
+        raise VideoError(index.path, "no frame of it can be decoded")
+    return to_rgb(best[1], index, (size[0], size[1]))
+
+
+def _found(video: OpenVideo, index: FrameIndex, numbers: NDArray[np.int64] | None) -> Iterator[Found]:
+    """The frames `numbers` (ascending; None: all) with their fields brought to one moment."""
+    if numbers is not None and not numbers.size:
+        return
+    if index.interlaced:
+        yield from _with_neighbours(video, index, numbers)
+        return
+    for done, one in enumerate(_raw(video, index, numbers)):
+        if one.frame is not None and one.frame.interlaced_frame:  # interlaced from here on
+            rest = _with_neighbours(video, index, None if numbers is None else numbers[done:])
+            yield from (other for other in rest if other.number >= one.number)
+            return
+        yield one
+
+
+def _with_neighbours(video: OpenVideo, index: FrameIndex, numbers: NDArray[np.int64] | None) -> Iterator[Found]:
+    wanted, asked = None, numbers
+    if numbers is not None:
+        wanted = set(numbers.tolist())
+        asked = np.unique(np.concatenate([numbers - 1, numbers, numbers + 1]))
+        asked = asked[(asked >= 0) & ((asked < index.frame_count) | (index.frame_count == 0))]
+    before, now = None, None
+    for after in _and_none(_raw(video, index, asked)):
+        if now is not None and (wanted is None or now.number in wanted):
+            yield _at_one_moment(before, now, after)
+        before, now = now, after
+
+
+def _and_none(found: Iterator[Found]) -> Iterator[Found | None]:
+    yield from found
+    yield None
+
+
+def _at_one_moment(before: Found | None, now: Found, after: Found | None) -> Found:
+    if now.frame is None:
+        return now
+    previous = before.frame if before and before.number == now.number - 1 else None
+    following = after.frame if after and after.number == now.number + 1 else None
+    return now._replace(frame=deinterlaced(previous, now.frame, following))
+
+
+def _raw(video: OpenVideo, index: FrameIndex, numbers: NDArray[np.int64] | None) -> Iterator[Found]:
+    if index.timed:
+        return _sought(video, index, np.arange(index.frame_count) if numbers is None else numbers)
+    return _counted(index, numbers)
+
+
+def _counted(index: FrameIndex, numbers: NDArray[np.int64] | None) -> Iterator[Found]:
+    wanted = None if numbers is None else set(numbers.tolist())
+    for number, shown in enumerate(decode_all(index.path, index.torn)):
+        if wanted is None or number in wanted:
+            yield Found(number, shown.frame, shown.damaged)
+            if numbers is not None and number == numbers[-1]:
+                return
+
+
+def _sought(video: OpenVideo, index: FrameIndex, numbers: NDArray[np.int64]) -> Iterator[Found]:
+    done = 0
+    try:
+        for start, run in _runs(index, numbers):
+            for found in _decode_run(video, index, start, run):
+                yield found
+                done += 1
+    except _CannotSeekError:
+        log.debug("%s: no exact seeking; decoding from the start", index.path)
+        with open_video(index.path) as again:
+            yield from _decode_run(again, index, 0, numbers[done:])
+
+
+def _runs(index: FrameIndex, numbers: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    """Split the wanted frames where seeking ahead saves decoding: (first packet, frames)."""
+    starts = index.start_of[numbers]
+    reached = np.maximum.accumulate(index.packet_of[numbers])
+    cuts = np.flatnonzero(starts[1:] > reached[:-1] + 1) + 1
+    for run in np.split(np.arange(len(numbers)), cuts):
+        yield int(starts[run[0]]), numbers[run]
+
+
+def _decode_run(video: OpenVideo, index: FrameIndex, start: int, run: NDArray[np.int64]) -> Iterator[Found]:
+    """The frames `run`, in order, decoded from packet `start` on.
+
+    Raises:
+        _CannotSeekError: `start` is no keyframe after all, or a frame does not come though nothing is damaged.
+    """
+    wanted = {int(index.packet_of[number]): int(number) for number in run}
+    numbered = _packets_from(video, index, start, max(wanted))
+    waiting = [int(number) for number in reversed(run)]
+    started = start == 0
+    for shown in decode_packets(video.stream, numbered, {start, *wanted}, index.torn):
+        if shown.packet == start and not started:
+            started = shown.frame.key_frame and shown.frame.pict_type == PictureType.I
+        if shown.packet not in wanted:
+            continue
+        while waiting[-1] != wanted[shown.packet]:
+            yield _lost(waiting.pop(), start, shown.damaged)
+        if not started:
+            raise _CannotSeekError
+        yield Found(waiting.pop(), shown.frame, shown.damaged)
+    while waiting:
+        yield _lost(waiting.pop(), start, False)
+
+
+def _lost(number: int, start: int, damaged: bool) -> Found:
+    if start and not damaged:
+        raise _CannotSeekError
+    return Found(number, None, True)
+
+
+def _packets_from(video: OpenVideo, index: FrameIndex, start: int, last: int) -> Iterator[NumberedPacket]:
+    """Packets `start` to `last` with their numbers."""
+    before = index.keyframes[: np.searchsorted(index.keyframes, start) + 1]
+    for key in reversed(before[-SEEK_TRIES:]):
+        if start or not video.fresh:
+            _seek(video, int(index.pts[key]))
+        source = video.packets()
+        for packet in source:
+            number = -1 if packet.pts is None else index.packet_at.get(packet.pts, -1)
+            if number == start:
+                yield start, packet
+                yield from enumerate(islice(source, last - start), start + 1)
+                return
+            if not 0 <= number < start:
+                break
+    raise _CannotSeekError
+
+
+def _seek(video: OpenVideo, ticks: int) -> None:
+    try:
+        video.seek(ticks)
+    except (av.error.FFmpegError, OSError):
+        raise _CannotSeekError from None

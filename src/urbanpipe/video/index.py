@@ -1,0 +1,222 @@
+"""When every frame of a video is shown, and from where it can be decoded: one pass over the packets, before any pixels.
+
+A container's header is never asked how many frames there are: packets are counted, and where packets cannot be trusted
+(no presentation times, a codec with hidden frames, corrupt packets) the frames of one decoding pass are.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from av.video.frame import VideoFrame
+from numpy.typing import NDArray
+
+from urbanpipe.errors import VideoError
+from urbanpipe.video.container import OpenVideo, open_video
+from urbanpipe.video.frames import decode_all
+from urbanpipe.video.survey import Survey, damage, survey
+
+Times = NDArray[np.float64]
+Numbers = NDArray[np.int64]
+SLACK_SECONDS = 5e-7  # a time asked for and a container's tick seldom meet exactly
+
+
+@dataclass(frozen=True)
+class FrameIndex:
+    """The presented frames of a video, in presentation order.
+
+    Attributes:
+        path: the file.
+        times_seconds: time of each frame after the first, shape (frames,), float64, ascending, starting at 0.
+        duration_seconds: from the first frame to the end of the last.
+        width: of the picture as displayed, after rotation, in pixels.
+        height: likewise.
+        rotation: clockwise turn that the container asks for: 0, 90, 180 or 270.
+        interlaced: whether the first frame holds two fields.
+        codec: FFmpeg's name of the codec.
+        timed: whether frames can be sought by their presentation time; else they are counted from the start.
+        pts: presentation time of each packet in decoding order, in ticks; empty where not `timed`.
+        packet_of: packet that holds each frame; empty where not `timed`.
+        keyframes: packets marked as fit to start decoding from; ascending.
+        torn: packets after which bytes are lost from the file; ascending.
+        damage: "" or what is wrong with the file.
+    """
+
+    path: Path
+    times_seconds: Times
+    duration_seconds: float
+    width: int
+    height: int
+    rotation: int
+    interlaced: bool
+    codec: str
+    timed: bool
+    pts: Numbers
+    packet_of: Numbers
+    keyframes: Numbers
+    torn: Numbers
+    damage: str
+
+    @property
+    def frame_count(self) -> int:
+        """How many frames are presented."""
+        return len(self.times_seconds)
+
+    @cached_property
+    def packet_at(self) -> dict[int, int]:
+        """Packet number by presentation time in ticks."""
+        return {int(pts): number for number, pts in enumerate(self.pts)}
+
+    @cached_property
+    def start_of(self) -> Numbers:
+        """The packet from which each frame must be decoded.
+
+        This is the last keyframe that is neither decoded nor shown after it: frames shown before a keyframe but
+        decoded after it (an open group of pictures) still need the keyframe before that.
+        """
+        earliest = np.maximum.accumulate(self.pts[self.keyframes])
+        by_decoding = np.searchsorted(self.keyframes, self.packet_of, side="right")
+        by_showing = np.searchsorted(earliest, self.pts[self.packet_of], side="right")
+        starts: Numbers = self.keyframes[np.maximum(np.minimum(by_decoding, by_showing) - 1, 0)]
+        return starts
+
+    def frame_at(self, seconds: Times) -> Numbers:
+        """The frame on screen at each time after the first frame; int64, same shape.
+
+        Raises:
+            VideoError: a time is negative, not a number, or after the end of the video.
+        """
+        times = np.asarray(seconds, dtype=np.float64)
+        outside = ~((times >= 0) & (times <= self.duration_seconds))
+        if outside.any():
+            lasts = f"it lasts {self.duration_seconds:.3f} s"
+            raise VideoError(self.path, f"no frame at {times[outside].flat[0]:g} s; {lasts}")
+        return np.maximum(np.searchsorted(self.times_seconds, times + SLACK_SECONDS, side="right") - 1, 0)
+
+
+@dataclass(frozen=True)
+class _Timeline:
+    times_seconds: Times
+    duration_seconds: float
+    packet_of: Numbers
+    damage: str = ""
+
+
+_UNKNOWN = _Timeline(np.empty(0), 0.0, np.empty(0, dtype=np.int64))
+
+
+def index_frames(path: Path, thorough: bool = False) -> FrameIndex:
+    """The index of a video, reusable for several reads.
+
+    Costs one pass over the file without decoding; where packets cannot be trusted, one decoding pass.
+
+    Args:
+        path: the file.
+        thorough: decode every frame in any case, so that `damage` tells of corrupt pictures.
+
+    Raises:
+        VideoError: missing, empty, not a video, without pictures, or no frame of it can be decoded.
+    """
+    path = Path(path)
+    with open_video(path) as video:
+        found = survey(video)
+    timeline = _by_packets(found) if found.timed else _by_decoding(path, found)
+    worn = damage(path, found) or timeline.damage
+    if thorough and found.timed and not worn:
+        worn = _decoding_damage(path, timeline)
+    return _index(path, found, timeline, worn)
+
+
+def quick_index(video: OpenVideo) -> FrameIndex:
+    """As `index_frames`, but a video that would have to be decoded for it gets an index without frames and times.
+
+    Raises:
+        VideoError: as `index_frames`.
+    """
+    found = survey(video)
+    return _index(video.path, found, _by_packets(found) if found.timed else _UNKNOWN, damage(video.path, found))
+
+
+def clockwise(frame: VideoFrame) -> int:
+    """The clockwise turn in degrees that brings a decoded frame upright: 0, 90, 180 or 270."""
+    return round(-frame.rotation / 90) % 4 * 90
+
+
+def _index(path: Path, found: Survey, timeline: _Timeline, worn: str) -> FrameIndex:
+    first = found.first
+    assert first is not None
+    sides = (first.width, first.height)
+    rotation = clockwise(first)
+    width, height = sides[::-1] if rotation in {90, 270} else sides
+    return FrameIndex(
+        path=path,
+        times_seconds=timeline.times_seconds,
+        duration_seconds=timeline.duration_seconds,
+        width=width,
+        height=height,
+        rotation=rotation,
+        interlaced=first.interlaced_frame,
+        codec=found.codec,
+        timed=found.timed,
+        pts=np.array(found.pts if found.timed else [], dtype=np.int64),
+        packet_of=timeline.packet_of,
+        keyframes=np.array(found.keyframes, dtype=np.int64),
+        torn=np.array(found.torn, dtype=np.int64),
+        damage=worn,
+    )
+
+
+def _by_packets(found: Survey) -> _Timeline:
+    pts = np.array(found.pts, dtype=np.int64)
+    shown = np.flatnonzero(~np.array(found.hidden))
+    packet_of = shown[np.argsort(pts[shown])]
+    ticks = pts[packet_of] - pts[packet_of[0]]
+    times = _seconds(ticks, found)
+    last = found.durations[packet_of[-1]]
+    end = _seconds(ticks[-1:] + last, found)[0] if last else times[-1] + _usual_gap(times, found)
+    return _Timeline(times, float(end), packet_of)
+
+
+def _by_decoding(path: Path, found: Survey) -> _Timeline:
+    frames = [(shown.packet, shown.frame.pts, shown.damaged) for shown in decode_all(path, found.torn)]
+    last = len(found.pts) - 1
+    frames = [frame for frame in frames if not (frame[0] == last and frame[2])]  # a cut runs through the last packet
+    if not frames:
+        raise VideoError(path, "no frame of it can be decoded")
+    if found.container == "avi":  # which has decoding times only; shown frames come at the same beat
+        clock = [found.dts[packet] for packet, _, _ in frames]
+        ticks = sorted(tick for tick in clock if tick is not None)
+    else:
+        ticks = [pts for _, pts, _ in frames if pts is not None]
+    times = _mended(ticks, len(frames), found)
+    errors = sum(damaged for *_, damaged in frames)
+    worn = f"corrupt data: {errors} frames are damaged" if errors else ""
+    return _Timeline(times, float(times[-1] + _usual_gap(times, found)), _UNKNOWN.packet_of, worn)
+
+
+def _decoding_damage(path: Path, timeline: _Timeline) -> str:
+    sound = sum(not one.damaged for one in decode_all(path))
+    errors = len(timeline.packet_of) - sound
+    return f"corrupt data: {errors} frames are damaged" if errors > 0 else ""
+
+
+def _mended(ticks: list[int], frame_count: int, found: Survey) -> Times:
+    """Ascending times: the usual gap where ticks go back (joined recordings), the frame rate where some are missing."""
+    if len(ticks) < frame_count:
+        return np.arange(frame_count, dtype=np.float64) * found.frame_seconds
+    times = _seconds(np.array(ticks, dtype=np.int64), found)
+    gaps = np.diff(times)
+    gaps[gaps <= 0] = _usual_gap(times, found)
+    return np.concatenate([[0.0], np.cumsum(gaps)])
+
+
+def _seconds(ticks: Numbers, found: Survey) -> Times:
+    """Exact where a float can be: one rounding, in the division."""
+    times: Times = ticks * found.tick_seconds.numerator / found.tick_seconds.denominator
+    return times
+
+
+def _usual_gap(times: Times, found: Survey) -> float:
+    gaps = np.diff(times)
+    return float(np.median(gaps[gaps > 0])) if (gaps > 0).any() else found.frame_seconds

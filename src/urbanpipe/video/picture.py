@@ -1,0 +1,65 @@
+"""From a decoded picture to an upright RGB array of the wanted size."""
+
+from fractions import Fraction
+
+import numpy as np
+from av.filter import Graph
+from av.video.frame import VideoFrame
+from numpy.typing import NDArray
+
+from urbanpipe.video.index import FrameIndex
+
+Pixels = NDArray[np.uint8]
+
+
+def to_rgb(frame: VideoFrame, index: FrameIndex, size: tuple[int, int] | None) -> Pixels:
+    """The frame as displayed: RGB, turned upright, `size` = (width, height) or as large as the index says.
+
+    Resizing is bilinear with antialiasing, equal to Pillow's `BILINEAR` to one grey level. It follows the conversion to
+    RGB because that is as fast as swscale's own scaling straight from YUV and nearer to the exact filter
+    (benchmarks/decoding.md).
+
+    Returns:
+        uint8, shape (height, width, 3), contiguous.
+    """
+    rgb = np.asarray(frame.to_ndarray(format="rgb24", threads=1), dtype=np.uint8)
+    upright = np.rot90(rgb, k=-index.rotation // 90) if index.rotation else rgb
+    return resized(upright, size or (index.width, index.height))
+
+
+def resized(rgb: Pixels, size: tuple[int, int]) -> Pixels:
+    """The picture at `size` = (width, height); uint8, contiguous."""
+    width, height = size
+    if min(size) < 1:
+        raise ValueError(f"size is {size}; width and height must be at least 1")
+    if rgb.shape[:2] == (height, width):
+        return np.ascontiguousarray(rgb)
+    import torch
+    from torch.nn.functional import interpolate
+
+    # The batch axis comes before the permutation: only then are the strides channels-last to torch, and it is fast.
+    planes = torch.from_numpy(np.ascontiguousarray(rgb))[None].permute(0, 3, 1, 2)
+    small = interpolate(planes, size=(height, width), mode="bilinear", antialias=True, align_corners=False)
+    return np.ascontiguousarray(small.permute(0, 2, 3, 1)[0].numpy())
+
+
+def deinterlaced(previous: VideoFrame | None, frame: VideoFrame, following: VideoFrame | None) -> VideoFrame:
+    """The frame with both fields at one moment (bwdif), from its neighbours; a progressive frame comes back unchanged.
+
+    bwdif looks one frame to either side and no further, so the result is what it gives in a pass over the whole video.
+    """
+    if not frame.interlaced_frame:
+        return frame
+    graph = Graph()
+    graph.threads = 1
+    source = graph.add_buffer(
+        width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base or Fraction(1, 25)
+    )
+    filter_ = graph.add("bwdif", "mode=send_frame:parity=auto:deint=interlaced")
+    graph.link_nodes(source, filter_, graph.add("buffersink")).configure()
+    shown = [neighbour for neighbour in (previous, frame, following) if neighbour is not None]
+    for neighbour in shown:
+        graph.vpush(neighbour)
+    graph.vpush(None)
+    results = [graph.vpull() for _ in range(2 if previous is not None else 1)]
+    return results[-1]

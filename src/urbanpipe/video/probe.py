@@ -1,0 +1,77 @@
+"""What a video is: size, length, codec, content address, what is wrong with it; counted, not read off its header."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from urbanpipe.video.index import index_frames
+
+DIGEST_BYTES = 16
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """Facts of a video that can be read.
+
+    Attributes:
+        duration_seconds: from the first frame to the end of the last, by the frames' own times.
+        frame_count: frames that are presented.
+        frame_rate: mean, frames a second.
+        width: as displayed, after rotation, in pixels; pixels that are not square are not stretched.
+        height: likewise.
+        codec: FFmpeg's name of the codec, e.g. "h264".
+        bit_rate: bits of the whole file a second.
+        size_bytes: of the file.
+        rotation: clockwise turn that the container asks for: 0, 90, 180 or 270.
+        interlaced: whether frames hold two fields of different moments.
+        digest: BLAKE2b-128 of the file's bytes, hexadecimal; the same content has the same digest under any name.
+        damage: "" or what is wrong though frames can be read.
+    """
+
+    duration_seconds: float
+    frame_count: int
+    frame_rate: float
+    width: int
+    height: int
+    codec: str
+    bit_rate: float
+    size_bytes: int
+    rotation: int
+    interlaced: bool
+    digest: str
+    damage: str
+
+
+def probe(path: Path, thorough: bool = False) -> VideoInfo:
+    """Probe a video: one pass over its packets and one over its bytes.
+
+    Args:
+        path: the file.
+        thorough: also decode every frame, so that `damage` tells of corrupt pictures inside an otherwise sound file.
+
+    Raises:
+        VideoError: missing, empty, not a video, only sound, no frames, or no frame that can be decoded.
+    """
+    path = Path(path)
+    index = index_frames(path, thorough)
+    size_bytes = path.stat().st_size
+    return VideoInfo(
+        duration_seconds=index.duration_seconds,
+        frame_count=index.frame_count,
+        frame_rate=index.frame_count / index.duration_seconds,
+        width=index.width,
+        height=index.height,
+        codec=index.codec,
+        bit_rate=size_bytes * 8 / index.duration_seconds,
+        size_bytes=size_bytes,
+        rotation=index.rotation,
+        interlaced=index.interlaced,
+        digest=digest(path),
+        damage=index.damage,
+    )
+
+
+def digest(path: Path) -> str:
+    """The content address of a file: BLAKE2b-128 of its bytes, 32 hexadecimal digits."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=DIGEST_BYTES)).hexdigest()

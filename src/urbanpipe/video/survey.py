@@ -1,0 +1,183 @@
+"""One pass over a video's packets: what they say of the frames, and what is wrong with the file."""
+
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+import av.error
+import numpy as np
+from av.container import InputContainer
+from av.packet import Packet
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from urbanpipe.errors import VideoError
+from urbanpipe.video.container import OpenVideo, outer_damage
+from urbanpipe.video.frames import JOIN_PACKETS
+from urbanpipe.video.gaps import lost_places
+
+# Containers whose packets carry their own presentation time and that can be sought by it, and codecs in which a packet
+# is a picture. In anything else frames are found by counting what the decoder gives.
+TIMED_CONTAINERS = frozenset({"mp4", "matroska", "mpegts"})
+TIMED_CODECS = frozenset({"h264", "hevc", "mpeg4", "mpeg2video", "mjpeg", "vp9", "av1"})
+MAX_REORDER_PACKETS = 32  # a decoder holds at most 16 pictures; times further out of order belong to joined recordings
+UNREAD_SHARE, UNREAD_BYTES = 0.05, 16_384  # a hole larger than both is no header or index
+ZEROS = bytes(16)
+
+
+@dataclass
+class Survey:
+    """What the packets of a video say, in decoding order.
+
+    Attributes:
+        container: "mp4" (also QuickTime), "matroska" (also WebM), or FFmpeg's first name of the format.
+        codec: FFmpeg's name of the codec.
+        tick_seconds: unit of the times.
+        frame_seconds: a frame's length by the header; used only where nothing better is known.
+        pts: presentation times in ticks, None where a packet has none.
+        dts: decoding times likewise.
+        durations: lengths in ticks, 0 where unknown.
+        keyframes: numbers of the packets marked as keyframes.
+        hidden: whether a packet is decoded but not presented (before the start of an edit list).
+        begins: where packets begin in the file, in bytes; empty where that is unknown.
+        ends: likewise, where they end.
+        alone: whether there is nothing but this stream in the file.
+        breaks: positions in bytes where parts of the container are lost.
+        marked: numbers of the packets that the container marks as corrupt, or that begin with zeros only.
+        broken: "" or where reading stopped before the end.
+        first: the first frame that can be decoded.
+    """
+
+    container: str
+    codec: str
+    tick_seconds: Fraction
+    frame_seconds: float
+    pts: list[int | None] = field(default_factory=list)
+    dts: list[int | None] = field(default_factory=list)
+    durations: list[int] = field(default_factory=list)
+    keyframes: list[int] = field(default_factory=list)
+    hidden: list[bool] = field(default_factory=list)
+    begins: list[int] = field(default_factory=list)
+    ends: list[int] = field(default_factory=list)
+    alone: bool = True
+    breaks: list[int] = field(default_factory=list)
+    marked: list[int] = field(default_factory=list)
+    broken: str = ""
+    first: VideoFrame | None = None
+
+    @property
+    def torn(self) -> list[int]:
+        """Packets after which bytes are lost: the next packets may be missing, and the end of this one overwritten."""
+        end = self.begins[-1] if self.begins else 0
+        return sorted({max(bisect_right(self.begins, at), 1) - 1 for at in self.breaks if at < end})
+
+    @property
+    def timed(self) -> bool:
+        """Whether every packet is known by its time, and sorting by it gives the order of presentation."""
+        if self.container not in TIMED_CONTAINERS or self.codec not in TIMED_CODECS or self.marked or self.broken:
+            return False
+        if self.container == "mpegts" and self.first is not None and self.first.interlaced_frame:
+            return False  # there, the fields of a frame may be packets of their own
+        if not self.keyframes or self.keyframes[0] != 0 or any(pts is None for pts in self.pts):
+            return False
+        pts = np.array(self.pts, dtype=np.int64)
+        order = np.argsort(pts, kind="stable")
+        reorder = np.abs(order - np.arange(len(order))).max()
+        shown = pts[~np.array(self.hidden)]
+        starts_whole = shown.size and shown.min() >= pts[0]
+        return bool(starts_whole and reorder <= MAX_REORDER_PACKETS and (np.diff(pts[order]) > 0).all())
+
+
+def survey(video: OpenVideo) -> Survey:
+    """Read every packet of a freshly opened video once, and decode its first frame.
+
+    Raises:
+        VideoError: there are no pictures in it, or none can be decoded.
+    """
+    found = _header(video.container, video.stream)
+    try:
+        for number, packet in enumerate(video.packets()):
+            _note(found, number, packet)
+            if found.first is None:
+                found.first = _first_frame(video.stream, packet)
+    except (av.error.FFmpegError, OSError):
+        found.broken = f"corrupt: reading stops after {len(found.pts)} packets"
+    if found.first is None:
+        found.first = _first_frame(video.stream, None)
+    if len(found.ends) < len(found.pts):
+        found.begins, found.ends = [], []
+    found.breaks = _within(video.path.stat().st_size, lost_places(video.path, found.container, found.begins), found)
+    if not found.pts:
+        raise VideoError(video.path, "no frames in it")
+    if found.first is None:
+        raise VideoError(video.path, "no frame of it can be decoded")
+    return found
+
+
+def damage(path: Path, found: Survey) -> str:
+    """What is wrong with the file, as far as that shows without decoding; "" where nothing does."""
+    if outer := outer_damage(path):
+        return outer
+    joins = {keyframe - ahead for keyframe in found.keyframes for ahead in range(1, JOIN_PACKETS + 1)}
+    if corrupt := sum(number not in joins for number in found.marked):
+        return f"corrupt packets: {corrupt} of {len(found.pts)}"
+    size = path.stat().st_size
+    if found.breaks:
+        return f"corrupt: bytes are lost in {len(found.breaks)} places, first at {found.breaks[0]} of {size}"
+    return found.broken or _unread(size, found)
+
+
+def _header(container: InputContainer, stream: VideoStream) -> Survey:
+    rate = stream.average_rate or stream.guessed_rate
+    return Survey(
+        container="mp4" if "mp4" in container.format.name else container.format.name.split(",")[0],
+        codec=stream.codec_context.name,
+        tick_seconds=stream.time_base or Fraction(0),
+        frame_seconds=1 / float(rate) if rate else 0.04,
+        alone=len(container.streams) == 1,
+    )
+
+
+def _note(found: Survey, number: int, packet: "Packet[VideoStream]") -> None:
+    found.pts.append(packet.pts)
+    found.dts.append(packet.dts)
+    found.durations.append(packet.duration or 0)
+    found.hidden.append(packet.is_discard)
+    zeroed = found.codec in TIMED_CODECS and bytes(memoryview(packet)[: len(ZEROS)]) == ZEROS
+    if packet.is_corrupt or zeroed:
+        found.marked.append(number)
+    if packet.is_keyframe:
+        found.keyframes.append(number)
+    if packet.pos is not None and packet.pos >= 0:
+        found.begins.append(packet.pos)
+        found.ends.append(packet.pos + packet.size)
+
+
+def _first_frame(stream: VideoStream, packet: "Packet[VideoStream] | None") -> VideoFrame | None:
+    try:
+        frames = stream.codec_context.decode(packet)
+    except av.error.FFmpegError:
+        return None
+    return frames[0] if frames else None
+
+
+def _within(size: int, breaks: list[int], found: Survey) -> list[int]:
+    """Without the padding that some recorders leave behind the last frame."""
+    end = found.begins[-1] if found.begins else 0
+    hole = max(UNREAD_BYTES, UNREAD_SHARE * size)
+    return [at for at in breaks if at < end or size - at > hole]
+
+
+def _unread(size: int, found: Survey) -> str:
+    """Whether a part of a file with nothing in it but video has given no frames."""
+    if (
+        not found.ends or not found.alone or found.container == "mp4"
+    ):  # in an MP4 the table of contents says where frames are
+        return ""
+    begins = np.array([*found.begins[1:], size])
+    gaps = begins - np.array(found.ends)
+    worst = int(np.argmax(gaps))
+    if gaps[worst] <= max(UNREAD_BYTES, UNREAD_SHARE * size):
+        return ""
+    return f"corrupt: no frames in bytes {found.ends[worst]} to {begins[worst]} of {size}"
