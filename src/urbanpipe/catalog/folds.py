@@ -1,0 +1,226 @@
+"""Folds for cross-validation: which of K parts each labelled video belongs to."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from urbanpipe.catalog.labels import canonical_name, label_matrix, read_table, read_text
+from urbanpipe.catalog.stratify import assign_folds as assign_folds
+from urbanpipe.catalog.table import Source, column_values, read_source
+from urbanpipe.errors import FoldError, LabelError
+from urbanpipe.outputs import write_csv
+from urbanpipe.taxonomy import Taxonomy, load_taxonomy
+
+Folds = dict[str, int]
+
+
+@dataclass(frozen=True)
+class FoldPlan:
+    """Folds together with what they were made from.
+
+    Attributes:
+        names: n videos.
+        fold: (n,) fold of each, 0 to K-1.
+        targets: (n, C) boolean labels.
+        groups: what was kept together, a key for each video.
+        roots: the inspection that each video is a piece of, as far as its name or catalog tells.
+        taxonomy: the C classes.
+        unreadable: videos of the catalog that cannot be read, so have no fold.
+        unlabelled: videos that can be read but have no labels, so have no fold.
+    """
+
+    names: list[str]
+    fold: NDArray[np.int64]
+    targets: NDArray[np.bool_]
+    groups: list[str]
+    roots: list[str]
+    taxonomy: Taxonomy
+    unreadable: int
+    unlabelled: int
+
+    @property
+    def folds(self) -> Folds:
+        """Fold by video name, in the order of the source."""
+        return {name: int(fold) for name, fold in zip(self.names, self.fold, strict=True)}
+
+    @property
+    def n_folds(self) -> int:
+        """Number of folds K."""
+        return int(self.fold.max()) + 1
+
+    @property
+    def sizes(self) -> NDArray[np.int64]:
+        """(K,) number of videos of each fold."""
+        return np.bincount(self.fold, minlength=self.n_folds)
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """(K, C) number of videos of each fold that show each class."""
+        return np.stack([self.targets[self.fold == fold].sum(axis=0) for fold in range(self.n_folds)])
+
+    @property
+    def groups_with(self) -> NDArray[np.int64]:
+        """(C,) number of groups in which each class occurs."""
+        groups = np.asarray(self.groups)
+        return np.array([len(np.unique(groups[column])) for column in self.targets.T])
+
+    @property
+    def leaks(self) -> int:
+        """How many videos have a sibling, a piece of the same inspection, in another fold."""
+        folds_of_root: dict[str, set[int]] = {}
+        for root, fold in zip(self.roots, self.fold, strict=True):
+            folds_of_root.setdefault(root, set()).add(int(fold))
+        return sum(len(folds_of_root[root]) > 1 for root in self.roots)
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a user should know before trusting results from these folds."""
+        said = [] if self.leaks == 0 else [_leak_warning(self.leaks, len(self.names))]
+        rows = list(zip(self.taxonomy.codes, self.targets.sum(axis=0), self.groups_with, strict=True))
+        if absent := [code for code, videos, _ in rows if videos == 0]:
+            said.append(f"no video shows {', '.join(absent)}: nothing can be learnt or measured for them")
+        for code, videos, groups in rows:
+            if 0 < groups < self.n_folds:
+                said.append(
+                    f"{code} occurs in {videos} videos of {groups} groups: too few for {self.n_folds} folds, so some "
+                    "folds have none of it and its AP there means nothing"
+                )
+        return said
+
+
+def folds(
+    source: Path, out: Path, folds: int = 5, group_by: str = "root", seed: int = 0, taxonomy: Path | None = None
+) -> Folds:
+    """Assign every labelled, usable video to a fold and write them as CSV `video,fold`.
+
+    Args:
+        source: a catalog or a label file.
+        out: the CSV to write.
+        folds: number of folds K.
+        group_by: `root` keeps the pieces of one inspection together, `none` keeps nothing together, and the name of a
+            catalog's column keeps videos together that have the same value there.
+        seed: the same seed gives the same folds, whatever the order of the source.
+        taxonomy: a TOML file of classes; by default those of QV-Pipe.
+
+    Returns:
+        Fold, 0 to K-1, by video name.
+
+    Raises:
+        FoldError: fewer than two folds, more folds than groups, or a column that does not exist or has empty cells.
+        LabelError, CatalogError, TaxonomyError: an input that cannot be read.
+        OutputError: `out` cannot be written.
+    """
+    check_folds_out(source, out)
+    plan = plan_folds(source, folds, group_by, seed, taxonomy)
+    write_folds(plan.folds, out)
+    return plan.folds
+
+
+def check_folds_out(source: Path, out: Path) -> None:
+    """Refuse to write folds over their source, or over anything that is not folds.
+
+    Raises:
+        FoldError: `out` is such a file.
+    """
+    if not out.is_file():
+        return
+    try:
+        read_folds(out)
+    except FoldError:
+        what = "the source itself" if out.samefile(source) else "no file of folds"
+        raise FoldError(f"{out} is there and is {what}; give another --out") from None
+
+
+def plan_folds(
+    source: Path, folds: int = 5, group_by: str = "root", seed: int = 0, taxonomy: Path | None = None
+) -> FoldPlan:
+    """Like `folds`, but writes nothing and returns all that there is to say about them."""
+    classes = load_taxonomy(taxonomy)
+    data = read_source(source, classes)
+    targets = label_matrix(data.names, data.labels, len(classes))
+    groups = _groups(data, group_by, source)
+    videos, ok = (data.catalog.videos, data.catalog.ok) if data.catalog else ((), ())
+    return FoldPlan(
+        names=data.names,
+        fold=assign_folds(data.names, targets, groups, folds, seed),
+        targets=targets,
+        groups=groups,
+        roots=data.groups,
+        taxonomy=classes,
+        unreadable=len(videos) - len(ok),
+        unlabelled=len(ok) - len(data.names) if data.catalog else 0,
+    )
+
+
+def write_folds(folds: Folds, out: Path) -> None:
+    """Write folds as CSV `video,fold`.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    write_csv(out, ("video", "fold"), folds.items())
+
+
+def read_folds(path: Path) -> Folds:
+    """Read the CSV that `folds` writes.
+
+    Raises:
+        FoldError: it cannot be read, names a video twice, or its folds are not the numbers 0 to K-1 with K >= 2.
+    """
+    path = Path(path)
+    try:
+        header, rows = read_table(read_text(path), path, "video")
+        if "fold" not in header:
+            raise FoldError(f"{path}: no column 'fold'; folds are a CSV `video,fold`, made by `urbanpipe folds`")
+        folds: Folds = {}
+        for line, row in rows:
+            _add(folds, row["video"], row["fold"].strip(), f"{path}, line {line}")
+    except LabelError as error:
+        raise FoldError(
+            f"cannot read folds: {error}; folds are a CSV `video,fold`, made by `urbanpipe folds`"
+        ) from error
+    if missing := sorted(set(range(max(folds.values(), default=0) + 1)) - set(folds.values())):
+        raise FoldError(f"{path}: no video has fold {missing[0]}; folds count from 0 without gaps")
+    if len(set(folds.values())) < 2:
+        raise FoldError(f"{path}: all videos have the same fold; cross-validation needs 2 or more")
+    return folds
+
+
+def _add(folds: Folds, video: str, fold: str, where: str) -> None:
+    name = canonical_name(video)
+    if name in folds:
+        raise FoldError(f"{where}: video {name!r} is there twice; keep one row a video")
+    if not (fold.isascii() and fold.isdecimal() and len(fold) < 6):
+        raise FoldError(f"{where}, video {name!r}: fold {fold!r} is not a number from 0")
+    folds[name] = int(fold)
+
+
+def _groups(data: Source, group_by: str, source: Path) -> list[str]:
+    if group_by == "root":
+        return data.groups
+    if group_by == "none":
+        return data.names
+    if data.catalog is None:
+        raise FoldError(
+            f"--group-by {group_by} asks for a column of a catalog, but {source} is a label file: use root or none"
+        )
+    values = column_values(data.catalog.labelled, group_by)
+    if values is None:
+        columns = dict.fromkeys(key for video in data.catalog.videos for key in ("group", "codec", *video.extra))
+        raise FoldError(
+            f"{source} has no column {group_by!r} to group by; use root, none or one of {', '.join(columns)}"
+        )
+    if empty := [name for name, value in zip(data.names, values, strict=True) if not value.strip()]:
+        raise FoldError(
+            f"{source}: {len(empty)} labelled videos have no {group_by}, the first is {empty[0]!r}; fill them in"
+        )
+    return values
+
+
+def _leak_warning(leaks: int, videos: int) -> str:
+    return (
+        f"{leaks} of {videos} videos leak: another piece of the same inspection is in another fold, so scores will be "
+        "too good; --group-by root keeps pieces together"
+    )

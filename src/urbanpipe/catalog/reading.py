@@ -1,0 +1,147 @@
+"""Reading the videos of a scan: what is known already is not read again, and what has been read is never lost."""
+
+import json
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from urbanpipe.catalog.probing import CRASHED, TIMED_OUT, probe_all
+from urbanpipe.catalog.table import OK, Video, printable
+from urbanpipe.errors import OutputError
+from urbanpipe.progress import track
+
+_CLOSED = "cannot be opened"
+_FACTS = ("duration_seconds", "frame_count", "frame_rate", "width", "height", "codec", "bit_rate", "digest", "damage")
+_TRY_AGAIN = (TIMED_OUT, CRASHED, _CLOSED)  # reasons that may be gone although the file is the same
+
+_Key = tuple[Path, int, int]  # path, size in bytes, time of modification in nanoseconds
+
+
+def read_videos(
+    paths: dict[str, Path], before: Iterable[Video], progress: Path, workers: int
+) -> tuple[dict[str, Video], int]:
+    """Probe all videos that are not known yet.
+
+    Args:
+        paths: the files, by relative path.
+        before: rows of an earlier catalog; those of unchanged files are taken as they are.
+        progress: side file that takes each result as it comes, so that an interrupted scan can go on.
+        workers: number of processes.
+
+    Returns:
+        A row for each of `paths`, without name, group and labels, in their order, and how many of them were known.
+
+    Raises:
+        OutputError: `progress` cannot be written.
+    """
+    known = {
+        _key(video): video for video in (*before, *_read_progress(progress)) if not video.status.startswith(_TRY_AGAIN)
+    }
+    rows = {relative: _unread(path) for relative, path in paths.items()}
+    waiting = {}
+    reused = 0
+    for relative, row in rows.items():
+        if row.status != OK:
+            continue
+        if (found := known.get(_key(row))) is not None:
+            rows[relative] = found
+            reused += 1
+        else:
+            waiting[row.path] = relative
+    unread = [rows[relative] for relative in waiting.values()]
+    for row in _saved(_probed(unread, workers), progress):
+        rows[waiting[row.path]] = row
+    return rows, reused
+
+
+def _key(video: Video) -> _Key:
+    return video.path, video.size_bytes, video.modified_ns
+
+
+def _unread(path: Path) -> Video:
+    """What can be said of a file without opening it."""
+    if printable(str(path)) != str(path):
+        return Video("", path, "its name is not valid text; rename it")
+    try:
+        facts = path.stat()
+    except FileNotFoundError:
+        return Video(
+            "", path, "a link to a file that does not exist" if path.is_symlink() else "vanished during the scan"
+        )
+    except OSError as error:
+        return Video("", path, f"{_CLOSED}: {error.strerror}")
+    reason = OK
+    if not stat.S_ISREG(facts.st_mode):
+        reason = "not a regular file"
+    elif not os.access(path, os.R_OK):
+        reason = f"{_CLOSED}: no permission to read it"
+    return Video("", path, reason, size_bytes=facts.st_size, modified_ns=facts.st_mtime_ns)
+
+
+def _probed(unread: list[Video], workers: int) -> Iterator[Video]:
+    if not unread:
+        return
+    by_path = {video.path: video for video in unread}
+    results = probe_all([video.path for video in unread], workers)
+    for path, found in track(results, len(unread), "scan"):
+        yield _row(path, by_path[path].size_bytes, by_path[path].modified_ns, found)
+
+
+def _row(path: Path, size_bytes: int, modified_ns: int, found: dict[str, Any]) -> Video:
+    if "reason" in found:
+        return Video("", path, found["reason"], size_bytes=size_bytes, modified_ns=modified_ns)
+    return Video(
+        name="",
+        path=path,
+        duration_seconds=round(found["duration_seconds"], 6),
+        frame_count=found["frame_count"],
+        frame_rate=round(found["frame_rate"], 6),
+        width=found["width"],
+        height=found["height"],
+        codec=found["codec"],
+        bit_rate=round(found["bit_rate"], 6),
+        size_bytes=size_bytes,
+        modified_ns=modified_ns,
+        digest=found["digest"],
+        damage=found["damage"],
+    )
+
+
+def _saved(rows: Iterator[Video], progress: Path) -> Iterator[Video]:
+    """Pass rows on, each once it stands in the side file."""
+    with _written(progress), progress.open("ab", buffering=0) as file:
+        file.write(b"\n")  # ends the line that a killed scan may have left unfinished
+    for row in rows:
+        with _written(progress), progress.open("ab", buffering=0) as file:
+            file.write(_line(row).encode() + b"\n")
+        yield row
+
+
+@contextmanager
+def _written(progress: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            f"cannot write {progress}: {error.strerror}; choose another --out or make room there"
+        ) from error
+
+
+def _line(row: Video) -> str:
+    found = {"reason": row.status} if row.status != OK else {key: getattr(row, key) for key in _FACTS}
+    return json.dumps([str(row.path), row.size_bytes, row.modified_ns, found])
+
+
+def _read_progress(path: Path) -> Iterator[Video]:
+    """Rows that an interrupted scan left behind; the line that it was writing when it was killed is passed over."""
+    if not path.is_file():
+        return
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            file, size_bytes, modified_ns, found = json.loads(line)
+            yield _row(Path(file), size_bytes, modified_ns, found)
+        except (ValueError, KeyError, TypeError):
+            continue

@@ -1,0 +1,186 @@
+"""The shortcut test: what can be told of a video's classes without looking at it.
+
+For each property that is not the picture itself (name, folder, duration, frame rate, size, bit rate, codec) a forest of
+randomised trees learns the classes from that property alone. Its scores for videos of folds that it has not seen, with
+whole groups in a fold, are judged by average precision against two levels: chance, which is the share of videos that
+show the class, and what the same scores reach at most when the labels of whole groups are dealt to other groups.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+import numpy as np
+from numpy.typing import NDArray
+
+from urbanpipe.catalog.stratify import assign_folds
+from urbanpipe.catalog.table import Source, Video
+from urbanpipe.evaluation.average_precision import ranking
+from urbanpipe.taxonomy import Taxonomy
+
+N_FOLDS = 5
+LEAST_POSITIVES = 10
+SHORTCUT_AP = 0.9
+CLUE_GAIN = 0.1  # of the way from chance to 1
+_DEALS = 100
+_NULL_DEVIATIONS = 4.0
+_TREES = 30
+_MOST_VIDEOS = 10_000
+
+Features = tuple[str | float, ...]
+Properties = dict[str, NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class Shortcut:
+    """How well one property tells one class.
+
+    Attributes:
+        code: the class.
+        of: the property.
+        ap: cross-validated average precision, 0-1.
+        chance: share of videos that show the class, the AP of a random order; for other classes than the exclusive one,
+            among the videos that do not show that one.
+        null: the AP that scores without any meaning do not exceed, from dealing the labels of whole groups anew.
+        level: `shortcut` (nearly gives the class away), `clue` (clearly above chance) or empty.
+    """
+
+    code: str
+    of: str
+    ap: float
+    chance: float
+    null: float
+    level: str
+
+
+def find_shortcuts(source: Source, targets: NDArray[np.bool_], taxonomy: Taxonomy) -> list[Shortcut]:
+    """Test every property of the videos on every class that occurs often enough.
+
+    The exclusive class (nothing wrong) is tested among all videos, the others among the videos without it: otherwise
+    what tells the exclusive class would seem to tell them all.
+
+    Args:
+        source: the videos; a label file has only their names.
+        targets: (n, C) boolean labels.
+        taxonomy: the C classes.
+    """
+    rows = _sample(source.groups)
+    properties = {key: columns[rows] for key, columns in video_properties(source).items()}
+    targets, groups = targets[rows], np.asarray(source.groups)[rows]
+    if taxonomy.exclusive is None:
+        return _test(properties, targets, groups, taxonomy, list(range(len(taxonomy))))
+    normal = taxonomy.index(taxonomy.exclusive)
+    rest = ~targets[:, normal]
+    found = _test(properties, targets, groups, taxonomy, [normal])
+    inner = {key: columns[rest] for key, columns in properties.items()}
+    return found + _test(inner, targets[rest], groups[rest], taxonomy, list(taxonomy.defects))
+
+
+def video_properties(source: Source) -> Properties:
+    """What is known of the videos but their pictures: (n, F) ranks for each property that is not the same for all."""
+    tables: dict[str, list[Features]] = {"name": [name_features(name) for name in source.names]}
+    if source.catalog is not None:
+        described = [_described(video) for video in source.catalog.labelled]
+        tables |= {key: [row[key] for row in described] for key in described[0]}
+    ranks = {
+        key: np.column_stack([_ranks(column) for column in zip(*rows, strict=True)]) for key, rows in tables.items()
+    }
+    return {key: table for key, table in ranks.items() if np.ptp(table, axis=0).any()}
+
+
+def _described(video: Video) -> dict[str, Features]:
+    return {
+        "folder": (str(video.path.parent),),
+        "duration": (video.duration_seconds, video.frame_count),
+        "frame rate": (video.frame_rate,),
+        "size": (video.width, video.height, video.size_bytes),
+        "bit rate": (video.bit_rate,),
+        "codec": (video.codec,),
+    }
+
+
+def _ranks(column: Sequence[str | float]) -> NDArray[np.float64]:
+    """Ranks instead of values: a few huge numbers must not swallow the random thresholds of the trees."""
+    return np.unique(np.asarray(column), return_inverse=True)[1].astype(np.float64)
+
+
+def name_features(name: str) -> Features:
+    """Pattern of a file name (digits as `#`), first number, its digits, last number, count of numbers, length."""
+    stem = PurePosixPath(name).stem
+    numbers = re.findall(r"[0-9]+", stem) or [""]
+    pattern = re.sub(r"[0-9]+", "#", PurePosixPath(name).name)
+    first, last = (float(number or -1) for number in (numbers[0], numbers[-1]))
+    return pattern, first, len(numbers[0]), last, len(numbers), len(stem)
+
+
+def _sample(groups: Sequence[str]) -> NDArray[np.int64]:
+    """Rows to test on: all, or whole random groups up to `_MOST_VIDEOS` videos."""
+    if len(groups) <= _MOST_VIDEOS:
+        return np.arange(len(groups))
+    keys, group_of_row = np.unique(np.asarray(groups), return_inverse=True)
+    place = np.random.default_rng(0).permutation(len(keys))[group_of_row]
+    return np.sort(np.argsort(place, kind="stable")[:_MOST_VIDEOS])
+
+
+def _test(
+    properties: Properties, targets: NDArray[np.bool_], groups: NDArray[np.str_], taxonomy: Taxonomy, classes: list[int]
+) -> list[Shortcut]:
+    classes = [index for index in classes if _testable(targets[:, index], groups)]
+    if not classes:
+        return []
+    targets = targets[:, classes]
+    fold = assign_folds(groups.tolist(), targets, groups.tolist(), N_FOLDS, seed=0)
+    deals = [_dealt(groups, np.random.default_rng([0, deal])) for deal in range(_DEALS)]
+    found = []
+    for key, columns in properties.items():
+        scores = _out_of_fold(columns, targets, fold)
+        for column, index in enumerate(classes):
+            found.append(_judged(taxonomy.codes[index], key, scores[:, column], targets[:, column], deals))
+    return found
+
+
+def _testable(target: NDArray[np.bool_], groups: NDArray[np.str_]) -> bool:
+    """Whether enough videos, in enough groups, show a class, and enough do not."""
+    return all(side.sum() >= LEAST_POSITIVES and len(np.unique(groups[side])) >= N_FOLDS for side in (target, ~target))
+
+
+def _out_of_fold(
+    columns: NDArray[np.float64], targets: NDArray[np.bool_], fold: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """(n, C) scores of each video by trees that have not seen its fold."""
+    from sklearn.ensemble import ExtraTreesRegressor
+
+    scores = np.zeros(targets.shape)
+    for number in range(N_FOLDS):
+        seen = fold != number
+        forest = ExtraTreesRegressor(_TREES, min_samples_leaf=5, random_state=0)
+        forest.fit(columns[seen], np.squeeze(targets[seen].astype(np.float64), axis=1 if targets.shape[1] == 1 else ()))
+        scores[~seen] = forest.predict(columns[~seen]).reshape(-1, targets.shape[1])
+    return scores
+
+
+def _dealt(groups: NDArray[np.str_], rng: np.random.Generator) -> NDArray[np.int64]:
+    """Rows whose labels every row gets when the labels of whole groups are dealt anew."""
+    keys, group_of_row = np.unique(groups, return_inverse=True)
+    dealt = np.empty(len(groups), dtype=np.int64)
+    dealt[np.argsort(group_of_row, kind="stable")] = np.argsort(rng.permutation(len(keys))[group_of_row], kind="stable")
+    return dealt
+
+
+def _judged(
+    code: str, of: str, scores: NDArray[np.float64], target: NDArray[np.bool_], deals: list[NDArray[np.int64]]
+) -> Shortcut:
+    order = ranking(scores)
+    ap, chance = _ap(target[order]), float(target.mean())
+    nulls = np.array([_ap(target[deal][order]) for deal in deals])
+    null = max(nulls.max(), nulls.mean() + _NULL_DEVIATIONS * nulls.std())
+    level = ""
+    if ap > null and ap - chance >= CLUE_GAIN * (1 - chance):
+        level = "shortcut" if ap >= SHORTCUT_AP and ap - chance >= (1 - chance) / 2 else "clue"
+    return Shortcut(code, of, ap, chance, float(null), level)
+
+
+def _ap(ranked: NDArray[np.bool_]) -> float:
+    hits = np.flatnonzero(ranked)
+    return float(np.mean(np.arange(1, len(hits) + 1) / (hits + 1)))

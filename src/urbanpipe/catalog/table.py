@@ -1,0 +1,261 @@
+"""The catalog: a CSV with one row a video, and the SOURCE that audits and folds are made from."""
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+
+from urbanpipe.catalog.labels import (
+    Labels,
+    canonical_name,
+    labels_cell,
+    parse_labels_cell,
+    read_labels,
+    read_table,
+    read_text,
+)
+from urbanpipe.errors import CatalogError, LabelError
+from urbanpipe.outputs import write_csv
+from urbanpipe.taxonomy import Taxonomy, default_taxonomy
+
+OK = "ok"
+_NUMBERS: dict[str, type[float] | type[int]] = {
+    "duration_seconds": float,
+    "frame_count": int,
+    "frame_rate": float,
+    "width": int,
+    "height": int,
+    "bit_rate": float,
+    "size_bytes": int,
+    "modified_ns": int,
+}
+COLUMNS = ("name", "path", "status", "damage", *_NUMBERS, "codec", "digest", "group", "labels")
+_REQUIRED = ("name", "path", "status", "group", "labels")
+
+
+@dataclass(frozen=True)
+class Video:
+    """One row of the catalog.
+
+    Attributes:
+        name: the file name where it is unique in the folder tree, else the path relative to the tree's top.
+        path: the file.
+        status: `ok`, or why the video cannot be used.
+        duration_seconds: length in time; 0 where unknown, as with every number of a bad video.
+        frame_count: frames counted, not what the header claims.
+        frame_rate: frames a second.
+        width: of the picture as displayed, pixels.
+        height: of the picture as displayed, pixels.
+        codec: FFmpeg's name of the video codec.
+        bit_rate: bits a second.
+        size_bytes: size of the file.
+        modified_ns: when the file was last modified, nanoseconds since 1970.
+        digest: fingerprint of the content; equal digests are the same recording.
+        group: videos of one inspection share it and stay in one fold.
+        labels: sorted class indices; empty if the video shows none of the classes; None if nobody has labelled it.
+        damage: what is broken in a video that can be used nevertheless; empty if nothing is.
+        extra: columns that a user added.
+    """
+
+    name: str
+    path: Path
+    status: str = OK
+    duration_seconds: float = 0.0
+    frame_count: int = 0
+    frame_rate: float = 0.0
+    width: int = 0
+    height: int = 0
+    codec: str = ""
+    bit_rate: float = 0.0
+    size_bytes: int = 0
+    modified_ns: int = 0
+    digest: str = ""
+    group: str = ""
+    labels: tuple[int, ...] | None = None
+    damage: str = ""
+    extra: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """All videos of an archive, usable or not, and the classes that their labels count."""
+
+    videos: tuple[Video, ...]
+    taxonomy: Taxonomy
+
+    @cached_property
+    def ok(self) -> tuple[Video, ...]:
+        """The videos that can be read."""
+        return tuple(video for video in self.videos if video.status == OK)
+
+    @cached_property
+    def labelled(self) -> tuple[Video, ...]:
+        """The videos that can be read and have labels."""
+        return tuple(video for video in self.ok if video.labels is not None)
+
+
+class Source(NamedTuple):
+    """What audits and folds are made from: labelled, usable videos.
+
+    Attributes:
+        names: video names.
+        labels: class indices by name.
+        groups: group of each of `names`.
+        catalog: the whole catalog where the source is one, else None.
+    """
+
+    names: list[str]
+    labels: Labels
+    groups: list[str]
+    catalog: Catalog | None
+
+
+def group_of(name: str) -> str:
+    """The group that a name tells: the name without piece number and extension, with its folder if it has one.
+
+    >>> group_of("d23910_17.mp4"), group_of("d23910.mp4"), group_of("north/7_1.avi")
+    ('d23910', 'd23910', 'north/7')
+    """
+    path = PurePosixPath(name)
+    root = re.sub(r"(?<=.)_\d+$", "", path.stem)
+    return str(path.parent / root)
+
+
+def printable(name: str) -> str:
+    r"""A file's name with bytes that are not text written as `\xff`, so that it can stand in a result."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def read_catalog(path: Path, taxonomy: Taxonomy | None = None) -> Catalog:
+    """Read a catalog that `write_catalog` wrote, with whatever columns were added to it.
+
+    Args:
+        path: the CSV; relative paths in it count from its folder.
+        taxonomy: the classes; by default those of QV-Pipe.
+
+    Raises:
+        CatalogError: it is missing, has no such columns, an impossible number, or a name twice.
+        LabelError: a label is none of the classes.
+    """
+    path, taxonomy = Path(path), taxonomy or default_taxonomy()
+    try:
+        header, rows = read_table(read_text(path), path, "name")
+        if missing := [column for column in _REQUIRED if column not in header]:
+            raise CatalogError(
+                f"{path} is not a catalog: no column {', '.join(missing)}; make one with `urbanpipe scan`"
+            )
+        cells = list(rows)
+    except LabelError as error:
+        raise CatalogError(f"{path} is not a catalog of `urbanpipe scan`: {error}") from error
+    videos = tuple(_video(row, f"{path}, line {line}", path.parent.resolve(), taxonomy) for line, row in cells)
+    seen: set[str] = set()
+    for video in videos:
+        if video.name in seen:
+            raise CatalogError(f"{path}: video {video.name!r} is there twice; keep one row a video")
+        seen.add(video.name)
+    return Catalog(videos, taxonomy)
+
+
+def write_catalog(catalog: Catalog, path: Path) -> None:
+    """Write the catalog as CSV, whole or not at all; videos below its folder get relative paths, so both can move.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    path = Path(path)
+    extra = list(dict.fromkeys(column for video in catalog.videos for column in video.extra))
+    rows = [
+        _cells(video, catalog.taxonomy, path.parent) + [video.extra.get(key, "") for key in extra]
+        for video in catalog.videos
+    ]
+    write_csv(path, [*COLUMNS, *extra], rows)
+
+
+def read_source(path: Path, taxonomy: Taxonomy | None = None) -> Source:
+    """Read the labelled, usable videos of a catalog or of a label file in any form.
+
+    Raises:
+        CatalogError: a catalog that cannot be read or has no labelled video that can be read.
+        LabelError: a label file that cannot be read.
+    """
+    path = Path(path)
+    if not _is_catalog(read_text(path)):
+        labels = read_labels(path, taxonomy)
+        return Source(list(labels), labels, [group_of(name) for name in labels], None)
+    catalog = read_catalog(path, taxonomy)
+    if not catalog.labelled:
+        raise CatalogError(
+            f"{path} has no labelled video that can be read; make it with `urbanpipe scan VIDEOS --labels LABELS`"
+        )
+    return Source(
+        [video.name for video in catalog.labelled],
+        {video.name: video.labels for video in catalog.labelled if video.labels is not None},
+        [video.group for video in catalog.labelled],
+        catalog,
+    )
+
+
+def column_values(videos: Sequence[Video], column: str) -> list[str] | None:
+    """The cells of a text column (`group`, `codec`, ... or one that a user added); None if there is no such column."""
+    if column in COLUMNS:
+        return [str(getattr(video, column)) for video in videos]
+    if not any(column in video.extra for video in videos):
+        return None
+    return [video.extra.get(column, "") for video in videos]
+
+
+def _is_catalog(text: str) -> bool:
+    header = re.split(r"[,;\t]", re.split(r"[\r\n]", text, maxsplit=1)[0].replace('"', ""))
+    return text.lstrip()[:1] not in ("{", "[") and {"name", "status"} <= {cell.strip() for cell in header}
+
+
+def _cells(video: Video, taxonomy: Taxonomy, folder: Path) -> list[object]:
+    numbers = {column: _number_cell(getattr(video, column)) for column in _NUMBERS}
+    texts = {column: getattr(video, column) for column in COLUMNS if column not in _NUMBERS}
+    texts["path"] = _path_cell(video.path, folder)
+    texts["labels"] = "" if video.labels is None else labels_cell(video.labels, taxonomy)
+    return [numbers.get(column, texts.get(column)) for column in COLUMNS]
+
+
+def _number_cell(value: float) -> str:
+    return "" if value == 0 else str(round(value, 6)) if isinstance(value, float) else str(value)
+
+
+def _path_cell(path: Path, folder: Path) -> str:
+    path, folder = path.absolute(), folder.resolve()
+    return printable((path.relative_to(folder) if path.is_relative_to(folder) else path).as_posix())
+
+
+def _video(row: dict[str, str], where: str, folder: Path, taxonomy: Taxonomy) -> Video:
+    where = f"{where}, video {row['name']!r}"
+    if not row["name"].strip() or not row["status"].strip():
+        raise CatalogError(f"{where}: the name or status is empty")
+    numbers: dict[str, Any] = {
+        key: _number(row.get(key, ""), kind, f"{where}: {key}") for key, kind in _NUMBERS.items()
+    }
+    name = canonical_name(row["name"])
+    return Video(
+        name=name,
+        path=folder / row["path"],
+        status=row["status"],
+        codec=row.get("codec", ""),
+        digest=row.get("digest", ""),
+        group=row["group"] or group_of(name),
+        labels=parse_labels_cell(row["labels"], taxonomy, where) if row["labels"].strip() else None,
+        damage=row.get("damage", ""),
+        extra={key: cell for key, cell in row.items() if key not in COLUMNS},
+        **numbers,
+    )
+
+
+def _number(cell: str, kind: type[float] | type[int], where: str) -> float:
+    try:
+        value = kind(cell or 0)
+    except ValueError as error:
+        raise CatalogError(f"{where} is {cell!r}; it must be a number of 0 or more, or empty") from error
+    if not 0 <= value < float("inf"):
+        raise CatalogError(f"{where} is {cell!r}; it must be a number of 0 or more, or empty")
+    return value

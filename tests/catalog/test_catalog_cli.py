@@ -1,0 +1,107 @@
+import json
+from pathlib import Path
+
+import pytest
+from catalog_material import write_video
+from typer.testing import CliRunner, Result
+
+from urbanpipe.cli.main import app
+from urbanpipe.errors import UrbanpipeError
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
+    """A folder with a catalog of 14 videos (12 labelled, one broken, one new), and what the scan printed."""
+    folder = tmp_path_factory.mktemp("cli")
+    labels = {f"v{i}_{j}.mp4": [1 + i % 2] for i in range(6) for j in range(2)} | {"gone.mp4": [3]}
+    for number, name in enumerate([*labels, "new.mp4"]):
+        if name != "gone.mp4":
+            write_video(folder / "videos" / name, level=number)
+    (folder / "videos" / "broken.mp4").write_text("x")
+    (folder / "labels.json").write_text(json.dumps(labels))
+    return folder, run("scan", folder / "videos", "--labels", folder / "labels.json", "--out", folder / "catalog.csv")
+
+
+def test_scan(made: tuple[Path, Result]) -> None:
+    folder, result = made
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert lines[0] == "14 videos, 0 of them known from before"
+    assert "1 cannot be read:" in lines
+    assert lines[lines.index("1 labelled names have no file:") + 1] == "  gone.mp4"
+    assert {"  broken.mp4", "  new.mp4"} <= set(lines[lines.index("2 videos have no label:") :])
+    assert lines[-1] == f"catalog: {folder / 'catalog.csv'}"
+    again = run("scan", folder / "videos", "--out", folder / "catalog.csv", "--workers", "1")
+    assert again.stdout.splitlines()[0] == "14 videos, 14 of them known from before"
+
+
+def test_folds_of_a_catalog(made: tuple[Path, Result], tmp_path: Path) -> None:
+    folder, _ = made
+    result = run(
+        "folds", folder / "catalog.csv", "--folds", 3, "--out", tmp_path / "f.csv", "--plot", tmp_path / "f.png"
+    )
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert lines[0] == "12 videos in 6 groups, 3 folds"
+    assert lines[1] == "without a fold: 1 unreadable and 1 unlabelled videos"
+    assert [line.split() for line in lines if line.startswith(" CJ")] == [["CJ", "6", "2.0", "2", "2", "2", "0.0"]]
+    assert "videos with a piece of the same inspection in another fold: 0" in lines
+    assert lines[-1] == f"folds: {tmp_path / 'f.csv'}"
+    assert len((tmp_path / "f.csv").read_text().splitlines()) == 13
+    assert (tmp_path / "f.png").stat().st_size > 1000
+
+
+def test_folds_without_groups_tell_the_leak(made: tuple[Path, Result], tmp_path: Path) -> None:
+    folder, _ = made
+    result = run("folds", folder / "catalog.csv", "--group-by", "none", "--seed", 4, "--out", tmp_path / "f.csv")
+    assert result.exit_code == 0, result.output
+    assert "warning: " in result.stdout
+    assert "videos leak" in result.stdout
+
+
+def test_audit(made: tuple[Path, Result]) -> None:
+    folder, _ = made
+    result = run("audit", folder / "catalog.csv")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith("12 labelled videos, 1.00 labels a video, 6 groups, 6 of them of several videos")
+    assert "shortcut test: too few videos" in result.stdout
+    found = json.loads(run("audit", folder / "labels.json", "--json").stdout)
+    assert (found["videos"], found["counts"]["CJ"], found["groups"]) == (13, 6, 7)
+
+
+def test_audit_of_the_real_labels(shared: Path) -> None:
+    result = run("audit", shared / "data" / "qv_pipe_train_labels.json")
+    assert result.exit_code == 0, result.output
+    assert "warning: ZC can be told from the name alone" in result.stdout
+    assert [line.split()[2] for line in result.stdout.splitlines() if line.startswith(" ZC")][-1] == "1.000!!"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("scan", "{here}/none", "--out", "{here}/c.csv"),
+        ("audit", "{here}/none.csv"),
+        ("folds", "{here}/none.json", "--out", "{here}/f.csv"),
+        ("folds", "{here}/labels.csv", "--folds", "1", "--out", "{here}/f.csv"),
+        ("folds", "{here}/labels.csv", "--folds", "3", "--out", "{here}/f.csv"),
+        ("folds", "{here}/labels.csv", "--folds", "2", "--group-by", "site", "--out", "{here}/f.csv"),
+        ("audit", "{here}/labels.csv", "--taxonomy", "{here}/none.toml"),
+    ],
+)
+def test_mistakes_are_one_line(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    (tmp_path / "labels.csv").write_text("video,labels\na.mp4,CJ\nb.mp4,CK\n")
+    result = run(*(argument.format(here=tmp_path) for argument in arguments))
+    assert isinstance(result.exception, UrbanpipeError)
+    assert "\n" not in str(result.exception)
+    assert not (tmp_path / "f.csv").exists()
+
+
+@pytest.mark.parametrize("verb", ["scan", "audit", "folds"])
+def test_help(verb: str) -> None:
+    result = run(verb, "--help")
+    assert result.exit_code == 0
+    assert "--taxonomy" in result.stdout
