@@ -1,0 +1,167 @@
+"""`simulate` and its command line, from arguments to files."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from urbanpipe.cli.simulate import command
+from urbanpipe.errors import OutputError, TaxonomyError, UrbanpipeError
+from urbanpipe.simulate.generator import SIMULATED_CLASSES, SimulatedSet, simulate
+from urbanpipe.simulate.render import Renderer
+
+
+def small(out: Path, videos: int = 6, seed: int = 0, workers: int = 1, contact_sheets: bool = False) -> SimulatedSet:
+    return simulate(out, videos, seed, None, (96, 64), 6.0, (1.0, 1.5), workers=workers, contact_sheets=contact_sheets)
+
+
+def pixels(path: Path) -> str:
+    """Hash of a video's decoded pictures."""
+    with av.open(str(path)) as container:
+        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    return hashlib.sha256(np.stack(frames).tobytes()).hexdigest()
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> SimulatedSet:
+    return small(tmp_path_factory.mktemp("set"), contact_sheets=True)
+
+
+def test_labels_name_every_video_and_every_video_decodes(made: SimulatedSet) -> None:
+    labels = json.loads(made.labels.read_text(encoding="utf-8"))
+    assert sorted(labels) == sorted(path.name for path in made.videos.iterdir())
+    assert all(indices and all(0 <= index < 17 for index in indices) for indices in labels.values())
+    assert all(indices == [0] or 0 not in indices for indices in labels.values())
+    for name in labels:
+        with av.open(str(made.videos / name)) as container:
+            stream = container.streams.video[0]
+            assert (stream.codec_context.name, stream.width, stream.height) == ("h264", 96, 64)
+            assert stream.average_rate == 6
+
+
+def test_moments_agree_with_labels_and_lie_inside_the_videos(made: SimulatedSet) -> None:
+    labels = json.loads(made.labels.read_text(encoding="utf-8"))
+    database = json.loads(made.moments.read_text(encoding="utf-8"))["database"]
+    assert {entry["file_name"] for entry in database.values()} == set(labels)
+    codes = ("ZC", "CJ", "CK", "ZW", "JG", "SG", "PL", "BX", "CR", "FZ", "FS", "AJ", "CQ", "SL", "QF", "TJ", "TL")
+    for name, entry in database.items():
+        assert entry["file_name"] == f"{name}.mp4"
+        assert entry["subset"] == "training"
+        shown = {codes[index] for index in labels[entry["file_name"]]} - {"ZC"}
+        assert {item["label"] for item in entry["annotations"]} == shown
+        with av.open(str(made.videos / entry["file_name"])) as container:
+            count = sum(1 for _ in container.decode(video=0))
+        assert entry["duration"] == pytest.approx(count / entry["fps"], abs=1e-3)
+        assert all(0 <= item["moment"] <= entry["duration"] + 1 / entry["fps"] for item in entry["annotations"])
+
+
+def test_a_contact_sheet_for_each_class(made: SimulatedSet) -> None:
+    sheets = sorted(path.stem for path in (made.labels.parent / "contact_sheets").iterdir())
+    assert sheets == sorted(SIMULATED_CLASSES)
+
+
+def test_workers_do_not_change_the_result(made: SimulatedSet, tmp_path: Path) -> None:
+    again = small(tmp_path, workers=2)
+    assert again.labels.read_bytes() == made.labels.read_bytes()
+    assert again.moments.read_bytes() == made.moments.read_bytes()
+    for path in again.videos.iterdir():
+        assert pixels(path) == pixels(made.videos / path.name)
+
+
+def test_another_seed_gives_other_videos(made: SimulatedSet, tmp_path: Path) -> None:
+    assert small(tmp_path, seed=1).labels.read_bytes() != made.labels.read_bytes()
+
+
+def test_a_failed_run_leaves_no_labels_and_no_half_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small(tmp_path)
+    calls = 0
+    original = Renderer.frame
+
+    def failing(self: Renderer, seconds: float) -> object:
+        nonlocal calls
+        calls += 1
+        if calls > 20:
+            raise KeyboardInterrupt
+        return original(self, seconds)
+
+    monkeypatch.setattr(Renderer, "frame", failing)
+    with pytest.raises(KeyboardInterrupt):
+        small(tmp_path)
+    assert not (tmp_path / "labels.json").exists()
+    assert not (tmp_path / "moments.json").exists()
+    for path in (tmp_path / "videos").iterdir():
+        assert path.suffix == ".mp4"
+        assert not path.name.startswith(".")
+        pixels(path)
+
+
+def test_videos_of_another_run_are_not_mixed_in(tmp_path: Path) -> None:
+    small(tmp_path, videos=2)
+    with pytest.raises(OutputError, match="holds other files"):
+        small(tmp_path, videos=2, seed=9)
+
+
+def test_what_a_killed_run_left_is_cleared_away(tmp_path: Path) -> None:
+    name = next(small(tmp_path, videos=2).videos.iterdir()).name
+    left = tmp_path / "videos" / f".{name}.abcd1234.mp4"
+    left.write_bytes(b"half")
+    small(tmp_path, videos=2)
+    assert not left.exists()
+
+
+def test_only_the_classes_asked_for(tmp_path: Path) -> None:
+    counts = simulate(tmp_path, 4, 0, ["pl", "ZC"], (96, 64), 6.0, (1.0, 1.0), workers=1).counts
+    assert counts == {"ZC": 1, "PL": 3}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "words"),
+    [
+        (["--size", "320"], UrbanpipeError, "320x240"),
+        (["--size", "321x240"], UrbanpipeError, "even"),
+        (["--size", "62x64"], UrbanpipeError, "at least 64"),
+        (["--size", "99.5x64"], UrbanpipeError, "whole pixels"),
+        (["--seconds", "8:3"], UrbanpipeError, "shortest:longest"),
+        (["--seconds", "0:3"], UrbanpipeError, "above 0"),
+        (["--seconds", "5"], UrbanpipeError, "3:8"),
+        (["--fps", "0"], UrbanpipeError, "1 to 240"),
+        (["--fps", "nan"], UrbanpipeError, "1 to 240"),
+        (["--videos", "0"], UrbanpipeError, "at least 1"),
+        (["--seed", "-1"], UrbanpipeError, "negative"),
+        (["--workers", "0"], UrbanpipeError, "at least 1"),
+        (["--classes", "ZC,XX"], TaxonomyError, "unknown class 'XX'"),
+        (["--classes", "BX"], TaxonomyError, "cannot draw BX"),
+        (["--classes", ","], TaxonomyError, "choose from"),
+    ],
+)
+def test_a_bad_argument_is_one_clear_line(
+    tmp_path: Path, arguments: list[str], error: type[UrbanpipeError], words: str
+) -> None:
+    app = typer.Typer()
+    app.command()(command)
+    result = CliRunner().invoke(app, [str(tmp_path / "out"), *arguments])
+    assert type(result.exception) is error
+    assert words in str(result.exception)
+    assert "\n" not in str(result.exception)
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_output_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match=r"not a folder|file of this name"):
+        small(tmp_path / "file" / "set")
+
+
+def test_the_command_says_what_it_made_and_where(tmp_path: Path) -> None:
+    app = typer.Typer()
+    app.command()(command)
+    arguments = [str(tmp_path), "--videos", "2", "--size", "64x64", "--fps", "5", "--seconds", "1:1", "--workers", "1"]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    assert "labels.json" in result.stdout.splitlines()[-1]
+    assert (tmp_path / "labels.json").exists()
