@@ -1,0 +1,131 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from urbanpipe.inputs.augment import augmentation
+from urbanpipe.inputs.config import AugmentationName, AugmentConfig, InputConfig
+from urbanpipe.inputs.super_image import SuperImage, lay_out, tile_box
+
+PLAIN = AugmentConfig(tile=(), tile_shuffle=False)
+NAMES: tuple[AugmentationName, ...] = (
+    "horizontal_flip",
+    "vertical_flip",
+    "rotation",
+    "crop",
+    "colour_jitter",
+    "rand_augment",
+    "auto_augment",
+)
+
+
+def frames(count: int, height: int = 16, width: int = 24) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    return np.random.default_rng(0).integers(0, 256, (count, height, width, 3), dtype=np.uint8)
+
+
+@given(rows=st.integers(1, 5), columns=st.integers(1, 5), height=st.integers(1, 7), width=st.integers(1, 7))
+def test_every_tile_stands_in_its_box(rows: int, columns: int, height: int, width: int) -> None:
+    tiles = torch.arange(rows * columns * 3 * height * width).reshape(rows * columns, 3, height, width)
+    image = lay_out(tiles, rows, columns)
+    assert image.shape == (3, rows * height, columns * width)
+    for position, tile in enumerate(tiles):
+        left, top, right, bottom = tile_box(position, columns, (width, height))
+        assert torch.equal(image[:, top:bottom, left:right], tile)
+
+
+def test_a_wrong_number_of_tiles_is_refused() -> None:
+    with pytest.raises(ValueError, match="8 tiles do not fill 3 rows of 3"):
+        lay_out(torch.zeros(8, 3, 4, 4), 3, 3)
+
+
+@given(
+    frame_count=st.integers(1, 400),
+    sampling=st.sampled_from(["uniform", "jittered", "sequence"]),
+    candidates=st.sampled_from([1, 3, 5]),
+    seed=st.integers(0, 99),
+)
+@settings(deadline=None)
+def test_kept_frames_exist_and_tests_see_the_middle(
+    frame_count: int, sampling: str, candidates: int, seed: int
+) -> None:
+    view = SuperImage(InputConfig.model_validate({"sampling": sampling, "candidates": candidates, "tile": 16}), PLAIN)
+    kept = view.kept(frame_count)
+    assert kept.shape == (1 if sampling == "uniform" else candidates, 9)
+    assert kept.min() >= 0
+    assert kept.max() < frame_count
+    for rng in (None, np.random.default_rng(seed)):
+        chosen = kept[view.choose(len(kept), rng), np.arange(9)]
+        assert np.all(np.diff(chosen) >= 0), "frames stay in order of time"
+    middle = kept[view.choose(len(kept), None), np.arange(9)]
+    if sampling != "sequence":
+        assert np.array_equal(middle, np.floor((np.arange(9) + 0.5) * frame_count / 9))
+
+
+def test_jitter_differs_by_tile_and_a_sequence_does_not() -> None:
+    rng = np.random.default_rng(1)
+    jittered = SuperImage(InputConfig(sampling="jittered", candidates=5), PLAIN).choose(5, rng)
+    sequence = SuperImage(InputConfig(sampling="sequence", candidates=5), PLAIN).choose(5, rng)
+    assert len(set(jittered.tolist())) > 1
+    assert len(set(sequence.tolist())) == 1
+
+
+def test_test_view_is_plain_and_train_view_without_augmentation_is_the_same() -> None:
+    view = SuperImage(InputConfig(rows=2, columns=3, tile=16, aspect="3:2"), PLAIN)
+    some = frames(6)
+    image = view.test_view(some)
+    assert image.dtype == torch.uint8
+    assert image.shape == (3, 32, 72)
+    assert torch.equal(image, view.train_view(some))
+    assert np.array_equal(image[:, 16:, 48:].permute(1, 2, 0).numpy(), some[5])
+
+
+def test_shuffled_tiles_are_all_there_in_another_order() -> None:
+    view = SuperImage(InputConfig(tile=16), AugmentConfig(tile=(), tile_shuffle=True))
+    some = np.stack([np.full((16, 16, 3), value, np.uint8) for value in range(9)])
+    torch.manual_seed(0)
+    image = view.train_view(some)
+    order = image[0, 8::16, 8::16].flatten().tolist()
+    assert sorted(order) == list(range(9))
+    assert order != list(range(9))
+
+
+def test_tiles_are_flipped_one_by_one() -> None:
+    view = SuperImage(InputConfig(tile=16), AugmentConfig(tile=("horizontal_flip",), tile_shuffle=False))
+    one = frames(1, 16, 16)
+    torch.manual_seed(0)
+    image = view.train_view(np.repeat(one, 9, axis=0))
+    plain = torch.from_numpy(one[0]).permute(2, 0, 1)
+    flipped = 0
+    for position in range(9):
+        left, top, right, bottom = tile_box(position, 3, (16, 16))
+        tile = image[:, top:bottom, left:right]
+        assert torch.equal(tile, plain) or torch.equal(tile, plain.flip(-1))
+        flipped += not torch.equal(tile, plain)
+    assert 0 < flipped < 9
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_augmentation_keeps_the_shape_and_changes_pixels(name: AugmentationName) -> None:
+    transform = augmentation(name, AugmentConfig(rotation_degrees=45), (24, 16))
+    image = torch.from_numpy(frames(1)[0]).permute(2, 0, 1)
+    torch.manual_seed(1)
+    results = [transform(image) for _ in range(8)]
+    assert all(result.shape == image.shape and result.dtype == torch.uint8 for result in results)
+    assert any(not torch.equal(result, image) for result in results)
+
+
+@pytest.mark.parametrize(
+    ("aspect", "tile", "size"), [("square", 448, (448, 448)), ("4:3", 96, (128, 96)), ("16:9", 100, (176, 100))]
+)
+def test_tile_size(aspect: str, tile: int, size: tuple[int, int]) -> None:
+    config = InputConfig(aspect=aspect, tile=tile)
+    assert config.tile_size == size
+    assert config.image_size == (size[0] * 3, size[1] * 3)
+
+
+@pytest.mark.parametrize("bad", [{"aspect": "wide"}, {"aspect": "0:3"}, {"candidates": 2}, {"rows": 0}, {"tile": 4}])
+def test_bad_settings_are_refused(bad: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        InputConfig.model_validate(bad)
