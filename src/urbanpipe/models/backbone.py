@@ -1,0 +1,100 @@
+"""Any timm backbone at any input size, with one way to ask for pooled features or for tokens."""
+
+import difflib
+from typing import Any
+
+import timm
+import torch
+from torch import Tensor, nn
+
+from urbanpipe.errors import RecipeError
+from urbanpipe.models.config import ModelConfig
+
+
+class Backbone(nn.Module):
+    """A timm network without its classifier.
+
+    Args:
+        config: name and options. No weights are loaded here.
+        image_size: width and height of the inputs; backbones with a fixed grid (Swin, ViT) are built for it.
+
+    Attributes:
+        pooled_width: channels of `pooled`.
+        token_width: channels of `tokens`.
+        mean, std: normalisation of inputs in [0, 1], from the backbone's own configuration.
+
+    Raises:
+        RecipeError: timm does not know the name or an option.
+    """
+
+    def __init__(self, config: ModelConfig, image_size: tuple[int, int]) -> None:
+        super().__init__()
+        self.net = _create(config, image_size)
+        self.pooled_width: int = self.net.head_hidden_size
+        self.token_width: int = self.net.num_features
+        self.mean: tuple[float, ...] = tuple(self.net.pretrained_cfg["mean"])
+        self.std: tuple[float, ...] = tuple(self.net.pretrained_cfg["std"])
+        self._channels_last_map = getattr(self.net, "output_fmt", "NCHW") == "NHWC"
+
+    def pooled(self, images: Tensor) -> Tensor:
+        """Features (batch, pooled_width) of normalised images (batch, 3, height, width)."""
+        features: Tensor = self.net.forward_head(self.net.forward_features(images), pre_logits=True)
+        return features
+
+    def tokens(self, images: Tensor) -> Tensor:
+        """Features (batch, positions, token_width), positions row by row; a transformer's class token stays first."""
+        features: Tensor = self.net.forward_features(images)
+        if features.ndim == 3:
+            return features
+        return features.flatten(1, 2) if self._channels_last_map else features.flatten(2).transpose(1, 2)
+
+    def checkpoint_activations(self, enable: bool) -> None:
+        """Recompute activations in the backward pass: less memory, about a third more time.
+
+        Raises:
+            RecipeError: this backbone cannot.
+        """
+        try:
+            self.net.set_grad_checkpointing(enable)
+        except (AssertionError, AttributeError):
+            raise RecipeError(
+                f"training.checkpointing = true: {type(self.net).__name__} cannot do it in timm"
+            ) from None
+
+
+def _create(config: ModelConfig, image_size: tuple[int, int]) -> Any:
+    architecture = config.backbone.split(".")[0]
+    if not timm.is_model(architecture):
+        near = difflib.get_close_matches(architecture, timm.list_models(), n=3)
+        hint = f"; near it: {', '.join(near)}" if near else ""
+        raise RecipeError(f"model.backbone = {config.backbone!r} is not a timm model{hint}")
+    options: dict[str, Any] = dict(config.options)
+    if config.drop_path:
+        options["drop_path_rate"] = config.drop_path
+    try:
+        pretrained = timm.get_pretrained_cfg(config.backbone)
+    except RuntimeError:
+        tags = ", ".join(timm.list_pretrained(f"{architecture}.*")) or "none"
+        raise RecipeError(f"model.backbone = {config.backbone!r}: timm has no such tag; it has {tags}") from None
+    if pretrained is not None and pretrained.fixed_input_size:
+        options.setdefault("img_size", image_size[::-1])
+    try:
+        return timm.create_model(config.backbone, pretrained=False, num_classes=0, **options)
+    except (TypeError, ValueError, AssertionError) as error:
+        raise RecipeError(f"model.backbone = {config.backbone!r} with options {options}: {error}") from error
+
+
+class Normalise(nn.Module):
+    """uint8 images to a backbone's own range: (x / 255 - mean) / std, in float32."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1) * 255, persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1) * 255, persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Normalise (batch, 3, height, width), values 0 to 255."""
+        return (images.to(self.mean.dtype) - self.mean) / self.std

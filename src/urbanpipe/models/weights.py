@@ -1,0 +1,156 @@
+"""First weights of a backbone: from the hub, from a file, or random; and a plain report of which."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from urbanpipe.errors import WeightsError
+from urbanpipe.models.backbone import Backbone
+
+_WRAPPERS = ("state_dict_ema", "model_ema", "state_dict", "model")
+_PREFIXES = ("module.", "_orig_mod.", "backbone.net.", "backbone.")
+_CLASSIFIERS = ("classifier", "head", "fc")  # what a file may have more than a backbone without comment
+
+
+@dataclass(frozen=True)
+class WeightsReport:
+    """What of a file reached the backbone.
+
+    Attributes:
+        source: `random`, `hub` or the file.
+        matched: tensors that were loaded.
+        total: tensors that the backbone has.
+        share: share of the backbone's values that were loaded, 0 to 1.
+        missing: the backbone's tensors that the file lacks.
+        unused: the file's tensors that the backbone lacks.
+        mismatched: tensors of another shape, as `name (file's) != (backbone's)`.
+    """
+
+    source: str
+    matched: int = 0
+    total: int = 0
+    share: float = 0.0
+    missing: tuple[str, ...] = ()
+    unused: tuple[str, ...] = ()
+    mismatched: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        if self.source == "random":
+            return "weights: RANDOM, nothing was loaded"
+        text = f"weights: {self.source}: {self.matched} of {self.total} tensors, {self.share:.1%} of the values"
+        parts = (
+            ("missing in the file", self.missing),
+            ("of another shape", self.mismatched),
+            ("not used", self.unused),
+        )
+        return "; ".join([text, *(f"{label}: {_some(names)}" for label, names in parts if names)])
+
+
+def load_weights(backbone: Backbone, name: str, source: str) -> WeightsReport:
+    """Give `backbone` its first weights.
+
+    Args:
+        backbone: changed in place.
+        name: its timm name, for the hub.
+        source: `random`, `hub`, or a file.
+
+    Raises:
+        WeightsError: no network for the hub, no such file, not a state dict, or of another network.
+    """
+    if source == "random":
+        return WeightsReport("random")
+    state = _from_hub(name, backbone) if source == "hub" else read_state(Path(source))
+    return _load(backbone, state, source)
+
+
+def read_state(path: Path) -> dict[str, Tensor]:
+    """Tensors of a safetensors file or a torch checkpoint, without wrappers and prefixes. No code in it is executed.
+
+    Raises:
+        WeightsError: missing, unreadable, or without tensors.
+    """
+    if not path.is_file():
+        raise WeightsError(f"no weights file {path}: give model.weights a safetensors or torch file, `hub` or `random`")
+    try:
+        loaded: Any = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
+    except (SafetensorError, OSError, RuntimeError, EOFError, ValueError) as error:
+        raise WeightsError(f"{path} is not readable as weights: {str(error).splitlines()[0]}") from error
+    except Exception as error:  # torch raises pickle's own errors for a file that holds more than tensors
+        raise WeightsError(f"{path} is not a plain state dict, and nothing else is loaded from it") from error
+    return _plain(loaded, path)
+
+
+def _plain(loaded: Any, path: Path) -> dict[str, Tensor]:
+    for wrapper in _WRAPPERS:
+        if isinstance(loaded, Mapping) and isinstance(loaded.get(wrapper), Mapping):
+            loaded = loaded[wrapper]
+            break
+    state = {k: v for k, v in loaded.items() if isinstance(v, Tensor)} if isinstance(loaded, Mapping) else {}
+    if not state:
+        raise WeightsError(f"{path} holds no tensors by name; a state dict is wanted")
+    for prefix in _PREFIXES:
+        if any(key.startswith(prefix) for key in state):
+            state = {key.removeprefix(prefix): value for key, value in state.items()}
+    return state
+
+
+def _from_hub(name: str, backbone: Backbone) -> dict[str, Tensor]:
+    try:
+        net = timm.create_model(name, pretrained=True, num_classes=0)
+    except Exception as error:  # the hub's client raises a dozen kinds for "no network" and "no such file"
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise WeightsError(
+            f"no pretrained weights of {name} from timm's hub ({reason}); fetch the file where there is a network and "
+            "give it with --set model.weights=FILE, or start from --set model.weights=random"
+        ) from error
+    del backbone
+    state: dict[str, Tensor] = net.state_dict()
+    return state
+
+
+def _load(backbone: Backbone, state: dict[str, Tensor], source: str) -> WeightsReport:
+    net = backbone.net
+    convert = getattr(sys.modules[type(net).__module__], "checkpoint_filter_fn", None)
+    if convert is not None:  # timm's own: resizes position tables, renames old keys
+        try:
+            state = dict(convert(dict(state), net))
+        except (KeyError, RuntimeError, AttributeError, IndexError, ValueError) as error:
+            raise WeightsError(f"{source}: weights of another network than {type(net).__name__} ({error!r})") from error
+    own: dict[str, Tensor] = net.state_dict()
+    good = {key: value for key, value in state.items() if key in own and own[key].shape == value.shape}
+    net.load_state_dict(good, strict=False)
+    report = _report(source, own, state, good)
+    if report.share < 0.5:
+        raise WeightsError(f"{source}: weights of another network than {type(net).__name__}; {report}")
+    return report
+
+
+def _report(source: str, own: dict[str, Tensor], state: dict[str, Tensor], good: dict[str, Tensor]) -> WeightsReport:
+    wanted = {key: value for key, value in own.items() if not key.endswith("num_batches_tracked")}
+    values = sum(value.numel() for value in wanted.values())
+    return WeightsReport(
+        source=source,
+        matched=len(wanted.keys() & good.keys()),
+        total=len(wanted),
+        share=sum(wanted[key].numel() for key in wanted.keys() & good.keys()) / max(1, values),
+        missing=tuple(sorted(wanted.keys() - state.keys())),
+        unused=tuple(sorted(k for k in state.keys() - own.keys() if k.split(".")[0] not in _CLASSIFIERS)),
+        mismatched=tuple(
+            f"{key} {tuple(state[key].shape)} != {tuple(own[key].shape)}"
+            for key in sorted(state.keys() & own.keys())
+            if state[key].shape != own[key].shape
+        ),
+    )
+
+
+def _some(names: tuple[str, ...], most: int = 4) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
