@@ -1,0 +1,232 @@
+"""Cross-validation: from videos and labels to fold models, out-of-fold predictions, tables and an ensemble."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from urbanpipe.catalog.table import Catalog, Video
+from urbanpipe.ensembling.ensemble import ensemble as make_ensemble
+from urbanpipe.errors import FoldError, RunError
+from urbanpipe.evaluation.predictions import Predictions, read_predictions, write_predictions
+from urbanpipe.evaluation.tables import write_fold_tables
+from urbanpipe.inputs.view import make_view
+from urbanpipe.models.weights import load_weights
+from urbanpipe.outputs import output_folder
+from urbanpipe.progress import track
+from urbanpipe.taxonomy import Taxonomy
+from urbanpipe.training.data import VideoDataset, frame_cache, unreadable
+from urbanpipe.training.forward import build_model
+from urbanpipe.training.loop import Job, read_done, train_model
+from urbanpipe.training.processes import Processes, join_processes
+from urbanpipe.training.recipe import Recipe, load_recipe
+from urbanpipe.training.run import alone_in, begin_run, is_begun, read_left_out
+from urbanpipe.training.study import study_data, torn_groups
+from urbanpipe.video.cache import FrameCache
+
+CACHE_GB = 20.0
+
+
+@dataclass(frozen=True)
+class Study:
+    """What a cross-validation left.
+
+    Attributes:
+        folder: all of it.
+        runs: one folder a recipe.
+        ensemble: the folder that `predict` takes; None until every fold is done.
+    """
+
+    folder: Path
+    runs: tuple[Path, ...]
+    ensemble: Path | None
+
+    @property
+    def tables(self) -> list[Path]:
+        """The tables in Markdown: of each run that is done, then of the ensemble."""
+        tables = [run / "table6.md" for run in self.runs]
+        if self.ensemble:
+            tables.append(self.ensemble / "table3.md")
+        return [table for table in tables if table.exists()]
+
+
+def crossval(
+    data: Path,
+    recipes: Sequence[str | Path],
+    out: Path,
+    labels: Path | None = None,
+    taxonomy: Path | None = None,
+    folds: int | Path = 5,
+    group_by: str = "root",
+    seed: int = 0,
+    overrides: Sequence[str] = (),
+    only_folds: Sequence[int] = (),
+    device: str = "auto",
+    cache: Path | None = None,
+    cache_gb: float = CACHE_GB,
+) -> Study:
+    """Train every recipe on every fold, judge each video by the model that has not seen it, and ensemble the recipes.
+
+    Args:
+        data: a catalog, or a folder of videos, which is scanned first.
+        recipes: names or files.
+        out: gets a run folder a recipe and `ensemble/`, and what was not given: `catalog.csv`, `folds.csv`. Run again,
+            it goes on where it was.
+        labels: label file, where `data` is a folder.
+        taxonomy: the classes; the 17 of QV-Pipe without.
+        folds: how many to make, or a CSV `video,fold`.
+        group_by: `root`, `none` or a catalog column; videos of a group stay in one fold.
+        seed: of the folds.
+        overrides: `section.key=value` for all recipes.
+        only_folds: train these alone, for a cluster; tables and ensemble come when all are done.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        cache: folder for decoded frames; by default one that all runs of the user share.
+        cache_gb: its largest size in GB (10^9 bytes); 0 decodes every time.
+
+    Raises:
+        UrbanpipeError: whatever of the above cannot be used; nothing that was there is harmed.
+    """
+    loaded = [load_recipe(recipe, list(overrides)) for recipe in recipes]
+    _check_names(loaded)
+    processes = join_processes(device)
+    output_folder(out)
+    begun = study_data(data, out, labels, taxonomy, folds, group_by, seed) if processes.is_main else None
+    shared = processes.from_main(begun)
+    assert shared is not None
+    catalog, assignment = shared
+    if torn := torn_groups(catalog, assignment):
+        processes.say(f"warning: {len(torn)} groups, {torn[0]} first, are in several folds, which flatters the figures")
+    frames = frame_cache(cache, cache_gb)
+    runs = tuple(out / recipe.name for recipe in loaded)
+    for recipe, run in zip(loaded, runs, strict=True):
+        run_folds(run, resolve(recipe, catalog), catalog, assignment, processes, frames, only_folds)
+    ensemble = None
+    if processes.is_main and all((run / "out_of_fold.json").exists() for run in runs):
+        ensemble = out / "ensemble"
+        make_ensemble(runs, ensemble)
+    return Study(out, runs, ensemble)
+
+
+def _check_names(recipes: Sequence[Recipe]) -> None:
+    if not recipes:
+        raise RunError("no recipe; give --recipe NAME, `urbanpipe recipes` lists those that come with it")
+    names = [recipe.name for recipe in recipes]
+    if double := {name for name in names if names.count(name) > 1}:
+        raise RunError(
+            f"two recipes are called {double.pop()}; a recipe's name is also its folder: --set name=... or edit one"
+        )
+    if bad := {"ensemble", "catalog.csv", "folds.csv", "study.json"} & set(names):
+        raise RunError(f"a recipe may not be called {bad.pop()}; the study has something else of that name")
+
+
+def resolve(recipe: Recipe, catalog: Catalog) -> Recipe:
+    """The recipe with `input.aspect = "frame"` replaced by the commonest shape of the catalog's frames."""
+    if recipe.input.aspect != "frame":
+        return recipe
+    shapes = [f"{video.width}:{video.height}" for video in catalog.ok]
+    commonest = max(sorted(set(shapes)), key=shapes.count)
+    return recipe.model_copy(update={"input": recipe.input.model_copy(update={"aspect": commonest})})
+
+
+def run_folds(
+    run: Path,
+    recipe: Recipe,
+    catalog: Catalog,
+    folds: Mapping[str, int],
+    processes: Processes,
+    cache: FrameCache | None,
+    only_folds: Sequence[int] = (),
+) -> None:
+    """Cross-validate one recipe in its run folder; folds that are done stay as they are."""
+    numbers = sorted(set(folds.values()))
+    if unknown := set(only_folds) - set(numbers):
+        raise FoldError(f"there is no fold {min(unknown)}; the folds are {numbers[0]} to {numbers[-1]}")
+    good = begin(run, recipe, catalog, folds, processes, cache)
+    for number in only_folds or numbers:
+        train_model(fold_job(run, recipe, catalog, good, folds, number, cache), processes)
+    if processes.is_main:
+        with alone_in(run, wait=True):
+            if all(read_done(run / f"fold{number}") for number in numbers):
+                _conclude(run, catalog.taxonomy, numbers)
+    processes.from_main(None)
+
+
+def begin(
+    run: Path,
+    recipe: Recipe,
+    catalog: Catalog,
+    folds: Mapping[str, int],
+    processes: Processes,
+    cache: FrameCache | None,
+) -> list[Video]:
+    """The run's videos that can be decoded; rank 0 begins the run folder, or checks it."""
+    videos = [video for video in catalog.labelled if not folds or video.name in folds]
+    left_out = processes.from_main(_left_out(run, recipe, catalog, videos, folds, cache) if processes.is_main else {})
+    for name, reason in left_out.items():
+        processes.say(f"{recipe.name}: left out {name}: {reason}")
+    return [video for video in videos if video.name not in left_out]
+
+
+def _left_out(
+    run: Path,
+    recipe: Recipe,
+    catalog: Catalog,
+    videos: Sequence[Video],
+    folds: Mapping[str, int],
+    cache: FrameCache | None,
+) -> dict[str, str]:
+    with alone_in(run, wait=True):
+        if is_begun(run, recipe, catalog.taxonomy, videos, folds):
+            return read_left_out(run)
+        model = build_model(recipe, catalog.taxonomy)  # so that a wrong name or file begins nothing
+        load_weights(model.backbone, recipe.model.backbone, recipe.model.weights)
+        left_out = find_unreadable(recipe, videos, cache)
+        _check_left(videos, folds, left_out)
+        begin_run(run, recipe, catalog.taxonomy, videos, folds, left_out)
+        return left_out
+
+
+def _check_left(videos: Sequence[Video], folds: Mapping[str, int], left_out: Mapping[str, str]) -> None:
+    """Begin nothing with folds that have lost all their videos, or with none at all."""
+    kept = {folds.get(video.name, 0) for video in videos if video.name not in left_out}
+    if not kept or len(kept) < len(set(folds.values())):
+        name, reason = next(iter(left_out.items()), ("none", "no videos"))
+        raise FoldError(
+            f"{len(left_out)} of {len(videos)} videos cannot be read, which empties a fold; {name}: {reason}"
+        )
+
+
+def find_unreadable(recipe: Recipe, videos: Sequence[Video], cache: FrameCache | None) -> dict[str, str]:
+    """Reasons, by name, of the videos whose frames cannot be decoded; reading them all once also fills the cache."""
+    dataset = VideoDataset(videos, make_view(recipe.input, recipe.augment), cache)
+    checks = track(unreadable(dataset, recipe.training.workers), len(videos), f"{recipe.name}: reading frames")
+    return {videos[index].name: error.reason for index, error in checks if error is not None}
+
+
+def fold_job(
+    run: Path,
+    recipe: Recipe,
+    catalog: Catalog,
+    videos: Sequence[Video],
+    folds: Mapping[str, int],
+    number: int,
+    cache: FrameCache | None,
+) -> Job:
+    """The training of one fold's model, which that fold judges."""
+    train = [video for video in videos if folds[video.name] != number]
+    valid = [video for video in videos if folds[video.name] == number]
+    if not train or not valid:
+        raise FoldError(
+            f"fold {number} leaves {len(train)} videos to learn from and {len(valid)} to judge by; both need some"
+        )
+    return Job(recipe, catalog.taxonomy, train, valid, run / f"fold{number}", cache, f"{recipe.name} fold {number}")
+
+
+def _conclude(run: Path, taxonomy: Taxonomy, folds: Sequence[int]) -> None:
+    """Put the folds' predictions together and write the tables."""
+    parts = [read_predictions(run / f"fold{number}" / "predictions.json", taxonomy) for number in folds]
+    names = tuple(name for part in parts for name in part.names)
+    whole = Predictions(names, np.concatenate([part.scores for part in parts]))
+    write_predictions(whole, run / "out_of_fold.json", taxonomy)
+    write_fold_tables(run)

@@ -1,0 +1,51 @@
+"""What a run measured: one row an epoch, as CSV and for TensorBoard."""
+
+import resource
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.tensorboard import SummaryWriter
+
+from urbanpipe.outputs import write_csv
+
+Row = dict[str, float | int]
+
+
+class MetricsLog:
+    """The rows of one model's training, kept whole in memory (and in the checkpoint) and rewritten an epoch.
+
+    Args:
+        folder: gets `metrics.csv` and `tensorboard/`.
+        rows: those of earlier epochs, when a run goes on.
+    """
+
+    def __init__(self, folder: Path, rows: list[Row]) -> None:
+        self.folder, self.rows = folder, list(rows)
+        self._board: Any = SummaryWriter(str(folder / "tensorboard"), purge_step=len(rows) + 1)
+
+    def add(self, row: Row) -> None:
+        """Append a row; its `epoch` is the step on the board."""
+        self.rows.append(row)
+        write_csv(self.folder / "metrics.csv", list(row), [[_short(v) for v in row.values()] for row in self.rows])
+        for key, value in row.items():
+            if key != "epoch":
+                self._board.add_scalar(key, value, row["epoch"])
+        self._board.flush()
+
+    def close(self) -> None:
+        """Close TensorBoard's file."""
+        self._board.close()
+
+
+def peak_memory_mib(device: torch.device) -> float:
+    """Largest memory so far: allocated on a GPU, resident on a CPU; MiB."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def _short(value: float) -> float | int:
+    return value if isinstance(value, int) else float(f"{value:.6g}")

@@ -1,0 +1,292 @@
+"""The training loop of one model: epochs, steps, moving average, validation, best weights, and going on after a kill.
+
+Everything random in an epoch follows from (seed, epoch, place in the epoch), so the state at the end of an epoch is all
+that a killed run needs to end where an uninterrupted one ends.
+"""
+
+import math
+import time
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import save as serialise
+from timm.utils import ModelEmaV3
+from torch import nn
+
+from urbanpipe.catalog.labels import label_matrix
+from urbanpipe.catalog.table import Video
+from urbanpipe.errors import OutOfMemoryError, RunError
+from urbanpipe.evaluation.average_precision import score
+from urbanpipe.evaluation.predictions import Predictions, write_predictions
+from urbanpipe.inputs.view import make_view
+from urbanpipe.models.weights import load_weights
+from urbanpipe.outputs import whole_file, write_json
+from urbanpipe.progress import track
+from urbanpipe.taxonomy import Taxonomy
+from urbanpipe.training.data import VideoDataset, make_loader, training_batches
+from urbanpipe.training.forward import autocast, build_model, images_to, place, predict_scores
+from urbanpipe.training.log import MetricsLog, Row, peak_memory_mib
+from urbanpipe.training.losses import Loss, make_loss
+from urbanpipe.training.optimiser import make_optimiser, make_schedule
+from urbanpipe.training.processes import Processes
+from urbanpipe.training.recipe import Recipe
+from urbanpipe.training.run import alone_in, read_json
+from urbanpipe.training.state import State
+from urbanpipe.video.cache import FrameCache
+
+TRAINING_STATE = "last.pt"
+WEIGHTS = "weights.safetensors"
+DONE = "done.json"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One model to train.
+
+    Attributes:
+        recipe: how.
+        taxonomy: the classes.
+        train: videos to learn from.
+        valid: videos to judge by; may be empty, then the last epoch is kept.
+        folder: gets the weights, the metrics and the predictions of `valid`.
+        cache: frames on disk, or None.
+        name: what progress lines call it.
+    """
+
+    recipe: Recipe
+    taxonomy: Taxonomy
+    train: Sequence[Video]
+    valid: Sequence[Video]
+    folder: Path
+    cache: FrameCache | None
+    name: str
+
+
+def train_model(job: Job, processes: Processes) -> None:
+    """Train one model, or finish training it; a model that is done is left as it is.
+
+    Raises:
+        OutOfMemoryError: with the settings to turn.
+        RunError: the loss became NaN, the saved state is damaged, or another process trains this model.
+        WeightsError: no first weights.
+        VideoError: a video can no longer be read.
+    """
+    try:
+        with alone_in(job.folder) if processes.is_main else nullcontext():
+            if not processes.from_main(read_done(job.folder) if processes.is_main else None):
+                _train(job, processes)
+    except (torch.OutOfMemoryError, RuntimeError) as error:
+        if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
+            raise
+        raise OutOfMemoryError(_out_of_memory(job.recipe, processes.device)) from error
+
+
+def _train(job: Job, processes: Processes) -> None:
+    recipe, path = job.recipe, job.folder / TRAINING_STATE
+    if processes.is_main:
+        _sweep(job.folder)
+    view = make_view(recipe.input, recipe.augment)
+    datasets = [VideoDataset(videos, view, job.cache, recipe.training.seed) for videos in (job.train, job.valid)]
+    steps = len(_batches(job, processes, 0)) // recipe.training.accumulation
+    state = _start(job, processes, steps)
+    rows = state.load(path, processes) if path.exists() else []
+    log = MetricsLog(job.folder, rows) if processes.is_main else None
+    network = torch.compile(state.model) if recipe.training.compile else state.model
+    # A head on tokens leaves the norm of the backbone's own pooling without a gradient.
+    forward = processes.wrap(network, unused_parameters=state.model.on_tokens)  # type: ignore[arg-type]
+    loss = make_loss(recipe.loss, torch.from_numpy(_targets(job, job.train)))
+    while state.epoch < recipe.training.epochs:
+        row: Row = {"epoch": state.epoch + 1} | _epoch(job, processes, state, forward, loss, datasets[0])
+        processes.average(state.model.buffers())
+        processes.average(state.final.buffers() if state.ema else ())
+        row |= _validate(job, processes, state, datasets[1])
+        row["peak_memory_mib"] = peak_memory_mib(processes.device)
+        state.epoch += 1
+        if log:
+            log.add(row)
+            state.save(path, log.rows, processes)
+        processes.say(_line(job, row))
+    _finish(job, processes, state, log)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what a kill in the middle of writing left."""
+    for name in (TRAINING_STATE, WEIGHTS, "predictions.json", "predictions.csv", "metrics.csv"):
+        for left in folder.glob(f".{name}.*"):
+            left.unlink(missing_ok=True)
+
+
+def _start(job: Job, processes: Processes, steps_per_epoch: int) -> State:
+    recipe, device = job.recipe, processes.device
+    torch.manual_seed(recipe.training.seed)
+    model = build_model(recipe, job.taxonomy)
+    processes.say(f"{job.name}: {load_weights(model.backbone, recipe.model.backbone, recipe.model.weights)}")
+    if recipe.training.checkpointing:
+        model.backbone.checkpoint_activations(True)
+    place(model, recipe, device)
+    optimiser = make_optimiser(model, recipe.optimiser, device.type == "cuda")
+    decay = recipe.training.ema_decay
+    return State(
+        model=model,
+        ema=ModelEmaV3(model, decay=decay, use_warmup=True) if decay else None,
+        optimiser=optimiser,
+        schedule=make_schedule(optimiser, recipe.optimiser, recipe.training.epochs, steps_per_epoch),
+        scaler=torch.amp.GradScaler(device.type, enabled=recipe.training.precision == "fp16"),
+    )
+
+
+def _batches(job: Job, processes: Processes, epoch: int) -> list[list[tuple[int, int]]]:
+    t = job.recipe.training
+    return training_batches(
+        len(job.train), t.batch_size, t.accumulation, processes.count, processes.rank, t.seed, epoch
+    )
+
+
+def _targets(job: Job, videos: Sequence[Video]) -> NDArray[np.float32]:
+    labels = {video.name: video.labels or () for video in videos}
+    return label_matrix([video.name for video in videos], labels, len(job.taxonomy)).astype(np.float32)
+
+
+def _epoch(job: Job, processes: Processes, state: State, forward: nn.Module, loss: Loss, dataset: VideoDataset) -> Row:
+    """One epoch of steps; returns mean loss, rate and throughput."""
+    training, device = job.recipe.training, processes.device
+    batches = _batches(job, processes, state.epoch)
+    targets = torch.from_numpy(_targets(job, job.train))
+    loader = make_loader(dataset, batches, training.workers, pin=device.type == "cuda")
+    label = f"{job.name} epoch {state.epoch + 1}/{training.epochs}"
+    total, waited, started = torch.zeros((), device=device), 0.0, time.perf_counter()
+    asked = started
+    state.model.train()
+    for place_in_epoch, batch in enumerate(
+        track(loader, len(batches), label, "batches") if processes.is_main else loader
+    ):
+        waited += time.perf_counter() - asked
+        if batch.failures:
+            raise batch.failures[0][1]
+        torch.manual_seed(_seed(training.seed, state.epoch, place_in_epoch * processes.count + processes.rank))
+        last = (place_in_epoch + 1) % training.accumulation == 0
+        hold = nullcontext() if last or processes.count == 1 else forward.no_sync()  # type: ignore[operator]
+        with hold:
+            with autocast(device, training.precision):
+                logits = forward(images_to(batch.images, device, training.channels_last))
+            value = loss(logits, targets[batch.indices].to(device, non_blocking=True)) / training.accumulation
+            state.scaler.scale(value).backward()  # type: ignore[no-untyped-call]
+        total += value.detach()
+        if last:
+            _step(state, job.recipe.optimiser.clip_norm)
+        asked = time.perf_counter()
+    seconds = time.perf_counter() - started
+    means = processes.gather(float(total) * training.accumulation / len(batches))
+    mean = sum(means) / len(means)
+    if not math.isfinite(mean):
+        raise RunError(
+            f"{job.name}: the loss became {mean} in epoch {state.epoch + 1}; "
+            "lower optimiser.rate, or set training.precision to bf16 or fp32"
+        )
+    return {
+        "loss": mean,
+        "rate": state.optimiser.param_groups[-1]["lr"],
+        "backbone_rate": state.optimiser.param_groups[0]["lr"],
+        "videos_per_second": sum(map(len, batches)) * processes.count / seconds,
+        "waited_for_data": waited / seconds,
+        "train_seconds": seconds,
+    }
+
+
+def _step(state: State, clip_norm: float) -> None:
+    if clip_norm:
+        state.scaler.unscale_(state.optimiser)
+        nn.utils.clip_grad_norm_(state.model.parameters(), clip_norm)
+    state.scaler.step(state.optimiser)
+    state.scaler.update()
+    state.optimiser.zero_grad(set_to_none=True)
+    state.schedule.step()
+    state.step += 1
+    if state.ema:
+        state.ema.update(state.model, state.step)
+
+
+def _validate(job: Job, processes: Processes, state: State, dataset: VideoDataset) -> Row:
+    """Judge the weights, and their moving average beside them; keep the best."""
+    if not job.valid:
+        return {}
+    started = time.perf_counter()
+    targets = _targets(job, job.valid) > 0
+    row: Row = {}
+    for name, network in [("", state.final), *([("raw_", state.model)] if state.ema else [])]:
+        scores = predict_scores(job.recipe, network, dataset, processes)
+        if not np.isfinite(scores).all():
+            raise RunError(f"{job.name}: scores are not numbers in epoch {state.epoch + 1}; lower optimiser.rate")
+        found = score(scores, targets, job.taxonomy, empty="skip")
+        row |= {f"{name}map": found.map_all, f"{name}map_defects": found.map_defects}
+        judged = found.map_all if math.isfinite(found.map_all) else 0.0  # no positives at all: any epoch is as good
+        if name == "" and (judged > state.best or job.recipe.training.keep == "last"):
+            state.best, state.best_epoch = judged, state.epoch + 1
+            if processes.is_main:
+                _keep(job, state, scores)
+    return row | {"valid_seconds": time.perf_counter() - started}
+
+
+def _keep(job: Job, state: State, scores: NDArray[np.float64] | None) -> None:
+    """Write the weights that count, and what they say of the validation videos."""
+    tensors = {key: value.contiguous().cpu() for key, value in state.final.state_dict().items()}
+    with whole_file(job.folder / WEIGHTS, "wb") as file:
+        file.write(serialise(tensors))
+    if scores is not None:
+        predictions = Predictions(tuple(video.name for video in job.valid), scores)
+        write_predictions(predictions, job.folder / "predictions.json", job.taxonomy)
+
+
+def _finish(job: Job, processes: Processes, state: State, log: MetricsLog | None) -> None:
+    if log:
+        if not job.valid:
+            _keep(job, state, None)
+        log.close()
+        best = state.best_epoch if job.valid else state.epoch
+        seconds = sum(row["train_seconds"] for row in log.rows)
+        size = (job.folder / WEIGHTS).stat().st_size
+        done = {"best_epoch": best, "map": state.best if job.valid else None, "train_seconds": seconds}
+        write_json(job.folder / DONE, done | {"weights_bytes": size})
+        (job.folder / TRAINING_STATE).unlink(missing_ok=True)
+    processes.from_main(None)
+
+
+def _seed(*parts: int) -> int:
+    return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+def _line(job: Job, row: Row) -> str:
+    judged = f", mAP {row['map']:.4f} (defects {row['map_defects']:.4f})" if "map" in row else ""
+    raw = f", raw weights {row['raw_map']:.4f}" if "raw_map" in row else ""
+    epoch = f"{job.name} epoch {row['epoch']}/{job.recipe.training.epochs}"
+    return f"{epoch}: loss {row['loss']:.4f}{judged}{raw}, {row['videos_per_second']:.1f} videos/s"
+
+
+def _out_of_memory(recipe: Recipe, device: torch.device) -> str:
+    t = recipe.training
+    return (
+        f"out of memory on {device} with {recipe.name}: turn training.batch_size down (now {t.batch_size}; raise "
+        f"training.accumulation, now {t.accumulation}, to keep the step), set training.checkpointing = true (now "
+        f"{str(t.checkpointing).lower()}), or make input.tile smaller (now {recipe.input.tile}); "
+        "for other than checkpointing give another --out"
+    )
+
+
+def read_done(folder: Path) -> dict[str, Any] | None:
+    """What `train_model` wrote when it finished, or None if it has not.
+
+    Raises:
+        RunError: it has, but its weights are missing or cut.
+    """
+    if not (folder / DONE).exists():
+        return None
+    done, weights = read_json(folder / DONE), folder / WEIGHTS
+    if not weights.exists() or weights.stat().st_size != done.get("weights_bytes"):
+        raise RunError(f"{weights} is missing or damaged; delete {folder} and this model is trained again")
+    return done

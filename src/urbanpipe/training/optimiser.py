@@ -1,0 +1,59 @@
+"""AdamW's parameter groups and the learning-rate schedule."""
+
+import math
+from typing import Any
+
+from timm.optim import param_groups_layer_decay
+from torch import nn
+from torch.optim import AdamW
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
+
+from urbanpipe.models.classifier import ImageClassifier
+from urbanpipe.training.recipe import OptimiserConfig
+
+
+def parameter_groups(model: ImageClassifier, config: OptimiserConfig) -> list[dict[str, Any]]:
+    """Groups with their highest rate `lr` and `weight_decay`: none on biases and norms, less rate in lower layers."""
+    net = model.backbone.net
+    unregularised = net.no_weight_decay() if hasattr(net, "no_weight_decay") else ()
+    groups: list[dict[str, Any]] = param_groups_layer_decay(
+        net, config.weight_decay, no_weight_decay_list=unregularised, layer_decay=config.layer_decay
+    )
+    for group in groups:
+        group["lr"] = config.rate * config.backbone_factor * group.pop("lr_scale")
+    return [*groups, *_head_groups(model.head, config)]
+
+
+def _head_groups(head: nn.Module, config: OptimiserConfig) -> list[dict[str, Any]]:
+    parameters = [p for p in head.parameters() if p.requires_grad]
+    matrices, vectors = [p for p in parameters if p.ndim > 1], [p for p in parameters if p.ndim <= 1]
+    split = [(matrices, config.weight_decay), (vectors, 0.0)]
+    return [{"params": group, "lr": config.rate, "weight_decay": decay} for group, decay in split if group]
+
+
+def make_optimiser(model: ImageClassifier, config: OptimiserConfig, on_gpu: bool) -> AdamW:
+    """AdamW over `parameter_groups`."""
+    return AdamW(parameter_groups(model, config), lr=config.rate, fused=config.fused and on_gpu)
+
+
+def make_schedule(optimiser: AdamW, config: OptimiserConfig, epochs: int, steps_per_epoch: int) -> LRScheduler:
+    """The schedule, to be stepped once an optimiser step for `epochs * steps_per_epoch` steps.
+
+    `onecycle` is Smith's (arXiv 1708.07120) as in torch; `cosine` rises linearly over the warm-up, then falls as half a
+    cosine.
+    """
+    total = epochs * steps_per_epoch
+    warmup = min(config.warmup_epochs / epochs, 0.9)
+    if config.schedule == "onecycle" and total > 3:  # torch's divides by zero where either leg has no step
+        rates = [group["lr"] for group in optimiser.param_groups]
+        return OneCycleLR(
+            optimiser, max_lr=rates, total_steps=total, pct_start=min(max(warmup, 2 / total), 1 - 2 / total)
+        )
+    return LambdaLR(optimiser, lambda step: cosine_factor(step, warmup * total, total))
+
+
+def cosine_factor(step: int, warmup_steps: float, total_steps: int) -> float:
+    """Share of the highest rate at `step`: linear from 0 to 1 over the warm-up, then half a cosine to 0."""
+    if step < warmup_steps:
+        return (step + 1) / (warmup_steps + 1)
+    return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warmup_steps) / max(1.0, total_steps - warmup_steps))))

@@ -1,0 +1,229 @@
+"""The recipe: every setting of a training run, in one TOML file that is checked before anything starts."""
+
+import difflib
+import tomllib
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import tomli_w
+from pydantic import BaseModel, Field, ValidationError, model_validator
+
+from urbanpipe.errors import RecipeError
+from urbanpipe.inputs.config import AugmentConfig, InputConfig
+from urbanpipe.models.config import ModelConfig
+from urbanpipe.outputs import write_text
+from urbanpipe.settings import Section
+
+
+class OptimiserConfig(Section):
+    """AdamW and its rates.
+
+    Attributes:
+        rate: highest learning rate, of the head.
+        backbone_factor: the backbone's rate as a share of the head's.
+        layer_decay: further factor a layer of the backbone, from the last to the first; 1 is none.
+        weight_decay: on weights; never on biases and norms.
+        schedule: `onecycle` (cosine up and down, and momentum against it) or `cosine` (linear up, cosine down).
+        warmup_epochs: epochs until the highest rate; at most nine tenths of all epochs, however large.
+        clip_norm: largest gradient norm; 0 is no clipping.
+        fused: torch's fused AdamW, on a GPU.
+    """
+
+    rate: float = Field(1e-3, gt=0, allow_inf_nan=False)
+    backbone_factor: float = Field(1.0, ge=0, le=1)
+    layer_decay: float = Field(1.0, gt=0, le=1)
+    weight_decay: float = Field(0.02, ge=0)
+    schedule: Literal["onecycle", "cosine"] = "onecycle"
+    warmup_epochs: float = Field(9.0, ge=0)
+    clip_norm: float = Field(1.0, ge=0)
+    fused: bool = True
+
+
+class LossConfig(Section):
+    """The loss.
+
+    Attributes:
+        name: `asymmetric` (arXiv 2009.14119), `bce` or `focal` (arXiv 1708.02002).
+        gamma_negative, gamma_positive, clip: of the asymmetric loss.
+        gamma: of the focal loss.
+        class_weights: weigh positives by the square root of negatives over positives of their class (`bce`, `focal`).
+    """
+
+    name: Literal["asymmetric", "bce", "focal"] = "asymmetric"
+    gamma_negative: float = Field(4.0, ge=0)
+    gamma_positive: float = Field(1.0, ge=0)
+    clip: float = Field(0.05, ge=0, lt=1)
+    gamma: float = Field(2.0, ge=0)
+    class_weights: bool = False
+
+
+class TrainingConfig(Section):
+    """How long, how much at once, at what precision.
+
+    Attributes:
+        epochs: passes over the training videos.
+        batch_size: videos at once in a process.
+        accumulation: batches a step and process; a step sees batch_size * accumulation * processes videos.
+        precision: `fp32`, `bf16` or `fp16` (mixed).
+        checkpointing: recompute activations in the backward pass, for memory.
+        channels_last: memory layout, faster for most convolutional networks.
+        compile: torch.compile the network.
+        ema_decay: of the weights' moving average, reached by a warm-up; 0 is none.
+        keep: `best` epoch by validation mAP, or `last`.
+        workers: loading processes a training process; -1 takes what the machine has, at most 8.
+        seed: of initial weights, order and augmentation.
+    """
+
+    epochs: int = Field(30, ge=1)
+    batch_size: int = Field(4, ge=1)
+    accumulation: int = Field(8, ge=1)
+    precision: Literal["fp32", "bf16", "fp16"] = "bf16"
+    checkpointing: bool = False
+    channels_last: bool = True
+    compile: bool = False
+    ema_decay: float = Field(0.998, ge=0, lt=1)
+    keep: Literal["best", "last"] = "best"
+    workers: int = Field(-1, ge=-1)
+    seed: int = Field(0, ge=0)
+
+
+class Recipe(Section):
+    """One row of a table: what is trained and how.
+
+    Attributes:
+        name: also the name of the run's folder.
+        description: one line for people.
+    """
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    description: str = ""
+    input: InputConfig = InputConfig()
+    augment: AugmentConfig = AugmentConfig()
+    model: ModelConfig = ModelConfig()
+    optimiser: OptimiserConfig = OptimiserConfig()
+    loss: LossConfig = LossConfig()
+    training: TrainingConfig = TrainingConfig()
+
+    @model_validator(mode="after")
+    def _no_setting_without_effect(self) -> Self:
+        if self.loss.class_weights and self.loss.name == "asymmetric":
+            raise ValueError("loss.class_weights = true has no effect on the asymmetric loss; use bce or focal")
+        if self.model.dropout and self.model.head == "ml-decoder":
+            raise ValueError("model.dropout has no effect on ml-decoder; use model.decoder_dropout")
+        return self
+
+
+def shipped_recipes() -> dict[str, Recipe]:
+    """The recipes that come with the package, by name."""
+    folder = resources.files("urbanpipe") / "recipes"
+    names = sorted(item.name.removesuffix(".toml") for item in folder.iterdir() if item.name.endswith(".toml"))
+    return {name: load_recipe(name) for name in names}
+
+
+def load_recipe(source: str | Path, overrides: list[str] | tuple[str, ...] = ()) -> Recipe:
+    """Read a recipe.
+
+    Args:
+        source: a shipped recipe's name, or a TOML file.
+        overrides: `section.key=value` each, the value as TOML (a bare word is a string).
+
+    Raises:
+        RecipeError: no such recipe, not TOML, an unknown key (the nearest known one is named) or a bad value.
+    """
+    table = _table(str(source))
+    for override in overrides:
+        _override(table, override)
+    return recipe_from_table(table, str(source))
+
+
+def recipe_from_table(table: dict[str, Any], where: str) -> Recipe:
+    """Check a table; see `load_recipe`."""
+    try:
+        return Recipe.model_validate(table)
+    except ValidationError as error:
+        raise RecipeError(f"{where}: {_plain(error.errors()[0])}") from None
+
+
+def write_recipe(recipe: Recipe, path: Path) -> None:
+    """Write every setting, defaults included, as TOML that `load_recipe` reads."""
+    write_text(path, recipe_text(recipe))
+
+
+def recipe_text(recipe: Recipe) -> str:
+    """Every setting as TOML."""
+    return tomli_w.dumps(recipe.model_dump(mode="json"))
+
+
+def difference(one: Recipe, other: Recipe) -> str:
+    """The first setting in which two recipes differ, as `section.key = this instead of that`; empty if none does.
+
+    Settings that change how a result is come by and not the result (workers, checkpointing) do not count.
+    """
+    for section, value in one.model_dump().items():
+        against = other.model_dump()[section]
+        for key in value if isinstance(value, dict) else ():
+            if value[key] != against[key] and key not in ("workers", "checkpointing"):
+                return f"{section}.{key} = {value[key]!r} instead of {against[key]!r}"
+        if not isinstance(value, dict) and value != against and section != "description":
+            return f"{section} = {value!r} instead of {against!r}"
+    return ""
+
+
+def _table(source: str) -> dict[str, Any]:
+    shipped = resources.files("urbanpipe") / "recipes" / f"{source}.toml"
+    try:
+        text = shipped.read_text(encoding="utf-8") if shipped.is_file() else Path(source).read_text(encoding="utf-8")
+        return tomllib.loads(text)
+    except (FileNotFoundError, IsADirectoryError):
+        raise RecipeError(f"no recipe {source!r}: {_near_recipes(source)}") from None
+    except OSError as error:
+        raise RecipeError(f"cannot read the recipe {source}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{source} is not TOML: {error}") from error
+
+
+def _near_recipes(source: str) -> str:
+    names = [item.name.removesuffix(".toml") for item in (resources.files("urbanpipe") / "recipes").iterdir()]
+    near = difflib.get_close_matches(source, [name for name in names if not name.startswith("_")], n=1)
+    hint = f"did you mean {near[0]}? " if near else ""
+    return f"{hint}`urbanpipe recipes` lists those that come with it; anything else is the path of a TOML file"
+
+
+def _override(table: dict[str, Any], override: str) -> None:
+    path, equals, text = override.partition("=")
+    keys = [key.strip() for key in path.split(".")]
+    if not equals or not all(keys):
+        raise RecipeError(f"--set {override}: want section.key=value, for example --set training.epochs=10")
+    try:
+        value = tomllib.loads(f"value = {text.strip()}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    for key in keys[:-1]:
+        table = table.setdefault(key, {})
+        if not isinstance(table, dict):
+            raise RecipeError(f"--set {override}: {key} is a value, not a section")
+    table[keys[-1]] = value
+
+
+def _plain(error: Any) -> str:
+    where = [str(part) for part in error["loc"]]
+    if error["type"] == "extra_forbidden":
+        known = _known_keys(where[:-1])
+        near = difflib.get_close_matches(where[-1], known, n=1, cutoff=0.4)
+        hint = f"did you mean {'.'.join([*where[:-1], near[0]])}?" if near else f"known are {', '.join(known)}"
+        return f"unknown key {'.'.join(where)}; {hint}"
+    message: str = error["msg"].removeprefix("Value error, ")
+    if not where:
+        return message
+    return f"{'.'.join(where)} = {error['input']!r}: {message[0].lower()}{message[1:]}"
+
+
+def _known_keys(sections: list[str]) -> list[str]:
+    model: type[BaseModel] = Recipe
+    for section in sections:
+        inner = model.model_fields[section].annotation
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            return []
+        model = inner
+    return list(model.model_fields)

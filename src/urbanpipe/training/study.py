@@ -1,0 +1,101 @@
+"""The study folder: the catalog and folds that all its runs share, and what they were made from.
+
+What `study.json` says was made is made once. The same command again goes on with it; another one is refused before it
+touches a file.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from urbanpipe.catalog.folds import folds as make_folds
+from urbanpipe.catalog.folds import read_folds
+from urbanpipe.catalog.scan import scan
+from urbanpipe.catalog.table import Catalog, read_catalog
+from urbanpipe.errors import CatalogError, FoldError, RunError
+from urbanpipe.outputs import write_json
+from urbanpipe.taxonomy import load_taxonomy
+from urbanpipe.training.run import alone_in
+
+BEGUN_WITH = "study.json"
+
+
+def study_data(
+    data: Path, out: Path, labels: Path | None, taxonomy: Path | None, folds: int | Path, group_by: str, seed: int
+) -> tuple[Catalog, dict[str, int]]:
+    """The study's catalog, and the fold of every labelled video; made if this is its first command.
+
+    Raises:
+        RunError: the folder holds a study of other data or folds, or folds that no study made.
+        CatalogError, LabelError, FoldError: data that cannot be used; see `crossval`.
+    """
+    if data.is_dir() and labels is None:
+        raise CatalogError(f"{data} is a folder of videos: give its label file too, --labels FILE")
+    if not data.is_dir() and labels is not None:
+        raise CatalogError("--labels goes with a folder of videos; a catalog has its labels from its scan")
+    asked = _asked(data, labels, taxonomy, folds, group_by, seed)
+    with alone_in(out, wait=True):
+        made = _check(out, asked)
+        if not made:
+            write_json(out / BEGUN_WITH, asked | {"made": False})
+        path = out / "catalog.csv" if data.is_dir() else data
+        if data.is_dir() and not made:
+            scan(data, path, labels=labels, taxonomy=taxonomy)
+        catalog = read_catalog(path, load_taxonomy(taxonomy))
+        if not catalog.labelled:
+            raise CatalogError(f"{path} has no video that is both readable and labelled: see its status and labels")
+        if isinstance(folds, int) and not made:
+            make_folds(path, out / "folds.csv", folds, group_by, seed, taxonomy)
+        write_json(out / BEGUN_WITH, asked | {"made": True})
+    return catalog, _checked(catalog, out / "folds.csv" if isinstance(folds, int) else folds)
+
+
+def _asked(
+    data: Path, labels: Path | None, taxonomy: Path | None, folds: int | Path, group_by: str, seed: int
+) -> dict[str, Any]:
+    """What a study is made from. Names and contents, not places, so that it can move."""
+    asked: dict[str, Any] = {"videos": data.resolve().name, "classes": list(load_taxonomy(taxonomy).codes)}
+    if labels is not None and labels.is_file():
+        asked["labels"] = hashlib.blake2b(labels.read_bytes(), digest_size=16).hexdigest()
+    if isinstance(folds, int):
+        return asked | {"folds": folds, "group_by": group_by, "seed": seed}
+    return asked | {"folds": folds.resolve().name}
+
+
+def _check(out: Path, asked: dict[str, Any]) -> bool:
+    """Whether the folder holds the study that is asked for, with its catalog and folds made."""
+    path = out / BEGUN_WITH
+    if not path.exists():
+        if isinstance(asked["folds"], int) and (out / "folds.csv").exists():
+            raise RunError(f"{out / 'folds.csv'} is there already; give it as --folds, or give another --out")
+        return False
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        made = bool(found.pop("made"))
+    except (ValueError, KeyError, AttributeError):
+        raise RunError(f"{path} is damaged; give another --out") from None
+    if not made:  # its first command failed or was killed: nothing stands on it yet
+        return False
+    if changed := [key for key in sorted(asked.keys() | found.keys()) if asked.get(key) != found.get(key)]:
+        key = changed[0]
+        raise RunError(
+            f"{out} was begun with other {key}: {found.get(key)} instead of {asked.get(key)}; give another --out"
+        )
+    return True
+
+
+def _checked(catalog: Catalog, folds: Path) -> dict[str, int]:
+    given = read_folds(folds)
+    names = [video.name for video in catalog.labelled]
+    if missing := [name for name in names if name not in given]:
+        raise FoldError(f"{folds} has no fold for {len(missing)} labelled videos, the first being {missing[0]}")
+    return {name: given[name] for name in names}
+
+
+def torn_groups(catalog: Catalog, folds: dict[str, int]) -> list[str]:
+    """Groups whose videos are in several folds, so that a model is judged on siblings of what it learnt from."""
+    seen: dict[str, set[int]] = {}
+    for video in catalog.labelled:
+        seen.setdefault(video.group, set()).add(folds[video.name])
+    return sorted(group for group, numbers in seen.items() if len(numbers) > 1)

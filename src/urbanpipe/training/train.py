@@ -1,0 +1,67 @@
+"""`train`: one model, on all labelled videos or on all but one fold."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from urbanpipe.catalog.folds import read_folds
+from urbanpipe.catalog.table import read_catalog
+from urbanpipe.errors import CatalogError, FoldError
+from urbanpipe.taxonomy import load_taxonomy
+from urbanpipe.training.crossval import CACHE_GB, begin, fold_job, resolve
+from urbanpipe.training.data import frame_cache
+from urbanpipe.training.loop import Job, train_model
+from urbanpipe.training.processes import join_processes
+from urbanpipe.training.recipe import load_recipe
+
+
+def train(
+    data: Path,
+    recipe: str | Path,
+    out: Path,
+    taxonomy: Path | None = None,
+    folds: Path | None = None,
+    fold: int | None = None,
+    overrides: Sequence[str] = (),
+    device: str = "auto",
+    cache: Path | None = None,
+    cache_gb: float = CACHE_GB,
+) -> Path:
+    """Train one model; run again, it goes on where it was.
+
+    Args:
+        data: a catalog.
+        recipe: name or file.
+        out: the run folder; `predict` takes it.
+        taxonomy: the classes; the 17 of QV-Pipe without.
+        folds: CSV `video,fold`; with it `fold` judges the model and the best epoch is kept. Without, the model learns
+            from every labelled video, nothing judges it and the last epoch is kept.
+        fold: which.
+        overrides: `section.key=value`.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        cache: folder for decoded frames; by default one that all runs of the user share.
+        cache_gb: its largest size in GB; 0 decodes every time.
+
+    Returns:
+        The run folder.
+
+    Raises:
+        UrbanpipeError: whatever of the above cannot be used.
+    """
+    if (folds is None) != (fold is None):
+        raise FoldError("--folds FILE and --fold K go together; without both, the model learns from every video")
+    processes = join_processes(device)
+    catalog = read_catalog(data, load_taxonomy(taxonomy))
+    if not catalog.labelled:
+        raise CatalogError(f"{data} has no video that is both readable and labelled: see its columns status and labels")
+    settings = resolve(load_recipe(recipe, list(overrides)), catalog)
+    assignment = {} if folds is None else read_folds(folds)
+    if fold is not None and fold not in assignment.values():
+        raise FoldError(f"there is no fold {fold} in {folds}; it has {sorted(set(assignment.values()))}")
+    frames = frame_cache(cache, cache_gb)
+    good = begin(out, settings, catalog, assignment, processes, frames)
+    if fold is None:
+        job = Job(settings, catalog.taxonomy, good, (), out, frames, settings.name)
+    else:
+        job = fold_job(out, settings, catalog, good, assignment, fold, frames)
+    train_model(job, processes)
+    return out

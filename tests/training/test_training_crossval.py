@@ -1,0 +1,279 @@
+"""Cross-validation end to end on a few simulated videos, and all that can be wrong with what it is given."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from conftest import TINY
+from urbanpipe.catalog.table import read_catalog
+from urbanpipe.errors import CatalogError, FoldError, OutputError, RecipeError, RunError, UrbanpipeError
+from urbanpipe.evaluation.predictions import read_predictions
+from urbanpipe.inspection.predict import predict
+from urbanpipe.taxonomy import default_taxonomy
+from urbanpipe.training.crossval import Study, crossval, resolve
+from urbanpipe.training.recipe import Recipe, load_recipe, write_recipe
+from urbanpipe.training.run import alone_in, begin_run, is_begun
+from urbanpipe.training.train import train
+
+
+@pytest.fixture(scope="session")
+def recipes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Two recipes that differ in backbone and input."""
+    folder = tmp_path_factory.mktemp("recipes")
+    for name, backbone, rows in (("first", "test_convnext", 2), ("second", "test_resnet", 1)):
+        changes = [*TINY, f"name={name}", f"model.backbone={backbone}", f"input.rows={rows}", "training.epochs=1"]
+        write_recipe(load_recipe("small-mobilenetv2", ["model.options={}", *changes]), folder / f"{name}.toml")
+    return folder / "first.toml", folder / "second.toml"
+
+
+@pytest.fixture(scope="session")
+def study(archive: Path, recipes: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Study:
+    """Both recipes cross-validated from a folder of videos and a label file."""
+    out = tmp_path_factory.mktemp("study")
+    return crossval(archive / "videos", recipes, out, labels=archive / "labels.json", folds=2, cache=out / "frames")
+
+
+def test_one_command_from_videos_to_tables(study: Study, archive: Path) -> None:
+    labels = json.loads((archive / "labels.json").read_text())
+    taxonomy = default_taxonomy()
+    for run in study.runs:
+        assert {"recipe.toml", "environment.json", "labels.json", "folds.csv", "groups.csv", "left_out.csv"} <= names(
+            run
+        )
+        assert {"out_of_fold.json", "out_of_fold.csv", "table6.csv", "table6.md", "table6.png", "folds.png"} <= names(
+            run
+        )
+        assert set(read_predictions(run / "out_of_fold.json", taxonomy).names) == set(labels)
+        assert {"weights.safetensors", "metrics.csv", "done.json"} <= names(run / "fold0") & names(run / "fold1")
+    assert study.ensemble is not None
+    assert {"weights.toml", "out_of_fold.json", "table3.md", "thresholds.csv"} <= names(study.ensemble)
+    assert len(study.tables) == 3
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def test_a_video_is_judged_by_the_model_that_has_not_seen_it(study: Study) -> None:
+    run = study.runs[0]
+    with (run / "folds.csv").open(newline="") as file:
+        folds = {row["video"]: row["fold"] for row in csv.DictReader(file)}
+    for number in ("0", "1"):
+        judged = json.loads((run / f"fold{number}" / "predictions.json").read_text())
+        assert judged.keys() == {name for name, fold in folds.items() if fold == number}
+
+
+def test_folds_that_no_study_made_are_kept(archive: Path, recipes: tuple[Path, Path], tmp_path: Path) -> None:
+    (tmp_path / "folds.csv").write_text("video,fold\nmine.mp4,0\n")
+    with pytest.raises(RunError, match=r"folds.csv is there already"):
+        crossval(archive / "catalog.csv", recipes, tmp_path, folds=2)
+    assert "mine.mp4" in (tmp_path / "folds.csv").read_text()
+
+
+def test_a_wrong_name_or_file_begins_nothing(archive: Path, recipes: tuple[Path, Path], tmp_path: Path) -> None:
+    given = {"folds": archive / "folds.csv", "cache": tmp_path / "frames"}
+    for wrong in ("model.backbone=test_resent", f"model.weights={tmp_path / 'absent.pth'}"):
+        with pytest.raises(UrbanpipeError):
+            crossval(archive / "catalog.csv", recipes[1:], tmp_path / "s", overrides=[wrong], **given)  # type: ignore[arg-type]
+    crossval(archive / "catalog.csv", recipes[1:], tmp_path / "s", **given)  # type: ignore[arg-type]
+
+
+def test_weights_that_were_lost_are_missed(
+    study: Study, archive: Path, recipes: tuple[Path, Path], tmp_path: Path
+) -> None:
+    shutil.copytree(study.folder, tmp_path / "s")
+    (tmp_path / "s" / "first" / "fold0" / "weights.safetensors").unlink()
+    with pytest.raises(RunError, match=r"weights.safetensors is missing or damaged; delete"):
+        crossval(archive / "videos", recipes, tmp_path / "s", labels=archive / "labels.json", folds=2)
+    with pytest.raises(RunError, match=r"weights.safetensors is missing or damaged"):
+        predict(tmp_path / "s" / "first", [archive / "videos"], tmp_path / "p.json")
+
+
+def test_nothing_but_predictions_is_written_over(study: Study, archive: Path, tmp_path: Path) -> None:
+    shutil.copy(archive / "labels.json", tmp_path)
+    for name in ("labels.json", "labels.csv", "p.v1", ""):
+        with pytest.raises(OutputError, match="cannot write"):
+            predict(study.folder, [archive / "videos"], tmp_path / name, workers=0)
+    assert (tmp_path / "labels.json").read_bytes() == (archive / "labels.json").read_bytes()
+
+
+def test_folds_over_groups_are_warned_of(
+    archive: Path, recipes: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    videos = [video.name for video in read_catalog(archive / "catalog.csv").labelled]
+    rows = "".join(f"{name},{place % 2}\n" for place, name in enumerate(videos))
+    (tmp_path / "torn.csv").write_text("video,fold\n" + rows)
+    crossval(archive / "catalog.csv", recipes[1:], tmp_path / "s", folds=tmp_path / "torn.csv", cache=tmp_path / "f")
+    assert "are in several folds, which flatters" in capsys.readouterr().err
+
+
+def test_run_again_it_does_nothing_over(study: Study, archive: Path, recipes: tuple[Path, Path]) -> None:
+    weights = study.runs[0] / "fold0" / "weights.safetensors"
+    before = weights.stat().st_mtime_ns
+    crossval(archive / "videos", recipes, study.folder, labels=archive / "labels.json", folds=2)
+    assert weights.stat().st_mtime_ns == before
+
+
+def test_other_settings_or_data_in_the_same_folder_are_refused(
+    study: Study, archive: Path, recipes: tuple[Path, Path]
+) -> None:
+    given = {"labels": archive / "labels.json", "folds": 2}
+    with pytest.raises(RunError, match=r"another recipe: optimiser.rate = 0.5 instead of"):
+        crossval(archive / "videos", recipes, study.folder, overrides=["optimiser.rate=0.5"], **given)  # type: ignore[arg-type]
+    before = (study.folder / "folds.csv").read_bytes()
+    with pytest.raises(RunError, match="was begun with other seed: 0 instead of 5"):
+        crossval(archive / "videos", recipes, study.folder, labels=archive / "labels.json", folds=2, seed=5)
+    assert (study.folder / "folds.csv").read_bytes() == before
+
+
+def test_prediction_of_the_study(study: Study, archive: Path, tmp_path: Path) -> None:
+    videos = tmp_path / "new"
+    videos.mkdir()
+    first = sorted((archive / "videos").iterdir())[:3]
+    for path in first:
+        shutil.copy(path, videos)
+    shutil.copy(first[0], videos / "名前 with space.mp4")
+    (videos / "bad.mp4").write_bytes(b"no video")
+    assert study.ensemble is not None
+    done = predict(study.ensemble, [videos], tmp_path / "p.json", workers=0)
+    assert set(done.failures) == {"bad.mp4"}
+    found = read_predictions(tmp_path / "p.json", default_taxonomy())
+    assert len(found.names) == 4
+    rows = dict(zip(found.names, found.scores, strict=True))
+    assert rows["名前 with space.mp4"] == pytest.approx(rows[first[0].name], abs=1e-6)
+    assert "bad.mp4" in (tmp_path / "p.failures.csv").read_text()
+    assert done.videos_per_second > 0
+    one = predict(study.runs[0], [videos / first[0].name], tmp_path / "one.json", workers=0)
+    assert not one.failures
+    assert len(list(one.lines(3))) == 1
+
+
+def test_an_ensemble_is_the_mean_of_its_members(study: Study, archive: Path, tmp_path: Path) -> None:
+    video = [min((archive / "videos").iterdir())]
+    assert study.ensemble is not None
+    each = [predict(run, video, tmp_path / f"{run.name}.json", workers=0).predictions.scores for run in study.runs]
+    both = predict(study.ensemble, video, tmp_path / "both.json", workers=0).predictions.scores
+    assert both == pytest.approx((each[0] + each[1]) / 2, abs=1e-9)
+
+
+def test_a_moved_study_still_predicts(study: Study, archive: Path, tmp_path: Path) -> None:
+    shutil.copytree(study.folder, tmp_path / "moved")
+    video = [min((archive / "videos").iterdir())]
+    hidden = study.folder.with_name("hidden-study")
+    study.folder.rename(hidden)
+    try:
+        predict(tmp_path / "moved" / "ensemble", video, tmp_path / "p.json", workers=0)
+    finally:
+        hidden.rename(study.folder)
+
+
+def test_models_that_cannot_predict(study: Study, archive: Path, tmp_path: Path) -> None:
+    video = [min((archive / "videos").iterdir())]
+    with pytest.raises(RunError, match="neither a run nor an ensemble"):
+        predict(tmp_path, video, tmp_path / "p.json")
+    broken = tmp_path / "broken"
+    shutil.copytree(study.runs[0], broken)
+    (broken / "fold1" / "weights.safetensors").write_bytes(b"cut")
+    with pytest.raises(RunError, match=r"fold1.*is missing or damaged"):
+        predict(broken, video, tmp_path / "p.json")
+    (broken / "fold1" / "done.json").unlink()
+    with pytest.raises(RunError, match=r"is not finished \(fold1\)"):
+        predict(broken, video, tmp_path / "p.json")
+    with pytest.raises(UrbanpipeError, match=r"absent.mp4 is missing"):
+        predict(study.runs[0], [tmp_path / "absent.mp4"], tmp_path / "p.json")
+    (tmp_path / "text.mp4").write_text("hello")
+    with pytest.raises(UrbanpipeError, match="none of the 1 videos could be read"):
+        predict(study.runs[0], [tmp_path / "text.mp4"], tmp_path / "p.json", workers=0)
+    assert not (tmp_path / "p.json").exists()
+
+
+def test_train_on_all_videos_and_on_all_but_a_fold(archive: Path, recipes: tuple[Path, Path], tmp_path: Path) -> None:
+    cache = tmp_path / "frames"
+    run = train(archive / "catalog.csv", recipes[1], tmp_path / "all", cache=cache)
+    assert {"weights.safetensors", "done.json", "metrics.csv", "recipe.toml"} <= names(run)
+    predict(run, [archive / "videos"], tmp_path / "p.json", workers=0)
+    one = train(archive / "catalog.csv", recipes[1], tmp_path / "f", folds=archive / "folds.csv", fold=1, cache=cache)
+    assert {"weights.safetensors", "predictions.json"} <= names(one / "fold1")
+    with pytest.raises(FoldError, match="go together"):
+        train(archive / "catalog.csv", recipes[1], tmp_path / "x", fold=1)
+    with pytest.raises(FoldError, match="there is no fold 9 in"):
+        train(archive / "catalog.csv", recipes[1], tmp_path / "y", folds=archive / "folds.csv", fold=9, cache=cache)
+
+
+def test_only_some_folds_leave_the_tables_for_later(archive: Path, recipes: tuple[Path, Path], tmp_path: Path) -> None:
+    given = {"folds": archive / "folds.csv", "cache": tmp_path / "frames"}
+    part = crossval(archive / "catalog.csv", recipes[1:], tmp_path / "s", only_folds=[1], **given)  # type: ignore[arg-type]
+    assert part.ensemble is None
+    assert not part.tables
+    whole = crossval(archive / "catalog.csv", recipes[1:], tmp_path / "s", only_folds=[0], **given)  # type: ignore[arg-type]
+    assert whole.ensemble is not None
+    with pytest.raises(FoldError, match="there is no fold 7; the folds are 0 to 1"):
+        crossval(archive / "catalog.csv", recipes[1:], tmp_path / "s", only_folds=[7], **given)  # type: ignore[arg-type]
+
+
+def test_a_video_that_breaks_after_the_scan_is_left_out_by_name(
+    archive: Path, recipes: tuple[Path, Path], tmp_path: Path
+) -> None:
+    shutil.copytree(archive, tmp_path / "a")
+    victim = min((tmp_path / "a" / "videos").iterdir())
+    victim.write_bytes(victim.read_bytes()[:300])
+    study = crossval(
+        tmp_path / "a" / "catalog.csv", recipes[1:], tmp_path / "s", folds=tmp_path / "a" / "folds.csv", cache_gb=0
+    )
+    text = (study.runs[0] / "left_out.csv").read_text()
+    assert victim.name in text
+    assert victim.name not in (study.runs[0] / "out_of_fold.json").read_text()
+
+
+def test_two_processes_in_one_run_folder_are_kept_apart(tmp_path: Path) -> None:
+    with (
+        alone_in(tmp_path / "run"),
+        pytest.raises(RunError, match="another process is working in"),
+        alone_in(tmp_path / "run"),
+    ):
+        pass
+
+
+def test_a_run_begun_halfway_is_begun_again(tmp_path: Path, tiny: Recipe) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    assert not is_begun(run, tiny, default_taxonomy(), [], {})
+    begin_run(run, tiny, default_taxonomy(), [], {}, {})
+    (run / "recipe.toml").unlink()  # the last file that a run's beginning writes
+    assert not is_begun(run, tiny, default_taxonomy(), [], {})
+    begin_run(run, tiny, default_taxonomy(), [], {}, {})
+    assert is_begun(run, tiny, default_taxonomy(), [], {})
+
+
+def test_frame_aspect_becomes_the_commonest_shape(archive: Path, tiny: Recipe) -> None:
+    catalog = read_catalog(archive / "catalog.csv")
+    framed = tiny.model_copy(update={"input": tiny.input.model_copy(update={"aspect": "frame"})})
+    assert resolve(framed, catalog).input.aspect == "96:80"
+    assert resolve(tiny, catalog) == tiny
+
+
+def test_what_cannot_be_cross_validated(archive: Path, recipes: tuple[Path, Path], tmp_path: Path) -> None:
+    catalog = archive / "catalog.csv"
+    with pytest.raises(CatalogError, match="give its label file too"):
+        crossval(archive / "videos", recipes, tmp_path / "s")
+    with pytest.raises(CatalogError, match="--labels goes with a folder"):
+        crossval(catalog, recipes, tmp_path / "s", labels=archive / "labels.json")
+    with pytest.raises(RunError, match="no recipe; give --recipe"):
+        crossval(catalog, [], tmp_path / "s")
+    with pytest.raises(RunError, match="two recipes are called first"):
+        crossval(catalog, [recipes[0], recipes[0]], tmp_path / "s")
+    with pytest.raises(RecipeError, match="unknown key trainig"):
+        crossval(catalog, recipes, tmp_path / "s", overrides=["trainig.epochs=2"])
+    with pytest.raises(FoldError):
+        crossval(catalog, recipes, tmp_path / "s", folds=1)
+    with pytest.raises(RunError, match="unknown device 'tpux'"):
+        crossval(catalog, recipes, tmp_path / "s", device="tpux")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="cannot write"):
+        crossval(catalog, recipes, tmp_path / "file" / "s")
+    (tmp_path / "few.csv").write_text("video,fold\nnobody.mp4,0\nno-one.mp4,1\n")
+    with pytest.raises(FoldError, match="has no fold for 20 labelled videos"):
+        crossval(catalog, recipes, tmp_path / "s", folds=tmp_path / "few.csv")

@@ -1,0 +1,302 @@
+"""The loop on small simulated videos: it learns, goes on after a kill, and does not depend on processes."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from conftest import TINY
+from urbanpipe.catalog.table import Catalog
+from urbanpipe.errors import OutOfMemoryError, RunError, VideoError
+from urbanpipe.evaluation.predictions import read_predictions
+from urbanpipe.inputs.view import make_view
+from urbanpipe.taxonomy import default_taxonomy
+from urbanpipe.training import loop
+from urbanpipe.training.data import VideoDataset
+from urbanpipe.training.loop import Job, train_model
+from urbanpipe.training.processes import Processes
+from urbanpipe.training.recipe import Recipe
+from urbanpipe.video.cache import FrameCache
+
+ALONE = Processes(0, 1, torch.device("cpu"))
+# Loss of the first epochs of `tiny` on `archive`. It moves only when what is computed changes: then look why.
+GOLDEN_LOSS = (0.766535, 0.660114, 0.625372)
+
+
+def job(catalog: Catalog, recipe: Recipe, folder: Path, cache: FrameCache | None = None) -> Job:
+    return Job(recipe, default_taxonomy(), catalog.labelled[:14], catalog.labelled[14:], folder, cache, "test")
+
+
+def changed(recipe: Recipe, section: str, **values: object) -> Recipe:
+    table = recipe.model_dump()
+    return Recipe.model_validate(table | {section: table[section] | values})
+
+
+def metrics(folder: Path) -> list[dict[str, str]]:
+    with (folder / "metrics.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def losses(folder: Path) -> list[float]:
+    return [float(row["loss"]) for row in metrics(folder)]
+
+
+def same_weights(one: Path, other: Path, tolerance: float = 0.0) -> bool:
+    a, b = load_file(one / loop.WEIGHTS), load_file(other / loop.WEIGHTS)
+    return a.keys() == b.keys() and all(torch.allclose(a[key], b[key], rtol=tolerance, atol=tolerance) for key in a)
+
+
+def test_what_a_training_leaves(catalog: Catalog, tiny: Recipe, tmp_path: Path) -> None:
+    train_model(job(catalog, tiny, tmp_path), ALONE)
+    assert {path.name for path in tmp_path.iterdir()} == {
+        ".lock",
+        "weights.safetensors",
+        "metrics.csv",
+        "tensorboard",
+        "predictions.json",
+        "predictions.csv",
+        "done.json",
+    }
+    rows = metrics(tmp_path)
+    assert [row["epoch"] for row in rows] == ["1", "2"]
+    assert {
+        "loss",
+        "rate",
+        "backbone_rate",
+        "map",
+        "map_defects",
+        "raw_map",
+        "videos_per_second",
+        "peak_memory_mib",
+    } <= rows[0].keys()
+    assert float(rows[0]["peak_memory_mib"]) > 0
+    found = read_predictions(tmp_path / "predictions.json", default_taxonomy())
+    assert found.names == tuple(video.name for video in catalog.labelled[14:])
+    done = json.loads((tmp_path / "done.json").read_text())
+    assert done["map"] == pytest.approx(max(float(row["map"]) for row in rows), abs=1e-5)
+    assert list((tmp_path / "tensorboard").iterdir())
+
+
+def test_golden_losses(catalog: Catalog, tiny: Recipe, tmp_path: Path) -> None:
+    train_model(job(catalog, changed(tiny, "training", epochs=3), tmp_path), ALONE)
+    assert losses(tmp_path) == pytest.approx(GOLDEN_LOSS, rel=2e-3)
+
+
+def test_it_learns(catalog: Catalog, tiny: Recipe, tmp_path: Path) -> None:
+    """Loss on the training videos falls to a tenth; with augmentation off it can learn them by heart."""
+    plain = changed(changed(tiny, "augment", tile=(), tile_shuffle=False), "training", epochs=30)
+    train_model(job(catalog, changed(plain, "optimiser", rate=4e-3, warmup_epochs=5), tmp_path), ALONE)
+    curve = losses(tmp_path)
+    assert curve[-1] < 0.1 * curve[0]
+
+
+def test_workers_and_cache_change_nothing_but_the_jpegs(catalog: Catalog, tiny: Recipe, tmp_path: Path) -> None:
+    train_model(job(catalog, tiny, tmp_path / "a", FrameCache(tmp_path / "cache", 10**8)), ALONE)
+    two = changed(tiny, "training", workers=2)
+    train_model(job(catalog, two, tmp_path / "b", FrameCache(tmp_path / "cache", 10**8)), ALONE)
+    assert losses(tmp_path / "a") == losses(tmp_path / "b")
+    assert same_weights(tmp_path / "a", tmp_path / "b")
+    train_model(job(catalog, tiny, tmp_path / "c"), ALONE)
+    assert losses(tmp_path / "c") == pytest.approx(losses(tmp_path / "a"), rel=0.05)
+
+
+def test_killed_and_started_again_ends_the_same(
+    catalog: Catalog, tiny: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    longer = changed(tiny, "training", epochs=4)
+    train_model(job(catalog, longer, tmp_path / "whole"), ALONE)
+    real, epochs = loop._epoch, []
+
+    def dies_in_the_third(*args: object) -> object:
+        epochs.append(1)
+        if len(epochs) == 3:
+            raise KeyboardInterrupt
+        return real(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(loop, "_epoch", dies_in_the_third)
+    with pytest.raises(KeyboardInterrupt):
+        train_model(job(catalog, longer, tmp_path / "killed"), ALONE)
+    assert not (tmp_path / "killed" / "done.json").exists()
+    monkeypatch.undo()
+    torch.manual_seed(99)
+    train_model(job(catalog, longer, tmp_path / "killed"), ALONE)
+    assert losses(tmp_path / "whole") == losses(tmp_path / "killed")
+    assert same_weights(tmp_path / "whole", tmp_path / "killed")
+
+
+def test_a_done_model_is_left_alone(catalog: Catalog, tiny: Recipe, tmp_path: Path) -> None:
+    train_model(job(catalog, tiny, tmp_path), ALONE)
+    before = (tmp_path / loop.WEIGHTS).stat().st_mtime_ns
+    train_model(job(catalog, tiny, tmp_path), ALONE)
+    assert (tmp_path / loop.WEIGHTS).stat().st_mtime_ns == before
+
+
+def test_a_damaged_state_is_named(catalog: Catalog, tiny: Recipe, tmp_path: Path) -> None:
+    (tmp_path / loop.TRAINING_STATE).write_bytes(b"half a file")
+    with pytest.raises(RunError, match=r"last\.pt is damaged; delete it"):
+        train_model(job(catalog, tiny, tmp_path), ALONE)
+
+
+def test_out_of_memory_names_three_settings(
+    catalog: Catalog, tiny: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(loop, "_epoch", full)
+    with pytest.raises(OutOfMemoryError, match=r"training.batch_size.*training.checkpointing.*input.tile") as caught:
+        train_model(job(catalog, tiny, tmp_path), ALONE)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_loss_that_is_no_number_ends_the_run(catalog: Catalog, tiny: Recipe, tmp_path: Path) -> None:
+    wild = changed(tiny, "optimiser", rate=1e30, clip_norm=0, warmup_epochs=0)
+    with pytest.raises(RunError, match=r"the loss became (nan|inf) in epoch \d; lower optimiser.rate"):
+        train_model(job(catalog, changed(wild, "training", epochs=5), tmp_path), ALONE)
+
+
+def test_a_video_that_vanishes_is_named(catalog: Catalog, tiny: Recipe, tmp_path: Path) -> None:
+    first, *rest = catalog.labelled
+    videos = (replace(first, path=tmp_path / "gone.mp4"), *rest[:13])
+    broken = Job(tiny, default_taxonomy(), videos, catalog.labelled[14:], tmp_path / "run", None, "test")
+    with pytest.raises(VideoError, match=r"gone\.mp4"):
+        train_model(broken, ALONE)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_mixed_precision_trains_close_to_full(catalog: Catalog, tiny: Recipe, tmp_path: Path, precision: str) -> None:
+    train_model(job(catalog, tiny, tmp_path / "fp32"), ALONE)
+    train_model(job(catalog, changed(tiny, "training", precision=precision), tmp_path / precision), ALONE)
+    assert losses(tmp_path / precision) != losses(tmp_path / "fp32"), "mixed precision was not entered"
+    assert losses(tmp_path / precision) == pytest.approx(losses(tmp_path / "fp32"), rel=0.1)
+
+
+def test_videos_without_any_label_are_trained_on_and_judged(catalog: Catalog, tiny: Recipe, tmp_path: Path) -> None:
+    """Nothing to rank: there is no mAP, but there are weights and predictions."""
+    valid = [replace(video, labels=()) for video in catalog.labelled[14:]]
+    for keep in ("best", "last"):
+        recipe = changed(tiny, "training", keep=keep)
+        nothing = Job(recipe, default_taxonomy(), catalog.labelled[:14], valid, tmp_path / keep, None, "test")
+        train_model(nothing, ALONE)
+        assert read_predictions(tmp_path / keep / "predictions.json", default_taxonomy()).scores.shape == (6, 17)
+
+
+def test_another_number_of_processes_does_not_go_on(catalog: Catalog, tiny: Recipe, tmp_path: Path) -> None:
+    started = job(catalog, tiny, tmp_path)
+    state = loop._start(started, ALONE, 3)
+    state.save(tmp_path / loop.TRAINING_STATE, [], Processes(0, 2, torch.device("cpu")))
+    with pytest.raises(RunError, match="is of 2 processes and this is 1"):
+        train_model(started, ALONE)
+
+
+def test_a_copy_with_another_time_is_the_same_video(catalog: Catalog, tiny: Recipe, tmp_path: Path) -> None:
+    video = catalog.labelled[0]
+    copy, other = tmp_path / "copy.mp4", tmp_path / "other.mp4"
+    copy.write_bytes(video.path.read_bytes())
+    other.write_bytes(bytes(reversed(video.path.read_bytes())))
+    cache = FrameCache(tmp_path / "frames", 10**8)
+    for path, good in ((copy, True), (other, False)):
+        dataset = VideoDataset([replace(video, path=path)], make_view(tiny.input, tiny.augment), cache)
+        assert isinstance(dataset[(-1, 0)][1], torch.Tensor) == good
+
+
+def test_accumulation_equals_a_larger_batch(catalog: Catalog, tiny: Recipe, tmp_path: Path) -> None:
+    """A network without batch norm: two batches of four a step are one of eight."""
+    train_model(job(catalog, changed(tiny, "training", batch_size=8), tmp_path / "large"), ALONE)
+    train_model(job(catalog, changed(tiny, "training", batch_size=4, accumulation=2), tmp_path / "small"), ALONE)
+    assert losses(tmp_path / "small") == pytest.approx(losses(tmp_path / "large"), rel=1e-4)
+
+
+@pytest.mark.parametrize("loss", ["bce", "focal"])
+@pytest.mark.parametrize("schedule", ["cosine"])
+def test_choices_train(catalog: Catalog, tiny: Recipe, tmp_path: Path, loss: str, schedule: str) -> None:
+    chosen = changed(
+        changed(tiny, "loss", name=loss, class_weights=True), "optimiser", schedule=schedule, layer_decay=0.9
+    )
+    chosen = changed(chosen, "training", ema_decay=0.0, keep="last", checkpointing=True)
+    train_model(job(catalog, chosen, tmp_path), ALONE)
+    assert "raw_map" not in metrics(tmp_path)[0]
+    assert json.loads((tmp_path / "done.json").read_text())["best_epoch"] == 2
+
+
+def launch(processes: int, archive: Path, out: Path, *settings: str) -> "subprocess.Popen[str]":
+    """`urbanpipe train` in processes of its own, under torchrun where there are several."""
+    torchrun = ["torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", "-m"]
+    start = [sys.executable, "-m", *(torchrun if processes > 1 else []), "urbanpipe.cli.main", "train"]
+    data = [
+        archive / "catalog.csv",
+        "--folds",
+        archive / "folds.csv",
+        "--fold",
+        "0",
+        "--cache-gb",
+        "0",
+        "--device",
+        "cpu",
+    ]
+    sets = [part for setting in (*TINY, *settings) for part in ("--set", setting)]
+    command = [
+        *start,
+        *map(str, data),
+        "--recipe",
+        "small-mobilenetv2",
+        "--out",
+        str(out),
+        "--cache-gb",
+        "0",
+        "--device",
+        "cpu",
+    ]
+    return subprocess.Popen(
+        [*command, *sets], env=os.environ | {"OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE, text=True
+    )
+
+
+def finish(process: "subprocess.Popen[str]") -> None:
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+
+
+def test_two_processes_equal_one_with_twice_the_accumulation(archive: Path, tmp_path: Path) -> None:
+    runs = [
+        launch(1, archive, tmp_path / "one", "training.batch_size=2", "training.accumulation=2"),
+        launch(2, archive, tmp_path / "two", "training.batch_size=2", "training.accumulation=1"),
+    ]
+    for run in runs:
+        finish(run)
+    one, two = tmp_path / "one" / "fold0", tmp_path / "two" / "fold0"
+    assert losses(two) == pytest.approx(losses(one), rel=1e-4)
+    assert [row["map"] for row in metrics(two)] == [row["map"] for row in metrics(one)]
+    assert same_weights(one, two, tolerance=1e-5)
+
+
+def test_killed_outright_at_several_moments_it_ends_the_same(archive: Path, tmp_path: Path) -> None:
+    settings = ("training.epochs=12", "model.backbone=test_resnet")
+    whole, killed = tmp_path / "whole" / "fold0", tmp_path / "killed" / "fold0"
+    left_alone = launch(1, archive, tmp_path / "whole", *settings)
+    kills = 0
+    for rows_before_the_kill in (0, 1, 2):
+        process = launch(1, archive, tmp_path / "killed", *settings)
+        while process.poll() is None and len(rows_of(killed)) <= rows_before_the_kill:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        kills += process.returncode == -signal.SIGKILL
+    finish(left_alone)
+    finish(launch(1, archive, tmp_path / "killed", *settings))
+    assert kills == 3, "the run was too quick to be killed"
+    assert losses(killed) == losses(whole)
+    assert same_weights(killed, whole)
+
+
+def rows_of(folder: Path) -> list[dict[str, str]]:
+    return metrics(folder) if (folder / "metrics.csv").exists() else []

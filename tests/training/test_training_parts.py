@@ -1,0 +1,122 @@
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.nn import functional
+
+from urbanpipe.models.classifier import ImageClassifier
+from urbanpipe.models.config import ModelConfig
+from urbanpipe.training.data import judging_batches, training_batches
+from urbanpipe.training.losses import make_loss, positive_weights, weighted_bce
+from urbanpipe.training.optimiser import cosine_factor, make_optimiser, make_schedule, parameter_groups
+from urbanpipe.training.recipe import LossConfig, OptimiserConfig
+
+
+@given(
+    videos=st.integers(1, 60),
+    batch_size=st.integers(1, 5),
+    accumulation=st.integers(1, 3),
+    processes=st.integers(1, 4),
+    epoch=st.integers(0, 3),
+)
+def test_processes_share_the_videos_of_one_processs_steps(
+    videos: int, batch_size: int, accumulation: int, processes: int, epoch: int
+) -> None:
+    alone = training_batches(videos, batch_size, accumulation * processes, 1, 0, 7, epoch)
+    together = [training_batches(videos, batch_size, accumulation, processes, r, 7, epoch) for r in range(processes)]
+    steps = len(alone) // (accumulation * processes)
+    for step in range(steps):
+        one = [key for batch in alone[step * accumulation * processes :][: accumulation * processes] for key in batch]
+        many = [key for mine in together for batch in mine[step * accumulation :][:accumulation] for key in batch]
+        assert Counter(one) == Counter(many)
+    seen = Counter(index for batch in alone for _, index in batch)
+    assert sum(seen.values()) == steps * batch_size * accumulation * processes
+    assert max(seen.values()) == 1 or steps == 1
+
+
+def test_epochs_have_their_own_order() -> None:
+    orders = [training_batches(30, 30, 1, 1, 0, 0, epoch)[0] for epoch in (0, 1)]
+    assert [index for _, index in orders[0]] != [index for _, index in orders[1]]
+
+
+@given(videos=st.integers(1, 40), batch_size=st.integers(1, 7), processes=st.integers(1, 4))
+def test_judging_sees_every_video_once(videos: int, batch_size: int, processes: int) -> None:
+    batches = [batch for rank in range(processes) for batch in judging_batches(videos, batch_size, processes, rank)]
+    assert sorted(index for batch in batches for _, index in batch) == list(range(videos))
+    assert all(len(batch) <= batch_size for batch in batches)
+
+
+def test_asymmetric_loss_by_hand() -> None:
+    logits, targets = torch.tensor([[0.3, -1.2]]), torch.tensor([[1.0, 0.0]])
+    p = torch.sigmoid(logits)[0]
+    shifted = max(float(p[1]) - 0.05, 0.0)
+    expected = -(1 - p[0]) * torch.log(p[0]) - shifted**4 * np.log(1 - shifted)
+    loss = make_loss(LossConfig(), targets)(logits, targets)
+    torch.testing.assert_close(loss, expected)
+
+
+def test_bce_and_focal_against_torch() -> None:
+    torch.manual_seed(0)
+    logits, targets = torch.randn(5, 3), (torch.rand(5, 3) > 0.5).float()
+    expected = functional.binary_cross_entropy_with_logits(logits, targets, reduction="sum") / 5
+    torch.testing.assert_close(make_loss(LossConfig(name="bce"), targets)(logits, targets), expected)
+    p = logits.sigmoid()
+    wrong = torch.where(targets > 0, 1 - p, p)
+    focal = (wrong**2 * -(1 - wrong).log()).sum() / 5
+    torch.testing.assert_close(make_loss(LossConfig(name="focal"), targets)(logits, targets), focal)
+
+
+def test_class_weights_favour_the_rare_and_are_bounded() -> None:
+    targets = torch.zeros(1000, 4)
+    targets[:500, 0] = 1
+    targets[:100, 1] = 1
+    targets[:1, 2] = 1
+    assert positive_weights(targets).tolist() == [1.0, 3.0, 10.0, 1.0]
+    logits = torch.zeros(1000, 4)
+    weighted = make_loss(LossConfig(name="bce", class_weights=True), targets)(logits, targets)
+    assert weighted > make_loss(LossConfig(name="bce"), targets)(logits, targets)
+    torch.testing.assert_close(weighted, weighted_bce(logits, targets, positive_weights(targets)))
+
+
+def model() -> ImageClassifier:
+    return ImageClassifier(ModelConfig(backbone="test_convnext"), (32, 32), 3)
+
+
+@pytest.mark.parametrize("decay", [0.3, 0.0])
+def test_no_decay_on_norms_and_biases_and_less_rate_in_the_backbone(decay: float) -> None:
+    config = OptimiserConfig(rate=0.1, backbone_factor=0.5, layer_decay=0.5, weight_decay=decay)
+    net = model()
+    groups = parameter_groups(net, config)
+    names = {id(p): name for name, p in net.named_parameters()}
+    by_name = {names[id(p)]: group for group in groups for p in group["params"]}
+    assert by_name.keys() == set(names.values()), "every parameter is in a group"
+    for name, group in by_name.items():
+        vector = dict(net.named_parameters())[name].ndim <= 1
+        assert group["weight_decay"] == (0 if vector else decay)
+        assert group["lr"] <= (0.1 if name.startswith("head") else 0.05)
+    assert by_name["head.linear.weight"]["lr"] == 0.1
+    assert by_name["backbone.net.stem.0.weight"]["lr"] < by_name["backbone.net.stages.3.blocks.0.mlp.fc1.weight"]["lr"]
+
+
+@pytest.mark.parametrize("schedule", ["onecycle", "cosine"])
+def test_the_rate_peaks_at_the_end_of_the_warm_up_and_ends_near_zero(schedule: str) -> None:
+    config = OptimiserConfig.model_validate({"rate": 0.1, "warmup_epochs": 3, "schedule": schedule})
+    optimiser = make_optimiser(model(), config, on_gpu=False)
+    steps = make_schedule(optimiser, config, epochs=10, steps_per_epoch=20)
+    rates = []
+    for _ in range(200):
+        rates.append(optimiser.param_groups[-1]["lr"])
+        optimiser.step()
+        steps.step() if len(rates) < 200 else None
+    assert max(rates) == pytest.approx(0.1, rel=0.02)
+    assert abs(int(np.argmax(rates)) - 60) <= 2
+    assert rates[0] < 0.02
+    assert rates[-1] < 0.001
+
+
+def test_cosine_without_warm_up_starts_at_the_top() -> None:
+    assert cosine_factor(0, 0, 10) == 1
+    assert cosine_factor(10, 0, 10) == pytest.approx(0)

@@ -1,0 +1,96 @@
+from pathlib import Path
+
+import pytest
+
+from urbanpipe.errors import RecipeError
+from urbanpipe.training.recipe import difference, load_recipe, recipe_text, shipped_recipes, write_recipe
+
+
+def test_every_shipped_recipe_reads_and_survives_a_round_trip(tmp_path: Path) -> None:
+    recipes = shipped_recipes()
+    assert len(recipes) >= 9
+    for name, recipe in recipes.items():
+        assert recipe.name == name
+        assert recipe.description
+        write_recipe(recipe, tmp_path / "r.toml")
+        assert load_recipe(tmp_path / "r.toml") == recipe
+        assert difference(recipe, load_recipe(tmp_path / "r.toml")) == ""
+
+
+def test_the_reports_recipes_are_the_reports() -> None:
+    recipes = {name: recipe for name, recipe in shipped_recipes().items() if name.startswith("super-image-")}
+    assert {recipe.model.backbone for recipe in recipes.values()} == {
+        "tresnet_xl.miil_in1k_448",
+        "convnext_base.fb_in22k_ft_in1k_384",
+        "dm_nfnet_f3.dm_in1k",
+        "dm_nfnet_f6.dm_in1k",
+        "ecaresnet269d.ra2_in1k",
+        "swin_large_patch4_window12_384.ms_in22k_ft_in1k",
+        "tf_efficientnet_l2.ns_jft_in1k",
+    }
+    for name, recipe in recipes.items():
+        assert (recipe.input.rows, recipe.input.columns) == (3, 3)
+        assert recipe.input.tile == (384 if name.endswith("f6") else 448)
+        assert recipe.input.sampling == "uniform"
+        assert recipe.augment.tile == ("horizontal_flip",)
+        assert recipe.augment.tile_shuffle
+        assert recipe.optimiser.schedule == "onecycle"
+        assert recipe.training.epochs == 30
+        assert recipe.training.checkpointing
+        assert recipe.training.accumulation > 1
+        assert recipe.training.ema_decay > 0
+    assert recipes["super-image-tresnet-xl"].model.head == "ml-decoder"
+
+
+def test_set_overrides_any_value_with_toml_or_a_bare_word() -> None:
+    recipe = load_recipe(
+        "small-mobilenetv2",
+        ["training.epochs=3", "model.weights=some/file.pth", 'augment.tile=["crop"]', "name=x", "model.options={}"],
+    )
+    assert recipe.training.epochs == 3
+    assert recipe.model.weights == "some/file.pth"
+    assert recipe.augment.tile == ("crop",)
+    assert recipe.name == "x"
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("training.epoch=3", "unknown key training.epoch; did you mean training.epochs?"),
+        ("trainig.epochs=3", "unknown key trainig; did you mean training?"),
+        ("training.epochs=0", "training.epochs = 0: input should be greater than or equal to 1"),
+        ("training.precision=fp8", "training.precision = 'fp8'"),
+        ('augment.tile=["flip"]', "augment.tile.0 = 'flip'"),
+        ("input.candidates=4", "candidates = 4: must be odd"),
+        ("training.epochs", "want section.key=value"),
+        ("name.first=3", "name is a value, not a section"),
+        ("name=../up", "name = '../up'"),
+        ("loss.class_weights=true", "no effect on the asymmetric loss"),
+        ("optimiser.rate=inf", "optimiser.rate = inf"),
+    ],
+)
+def test_a_bad_setting_is_named_in_one_line(override: str, message: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        load_recipe("small-mobilenetv2", [override])
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_and_broken_files(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="did you mean small-mobilenetv2"):
+        load_recipe("small-mobilenet2")
+    (tmp_path / "bad.toml").write_text("name = ")
+    with pytest.raises(RecipeError, match="is not TOML"):
+        load_recipe(tmp_path / "bad.toml")
+    (tmp_path / "bin.toml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(RecipeError, match="is not TOML"):
+        load_recipe(tmp_path / "bin.toml")
+    with pytest.raises(RecipeError, match="no recipe"):
+        load_recipe(tmp_path)
+
+
+def test_difference_names_the_setting() -> None:
+    one = load_recipe("small-mobilenetv2")
+    other = load_recipe("small-mobilenetv2", ["optimiser.rate=0.5"])
+    assert difference(one, other).startswith("optimiser.rate = ")
+    assert "rate = 0.5" in recipe_text(other)
