@@ -1,0 +1,1 @@
+"""How good predictions are: average precision in the official order, intervals, fold tables."""

@@ -1,0 +1,167 @@
+"""Average precision as the public scorer of QV-Pipe defines it, ties included, and its means over classes."""
+
+import random
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from urbanpipe.errors import PredictionError
+from urbanpipe.taxonomy import Taxonomy
+
+Empty = Literal["zero", "skip"]
+EMPTY_RULES: tuple[str, ...] = get_args(Empty)
+
+
+@lru_cache(maxsize=16)
+def _shuffle(n: int) -> NDArray[np.intp]:
+    """The scorer's shuffle: `random.seed(0); random.sample(range(n), n)` from a generator of our own."""
+    order = np.array(random.Random(0).sample(range(n), n), dtype=np.intp)
+    order.flags.writeable = False
+    return order
+
+
+def ranking(scores: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Indices of the videos from the highest score to the lowest, equal scores in the official order.
+
+    The public scorer shuffles with a fixed seed and then sorts stably, so the shuffle decides between equal scores.
+
+    Args:
+        scores: (n,) float, no NaN.
+
+    Returns:
+        (n,) indices into `scores`.
+    """
+    order = _shuffle(len(scores))
+    return order[np.argsort(-scores[order], kind="stable")]
+
+
+def average_precision(scores: ArrayLike, targets: ArrayLike) -> float:
+    """Average precision of one class: the mean over its positives of (positives so far / rank).
+
+    Equal, bit for bit, to the public scorer of the VideoPipe challenge's first track. Where no two scores are equal it
+    is also scikit-learn's `average_precision_score`; with ties it is not, see `ranking`.
+
+    Args:
+        scores: (n,) float, any range, no NaN.
+        targets: (n,) bool or 0/1, whether the class is present.
+
+    Returns:
+        A figure in [0, 1]; 0.0 where there are no positives.
+
+    Raises:
+        PredictionError: the scores hold a NaN.
+        ValueError: the arrays are not of one length.
+
+    Example:
+        >>> average_precision([0.9, 0.8, 0.1], [True, False, True])
+        0.8333333333333333
+    """
+    values = np.asarray(scores, dtype=np.float64)
+    present = np.asarray(targets, dtype=bool)
+    if values.ndim != 1 or values.shape != present.shape:
+        raise ValueError(f"scores {values.shape} and targets {present.shape} must both be (n,)")
+    _refuse_nan(values)
+    return _average_precision(values, present)
+
+
+def _average_precision(scores: NDArray[np.float64], targets: NDArray[np.bool_]) -> float:
+    hits = np.flatnonzero(targets[ranking(scores)])
+    if hits.size == 0:
+        return 0.0
+    precision = np.arange(1, hits.size + 1) / (hits + 1)
+    return float(np.cumsum(precision)[-1] / hits.size)  # cumsum adds in rank order, as the scorer does; sum() does not
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """Average precisions of a set of videos.
+
+    Attributes:
+        codes: the C classes.
+        ap: (C,) float in [0, 1]; a class without positives has 0.0 under "zero" and NaN under "skip".
+        positives: (C,) int, videos that have the class.
+        videos: n.
+        map_all: mean over all classes; NaN where nothing is left to average.
+        map_defects: mean over all classes but the exclusive one.
+        empty: "zero" (the official rule: a class without positives counts as 0) or "skip" (the means leave it out).
+    """
+
+    codes: tuple[str, ...]
+    ap: NDArray[np.float64]
+    positives: NDArray[np.int64]
+    videos: int
+    map_all: float
+    map_defects: float
+    empty: Empty = "zero"
+
+    @cached_property
+    def empty_classes(self) -> tuple[str, ...]:
+        """Codes of the classes without positives."""
+        return tuple(code for code, count in zip(self.codes, self.positives, strict=True) if count == 0)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; a figure that does not exist is None."""
+        return {
+            "videos": self.videos,
+            "map_all": number_or_none(self.map_all),
+            "map_defects": number_or_none(self.map_defects),
+            "empty": self.empty,
+            "empty_classes": list(self.empty_classes),
+            "ap": {code: number_or_none(value) for code, value in zip(self.codes, self.ap, strict=True)},
+            "positives": {code: int(count) for code, count in zip(self.codes, self.positives, strict=True)},
+        }
+
+
+def score(scores: ArrayLike, targets: ArrayLike, taxonomy: Taxonomy, empty: Empty = "zero") -> Scores:
+    """AP of every class, and mAP over all classes and over the defects.
+
+    Args:
+        scores: (n, C) float, any range, no NaN.
+        targets: (n, C) bool or 0/1.
+        taxonomy: the C classes.
+        empty: what a class without positives counts in the means: "zero" (official) or "skip" (left out).
+
+    Raises:
+        PredictionError: the scores hold a NaN.
+        ValueError: shapes that do not fit, or an unknown `empty`.
+    """
+    values = np.asarray(scores, dtype=np.float64)
+    present = np.asarray(targets, dtype=bool)
+    if values.ndim != 2 or values.shape != present.shape or values.shape[1] != len(taxonomy):
+        raise ValueError(f"scores {values.shape} and targets {present.shape} must both be (n, {len(taxonomy)})")
+    if empty not in EMPTY_RULES:
+        raise ValueError(f"empty = {empty!r} must be one of {', '.join(EMPTY_RULES)}")
+    _refuse_nan(values)
+    ap = np.array([_average_precision(values[:, index], present[:, index]) for index in range(len(taxonomy))])
+    positives = present.sum(axis=0)
+    if empty == "skip":
+        ap[positives == 0] = np.nan
+    return Scores(
+        codes=taxonomy.codes,
+        ap=ap,
+        positives=positives,
+        videos=len(values),
+        map_all=mean_of_known(ap),
+        map_defects=mean_of_known(ap[list(taxonomy.defects)]),
+        empty=empty,
+    )
+
+
+def mean_of_known(values: NDArray[np.float64]) -> float:
+    """Mean of the values that are not NaN; NaN where there are none."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if known.size else float("nan")
+
+
+def number_or_none(value: float) -> float | None:
+    """A float for JSON, which has no NaN."""
+    return None if np.isnan(value) else float(value)
+
+
+def _refuse_nan(scores: NDArray[np.float64]) -> None:
+    if np.isnan(scores).any():
+        row = int(np.flatnonzero(np.isnan(scores.reshape(len(scores), -1)).any(axis=1))[0])
+        raise PredictionError(f"the scores hold NaN (first in row {row}); a score is a number")

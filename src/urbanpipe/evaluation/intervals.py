@@ -1,0 +1,175 @@
+"""How far chance alone could have moved an average precision: a bootstrap over groups of videos."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from urbanpipe.evaluation.average_precision import Empty, number_or_none, ranking
+from urbanpipe.taxonomy import Taxonomy
+
+_CELLS_A_CHUNK = 4_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class Intervals:
+    """Bootstrap intervals of average precisions.
+
+    Attributes:
+        codes: the C classes.
+        level: what share of such intervals should hold the true figure, such as 0.95.
+        draws: how many resamples were drawn.
+        units: how many groups (or videos, where there are no groups) were resampled.
+        map_all: low and high end for the mean over all classes.
+        map_defects: low and high end for the mean over the defects.
+        ap: (C, 2) low and high end a class; NaN for a class without positives.
+        absent: (C,) int, in how many draws the class had no positive. Those draws say nothing about its AP, and the
+            means of those draws are over the classes that are left.
+    """
+
+    codes: tuple[str, ...]
+    level: float
+    draws: int
+    units: int
+    map_all: tuple[float, float]
+    map_defects: tuple[float, float]
+    ap: NDArray[np.float64]
+    absent: NDArray[np.int64]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; an end that does not exist is None."""
+        return {
+            "level": self.level,
+            "draws": self.draws,
+            "units": self.units,
+            "map_all": [number_or_none(end) for end in self.map_all],
+            "map_defects": [number_or_none(end) for end in self.map_defects],
+            "ap": {code: [number_or_none(end) for end in ends] for code, ends in zip(self.codes, self.ap, strict=True)},
+            "draws_without_positives": {
+                code: int(count) for code, count in zip(self.codes, self.absent, strict=True) if count
+            },
+        }
+
+
+def bootstrap(
+    scores: NDArray[np.float64],
+    targets: NDArray[np.bool_],
+    groups: Sequence[str] | None,
+    taxonomy: Taxonomy,
+    draws: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
+    empty: Empty = "zero",
+) -> Intervals:
+    """Percentile bootstrap of every class's AP and of both means, resampling whole groups with replacement.
+
+    Videos of one site resemble each other, so that resampling them one by one would make the intervals too narrow.
+
+    The intervals are themselves estimates. In simulations of single classes nominal 95 % intervals held the true AP in
+    91-94 % of the trials with 60 positives and in 75-91 % with 6 to 12: read those of rare classes as too narrow.
+
+    Args:
+        scores: (n, C) float, no NaN.
+        targets: (n, C) bool.
+        groups: group of every video, or None where videos are independent.
+        taxonomy: the C classes.
+        draws: number of resamples.
+        seed: of the resampling.
+        level: in (0, 1).
+        empty: what a class without a single positive counts in the means, as for `score`. (A class that only a draw
+            happens to miss is left out of that draw's means.)
+
+    Raises:
+        ValueError: `draws` or `level` out of range, or shapes that do not fit.
+    """
+    if scores.shape != targets.shape or scores.shape[1:] != (len(taxonomy),):
+        raise ValueError(f"scores {scores.shape} and targets {targets.shape} must both be (n, {len(taxonomy)})")
+    if draws < 1 or not 0.0 < level < 1.0:
+        raise ValueError(f"draws = {draws} must be at least 1 and level = {level} in (0, 1)")
+    members = _members(groups, len(scores))
+    units = int(members.max()) + 1
+    rng = np.random.default_rng(seed)
+    ap = np.concatenate([_ap_of_draws(scores, targets, counts) for counts in _resamples(members, units, draws, rng)])
+    absent = np.isnan(ap).sum(axis=0)
+    known = targets.sum(axis=0) > 0
+    if empty == "zero":
+        ap[:, ~known] = 0.0
+    ends = (50.0 * (1.0 - level), 50.0 * (1.0 + level))
+    return Intervals(
+        codes=taxonomy.codes,
+        level=level,
+        draws=draws,
+        units=units,
+        map_all=_interval(_row_means(ap), ends),
+        map_defects=_interval(_row_means(ap[:, list(taxonomy.defects)]), ends),
+        ap=np.array(
+            [_interval(column, ends) if some else (np.nan, np.nan) for column, some in zip(ap.T, known, strict=True)]
+        ),
+        absent=absent,
+    )
+
+
+def _members(groups: Sequence[str] | None, n: int) -> NDArray[np.intp]:
+    """Index of every video's group."""
+    if groups is None:
+        return np.arange(n)
+    if len(groups) != n:
+        raise ValueError(f"{len(groups)} groups for {n} videos")
+    return np.unique(np.asarray(groups, dtype=object).astype(str), return_inverse=True)[1].reshape(-1)
+
+
+def _resamples(
+    members: NDArray[np.intp], units: int, draws: int, rng: np.random.Generator
+) -> Iterator[NDArray[np.int64]]:
+    """Chunks of (draws, n): how often a draw holds each video."""
+    chunk = max(1, _CELLS_A_CHUNK // len(members))
+    for start in range(0, draws, chunk):
+        rows = min(chunk, draws - start)
+        drawn = rng.integers(units, size=(rows, units)) + units * np.arange(rows)[:, None]
+        counts = np.bincount(drawn.ravel(), minlength=rows * units).reshape(rows, units)
+        yield counts[:, members]
+
+
+def _ap_of_draws(
+    scores: NDArray[np.float64], targets: NDArray[np.bool_], counts: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """AP of every draw and class, (draws, C); NaN where a draw has no positive of the class."""
+    harmonic = np.concatenate(([0.0], np.cumsum(1.0 / np.arange(1, counts.sum(axis=1).max() + 1))))
+    columns = []
+    for index in range(scores.shape[1]):
+        order = ranking(scores[:, index])
+        columns.append(_ap_with_copies(counts[:, order], np.flatnonzero(targets[order, index]), harmonic))
+    return np.stack(columns, axis=1)
+
+
+def _ap_with_copies(
+    counts: NDArray[np.int64], hits: NDArray[np.intp], harmonic: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """AP of rankings in which the video of rank r stands `counts[:, r]` times, without writing the copies out.
+
+    The m copies of a positive after P positives and R videos add sum_j (P+j)/(R+j), j = 1..m, which is
+    m + (P-R) (H(R+m) - H(R)) with the harmonic numbers H.
+    """
+    copies = counts[:, hits]
+    rank = np.cumsum(counts, axis=1)[:, hits]
+    found = np.cumsum(copies, axis=1)
+    before = rank - copies
+    gained = copies + (found - rank) * (harmonic[rank] - harmonic[before])
+    positives = copies.sum(axis=1)
+    return np.where(positives > 0, gained.sum(axis=1) / np.maximum(positives, 1), np.nan)
+
+
+def _row_means(ap: NDArray[np.float64]) -> NDArray[np.float64]:
+    known = ~np.isnan(ap)
+    total = np.where(known, ap, 0.0).sum(axis=1)
+    return np.where(known.any(axis=1), total / np.maximum(known.sum(axis=1), 1), np.nan)
+
+
+def _interval(values: NDArray[np.float64], ends: tuple[float, float]) -> tuple[float, float]:
+    known = values[~np.isnan(values)]
+    if known.size == 0:
+        return float("nan"), float("nan")
+    low, high = np.percentile(known, ends)
+    return float(low), float(high)

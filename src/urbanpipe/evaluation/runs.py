@@ -1,0 +1,147 @@
+"""What a finished cross-validation left in its run folder: labels, folds, groups, out-of-fold predictions."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from urbanpipe.catalog.folds import read_folds
+from urbanpipe.catalog.labels import canonical_name, label_matrix, read_labels, read_table, read_text
+from urbanpipe.errors import LabelError, RunError
+from urbanpipe.evaluation.predictions import Predictions, read_predictions, shortened
+from urbanpipe.taxonomy import Taxonomy, load_taxonomy
+
+OUT_OF_FOLD = "out_of_fold.json"
+INPUTS = ("taxonomy.toml", "labels.json", "folds.csv", "groups.csv")
+
+
+@dataclass(frozen=True, eq=False)
+class OutOfFold:
+    """Labelled videos with the prediction of a model that has not seen them.
+
+    Attributes:
+        run: the folder.
+        taxonomy: its C classes.
+        names: the n labelled videos, in the order of the label file.
+        targets: (n, C) bool.
+        folds: (n,) int, the fold whose model predicted each video.
+        groups: group of every video.
+        scores: (n, C) float64 in [0, 1].
+    """
+
+    run: Path
+    taxonomy: Taxonomy
+    names: tuple[str, ...]
+    targets: NDArray[np.bool_]
+    folds: NDArray[np.int64]
+    groups: tuple[str, ...]
+    scores: NDArray[np.float64]
+
+    @property
+    def predictions(self) -> Predictions:
+        """The scores with their names."""
+        return Predictions(self.names, self.scores)
+
+
+def read_out_of_fold(run: Path) -> OutOfFold:
+    """Read RUN/taxonomy.toml, labels.json, folds.csv, groups.csv and out_of_fold.json.
+
+    Raises:
+        RunError: a file is missing, or they do not speak of the same videos.
+        PredictionError: predictions that cannot be used.
+    """
+    run = Path(run)
+    _check_complete(run)
+    taxonomy = load_taxonomy(run / "taxonomy.toml")
+    labels = read_labels(run / "labels.json", taxonomy)
+    names = tuple(labels)
+    folds = read_folds(run / "folds.csv")
+    groups = read_groups(run / "groups.csv")
+    for file, known in (("folds.csv", folds), ("groups.csv", groups)):
+        if missing := [name for name in names if name not in known]:
+            raise RunError(
+                f"{run / file} lacks {shortened(missing)}, which labels.json has; the folder mixes two data sets"
+            )
+    predictions = read_predictions(run / OUT_OF_FOLD, taxonomy)
+    return OutOfFold(
+        run=run,
+        taxonomy=taxonomy,
+        names=names,
+        targets=label_matrix(names, labels, len(taxonomy)),
+        folds=np.array([folds[name] for name in names], dtype=np.int64),
+        groups=tuple(groups[name] for name in names),
+        scores=predictions.aligned(names, where=str(run / OUT_OF_FOLD)),
+    )
+
+
+def _check_complete(run: Path) -> None:
+    if not run.is_dir():
+        raise RunError(f"{run} is not a folder; give the folder that `urbanpipe crossval` wrote")
+    if runs := sorted(path.parent.name for path in run.glob("*/recipe.toml")):
+        raise RunError(f"{run} is a study; give its runs, for example {run / runs[0]}")
+    missing = [name for name in INPUTS if not (run / name).is_file()]
+    if len(missing) == len(INPUTS):
+        raise RunError(
+            f"{run} is not a run: it has no {', '.join(missing)}; give the folder that `urbanpipe crossval` wrote"
+        )
+    if missing:
+        raise RunError(f"{run} has no {', '.join(missing)}; run `urbanpipe crossval` again on it")
+    if not (run / OUT_OF_FOLD).is_file():
+        raise RunError(
+            f"{run} has no {OUT_OF_FOLD}: its cross-validation is not done; finish `urbanpipe crossval` on it"
+        )
+
+
+def read_groups(path: Path) -> dict[str, str]:
+    """Read a CSV `video,group`.
+
+    Raises:
+        RunError: the file cannot be read, lacks a column, or names a video twice.
+    """
+    groups: dict[str, str] = {}
+    try:
+        header, rows = read_table(read_text(path), path, "video")
+        if "group" not in header:
+            raise RunError(f"{path} has no column `group`; expected video,group")
+        for line, cells in rows:
+            name = canonical_name(cells["video"])
+            if name in groups:
+                raise RunError(f"{path}, line {line}: {name} is named twice")
+            groups[name] = cells["group"]
+    except LabelError as error:  # the one reader of CSV tables words its complaints for any table
+        raise RunError(str(error)) from error
+    return groups
+
+
+def same_data(first: OutOfFold, other: OutOfFold) -> OutOfFold:
+    """`other` with its videos in the order of `first`.
+
+    Raises:
+        RunError: classes, videos, labels or folds differ; the message says which.
+    """
+    both = f"{first.run} and {other.run}"
+    if first.taxonomy.codes != other.taxonomy.codes or first.taxonomy.exclusive != other.taxonomy.exclusive:
+        raise RunError(f"{both} have other classes; an ensemble needs one taxonomy")
+    if odd := sorted(set(first.names) ^ set(other.names)):
+        raise RunError(
+            f"{both} do not have the same videos, they differ in {shortened(odd)}; train them on one catalog"
+        )
+    row = {name: index for index, name in enumerate(other.names)}
+    order = np.array([row[name] for name in first.names], dtype=np.intp)
+    for what, left, right in (
+        ("labels", first.targets, other.targets[order]),
+        ("folds", first.folds[:, None], other.folds[order][:, None]),
+    ):
+        if (odd_rows := np.flatnonzero((left != right).any(axis=1))).size:
+            names = [first.names[index] for index in odd_rows]
+            raise RunError(f"{both} have other {what} for {shortened(names)}; train them with one {what} file")
+    return OutOfFold(
+        run=other.run,
+        taxonomy=other.taxonomy,
+        names=first.names,
+        targets=first.targets,
+        folds=first.folds,
+        groups=first.groups,
+        scores=other.scores[order],
+    )

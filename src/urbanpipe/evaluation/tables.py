@@ -1,0 +1,275 @@
+"""The paper's Table 6: every fold's mAP and AP per class, mean and spread, and the pooled out-of-fold figure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from urbanpipe.evaluation.average_precision import Empty, Scores, score
+from urbanpipe.evaluation.intervals import Intervals, bootstrap
+from urbanpipe.evaluation.runs import read_out_of_fold
+from urbanpipe.outputs import write_csv, write_text
+from urbanpipe.taxonomy import Taxonomy
+
+NONE = "-"
+MAP_ALL = "mAP"
+MAP_DEFECTS = "mAP defects"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table; figures are fractions in [0, 1], NaN where there is none.
+
+    Attributes:
+        label: class code, or which mean.
+        name: English name, or what the mean is over.
+        positives: videos that have the class; None for a mean.
+        by_fold: one figure a fold.
+        mean: over the folds that have a figure.
+        sd: sample standard deviation (n - 1) over those folds.
+        pooled: one figure over all videos at once, each with its own fold's model.
+        low: low end of the pooled figure's interval.
+        high: high end.
+    """
+
+    label: str
+    name: str
+    positives: int | None
+    by_fold: tuple[float, ...]
+    mean: float
+    sd: float
+    pooled: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, eq=False)
+class FoldTable:
+    """Out-of-fold figures of one run.
+
+    Attributes:
+        taxonomy: the C classes.
+        folds: fold numbers, rising.
+        scores: one `Scores` a fold.
+        counts: (folds, C) int, positives of every fold.
+        pooled: `Scores` of all videos at once.
+        intervals: of the pooled figures, or None.
+    """
+
+    taxonomy: Taxonomy
+    folds: tuple[int, ...]
+    scores: tuple[Scores, ...]
+    pooled: Scores
+    intervals: Intervals | None
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """Positives of every fold and class, (folds, C)."""
+        return np.stack([fold.positives for fold in self.scores])
+
+    @property
+    def map_all(self) -> float:
+        """Mean over folds of the mAP over all classes: the paper's validation figure."""
+        return self.rows[0].mean
+
+    @property
+    def map_defects(self) -> float:
+        """Mean over folds of the mAP over the defects."""
+        return self.rows[1].mean
+
+    @property
+    def rows(self) -> list[Row]:
+        """The two means, then the classes in the order of the taxonomy."""
+        ends, pooled = self.intervals, self.pooled
+        none = (float("nan"), float("nan"))
+        classes = len(self.taxonomy)
+        return [
+            _row(
+                MAP_ALL,
+                f"all {classes} classes",
+                None,
+                [fold.map_all for fold in self.scores],
+                pooled.map_all,
+                ends.map_all if ends else none,
+            ),
+            _row(
+                MAP_DEFECTS,
+                f"the {len(self.taxonomy.defects)} defects",
+                None,
+                [fold.map_defects for fold in self.scores],
+                pooled.map_defects,
+                ends.map_defects if ends else none,
+            ),
+            *(
+                _row(
+                    item.code,
+                    item.en,
+                    int(pooled.positives[item.index]),
+                    self._of_class(item.index),
+                    self._pooled_of_class(item.index),
+                    tuple(ends.ap[item.index]) if ends else none,
+                )
+                for item in self.taxonomy.classes
+            ),
+        ]
+
+    def _of_class(self, index: int) -> list[float]:
+        return [fold.ap[index] if fold.positives[index] else float("nan") for fold in self.scores]
+
+    def _pooled_of_class(self, index: int) -> float:
+        return self.pooled.ap[index] if self.pooled.positives[index] else float("nan")
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader must know beside the figures, one sentence each."""
+        return [*self._empty_notes(), *self._interval_notes()]
+
+    def _empty_notes(self) -> list[str]:
+        counted = "counts as 0 in its mAP" if self.pooled.empty == "zero" else "is left out of its mAP"
+        codes_of: dict[str, list[str]] = {}
+        for code, counts in zip(self.taxonomy.codes, self.counts.T, strict=True):
+            if bare := [str(fold) for fold, count in zip(self.folds, counts, strict=True) if count == 0]:
+                where = "any fold" if len(bare) == len(self.folds) else f"fold {', '.join(bare)}"
+                codes_of.setdefault(where, []).append(code)
+        return [
+            f"No positives in {where}: {', '.join(codes)}. No AP there, and such a class {counted}."
+            for where, codes in codes_of.items()
+        ]
+
+    def _interval_notes(self) -> list[str]:
+        if self.intervals is None:
+            return []
+        ends = self.intervals
+        notes = [
+            f"Pooled: all {self.pooled.videos} videos ranked together, each by the model of its fold; interval: "
+            f"{ends.level:.0%} bootstrap, {ends.draws} draws of {ends.units} groups."
+        ]
+        rare = [f"{c} {n}" for c, n in zip(ends.codes, ends.absent, strict=True) if 0 < n < ends.draws]
+        if rare:
+            notes.append(f"Draws without a positive, left out of the class's interval: {', '.join(rare)}.")
+        return notes
+
+    def to_csv(self, path: Path) -> None:
+        """Write the rows with figures as fractions in [0, 1]; a cell without a figure is empty."""
+        level = self.intervals.level if self.intervals else 0.95
+        header = ["class", "name", "positives", *(f"fold_{fold}" for fold in self.folds), "mean", "sd", "pooled"]
+        write_csv(
+            path, [*header, f"low_{level * 100:g}", f"high_{level * 100:g}"], (_csv_row(row) for row in self.rows)
+        )
+
+    def to_markdown(self) -> str:
+        """The table with figures in per cent, and the notes under it."""
+        header = ["class", "name", "positives", *(f"fold {fold}" for fold in self.folds), "mean (sd)", "pooled"]
+        if self.intervals:
+            header.append(f"{self.intervals.level:.0%} interval")
+        lines = [_markdown_row(row, with_interval=self.intervals is not None) for row in self.rows]
+        notes = "".join(f"\n- {note}" for note in self.notes)
+        return markdown_table(header, lines, left=2) + (notes + "\n" if notes else "")
+
+
+def fold_table(
+    scores: NDArray[np.float64],
+    targets: NDArray[np.bool_],
+    folds: NDArray[np.int64],
+    taxonomy: Taxonomy,
+    groups: Sequence[str] | None = None,
+    empty: Empty = "skip",
+    draws: int = 1000,
+    seed: int = 0,
+) -> FoldTable:
+    """Judge out-of-fold predictions fold by fold and together.
+
+    Args:
+        scores: (n, C) float, each row from the model that did not see that video.
+        targets: (n, C) bool.
+        folds: (n,) int.
+        taxonomy: the C classes.
+        groups: group of every video for the bootstrap; None where videos are independent.
+        empty: what a class without positives counts in a fold's mAP. A fold without a rare class says nothing about
+            it, so by default it is left out; "zero" is the public scorer's rule.
+        draws: bootstrap resamples; 0 for no intervals.
+        seed: of the bootstrap.
+    """
+    numbers = tuple(int(fold) for fold in np.unique(folds))
+    rows = [folds == fold for fold in numbers]
+    return FoldTable(
+        taxonomy=taxonomy,
+        folds=numbers,
+        scores=tuple(score(scores[row], targets[row], taxonomy, empty) for row in rows),
+        pooled=score(scores, targets, taxonomy, empty),
+        intervals=bootstrap(scores, targets, groups, taxonomy, draws, seed, empty=empty) if draws else None,
+    )
+
+
+def write_fold_tables(run: Path) -> FoldTable:
+    """Judge the out-of-fold predictions of a run; write RUN/table6.csv, table6.md, table6.png and folds.png.
+
+    Raises:
+        RunError: the cross-validation is not complete.
+        PredictionError: its predictions cannot be used.
+        OutputError: the tables cannot be written.
+    """
+    from urbanpipe.catalog.plots import plot_folds
+    from urbanpipe.evaluation.plots import heat_map, save
+
+    data = read_out_of_fold(run)
+    table = fold_table(data.scores, data.targets, data.folds, data.taxonomy, data.groups)
+    table.to_csv(data.run / "table6.csv")
+    write_text(data.run / "table6.md", table.to_markdown())
+    save(heat_map(table), data.run / "table6.png")
+    labels = {name: tuple(np.flatnonzero(row).tolist()) for name, row in zip(data.names, data.targets, strict=True)}
+    plot_folds(dict(zip(data.names, data.folds.tolist(), strict=True)), labels, data.taxonomy, data.run / "folds.png")
+    return table
+
+
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
+    """A Markdown table whose columns are padded, so that it reads as well on a terminal.
+
+    Args:
+        header: column names.
+        rows: cells as text.
+        left: how many first columns are set flush left; the others flush right.
+    """
+    cells = [[cell.replace("|", "\\|") for cell in row] for row in (header, *rows)]
+    widths = [max(3, *(len(row[column]) for row in cells)) for column in range(len(header))]
+    sides = [str.ljust if column < left else str.rjust for column in range(len(header))]
+    rule = ["-" * width if column < left else "-" * (width - 1) + ":" for column, width in enumerate(widths)]
+    lines = [[side(cell, width) for side, cell, width in zip(sides, row, widths, strict=True)] for row in cells]
+    return "\n".join(f"| {' | '.join(line)} |" for line in (lines[0], rule, *lines[1:])) + "\n"
+
+
+def per_cent(value: float, digits: int = 1) -> str:
+    """`72.7`, or `-` for NaN."""
+    return NONE if np.isnan(value) else f"{100 * value:.{digits}f}"
+
+
+def _row(
+    label: str, name: str, positives: int | None, values: Sequence[float], pooled: float, ends: tuple[float, ...]
+) -> Row:
+    known = np.array([value for value in values if not np.isnan(value)])
+    return Row(
+        label=label,
+        name=name,
+        positives=positives,
+        by_fold=tuple(float(value) for value in values),
+        mean=float(known.mean()) if known.size else float("nan"),
+        sd=float(known.std(ddof=1)) if known.size > 1 else float("nan"),
+        pooled=float(pooled),
+        low=float(ends[0]),
+        high=float(ends[1]),
+    )
+
+
+def _csv_row(row: Row) -> list[object]:
+    figures = (*row.by_fold, row.mean, row.sd, row.pooled, row.low, row.high)
+    cells = ["" if np.isnan(value) else f"{value:.6f}" for value in figures]
+    return [row.label, row.name, "" if row.positives is None else row.positives, *cells]
+
+
+def _markdown_row(row: Row, with_interval: bool) -> list[str]:
+    cells = [row.label, row.name, "" if row.positives is None else str(row.positives), *map(per_cent, row.by_fold)]
+    cells += [f"{per_cent(row.mean)} ({per_cent(row.sd)})", per_cent(row.pooled)]
+    interval = NONE if np.isnan(row.low) else f"{per_cent(row.low)}-{per_cent(row.high)}"
+    return [*cells, interval] if with_interval else cells
