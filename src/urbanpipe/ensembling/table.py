@@ -1,0 +1,176 @@
+"""The paper's Table 3: single models and their ensembles, judged out of fold."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from urbanpipe.ensembling.rules import apply_exclusive
+from urbanpipe.ensembling.weights import Searched, equal_weights, weighted_mean
+from urbanpipe.evaluation.average_precision import mean_of_known, score
+from urbanpipe.evaluation.runs import OutOfFold
+from urbanpipe.evaluation.tables import NONE, markdown_table, per_cent
+from urbanpipe.outputs import write_csv
+
+
+@dataclass(frozen=True)
+class Row:
+    """One model or ensemble; figures are fractions in [0, 1], NaN where there is none.
+
+    Attributes:
+        name: of the model, or how the ensemble's weights came about.
+        weight: of a single model in the ensemble that is used; None for ensembles.
+        rule: whether the rule for the exclusive class was applied.
+        used: whether this is what the ensemble's folder predicts with.
+        map_all: mean over folds of mAP over all classes.
+        map_sd: sample standard deviation of that over folds.
+        map_defects: mean over folds of mAP over the defects.
+        pooled_all: mAP over all classes with all videos ranked together.
+        pooled_defects: the same over the defects.
+    """
+
+    name: str
+    weight: float | None
+    rule: bool
+    used: bool
+    map_all: float
+    map_sd: float
+    map_defects: float
+    pooled_all: float
+    pooled_defects: float
+
+
+@dataclass(frozen=True)
+class EnsembleTable:
+    """Single models, then ensembles, and what a reader must know beside the figures."""
+
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...]
+
+    def to_csv(self, path: Path) -> None:
+        """Write the rows with figures as fractions in [0, 1]; a cell without a figure is empty."""
+        header = ["model", "weight", "exclusive_rule", "used", "map", "map_sd", "map_defects"]
+        write_csv(path, [*header, "pooled_map", "pooled_map_defects"], (_csv_row(row) for row in self.rows))
+
+    def to_markdown(self) -> str:
+        """The table with figures in per cent, and the notes under it."""
+        header = ["model", "rule", "weight", "mAP (sd)", "mAP defects", "pooled mAP", "pooled defects", "used"]
+        lines = [_markdown_row(row) for row in self.rows]
+        return markdown_table(header, lines, left=2) + "".join(f"\n- {note}" for note in self.notes) + "\n"
+
+
+def judged(
+    name: str,
+    scores: NDArray[np.float64],
+    data: OutOfFold,
+    threshold: float | None = None,
+    weight: float | None = None,
+    used: bool = False,
+) -> Row:
+    """The line of one model or ensemble, a class without positives in a fold left out of that fold's mAP.
+
+    Args:
+        name: of the line.
+        scores: (n, C) out-of-fold scores.
+        data: labels and folds.
+        threshold: of the rule for the exclusive class; None leaves the rule out.
+        weight: of a single model.
+        used: whether this is what the ensemble's folder predicts with.
+    """
+    final = apply_exclusive(scores, data.taxonomy, threshold)
+    rows = [data.folds == fold for fold in np.unique(data.folds)]
+    by_fold = [score(final[row], data.targets[row], data.taxonomy, "skip") for row in rows]
+    pooled = score(final, data.targets, data.taxonomy, "skip")
+    maps = np.array([fold.map_all for fold in by_fold])
+    return Row(
+        name=name,
+        weight=weight,
+        rule=threshold is not None,
+        used=used,
+        map_all=mean_of_known(maps),
+        map_sd=float(maps.std(ddof=1)) if len(maps) > 1 else float("nan"),
+        map_defects=mean_of_known(np.array([fold.map_defects for fold in by_fold])),
+        pooled_all=pooled.map_all,
+        pooled_defects=pooled.map_defects,
+    )
+
+
+def ensemble_table(
+    stack: NDArray[np.float64],
+    names: Sequence[str],
+    data: OutOfFold,
+    chosen: NDArray[np.float64],
+    kind: str,
+    searched: Searched | None,
+    threshold: float | None,
+) -> EnsembleTable:
+    """Judge ensemble of ones and ensembles, each ensemble without the rule for the exclusive class and with it.
+
+    Args:
+        stack: (M, n, C) out-of-fold scores.
+        names: of the M members.
+        data: labels and folds.
+        chosen: (M,) weights that are used.
+        kind: how they came about: "equal", "search" or "given".
+        searched: searched weights; None for a single member.
+        threshold: of the rule; None where it is left out.
+    """
+    rows = [judged(name, row, data, None, float(w)) for name, row, w in zip(names, stack, chosen, strict=True)]
+    mixes: list[tuple[str, NDArray[np.float64], str]] = []
+    if searched is None:
+        mixes.append(("ensemble of one", stack[0], kind))
+    else:
+        mixes.append(("equal weights", weighted_mean(stack, equal_weights(len(names))), "equal"))
+        if kind == "given":
+            mixes.append(("given weights", weighted_mean(stack, chosen), "given"))
+        mixes.append(("searched, flattered", weighted_mean(stack, searched.weights), "search"))
+        if searched.nested is not None:
+            mixes.append(("searched, nested", searched.nested, "nested"))
+    rules = (None,) if threshold is None else (None, threshold)
+    rows += [
+        judged(name, scores, data, rule, used=made_by == kind and rule == threshold)
+        for name, scores, made_by in mixes
+        for rule in rules
+    ]
+    return EnsembleTable(tuple(rows), tuple(_notes(rows, names, searched, threshold, kind)))
+
+
+def _notes(
+    rows: Sequence[Row], names: Sequence[str], searched: Searched | None, threshold: float | None, kind: str
+) -> list[str]:
+    rule = "off" if threshold is None else f"where the exclusive class is above {threshold:g}, the others are set to 0"
+    notes = ["mAP: mean over folds, out of fold; pooled: all videos ranked together.", f"Rule: {rule}."]
+    if searched is None:
+        return notes
+    by_name = {row.name: row for row in rows if not row.rule}
+    equal = by_name["equal weights"].map_all
+    flattered = 100 * (by_name["searched, flattered"].map_all - equal)
+    gain = f"Searched weights against equal ones: {flattered:+.2f} points on the videos that they were searched on"
+    if searched.by_fold is None or searched.nested is None:
+        return [*notes, f"{gain}; with one fold there is no honest figure."]
+    nested = 100 * (by_name["searched, nested"].map_all - equal)
+    notes.append(f"{gain}, {nested:+.2f} on folds that they have not seen (nested): the second is what to expect.")
+    ends = zip(names, searched.weights, searched.by_fold.min(axis=0), searched.by_fold.max(axis=0), strict=True)
+    spread = ", ".join(f"{name} {weight:.2f} ({low:.2f}-{high:.2f})" for name, weight, low, high in ends)
+    notes.append(f"Searched weights (range over the nested searches): {spread}.")
+    if kind == "search":
+        notes.append(
+            "The out-of-fold predictions and fold tables of this folder use these weights: they are flattered."
+        )
+    return notes
+
+
+def _csv_row(row: Row) -> list[object]:
+    figures = (row.map_all, row.map_sd, row.map_defects, row.pooled_all, row.pooled_defects)
+    cells = ["" if np.isnan(value) else f"{value:.6f}" for value in figures]
+    weight = "" if row.weight is None else f"{row.weight:.6f}"
+    return [row.name, weight, int(row.rule), int(row.used), *cells]
+
+
+def _markdown_row(row: Row) -> list[str]:
+    weight = NONE if row.weight is None else f"{row.weight:.3f}"
+    figures = [f"{per_cent(row.map_all, 2)} ({per_cent(row.map_sd, 2)})"]
+    figures += [per_cent(value, 2) for value in (row.map_defects, row.pooled_all, row.pooled_defects)]
+    return [row.name, "on" if row.rule else "off", weight, *figures, "yes" if row.used else ""]

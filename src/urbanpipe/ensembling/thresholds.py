@@ -1,0 +1,120 @@
+"""Per-class thresholds: from which score on a class is said to be present."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from urbanpipe.errors import RecipeError
+
+UNKNOWN = 0.5  # what a class gets that no video shows, as nothing can be learnt about it
+
+Chooser = Callable[[NDArray[np.float64], NDArray[np.bool_]], NDArray[np.float64]]
+
+
+@dataclass(frozen=True, eq=False)
+class Decisions:
+    """What deciding by thresholds would have meant; (C,) each, NaN where a figure does not exist.
+
+    Attributes:
+        precision: share of the videos said to show the class that do.
+        recall: share of the videos that show the class that are said to.
+        f1: their harmonic mean.
+    """
+
+    precision: NDArray[np.float64]
+    recall: NDArray[np.float64]
+    f1: NDArray[np.float64]
+
+
+def f1_thresholds(scores: NDArray[np.float64], targets: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """For each class the threshold of best F1; a class is present where score >= threshold.
+
+    A threshold stands half way between the lowest score that it lets in and the next lower one. Of equally good ones
+    the highest is taken.
+
+    Args:
+        scores: (n, C) float in [0, 1], of videos that the model has not learnt from.
+        targets: (n, C) bool.
+
+    Returns:
+        (C,) in [0, 1]; `UNKNOWN` for a class without positives.
+    """
+    return np.array([_f1_threshold(*column) for column in zip(scores.T, targets.T, strict=True)])
+
+
+def recall_thresholds(scores: NDArray[np.float64], targets: NDArray[np.bool_], recall: float) -> NDArray[np.float64]:
+    """For each class the highest threshold, in the sense of `f1_thresholds`, that finds `recall` of its positives.
+
+    Args:
+        scores: (n, C) float in [0, 1], of videos that the model has not learnt from.
+        targets: (n, C) bool.
+        recall: in (0, 1].
+
+    Returns:
+        (C,) in [0, 1]; `UNKNOWN` for a class without positives.
+
+    Raises:
+        RecipeError: `recall` is outside (0, 1].
+    """
+    if not 0.0 < recall <= 1.0:
+        raise RecipeError(f"the wanted recall is {recall}; it must be above 0 and at most 1")
+    return np.array([_recall_threshold(*column, recall) for column in zip(scores.T, targets.T, strict=True)])
+
+
+def nested_decisions(
+    scores: NDArray[np.float64], targets: NDArray[np.bool_], folds: NDArray[np.int64], choose: Chooser
+) -> Decisions:
+    """What the choice of thresholds is worth on new videos: chosen on all folds but one, judged on that one."""
+    present = np.zeros_like(targets)
+    for fold in np.unique(folds):
+        held = folds == fold
+        if held.all():  # one fold only: there is nothing to choose on
+            nan = np.full(targets.shape[1], np.nan)
+            return Decisions(nan, nan, nan)
+        present[held] = scores[held] >= choose(scores[~held], targets[~held])
+    return judge(present, targets)
+
+
+def judge(present: NDArray[np.bool_], targets: NDArray[np.bool_]) -> Decisions:
+    """Precision, recall and F1 of decisions, both (n, C) bool."""
+    right = (present & targets).sum(axis=0).astype(np.float64)
+    said, true = present.sum(axis=0), targets.sum(axis=0)
+    return Decisions(
+        precision=_share(right, said),
+        recall=_share(right, true),
+        f1=np.where(true > 0, _share(2 * right, said + true), np.nan),
+    )
+
+
+def _share(part: NDArray[np.float64], whole: NDArray[np.int64]) -> NDArray[np.float64]:
+    return np.where(whole > 0, part / np.maximum(whole, 1), np.nan)
+
+
+def _f1_threshold(scores: NDArray[np.float64], targets: NDArray[np.bool_]) -> float:
+    if not targets.any():
+        return UNKNOWN
+    order = np.argsort(-scores, kind="stable")
+    ranked, found = scores[order], np.cumsum(targets[order])
+    said = np.arange(1, len(ranked) + 1)
+    f1 = 2 * found / (said + found[-1])
+    f1[:-1][ranked[:-1] == ranked[1:]] = -1.0  # a threshold lets in all of equal scores or none
+    return _below(ranked, int(np.argmax(f1)))
+
+
+def _recall_threshold(scores: NDArray[np.float64], targets: NDArray[np.bool_], recall: float) -> float:
+    positives = np.sort(scores[targets])[::-1]
+    if positives.size == 0:
+        return UNKNOWN
+    wanted = int(np.ceil(recall * positives.size - 1e-9))
+    ranked = np.sort(scores)[::-1]
+    return _below(ranked, int(np.searchsorted(-ranked, -positives[wanted - 1], side="right")) - 1)
+
+
+def _below(ranked: NDArray[np.float64], last: int) -> float:
+    """A threshold that lets in the falling scores up to place `last` and none after."""
+    lowest = float(ranked[last])
+    following = float(ranked[last + 1]) if last + 1 < len(ranked) else 0.0
+    middle = (lowest + following) / 2
+    return middle if middle > following else lowest

@@ -1,0 +1,198 @@
+"""Weights over models: equal, given, or searched on out-of-fold predictions and judged by nested validation."""
+
+import tomllib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from urbanpipe.errors import RecipeError
+from urbanpipe.evaluation.average_precision import mean_of_known, score
+from urbanpipe.progress import track
+from urbanpipe.taxonomy import Taxonomy
+
+ROUNDS = 50
+PATIENCE = 10
+
+
+@dataclass(frozen=True, eq=False)
+class Searched:
+    """Weights that were searched.
+
+    Attributes:
+        weights: (M,) found on all folds, sum 1. What the search says of them is flattered: it judges by the videos that
+            it chose by.
+        by_fold: (K, M), for each fold the weights found on the other folds; None where there is one fold only.
+        nested: (n, C) scores, each fold's mixed by the weights that have not seen it, by which the search can be judged
+            honestly; None where there is one fold only.
+    """
+
+    weights: NDArray[np.float64]
+    by_fold: NDArray[np.float64] | None
+    nested: NDArray[np.float64] | None
+
+
+def equal_weights(members: int) -> NDArray[np.float64]:
+    """(M,), 1/M each."""
+    return np.full(members, 1.0 / members)
+
+
+def given_weights(values: Sequence[float], names: Sequence[str]) -> NDArray[np.float64]:
+    """The weights that a user gives, divided by their sum.
+
+    Args:
+        values: one a member, 0 or more.
+        names: of the M members.
+
+    Returns:
+        (M,) with sum 1.
+
+    Raises:
+        RecipeError: another number of weights than members, a negative one, or no positive one.
+    """
+    if len(values) != len(names):
+        raise RecipeError(f"{len(values)} weights for {len(names)} models; give one for each of {', '.join(names)}")
+    weights = np.asarray(values, dtype=np.float64)
+    if not (np.isfinite(weights).all() and (weights >= 0).all() and weights.sum() > 0):
+        shown = ", ".join(f"{value:g}" for value in values)
+        raise RecipeError(f"the weights {shown} cannot be used; they must be 0 or more and not all 0")
+    shares: NDArray[np.float64] = weights / weights.sum()
+    return shares
+
+
+def weighted_mean(members: ArrayLike, weights: ArrayLike) -> NDArray[np.float64]:
+    """Mean of member scores (M, n, C) by weights (M,) with sum 1: (n, C), within [0, 1] where the members are."""
+    mean: NDArray[np.float64] = np.tensordot(np.asarray(weights), np.asarray(members, dtype=np.float64), axes=1)
+    return mean.clip(0.0, 1.0)  # weights sum to 1 only up to rounding
+
+
+def mean_map(
+    scores: NDArray[np.float64], targets: NDArray[np.bool_], folds: NDArray[np.int64], taxonomy: Taxonomy
+) -> float:
+    """Mean over folds of mAP over all classes, a class without positives in a fold left out of that fold's."""
+    rows = [folds == fold for fold in np.unique(folds)]
+    return mean_of_known(np.array([score(scores[row], targets[row], taxonomy, "skip").map_all for row in rows]))
+
+
+def search_weights(
+    members: NDArray[np.float64],
+    targets: NDArray[np.bool_],
+    folds: NDArray[np.int64],
+    taxonomy: Taxonomy,
+    rounds: int = ROUNDS,
+) -> NDArray[np.float64]:
+    """Greedy selection with replacement (Caruana et al., ICML 2004) for the best mean of the folds' mAP.
+
+    Starting from nothing, each round adds the member that makes the mean of the chosen ones best; a member can be
+    chosen again, which raises its weight. The best round counts. Equal weights are kept where no round beats them.
+
+    Args:
+        members: (M, n, C) out-of-fold scores.
+        targets: (n, C) bool.
+        folds: (n,) int.
+        taxonomy: the C classes.
+        rounds: at most so many choices; the weights are multiples of 1/rounds or coarser.
+
+    Returns:
+        (M,) with sum 1.
+    """
+    best = equal_weights(len(members))
+    best_map = mean_map(weighted_mean(members, best), targets, folds, taxonomy)
+    best_round = 0
+    for number, chosen in enumerate(_choices(members, targets, folds, taxonomy, rounds), start=1):
+        weights = np.bincount(chosen, minlength=len(members)) / len(chosen)
+        found = mean_map(weighted_mean(members, weights), targets, folds, taxonomy)
+        if found > best_map:
+            best, best_map, best_round = weights, found, number
+        if number - best_round >= max(PATIENCE, len(members)):
+            break
+    return best
+
+
+def _choices(
+    members: NDArray[np.float64],
+    targets: NDArray[np.bool_],
+    folds: NDArray[np.int64],
+    taxonomy: Taxonomy,
+    rounds: int,
+) -> Iterator[list[int]]:
+    """The members chosen so far, after each round."""
+    total = np.zeros(members.shape[1:])
+    chosen: list[int] = []
+    for _ in range(rounds):
+        found = [mean_map(total + member, targets, folds, taxonomy) for member in members]
+        chosen.append(int(np.argmax(found)))
+        total = total + members[chosen[-1]]
+        yield chosen
+
+
+def search_nested(
+    members: NDArray[np.float64],
+    targets: NDArray[np.bool_],
+    folds: NDArray[np.int64],
+    taxonomy: Taxonomy,
+    rounds: int = ROUNDS,
+) -> Searched:
+    """Search weights on all folds, and again without each fold in turn to judge what the search is worth.
+
+    Args:
+        members: (M, n, C) out-of-fold scores.
+        targets: (n, C) bool.
+        folds: (n,) int.
+        taxonomy: the C classes.
+        rounds: of `search_weights`.
+    """
+    weights = search_weights(members, targets, folds, taxonomy, rounds)
+    numbers = np.unique(folds)
+    if len(numbers) < 2:
+        return Searched(weights, None, None)
+    nested = np.empty(members.shape[1:])
+    by_fold = []
+    for number in track(numbers, len(numbers), "searching weights", unit="folds"):
+        held = folds == number
+        by_fold.append(search_weights(members[:, ~held], targets[~held], folds[~held], taxonomy, rounds))
+        nested[held] = weighted_mean(members[:, held], by_fold[-1])
+    return Searched(weights, np.stack(by_fold), nested)
+
+
+def weights_by(weights: str | Path | Sequence[float]) -> str:
+    """How weights come about: "equal", "search" or "given"."""
+    return weights if isinstance(weights, str) and weights in ("equal", "search") else "given"
+
+
+def read_weights(weights: str | Path | Sequence[float], names: Sequence[str]) -> NDArray[np.float64] | None:
+    """The given weights of the members called `names`; None where they are to be equal or searched.
+
+    Raises:
+        RecipeError: they cannot be used, or are of other members.
+    """
+    if weights_by(weights) != "given":
+        return None
+    if not isinstance(weights, str | Path):
+        return given_weights(weights, names)
+    if str(weights).endswith(".toml"):
+        return given_weights(_weights_of_file(Path(weights), names), names)
+    try:
+        values = [float(part) for part in str(weights).split(",")]
+    except ValueError:
+        choices = "equal, search, one number a run such as 0.3,0.7, or a TOML file"
+        raise RecipeError(f"weights {str(weights)!r} are none of: {choices}") from None
+    return given_weights(values, names)
+
+
+def _weights_of_file(path: Path, names: Sequence[str]) -> list[float]:
+    form = 'expected members = [{name = "...", weight = 0.3}, ...]'
+    try:
+        with path.open("rb") as file:
+            table: dict[str, Any] = tomllib.load(file)
+        found = {str(member["name"]): float(member["weight"]) for member in table["members"]}
+    except OSError as error:
+        raise RecipeError(f"cannot read the weights {path}: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise RecipeError(f"{path} does not hold weights ({error!r}); {form}") from error
+    if set(found) != set(names):
+        raise RecipeError(f"{path} weighs {', '.join(found)}; the runs given are {', '.join(names)}")
+    return [found[name] for name in names]

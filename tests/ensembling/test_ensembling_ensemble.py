@@ -1,0 +1,267 @@
+import csv
+import json
+import shutil
+import sys
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tomli_w
+from typer.testing import CliRunner
+
+from urbanpipe import api
+from urbanpipe.cli.main import app, main
+from urbanpipe.ensembling import ensemble as room
+from urbanpipe.ensembling.ensemble import ensemble
+from urbanpipe.ensembling.rules import apply_exclusive
+from urbanpipe.ensembling.weights import mean_map
+from urbanpipe.errors import OutputError, RecipeError, RunError
+from urbanpipe.evaluation.predictions import Predictions, read_predictions, write_predictions
+from urbanpipe.evaluation.runs import read_out_of_fold
+from urbanpipe.outputs import write_csv, write_json, write_text
+from urbanpipe.taxonomy import DefectClass, Taxonomy, taxonomy_table
+
+CODES = ("OK", "A", "B")
+TAXONOMY = Taxonomy("small", tuple(DefectClass(i, c, c.lower()) for i, c in enumerate(CODES)), exclusive="OK")
+N = 60
+NAMES = tuple(f"v{i}.mp4" for i in range(N))
+FOLDS = np.arange(N) % 3
+TARGETS = np.random.default_rng(9).random((N, 3)) < 0.35
+TARGETS[:, 0] = ~TARGETS[:, 1:].any(axis=1)
+
+
+def make_run(folder: Path, seed: int, skill: float = 2.0, taxonomy: Taxonomy = TAXONOMY) -> Path:
+    """The files that a finished cross-validation leaves, as far as an ensemble reads them."""
+    logits = np.random.default_rng(seed).normal(size=(N, 3)) + skill * TARGETS + 1.5 * (TARGETS * (1, 0, 0))
+    order = np.random.default_rng(seed).permutation(N)
+    labels = {NAMES[i]: np.flatnonzero(TARGETS[i]).tolist() for i in order}
+    write_text(folder / "recipe.toml", f'name = "{folder.name}"\n')
+    write_text(folder / "taxonomy.toml", tomli_w.dumps(taxonomy_table(taxonomy)))
+    write_json(folder / "labels.json", labels)
+    write_csv(folder / "folds.csv", ("video", "fold"), zip(NAMES, FOLDS.tolist(), strict=True))
+    write_csv(folder / "groups.csv", ("video", "group"), ((name, name) for name in NAMES))
+    write_predictions(Predictions(NAMES, 1 / (1 + np.exp(1 - logits))), folder / "out_of_fold.json", taxonomy)
+    return folder
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> list[Path]:
+    return [make_run(tmp_path / name, seed) for seed, name in enumerate(("atto", "dilated", "swin"))]
+
+
+def mixed(runs: list[Path], weights: list[float]):  # type: ignore[no-untyped-def]
+    return np.tensordot(weights, np.stack([read_predictions(r / "out_of_fold.json", TAXONOMY).scores for r in runs]), 1)
+
+
+def test_writes_all_that_prediction_needs(runs: list[Path], tmp_path: Path) -> None:
+    made = ensemble(runs, tmp_path / "out", weights=[1, 2, 1])
+    assert api.ensemble is ensemble
+    table = tomllib.loads((tmp_path / "out" / "weights.toml").read_text(encoding="utf-8"))
+    assert [(m["name"], Path(m["path"]), m["weight"]) for m in table["members"]] == [
+        ("atto", runs[0], 0.25),
+        ("dilated", runs[1], 0.5),
+        ("swin", runs[2], 0.25),
+    ]
+    assert all(Path(member["path"]).is_absolute() for member in table["members"])
+    assert (table["weights_by"], table["exclusive"], table["exclusive_threshold"]) == ("given", "OK", 0.9)
+    assert table["thresholds"] == dict(zip(CODES, made.thresholds.tolist(), strict=True))
+    assert table["thresholds_by"] == "f1"
+    expected = apply_exclusive(mixed(runs, [0.25, 0.5, 0.25]), TAXONOMY, 0.9)
+    assert (expected[:, 0] == 1).any(), "the rule does something here"
+    for file in ("out_of_fold.json", "out_of_fold.csv"):
+        found = read_predictions(tmp_path / "out" / file, TAXONOMY)
+        assert np.allclose(found.aligned(NAMES), expected, atol=1e-12)
+    written = {path.name for path in (tmp_path / "out").iterdir()}
+    assert {"taxonomy.toml", "table3.csv", "table3.md", "table6.csv", "table6.md", "table6.png"} <= written
+    assert not [name for name in written if name.startswith(".")]
+
+
+def test_table_has_models_and_all_ensembles(runs: list[Path], tmp_path: Path) -> None:
+    made = ensemble(runs, tmp_path / "out", weights="0.2,0.3,0.5")
+    with (tmp_path / "out" / "table3.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["model"], row["exclusive_rule"], row["used"]) for row in rows] == [
+        ("atto", "0", "0"),
+        ("dilated", "0", "0"),
+        ("swin", "0", "0"),
+        ("equal weights", "0", "0"),
+        ("equal weights", "1", "0"),
+        ("given weights", "0", "0"),
+        ("given weights", "1", "1"),
+        ("searched, flattered", "0", "0"),
+        ("searched, flattered", "1", "0"),
+        ("searched, nested", "0", "0"),
+        ("searched, nested", "1", "0"),
+    ]
+    assert [row["weight"] for row in rows[:3]] == ["0.200000", "0.300000", "0.500000"]
+    data = read_out_of_fold(tmp_path / "out")
+    assert float(rows[6]["map"]) == pytest.approx(mean_map(data.scores, data.targets, data.folds, TAXONOMY), abs=1e-6)
+    text = (tmp_path / "out" / "table3.md").read_text(encoding="utf-8")
+    assert text == made.table.to_markdown()
+    assert "the second is what to expect" in text
+    assert "flattered." not in text
+
+
+def test_search_is_what_the_folder_uses_and_says_so(runs: list[Path], tmp_path: Path) -> None:
+    make_run(runs[2], 2, skill=-1.0)
+    made = ensemble(runs, tmp_path / "out", weights="search")
+    assert made.weights[2] == 0
+    used = [row for row in made.table.rows if row.used]
+    assert [(row.name, row.rule) for row in used] == [("searched, flattered", True)]
+    assert any("they are flattered" in note for note in made.table.notes)
+    found = read_predictions(tmp_path / "out" / "out_of_fold.json", TAXONOMY).aligned(NAMES)
+    expected = apply_exclusive(mixed(runs, made.weights.tolist()), TAXONOMY, 0.9)
+    assert np.allclose(found, expected, atol=1e-12)
+
+
+def test_weights_of_an_ensemble_serve_again(runs: list[Path], tmp_path: Path) -> None:
+    first = ensemble(runs, tmp_path / "out", weights="0.2,0.3,0.5")
+    again = ensemble(runs[::-1], tmp_path / "again", weights=tmp_path / "out" / "weights.toml")
+    assert again.weights.tolist() == pytest.approx(first.weights[::-1].tolist())
+
+
+def test_single_run(runs: list[Path], tmp_path: Path) -> None:
+    made = ensemble(runs[:1], tmp_path / "out")
+    assert made.weights.tolist() == [1.0]
+    assert [(row.name, row.rule, row.used) for row in made.table.rows] == [
+        ("atto", False, False),
+        ("ensemble of one", False, False),
+        ("ensemble of one", True, True),
+    ]
+
+
+def test_rule_off_and_taxonomy_without_an_exclusive_class(runs: list[Path], tmp_path: Path) -> None:
+    off = ensemble(runs, tmp_path / "off", exclusive_threshold=None)
+    plain = Taxonomy("plain", TAXONOMY.classes)
+    others = [make_run(tmp_path / f"plain_{seed}", seed, taxonomy=plain) for seed in range(3)]
+    none = ensemble(others, tmp_path / "none")
+    for made, folder in ((off, "off"), (none, "none")):
+        assert "exclusive_threshold" not in tomllib.loads((tmp_path / folder / "weights.toml").read_text())
+        assert not any(row.rule for row in made.table.rows)
+        found = read_predictions(tmp_path / folder / "out_of_fold.json", TAXONOMY).aligned(NAMES)
+        assert np.allclose(found, mixed(runs, [1 / 3] * 3), atol=1e-12)
+
+
+def test_thresholds_for_a_wanted_recall(runs: list[Path], tmp_path: Path) -> None:
+    made = ensemble(runs, tmp_path / "out", recall=0.9)
+    with (tmp_path / "out" / "thresholds.csv").open(encoding="utf-8", newline="") as file:
+        rows = {row["class"]: row for row in csv.DictReader(file)}
+    scores = read_predictions(tmp_path / "out" / "out_of_fold.json", TAXONOMY).aligned(NAMES)
+    for index, code in enumerate(CODES):
+        said = scores[:, index] >= made.thresholds[index]
+        recall = (said & TARGETS[:, index]).sum() / TARGETS[:, index].sum()
+        assert recall >= 0.9
+        assert float(rows[code]["recall"]) == pytest.approx(recall, abs=1e-6)
+        assert 0 <= float(rows[code]["nested_recall"]) <= 1
+    assert tomllib.loads((tmp_path / "out" / "weights.toml").read_text())["thresholds_by"] == "recall=0.9"
+
+
+def test_runs_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    runs = [make_run(tmp_path / study / "atto", seed) for seed, study in enumerate(("first", "second"))]
+    assert ensemble(runs, tmp_path / "out").names == ("first/atto", "second/atto")
+
+
+def edited(path: Path, old: str, new: str) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "message"),
+    [
+        ("folds.csv", "v5.mp4,2", "v5.mp4,1", r"other folds for 1 video: v5\.mp4"),
+        ("taxonomy.toml", 'code = "B"', 'code = "C"', "other classes"),
+    ],
+)
+def test_runs_over_other_data_do_not_mix(
+    runs: list[Path], tmp_path: Path, file: str, old: str, new: str, message: str
+) -> None:
+    edited(runs[1] / file, old, new)
+    if file == "taxonomy.toml":
+        edited(runs[1] / "out_of_fold.csv", ",B", ",C")
+    with pytest.raises(RunError, match=message) as caught:
+        ensemble(runs, tmp_path / "out")
+    assert str(runs[0]) in str(caught.value)
+    assert str(runs[1]) in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_runs_with_other_labels_or_videos_do_not_mix(runs: list[Path], tmp_path: Path) -> None:
+    labels = json.loads((runs[1] / "labels.json").read_text())
+    (runs[1] / "labels.json").write_text(json.dumps(labels | {"v7.mp4": [0, 1, 2]}))
+    with pytest.raises(RunError, match=r"other labels for 1 video: v7\.mp4"):
+        ensemble(runs, tmp_path / "out")
+    del labels["v7.mp4"]
+    (runs[1] / "labels.json").write_text(json.dumps(labels))
+    with pytest.raises(RunError, match=r"differ in 1 video: v7\.mp4"):
+        ensemble(runs, tmp_path / "out")
+
+
+def test_impossible_members(runs: list[Path], tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="no runs"):
+        ensemble([], tmp_path / "out")
+    with pytest.raises(RunError, match="given twice"):
+        ensemble([runs[0], runs[1], runs[0] / ".." / "atto"], tmp_path / "out")
+    with pytest.raises(RunError, match="is a run or holds them; give the ensemble a folder of its own"):
+        ensemble(runs, runs[0])
+    (runs[1] / "out_of_fold.json").unlink()
+    with pytest.raises(RunError, match=r"dilated has no out_of_fold\.json.*finish `urbanpipe crossval`"):
+        ensemble(runs, tmp_path / "out")
+    ensemble([runs[0]], tmp_path / "one")
+    with pytest.raises(RunError, match="is itself an ensemble"):
+        ensemble([runs[2], tmp_path / "one"], tmp_path / "out")
+    with pytest.raises(RecipeError, match="3 weights for 2"):
+        ensemble([runs[0], runs[2]], tmp_path / "out", weights="1,2,3")
+    with pytest.raises(RecipeError, match="exclusive threshold is 2"):
+        ensemble([runs[0], runs[2]], tmp_path / "out", exclusive_threshold=2)
+    with pytest.raises(RecipeError, match="wanted recall is 2"):
+        ensemble([runs[0], runs[2]], tmp_path / "out", recall=2)
+    assert not (tmp_path / "out").exists(), "nothing is written before all is known to be well"
+
+
+def test_folder_of_an_ensemble_is_complete_or_has_no_weights(
+    runs: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ensemble(runs, tmp_path / "out")
+
+    def fail(run: Path) -> None:
+        raise OutputError("the disk is full")
+
+    monkeypatch.setattr(room, "write_fold_tables", fail)
+    with pytest.raises(OutputError):
+        ensemble(runs[:2], tmp_path / "out")
+    assert not (tmp_path / "out" / "weights.toml").exists()
+    monkeypatch.undo()
+    ensemble(runs[:2], tmp_path / "out")
+    assert len(tomllib.loads((tmp_path / "out" / "weights.toml").read_text())["members"]) == 2
+
+
+def test_output_that_is_a_file(runs: list[Path], tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("")
+    with pytest.raises(OutputError):
+        ensemble(runs, tmp_path / "out")
+
+
+def test_command(runs: list[Path], tmp_path: Path) -> None:
+    arguments = ["ensemble", *map(str, runs), "--out", str(tmp_path / "out"), "--exclusive-threshold", "off"]
+    result = CliRunner().invoke(app, [*arguments, "--weights", "1,1,2", "--recall", "0.8"])
+    assert result.exit_code == 0, result.output
+    assert "| swin " in result.stdout
+    assert "0.500" in result.stdout
+    assert result.stdout.splitlines()[-1] == f"results: {tmp_path / 'out'}"
+    shutil.rmtree(tmp_path / "out")
+    assert CliRunner().invoke(app, arguments[:-2]).exit_code == 0
+    assert tomllib.loads((tmp_path / "out" / "weights.toml").read_text())["exclusive_threshold"] == 0.9
+
+
+def test_command_ends_a_mistake_with_one_line(
+    runs: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["urbanpipe", "ensemble", str(runs[0]), "--out", str(tmp_path / "out"), "--exclusive-threshold", "high"]
+    monkeypatch.setattr(sys, "argv", arguments)
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == 2
+    assert capsys.readouterr().err == ("urbanpipe: --exclusive-threshold is 'high'; give a number in [0, 1], or off\n")
