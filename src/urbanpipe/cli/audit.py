@@ -1,0 +1,92 @@
+"""`urbanpipe audit`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from urbanpipe.catalog.audit import Audit
+
+
+def command(
+    source: Annotated[Path, typer.Argument(help="A catalog of `urbanpipe scan` or a label file.")],
+    taxonomy: Annotated[
+        Path | None, typer.Option(help="TOML table of your own classes; by default the 17 of QV-Pipe.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print everything as JSON instead of tables.")] = False,
+) -> None:
+    """Count labels and groups, and test whether name, duration, size or rates give a class away."""
+    from urbanpipe.catalog.audit import audit
+
+    found = audit(source, taxonomy)
+    if json:
+        from json import dumps
+
+        print(dumps(found.as_json(), ensure_ascii=False, indent=1))
+        return
+    _print(found)
+
+
+def _print(found: "Audit") -> None:
+    from urbanpipe.cli.tables import print_table
+
+    print(f"{found.videos} labelled videos, {found.cardinality:.2f} labels a video, {_groups(found)}")
+    if found.unreadable or found.unlabelled:
+        print(f"not counted: {found.unreadable} unreadable and {found.unlabelled} unlabelled videos")
+    print_table("Labels", _label_table(found))
+    print("labels a video: " + ", ".join(f"{count} with {labels}" for labels, count in found.labels_per_video.items()))
+    print("videos a group: " + ", ".join(f"{count} with {size}" for size, count in found.group_sizes.items()))
+    inside, across = found.likeness
+    print(f"likeness of two videos' defects (Jaccard): {inside:.2f} inside a group, {across:.2f} between groups")
+    print_table("Of the videos with the class on the left, how many in a hundred have also", _co_occurrence(found))
+    if found.shortcuts:
+        title = "Shortcut test: AP of a class from one property alone (!! nearly gives it away, + clearly above chance)"
+        print_table(title, _shortcut_table(found))
+    else:
+        print("shortcut test: too few videos to test (a class needs 10 videos in 5 groups)")
+    for warning in found.warnings:
+        print(f"warning: {warning}")
+
+
+def _groups(found: "Audit") -> str:
+    several = sum(count for size, count in found.group_sizes.items() if size > 1)
+    return f"{sum(found.group_sizes.values())} groups, {several} of them of several videos"
+
+
+def _label_table(found: "Audit") -> "Table":
+    from urbanpipe.cli.tables import new_table
+
+    table = new_table("class", "videos", "share", "groups", "meaning")
+    table.columns[-1].justify = "left"
+    for item, count, groups in zip(found.taxonomy.classes, found.counts, found.groups_with, strict=True):
+        table.add_row(item.code, str(count), f"{100 * count / found.videos:.1f} %", str(groups), item.en)
+    return table
+
+
+def _co_occurrence(found: "Audit") -> "Table":
+    from urbanpipe.cli.tables import new_table
+
+    present = [index for index, count in enumerate(found.counts) if count]
+    table = new_table("", *(found.taxonomy.codes[index] for index in present))
+    for row in present:
+        both = [found.co_occurrence[row, column] for column in present]
+        shares = [f"{100 * count / found.counts[row]:.0f}" if count else "." for count in both]
+        shares[present.index(row)] = ""
+        table.add_row(found.taxonomy.codes[row], *shares)
+    return table
+
+
+def _shortcut_table(found: "Audit") -> "Table":
+    from urbanpipe.cli.tables import new_table
+
+    marks = {"shortcut": "!!", "clue": "+ ", "": "  "}
+    properties = list(dict.fromkeys(row.of for row in found.shortcuts))
+    table = new_table("class", "chance", *(f"{name}  " for name in properties))
+    for code in dict.fromkeys(row.code for row in found.shortcuts):
+        rows = {row.of: row for row in found.shortcuts if row.code == code}
+        chance = next(iter(rows.values())).chance
+        table.add_row(code, f"{chance:.3f}", *(f"{rows[name].ap:.3f}{marks[rows[name].level]}" for name in properties))
+    return table

@@ -1,0 +1,73 @@
+"""`urbanpipe folds`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from urbanpipe.catalog.folds import FoldPlan
+
+
+def command(
+    source: Annotated[Path, typer.Argument(help="A catalog of `urbanpipe scan` or a label file.")],
+    out: Annotated[Path, typer.Option(help="The CSV `video,fold` to write.")],
+    folds: Annotated[int, typer.Option(help="Number of folds.")] = 5,
+    group_by: Annotated[
+        str,
+        typer.Option(
+            metavar="root|none|COLUMN",
+            help="What stays in one fold: `root`, the pieces of one inspection; `none`, nothing; or the videos with "
+            "the same value in a column of the catalog.",
+        ),
+    ] = "root",
+    seed: Annotated[
+        int, typer.Option(min=0, help="The same seed gives the same folds, in any order of the source.")
+    ] = 0,
+    taxonomy: Annotated[
+        Path | None, typer.Option(help="TOML table of your own classes; by default the 17 of QV-Pipe.")
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Also draw how the classes spread over the folds (.png, .pdf, .svg).")
+    ] = None,
+) -> None:
+    """Split labelled videos into folds: every class evenly, whole inspections in one fold."""
+    from urbanpipe.catalog.folds import check_folds_out, plan_folds, write_folds
+
+    check_folds_out(source, out)
+    plan = plan_folds(source, folds, group_by, seed, taxonomy)
+    _print(plan)
+    write_folds(plan.folds, out)
+    if plot is not None:
+        from urbanpipe.catalog.plots import plot_folds
+
+        labels = {name: tuple(row.nonzero()[0].tolist()) for name, row in zip(plan.names, plan.targets, strict=True)}
+        plot_folds(plan.folds, labels, plan.taxonomy, plot)
+        print(f"plot: {plot}")
+    print(f"folds: {out}")
+
+
+def _print(plan: "FoldPlan") -> None:
+    from urbanpipe.cli.tables import print_table
+
+    print(f"{len(plan.names)} videos in {len(set(plan.groups))} groups, {plan.n_folds} folds")
+    if plan.unreadable or plan.unlabelled:
+        print(f"without a fold: {plan.unreadable} unreadable and {plan.unlabelled} unlabelled videos")
+    print_table("Videos a fold, and the largest distance of a fold from an equal share", _deviations(plan))
+    print(f"videos with a piece of the same inspection in another fold: {plan.leaks}")
+    for warning in plan.warnings:
+        print(f"warning: {warning}")
+
+
+def _deviations(plan: "FoldPlan") -> "Table":
+    from urbanpipe.cli.tables import new_table
+
+    table = new_table("class", "all", "share", *(f"fold {fold}" for fold in range(plan.n_folds)), "off by")
+    for code, counts in zip((*plan.taxonomy.codes, "videos"), (*plan.counts.T, plan.sizes), strict=True):
+        share = counts.sum() / plan.n_folds
+        if code == "videos":
+            table.add_section()
+        table.add_row(code, str(counts.sum()), f"{share:.1f}", *map(str, counts), f"{abs(counts - share).max():.1f}")
+    return table

@@ -1,0 +1,21 @@
+"""`urbanpipe recipes`."""
+
+from typing import Annotated
+
+import typer
+
+
+def command(
+    name: Annotated[str | None, typer.Argument(help="Print this recipe, every setting, as TOML.")] = None,
+) -> None:
+    """List the recipes that come with urbanpipe, or print one to copy and change."""
+    from urbanpipe.training.recipe import load_recipe, recipe_text, shipped_recipes
+
+    if name is not None:
+        print(recipe_text(load_recipe(name)), end="")
+        return
+    recipes = shipped_recipes()
+    width = max(map(len, recipes))
+    for key, recipe in recipes.items():
+        size = "x".join(map(str, recipe.input.image_size))
+        print(f"{key:<{width}}  {size:>9}  {recipe.description}")

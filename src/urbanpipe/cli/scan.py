@@ -1,0 +1,75 @@
+"""`urbanpipe scan`."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from urbanpipe.catalog.scan import ScanReport
+
+SHOWN = 10
+
+
+def command(
+    videos: Annotated[Path, typer.Argument(help="The folder with the videos; folders below it are searched too.")],
+    out: Annotated[Path, typer.Option(help="The catalog (CSV) to write. What it has already is not read again.")],
+    labels: Annotated[
+        Path | None, typer.Option(help="Label file: QV-Pipe JSON, CSV with a column `video`, or CCTV-Pipe JSON.")
+    ] = None,
+    taxonomy: Annotated[
+        Path | None, typer.Option(help="TOML table of your own classes; by default the 17 of QV-Pipe.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes that read videos; by default one a processor.")
+    ] = None,
+) -> None:
+    """Make the catalog of a folder of videos: one row a video, and why where it cannot be used."""
+    from urbanpipe.catalog.scan import scan_report
+
+    report = scan_report(videos, out, labels, taxonomy, workers)
+    _print(report)
+    print(f"catalog: {out}")
+
+
+def _print(report: "ScanReport") -> None:
+    catalog = report.catalog
+    bad = [f"{video.name}: {video.status}" for video in catalog.videos if video.status != "ok"]
+    damaged = [f"{video.name}: {video.damage}" for video in catalog.ok if video.damage]
+    hours = sum(video.duration_seconds for video in catalog.ok) / 3600
+    print(f"{len(catalog.videos)} videos, {report.reused} of them known from before")
+    print(f"{len(catalog.ok)} can be read ({hours:.2f} hours), {len(catalog.labelled)} of them are labelled")
+    _list("cannot be read", bad)
+    _list("can be read but are damaged", damaged)
+    _list("labelled names have no file", report.without_file)
+    _list("videos have no label", report.without_labels)
+    _list("videos are copies of another", _copies(report))
+    _list("folders cannot be opened", report.closed)
+    if report.left_out:
+        kinds = ", ".join(f"{count} {kind}" for kind, count in report.left_out.most_common(SHOWN))
+        print(f"{report.left_out.total()} files have no video's extension: {kinds}")
+    if report.without_file or report.without_labels:
+        print(f"all that do not match: {report.unmatched}")
+
+
+def _copies(report: "ScanReport") -> list[str]:
+    digests = Counter(video.digest for video in report.catalog.ok if video.digest)
+    first: dict[str, str] = {}
+    pairs = [
+        (video.name, first.setdefault(video.digest, video.name))
+        for video in report.catalog.ok
+        if digests[video.digest] > 1
+    ]
+    return [f"{name} is {other}" for name, other in pairs if name != other]
+
+
+def _list(what: str, items: Sequence[str]) -> None:
+    if not items:
+        return
+    print(f"{len(items)} {what}:")
+    for item in items[:SHOWN]:
+        print(f"  {item}")
+    if len(items) > SHOWN:
+        print(f"  and {len(items) - SHOWN} more")

@@ -1,0 +1,1 @@
+"""From trained models and new videos to what is in them."""

@@ -1,0 +1,120 @@
+"""The trained networks of a run or an ensemble, ready to say what they see."""
+
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+
+from urbanpipe.catalog.folds import read_folds
+from urbanpipe.errors import RunError
+from urbanpipe.taxonomy import Taxonomy, load_taxonomy
+from urbanpipe.training.forward import build_model, place
+from urbanpipe.training.loop import WEIGHTS, read_done
+from urbanpipe.training.recipe import Recipe, load_recipe
+
+
+@dataclass(frozen=True)
+class Member:
+    """One recipe's networks, one a fold, and what their mean weighs."""
+
+    name: str
+    recipe: Recipe
+    networks: tuple[nn.Module, ...]
+    weight: float
+
+
+@dataclass(frozen=True)
+class Models:
+    """All that predicts.
+
+    Attributes:
+        taxonomy: the classes.
+        members: recipes whose weights sum to 1.
+        exclusive_threshold: of the exclusive-class rule; None leaves it out.
+    """
+
+    taxonomy: Taxonomy
+    members: tuple[Member, ...]
+    exclusive_threshold: float | None
+
+
+def load_models(folder: Path, device: torch.device) -> Models:
+    """Load a run folder (recipe.toml), an ensemble's (weights.toml), or a study's, which means its ensemble.
+
+    Nothing in it is executed.
+
+    Raises:
+        RunError: it is neither, a member is missing or unfinished, or weights are damaged or of another recipe.
+    """
+    if (folder / "study.json").exists() and (folder / "ensemble" / "weights.toml").exists():
+        folder = folder / "ensemble"
+    if (folder / "weights.toml").exists():
+        return _ensemble(folder, device)
+    if not (folder / "recipe.toml").exists():
+        raise RunError(f"{folder} is neither a run nor an ensemble: it has no recipe.toml and no weights.toml")
+    return Models(load_taxonomy(folder / "taxonomy.toml"), (_member(folder, 1.0, device),), None)
+
+
+def _ensemble(folder: Path, device: torch.device) -> Models:
+    try:
+        table = tomllib.loads((folder / "weights.toml").read_text(encoding="utf-8"))
+        rows = [(_run_path(folder, row), float(row["weight"])) for row in table["members"]]
+        first = rows[0][0]
+    except (tomllib.TOMLDecodeError, KeyError, IndexError, TypeError, ValueError) as error:
+        raise RunError(
+            f"{folder / 'weights.toml'} is damaged ({error!r}); write it again with `urbanpipe ensemble`"
+        ) from error
+    members = tuple(_member(path, weight, device) for path, weight in rows if weight > 0)
+    threshold = table.get("exclusive_threshold")
+    return Models(load_taxonomy(first / "taxonomy.toml"), members, None if threshold is None else float(threshold))
+
+
+def _run_path(folder: Path, row: dict[str, Any]) -> Path:
+    """Where a member is now: as it was written, or beside the ensemble if both were moved together."""
+    written = Path(row["path"])
+    beside = folder.parent / written.name
+    if not (written / "recipe.toml").exists() and (beside / "recipe.toml").exists():
+        return beside
+    if not (written / "recipe.toml").exists():
+        raise RunError(f"{folder} needs the run {written}, which is not there; put it beside the ensemble's folder")
+    return written
+
+
+def _member(run: Path, weight: float, device: torch.device) -> Member:
+    recipe, taxonomy = load_recipe(run / "recipe.toml"), load_taxonomy(run / "taxonomy.toml")
+    folders = _model_folders(run)
+    if unfinished := [folder.name for folder in folders if read_done(folder) is None]:
+        raise RunError(f"{run} is not finished ({', '.join(unfinished)}); run its `crossval` or `train` again first")
+    files = [folder / WEIGHTS for folder in folders]
+    return Member(recipe.name, recipe, tuple(_network(file, recipe, taxonomy, device) for file in files), weight)
+
+
+def _model_folders(run: Path) -> list[Path]:
+    """Where a run's models are: one a fold, or the run itself. A cross-validation that is done must have them all."""
+    if (run / "out_of_fold.json").exists():
+        return [run / f"fold{number}" for number in sorted(set(read_folds(run / "folds.csv").values()))]
+    return sorted(path for path in run.glob("fold*") if path.is_dir()) or [run]
+
+
+def _network(file: Path, recipe: Recipe, taxonomy: Taxonomy, device: torch.device) -> nn.Module:
+    model = build_model(recipe, taxonomy)
+    try:
+        model.load_state_dict(load_file(file))
+    except (SafetensorError, RuntimeError, OSError) as error:
+        raise RunError(f"{file} is damaged or not of its recipe: {str(error).splitlines()[0]}") from error
+    place(model, recipe, device)
+    return model.eval()
+
+
+def distinct_inputs(members: Sequence[Member]) -> list[Recipe]:
+    """One recipe for each distinct input, so that members that see the same share it."""
+    seen: dict[str, Recipe] = {}
+    for member in members:
+        seen.setdefault(member.recipe.input.model_dump_json(), member.recipe)
+    return list(seen.values())

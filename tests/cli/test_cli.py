@@ -1,0 +1,123 @@
+"""The command line as a user meets it: in processes of its own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from conftest import TINY
+from urbanpipe import api
+from urbanpipe.cli.main import VERBS, app
+
+SETS = [part for setting in (*TINY, "model.backbone=test_resnet", "training.epochs=1") for part in ("--set", setting)]
+
+
+def urbanpipe(*arguments: object, cwd: Path | None = None) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "urbanpipe.cli.main", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd, timeout=300)
+
+
+def test_the_whole_chain_by_its_commands(archive: Path, tmp_path: Path) -> None:
+    steps: list[tuple[object, ...]] = [
+        ("scan", archive / "videos", "--labels", archive / "labels.json", "--out", "catalog.csv"),
+        ("audit", "catalog.csv"),
+        ("folds", "catalog.csv", "--folds", 2, "--out", "folds.csv"),
+        ("crossval", "catalog.csv", "--folds", "folds.csv", "-r", "small-mobilenetv2", "--out", "study", *SETS),
+        ("ensemble", "study/small-mobilenetv2", "--out", "mine"),
+        ("predict", "mine", archive / "videos", "--out", "p.json", "--workers", 0),
+        ("evaluate", "--labels", archive / "labels.json", "--predictions", "p.json"),
+    ]
+    for step in steps:
+        done = (
+            urbanpipe(*step, "--cache", "frames", cwd=tmp_path)
+            if step[0] == "crossval"
+            else urbanpipe(*step, cwd=tmp_path)
+        )
+        assert done.returncode == 0, f"{step}: {done.stderr}"
+        assert "Traceback" not in done.stderr
+    scores = json.loads(
+        urbanpipe(
+            "evaluate", "--labels", archive / "labels.json", "--predictions", "p.json", "--json", cwd=tmp_path
+        ).stdout
+    )
+    assert 0 <= scores["map_all"] <= 1
+
+
+def test_a_bad_video_makes_exit_status_3(archive: Path, tmp_path: Path) -> None:
+    run = urbanpipe("train", archive / "catalog.csv", "-r", "small-mobilenetv2", "--out", tmp_path / "run", *SETS)
+    assert run.returncode == 0, run.stderr
+    (tmp_path / "bad.mp4").write_text("no video")
+    done = urbanpipe(
+        "predict", tmp_path / "run", archive / "videos", tmp_path / "bad.mp4", "--out", tmp_path / "p.json"
+    )
+    assert done.returncode == 3, done.stderr
+    assert "1 left out" in done.stdout
+    assert "videos/s" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("scan", "{empty}", "--out", "{empty}/c.csv"), "no videos in"),
+        (("scan", "{empty}/absent", "--out", "{empty}/c.csv"), "is missing"),
+        (("crossval", "{empty}/absent.csv", "-r", "small-mobilenetv2", "--out", "{empty}/s"), "absent.csv"),
+        (
+            ("crossval", "{archive}/catalog.csv", "-r", "small-mobilnet", "--out", "{empty}/s"),
+            "did you mean small-mobilenet",
+        ),
+        (("predict", "{empty}", "{archive}/videos", "--out", "{empty}/p.json"), "neither a run nor an ensemble"),
+        (("recipes", "nothing"), "no recipe 'nothing'"),
+        (("train", "{archive}/catalog.csv", "-r", "small-mobilenetv2", "--out", "/proc/x"), "cannot write"),
+    ],
+)
+def test_a_mistake_is_one_line_and_status_2(
+    arguments: tuple[str, ...], message: str, archive: Path, tmp_path: Path
+) -> None:
+    done = urbanpipe(*(argument.format(empty=tmp_path, archive=archive) for argument in arguments))
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert done.stderr.startswith("urbanpipe: ")
+
+
+def test_an_interrupt_says_how_to_go_on(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "urbanpipe.cli.main", "simulate", str(tmp_path / "s"), "--videos", "400"]
+    with subprocess.Popen([*command, "--workers", "1"], stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 60
+        while not list(tmp_path.glob("s/videos/*.mp4")) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "interrupted; what is finished is kept, run the same command again" in errors
+    assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_explains_itself_and_is_a_function(verb: str) -> None:
+    result = CliRunner().invoke(app, [verb, "--help"])
+    assert result.exit_code == 0
+    assert callable(getattr(api, verb))
+    assert verb in api.__all__
+
+
+def test_no_verb_imports_torch_to_explain_itself() -> None:
+    script = "import sys; from urbanpipe.cli import main; sys.exit('torch' in sys.modules or 'pydantic' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+def test_the_reader_of_the_output_may_go_away(archive: Path) -> None:
+    command = f"{sys.executable} -m urbanpipe.cli.main audit {archive / 'catalog.csv'} | head -1"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False, env=dict(os.environ))
+    assert "Traceback" not in done.stderr
+
+
+def test_an_unknown_name_in_the_api_is_named() -> None:
+    with pytest.raises(AttributeError, match="has no 'scam'"):
+        _ = api.scam
