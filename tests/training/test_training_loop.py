@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -178,6 +179,14 @@ def test_mixed_precision_trains_close_to_full(catalog: Catalog, tiny: Recipe, tm
     train_model(job(catalog, changed(tiny, "training", precision=precision), tmp_path / precision), ALONE)
     assert losses(tmp_path / precision) != losses(tmp_path / "fp32"), "mixed precision was not entered"
     assert losses(tmp_path / precision) == pytest.approx(losses(tmp_path / "fp32"), rel=0.1)
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+def test_a_compiled_network_trains_the_same(catalog: Catalog, tiny: Recipe, tmp_path: Path) -> None:
+    train_model(job(catalog, tiny, tmp_path / "plain"), ALONE)
+    train_model(job(catalog, changed(tiny, "training", compile=True), tmp_path / "compiled"), ALONE)
+    assert losses(tmp_path / "compiled") == pytest.approx(losses(tmp_path / "plain"), rel=1e-3)
+    assert same_weights(tmp_path / "compiled", tmp_path / "plain", tolerance=1e-2)
 
 
 def test_videos_without_any_label_are_trained_on_and_judged(catalog: Catalog, tiny: Recipe, tmp_path: Path) -> None:

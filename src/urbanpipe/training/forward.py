@@ -1,5 +1,7 @@
 """A recipe's network, and what it says of videos: used by training to judge itself and by prediction."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -28,14 +30,15 @@ def place(model: nn.Module, recipe: Recipe, device: torch.device) -> None:
 
 
 def predict_scores(
-    recipe: Recipe, network: nn.Module, dataset: VideoDataset, processes: Processes
+    recipe: Recipe, networks: Sequence[nn.Module], dataset: VideoDataset, processes: Processes
 ) -> NDArray[np.float64]:
-    """Probabilities (videos, classes) of a data set, the videos shared among the processes.
+    """Probabilities (networks, videos, classes) of a data set read once, the videos shared among the processes.
 
     Raises:
         VideoError: a video cannot be read.
     """
-    network.eval()
+    for network in networks:
+        network.eval()
     device = processes.device
     batches = judging_batches(len(dataset), recipe.training.batch_size, processes.count, processes.rank)
     mine: dict[int, NDArray[np.float64]] = {}
@@ -43,11 +46,12 @@ def predict_scores(
         for batch in make_loader(dataset, batches, recipe.training.workers, pin=device.type == "cuda"):
             if batch.failures:
                 raise batch.failures[0][1]
+            images = images_to(batch.images, device, recipe.training.channels_last)
             with autocast(device, recipe.training.precision):
-                logits = network(images_to(batch.images, device, recipe.training.channels_last))
-            mine |= dict(zip(batch.indices, logits.float().sigmoid().double().cpu().numpy(), strict=True))
-    scores = {index: row for part in processes.gather(mine) for index, row in part.items()}
-    return np.stack([scores[index] for index in range(len(dataset))])
+                logits = torch.stack([network(images).float() for network in networks], dim=1)
+            mine |= dict(zip(batch.indices, logits.sigmoid().double().cpu().numpy(), strict=True))
+    scores = {index: rows for part in processes.gather(mine) for index, rows in part.items()}
+    return np.stack([scores[index] for index in range(len(dataset))], axis=1)
 
 
 def images_to(images: Tensor, device: torch.device, channels_last: bool) -> Tensor:

@@ -219,8 +219,8 @@ def _validate(job: Job, processes: Processes, state: State, dataset: VideoDatase
     started = time.perf_counter()
     targets = _targets(job, job.valid) > 0
     row: Row = {}
-    for name, network in [("", state.final), *([("raw_", state.model)] if state.ema else [])]:
-        scores = predict_scores(job.recipe, network, dataset, processes)
+    networks = {"": state.final} | ({"raw_": state.model} if state.ema else {})
+    for name, scores in zip(networks, predict_scores(job.recipe, [*networks.values()], dataset, processes), strict=True):
         if not np.isfinite(scores).all():
             raise RunError(f"{job.name}: scores are not numbers in epoch {state.epoch + 1}; lower optimiser.rate")
         found = score(scores, targets, job.taxonomy, empty="skip")
