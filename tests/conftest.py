@@ -43,7 +43,8 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with videos/, labels.json, catalog.csv and folds.csv (two folds): 20 simulated videos, four classes."""
     folder = tmp_path_factory.mktemp("archive")
-    simulate(folder, 20, seed=3, classes=["ZC", "CJ", "ZW", "AJ"], size=(96, 80), fps=8, seconds=(1.0, 2.0), workers=1)
+    classes = ["ZC", "CJ", "ZW", "AJ"]
+    simulate(folder, 20, 3, classes, size=(96, 80), fps=8, seconds=(1.0, 2.0), balance=1.0, workers=1)
     scan(folder / "videos", folder / "catalog.csv", labels=folder / "labels.json", workers=1)
     folds(folder / "catalog.csv", folder / "folds.csv", folds=2)
     return folder

@@ -12,12 +12,15 @@ from typer.testing import CliRunner
 
 from urbanpipe.cli.simulate import command
 from urbanpipe.errors import OutputError, TaxonomyError, UrbanpipeError
-from urbanpipe.simulate.generator import SIMULATED_CLASSES, SimulatedSet, simulate
+from urbanpipe.simulate.generator import SimulatedSet, simulate
 from urbanpipe.simulate.render import Renderer
+from urbanpipe.taxonomy import default_taxonomy
 
 
 def small(out: Path, videos: int = 6, seed: int = 0, workers: int = 1, contact_sheets: bool = False) -> SimulatedSet:
-    return simulate(out, videos, seed, None, (96, 64), 6.0, (1.0, 1.5), workers=workers, contact_sheets=contact_sheets)
+    return simulate(
+        out, videos, seed, None, (96, 64), 6.0, (1.5, 2.5), balance=1.0, workers=workers, contact_sheets=contact_sheets
+    )
 
 
 def pixels(path: Path) -> str:
@@ -60,15 +63,35 @@ def test_moments_agree_with_labels_and_lie_inside_the_videos(made: SimulatedSet)
         assert all(0 <= item["moment"] <= entry["duration"] + 1 / entry["fps"] for item in entry["annotations"])
 
 
-def test_a_contact_sheet_for_each_class(made: SimulatedSet) -> None:
+def test_the_truth_agrees_with_the_labels_and_is_inside_the_pictures(made: SimulatedSet) -> None:
+    labels = json.loads(made.labels.read_text(encoding="utf-8"))
+    lines = [json.loads(line) for line in made.truth.read_text(encoding="utf-8").splitlines()]
+    found: dict[str, set[int]] = {name: set() for name in labels}
+    for line in lines:
+        found[line["video"]].add(default_taxonomy().index(line["class"]))
+        assert 1 <= line["grade"] <= 4
+        assert 0 <= line["clock"] <= 12
+        assert line["distance_m"] > 0
+        assert line["intervals"]
+        assert all(0 <= start <= stop <= 2.5 for start, stop in line["intervals"])
+        assert any(start <= line["moment"] <= stop for start, stop in line["intervals"])
+        assert line["boxes"]
+        for _, left, top, right, bottom in line["boxes"]:
+            assert 0 <= left < right <= 1
+            assert 0 <= top < bottom <= 1
+    assert {name: sorted(indices or {0}) for name, indices in found.items()} == labels
+
+
+def test_a_contact_sheet_for_each_class_shown(made: SimulatedSet) -> None:
     sheets = sorted(path.stem for path in (made.labels.parent / "contact_sheets").iterdir())
-    assert sheets == sorted(SIMULATED_CLASSES)
+    assert sheets == sorted(code for code, count in made.counts.items() if count)
 
 
 def test_workers_do_not_change_the_result(made: SimulatedSet, tmp_path: Path) -> None:
     again = small(tmp_path, workers=2)
     assert again.labels.read_bytes() == made.labels.read_bytes()
     assert again.moments.read_bytes() == made.moments.read_bytes()
+    assert again.truth.read_bytes() == made.truth.read_bytes()
     for path in again.videos.iterdir():
         assert pixels(path) == pixels(made.videos / path.name)
 
@@ -94,6 +117,7 @@ def test_a_failed_run_leaves_no_labels_and_no_half_video(tmp_path: Path, monkeyp
         small(tmp_path)
     assert not (tmp_path / "labels.json").exists()
     assert not (tmp_path / "moments.json").exists()
+    assert not (tmp_path / "truth.jsonl").exists()
     for path in (tmp_path / "videos").iterdir():
         assert path.suffix == ".mp4"
         assert not path.name.startswith(".")
@@ -115,28 +139,52 @@ def test_what_a_killed_run_left_is_cleared_away(tmp_path: Path) -> None:
 
 
 def test_only_the_classes_asked_for(tmp_path: Path) -> None:
-    counts = simulate(tmp_path, 4, 0, ["pl", "ZC"], (96, 64), 6.0, (1.0, 1.0), workers=1).counts
-    assert counts == {"ZC": 1, "PL": 3}
+    counts = simulate(tmp_path, 4, 0, ["pl", "ZC"], (96, 64), 6.0, (1.5, 2.0), balance=1.0, workers=1).counts
+    assert counts.keys() == {"ZC", "PL"}
+    assert sum(counts.values()) == 4
+    assert min(counts.values()) >= 1
+
+
+def test_a_crawler_drives_through(tmp_path: Path) -> None:
+    made = simulate(tmp_path, 1, 3, ["CJ", "PL", "BX"], (96, 64), 4.0, (20.0, 20.0), "cctv", balance=1.0, workers=1)
+    truth = [json.loads(line) for line in made.truth.read_text(encoding="utf-8").splitlines()]
+    assert {line["class"] for line in truth} <= {"CJ", "PL", "BX"}
+    assert truth
+    with av.open(str(next(made.videos.iterdir()))) as container:
+        frames = [frame.to_ndarray(format="gray").astype(float) for frame in container.decode(video=0)]
+    assert len(frames) == 80
+    assert min(frame.mean() for frame in frames) > 15
+    assert np.abs(frames[0] - frames[-1]).mean() > 5
+
+
+def test_a_larger_size_shows_the_same_scenes(tmp_path: Path) -> None:
+    small, large = (
+        simulate(tmp_path / str(side), 3, 2, None, (side, side * 3 // 4), 6.0, (1.5, 2.0), workers=1)
+        for side in (96, 192)
+    )
+    assert small.labels.read_bytes() == large.labels.read_bytes()
+    assert small.truth.read_bytes() == large.truth.read_bytes()
 
 
 @pytest.mark.parametrize(
     ("arguments", "error", "words"),
     [
-        (["--size", "320"], UrbanpipeError, "320x240"),
+        (["--size", "320"], UrbanpipeError, "640x480"),
         (["--size", "321x240"], UrbanpipeError, "even"),
         (["--size", "62x64"], UrbanpipeError, "at least 64"),
         (["--size", "99.5x64"], UrbanpipeError, "whole pixels"),
         (["--seconds", "8:3"], UrbanpipeError, "shortest:longest"),
         (["--seconds", "0:3"], UrbanpipeError, "above 0"),
-        (["--seconds", "5"], UrbanpipeError, "3:8"),
+        (["--seconds", "5"], UrbanpipeError, "5:40"),
         (["--fps", "0"], UrbanpipeError, "1 to 240"),
         (["--fps", "nan"], UrbanpipeError, "1 to 240"),
         (["--videos", "0"], UrbanpipeError, "at least 1"),
         (["--seed", "-1"], UrbanpipeError, "negative"),
         (["--workers", "0"], UrbanpipeError, "at least 1"),
         (["--classes", "ZC,XX"], TaxonomyError, "unknown class 'XX'"),
-        (["--classes", "BX"], TaxonomyError, "cannot draw BX"),
-        (["--classes", ","], TaxonomyError, "choose from"),
+        (["--classes", ","], UrbanpipeError, "choose from"),
+        (["--brief", "1.5"], UrbanpipeError, "brief is 1.5"),
+        (["--balance", "-1"], UrbanpipeError, "balance is -1"),
     ],
 )
 def test_a_bad_argument_is_one_clear_line(

@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -10,38 +10,52 @@ from urbanpipe.errors import UrbanpipeError
 
 
 def command(
-    out: Annotated[Path, typer.Argument(help="Folder to write to: videos/, labels.json and moments.json.")],
+    out: Annotated[
+        Path, typer.Argument(help="Folder to write to: videos/, labels.json, moments.json and truth.jsonl.")
+    ],
     videos: Annotated[int, typer.Option(help="How many videos.")] = 60,
     seed: Annotated[int, typer.Option(help="Same seed, same videos.")] = 0,
     classes: Annotated[
-        str | None, typer.Option(help="Codes of the classes wanted, as ZC,CJ,PL; by default all that can be drawn.")
+        str | None, typer.Option(help="Codes of the classes wanted, as ZC,CJ,PL; by default all 17.")
     ] = None,
-    size: Annotated[str, typer.Option(help="Width x height in pixels.")] = "320x240",
-    fps: Annotated[float, typer.Option(help="Frames a second.")] = 12.5,
-    seconds: Annotated[str, typer.Option(help="Shortest:longest duration of a video.")] = "3:8",
+    size: Annotated[str, typer.Option(help="Width x height in pixels.")] = "640x480",
+    fps: Annotated[float, typer.Option(help="Frames a second.")] = 25,
+    seconds: Annotated[
+        str | None, typer.Option(help="Shortest:longest duration; by default 5:40 for qv, 120:240 for cctv.")
+    ] = None,
+    kind: Annotated[
+        Literal["qv", "cctv"], typer.Option(help="qv: a pole camera in the pipe's mouth. cctv: a crawler.")
+    ] = "qv",
+    brief: Annotated[
+        float, typer.Option(help="Share of the qv videos with a defect that nine uniform frames should miss.")
+    ] = 0.15,
+    balance: Annotated[float, typer.Option(help="0: classes as often as in QV-Pipe; 1: about equally often.")] = 0.0,
     workers: Annotated[int | None, typer.Option(help="Processes; by default one a core.")] = None,
     contact_sheets: Annotated[
         bool, typer.Option("--contact-sheets", help="Also write a picture of each class, contact_sheets/CODE.png.")
     ] = False,
 ) -> None:
-    """Make synthetic inspection videos whose labels and moments are known.
+    """Make synthetic inspection videos whose labels, moments and boxes are known.
 
-    They are caricatures of pipes, to try and to test with: a score on them says nothing of real pipes.
+    To try and to test with: a score on them says nothing of real pipes.
     """
-    width, height = _pair(size, "x", "--size", "320x240")
-    shortest, longest = _pair(seconds, ":", "--seconds", "3:8")
+    width, height = _pair(size, "x", "--size", "640x480")
+    span = None if seconds is None else _pair(seconds, ":", "--seconds", "5:40")
     wanted = None if classes is None else [code for code in re.split(r"[,\s]+", classes) if code]
     if not (width.is_integer() and height.is_integer()):
-        raise UrbanpipeError(f"--size is {size!r}; give whole pixels, as 320x240")
+        raise UrbanpipeError(f"--size is {size!r}; give whole pixels, as 640x480")
     from urbanpipe.simulate.generator import simulate
 
-    made = simulate(
-        out, videos, seed, wanted, (int(width), int(height)), fps, (shortest, longest), workers, contact_sheets
-    )
+    pixels = int(width), int(height)
+    made = simulate(out, videos, seed, wanted, pixels, fps, span, kind, brief, balance, workers, contact_sheets)
     print("class  videos")
     for code, count in made.counts.items():
         print(f"{code:5}  {count:6}")
-    print(f"{videos} videos in {made.videos}, labels in {made.labels}, moments in {made.moments}")
+    if made.missed_share == made.missed_share:
+        print(f"nine uniform frames miss a defect in {made.missed_share:.1%} of the videos that have one")
+    print(
+        f"{videos} videos in {made.videos}, labels in {made.labels}, moments in {made.moments}, truth in {made.truth}"
+    )
 
 
 def _pair(text: str, mark: str, option: str, example: str) -> tuple[float, float]:

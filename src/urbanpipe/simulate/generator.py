@@ -1,9 +1,10 @@
 """`simulate`: make labelled videos."""
 
+import json
 import math
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from fractions import Fraction
@@ -11,20 +12,29 @@ from multiprocessing import get_context, parent_process
 from pathlib import Path
 
 import av
+import cv2
+import numpy as np
+from numpy.typing import NDArray
 
-from urbanpipe.errors import OutputError, TaxonomyError, UrbanpipeError
-from urbanpipe.outputs import output_folder, whole_path, write_json
+from urbanpipe.errors import OutputError, UrbanpipeError
+from urbanpipe.outputs import output_folder, whole_path, write_json, write_text
 from urbanpipe.progress import track
-from urbanpipe.simulate.defects import DRAW
-from urbanpipe.simulate.plan import VideoPlan, plan_videos
-from urbanpipe.simulate.render import Renderer, frame_count
-from urbanpipe.simulate.truth import Placed, build_scene
+from urbanpipe.simulate.camera import Kind
+from urbanpipe.simulate.compose import Placed, compose
+from urbanpipe.simulate.contact import THUMB_HEIGHT, write_contact_sheets
+from urbanpipe.simulate.plan import NORMAL, VideoPlan, plan_videos
+from urbanpipe.simulate.render import Renderer
+from urbanpipe.simulate.truth import frame_count
 from urbanpipe.taxonomy import default_taxonomy
 
-SIMULATED_CLASSES = ("ZC", *DRAW)
 SMALLEST_SIDE = 64
 # With its look-ahead x264 gives another file where a buffer lies elsewhere in memory; without, always the same file.
 _ENCODER = {"preset": "veryfast", "crf": "26", "threads": "1", "x264-params": "mbtree=0:rc-lookahead=0"}
+
+
+_TRUTH = ("labels.json", "moments.json", "truth.jsonl")
+_GRADES = {"FS": 3, "AJ": 3, "CR": 3, "FZ": 3, "TL": 2}
+"""Classes with fewer than four grades in CJJ 181-2012."""
 
 
 @dataclass(frozen=True)
@@ -35,13 +45,17 @@ class SimulatedSet:
         videos: folder of the videos.
         labels: QV-Pipe label file.
         moments: CCTV-Pipe moment file.
+        truth: a line of JSON a video and defect: class, grade, seconds in view, boxes, clock position and distance.
         counts: videos that show each class, by code.
+        missed_share: share of the videos with a defect in which one shows in none of nine uniform frames; NaN without.
     """
 
     videos: Path
     labels: Path
     moments: Path
+    truth: Path
     counts: dict[str, int]
+    missed_share: float
 
 
 @dataclass(frozen=True)
@@ -50,8 +64,25 @@ class _Job:
 
     folder: Path
     seed: int
+    kind: Kind
     size: tuple[int, int]
     fps: Fraction
+    thumbs: bool
+
+
+@dataclass(frozen=True)
+class Made:
+    """What is known of a video that was made.
+
+    Attributes:
+        placed: its defects.
+        radius_m: of its pipe.
+        thumbs: a small picture of each defect at its moment, by code; of a normal video, under `NORMAL`.
+    """
+
+    placed: tuple[Placed, ...]
+    radius_m: float
+    thumbs: dict[str, NDArray[np.uint8]]
 
 
 def simulate(
@@ -59,51 +90,64 @@ def simulate(
     videos: int,
     seed: int = 0,
     classes: Sequence[str] | None = None,
-    size: tuple[int, int] = (320, 240),
-    fps: float = 12.5,
-    seconds: tuple[float, float] = (3, 8),
+    size: tuple[int, int] = (640, 480),
+    fps: float = 25,
+    seconds: tuple[float, float] | None = None,
+    kind: Kind = "qv",
+    brief: float = 0.15,
+    balance: float = 0.0,
     workers: int | None = None,
     contact_sheets: bool = False,
 ) -> SimulatedSet:
-    """Make synthetic inspection videos with labels and moments.
+    """Make synthetic inspection videos of which the truth is known.
 
-    Writes `out/videos/<site>_<n>.mp4`, `out/moments.json` (CCTV-Pipe form) and, last, `out/labels.json` (QV-Pipe form).
-    The same arguments give the same labels and, before encoding, the same pixels, whatever the number of workers. A
-    larger size shows the same scenes.
+    Writes `out/videos/<site>_<n>.mp4`, `out/moments.json` (CCTV-Pipe form), `out/truth.jsonl` and, last,
+    `out/labels.json` (QV-Pipe form). The same arguments give the same labels and, before encoding, the same pixels,
+    whatever the number of workers. A larger size of the same aspect shows the same scenes.
 
     Args:
         out: folder to write to; its `videos` folder must hold no other videos.
         videos: how many.
         seed: not negative; another seed gives other videos.
-        classes: codes of the classes wanted, by default all that can be drawn (`SIMULATED_CLASSES`).
+        classes: codes of the classes wanted, by default all.
         size: width and height in pixels, even, at least 64.
         fps: frames a second.
-        seconds: shortest and longest duration.
+        seconds: shortest and longest duration; by default 5 to 40 for `qv`, 120 to 240 for `cctv`.
+        kind: `qv`, a pole camera in the pipe's mouth that pans, tilts and zooms; or `cctv`, a crawler.
+        brief: share of the videos with a defect that are made to show one for a moment only, between two of nine
+            uniform frames; for `qv`, and where their labels allow it.
+        balance: 0 draws classes as often as QV-Pipe has them, 1 about equally often.
         workers: processes, by default one a core.
         contact_sheets: also write `out/contact_sheets/<code>.png`, frames of each class at its moments.
 
     Raises:
-        TaxonomyError: a class is unknown, or cannot be drawn.
+        TaxonomyError: a class is unknown.
         OutputError: `out` cannot be written to, or holds other videos.
         UrbanpipeError: another argument is out of range.
     """
-    _check(videos, seed, size, fps, seconds, workers)
+    seconds = seconds or ((5, 40) if kind == "qv" else (120, 240))
+    _check(videos, seed, size, fps, seconds, workers, kind, brief, balance)
     codes = _chosen(classes)
-    defects = [code for code in codes if code in DRAW]
-    plans = plan_videos(videos, seed, defects, len(defects) < len(codes), seconds)
+    plans = plan_videos(videos, seed, codes, seconds, brief if kind == "qv" else 0.0, balance)
     out = Path(out)
-    job = _Job(out / "videos", seed, size, Fraction(fps).limit_denominator(1001))
+    job = _Job(out / "videos", seed, kind, size, Fraction(fps).limit_denominator(1001), contact_sheets)
     _clear(out, {plan.name for plan in plans})
-    placed = _make_all(job, plans, workers)
+    made = _make_all(job, plans, workers)
     if contact_sheets:
-        from urbanpipe.simulate.contact import write_contact_sheets
-
-        write_contact_sheets(out / "contact_sheets", plans, seed, codes, size)
-    return _write_truth(out, plans, placed, codes, job.fps)
+        write_contact_sheets(out / "contact_sheets", codes, [made[plan.name].thumbs for plan in plans])
+    return _write_truth(out, plans, made, codes, job.fps)
 
 
 def _check(
-    videos: int, seed: int, size: tuple[int, int], fps: float, seconds: tuple[float, float], workers: int | None
+    videos: int,
+    seed: int,
+    size: tuple[int, int],
+    fps: float,
+    seconds: tuple[float, float],
+    workers: int | None,
+    kind: str,
+    brief: float,
+    balance: float,
 ) -> None:
     width, height = size
     if videos < 1:
@@ -120,18 +164,19 @@ def _check(
         raise UrbanpipeError(f"seconds is {seconds[0]:g}:{seconds[1]:g}; give shortest:longest, above 0, as 3:8")
     if workers is not None and workers < 1:
         raise UrbanpipeError(f"workers is {workers}; at least 1 is needed")
+    if kind not in ("qv", "cctv"):
+        raise UrbanpipeError(f"kind is {kind!r}; it must be qv or cctv")
+    for name, share in (("brief", brief), ("balance", balance)):
+        if not 0 <= share <= 1:
+            raise UrbanpipeError(f"{name} is {share:g}; it must be 0 to 1")
 
 
 def _chosen(classes: Sequence[str] | None) -> list[str]:
     """The codes wanted, in the order of the taxonomy."""
     taxonomy = default_taxonomy()
-    wanted = {taxonomy.codes[taxonomy.index(code)] for code in (SIMULATED_CLASSES if classes is None else classes)}
-    if missing := sorted(wanted - set(SIMULATED_CLASSES)):
-        raise TaxonomyError(
-            f"cannot draw {' '.join(missing)} yet; classes that can be drawn: {' '.join(SIMULATED_CLASSES)}"
-        )
+    wanted = {taxonomy.codes[taxonomy.index(code)] for code in (taxonomy.codes if classes is None else classes)}
     if not wanted:
-        raise TaxonomyError(f"classes is empty; choose from {' '.join(SIMULATED_CLASSES)}")
+        raise UrbanpipeError(f"classes is empty; choose from {' '.join(taxonomy.codes)}")
     return [code for code in taxonomy.codes if code in wanted]
 
 
@@ -144,25 +189,25 @@ def _clear(out: Path, names: set[str]) -> None:
             path.unlink()
     if others := sorted(path.name for path in folder.iterdir() if path.name not in names and path.name[0] != "."):
         raise OutputError(f"{folder} holds other files ({others[0]}, {len(others)} in all); choose an empty folder")
-    for name in ("labels.json", "moments.json"):
+    for name in _TRUTH:
         (out / name).unlink(missing_ok=True)
 
 
-def _make_all(job: _Job, plans: Sequence[VideoPlan], workers: int | None) -> dict[str, list[Placed]]:
-    """Make every video; gives the placed defects by name."""
+def _make_all(job: _Job, plans: Sequence[VideoPlan], workers: int | None) -> dict[str, Made]:
+    """Make every video; gives what is known of each by name."""
     count = min(workers or os.cpu_count() or 1, len(plans))
     done = _one_by_one(job, plans) if count == 1 else _in_parallel(job, plans, count)
     return dict(track(done, len(plans), "simulate"))
 
 
-def _one_by_one(job: _Job, plans: Sequence[VideoPlan]) -> Iterator[tuple[str, list[Placed]]]:
+def _one_by_one(job: _Job, plans: Sequence[VideoPlan]) -> Iterator[tuple[str, Made]]:
     for plan in plans:
         yield plan.name, make_video(job, plan)
 
 
-def _in_parallel(job: _Job, plans: Sequence[VideoPlan], count: int) -> Iterator[tuple[str, list[Placed]]]:
+def _in_parallel(job: _Job, plans: Sequence[VideoPlan], count: int) -> Iterator[tuple[str, Made]]:
     context = get_context("spawn")
-    with ProcessPoolExecutor(count, mp_context=context, initializer=_leave_with_parent) as pool:
+    with ProcessPoolExecutor(count, mp_context=context, initializer=_begin) as pool:
         futures = {pool.submit(make_video, job, plan): plan.name for plan in plans}
         try:
             for future in as_completed(futures):
@@ -170,6 +215,11 @@ def _in_parallel(job: _Job, plans: Sequence[VideoPlan], count: int) -> Iterator[
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)
             raise
+
+
+def _begin() -> None:
+    cv2.setNumThreads(1)  # the processes are the parallelism
+    _leave_with_parent()
 
 
 def _leave_with_parent() -> None:
@@ -184,10 +234,10 @@ def _leave_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def make_video(job: _Job, plan: VideoPlan) -> list[Placed]:
-    """Render and encode one video; gives its defects."""
-    scene, placed = build_scene(plan, job.seed)
-    renderer = Renderer(scene, job.size, noise_seed=plan.site * 8 + plan.number)
+def make_video(job: _Job, plan: VideoPlan) -> Made:
+    """Render and encode one video."""
+    composed = compose(plan, job.seed, job.kind, float(job.fps), job.size[0] / job.size[1])
+    renderer = Renderer(composed.scene, job.size, noise_seed=plan.site * 64 + plan.number, caster=composed.caster)
     with whole_path(job.folder / plan.name) as path, av.open(str(path), "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=job.fps, options=_ENCODER)
         stream.width, stream.height = job.size
@@ -195,26 +245,68 @@ def make_video(job: _Job, plan: VideoPlan) -> list[Placed]:
         for frame in renderer.frames(float(job.fps)):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         container.mux(stream.encode(None))
-    return placed
+    moments = {item.code: item.seen.moment for item in composed.placed} or {NORMAL: plan.duration_seconds / 2}
+    thumbs = {code: _thumb(renderer.frame(moment)) for code, moment in moments.items()} if job.thumbs else {}
+    return Made(composed.placed, composed.scene.look.diameter_mm / 2000, thumbs)
+
+
+def _thumb(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    height, width = frame.shape[:2]
+    small: NDArray[np.uint8] = cv2.resize(
+        frame, (round(THUMB_HEIGHT * width / height), THUMB_HEIGHT), interpolation=cv2.INTER_AREA
+    )
+    return small
 
 
 def _write_truth(
-    out: Path, plans: Sequence[VideoPlan], placed: dict[str, list[Placed]], codes: Sequence[str], fps: Fraction
+    out: Path, plans: Sequence[VideoPlan], made: Mapping[str, Made], codes: Sequence[str], fps: Fraction
 ) -> SimulatedSet:
     taxonomy = default_taxonomy()
-    labels = {plan.name: sorted(taxonomy.index(code) for code in plan.labels or ("ZC",)) for plan in plans}
+    shown = {plan.name: [item.code for item in made[plan.name].placed] or [NORMAL] for plan in plans}
+    labels = {name: sorted(taxonomy.index(code) for code in found) for name, found in shown.items()}
     database = {
         Path(plan.name).stem: {
             "subset": "training",
             "duration": round(float(frame_count(plan.duration_seconds, float(fps)) / fps), 3),
             "fps": float(fps),
             "file_name": plan.name,
-            "annotations": [{"label": item.code, "moment": round(item.moment, 2)} for item in placed[plan.name]],
+            "annotations": [
+                {"label": item.code, "moment": round(item.seen.moment, 2)} for item in made[plan.name].placed
+            ],
         }
         for plan in plans
     }
+    lines = [
+        json.dumps(_line(plan.name, item, made[plan.name].radius_m))
+        for plan in plans
+        for item in made[plan.name].placed
+    ]
     write_json(out / "moments.json", {"database": database})
+    write_text(out / "truth.jsonl", "".join(f"{line}\n" for line in lines))
     write_json(out / "labels.json", labels)
-    shown = [index for indices in labels.values() for index in indices]
-    counts = {code: shown.count(taxonomy.index(code)) for code in codes}
-    return SimulatedSet(out / "videos", out / "labels.json", out / "moments.json", counts)
+    counts = {code: sum(code in found for found in shown.values()) for code in codes}
+    defective = [made[plan.name].placed for plan in plans if made[plan.name].placed]
+    missed = sum(any(item.seen.missed for item in placed) for placed in defective)
+    share = missed / len(defective) if defective else math.nan
+    return SimulatedSet(out / "videos", out / "labels.json", out / "moments.json", out / "truth.jsonl", counts, share)
+
+
+def _line(name: str, item: Placed, radius_m: float) -> dict[str, object]:
+    """A line of truth.jsonl."""
+    grades = _GRADES.get(item.code, 4)
+    boxes = [
+        [round(float(time), 2), *(round(side, 4) for side in box)]
+        for time, box, shown in zip(item.seen.times, item.seen.boxes, item.seen.visible, strict=True)
+        if box is not None and shown
+    ]
+    return {
+        "video": name,
+        "class": item.code,
+        "grade": min(grades, 1 + int(item.severity * grades)),
+        "intervals": [[round(start, 2), round(stop, 2)] for start, stop in item.seen.intervals()],
+        "moment": round(item.seen.moment, 2),
+        "boxes": boxes,
+        "clock": round(item.clock / (2 * math.pi) * 12, 1),
+        "distance_m": round(item.s * radius_m, 2),
+        "missed_by_nine_uniform_frames": item.seen.missed,
+    }

@@ -1,34 +1,29 @@
-"""The camera: a scene at a time, as pixels.
+"""A scene at a time, as pixels.
 
-Looking down a round pipe, every pixel sees a fixed clock angle, and a distance along the pipe that is the focal length
-times a fixed number. Both are computed once a video, on a frame somewhat larger than the picture; panning is a cut out
-of it.
+Rays are cast on a coarse grid, which depends on the picture's height alone up to its aspect; the points that they meet
+are interpolated to the picture's pixels, and the wall's colour is looked up there. So edges of the form are as sharp as
+the coarse grid, and what is painted is as sharp as the picture.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from urbanpipe.simulate.scene import PIXELS_PER_RADIUS, SECTION_PIXELS, WALL_ROWS, Card, Scene
-from urbanpipe.simulate.surface import FloatMap
+from urbanpipe.simulate.cast import SIGHT, Caster
+from urbanpipe.simulate.eye import Eye, Scene, View
+from urbanpipe.simulate.pipe import TEXEL_ROWS, TEXELS_PER_RADIUS, TURN, Film, Raft, Strand
+from urbanpipe.simulate.screen import Lens, Screen
+from urbanpipe.simulate.surface import FloatMap, value_noise
+from urbanpipe.simulate.truth import frame_count
 
 Frame = NDArray[np.uint8]
-_NOISE_FRAMES = 1.5
-_FAR_CARD, _NEAR_CARD = 7.0, 0.35
-
-
-@dataclass(frozen=True)
-class _Layer:
-    """A wall or floor: which ray meets it how far on (`reach`, in focal lengths), and its texels (rows * columns,)."""
-
-    reach: FloatMap
-    row_start: NDArray[np.int32]
-    texels: NDArray[np.uint32]
-    columns: int
-    drift: float
-    top: int = 0
+_LEVELS = 4
+_PAD = 2
+_TILE = 256
+"""Side of the noise tiles that move over water and wet walls, 64 a radius."""
+_TILE_PER_RADIUS = 64
 
 
 class Renderer:
@@ -36,140 +31,266 @@ class Renderer:
 
     Args:
         scene: what there is to see.
-        size: width and height in pixels.
+        size: width and height in pixels, even.
         noise_seed: seed of the sensor noise.
+        caster: of the scene's pipe, where there is one already.
     """
 
-    def __init__(self, scene: Scene, size: tuple[int, int], noise_seed: int = 0) -> None:
-        self.scene, (self._width, self._height) = scene, size
-        self._margin = int(np.ceil(scene.camera.sway * self._height / 2)) + 1
-        self._u = self._axis(self._width)
-        self._v = self._axis(self._height)
-        self._layers = [self._wall(), *(self._floor(index) for index in range(len(scene.floors)))]
-        self._cards = [_trimmed(card) for card in sorted(scene.cards, key=lambda card: -card.s)]
-        rng = np.random.default_rng(noise_seed)
-        pool = rng.standard_normal(int(_NOISE_FRAMES * self._width * self._height), dtype=np.float32)
-        self._noise = pool * np.float32(scene.look.noise / 255)
-        self._rng = rng
-        u, v = self._u[self._margin : -self._margin], self._v[self._margin : -self._margin]
-        self._vignette = 1 - 0.13 * (u[None] ** 2 + v[:, None] ** 2)
-
-    def _axis(self, count: int) -> FloatMap:
-        places = np.arange(-self._margin, count + self._margin, dtype=np.float32)
-        return (places + np.float32(0.5 - count / 2)) / np.float32(self._height / 2)
-
-    def _wall(self) -> _Layer:
-        u, v = self._u[None], self._v[:, None]
-        x, y = self.scene.camera.offset
-        square = np.maximum(u * u + v * v, np.float32(1e-4))
-        half = x * u + y * v
-        reach = ((np.sqrt(half * half + square * (1 - x * x - y * y)) - half) / square).astype(np.float32)
-        clock = np.arctan2(x + reach * u, -(y + reach * v))
-        rows = np.floor(clock / (2 * np.pi) * WALL_ROWS).astype(np.int32) % WALL_ROWS
-        solid = np.ones((*self.scene.wall.shape[:2], 1), np.float32)
-        texels = _packed(np.concatenate((self.scene.wall, solid), axis=2))
-        return _Layer(reach, rows * self.scene.columns, texels, self.scene.columns, 0.0)
-
-    def _floor(self, index: int) -> _Layer:
-        floor = self.scene.floors[index]
-        x, y = self.scene.camera.offset
-        top = int(np.searchsorted(self._v, 0.02))
-        v = self._v[top:, None]
-        reach = (np.float32(floor.height - y) / v).astype(np.float32)
-        across = x + reach * self._u[None]
-        rows = np.clip((across + 1) / 2 * SECTION_PIXELS, 0, SECTION_PIXELS - 1).astype(np.int32)
-        reach = np.broadcast_to(reach, across.shape).copy()
-        reach[np.hypot(across, floor.height) > 1] = np.inf
-        columns = floor.rgba.shape[1]
-        return _Layer(reach, rows * columns, _packed(floor.rgba), columns, floor.drift, top)
+    def __init__(self, scene: Scene, size: tuple[int, int], noise_seed: int = 0, caster: Caster | None = None) -> None:
+        self.scene, self.size = scene, size
+        self.eye = Eye(scene, size[0] / size[1], coarse_rows(size[1]), caster)
+        self._atlas = _atlas(scene.pipe.colour)
+        rng = np.random.default_rng((noise_seed, 1))
+        self._tile = value_noise(rng, (_TILE, _TILE), 6.0)
+        self._tile = self._tile + 0.5 * value_noise(rng, (_TILE, _TILE), 2.5) - np.float32(0.75)
+        self._tile = np.ascontiguousarray(0.5 * (self._tile + self._tile.T), dtype=np.float32)
+        self._noise = _noise_tiles(rng, size, scene.look.noise)
+        self._noise_seed = noise_seed
+        x, y = self.eye.grid
+        self._vignette = (1 - scene.look.vignette * (x**2 + y**2) / 2.78).astype(np.float32)
+        self._screen = Screen(scene.look, scene.site, size)
+        self._points = np.concatenate([np.empty((0, 3), np.float32), *(strand.points for strand in scene.pipe.strands)])
+        self._lens = Lens(scene.look, size) if scene.look.drops else None
 
     def frames(self, fps: float) -> Iterator[Frame]:
-        """All frames of the video at `fps`, each (height, width, 3) uint8 RGB."""
+        """All frames in order of time, (height, width, 3) uint8, RGB."""
         for number in range(frame_count(self.scene.camera.duration_seconds, fps)):
             yield self.frame(number / fps)
 
     def frame(self, seconds: float) -> Frame:
-        """The frame at a time, (height, width, 3) uint8 RGB; the noise goes on from the frame drawn before."""
-        right, down = self.scene.camera.pan(seconds)
-        left = self._margin - round(right * self._height / 2)
-        top = self._margin - round(down * self._height / 2)
-        image, depth = self._surfaces(seconds, top, left)
-        for card, corner in self._cards:
-            self._show_card(image, depth, card, corner, seconds, top, left)
-        lamp = np.asarray(self.scene.look.lamp, np.float32) * np.float32(self.scene.camera.gain(seconds))
-        image *= (self._vignette * self._light(depth))[..., None] * lamp
-        image += self._grain()[..., None]
-        return (np.clip(image, 0, 1) * 255).astype(np.uint8)
+        """The picture at a time, (height, width, 3) uint8, RGB."""
+        view = self.eye.view(seconds)
+        light, gain = self._light(view)
+        picture = self._wall(view, light)
+        for film in self.scene.pipe.films:
+            self._wet(picture, view, film)
+        self._water(picture, view, light, gain)
+        self._strands(picture, view, gain)
+        return self._sensor(picture, seconds)
 
-    def _light(self, depth: FloatMap) -> FloatMap:
-        far = np.maximum(depth - np.float32(1.0), 0) / np.float32(self.scene.look.reach)
-        result: FloatMap = np.exp(-far) * np.float32(1.18)
-        return result
+    def _full(self, coarse: FloatMap) -> FloatMap:
+        return cv2.resize(coarse, self.size, interpolation=cv2.INTER_LINEAR)
 
-    def _grain(self) -> FloatMap:
-        count = self._width * self._height
-        start = int(self._rng.integers(len(self._noise) - count))
-        return self._noise[start : start + count].reshape(self._height, self._width)
+    def _light(self, view: View) -> tuple[FloatMap, float]:
+        """Brightness of the lamp's light on what each coarse ray meets, and the camera's own gain in it."""
+        look, hits = self.scene.look, view.hits
+        points = np.stack([hits.x, hits.y, hits.s], axis=-1)
+        across, down = np.empty_like(points), np.empty_like(points)
+        across[:, 1:-1], down[1:-1] = points[:, 2:] - points[:, :-2], points[2:] - points[:-2]
+        across[:, 0], across[:, -1], down[0], down[-1] = across[:, 1], across[:, -2], down[1], down[-2]
+        normal = np.cross(across, down)
+        length = np.sqrt((normal * normal).sum(-1)) + np.float32(1e-9)
+        facing = np.abs((normal * view.directions).sum(-1)) / length
+        shine = 0.22 + 0.78 * np.sqrt(facing)
+        light = shine / (1 + (hits.distance / np.float32(look.reach)) ** 2) * self._vignette
+        light[hits.distance >= SIGHT] *= 0.2
+        drift = 1 + 0.06 * np.sin(0.5 * view.seconds + 6.28 * self.scene.exposure_phase)
+        automatic = (0.5 / max(0.05, float(light.mean()))) ** 0.75
+        gain = 1.25 * look.exposure * float(drift) * automatic
+        return light * np.float32(gain), gain
 
-    def _surfaces(self, seconds: float, top: int, left: int) -> tuple[FloatMap, FloatMap]:
-        """Wall and floors: colours (height, width, 3) in 0..1 and distances along the pipe (height, width), radii."""
-        wall, *floors = self._layers
-        depth, texels = self._look_up(wall, seconds, top, left)
-        image = texels[..., :3].astype(np.float32) / np.float32(255)
-        for floor in floors:
-            distance, texels = self._look_up(floor, seconds, top, left)
-            rows = slice(self._height - distance.shape[0], None)
-            alpha = texels[..., 3].astype(np.float32) / np.float32(255)
-            alpha[distance >= depth[rows]] = 0
-            image[rows] += (texels[..., :3] / np.float32(255) - image[rows]) * alpha[..., None]
-            depth[rows] = np.where(alpha > 0.5, distance, depth[rows])
-        return image, depth
+    def _wall(self, view: View, light: FloatMap) -> FloatMap:
+        hits = view.hits
+        colour = self._look_up(hits.x, hits.y, hits.s)
+        lamp = np.asarray(self.scene.look.lamp, np.float32)
+        return cv2.multiply(colour, self._full(light[..., None] * lamp), dtype=cv2.CV_32F)
 
-    def _look_up(self, layer: _Layer, seconds: float, top: int, left: int) -> tuple[FloatMap, Frame]:
-        rows = slice(max(top - layer.top, 0), top + self._height - layer.top)
-        columns = slice(left, left + self._width)
-        camera = self.scene.camera
-        depth = layer.reach[rows, columns] * np.float32(camera.focal_at(seconds))
-        s = depth + np.float32(camera.distance(seconds) - layer.drift * seconds)
-        column = np.clip(s * PIXELS_PER_RADIUS, 0, 1e6).astype(np.int32)
-        column = column % layer.columns if layer.drift else np.minimum(column, layer.columns - 1)
-        texels = layer.texels[layer.row_start[rows, columns] + column]
-        return depth, texels.view(np.uint8).reshape(*depth.shape, 4)
+    def _look_up(self, x: FloatMap, y: FloatMap, s: FloatMap, waver: FloatMap | None = None, rows: int = 0) -> Frame:
+        """Colour of the wall at the full picture's points, given on the coarse grid; `rows` is the first row wanted."""
+        gradient = np.maximum(np.abs(np.gradient(s, axis=0)), np.abs(np.gradient(s, axis=1)))
+        texels = gradient * np.float32(TEXELS_PER_RADIUS * s.shape[0] / self.size[1])
+        level = np.clip(np.floor(np.log2(np.maximum(texels, 1))), 0, _LEVELS - 1).astype(np.float32)
+        level = cv2.resize(level, self.size, interpolation=cv2.INTER_NEAREST)[rows:]
+        angle = cv2.phase(self._full(-y)[rows:], self._full(x)[rows:])
+        row = angle * np.float32(TEXEL_ROWS / TURN) + level * np.float32(TEXEL_ROWS + 2 * _PAD) + np.float32(_PAD)
+        column = np.clip(self._full(s)[rows:], 0, self.scene.pipe.length) * np.float32(TEXELS_PER_RADIUS)
+        if waver is not None:
+            row, column = row + waver * 30, column + waver * 60
+        column *= np.exp2(-level)
+        return cv2.remap(self._atlas, column, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
-    def _show_card(
-        self, image: FloatMap, depth: FloatMap, card: Card, corner: tuple[int, int], seconds: float, top: int, left: int
+    def _wet(self, picture: FloatMap, view: View, film: Film) -> None:
+        """Streaks that run down the wall."""
+        s = self._full(view.hits.s)
+        across = np.abs(s - np.float32(film.s)) / np.float32(film.width)
+        if across.min() >= 1:
+            return
+        turned = cv2.phase(self._full(-view.hits.y), self._full(view.hits.x))
+        turned = np.where(turned > np.pi, turned - np.float32(TURN), turned)
+        side = np.sign(film.clock) or 1.0
+        down = turned * np.float32(side) - np.float32(abs(film.clock))
+        mask = np.clip(1 - across, 0, 1) * np.clip(6 * down + 0.5, 0, 1)
+        row = (down - np.float32(film.speed * view.seconds)) * np.float32(_TILE_PER_RADIUS * 0.5)
+        streaks = self._sample(row, s * np.float32(_TILE_PER_RADIUS * 2.5))
+        picture *= (1 + np.float32(film.strength) * mask * streaks)[..., None]
+
+    def _sample(self, row: FloatMap, column: FloatMap) -> FloatMap:
+        """The noise tile at places in pixels, for ever repeated; about -.5 to .5."""
+        return cv2.remap(self._tile, column, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+
+    def _water(self, picture: FloatMap, view: View, light: FloatMap, gain: float) -> None:
+        """Water over what is below it: its own colour, the ground through it, and the pipe mirrored in it."""
+        water, hits = self.scene.pipe.water, view.hits
+        cover = np.isfinite(hits.water)
+        if water is None or not cover.any():
+            return
+        first = max(0, int((np.flatnonzero(cover.any(1))[0] - 1) * self.size[1] / len(cover)))
+        pose, d = view.pose, view.directions
+        reach = np.clip((water.level - pose.y) / np.maximum(d[..., 1], 1e-3), 0, SIGHT).astype(np.float32)
+        x, s = np.float32(pose.x) + reach * d[..., 0], np.float32(pose.s) + reach * d[..., 2]
+        along = self._full(s)[first:] - np.float32(water.drift * view.seconds)
+        wide = self._full(x)[first:]
+        mirrored, glow = self._mirrored(view, reach, x, s, self._waves(along, wide, view.seconds, water.ripple), first)
+        lamp = np.asarray(self.scene.look.lamp, np.float32)
+        alpha = cv2.blur(cover.astype(np.float32), (2, 2))[..., None]
+        mirror = 0.10 + 0.75 * (1 - np.abs(d[..., 1:2])) ** 3
+        veiled = alpha * (1 - 0.6 * mirror)
+        own = veiled * (1 - water.clearness) * light[..., None] * (np.asarray(water.colour, np.float32) * lamp * 255)
+        below, three = picture[first:], np.ones(3, np.float32)
+        cv2.multiply(below, self._full((1 - alpha + 0.5 * water.clearness * veiled) * three)[first:], dst=below)
+        cv2.add(below, self._full(own)[first:], dst=below)
+        shine = self._full(alpha * mirror * gain * glow[..., None] * lamp)[first:]
+        cv2.add(below, cv2.multiply(mirrored, shine, dtype=cv2.CV_32F), dst=below)
+        if self.scene.pipe.rafts:
+            lit, floats = self._full(light)[first:, :, None], self._full(alpha)[first:, :, None]
+            for raft in self.scene.pipe.rafts:
+                self._float(
+                    below, lit, floats, raft, along + np.float32((water.drift - raft.drift) * view.seconds), wide
+                )
+
+    def _waves(self, along: FloatMap, wide: FloatMap, seconds: float, ripple: float) -> FloatMap:
+        """How far the water's surface is tilted, by two trains of ripples."""
+        scale = _TILE_PER_RADIUS
+        rows, columns = wide * np.float32(1.5 * scale), along * np.float32(scale)
+        waves = self._sample(rows + np.float32(6 * seconds % _TILE), columns)
+        waves += self._sample(rows * np.float32(0.5), columns * np.float32(0.6) + np.float32(7 * seconds % _TILE))
+        waves *= np.float32(ripple)
+        return waves
+
+    def _mirrored(
+        self, view: View, reach: FloatMap, x: FloatMap, s: FloatMap, waver: FloatMap, first: int
+    ) -> tuple[Frame, FloatMap]:
+        """What the water's surface shows of a round wall: its colour, and on the coarse grid the light on it."""
+        d, level = view.directions, self.scene.pipe.water.level  # type: ignore[union-attr]
+        a = d[..., 0] ** 2 + d[..., 1] ** 2 + np.float32(1e-4)
+        b = x * d[..., 0] - np.float32(level) * d[..., 1]
+        c = x**2 + np.float32(level**2 - 1)
+        on = np.clip((-b + np.sqrt(np.maximum(b * b - a * c, 0))) / a, 0, SIGHT)
+        seen = self._look_up(x + on * d[..., 0], np.float32(level) - on * d[..., 1], s + on * d[..., 2], waver, first)
+        away = (reach + on) / np.float32(self.scene.look.reach)
+        return seen, 1.1 / (1 + away**2)
+
+    def _float(
+        self, below: FloatMap, lit: FloatMap, floats: FloatMap, raft: Raft, place: FloatMap, wide: FloatMap
     ) -> None:
-        camera = self.scene.camera
-        away = card.s - camera.distance(seconds)
-        if not _NEAR_CARD < away < _FAR_CARD:
+        """Lay a raft on the water; `place` and `wide` are s at time 0 and x of the water's points."""
+        inside = np.clip(8 * (place - raft.start), 0, 1) * np.clip(8 * (raft.stop - place), 0, 1)
+        if not inside.any():
             return
-        spread = away / camera.focal_at(seconds)
-        x = (camera.offset[0] + self._u[left : left + self._width] * spread + 1) / 2 * SECTION_PIXELS - corner[1]
-        y = (camera.offset[1] + self._v[top : top + self._height] * spread + 1) / 2 * SECTION_PIXELS - corner[0]
-        rows = slice(*np.searchsorted(y, (0, card.rgba.shape[0])))
-        columns = slice(*np.searchsorted(x, (0, card.rgba.shape[1])))
-        if rows.start == rows.stop or columns.start == columns.stop:
+        column = (place - np.float32(raft.start)) * np.float32(_TILE_PER_RADIUS)
+        rgba = cv2.remap(
+            raft.rgba, column, (wide + 1) * np.float32(_TILE_PER_RADIUS), cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP
+        )
+        lamp = np.asarray(self.scene.look.lamp, np.float32) * 255
+        below += (rgba[..., :3] * lamp * lit - below) * (rgba[..., 3:] * inside[..., None] * floats)
+
+    def _strands(self, picture: FloatMap, view: View, gain: float) -> None:
+        """Draw thin things where no wall hides them, the furthest first, the nearer the thicker and the brighter."""
+        strands = self.scene.pipe.strands
+        if not strands:
             return
-        texels = card.rgba[y[rows].astype(np.intp)[:, None], x[columns].astype(np.intp)]
-        alpha = texels[..., 3] * (depth[rows, columns] > away - 0.02)
-        image[rows, columns] += (texels[..., :3] - image[rows, columns]) * alpha[..., None]
-        depth[rows, columns] = np.where(alpha > 0.5, np.float32(away), depth[rows, columns])
+        places, depth, seen = self.eye.seen(view, self._points)
+        pixels = (places + np.array([self.eye.aspect, 1.0])) * (self.size[1] / 2) - 0.5
+        ends = np.cumsum([len(strand.points) for strand in strands])
+        pieces: list[tuple[float, Strand, NDArray[np.float64]]] = []
+        for strand, stop in zip(strands, ends.tolist(), strict=True):
+            start = stop - len(strand.points)
+            shown = seen[start:stop]
+            if not shown.any():
+                continue
+            if strand.flow:
+                shown = shown & dashes(strand, view.seconds)
+            for first, last in _runs(shown):
+                piece = slice(start + first, start + last)
+                pieces.append((float(depth[piece].mean()), strand, pixels[piece]))
+        for away, strand, line in sorted(pieces, key=lambda piece: -piece[0]):
+            self._strand(picture, strand, line, away, view.pose.focal, gain)
+
+    def _strand(
+        self, picture: FloatMap, strand: Strand, line: NDArray[np.float64], away: float, focal: float, gain: float
+    ) -> None:
+        look = self.scene.look
+        thick = strand.radius * focal / away * self.size[1]
+        bright = 255 * 0.8 * gain / (1 + (away / look.reach) ** 2)
+        colour = tuple(float(c * lamp * bright) for c, lamp in zip(strand.colour, look.lamp, strict=True))
+        opacity = strand.opacity * min(1.0, thick)
+        _draw_line(picture, np.round(line * 16).astype(np.int32), colour, max(1, round(thick)), opacity)
+
+    def _sensor(self, picture: FloatMap, seconds: float) -> Frame:
+        look, (width, height) = self.scene.look, self.size
+        frame = np.clip(picture, 0, 255).astype(np.uint8)
+        if self._lens is not None:
+            frame = self._lens.seen_through(frame)
+        blur = look.blur * height / 480
+        if blur > 0.3:
+            frame = cv2.GaussianBlur(frame, (0, 0), blur)
+        rng = np.random.default_rng((self._noise_seed, 2, round(seconds * 1000)))
+        top, left = (int(rng.integers(side // 2)) for side in (height, width))
+        more, less = (tile[top : top + height, left : left + width] for tile in self._noise)
+        frame = cv2.subtract(cv2.add(frame, more), less)
+        self._screen.write(frame, seconds, self.scene.camera.pose(seconds).s)
+        return frame
 
 
-def frame_count(duration_seconds: float, fps: float) -> int:
-    """Frames of a video: at least one."""
-    return max(1, round(duration_seconds * fps))
+def coarse_rows(height: int) -> int:
+    """Rows of rays for a picture's height."""
+    return max(48, round(height / 5)) if height > 300 else max(32, height // 4)
 
 
-def _packed(rgba: FloatMap) -> NDArray[np.uint32]:
-    """(rows, columns, 4) in 0..1 as one number a texel, so that looking up is one gather."""
-    return (np.clip(rgba, 0, 1) * np.float32(255) + np.float32(0.5)).astype(np.uint8).view(np.uint32).ravel()
+def dashes(strand: Strand, seconds: float) -> NDArray[np.bool_]:
+    """Which points of a flowing strand hold water at a time."""
+    steps = np.linalg.norm(np.diff(strand.points, axis=0, prepend=strand.points[:1]), axis=1)
+    period = sum(strand.dash)
+    place = (np.cumsum(steps) - strand.flow * seconds) / period + strand.phase
+    held: NDArray[np.bool_] = np.mod(place, 1) < strand.dash[0] / period
+    return held
 
 
-def _trimmed(card: Card) -> tuple[Card, tuple[int, int]]:
-    """The card cut to what can be seen of it, and the (row, column) it was cut at."""
-    rows, columns = (np.flatnonzero((card.rgba[..., 3] > 0).any(axis=axis)) for axis in (1, 0))
-    if len(rows) == 0:
-        return Card(card.s, card.rgba[:0, :0]), (0, 0)
-    cut = card.rgba[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    return Card(card.s, np.ascontiguousarray(cut)), (int(rows[0]), int(columns[0]))
+def _atlas(colour: FloatMap) -> Frame:
+    """The wall's colour with copies, each half as long along the pipe, below each other; each closes on itself."""
+    full = (np.clip(colour, 0, 1) * np.float32(255) + np.float32(0.5)).astype(np.uint8)
+    levels = []
+    for level in range(_LEVELS):
+        width = max(1, full.shape[1] >> level)
+        short = full if level == 0 else cv2.resize(full, (width, TEXEL_ROWS), interpolation=cv2.INTER_AREA)
+        closed = np.concatenate([short[-_PAD:], short, short[:_PAD]])
+        levels.append(np.pad(closed, ((0, 0), (0, full.shape[1] - width), (0, 0)), mode="edge"))
+    return np.concatenate(levels)
+
+
+def _noise_tiles(rng: np.random.Generator, size: tuple[int, int], strength: float) -> tuple[Frame, Frame]:
+    """What sensor noise adds and takes away, on 1.5 times the picture's sides."""
+    shape = size[1] * 3 // 2 + 1, size[0] * 3 // 2 + 1, 3
+    noise = rng.standard_normal(shape, dtype=np.float32) * np.float32(strength)
+    return np.clip(noise, 0, 255).astype(np.uint8), np.clip(-noise, 0, 255).astype(np.uint8)
+
+
+def _runs(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Stretches (start, stop) of true values, of two or more."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))
+    return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True) if b - a > 1]
+
+
+def _draw_line(
+    picture: FloatMap, line: NDArray[np.int32], colour: tuple[float, ...], thick: int, opacity: float
+) -> None:
+    """An open line through points in sixteenths of a pixel, on a float picture in 0..255."""
+    low = np.maximum(line.min(0) // 16 - thick - 2, 0)
+    high = line.max(0) // 16 + thick + 3
+    part = picture[low[1] : high[1], low[0] : high[0]]
+    if 0 in part.shape:
+        return
+    mask = np.zeros(part.shape[:2], np.uint8)
+    cv2.polylines(mask, [line - (low * 16).astype(np.int32)], False, 255, thick, cv2.LINE_AA, 4)
+    alpha = mask[..., None].astype(np.float32) * np.float32(opacity / 255)
+    part += (np.asarray(colour, np.float32) - part) * alpha

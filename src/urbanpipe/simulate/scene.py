@@ -1,232 +1,175 @@
-"""A scene: one stretch of pipe, what is on its wall, what lies in it, and how the camera goes through.
+"""A bare pipe as the videos of a site share it, and what is innocent in it: joints, dirt, stains, shallow water."""
 
-Lengths are in pipe radii. `s` runs along the pipe from where the camera starts; the clock angle is 0 at the crown and
-grows clockwise; in the section x points right and y down, so the invert is at y = 1.
-"""
-
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from urbanpipe.simulate.surface import Colour, FloatMap, fractal, paint, soft, value_noise
+from urbanpipe.simulate.material import MATERIALS, wall_colour
+from urbanpipe.simulate.pipe import (
+    FORM_PER_RADIUS,
+    FORM_ROWS,
+    Pipe,
+    Water,
+    box_section,
+    egg_section,
+    round_section,
+)
+from urbanpipe.simulate.surface import Colour, FloatMap, soft
 
-WALL_ROWS = 512
-PIXELS_PER_RADIUS = 80
-SECTION_PIXELS = 160
-FAR = 9.0
-
-
-@dataclass(frozen=True)
-class Camera:
-    """Where the camera is and looks at each time.
-
-    Attributes:
-        duration_seconds: length of the video.
-        travel: distance driven in all, radii.
-        offset: place of the camera in the section, (x, y).
-        focal: focal length over half the picture's height.
-        sway: amplitude of panning and tilting, in half heights.
-        phases: six numbers in 0..1 that make the movements of this video its own.
-    """
-
-    duration_seconds: float
-    travel: float
-    offset: tuple[float, float]
-    focal: float
-    zoom: float
-    sway: float
-    exposure: float
-    phases: tuple[float, ...]
-
-    def distance(self, seconds: float) -> float:
-        """How far it has driven at a time, radii: forward only, with uneven speed."""
-        part = seconds / self.duration_seconds
-        wave = np.sin(2 * np.pi * (part + self.phases[0])) - np.sin(2 * np.pi * self.phases[0])
-        return self.travel * float(part + 0.13 * wave)
-
-    def focal_at(self, seconds: float) -> float:
-        """Focal length at a time."""
-        return self.focal * (1 + self.zoom * float(np.sin(2 * np.pi * (0.09 * seconds + self.phases[1]))))
-
-    def pan(self, seconds: float) -> tuple[float, float]:
-        """Shift of the picture, (right, down), in half heights."""
-        right = np.sin(2 * np.pi * (0.17 * seconds + self.phases[2]))
-        down = np.sin(2 * np.pi * (0.13 * seconds + self.phases[3]))
-        return self.sway * float(right), self.sway * float(down)
-
-    def gain(self, seconds: float) -> float:
-        """Exposure at a time."""
-        drift = np.sin(2 * np.pi * (0.07 * seconds + self.phases[4])) + 0.4 * np.sin(
-            2 * np.pi * (0.31 * seconds + self.phases[5])
-        )
-        return 1 + self.exposure * float(drift)
-
-
-@dataclass
-class Floor:
-    """A level surface in the pipe: water, or the top of a deposit.
-
-    Attributes:
-        height: its y; 1 is the invert, 0 the axis.
-        rgba: (SECTION_PIXELS rows over x -1..1, columns over s, 4), float32 0..1.
-        drift: how fast it moves along the pipe, radii a second.
-    """
-
-    height: float
-    rgba: FloatMap
-    drift: float = 0.0
-
-
-@dataclass
-class Card:
-    """A thin thing across the section at `s`.
-
-    Attributes:
-        s: where.
-        rgba: (SECTION_PIXELS, SECTION_PIXELS, 4) over y and x -1..1, float32 0..1.
-    """
-
-    s: float
-    rgba: FloatMap
+_LAMPS: tuple[Colour, ...] = ((1.0, 0.98, 0.93), (1.0, 0.93, 0.80), (0.90, 0.97, 1.0), (1.0, 0.96, 0.86))
+_WATERS: tuple[Colour, ...] = ((0.20, 0.20, 0.16), (0.26, 0.24, 0.18), (0.14, 0.16, 0.16), (0.34, 0.31, 0.22))
 
 
 @dataclass(frozen=True)
 class Look:
-    """What the videos of a site share: pipe, light and camera."""
+    """What the videos of a site share.
 
+    Attributes:
+        material: key of `MATERIALS`.
+        section: `round`, `egg` or `box`.
+        base: the material's colour.
+        diameter_mm: of the pipe.
+        joint_gap: from one joint to the next, radii.
+        joint_dark: how dark their gaps are, 0..1.
+        dirt: how dirty the lower wall is, 0..1.
+        water: level of the water over the invert, radii; None is dry.
+        water_colour: of the water.
+        lamp: colour of the light.
+        reach: distance over which the light falls to half, radii.
+        exposure: how bright the picture is made.
+        noise: sensor noise, in steps of 255.
+        blur: defocus, pixels at a height of 480.
+        vignette: loss of light in the picture's corners.
+        bend: of the lens.
+        drops: number of water drops on the lens.
+        text: style of the text on the screen; 0 has none.
+        seed: of details.
+    """
+
+    material: str
+    section: str
     base: Colour
-    lamp: Colour
-    reach: float
-    roughness: float
+    diameter_mm: int
     joint_gap: float
     joint_dark: float
-    noise: float
-    water: float | None
     dirt: float
-
-
-@dataclass
-class Scene:
-    """One video's pipe. `wall` is (WALL_ROWS over the clock angle, columns over s, 3), float32 0..1."""
-
-    look: Look
-    camera: Camera
-    joints: NDArray[np.float64]
-    wall: FloatMap
-    floors: list[Floor] = field(default_factory=list)
-    cards: list[Card] = field(default_factory=list)
-
-    @property
-    def columns(self) -> int:
-        """Pixels along the pipe."""
-        return int(self.wall.shape[1])
-
-    def grid(self) -> tuple[FloatMap, FloatMap]:
-        """Clock angle (WALL_ROWS, 1) in -pi..pi, the invert at both ends, and s (1, columns) of the wall's pixels."""
-        turn = (np.arange(WALL_ROWS)[:, None] + 0.5) / WALL_ROWS * 2 * np.pi
-        angle = np.where(turn > np.pi, turn - 2 * np.pi, turn).astype(np.float32)
-        s = ((np.arange(self.columns)[None] + 0.5) / PIXELS_PER_RADIUS).astype(np.float32)
-        return angle, s
-
-
-BASES: tuple[Colour, ...] = (
-    (0.62, 0.60, 0.55),
-    (0.52, 0.53, 0.54),
-    (0.58, 0.47, 0.38),
-    (0.66, 0.62, 0.50),
-    (0.50, 0.54, 0.50),
-    (0.70, 0.68, 0.66),
-)
-LAMPS: tuple[Colour, ...] = ((1.0, 0.98, 0.92), (1.0, 0.92, 0.78), (0.90, 0.97, 1.0))
+    water: float | None
+    water_colour: Colour
+    lamp: Colour
+    reach: float
+    exposure: float
+    noise: float
+    blur: float
+    vignette: float
+    bend: float
+    drops: int
+    text: int
+    seed: int
 
 
 def draw_look(rng: np.random.Generator) -> Look:
     """The look of a site."""
-    base = np.array(BASES[rng.integers(len(BASES))]) * rng.uniform(0.88, 1.1) + rng.normal(0, 0.015, 3)
-    red, green, blue = (float(value) for value in np.clip(base, 0.2, 0.85))
+    material = str(rng.choice(("concrete", "clay", "plastic", "corrugated", "brick"), p=(0.42, 0.12, 0.14, 0.22, 0.10)))
+    section = {"brick": ("egg", "round", "box"), "concrete": ("round", "round", "round", "box", "egg")}.get(
+        material, ("round",)
+    )
+    _, bases, gaps = MATERIALS[material]
+    base = np.array(bases[rng.integers(len(bases))]) * rng.uniform(0.85, 1.12) + rng.normal(0, 0.015, 3)
+    red, green, blue = (float(value) for value in np.clip(base, 0.12, 0.85))
     return Look(
+        material=material,
+        section=section[rng.integers(len(section))],
         base=(red, green, blue),
-        lamp=LAMPS[rng.integers(len(LAMPS))],
-        reach=float(rng.uniform(2.2, 3.4)),
-        roughness=float(rng.uniform(0.10, 0.28)),
-        joint_gap=float(rng.uniform(1.8, 3.2)),
-        joint_dark=float(rng.uniform(0.35, 0.75)),
-        noise=float(rng.uniform(3, 6.5)),
-        water=float(rng.uniform(0.86, 0.95)) if rng.random() < 0.55 else None,
-        dirt=float(rng.uniform(0.1, 0.5)),
+        diameter_mm=int(rng.choice((300, 400, 500, 600, 800, 1000, 1200))),
+        joint_gap=float(rng.uniform(*gaps)),
+        joint_dark=float(rng.uniform(0.3, 0.8)),
+        dirt=float(rng.uniform(0.1, 0.8)),
+        water=float(rng.uniform(0.03, 0.22)) if rng.random() < 0.6 else None,
+        water_colour=_WATERS[rng.integers(len(_WATERS))],
+        lamp=_LAMPS[rng.integers(len(_LAMPS))],
+        reach=float(rng.uniform(2.0, 4.5)),
+        exposure=float(rng.uniform(0.85, 1.2)),
+        noise=float(rng.uniform(2.0, 6.0)),
+        blur=float(rng.uniform(0.4, 1.5)),
+        vignette=float(rng.uniform(0.1, 0.45)),
+        bend=float(rng.uniform(0.0, 0.10)),
+        drops=int(rng.integers(1, 5)) if rng.random() < 0.15 else 0,
+        text=int(rng.integers(0, 4)),
+        seed=int(rng.integers(2**31)),
     )
 
 
-def draw_camera(rng: np.random.Generator, duration_seconds: float) -> Camera:
-    """The camera's way through one video."""
-    return Camera(
-        duration_seconds=duration_seconds,
-        travel=min(float(rng.uniform(0.35, 0.95)) * duration_seconds, 18.0),
-        offset=(float(rng.uniform(-0.12, 0.12)), float(rng.uniform(-0.1, 0.2))),
-        focal=float(rng.uniform(0.95, 1.2)),
-        zoom=float(rng.uniform(0, 0.1)),
-        sway=float(rng.uniform(0.02, 0.1)),
-        exposure=float(rng.uniform(0.02, 0.09)),
-        phases=tuple(float(phase) for phase in rng.random(6)),
-    )
+SECTIONS: dict[str, Callable[[], FloatMap]] = {
+    "round": round_section,
+    "egg": egg_section,
+    "box": lambda: box_section(1.0, 0.85),
+}
 
 
-def bare_scene(rng: np.random.Generator, look: Look, camera: Camera) -> Scene:
-    """A pipe without defects, but with joints, dirt, stains and perhaps water."""
-    columns = int((camera.travel + FAR) * PIXELS_PER_RADIUS)
-    joints = np.arange(rng.uniform(0.3, 1) * look.joint_gap, camera.travel + FAR, look.joint_gap)
-    shape = (WALL_ROWS, columns)
-    grain = fractal(rng, shape, 40, 4) - 0.5 + 0.5 * (value_noise(rng, shape, 1.5) - 0.5)
-    shade = 1 + np.float32(2 * look.roughness) * grain
-    wall = np.asarray(look.base, np.float32) * shade[..., None]
-    scene = Scene(look, camera, joints, wall)
-    _lay_dirt(scene, rng)
-    _draw_joints(scene, rng)
-    for _ in range(int(rng.poisson(2.5))):
-        _stain(scene, rng)
+def bare_pipe(rng: np.random.Generator, look: Look, length: float) -> Pipe:
+    """A pipe without defects, `length` radii long."""
+    section = SECTIONS[look.section]()
+    columns = round(length * FORM_PER_RADIUS)
+    form = np.repeat(section[:, None], columns, axis=1)
+    joints = np.arange(rng.uniform(0.4, 0.9) * min(look.joint_gap, 4.0), length, look.joint_gap)
+    pipe = Pipe(section, form, wall_colour(rng, look.material, length, look.base), joints)
+    _lay_dirt(pipe, rng, look)
+    _draw_joints(pipe, rng, look)
+    for _ in range(int(rng.poisson(0.22 * length))):
+        _stain(pipe, rng, look)
     if look.water is not None:
-        scene.floors.append(water(rng, columns, look.water))
-    np.clip(scene.wall, 0.02, 1, out=scene.wall)
-    return scene
+        invert = float(section[FORM_ROWS // 2])
+        pipe.water = Water(
+            level=invert - look.water,
+            colour=look.water_colour,
+            clearness=float(rng.uniform(0.0, 0.45)),
+            drift=float(rng.uniform(-0.9, 0.9)),
+            ripple=float(rng.uniform(0.02, 0.10)),
+        )
+    return pipe
 
 
-def _lay_dirt(scene: Scene, rng: np.random.Generator) -> None:
-    angle, _ = scene.grid()
-    low = soft(np.abs(angle), 2.45, 0.5) * value_noise(rng, scene.wall.shape[:2], (60, 90))
-    paint(scene.wall, (0.27, 0.22, 0.17), np.float32(scene.look.dirt) * low)
+def _lay_dirt(pipe: Pipe, rng: np.random.Generator, look: Look) -> None:
+    """A dark film below, with a line where water once stood."""
+    whole = pipe.of_colour(0.5 * pipe.length, np.pi, pipe.length)
+    away = np.abs(whole.around)
+    line = float(rng.uniform(0.5, 1.3))
+    low = 1 - soft(away + 0.5 * (whole.noise(rng, (0.5, 0.9)) - 0.5), line, 0.25)
+    pipe.paint(whole, (0.25, 0.21, 0.16), np.float32(0.75 * look.dirt) * low * (0.6 + 0.4 * whole.noise(rng, 0.3)))
 
 
-def _draw_joints(scene: Scene, rng: np.random.Generator) -> None:
-    angle, s = scene.grid()
-    for joint in scene.joints:
-        near = slice(*np.searchsorted(s[0], (joint - 0.2, joint + 0.2)))
-        wobble = 0.012 * np.sin(angle + rng.uniform(0, 6)).astype(np.float32)
-        away = np.abs(s[:, near] - np.float32(joint) - wobble)
-        collar, gap = 1 - soft(away, 0.09, 0.03), 1 - soft(away, 0.022, 0.014)
-        paint(scene.wall[:, near], np.asarray(scene.look.base) * 1.15, 0.45 * collar)
-        paint(scene.wall[:, near], (0.1, 0.09, 0.08), np.float32(scene.look.joint_dark) * gap)
+def _draw_joints(pipe: Pipe, rng: np.random.Generator, look: Look) -> None:
+    for joint in pipe.joints:
+        near = pipe.of_colour(float(joint), 0.0, 0.14)
+        if min(near.shape) == 0:
+            continue
+        wobble = 0.008 * np.sin(near.around * int(rng.integers(1, 4)) + rng.uniform(0, 6))
+        away = np.abs(near.along + wobble.astype(np.float32))
+        collar, gap = 1 - soft(away, 0.05, 0.03), 1 - soft(away, 0.010, 0.012)
+        pipe.paint(near, np.asarray(look.base) * rng.uniform(1.0, 1.25), 0.4 * collar)
+        pipe.paint(near, (0.08, 0.07, 0.06), np.float32(look.joint_dark) * gap)
+        band = pipe.of_form(float(joint), 0.0, 0.03)
+        band.put(band.values + np.float32(0.015))
 
 
-def _stain(scene: Scene, rng: np.random.Generator) -> None:
-    """An innocent mark: a rust run, a wet patch, or a film of lime: flat, with soft edges."""
-    angle, s = scene.grid()
-    place, clock = rng.uniform(0.5, s.max()), rng.uniform(-2.4, 2.4)
-    kind = rng.integers(3)
-    long, wide = ((0.15, 0.9), (0.7, 0.5), (0.6, 0.45))[kind]
-    turn = (angle - np.float32(clock) + np.pi) % (2 * np.pi) - np.pi
-    blob = 1 - np.hypot((s - np.float32(place)) / (long * rng.uniform(0.7, 1.6)), turn / (wide * rng.uniform(0.7, 1.4)))
-    ragged = blob.astype(np.float32) + 0.6 * (value_noise(rng, scene.wall.shape[:2], 22) - 0.5)
-    colour = ((0.42, 0.25, 0.13), np.asarray(scene.look.base) * 0.5, np.asarray(scene.look.base) * 1.2)[kind]
-    paint(scene.wall, colour, np.float32(rng.uniform(0.35, 0.75)) * soft(ragged, 0.25, 0.3))
+def _stain(pipe: Pipe, rng: np.random.Generator, look: Look) -> None:
+    """An innocent mark, flat and with soft edges: a rust run, a wet patch, a film of lime, a scrape."""
+    s, clock = rng.uniform(0.2, pipe.length), rng.uniform(-2.4, 2.4)
+    kind = int(rng.integers(4))
+    long, wide = ((0.12, 0.8), (0.6, 0.5), (0.5, 0.4), (0.7, 0.03))[kind]
+    long, wide = long * rng.uniform(0.6, 1.6), wide * rng.uniform(0.7, 1.4)
+    patch = pipe.of_colour(s, clock, 1.5 * long, 1.5 * wide)
+    if min(patch.shape) == 0:
+        return
+    blob = 1 - np.hypot(patch.along / np.float32(long), patch.around / np.float32(wide))
+    ragged = blob + 0.6 * (patch.noise(rng, 0.18) - 0.5)
+    colour = ((0.42, 0.25, 0.13), np.asarray(look.base) * 0.5, np.asarray(look.base) * 1.2, (0.25, 0.24, 0.22))[kind]
+    pipe.paint(patch, colour, np.float32(rng.uniform(0.3, 0.7)) * soft(ragged, 0.2, 0.35))
 
 
-def water(rng: np.random.Generator, columns: int, height: float) -> Floor:
-    """Shallow water on the invert: dark, with ripples that glint."""
-    shape = (SECTION_PIXELS, columns)
-    ripple = value_noise(rng, shape, (10, 5))
-    rgba = np.empty((*shape, 4), np.float32)
-    rgba[..., :3] = np.asarray((0.20, 0.20, 0.17), np.float32) * (0.7 + 0.6 * ripple[..., None])
-    paint(rgba[..., :3], (0.8, 0.82, 0.8), 0.8 * soft(ripple, 0.88, 0.08))
-    rgba[..., 3] = 0.85
-    return Floor(height, rgba, drift=float(rng.uniform(-0.5, -0.2)))
+def ragged_line(rng: np.random.Generator, count: int, strength: float) -> FloatMap:
+    """A random walk without trend, (count,): the edge of something broken."""
+    walk = np.cumsum(rng.normal(0, 1, count))
+    walk -= np.linspace(walk[0], walk[-1], count)
+    return (strength * walk / max(1e-6, np.abs(walk).max())).astype(np.float32)

@@ -1,87 +1,110 @@
-"""Scenes with what is known of them: which defects, and when each is in view."""
+"""What is to be seen in a scene, found by casting rays: which defect, when, and where in the picture."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from urbanpipe.simulate.defects import AT_JOINTS, DRAW
-from urbanpipe.simulate.plan import VideoPlan
-from urbanpipe.simulate.scene import Camera, Scene, bare_scene, draw_camera, draw_look
+from urbanpipe.simulate.eye import Eye
+from urbanpipe.simulate.path import UNIFORM_FRAMES
+from urbanpipe.video.sampling import uniform
 
-NEAR_VIEW, FAR_VIEW = 1.2, 3.4
-"""A defect counts as in view while it is this far ahead of the camera, in radii."""
-BEST_VIEW = 1.6
-SHORTEST_VIEW_SECONDS = 1.0
-ROOM = 2.0
-_TRIES = 40
+SAMPLES_PER_SECOND = 4.0
+ROWS = 60
+"""Height of the picture on which truth is found: 60 rows of rays whatever the video's size."""
+VISIBLE_SHARE = 0.002
+"""A defect is in view while it covers this share of the picture."""
+Box = tuple[float, float, float, float]
+"""Left, top, right, bottom, as shares of the picture's width and height."""
 
 
 @dataclass(frozen=True)
-class Placed:
-    """A defect at its place.
+class Seen:
+    """What is to be seen of one defect.
 
     Attributes:
-        code: its class.
-        s: where along the pipe, radii.
-        in_view: first and last second in which it is in view.
-        moment: the second of its best view.
+        times: (n,), seconds at which was looked.
+        cover: (n,), share of the picture that it covers; below VISIBLE_SHARE it counts as unseen.
+        boxes: around it at each time, or None.
+        missed: none of nine uniform frames shows it.
     """
 
-    code: str
-    s: float
-    in_view: tuple[float, float]
-    moment: float
+    times: NDArray[np.float64]
+    cover: NDArray[np.float64]
+    boxes: tuple[Box | None, ...]
+    missed: bool
+
+    @property
+    def visible(self) -> NDArray[np.bool_]:
+        """When it is in view, (n,)."""
+        shown: NDArray[np.bool_] = self.cover >= VISIBLE_SHARE
+        return shown
+
+    @property
+    def seconds(self) -> float:
+        """How long it is in view in all."""
+        return float(self.visible.mean() * (self.times[-1] + 1 / SAMPLES_PER_SECOND)) if len(self.times) else 0.0
+
+    @property
+    def moment(self) -> float:
+        """The second at which it is seen best: largest in the picture, a little smoothed."""
+        smooth = np.convolve(self.cover, np.ones(3) / 3, mode="same")
+        return float(self.times[int(np.argmax(smooth))])
+
+    def intervals(self) -> list[tuple[float, float]]:
+        """First and last second of each stretch in which it is in view; a gap of one sample does not end it."""
+        shown = self.visible.copy()
+        shown[1:-1] |= shown[:-2] & shown[2:]
+        edges = np.flatnonzero(np.diff(np.concatenate([[False], shown, [False]]).astype(np.int8)))
+        return [(float(self.times[a]), float(self.times[b - 1])) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
 
-def build_scene(plan: VideoPlan, seed: int) -> tuple[Scene, list[Placed]]:
-    """The scene of one video, the same wherever and whenever it is built; each part has random numbers of its own.
+def look_for(eye: Eye, owners: Sequence[int], fps: float) -> list[Seen]:
+    """Look at a scene a few times a second, and at its nine uniform frames.
 
-    Without its labels a plan gives the same pipe and camera without the defects.
+    Args:
+        eye: of the scene, with `ROWS` rows of rays.
+        owners: numbers of the defects.
+        fps: of the video.
     """
-    look = draw_look(np.random.default_rng((seed, 1, plan.site)))
-    rng = np.random.default_rng((seed, 2, plan.site, plan.number))
-    camera = draw_camera(rng, plan.duration_seconds)
-    scene = bare_scene(rng, look, camera)
-    placed: list[Placed] = []
-    for code in plan.labels:
-        own = np.random.default_rng((seed, 3, plan.site, plan.number, *code.encode()))
-        found = _place(code, scene, own, taken=[other.s for other in placed])
-        DRAW[code](scene, own, found.s)
-        placed.append(found)
-    return scene, placed
+    frames = frame_count(eye.scene.camera.duration_seconds, fps)
+    step = max(1, round(fps / SAMPLES_PER_SECOND))
+    nine = set(uniform(frames, UNIFORM_FRAMES).tolist())
+    found = {number: _covers(eye, number / fps, owners) for number in sorted({*range(0, frames, step), *nine})}
+    regular = [number for number in found if number % step == 0]
+    return [
+        Seen(
+            times=np.array([number / fps for number in regular]),
+            cover=np.array([found[number][index][0] for number in regular]),
+            boxes=tuple(found[number][index][1] for number in regular),
+            missed=all(found[number][index][0] < VISIBLE_SHARE for number in nine),
+        )
+        for index in range(len(owners))
+    ]
 
 
-def _place(code: str, scene: Scene, rng: np.random.Generator, taken: list[float]) -> Placed:
-    """A place that comes into view for long enough, away from other defects if there is room."""
-    camera = scene.camera
-    best: tuple[float, Placed] | None = None
-    for _ in range(_TRIES):
-        s = float(rng.uniform(NEAR_VIEW + 0.2, camera.travel + FAR_VIEW - 0.4))
-        if code in AT_JOINTS:
-            s = float(rng.choice(scene.joints))
-        shown = _view(code, camera, s)
-        if shown is None:
-            continue
-        wanted = min(SHORTEST_VIEW_SECONDS, 0.5 * camera.duration_seconds)
-        seconds = shown.in_view[1] - shown.in_view[0]
-        room = min((abs(s - other) for other in taken), default=9.0)
-        score = min(room, ROOM) / ROOM + 2 * min(seconds / wanted, 1)
-        if best is None or score > best[0]:
-            best = score, shown
-    return best[1] if best else _in_the_middle(code, camera)
+def frame_count(duration_seconds: float, fps: float) -> int:
+    """Frames of a video: at least one."""
+    return max(1, round(duration_seconds * fps))
 
 
-def _view(code: str, camera: Camera, s: float) -> Placed | None:
-    times = np.linspace(0, camera.duration_seconds, 200)
-    away = s - np.array([camera.distance(float(time)) for time in times])
-    seen = np.flatnonzero((away > NEAR_VIEW) & (away < FAR_VIEW))
-    if len(seen) == 0:
-        return None
-    moment = times[seen[np.argmin(np.abs(away[seen] - BEST_VIEW))]]
-    return Placed(code, s, (float(times[seen[0]]), float(times[seen[-1]])), float(moment))
+def _covers(eye: Eye, seconds: float, owners: Sequence[int]) -> list[tuple[float, Box | None]]:
+    """For each defect the share of the picture that it covers at a time, and the box around it."""
+    view = eye.view(seconds)
+    owner = view.hits.owner.copy()
+    for strand in eye.scene.pipe.strands:
+        if strand.owner:
+            places, _, shown = eye.seen(view, strand.points)
+            owner[eye.cells(places[shown], (owner.shape[0], owner.shape[1]))] = strand.owner
+    return [_box(owner == number) for number in owners]
 
 
-def _in_the_middle(code: str, camera: Camera) -> Placed:
-    placed = _view(code, camera, camera.distance(camera.duration_seconds / 2) + 0.5 * (NEAR_VIEW + FAR_VIEW))
-    assert placed is not None
-    return placed
+def _box(mask: NDArray[np.bool_]) -> tuple[float, Box | None]:
+    cover = float(mask.mean())
+    if cover == 0:
+        return 0.0, None
+    rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
+    height, width = mask.shape
+    box = columns[0] / width, rows[0] / height, (columns[-1] + 1) / width, (rows[-1] + 1) / height
+    return cover, (float(box[0]), float(box[1]), float(box[2]), float(box[3]))

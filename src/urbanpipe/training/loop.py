@@ -220,7 +220,9 @@ def _validate(job: Job, processes: Processes, state: State, dataset: VideoDatase
     targets = _targets(job, job.valid) > 0
     row: Row = {}
     networks = {"": state.final} | ({"raw_": state.model} if state.ema else {})
-    for name, scores in zip(networks, predict_scores(job.recipe, [*networks.values()], dataset, processes), strict=True):
+    for name, scores in zip(
+        networks, predict_scores(job.recipe, [*networks.values()], dataset, processes), strict=True
+    ):
         if not np.isfinite(scores).all():
             raise RunError(f"{job.name}: scores are not numbers in epoch {state.epoch + 1}; lower optimiser.rate")
         found = score(scores, targets, job.taxonomy, empty="skip")

@@ -1,0 +1,194 @@
+"""A video's scene from its plan: pipe, innocent things, defects at their places, and a camera that goes to see them."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from urbanpipe.simulate.camera import Kind
+from urbanpipe.simulate.cast import Caster
+from urbanpipe.simulate.defects.spot import Rule, Spot
+from urbanpipe.simulate.defects.table import DEFECTS, LOOKALIKES
+from urbanpipe.simulate.eye import Eye, Scene
+from urbanpipe.simulate.path import QV_START, Aim, cctv_camera, qv_camera, travel
+from urbanpipe.simulate.pipe import FORM_PER_RADIUS, FORM_ROWS, Pipe
+from urbanpipe.simulate.plan import VideoPlan
+from urbanpipe.simulate.scene import Look, bare_pipe, draw_look
+from urbanpipe.simulate.truth import ROWS, Seen, look_for
+
+SIGHT_AHEAD = 10.0
+"""Radii of pipe beyond the furthest place of the camera."""
+QV_REACH = (1.3, 6.0)
+"""How far into the pipe things are placed before a pole camera, radii."""
+SHORTEST_VIEW_SECONDS = 0.3
+_ATTEMPTS = 8
+_CLOCKS = {
+    "any": (-np.pi, np.pi),
+    "upper": (-1.7, 1.7),
+    "sides": (0.6, 2.2),
+    "crown": (-0.5, 0.5),
+    "invert": (np.pi - 0.3, np.pi + 0.3),
+}
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A defect at its place, and what is to be seen of it.
+
+    Attributes:
+        code: its class.
+        s: where along the pipe, radii.
+        clock: where around, radians, 0 at the crown, clockwise.
+        severity: 0 to 1.
+        brief: meant to be seen for a moment only.
+        seen: when and where.
+    """
+
+    code: str
+    s: float
+    clock: float
+    severity: float
+    brief: bool
+    seen: Seen
+
+
+@dataclass(frozen=True)
+class Composed:
+    """A scene and the truth about it."""
+
+    scene: Scene
+    caster: Caster
+    placed: tuple[Placed, ...]
+
+
+def compose(plan: VideoPlan, seed: int, kind: Kind, fps: float, aspect: float) -> Composed:
+    """The scene of one video, the same wherever and whenever it is made.
+
+    Each part has random numbers of its own. Where a defect does not come into view for long enough, or one that is to
+    be brief shows in one of the nine uniform frames, the scene is drawn again, and the best of a few is taken; a defect
+    that is never seen is left out.
+    """
+    best: Composed | None = None
+    best_score = -1.0
+    for attempt in range(_ATTEMPTS):
+        made = _attempt(plan, seed, kind, fps, aspect, attempt)
+        score = sum(_worth(item) for item in made.placed)
+        if score > best_score:
+            best, best_score = made, score
+        if score >= len(plan.labels):
+            break
+    assert best is not None
+    unseen = {item.code for item in best.placed if item.seen.seconds < SHORTEST_VIEW_SECONDS}
+    if unseen:
+        labels = tuple(code for code in plan.labels if code not in unseen)
+        return compose(replace(plan, labels=labels), seed, kind, fps, aspect)
+    return best
+
+
+def _worth(item: Placed) -> float:
+    if item.seen.seconds < SHORTEST_VIEW_SECONDS:
+        return 0.0
+    return 1.0 if not item.brief or item.seen.missed else 0.5
+
+
+def _attempt(plan: VideoPlan, seed: int, kind: Kind, fps: float, aspect: float, attempt: int) -> Composed:
+    look = draw_look(np.random.default_rng((seed, 1, plan.site)))
+    rng = np.random.default_rng((seed, 2, plan.site, plan.number, attempt))
+    distance = travel(kind, plan.duration_seconds, rng)
+    pipe = bare_pipe(rng, look, distance + SIGHT_AHEAD + QV_START[1])
+    taken: list[tuple[float, float]] = []
+    aims: list[Aim] = []
+    spots: list[tuple[str, Spot]] = []
+    for number, code in enumerate(_in_order(plan.labels), start=1):
+        own = np.random.default_rng((seed, 3, plan.site, plan.number, attempt, *code.encode()))
+        brief = code == plan.brief
+        s, clock = _place(DEFECTS[code], pipe, own, distance, kind, brief, taken)
+        spot = Spot(pipe, look, own, s, clock, float(own.beta(1.3, 1.4)), number)
+        spots.append((code, spot))
+        aims.append(Aim(s, clock, max(0.45, min(1.2, DEFECTS[code].extent)), brief and kind == "qv"))
+    _innocents(pipe, look, rng, distance, kind, taken, aims)
+    for code, spot in spots:
+        DEFECTS[code].draw(spot)
+    camera = (
+        qv_camera(rng, plan.duration_seconds, aims, look.bend)
+        if kind == "qv"
+        else replace(cctv_camera(rng, plan.duration_seconds, distance, aims, look.bend), lane=_lane(pipe))
+    )
+    scene = Scene(pipe, camera, look, float(rng.random()), plan.name.split("_")[0])
+    caster = Caster(pipe)
+    seen = look_for(Eye(scene, aspect, ROWS, caster), [spot.owner for _, spot in spots], fps)
+    placed = (
+        Placed(code, spot.s, spot.clock, spot.severity, code == plan.brief, found)
+        for (code, spot), found in zip(spots, seen, strict=True)
+    )
+    return Composed(scene, caster, tuple(placed))
+
+
+def _lane(pipe: Pipe) -> NDArray[np.float64]:
+    """The middle of the pipe's room by s, (columns, 2): where a crawler keeps its camera."""
+    crown, right, invert, left = (pipe.form[FORM_ROWS * quarter // 4] for quarter in range(4))
+    middle = np.stack([right - left, invert - crown], axis=1).astype(np.float64) / 2
+    even = np.ones(FORM_PER_RADIUS) / FORM_PER_RADIUS
+    padded = np.pad(middle, ((FORM_PER_RADIUS // 2, FORM_PER_RADIUS // 2 - 1), (0, 0)), mode="edge")
+    return np.stack([np.convolve(padded[:, axis], even, mode="valid") for axis in range(2)], axis=1)
+
+
+def _in_order(labels: tuple[str, ...]) -> list[str]:
+    """Labels in the order of drawing: what changes the form of the whole section first."""
+    return sorted(labels, key=list(DEFECTS).index)
+
+
+def _innocents(
+    pipe: Pipe,
+    look: Look,
+    rng: np.random.Generator,
+    distance: float,
+    kind: Kind,
+    taken: list[tuple[float, float]],
+    aims: list[Aim],
+) -> None:
+    """Draw look-alikes, and choose places without anything, that the camera looks at or glances at all the same."""
+    for rule in LOOKALIKES:
+        count = rng.poisson(0.10 if kind == "qv" else 0.02 * distance)
+        for _ in range(int(count)):
+            s, clock = _place(rule, pipe, rng, distance, kind, False, taken)
+            rule.draw(Spot(pipe, look, rng, s, clock, float(rng.random()), 0))
+            aims.append(Aim(s, clock, max(0.45, min(1.2, rule.extent))))
+    while len(aims) < 2:
+        aims.append(Aim(float(rng.uniform(*QV_REACH)), float(rng.uniform(-np.pi, np.pi)), 0.8))
+    if kind == "qv" and rng.random() < 0.3:
+        aims.append(Aim(0.9, float(rng.uniform(-np.pi, np.pi)), 0.6, glance=True))
+
+
+def _place(
+    rule: Rule,
+    pipe: Pipe,
+    rng: np.random.Generator,
+    distance: float,
+    kind: Kind,
+    brief: bool,
+    taken: list[tuple[float, float]],
+) -> tuple[float, float]:
+    """A place by the rule's kind, away from what is there if there is room; takes it."""
+    if kind == "qv":
+        low, high = QV_REACH
+    else:
+        low, high = 2.0, max(3.0, distance + 1.0)
+    best, best_room = (low, 0.0), -np.inf
+    for _ in range(24):
+        s = float(rng.uniform(low, high))
+        if rule.at_joint and len(pipe.joints):
+            near = pipe.joints[(pipe.joints > low) & (pipe.joints < high)]
+            s = float(rng.choice(near if len(near) else pipe.joints[:1]))
+        if brief and kind == "qv":
+            s = QV_START[1] + float(rng.uniform(0.1, 0.5))
+        clock = float(rng.uniform(*_CLOCKS[rule.clock]))
+        if rule.clock == "sides" and rng.random() < 0.5:
+            clock = -clock
+        room = min((abs(s - other) - half - rule.extent for other, half in taken), default=1.0)
+        if room > best_room:
+            best, best_room = (s, clock % (2 * np.pi)), room
+        if room > 0:
+            break
+    taken.append((best[0], rule.extent))
+    return best

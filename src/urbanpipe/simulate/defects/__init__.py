@@ -1,0 +1,1 @@
+"""The defects, and innocent things that look like them."""

@@ -1,0 +1,264 @@
+"""The pipe: the form of its wall and the colour on it, both as maps over the clock angle and the way along the axis.
+
+Lengths are in pipe radii. `s` runs along the axis from the pipe's mouth; in the section x points right and y down; the
+clock angle is 0 at the crown and grows clockwise, so that the invert is at pi. The wall is the distance from the axis
+to the surface at every (clock, s): whatever can be said that way is real geometry (sections, steps at joints, lumps,
+holes, rods through the wall); thin things that hang in the pipe are `Strand`s beside it.
+"""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from urbanpipe.simulate.surface import Colour, FloatMap, value_noise
+
+FORM_ROWS, FORM_PER_RADIUS = 384, 60
+"""The grid of the wall's form: rows around, columns a radius along."""
+TEXEL_ROWS, TEXELS_PER_RADIUS = 768, 120
+"""The grid of the wall's colour."""
+TURN = 2 * np.pi
+DEEPEST = 2.6
+"""No surface is further from the axis than this."""
+
+
+class Patch:
+    """A window on one of the wall's maps, around a place: coordinates as seen from there, and a view to work on.
+
+    The window closes on itself around the pipe. Changes to `values` reach the wall by `put`.
+
+    Attributes:
+        along: s from the place, (1, columns), radii.
+        around: arc from the place along a round wall, (rows, 1), radii, clockwise.
+        clock: the clock angle of the rows, (rows, 1), in 0..2 pi.
+        s: s of the columns, (1, columns).
+    """
+
+    def __init__(self, map_: FloatMap, per_radius: int, s: float, clock: float, half: tuple[float, float]):
+        rows, columns = map_.shape[:2]
+        reach = min(rows // 2, int(np.ceil(half[1] / TURN * rows)))
+        middle = round(clock / TURN * rows)
+        last = middle + reach if 2 * reach < rows else middle - reach + rows
+        self.rows = np.arange(middle - reach, last) % rows
+        start = int(np.clip(np.floor((s - half[0]) * per_radius), 0, columns))
+        stop = int(np.clip(np.ceil((s + half[0]) * per_radius), start, columns))
+        self.columns = slice(start, stop)
+        self.clock = ((self.rows[:, None] + 0.5) / rows * TURN).astype(np.float32)
+        self.around = ((self.clock - np.float32(clock) + np.pi) % TURN - np.pi).astype(np.float32)
+        self.s = ((np.arange(start, stop)[None] + 0.5) / per_radius).astype(np.float32)
+        self.along = self.s - np.float32(s)
+        self.map, self.pitch = map_, per_radius
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return len(self.rows), self.columns.stop - self.columns.start
+
+    @property
+    def values(self) -> FloatMap:
+        """A copy of the map in the window."""
+        return self.map[self.rows, self.columns]
+
+    def put(self, values: ArrayLike) -> None:
+        """Write the window back."""
+        self.map[self.rows, self.columns] = values
+
+    def noise(self, rng: np.random.Generator, size: float | tuple[float, float]) -> FloatMap:
+        """Smooth noise about 0..1 over the window, `size` radii from one random value to the next (around, along)."""
+        around, along = size if isinstance(size, tuple) else (size, size)
+        if min(self.shape) == 0:
+            return np.zeros(self.shape, np.float32)
+        shape = self.shape[0] + 8, self.shape[1]
+        pitch = around * self.map.shape[0] / TURN, along * self.pitch
+        return value_noise(rng, shape, pitch)[: self.shape[0]]
+
+
+@dataclass
+class Strand:
+    """A thin thing in the pipe's room: a root, a cable, a hanging seal, a thread of water.
+
+    Attributes:
+        points: (n, 3), (x, y, s) along it.
+        radius: half its thickness, radii.
+        colour: red, green, blue, 0..1.
+        opacity: 0..1.
+        flow: for water: how fast its dashes run, radii a second; 0 stands still.
+        dash: length of a dash and of the way to the next, radii.
+        phase: where the dashes stand at time 0, in 0..1.
+        owner: number of the defect that it belongs to, 0 for none.
+    """
+
+    points: NDArray[np.float32]
+    radius: float
+    colour: Colour
+    opacity: float = 1.0
+    flow: float = 0.0
+    dash: tuple[float, float] = (0.1, 0.2)
+    phase: float = 0.0
+    owner: int = 0
+
+
+@dataclass
+class Film:
+    """Water that runs down the wall: bright and dark streaks that move, nothing that stands still.
+
+    Attributes:
+        clock, s: where it begins; it runs down either side of the pipe to the invert.
+        width: along the pipe, radii.
+        strength: of the streaks, relative brightness.
+        speed: radii a second.
+    """
+
+    clock: float
+    s: float
+    width: float
+    strength: float
+    speed: float
+
+
+@dataclass
+class Raft:
+    """What floats: a piece of the water's surface in other colours.
+
+    Attributes:
+        start, stop: s of its ends at time 0.
+        rgba: tile of the surface, (64 a radius over x -1..1, 64 a radius along, 4), 0..1, which repeats along.
+        drift: radii a second along the pipe.
+        owner: number of the defect.
+    """
+
+    start: float
+    stop: float
+    rgba: FloatMap
+    drift: float
+    owner: int = 0
+
+
+@dataclass
+class Water:
+    """Water with a level surface.
+
+    Attributes:
+        level: its y; nothing of it is seen where the invert is higher.
+        colour: of the water itself.
+        clearness: share of the ground seen through it.
+        drift: of its ripples, radii a second.
+        ripple: how far reflections waver.
+    """
+
+    level: float
+    colour: Colour
+    clearness: float
+    drift: float
+    ripple: float
+
+
+@dataclass
+class Pipe:
+    """A stretch of pipe.
+
+    Attributes:
+        form: distance from the axis to the surface, (FORM_ROWS, columns), radii.
+        colour: (TEXEL_ROWS, columns, 3), 0..1.
+        joints: s of the joints.
+    """
+
+    section: FloatMap
+    form: FloatMap
+    colour: FloatMap
+    joints: NDArray[np.float64]
+    water: Water | None = None
+    strands: list[Strand] = field(default_factory=list)
+    films: list[Film] = field(default_factory=list)
+    rafts: list[Raft] = field(default_factory=list)
+    pools: list[tuple[float, float, int]] = field(default_factory=list)
+    """Stretches (start, stop) of the water that are a defect, and its number."""
+
+    @cached_property
+    def owner(self) -> NDArray[np.uint8]:
+        """Number of the defect seen at each point of the form, 0 for none."""
+        return np.zeros(self.form.shape, np.uint8)
+
+    @property
+    def length(self) -> float:
+        """Radii."""
+        return self.form.shape[1] / FORM_PER_RADIUS
+
+    def of_form(self, s: float, clock: float, half_length: float, half_angle: float = np.pi) -> Patch:
+        """A window on the form."""
+        return Patch(self.form, FORM_PER_RADIUS, s, clock, (half_length, half_angle))
+
+    def of_colour(self, s: float, clock: float, half_length: float, half_angle: float = np.pi) -> Patch:
+        """A window on the colour."""
+        return Patch(self.colour, TEXELS_PER_RADIUS, s, clock, (half_length, half_angle))
+
+    def paint(self, patch: Patch, colour: ArrayLike, alpha: ArrayLike) -> None:
+        """Lay paint on a window of the colour: `colour` (3,) or (rows, columns, 3), `alpha` 0..1 (rows, columns)."""
+        old, cover = patch.values, np.asarray(alpha, np.float32)[..., None]
+        patch.put(old + (np.asarray(colour, np.float32) - old) * cover)
+
+    def claim(self, form: Patch, mask: ArrayLike, owner: int) -> None:
+        """Say that a defect is seen where `mask` (rows, columns) is true in a window of the form."""
+        if owner:
+            window = self.owner[form.rows, form.columns]
+            self.owner[form.rows, form.columns] = np.where(np.asarray(mask, bool), np.uint8(owner), window)
+
+    def wall_at(self, s: float, clock: float) -> float:
+        """Distance from the axis to the surface at one place."""
+        row = int(clock % TURN / TURN * FORM_ROWS) % FORM_ROWS
+        column = int(np.clip(s * FORM_PER_RADIUS, 0, self.form.shape[1] - 1))
+        return float(self.form[row, column])
+
+    def point(self, s: float, clock: float, out: float | None = None) -> NDArray[np.float64]:
+        """(x, y, s) of a place `out` from the axis, on the surface by default."""
+        away = self.wall_at(s, clock) if out is None else out
+        return np.array([away * np.sin(clock), -away * np.cos(clock), s])
+
+
+def clocks(rows: int = FORM_ROWS) -> FloatMap:
+    """The clock angle of each row of a map, (rows,)."""
+    return ((np.arange(rows) + 0.5) / rows * TURN).astype(np.float32)
+
+
+def round_section() -> FloatMap:
+    """Distance to a round wall, (FORM_ROWS,)."""
+    return np.ones(FORM_ROWS, np.float32)
+
+
+def egg_section() -> FloatMap:
+    """Distance to the wall of an egg-shaped sewer: wide above, narrow below."""
+    angle = clocks()
+    down = np.clip(-np.cos(angle), 0, 1)
+    return (1.0 + 0.28 * down**3 - 0.24 * np.abs(np.sin(angle)) * down).astype(np.float32)
+
+
+def box_section(width: float, height: float) -> FloatMap:
+    """Distance to the wall of a box culvert of half `width` and half `height`, its corners a little rounded."""
+    angle = clocks()
+    power = 14.0
+    norm = (np.abs(np.sin(angle)) / width) ** power + (np.abs(np.cos(angle)) / height) ** power
+    return (norm ** (-1 / power)).astype(np.float32)
+
+
+def shifted(section: FloatMap, dx: ArrayLike, dy: ArrayLike) -> FloatMap:
+    """Distances to the wall of a section whose centre stands at (dx, dy), by fixed-point iteration.
+
+    Args:
+        section: (FORM_ROWS,).
+        dx: to the right, radii, well under 1; a scalar, or (columns,) to shift every column by itself.
+        dy: down.
+
+    Returns:
+        (FORM_ROWS, columns).
+    """
+    angle = clocks()[:, None]
+    dx, dy = np.atleast_1d(np.asarray(dx, np.float32))[None], np.atleast_1d(np.asarray(dy, np.float32))[None]
+    sin, cos = np.sin(angle), -np.cos(angle)
+    out = np.broadcast_to(section[:, None], (FORM_ROWS, dx.shape[1])).astype(np.float32)
+    for _ in range(12):
+        x, y = out * sin - dx, out * cos - dy
+        own = np.arctan2(x, -y) % TURN
+        wall = np.interp(own, clocks(), section, period=TURN).astype(np.float32)
+        out = np.clip(out + 0.8 * (wall - np.hypot(x, y)), 0.05, DEEPEST)
+    return out
