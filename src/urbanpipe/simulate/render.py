@@ -85,7 +85,7 @@ class Renderer:
         light = shine / (1 + (hits.distance / np.float32(look.reach)) ** 2) * self._vignette
         light[hits.distance >= SIGHT] *= 0.2
         drift = 1 + 0.06 * np.sin(0.5 * view.seconds + 6.28 * self.scene.exposure_phase)
-        automatic = (0.5 / max(0.05, float(light.mean()))) ** 0.75
+        automatic = (0.65 / max(0.05, float(light.mean()))) ** 0.75
         gain = 1.25 * look.exposure * float(drift) * automatic
         return light * np.float32(gain), gain
 
