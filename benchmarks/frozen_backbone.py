@@ -5,6 +5,9 @@ classifies the mean of their features, on the folds of a cross-validation. The r
 those very folds, which flatters the baseline.
 
     python benchmarks/frozen_backbone.py STUDY/catalog.csv --folds STUDY/folds.csv --weights mobilenetv2_100.safetensors
+
+With `--against RUN`, given once or more, it tells by how much each run of a cross-validation on the same folds is
+better.
 """
 
 import argparse
@@ -20,7 +23,9 @@ from sklearn.preprocessing import StandardScaler
 from urbanpipe.catalog.folds import read_folds
 from urbanpipe.catalog.labels import label_matrix
 from urbanpipe.catalog.table import Catalog, read_catalog
+from urbanpipe.evaluation.intervals import compare
 from urbanpipe.evaluation.predictions import Predictions
+from urbanpipe.evaluation.runs import read_out_of_fold
 from urbanpipe.evaluation.tables import fold_table
 from urbanpipe.models.backbone import Backbone, Normalise
 from urbanpipe.models.config import ModelConfig
@@ -67,6 +72,7 @@ def main() -> None:
     parser.add_argument("--folds", type=Path, required=True)
     parser.add_argument("--weights", default="hub", help="file, or hub")
     parser.add_argument("--backbone", default="mobilenetv2_100")
+    parser.add_argument("--against", type=Path, action="append", default=[], help="a run folder")
     given = parser.parse_args()
     catalog = read_catalog(given.catalog)
     names = tuple(video.name for video in catalog.labelled)
@@ -76,16 +82,19 @@ def main() -> None:
     folds = np.array([assigned[name] for name in names])
     groups = [video.group for video in catalog.labelled]
     inputs = features(catalog, given.backbone, given.weights)
+    scores = [out_of_fold(inputs, targets, folds, strength) for strength in STRENGTHS]
     tables = [
-        fold_table(
-            Predictions(names, out_of_fold(inputs, targets, folds, c)).scores, targets, folds, catalog.taxonomy, groups
-        )
-        for c in STRENGTHS
+        fold_table(Predictions(names, found).scores, targets, folds, catalog.taxonomy, groups) for found in scores
     ]
     for strength, table in zip(STRENGTHS, tables, strict=True):
         print(f"C = {strength}: mAP over the defects {table.map_defects:.4f}, mean of the folds")
-    best = max(tables, key=lambda table: table.map_defects)
-    print(best.to_markdown())
+    best = max(range(len(tables)), key=lambda place: tables[place].map_defects)
+    print(tables[best].to_markdown())
+    for run in given.against:
+        found = read_out_of_fold(run)
+        rows = [found.names.index(name) for name in names]
+        gain = compare(found.scores[rows], scores[best], targets, folds, groups, catalog.taxonomy)
+        print(f"{run}: {gain.map_defects:+.4f} ({gain.level:.0%} interval {gain.low:+.4f} to {gain.high:+.4f})")
 
 
 if __name__ == "__main__":

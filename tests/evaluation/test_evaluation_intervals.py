@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from urbanpipe.evaluation import intervals
 from urbanpipe.evaluation.average_precision import average_precision, ranking, score
-from urbanpipe.evaluation.intervals import bootstrap
+from urbanpipe.evaluation.intervals import Difference, bootstrap, compare
 from urbanpipe.taxonomy import DefectClass, Taxonomy
 
 SMALL = Taxonomy("small", tuple(DefectClass(i, code, code) for i, code in enumerate(("OK", "A", "B"))), exclusive="OK")
@@ -113,3 +113,40 @@ def test_refuses_impossible_settings() -> None:
         bootstrap(scores, targets, ["a"], SMALL)
     with pytest.raises(ValueError, match=r"\(n, 3\)"):
         bootstrap(scores[:, :2], targets[:, :2], None, SMALL)
+
+
+def compared(gap: float, seed: int = 0) -> tuple[Difference, float]:
+    """Two models, the first better by `gap` in its scores; and the difference of their mean mAP over folds."""
+    rng = np.random.default_rng(seed)
+    targets = rng.random((200, 2)) < 0.3
+    folds = np.arange(200) % 4
+    groups = [f"g{row // 8}_{row % 4}" for row in range(200)]
+    noise = rng.normal(size=(2, 200, 2))
+    one, other = (gap + 0.5) * targets + noise[0], 0.5 * targets + 0.5 * noise[0] + 0.5 * noise[1]
+    taxonomy = Taxonomy("two", (DefectClass(0, "A", "a"), DefectClass(1, "B", "b")))
+    maps = [
+        np.mean([score(scores[folds == fold], targets[folds == fold], taxonomy).map_defects for fold in range(4)])
+        for scores in (one, other)
+    ]
+    return compare(one, other, targets, folds, groups, taxonomy, draws=300), float(maps[0] - maps[1])
+
+
+@pytest.mark.parametrize("gap", [0.0, 1.0])
+def test_the_difference_is_that_of_the_means_and_lies_in_its_interval(gap: float) -> None:
+    found, exact = compared(gap)
+    assert found.map_defects == pytest.approx(exact)
+    assert found.low < exact < found.high
+
+
+def test_a_clear_gain_is_told_from_none() -> None:
+    assert compared(1.5)[0].low > 0
+    signs = [np.sign(compared(0.12, seed)[0].low) for seed in range(4)]
+    assert -1 in signs
+
+
+def test_equal_models_do_not_differ() -> None:
+    rng = np.random.default_rng(0)
+    scores, targets = rng.random((60, 1)), rng.random((60, 1)) < 0.4
+    taxonomy = Taxonomy("one", (DefectClass(0, "A", "a"),))
+    found = compare(scores, scores, targets, np.arange(60) % 3, [f"g{row}" for row in range(60)], taxonomy, draws=50)
+    assert (found.map_defects, found.low, found.high) == (0, 0, 0)
