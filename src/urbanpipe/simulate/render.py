@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from urbanpipe.simulate.cast import SIGHT, Caster
 from urbanpipe.simulate.eye import Eye, Scene, View
-from urbanpipe.simulate.pipe import TEXEL_ROWS, TEXELS_PER_RADIUS, TURN, Film, Raft, Strand
+from urbanpipe.simulate.pipe import TEXEL_ROWS, TEXELS_PER_RADIUS, TURN, Film, Raft, Strand, Water
 from urbanpipe.simulate.screen import Lens, Screen
 from urbanpipe.simulate.surface import FloatMap, value_noise
 from urbanpipe.simulate.truth import frame_count
@@ -68,8 +68,12 @@ class Renderer:
         self._strands(picture, view, gain)
         return self._sensor(picture, seconds)
 
-    def _full(self, coarse: FloatMap) -> FloatMap:
-        return cv2.resize(coarse, self.size, interpolation=cv2.INTER_LINEAR)
+    def _full(self, coarse: FloatMap, scale: int = 1) -> FloatMap:
+        """The coarse grid's values at the picture's points, or at those of a picture `scale` times smaller."""
+        return cv2.resize(coarse, self._smaller(scale), interpolation=cv2.INTER_LINEAR)
+
+    def _smaller(self, scale: int) -> tuple[int, int]:
+        return self.size[0] // scale, self.size[1] // scale
 
     def _light(self, view: View) -> tuple[FloatMap, float]:
         """Brightness of the lamp's light on what each coarse ray meets, and the camera's own gain in it."""
@@ -95,15 +99,20 @@ class Renderer:
         lamp = np.asarray(self.scene.look.lamp, np.float32)
         return cv2.multiply(colour, self._full(light[..., None] * lamp), dtype=cv2.CV_32F)
 
-    def _look_up(self, x: FloatMap, y: FloatMap, s: FloatMap, waver: FloatMap | None = None, rows: int = 0) -> Frame:
-        """Colour of the wall at the full picture's points, given on the coarse grid; `rows` is the first row wanted."""
+    def _look_up(self, x: FloatMap, y: FloatMap, s: FloatMap, scale: int = 1, waver: FloatMap | None = None) -> Frame:
+        """Colour of the wall at points given on the coarse grid, as a picture `scale` times smaller.
+
+        `waver` moves the points about: it holds the picture's last rows, which are all that is looked up then.
+        """
         gradient = np.maximum(np.abs(np.gradient(s, axis=0)), np.abs(np.gradient(s, axis=1)))
-        texels = gradient * np.float32(TEXELS_PER_RADIUS * s.shape[0] / self.size[1])
-        level = np.clip(np.floor(np.log2(np.maximum(texels, 1))), 0, _LEVELS - 1).astype(np.float32)
-        level = cv2.resize(level, self.size, interpolation=cv2.INTER_NEAREST)[rows:]
-        angle = cv2.phase(self._full(-y)[rows:], self._full(x)[rows:])
-        row = angle * np.float32(TEXEL_ROWS / TURN) + level * np.float32(TEXEL_ROWS + 2 * _PAD) + np.float32(_PAD)
-        column = np.clip(self._full(s)[rows:], 0, self.scene.pipe.length) * np.float32(TEXELS_PER_RADIUS)
+        texels = gradient * np.float32(TEXELS_PER_RADIUS * s.shape[0] / self.size[1] * scale)
+        level = np.minimum(np.floor(np.log2(np.maximum(texels, 1))), _LEVELS - 1).astype(np.float32)
+        first = 0 if waver is None else self._smaller(scale)[1] - len(waver)
+        level = cv2.resize(level, self._smaller(scale), interpolation=cv2.INTER_NEAREST)[first:]
+        row = cv2.phase(self._full(-y, scale)[first:], self._full(x, scale)[first:])
+        row *= np.float32(TEXEL_ROWS / TURN)
+        row += level * np.float32(TEXEL_ROWS + 2 * _PAD) + np.float32(_PAD)
+        column = self._full(np.clip(s, 0, self.scene.pipe.length) * np.float32(TEXELS_PER_RADIUS), scale)[first:]
         if waver is not None:
             row, column = row + waver * 30, column + waver * 60
         column *= np.exp2(-level)
@@ -129,54 +138,56 @@ class Renderer:
         return cv2.remap(self._tile, column, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
 
     def _water(self, picture: FloatMap, view: View, light: FloatMap, gain: float) -> None:
-        """Water over what is below it: its own colour, the ground through it, and the pipe mirrored in it."""
+        """Water over what is below it: its own colour, the ground through it, and the pipe mirrored in it.
+
+        What the surface shows is found at half the picture's size: ripples blur it anyway.
+        """
         water, hits = self.scene.pipe.water, view.hits
         cover = np.isfinite(hits.water)
         if water is None or not cover.any():
             return
-        first = max(0, int((np.flatnonzero(cover.any(1))[0] - 1) * self.size[1] / len(cover)))
+        half = self._smaller(2)[1]
+        first = max(0, int((np.flatnonzero(cover.any(1))[0] - 1) * half / len(cover)))
         pose, d = view.pose, view.directions
         reach = np.clip((water.level - pose.y) / np.maximum(d[..., 1], 1e-3), 0, SIGHT).astype(np.float32)
         x, s = np.float32(pose.x) + reach * d[..., 0], np.float32(pose.s) + reach * d[..., 2]
-        along = self._full(s)[first:] - np.float32(water.drift * view.seconds)
-        wide = self._full(x)[first:]
-        mirrored, glow = self._mirrored(view, reach, x, s, self._waves(along, wide, view.seconds, water.ripple), first)
+        waves = self._waves(x, s, view.seconds, water, first)
+        mirrored, glow = self._mirrored(view, reach, x, s, waves)
         lamp = np.asarray(self.scene.look.lamp, np.float32)
         alpha = cv2.blur(cover.astype(np.float32), (2, 2))[..., None]
         mirror = 0.10 + 0.75 * (1 - np.abs(d[..., 1:2])) ** 3
         veiled = alpha * (1 - 0.6 * mirror)
         own = veiled * (1 - water.clearness) * light[..., None] * (np.asarray(water.colour, np.float32) * lamp * 255)
-        below, three = picture[first:], np.ones(3, np.float32)
-        cv2.multiply(below, self._full((1 - alpha + 0.5 * water.clearness * veiled) * three)[first:], dst=below)
-        cv2.add(below, self._full(own)[first:], dst=below)
-        shine = self._full(alpha * mirror * gain * glow[..., None] * lamp)[first:]
-        cv2.add(below, cv2.multiply(mirrored, shine, dtype=cv2.CV_32F), dst=below)
-        if self.scene.pipe.rafts:
-            lit, floats = self._full(light)[first:, :, None], self._full(alpha)[first:, :, None]
-            for raft in self.scene.pipe.rafts:
-                self._float(
-                    below, lit, floats, raft, along + np.float32((water.drift - raft.drift) * view.seconds), wide
-                )
+        shine = self._full(alpha * mirror * gain * glow[..., None] * lamp, 2)[first:]
+        surface = cv2.add(self._full(own, 2)[first:], cv2.multiply(mirrored, shine, dtype=cv2.CV_32F))
+        below = picture[2 * first :]
+        through = (1 - alpha + 0.5 * water.clearness * veiled) * np.ones(3, np.float32)
+        cv2.multiply(below, self._full(through)[2 * first :], dst=below)
+        cv2.add(below, cv2.resize(surface, below.shape[1::-1], interpolation=cv2.INTER_LINEAR), dst=below)
+        for raft in self.scene.pipe.rafts:
+            place = self._full(s)[2 * first :] - np.float32(raft.drift * view.seconds)
+            lit, floats = self._full(light)[2 * first :, :, None], self._full(alpha)[2 * first :, :, None]
+            self._float(below, lit, floats, raft, place, self._full(x)[2 * first :])
 
-    def _waves(self, along: FloatMap, wide: FloatMap, seconds: float, ripple: float) -> FloatMap:
-        """How far the water's surface is tilted, by two trains of ripples."""
-        scale = _TILE_PER_RADIUS
-        rows, columns = wide * np.float32(1.5 * scale), along * np.float32(scale)
+    def _waves(self, x: FloatMap, s: FloatMap, seconds: float, water: Water, first: int) -> FloatMap:
+        """How far two trains of ripples tilt the water's surface, at half the picture's size from row `first` on."""
+        rows = self._full(x, 2)[first:] * np.float32(1.5 * _TILE_PER_RADIUS)
+        columns = (self._full(s, 2)[first:] - np.float32(water.drift * seconds)) * np.float32(_TILE_PER_RADIUS)
         waves = self._sample(rows + np.float32(6 * seconds % _TILE), columns)
         waves += self._sample(rows * np.float32(0.5), columns * np.float32(0.6) + np.float32(7 * seconds % _TILE))
-        waves *= np.float32(ripple)
+        waves *= np.float32(water.ripple)
         return waves
 
     def _mirrored(
-        self, view: View, reach: FloatMap, x: FloatMap, s: FloatMap, waver: FloatMap, first: int
+        self, view: View, reach: FloatMap, x: FloatMap, s: FloatMap, waver: FloatMap
     ) -> tuple[Frame, FloatMap]:
-        """What the water's surface shows of a round wall: its colour, and on the coarse grid the light on it."""
+        """What the water's surface shows of a round wall: its colour at half size, and the light on it, coarse."""
         d, level = view.directions, self.scene.pipe.water.level  # type: ignore[union-attr]
         a = d[..., 0] ** 2 + d[..., 1] ** 2 + np.float32(1e-4)
         b = x * d[..., 0] - np.float32(level) * d[..., 1]
         c = x**2 + np.float32(level**2 - 1)
         on = np.clip((-b + np.sqrt(np.maximum(b * b - a * c, 0))) / a, 0, SIGHT)
-        seen = self._look_up(x + on * d[..., 0], np.float32(level) - on * d[..., 1], s + on * d[..., 2], waver, first)
+        seen = self._look_up(x + on * d[..., 0], np.float32(level) - on * d[..., 1], s + on * d[..., 2], 2, waver)
         away = (reach + on) / np.float32(self.scene.look.reach)
         return seen, 1.1 / (1 + away**2)
 
