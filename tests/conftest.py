@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from urbanpipe.catalog.folds import folds
 from urbanpipe.catalog.scan import scan
@@ -15,6 +16,10 @@ from urbanpipe.training.recipe import Recipe, load_recipe
 os.environ.setdefault(
     "OMP_NUM_THREADS", "1"
 )  # the networks of the tests are too small for more; inherited by processes
+
+# A busy machine is no failure.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 TINY = (
     "input.tile=32",

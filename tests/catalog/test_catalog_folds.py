@@ -32,7 +32,7 @@ def archives(draw: st.DrawFn) -> Archive:
 
 
 @given(archives(), st.integers(0, 5), st.randoms(use_true_random=False))
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_folds_hold_whole_groups_in_any_order(archive: Archive, seed: int, random: Random) -> None:
     names, targets, groups, n_folds = archive
     found = assign_folds(names, targets, groups, n_folds, seed)
@@ -49,7 +49,7 @@ def test_folds_hold_whole_groups_in_any_order(archive: Archive, seed: int, rando
 
 
 @given(archives())
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_no_single_move_would_improve_the_folds(archive: Archive) -> None:
     names, targets, groups, n_folds = archive
     found = assign_folds(names, targets, groups, n_folds, 0)

@@ -57,7 +57,7 @@ def f1_of(threshold: float, scores: list[float], targets: list[bool]) -> float:
 
 
 @given(pairs)
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_f1_threshold_is_the_best_of_all(rows: list[tuple[float, bool]]) -> None:
     scores, targets = [s for s, _ in rows], [t for _, t in rows]
     found = float(f1_thresholds(np.array([scores]).T, np.array([targets]).T)[0])
@@ -70,7 +70,7 @@ def test_f1_threshold_is_the_best_of_all(rows: list[tuple[float, bool]]) -> None
 
 
 @given(pairs, st.floats(0.01, 1))
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_recall_threshold_is_the_highest_that_finds_enough(rows: list[tuple[float, bool]], recall: float) -> None:
     scores, targets = [s for s, _ in rows], [t for _, t in rows]
     found = float(recall_thresholds(np.array([scores]).T, np.array([targets]).T, recall)[0])

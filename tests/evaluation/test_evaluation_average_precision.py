@@ -39,7 +39,7 @@ untied = column(st.floats(0, 1)).filter(lambda pairs: len({s for s, _ in pairs})
 
 
 @given(tied | column(st.floats(0, 1)))
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_equals_the_official_definition_bit_for_bit(pairs: list[tuple[float, bool]]) -> None:
     scores, targets = [s for s, _ in pairs], [t for _, t in pairs]
     assert average_precision(scores, targets) == official(scores, targets)
@@ -53,7 +53,6 @@ def test_equals_the_official_definition_at_real_size(digits: int) -> None:
 
 
 @given(untied)
-@settings(deadline=None)
 def test_equals_scikit_learn_without_ties(pairs: list[tuple[float, bool]]) -> None:
     scores, targets = [s for s, _ in pairs], [t for _, t in pairs]
     if any(targets):
@@ -61,7 +60,6 @@ def test_equals_scikit_learn_without_ties(pairs: list[tuple[float, bool]]) -> No
 
 
 @given(tied)
-@settings(deadline=None)
 def test_ties_move_it_no_further_than_the_best_and_worst_order(pairs: list[tuple[float, bool]]) -> None:
     scores, targets = np.array([s for s, _ in pairs]), np.array([t for _, t in pairs])
     nudge = 1e-6 * targets
@@ -80,7 +78,6 @@ def test_ties_are_not_those_of_scikit_learn() -> None:
 
 
 @given(tied)
-@settings(deadline=None)
 def test_depends_on_the_order_of_the_scores_alone(pairs: list[tuple[float, bool]]) -> None:
     scores, targets = np.array([s for s, _ in pairs]), [t for _, t in pairs]
     assert average_precision(scores, targets) == average_precision(4 * scores - 7, targets)

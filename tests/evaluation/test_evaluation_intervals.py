@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from urbanpipe.evaluation import intervals
@@ -18,7 +18,6 @@ def sample(n: int, seed: int = 0, share: float = 0.3, skill: float = 1.5):  # ty
 
 
 @given(st.lists(st.tuples(st.integers(0, 4), st.booleans(), st.sampled_from([0.1, 0.5, 0.9])), min_size=1, max_size=30))
-@settings(deadline=None)
 def test_draw_equals_writing_the_copies_out(rows: list[tuple[int, bool, float]]) -> None:
     counts = np.array([[count for count, _, _ in rows]])
     targets, scores = np.array([[t] for _, t, _ in rows]), np.array([[s] for _, _, s in rows])

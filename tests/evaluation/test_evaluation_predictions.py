@@ -25,7 +25,7 @@ tables = st.dictionaries(
 
 
 @given(tables)
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_both_forms_give_back_every_digit(tmp_path: Path, table: dict[str, list[float]]) -> None:
     written = Predictions(tuple(table), np.array(list(table.values())))
     write_predictions(written, tmp_path / "p.json", SMALL)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -46,7 +46,6 @@ def test_a_wrong_number_of_tiles_is_refused() -> None:
     candidates=st.sampled_from([1, 3, 5]),
     seed=st.integers(0, 99),
 )
-@settings(deadline=None)
 def test_kept_frames_exist_and_tests_see_the_middle(
     frame_count: int, sampling: str, candidates: int, seed: int
 ) -> None:

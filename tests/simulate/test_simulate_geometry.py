@@ -68,7 +68,7 @@ def test_a_ray_goes_through_the_point_it_was_asked_for(
     np.testing.assert_allclose(places[0], (x, y), atol=2e-3)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(x=st.floats(-0.5, 0.5), y=st.floats(-0.5, 0.5), yaw=st.floats(-1.5, 1.5), focal=st.floats(0.9, 3))
 def test_rays_end_on_a_round_wall_where_geometry_says(x: float, y: float, yaw: float, focal: float) -> None:
     pose = Pose(x, y, 1.0, yaw, 0.1, focal)

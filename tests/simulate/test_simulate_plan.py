@@ -62,7 +62,7 @@ def test_balance_makes_rare_classes_common() -> None:
     assert max(even.values()) < 2 * min(even.values())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     videos=st.integers(1, 120),
     seed=st.integers(0, 10**6),

@@ -90,7 +90,7 @@ def test_streams_are_those_of_a_full_decode(form: tuple[str, Path]) -> None:
         np.testing.assert_array_equal(frame, truth(path)[streamed])
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(wanted=st.lists(st.integers(0, FRAMES - 1), max_size=12))
 def test_any_choice_of_frames(plain: Path, wanted: list[int]) -> None:
     frames = read_frames(plain, np.array(wanted, dtype=np.int64))
