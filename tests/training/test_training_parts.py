@@ -12,6 +12,7 @@ from urbanpipe.models.config import ModelConfig
 from urbanpipe.training.data import judging_batches, training_batches
 from urbanpipe.training.losses import make_loss, positive_weights, weighted_bce
 from urbanpipe.training.optimiser import cosine_factor, make_optimiser, make_schedule, parameter_groups
+from urbanpipe.training.processes import processors_left
 from urbanpipe.training.recipe import LossConfig, OptimiserConfig
 
 
@@ -120,3 +121,20 @@ def test_the_rate_peaks_at_the_end_of_the_warm_up_and_ends_near_zero(schedule: s
 def test_cosine_without_warm_up_starts_at_the_top() -> None:
     assert cosine_factor(0, 0, 10) == 1
     assert cosine_factor(10, 0, 10) == pytest.approx(0)
+
+
+def test_a_processor_is_left_to_each_loading_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        with processors_left(torch.device("cpu"), 1):
+            assert torch.get_num_threads() == 2
+        with processors_left(torch.device("cpu"), 7):
+            assert torch.get_num_threads() == 1
+        monkeypatch.setenv("OMP_NUM_THREADS", "3")
+        with processors_left(torch.device("cpu"), 1):
+            assert torch.get_num_threads() == 3
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)

@@ -29,12 +29,12 @@ from urbanpipe.models.weights import load_weights
 from urbanpipe.outputs import whole_file, write_json
 from urbanpipe.progress import track
 from urbanpipe.taxonomy import Taxonomy
-from urbanpipe.training.data import VideoDataset, make_loader, training_batches
+from urbanpipe.training.data import VideoDataset, loading_workers, make_loader, training_batches
 from urbanpipe.training.forward import autocast, build_model, images_to, place, predict_scores
 from urbanpipe.training.log import MetricsLog, Row, peak_memory_mib
 from urbanpipe.training.losses import Loss, make_loss
 from urbanpipe.training.optimiser import make_optimiser, make_schedule
-from urbanpipe.training.processes import Processes
+from urbanpipe.training.processes import Processes, processors_left
 from urbanpipe.training.recipe import Recipe
 from urbanpipe.training.run import alone_in, read_json
 from urbanpipe.training.state import State
@@ -80,7 +80,8 @@ def train_model(job: Job, processes: Processes) -> None:
     try:
         with alone_in(job.folder) if processes.is_main else nullcontext():
             if not processes.from_main(read_done(job.folder) if processes.is_main else None):
-                _train(job, processes)
+                with processors_left(processes.device, loading_workers(job.recipe.training.workers)):
+                    _train(job, processes)
     except (torch.OutOfMemoryError, RuntimeError) as error:
         if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
             raise

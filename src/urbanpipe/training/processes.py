@@ -1,7 +1,8 @@
 """The processes of a run: one on a laptop, many under `torchrun`, and what they say to each other."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -116,3 +117,18 @@ def choose_device(device: str, local_rank: int = 0) -> torch.device:
         if chosen.index >= torch.cuda.device_count():
             raise RunError(f"there is no {chosen}: torch sees {torch.cuda.device_count()} GPUs")
     return chosen
+
+
+@contextmanager
+def processors_left(device: torch.device, loading: int) -> Iterator[None]:
+    """On a CPU, leave a processor to each loading process: two threads on one are slower than one.
+
+    OMP_NUM_THREADS, where it is set, decides instead.
+    """
+    before = torch.get_num_threads()
+    if device.type == "cpu" and "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(max(1, before - loading))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
