@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from urbanpipe.simulate.plan import BRIEF_CLASSES, NORMAL, VideoPlan, field_sets, plan_videos
+from urbanpipe.simulate.plan import BRIEF_CLASSES, NORMAL, VideoPlan, field_sets, met_again, plan_videos
 from urbanpipe.taxonomy import default_taxonomy
 
 CODES = list(default_taxonomy().codes)
@@ -110,3 +110,13 @@ def test_names_and_durations_say_nothing_of_the_labels() -> None:
     for values in (numbers, seconds):
         ranks = values.argsort().argsort() / len(values)
         assert abs(ranks[normal].mean() - ranks[~normal].mean()) < 0.06
+
+
+def test_a_long_drive_meets_a_class_again_and_no_other() -> None:
+    before = plan_videos(300, 0, CODES, (120, 240))
+    after = met_again(before, 0)
+    assert [set(plan.labels) for plan in after] == [set(plan.labels) for plan in before]
+    more = sum(len(plan.labels) for plan in after) / sum(len(plan.labels) for plan in before) - 1
+    assert more == pytest.approx(0.5 * 180 / 60, rel=0.15)
+    assert all(list(plan.labels) == sorted(plan.labels, key=CODES.index) for plan in after)
+    assert met_again(before, 0) == after

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from urbanpipe.simulate.compose import compose
-from urbanpipe.simulate.plan import VideoPlan, plan_videos
+from urbanpipe.simulate.plan import VideoPlan, met_again, plan_videos
 from urbanpipe.taxonomy import default_taxonomy
 
 
@@ -23,11 +23,12 @@ def digest(value: object) -> str:
     [
         (1000, 1000, (3.0, 25.0), 0.15, "3c01fe004894a4d6"),
         (300, 1001, (3.0, 25.0), 0.15, "96a3a5a7b6f46939"),
-        (40, 1002, (120.0, 240.0), 0.0, "40a68696db7b70dd"),
+        (40, 1002, (120.0, 240.0), 0.0, "b02fb5f3a5ace608"),
     ],
 )
 def test_the_planned_labels(videos: int, seed: int, seconds: tuple[float, float], brief: float, planned: str) -> None:
-    found = [(plan.name, plan.labels, plan.brief) for plan in plans(videos, seed, seconds, brief)]
+    drawn = plans(videos, seed, seconds, brief)
+    found = [(plan.name, plan.labels, plan.brief) for plan in (met_again(drawn, seed) if seconds[0] > 60 else drawn)]
     assert digest(found) == planned
 
 

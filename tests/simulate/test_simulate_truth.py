@@ -9,13 +9,16 @@ from numpy.typing import NDArray
 
 from urbanpipe.simulate import compose as composing
 from urbanpipe.simulate.compose import Composed, compose
+from urbanpipe.simulate.defects.spot import Rule, Spot
 from urbanpipe.simulate.defects.table import DEFECTS
+from urbanpipe.simulate.pipe import RAFT_PER_RADIUS, Raft
 from urbanpipe.simulate.plan import VideoPlan
 from urbanpipe.simulate.render import Renderer
 from urbanpipe.simulate.truth import VISIBLE_SHARE, Seen
 
 SIZE = (160, 120)
 FPS = 8.0
+DEFECT_THAT_FLOATS = DEFECTS["FZ"]
 
 
 def plan(labels: tuple[str, ...], number: int = 1, seconds: float = 6.0, brief: str | None = None) -> VideoPlan:
@@ -37,9 +40,16 @@ def pair(
         if severity is not None:
             patch.setitem(DEFECTS, code, replace(rule, draw=lambda spot: rule.draw(replace(spot, severity=severity))))
         made = compose(plan((code,), number), 5, "qv", FPS, 4 / 3)
-        patch.setitem(DEFECTS, code, replace(rule, draw=lambda spot: None))
+        patch.setitem(DEFECTS, code, replace(rule, draw=lambda spot: without_rafts(rule, spot)))
         attempts = (composing._attempt(plan((code,), number), 5, "qv", FPS, 4 / 3, attempt) for attempt in range(8))
         return made, next(without for without in attempts if same_camera(without, made))
+
+
+def without_rafts(rule: Rule, spot: Spot) -> None:
+    """Nothing; where the defect floats, the water that it floats on."""
+    if rule is DEFECT_THAT_FLOATS:
+        rule.draw(spot)
+        spot.pipe.rafts.clear()
 
 
 def same_camera(one: Composed, other: Composed) -> bool:
@@ -127,3 +137,22 @@ def test_intervals_and_moment() -> None:
     assert seen.intervals() == [(0.25, 1.0), (1.75, 1.75)]
     assert seen.moment == 0.75
     assert seen.seconds == pytest.approx(4 / 9 * 2.25)
+
+
+def test_a_raft_is_claimed_where_it_is_at_the_time() -> None:
+    """Its tile drifts: what is claimed moves with it, and the water between does not belong to it."""
+    tile = np.zeros((2 * RAFT_PER_RADIUS, 2 * RAFT_PER_RADIUS, 4), np.float32)
+    tile[:, :RAFT_PER_RADIUS, 3] = 1
+    raft = Raft(2.0, 6.0, tile, drift=0.5, owner=1)
+    x, s = np.zeros(3, np.float32), np.array([3.5, 4.5, 7.0], np.float32)
+    assert raft.cover(x, s, 0.0).tolist() == [0, 1, 0]
+    assert raft.cover(x, s, 2.0).tolist() == [1, 0, 0]
+
+
+def test_a_crawler_meets_a_class_more_than_once_and_each_defect_has_its_own_truth() -> None:
+    drive = VideoPlan("k10001_1.mp4", 0, 1, ("PL", "PL", "JG"), 60.0)
+    placed = compose(drive, 5, "cctv", 4.0, 4 / 3).placed
+    assert sorted(item.code for item in placed) == ["JG", "PL", "PL"]
+    one, other = (item for item in placed if item.code == "PL")
+    assert abs(one.s - other.s) > 1
+    assert abs(one.seen.moment - other.seen.moment) > 1

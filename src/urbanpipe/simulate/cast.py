@@ -53,12 +53,13 @@ class Caster:
             -1, 3
         )
 
-    def cast(self, pose: Pose, directions: FloatMap) -> Hits:
+    def cast(self, pose: Pose, directions: FloatMap, seconds: float = 0.0) -> Hits:
         """Follow rays from the camera.
 
         Args:
             pose: the camera; only its place is used.
             directions: (rows, columns, 3), of length 1.
+            seconds: when; what floats drifts.
         """
         shape = directions.shape[:2]
         dx, dy, ds = (np.ascontiguousarray(directions[..., axis]).ravel() for axis in range(3))
@@ -70,7 +71,8 @@ class Caster:
         )
         owner = self.pipe.owner.ravel()[self._cells(x, y, s)]
         owner[distance >= SIGHT] = 0
-        water = self._water(pose, dx, dy, ds, distance, owner)
+        water = self._water(pose, dx, dy, distance)
+        self._own_water(pose, dx, ds, water, seconds, owner)
         return Hits(
             distance=distance.reshape(shape),
             x=x.reshape(shape),
@@ -121,10 +123,8 @@ class Caster:
             place = start + t * rays
         return far
 
-    def _water(
-        self, pose: Pose, dx: FloatMap, dy: FloatMap, ds: FloatMap, wall: FloatMap, owner: NDArray[np.uint8]
-    ) -> FloatMap:
-        """How far on each ray meets the water; marks the owner of what is met."""
+    def _water(self, pose: Pose, dx: FloatMap, dy: FloatMap, wall: FloatMap) -> FloatMap:
+        """How far on each ray meets the water."""
         water = np.full(dx.shape, np.inf, np.float32)
         level = self.pipe.water
         if level is None or pose.y >= level.level:
@@ -133,10 +133,20 @@ class Caster:
         meets = (np.float32(level.level - pose.y) / dy[down]).astype(np.float32)
         meets[meets >= wall[down]] = np.inf
         water[down] = meets
-        for start, stop, number in self.pipe.pools:
-            s = np.float32(pose.s) + np.where(np.isfinite(water), water, 0) * ds
-            owner[np.isfinite(water) & (s > start) & (s < stop)] = number
         return water
+
+    def _own_water(
+        self, pose: Pose, dx: FloatMap, ds: FloatMap, water: FloatMap, seconds: float, owner: NDArray[np.uint8]
+    ) -> None:
+        """Mark the owner of the water met: of a pool, or of what floats there at the time; not of the ground below."""
+        met = np.flatnonzero(np.isfinite(water))
+        x, s = np.float32(pose.x) + water[met] * dx[met], np.float32(pose.s) + water[met] * ds[met]
+        seen = np.zeros(len(met), np.uint8)
+        for start, stop, number in self.pipe.pools:
+            seen[(s > start) & (s < stop)] = number
+        for raft in self.pipe.rafts:
+            seen[raft.cover(x, s, seconds) > 0.4] = raft.owner
+        owner[met] = seen
 
 
 def _nearest(form: FloatMap, clear: float) -> FloatMap:

@@ -1,5 +1,6 @@
 """A video's scene from its plan: pipe, innocent things, defects at their places, and a camera that goes to see them."""
 
+from collections import Counter
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,7 +22,7 @@ SIGHT_AHEAD = 10.0
 QV_REACH = (1.3, 6.0)
 """How far into the pipe things are placed before a pole camera, radii."""
 SHORTEST_VIEW_SECONDS = 0.3
-_ATTEMPTS = 8
+_ATTEMPTS: dict[Kind, int] = {"qv": 8, "cctv": 3}
 _CLOCKS = {
     "any": (-np.pi, np.pi),
     "upper": (-1.7, 1.7),
@@ -70,7 +71,7 @@ def compose(plan: VideoPlan, seed: int, kind: Kind, fps: float, aspect: float) -
     """
     best: Composed | None = None
     best_score = -1.0
-    for attempt in range(_ATTEMPTS):
+    for attempt in range(_ATTEMPTS[kind]):
         made = _attempt(plan, seed, kind, fps, aspect, attempt)
         score = sum(_worth(item) for item in made.placed)
         if score > best_score:
@@ -78,9 +79,9 @@ def compose(plan: VideoPlan, seed: int, kind: Kind, fps: float, aspect: float) -
         if score >= len(plan.labels):
             break
     assert best is not None
-    unseen = {item.code for item in best.placed if item.seen.seconds < SHORTEST_VIEW_SECONDS}
-    if unseen:
-        labels = tuple(code for code in plan.labels if code not in unseen)
+    seen = Counter(item.code for item in best.placed if item.seen.seconds >= SHORTEST_VIEW_SECONDS)
+    if seen.total() < len(plan.labels):
+        labels = tuple(code for code in dict.fromkeys(plan.labels) for _ in range(seen[code]))
         return compose(replace(plan, labels=labels), seed, kind, fps, aspect)
     return best
 
@@ -99,10 +100,15 @@ def _attempt(plan: VideoPlan, seed: int, kind: Kind, fps: float, aspect: float, 
     taken: list[tuple[float, float]] = []
     aims: list[Aim] = []
     spots: list[tuple[str, Spot]] = []
+    met: Counter[str] = Counter()
     for number, code in enumerate(_in_order(plan.labels), start=1):
-        own = np.random.default_rng((seed, 3, plan.site, plan.number, attempt, *code.encode()))
+        again = (met[code],) if met[code] else ()
+        met[code] += 1
+        own = np.random.default_rng((seed, 3, plan.site, plan.number, attempt, *code.encode(), *again))
         brief = code == plan.brief
-        s, clock = _place(DEFECTS[code], pipe, own, distance, kind, brief, taken)
+        s, clock, room = _place(DEFECTS[code], pipe, own, distance, kind, brief, taken)
+        if again and room < 0:
+            continue  # there is no second place for one
         spot = Spot(pipe, look, own, s, clock, float(own.beta(1.3, 1.4)), number)
         spots.append((code, spot))
         aims.append(Aim(s, clock, max(0.45, min(1.2, DEFECTS[code].extent)), brief and kind == "qv"))
@@ -151,7 +157,7 @@ def _innocents(
     for rule in LOOKALIKES:
         count = rng.poisson(0.10 if kind == "qv" else 0.02 * distance)
         for _ in range(int(count)):
-            s, clock = _place(rule, pipe, rng, distance, kind, False, taken)
+            s, clock, _ = _place(rule, pipe, rng, distance, kind, False, taken)
             rule.draw(Spot(pipe, look, rng, s, clock, float(rng.random()), 0))
             aims.append(Aim(s, clock, max(0.45, min(1.2, rule.extent))))
     while len(aims) < 2:
@@ -168,8 +174,11 @@ def _place(
     kind: Kind,
     brief: bool,
     taken: list[tuple[float, float]],
-) -> tuple[float, float]:
-    """A place by the rule's kind, away from what is there if there is room; takes it."""
+) -> tuple[float, float, float]:
+    """A place (s, clock) by the rule's kind, away from what is there if there is room; takes it.
+
+    Also gives how far away that is, negative where it lies over something.
+    """
     if kind == "qv":
         low, high = QV_REACH
     else:
@@ -191,4 +200,4 @@ def _place(
         if room > 0:
             break
     taken.append((best[0], rule.extent))
-    return best
+    return *best, best_room

@@ -60,7 +60,7 @@ class Eye:
         local[..., :2], local[..., 2] = self._plane / np.float32(pose.focal), 1
         local /= np.sqrt((local * local).sum(-1, keepdims=True))
         directions = local @ pose.axes.astype(np.float32)
-        return View(seconds, pose, directions, self.caster.cast(pose, directions))
+        return View(seconds, pose, directions, self.caster.cast(pose, directions, seconds))
 
     def cells(self, places: NDArray[np.float64], shape: tuple[int, int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Row and column, in a grid of `shape` over the picture, of places (n, 2) in half heights; may lie outside."""

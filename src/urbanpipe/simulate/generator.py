@@ -22,7 +22,7 @@ from urbanpipe.progress import track
 from urbanpipe.simulate.camera import Kind
 from urbanpipe.simulate.compose import Placed, compose
 from urbanpipe.simulate.contact import THUMB_HEIGHT, write_contact_sheets
-from urbanpipe.simulate.plan import NORMAL, VideoPlan, plan_videos
+from urbanpipe.simulate.plan import NORMAL, VideoPlan, met_again, plan_videos
 from urbanpipe.simulate.render import Renderer
 from urbanpipe.simulate.truth import frame_count
 from urbanpipe.taxonomy import default_taxonomy
@@ -129,6 +129,7 @@ def simulate(
     _check(videos, seed, size, fps, seconds, workers, kind, brief, balance)
     codes = _chosen(classes)
     plans = plan_videos(videos, seed, codes, seconds, brief if kind == "qv" else 0.0, balance)
+    plans = met_again(plans, seed) if kind == "cctv" else plans
     out = Path(out)
     job = _Job(out / "videos", seed, kind, size, Fraction(fps).limit_denominator(1001), contact_sheets)
     _clear(out, {plan.name for plan in plans})
@@ -262,7 +263,7 @@ def _write_truth(
     out: Path, plans: Sequence[VideoPlan], made: Mapping[str, Made], codes: Sequence[str], fps: Fraction
 ) -> SimulatedSet:
     taxonomy = default_taxonomy()
-    shown = {plan.name: [item.code for item in made[plan.name].placed] or [NORMAL] for plan in plans}
+    shown = {plan.name: {item.code for item in made[plan.name].placed} or {NORMAL} for plan in plans}
     labels = {name: sorted(taxonomy.index(code) for code in found) for name, found in shown.items()}
     database = {
         Path(plan.name).stem: {

@@ -21,6 +21,8 @@ TEXEL_ROWS, TEXELS_PER_RADIUS = 768, 120
 TURN = 2 * np.pi
 DEEPEST = 2.6
 """No surface is further from the axis than this."""
+RAFT_PER_RADIUS = 64
+"""The grid of what floats."""
 
 
 class Patch:
@@ -122,9 +124,9 @@ class Raft:
     """What floats: a piece of the water's surface in other colours.
 
     Attributes:
-        start, stop: s of its ends at time 0.
-        rgba: tile of the surface, (64 a radius over x -1..1, 64 a radius along, 4), 0..1, which repeats along.
-        drift: radii a second along the pipe.
+        start, stop: s of its ends, which stay: what floats in at one end comes apart at the other.
+        rgba: tile of the surface, (rows over x -1..1, columns, 4), RAFT_PER_RADIUS a radius, 0..1, repeats along.
+        drift: of what floats, radii a second along the pipe.
         owner: number of the defect.
     """
 
@@ -133,6 +135,20 @@ class Raft:
     rgba: FloatMap
     drift: float
     owner: int = 0
+
+    def cover(self, x: FloatMap, s: FloatMap, seconds: float) -> FloatMap:
+        """How much of the water it hides at places (n,) at a time, 0..1, (n,)."""
+        rows, columns = self.rgba.shape[:2]
+        row = ((x + 1) * np.float32(RAFT_PER_RADIUS)).astype(np.int64)
+        return self.rgba[row % rows, self.column(s, seconds).astype(np.int64) % columns, 3] * self.hold(s)
+
+    def column(self, s: FloatMap, seconds: float) -> FloatMap:
+        """Column of the tile that is at places along the pipe at a time."""
+        return (s - np.float32(self.start + self.drift * seconds)) * np.float32(RAFT_PER_RADIUS)
+
+    def hold(self, s: FloatMap) -> FloatMap:
+        """How whole the raft is at places along the pipe: 1 within, 0 from its ends on."""
+        return np.clip(2 * np.minimum(s - np.float32(self.start), np.float32(self.stop) - s), 0, 1)
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.resources import files
 
@@ -13,6 +13,8 @@ SIBLING_LIKENESS = 0.6
 NORMAL = "ZC"
 BRIEF_CLASSES = frozenset(("PL", "FS", "JG", "AJ", "CR", "TL", "SG", "SL", "ZW"))
 """Classes local enough to be out of the picture until the camera glances at them."""
+_MORE_A_MINUTE = 0.5
+"""Further defects of a class that a crawler meets, on average."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,8 @@ class VideoPlan:
         name: file name, `<site>_<n>.mp4`.
         site: number of the site, from 0.
         number: number of the video at its site, from 1.
-        labels: codes of the defects to be seen, in the order of the taxonomy; empty where there is none.
+        labels: codes of the defects to be seen, in the order of the taxonomy; empty where there is none. A class that
+            is to be met several times stands there as often.
         duration_seconds: about how long it will be.
         brief: the label, if any, that is to be seen for a moment only, between two of nine uniform frames.
     """
@@ -68,6 +71,22 @@ def plan_videos(
     return [
         VideoPlan(f"k{numbers[site]}_{number}.mp4", site, number, labels, float(duration), short)
         for (site, number), labels, duration, short in zip(places, label_sets, durations, wanted, strict=True)
+    ]
+
+
+def met_again(plans: Sequence[VideoPlan], seed: int) -> list[VideoPlan]:
+    """The same videos as long drives, in which a defect's class may be met several times, the more the longer."""
+    rng = np.random.default_rng((seed, 4))
+    return [
+        replace(
+            plan,
+            labels=tuple(
+                code
+                for code in plan.labels
+                for _ in range(1 + int(rng.poisson(_MORE_A_MINUTE * plan.duration_seconds / 60)))
+            ),
+        )
+        for plan in plans
     ]
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from urbanpipe.simulate.cast import SIGHT, Caster
 from urbanpipe.simulate.eye import Eye, Scene, View
-from urbanpipe.simulate.pipe import TEXEL_ROWS, TEXELS_PER_RADIUS, TURN, Film, Raft, Strand, Water
+from urbanpipe.simulate.pipe import RAFT_PER_RADIUS, TEXEL_ROWS, TEXELS_PER_RADIUS, TURN, Film, Raft, Strand, Water
 from urbanpipe.simulate.screen import Lens, Screen
 from urbanpipe.simulate.surface import FloatMap, value_noise
 from urbanpipe.simulate.truth import frame_count
@@ -165,9 +165,8 @@ class Renderer:
         cv2.multiply(below, self._full(through)[2 * first :], dst=below)
         cv2.add(below, cv2.resize(surface, below.shape[1::-1], interpolation=cv2.INTER_LINEAR), dst=below)
         for raft in self.scene.pipe.rafts:
-            place = self._full(s)[2 * first :] - np.float32(raft.drift * view.seconds)
             lit, floats = self._full(light)[2 * first :, :, None], self._full(alpha)[2 * first :, :, None]
-            self._float(below, lit, floats, raft, place, self._full(x)[2 * first :])
+            self._float(below, lit, floats, raft, view.seconds, self._full(s)[2 * first :], self._full(x)[2 * first :])
 
     def _waves(self, x: FloatMap, s: FloatMap, seconds: float, water: Water, first: int) -> FloatMap:
         """How far two trains of ripples tilt the water's surface, at half the picture's size from row `first` on."""
@@ -192,16 +191,21 @@ class Renderer:
         return seen, 1.1 / (1 + away**2)
 
     def _float(
-        self, below: FloatMap, lit: FloatMap, floats: FloatMap, raft: Raft, place: FloatMap, wide: FloatMap
+        self,
+        below: FloatMap,
+        lit: FloatMap,
+        floats: FloatMap,
+        raft: Raft,
+        seconds: float,
+        s: FloatMap,
+        x: FloatMap,
     ) -> None:
-        """Lay a raft on the water; `place` and `wide` are s at time 0 and x of the water's points."""
-        inside = np.clip(8 * (place - raft.start), 0, 1) * np.clip(8 * (raft.stop - place), 0, 1)
+        """Lay a raft on the water; `s` and `x` are of the water's points."""
+        inside = raft.hold(s)
         if not inside.any():
             return
-        column = (place - np.float32(raft.start)) * np.float32(_TILE_PER_RADIUS)
-        rgba = cv2.remap(
-            raft.rgba, column, (wide + 1) * np.float32(_TILE_PER_RADIUS), cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP
-        )
+        column, row = raft.column(s, seconds), (x + 1) * np.float32(RAFT_PER_RADIUS)
+        rgba = cv2.remap(raft.rgba, column, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
         lamp = np.asarray(self.scene.look.lamp, np.float32) * 255
         below += (rgba[..., :3] * lamp * lit - below) * (rgba[..., 3:] * inside[..., None] * floats)
 

@@ -33,7 +33,7 @@ def corrosion(spot: Spot) -> None:
     place.paint(np.clip(shown * lit(height, 0.9)[..., None], 0, 1), 0.95 * area)
     place.paint(cement * np.float32(0.55), 0.35 * soft(-np.abs(area - 0.4), -0.3, 0.3))
     place.raise_by(-depth * (0.6 + 0.8 * place.noise(0.25)) + np.float32(0.035) * area * (stones + 0.6 * pits))
-    if spot.severity > 0.6:
+    if spot.severity > 0.6 and spot.look.material == "concrete":
         _reinforcement(place, soft(ragged, 0.32, 0.12))
     place.claim(area)
 

@@ -6,13 +6,8 @@ import cv2
 import numpy as np
 
 from urbanpipe.simulate.defects.spot import Spot
-from urbanpipe.simulate.pipe import Raft, Strand, Water
+from urbanpipe.simulate.pipe import RAFT_PER_RADIUS, Raft, Strand, Water
 from urbanpipe.simulate.surface import Colour, FloatMap, fractal, soft
-
-_TILE_PER_RADIUS = 64
-
-_LONGEST_VIDEO = 20.0
-"""Seconds over which what floats is followed."""
 
 
 def scum(spot: Spot) -> None:
@@ -21,12 +16,9 @@ def scum(spot: Spot) -> None:
     water = _deep_enough(spot)
     drift = float(np.sign(water.drift) or 1.0) * float(np.clip(abs(water.drift), 0.05, 0.15))
     pipe.water = replace(water, drift=drift)
-    half, way = float(rng.uniform(1.5, 3.0)), drift * _LONGEST_VIDEO
-    start, stop = spot.s - half - max(0.0, way), spot.s + half - min(0.0, way)
-    pipe.rafts.append(Raft(start, stop, _scum_tile(spot, stop - start, _half_width(spot)), drift, spot.owner))
-    first, last = spot.s - half + min(0.0, way), spot.s + half + max(0.0, way)
-    if spot.owner:
-        pipe.pools.append((max(0.0, first), min(pipe.length, last), spot.owner))
+    half = float(rng.uniform(2.0, 3.5))
+    tile = _scum_tile(spot, 2 * half, _half_width(spot))
+    pipe.rafts.append(Raft(spot.s - half, spot.s + half, tile, drift, spot.owner))
 
 
 def _half_width(spot: Spot) -> float:
@@ -60,11 +52,11 @@ _SCUMS: tuple[tuple[Colour, float], ...] = (
 
 def _scum_tile(spot: Spot, length: float, half_width: float) -> FloatMap:
     """A raft's colours, (rows, columns, 4): islands, bubbles and litter; closes on itself along the pipe."""
-    rng, columns = spot.rng, int(min(length, 6.0) * _TILE_PER_RADIUS)
-    shape, wide = (columns, 2 * _TILE_PER_RADIUS), max(8, int(half_width * _TILE_PER_RADIUS))
+    rng, columns = spot.rng, int(min(length, 6.0) * RAFT_PER_RADIUS)
+    shape, wide = (columns, 2 * RAFT_PER_RADIUS), max(8, int(half_width * RAFT_PER_RADIUS))
     islands = fractal(rng, shape, (float(rng.uniform(20, 44)), float(rng.uniform(14, 28))), 4).T
     fine = fractal(rng, shape, 5, 2).T
-    seen = islands[_TILE_PER_RADIUS - wide : _TILE_PER_RADIUS + wide]
+    seen = islands[RAFT_PER_RADIUS - wide : RAFT_PER_RADIUS + wide]
     edge = np.quantile(seen, 1 - np.clip(spot.between(0.25, 0.8), 0.1, 0.85))
     skin = soft(islands + 0.10 * (fine - 0.5), float(edge), 0.03)
     colour, bubbly = _SCUMS[int(rng.integers(len(_SCUMS)))]
