@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from urbanpipe.demo import demo as demo
     from urbanpipe.ensembling.ensemble import ensemble as ensemble
     from urbanpipe.evaluation.evaluate import evaluate as evaluate
+    from urbanpipe.evaluation.evaluate import evaluate_moments as evaluate_moments
+    from urbanpipe.inspection.moments import moments as moments
     from urbanpipe.inspection.predict import predict as predict
     from urbanpipe.simulate.generator import simulate as simulate
     from urbanpipe.training.crossval import crossval as crossval
@@ -27,7 +29,9 @@ _HOMES = {
     "demo": "urbanpipe.demo:demo",
     "ensemble": "urbanpipe.ensembling.ensemble:ensemble",
     "evaluate": "urbanpipe.evaluation.evaluate:evaluate",
+    "evaluate_moments": "urbanpipe.evaluation.evaluate:evaluate_moments",
     "folds": "urbanpipe.catalog.folds:folds",
+    "moments": "urbanpipe.inspection.moments:moments",
     "predict": "urbanpipe.inspection.predict:predict",
     "scan": "urbanpipe.catalog.scan:scan",
     "simulate": "urbanpipe.simulate.generator:simulate",
@@ -41,7 +45,9 @@ __all__ = [
     "demo",
     "ensemble",
     "evaluate",
+    "evaluate_moments",
     "folds",
+    "moments",
     "predict",
     "recipes",
     "scan",

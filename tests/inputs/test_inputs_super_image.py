@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from urbanpipe.inputs.augment import augmentation
-from urbanpipe.inputs.config import AugmentationName, AugmentConfig, InputConfig
+from urbanpipe.inputs.config import AugmentationName, AugmentConfig, SuperImageConfig
+from urbanpipe.inputs.footage import Draw, Footage
 from urbanpipe.inputs.super_image import SuperImage, lay_out, tile_box
 
 PLAIN = AugmentConfig(tile=(), tile_shuffle=False)
@@ -49,29 +50,43 @@ def test_a_wrong_number_of_tiles_is_refused() -> None:
 def test_kept_frames_exist_and_tests_see_the_middle(
     frame_count: int, sampling: str, candidates: int, seed: int
 ) -> None:
-    view = SuperImage(InputConfig.model_validate({"sampling": sampling, "candidates": candidates, "tile": 16}), PLAIN)
-    kept = view.kept(frame_count)
-    assert kept.shape == (1 if sampling == "uniform" else candidates, 9)
+    view = SuperImage(
+        SuperImageConfig.model_validate({"sampling": sampling, "candidates": candidates, "tile": 16}), PLAIN
+    )
+    footage = Footage(frame_count, frame_count / 25)
+    kept = view.kept(footage)
+    assert kept is not None
     assert kept.min() >= 0
     assert kept.max() < frame_count
-    for rng in (None, np.random.default_rng(seed)):
-        chosen = kept[view.choose(len(kept), rng), np.arange(9)]
-        assert np.all(np.diff(chosen) >= 0), "frames stay in order of time"
-    middle = kept[view.choose(len(kept), None), np.arange(9)]
+    assert np.all(np.diff(kept) > 0)
+    for selection in (view.drawn(footage, Draw(seed, 0, 0)), view.judged(footage)):
+        assert selection.frames.shape == (1, 9)
+        assert np.isin(selection.frames, kept).all(), "what is read is what is cached"
+        assert np.all(np.diff(selection.frames) >= 0), "frames stay in order of time"
+    middle = view.judged(footage).frames[0]
     if sampling != "sequence":
         assert np.array_equal(middle, np.floor((np.arange(9) + 0.5) * frame_count / 9))
 
 
 def test_jitter_differs_by_tile_and_a_sequence_does_not() -> None:
-    rng = np.random.default_rng(1)
-    jittered = SuperImage(InputConfig(sampling="jittered", candidates=5), PLAIN).choose(5, rng)
-    sequence = SuperImage(InputConfig(sampling="sequence", candidates=5), PLAIN).choose(5, rng)
-    assert len(set(jittered.tolist())) > 1
-    assert len(set(sequence.tolist())) == 1
+    footage, gaps = Footage(450, 18.0), {}
+    for sampling in ("jittered", "sequence"):
+        config = SuperImageConfig.model_validate({"sampling": sampling, "candidates": 5})
+        drawn = SuperImage(config, PLAIN).drawn(footage, Draw(0, 1, 2)).frames[0]
+        gaps[sampling] = set(np.diff(drawn).tolist())
+    assert len(gaps["jittered"]) > 1
+    assert gaps["sequence"] == {1}
+
+
+def test_several_draws_are_spread_over_the_candidates() -> None:
+    config = SuperImageConfig(sampling="jittered", candidates=5, test_draws=3)
+    judged = SuperImage(config, PLAIN).judged(Footage(450, 18.0))
+    assert judged.rows.tolist() == [0, 1, 2]
+    assert judged.frames[:, 0].tolist() == [5, 25, 45]
 
 
 def test_test_view_is_plain_and_train_view_without_augmentation_is_the_same() -> None:
-    view = SuperImage(InputConfig(rows=2, columns=3, tile=16, aspect="3:2"), PLAIN)
+    view = SuperImage(SuperImageConfig(rows=2, columns=3, tile=16, aspect="3:2"), PLAIN)
     some = frames(6)
     image = view.test_view(some)
     assert image.dtype == torch.uint8
@@ -81,7 +96,7 @@ def test_test_view_is_plain_and_train_view_without_augmentation_is_the_same() ->
 
 
 def test_shuffled_tiles_are_all_there_in_another_order() -> None:
-    view = SuperImage(InputConfig(tile=16), AugmentConfig(tile=(), tile_shuffle=True))
+    view = SuperImage(SuperImageConfig(tile=16), AugmentConfig(tile=(), tile_shuffle=True))
     some = np.stack([np.full((16, 16, 3), value, np.uint8) for value in range(9)])
     torch.manual_seed(0)
     image = view.train_view(some)
@@ -91,7 +106,7 @@ def test_shuffled_tiles_are_all_there_in_another_order() -> None:
 
 
 def test_tiles_are_flipped_one_by_one() -> None:
-    view = SuperImage(InputConfig(tile=16), AugmentConfig(tile=("horizontal_flip",), tile_shuffle=False))
+    view = SuperImage(SuperImageConfig(tile=16), AugmentConfig(tile=("horizontal_flip",), tile_shuffle=False))
     one = frames(1, 16, 16)
     torch.manual_seed(0)
     image = view.train_view(np.repeat(one, 9, axis=0))
@@ -119,12 +134,12 @@ def test_every_augmentation_keeps_the_shape_and_changes_pixels(name: Augmentatio
     ("aspect", "tile", "size"), [("square", 448, (448, 448)), ("4:3", 96, (128, 96)), ("16:9", 100, (176, 100))]
 )
 def test_tile_size(aspect: str, tile: int, size: tuple[int, int]) -> None:
-    config = InputConfig(aspect=aspect, tile=tile)
-    assert config.tile_size == size
+    config = SuperImageConfig(aspect=aspect, tile=tile)
+    assert config.frame_size == size
     assert config.image_size == (size[0] * 3, size[1] * 3)
 
 
 @pytest.mark.parametrize("bad", [{"aspect": "wide"}, {"aspect": "0:3"}, {"candidates": 2}, {"rows": 0}, {"tile": 4}])
 def test_bad_settings_are_refused(bad: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
-        InputConfig.model_validate(bad)
+        SuperImageConfig.model_validate(bad)

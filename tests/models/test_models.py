@@ -8,7 +8,7 @@ from timm.layers.ml_decoder import TransformerDecoderLayerOptimal
 
 from urbanpipe.errors import RecipeError, WeightsError
 from urbanpipe.models.backbone import Backbone, Normalise
-from urbanpipe.models.classifier import ImageClassifier
+from urbanpipe.models.classifier import image_classifier
 from urbanpipe.models.config import ModelConfig
 from urbanpipe.models.heads import MLDecoderHead
 from urbanpipe.models.weights import load_weights, read_state
@@ -22,7 +22,7 @@ SMALL = ("test_convnext", "test_resnet", "test_efficientnet", "test_vit", "test_
 @pytest.mark.parametrize("name", SMALL)
 def test_any_backbone_with_any_head_gives_logits_and_gradients(name: str, head: str) -> None:
     config = ModelConfig.model_validate({"backbone": name, "head": head, "decoder_width": 64, "decoder_hidden": 64})
-    model = ImageClassifier(config, (96, 96), 17)
+    model = image_classifier(config, (96, 96), 17)
     images = torch.randint(0, 256, (2, 3, 96, 96), dtype=torch.uint8)
     logits = model(images)
     assert logits.shape == (2, 17)
@@ -41,13 +41,13 @@ def test_report_recipes_build_at_full_size(name: str) -> None:
     side = 1152 if name.endswith("f6") else 1344
     assert recipe.input.image_size == (side, side)
     with torch.device("meta"):
-        model = ImageClassifier(recipe.model, recipe.input.image_size, 17)
+        model = image_classifier(recipe.model, recipe.input.image_size, 17)
         assert model(torch.empty(1, 3, side, side)).shape == (1, 17)
 
 
 @pytest.mark.parametrize("name", ["swin_tiny_patch4_window7_224", "vit_tiny_patch16_224"])
 def test_a_fixed_grid_is_built_for_the_size_of_the_recipe(name: str) -> None:
-    model = ImageClassifier(ModelConfig(backbone=name), (192, 160), 3)
+    model = image_classifier(ModelConfig(backbone=name), (192, 160), 3)
     assert model(torch.zeros(1, 3, 160, 192)).shape == (1, 3)
 
 
@@ -100,7 +100,7 @@ def test_normalisation_is_the_backbones() -> None:
 
 
 def test_checkpointing_does_not_change_gradients() -> None:
-    model = ImageClassifier(ModelConfig(backbone="test_convnext"), (64, 64), 3)
+    model = image_classifier(ModelConfig(backbone="test_convnext"), (64, 64), 3)
     images = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
     gradients = []
     for enable in (False, True):

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from urbanpipe.models.classifier import ImageClassifier
+from urbanpipe.models.classifier import PieceClassifier, image_classifier
 from urbanpipe.models.config import ModelConfig
 from urbanpipe.training.data import judging_batches, training_batches
 from urbanpipe.training.losses import make_loss, positive_weights, weighted_bce
@@ -43,11 +43,20 @@ def test_epochs_have_their_own_order() -> None:
     assert [index for _, index in orders[0]] != [index for _, index in orders[1]]
 
 
-@given(videos=st.integers(1, 40), batch_size=st.integers(1, 7), processes=st.integers(1, 4))
-def test_judging_sees_every_video_once(videos: int, batch_size: int, processes: int) -> None:
-    batches = [batch for rank in range(processes) for batch in judging_batches(videos, batch_size, processes, rank)]
-    assert sorted(index for batch in batches for _, index in batch) == list(range(videos))
-    assert all(len(batch) <= batch_size for batch in batches)
+@given(
+    pieces=st.lists(st.integers(1, 9), min_size=1, max_size=20),
+    batch_size=st.integers(1, 7),
+    processes=st.integers(1, 4),
+)
+def test_judging_sees_every_piece_once_in_order(pieces: list[int], batch_size: int, processes: int) -> None:
+    seen: dict[int, list[int]] = {}
+    for rank in range(processes):
+        for batch in judging_batches(pieces, batch_size, processes, rank):
+            assert sum(end - begin for _, begin, end in batch) <= batch_size
+            for index, begin, end in batch:
+                assert index % processes == rank
+                seen.setdefault(index, []).extend(range(begin, end))
+    assert seen == {index: list(range(count)) for index, count in enumerate(pieces)}
 
 
 def test_asymmetric_loss_by_hand() -> None:
@@ -82,8 +91,8 @@ def test_class_weights_favour_the_rare_and_are_bounded() -> None:
     torch.testing.assert_close(weighted, weighted_bce(logits, targets, positive_weights(targets)))
 
 
-def model() -> ImageClassifier:
-    return ImageClassifier(ModelConfig(backbone="test_convnext"), (32, 32), 3)
+def model() -> PieceClassifier:
+    return image_classifier(ModelConfig(backbone="test_convnext"), (32, 32), 3)
 
 
 @pytest.mark.parametrize("decay", [0.3, 0.0])

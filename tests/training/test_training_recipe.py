@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from urbanpipe.errors import RecipeError
+from urbanpipe.inputs.config import SuperImageConfig
 from urbanpipe.training.recipe import difference, load_recipe, recipe_text, shipped_recipes, write_recipe
 
 
@@ -29,6 +30,7 @@ def test_the_reports_recipes_are_the_reports() -> None:
         "tf_efficientnet_l2.ns_jft_in1k",
     }
     for name, recipe in recipes.items():
+        assert isinstance(recipe.input, SuperImageConfig)
         assert (recipe.input.rows, recipe.input.columns) == (3, 3)
         assert recipe.input.tile == (384 if name.endswith("f6") else 448)
         assert recipe.input.sampling == "uniform"
@@ -67,6 +69,11 @@ def test_set_overrides_any_value_with_toml_or_a_bare_word() -> None:
         ("name=../up", "name = '../up'"),
         ("loss.class_weights=true", "no effect on the asymmetric loss"),
         ("optimiser.rate=inf", "optimiser.rate = inf"),
+        ("input.row=3", "unknown key input.row; did you mean input.rows?"),
+        ("input.method=fram", "input.method = 'fram': the methods are super-image, frame, video, dense"),
+        ("input.method=frame", "unknown key input."),
+        ("input.test_draws=5", "test_draws = 5: jittered sampling, candidates = 3, has 3"),
+        ("memory.refresh_epochs=1", "no effect on the method super-image"),
     ],
 )
 def test_a_bad_setting_is_named_in_one_line(override: str, message: str) -> None:

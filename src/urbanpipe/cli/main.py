@@ -21,6 +21,7 @@ VERBS = (
     "evaluate",
     "ensemble",
     "predict",
+    "moments",
     "recipes",
 )
 

@@ -1,4 +1,4 @@
-"""The verb `evaluate`: judge a prediction file by a label file."""
+"""The verb `evaluate`: judge a prediction file by a label file, or moments by true ones."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ from urbanpipe.catalog.table import Source, read_source
 from urbanpipe.errors import PredictionError
 from urbanpipe.evaluation.average_precision import Empty, Scores, score
 from urbanpipe.evaluation.intervals import Intervals, bootstrap
+from urbanpipe.evaluation.moments import MomentScores, read_results, read_truth, score_moments
 from urbanpipe.evaluation.predictions import Predictions, read_predictions, shortened
 from urbanpipe.evaluation.tables import MAP_ALL, MAP_DEFECTS, NONE, markdown_table, per_cent
 from urbanpipe.taxonomy import Taxonomy, load_taxonomy
@@ -112,6 +113,26 @@ def evaluate(
         scores=score(values, targets, classes, empty),
         intervals=bootstrap(values, targets, source.groups, classes, draws, seed, empty=empty) if draws else None,
     )
+
+
+def evaluate_moments(
+    labels: Path, predictions: Path, taxonomy: Path | None = None, subset: str | None = None
+) -> MomentScores:
+    """Judge time points of defects as the public scorer of CCTV-Pipe does; `evaluate --moments` on the command line.
+
+    Args:
+        labels: true moments, `{"database": ...}`.
+        predictions: a submission, `{"results": ...}`; a video that it lacks has no moments.
+        taxonomy: the classes as a TOML file; by default those of QV-Pipe.
+        subset: judge only videos whose `subset` is this; without it all that are annotated.
+
+    Raises:
+        LabelError, TaxonomyError: `labels` or `taxonomy` cannot be used, or there are no true moments.
+        PredictionError: moments of unknown videos or classes, before or after the video, or without a number as score.
+    """
+    classes = load_taxonomy(taxonomy)
+    truth = read_truth(Path(labels), classes, subset)
+    return score_moments(read_results(Path(predictions), classes, truth), truth, classes)
 
 
 def _refuse_unknown(found: Predictions, source: Source, labels: Path, predictions: Path) -> None:

@@ -6,7 +6,9 @@ makes it.
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torchvision.transforms import InterpolationMode, v2
 
@@ -16,7 +18,7 @@ Transform = Callable[[Tensor], Tensor]
 
 
 def augmentation(name: AugmentationName, config: AugmentConfig, size: tuple[int, int]) -> Transform:
-    """One augmentation of uint8 images (3, height, width).
+    """One augmentation of uint8 images (3, height, width), or of all frames of a clip (frames, 3, height, width) alike.
 
     Args:
         name: as in the recipe.
@@ -45,8 +47,13 @@ def augmentations(names: Sequence[AugmentationName], config: AugmentConfig, size
 
 
 def apply(transforms: Sequence[Transform], image: Tensor) -> Tensor:
-    """Run `image`, uint8 (3, height, width), through all transforms."""
+    """Run `image`, uint8 (..., 3, height, width), through all transforms."""
     for transform in transforms:
         image = transform(image)
     assert image.dtype == torch.uint8
     return image
+
+
+def frames_tensor(frames: NDArray[np.uint8]) -> Tensor:
+    """Frames (k, height, width, 3) as the tensor (k, 3, height, width) that the transforms take."""
+    return torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2)

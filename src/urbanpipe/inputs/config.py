@@ -12,28 +12,15 @@ AugmentationName = Literal[
 ]
 
 
-class InputConfig(Section):
-    """Which frames of a video a model sees, and at what size.
+class _Pictures(Section):
+    """What every input has: pictures of one size.
 
     Attributes:
-        rows: rows of tiles in the super-image.
-        columns: columns of tiles.
-        tile: height of a tile in pixels.
-        aspect: `square`, `W:H`, or `frame` (the commonest shape in the catalog, fixed when a run starts). A tile is
-            `tile` pixels high and as wide as this says, rounded to a multiple of 8.
-        sampling: `uniform` (centres of equal segments), `jittered` (in training a random frame of each segment; centres
-            otherwise) or `sequence` (consecutive frames; in training from a random start, from the middle otherwise).
-        candidates: frames kept a tile for `jittered`, starts kept for `sequence`, spread evenly and odd in number, so
-            that training draws from a cache. 0 draws from all frames and decodes the video anew each time.
+        aspect: `square`, `W:H`, or `frame` (the commonest shape in the catalog, fixed when a run starts). A picture is
+            as high as the method's `tile` or `size` says and as wide as this says, rounded to a multiple of 8.
     """
 
-    method: Literal["super-image"] = "super-image"
-    rows: int = Field(3, ge=1, le=8)
-    columns: int = Field(3, ge=1, le=8)
-    tile: int = Field(448, ge=16, le=2048)
     aspect: str = "square"
-    sampling: Literal["uniform", "jittered", "sequence"] = "uniform"
-    candidates: int = Field(3, ge=0, le=31)
 
     @field_validator("aspect")
     @classmethod
@@ -42,11 +29,55 @@ class InputConfig(Section):
             return value
         raise ValueError(f'{value!r} is not an aspect; give "square", "frame" or "W:H", for example "4:3"')
 
+    def _sized(self, height: int) -> tuple[int, int]:
+        """Width and height in pixels of a picture `height` pixels high."""
+        if self.aspect == "square":
+            return height, height
+        assert self.aspect != "frame", "aspect = frame is replaced by W:H when a run starts"
+        across, down = map(int, self.aspect.split(":"))
+        return max(8, round(height * across / down / 8) * 8), height
+
+
+class _Sampled(_Pictures):
+    """An input of N frames taken from the whole video.
+
+    Attributes:
+        sampling: `uniform` (centres of equal segments), `jittered` (in training a random frame of each segment; centres
+            otherwise) or `sequence` (consecutive frames; in training from a random start, from the middle otherwise).
+        candidates: frames kept a segment for `jittered`, starts kept for `sequence`, spread evenly and odd in number,
+            so that training draws from a cache. 0 draws from all frames and decodes the video anew each time.
+        test_draws: candidates that are judged, spread evenly; their probabilities are averaged. 1 is the middle one.
+    """
+
+    sampling: Literal["uniform", "jittered", "sequence"] = "uniform"
+    candidates: int = Field(3, ge=0, le=31)
+    test_draws: int = Field(1, ge=1, le=31)
+
     @model_validator(mode="after")
-    def _odd_candidates(self) -> Self:
+    def _drawn_from_the_candidates(self) -> Self:
         if self.candidates and self.candidates % 2 == 0:
             raise ValueError(f"candidates = {self.candidates}: must be odd (tests take the middle one) or 0")
+        most = 1 if self.sampling == "uniform" else max(1, self.candidates)
+        if self.test_draws > most:
+            raise ValueError(
+                f"test_draws = {self.test_draws}: {self.sampling} sampling, candidates = {self.candidates}, has {most}"
+            )
         return self
+
+
+class SuperImageConfig(_Sampled):
+    """N frames of the whole video as tiles of one image.
+
+    Attributes:
+        rows: rows of tiles.
+        columns: columns of tiles.
+        tile: height of a tile in pixels.
+    """
+
+    method: Literal["super-image"] = "super-image"
+    rows: int = Field(3, ge=1, le=8)
+    columns: int = Field(3, ge=1, le=8)
+    tile: int = Field(448, ge=16, le=2048)
 
     @property
     def frames(self) -> int:
@@ -54,28 +85,141 @@ class InputConfig(Section):
         return self.rows * self.columns
 
     @property
-    def tile_size(self) -> tuple[int, int]:
+    def frame_size(self) -> tuple[int, int]:
         """Width and height of a tile in pixels."""
-        if self.aspect == "square":
-            return self.tile, self.tile
-        assert self.aspect != "frame", "aspect = frame is replaced by W:H when a run starts"
-        width, height = map(int, self.aspect.split(":"))
-        return max(8, round(self.tile * width / height / 8) * 8), self.tile
+        return self._sized(self.tile)
 
     @property
     def image_size(self) -> tuple[int, int]:
         """Width and height of the whole input in pixels."""
-        width, height = self.tile_size
+        width, height = self.frame_size
         return width * self.columns, height * self.rows
+
+
+class FrameConfig(_Pictures):
+    """Single frames at an interval; a video is the pool of them.
+
+    Attributes:
+        size: height of a frame in pixels.
+        every_seconds: from one frame to the next; every one of them is judged.
+        train_frames: frames of a video in an epoch, one drawn from each of as many equal parts of it, so that a long
+            video weighs no more than a short one.
+        pooling: what the probabilities of a video's frames become: their `mean`, `max` or `median`.
+    """
+
+    method: Literal["frame"] = "frame"
+    size: int = Field(448, ge=16, le=2048)
+    every_seconds: float = Field(1.0, gt=0, le=3600)
+    train_frames: int = Field(4, ge=1, le=256)
+    pooling: Literal["mean", "max", "median"] = "mean"
+
+    @property
+    def frames(self) -> int:
+        """Frames a piece holds."""
+        return 1
+
+    @property
+    def frame_size(self) -> tuple[int, int]:
+        """Width and height of a frame in pixels."""
+        return self._sized(self.size)
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Width and height of what the backbone sees, in pixels."""
+        return self.frame_size
+
+
+class VideoConfig(_Sampled):
+    """One clip of N frames from the whole video, for a video network.
+
+    Attributes:
+        size: height of a frame in pixels.
+        frames: how many.
+        shuffle: bring them into a random order in training.
+    """
+
+    method: Literal["video"] = "video"
+    size: int = Field(224, ge=16, le=1024)
+    frames: int = Field(32, ge=2, le=128)
+    shuffle: bool = False
+
+    @property
+    def frame_size(self) -> tuple[int, int]:
+        """Width and height of a frame in pixels."""
+        return self._sized(self.size)
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Width and height of a frame in pixels."""
+        return self.frame_size
+
+
+class DenseConfig(_Pictures):
+    """Every moment of the video: clips of consecutive frames side by side over its whole length.
+
+    Attributes:
+        size: height of a frame in pixels.
+        frames: L, frames a clip.
+        stride: from one frame of a clip to the next; a clip spans L * stride frames of the video.
+        encoder: how a clip becomes a feature: `pool` (an image backbone on each frame, pooled over time), `super-image`
+            (an image backbone on the clip's frames as tiles, so that it can see water move) or `video` (a video
+            network).
+        rows: rows of tiles of the `super-image` encoder; its columns are frames / rows.
+        fraction: share of a video's clips that a step encodes with gradient; a walk over permutations, so that every
+            clip is visited once in ceil(1 / fraction) epochs.
+        most_clips: at most so many of them, whatever the length of the video, which bounds memory; 0 is no bound.
+        mode: `stale` (the rest of the clips from the feature memory), `exact-sampled` (the rest encoded without
+            gradient) or `exact` (every clip with gradient, recomputed in the backward pass).
+    """
+
+    method: Literal["dense"] = "dense"
+    size: int = Field(112, ge=16, le=1024)
+    frames: int = Field(8, ge=1, le=64)
+    stride: int = Field(2, ge=1, le=64)
+    encoder: Literal["pool", "super-image", "video"] = "pool"
+    rows: int = Field(2, ge=1, le=8)
+    fraction: float = Field(0.25, gt=0, le=1)
+    most_clips: int = Field(0, ge=0)
+    mode: Literal["stale", "exact-sampled", "exact"] = "stale"
+
+    @model_validator(mode="after")
+    def _whole_rows(self) -> Self:
+        if self.encoder == "super-image" and self.frames % self.rows:
+            raise ValueError(f"frames = {self.frames} do not fill rows = {self.rows} of tiles; give a multiple")
+        return self
+
+    @property
+    def frame_size(self) -> tuple[int, int]:
+        """Width and height of a frame in pixels."""
+        return self._sized(self.size)
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Width and height of what the backbone sees, in pixels."""
+        width, height = self.frame_size
+        return (
+            (width * (self.frames // self.rows), height * self.rows)
+            if self.encoder == "super-image"
+            else (width, height)
+        )
+
+
+InputConfig = SuperImageConfig | FrameConfig | VideoConfig | DenseConfig
+METHODS: dict[str, type[InputConfig]] = {
+    "super-image": SuperImageConfig,
+    "frame": FrameConfig,
+    "video": VideoConfig,
+    "dense": DenseConfig,
+}
 
 
 class AugmentConfig(Section):
     """What is done to training inputs; nothing of it at validation or prediction.
 
     Attributes:
-        tile: augmentations of each frame by itself, in this order.
-        image: augmentations of the whole super-image, after it was put together.
-        tile_shuffle: lay the frames out in random order.
+        tile: augmentations in this order: of each frame of a super-image by itself, of all frames of a clip alike.
+        image: augmentations of the whole input, after it was put together.
+        tile_shuffle: lay the frames of a super-image out in random order.
         flip_probability: of either flip.
         rotation_degrees: largest angle, either way.
         crop_scale: smallest share of the area that a random crop keeps; it is resized back.

@@ -6,35 +6,45 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from urbanpipe.inputs.config import AugmentConfig, InputConfig
+from urbanpipe.inputs.clip import Clip
+from urbanpipe.inputs.config import AugmentConfig, DenseConfig, FrameConfig, InputConfig, VideoConfig
+from urbanpipe.inputs.dense import DenseClips
+from urbanpipe.inputs.footage import Draw, Footage, Indices, Selection
+from urbanpipe.inputs.frame import SingleFrames
 from urbanpipe.inputs.super_image import SuperImage
 
 
 class View(Protocol):
-    """Says which frames of a video it wants, and makes a network's input of them. See `SuperImage` for shapes."""
+    """Cuts a video into pieces (what the network sees at once), says which frames they need, and makes tensors of them.
+
+    Attributes:
+        frame_size: width and height in pixels at which frames are wanted.
+    """
 
     frame_size: tuple[int, int]
-    cacheable: bool
 
-    def kept(self, frame_count: int) -> NDArray[np.int64]:
-        """Indices of the frames worth caching, (candidates, frames)."""
+    def kept(self, footage: Footage) -> Indices | None:
+        """The frames that training and tests ever read, ascending, to be cached; None where that is any frame."""
 
-    def choose(self, candidates: int, rng: np.random.Generator | None) -> NDArray[np.int64]:
-        """The row of `kept` to take for each frame; without `rng` the one that tests see."""
+    def drawn(self, footage: Footage, draw: Draw) -> Selection:
+        """The pieces that training sees of a video in an epoch."""
 
-    def drawn(self, frame_count: int, rng: np.random.Generator) -> NDArray[np.int64]:
-        """Indices drawn from the whole video, where the view is not cacheable."""
+    def judged(self, footage: Footage) -> Selection:
+        """The pieces that are judged, in order of time where they have one; a video is judged by all of them."""
 
     def train_view(self, frames: NDArray[np.uint8]) -> Tensor:
-        """An augmented input, from torch's global generator."""
+        """A piece's augmented input, uint8, of its frames (k, height, width, 3); from torch's global generator."""
 
     def test_view(self, frames: NDArray[np.uint8]) -> Tensor:
-        """The plain input."""
-
-
-VIEWS = {"super-image": SuperImage}
+        """A piece's plain input, of the same shape."""
 
 
 def make_view(config: InputConfig, augment: AugmentConfig) -> View:
     """The input of the recipe's method."""
-    return VIEWS[config.method](config, augment)
+    if isinstance(config, FrameConfig):
+        return SingleFrames(config, augment)
+    if isinstance(config, VideoConfig):
+        return Clip(config, augment)
+    if isinstance(config, DenseConfig):
+        return DenseClips(config, augment)
+    return SuperImage(config, augment)

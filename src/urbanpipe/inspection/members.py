@@ -9,12 +9,11 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import nn
 
 from urbanpipe.catalog.folds import read_folds
 from urbanpipe.errors import RunError
 from urbanpipe.taxonomy import Taxonomy, load_taxonomy
-from urbanpipe.training.forward import build_model, place
+from urbanpipe.training.forward import Network, build_model, place
 from urbanpipe.training.loop import WEIGHTS, read_done
 from urbanpipe.training.recipe import Recipe, load_recipe
 
@@ -25,7 +24,7 @@ class Member:
 
     name: str
     recipe: Recipe
-    networks: tuple[nn.Module, ...]
+    networks: tuple[Network, ...]
     weight: float
 
 
@@ -102,7 +101,7 @@ def _model_folders(run: Path) -> list[Path]:
     return sorted(path for path in run.glob("fold*") if path.is_dir()) or [run]
 
 
-def _network(file: Path, recipe: Recipe, taxonomy: Taxonomy, device: torch.device) -> nn.Module:
+def _network(file: Path, recipe: Recipe, taxonomy: Taxonomy, device: torch.device) -> Network:
     model = build_model(recipe, taxonomy)
     try:
         model.load_state_dict(load_file(file))
@@ -112,9 +111,11 @@ def _network(file: Path, recipe: Recipe, taxonomy: Taxonomy, device: torch.devic
     return model.eval()
 
 
-def distinct_inputs(members: Sequence[Member]) -> list[Recipe]:
-    """One recipe for each distinct input, so that members that see the same share it."""
-    seen: dict[str, Recipe] = {}
-    for member in members:
-        seen.setdefault(member.recipe.input.model_dump_json(), member.recipe)
-    return list(seen.values())
+def sharing_a_reading(members: Sequence[Member]) -> list[list[int]]:
+    """Numbers of the members that see the same pixels in the same precision, so that a video is read once for them."""
+    groups: dict[str, list[int]] = {}
+    for number, member in enumerate(members):
+        training = member.recipe.training
+        key = f"{member.recipe.input.model_dump_json()} {training.precision} {training.channels_last}"
+        groups.setdefault(key, []).append(number)
+    return list(groups.values())

@@ -1,32 +1,32 @@
 """Probabilities of every class for videos that nobody has labelled."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from urbanpipe.catalog.files import find_videos, video_names
 from urbanpipe.catalog.labels import canonical_name
 from urbanpipe.ensembling.rules import apply_exclusive
 from urbanpipe.errors import CatalogError, OutOfMemoryError, OutputError, PredictionError, VideoError
+from urbanpipe.evaluation.pieces import write_pieces
 from urbanpipe.evaluation.predictions import Predictions, read_predictions, write_predictions
+from urbanpipe.inputs.config import DenseConfig, FrameConfig
+from urbanpipe.inputs.reading import stream_pieces
 from urbanpipe.inputs.view import View, make_view
-from urbanpipe.inspection.members import Member, Models, distinct_inputs, load_models
+from urbanpipe.inspection.members import Models, load_models, sharing_a_reading
 from urbanpipe.outputs import output_folder, write_csv
 from urbanpipe.progress import track
 from urbanpipe.taxonomy import Taxonomy
-from urbanpipe.training.data import loading_workers
-from urbanpipe.training.forward import autocast, images_to
+from urbanpipe.training.data import Batch, Sample, collate, loading_workers
+from urbanpipe.training.forward import Judged, judge, pieces_of
 from urbanpipe.training.processes import choose_device
-from urbanpipe.video.decode import index_frames, read_frames
-
-Item = tuple[int, list[Tensor] | VideoError]
 
 
 @dataclass(frozen=True)
@@ -52,29 +52,36 @@ class Predicted:
             yield f"{name}: " + ", ".join(f"{self.taxonomy.codes[index]} {scores[index]:.2f}" for index in best)
 
 
-class NewVideos(Dataset[Item]):
-    """The inputs of videos that are in no catalog: one tensor for each distinct input of the models."""
+class NewVideos(IterableDataset[Any]):
+    """Pieces of videos that are in no catalog, a few at a time; each video is read in one pass by one worker.
 
-    def __init__(self, paths: Sequence[Path], views: Sequence[View]) -> None:
-        self.paths, self.views = paths, views
+    Args:
+        paths: the videos.
+        view: cuts them.
+        most: pieces of a video at once.
+    """
 
-    def __len__(self) -> int:
-        return len(self.paths)
+    def __init__(self, paths: Sequence[Path], view: View, most: int) -> None:
+        self.paths, self.view, self.most = paths, view, most
 
-    def __getitem__(self, place: int) -> Item:
+    def __iter__(self) -> Iterator[Sample]:
+        worker = get_worker_info()
+        first, step = (0, 1) if worker is None else (worker.id, worker.num_workers)
+        for place in range(first, len(self.paths), step):
+            yield from self._samples(place)
+
+    def _samples(self, place: int) -> Iterator[Sample]:
+        held = None
         try:
-            return place, self._inputs(self.paths[place])
+            for pieces in stream_pieces(self.paths[place], self.view, self.most):
+                if held is not None:
+                    yield Sample(place, held, whole=False)
+                held = pieces
         except VideoError as error:
-            return place, error
-
-    def _inputs(self, path: Path) -> list[Tensor]:
-        index = index_frames(path)
-        kept = [view.kept(index.frame_count) for view in self.views]
-        pairs = zip(self.views, kept, strict=True)
-        return [
-            view.test_view(read_frames(path, rows[len(rows) // 2], view.frame_size, index, "conceal"))
-            for view, rows in pairs
-        ]
+            yield Sample(place, error)
+        else:
+            assert held is not None
+            yield Sample(place, held)
 
 
 def predict(
@@ -85,10 +92,11 @@ def predict(
     Args:
         model: a run folder, an ensemble's, or a study's, whose ensemble then predicts.
         videos: files and folders.
-        out: gets the predictions as JSON, and as CSV beside it; also `<out>.failures.csv` where videos were bad.
+        out: gets the predictions as JSON, and as CSV beside it; also `<out>.failures.csv` where videos were bad, and
+            `<out>.pieces.npz` with what every frame or clip says, where one run predicts whose method sees many.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         workers: decoding processes; -1 for as many as the machine allows.
-        batch_size: videos at once.
+        batch_size: pieces (super-images, frames, clips) at once.
 
     Raises:
         CatalogError: there is no video.
@@ -104,24 +112,23 @@ def predict(
     chosen = choose_device(device)
     models = load_models(model, chosen)
     _check_out(out, models.taxonomy)
-    recipes = distinct_inputs(models.members)
     names, paths = list(found), list(found.values())
-    dataset = NewVideos(paths, [make_view(recipe.input, recipe.augment) for recipe in recipes])
     started = time.perf_counter()
-    inputs = [recipe.input.model_dump_json() for recipe in recipes]
     try:
-        scores, failures = _scores(models, inputs, dataset, chosen, workers, batch_size)
+        judged, failures = _judged(models, paths, chosen, workers, batch_size)
     except torch.OutOfMemoryError as error:
         advice = f"lower --batch-size (now {batch_size}), predict with one run instead of an ensemble, or --device cpu"
         raise OutOfMemoryError(f"out of memory on {chosen}: {advice}") from error
     seconds = time.perf_counter() - started
-    bad = {names[place]: error.reason for place, error in failures.items()}
-    if not scores:
+    bad = {names[place]: error.reason for place, error in sorted(failures.items())}
+    done = [place for place in range(len(names)) if place not in failures]
+    if not done:
         name, reason = next(iter(bad.items()))
         raise PredictionError(f"none of the {len(bad)} videos could be read; the first, {name}: {reason}")
-    done = sorted(scores)
-    predictions = Predictions(tuple(names[place] for place in done), np.stack([scores[place] for place in done]))
+    named = tuple(names[place] for place in done)
+    predictions = Predictions(named, _combined(models, judged, done))
     write_predictions(predictions, out, models.taxonomy)
+    _write_pieces(models, named, [judged[0][place] for place in done], out)
     _write_failures(out, bad)
     return Predicted(predictions, bad, len(names) / seconds, models.taxonomy)
 
@@ -162,39 +169,66 @@ def named_videos(videos: Sequence[Path]) -> dict[str, Path]:
     return found
 
 
-def _scores(
-    models: Models, inputs: Sequence[str], dataset: NewVideos, device: torch.device, workers: int, batch_size: int
-) -> tuple[dict[int, NDArray[np.float64]], dict[int, VideoError]]:
-    """Probabilities by place for the videos that could be read, and the errors of the others."""
-    scores: dict[int, NDArray[np.float64]] = {}
+def _judged(
+    models: Models, paths: Sequence[Path], device: torch.device, workers: int, batch_size: int
+) -> tuple[list[dict[int, Judged]], dict[int, VideoError]]:
+    """What each member says of each video that could be read, by place; and the errors of the others."""
+    found: list[dict[int, Judged]] = [{} for _ in models.members]
     failures: dict[int, VideoError] = {}
-    workers = min(loading_workers(workers), len(dataset))
-    loader = DataLoader(dataset, batch_size=batch_size, num_workers=workers, collate_fn=list)
-    with torch.inference_mode():
-        for items in track(loader, len(loader), "predicting", "batches"):
-            failures |= {place: item for place, item in items if isinstance(item, VideoError)}
-            good = [(place, item) for place, item in items if not isinstance(item, VideoError)]
-            if not good:
-                continue
-            images = {name: torch.stack([item[view] for _, item in good]) for view, name in enumerate(inputs)}
-            parts = [
-                _member_scores(m, images[m.recipe.input.model_dump_json()], device) * m.weight for m in models.members
-            ]
-            rows = np.sum(parts, axis=0)
-            if models.exclusive_threshold is not None:
-                rows = apply_exclusive(rows, models.taxonomy, models.exclusive_threshold)
-            scores |= dict(zip((place for place, _ in good), rows, strict=True))
-    return scores, failures
+    for group in sharing_a_reading(models.members):
+        recipe = models.members[group[0]].recipe
+        dataset = NewVideos(paths, make_view(recipe.input, recipe.augment), batch_size)
+        count = min(loading_workers(workers), len(paths))
+        loader = DataLoader(dataset, batch_size=None, num_workers=count)
+        networks = [network for number in group for network in models.members[number].networks]
+        batches = _batches(loader, batch_size, failures)
+        for place, said in track(judge(recipe, networks, batches, device), len(paths), "predicting", "videos"):
+            for number in group:
+                member = models.members[number]
+                found[number][place] = _mean([said.pop(0) for _ in member.networks])
+    return found, failures
 
 
-def _member_scores(member: Member, images: Tensor, device: torch.device) -> NDArray[np.float64]:
-    """Mean probability over a member's folds, (videos, classes)."""
-    training = member.recipe.training
-    images = images_to(images, device, training.channels_last)
-    with autocast(device, training.precision):
-        each = [network(images).float().sigmoid().double() for network in member.networks]
-    mean: NDArray[np.float64] = torch.stack(each).mean(0).cpu().numpy()
-    return mean
+def _batches(samples: Iterable[Sample], batch_size: int, failures: dict[int, VideoError]) -> Iterator[Batch]:
+    """Samples put side by side until there are `batch_size` pieces; what cannot be read goes to `failures`."""
+    waiting: list[Sample] = []
+    for sample in samples:
+        if isinstance(sample.pieces, VideoError):
+            failures[sample.index] = sample.pieces
+            continue
+        waiting.append(sample)
+        if sum(len(one.pieces.rows) for one in waiting if not isinstance(one.pieces, VideoError)) >= batch_size:
+            yield collate(waiting)
+            waiting = []
+    if waiting:
+        yield collate(waiting)
+
+
+def _mean(each: Sequence[Judged]) -> Judged:
+    """The mean of what a member's folds say."""
+    return Judged(
+        np.mean([one.scores for one in each], axis=0), np.mean([one.pieces for one in each], axis=0), each[0].seconds
+    )
+
+
+def _combined(models: Models, judged: Sequence[dict[int, Judged]], done: Sequence[int]) -> NDArray[np.float64]:
+    """Weighted probabilities (videos, classes) of the members, after the rule of the exclusive class."""
+    parts = [
+        np.stack([of_member[place].scores for place in done]) * member.weight
+        for member, of_member in zip(models.members, judged, strict=True)
+    ]
+    rows: NDArray[np.float64] = np.sum(parts, axis=0)
+    if models.exclusive_threshold is not None:
+        rows = apply_exclusive(rows, models.taxonomy, models.exclusive_threshold)
+    return rows
+
+
+def _write_pieces(models: Models, names: tuple[str, ...], judged: Sequence[Judged], out: Path) -> None:
+    path = out.with_suffix(".pieces.npz")
+    if len(models.members) > 1 or not isinstance(models.members[0].recipe.input, DenseConfig | FrameConfig):
+        path.unlink(missing_ok=True)
+        return
+    write_pieces(pieces_of(names, judged), path, models.taxonomy)
 
 
 def _write_failures(out: Path, failures: dict[str, str]) -> None:

@@ -1,13 +1,14 @@
 """Any timm backbone at any input size, with one way to ask for pooled features or for tokens."""
 
 import difflib
+import sys
 from typing import Any
 
 import timm
 import torch
 from torch import Tensor, nn
 
-from urbanpipe.errors import RecipeError
+from urbanpipe.errors import RecipeError, WeightsError
 from urbanpipe.models.config import ModelConfig
 
 
@@ -61,6 +62,30 @@ class Backbone(nn.Module):
                 f"training.checkpointing = true: {type(self.net).__name__} cannot do it in timm"
             ) from None
 
+    def fetch(self, name: str) -> dict[str, Tensor]:
+        """Pretrained weights of timm by name; from its cache, or over the network."""
+        state: dict[str, Tensor] = timm.create_model(name, pretrained=True, num_classes=0).state_dict()
+        return state
+
+    def adapt(self, state: dict[str, Tensor], source: str) -> dict[str, Tensor]:
+        """A published state dict as one of `net`, by timm's own rules: position tables resized, old keys renamed.
+
+        Args:
+            state: tensors by name, without prefixes.
+            source: the file or `hub`, for messages.
+
+        Raises:
+            WeightsError: the rules do not fit, so it is of another network.
+        """
+        convert = getattr(sys.modules[type(self.net).__module__], "checkpoint_filter_fn", None)
+        if convert is None:
+            return state
+        try:
+            return dict(convert(dict(state), self.net))
+        except (KeyError, RuntimeError, AttributeError, IndexError, ValueError) as error:
+            name = type(self.net).__name__
+            raise WeightsError(f"{source}: weights of another network than {name} ({error!r})") from error
+
 
 def _create(config: ModelConfig, image_size: tuple[int, int]) -> Any:
     architecture = config.backbone.split(".")[0]
@@ -96,5 +121,6 @@ class Normalise(nn.Module):
         self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1) * 255, persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Normalise (batch, 3, height, width), values 0 to 255."""
-        return (images.to(self.mean.dtype) - self.mean) / self.std
+        """Normalise images (batch, 3, height, width) or clips (batch, 3, frames, height, width), values 0 to 255."""
+        mean, std = (self.mean, self.std) if images.ndim == 4 else (self.mean.unsqueeze(2), self.std.unsqueeze(2))
+        return (images.to(mean.dtype) - mean) / std

@@ -1,34 +1,73 @@
-"""An image classifier: normalisation, backbone, head. The super-image method is this network on super-images."""
+"""A piece classifier: normalisation, backbone, head. Its pieces are super-images, single frames, or clips."""
+
+from typing import Literal
 
 from torch import Tensor, nn
 
 from urbanpipe.models.backbone import Backbone, Normalise
 from urbanpipe.models.config import ModelConfig
 from urbanpipe.models.heads import LinearHead, MLDecoderHead
+from urbanpipe.models.video import VideoBackbone
+
+Pooling = Literal["mean", "max", "median"]
 
 
-class ImageClassifier(nn.Module):
-    """Logits of images.
+class PieceClassifier(nn.Module):
+    """Logits of pieces; a video's probabilities are the pool of those of its pieces.
 
     Args:
-        config: backbone and head; weights are loaded separately (`models.weights`).
-        image_size: width and height of the images.
+        config: the head; weights are loaded separately (`models.weights`).
+        backbone: of images or of clips.
         classes: number of classes.
+        pooling: of a video's pieces.
     """
 
-    def __init__(self, config: ModelConfig, image_size: tuple[int, int], classes: int) -> None:
+    def __init__(
+        self, config: ModelConfig, backbone: Backbone | VideoBackbone, classes: int, pooling: Pooling = "mean"
+    ) -> None:
         super().__init__()
-        self.backbone = Backbone(config, image_size)
-        self.normalise = Normalise(self.backbone.mean, self.backbone.std)
+        self.backbone = backbone
+        self.normalise = Normalise(backbone.mean, backbone.std)
+        self.pooling = pooling
         self.on_tokens = config.head == "ml-decoder"
         self.head: nn.Module = (
-            MLDecoderHead(self.backbone.token_width, classes, config)
+            MLDecoderHead(backbone.token_width, classes, config)
             if self.on_tokens
-            else LinearHead(self.backbone.pooled_width, classes, config.dropout)
+            else LinearHead(backbone.pooled_width, classes, config.dropout)
         )
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (batch, classes) of images (batch, 3, height, width) with values 0 to 255, uint8 or float."""
+        """Logits (pieces, classes).
+
+        Args:
+            images: (pieces, 3, height, width) or (pieces, 3, frames, height, width), 0 to 255, uint8 or float.
+        """
         images = self.normalise(images)
         features = self.backbone.tokens(images) if self.on_tokens else self.backbone.pooled(images)
         return self.head(features)  # type: ignore[no-any-return]
+
+    def see(self, images: Tensor, real: Tensor) -> Tensor:
+        """What `conclude` needs of each piece, (pieces, values): its logits."""
+        del real
+        return self(images)  # type: ignore[no-any-return]
+
+    def conclude(self, seen: Tensor, seconds: Tensor) -> tuple[Tensor, Tensor]:
+        """Probabilities (classes,) of a video and (pieces, classes) of its pieces, from what was seen of them all."""
+        del seconds
+        each = seen.double().sigmoid()
+        return pooled(each, self.pooling), each
+
+
+def pooled(scores: Tensor, pooling: Pooling) -> Tensor:
+    """The pool (..., values) over the last but one axis of scores (..., pieces, values).
+
+    The median of an even number is the mean of the middle two, as numpy's.
+    """
+    if pooling == "max":
+        return scores.amax(-2)
+    return scores.mean(-2) if pooling == "mean" else scores.quantile(0.5, dim=-2)
+
+
+def image_classifier(config: ModelConfig, image_size: tuple[int, int], classes: int) -> PieceClassifier:
+    """A classifier of images of `image_size` (width, height)."""
+    return PieceClassifier(config, Backbone(config, image_size), classes)

@@ -1,8 +1,8 @@
 """Settings of the networks; importable without torch."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from urbanpipe.settings import Section
 
@@ -11,10 +11,11 @@ class ModelConfig(Section):
     """Backbone, head and where the first weights come from.
 
     Attributes:
-        backbone: a timm model name, with or without a pretrained tag.
-        options: keyword arguments of that timm model, for example `{ pad_type = "same" }`.
-        weights: `hub` (timm's pretrained weights, needs a network or a filled cache), `random`, or a file (safetensors
-            or a torch state dict).
+        backbone: a timm model name, with or without a pretrained tag; for methods with clips a video network of
+            torchvision (`swin3d_t`, `swin3d_s`, `swin3d_b`, `mvit_v2_s`) or `swin3d_nano`.
+        options: keyword arguments of that model, for example `{ pad_type = "same" }`.
+        weights: `hub` (timm's or torchvision's pretrained weights, needs a network or a filled cache), `random`, or a
+            file (safetensors or a torch state dict).
         head: `linear` (the backbone's own pooling, then one linear layer) or `ml-decoder` (arXiv 2111.12933).
         dropout: before the linear layer.
         drop_path: stochastic depth rate of the backbone, where it has one; 0 keeps the backbone's default.
@@ -25,7 +26,7 @@ class ModelConfig(Section):
     """
 
     backbone: str = "convnext_base.fb_in22k_ft_in1k_384"
-    options: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    options: dict[str, str | int | float | bool | list[int]] = Field(default_factory=dict)
     weights: str = "hub"
     head: Literal["linear", "ml-decoder"] = "linear"
     dropout: float = Field(0.0, ge=0, lt=1)
@@ -34,3 +35,30 @@ class ModelConfig(Section):
     decoder_heads: int = Field(8, ge=1)
     decoder_hidden: int = Field(2048, ge=8)
     decoder_dropout: float = Field(0.1, ge=0, lt=1)
+
+
+class DenseHeadConfig(Section):
+    """The video head of the dense method, over the features of a video's clips.
+
+    Attributes:
+        width: D, of a clip's feature and of the head; even, and a multiple of `heads`.
+        layers: of the Transformer.
+        heads: of its attention.
+        dropout: in it.
+        kind: `queries` (one a class attends to the clips, as ML-Decoder's) or `token` (a class token goes through with
+            them).
+        pooling: of an image backbone's features over the frames of a clip.
+    """
+
+    width: int = Field(512, ge=8)
+    layers: int = Field(3, ge=1)
+    heads: int = Field(8, ge=1)
+    dropout: float = Field(0.1, ge=0, lt=1)
+    kind: Literal["queries", "token"] = "queries"
+    pooling: Literal["mean", "max"] = "mean"
+
+    @model_validator(mode="after")
+    def _divisible(self) -> Self:
+        if self.width % 2 or self.width % self.heads:
+            raise ValueError(f"width = {self.width}: must be even and a multiple of heads = {self.heads}")
+        return self

@@ -1,23 +1,22 @@
 """First weights of a backbone: from the hub, from a file, or random; and a plain report of which."""
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import timm
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from urbanpipe.errors import WeightsError
+from urbanpipe.errors import UrbanpipeError, WeightsError
 from urbanpipe.models.backbone import Backbone
+from urbanpipe.models.video import VideoBackbone
 
 _WRAPPERS = ("state_dict_ema", "model_ema", "state_dict", "model")
 _PREFIXES = ("module.", "_orig_mod.", "backbone.net.", "backbone.")
-_CLASSIFIERS = ("classifier", "head", "fc")  # what a file may have more than a backbone without comment
+_CLASSIFIERS = ("classifier", "head", "fc", "cls_head")  # what a file may have more than a backbone without comment
 
 
 @dataclass(frozen=True)
@@ -54,12 +53,12 @@ class WeightsReport:
         return "; ".join([text, *(f"{label}: {_some(names)}" for label, names in parts if names)])
 
 
-def load_weights(backbone: Backbone, name: str, source: str) -> WeightsReport:
+def load_weights(backbone: Backbone | VideoBackbone, name: str, source: str) -> WeightsReport:
     """Give `backbone` its first weights.
 
     Args:
         backbone: changed in place.
-        name: its timm name, for the hub.
+        name: its name in a recipe, for the hub (timm's, or torchvision's for video).
         source: `random`, `hub`, or a file.
 
     Raises:
@@ -102,28 +101,21 @@ def _plain(loaded: Any, path: Path) -> dict[str, Tensor]:
     return state
 
 
-def _from_hub(name: str, backbone: Backbone) -> dict[str, Tensor]:
+def _from_hub(name: str, backbone: Backbone | VideoBackbone) -> dict[str, Tensor]:
     try:
-        net = timm.create_model(name, pretrained=True, num_classes=0)
+        return backbone.fetch(name)
+    except UrbanpipeError:
+        raise
     except Exception as error:  # the hub's client raises a dozen kinds for "no network" and "no such file"
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise WeightsError(
-            f"no pretrained weights of {name} from timm's hub ({reason}); fetch the file where there is a network and "
+            f"no pretrained weights of {name} from the hub ({reason}); fetch the file where there is a network and "
             "give it with --set model.weights=FILE, or start from --set model.weights=random"
         ) from error
-    del backbone
-    state: dict[str, Tensor] = net.state_dict()
-    return state
 
 
-def _load(backbone: Backbone, state: dict[str, Tensor], source: str) -> WeightsReport:
-    net = backbone.net
-    convert = getattr(sys.modules[type(net).__module__], "checkpoint_filter_fn", None)
-    if convert is not None:  # timm's own: resizes position tables, renames old keys
-        try:
-            state = dict(convert(dict(state), net))
-        except (KeyError, RuntimeError, AttributeError, IndexError, ValueError) as error:
-            raise WeightsError(f"{source}: weights of another network than {type(net).__name__} ({error!r})") from error
+def _load(backbone: Backbone | VideoBackbone, state: dict[str, Tensor], source: str) -> WeightsReport:
+    net, state = backbone.net, backbone.adapt(state, source)
     own: dict[str, Tensor] = net.state_dict()
     good = {key: value for key, value in state.items() if key in own and own[key].shape == value.shape}
     net.load_state_dict(good, strict=False)
@@ -134,7 +126,7 @@ def _load(backbone: Backbone, state: dict[str, Tensor], source: str) -> WeightsR
 
 
 def _report(source: str, own: dict[str, Tensor], state: dict[str, Tensor], good: dict[str, Tensor]) -> WeightsReport:
-    wanted = {key: value for key, value in own.items() if not key.endswith("num_batches_tracked")}
+    wanted = {key: value for key, value in own.items() if value.is_floating_point()}  # counters, indices: not learnt
     values = sum(value.numel() for value in wanted.values())
     return WeightsReport(
         source=source,

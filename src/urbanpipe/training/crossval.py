@@ -9,6 +9,7 @@ import numpy as np
 from urbanpipe.catalog.table import Catalog, Video
 from urbanpipe.ensembling.ensemble import ensemble as make_ensemble
 from urbanpipe.errors import FoldError, RunError
+from urbanpipe.evaluation.pieces import joined, read_pieces, write_pieces
 from urbanpipe.evaluation.predictions import Predictions, read_predictions, write_predictions
 from urbanpipe.evaluation.tables import write_fold_tables
 from urbanpipe.inputs.view import make_view
@@ -18,7 +19,7 @@ from urbanpipe.progress import track
 from urbanpipe.taxonomy import Taxonomy
 from urbanpipe.training.data import VideoDataset, frame_cache, unreadable
 from urbanpipe.training.forward import build_model
-from urbanpipe.training.loop import Job, read_done, train_model
+from urbanpipe.training.loop import PIECES, Job, read_done, train_model
 from urbanpipe.training.processes import Processes, join_processes
 from urbanpipe.training.recipe import Recipe, load_recipe
 from urbanpipe.training.run import alone_in, begin_run, is_begun, read_left_out
@@ -26,6 +27,7 @@ from urbanpipe.training.study import study_data, torn_groups
 from urbanpipe.video.cache import FrameCache
 
 CACHE_GB = 20.0
+OUT_OF_FOLD_PIECES = "out_of_fold_pieces.npz"
 
 
 @dataclass(frozen=True)
@@ -228,5 +230,8 @@ def _conclude(run: Path, taxonomy: Taxonomy, folds: Sequence[int]) -> None:
     parts = [read_predictions(run / f"fold{number}" / "predictions.json", taxonomy) for number in folds]
     names = tuple(name for part in parts for name in part.names)
     whole = Predictions(names, np.concatenate([part.scores for part in parts]))
+    if all((run / f"fold{number}" / PIECES).exists() for number in folds):
+        pieces = [read_pieces(run / f"fold{number}" / PIECES, taxonomy) for number in folds]
+        write_pieces(joined(pieces), run / OUT_OF_FOLD_PIECES, taxonomy)
     write_predictions(whole, run / "out_of_fold.json", taxonomy)
     write_fold_tables(run)

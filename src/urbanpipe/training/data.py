@@ -1,4 +1,4 @@
-"""From rows of a catalog to batches of inputs, the same whichever process or worker makes them."""
+"""From rows of a catalog to batches of pieces, the same whichever process or worker makes them."""
 
 import math
 import os
@@ -15,91 +15,117 @@ from torch.utils.data import DataLoader, Dataset
 
 from urbanpipe.catalog.table import Video
 from urbanpipe.errors import RunError, VideoError
+from urbanpipe.inputs.footage import Draw
+from urbanpipe.inputs.reading import CatalogReader, Pieces, footage_of
 from urbanpipe.inputs.view import View
 from urbanpipe.video.cache import FrameCache
-from urbanpipe.video.decode import read_frames
-from urbanpipe.video.probe import digest
 
-Key = tuple[int, int]  # (epoch, index of a video); epoch -1 asks for the test view
+TrainKey = tuple[int, int]  # (epoch, index of a video)
+JudgeKey = tuple[int, int, int]  # (index of a video, first piece, end of the pieces)
+Key = TrainKey | JudgeKey
+READ_AT_ONCE = 64  # pieces of a video, where all that matters is that they can be read
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Pieces of one video.
+
+    Attributes:
+        index: the video's place in its data set.
+        pieces: what was read of it, or why it cannot be.
+        whole: no more of its pieces follow.
+    """
+
+    index: int
+    pieces: Pieces | VideoError
+    whole: bool = True
 
 
 @dataclass(frozen=True)
 class Batch:
-    """What a loader yields.
+    """What a loader yields: pieces of some videos, side by side.
 
     Attributes:
-        images: uint8 (videos, 3, height, width).
-        indices: the videos' places in the data set.
+        images: uint8 (pieces, ...).
+        samples: the videos' places in the data set, one a sample; training may see a video twice in a batch.
+        counts: pieces of each sample.
+        rows: number of each piece among all that are judged of its video, (pieces,).
+        real: frames of each piece that are not padding, (pieces,).
+        seconds: begin and end of each piece in its video, (pieces, 2).
+        whole: whether each sample ends its video.
         failures: (index, error) of videos that could not be read; they are in no tensor.
     """
 
     images: Tensor
-    indices: list[int]
+    samples: list[int]
+    counts: list[int]
+    rows: NDArray[np.int64]
+    real: Tensor
+    seconds: NDArray[np.float64]
+    whole: list[bool]
     failures: list[tuple[int, VideoError]]
+
+    @property
+    def videos(self) -> NDArray[np.int64]:
+        """Place in the data set of each piece's video, (pieces,)."""
+        return np.repeat(np.array(self.samples, dtype=np.int64), self.counts)
 
 
 class VideoDataset(Dataset[Any]):
-    """Inputs of videos, by (epoch, index).
+    """Pieces of videos, by key: those of an epoch of training, or a part of those that are judged.
 
     Args:
         videos: rows of the catalog that can be read.
-        view: makes the input.
+        view: cuts them.
         cache: where frames are kept; None decodes every time.
         seed: with epoch and index it decides all that is random about an input.
     """
 
     def __init__(self, videos: Sequence[Video], view: View, cache: FrameCache | None, seed: int = 0) -> None:
-        self.videos, self.view, self.cache, self.seed = videos, view, cache, seed
+        self.videos, self.view, self.seed = videos, view, seed
+        self._reader = CatalogReader(view, cache)
 
     def __len__(self) -> int:
         return len(self.videos)
 
-    def __getitem__(self, key: Key) -> tuple[int, Tensor | VideoError]:
-        epoch, index = key
+    def __getitem__(self, key: Key) -> Sample:
+        index = key[1] if len(key) == 2 else key[0]
         try:
-            if epoch < 0:
-                return index, self.view.test_view(self._frames(self.videos[index], None))
-            state = np.random.SeedSequence([self.seed, epoch, index])
-            frames = self._frames(self.videos[index], np.random.default_rng(state))
+            if len(key) == 2:
+                return Sample(index, self._reader.training(self.videos[index], Draw(self.seed, *key)))
+            index, begin, end = key
+            pieces = self._reader.judged(self.videos[index], begin, end)
+            return Sample(index, pieces, end >= self.piece_count(index))
         except VideoError as error:
-            return index, error
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(int(state.generate_state(1, np.uint64)[0] >> np.uint64(1)))
-            return index, self.view.train_view(frames)
+            return Sample(index, error)
 
-    def _frames(self, video: Video, rng: np.random.Generator | None) -> NDArray[np.uint8]:
-        view, size = self.view, self.view.frame_size
-        if rng is not None and not view.cacheable:
-            return read_frames(video.path, view.drawn(video.frame_count, rng), size, on_damage="conceal")
-        kept = view.kept(video.frame_count)
-        rows = view.choose(len(kept), rng)
-        if self.cache is None or not view.cacheable:
-            return read_frames(video.path, kept[rows, np.arange(len(rows))], size, on_damage="conceal")
-        _unchanged(video)
-        wanted = rows * kept.shape[1] + np.arange(len(rows))
-        return self.cache.frames(video.path, video.digest, kept.ravel(), size, only=wanted)
+    def piece_count(self, index: int) -> int:
+        """How many pieces are judged of a video."""
+        return len(self.view.judged(footage_of(self.videos[index])))
 
 
-def _unchanged(video: Video) -> None:
-    """A cache entry is found by the digest in the catalog, which must still be that of the file."""
-    try:
-        found = video.path.stat()
-    except OSError as error:
-        raise VideoError(video.path, error.strerror or "cannot be read") from error
-    same_size = found.st_size == video.size_bytes
-    if same_size and found.st_mtime_ns == video.modified_ns:
-        return
-    if not same_size or digest(video.path) != video.digest:  # a copy has another time and the same content
-        raise VideoError(video.path, "changed since it was scanned; run `urbanpipe scan` again")
-
-
-def collate(items: Sequence[tuple[int, Tensor | VideoError]]) -> Batch:
-    """Stack what could be read and keep the rest by name."""
-    images = [(index, item) for index, item in items if isinstance(item, Tensor)]
+def collate(samples: Sequence[Sample]) -> Batch:
+    """Put what could be read side by side and keep the rest by name."""
+    good = [(sample, sample.pieces) for sample in samples if isinstance(sample.pieces, Pieces)]
+    parts = [pieces for _, pieces in good]
     return Batch(
-        images=torch.stack([item for _, item in images]) if images else torch.empty(0, dtype=torch.uint8),
-        indices=[index for index, _ in images],
-        failures=[(index, item) for index, item in items if isinstance(item, VideoError)],
+        images=torch.cat([part.images for part in parts]) if parts else torch.empty(0, dtype=torch.uint8),
+        samples=[sample.index for sample, _ in good],
+        counts=[len(part.rows) for part in parts],
+        rows=np.concatenate([np.empty(0, np.int64), *(part.rows for part in parts)]),
+        real=torch.from_numpy(np.concatenate([np.empty(0, np.int64), *(part.real for part in parts)])),
+        seconds=np.concatenate([np.empty((0, 2)), *(part.seconds for part in parts)]),
+        whole=[sample.whole for sample, _ in good],
+        failures=[(sample.index, sample.pieces) for sample in samples if isinstance(sample.pieces, VideoError)],
+    )
+
+
+def without_pixels(keys: Sequence[TrainKey]) -> Batch:
+    """A batch that only names its videos, for a learner that needs no pieces of them."""
+    empty = collate([])
+    samples = [index for _, index in keys]
+    return Batch(
+        empty.images, samples, [0] * len(samples), empty.rows, empty.real, empty.seconds, [True] * len(samples), []
     )
 
 
@@ -125,7 +151,7 @@ def loading_workers(wanted: int) -> int:
 
 def training_batches(
     videos: int, batch_size: int, accumulation: int, processes: int, rank: int, seed: int, epoch: int
-) -> list[list[Key]]:
+) -> list[list[TrainKey]]:
     """The batches of one process in one epoch, `accumulation` of them a step.
 
     All steps are whole: the last videos of the epoch's random order that do not fill one wait for another epoch; fewer
@@ -138,17 +164,44 @@ def training_batches(
     return [[(epoch, int(index)) for index in batch] for batch in mine]
 
 
-def judging_batches(videos: int, batch_size: int, processes: int = 1, rank: int = 0) -> list[list[Key]]:
-    """The batches of one process when every video is seen once, in order, as in a test."""
-    mine = range(rank, videos, processes)
-    return [[(-1, index) for index in mine[at : at + batch_size]] for at in range(0, len(mine), batch_size)]
+def judging_batches(pieces: Sequence[int], batch_size: int, processes: int = 1, rank: int = 0) -> list[list[JudgeKey]]:
+    """The batches of one process when every piece is seen once, in order, as in a test.
+
+    Args:
+        pieces: how many each video has.
+        batch_size: pieces at once; a longer video is spread over several batches.
+        processes: how many share the videos.
+        rank: which of them this is.
+
+    Returns:
+        Lists of (video, first piece, end of the pieces).
+    """
+    batches: list[list[JudgeKey]] = []
+    room = 0
+    for index in range(rank, len(pieces), processes):
+        begin = 0
+        while begin < pieces[index]:
+            if not room:
+                batches.append([])
+                room = batch_size
+            end = min(pieces[index], begin + room)
+            batches[-1].append((index, begin, end))
+            room, begin = room - (end - begin), end
+    return batches
 
 
 def unreadable(dataset: VideoDataset, workers: int) -> Iterator[tuple[int, VideoError | None]]:
-    """Read every video once, which also fills the cache: yields (index, None or why it cannot be read)."""
-    for batch in make_loader(dataset, judging_batches(len(dataset), 1), workers):
-        yield from ((index, None) for index in batch.indices)
-        yield from batch.failures
+    """Read every video once, which also fills the cache: yields (index, None or why it cannot be read), once each."""
+    pieces = [dataset.piece_count(index) for index in range(len(dataset))]
+    parts = [[key] for batch in judging_batches(pieces, READ_AT_ONCE) for key in batch]
+    bad: set[int] = set()
+    for batch in make_loader(dataset, parts, workers):
+        for index, error in batch.failures:
+            if index not in bad:
+                yield index, error
+            bad.add(index)
+        ended = [index for index, whole in zip(batch.samples, batch.whole, strict=True) if whole]
+        yield from ((index, None) for index in ended if index not in bad)
 
 
 def frame_cache(folder: Path | None, size_gb: float) -> FrameCache | None:

@@ -1,62 +1,149 @@
 """A recipe's network, and what it says of videos: used by training to judge itself and by prediction."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from urbanpipe.models.classifier import ImageClassifier
+from urbanpipe.evaluation.pieces import Pieces
+from urbanpipe.inputs.config import DenseConfig, FrameConfig, VideoConfig
+from urbanpipe.models.backbone import Backbone
+from urbanpipe.models.classifier import PieceClassifier
+from urbanpipe.models.dense import DenseClassifier
+from urbanpipe.models.video import VideoBackbone
 from urbanpipe.taxonomy import Taxonomy
-from urbanpipe.training.data import VideoDataset, judging_batches, make_loader
+from urbanpipe.training.data import Batch, VideoDataset, judging_batches, make_loader
 from urbanpipe.training.processes import Processes
 from urbanpipe.training.recipe import Recipe
 
-MODELS = {"super-image": ImageClassifier}
+Network = PieceClassifier | DenseClassifier
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-def build_model(recipe: Recipe, taxonomy: Taxonomy) -> ImageClassifier:
-    """The network of the recipe's method with random weights, on the CPU."""
-    return MODELS[recipe.input.method](recipe.model, recipe.input.image_size, len(taxonomy))
+def build_model(recipe: Recipe, taxonomy: Taxonomy) -> Network:
+    """The network of the recipe's method with random weights, on the CPU.
+
+    Raises:
+        RecipeError: the backbone is not known, or is not of the kind that the method needs.
+    """
+    config, classes = recipe.input, len(taxonomy)
+    of_clips = isinstance(config, VideoConfig) or (isinstance(config, DenseConfig) and config.encoder == "video")
+    backbone = (
+        VideoBackbone(recipe.model, config.frame_size, config.frames)
+        if of_clips
+        else Backbone(recipe.model, config.image_size)
+    )
+    if isinstance(config, DenseConfig):
+        return DenseClassifier(backbone, recipe.dense, classes)
+    return PieceClassifier(
+        recipe.model, backbone, classes, config.pooling if isinstance(config, FrameConfig) else "mean"
+    )
 
 
 def place(model: nn.Module, recipe: Recipe, device: torch.device) -> None:
     """Move a network to its device and memory layout."""
     model.to(device)
     if recipe.training.channels_last:
-        model.to(memory_format=torch.channels_last)
+        for module in model.modules():  # weights of 3-D convolutions have no such layout
+            if isinstance(module, nn.Conv2d):
+                module.to(memory_format=torch.channels_last)
 
 
-def predict_scores(
-    recipe: Recipe, networks: Sequence[nn.Module], dataset: VideoDataset, processes: Processes
-) -> NDArray[np.float64]:
-    """Probabilities (networks, videos, classes) of a data set read once, the videos shared among the processes.
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """What a network says of a video.
+
+    Attributes:
+        scores: probabilities (classes,), float64.
+        pieces: probabilities (pieces, classes) of what it saw of it at once, float64.
+        seconds: begin and end of each piece, (pieces, 2).
+    """
+
+    scores: NDArray[np.float64]
+    pieces: NDArray[np.float64]
+    seconds: NDArray[np.float64]
+
+
+def pieces_of(names: tuple[str, ...], judged: Sequence[Judged]) -> Pieces:
+    """What was said of the pieces of videos, to be written."""
+    return Pieces(
+        names=names,
+        starts=np.cumsum([0, *(len(video.pieces) for video in judged)], dtype=np.int64),
+        seconds=np.concatenate([video.seconds for video in judged]),
+        scores=np.concatenate([video.pieces for video in judged]),
+    )
+
+
+def judge_all(
+    recipe: Recipe, networks: Sequence[Network], dataset: VideoDataset, processes: Processes
+) -> list[list[Judged]]:
+    """What networks say of a data set that is read once, the videos shared among the processes: [network][video].
 
     Raises:
         VideoError: a video cannot be read.
     """
+    device, training = processes.device, recipe.training
+    pieces = [dataset.piece_count(index) for index in range(len(dataset))]
+    batches = judging_batches(pieces, training.batch_size, processes.count, processes.rank)
+    loader = make_loader(dataset, batches, training.workers, pin=device.type == "cuda")
+    mine = dict(judge(recipe, networks, loader, device))
+    found = {index: judged for part in processes.gather(mine) for index, judged in part.items()}
+    return [[found[index][number] for index in range(len(dataset))] for number in range(len(networks))]
+
+
+def judge(
+    recipe: Recipe, networks: Sequence[Network], batches: Iterable[Batch], device: torch.device
+) -> Iterator[tuple[int, list[Judged]]]:
+    """What networks say of each video once all its pieces have come, as (index, one for each network).
+
+    Of a video only what `conclude` needs is kept, a few numbers a piece, so memory does not grow with its pixels.
+
+    Raises:
+        VideoError: a batch has a video that cannot be read.
+    """
     for network in networks:
         network.eval()
-    device = processes.device
-    batches = judging_batches(len(dataset), recipe.training.batch_size, processes.count, processes.rank)
-    mine: dict[int, NDArray[np.float64]] = {}
+    waiting: dict[int, tuple[list[list[Tensor]], list[NDArray[np.float64]]]] = {}
     with torch.inference_mode():
-        for batch in make_loader(dataset, batches, recipe.training.workers, pin=device.type == "cuda"):
+        for batch in batches:
             if batch.failures:
                 raise batch.failures[0][1]
             images = images_to(batch.images, device, recipe.training.channels_last)
             with autocast(device, recipe.training.precision):
-                logits = torch.stack([network(images).float() for network in networks], dim=1)
-            mine |= dict(zip(batch.indices, logits.sigmoid().double().cpu().numpy(), strict=True))
-    scores = {index: rows for part in processes.gather(mine) for index, rows in part.items()}
-    return np.stack([scores[index] for index in range(len(dataset))], axis=1)
+                seen = [network.see(images, batch.real).float() for network in networks]
+            parts = zip(*(torch.split(each, batch.counts) for each in seen), strict=True)
+            spans = np.split(batch.seconds, np.cumsum(batch.counts)[:-1])
+            for index, part, span, whole in zip(batch.samples, parts, spans, batch.whole, strict=True):
+                held = waiting.setdefault(index, ([[] for _ in networks], []))
+                for tensors, tensor in zip(held[0], part, strict=True):
+                    tensors.append(tensor)
+                held[1].append(span)
+                if whole:
+                    yield index, _concluded(recipe, networks, *waiting.pop(index), device)
+
+
+def _concluded(
+    recipe: Recipe,
+    networks: Sequence[Network],
+    seen: list[list[Tensor]],
+    spans: list[NDArray[np.float64]],
+    device: torch.device,
+) -> list[Judged]:
+    seconds = np.concatenate(spans)
+    concluded = []
+    for network, parts in zip(networks, seen, strict=True):
+        with autocast(device, recipe.training.precision):
+            video, pieces = network.conclude(torch.cat(parts), torch.from_numpy(seconds).to(device))
+        concluded.append(Judged(video.cpu().numpy(), pieces.cpu().numpy(), seconds))
+    return concluded
 
 
 def images_to(images: Tensor, device: torch.device, channels_last: bool) -> Tensor:
     """Images on the device, in the network's memory layout."""
-    layout = torch.channels_last if channels_last else torch.contiguous_format
+    layout = torch.channels_last if channels_last and images.ndim == 4 else torch.contiguous_format
     return images.to(device, non_blocking=True, memory_format=layout)
 
 

@@ -23,16 +23,20 @@ from urbanpipe.catalog.labels import label_matrix
 from urbanpipe.catalog.table import Video
 from urbanpipe.errors import OutOfMemoryError, RunError
 from urbanpipe.evaluation.average_precision import score
+from urbanpipe.evaluation.pieces import write_pieces
 from urbanpipe.evaluation.predictions import Predictions, write_predictions
+from urbanpipe.inputs.config import DenseConfig, FrameConfig, SuperImageConfig
 from urbanpipe.inputs.view import make_view
 from urbanpipe.models.weights import load_weights
 from urbanpipe.outputs import whole_file, write_json
 from urbanpipe.progress import track
 from urbanpipe.taxonomy import Taxonomy
-from urbanpipe.training.data import VideoDataset, loading_workers, make_loader, training_batches
-from urbanpipe.training.forward import autocast, build_model, images_to, place, predict_scores
+from urbanpipe.training.data import VideoDataset, loading_workers, make_loader, training_batches, without_pixels
+from urbanpipe.training.dense import DenseLearner
+from urbanpipe.training.forward import Judged, build_model, judge_all, pieces_of, place
+from urbanpipe.training.learner import Learner, PieceLearner
 from urbanpipe.training.log import MetricsLog, Row, peak_memory_mib
-from urbanpipe.training.losses import Loss, make_loss
+from urbanpipe.training.losses import make_loss
 from urbanpipe.training.optimiser import make_optimiser, make_schedule
 from urbanpipe.training.processes import Processes, processors_left
 from urbanpipe.training.recipe import Recipe
@@ -43,6 +47,7 @@ from urbanpipe.video.cache import FrameCache
 TRAINING_STATE = "last.pt"
 WEIGHTS = "weights.safetensors"
 DONE = "done.json"
+PIECES = "pieces.npz"
 
 
 @dataclass(frozen=True)
@@ -98,27 +103,35 @@ def _train(job: Job, processes: Processes) -> None:
     state = _start(job, processes, steps)
     rows = state.load(path, processes) if path.exists() else []
     log = MetricsLog(job.folder, rows) if processes.is_main else None
-    network = torch.compile(state.model) if recipe.training.compile else state.model
-    # A head on tokens leaves the norm of the backbone's own pooling without a gradient.
-    forward = processes.wrap(network, unused_parameters=state.model.on_tokens)  # type: ignore[arg-type]
-    loss = make_loss(recipe.loss, torch.from_numpy(_targets(job, job.train)))
+    learner = _learner(job, processes, state, datasets[0])
     while state.epoch < recipe.training.epochs:
-        row: Row = {"epoch": state.epoch + 1} | _epoch(job, processes, state, forward, loss, datasets[0])
+        row: Row = {"epoch": state.epoch + 1} | _epoch(job, processes, state, learner, datasets[0])
         processes.average(state.model.buffers())
         processes.average(state.final.buffers() if state.ema else ())
         row |= _validate(job, processes, state, datasets[1])
         row["peak_memory_mib"] = peak_memory_mib(processes.device)
+        learner.end_epoch()
         state.epoch += 1
         if log:
             log.add(row)
             state.save(path, log.rows, processes)
         processes.say(_line(job, row))
     _finish(job, processes, state, log)
+    learner.forget()
+
+
+def _learner(job: Job, processes: Processes, state: State, dataset: VideoDataset) -> Learner:
+    """The learner of the recipe's method."""
+    targets = _targets(job, job.train)
+    loss = make_loss(job.recipe.loss, torch.from_numpy(targets))
+    if isinstance(job.recipe.input, DenseConfig):
+        return DenseLearner(job.recipe, state, processes, loss, targets, dataset, job.folder)
+    return PieceLearner(job.recipe, state, processes, loss, targets)
 
 
 def _sweep(folder: Path) -> None:
     """Remove what a kill in the middle of writing left."""
-    for name in (TRAINING_STATE, WEIGHTS, "predictions.json", "predictions.csv", "metrics.csv"):
+    for name in (TRAINING_STATE, WEIGHTS, "predictions.json", "predictions.csv", PIECES, "metrics.csv", "memory"):
         for left in folder.glob(f".{name}.*"):
             left.unlink(missing_ok=True)
 
@@ -154,12 +167,16 @@ def _targets(job: Job, videos: Sequence[Video]) -> NDArray[np.float32]:
     return label_matrix([video.name for video in videos], labels, len(job.taxonomy)).astype(np.float32)
 
 
-def _epoch(job: Job, processes: Processes, state: State, forward: nn.Module, loss: Loss, dataset: VideoDataset) -> Row:
+def _epoch(job: Job, processes: Processes, state: State, learner: Learner, dataset: VideoDataset) -> Row:
     """One epoch of steps; returns mean loss, rate and throughput."""
     training, device = job.recipe.training, processes.device
     batches = _batches(job, processes, state.epoch)
-    targets = torch.from_numpy(_targets(job, job.train))
-    loader = make_loader(dataset, batches, training.workers, pin=device.type == "cuda")
+    learner.begin_epoch()
+    loader = (
+        make_loader(dataset, batches, training.workers, pin=device.type == "cuda")
+        if learner.reads()
+        else map(without_pixels, batches)
+    )
     label = f"{job.name} epoch {state.epoch + 1}/{training.epochs}"
     total, waited, started = torch.zeros((), device=device), 0.0, time.perf_counter()
     asked = started
@@ -172,18 +189,12 @@ def _epoch(job: Job, processes: Processes, state: State, forward: nn.Module, los
             raise batch.failures[0][1]
         torch.manual_seed(_seed(training.seed, state.epoch, place_in_epoch * processes.count + processes.rank))
         last = (place_in_epoch + 1) % training.accumulation == 0
-        hold = nullcontext() if last or processes.count == 1 else forward.no_sync()  # type: ignore[operator]
-        with hold:
-            with autocast(device, training.precision):
-                logits = forward(images_to(batch.images, device, training.channels_last))
-            value = loss(logits, targets[batch.indices].to(device, non_blocking=True)) / training.accumulation
-            state.scaler.scale(value).backward()  # type: ignore[no-untyped-call]
-        total += value.detach()
+        total += learner.learn(batch, last)
         if last:
             _step(state, job.recipe.optimiser.clip_norm)
         asked = time.perf_counter()
     seconds = time.perf_counter() - started
-    means = processes.gather(float(total) * training.accumulation / len(batches))
+    means = processes.gather(float(total) / len(batches))
     mean = sum(means) / len(means)
     if not math.isfinite(mean):
         raise RunError(
@@ -221,9 +232,10 @@ def _validate(job: Job, processes: Processes, state: State, dataset: VideoDatase
     targets = _targets(job, job.valid) > 0
     row: Row = {}
     networks = {"": state.final} | ({"raw_": state.model} if state.ema else {})
-    for name, scores in zip(
-        networks, predict_scores(job.recipe, [*networks.values()], dataset, processes), strict=True
+    for name, judged_videos in zip(
+        networks, judge_all(job.recipe, [*networks.values()], dataset, processes), strict=True
     ):
+        scores = np.stack([video.scores for video in judged_videos])
         if not np.isfinite(scores).all():
             raise RunError(f"{job.name}: scores are not numbers in epoch {state.epoch + 1}; lower optimiser.rate")
         found = score(scores, targets, job.taxonomy, empty="skip")
@@ -232,24 +244,28 @@ def _validate(job: Job, processes: Processes, state: State, dataset: VideoDatase
         if name == "" and (judged > state.best or job.recipe.training.keep == "last"):
             state.best, state.best_epoch = judged, state.epoch + 1
             if processes.is_main:
-                _keep(job, state, scores)
+                _keep(job, state, judged_videos)
     return row | {"valid_seconds": time.perf_counter() - started}
 
 
-def _keep(job: Job, state: State, scores: NDArray[np.float64] | None) -> None:
+def _keep(job: Job, state: State, judged: Sequence[Judged]) -> None:
     """Write the weights that count, and what they say of the validation videos."""
     tensors = {key: value.contiguous().cpu() for key, value in state.final.state_dict().items()}
     with whole_file(job.folder / WEIGHTS, "wb") as file:
         file.write(serialise(tensors))
-    if scores is not None:
-        predictions = Predictions(tuple(video.name for video in job.valid), scores)
-        write_predictions(predictions, job.folder / "predictions.json", job.taxonomy)
+    if not judged:
+        return
+    names = tuple(video.name for video in job.valid)
+    scores = np.stack([video.scores for video in judged])
+    write_predictions(Predictions(names, scores), job.folder / "predictions.json", job.taxonomy)
+    if isinstance(job.recipe.input, DenseConfig | FrameConfig):
+        write_pieces(pieces_of(names, judged), job.folder / PIECES, job.taxonomy)
 
 
 def _finish(job: Job, processes: Processes, state: State, log: MetricsLog | None) -> None:
     if log:
         if not job.valid:
-            _keep(job, state, None)
+            _keep(job, state, ())
         log.close()
         best = state.best_epoch if job.valid else state.epoch
         seconds = sum(row["train_seconds"] for row in log.rows)
@@ -276,9 +292,14 @@ def _out_of_memory(recipe: Recipe, device: torch.device) -> str:
     return (
         f"out of memory on {device} with {recipe.name}: turn training.batch_size down (now {t.batch_size}; raise "
         f"training.accumulation, now {t.accumulation}, to keep the step), set training.checkpointing = true (now "
-        f"{str(t.checkpointing).lower()}), or make input.tile smaller (now {recipe.input.tile}); "
+        f"{str(t.checkpointing).lower()}), or make {_size_setting(recipe)}; "
         "for other than checkpointing give another --out"
     )
+
+
+def _size_setting(recipe: Recipe) -> str:
+    name = "tile" if isinstance(recipe.input, SuperImageConfig) else "size"
+    return f"input.{name} smaller (now {recipe.input.frame_size[1]})"
 
 
 def read_done(folder: Path) -> dict[str, Any] | None:

@@ -8,11 +8,11 @@ from torch import nn
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 
-from urbanpipe.models.classifier import ImageClassifier
+from urbanpipe.training.forward import Network
 from urbanpipe.training.recipe import OptimiserConfig
 
 
-def parameter_groups(model: ImageClassifier, config: OptimiserConfig) -> list[dict[str, Any]]:
+def parameter_groups(model: Network, config: OptimiserConfig) -> list[dict[str, Any]]:
     """Groups with their highest rate `lr` and `weight_decay`: none on biases and norms, less rate in lower layers."""
     net = model.backbone.net
     unregularised = net.no_weight_decay() if hasattr(net, "no_weight_decay") else ()
@@ -21,17 +21,18 @@ def parameter_groups(model: ImageClassifier, config: OptimiserConfig) -> list[di
     )
     for group in groups:
         group["lr"] = config.rate * config.backbone_factor * group.pop("lr_scale")
-    return [*groups, *_head_groups(model.head, config)]
+    of_backbone = {id(parameter) for parameter in net.parameters()}
+    return [*groups, *_head_groups([p for p in model.parameters() if id(p) not in of_backbone], config)]
 
 
-def _head_groups(head: nn.Module, config: OptimiserConfig) -> list[dict[str, Any]]:
-    parameters = [p for p in head.parameters() if p.requires_grad]
+def _head_groups(others: list[nn.Parameter], config: OptimiserConfig) -> list[dict[str, Any]]:
+    parameters = [p for p in others if p.requires_grad]
     matrices, vectors = [p for p in parameters if p.ndim > 1], [p for p in parameters if p.ndim <= 1]
     split = [(matrices, config.weight_decay), (vectors, 0.0)]
     return [{"params": group, "lr": config.rate, "weight_decay": decay} for group, decay in split if group]
 
 
-def make_optimiser(model: ImageClassifier, config: OptimiserConfig, on_gpu: bool) -> AdamW:
+def make_optimiser(model: Network, config: OptimiserConfig, on_gpu: bool) -> AdamW:
     """AdamW over `parameter_groups`."""
     return AdamW(parameter_groups(model, config), lr=config.rate, fused=config.fused and on_gpu)
 

@@ -10,8 +10,8 @@ import tomli_w
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from urbanpipe.errors import RecipeError
-from urbanpipe.inputs.config import AugmentConfig, InputConfig
-from urbanpipe.models.config import ModelConfig
+from urbanpipe.inputs.config import METHODS, AugmentConfig, DenseConfig, InputConfig, SuperImageConfig
+from urbanpipe.models.config import DenseHeadConfig, ModelConfig
 from urbanpipe.outputs import write_text
 from urbanpipe.settings import Section
 
@@ -88,30 +88,78 @@ class TrainingConfig(Section):
     seed: int = Field(0, ge=0)
 
 
+class MemoryConfig(Section):
+    """The feature memory of the dense method, and the phases of its training.
+
+    Attributes:
+        keep_stale: p, the probability with which a feature from the memory takes part in a step.
+        write: what a step writes back: the `fresh` features, or those of the moving average's encoder (`ema`).
+        refresh_epochs: the whole memory is encoded anew every so many epochs; 0 never does.
+        warmup_epochs: first epochs, in which the head alone learns, on the memory as it was filled.
+        final_epochs: last epochs, in which the head alone learns, on features of the moving average's encoder.
+        auxiliary: weight of the loss on the pooled logits of the fresh clips alone.
+    """
+
+    keep_stale: float = Field(0.5, ge=0, le=1)
+    write: Literal["fresh", "ema"] = "fresh"
+    refresh_epochs: int = Field(3, ge=0)
+    warmup_epochs: int = Field(1, ge=0)
+    final_epochs: int = Field(2, ge=0)
+    auxiliary: float = Field(0.2, ge=0)
+
+
 class Recipe(Section):
     """One row of a table: what is trained and how.
 
     Attributes:
         name: also the name of the run's folder.
         description: one line for people.
+        input: what the network sees, by `method`.
+        dense, memory: of the dense method alone.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     description: str = ""
-    input: InputConfig = InputConfig()
+    input: InputConfig = Field(SuperImageConfig(), discriminator="method")
     augment: AugmentConfig = AugmentConfig()
     model: ModelConfig = ModelConfig()
+    dense: DenseHeadConfig = DenseHeadConfig()
+    memory: MemoryConfig = MemoryConfig()
     optimiser: OptimiserConfig = OptimiserConfig()
     loss: LossConfig = LossConfig()
     training: TrainingConfig = TrainingConfig()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _known_method(cls, table: Any) -> Any:
+        given = table.get("input") if isinstance(table, dict) else None
+        if not isinstance(given, dict):
+            return table
+        if (method := given.get("method", "super-image")) not in METHODS:
+            raise ValueError(f"input.method = {method!r}: the methods are {', '.join(METHODS)}")
+        return table | {"input": {"method": method, **given}}
+
     @model_validator(mode="after")
     def _no_setting_without_effect(self) -> Self:
+        if isinstance(self.input, DenseConfig):
+            self._dense_phases_fit()
+        elif (self.dense, self.memory) != (DenseHeadConfig(), MemoryConfig()):
+            raise ValueError(f"the sections dense and memory have no effect on the method {self.input.method}")
         if self.loss.class_weights and self.loss.name == "asymmetric":
             raise ValueError("loss.class_weights = true has no effect on the asymmetric loss; use bce or focal")
         if self.model.dropout and self.model.head == "ml-decoder":
             raise ValueError("model.dropout has no effect on ml-decoder; use model.decoder_dropout")
         return self
+
+    def _dense_phases_fit(self) -> None:
+        if self.model.head != "linear" or self.model.dropout:
+            raise ValueError("model.head and model.dropout have no effect on the dense method; its head is [dense]")
+        alone = self.memory.warmup_epochs + self.memory.final_epochs
+        if alone >= self.training.epochs:
+            raise ValueError(
+                f"training.epochs = {self.training.epochs}: memory.warmup_epochs and memory.final_epochs take {alone} "
+                "and leave none for the encoder"
+            )
 
 
 def shipped_recipes() -> dict[str, Recipe]:
@@ -162,9 +210,10 @@ def difference(one: Recipe, other: Recipe) -> str:
     """
     for section, value in one.model_dump().items():
         against = other.model_dump()[section]
-        for key in value if isinstance(value, dict) else ():
-            if value[key] != against[key] and key not in ("workers", "checkpointing"):
-                return f"{section}.{key} = {value[key]!r} instead of {against[key]!r}"
+        for key in value | against if isinstance(value, dict) else ():
+            mine, its = value.get(key), against.get(key)
+            if mine != its and key not in ("workers", "checkpointing"):
+                return f"{section}.{key} = {mine!r} instead of {its!r}"
         if not isinstance(value, dict) and value != against and section != "description":
             return f"{section} = {value!r} instead of {against!r}"
     return ""
@@ -208,8 +257,9 @@ def _override(table: dict[str, Any], override: str) -> None:
 
 def _plain(error: Any) -> str:
     where = [str(part) for part in error["loc"]]
+    method = where.pop(1) if len(where) > 1 and where[0] == "input" else ""
     if error["type"] == "extra_forbidden":
-        known = _known_keys(where[:-1])
+        known = _known_keys(where[:-1], method)
         near = difflib.get_close_matches(where[-1], known, n=1, cutoff=0.4)
         hint = f"did you mean {'.'.join([*where[:-1], near[0]])}?" if near else f"known are {', '.join(known)}"
         return f"unknown key {'.'.join(where)}; {hint}"
@@ -219,10 +269,10 @@ def _plain(error: Any) -> str:
     return f"{'.'.join(where)} = {error['input']!r}: {message[0].lower()}{message[1:]}"
 
 
-def _known_keys(sections: list[str]) -> list[str]:
+def _known_keys(sections: list[str], method: str) -> list[str]:
     model: type[BaseModel] = Recipe
     for section in sections:
-        inner = model.model_fields[section].annotation
+        inner = METHODS[method] if section == "input" else model.model_fields[section].annotation
         if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
             return []
         model = inner

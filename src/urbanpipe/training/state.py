@@ -7,13 +7,12 @@ from typing import Any
 
 import torch
 from timm.utils import ModelEmaV3
-from torch import nn
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LRScheduler
 
 from urbanpipe.errors import RunError
-from urbanpipe.models.classifier import ImageClassifier
 from urbanpipe.outputs import whole_path
+from urbanpipe.training.forward import Network
 from urbanpipe.training.log import Row
 from urbanpipe.training.processes import Processes
 
@@ -22,7 +21,7 @@ from urbanpipe.training.processes import Processes
 class State:
     """The state of one model's training at the end of an epoch."""
 
-    model: ImageClassifier
+    model: Network
     ema: ModelEmaV3 | None
     optimiser: AdamW
     schedule: LRScheduler
@@ -76,6 +75,6 @@ class State:
         return rows
 
     @property
-    def final(self) -> nn.Module:
+    def final(self) -> Network:
         """The weights that count: the moving average where there is one."""
         return self.ema.module if self.ema else self.model

@@ -1,0 +1,50 @@
+"""One clip of frames from the whole video, for a video network: the report's video-based method."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from urbanpipe.inputs import drawing
+from urbanpipe.inputs.augment import apply, augmentations, frames_tensor
+from urbanpipe.inputs.config import AugmentConfig, VideoConfig
+from urbanpipe.inputs.footage import Draw, Footage, Indices, Selection
+
+
+class Clip:
+    """Clips of a video. See `inputs.view.View`.
+
+    Args:
+        config: frames, size and sampling.
+        augment: what is done in training, to all frames of a clip alike.
+    """
+
+    def __init__(self, config: VideoConfig, augment: AugmentConfig) -> None:
+        self.config = config
+        self.frame_size = config.frame_size
+        self._transforms = augmentations((*augment.tile, *augment.image), augment, config.frame_size)
+
+    def kept(self, footage: Footage) -> Indices | None:
+        """The frames of all candidates; None where training draws from the whole video."""
+        if not drawing.cacheable(self.config):
+            return None
+        return np.unique(drawing.candidates(self.config, footage.frame_count))
+
+    def drawn(self, footage: Footage, draw: Draw) -> Selection:
+        """One clip."""
+        return drawing.drawn(self.config, footage, draw)
+
+    def judged(self, footage: Footage) -> Selection:
+        """`test_draws` clips."""
+        return drawing.judged(self.config, footage)
+
+    def train_view(self, frames: NDArray[np.uint8]) -> Tensor:
+        """An augmented clip of `frames` (frames, height, width, 3): uint8 (3, frames, height, width)."""
+        clip = apply(self._transforms, frames_tensor(frames))
+        if self.config.shuffle:
+            clip = clip[torch.randperm(len(clip))]
+        return clip.transpose(0, 1)
+
+    def test_view(self, frames: NDArray[np.uint8]) -> Tensor:
+        """The clip in order of time: uint8 (3, frames, height, width)."""
+        return frames_tensor(frames).transpose(0, 1)

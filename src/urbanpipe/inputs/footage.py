@@ -1,0 +1,95 @@
+"""What a view must know of a video to choose frames, and what it chooses."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+Indices = NDArray[np.int64]
+Seconds = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Footage:
+    """How many frames a video has, and when they are shown.
+
+    Attributes:
+        frame_count: frames, at least one.
+        duration_seconds: from the first frame to the end of the last.
+        times_seconds: time of every frame after the first, shape (frames,), ascending; None where only a catalog is at
+            hand, then the frames are taken to be evenly spaced.
+    """
+
+    frame_count: int
+    duration_seconds: float
+    times_seconds: Seconds | None = None
+
+    @cached_property
+    def edges_seconds(self) -> Seconds:
+        """Begin of every frame and the end of the last, shape (frames + 1,)."""
+        if self.times_seconds is not None:
+            return np.append(self.times_seconds, max(self.duration_seconds, float(self.times_seconds[-1])))
+        return np.linspace(0.0, self.duration_seconds, self.frame_count + 1)
+
+    def spans(self, frames: Indices) -> Seconds:
+        """Begin and end in seconds, shape (pieces, 2), of pieces (pieces, k); a single frame is one moment."""
+        begin = self.edges_seconds[frames.min(axis=1)]
+        end = begin if frames.shape[1] == 1 else self.edges_seconds[frames.max(axis=1) + 1]
+        return np.stack([begin, end], axis=1)
+
+
+@dataclass(frozen=True)
+class Draw:
+    """What decides all that is random about one training input.
+
+    Attributes:
+        seed: of the run.
+        epoch: from 0.
+        index: of the video in its data set.
+    """
+
+    seed: int
+    epoch: int
+    index: int
+
+    @cached_property
+    def _sequence(self) -> np.random.SeedSequence:
+        return np.random.SeedSequence([self.seed, self.epoch, self.index])
+
+    @property
+    def rng(self) -> np.random.Generator:
+        """A fresh generator for the choice of frames."""
+        return np.random.default_rng(self._sequence)
+
+    @property
+    def torch_seed(self) -> int:
+        """For torch's global generator, which the augmentations draw from."""
+        return int(self._sequence.generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Pieces of a video: what a network sees at once, as frames to read.
+
+    Attributes:
+        rows: number of each piece among all that are judged of the video, shape (pieces,).
+        frames: frame numbers, shape (pieces, k).
+        real: how many of a piece's frames are not padding at its end, shape (pieces,).
+    """
+
+    rows: Indices
+    frames: Indices
+    real: Indices
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, part: slice | Indices) -> "Selection":
+        return Selection(self.rows[part], self.frames[part], self.real[part])
+
+
+def select(frames: Indices, rows: Indices | None = None) -> Selection:
+    """Pieces (pieces, k) without padding, numbered from 0 where `rows` does not say otherwise."""
+    numbers = np.arange(len(frames)) if rows is None else rows
+    return Selection(numbers, frames, np.full(len(frames), frames.shape[1]))

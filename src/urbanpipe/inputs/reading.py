@@ -1,0 +1,160 @@
+"""Pieces of videos as tensors: through the frame cache for videos of a catalog, in one pass for videos from outside."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from urbanpipe.catalog.table import Video
+from urbanpipe.errors import VideoError
+from urbanpipe.inputs.footage import Draw, Footage, Indices, Seconds, Selection
+from urbanpipe.inputs.view import View
+from urbanpipe.video.cache import FrameCache
+from urbanpipe.video.decode import FrameIndex, index_frames, read_frames, stream_frames
+from urbanpipe.video.probe import digest
+
+BLOCK = 256  # frames of a cache entry, in order of time: one pass of a long video makes many, and a clip reads one
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """What a network sees of one video, or a part of it.
+
+    Attributes:
+        images: uint8 (pieces, ...), as the view makes them.
+        rows: number of each piece among all that are judged of the video, shape (pieces,).
+        real: frames of each that are not padding, shape (pieces,).
+        seconds: begin and end of each in the video, shape (pieces, 2).
+    """
+
+    images: Tensor
+    rows: Indices
+    real: Indices
+    seconds: Seconds
+
+
+def footage_of(video: Video) -> Footage:
+    """What the catalog knows of a video."""
+    return Footage(video.frame_count, video.duration_seconds)
+
+
+class CatalogReader:
+    """Pieces of the videos of a catalog.
+
+    Args:
+        view: cuts them.
+        cache: where frames are kept; None decodes every time.
+    """
+
+    def __init__(self, view: View, cache: FrameCache | None) -> None:
+        self.view, self.cache = view, cache
+
+    def training(self, video: Video, draw: Draw) -> Pieces:
+        """The augmented pieces of one epoch.
+
+        Raises:
+            VideoError: the video cannot be read, or is no longer the one that was scanned.
+        """
+        footage = footage_of(video)
+        selection = self.view.drawn(footage, draw)
+        frames = self._frames(video, footage, selection)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(draw.torch_seed)
+            images = torch.stack([self.view.train_view(piece) for piece in frames])
+        return Pieces(images, selection.rows, selection.real, footage.spans(selection.frames))
+
+    def judged(self, video: Video, begin: int, end: int) -> Pieces:
+        """The plain pieces `begin` to `end`, exclusive, of those that are judged. Raises as `training`."""
+        footage = footage_of(video)
+        whole = self.view.judged(footage)
+        selection = whole[begin:end]
+        frames = self._frames(video, footage, selection, part=len(selection) < len(whole))
+        images = torch.stack([self.view.test_view(piece) for piece in frames])
+        return Pieces(images, selection.rows, selection.real, footage.spans(selection.frames))
+
+    def _frames(self, video: Video, footage: Footage, selection: Selection, part: bool = False) -> NDArray[np.uint8]:
+        """Pixels (pieces, k, height, width, 3); `part` where other parts of the video are read too."""
+        wanted, places = np.unique(selection.frames, return_inverse=True)
+        kept = self.view.kept(footage) if self.cache else None
+        if self.cache is None or kept is None:
+            index = _index(video.path, video.modified_ns) if part else None
+            pixels = read_frames(video.path, wanted, self.view.frame_size, index, "conceal")
+        else:
+            _unchanged(video)
+            pixels = np.concatenate([*_blocks(self.cache, video, kept, wanted, self.view.frame_size)])
+        return pixels[places.reshape(selection.frames.shape)]
+
+
+@lru_cache(maxsize=2)
+def _index(path: Path, modified_ns: int) -> FrameIndex:
+    """The index of a video that is read part by part."""
+    del modified_ns  # a changed file is another
+    return index_frames(path)
+
+
+def _blocks(
+    cache: FrameCache, video: Video, kept: Indices, wanted: Indices, size: tuple[int, int]
+) -> Iterator[NDArray[np.uint8]]:
+    places = np.searchsorted(kept, wanted)
+    for block in np.unique(places // BLOCK):
+        inside = places[places // BLOCK == block] - block * BLOCK
+        part = kept[block * BLOCK : (block + 1) * BLOCK]
+        yield cache.frames(video.path, video.digest, part, size, only=inside)
+
+
+def _unchanged(video: Video) -> None:
+    """A cache entry is found by the digest in the catalog, which must still be that of the file."""
+    try:
+        found = video.path.stat()
+    except OSError as error:
+        raise VideoError(video.path, error.strerror or "cannot be read") from error
+    same_size = found.st_size == video.size_bytes
+    if same_size and found.st_mtime_ns == video.modified_ns:
+        return
+    if not same_size or digest(video.path) != video.digest:  # a copy has another time and the same content
+        raise VideoError(video.path, "changed since it was scanned; run `urbanpipe scan` again")
+
+
+def stream_pieces(path: Path, view: View, most: int) -> Iterator[Pieces]:
+    """The plain pieces of a video that is in no catalog, in one pass and in memory that its length does not move.
+
+    Args:
+        path: the video.
+        view: cuts it.
+        most: pieces at once.
+
+    Raises:
+        VideoError: it cannot be read.
+    """
+    index = index_frames(path)
+    footage = Footage(index.frame_count, index.duration_seconds, index.times_seconds)
+    selection = view.judged(footage)
+    images: list[Tensor] = []
+    for place, frames in enumerate(_streamed(index, selection, view.frame_size)):
+        images.append(view.test_view(frames))
+        if len(images) == most or place == len(selection) - 1:
+            part = selection[place + 1 - len(images) : place + 1]
+            yield Pieces(torch.stack(images), part.rows, part.real, footage.spans(part.frames))
+            images = []
+
+
+def _streamed(index: FrameIndex, selection: Selection, size: tuple[int, int]) -> Iterator[NDArray[np.uint8]]:
+    """The frames (k, height, width, 3) of each piece. A frame that cannot be decoded is its nearest neighbour."""
+    held: dict[int, NDArray[np.uint8]] = {}
+    stream = stream_frames(index.path, np.unique(selection.frames), size, index, "conceal")
+    reached = -1
+    needed_later = np.minimum.accumulate(selection.frames.min(axis=1)[::-1])[::-1]
+    for place, wanted in enumerate(selection.frames):
+        while reached < wanted.max() and (found := next(stream, None)) is not None:
+            reached, held[found[0]] = found[0], found[1]
+        if not held:
+            raise VideoError(index.path, "no frame of it can be decoded")
+        have = np.array([*held])
+        yield np.stack([held[int(have[np.abs(have - number).argmin()])] for number in wanted])
+        after = needed_later[place + 1] if place + 1 < len(needed_later) else reached
+        held = {number: picture for number, picture in held.items() if number >= after or number == reached}

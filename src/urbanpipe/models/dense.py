@@ -1,0 +1,192 @@
+"""The dense method's network: a clip encoder, and a video head over the features of all clips.
+
+The nearest published design is TALLFormer (arXiv 2204.01680); the head's queries are ML-Decoder's (arXiv 2111.12933).
+"""
+
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
+
+from urbanpipe.models.backbone import Backbone, Normalise
+from urbanpipe.models.config import DenseHeadConfig
+from urbanpipe.models.video import VideoBackbone
+
+SLOWEST_SECONDS = 2000.0  # longest wavelength of the time code: more than half an hour
+FASTEST_SECONDS = 0.5
+
+
+def time_code(seconds: Tensor, width: int) -> Tensor:
+    """Sinusoids of time, as in Vaswani et al. (arXiv 1706.03762, section 3.5) with seconds for positions.
+
+    Args:
+        seconds: (...,) float.
+        width: of the code, even.
+
+    Returns:
+        (..., width), float32; half sines, half cosines of wavelengths from half a second to over half an hour.
+    """
+    half = width // 2
+    steps = torch.arange(half, device=seconds.device, dtype=torch.float32) / max(1, half - 1)
+    wavelengths = FASTEST_SECONDS * (SLOWEST_SECONDS / FASTEST_SECONDS) ** steps
+    angles = seconds.float().unsqueeze(-1) * (2 * math.pi / wavelengths)
+    return torch.cat([angles.sin(), angles.cos()], dim=-1)
+
+
+class ClipEncoder(nn.Module):
+    """One feature a clip.
+
+    Args:
+        backbone: of images (each frame, or the tiles of all) or of clips.
+        width: D, of the feature.
+        pooling: of an image backbone's features over the frames of a clip.
+    """
+
+    def __init__(self, backbone: Backbone | VideoBackbone, width: int, pooling: Literal["mean", "max"]) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.normalise = Normalise(backbone.mean, backbone.std)
+        self.pooling = pooling
+        self.project = nn.Sequential(nn.Linear(backbone.pooled_width, width), nn.LayerNorm(width))
+
+    def forward(self, clips: Tensor, real: Tensor) -> Tensor:
+        """Features (clips, width).
+
+        Args:
+            clips: (clips, 3, frames, height, width), or images (clips, 3, height, width) of their tiles; 0 to 255.
+            real: frames of each clip that are not padding, (clips,); the others are left out of the pool over time.
+        """
+        images = self.normalise(clips)
+        if images.ndim == 4 or isinstance(self.backbone, VideoBackbone):
+            return self.project(self.backbone.pooled(images))  # type: ignore[no-any-return]
+        count, frames = images.shape[0], images.shape[2]
+        each = self.backbone.pooled(images.transpose(1, 2).flatten(0, 1)).view(count, frames, -1)
+        return self.project(self._over_time(each, real))  # type: ignore[no-any-return]
+
+    def _over_time(self, each: Tensor, real: Tensor) -> Tensor:
+        padding = torch.arange(each.shape[1], device=each.device) >= real.to(each.device).unsqueeze(1)
+        if self.pooling == "max":
+            return each.masked_fill(padding.unsqueeze(-1), -math.inf).amax(1)
+        shares = (~padding).to(each.dtype) / (~padding).sum(1, keepdim=True)
+        return (each * shares.unsqueeze(-1)).sum(1)
+
+
+class VideoHead(nn.Module):
+    """From the features of a video's clips to logits of the video and of every clip.
+
+    A clip's logits come from its own feature alone, so that they say what is seen in that moment. A Transformer goes
+    over the clips with the time added to their features; then one query a class attends to them, or a class token that
+    went through with them is classified. The video's logit of a class is that of the query or token plus the smooth
+    maximum of its clips' logits, so that a moment that decides shows in its clip.
+
+    Args:
+        config: depth, widths and kind.
+        classes: number of classes.
+    """
+
+    def __init__(self, config: DenseHeadConfig, classes: int) -> None:
+        super().__init__()
+        width = config.width
+        layer = nn.TransformerEncoderLayer(
+            width, config.heads, 2 * width, config.dropout, "gelu", batch_first=True, norm_first=True
+        )
+        self.layers = nn.TransformerEncoder(layer, config.layers, enable_nested_tensor=False)
+        self.norm = nn.LayerNorm(width)
+        self.kind = config.kind
+        queries = classes if config.kind == "queries" else 1
+        self.queries = nn.Parameter(torch.randn(queries, width) * 0.02)
+        self.attention = nn.MultiheadAttention(width, config.heads, dropout=config.dropout, batch_first=True)
+        self.norm_clip = nn.LayerNorm(width)
+        self.of_clip = nn.Linear(width, classes)
+        self.of_video = nn.Parameter(torch.randn(classes, width) * 0.01)
+        self.bias = nn.Parameter(torch.zeros(classes))
+        nn.init.normal_(self.of_clip.weight, std=0.01)
+        nn.init.zeros_(self.of_clip.bias)
+
+    def forward(self, features: Tensor, seconds: Tensor, there: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (videos, classes) and (videos, clips, classes).
+
+        Args:
+            features: (videos, clips, width).
+            seconds: middle of each clip, (videos, clips).
+            there: (videos, clips) bool, False where there is no clip; each video has at least one.
+        """
+        x = features + time_code(seconds, features.shape[-1]).to(features.dtype)
+        queries = self.queries.expand(len(x), -1, -1).to(x.dtype)
+        if self.kind == "token":
+            x, there = torch.cat([queries, x], 1), functional.pad(there, (1, 0), value=True)
+        x = self.norm(self.layers(x, src_key_padding_mask=~there))
+        if self.kind == "token":
+            asked, there = x[:, :1], there[:, 1:]
+        else:
+            asked = self.attention(queries, x, x, key_padding_mask=~there, need_weights=False)[0]
+        clips = self.of_clip(self.norm_clip(features))
+        video = (asked * self.of_video).sum(-1) + self.bias
+        return video + smooth_max(clips, there), clips
+
+
+def smooth_max(logits: Tensor, there: Tensor) -> Tensor:
+    """Smooth maximum over the clips that are there, log(mean(exp)): between their mean and their maximum.
+
+    Args:
+        logits: (videos, clips, classes).
+        there: (videos, clips) bool.
+
+    Returns:
+        (videos, classes), float32.
+    """
+    masked = logits.float().masked_fill(~there.unsqueeze(-1), -math.inf)
+    return masked.logsumexp(1) - there.sum(1, keepdim=True).log()
+
+
+class DenseClassifier(nn.Module):
+    """Clip encoder and video head.
+
+    Args:
+        backbone: of the encoder.
+        config: the head, and the width of features.
+        classes: number of classes.
+    """
+
+    on_tokens = False
+
+    def __init__(self, backbone: Backbone | VideoBackbone, config: DenseHeadConfig, classes: int) -> None:
+        super().__init__()
+        self.encoder = ClipEncoder(backbone, config.width, config.pooling)
+        self.head = VideoHead(config, classes)
+
+    @property
+    def backbone(self) -> Backbone | VideoBackbone:
+        """The encoder's."""
+        return self.encoder.backbone
+
+    def forward(self, features: Tensor, seconds: Tensor, there: Tensor) -> tuple[Tensor, Tensor]:
+        """The head alone; see `VideoHead`."""
+        return self.head(features, seconds, there)  # type: ignore[no-any-return]
+
+    def encode(self, clips: Tensor, real: Tensor, at_once: int = 0) -> Tensor:
+        """Features (clips, width) of clips; see `ClipEncoder`.
+
+        Args:
+            clips: as the view makes them.
+            real: frames that are not padding.
+            at_once: recompute in the backward pass, so many clips at once; 0 keeps activations.
+        """
+        if not at_once:
+            return self.encoder(clips, real)  # type: ignore[no-any-return]
+        parts = zip(torch.split(clips, at_once), torch.split(real, at_once), strict=True)
+        return torch.cat([checkpoint(self.encoder, *part, use_reentrant=False) for part in parts])
+
+    def see(self, images: Tensor, real: Tensor) -> Tensor:
+        """What `conclude` needs of each clip, (clips, width): its feature."""
+        return self.encode(images, real)
+
+    def conclude(self, seen: Tensor, seconds: Tensor) -> tuple[Tensor, Tensor]:
+        """Probabilities (classes,) of a video and (clips, classes) of its clips, from the features of them all."""
+        middle = seconds.to(seen.device).mean(-1)
+        there = torch.ones(1, len(seen), dtype=torch.bool, device=seen.device)
+        video, clips = self.head(seen.unsqueeze(0), middle.unsqueeze(0), there)
+        return video[0].double().sigmoid(), clips[0].double().sigmoid()

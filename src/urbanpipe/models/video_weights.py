@@ -1,0 +1,178 @@
+"""State dicts of video transformers, by whoever published them, as the state of a `VideoBackbone`."""
+
+import math
+import re
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torchvision.models.video import MViT_V2_S_Weights, Swin3D_B_Weights, Swin3D_S_Weights, Swin3D_T_Weights
+
+from urbanpipe.errors import RecipeError, WeightsError
+
+if TYPE_CHECKING:
+    from urbanpipe.models.video import VideoBackbone
+
+_DEFAULTS: dict[str, Any] = {
+    "swin3d_t": Swin3D_T_Weights.KINETICS400_V1,
+    "swin3d_s": Swin3D_S_Weights.KINETICS400_V1,
+    "swin3d_b": Swin3D_B_Weights.KINETICS400_IMAGENET22K_V1,
+    "mvit_v2_s": MViT_V2_S_Weights.KINETICS400_V1,
+}
+_HEADS = ("head", "cls_head")
+_BUILT = ("relative_position_index", "attn_mask")  # made by the module, never learnt
+_TABLE = "relative_position_bias_table"
+_LARGEST_SIDE = 32  # of a published window; Swin's largest is 24
+
+Window = tuple[int, int, int]
+
+
+def transforms(name: str) -> Any:
+    """How the frames of the published weights were prepared, with `mean` and `std`.
+
+    Args:
+        name: a backbone, with or without a tag. One without weights (`swin3d_nano`) gets ImageNet's, as Video Swin.
+
+    Raises:
+        RecipeError: torchvision has no weights by this tag.
+    """
+    return (_published(name) or Swin3D_T_Weights.KINETICS400_V1).transforms()
+
+
+def fetch(name: str) -> dict[str, Tensor]:
+    """Pretrained weights of torchvision by name; from its cache, or over the network.
+
+    Args:
+        name: a backbone; a tag may follow a dot, for example `swin3d_b.KINETICS400_V1`. Without one `swin3d_b` is
+            `KINETICS400_IMAGENET22K_V1`, the paper's, and the others `KINETICS400_V1`.
+
+    Raises:
+        RecipeError: torchvision has no weights by this tag.
+        WeightsError: nobody published weights of this backbone.
+    """
+    weights = _published(name)
+    if weights is None:
+        raise WeightsError(f"there are no pretrained weights of {name}: set model.weights to `random` or a file")
+    state: dict[str, Tensor] = weights.get_state_dict(progress=sys.stderr.isatty(), check_hash=True, weights_only=True)
+    return state
+
+
+def adapt(state: dict[str, Tensor], backbone: "VideoBackbone", source: str) -> dict[str, Tensor]:
+    """A published state dict as one of `backbone.net`: renamed, inflated, resized, without head and built buffers.
+
+    Names (i a stage, j a block; what a row does not name stays as it is):
+
+    | torchvision, video | Video Swin's authors, Swin's authors | timm | torchvision, images |
+    |---|---|---|---|
+    | `patch_embed.proj`, `patch_embed.norm` | same | same | `features.0.0`, `features.0.2` |
+    | `features.{2i}.{j}` | `layers.{i}.blocks.{j}` | same | `features.{2i+1}.{j}` |
+    | `features.{2i}.{j}.mlp.0`, `.mlp.3` | `.mlp.fc1`, `.mlp.fc2` | same | same as video |
+    | `features.{2i+1}.norm`, `.reduction` | `layers.{i}.downsample` | `layers.{i+1}.downsample` | `features.{2i+2}` |
+    | `norm` | same; `norm3` from mmaction2 | same | same |
+    | (dropped) | `cls_head` | `head.fc` | `head` |
+
+    Weights of an image Swin are inflated as in the Video Swin paper (arXiv 2106.13230, section 3.4): the patch
+    embedding is repeated over its frames and divided by their number, the position biases are repeated over the time
+    offsets. Position biases of another window are resized trilinearly over their grid (2 frames - 1, 2 height - 1,
+    2 width - 1), MViT's position tables linearly, as MViT itself does for another input.
+
+    Args:
+        state: tensors by name, without prefixes, as `models.weights.read_state` gives them.
+        backbone: what they are for.
+        source: the file or `hub`, for messages.
+
+    Returns:
+        A new state dict. Tensors of other networks stay in it, for the caller to report.
+
+    Raises:
+        WeightsError: weights of a Swin v2, whose blocks compute something else under the same names.
+    """
+    if any(key.endswith("logit_scale") for key in state):
+        raise WeightsError(f"{source}: weights of a Swin v2; {type(backbone.net).__name__} takes those of a Swin v1")
+    state, own = _renamed(state), backbone.net.state_dict()
+    return {
+        key: _fitted(key, state, backbone.net, own[key].shape) if key in own else state[key]
+        for key in state
+        if key.split(".")[0] not in _HEADS and not key.endswith(_BUILT)
+    }
+
+
+def _published(name: str) -> Any:
+    architecture, _, tag = name.partition(".")
+    default = _DEFAULTS.get(architecture)
+    if not tag:
+        return default
+    members: dict[str, Any] = {} if default is None else {member.name: member for member in type(default)}
+    if tag not in members:
+        has = ", ".join(members) or "none"
+        raise RecipeError(f"model.backbone = {name!r}: torchvision has no such weights; it has {has}")
+    return members[tag]
+
+
+def _renamed(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    if any(key.startswith("layers.") for key in state):
+        # timm merges patches at the start of a stage, all others at the end of the stage before
+        merge = 1 if "layers.0.downsample.reduction.weight" in state else -1
+        return {_from_layers(key, merge): value for key, value in state.items()}
+    first = state.get("features.0.0.weight")
+    if first is not None and first.ndim == 4:
+        return {_from_image_features(key): value for key, value in state.items()}
+    return state
+
+
+def _from_layers(key: str, merge: int) -> str:
+    key = re.sub(r"^layers\.(\d+)\.blocks\.", lambda found: f"features.{2 * int(found[1])}.", key)
+    key = re.sub(r"^layers\.(\d+)\.downsample\.", lambda found: f"features.{2 * int(found[1]) + merge}.", key)
+    key = re.sub(r"^norm3\.", "norm.", key)
+    return key.replace(".mlp.fc1.", ".mlp.0.").replace(".mlp.fc2.", ".mlp.3.")
+
+
+def _from_image_features(key: str) -> str:
+    key = re.sub(r"^features\.0\.0\.", "patch_embed.proj.", key)
+    key = re.sub(r"^features\.0\.2\.", "patch_embed.norm.", key)
+    return re.sub(r"^features\.(\d+)\.", lambda found: f"features.{int(found[1]) - 1}.", key)
+
+
+def _fitted(key: str, state: dict[str, Tensor], net: Any, shape: torch.Size) -> Tensor:
+    """The file's tensor in the shape of the network's, where there is a sound way; else as it is."""
+    value = state[key]
+    if value.shape == shape:
+        return value
+    if key == "patch_embed.proj.weight" and value.shape == shape[:2] + shape[3:]:
+        return value.unsqueeze(2).expand(shape) / shape[2]
+    if key.endswith(_TABLE) and value.shape[1:] == shape[1:]:
+        return _resize_biases(key, state, tuple(net.get_submodule(key.removesuffix(f".{_TABLE}")).window_size))
+    if key.endswith(("rel_pos_h", "rel_pos_w", "rel_pos_t")) and value.shape[1:] == shape[1:]:
+        return functional.interpolate(value.float().T[None], size=shape[0], mode="linear")[0].T
+    return value
+
+
+def _resize_biases(key: str, state: dict[str, Tensor], window: Window) -> Tensor:
+    table, patches, index = state[key], state.get("patch_embed.proj.weight"), state.get(key.replace(_TABLE, _BUILT[0]))
+    is_image = patches is not None and patches.ndim == 4
+    theirs = _window_of(len(table), None if index is None else math.isqrt(index.numel()), window, is_image)
+    if theirs is None:
+        return table
+    grid = table.float().T.reshape(1, -1, *_offsets(theirs))  # a table of one frame is repeated by the resizing
+    return functional.interpolate(grid, size=_offsets(window), mode="trilinear")[0].flatten(1).T
+
+
+def _window_of(rows: int, tokens: int | None, own: Window, is_image: bool) -> Window | None:
+    """The window of a bias table: of one frame, or of as many tokens as its index says, or as wide as our own."""
+    sides: list[Sequence[int]] = [own[1:]]
+    if is_image or tokens is not None:
+        sides += [(side, side) for side in range(1, _LARGEST_SIDE + 1)]
+    for height, width in sides:
+        frames = 1 if is_image else (rows // ((2 * height - 1) * (2 * width - 1)) + 1) // 2
+        window = (frames, height, width)
+        if math.prod(_offsets(window)) == rows and tokens in (None, math.prod(window)):
+            return window
+    return None
+
+
+def _offsets(window: Window) -> Window:
+    frames, height, width = window
+    return 2 * frames - 1, 2 * height - 1, 2 * width - 1

@@ -1,0 +1,278 @@
+"""Learning from every moment of a video: a share of its clips with gradient, the rest from the feature memory.
+
+The memory is TALLFormer's (arXiv 2204.01680), dropping of stale features and the final fine-tuning of the head are
+GST-EFD's (arXiv 2305.12322), the exact gradients of sampled clips are ETAD's (CVPR workshops 2023).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from urbanpipe.inputs.config import DenseConfig
+from urbanpipe.inputs.dense import visited
+from urbanpipe.inputs.footage import Draw
+from urbanpipe.inputs.reading import footage_of
+from urbanpipe.models.dense import DenseClassifier, smooth_max
+from urbanpipe.training.data import Batch, VideoDataset, judging_batches, make_loader
+from urbanpipe.training.feature_memory import FeatureMemory, fingerprint
+from urbanpipe.training.forward import autocast, images_to
+from urbanpipe.training.losses import Loss
+from urbanpipe.training.processes import Processes
+from urbanpipe.training.recipe import Recipe
+from urbanpipe.training.state import State
+
+AT_ONCE = 16  # clips encoded at once where no gradient, or a recomputed one, is wanted: bounds memory
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """A batch as rows of features, one a sample, padded to the longest.
+
+    Attributes:
+        features: (samples, clips, width), from the memory or zero.
+        middles: of the clips in seconds, (samples, clips).
+        there: which are clips and take part, (samples, clips).
+        sample, row: place of each piece of the batch in the above, (pieces,).
+    """
+
+    features: Tensor
+    middles: Tensor
+    there: Tensor
+    sample: Tensor
+    row: Tensor
+
+
+class DenseLearner:
+    """The learner of the dense method; see `training.learner.Learner`.
+
+    Args:
+        recipe: mode, phases, precision, accumulation.
+        state: of the model.
+        processes: those that share a step; each has its own memory.
+        loss: of (logits, targets).
+        targets: (videos, classes) of the training set.
+        dataset: the training set.
+        folder: gets the memory.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        state: State,
+        processes: Processes,
+        loss: Loss,
+        targets: NDArray[np.float32],
+        dataset: VideoDataset,
+        folder: Path,
+    ) -> None:
+        assert isinstance(state.model, DenseClassifier)
+        assert isinstance(recipe.input, DenseConfig)
+        self._recipe, self._input, self._state, self._processes = recipe, recipe.input, state, processes
+        self._model, self._loss, self._targets = state.model, loss, torch.from_numpy(targets)
+        self._dataset, self._folder, self._epoch_step = dataset, folder, 0
+        self._seconds = [self._middles(index) for index in range(len(dataset))]
+        clips = [len(seconds) for seconds in self._seconds]
+        path = folder / f"memory.{processes.rank}.features"
+        self.memory = FeatureMemory(path, clips, recipe.dense.width, fingerprint(recipe, dataset.videos))
+
+    def _middles(self, index: int) -> Tensor:
+        footage = footage_of(self._dataset.videos[index])
+        return torch.from_numpy(footage.spans(self._dataset.view.judged(footage).frames).mean(axis=1))
+
+    @property
+    def _head_alone(self) -> bool:
+        memory, epoch = self._recipe.memory, self._state.epoch
+        return epoch < memory.warmup_epochs or epoch >= self._recipe.training.epochs - memory.final_epochs
+
+    def reads(self) -> bool:
+        """Not where the head learns alone."""
+        return not self._head_alone
+
+    def begin_epoch(self) -> None:
+        """Fill or refresh the memory where that is due; hold the encoder still where the head learns alone."""
+        self._model.encoder.requires_grad_(not self._head_alone)
+        self._epoch_step = self._state.step
+        if self._state.epoch == self._recipe.training.epochs - self._recipe.memory.final_epochs and self._state.ema:
+            self._model.encoder.load_state_dict(self._state.ema.module.encoder.state_dict())
+        lost = self.memory.load_copy(self._copy(self._state.epoch)) if self._resumed and self._state.epoch else ""
+        if lost:
+            self._processes.say(f"feature memory: {lost}; it is built again")
+        if any(self._processes.gather(bool(lost))) or self._refresh_is_due():
+            self._refresh()
+        self._resumed = False
+
+    _resumed = True  # until the first epoch of this process has begun
+
+    def _refresh_is_due(self) -> bool:
+        memory, epoch = self._recipe.memory, self._state.epoch
+        if epoch == self._recipe.training.epochs - memory.final_epochs:
+            return True
+        if epoch == 0:
+            return self._input.mode == "stale" or self._head_alone
+        since = epoch - memory.warmup_epochs
+        due = memory.refresh_epochs > 0 and since > 0 and since % memory.refresh_epochs == 0
+        return due and not self._head_alone and self._input.mode == "stale"
+
+    def _writer(self) -> DenseClassifier:
+        """The network whose features fill the memory."""
+        if self._recipe.memory.write == "ema" and self._state.ema:
+            return self._state.ema.module  # type: ignore[no-any-return]
+        return self._model
+
+    def _refresh(self) -> None:
+        """Encode every clip anew, the videos shared among the processes."""
+        training, device = self._recipe.training, self._processes.device
+        writer = self._writer()
+        was_training, _ = writer.training, writer.eval()
+        pieces = [len(seconds) for seconds in self._seconds]
+        batches = judging_batches(pieces, AT_ONCE, self._processes.count, self._processes.rank)
+        with torch.inference_mode():
+            for batch in make_loader(self._dataset, batches, training.workers, pin=device.type == "cuda"):
+                if batch.failures:
+                    raise batch.failures[0][1]
+                with autocast(device, training.precision):
+                    images = images_to(batch.images, device, training.channels_last)
+                    features = writer.encode(images, batch.real)
+                self._write(batch, features)
+        writer.train(was_training)
+        self._exchange()
+
+    def _write(self, batch: Batch, features: Tensor) -> None:
+        starts = np.cumsum([0, *batch.counts])
+        for number, video in enumerate(batch.samples):
+            part = slice(starts[number], starts[number + 1])
+            self.memory.write(video, batch.rows[part], features[part], self._state.step)
+
+    def _exchange(self) -> None:
+        """Tell the other processes what this one has written since the epoch began."""
+        if self._processes.count == 1:
+            return
+        for rank, written in enumerate(self._processes.gather(self.memory.written_since(self._epoch_step))):
+            if rank != self._processes.rank:
+                self.memory.take_over(*written)
+
+    def learn(self, batch: Batch, last: bool) -> Tensor:
+        """Forward and backward, then write the fresh features back."""
+        if self._head_alone:
+            rows, fresh = self._rows(batch, from_memory=True), None
+            loss = self._backward(batch, rows, rows.features, rows.there)
+        else:
+            learn = {"stale": self._stale, "exact-sampled": self._exact_sampled, "exact": self._exact}
+            loss, fresh = learn[self._input.mode](batch)
+        if fresh is not None and self._input.mode == "stale":
+            self._write(batch, self._written(batch, fresh))
+        if last:
+            self._processes.average([p.grad for p in self._model.parameters() if p.grad is not None])
+        return loss
+
+    def _stale(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The share of clips with gradient, spliced into the rows of stored features."""
+        rows = self._rows(batch, from_memory=True)
+        fresh = self._encode(batch.images, batch.real)
+        is_fresh = torch.zeros_like(rows.there)
+        is_fresh[rows.sample, rows.row] = True
+        kept = torch.rand(rows.there.shape, device=rows.there.device) < self._recipe.memory.keep_stale
+        spliced = rows.features.index_put((rows.sample, rows.row), fresh.float())
+        there = rows.there & (kept | is_fresh)
+        return self._backward(batch, rows, spliced, is_fresh, there), fresh.detach()
+
+    def _exact(self, batch: Batch) -> tuple[Tensor, None]:
+        """Every clip with gradient, activations recomputed a few clips at a time."""
+        rows = self._rows(batch, from_memory=False)
+        features = self._encode(batch.images, batch.real, AT_ONCE)
+        spliced = rows.features.index_put((rows.sample, rows.row), features.float())
+        return self._backward(batch, rows, spliced, rows.there), None
+
+    def _exact_sampled(self, batch: Batch) -> tuple[Tensor, None]:
+        """Every clip without gradient; then the sampled ones again, with the gradient that their feature was given."""
+        rows = self._rows(batch, from_memory=False)
+        chosen = self._sampled(batch)
+        with torch.no_grad():
+            parts = zip(torch.split(batch.images, AT_ONCE), torch.split(batch.real, AT_ONCE), strict=True)
+            features = torch.cat([self._encode(images, real).float() for images, real in parts])
+        features.requires_grad_()
+        spliced = rows.features.index_put((rows.sample, rows.row), features)
+        is_fresh = torch.zeros_like(rows.there)
+        is_fresh[rows.sample[chosen], rows.row[chosen]] = True
+        loss = self._backward(batch, rows, spliced, is_fresh)
+        assert features.grad is not None
+        again = self._encode(batch.images[chosen], batch.real[chosen])
+        again.float().backward(features.grad[chosen])  # type: ignore[no-untyped-call]
+        return loss, None
+
+    def _sampled(self, batch: Batch) -> Tensor:
+        """Places in a batch of all clips of those whose turn it is, (pieces,) bool."""
+        turns = []
+        for video, count in zip(batch.samples, batch.counts, strict=True):
+            turn = np.zeros(count, dtype=bool)
+            turn[visited(count, self._input, Draw(self._dataset.seed, self._state.epoch, video))] = True
+            turns.append(turn)
+        return torch.from_numpy(np.concatenate(turns))
+
+    def _encode(self, images: Tensor, real: Tensor, at_once: int = 0) -> Tensor:
+        training, device = self._recipe.training, self._processes.device
+        with autocast(device, training.precision):
+            return self._model.encode(images_to(images, device, training.channels_last), real, at_once)
+
+    def _written(self, batch: Batch, fresh: Tensor) -> Tensor:
+        """What goes back into the memory: the fresh features, or those of the moving average's encoder."""
+        writer = self._writer()
+        if writer is self._model:
+            return fresh
+        device, training = self._processes.device, self._recipe.training
+        with torch.no_grad(), autocast(device, training.precision):
+            return writer.encode(images_to(batch.images, device, training.channels_last), batch.real)
+
+    def _rows(self, batch: Batch, from_memory: bool) -> _Rows:
+        seconds = [self._seconds[video] for video in batch.samples]
+        device, longest = self._processes.device, max(map(len, seconds))
+        features = torch.zeros(len(seconds), longest, self.memory.width)
+        middles, there = torch.zeros(len(seconds), longest), torch.zeros(len(seconds), longest, dtype=torch.bool)
+        for number, video in enumerate(batch.samples):
+            clips = len(seconds[number])
+            middles[number, :clips], there[number, :clips] = seconds[number], True
+            if from_memory:
+                features[number, :clips] = self.memory.read(video)
+        sample = torch.from_numpy(np.repeat(np.arange(len(seconds)), batch.counts))
+        row = torch.from_numpy(batch.rows)
+        return _Rows(*(tensor.to(device) for tensor in (features, middles, there, sample, row)))
+
+    def _backward(
+        self, batch: Batch, rows: _Rows, features: Tensor, fresh: Tensor, there: Tensor | None = None
+    ) -> Tensor:
+        """The loss of the videos, and a little of what their fresh clips say alone; returns its value, detached."""
+        training, device = self._recipe.training, self._processes.device
+        with autocast(device, training.precision):
+            video, clips = self._model(features, rows.middles, rows.there if there is None else there)
+        targets = self._targets[batch.samples].to(device)
+        value = self._loss(video.float(), targets)
+        if self._recipe.memory.auxiliary:
+            value = value + self._recipe.memory.auxiliary * self._loss(smooth_max(clips, fresh), targets)
+        self._state.scaler.scale(value / training.accumulation).backward()  # type: ignore[no-untyped-call]
+        return value.detach()
+
+    def end_epoch(self) -> None:
+        """Share what was written, and keep a copy that goes with the state about to be saved."""
+        self._exchange()
+        self.memory.save_copy(self._copy(self._state.epoch + 1))
+        for number in self._copies(before=self._state.epoch):
+            self._copy(number).unlink(missing_ok=True)
+
+    def _copy(self, epoch: int) -> Path:
+        return self._folder / f"memory.{self._processes.rank}.epoch{epoch}"
+
+    def _copies(self, before: int) -> Sequence[int]:
+        """Numbers of the copies that no saved state needs any more."""
+        found = self._folder.glob(f"memory.{self._processes.rank}.epoch*")
+        numbers = [int(path.name.rpartition("epoch")[2]) for path in found if path.name[-1].isdigit()]
+        return [number for number in numbers if number < before]
+
+    def forget(self) -> None:
+        """Remove the memory."""
+        for path in (self.memory.path, *(self._copy(number) for number in self._copies(before=10**9))):
+            path.unlink(missing_ok=True)

@@ -1,0 +1,377 @@
+"""The dense method: right gradients, an honest memory, and what nine frames cannot see."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from test_training_loop import ALONE, changed, losses, metrics, same_weights
+from torch import Tensor
+
+from urbanpipe.catalog.scan import scan
+from urbanpipe.catalog.table import Catalog, Video, read_catalog
+from urbanpipe.errors import RunError
+from urbanpipe.evaluation.pieces import read_pieces
+from urbanpipe.inputs.config import DenseConfig, SuperImageConfig
+from urbanpipe.inputs.dense import visited, visits
+from urbanpipe.inputs.drawing import judged
+from urbanpipe.inputs.footage import Draw, Footage
+from urbanpipe.inputs.view import make_view
+from urbanpipe.models.dense import DenseClassifier, smooth_max
+from urbanpipe.outputs import write_json
+from urbanpipe.taxonomy import default_taxonomy
+from urbanpipe.training import loop
+from urbanpipe.training.data import Batch, VideoDataset, collate
+from urbanpipe.training.dense import DenseLearner
+from urbanpipe.training.feature_memory import FeatureMemory
+from urbanpipe.training.forward import build_model
+from urbanpipe.training.loop import Job, train_model
+from urbanpipe.training.recipe import Recipe, load_recipe
+
+TINY_DENSE = (
+    "input.size=32",
+    "input.frames=2",
+    "input.stride=1",
+    "input.encoder=pool",
+    "model.backbone=test_convnext",
+    "model.options={}",
+    "dense.width=16",
+    "dense.layers=1",
+    "dense.heads=2",
+    "optimiser.rate=1e-3",
+    "optimiser.warmup_epochs=1",
+    "memory.refresh_epochs=2",
+    "memory.final_epochs=1",
+    "memory.warmup_epochs=1",
+    "training.epochs=5",
+    "training.batch_size=4",
+    "training.workers=0",
+    "training.accumulation=1",
+)
+
+
+@pytest.fixture(scope="module")
+def dense() -> Recipe:
+    return load_recipe("small-dense", [*TINY_DENSE, "name=dense"])
+
+
+def job(catalog: Catalog, recipe: Recipe, folder: Path) -> Job:
+    return Job(recipe, default_taxonomy(), catalog.labelled[:8], catalog.labelled[14:], folder, None, "test")
+
+
+def learner_of(catalog: Catalog, recipe: Recipe, folder: Path) -> DenseLearner:
+    """A learner with a filled memory, in its first epoch with the encoder."""
+    one = job(catalog, changed(recipe, "memory", warmup_epochs=0), folder)
+    view = make_view(one.recipe.input, one.recipe.augment)
+    dataset = VideoDataset(one.train, view, None, one.recipe.training.seed)
+    state = loop._start(one, ALONE, 2)
+    learner = loop._learner(one, ALONE, state, dataset)
+    assert isinstance(learner, DenseLearner)
+    learner.begin_epoch()
+    state.model.train()
+    return learner
+
+
+def batch_of(learner: DenseLearner, videos: Sequence[int], epoch: int = 0) -> Batch:
+    return collate([learner._dataset[(epoch, index)] for index in videos])
+
+
+def gradients(model: torch.nn.Module) -> dict[str, Tensor]:
+    found = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+    model.zero_grad(set_to_none=True)
+    return found
+
+
+def plain_gradients(learner: DenseLearner, batch: Batch) -> dict[str, Tensor]:
+    """Back-propagation through all clips of a batch of one video, written out."""
+    model, (video,) = learner._model, batch.samples
+    features = model.encode(batch.images, batch.real).unsqueeze(0)
+    there = torch.ones(features.shape[:2], dtype=torch.bool)
+    logits, clips = model(features, learner._seconds[video].float().unsqueeze(0), there)
+    targets = learner._targets[[video]]
+    loss = learner._loss(logits, targets)
+    (loss + learner._recipe.memory.auxiliary * learner._loss(smooth_max(clips, there), targets)).backward()  # type: ignore[no-untyped-call]
+    return gradients(model)
+
+
+@pytest.mark.parametrize("encoder", ["pool", "super-image"])
+@pytest.mark.parametrize("mode", ["stale", "exact-sampled", "exact"])
+def test_with_every_clip_fresh_the_gradient_is_that_of_plain_back_propagation(
+    catalog: Catalog, dense: Recipe, tmp_path: Path, mode: str, encoder: str
+) -> None:
+    recipe = changed(changed(dense, "input", mode=mode, fraction=1.0, encoder=encoder), "dense", dropout=0.0)
+    learner = learner_of(catalog, changed(recipe, "memory", keep_stale=1.0), tmp_path)
+    batch = batch_of(learner, [3])
+    learner.learn(batch, last=True)
+    found, expected = gradients(learner._model), plain_gradients(learner, batch)
+    assert found.keys() == expected.keys()
+    for name, gradient in expected.items():
+        torch.testing.assert_close(found[name], gradient, rtol=1e-3, atol=1e-6)
+
+
+def test_sampled_exact_gradients_of_the_head_are_those_of_all_clips(
+    catalog: Catalog, dense: Recipe, tmp_path: Path
+) -> None:
+    """The encoder learns from some clips; the head sees all of them as they are now."""
+    plain = changed(changed(dense, "dense", dropout=0.0), "memory", auxiliary=0.0)
+    found = []
+    for mode in ("exact-sampled", "exact"):
+        learner = learner_of(catalog, changed(plain, "input", mode=mode, fraction=0.3), tmp_path / mode)
+        learner.learn(batch_of(learner, [3, 1]), last=True)
+        found.append(gradients(learner._model))
+    sampled, exact = found
+    for name, gradient in exact.items():
+        if not name.startswith("encoder."):
+            torch.testing.assert_close(sampled[name], gradient, rtol=1e-3, atol=1e-6)
+    weight = "encoder.project.0.weight"
+    assert not torch.allclose(sampled[weight], exact[weight], rtol=1e-2)
+
+
+def test_only_the_sampled_slots_change_in_a_step(catalog: Catalog, dense: Recipe, tmp_path: Path) -> None:
+    learner = learner_of(catalog, dense, tmp_path)
+    memory, batch = learner.memory, batch_of(learner, [2, 5])
+    assert 0 < len(batch.rows) < sum(len(learner._seconds[video]) for video in (2, 5))
+    before = [memory.read(video) for video in range(8)]
+    learner._state.step = 7
+    learner.learn(batch, last=True)
+    stamped = np.flatnonzero(memory.stamps == 7)
+    assert stamped.tolist() == sorted((memory._starts[batch.videos] + batch.rows).tolist())
+    for video in range(8):
+        changed_rows = np.flatnonzero((memory.read(video) != before[video]).any(dim=1)).tolist()
+        assert set(changed_rows) <= set(batch.rows[batch.videos == video].tolist())
+
+
+@given(
+    clips=st.integers(1, 60),
+    fraction=st.floats(0.05, 1.0),
+    most=st.integers(0, 12),
+    cycle=st.integers(0, 3),
+    seed=st.integers(0, 9),
+)
+def test_every_clip_is_visited_once_in_a_cycle(clips: int, fraction: float, most: int, cycle: int, seed: int) -> None:
+    config = DenseConfig(fraction=fraction, most_clips=most)
+    epochs = visits(clips, config)
+    seen = [visited(clips, config, Draw(seed, cycle * epochs + turn, 3)) for turn in range(epochs)]
+    assert all(len(turn) >= 1 for turn in seen)
+    if most:
+        assert max(map(len, seen)) <= most
+    else:
+        assert epochs == int(np.ceil(1 / fraction))
+    together = np.concatenate(seen)
+    assert set(together.tolist()) == set(range(clips))
+    assert len(together) == max(clips, epochs)
+
+
+def test_the_clips_of_a_step_are_bounded_whatever_the_length(dense: Recipe) -> None:
+    view = make_view(DenseConfig(frames=2, stride=1, size=32, most_clips=5), dense.augment)
+    for minutes in (0.5, 30):
+        footage = Footage(int(minutes * 60 * 25), minutes * 60)
+        assert len(view.drawn(footage, Draw(0, 0, 0))) <= 5
+        assert view.judged(footage).frames.max() == footage.frame_count - 1, "to the last frame"
+
+
+@pytest.mark.parametrize("mode", ["stale", "exact-sampled", "exact"])
+def test_killed_and_started_again_it_ends_the_same(
+    catalog: Catalog, dense: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    recipe = changed(dense, "input", mode=mode)
+    train_model(job(catalog, recipe, tmp_path / "whole"), ALONE)
+    real, steps = DenseLearner.learn, []
+
+    def dies(self: DenseLearner, batch: Batch, last: bool) -> Tensor:
+        steps.append(1)
+        if len(steps) == 6:  # in the middle of the third epoch, after it has written
+            raise KeyboardInterrupt
+        return real(self, batch, last)
+
+    monkeypatch.setattr(DenseLearner, "learn", dies)
+    with pytest.raises(KeyboardInterrupt):
+        train_model(job(catalog, recipe, tmp_path / "killed"), ALONE)
+    assert (tmp_path / "killed" / loop.TRAINING_STATE).exists()
+    monkeypatch.undo()
+    train_model(job(catalog, recipe, tmp_path / "killed"), ALONE)
+    assert losses(tmp_path / "whole") == losses(tmp_path / "killed")
+    assert same_weights(tmp_path / "whole", tmp_path / "killed")
+    assert not list((tmp_path / "killed").glob("memory*")), "the memory goes when the model is done"
+
+
+@pytest.mark.parametrize(("harm", "said"), [("delete", "is gone"), ("cut", "was cut short"), ("spoil", "is damaged")])
+def test_a_lost_memory_is_built_again(
+    catalog: Catalog,
+    dense: Recipe,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    harm: str,
+    said: str,
+) -> None:
+    real, epochs = loop._epoch, []
+
+    def dies(*args: object) -> object:
+        epochs.append(1)
+        if len(epochs) == 3:
+            raise KeyboardInterrupt
+        return real(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(loop, "_epoch", dies)
+    with pytest.raises(KeyboardInterrupt):
+        train_model(job(catalog, dense, tmp_path), ALONE)
+    monkeypatch.undo()
+    copy = tmp_path / "memory.0.epoch2"
+    content = copy.read_bytes()
+    copy.unlink()
+    if harm != "delete":
+        copy.write_bytes(content[:-10] if harm == "cut" else b"x" * len(content))
+    train_model(job(catalog, dense, tmp_path), ALONE)
+    assert f"{said}; it is built again" in capsys.readouterr().err
+    assert (tmp_path / "done.json").exists()
+
+
+def test_a_memory_of_other_data_or_encoder_is_refused(tmp_path: Path) -> None:
+    FeatureMemory(tmp_path / "a", [2, 3], 8, "one").save_copy(tmp_path / "copy")
+    with pytest.raises(RunError, match="another data set, encoder or precision"):
+        FeatureMemory(tmp_path / "b", [2, 3], 8, "other").load_copy(tmp_path / "copy")
+    with pytest.raises(RunError, match="another data set, encoder or precision"):
+        FeatureMemory(tmp_path / "b", [2, 4], 8, "one").load_copy(tmp_path / "copy")
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), 1e6])
+def test_features_that_are_no_numbers_are_refused_and_nothing_is_written(tmp_path: Path, bad: float) -> None:
+    memory = FeatureMemory(tmp_path / "m", [2, 3], 4, "one")
+    memory.write(1, np.array([0, 2]), torch.ones(2, 4), 3)
+    features = torch.zeros(2, 4)
+    features[1, 2] = bad
+    with pytest.raises(RunError, match=r"not finite numbers at step 5; lower optimiser\.rate"):
+        memory.write(1, np.array([0, 1]), features, 5)
+    assert memory.read(1).tolist() == [[1.0] * 4, [0.0] * 4, [1.0] * 4]
+    assert memory.stamps.tolist() == [-1, -1, 3, -1, 3]
+
+
+def test_padding_changes_nothing_in_a_batch_of_unequal_lengths(dense: Recipe, catalog: Catalog) -> None:
+    torch.manual_seed(0)
+    for kind in ("queries", "token"):
+        model = build_model(changed(dense, "dense", kind=kind), default_taxonomy()).eval()
+        assert isinstance(model, DenseClassifier)
+        features, middles = torch.randn(2, 7, 16), torch.rand(2, 7) * 60
+        there = torch.tensor([[True] * 7, [True] * 1 + [False] * 6])
+        together = model(features, middles, there)[0]
+        alone = model(features[1:, :1], middles[1:, :1], there[1:, :1])[0]
+        torch.testing.assert_close(together[1], alone[0], rtol=1e-4, atol=1e-5)
+
+
+def test_the_padding_of_a_last_clip_is_left_out_of_the_pool(dense: Recipe) -> None:
+    for pooling in ("mean", "max"):
+        recipe = changed(changed(dense, "dense", pooling=pooling), "input", frames=4)
+        model = build_model(recipe, default_taxonomy()).eval()
+        assert isinstance(model, DenseClassifier)
+        clip = torch.randint(0, 256, (1, 3, 4, 32, 32), dtype=torch.uint8)
+        other = clip.clone()
+        other[:, :, 2:] = 0
+        assert torch.allclose(model.encode(clip, torch.tensor([2])), model.encode(other, torch.tensor([2])), atol=1e-5)
+        assert not torch.allclose(model.encode(clip, torch.tensor([4])), model.encode(other, torch.tensor([4])))
+
+
+def test_judging_never_reads_the_memory(
+    catalog: Catalog, dense: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = FeatureMemory.read
+    judging: list[int] = []
+
+    def watched(self: FeatureMemory, video: int) -> Tensor:
+        assert not judging, "the memory was read while judging"
+        return real(self, video)
+
+    validate = loop._validate
+
+    def judges(*args: object) -> object:
+        judging.append(1)
+        row = validate(*args)  # type: ignore[arg-type]
+        judging.clear()
+        return row
+
+    monkeypatch.setattr(FeatureMemory, "read", watched)
+    monkeypatch.setattr(loop, "_validate", judges)
+    train_model(job(catalog, dense, tmp_path), ALONE)
+    pieces = read_pieces(tmp_path / "pieces.npz", default_taxonomy())
+    assert pieces.names == tuple(video.name for video in catalog.labelled[14:])
+    grid = [-(-video.frame_count // 2) for video in catalog.labelled[14:]]
+    assert np.diff(pieces.starts).tolist() == grid, "every clip is judged"
+
+
+def test_videos_shorter_than_a_clip_train_and_are_judged(catalog: Catalog, dense: Recipe, tmp_path: Path) -> None:
+    long = changed(dense, "input", frames=16, stride=4)
+    train_model(job(catalog, long, tmp_path), ALONE)
+    assert np.isfinite([float(row["map"]) for row in metrics(tmp_path)]).all()
+
+
+# One event of a second in a video of a minute, never in one of the nine uniform frames.
+
+SECONDS, RATE = 60, 2
+EVENT_FRAMES = RATE
+
+
+def write_video(path: Path, event: int | None, rng: np.random.Generator) -> None:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=Fraction(RATE), options={"qp": "20", "g": "12"})
+        stream.width, stream.height, stream.pix_fmt = 32, 32, "yuv420p"
+        for number in range(SECONDS * RATE):
+            # Noise that is new in every frame: nothing but the event tells one video from another.
+            picture = rng.integers(60, 110, (32, 32, 1), dtype=np.uint8).repeat(3, axis=2)
+            if event is not None and event <= number < event + EVENT_FRAMES:
+                picture[8:24, 8:24] = 230
+            for packet in stream.encode(av.VideoFrame.from_ndarray(picture, "rgb24")):
+                container.mux(packet)
+        for packet in stream.encode():
+            container.mux(packet)
+
+
+@pytest.fixture(scope="module")
+def events(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Video], dict[str, int]]:
+    folder, rng = tmp_path_factory.mktemp("events"), np.random.default_rng(0)
+    (folder / "videos").mkdir()
+    footage = Footage(SECONDS * RATE, SECONDS)
+    nine = judged(SuperImageConfig(), footage).frames[0]
+    hidden = [at for at in range(SECONDS * RATE - 1) if not set(range(at, at + EVENT_FRAMES)) & set(nine.tolist())]
+    labels: dict[str, list[int]] = {}
+    when: dict[str, int] = {}
+    for number in range(36):
+        name, event = f"{number}_1.mp4", int(rng.choice(hidden)) if number % 2 else None
+        write_video(folder / "videos" / name, event, rng)
+        labels[name] = [1] if event is not None else [0]
+        when |= {} if event is None else {name: event}
+    write_json(folder / "labels.json", labels)
+    scan(folder / "videos", folder / "catalog.csv", labels=folder / "labels.json", workers=1)
+    return list(read_catalog(folder / "catalog.csv").labelled), when
+
+
+def test_an_event_of_a_second_in_a_minute_is_found_that_nine_frames_miss(
+    events: tuple[list[Video], dict[str, int]], dense: Recipe, tmp_path: Path
+) -> None:
+    videos, when = events
+    recipe = changed(dense, "input", fraction=0.25, frames=2)
+    # Where one clip decides, a step that leaves it out teaches the wrong thing: no stale feature is dropped.
+    recipe = changed(recipe, "memory", keep_stale=1.0, auxiliary=0.0)
+    recipe = changed(recipe, "training", epochs=9, ema_decay=0.0, keep="last")
+    recipe = changed(changed(recipe, "optimiser", rate=3e-3, warmup_epochs=2), "loss", name="bce")
+    split = Job(recipe, default_taxonomy(), videos[:22], videos[22:], tmp_path, None, "event")
+    train_model(split, ALONE)
+    pieces = read_pieces(tmp_path / "pieces.npz", default_taxonomy())
+    assert float(metrics(tmp_path)[-1]["map_defects"]) > 0.95, [row["map_defects"] for row in metrics(tmp_path)]
+    found = [name for name in pieces.names if name in when]
+    hits = 0
+    for name in found:
+        seconds, scores = pieces.of(name)
+        hits += bool(abs(seconds[scores[:, 1].argmax()].mean() - (when[name] + 1) / RATE) <= 1.5)
+    assert hits >= 0.7 * len(found), "the clip that says so is where the event was"
+
+
+def test_one_video_may_come_twice_in_a_batch(catalog: Catalog, dense: Recipe, tmp_path: Path) -> None:
+    few = replace(job(catalog, dense, tmp_path), train=catalog.labelled[:3])
+    train_model(few, ALONE)
+    assert np.isfinite(losses(tmp_path)).all()
