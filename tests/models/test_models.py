@@ -7,11 +7,14 @@ from safetensors.torch import save_file
 from timm.layers.ml_decoder import TransformerDecoderLayerOptimal
 
 from urbanpipe.errors import RecipeError, WeightsError
+from urbanpipe.inputs.config import has_clips
 from urbanpipe.models.backbone import Backbone, Normalise
 from urbanpipe.models.classifier import image_classifier
 from urbanpipe.models.config import ModelConfig
 from urbanpipe.models.heads import MLDecoderHead
 from urbanpipe.models.weights import load_weights, read_state
+from urbanpipe.taxonomy import default_taxonomy
+from urbanpipe.training.forward import build_model
 from urbanpipe.training.recipe import shipped_recipes
 
 REPORT = [name for name in shipped_recipes() if name.startswith("super-image-")]
@@ -43,6 +46,19 @@ def test_report_recipes_build_at_full_size(name: str) -> None:
     with torch.device("meta"):
         model = image_classifier(recipe.model, recipe.input.image_size, 17)
         assert model(torch.empty(1, 3, side, side)).shape == (1, 17)
+
+
+@pytest.mark.parametrize("name", sorted(name for name in shipped_recipes() if name not in REPORT))
+def test_other_recipes_build_at_full_size(name: str) -> None:
+    """As above, for what a network sees of one piece: an image, or a clip."""
+    recipe = shipped_recipes()[name]
+    width, height = recipe.input.image_size
+    clip = [recipe.input.frames] if has_clips(recipe.input) else []
+    with torch.device("meta"):
+        model = build_model(recipe, default_taxonomy())
+        images, real = torch.empty(1, 3, *clip, height, width), torch.full((1,), recipe.input.frames)
+        seen = model.see(images, real)
+    assert seen.shape == (1, recipe.dense.width if recipe.input.method == "dense" else 17)
 
 
 @pytest.mark.parametrize("name", ["swin_tiny_patch4_window7_224", "vit_tiny_patch16_224"])

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from urbanpipe.errors import RecipeError
-from urbanpipe.inputs.config import SuperImageConfig
+from urbanpipe.inputs.config import SuperImageConfig, VideoConfig
 from urbanpipe.training.recipe import difference, load_recipe, recipe_text, shipped_recipes, write_recipe
 
 
@@ -42,6 +42,16 @@ def test_the_reports_recipes_are_the_reports() -> None:
         assert recipe.training.accumulation > 1
         assert recipe.training.ema_decay > 0
     assert recipes["super-image-tresnet-xl"].model.head == "ml-decoder"
+
+
+def test_the_reports_video_rows_are_the_reports() -> None:
+    rows = {name: recipe for name, recipe in shipped_recipes().items() if name.startswith("video-swin-b-")}
+    assert set(rows) == {"video-swin-b-k400", "video-swin-b-k600", "video-swin-b-ssv2"}
+    for recipe in rows.values():
+        assert isinstance(recipe.input, VideoConfig)
+        assert (recipe.model.backbone, recipe.input.frames, recipe.input.sampling) == ("swin3d_b", 32, "uniform")
+        assert recipe.training.ema_decay > 0
+    assert rows["video-swin-b-ssv2"].model.options == {"window_size": [16, 7, 7]}
 
 
 def test_set_overrides_any_value_with_toml_or_a_bare_word() -> None:

@@ -213,6 +213,11 @@ METHODS: dict[str, type[InputConfig]] = {
 }
 
 
+def has_clips(config: InputConfig) -> bool:
+    """Whether the network sees frames one behind the other, not one image."""
+    return isinstance(config, VideoConfig) or (isinstance(config, DenseConfig) and config.encoder != "super-image")
+
+
 class AugmentConfig(Section):
     """What is done to training inputs; nothing of it at validation or prediction.
 

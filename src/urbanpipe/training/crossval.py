@@ -10,8 +10,10 @@ from urbanpipe.catalog.table import Catalog, Video
 from urbanpipe.ensembling.ensemble import ensemble as make_ensemble
 from urbanpipe.errors import FoldError, RunError
 from urbanpipe.evaluation.pieces import joined, read_pieces, write_pieces
+from urbanpipe.evaluation.pooling import OUT_OF_FOLD_PIECES, write_pooling
 from urbanpipe.evaluation.predictions import Predictions, read_predictions, write_predictions
 from urbanpipe.evaluation.tables import write_fold_tables
+from urbanpipe.inputs.config import FrameConfig
 from urbanpipe.inputs.view import make_view
 from urbanpipe.models.weights import load_weights
 from urbanpipe.outputs import output_folder
@@ -27,7 +29,6 @@ from urbanpipe.training.study import study_data, torn_groups
 from urbanpipe.video.cache import FrameCache
 
 CACHE_GB = 20.0
-OUT_OF_FOLD_PIECES = "out_of_fold_pieces.npz"
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,7 @@ def run_folds(
     if processes.is_main:
         with alone_in(run, wait=True):
             if all(read_done(run / f"fold{number}") for number in numbers):
-                _conclude(run, catalog.taxonomy, numbers)
+                _conclude(run, recipe, catalog.taxonomy, numbers)
     processes.from_main(None)
 
 
@@ -225,7 +226,7 @@ def fold_job(
     return Job(recipe, catalog.taxonomy, train, valid, run / f"fold{number}", cache, f"{recipe.name} fold {number}")
 
 
-def _conclude(run: Path, taxonomy: Taxonomy, folds: Sequence[int]) -> None:
+def _conclude(run: Path, recipe: Recipe, taxonomy: Taxonomy, folds: Sequence[int]) -> None:
     """Put the folds' predictions together and write the tables."""
     parts = [read_predictions(run / f"fold{number}" / "predictions.json", taxonomy) for number in folds]
     names = tuple(name for part in parts for name in part.names)
@@ -235,3 +236,5 @@ def _conclude(run: Path, taxonomy: Taxonomy, folds: Sequence[int]) -> None:
         write_pieces(joined(pieces), run / OUT_OF_FOLD_PIECES, taxonomy)
     write_predictions(whole, run / "out_of_fold.json", taxonomy)
     write_fold_tables(run)
+    if isinstance(recipe.input, FrameConfig):
+        write_pooling(run)

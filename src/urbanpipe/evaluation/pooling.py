@@ -1,0 +1,76 @@
+"""Which pool of a video's frames ranks the videos best: their mean, maximum or median, each judged out of fold."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from urbanpipe.evaluation.pieces import Pieces, read_pieces
+from urbanpipe.evaluation.runs import read_out_of_fold
+from urbanpipe.evaluation.tables import FoldTable, Row, fold_table, markdown_table, per_cent
+from urbanpipe.outputs import write_csv, write_text
+
+OUT_OF_FOLD_PIECES = "out_of_fold_pieces.npz"
+POOLS: dict[str, Callable[..., Any]] = {"mean": np.mean, "max": np.max, "median": np.median}
+
+
+def write_pooling(run: Path) -> dict[str, FoldTable]:
+    """Judge each pool of the frames of a cross-validated run; write RUN/pooling.csv and pooling.md.
+
+    All pools are of the same networks. Where the recipe keeps the best epoch, that is the best by its own pool.
+
+    Returns:
+        The fold table of each pool, by name.
+
+    Raises:
+        RunError: the cross-validation is not complete.
+        PredictionError: its predictions or pieces cannot be used, or a video has no pieces.
+        OutputError: the tables cannot be written.
+    """
+    data = read_out_of_fold(run)
+    pieces = read_pieces(data.run / OUT_OF_FOLD_PIECES, data.taxonomy)
+    tables = {
+        name: fold_table(pooled(pieces, data.names, name), data.targets, data.folds, data.taxonomy, draws=0)
+        for name in POOLS
+    }
+    _write_csv(tables, data.run / "pooling.csv")
+    write_text(data.run / "pooling.md", _markdown(tables))
+    return tables
+
+
+def pooled(pieces: Pieces, names: tuple[str, ...], pool: str) -> NDArray[np.float64]:
+    """Scores (videos, C) of the videos `names`: the pool (a key of POOLS) of the scores of their pieces, class by class.
+
+    Raises:
+        PredictionError: a video has no pieces.
+    """
+    return np.stack([POOLS[pool](pieces.of(name)[1], axis=0) for name in names])
+
+
+def _rows(tables: Mapping[str, FoldTable]) -> list[tuple[str, Row]]:
+    """The two means of each pool."""
+    return [(name, row) for name, table in tables.items() for row in table.rows[:2]]
+
+
+def _folds(tables: Mapping[str, FoldTable]) -> tuple[int, ...]:
+    return next(iter(tables.values())).folds
+
+
+def _write_csv(tables: Mapping[str, FoldTable], path: Path) -> None:
+    """Figures as fractions in [0, 1]; a cell without a figure is empty."""
+    header = ["pooling", "figure", *(f"fold_{fold}" for fold in _folds(tables)), "mean", "sd"]
+    figures = [(name, row.label, (*row.by_fold, row.mean, row.sd)) for name, row in _rows(tables)]
+    cells = ([name, label, *("" if np.isnan(one) else f"{one:.6f}" for one in line)] for name, label, line in figures)
+    write_csv(path, header, cells)
+
+
+def _markdown(tables: Mapping[str, FoldTable]) -> str:
+    """Figures in per cent."""
+    header = ["pooling", "figure", "over", *(f"fold {fold}" for fold in _folds(tables)), "mean (sd)"]
+    lines = [
+        [name, row.label, row.name, *map(per_cent, row.by_fold), f"{per_cent(row.mean)} ({per_cent(row.sd)})"]
+        for name, row in _rows(tables)
+    ]
+    return markdown_table(header, lines, left=3)
