@@ -23,7 +23,7 @@ from urbanpipe.inputs.dense import visited, visits
 from urbanpipe.inputs.drawing import judged
 from urbanpipe.inputs.footage import Draw, Footage
 from urbanpipe.inputs.view import make_view
-from urbanpipe.models.dense import DenseClassifier, smooth_max
+from urbanpipe.models.dense import DenseClassifier
 from urbanpipe.outputs import write_json
 from urbanpipe.taxonomy import default_taxonomy
 from urbanpipe.training import loop
@@ -91,12 +91,11 @@ def gradients(model: torch.nn.Module) -> dict[str, Tensor]:
 def plain_gradients(learner: DenseLearner, batch: Batch) -> dict[str, Tensor]:
     """Back-propagation through all clips of a batch of one video, written out."""
     model, (video,) = learner._model, batch.samples
-    features = model.encode(batch.images, batch.real).unsqueeze(0)
-    there = torch.ones(features.shape[:2], dtype=torch.bool)
-    logits, clips = model(features, learner._seconds[video].float().unsqueeze(0), there)
+    logits, clips = model(model.encode(batch.images, batch.real), learner._seconds[video])
     targets = learner._targets[[video]]
-    loss = learner._loss(logits, targets)
-    (loss + learner._recipe.memory.auxiliary * learner._loss(smooth_max(clips, there), targets)).backward()  # type: ignore[no-untyped-call]
+    loss = learner._loss(logits.unsqueeze(0), targets)
+    pooled = clips.exp().mean(0).log().unsqueeze(0)
+    (loss + learner._recipe.memory.auxiliary * learner._loss(pooled, targets)).backward()  # type: ignore[no-untyped-call]
     return gradients(model)
 
 
@@ -253,16 +252,39 @@ def test_features_that_are_no_numbers_are_refused_and_nothing_is_written(tmp_pat
     assert memory.stamps.tolist() == [-1, -1, 3, -1, 3]
 
 
-def test_padding_changes_nothing_in_a_batch_of_unequal_lengths(dense: Recipe, catalog: Catalog) -> None:
+def test_videos_of_unequal_lengths_in_a_batch_do_not_touch_each_other(
+    catalog: Catalog, dense: Recipe, tmp_path: Path
+) -> None:
+    """The gradient of a batch is the mean of those of its videos alone."""
+    recipe = changed(changed(dense, "dense", dropout=0.0), "memory", keep_stale=1.0)
+    learner = learner_of(catalog, recipe, tmp_path)
+    counts = [len(seconds) for seconds in learner._seconds]
+    short, long = int(np.argmin(counts)), int(np.argmax(counts))
+    assert counts[short] < counts[long]
+    before = [learner.memory.read(video) for video in (short, long)]
+    found = []
+    for videos in ([short, long], [short], [long]):
+        for video, features in zip((short, long), before, strict=True):
+            learner.memory.write(video, np.arange(len(features)), features, 0)
+        learner.learn(batch_of(learner, videos), last=True)
+        found.append(gradients(learner._model))
+    together, *alone = found
+    for name, gradient in together.items():
+        mean = (alone[0][name] + alone[1][name]) / 2
+        torch.testing.assert_close(gradient, mean, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["queries", "token"])
+def test_a_clips_logits_are_its_own_and_the_videos_need_not_be_in_order(dense: Recipe, kind: str) -> None:
     torch.manual_seed(0)
-    for kind in ("queries", "token"):
-        model = build_model(changed(dense, "dense", kind=kind), default_taxonomy()).eval()
-        assert isinstance(model, DenseClassifier)
-        features, middles = torch.randn(2, 7, 16), torch.rand(2, 7) * 60
-        there = torch.tensor([[True] * 7, [True] * 1 + [False] * 6])
-        together = model(features, middles, there)[0]
-        alone = model(features[1:, :1], middles[1:, :1], there[1:, :1])[0]
-        torch.testing.assert_close(together[1], alone[0], rtol=1e-4, atol=1e-5)
+    model = build_model(changed(dense, "dense", kind=kind), default_taxonomy()).eval()
+    features, middles = torch.randn(7, 16), torch.rand(7) * 60
+    video, clips = model(features, middles)
+    order = torch.randperm(7)
+    again, moved = model(features[order], middles[order])
+    torch.testing.assert_close(again, video, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(moved, clips[order])
+    assert not torch.allclose(model(features, middles.flip(0))[0], video), "time tells"
 
 
 def test_the_padding_of_a_last_clip_is_left_out_of_the_pool(dense: Recipe) -> None:

@@ -41,7 +41,7 @@ def write_pooling(run: Path) -> dict[str, FoldTable]:
 
 
 def pooled(pieces: Pieces, names: tuple[str, ...], pool: str) -> NDArray[np.float64]:
-    """Scores (videos, C) of the videos `names`: the pool (a key of POOLS) of the scores of their pieces, class by class.
+    """Scores (videos, C) of the videos `names`: class by class, the pool (a key of POOLS) of those of their pieces.
 
     Raises:
         PredictionError: a video has no pieces.

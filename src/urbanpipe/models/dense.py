@@ -8,7 +8,6 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from urbanpipe.models.backbone import Backbone, Normalise
@@ -98,48 +97,47 @@ class VideoHead(nn.Module):
         self.kind = config.kind
         queries = classes if config.kind == "queries" else 1
         self.queries = nn.Parameter(torch.randn(queries, width) * 0.02)
-        self.attention = nn.MultiheadAttention(width, config.heads, dropout=config.dropout, batch_first=True)
+        self.attention = nn.MultiheadAttention(width, config.heads, batch_first=True)
         self.norm_clip = nn.LayerNorm(width)
         self.of_clip = nn.Linear(width, classes)
         self.of_video = nn.Parameter(torch.randn(classes, width) * 0.01)
         self.bias = nn.Parameter(torch.zeros(classes))
         nn.init.normal_(self.of_clip.weight, std=0.01)
         nn.init.zeros_(self.of_clip.bias)
+        for block in self.layers.layers:  # dropout of attention would need all its weights at once: clips squared
+            block.self_attn.dropout = 0.0
 
-    def forward(self, features: Tensor, seconds: Tensor, there: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits (videos, classes) and (videos, clips, classes).
+    def forward(self, features: Tensor, seconds: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (classes,) of a video and (clips, classes) of its clips.
+
+        Videos go through one by one, without padding: attention without a mask needs no memory for clips squared.
 
         Args:
-            features: (videos, clips, width).
-            seconds: middle of each clip, (videos, clips).
-            there: (videos, clips) bool, False where there is no clip; each video has at least one.
+            features: (clips, width), at least one.
+            seconds: middle of each clip, (clips,).
         """
-        x = features + time_code(seconds, features.shape[-1]).to(features.dtype)
-        queries = self.queries.expand(len(x), -1, -1).to(x.dtype)
+        x = (features + time_code(seconds, features.shape[-1]).to(features.dtype)).unsqueeze(0)
+        queries = self.queries.unsqueeze(0).to(x.dtype)
         if self.kind == "token":
-            x, there = torch.cat([queries, x], 1), functional.pad(there, (1, 0), value=True)
-        x = self.norm(self.layers(x, src_key_padding_mask=~there))
-        if self.kind == "token":
-            asked, there = x[:, :1], there[:, 1:]
+            asked = self.norm(self.layers(torch.cat([queries, x], 1)))[:, :1]
         else:
-            asked = self.attention(queries, x, x, key_padding_mask=~there, need_weights=False)[0]
+            x = self.norm(self.layers(x))
+            asked = self.attention(queries, x, x, need_weights=False)[0]
         clips = self.of_clip(self.norm_clip(features))
-        video = (asked * self.of_video).sum(-1) + self.bias
-        return video + smooth_max(clips, there), clips
+        video = (asked[0] * self.of_video).sum(-1) + self.bias
+        return video + smooth_max(clips), clips
 
 
-def smooth_max(logits: Tensor, there: Tensor) -> Tensor:
-    """Smooth maximum over the clips that are there, log(mean(exp)): between their mean and their maximum.
+def smooth_max(logits: Tensor) -> Tensor:
+    """Smooth maximum over clips, log(mean(exp)): between their mean and their maximum.
 
     Args:
-        logits: (videos, clips, classes).
-        there: (videos, clips) bool.
+        logits: (clips, classes).
 
     Returns:
-        (videos, classes), float32.
+        (classes,), float32.
     """
-    masked = logits.float().masked_fill(~there.unsqueeze(-1), -math.inf)
-    return masked.logsumexp(1) - there.sum(1, keepdim=True).log()
+    return logits.float().logsumexp(0) - math.log(len(logits))
 
 
 class DenseClassifier(nn.Module):
@@ -163,9 +161,9 @@ class DenseClassifier(nn.Module):
         """The encoder's."""
         return self.encoder.backbone
 
-    def forward(self, features: Tensor, seconds: Tensor, there: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, features: Tensor, seconds: Tensor) -> tuple[Tensor, Tensor]:
         """The head alone; see `VideoHead`."""
-        return self.head(features, seconds, there)  # type: ignore[no-any-return]
+        return self.head(features, seconds)  # type: ignore[no-any-return]
 
     def encode(self, clips: Tensor, real: Tensor, at_once: int = 0) -> Tensor:
         """Features (clips, width) of clips; see `ClipEncoder`.
@@ -186,7 +184,5 @@ class DenseClassifier(nn.Module):
 
     def conclude(self, seen: Tensor, seconds: Tensor) -> tuple[Tensor, Tensor]:
         """Probabilities (classes,) of a video and (clips, classes) of its clips, from the features of them all."""
-        middle = seconds.to(seen.device).mean(-1)
-        there = torch.ones(1, len(seen), dtype=torch.bool, device=seen.device)
-        video, clips = self.head(seen.unsqueeze(0), middle.unsqueeze(0), there)
-        return video[0].double().sigmoid(), clips[0].double().sigmoid()
+        video, clips = self.head(seen, seconds.to(seen.device).mean(-1))
+        return video.double().sigmoid(), clips.double().sigmoid()

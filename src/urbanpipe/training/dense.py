@@ -4,8 +4,7 @@ The memory is TALLFormer's (arXiv 2204.01680), dropping of stale features and th
 GST-EFD's (arXiv 2305.12322), the exact gradients of sampled clips are ETAD's (CVPR workshops 2023).
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,24 +26,6 @@ from urbanpipe.training.recipe import Recipe
 from urbanpipe.training.state import State
 
 AT_ONCE = 16  # clips encoded at once where no gradient, or a recomputed one, is wanted: bounds memory
-
-
-@dataclass(frozen=True)
-class _Rows:
-    """A batch as rows of features, one a sample, padded to the longest.
-
-    Attributes:
-        features: (samples, clips, width), from the memory or zero.
-        middles: of the clips in seconds, (samples, clips).
-        there: which are clips and take part, (samples, clips).
-        sample, row: place of each piece of the batch in the above, (pieces,).
-    """
-
-    features: Tensor
-    middles: Tensor
-    there: Tensor
-    sample: Tensor
-    row: Tensor
 
 
 class DenseLearner:
@@ -159,60 +140,98 @@ class DenseLearner:
     def learn(self, batch: Batch, last: bool) -> Tensor:
         """Forward and backward, then write the fresh features back."""
         if self._head_alone:
-            rows, fresh = self._rows(batch, from_memory=True), None
-            loss = self._backward(batch, rows, rows.features, rows.there)
+            loss = self._head_step(batch)
         else:
-            learn = {"stale": self._stale, "exact-sampled": self._exact_sampled, "exact": self._exact}
-            loss, fresh = learn[self._input.mode](batch)
-        if fresh is not None and self._input.mode == "stale":
-            self._write(batch, self._written(batch, fresh))
+            steps = {"stale": self._stale_step, "exact-sampled": self._sampled_step, "exact": self._exact_step}
+            loss = steps[self._input.mode](batch)
         if last:
             self._processes.average([p.grad for p in self._model.parameters() if p.grad is not None])
         return loss
 
-    def _stale(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """The share of clips with gradient, spliced into the rows of stored features."""
-        rows = self._rows(batch, from_memory=True)
+    def _head_step(self, batch: Batch) -> Tensor:
+        """The head alone, on features from the memory that are all as the encoder is now."""
+        said = []
+        for video in batch.samples:
+            everything = torch.ones(len(self._seconds[video]), dtype=torch.bool)
+            said.append(self._say(video, self.memory.read(video), ~everything, everything))
+        return self._backward(batch, said)
+
+    def _stale_step(self, batch: Batch) -> Tensor:
+        """The share of clips with gradient, spliced into stored features of which some are dropped."""
         fresh = self._encode(batch.images, batch.real)
-        is_fresh = torch.zeros_like(rows.there)
-        is_fresh[rows.sample, rows.row] = True
-        kept = torch.rand(rows.there.shape, device=rows.there.device) < self._recipe.memory.keep_stale
-        spliced = rows.features.index_put((rows.sample, rows.row), fresh.float())
-        there = rows.there & (kept | is_fresh)
-        return self._backward(batch, rows, spliced, is_fresh, there), fresh.detach()
+        said = []
+        for video, rows, part in self._by_sample(batch, fresh):
+            spliced = self.memory.read(video).to(part.device).index_copy(0, rows.to(part.device), part.float())
+            is_fresh = torch.zeros(len(spliced), dtype=torch.bool)
+            is_fresh[rows] = True
+            stored = ~is_fresh & (torch.rand(len(spliced)) < self._recipe.memory.keep_stale)
+            said.append(self._say(video, spliced, is_fresh, stored))
+        loss = self._backward(batch, said)
+        self._write(batch, self._written(batch, fresh.detach()))
+        return loss
 
-    def _exact(self, batch: Batch) -> tuple[Tensor, None]:
+    def _exact_step(self, batch: Batch) -> Tensor:
         """Every clip with gradient, activations recomputed a few clips at a time."""
-        rows = self._rows(batch, from_memory=False)
         features = self._encode(batch.images, batch.real, AT_ONCE)
-        spliced = rows.features.index_put((rows.sample, rows.row), features.float())
-        return self._backward(batch, rows, spliced, rows.there), None
+        said = []
+        for video, rows, part in self._by_sample(batch, features):
+            everything = torch.ones(len(rows), dtype=torch.bool)
+            said.append(self._say(video, part.float(), everything, ~everything))
+        return self._backward(batch, said)
 
-    def _exact_sampled(self, batch: Batch) -> tuple[Tensor, None]:
+    def _sampled_step(self, batch: Batch) -> Tensor:
         """Every clip without gradient; then the sampled ones again, with the gradient that their feature was given."""
-        rows = self._rows(batch, from_memory=False)
-        chosen = self._sampled(batch)
         with torch.no_grad():
             parts = zip(torch.split(batch.images, AT_ONCE), torch.split(batch.real, AT_ONCE), strict=True)
             features = torch.cat([self._encode(images, real).float() for images, real in parts])
         features.requires_grad_()
-        spliced = rows.features.index_put((rows.sample, rows.row), features)
-        is_fresh = torch.zeros_like(rows.there)
-        is_fresh[rows.sample[chosen], rows.row[chosen]] = True
-        loss = self._backward(batch, rows, spliced, is_fresh)
+        said, sampled = [], []
+        for video, rows, part in self._by_sample(batch, features):
+            is_fresh = torch.zeros(len(rows), dtype=torch.bool)
+            is_fresh[visited(len(rows), self._input, Draw(self._dataset.seed, self._state.epoch, video))] = True
+            sampled.append(is_fresh)
+            said.append(self._say(video, part, is_fresh, ~is_fresh))
+        loss = self._backward(batch, said)
         assert features.grad is not None
+        chosen = torch.cat(sampled)
         again = self._encode(batch.images[chosen], batch.real[chosen])
         again.float().backward(features.grad[chosen])  # type: ignore[no-untyped-call]
-        return loss, None
+        return loss
 
-    def _sampled(self, batch: Batch) -> Tensor:
-        """Places in a batch of all clips of those whose turn it is, (pieces,) bool."""
-        turns = []
-        for video, count in zip(batch.samples, batch.counts, strict=True):
-            turn = np.zeros(count, dtype=bool)
-            turn[visited(count, self._input, Draw(self._dataset.seed, self._state.epoch, video))] = True
-            turns.append(turn)
-        return torch.from_numpy(np.concatenate(turns))
+    def _by_sample(self, batch: Batch, features: Tensor) -> Iterator[tuple[int, Tensor, Tensor]]:
+        """Of each sample: its video, the rows of its pieces, and their features."""
+        rows = torch.split(torch.from_numpy(batch.rows), batch.counts)
+        yield from zip(batch.samples, rows, torch.split(features, batch.counts), strict=True)
+
+    def _say(self, video: int, features: Tensor, fresh: Tensor, stored: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (classes,) of a video, and those that its fresh clips alone make together.
+
+        Args:
+            video: its number.
+            features: (clips, width).
+            fresh: the clips with a feature of this step, (clips,) bool; where there are none, all count as such.
+            stored: those that take part as the memory has them, of which at most `most_stored` do.
+        """
+        device, most = self._processes.device, self._recipe.memory.most_stored
+        if self._input.mode == "stale" and int(stored.sum()) > most:
+            places = stored.nonzero().squeeze(1)
+            stored = torch.zeros_like(stored)
+            stored[places[torch.randperm(len(places))[:most]]] = True
+        part = fresh | stored
+        with autocast(device, self._recipe.training.precision):
+            logits, clips = self._model(features[part].to(device), self._seconds[video][part].to(device))
+        is_fresh = fresh[part] if bool(fresh.any()) else torch.ones(len(clips), dtype=torch.bool)
+        return logits.float(), smooth_max(clips[is_fresh.to(device)])
+
+    def _backward(self, batch: Batch, said: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+        """The loss of the videos, and a little of what their fresh clips say alone; returns its value, detached."""
+        videos, of_fresh = (torch.stack(part) for part in zip(*said, strict=True))
+        targets = self._targets[batch.samples].to(self._processes.device)
+        value = self._loss(videos, targets)
+        if self._recipe.memory.auxiliary:
+            value = value + self._recipe.memory.auxiliary * self._loss(of_fresh, targets)
+        self._state.scaler.scale(value / self._recipe.training.accumulation).backward()  # type: ignore[no-untyped-call]
+        return value.detach()
 
     def _encode(self, images: Tensor, real: Tensor, at_once: int = 0) -> Tensor:
         training, device = self._recipe.training, self._processes.device
@@ -227,34 +246,6 @@ class DenseLearner:
         device, training = self._processes.device, self._recipe.training
         with torch.no_grad(), autocast(device, training.precision):
             return writer.encode(images_to(batch.images, device, training.channels_last), batch.real)
-
-    def _rows(self, batch: Batch, from_memory: bool) -> _Rows:
-        seconds = [self._seconds[video] for video in batch.samples]
-        device, longest = self._processes.device, max(map(len, seconds))
-        features = torch.zeros(len(seconds), longest, self.memory.width)
-        middles, there = torch.zeros(len(seconds), longest), torch.zeros(len(seconds), longest, dtype=torch.bool)
-        for number, video in enumerate(batch.samples):
-            clips = len(seconds[number])
-            middles[number, :clips], there[number, :clips] = seconds[number], True
-            if from_memory:
-                features[number, :clips] = self.memory.read(video)
-        sample = torch.from_numpy(np.repeat(np.arange(len(seconds)), batch.counts))
-        row = torch.from_numpy(batch.rows)
-        return _Rows(*(tensor.to(device) for tensor in (features, middles, there, sample, row)))
-
-    def _backward(
-        self, batch: Batch, rows: _Rows, features: Tensor, fresh: Tensor, there: Tensor | None = None
-    ) -> Tensor:
-        """The loss of the videos, and a little of what their fresh clips say alone; returns its value, detached."""
-        training, device = self._recipe.training, self._processes.device
-        with autocast(device, training.precision):
-            video, clips = self._model(features, rows.middles, rows.there if there is None else there)
-        targets = self._targets[batch.samples].to(device)
-        value = self._loss(video.float(), targets)
-        if self._recipe.memory.auxiliary:
-            value = value + self._recipe.memory.auxiliary * self._loss(smooth_max(clips, fresh), targets)
-        self._state.scaler.scale(value / training.accumulation).backward()  # type: ignore[no-untyped-call]
-        return value.detach()
 
     def end_epoch(self) -> None:
         """Share what was written, and keep a copy that goes with the state about to be saved."""

@@ -93,6 +93,8 @@ class MemoryConfig(Section):
 
     Attributes:
         keep_stale: p, the probability with which a feature from the memory takes part in a step.
+        most_stored: at most so many features from the memory take part for a video, drawn at random, which bounds
+            memory for videos of many minutes.
         write: what a step writes back: the `fresh` features, or those of the moving average's encoder (`ema`).
         refresh_epochs: the whole memory is encoded anew every so many epochs; 0 never does.
         warmup_epochs: first epochs, in which the head alone learns, on the memory as it was filled.
@@ -101,6 +103,7 @@ class MemoryConfig(Section):
     """
 
     keep_stale: float = Field(0.5, ge=0, le=1)
+    most_stored: int = Field(1024, ge=1)
     write: Literal["fresh", "ema"] = "fresh"
     refresh_epochs: int = Field(3, ge=0)
     warmup_epochs: int = Field(1, ge=0)
