@@ -31,8 +31,10 @@ from urbanpipe.training.data import Batch, VideoDataset, collate
 from urbanpipe.training.dense import DenseLearner
 from urbanpipe.training.feature_memory import FeatureMemory
 from urbanpipe.training.forward import build_model
-from urbanpipe.training.loop import Job, train_model
+from urbanpipe.training.job import TRAINING_STATE, Job
+from urbanpipe.training.loop import train_model
 from urbanpipe.training.recipe import Recipe, load_recipe
+from urbanpipe.training.validation import validate
 
 TINY_DENSE = (
     "input.size=32",
@@ -192,7 +194,7 @@ def test_killed_and_started_again_it_ends_the_same(
     monkeypatch.setattr(DenseLearner, "learn", dies)
     with pytest.raises(KeyboardInterrupt):
         train_model(job(catalog, recipe, tmp_path / "killed"), ALONE)
-    assert (tmp_path / "killed" / loop.TRAINING_STATE).exists()
+    assert (tmp_path / "killed" / TRAINING_STATE).exists()
     monkeypatch.undo()
     train_model(job(catalog, recipe, tmp_path / "killed"), ALONE)
     assert losses(tmp_path / "whole") == losses(tmp_path / "killed")
@@ -309,8 +311,6 @@ def test_judging_never_reads_the_memory(
         assert not judging, "the memory was read while judging"
         return real(self, video)
 
-    validate = loop._validate
-
     def judges(*args: object) -> object:
         judging.append(1)
         row = validate(*args)  # type: ignore[arg-type]
@@ -318,7 +318,7 @@ def test_judging_never_reads_the_memory(
         return row
 
     monkeypatch.setattr(FeatureMemory, "read", watched)
-    monkeypatch.setattr(loop, "_validate", judges)
+    monkeypatch.setattr(loop, "validate", judges)
     train_model(job(catalog, dense, tmp_path), ALONE)
     pieces = read_pieces(tmp_path / "pieces.npz", default_taxonomy())
     assert pieces.names == tuple(video.name for video in catalog.labelled[14:])

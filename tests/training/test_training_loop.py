@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,7 +25,8 @@ from urbanpipe.inputs.view import make_view
 from urbanpipe.taxonomy import default_taxonomy
 from urbanpipe.training import loop
 from urbanpipe.training.data import VideoDataset
-from urbanpipe.training.loop import Job, train_model
+from urbanpipe.training.job import TRAINING_STATE, WEIGHTS, Job
+from urbanpipe.training.loop import train_model
 from urbanpipe.training.processes import Processes
 from urbanpipe.training.recipe import Recipe
 from urbanpipe.video.cache import FrameCache
@@ -53,7 +55,7 @@ def losses(folder: Path) -> list[float]:
 
 
 def same_weights(one: Path, other: Path, tolerance: float = 0.0) -> bool:
-    a, b = load_file(one / loop.WEIGHTS), load_file(other / loop.WEIGHTS)
+    a, b = load_file(one / WEIGHTS), load_file(other / WEIGHTS)
     return a.keys() == b.keys() and all(torch.allclose(a[key], b[key], rtol=tolerance, atol=tolerance) for key in a)
 
 
@@ -138,13 +140,13 @@ def test_killed_and_started_again_ends_the_same(
 
 def test_a_done_model_is_left_alone(catalog: Catalog, tiny: Recipe, tmp_path: Path) -> None:
     train_model(job(catalog, tiny, tmp_path), ALONE)
-    before = (tmp_path / loop.WEIGHTS).stat().st_mtime_ns
+    before = (tmp_path / WEIGHTS).stat().st_mtime_ns
     train_model(job(catalog, tiny, tmp_path), ALONE)
-    assert (tmp_path / loop.WEIGHTS).stat().st_mtime_ns == before
+    assert (tmp_path / WEIGHTS).stat().st_mtime_ns == before
 
 
 def test_a_damaged_state_is_named(catalog: Catalog, tiny: Recipe, tmp_path: Path) -> None:
-    (tmp_path / loop.TRAINING_STATE).write_bytes(b"half a file")
+    (tmp_path / TRAINING_STATE).write_bytes(b"half a file")
     with pytest.raises(RunError, match=r"last\.pt is damaged; delete it"):
         train_model(job(catalog, tiny, tmp_path), ALONE)
 
@@ -204,7 +206,7 @@ def test_videos_without_any_label_are_trained_on_and_judged(catalog: Catalog, ti
 def test_another_number_of_processes_does_not_go_on(catalog: Catalog, tiny: Recipe, tmp_path: Path) -> None:
     started = job(catalog, tiny, tmp_path)
     state = loop._start(started, ALONE, 3)
-    state.save(tmp_path / loop.TRAINING_STATE, [], Processes(0, 2, torch.device("cpu")))
+    state.save(tmp_path / TRAINING_STATE, [], Processes(0, 2, torch.device("cpu")))
     with pytest.raises(RunError, match="is of 2 processes and this is 1"):
         train_model(started, ALONE)
 
@@ -239,36 +241,22 @@ def test_choices_train(catalog: Catalog, tiny: Recipe, tmp_path: Path, loss: str
     assert json.loads((tmp_path / "done.json").read_text())["best_epoch"] == 2
 
 
-def launch(processes: int, archive: Path, out: Path, *settings: str) -> "subprocess.Popen[str]":
-    """`urbanpipe train` in processes of its own, under torchrun where there are several."""
+def launch(
+    processes: int,
+    archive: Path,
+    out: Path,
+    *settings: str,
+    recipe: str = "small-mobilenetv2",
+    tiny: Sequence[str] = TINY,
+) -> "subprocess.Popen[str]":
+    """`urbanpipe train` in processes of its own, under torchrun where there are several; `recipe` is made `tiny`."""
     torchrun = ["torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", "-m"]
     start = [sys.executable, "-m", *(torchrun if processes > 1 else []), "urbanpipe.cli.main", "train"]
-    data = [
-        archive / "catalog.csv",
-        "--folds",
-        archive / "folds.csv",
-        "--fold",
-        "0",
-        "--cache-gb",
-        "0",
-        "--device",
-        "cpu",
-    ]
-    sets = [part for setting in (*TINY, *settings) for part in ("--set", setting)]
-    command = [
-        *start,
-        *map(str, data),
-        "--recipe",
-        "small-mobilenetv2",
-        "--out",
-        str(out),
-        "--cache-gb",
-        "0",
-        "--device",
-        "cpu",
-    ]
+    data = [str(archive / "catalog.csv"), "--folds", str(archive / "folds.csv"), "--fold", "0"]
+    how = ["--recipe", recipe, "--out", str(out), "--cache-gb", "0", "--device", "cpu"]
+    sets = [part for setting in (*tiny, *settings) for part in ("--set", setting)]
     return subprocess.Popen(
-        [*command, *sets], env=os.environ | {"OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE, text=True
+        [*start, *data, *how, *sets], env=os.environ | {"OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE, text=True
     )
 
 

@@ -14,7 +14,7 @@ from urbanpipe.catalog.folds import read_folds
 from urbanpipe.errors import RunError
 from urbanpipe.taxonomy import Taxonomy, load_taxonomy
 from urbanpipe.training.forward import Network, build_model, place
-from urbanpipe.training.loop import WEIGHTS, read_done
+from urbanpipe.training.job import WEIGHTS, read_done
 from urbanpipe.training.recipe import Recipe, load_recipe
 
 

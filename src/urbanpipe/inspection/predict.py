@@ -190,16 +190,18 @@ def _judged(
 
 
 def _batches(samples: Iterable[Sample], batch_size: int, failures: dict[int, VideoError]) -> Iterator[Batch]:
-    """Samples put side by side until there are `batch_size` pieces; what cannot be read goes to `failures`."""
+    """Samples of at most `batch_size` pieces put side by side to no more; what cannot be read goes to `failures`."""
     waiting: list[Sample] = []
+    room = batch_size
     for sample in samples:
         if isinstance(sample.pieces, VideoError):
             failures[sample.index] = sample.pieces
             continue
-        waiting.append(sample)
-        if sum(len(one.pieces.rows) for one in waiting if not isinstance(one.pieces, VideoError)) >= batch_size:
+        if len(sample.pieces.rows) > room:
             yield collate(waiting)
-            waiting = []
+            waiting, room = [], batch_size
+        waiting.append(sample)
+        room -= len(sample.pieces.rows)
     if waiting:
         yield collate(waiting)
 

@@ -21,7 +21,8 @@ from urbanpipe.progress import track
 from urbanpipe.taxonomy import Taxonomy
 from urbanpipe.training.data import VideoDataset, frame_cache, unreadable
 from urbanpipe.training.forward import build_model
-from urbanpipe.training.loop import PIECES, Job, read_done, train_model
+from urbanpipe.training.job import PIECES, Job, read_done
+from urbanpipe.training.loop import train_model
 from urbanpipe.training.processes import Processes, join_processes
 from urbanpipe.training.recipe import Recipe, load_recipe
 from urbanpipe.training.run import alone_in, begin_run, is_begun, read_left_out

@@ -6,71 +6,33 @@ that a killed run needs to end where an uninterrupted one ends.
 
 import math
 import time
-from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from safetensors.torch import save as serialise
 from timm.utils import ModelEmaV3
 from torch import nn
 
-from urbanpipe.catalog.labels import label_matrix
-from urbanpipe.catalog.table import Video
 from urbanpipe.errors import OutOfMemoryError, RunError
-from urbanpipe.evaluation.average_precision import score
-from urbanpipe.evaluation.pieces import write_pieces
-from urbanpipe.evaluation.predictions import Predictions, write_predictions
-from urbanpipe.inputs.config import DenseConfig, FrameConfig, SuperImageConfig
+from urbanpipe.inputs.config import DenseConfig, SuperImageConfig
 from urbanpipe.inputs.view import make_view
 from urbanpipe.models.weights import load_weights
-from urbanpipe.outputs import whole_file, write_json
+from urbanpipe.outputs import write_json
 from urbanpipe.progress import track
-from urbanpipe.taxonomy import Taxonomy
 from urbanpipe.training.data import VideoDataset, loading_workers, make_loader, training_batches, without_pixels
 from urbanpipe.training.dense import DenseLearner
-from urbanpipe.training.forward import Judged, build_model, judge_all, pieces_of, place
+from urbanpipe.training.forward import build_model, place
+from urbanpipe.training.job import DONE, PIECES, TRAINING_STATE, WEIGHTS, Job, read_done
 from urbanpipe.training.learner import Learner, PieceLearner
 from urbanpipe.training.log import MetricsLog, Row, peak_memory_mib
 from urbanpipe.training.losses import make_loss
 from urbanpipe.training.optimiser import make_optimiser, make_schedule
 from urbanpipe.training.processes import Processes, processors_left
 from urbanpipe.training.recipe import Recipe
-from urbanpipe.training.run import alone_in, read_json
+from urbanpipe.training.run import alone_in
 from urbanpipe.training.state import State
-from urbanpipe.video.cache import FrameCache
-
-TRAINING_STATE = "last.pt"
-WEIGHTS = "weights.safetensors"
-DONE = "done.json"
-PIECES = "pieces.npz"
-
-
-@dataclass(frozen=True)
-class Job:
-    """One model to train.
-
-    Attributes:
-        recipe: how.
-        taxonomy: the classes.
-        train: videos to learn from.
-        valid: videos to judge by; may be empty, then the last epoch is kept.
-        folder: gets the weights, the metrics and the predictions of `valid`.
-        cache: frames on disk, or None.
-        name: what progress lines call it.
-    """
-
-    recipe: Recipe
-    taxonomy: Taxonomy
-    train: Sequence[Video]
-    valid: Sequence[Video]
-    folder: Path
-    cache: FrameCache | None
-    name: str
+from urbanpipe.training.validation import keep, validate
 
 
 def train_model(job: Job, processes: Processes) -> None:
@@ -108,7 +70,7 @@ def _train(job: Job, processes: Processes) -> None:
         row: Row = {"epoch": state.epoch + 1} | _epoch(job, processes, state, learner, datasets[0])
         processes.average(state.model.buffers())
         processes.average(state.final.buffers() if state.ema else ())
-        row |= _validate(job, processes, state, datasets[1])
+        row |= validate(job, processes, state, datasets[1])
         row["peak_memory_mib"] = peak_memory_mib(processes.device)
         learner.end_epoch()
         state.epoch += 1
@@ -122,7 +84,7 @@ def _train(job: Job, processes: Processes) -> None:
 
 def _learner(job: Job, processes: Processes, state: State, dataset: VideoDataset) -> Learner:
     """The learner of the recipe's method."""
-    targets = _targets(job, job.train)
+    targets = job.targets(job.train)
     loss = make_loss(job.recipe.loss, torch.from_numpy(targets))
     if isinstance(job.recipe.input, DenseConfig):
         return DenseLearner(job.recipe, state, processes, loss, targets, dataset, job.folder)
@@ -160,11 +122,6 @@ def _batches(job: Job, processes: Processes, epoch: int) -> list[list[tuple[int,
     return training_batches(
         len(job.train), t.batch_size, t.accumulation, processes.count, processes.rank, t.seed, epoch
     )
-
-
-def _targets(job: Job, videos: Sequence[Video]) -> NDArray[np.float32]:
-    labels = {video.name: video.labels or () for video in videos}
-    return label_matrix([video.name for video in videos], labels, len(job.taxonomy)).astype(np.float32)
 
 
 def _epoch(job: Job, processes: Processes, state: State, learner: Learner, dataset: VideoDataset) -> Row:
@@ -224,48 +181,10 @@ def _step(state: State, clip_norm: float) -> None:
         state.ema.update(state.model, state.step)
 
 
-def _validate(job: Job, processes: Processes, state: State, dataset: VideoDataset) -> Row:
-    """Judge the weights, and their moving average beside them; keep the best."""
-    if not job.valid:
-        return {}
-    started = time.perf_counter()
-    targets = _targets(job, job.valid) > 0
-    row: Row = {}
-    networks = {"": state.final} | ({"raw_": state.model} if state.ema else {})
-    for name, judged_videos in zip(
-        networks, judge_all(job.recipe, [*networks.values()], dataset, processes), strict=True
-    ):
-        scores = np.stack([video.scores for video in judged_videos])
-        if not np.isfinite(scores).all():
-            raise RunError(f"{job.name}: scores are not numbers in epoch {state.epoch + 1}; lower optimiser.rate")
-        found = score(scores, targets, job.taxonomy, empty="skip")
-        row |= {f"{name}map": found.map_all, f"{name}map_defects": found.map_defects}
-        judged = found.map_all if math.isfinite(found.map_all) else 0.0  # no positives at all: any epoch is as good
-        if name == "" and (judged > state.best or job.recipe.training.keep == "last"):
-            state.best, state.best_epoch = judged, state.epoch + 1
-            if processes.is_main:
-                _keep(job, state, judged_videos)
-    return row | {"valid_seconds": time.perf_counter() - started}
-
-
-def _keep(job: Job, state: State, judged: Sequence[Judged]) -> None:
-    """Write the weights that count, and what they say of the validation videos."""
-    tensors = {key: value.contiguous().cpu() for key, value in state.final.state_dict().items()}
-    with whole_file(job.folder / WEIGHTS, "wb") as file:
-        file.write(serialise(tensors))
-    if not judged:
-        return
-    names = tuple(video.name for video in job.valid)
-    scores = np.stack([video.scores for video in judged])
-    write_predictions(Predictions(names, scores), job.folder / "predictions.json", job.taxonomy)
-    if isinstance(job.recipe.input, DenseConfig | FrameConfig):
-        write_pieces(pieces_of(names, judged), job.folder / PIECES, job.taxonomy)
-
-
 def _finish(job: Job, processes: Processes, state: State, log: MetricsLog | None) -> None:
     if log:
         if not job.valid:
-            _keep(job, state, ())
+            keep(job, state, ())
         log.close()
         best = state.best_epoch if job.valid else state.epoch
         seconds = sum(row["train_seconds"] for row in log.rows)
@@ -300,17 +219,3 @@ def _out_of_memory(recipe: Recipe, device: torch.device) -> str:
 def _size_setting(recipe: Recipe) -> str:
     name = "tile" if isinstance(recipe.input, SuperImageConfig) else "size"
     return f"input.{name} smaller (now {recipe.input.frame_size[1]})"
-
-
-def read_done(folder: Path) -> dict[str, Any] | None:
-    """What `train_model` wrote when it finished, or None if it has not.
-
-    Raises:
-        RunError: it has, but its weights are missing or cut.
-    """
-    if not (folder / DONE).exists():
-        return None
-    done, weights = read_json(folder / DONE), folder / WEIGHTS
-    if not weights.exists() or weights.stat().st_size != done.get("weights_bytes"):
-        raise RunError(f"{weights} is missing or damaged; delete {folder} and this model is trained again")
-    return done

@@ -9,7 +9,8 @@ from urbanpipe.errors import CatalogError, FoldError
 from urbanpipe.taxonomy import load_taxonomy
 from urbanpipe.training.crossval import CACHE_GB, begin, fold_job, resolve
 from urbanpipe.training.data import frame_cache
-from urbanpipe.training.loop import Job, train_model
+from urbanpipe.training.job import Job
+from urbanpipe.training.loop import train_model
 from urbanpipe.training.processes import join_processes
 from urbanpipe.training.recipe import load_recipe
 

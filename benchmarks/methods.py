@@ -1,0 +1,174 @@
+"""The methods side by side: how well they rank defects, also those that are hardly to be seen, and what they cost.
+
+    urbanpipe crossval catalog.csv --folds folds.csv --recipe small-frame --recipe small-video \\
+        --recipe small-mobilenetv2 --recipe small-dense --set training.seed=0 --out study-0
+    python benchmarks/methods.py study-0 [study-1 ...] [--truth truth.jsonl] [--videos VIDEOS]
+
+Each study is a seed, with the same recipes on the same folds; folds that are not trained in all of them are left out. A
+defect is brief where its class is in view for less than two seconds of the video in all (`truth.jsonl` of `simulate`).
+Its AP ranks the videos with a brief defect of a class among those without the class. With `--videos`, the first study's
+first fold of each recipe predicts these videos, and videos a second are told.
+"""
+
+import argparse
+import csv
+import json
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from urbanpipe.catalog.labels import label_matrix, read_labels
+from urbanpipe.evaluation.average_precision import average_precision, score
+from urbanpipe.evaluation.predictions import Predictions, read_predictions
+from urbanpipe.evaluation.tables import markdown_table, per_cent
+from urbanpipe.inspection.predict import predict
+from urbanpipe.taxonomy import Taxonomy, load_taxonomy
+
+BRIEF_SECONDS, FEWEST = 2.0, 3
+Found = dict[int, Predictions]  # by fold
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Of one recipe and seed: a row a fold, in per cent but for `seconds` and `mebibytes`."""
+
+    folds: NDArray[np.float64]  # (folds, 4): mAP, mAP over the defects, AP of SL, AP of brief defects
+    seconds: float
+    mebibytes: float
+
+
+def brief(truth: Path | None, taxonomy: Taxonomy) -> set[tuple[str, int]]:
+    """(video, class) of the brief defects."""
+    if truth is None:
+        return set()
+    seen: dict[tuple[str, int], float] = {}
+    for line in truth.read_text(encoding="utf-8").splitlines():
+        row = json.loads(line)
+        key = row["video"], taxonomy.index(row["class"])
+        seen[key] = seen.get(key, 0.0) + sum(end - begin + 0.25 for begin, end in row["intervals"])
+    return {key for key, seconds in seen.items() if seconds < BRIEF_SECONDS}
+
+
+def figures(
+    run: Path, found: Found, labels: dict[str, tuple[int, ...]], short: set[tuple[str, int]], taxonomy: Taxonomy
+) -> Figures:
+    """Figures of a run, or of an ensemble of several (then its costs are not asked for)."""
+    rows = []
+    for predictions in found.values():
+        targets = label_matrix(predictions.names, labels, len(taxonomy))
+        scores = score(predictions.scores, targets, taxonomy, empty="skip")
+        leak = scores.ap[taxonomy.index("SL")] if "SL" in taxonomy.codes else np.nan
+        rows.append([scores.map_all, scores.map_defects, leak, _of_brief(predictions, targets, short)])
+    costs = [_costs(run / f"fold{fold}") for fold in found if (run / f"fold{fold}").exists()]
+    seconds, mebibytes = np.mean([cost[0] for cost in costs] or [0]), max([cost[1] for cost in costs] or [0])
+    return Figures(100 * np.array(rows), float(seconds), float(mebibytes))
+
+
+def _of_brief(found: Predictions, targets: NDArray[np.bool_], short: set[tuple[str, int]]) -> float:
+    each = []
+    for index in range(targets.shape[1]):
+        positive = np.array([(name, index) in short for name in found.names])
+        judged = positive | ~targets[:, index]
+        if positive.sum() >= FEWEST:
+            each.append(average_precision(found.scores[judged, index], positive[judged]))
+    return float(np.mean(each)) if each else float("nan")
+
+
+def _costs(fold: Path) -> tuple[float, float]:
+    with (fold / "metrics.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    return sum(float(row["train_seconds"]) for row in rows), max(float(row["peak_memory_mib"]) for row in rows)
+
+
+def videos_a_second(run: Path, fold: int, videos: Path) -> float:
+    """Of the prediction by one fold's network."""
+    with tempfile.TemporaryDirectory() as name:
+        alone = Path(name) / "run"
+        shutil.copytree(run / f"fold{fold}", alone / f"fold{fold}")
+        for file in ("recipe.toml", "taxonomy.toml"):
+            shutil.copy(run / file, alone / file)
+        return predict(alone, [videos], Path(name) / "p.json").videos_per_second
+
+
+def _mean(values: Sequence[NDArray[np.float64]], column: int) -> str:
+    """`mean (sd over folds; sd over seeds)` of one column."""
+    stacked = np.stack(values)[:, :, column]  # (seeds, folds)
+    if np.isnan(stacked).all():
+        return ""
+    spread = [per_cent(float(np.nanstd(stacked.mean(0), ddof=1)) / 100)] if stacked.shape[1] > 1 else []
+    spread += [per_cent(float(np.nanstd(stacked.mean(1), ddof=1)) / 100)] if len(stacked) > 1 else []
+    mean = per_cent(float(np.nanmean(stacked)) / 100)
+    return f"{mean} ({'; '.join(spread)})" if spread else mean
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("studies", type=Path, nargs="+")
+    parser.add_argument("--truth", type=Path)
+    parser.add_argument("--videos", type=Path, help="predict these and tell videos a second")
+    given = parser.parse_args()
+    first = given.studies[0]
+    names = sorted(path.parent.name for path in first.glob("*/recipe.toml"))
+    taxonomy = load_taxonomy(first / names[0] / "taxonomy.toml")
+    labels = read_labels(first / names[0] / "labels.json", taxonomy)
+    runs = {name: [study / name for study in given.studies] for name in names}
+    done = [{int(p.parent.name[4:]) for p in run.glob("fold*/done.json")} for many in runs.values() for run in many]
+    folds = sorted(set.intersection(*done))
+    if not folds:
+        raise SystemExit("no fold is done in all runs of all studies")
+    short = brief(given.truth, taxonomy)
+    found = {
+        name: [
+            {fold: read_predictions(run / f"fold{fold}" / "predictions.json", taxonomy) for fold in folds}
+            for run in many
+        ]
+        for name, many in runs.items()
+    }
+    together = [_together([found[name][seed] for name in names]) for seed in range(len(given.studies))]
+    rows = []
+    for name, many in [*found.items(), ("mean of all", together)]:
+        each = [
+            figures(study / name, one, labels, short, taxonomy) for study, one in zip(given.studies, many, strict=True)
+        ]
+        speed = videos_a_second(first / name, folds[0], given.videos) if given.videos and name in runs else float("nan")
+        cost = [f"{each[0].seconds / 60:.1f}", f"{each[0].mebibytes:.0f}"] if name in runs else ["", ""]
+        rows.append(
+            [
+                name,
+                *(_mean([one.folds for one in each], column) for column in range(4)),
+                *cost,
+                "" if np.isnan(speed) else f"{speed:.2f}",
+            ]
+        )
+    header = [
+        "recipe",
+        "mAP",
+        "mAP of the defects",
+        "AP of SL",
+        "AP of brief defects",
+        "minutes a fold",
+        "MiB",
+        "videos/s",
+    ]
+    print(f"{len(folds)} folds {folds}, {len(given.studies)} seeds; mean (sd over folds; sd over seeds)\n")
+    print(markdown_table(header, rows))
+
+
+def _together(each: Sequence[Found]) -> Found:
+    """The mean of several recipes' probabilities, fold by fold."""
+    return {
+        fold: Predictions(
+            each[0][fold].names, np.mean([one[fold].aligned(each[0][fold].names) for one in each], axis=0)
+        )
+        for fold in each[0]
+    }
+
+
+if __name__ == "__main__":
+    main()
