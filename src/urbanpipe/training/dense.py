@@ -56,6 +56,7 @@ class DenseLearner:
         self._recipe, self._input, self._state, self._processes = recipe, recipe.input, state, processes
         self._model, self._loss, self._targets = state.model, loss, torch.from_numpy(targets)
         self._dataset, self._folder, self._epoch_step = dataset, folder, 0
+        self._resumed = True  # until the first epoch of this process has begun
         self._seconds = [self._middles(index) for index in range(len(dataset))]
         clips = [len(seconds) for seconds in self._seconds]
         path = folder / f"memory.{processes.rank}.features"
@@ -86,8 +87,6 @@ class DenseLearner:
         if any(self._processes.gather(bool(lost))) or self._refresh_is_due():
             self._refresh()
         self._resumed = False
-
-    _resumed = True  # until the first epoch of this process has begun
 
     def _refresh_is_due(self) -> bool:
         memory, epoch = self._recipe.memory, self._state.epoch
