@@ -16,7 +16,8 @@ from urbanpipe.evaluation.evaluate import evaluate_moments
 from urbanpipe.evaluation.moments import Moment, Truth
 from urbanpipe.evaluation.pieces import Pieces, write_pieces
 from urbanpipe.evaluation.predictions import Predictions, write_predictions
-from urbanpipe.inspection.moments import PIECES, MomentsConfig, find_moments, learn_shifts, moments
+from urbanpipe.evaluation.runs import OUT_OF_FOLD_PIECES
+from urbanpipe.inspection.moments import MomentsConfig, find_moments, learn_shifts, moments
 from urbanpipe.taxonomy import DefectClass, Taxonomy, taxonomy_table
 
 CODES = ("OK", "AB", "CD", "EF")
@@ -131,7 +132,7 @@ def make_run(folder: Path, peaks: Peaks, folds: Sequence[int]) -> Path:
     (folder / "folds.csv").write_text(f"video,fold\n{rows}")
     (folder / "groups.csv").write_text("video,group\n" + "".join(f"{name},{name}\n" for name in names))
     write_predictions(Predictions(tuple(names), np.full((len(names), 4), 0.5)), folder / "out_of_fold.json", SMALL)
-    write_pieces(pieces_with(peaks), folder / PIECES, SMALL)
+    write_pieces(pieces_with(peaks), folder / OUT_OF_FOLD_PIECES, SMALL)
     return folder
 
 
@@ -216,7 +217,9 @@ def test_learned_settings_serve_new_pieces(run: Path, truth: Path, tmp_path: Pat
 
 
 def test_pieces_without_folds_say_that_their_shift_flatters(run: Path, truth: Path, tmp_path: Path) -> None:
-    made = moments(run / PIECES, tmp_path / "r.json", truth, ["weigh_by_video=false"], taxonomy=run / "taxonomy.toml")
+    made = moments(
+        run / OUT_OF_FOLD_PIECES, tmp_path / "r.json", truth, ["weigh_by_video=false"], taxonomy=run / "taxonomy.toml"
+    )
     assert made.scores is not None
     assert made.scores.maps == (1, 1, 1)
     assert "flatters" in made.to_markdown()
@@ -279,9 +282,9 @@ def mistakes(run: Path, truth: Path, tmp_path: Path) -> dict[str, tuple[type[Urb
         "no predictions": (
             PredictionError,
             r"no predictions .* put out_of_fold_pieces\.json there",
-            {"source": run / PIECES, "taxonomy": run / "taxonomy.toml"},
+            {"source": run / OUT_OF_FOLD_PIECES, "taxonomy": run / "taxonomy.toml"},
         ),
-        "other classes": (PredictionError, "has the classes OK AB CD EF", {"source": run / PIECES}),
+        "other classes": (PredictionError, "has the classes OK AB CD EF", {"source": run / OUT_OF_FOLD_PIECES}),
     }
 
 
@@ -299,7 +302,7 @@ def test_mistakes_are_named_in_one_line(run: Path, truth: Path, tmp_path: Path) 
 def test_a_run_without_pieces_says_what_it_needs(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (run / PIECES).unlink()
+    (run / OUT_OF_FOLD_PIECES).unlink()
     monkeypatch.setattr(sys, "argv", ["urbanpipe", "moments", str(run), "--out", str(tmp_path / "r.json")])
     with pytest.raises(SystemExit, match="2"):
         main()
@@ -308,6 +311,6 @@ def test_a_run_without_pieces_says_what_it_needs(
 
 
 def test_pieces_of_other_videos_are_refused(run: Path, tmp_path: Path) -> None:
-    write_pieces(pieces_with(many(39)), run / PIECES, SMALL)
+    write_pieces(pieces_with(many(39)), run / OUT_OF_FOLD_PIECES, SMALL)
     with pytest.raises(RunError, match=r"do not have the same videos: 1 video: v39\.mp4"):
         moments(run, tmp_path / "r.json")

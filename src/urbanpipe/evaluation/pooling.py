@@ -8,11 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from urbanpipe.evaluation.pieces import Pieces, read_pieces
-from urbanpipe.evaluation.runs import read_out_of_fold
+from urbanpipe.evaluation.runs import OUT_OF_FOLD_PIECES, read_out_of_fold
 from urbanpipe.evaluation.tables import FoldTable, Row, fold_table, markdown_table, per_cent
 from urbanpipe.outputs import write_csv, write_text
 
-OUT_OF_FOLD_PIECES = "out_of_fold_pieces.npz"
 POOLS: dict[str, Callable[..., Any]] = {"mean": np.mean, "max": np.max, "median": np.median}
 
 

@@ -13,6 +13,7 @@ from urbanpipe.evaluation.predictions import Predictions, read_predictions, shor
 from urbanpipe.taxonomy import Taxonomy, load_taxonomy
 
 OUT_OF_FOLD = "out_of_fold.json"
+OUT_OF_FOLD_PIECES = "out_of_fold_pieces.npz"
 INPUTS = ("taxonomy.toml", "labels.json", "folds.csv", "groups.csv")
 
 

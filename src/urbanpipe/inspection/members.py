@@ -111,11 +111,17 @@ def _network(file: Path, recipe: Recipe, taxonomy: Taxonomy, device: torch.devic
     return model.eval()
 
 
+# Settings of inputs that change what training sees, or what is made of the scores, and no pixel that is judged.
+_OF_TRAINING = {"pooling", "train_frames", "shuffle", "fraction", "most_clips", "mode"}
+
+
 def sharing_a_reading(members: Sequence[Member]) -> list[list[int]]:
-    """Numbers of the members that see the same pixels in the same precision, so that a video is read once for them."""
+    """Numbers of the members that judge the same pixels in the same precision, to read a video once for them."""
     groups: dict[str, list[int]] = {}
     for number, member in enumerate(members):
         training = member.recipe.training
-        key = f"{member.recipe.input.model_dump_json()} {training.precision} {training.channels_last}"
+        key = (
+            f"{member.recipe.input.model_dump_json(exclude=_OF_TRAINING)} {training.precision} {training.channels_last}"
+        )
         groups.setdefault(key, []).append(number)
     return list(groups.values())

@@ -26,13 +26,11 @@ from urbanpipe.evaluation.moments import (
 )
 from urbanpipe.evaluation.pieces import Pieces, peaks, read_pieces, smoothed, suppressed
 from urbanpipe.evaluation.predictions import Predictions, read_predictions, shortened
-from urbanpipe.evaluation.runs import read_out_of_fold
+from urbanpipe.evaluation.runs import OUT_OF_FOLD_PIECES, read_out_of_fold
 from urbanpipe.evaluation.tables import per_cent
 from urbanpipe.outputs import write_text
 from urbanpipe.settings import Section
 from urbanpipe.taxonomy import Taxonomy, load_taxonomy
-
-PIECES = "out_of_fold_pieces.npz"
 
 
 class MomentsConfig(Section):
@@ -281,12 +279,14 @@ def _read_source(source: Path, taxonomy: Path | None, config: MomentsConfig) -> 
             raise PredictionError(f"{source} has no predictions of its videos beside it; {advice}")
         return _Source(pieces, classes, read_predictions(beside, classes) if config.weigh_by_video else None, None)
     data = read_out_of_fold(source)
-    if not (source / PIECES).is_file():
+    if not (source / OUT_OF_FOLD_PIECES).is_file():
         why = "its method sees a video as one piece; moments need a frame or dense run"
-        raise RunError(f"{source} has no {PIECES}: {why}")
-    pieces = read_pieces(source / PIECES, data.taxonomy)
+        raise RunError(f"{source} has no {OUT_OF_FOLD_PIECES}: {why}")
+    pieces = read_pieces(source / OUT_OF_FOLD_PIECES, data.taxonomy)
     if odd := sorted(set(pieces.names) ^ set(data.names)):
-        raise RunError(f"{source / PIECES} and the run's labels do not have the same videos: {shortened(odd)}")
+        raise RunError(
+            f"{source / OUT_OF_FOLD_PIECES} and the run's labels do not have the same videos: {shortened(odd)}"
+        )
     return _Source(pieces, data.taxonomy, data.predictions, dict(zip(data.names, data.folds.tolist(), strict=True)))
 
 

@@ -10,8 +10,9 @@ from urbanpipe.catalog.table import Catalog, Video
 from urbanpipe.ensembling.ensemble import ensemble as make_ensemble
 from urbanpipe.errors import FoldError, RunError
 from urbanpipe.evaluation.pieces import joined, read_pieces, write_pieces
-from urbanpipe.evaluation.pooling import OUT_OF_FOLD_PIECES, write_pooling
+from urbanpipe.evaluation.pooling import write_pooling
 from urbanpipe.evaluation.predictions import Predictions, read_predictions, write_predictions
+from urbanpipe.evaluation.runs import OUT_OF_FOLD_PIECES
 from urbanpipe.evaluation.tables import write_fold_tables
 from urbanpipe.inputs.config import FrameConfig
 from urbanpipe.inputs.view import make_view

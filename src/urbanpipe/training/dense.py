@@ -55,7 +55,7 @@ class DenseLearner:
         assert isinstance(recipe.input, DenseConfig)
         self._recipe, self._input, self._state, self._processes = recipe, recipe.input, state, processes
         self._model, self._loss, self._targets = state.model, loss, torch.from_numpy(targets)
-        self._dataset, self._folder, self._epoch_step = dataset, folder, 0
+        self._dataset, self._folder = dataset, folder
         self._resumed = True  # until the first epoch of this process has begun
         self._seconds = [self._middles(index) for index in range(len(dataset))]
         clips = [len(seconds) for seconds in self._seconds]
@@ -78,7 +78,6 @@ class DenseLearner:
     def begin_epoch(self) -> None:
         """Fill or refresh the memory where that is due; hold the encoder still where the head learns alone."""
         self._model.encoder.requires_grad_(not self._head_alone)
-        self._epoch_step = self._state.step
         if self._state.epoch == self._recipe.training.epochs - self._recipe.memory.final_epochs and self._state.ema:
             self._model.encoder.load_state_dict(self._state.ema.module.encoder.state_dict())
         lost = self.memory.load_copy(self._copy(self._state.epoch)) if self._resumed and self._state.epoch else ""
@@ -129,12 +128,11 @@ class DenseLearner:
             self.memory.write(video, batch.rows[part], features[part], self._state.step)
 
     def _exchange(self) -> None:
-        """Tell the other processes what this one has written since the epoch began."""
+        """Tell the other processes what this one has written; all take it over by rank, so that all end the same."""
         if self._processes.count == 1:
             return
-        for rank, written in enumerate(self._processes.gather(self.memory.written_since(self._epoch_step))):
-            if rank != self._processes.rank:
-                self.memory.take_over(*written)
+        for written in self._processes.gather(self.memory.tell()):
+            self.memory.take_over(*written)
 
     def learn(self, batch: Batch, last: bool) -> Tensor:
         """Forward and backward, then write the fresh features back."""

@@ -48,6 +48,7 @@ class FeatureMemory:
             file.truncate(self._size)
         self._map()
         self.stamps[:] = NEVER
+        self._untold = np.zeros(self.slots, dtype=bool)
 
     @property
     def slots(self) -> int:
@@ -79,16 +80,18 @@ class FeatureMemory:
         if not np.isfinite(values).all():
             raise RunError(f"features of clips are not finite numbers at step {step}; lower optimiser.rate")
         slots = self._starts[video] + rows
-        self._features[slots], self.stamps[slots] = values, step
+        self._features[slots], self.stamps[slots], self._untold[slots] = values, step, True
 
-    def written_since(self, step: int) -> tuple[NDArray[np.int64], NDArray[np.float16], NDArray[np.int64]]:
-        """Slots written at `step` or later, their features and their stamps."""
-        slots = np.flatnonzero(self.stamps >= step)
+    def tell(self) -> tuple[NDArray[np.int64], NDArray[np.float16], NDArray[np.int64]]:
+        """Slots written here and not told before, their features and their stamps."""
+        slots = np.flatnonzero(self._untold)
+        self._untold[:] = False
         return slots, np.asarray(self._features[slots]), np.asarray(self.stamps[slots])
 
     def take_over(self, slots: NDArray[np.int64], features: NDArray[np.float16], stamps: NDArray[np.int64]) -> None:
-        """Write what another process wrote."""
-        self._features[slots], self.stamps[slots] = features, stamps
+        """Write what a process has told, except where something later stands."""
+        newer = stamps >= self.stamps[slots]
+        self._features[slots[newer]], self.stamps[slots[newer]] = features[newer], stamps[newer]
 
     def save_copy(self, path: Path) -> None:
         """Write the whole memory to `path`, whole or not at all."""

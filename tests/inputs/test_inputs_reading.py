@@ -1,0 +1,326 @@
+"""Pieces by two ways, through the catalog and from the file: the same frames, the same times, in bounded memory."""
+
+import sys
+import weakref
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from urbanpipe.catalog.scan import scan
+from urbanpipe.catalog.table import Video, read_catalog
+from urbanpipe.errors import VideoError
+from urbanpipe.inputs import reading
+from urbanpipe.inputs.config import AugmentConfig, DenseConfig, FrameConfig, InputConfig, SuperImageConfig, VideoConfig
+from urbanpipe.inputs.footage import Draw, Footage, select
+from urbanpipe.inputs.reading import CatalogReader, Pieces, footage_of, stream_pieces
+from urbanpipe.inputs.view import View, make_view
+from urbanpipe.video.cache import FrameCache
+from urbanpipe.video.decode import FrameIndex, index_frames, stream_frames
+
+sys.path.append(str(Path(__file__).parents[1] / "video"))
+from video_files import FORMS, FRAMES, HEIGHT, VARYING_TIMES, WIDTH, number_in, write
+
+PLAIN = AugmentConfig(tile=(), tile_shuffle=False)
+# Pictures of the size in which they were written, so that the number can be read.
+VIEWS: dict[str, InputConfig] = {
+    "super-image": SuperImageConfig(tile=HEIGHT, aspect="4:3", rows=2, columns=3),
+    "super-image, three draws": SuperImageConfig(
+        tile=HEIGHT, aspect="4:3", rows=2, columns=3, sampling="jittered", test_draws=3
+    ),
+    "frame": FrameConfig(size=HEIGHT, aspect="4:3", every_seconds=0.5),
+    "video": VideoConfig(size=HEIGHT, aspect="4:3", frames=8),
+    "video, three draws that overlap": VideoConfig(
+        size=HEIGHT, aspect="4:3", frames=40, sampling="sequence", candidates=5, test_draws=3
+    ),
+    "dense": DenseConfig(size=HEIGHT, aspect="4:3", frames=8, stride=1),
+    "dense, stride 3": DenseConfig(size=HEIGHT, aspect="4:3", frames=4, stride=3),
+    "dense, tiles": DenseConfig(size=HEIGHT, aspect="4:3", frames=6, stride=1, encoder="super-image", rows=2),
+}
+EVEN = ("plain", "open groups", "TS", "AVI", "VP8")  # forms with a steady beat: sought and counted, shown out of order
+
+
+def view_of(name: str) -> View:
+    return make_view(VIEWS[name], PLAIN)
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Video]:
+    """Rows of a catalog by form."""
+    folder = tmp_path_factory.mktemp("forms")
+    paths = {}
+    for number, form in enumerate((*EVEN, "varying rate")):
+        (work := folder / "work" / str(number)).mkdir(parents=True)
+        made = FORMS[form][0](work)
+        (folder / "videos").mkdir(exist_ok=True)
+        paths[form] = made.rename(folder / "videos" / f"{number}{made.suffix}")
+    scan(folder / "videos", folder / "catalog.csv", workers=1)
+    rows = {video.path.name: video for video in read_catalog(folder / "catalog.csv").ok}
+    return {form: rows[path.name] for form, path in paths.items()}
+
+
+def together(parts: list[Pieces]) -> Pieces:
+    return Pieces(
+        torch.cat([part.images for part in parts]),
+        np.concatenate([part.rows for part in parts]),
+        np.concatenate([part.real for part in parts]),
+        np.concatenate([part.seconds for part in parts]),
+    )
+
+
+def judged(reader: CatalogReader, video: Video) -> Pieces:
+    return reader.judged(video, 0, len(reader.view.judged(footage_of(video))))
+
+
+def numbers_of(piece: Tensor) -> list[int]:
+    """The numbers burnt into the pictures of a piece: an image, a clip or tiles."""
+    if piece.ndim == 4:
+        return [number_in(frame) for frame in piece.permute(1, 2, 3, 0).numpy()]
+    rows, columns = piece.shape[1] // HEIGHT, piece.shape[2] // WIDTH
+    image = piece.permute(1, 2, 0).numpy().reshape(rows, HEIGHT, columns, WIDTH, 3)
+    return [number_in(image[row, :, column]) for row in range(rows) for column in range(columns)]
+
+
+@pytest.mark.parametrize("form", EVEN)
+@pytest.mark.parametrize("name", VIEWS)
+def test_a_file_gives_the_pieces_that_the_catalog_gives(name: str, form: str, videos: dict[str, Video]) -> None:
+    view, video = view_of(name), videos[form]
+    expected = judged(CatalogReader(view, None), video)
+    selection = view.judged(footage_of(video))
+    assert [numbers_of(piece) for piece in expected.images] == selection.frames.tolist(), "the frames asked for"
+    for most in (1, 3, 100):
+        parts = list(stream_pieces(video.path, view, most))
+        assert all(1 <= len(part.rows) <= most for part in parts)
+        found = together(parts)
+        assert torch.equal(found.images, expected.images)
+        assert np.array_equal(found.rows, expected.rows)
+        assert np.array_equal(found.real, expected.real)
+        np.testing.assert_allclose(found.seconds, expected.seconds, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["dense", "video, three draws that overlap", "frame"])
+def test_parts_of_a_video_are_those_of_the_whole(name: str, videos: dict[str, Video]) -> None:
+    """Read part by part, as where a long video is spread over batches."""
+    reader, video = CatalogReader(view_of(name), None), videos["plain"]
+    whole = judged(reader, video)
+    cuts = [0, 1, 2, len(whole.rows)]
+    found = together([reader.judged(video, begin, end) for begin, end in pairwise(cuts)])
+    assert torch.equal(found.images, whole.images)
+    assert np.array_equal(found.rows, whole.rows)
+    assert np.array_equal(found.seconds, whole.seconds)
+
+
+class Watched(FrameCache):
+    """A cache that remembers which frames of an entry were asked for."""
+
+    asked: list[tuple[list[int], list[int]]]
+
+    def frames(self, path, digest, indices, size, on_damage="conceal", only=None):  # type: ignore[no-untyped-def]
+        self.asked.append((np.asarray(indices).tolist(), np.asarray(indices)[only].tolist()))
+        return super().frames(path, digest, indices, size, on_damage, only)
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Watched:
+    monkeypatch.setattr(reading, "BLOCK", 10)
+    watched = Watched(tmp_path / "cache", 10**9)
+    watched.asked = []
+    return watched
+
+
+def alike(found: Tensor, expected: Tensor) -> None:
+    """Within what JPEG changes: the same numbers, and pixels near in the mean."""
+    assert found.shape == expected.shape
+    assert [numbers_of(piece) for piece in found] == [numbers_of(piece) for piece in expected]
+    assert (found.float() - expected.float()).abs().mean() < 8
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_through_the_cache_in_blocks_pieces_are_the_same_but_for_jpeg(
+    name: str, videos: dict[str, Video], cache: Watched
+) -> None:
+    view, video = view_of(name), videos["plain"]
+    for again in range(2):
+        found, expected = judged(CatalogReader(view, cache), video), judged(CatalogReader(view, None), video)
+        alike(found.images, expected.images)
+        assert np.array_equal(found.seconds, expected.seconds)
+        draw = Draw(0, again, 0)
+        found, expected = (CatalogReader(view, one).training(video, draw) for one in (cache, None))
+        alike(found.images, expected.images)
+        assert np.array_equal(found.rows, expected.rows)
+
+
+def test_only_the_blocks_that_are_needed_are_read(videos: dict[str, Video], cache: Watched) -> None:
+    view, video = view_of("dense"), videos["plain"]  # clips of 8 in blocks of 10
+    reader = CatalogReader(view, cache)
+    kept = view.kept(footage_of(video))
+    assert kept is not None
+    blocks = [kept[start : start + 10].tolist() for start in range(0, FRAMES, 10)]
+    reader.judged(video, 3, 4)
+    assert cache.asked == [(blocks[2], list(range(24, 30))), (blocks[3], [30, 31])]
+    stored = list(cache.folder.glob("??/*.frames"))
+    assert len(stored) == 2, "nothing but these blocks is decoded and stored"
+    cache.asked.clear()
+    reader.judged(video, 9, 10)  # the last clip: three frames, the last of which is repeated
+    assert cache.asked == [(blocks[7], [72, 73, 74])]
+    cache.asked.clear()
+    turn = reader.training(video, Draw(0, 0, 0))
+    wanted = np.unique(view.judged(footage_of(video)).frames[turn.rows])
+    assert [entry for entry, _ in cache.asked] == [block for block in blocks if set(block) & set(wanted.tolist())]
+    assert [frame for _, frames in cache.asked for frame in frames] == wanted.tolist()
+
+
+def test_an_entry_of_the_cache_needs_no_file(videos: dict[str, Video], cache: Watched, tmp_path: Path) -> None:
+    """It is found by content; a video that has gone since it was scanned is still missed."""
+    copy = tmp_path / "copy.mp4"
+    copy.write_bytes(videos["plain"].path.read_bytes())
+    video = replace(videos["plain"], path=copy)
+    reader = CatalogReader(view_of("frame"), cache)
+    first = judged(reader, video)
+    assert torch.equal(judged(reader, videos["plain"]).images, first.images)
+    assert len(list(cache.folder.glob("??/*.frames"))) == 1
+    copy.unlink()
+    with pytest.raises(VideoError, match=r"copy\.mp4"):
+        judged(reader, video)
+
+
+def test_a_draw_from_the_whole_video_goes_by_the_cache(videos: dict[str, Video], cache: Watched) -> None:
+    config = VideoConfig(size=HEIGHT, aspect="4:3", frames=8, sampling="jittered", candidates=0)
+    view, video = make_view(config, PLAIN), videos["plain"]
+    found, expected = (CatalogReader(view, one).training(video, Draw(0, 0, 0)).images for one in (cache, None))
+    assert torch.equal(found, expected)
+    assert not cache.asked
+
+
+def test_real_times_of_a_varying_rate_are_kept(videos: dict[str, Video]) -> None:
+    path = videos["varying rate"].path
+    times = np.array(VARYING_TIMES) / 100
+    found = together(list(stream_pieces(path, view_of("dense"), 100)))
+    assert [numbers_of(piece)[0] for piece in found.images] == list(range(0, FRAMES, 8))
+    np.testing.assert_allclose(found.seconds[:, 0], times[::8], atol=1e-6)
+    np.testing.assert_allclose(found.seconds[:-1, 1], times[8::8], atol=1e-6)
+    assert found.seconds[-1, 1] > times[-1]
+    frames = together(list(stream_pieces(path, view_of("frame"), 100)))
+    shown = np.array([numbers_of(piece)[0] for piece in frames.images])
+    due = np.unique(np.searchsorted(times, np.arange(0, times[-1] + 1e-9, 0.5) + 1e-6, side="right") - 1)
+    assert shown.tolist() == due.tolist(), "what is on screen every half second"
+    np.testing.assert_allclose(frames.seconds, np.stack([times[shown]] * 2, axis=1), atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def long_video(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
+    folder = tmp_path_factory.mktemp("long")
+    return lambda frames: write(folder / f"{frames}.mp4", frames)
+
+
+@pytest.mark.parametrize(
+    ("config", "bound"),
+    [
+        (DenseConfig(size=32, frames=8, stride=1), 8 + 1),
+        (DenseConfig(size=32, frames=4, stride=4), 4 + 1),
+        (FrameConfig(size=32, every_seconds=0.1), 2 + 1),
+    ],
+)
+def test_a_long_video_is_streamed_in_bounded_memory(
+    config: InputConfig, bound: int, long_video: Callable[[int], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alive: set[int] = set()
+    most_alive = [0]
+
+    def counted(*given: object) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+        for number, picture in stream_frames(*given):  # type: ignore[arg-type]
+            alive.add(number)
+            weakref.finalize(picture, alive.discard, number)
+            most_alive[0] = max(most_alive[0], len(alive))
+            yield number, picture
+            del picture
+
+    monkeypatch.setattr(reading, "stream_frames", counted)
+    for frames in (100, 500):
+        view, pieces = make_view(config, PLAIN), 0
+        for part in stream_pieces(long_video(frames), view, 4):
+            assert len(part.images) <= 4
+            pieces += len(part.rows)
+        assert pieces == len(view.judged(Footage(frames, frames / 25)))
+        assert 0 < most_alive[0] <= bound + 1, f"{most_alive[0]} pictures at once, of {frames}"
+
+
+@given(
+    frame_count=st.integers(1, 60),
+    pieces=st.lists(st.lists(st.integers(0, 59), min_size=3, max_size=3), min_size=1, max_size=8),
+    lost=st.sets(st.integers(0, 59)),
+)
+def test_whatever_the_pieces_each_gets_its_frames_or_near_ones(
+    frame_count: int, pieces: list[list[int]], lost: set[int]
+) -> None:
+    """Overlapping pieces in any order; a frame that does not come is one near it."""
+    wanted = np.minimum(np.sort(np.array(pieces), axis=1), frame_count - 1)
+    index = replace(PLAIN_INDEX, times_seconds=np.arange(frame_count) / 25)
+
+    def frames(path: Path, indices: ArrayLike, *rest: object) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+        for number in np.asarray(indices).tolist():
+            if number not in lost:
+                yield number, np.full((1, 1, 3), number, dtype=np.uint8)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reading, "stream_frames", frames)
+        coming = sorted(set(wanted.ravel().tolist()) - lost)
+        streamed = reading._streamed(index, select(wanted), (1, 1))
+        if not coming:
+            with pytest.raises(VideoError, match="no frame of it can be decoded"):
+                next(streamed)
+            return
+        for piece, found in zip(wanted, streamed, strict=True):
+            for number, picture in zip(piece.tolist(), found[:, 0, 0, 0].tolist(), strict=True):
+                assert picture in coming
+                assert number in lost or picture == number
+
+
+NONE = np.zeros(0, dtype=np.int64)
+PLAIN_INDEX = FrameIndex(Path("video.mp4"), np.zeros(1), 1.0, 1, 1, 0, False, "h264", True, NONE, NONE, NONE, NONE, "")
+
+
+def damaged(source: Path, path: Path, share: float, how: str) -> Path:
+    """A file cut at a share of its length, or with 400 bytes spoilt or zeroed there."""
+    data = bytearray(source.read_bytes())
+    at = int(len(data) * share)
+    if how == "cut":
+        data = data[:at]
+    else:
+        spoilt = np.random.default_rng(at).integers(0, 256, 400, dtype=np.uint8).tobytes()
+        data[at : at + 400] = spoilt if how == "spoilt" else bytes(400)
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize("how", ["cut", "spoilt", "zeroed"])
+@pytest.mark.parametrize("form", ["plain", "AVI", "TS"])
+def test_a_damaged_video_gives_all_its_pieces_or_says_that_it_cannot(
+    form: str, how: str, videos: dict[str, Video], tmp_path: Path
+) -> None:
+    source = videos[form].path
+    outcomes = set()
+    for share in (0.05, 0.3, 0.5, 0.7, 0.95):
+        path = damaged(source, tmp_path / f"{share}{source.suffix}", share, how)
+        for name in ("dense", "frame", "video, three draws that overlap"):
+            view = view_of(name)
+            try:
+                found = together(list(stream_pieces(path, view, 2)))
+            except VideoError:
+                outcomes.add("refused")
+                continue
+            index = index_frames(path)
+            selection = view.judged(Footage(index.frame_count, index.duration_seconds, index.times_seconds))
+            assert np.array_equal(found.rows, np.arange(len(selection)))
+            assert np.array_equal(found.real, selection.real)
+            assert np.all(np.diff(found.seconds, axis=0) >= 0)
+            outcomes.add("read")
+    assert "read" in outcomes or (form, how) == ("plain", "cut"), "an MP4 that is cut has lost its index"
