@@ -3,9 +3,9 @@
     urbanpipe train simulated.csv --recipe small-frame --set model.weights=FILE --out run
     python benchmarks/stills.py run STILLS
 
-STILLS holds `stills.csv` (columns `file`, `group`, `labels`) and the pictures that it names. Each becomes a video of one
-frame, without loss. Prints the AP of the classes that the stills have, beside chance (their share of the
-stills), with a bootstrap over scenes.
+STILLS holds `stills.csv` (columns `file`, `group`, `labels`) and the pictures that it names. Each becomes a video of
+one frame, without loss. Prints the AP of the classes that the stills have, beside chance (their share of the stills),
+with a bootstrap over scenes.
 """
 
 import argparse
