@@ -60,6 +60,30 @@ def whole_path(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """What the operating system refuses in the block becomes an OutputError about `path`."""
+    try:
+        yield
+    except OSError as error:
+        raise _explained(path, error) from error
+
+
+def reserve(path: Path, size_bytes: int) -> None:
+    """Give a file its size on disk: writing to a map of it cannot meet a full disk then, which would end the process.
+
+    Raises:
+        OutputError: there is no room, or it cannot be written.
+    """
+    with explained(path), path.open("r+b") as file:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, size_bytes)
+            return
+        file.seek(0, os.SEEK_END)
+        while file.tell() < size_bytes:
+            file.write(bytes(min(1 << 20, size_bytes - file.tell())))
+
+
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tomli_w
+from numpy.typing import NDArray
 from typer.testing import CliRunner
 
 from urbanpipe import api
@@ -23,6 +24,12 @@ from urbanpipe.taxonomy import DefectClass, Taxonomy, taxonomy_table
 CODES = ("OK", "AB", "CD", "EF")
 SMALL = Taxonomy("small", tuple(DefectClass(i, code, code) for i, code in enumerate(CODES)), exclusive="OK")
 AB, CD = 1, 2
+
+
+def learned(pieces: Pieces, truth: Truth, config: MomentsConfig, taxonomy: Taxonomy) -> NDArray[np.float64]:
+    return learn_shifts(find_moments(pieces, config, taxonomy), truth.only(pieces.names), config, taxonomy)
+
+
 LENGTH = 60.0
 PLAIN = MomentsConfig(smooth_seconds=0, weigh_by_video=False)
 Peaks = Mapping[str, Sequence[tuple[int, float]]]
@@ -91,20 +98,20 @@ def many(count: int, seed: int = 0) -> dict[str, list[tuple[int, float]]]:
 def test_a_constant_offset_is_undone() -> None:
     peaks = many(40)
     config = PLAIN.model_copy(update={"shift_prior": 0.0})
-    shifts = learn_shifts(pieces_with(peaks), truth_of(peaks, later=3.0), config, SMALL)
+    shifts = learned(pieces_with(peaks), truth_of(peaks, later=3.0), config, SMALL)
     assert shifts.tolist() == [0, 3, 0, 0], "and classes without moments stay where they are"
-    drawn = learn_shifts(pieces_with(peaks), truth_of(peaks, later=3.0), PLAIN, SMALL)
+    drawn = learned(pieces_with(peaks), truth_of(peaks, later=3.0), PLAIN, SMALL)
     assert 2.8 < drawn[AB] < 3.0, "a little towards no shift at all"
 
 
 def test_rare_classes_follow_the_others() -> None:
     peaks = many(40) | {"rare.mp4": [(CD, 30.0)]}
     truth = truth_of(peaks, later=3.0)
-    shifts = learn_shifts(pieces_with(peaks), truth, PLAIN, SMALL)
+    shifts = learned(pieces_with(peaks), truth, PLAIN, SMALL)
     assert 2.0 < shifts[CD] < 3.0
     odd = Truth({**truth.moments, "rare.mp4": [Moment(CD, 20.5)]})
-    assert learn_shifts(pieces_with(peaks), odd, PLAIN, SMALL)[CD] > 0, "one moment 10 s before does not turn it round"
-    alone = learn_shifts(pieces_with({"rare.mp4": [(CD, 30.0)]}), odd, PLAIN, SMALL)
+    assert learned(pieces_with(peaks), odd, PLAIN, SMALL)[CD] > 0, "one moment 10 s before does not turn it round"
+    alone = learned(pieces_with({"rare.mp4": [(CD, 30.0)]}), odd, PLAIN, SMALL)
     assert -4 < alone[CD] < 0
 
 
@@ -112,14 +119,14 @@ def test_outliers_do_not_move_the_shift() -> None:
     peaks = many(30)
     truth = truth_of(peaks, later=3.0)
     wrong = {name: [Moment(AB, found[0].seconds - 15)] for name, found in list(truth.moments.items())[:8]}
-    shifts = learn_shifts(pieces_with(peaks), Truth({**truth.moments, **wrong}), PLAIN, SMALL)
+    shifts = learned(pieces_with(peaks), Truth({**truth.moments, **wrong}), PLAIN, SMALL)
     assert 2.0 < shifts[AB] <= 3.0
 
 
 def test_nothing_to_learn_from() -> None:
     pieces = pieces_with(many(3))
-    assert learn_shifts(pieces, Truth({}), PLAIN, SMALL).tolist() == [0, 0, 0, 0]
-    assert learn_shifts(pieces, truth_of(many(3)), PLAIN.model_copy(update={"least": 1.0}), SMALL).tolist() == [0] * 4
+    assert learned(pieces, Truth({}), PLAIN, SMALL).tolist() == [0, 0, 0, 0]
+    assert learned(pieces, truth_of(many(3)), PLAIN.model_copy(update={"least": 1.0}), SMALL).tolist() == [0] * 4
 
 
 def make_run(folder: Path, peaks: Peaks, folds: Sequence[int]) -> Path:

@@ -315,7 +315,6 @@ def test_two_processes_equal_one_with_twice_the_accumulation_for_the_dense_metho
 @given(lengths=st.lists(st.integers(1, 20), max_size=8), batch_size=st.integers(1, 9))
 def test_no_batch_of_a_prediction_is_larger_than_asked(lengths: list[int], batch_size: int) -> None:
     """Videos come in parts of at most a batch, as `NewVideos` gives them, and none of their pieces is lost."""
-    failures: dict[int, VideoError] = {}
     samples: list[Sample] = []
     for video, length in enumerate(lengths):
         for begin in range(0, length, batch_size):
@@ -323,8 +322,8 @@ def test_no_batch_of_a_prediction_is_larger_than_asked(lengths: list[int], batch
             seen = Seen(torch.zeros(end - begin, 1), np.arange(begin, end), np.ones(1, int), np.zeros((end - begin, 2)))
             samples.append(Sample(video, seen, whole=end == length))
         samples.append(Sample(100 + video, VideoError(Path("bad.mp4"), "bad")))
-    batches = list(_batches(samples, batch_size, failures))
-    assert all(1 <= len(batch.images) <= batch_size for batch in batches)
+    batches = list(_batches(samples, batch_size))
+    assert all(len(batch.images) <= batch_size for batch in batches)
     found = [pair for batch in batches for pair in zip(batch.videos.tolist(), batch.rows.tolist(), strict=True)]
     assert found == [(video, row) for video, length in enumerate(lengths) for row in range(length)]
-    assert list(failures) == [100 + video for video in range(len(lengths))]
+    assert [index for batch in batches for index, _ in batch.failures] == [100 + video for video in range(len(lengths))]

@@ -1,4 +1,7 @@
+import errno
+import os
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -6,14 +9,22 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional
+from torch.optim import AdamW
+from torch.optim.lr_scheduler import LRScheduler
+from torch.utils.data._utils import pin_memory as torch_pin
 
+from urbanpipe.errors import OutputError, RunError
 from urbanpipe.models.classifier import PieceClassifier, image_classifier
-from urbanpipe.models.config import ModelConfig
-from urbanpipe.training.data import judging_batches, training_batches
+from urbanpipe.models.config import DenseHeadConfig, ModelConfig
+from urbanpipe.models.dense import VideoHead
+from urbanpipe.training.data import Batch, judging_batches, training_batches, without_pixels
+from urbanpipe.training.feature_memory import FeatureMemory
+from urbanpipe.training.log import peak_memory_mib
 from urbanpipe.training.losses import make_loss, positive_weights, weighted_bce
 from urbanpipe.training.optimiser import cosine_factor, make_optimiser, make_schedule, parameter_groups
-from urbanpipe.training.processes import processors_left
+from urbanpipe.training.processes import Processes, processors_left
 from urbanpipe.training.recipe import LossConfig, OptimiserConfig
+from urbanpipe.training.state import State
 
 
 @given(
@@ -147,3 +158,52 @@ def test_a_processor_is_left_to_each_loading_process(monkeypatch: pytest.MonkeyP
         assert torch.get_num_threads() == 3
     finally:
         torch.set_num_threads(before)
+
+
+def test_a_batch_is_pinned_whole_for_copies_to_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    pinned: list[torch.Tensor] = []
+
+    def pin(self: torch.Tensor, *_: object) -> torch.Tensor:
+        pinned.append(self)
+        return self
+
+    monkeypatch.setattr(torch.Tensor, "pin_memory", pin)
+    batch = without_pixels([(0, 3), (0, 1)])
+    found = torch_pin.pin_memory(batch)  # type: ignore[no-untyped-call]
+    assert isinstance(found, Batch)
+    assert found.samples == [3, 1]
+    assert any(tensor is batch.images for tensor in pinned)
+
+
+def test_a_state_of_another_version_is_named(tmp_path: Path) -> None:
+    state = State(model(), None, *_optimised())
+    torch.save({"processes": 1, "model": {}}, tmp_path / "last.pt")
+    with pytest.raises(RunError, match="saved by another version; delete it"):
+        state.load(tmp_path / "last.pt", Processes(0, 1, torch.device("cpu")))
+
+
+def _optimised() -> tuple[AdamW, LRScheduler, torch.amp.GradScaler]:
+    optimiser = make_optimiser(model(), OptimiserConfig(), on_gpu=False)
+    scaler = torch.amp.GradScaler("cpu", enabled=False)
+    return optimiser, make_schedule(optimiser, OptimiserConfig(), 2, 5), scaler
+
+
+def test_no_room_for_a_memory_is_said_before_it_is_mapped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hole in a mapped file that the disk cannot fill would end the process without a word."""
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(OutputError, match="the disk is full"):
+        FeatureMemory(tmp_path / "m", [2, 3], 4, "one")
+
+
+def test_judging_a_long_video_needs_no_memory_for_clips_squared() -> None:
+    head = VideoHead(DenseHeadConfig(width=16, layers=1, heads=4), 3).eval()
+    clips = 6000
+    before = peak_memory_mib(torch.device("cpu"))
+    with torch.inference_mode():
+        head(torch.randn(clips, 16), torch.arange(clips) / 10)
+    squared_mib = 4 * clips * clips * 4 / 2**20
+    assert peak_memory_mib(torch.device("cpu")) - before < squared_mib / 3

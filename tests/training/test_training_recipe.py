@@ -83,12 +83,31 @@ def test_set_overrides_any_value_with_toml_or_a_bare_word() -> None:
         ("input.method=fram", "input.method = 'fram': the methods are super-image, frame, video, dense"),
         ("input.method=frame", "unknown key input."),
         ("input.test_draws=5", "test_draws = 5: jittered sampling, candidates = 3, has 3"),
+        ("input.method=[1]", "input.method = [1]: the methods are"),
         ("memory.refresh_epochs=1", "no effect on the method super-image"),
     ],
 )
 def test_a_bad_setting_is_named_in_one_line(override: str, message: str) -> None:
     with pytest.raises(RecipeError) as caught:
         load_recipe("small-mobilenetv2", [override])
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("input.frames=7", "input: frames = 7 do not fill rows = 2 of tiles"),
+        ("training.compile=true", "no effect on the dense method"),
+        ("training.epochs=3", "leave none for the encoder"),
+        ("model.head=ml-decoder", "no effect on the dense method"),
+        ("dense.heads=5", "dense: width = 256: must be even and a multiple of heads = 5"),
+        ("memory.auxiliary=inf", "memory.auxiliary = inf"),
+    ],
+)
+def test_a_bad_setting_of_the_dense_method_is_named_in_one_line(override: str, message: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        load_recipe("small-dense", [override])
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 

@@ -22,6 +22,16 @@ class _Pictures(Section):
 
     aspect: str = "square"
 
+    @property
+    def many_pieces(self) -> bool:
+        """Whether each of a video's pieces has scores of its own that are worth keeping, being of another moment."""
+        return False
+
+    @property
+    def train_pieces(self) -> int:
+        """Pieces of a video in a step."""
+        return 1
+
     @field_validator("aspect")
     @classmethod
     def _known_aspect(cls, value: str) -> str:
@@ -85,6 +95,11 @@ class SuperImageConfig(_Sampled):
         return self.rows * self.columns
 
     @property
+    def smaller(self) -> str:
+        """What to turn where memory is short."""
+        return f"input.tile smaller (now {self.tile})"
+
+    @property
     def frame_size(self) -> tuple[int, int]:
         """Width and height of a tile in pixels."""
         return self._sized(self.tile)
@@ -119,6 +134,21 @@ class FrameConfig(_Pictures):
         return 1
 
     @property
+    def many_pieces(self) -> bool:
+        """Yes: frames of different seconds."""
+        return True
+
+    @property
+    def train_pieces(self) -> int:
+        """Frames of a video in a step."""
+        return self.train_frames
+
+    @property
+    def smaller(self) -> str:
+        """What to turn where memory is short."""
+        return f"input.train_frames (now {self.train_frames}) or input.size smaller (now {self.size})"
+
+    @property
     def frame_size(self) -> tuple[int, int]:
         """Width and height of a frame in pixels."""
         return self._sized(self.size)
@@ -144,6 +174,11 @@ class VideoConfig(_Sampled):
     shuffle: bool = False
 
     @property
+    def smaller(self) -> str:
+        """What to turn where memory is short."""
+        return f"input.frames (now {self.frames}) or input.size smaller (now {self.size})"
+
+    @property
     def frame_size(self) -> tuple[int, int]:
         """Width and height of a frame in pixels."""
         return self._sized(self.size)
@@ -165,8 +200,8 @@ class DenseConfig(_Pictures):
             (an image backbone on the clip's frames as tiles, so that it can see water move) or `video` (a video
             network).
         rows: rows of tiles of the `super-image` encoder; its columns are frames / rows.
-        fraction: share of a video's clips that a step encodes with gradient; a walk over permutations, so that every
-            clip is visited once in ceil(1 / fraction) epochs.
+        fraction: share of a video's clips that a step encodes with gradient, as a walk over a permutation: every clip
+            is visited once in ceil(1 / fraction) epochs, so .6 is .5.
         most_clips: at most so many of them, whatever the length of the video, which bounds memory; 0 is no bound.
         mode: `stale` (the rest of the clips from the feature memory), `exact-sampled` (the rest encoded without
             gradient) or `exact` (every clip with gradient, recomputed in the backward pass).
@@ -187,6 +222,21 @@ class DenseConfig(_Pictures):
         if self.encoder == "super-image" and self.frames % self.rows:
             raise ValueError(f"frames = {self.frames} do not fill rows = {self.rows} of tiles; give a multiple")
         return self
+
+    @property
+    def many_pieces(self) -> bool:
+        """Yes: clips of different seconds."""
+        return True
+
+    @property
+    def train_pieces(self) -> int:
+        """Clips of a video in a step, about."""
+        return self.most_clips or 16
+
+    @property
+    def smaller(self) -> str:
+        """What to turn where memory is short."""
+        return f"input.most_clips (now {self.most_clips}), input.frames or input.size smaller (now {self.size})"
 
     @property
     def frame_size(self) -> tuple[int, int]:

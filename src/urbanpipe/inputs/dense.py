@@ -22,12 +22,12 @@ def visits(clips: int, config: DenseConfig) -> int:
 def visited(clips: int, config: DenseConfig, draw: Draw) -> Indices:
     """The clips of a video that an epoch encodes with gradient, ascending; never none.
 
-    The clips are permuted and dealt to `visits` epochs, then permuted anew. A video of fewer clips than epochs
-    repeats its permutation.
+    A permutation of the clips, the same in all epochs, is dealt to `visits` of them in turn: whichever the first, every
+    clip comes in as many epochs in a row. A video of fewer clips than that repeats them.
     """
     count = visits(clips, config)
-    cycle, turn = divmod(draw.epoch, count)
-    order = np.random.default_rng([draw.seed, draw.index, cycle]).permutation(clips)
+    turn = draw.epoch % count
+    order = np.random.default_rng([draw.seed, draw.index]).permutation(clips)
     dealt = np.array_split(order, count)[turn] if clips >= count else order[turn % clips : turn % clips + 1]
     return np.sort(dealt)
 

@@ -88,9 +88,7 @@ def find_moments(
     return found
 
 
-def learn_shifts(
-    pieces: Pieces, truth: Truth, config: MomentsConfig, taxonomy: Taxonomy, videos: Predictions | None = None
-) -> NDArray[np.float64]:
+def learn_shifts(found: Moments, truth: Truth, config: MomentsConfig, taxonomy: Taxonomy) -> NDArray[np.float64]:
     """By how many seconds to move the moments of each class: people mark a defect before or after it looks clearest.
 
     Moments are matched with the truth as the scorer does at its widest tolerance. A class's shift is the median of
@@ -103,10 +101,6 @@ def learn_shifts(
     Returns:
         (C,) seconds; 0 for a class without matched moments.
     """
-    return _shifts(find_moments(pieces, config, taxonomy, videos), truth.only(pieces.names), config, taxonomy)
-
-
-def _shifts(found: Moments, truth: Truth, config: MomentsConfig, taxonomy: Taxonomy) -> NDArray[np.float64]:
     offsets = [
         np.array([taken - moment.seconds for moment, taken in pairs if taken is not None])
         for pairs in (matched(found, truth.moments, label, TOLERANCES[-1]) for label in range(len(taxonomy)))
@@ -126,7 +120,8 @@ def moved(found: Moments, shifts: NDArray[np.float64], pieces: Pieces) -> dict[s
     for name, moments in found.items():
         end = float(pieces.of(name)[0][-1, 1])
         times = [min(max(moment.seconds + float(shifts[moment.label]), 0.0), end) for moment in moments]
-        result[name] = [replace(m, seconds=round(s, 3)) for m, s in zip(moments, times, strict=True)]
+        shifted = [replace(m, seconds=round(s, 3)) for m, s in zip(moments, times, strict=True)]
+        result[name] = sorted(shifted, key=lambda moment: moment.seconds)
     return result
 
 
@@ -213,7 +208,7 @@ def moments(
     plain = find_moments(seen.pieces, config, seen.taxonomy, seen.videos)
     final, notes = moved(plain, shifts, seen.pieces), []
     if known and not config.shift_seconds and config.learn_shift:
-        shifts = _shifts(plain, known, config, seen.taxonomy)
+        shifts = learn_shifts(plain, known, config, seen.taxonomy)
         final = _held_out(plain, known, config, seen)
         notes = [
             "Each fold's moments are moved by what the other folds taught; the shifts shown are of all."
@@ -316,5 +311,5 @@ def _held_out(plain: Moments, known: Truth, config: MomentsConfig, seen: _Source
     for fold in sorted(set(folds.values())):
         mine = {name: found for name, found in plain.items() if folds[name] == fold}
         others = plain if seen.folds is None else {name: plain[name] for name in plain if name not in mine}
-        result |= moved(mine, _shifts(others, known, config, seen.taxonomy), seen.pieces)
+        result |= moved(mine, learn_shifts(others, known, config, seen.taxonomy), seen.pieces)
     return {name: result[name] for name in plain}

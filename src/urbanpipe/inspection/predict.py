@@ -17,7 +17,6 @@ from urbanpipe.ensembling.rules import apply_exclusive
 from urbanpipe.errors import CatalogError, OutOfMemoryError, OutputError, PredictionError, VideoError
 from urbanpipe.evaluation.pieces import write_pieces
 from urbanpipe.evaluation.predictions import Predictions, read_predictions, write_predictions
-from urbanpipe.inputs.config import DenseConfig, FrameConfig
 from urbanpipe.inputs.reading import stream_pieces
 from urbanpipe.inputs.view import View, make_view
 from urbanpipe.inspection.members import Models, load_models, sharing_a_reading
@@ -181,27 +180,28 @@ def _judged(
         count = min(loading_workers(workers), len(paths))
         loader = DataLoader(dataset, batch_size=None, num_workers=count)
         networks = [network for number in group for network in models.members[number].networks]
-        batches = _batches(loader, batch_size, failures)
-        for place, said in track(judge(recipe, networks, batches, device), len(paths), "predicting", "videos"):
+        judged = judge(recipe, networks, _batches(loader, batch_size), device)
+        for place, said in track(judged, len(paths), "predicting", "videos"):
+            if isinstance(said, VideoError):
+                failures[place] = said
+                continue
             for number in group:
                 member = models.members[number]
                 found[number][place] = _mean([said.pop(0) for _ in member.networks])
     return found, failures
 
 
-def _batches(samples: Iterable[Sample], batch_size: int, failures: dict[int, VideoError]) -> Iterator[Batch]:
-    """Samples of at most `batch_size` pieces put side by side to no more; what cannot be read goes to `failures`."""
+def _batches(samples: Iterable[Sample], batch_size: int) -> Iterator[Batch]:
+    """Samples of at most `batch_size` pieces, and those that cannot be read, put side by side to no more pieces."""
     waiting: list[Sample] = []
     room = batch_size
     for sample in samples:
-        if isinstance(sample.pieces, VideoError):
-            failures[sample.index] = sample.pieces
-            continue
-        if len(sample.pieces.rows) > room:
+        count = 0 if isinstance(sample.pieces, VideoError) else len(sample.pieces.rows)
+        if count > room:
             yield collate(waiting)
             waiting, room = [], batch_size
         waiting.append(sample)
-        room -= len(sample.pieces.rows)
+        room -= count
     if waiting:
         yield collate(waiting)
 
@@ -227,7 +227,7 @@ def _combined(models: Models, judged: Sequence[dict[int, Judged]], done: Sequenc
 
 def _write_pieces(models: Models, names: tuple[str, ...], judged: Sequence[Judged], out: Path) -> None:
     path = out.with_suffix(".pieces.npz")
-    if len(models.members) > 1 or not isinstance(models.members[0].recipe.input, DenseConfig | FrameConfig):
+    if len(models.members) > 1 or not models.members[0].recipe.input.many_pieces:
         path.unlink(missing_ok=True)
         return
     write_pieces(pieces_of(names, judged), path, models.taxonomy)

@@ -14,6 +14,8 @@ from urbanpipe.models.backbone import Backbone, Normalise
 from urbanpipe.models.config import DenseHeadConfig
 from urbanpipe.models.video import VideoBackbone
 
+# torch's fast path for evaluation makes all weights of attention at once on a CPU: clips squared.
+torch.backends.mha.set_fastpath_enabled(False)
 SLOWEST_SECONDS = 2000.0  # longest wavelength of the time code: more than half an hour
 FASTEST_SECONDS = 0.5
 
@@ -97,7 +99,8 @@ class VideoHead(nn.Module):
         self.kind = config.kind
         queries = classes if config.kind == "queries" else 1
         self.queries = nn.Parameter(torch.randn(queries, width) * 0.02)
-        self.attention = nn.MultiheadAttention(width, config.heads, batch_first=True)
+        if config.kind == "queries":
+            self.attention = nn.MultiheadAttention(width, config.heads, batch_first=True)
         self.norm_clip = nn.LayerNorm(width)
         self.of_clip = nn.Linear(width, classes)
         self.of_video = nn.Parameter(torch.randn(classes, width) * 0.01)
@@ -148,8 +151,6 @@ class DenseClassifier(nn.Module):
         config: the head, and the width of features.
         classes: number of classes.
     """
-
-    on_tokens = False
 
     def __init__(self, backbone: Backbone | VideoBackbone, config: DenseHeadConfig, classes: int) -> None:
         super().__init__()

@@ -3,7 +3,7 @@
 import math
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +64,10 @@ class Batch:
     seconds: NDArray[np.float64]
     whole: list[bool]
     failures: list[tuple[int, VideoError]]
+
+    def pin_memory(self) -> "Batch":
+        """Called by a loader's pinning thread, so that copies to a GPU run beside the computing."""
+        return replace(self, images=self.images.pin_memory(), real=self.real.pin_memory())
 
     @property
     def videos(self) -> NDArray[np.int64]:

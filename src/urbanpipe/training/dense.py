@@ -4,6 +4,7 @@ The memory is TALLFormer's (arXiv 2204.01680), dropping of stale features and th
 GST-EFD's (arXiv 2305.12322), the exact gradients of sampled clips are ETAD's (CVPR workshops 2023).
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from urbanpipe.inputs.dense import visited
 from urbanpipe.inputs.footage import Draw
 from urbanpipe.inputs.reading import footage_of
 from urbanpipe.models.dense import DenseClassifier, smooth_max
+from urbanpipe.progress import track
 from urbanpipe.training.data import Batch, VideoDataset, judging_batches, make_loader
 from urbanpipe.training.feature_memory import FeatureMemory, fingerprint
 from urbanpipe.training.forward import autocast, images_to
@@ -25,6 +27,7 @@ from urbanpipe.training.processes import Processes
 from urbanpipe.training.recipe import Recipe
 from urbanpipe.training.state import State
 
+TOLD_AT_ONCE = 1 << 15  # features that processes send each other at once
 AT_ONCE = 16  # clips encoded at once where no gradient, or a recomputed one, is wanted: bounds memory
 
 
@@ -34,7 +37,7 @@ class DenseLearner:
     Args:
         recipe: mode, phases, precision, accumulation.
         state: of the model.
-        processes: those that share a step; each has its own memory.
+        processes: those that share a step; each has its own memory, and the first keeps a copy for all.
         loss: of (logits, targets).
         targets: (videos, classes) of the training set.
         dataset: the training set.
@@ -80,19 +83,26 @@ class DenseLearner:
         self._model.encoder.requires_grad_(not self._head_alone)
         if self._state.epoch == self._recipe.training.epochs - self._recipe.memory.final_epochs and self._state.ema:
             self._model.encoder.load_state_dict(self._state.ema.module.encoder.state_dict())
-        lost = self.memory.load_copy(self._copy(self._state.epoch)) if self._resumed and self._state.epoch else ""
+        lost = ""
+        if self._resumed and self._state.epoch and self._in_use and not self._refresh_is_due():
+            lost = next(filter(None, self._processes.gather(self.memory.load_copy(self._copy(self._state.epoch)))), "")
         if lost:
             self._processes.say(f"feature memory: {lost}; it is built again")
-        if any(self._processes.gather(bool(lost))) or self._refresh_is_due():
+        if lost or self._refresh_is_due():
             self._refresh()
         self._resumed = False
+
+    @property
+    def _in_use(self) -> bool:
+        """Whether this epoch reads the memory."""
+        return self._input.mode == "stale" or self._head_alone
 
     def _refresh_is_due(self) -> bool:
         memory, epoch = self._recipe.memory, self._state.epoch
         if epoch == self._recipe.training.epochs - memory.final_epochs:
             return True
         if epoch == 0:
-            return self._input.mode == "stale" or self._head_alone
+            return self._in_use
         since = epoch - memory.warmup_epochs
         due = memory.refresh_epochs > 0 and since > 0 and since % memory.refresh_epochs == 0
         return due and not self._head_alone and self._input.mode == "stale"
@@ -110,8 +120,10 @@ class DenseLearner:
         was_training, _ = writer.training, writer.eval()
         pieces = [len(seconds) for seconds in self._seconds]
         batches = judging_batches(pieces, AT_ONCE, self._processes.count, self._processes.rank)
+        loader = make_loader(self._dataset, batches, training.workers, pin=device.type == "cuda")
+        said = track(loader, len(batches), "filling the feature memory", "batches")
         with torch.inference_mode():
-            for batch in make_loader(self._dataset, batches, training.workers, pin=device.type == "cuda"):
+            for batch in said if self._processes.is_main else loader:
                 if batch.failures:
                     raise batch.failures[0][1]
                 with autocast(device, training.precision):
@@ -131,8 +143,10 @@ class DenseLearner:
         """Tell the other processes what this one has written; all take it over by rank, so that all end the same."""
         if self._processes.count == 1:
             return
-        for written in self._processes.gather(self.memory.tell()):
-            self.memory.take_over(*written)
+        rounds = max(self._processes.gather(math.ceil(self.memory.untold / TOLD_AT_ONCE)))
+        for _ in range(rounds):
+            for written in self._processes.gather(self.memory.tell(TOLD_AT_ONCE)):
+                self.memory.take_over(*written)
 
     def learn(self, batch: Batch, last: bool) -> Tensor:
         """Forward and backward, then write the fresh features back."""
@@ -177,23 +191,28 @@ class DenseLearner:
         return self._backward(batch, said)
 
     def _sampled_step(self, batch: Batch) -> Tensor:
-        """Every clip without gradient; then the sampled ones again, with the gradient that their feature was given."""
-        with torch.no_grad():
-            parts = zip(torch.split(batch.images, AT_ONCE), torch.split(batch.real, AT_ONCE), strict=True)
-            features = torch.cat([self._encode(images, real).float() for images, real in parts])
-        features.requires_grad_()
-        said, sampled = [], []
-        for video, rows, part in self._by_sample(batch, features):
-            is_fresh = torch.zeros(len(rows), dtype=torch.bool)
-            is_fresh[visited(len(rows), self._input, Draw(self._dataset.seed, self._state.epoch, video))] = True
-            sampled.append(is_fresh)
-            said.append(self._say(video, part, is_fresh, ~is_fresh))
-        loss = self._backward(batch, said)
-        assert features.grad is not None
+        """The sampled clips with gradient, spliced into the others as they are now, without."""
+        sampled = [self._sampled(*one) for one in zip(batch.samples, batch.counts, strict=True)]
         chosen = torch.cat(sampled)
-        again = self._encode(batch.images[chosen], batch.real[chosen])
-        again.float().backward(features.grad[chosen])  # type: ignore[no-untyped-call]
-        return loss
+        fresh = self._encode(batch.images[chosen], batch.real[chosen]).float()
+        features = fresh.new_zeros(len(chosen), fresh.shape[1])
+        if not bool(chosen.all()):
+            with torch.no_grad():
+                parts = (torch.split(each[~chosen], AT_ONCE) for each in (batch.images, batch.real))
+                rest = torch.cat([self._encode(*part).float() for part in zip(*parts, strict=True)])
+            features[~chosen] = rest
+        features = features.index_copy(0, chosen.nonzero().squeeze(1).to(fresh.device), fresh)
+        said = [
+            self._say(video, part, is_fresh, ~is_fresh)
+            for (video, _, part), is_fresh in zip(self._by_sample(batch, features), sampled, strict=True)
+        ]
+        return self._backward(batch, said)
+
+    def _sampled(self, video: int, clips: int) -> Tensor:
+        """Which of a video's clips have their turn, (clips,) bool."""
+        turn = torch.zeros(clips, dtype=torch.bool)
+        turn[visited(clips, self._input, Draw(self._dataset.seed, self._state.epoch, video))] = True
+        return turn
 
     def _by_sample(self, batch: Batch, features: Tensor) -> Iterator[tuple[int, Tensor, Tensor]]:
         """Of each sample: its video, the rows of its pieces, and their features."""
@@ -246,21 +265,22 @@ class DenseLearner:
 
     def end_epoch(self) -> None:
         """Share what was written, and keep a copy that goes with the state about to be saved."""
+        if not self._in_use:
+            return
         self._exchange()
-        self.memory.save_copy(self._copy(self._state.epoch + 1))
-        for number in self._copies(before=self._state.epoch):
-            self._copy(number).unlink(missing_ok=True)
+        if self._processes.is_main:  # all have the same now
+            self.memory.save_copy(self._copy(self._state.epoch + 1))
+            for path in self._copies():
+                if path.name < self._copy(self._state.epoch).name:
+                    path.unlink(missing_ok=True)
 
     def _copy(self, epoch: int) -> Path:
-        return self._folder / f"memory.{self._processes.rank}.epoch{epoch}"
+        return self._folder / f"memory.epoch{epoch:05d}"
 
-    def _copies(self, before: int) -> Sequence[int]:
-        """Numbers of the copies that no saved state needs any more."""
-        found = self._folder.glob(f"memory.{self._processes.rank}.epoch*")
-        numbers = [int(path.name.rpartition("epoch")[2]) for path in found if path.name[-1].isdigit()]
-        return [number for number in numbers if number < before]
+    def _copies(self) -> Sequence[Path]:
+        return sorted(self._folder.glob("memory.epoch*"))
 
     def forget(self) -> None:
         """Remove the memory."""
-        for path in (self.memory.path, *(self._copy(number) for number in self._copies(before=10**9))):
+        for path in (self.memory.path, *(self._copies() if self._processes.is_main else ())):
             path.unlink(missing_ok=True)

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from urbanpipe.catalog.table import Video
 from urbanpipe.errors import RunError
-from urbanpipe.outputs import whole_path
+from urbanpipe.outputs import explained, reserve, whole_path
 from urbanpipe.training.recipe import Recipe
 
 HEADER = 4096
@@ -42,10 +42,10 @@ class FeatureMemory:
         self.path, self.width = path, width
         self._starts = np.concatenate([[0], np.cumsum(clips, dtype=np.int64)])
         self._header = json.dumps({"fingerprint": fingerprint, "slots": self.slots, "width": width}).encode()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("wb") as file:
-            file.write(self._header.ljust(HEADER))
-            file.truncate(self._size)
+        with explained(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(self._header.ljust(HEADER))
+        reserve(path, self._size)
         self._map()
         self.stamps[:] = NEVER
         self._untold = np.zeros(self.slots, dtype=bool)
@@ -78,14 +78,22 @@ class FeatureMemory:
         with np.errstate(over="ignore"):
             values = features.detach().float().cpu().numpy().astype(np.float16)
         if not np.isfinite(values).all():
-            raise RunError(f"features of clips are not finite numbers at step {step}; lower optimiser.rate")
+            raise RunError(
+                f"features of clips are not finite numbers at step {step}; lower optimiser.rate, or set "
+                "training.precision to bf16 or fp32"
+            )
         slots = self._starts[video] + rows
         self._features[slots], self.stamps[slots], self._untold[slots] = values, step, True
 
-    def tell(self) -> tuple[NDArray[np.int64], NDArray[np.float16], NDArray[np.int64]]:
-        """Slots written here and not told before, their features and their stamps."""
-        slots = np.flatnonzero(self._untold)
-        self._untold[:] = False
+    @property
+    def untold(self) -> int:
+        """Slots written here and not told yet."""
+        return int(self._untold.sum())
+
+    def tell(self, most: int) -> tuple[NDArray[np.int64], NDArray[np.float16], NDArray[np.int64]]:
+        """Up to `most` slots written here and not told before, their features and their stamps."""
+        slots = np.flatnonzero(self._untold)[:most]
+        self._untold[slots] = False
         return slots, np.asarray(self._features[slots]), np.asarray(self.stamps[slots])
 
     def take_over(self, slots: NDArray[np.int64], features: NDArray[np.float16], stamps: NDArray[np.int64]) -> None:
@@ -121,7 +129,8 @@ class FeatureMemory:
             )
         if path.stat().st_size != self._size:
             return f"{path} was cut short"
-        shutil.copyfile(path, self.path)
+        with explained(self.path):
+            shutil.copyfile(path, self.path)
         self._map()
         return ""
 

@@ -8,12 +8,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from urbanpipe.errors import RecipeError, VideoError
 from urbanpipe.evaluation.pieces import Pieces
 from urbanpipe.inputs.config import DenseConfig, FrameConfig, VideoConfig
 from urbanpipe.models.backbone import Backbone
 from urbanpipe.models.classifier import PieceClassifier
 from urbanpipe.models.dense import DenseClassifier
-from urbanpipe.models.video import VideoBackbone
+from urbanpipe.models.video import VideoBackbone, is_video_backbone
 from urbanpipe.taxonomy import Taxonomy
 from urbanpipe.training.data import Batch, VideoDataset, judging_batches, make_loader
 from urbanpipe.training.processes import Processes
@@ -31,6 +32,9 @@ def build_model(recipe: Recipe, taxonomy: Taxonomy) -> Network:
     """
     config, classes = recipe.input, len(taxonomy)
     of_clips = isinstance(config, VideoConfig) or (isinstance(config, DenseConfig) and config.encoder == "video")
+    if is_video_backbone(recipe.model.backbone) != of_clips:
+        wanted = "a network of clips" if of_clips else "an image network"
+        raise RecipeError(f"model.backbone = {recipe.model.backbone!r}: this input needs {wanted}")
     backbone = (
         VideoBackbone(recipe.model, config.frame_size, config.frames)
         if of_clips
@@ -87,54 +91,67 @@ def judge_all(
     """
     device, training = processes.device, recipe.training
     pieces = [dataset.piece_count(index) for index in range(len(dataset))]
-    batches = judging_batches(pieces, training.batch_size, processes.count, processes.rank)
+    at_once = training.batch_size * recipe.input.train_pieces
+    batches = judging_batches(pieces, at_once, processes.count, processes.rank)
     loader = make_loader(dataset, batches, training.workers, pin=device.type == "cuda")
-    mine = dict(judge(recipe, networks, loader, device))
+    mine: dict[int, list[Judged]] = {}
+    for index, judged in judge(recipe, networks, loader, device):
+        if isinstance(judged, VideoError):
+            raise judged
+        mine[index] = judged
     found = {index: judged for part in processes.gather(mine) for index, judged in part.items()}
     return [[found[index][number] for index in range(len(dataset))] for number in range(len(networks))]
 
 
+@dataclass
+class _Waiting:
+    """What was seen so far of a video of which more is to come: [network][part], and the parts' seconds."""
+
+    seen: list[list[Tensor]]
+    seconds: list[NDArray[np.float64]]
+
+
 def judge(
     recipe: Recipe, networks: Sequence[Network], batches: Iterable[Batch], device: torch.device
-) -> Iterator[tuple[int, list[Judged]]]:
-    """What networks say of each video once all its pieces have come, as (index, one for each network).
+) -> Iterator[tuple[int, list[Judged] | VideoError]]:
+    """What networks say of each video once all its pieces have come, as (index, one for each network or the error).
 
     Of a video only what `conclude` needs is kept, a few numbers a piece, so memory does not grow with its pixels.
-
-    Raises:
-        VideoError: a batch has a video that cannot be read.
     """
     for network in networks:
         network.eval()
-    waiting: dict[int, tuple[list[list[Tensor]], list[NDArray[np.float64]]]] = {}
-    with torch.inference_mode():
-        for batch in batches:
-            if batch.failures:
-                raise batch.failures[0][1]
-            images = images_to(batch.images, device, recipe.training.channels_last)
-            with autocast(device, recipe.training.precision):
-                seen = [network.see(images, batch.real).float() for network in networks]
-            parts = zip(*(torch.split(each, batch.counts) for each in seen), strict=True)
-            spans = np.split(batch.seconds, np.cumsum(batch.counts)[:-1])
-            for index, part, span, whole in zip(batch.samples, parts, spans, batch.whole, strict=True):
-                held = waiting.setdefault(index, ([[] for _ in networks], []))
-                for tensors, tensor in zip(held[0], part, strict=True):
-                    tensors.append(tensor)
-                held[1].append(span)
-                if whole:
-                    yield index, _concluded(recipe, networks, *waiting.pop(index), device)
+    waiting: dict[int, _Waiting] = {}
+    for batch in batches:
+        for index, error in batch.failures:
+            waiting.pop(index, None)
+            yield index, error
+        if not batch.samples:
+            continue
+        parts = _seen(recipe, networks, batch, device)
+        spans = np.split(batch.seconds, np.cumsum(batch.counts)[:-1])
+        for index, part, span, whole in zip(batch.samples, parts, spans, batch.whole, strict=True):
+            held = waiting.setdefault(index, _Waiting([[] for _ in networks], []))
+            for tensors, tensor in zip(held.seen, part, strict=True):
+                tensors.append(tensor)
+            held.seconds.append(span)
+            if whole:
+                yield index, _concluded(recipe, networks, waiting.pop(index), device)
 
 
-def _concluded(
-    recipe: Recipe,
-    networks: Sequence[Network],
-    seen: list[list[Tensor]],
-    spans: list[NDArray[np.float64]],
-    device: torch.device,
-) -> list[Judged]:
-    seconds = np.concatenate(spans)
+@torch.inference_mode()
+def _seen(recipe: Recipe, networks: Sequence[Network], batch: Batch, device: torch.device) -> list[tuple[Tensor, ...]]:
+    """What each network sees of each sample: [sample][network]."""
+    images = images_to(batch.images, device, recipe.training.channels_last)
+    with autocast(device, recipe.training.precision):
+        seen = [network.see(images, batch.real).float() for network in networks]
+    return [*zip(*(torch.split(each, batch.counts) for each in seen), strict=True)]
+
+
+@torch.inference_mode()
+def _concluded(recipe: Recipe, networks: Sequence[Network], held: _Waiting, device: torch.device) -> list[Judged]:
+    seconds = np.concatenate(held.seconds)
     concluded = []
-    for network, parts in zip(networks, seen, strict=True):
+    for network, parts in zip(networks, held.seen, strict=True):
         with autocast(device, recipe.training.precision):
             video, pieces = network.conclude(torch.cat(parts), torch.from_numpy(seconds).to(device))
         concluded.append(Judged(video.cpu().numpy(), pieces.cpu().numpy(), seconds))

@@ -15,7 +15,7 @@ from timm.utils import ModelEmaV3
 from torch import nn
 
 from urbanpipe.errors import OutOfMemoryError, RunError
-from urbanpipe.inputs.config import DenseConfig, SuperImageConfig
+from urbanpipe.inputs.config import DenseConfig
 from urbanpipe.inputs.view import make_view
 from urbanpipe.models.weights import load_weights
 from urbanpipe.outputs import write_json
@@ -63,6 +63,10 @@ def _train(job: Job, processes: Processes) -> None:
     datasets = [VideoDataset(videos, view, job.cache, recipe.training.seed) for videos in (job.train, job.valid)]
     steps = len(_batches(job, processes, 0)) // recipe.training.accumulation
     state = _start(job, processes, steps)
+    if processes.from_main(path.exists()) and not path.exists():
+        raise RunError(
+            f"process {processes.rank} does not see {path}: all machines of a run need the same --out folder"
+        )
     rows = state.load(path, processes) if path.exists() else []
     log = MetricsLog(job.folder, rows) if processes.is_main else None
     learner = _learner(job, processes, state, datasets[0])
@@ -78,8 +82,8 @@ def _train(job: Job, processes: Processes) -> None:
             log.add(row)
             state.save(path, log.rows, processes)
         processes.say(_line(job, row))
-    _finish(job, processes, state, log)
     learner.forget()
+    _finish(job, processes, state, log)
 
 
 def _learner(job: Job, processes: Processes, state: State, dataset: VideoDataset) -> Learner:
@@ -128,6 +132,7 @@ def _epoch(job: Job, processes: Processes, state: State, learner: Learner, datas
     """One epoch of steps; returns mean loss, rate and throughput."""
     training, device = job.recipe.training, processes.device
     batches = _batches(job, processes, state.epoch)
+    started = time.perf_counter()
     learner.begin_epoch()
     loader = (
         make_loader(dataset, batches, training.workers, pin=device.type == "cuda")
@@ -135,8 +140,7 @@ def _epoch(job: Job, processes: Processes, state: State, learner: Learner, datas
         else map(without_pixels, batches)
     )
     label = f"{job.name} epoch {state.epoch + 1}/{training.epochs}"
-    total, waited, started = torch.zeros((), device=device), 0.0, time.perf_counter()
-    asked = started
+    total, waited, asked = torch.zeros((), device=device), 0.0, time.perf_counter()
     state.model.train()
     for place_in_epoch, batch in enumerate(
         track(loader, len(batches), label, "batches") if processes.is_main else loader
@@ -211,11 +215,6 @@ def _out_of_memory(recipe: Recipe, device: torch.device) -> str:
     return (
         f"out of memory on {device} with {recipe.name}: turn training.batch_size down (now {t.batch_size}; raise "
         f"training.accumulation, now {t.accumulation}, to keep the step), set training.checkpointing = true (now "
-        f"{str(t.checkpointing).lower()}), or make {_size_setting(recipe)}; "
+        f"{str(t.checkpointing).lower()}), or make {recipe.input.smaller}; "
         "for other than checkpointing give another --out"
     )
-
-
-def _size_setting(recipe: Recipe) -> str:
-    name = "tile" if isinstance(recipe.input, SuperImageConfig) else "size"
-    return f"input.{name} smaller (now {recipe.input.frame_size[1]})"

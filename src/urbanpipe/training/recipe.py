@@ -33,7 +33,7 @@ class OptimiserConfig(Section):
     rate: float = Field(1e-3, gt=0, allow_inf_nan=False)
     backbone_factor: float = Field(1.0, ge=0, le=1)
     layer_decay: float = Field(1.0, gt=0, le=1)
-    weight_decay: float = Field(0.02, ge=0)
+    weight_decay: float = Field(0.02, ge=0, allow_inf_nan=False)
     schedule: Literal["onecycle", "cosine"] = "onecycle"
     warmup_epochs: float = Field(9.0, ge=0)
     clip_norm: float = Field(1.0, ge=0)
@@ -93,8 +93,8 @@ class MemoryConfig(Section):
 
     Attributes:
         keep_stale: p, the probability with which a feature from the memory takes part in a step.
-        most_stored: at most so many features from the memory take part for a video, drawn at random, which bounds
-            memory for videos of many minutes.
+        most_stored: in the mode `stale` at most so many features from the memory take part for a video, drawn at
+            random, which bounds memory for videos of many minutes.
         write: what a step writes back: the `fresh` features, or those of the moving average's encoder (`ema`).
         refresh_epochs: the whole memory is encoded anew every so many epochs; 0 never does.
         warmup_epochs: first epochs, in which the head alone learns, on the memory as it was filled.
@@ -108,7 +108,7 @@ class MemoryConfig(Section):
     refresh_epochs: int = Field(3, ge=0)
     warmup_epochs: int = Field(1, ge=0)
     final_epochs: int = Field(2, ge=0)
-    auxiliary: float = Field(0.2, ge=0)
+    auxiliary: float = Field(0.2, ge=0, allow_inf_nan=False)
 
 
 class Recipe(Section):
@@ -138,7 +138,7 @@ class Recipe(Section):
         given = table.get("input") if isinstance(table, dict) else None
         if not isinstance(given, dict):
             return table
-        if (method := given.get("method", "super-image")) not in METHODS:
+        if (method := given.get("method", "super-image")) not in [*METHODS]:
             raise ValueError(f"input.method = {method!r}: the methods are {', '.join(METHODS)}")
         return table | {"input": {"method": method, **given}}
 
@@ -157,6 +157,10 @@ class Recipe(Section):
     def _dense_phases_fit(self) -> None:
         if self.model.head != "linear" or self.model.dropout:
             raise ValueError("model.head and model.dropout have no effect on the dense method; its head is [dense]")
+        if self.training.compile:
+            raise ValueError("training.compile = true has no effect on the dense method")
+        if self.memory.write == "ema" and not self.training.ema_decay:
+            raise ValueError('memory.write = "ema" needs a moving average: give training.ema_decay')
         alone = self.memory.warmup_epochs + self.memory.final_epochs
         if alone >= self.training.epochs:
             raise ValueError(
@@ -269,6 +273,8 @@ def _plain(error: Any) -> str:
     message: str = error["msg"].removeprefix("Value error, ")
     if not where:
         return message
+    if isinstance(error["input"], dict):  # of settings together, not of one
+        return f"{'.'.join(where)}: {message}"
     return f"{'.'.join(where)} = {error['input']!r}: {message[0].lower()}{message[1:]}"
 
 

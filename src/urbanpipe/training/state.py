@@ -59,11 +59,21 @@ class State:
             value: dict[str, Any] = torch.load(path, processes.device, weights_only=True)
         except Exception as error:  # whatever torch or pickle makes of a damaged file
             raise RunError(f"{path} is damaged; delete it and this model starts again from its first epoch") from error
-        if value["processes"] != processes.count:
+        if (count := value.get("processes")) != processes.count:
             raise RunError(
-                f"{path} is of {value['processes']} processes and this is {processes.count}, whose steps would differ; "
-                f"go on with {value['processes']}, or delete {path.parent} to begin this model again"
+                f"{path} is of {count} processes and this is {processes.count}, whose steps would differ; "
+                f"go on with {count}, or delete {path.parent} to begin this model again"
             )
+        try:
+            return self._take(value)
+        except torch.OutOfMemoryError:
+            raise
+        except (KeyError, ValueError, RuntimeError) as error:
+            raise RunError(
+                f"{path} was saved by another version; delete it and this model starts again from its first epoch"
+            ) from error
+
+    def _take(self, value: dict[str, Any]) -> list[Row]:
         self.model.load_state_dict(value["model"])
         if self.ema:
             self.ema.module.load_state_dict(value["ema"])

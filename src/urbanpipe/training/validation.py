@@ -11,7 +11,6 @@ from urbanpipe.errors import RunError
 from urbanpipe.evaluation.average_precision import score
 from urbanpipe.evaluation.pieces import write_pieces
 from urbanpipe.evaluation.predictions import Predictions, write_predictions
-from urbanpipe.inputs.config import DenseConfig, FrameConfig
 from urbanpipe.outputs import whole_file
 from urbanpipe.training.data import VideoDataset
 from urbanpipe.training.forward import Judged, judge_all, pieces_of
@@ -55,5 +54,5 @@ def keep(job: Job, state: State, judged: Sequence[Judged]) -> None:
     names = tuple(video.name for video in job.valid)
     scores = np.stack([video.scores for video in judged])
     write_predictions(Predictions(names, scores), job.folder / "predictions.json", job.taxonomy)
-    if isinstance(job.recipe.input, DenseConfig | FrameConfig):
+    if job.recipe.input.many_pieces:
         write_pieces(pieces_of(names, judged), job.folder / PIECES, job.taxonomy)
