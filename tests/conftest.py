@@ -30,6 +30,7 @@ TINY = (
     "optimiser.rate=1e-3",
     "optimiser.warmup_epochs=1",
     "training.epochs=2",
+    "training.keep=best",
     "training.batch_size=4",
     "training.workers=0",
 )
