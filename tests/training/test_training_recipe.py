@@ -99,7 +99,7 @@ def test_a_bad_setting_is_named_in_one_line(override: str, message: str) -> None
     [
         ("input.frames=7", "input: frames = 7 do not fill rows = 2 of tiles"),
         ("training.compile=true", "no effect on the dense method"),
-        ("training.epochs=3", "leave none for the encoder"),
+        ("training.epochs=2", "leave none for the encoder"),
         ("model.head=ml-decoder", "no effect on the dense method"),
         ("dense.heads=5", "dense: width = 256: must be even and a multiple of heads = 5"),
         ("memory.auxiliary=inf", "memory.auxiliary = inf"),
