@@ -169,6 +169,13 @@ def test_a_loss_that_is_no_number_ends_the_run(catalog: Catalog, tiny: Recipe, t
         train_model(job(catalog, changed(wild, "training", epochs=5), tmp_path), ALONE)
 
 
+def test_a_batch_of_one_that_cannot_be_normalised_is_named(catalog: Catalog, tiny: Recipe, tmp_path: Path) -> None:
+    one = changed(changed(tiny, "model", backbone="mobilenetv2_050"), "training", batch_size=1)
+    one = changed(one, "input", rows=1, columns=1)
+    with pytest.raises(RunError, match=r"training\.batch_size 2 or more"):
+        train_model(job(catalog, one, tmp_path), ALONE)
+
+
 def test_a_video_that_vanishes_is_named(catalog: Catalog, tiny: Recipe, tmp_path: Path) -> None:
     first, *rest = catalog.labelled
     videos = (replace(first, path=tmp_path / "gone.mp4"), *rest[:13])

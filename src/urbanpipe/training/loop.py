@@ -40,7 +40,8 @@ def train_model(job: Job, processes: Processes) -> None:
 
     Raises:
         OutOfMemoryError: with the settings to turn.
-        RunError: the loss became NaN, the saved state is damaged, or another process trains this model.
+        RunError: the loss became NaN, the saved state is damaged, another process trains this model, or a batch of one
+            meets batch normalisation.
         WeightsError: no first weights.
         VideoError: a video can no longer be read.
     """
@@ -53,6 +54,13 @@ def train_model(job: Job, processes: Processes) -> None:
         if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
             raise
         raise OutOfMemoryError(_out_of_memory(job.recipe, processes.device)) from error
+    except ValueError as error:  # of torch's batch normalisation
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise RunError(
+            f"{job.name}: this network normalises over a batch, and one input that ends as one pixel is none; give "
+            "training.batch_size 2 or more, or larger inputs"
+        ) from error
 
 
 def _train(job: Job, processes: Processes) -> None:
