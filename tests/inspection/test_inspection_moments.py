@@ -18,7 +18,8 @@ from urbanpipe.evaluation.moments import Moment, Truth
 from urbanpipe.evaluation.pieces import Pieces, write_pieces
 from urbanpipe.evaluation.predictions import Predictions, write_predictions
 from urbanpipe.evaluation.runs import OUT_OF_FOLD_PIECES
-from urbanpipe.inspection.moments import MomentsConfig, find_moments, learn_shifts, moments
+from urbanpipe.inspection.moments import find_moments, learn_shifts, moments
+from urbanpipe.inspection.moments_config import MomentsConfig
 from urbanpipe.taxonomy import DefectClass, Taxonomy, taxonomy_table
 
 CODES = ("OK", "AB", "CD", "EF")

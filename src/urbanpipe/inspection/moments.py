@@ -1,18 +1,14 @@
 """When defects are to be seen: from the scores of a video's pieces to time points, one a defect."""
 
-import difflib
-import tomllib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import tomli_w
 from numpy.typing import NDArray
-from pydantic import Field, FiniteFloat, ValidationError
 
-from urbanpipe.errors import LabelError, OutputError, PredictionError, RecipeError, RunError, TaxonomyError
+from urbanpipe.errors import LabelError, OutputError, PredictionError, RunError
 from urbanpipe.evaluation.moments import (
     TOLERANCES,
     Moment,
@@ -28,33 +24,9 @@ from urbanpipe.evaluation.pieces import Pieces, peaks, read_pieces, smoothed, su
 from urbanpipe.evaluation.predictions import Predictions, read_predictions, shortened
 from urbanpipe.evaluation.runs import OUT_OF_FOLD_PIECES, read_out_of_fold
 from urbanpipe.evaluation.tables import per_cent
+from urbanpipe.inspection.moments_config import MomentsConfig, given_shifts, read_config
 from urbanpipe.outputs import write_text
-from urbanpipe.settings import Section
 from urbanpipe.taxonomy import Taxonomy, load_taxonomy
-
-
-class MomentsConfig(Section):
-    """How moments are made of scores.
-
-    Attributes:
-        smooth_seconds: standard deviation of the Gaussian that smooths scores over time; 0 smooths nothing.
-        least: a moment's score must be above this.
-        apart_seconds: of two peaks of a class that are nearer than this, the higher one stays.
-        most: moments a class and video.
-        weigh_by_video: a moment's score is the peak times the video's probability of the class.
-        learn_shift: move the moments of a class by what the truth of other videos teaches.
-        shift_prior: for how many moments the shift that all classes have in common counts in that of each class.
-        shift_seconds: shift by class code, 0 for those not named; where it is given, none is learned.
-    """
-
-    smooth_seconds: float = Field(2.0, ge=0, allow_inf_nan=False)
-    least: float = Field(0.01, ge=0, le=1)
-    apart_seconds: float = Field(10.0, ge=0, allow_inf_nan=False)
-    most: int = Field(10, ge=1)
-    weigh_by_video: bool = True
-    learn_shift: bool = True
-    shift_prior: float = Field(5.0, ge=0, allow_inf_nan=False)
-    shift_seconds: dict[str, FiniteFloat] = Field(default_factory=dict)
 
 
 def find_moments(
@@ -200,9 +172,9 @@ def moments(
         RecipeError: unknown or impossible settings.
         OutputError: the results cannot be written.
     """
-    config = _config(settings, overrides)
+    config = read_config(settings, overrides)
     seen = _read_source(Path(source), taxonomy, config)
-    shifts = _given(config, seen.taxonomy)
+    shifts = given_shifts(config, seen.taxonomy)
     _check_out(Path(out), [path for path in (source, truth, settings) if path])
     known = _known(truth, seen, source)
     plain = find_moments(seen.pieces, config, seen.taxonomy, seen.videos)
@@ -222,46 +194,6 @@ def moments(
     by_code = {code: value for code, value in zip(seen.taxonomy.codes, shifts.tolist(), strict=True) if value}
     write_text(file, tomli_w.dumps(config.model_dump() | {"shift_seconds": by_code}))
     return FoundMoments(Path(out), file, final, seen.taxonomy, shifts, scores[0], scores[1], tuple(notes))
-
-
-def _config(settings: Path | None, overrides: Sequence[str]) -> MomentsConfig:
-    try:
-        values = tomllib.loads(Path(settings).read_text(encoding="utf-8")) if settings else {}
-    except OSError as error:
-        raise RecipeError(f"cannot read the settings {settings}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{settings} is not TOML: {error}") from error
-    for override in overrides:
-        key, equals, text = override.partition("=")
-        if not equals:
-            raise RecipeError(f"--set {override}: want key=value, for example --set least=0.1")
-        try:
-            values[key.strip()] = tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError:
-            values[key.strip()] = text.strip()
-    try:
-        return MomentsConfig.model_validate(values)
-    except ValidationError as error:
-        raise RecipeError(_plain(error.errors()[0], f"{settings}" if settings else "--set")) from None
-
-
-def _plain(error: Any, where: str) -> str:
-    key, known = ".".join(map(str, error["loc"])), list(MomentsConfig.model_fields)
-    if error["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(key, known, n=1, cutoff=0.4)
-        return f"{where}: unknown key {key}; " + (f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}")
-    return f"{where}: {key} = {error['input']!r}: {error['msg'][0].lower()}{error['msg'][1:]}"
-
-
-def _given(config: MomentsConfig, taxonomy: Taxonomy) -> NDArray[np.float64]:
-    """The shifts that the settings hold, (C,) seconds."""
-    shifts = np.zeros(len(taxonomy))
-    try:
-        for code, value in config.shift_seconds.items():
-            shifts[taxonomy.index(code)] = value
-    except TaxonomyError as error:
-        raise RecipeError(f"shift_seconds: {error}") from error
-    return shifts
 
 
 def _read_source(source: Path, taxonomy: Path | None, config: MomentsConfig) -> _Source:
