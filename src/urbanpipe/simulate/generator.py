@@ -29,7 +29,9 @@ from urbanpipe.taxonomy import default_taxonomy
 
 SMALLEST_SIDE = 64
 # With its look-ahead x264 gives another file where a buffer lies elsewhere in memory; without, always the same file.
-_ENCODER = {"preset": "veryfast", "crf": "26", "threads": "1", "x264-params": "mbtree=0:rc-lookahead=0"}
+_ENCODER = {"preset": "veryfast", "threads": "1", "x264-params": "mbtree=0:rc-lookahead=0"}
+_QUALITY = (20, 34)
+"""x264's rate factor, best and worst, drawn a video: recorders differ, and rough walls must not show by bit rate."""
 
 
 _TRUTH = ("labels.json", "moments.json", "truth.jsonl")
@@ -235,12 +237,18 @@ def _leave_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
+def _encoder(seed: int, plan: VideoPlan) -> dict[str, str]:
+    """x264's options for one video."""
+    rng = np.random.default_rng((seed, 7, plan.site, plan.number))
+    return _ENCODER | {"crf": str(rng.integers(*_QUALITY, endpoint=True))}
+
+
 def make_video(job: _Job, plan: VideoPlan) -> Made:
     """Render and encode one video."""
     composed = compose(plan, job.seed, job.kind, float(job.fps), job.size[0] / job.size[1])
     renderer = Renderer(composed.scene, job.size, noise_seed=plan.site * 64 + plan.number, caster=composed.caster)
     with whole_path(job.folder / plan.name) as path, av.open(str(path), "w", format="mp4") as container:
-        stream = container.add_stream("libx264", rate=job.fps, options=_ENCODER)
+        stream = container.add_stream("libx264", rate=job.fps, options=_encoder(job.seed, plan))
         stream.width, stream.height = job.size
         stream.pix_fmt = "yuv420p"
         for frame in renderer.frames(float(job.fps)):
