@@ -1,6 +1,5 @@
 """Pieces by two ways, through the catalog and from the file: the same frames, the same times, in bounded memory."""
 
-import sys
 import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -14,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
+from video_files import FORMS, FRAMES, HEIGHT, VARYING_TIMES, WIDTH, number_in, write
 
 from urbanpipe.catalog.scan import scan
 from urbanpipe.catalog.table import Video, read_catalog
@@ -21,13 +21,10 @@ from urbanpipe.errors import VideoError
 from urbanpipe.inputs import reading
 from urbanpipe.inputs.config import AugmentConfig, DenseConfig, FrameConfig, InputConfig, SuperImageConfig, VideoConfig
 from urbanpipe.inputs.footage import Draw, Footage, select
-from urbanpipe.inputs.reading import CatalogReader, Pieces, footage_of, stream_pieces
+from urbanpipe.inputs.reading import CatalogReader, PieceInputs, footage_of, stream_pieces
 from urbanpipe.inputs.view import View, make_view
 from urbanpipe.video.cache import FrameCache
 from urbanpipe.video.decode import FrameIndex, index_frames, stream_frames
-
-sys.path.append(str(Path(__file__).parents[1] / "video"))
-from video_files import FORMS, FRAMES, HEIGHT, VARYING_TIMES, WIDTH, number_in, write
 
 PLAIN = AugmentConfig(tile=(), tile_shuffle=False)
 # Pictures of the size in which they were written, so that the number can be read.
@@ -67,8 +64,8 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Video]:
     return {form: rows[path.name] for form, path in paths.items()}
 
 
-def together(parts: list[Pieces]) -> Pieces:
-    return Pieces(
+def together(parts: list[PieceInputs]) -> PieceInputs:
+    return PieceInputs(
         torch.cat([part.images for part in parts]),
         np.concatenate([part.rows for part in parts]),
         np.concatenate([part.real for part in parts]),
@@ -76,7 +73,7 @@ def together(parts: list[Pieces]) -> Pieces:
     )
 
 
-def judged(reader: CatalogReader, video: Video) -> Pieces:
+def judged(reader: CatalogReader, video: Video) -> PieceInputs:
     return reader.judged(video, 0, len(reader.view.judged(footage_of(video))))
 
 

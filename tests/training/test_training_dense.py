@@ -2,29 +2,25 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from fractions import Fraction
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 import torch
+from event_videos import EVENT, RATE, make_events
 from hypothesis import given
 from hypothesis import strategies as st
-from test_training_loop import ALONE, changed, losses, metrics, same_weights
+from test_training_loop import ALONE, changed, killed_at, losses, metrics, same_weights
 from torch import Tensor
 
-from urbanpipe.catalog.scan import scan
-from urbanpipe.catalog.table import Catalog, Video, read_catalog
+from urbanpipe.catalog.table import Catalog, Video
 from urbanpipe.errors import RunError
 from urbanpipe.evaluation.pieces import read_pieces
-from urbanpipe.inputs.config import DenseConfig, SuperImageConfig
+from urbanpipe.inputs.config import DenseConfig
 from urbanpipe.inputs.dense import visited, visits
-from urbanpipe.inputs.drawing import judged
 from urbanpipe.inputs.footage import Draw, Footage
 from urbanpipe.inputs.view import make_view
 from urbanpipe.models.dense import DenseClassifier
-from urbanpipe.outputs import write_json
 from urbanpipe.taxonomy import default_taxonomy
 from urbanpipe.training import loop
 from urbanpipe.training.data import Batch, VideoDataset, collate
@@ -198,24 +194,12 @@ def test_the_clips_of_a_step_are_bounded_whatever_the_length(dense: Recipe) -> N
 
 
 @pytest.mark.parametrize("mode", ["stale", "exact-sampled", "exact"])
-def test_killed_and_started_again_it_ends_the_same(
-    catalog: Catalog, dense: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str
-) -> None:
+def test_killed_and_started_again_it_ends_the_same(catalog: Catalog, dense: Recipe, tmp_path: Path, mode: str) -> None:
     recipe = changed(dense, "input", mode=mode)
     train_model(job(catalog, recipe, tmp_path / "whole"), ALONE)
-    real, steps = DenseLearner.learn, []
-
-    def dies(self: DenseLearner, batch: Batch, last: bool) -> Tensor:
-        steps.append(1)
-        if len(steps) == 6:  # in the middle of the third epoch, after it has written
-            raise KeyboardInterrupt
-        return real(self, batch, last)
-
-    monkeypatch.setattr(DenseLearner, "learn", dies)
-    with pytest.raises(KeyboardInterrupt):
+    with killed_at(DenseLearner, "learn", 6):  # in the middle of an epoch, after it has written
         train_model(job(catalog, recipe, tmp_path / "killed"), ALONE)
     assert (tmp_path / "killed" / TRAINING_STATE).exists()
-    monkeypatch.undo()
     train_model(job(catalog, recipe, tmp_path / "killed"), ALONE)
     assert losses(tmp_path / "whole") == losses(tmp_path / "killed")
     assert same_weights(tmp_path / "whole", tmp_path / "killed")
@@ -227,23 +211,12 @@ def test_a_lost_memory_is_built_again(
     catalog: Catalog,
     dense: Recipe,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     harm: str,
     said: str,
 ) -> None:
-    real, epochs = loop._epoch, []
-
-    def dies(*args: object) -> object:
-        epochs.append(1)
-        if len(epochs) == 3:
-            raise KeyboardInterrupt
-        return real(*args)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(loop, "_epoch", dies)
-    with pytest.raises(KeyboardInterrupt):
+    with killed_at(loop, "_epoch", 3):
         train_model(job(catalog, dense, tmp_path), ALONE)
-    monkeypatch.undo()
     copy = tmp_path / "memory.epoch00002"
     content = copy.read_bytes()
     copy.unlink()
@@ -352,44 +325,9 @@ def test_videos_shorter_than_a_clip_train_and_are_judged(catalog: Catalog, dense
     assert np.isfinite([float(row["map"]) for row in metrics(tmp_path)]).all()
 
 
-# One event of a second in a video of a minute, never in one of the nine uniform frames.
-
-SECONDS, RATE = 60, 2
-EVENT_FRAMES = RATE
-
-
-def write_video(path: Path, event: int | None, rng: np.random.Generator) -> None:
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=Fraction(RATE), options={"qp": "20", "g": "12"})
-        stream.width, stream.height, stream.pix_fmt = 32, 32, "yuv420p"
-        for number in range(SECONDS * RATE):
-            # Noise that is new in every frame: nothing but the event tells one video from another.
-            picture = rng.integers(60, 110, (32, 32, 1), dtype=np.uint8).repeat(3, axis=2)
-            if event is not None and event <= number < event + EVENT_FRAMES:
-                picture[8:24, 8:24] = 230
-            for packet in stream.encode(av.VideoFrame.from_ndarray(picture, "rgb24")):
-                container.mux(packet)
-        for packet in stream.encode():
-            container.mux(packet)
-
-
 @pytest.fixture(scope="module")
 def events(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Video], dict[str, int]]:
-    folder, rng = tmp_path_factory.mktemp("events"), np.random.default_rng(0)
-    (folder / "videos").mkdir()
-    footage = Footage(SECONDS * RATE, SECONDS)
-    nine = judged(SuperImageConfig(), footage).frames[0]
-    hidden = [at for at in range(SECONDS * RATE - 1) if not set(range(at, at + EVENT_FRAMES)) & set(nine.tolist())]
-    labels: dict[str, list[int]] = {}
-    when: dict[str, int] = {}
-    for number in range(36):
-        name, event = f"{number}_1.mp4", int(rng.choice(hidden)) if number % 2 else None
-        write_video(folder / "videos" / name, event, rng)
-        labels[name] = [1] if event is not None else [0]
-        when |= {} if event is None else {name: event}
-    write_json(folder / "labels.json", labels)
-    scan(folder / "videos", folder / "catalog.csv", labels=folder / "labels.json", workers=1)
-    return list(read_catalog(folder / "catalog.csv").labelled), when
+    return make_events(tmp_path_factory.mktemp("events"), 36)
 
 
 def test_an_event_of_a_second_in_a_minute_is_found_that_nine_frames_miss(
@@ -409,7 +347,7 @@ def test_an_event_of_a_second_in_a_minute_is_found_that_nine_frames_miss(
     hits = 0
     for name in found:
         seconds, scores = pieces.of(name)
-        hits += bool(abs(seconds[scores[:, 1].argmax()].mean() - (when[name] + 1) / RATE) <= 1.5)
+        hits += bool(abs(seconds[scores[:, EVENT].argmax()].mean() - (when[name] + 1) / RATE) <= 1.5)
     assert hits >= 0.7 * len(found), "the clip that says so is where the event was"
 
 

@@ -8,7 +8,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from conftest import TINY
 from urbanpipe.catalog.table import Catalog
 from urbanpipe.errors import OutOfMemoryError, RunError, VideoError
 from urbanpipe.evaluation.predictions import read_predictions
-from urbanpipe.inputs.reading import Pieces
+from urbanpipe.inputs.reading import PieceInputs
 from urbanpipe.inputs.view import make_view
 from urbanpipe.taxonomy import default_taxonomy
 from urbanpipe.training import loop
@@ -57,6 +58,23 @@ def losses(folder: Path) -> list[float]:
 def same_weights(one: Path, other: Path, tolerance: float = 0.0) -> bool:
     a, b = load_file(one / WEIGHTS), load_file(other / WEIGHTS)
     return a.keys() == b.keys() and all(torch.allclose(a[key], b[key], rtol=tolerance, atol=tolerance) for key in a)
+
+
+@contextmanager
+def killed_at(owner: object, name: str, call: int) -> Iterator[None]:
+    """The block ends as by a kill when `owner.name` is called for the `call`-th time."""
+    real, calls = getattr(owner, name), []
+
+    def dies(*args: object) -> object:
+        calls.append(1)
+        if len(calls) == call:
+            raise KeyboardInterrupt
+        return real(*args)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(owner, name, dies)
+        with pytest.raises(KeyboardInterrupt):
+            yield
 
 
 def test_what_a_training_leaves(catalog: Catalog, tiny: Recipe, tmp_path: Path) -> None:
@@ -114,24 +132,12 @@ def test_workers_and_cache_change_nothing_but_the_jpegs(catalog: Catalog, tiny: 
     assert losses(tmp_path / "c") == pytest.approx(losses(tmp_path / "a"), rel=0.05)
 
 
-def test_killed_and_started_again_ends_the_same(
-    catalog: Catalog, tiny: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_killed_and_started_again_ends_the_same(catalog: Catalog, tiny: Recipe, tmp_path: Path) -> None:
     longer = changed(tiny, "training", epochs=4)
     train_model(job(catalog, longer, tmp_path / "whole"), ALONE)
-    real, epochs = loop._epoch, []
-
-    def dies_in_the_third(*args: object) -> object:
-        epochs.append(1)
-        if len(epochs) == 3:
-            raise KeyboardInterrupt
-        return real(*args)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(loop, "_epoch", dies_in_the_third)
-    with pytest.raises(KeyboardInterrupt):
+    with killed_at(loop, "_epoch", 3):
         train_model(job(catalog, longer, tmp_path / "killed"), ALONE)
     assert not (tmp_path / "killed" / "done.json").exists()
-    monkeypatch.undo()
     torch.manual_seed(99)
     train_model(job(catalog, longer, tmp_path / "killed"), ALONE)
     assert losses(tmp_path / "whole") == losses(tmp_path / "killed")
@@ -226,7 +232,7 @@ def test_a_copy_with_another_time_is_the_same_video(catalog: Catalog, tiny: Reci
     cache = FrameCache(tmp_path / "frames", 10**8)
     for path, good in ((copy, True), (other, False)):
         dataset = VideoDataset([replace(video, path=path)], make_view(tiny.input, tiny.augment), cache)
-        assert isinstance(dataset[(0, 0, 1)].pieces, Pieces) == good
+        assert isinstance(dataset[(0, 0, 1)].pieces, PieceInputs) == good
 
 
 def test_accumulation_equals_a_larger_batch(catalog: Catalog, tiny: Recipe, tmp_path: Path) -> None:

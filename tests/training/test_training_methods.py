@@ -12,7 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from test_training_dense import TINY_DENSE
-from test_training_loop import ALONE, changed, finish, job, launch, losses, metrics, same_weights
+from test_training_loop import ALONE, changed, finish, job, killed_at, launch, losses, metrics, same_weights
 
 from conftest import TINY
 from urbanpipe.catalog.folds import read_folds
@@ -22,7 +22,7 @@ from urbanpipe.ensembling.rules import EXCLUSIVE_THRESHOLD, apply_exclusive
 from urbanpipe.errors import VideoError
 from urbanpipe.evaluation.pieces import Pieces, read_pieces
 from urbanpipe.evaluation.predictions import read_predictions
-from urbanpipe.inputs.reading import Pieces as Seen
+from urbanpipe.inputs.reading import PieceInputs as Seen
 from urbanpipe.inputs.reading import stream_pieces
 from urbanpipe.inputs.view import View, make_view
 from urbanpipe.inspection import predict as prediction
@@ -135,24 +135,12 @@ def test_from_the_file_a_video_is_what_the_run_said_it_is(
 
 
 @pytest.mark.parametrize("name", ["frame-mean", "video"])
-def test_killed_and_started_again_ends_the_same(
-    name: str, catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_killed_and_started_again_ends_the_same(name: str, catalog: Catalog, tmp_path: Path) -> None:
     longer = changed(recipe_of(name), "training", epochs=3)
     train_model(job(catalog, longer, tmp_path / "whole"), ALONE)
-    real, epochs = loop._epoch, []
-
-    def dies_in_the_second(*args: object) -> object:
-        epochs.append(1)
-        if len(epochs) == 2:
-            raise KeyboardInterrupt
-        return real(*args)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(loop, "_epoch", dies_in_the_second)
-    with pytest.raises(KeyboardInterrupt):
+    with killed_at(loop, "_epoch", 2):
         train_model(job(catalog, longer, tmp_path / "killed"), ALONE)
     assert (tmp_path / "killed" / TRAINING_STATE).exists()
-    monkeypatch.undo()
     torch.manual_seed(99)
     train_model(job(catalog, longer, tmp_path / "killed"), ALONE)
     assert losses(tmp_path / "whole") == losses(tmp_path / "killed")

@@ -20,6 +20,8 @@ from urbanpipe.taxonomy import Taxonomy
 _ARRAYS = ("codes", "names", "starts", "seconds", "scores")
 _REACH = 5.0  # a Gaussian has nothing to say beyond so many of its widths
 _ROWS = 512
+# What numpy and zipfile raise for a file that is cut or altered (zipfile: NotImplementedError for a compression that it
+# does not know).
 _DAMAGE = (OSError, ValueError, KeyError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error)
 
 

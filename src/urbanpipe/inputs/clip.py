@@ -5,13 +5,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from urbanpipe.inputs import drawing
 from urbanpipe.inputs.augment import apply, augmentations, frames_tensor
 from urbanpipe.inputs.config import AugmentConfig, VideoConfig
-from urbanpipe.inputs.footage import Draw, Footage, Indices, Selection
+from urbanpipe.inputs.drawing import DrawnFrames
 
 
-class Clip:
+class Clip(DrawnFrames):
     """Clips of a video. See `inputs.view.View`.
 
     Args:
@@ -20,23 +19,9 @@ class Clip:
     """
 
     def __init__(self, config: VideoConfig, augment: AugmentConfig) -> None:
+        super().__init__(config)
         self.config = config
-        self.frame_size = config.frame_size
         self._transforms = augmentations((*augment.tile, *augment.image), augment, config.frame_size)
-
-    def kept(self, footage: Footage) -> Indices | None:
-        """The frames of all candidates; None where training draws from the whole video."""
-        if not drawing.cacheable(self.config):
-            return None
-        return np.unique(drawing.candidates(self.config, footage.frame_count))
-
-    def drawn(self, footage: Footage, draw: Draw) -> Selection:
-        """One clip."""
-        return drawing.drawn(self.config, footage, draw)
-
-    def judged(self, footage: Footage) -> Selection:
-        """`test_draws` clips."""
-        return drawing.judged(self.config, footage)
 
     def train_view(self, frames: NDArray[np.uint8]) -> Tensor:
         """An augmented clip of `frames` (frames, height, width, 3): uint8 (3, frames, height, width)."""

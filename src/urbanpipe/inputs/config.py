@@ -1,7 +1,7 @@
 """Settings of the inputs; importable without torch."""
 
 import re
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -18,14 +18,11 @@ class _Pictures(Section):
     Attributes:
         aspect: `square`, `W:H`, or `frame` (the commonest shape in the catalog, fixed when a run starts). A picture is
             as high as the method's `tile` or `size` says and as wide as this says, rounded to a multiple of 8.
+        many_pieces: whether a video's pieces are of different moments, so that the scores of each are worth keeping.
     """
 
+    many_pieces: ClassVar[bool] = False
     aspect: str = "square"
-
-    @property
-    def many_pieces(self) -> bool:
-        """Whether each of a video's pieces has scores of its own that are worth keeping, being of another moment."""
-        return False
 
     @property
     def train_pieces(self) -> int:
@@ -46,6 +43,26 @@ class _Pictures(Section):
         assert self.aspect != "frame", "aspect = frame is replaced by W:H when a run starts"
         across, down = map(int, self.aspect.split(":"))
         return max(8, round(height * across / down / 8) * 8), height
+
+
+class _OneSize(_Pictures):
+    """Pictures that a network sees as they are.
+
+    Attributes:
+        size: height of a frame in pixels.
+    """
+
+    size: int = Field(448, ge=16, le=2048)
+
+    @property
+    def frame_size(self) -> tuple[int, int]:
+        """Width and height of a frame in pixels."""
+        return self._sized(self.size)
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Width and height of what the backbone sees, in pixels."""
+        return self.frame_size
 
 
 class _Sampled(_Pictures):
@@ -111,19 +128,18 @@ class SuperImageConfig(_Sampled):
         return width * self.columns, height * self.rows
 
 
-class FrameConfig(_Pictures):
+class FrameConfig(_OneSize):
     """Single frames at an interval; a video is the pool of them.
 
     Attributes:
-        size: height of a frame in pixels.
         every_seconds: from one frame to the next; every one of them is judged.
         train_frames: frames of a video in an epoch, one drawn from each of as many equal parts of it, so that a long
             video weighs no more than a short one.
         pooling: what the probabilities of a video's frames become: their `mean`, `max` or `median`.
     """
 
+    many_pieces: ClassVar[bool] = True
     method: Literal["frame"] = "frame"
-    size: int = Field(448, ge=16, le=2048)
     every_seconds: float = Field(1.0, gt=0, le=3600)
     train_frames: int = Field(4, ge=1, le=256)
     pooling: Literal["mean", "max", "median"] = "mean"
@@ -132,11 +148,6 @@ class FrameConfig(_Pictures):
     def frames(self) -> int:
         """Frames a piece holds."""
         return 1
-
-    @property
-    def many_pieces(self) -> bool:
-        """Yes: frames of different seconds."""
-        return True
 
     @property
     def train_pieces(self) -> int:
@@ -148,22 +159,11 @@ class FrameConfig(_Pictures):
         """What to turn where memory is short."""
         return f"input.train_frames (now {self.train_frames}) or input.size smaller (now {self.size})"
 
-    @property
-    def frame_size(self) -> tuple[int, int]:
-        """Width and height of a frame in pixels."""
-        return self._sized(self.size)
 
-    @property
-    def image_size(self) -> tuple[int, int]:
-        """Width and height of what the backbone sees, in pixels."""
-        return self.frame_size
-
-
-class VideoConfig(_Sampled):
+class VideoConfig(_Sampled, _OneSize):
     """One clip of N frames from the whole video, for a video network.
 
     Attributes:
-        size: height of a frame in pixels.
         frames: how many.
         shuffle: bring them into a random order in training.
     """
@@ -178,22 +178,11 @@ class VideoConfig(_Sampled):
         """What to turn where memory is short."""
         return f"input.frames (now {self.frames}) or input.size smaller (now {self.size})"
 
-    @property
-    def frame_size(self) -> tuple[int, int]:
-        """Width and height of a frame in pixels."""
-        return self._sized(self.size)
 
-    @property
-    def image_size(self) -> tuple[int, int]:
-        """Width and height of a frame in pixels."""
-        return self.frame_size
-
-
-class DenseConfig(_Pictures):
+class DenseConfig(_OneSize):
     """Every moment of the video: clips of consecutive frames side by side over its whole length.
 
     Attributes:
-        size: height of a frame in pixels.
         frames: L, frames a clip.
         stride: from one frame of a clip to the next; a clip spans L * stride frames of the video.
         encoder: how a clip becomes a feature: `pool` (an image backbone on each frame, pooled over time), `super-image`
@@ -207,6 +196,7 @@ class DenseConfig(_Pictures):
             gradient) or `exact` (every clip with gradient, recomputed in the backward pass).
     """
 
+    many_pieces: ClassVar[bool] = True
     method: Literal["dense"] = "dense"
     size: int = Field(112, ge=16, le=1024)
     frames: int = Field(8, ge=1, le=64)
@@ -224,11 +214,6 @@ class DenseConfig(_Pictures):
         return self
 
     @property
-    def many_pieces(self) -> bool:
-        """Yes: clips of different seconds."""
-        return True
-
-    @property
     def train_pieces(self) -> int:
         """Clips of a video in a step, about."""
         return self.most_clips or 16
@@ -239,19 +224,12 @@ class DenseConfig(_Pictures):
         return f"input.most_clips (now {self.most_clips}), input.frames or input.size smaller (now {self.size})"
 
     @property
-    def frame_size(self) -> tuple[int, int]:
-        """Width and height of a frame in pixels."""
-        return self._sized(self.size)
-
-    @property
     def image_size(self) -> tuple[int, int]:
         """Width and height of what the backbone sees, in pixels."""
         width, height = self.frame_size
-        return (
-            (width * (self.frames // self.rows), height * self.rows)
-            if self.encoder == "super-image"
-            else (width, height)
-        )
+        if self.encoder != "super-image":
+            return width, height
+        return width * (self.frames // self.rows), height * self.rows
 
 
 InputConfig = SuperImageConfig | FrameConfig | VideoConfig | DenseConfig

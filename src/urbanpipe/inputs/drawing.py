@@ -7,40 +7,48 @@ from urbanpipe.inputs.footage import Draw, Footage, Indices, Selection, select
 from urbanpipe.video import sampling
 
 
-def candidates(config: SuperImageConfig | VideoConfig, frame_count: int) -> Indices:
-    """Frames kept of a video, (candidates, frames): the middle row is what tests see first."""
-    n, count = config.frames, max(1, config.candidates)
-    if config.sampling == "uniform":
-        return sampling.uniform(frame_count, n)[None]
-    if config.sampling == "jittered":
-        return sampling.uniform(frame_count, n * count).reshape(n, count).T
-    starts = sampling.uniform(max(1, frame_count - n + 1), count)
-    return np.stack([sampling.sequence(frame_count, n, int(start)) for start in starts])
+class DrawnFrames:
+    """The part of a view that chooses: training sees one draw of N frames an epoch, tests see `test_draws`.
 
+    Args:
+        config: how many frames, and how they are sampled.
+    """
 
-def cacheable(config: SuperImageConfig | VideoConfig) -> bool:
-    """Whether training draws from `candidates`, so that these are all that it ever reads."""
-    return config.sampling == "uniform" or config.candidates > 0
+    def __init__(self, config: SuperImageConfig | VideoConfig) -> None:
+        self.sampled = config
+        self.frame_size = config.frame_size
+        self._cacheable = config.sampling == "uniform" or config.candidates > 0
 
+    def candidates(self, frame_count: int) -> Indices:
+        """Frames kept of a video, (candidates, frames): the middle row is what tests see first."""
+        n, count = self.sampled.frames, max(1, self.sampled.candidates)
+        if self.sampled.sampling == "uniform":
+            return sampling.uniform(frame_count, n)[None]
+        if self.sampled.sampling == "jittered":
+            return sampling.uniform(frame_count, n * count).reshape(n, count).T
+        starts = sampling.uniform(max(1, frame_count - n + 1), count)
+        return np.stack([sampling.sequence(frame_count, n, int(start)) for start in starts])
 
-def drawn(config: SuperImageConfig | VideoConfig, footage: Footage, draw: Draw) -> Selection:
-    """The one piece that training sees of a video in an epoch."""
-    if not cacheable(config):
-        return select(_from_all(config, footage.frame_count, draw.rng)[None])
-    kept = candidates(config, footage.frame_count)
-    n, rng = config.frames, draw.rng
-    chosen = rng.integers(len(kept), size=n) if config.sampling == "jittered" else np.full(n, rng.integers(len(kept)))
-    return select(kept[chosen, np.arange(n)][None])
+    def kept(self, footage: Footage) -> Indices | None:
+        """The frames of all candidates; None where training draws from the whole video."""
+        return np.unique(self.candidates(footage.frame_count)) if self._cacheable else None
 
+    def drawn(self, footage: Footage, draw: Draw) -> Selection:
+        """The one piece that training sees of a video in an epoch."""
+        if not self._cacheable:
+            return select(self._from_all(footage.frame_count, draw.rng)[None])
+        kept, n, rng = self.candidates(footage.frame_count), self.sampled.frames, draw.rng
+        own = self.sampled.sampling == "jittered"  # each frame is drawn by itself, a sequence as a whole
+        chosen = rng.integers(len(kept), size=n) if own else np.full(n, rng.integers(len(kept)))
+        return select(kept[chosen, np.arange(n)][None])
 
-def _from_all(config: SuperImageConfig | VideoConfig, frame_count: int, rng: np.random.Generator) -> Indices:
-    n = config.frames
-    if config.sampling == "jittered":
-        return sampling.jittered(frame_count, n, rng)
-    return sampling.sequence(frame_count, n, int(rng.integers(max(1, frame_count - n + 1))))
+    def _from_all(self, frame_count: int, rng: np.random.Generator) -> Indices:
+        n = self.sampled.frames
+        if self.sampled.sampling == "jittered":
+            return sampling.jittered(frame_count, n, rng)
+        return sampling.sequence(frame_count, n, int(rng.integers(max(1, frame_count - n + 1))))
 
-
-def judged(config: SuperImageConfig | VideoConfig, footage: Footage) -> Selection:
-    """The pieces that tests see: `test_draws` of the candidates, spread evenly."""
-    kept = candidates(config, footage.frame_count)
-    return select(kept[sampling.uniform(len(kept), config.test_draws)])
+    def judged(self, footage: Footage) -> Selection:
+        """The pieces that tests see: `test_draws` of the candidates, spread evenly."""
+        kept = self.candidates(footage.frame_count)
+        return select(kept[sampling.uniform(len(kept), self.sampled.test_draws)])

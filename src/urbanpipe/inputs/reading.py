@@ -22,7 +22,7 @@ BLOCK = 256  # frames of a cache entry, in order of time: one pass of a long vid
 
 
 @dataclass(frozen=True)
-class Pieces:
+class PieceInputs:
     """What a network sees of one video, or a part of it.
 
     Attributes:
@@ -54,7 +54,7 @@ class CatalogReader:
     def __init__(self, view: View, cache: FrameCache | None) -> None:
         self.view, self.cache = view, cache
 
-    def training(self, video: Video, draw: Draw) -> Pieces:
+    def training(self, video: Video, draw: Draw) -> PieceInputs:
         """The augmented pieces of one epoch.
 
         Raises:
@@ -66,16 +66,16 @@ class CatalogReader:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(draw.torch_seed)
             images = torch.stack([self.view.train_view(piece) for piece in frames])
-        return Pieces(images, selection.rows, selection.real, footage.spans(selection.frames))
+        return PieceInputs(images, selection.rows, selection.real, footage.spans(selection.frames))
 
-    def judged(self, video: Video, begin: int, end: int) -> Pieces:
+    def judged(self, video: Video, begin: int, end: int) -> PieceInputs:
         """The plain pieces `begin` to `end`, exclusive, of those that are judged. Raises as `training`."""
         footage = footage_of(video)
         whole = self.view.judged(footage)
         selection = whole[begin:end]
         frames = self._frames(video, footage, selection, part=len(selection) < len(whole))
         images = torch.stack([self.view.test_view(piece) for piece in frames])
-        return Pieces(images, selection.rows, selection.real, footage.spans(selection.frames))
+        return PieceInputs(images, selection.rows, selection.real, footage.spans(selection.frames))
 
     def _frames(self, video: Video, footage: Footage, selection: Selection, part: bool = False) -> NDArray[np.uint8]:
         """Pixels (pieces, k, height, width, 3); `part` where other parts of the video are read too."""
@@ -120,7 +120,7 @@ def _unchanged(video: Video) -> None:
         raise VideoError(video.path, "changed since it was scanned; run `urbanpipe scan` again")
 
 
-def stream_pieces(path: Path, view: View, most: int) -> Iterator[Pieces]:
+def stream_pieces(path: Path, view: View, most: int) -> Iterator[PieceInputs]:
     """The plain pieces of a video that is in no catalog, in one pass and in memory that its length does not move.
 
     Args:
@@ -139,7 +139,7 @@ def stream_pieces(path: Path, view: View, most: int) -> Iterator[Pieces]:
         images.append(view.test_view(frames))
         if len(images) == most or place == len(selection) - 1:
             part = selection[place + 1 - len(images) : place + 1]
-            yield Pieces(torch.stack(images), part.rows, part.real, footage.spans(part.frames))
+            yield PieceInputs(torch.stack(images), part.rows, part.real, footage.spans(part.frames))
             images = []
 
 

@@ -9,10 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from urbanpipe.inputs import drawing
 from urbanpipe.inputs.augment import apply, augmentations, frames_tensor
 from urbanpipe.inputs.config import AugmentConfig, SuperImageConfig
-from urbanpipe.inputs.footage import Draw, Footage, Indices, Selection
+from urbanpipe.inputs.drawing import DrawnFrames
 
 
 def lay_out(tiles: Tensor, rows: int, columns: int) -> Tensor:
@@ -40,7 +39,7 @@ def tile_box(position: int, columns: int, tile_size: tuple[int, int]) -> tuple[i
     return column * width, row * height, (column + 1) * width, (row + 1) * height
 
 
-class SuperImage:
+class SuperImage(DrawnFrames):
     """Makes super-images of a video: says which frames it wants, and puts them together. See `inputs.view.View`.
 
     Args:
@@ -49,25 +48,11 @@ class SuperImage:
     """
 
     def __init__(self, config: SuperImageConfig, augment: AugmentConfig) -> None:
+        super().__init__(config)
         self.config = config
-        self.frame_size = config.frame_size
         self._shuffle = augment.tile_shuffle
         self._tile_transforms = augmentations(augment.tile, augment, config.frame_size)
         self._image_transforms = augmentations(augment.image, augment, config.image_size)
-
-    def kept(self, footage: Footage) -> Indices | None:
-        """The frames of all candidates; None where training draws from the whole video."""
-        if not drawing.cacheable(self.config):
-            return None
-        return np.unique(drawing.candidates(self.config, footage.frame_count))
-
-    def drawn(self, footage: Footage, draw: Draw) -> Selection:
-        """One super-image."""
-        return drawing.drawn(self.config, footage, draw)
-
-    def judged(self, footage: Footage) -> Selection:
-        """`test_draws` super-images."""
-        return drawing.judged(self.config, footage)
 
     def train_view(self, frames: NDArray[np.uint8]) -> Tensor:
         """An augmented super-image of `frames` (frames, height, width, 3): uint8 (3, rows * height, columns * width).

@@ -119,9 +119,7 @@ def sharing_a_reading(members: Sequence[Member]) -> list[list[int]]:
     """Numbers of the members that judge the same pixels in the same precision, to read a video once for them."""
     groups: dict[str, list[int]] = {}
     for number, member in enumerate(members):
-        training = member.recipe.training
-        key = (
-            f"{member.recipe.input.model_dump_json(exclude=_OF_TRAINING)} {training.precision} {training.channels_last}"
-        )
+        pixels, training = member.recipe.input.model_dump_json(exclude=_OF_TRAINING), member.recipe.training
+        key = f"{pixels} {training.precision} {training.channels_last}"
         groups.setdefault(key, []).append(number)
     return list(groups.values())

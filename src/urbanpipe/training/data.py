@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 from urbanpipe.catalog.table import Video
 from urbanpipe.errors import RunError, VideoError
 from urbanpipe.inputs.footage import Draw
-from urbanpipe.inputs.reading import CatalogReader, Pieces, footage_of
+from urbanpipe.inputs.reading import CatalogReader, PieceInputs, footage_of
 from urbanpipe.inputs.view import View
 from urbanpipe.video.cache import FrameCache
 
@@ -37,7 +37,7 @@ class Sample:
     """
 
     index: int
-    pieces: Pieces | VideoError
+    pieces: PieceInputs | VideoError
     whole: bool = True
 
 
@@ -110,7 +110,7 @@ class VideoDataset(Dataset[Any]):
 
 def collate(samples: Sequence[Sample]) -> Batch:
     """Put what could be read side by side and keep the rest by name."""
-    good = [(sample, sample.pieces) for sample in samples if isinstance(sample.pieces, Pieces)]
+    good = [(sample, sample.pieces) for sample in samples if isinstance(sample.pieces, PieceInputs)]
     parts = [pieces for _, pieces in good]
     return Batch(
         images=torch.cat([part.images for part in parts]) if parts else torch.empty(0, dtype=torch.uint8),

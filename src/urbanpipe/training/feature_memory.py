@@ -2,7 +2,7 @@
 
 A file is a header of HEADER bytes (JSON: what the features are of), the step at which each slot was written (int64, -1
 for never), and the features. Every process has one of its own; at the end of an epoch they tell each other what they
-wrote, and keep a copy, from which a killed run goes on.
+wrote, and the first keeps a copy, from which a killed run goes on.
 """
 
 import hashlib

@@ -1,0 +1,88 @@
+"""What the feature memory's settings do to one event of a second in a minute, which nine uniform frames never show.
+
+The videos are those of the tests: 22 to learn from, 14 to judge by, twelve epochs from random weights. Prints, for each
+setting and seed, the AP of the event after every epoch, and in how many videos the best clip is where the event was.
+
+    python benchmarks/brief_event.py
+"""
+
+import argparse
+import csv
+import sys
+import tempfile
+from pathlib import Path
+
+import torch
+
+from urbanpipe.catalog.table import Video
+from urbanpipe.evaluation.pieces import read_pieces
+from urbanpipe.evaluation.tables import markdown_table
+from urbanpipe.taxonomy import default_taxonomy
+from urbanpipe.training.job import Job
+from urbanpipe.training.loop import train_model
+from urbanpipe.training.processes import Processes
+from urbanpipe.training.recipe import load_recipe
+
+VIDEOS, LEARNED_FROM = 36, 22
+SETTINGS = (
+    "input.size=32",
+    "input.frames=2",
+    "input.stride=1",
+    "input.encoder=pool",
+    "model.backbone=test_convnext",
+    "model.options={}",
+    "dense.width=16",
+    "dense.layers=1",
+    "dense.heads=2",
+    "optimiser.rate=3e-3",
+    "optimiser.warmup_epochs=2",
+    "loss.name=bce",
+    "memory.refresh_epochs=2",
+    "memory.warmup_epochs=1",
+    "memory.final_epochs=1",
+    "training.epochs=12",
+    "training.accumulation=1",
+    "training.ema_decay=0",
+    "training.workers=0",
+)
+
+
+def run(videos: list[Video], when: dict[str, int], keep: float, auxiliary: float, seed: int, folder: Path) -> list[str]:
+    """A row of the table."""
+    from event_videos import EVENT, RATE
+
+    chosen = [f"memory.keep_stale={keep}", f"memory.auxiliary={auxiliary}", f"training.seed={seed}"]
+    recipe, taxonomy = load_recipe("small-dense", [*SETTINGS, *chosen]), default_taxonomy()
+    job = Job(recipe, taxonomy, videos[:LEARNED_FROM], videos[LEARNED_FROM:], folder, None, "event")
+    train_model(job, Processes(0, 1, torch.device("cpu")))
+    with (folder / "metrics.csv").open(newline="", encoding="utf-8") as file:
+        curve = [f"{100 * float(row['map_defects']):.0f}" for row in csv.DictReader(file)]
+    pieces = read_pieces(folder / "pieces.npz", taxonomy)
+    hits = []
+    for name in (name for name in pieces.names if name in when):
+        seconds, scores = pieces.of(name)
+        hits.append(abs(seconds[scores[:, EVENT].argmax()].mean() - (when[name] + 1) / RATE) <= 1.5)
+    return [str(keep), str(auxiliary), str(seed), " ".join(curve), f"{sum(hits)} of {len(hits)}"]
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.parse_args()
+    sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "training"))
+    from event_videos import make_events
+
+    torch.set_num_threads(1)
+    rows = []
+    with tempfile.TemporaryDirectory() as name:
+        videos, when = make_events(Path(name), VIDEOS)
+        for keep, auxiliary in ((1.0, 0.0), (0.9, 0.05), (0.5, 0.0), (1.0, 0.2), (0.5, 0.2)):
+            for seed in range(3):
+                folder = Path(name) / f"{keep}-{auxiliary}-{seed}"
+                rows.append(run(videos, when, keep, auxiliary, seed, folder))
+    header = ["keep_stale", "auxiliary", "seed", "AP after each epoch, per cent", "best clip at the event"]
+    print(markdown_table(header, rows))
+
+
+if __name__ == "__main__":
+    main()
