@@ -162,6 +162,25 @@ def test_only_the_sampled_slots_change_in_a_step(catalog: Catalog, dense: Recipe
         assert set(changed_rows) <= set(batch.rows[batch.videos == video].tolist())
 
 
+@pytest.mark.parametrize("write", ["fresh", "ema"])
+def test_what_is_written_back_is_of_the_encoder_that_was_asked_for(
+    catalog: Catalog, dense: Recipe, tmp_path: Path, write: str
+) -> None:
+    learner = learner_of(catalog, changed(dense, "memory", write=write), tmp_path)
+    assert learner._state.ema is not None
+    with torch.no_grad():
+        for parameter in learner._state.ema.module.encoder.parameters():
+            parameter += 0.05 * torch.randn_like(parameter)
+    batch = batch_of(learner, [4])
+    networks = {"fresh": learner._model, "ema": learner._state.ema.module}
+    with torch.no_grad():
+        features = {name: network.encode(batch.images, batch.real) for name, network in networks.items()}
+    learner.learn(batch, last=True)
+    written = learner.memory.read(4)[batch.rows]
+    for name, expected in features.items():
+        assert torch.allclose(written, expected, rtol=1e-2, atol=1e-2) == (name == write)
+
+
 @given(
     clips=st.integers(1, 60),
     fraction=st.floats(0.05, 1.0),
