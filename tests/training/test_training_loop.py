@@ -108,6 +108,14 @@ def test_what_a_training_leaves(catalog: Catalog, tiny: Recipe, tmp_path: Path) 
     assert list((tmp_path / "tensorboard").iterdir())
 
 
+def test_epochs_between_validations_are_not_judged(catalog: Catalog, tiny: Recipe, tmp_path: Path) -> None:
+    train_model(job(catalog, changed(tiny, "training", epochs=3, validate_every=2), tmp_path), ALONE)
+    rows = metrics(tmp_path)
+    assert [row["map"] != "" for row in rows] == [False, True, True]
+    assert all(row["loss"] for row in rows)
+    assert json.loads((tmp_path / "done.json").read_text())["best_epoch"] in (2, 3)
+
+
 def test_golden_losses(catalog: Catalog, tiny: Recipe, tmp_path: Path) -> None:
     train_model(job(catalog, changed(tiny, "training", epochs=3), tmp_path), ALONE)
     assert losses(tmp_path) == pytest.approx(GOLDEN_LOSS, rel=1e-2)

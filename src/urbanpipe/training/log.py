@@ -28,7 +28,9 @@ class MetricsLog:
     def add(self, row: Row) -> None:
         """Append a row; its `epoch` is the step on the board."""
         self.rows.append(row)
-        write_csv(self.folder / "metrics.csv", list(row), [[_short(v) for v in row.values()] for row in self.rows])
+        header = list(max(self.rows, key=len))  # an epoch without validation has fewer
+        rows = [[_short(row[key]) if key in row else "" for key in header] for row in self.rows]
+        write_csv(self.folder / "metrics.csv", header, rows)
         for key, value in row.items():
             if key != "epoch":
                 self._board.add_scalar(key, value, row["epoch"])

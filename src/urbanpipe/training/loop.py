@@ -82,7 +82,8 @@ def _train(job: Job, processes: Processes) -> None:
         row: Row = {"epoch": state.epoch + 1} | _epoch(job, processes, state, learner, datasets[0])
         processes.average(state.model.buffers())
         processes.average(state.final.buffers() if state.ema else ())
-        row |= validate(job, processes, state, datasets[1])
+        if (state.epoch + 1) % recipe.training.validate_every == 0 or state.epoch + 1 == recipe.training.epochs:
+            row |= validate(job, processes, state, datasets[1])
         row["peak_memory_mib"] = peak_memory_mib(processes.device)
         learner.end_epoch()
         state.epoch += 1

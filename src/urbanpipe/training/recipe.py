@@ -71,6 +71,7 @@ class TrainingConfig(Section):
         compile: torch.compile the network.
         ema_decay: of the weights' moving average, reached by a warm-up; 0 is none.
         keep: `best` epoch by validation mAP, or `last`.
+        validate_every: validate after every so many epochs, and after the last; `best` is one of these.
         workers: loading processes a training process; -1 takes what the machine has, at most 8.
         seed: of initial weights, order and augmentation.
     """
@@ -84,6 +85,7 @@ class TrainingConfig(Section):
     compile: bool = False
     ema_decay: float = Field(0.998, ge=0, lt=1)
     keep: Literal["best", "last"] = "best"
+    validate_every: int = Field(1, ge=1)
     workers: int = Field(-1, ge=-1)
     seed: int = Field(0, ge=0)
 
