@@ -28,7 +28,7 @@ class MetricsLog:
     def add(self, row: Row) -> None:
         """Append a row; its `epoch` is the step on the board."""
         self.rows.append(row)
-        header = list(max(self.rows, key=len))  # an epoch without validation has fewer
+        header = max((list(row) for row in self.rows), key=len)  # an epoch without validation has fewer
         rows = [[_short(row[key]) if key in row else "" for key in header] for row in self.rows]
         write_csv(self.folder / "metrics.csv", header, rows)
         for key, value in row.items():
