@@ -2,16 +2,15 @@
 
     urbanpipe crossval catalog.csv --folds folds.csv --recipe small-frame --recipe small-video \\
         --recipe small-mobilenetv2 --recipe small-dense --set training.seed=0 --out study-0
-    python benchmarks/methods.py study-0 [study-1 ...] [--truth truth.jsonl] [--videos VIDEOS]
+    python benchmarks/methods.py study-0 [study-1 ...] [--truth truth.jsonl] [--test FOLDER]
 
 Each study is a seed, with the same recipes on the same folds; folds that are not trained in all of them are left out. A
 defect is brief where its class is in view for less than two seconds of the video in all (`truth.jsonl` of `simulate`).
-Its AP ranks the videos with a brief defect of a class among those without the class. With `--videos`, the first study's
-first fold of each recipe predicts these videos, and videos a second are told.
+Its AP ranks the videos with a brief defect of a class among those without the class. With `--test`, a folder that
+`simulate` made, every network predicts its videos too, which is a second table; videos a second are told there.
 """
 
 import argparse
-import csv
 import json
 import shutil
 import tempfile
@@ -22,12 +21,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from urbanpipe.catalog.labels import label_matrix, read_labels
+from urbanpipe.catalog.labels import Labels, label_matrix, read_labels
 from urbanpipe.evaluation.average_precision import average_precision, score
 from urbanpipe.evaluation.predictions import Predictions, read_predictions
 from urbanpipe.evaluation.tables import markdown_table, per_cent
 from urbanpipe.inspection.predict import predict
 from urbanpipe.taxonomy import Taxonomy, load_taxonomy
+from urbanpipe.training.log import read_costs
 
 BRIEF_SECONDS, FEWEST = 2.0, 3
 Found = dict[int, Predictions]  # by fold
@@ -54,9 +54,7 @@ def brief(truth: Path | None, taxonomy: Taxonomy) -> set[tuple[str, int]]:
     return {key for key, seconds in seen.items() if seconds < BRIEF_SECONDS}
 
 
-def figures(
-    run: Path, found: Found, labels: dict[str, tuple[int, ...]], short: set[tuple[str, int]], taxonomy: Taxonomy
-) -> Figures:
+def figures(run: Path, found: Found, labels: Labels, short: set[tuple[str, int]], taxonomy: Taxonomy) -> Figures:
     """Figures of a run, or of an ensemble of several (then its costs are not asked for)."""
     rows = []
     for predictions in found.values():
@@ -64,7 +62,7 @@ def figures(
         scores = score(predictions.scores, targets, taxonomy, empty="skip")
         leak = scores.ap[taxonomy.index("SL")] if "SL" in taxonomy.codes else np.nan
         rows.append([scores.map_all, scores.map_defects, leak, _of_brief(predictions, targets, short)])
-    costs = [_costs(run / f"fold{fold}") for fold in found if (run / f"fold{fold}").exists()]
+    costs = [read_costs(run / f"fold{fold}") for fold in found if (run / f"fold{fold}").exists()]
     seconds, mebibytes = np.mean([cost[0] for cost in costs] or [0]), max([cost[1] for cost in costs] or [0])
     return Figures(100 * np.array(rows), float(seconds), float(mebibytes))
 
@@ -79,20 +77,19 @@ def _of_brief(found: Predictions, targets: NDArray[np.bool_], short: set[tuple[s
     return float(np.mean(each)) if each else float("nan")
 
 
-def _costs(fold: Path) -> tuple[float, float]:
-    with (fold / "metrics.csv").open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    return sum(float(row["train_seconds"]) for row in rows), max(float(row["peak_memory_mib"]) for row in rows)
-
-
-def videos_a_second(run: Path, fold: int, videos: Path) -> float:
-    """Of the prediction by one fold's network."""
-    with tempfile.TemporaryDirectory() as name:
-        alone = Path(name) / "run"
-        shutil.copytree(run / f"fold{fold}", alone / f"fold{fold}")
-        for file in ("recipe.toml", "taxonomy.toml"):
-            shutil.copy(run / file, alone / file)
-        return predict(alone, [videos], Path(name) / "p.json").videos_per_second
+def predicted(run: Path, folds: Sequence[int], videos: Path) -> tuple[Found, float]:
+    """What each fold's network says of videos that none has seen, and the median of the folds' videos a second."""
+    found, speeds = {}, []
+    for fold in folds:
+        with tempfile.TemporaryDirectory() as name:
+            alone = Path(name) / "run"
+            shutil.copytree(run / f"fold{fold}", alone / f"fold{fold}")
+            for file in ("recipe.toml", "taxonomy.toml"):
+                shutil.copy(run / file, alone / file)
+            said = predict(alone, [videos], Path(name) / "p.json")
+        found[fold] = said.predictions
+        speeds.append(said.videos_per_second)
+    return found, float(np.median(speeds))
 
 
 def _mean(values: Sequence[NDArray[np.float64]], column: int) -> str:
@@ -106,58 +103,62 @@ def _mean(values: Sequence[NDArray[np.float64]], column: int) -> str:
     return f"{mean} ({'; '.join(spread)})" if spread else mean
 
 
+@dataclass(frozen=True)
+class Studies:
+    """One study a seed, each with the same recipes."""
+
+    folders: Sequence[Path]
+    names: Sequence[str]
+    folds: Sequence[int]
+    taxonomy: Taxonomy
+
+    def table(self, found: dict[str, list[Found]], labels: Labels, truth: Path | None, speeds: dict[str, float]) -> str:
+        """A row a recipe and one for the mean of all."""
+        short = brief(truth, self.taxonomy)
+        seeds = range(len(self.folders))
+        together = [_together([found[name][seed] for name in self.names]) for seed in seeds]
+        rows = []
+        for name, many in [*found.items(), ("mean of all", together)]:
+            each = [figures(self.folders[seed] / name, many[seed], labels, short, self.taxonomy) for seed in seeds]
+            speed = f"{speeds[name]:.2f}" if name in speeds else ""
+            cost = [f"{each[0].seconds / 60:.1f}", f"{each[0].mebibytes:.0f}"] if name in self.names else ["", ""]
+            rows.append([name, *(_mean([one.folds for one in each], column) for column in range(4)), *cost, speed])
+        header = ["recipe", "mAP", "mAP of the defects", "AP of SL", "AP of brief defects", "min", "MiB", "videos/s"]
+        return markdown_table(header, rows)
+
+
 def main() -> None:
-    """Print the table."""
+    """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("studies", type=Path, nargs="+")
     parser.add_argument("--truth", type=Path)
-    parser.add_argument("--videos", type=Path, help="predict these and tell videos a second")
+    parser.add_argument("--test", type=Path, help="a folder of `simulate`: predict its videos with every network too")
     given = parser.parse_args()
     first = given.studies[0]
     names = sorted(path.parent.name for path in first.glob("*/recipe.toml"))
     taxonomy = load_taxonomy(first / names[0] / "taxonomy.toml")
-    labels = read_labels(first / names[0] / "labels.json", taxonomy)
     runs = {name: [study / name for study in given.studies] for name in names}
     done = [{int(p.parent.name[4:]) for p in run.glob("fold*/done.json")} for many in runs.values() for run in many]
     folds = sorted(set.intersection(*done))
     if not folds:
         raise SystemExit("no fold is done in all runs of all studies")
-    short = brief(given.truth, taxonomy)
-    found = {
+    studies = Studies(given.studies, names, folds, taxonomy)
+    judged = {
         name: [
             {fold: read_predictions(run / f"fold{fold}" / "predictions.json", taxonomy) for fold in folds}
             for run in many
         ]
         for name, many in runs.items()
     }
-    together = [_together([found[name][seed] for name in names]) for seed in range(len(given.studies))]
-    rows = []
-    for name, many in [*found.items(), ("mean of all", together)]:
-        each = [
-            figures(study / name, one, labels, short, taxonomy) for study, one in zip(given.studies, many, strict=True)
-        ]
-        speed = videos_a_second(first / name, folds[0], given.videos) if given.videos and name in runs else float("nan")
-        cost = [f"{each[0].seconds / 60:.1f}", f"{each[0].mebibytes:.0f}"] if name in runs else ["", ""]
-        rows.append(
-            [
-                name,
-                *(_mean([one.folds for one in each], column) for column in range(4)),
-                *cost,
-                "" if np.isnan(speed) else f"{speed:.2f}",
-            ]
-        )
-    header = [
-        "recipe",
-        "mAP",
-        "mAP of the defects",
-        "AP of SL",
-        "AP of brief defects",
-        "minutes a fold",
-        "MiB",
-        "videos/s",
-    ]
-    print(f"{len(folds)} folds {folds}, {len(given.studies)} seeds; mean (sd over folds; sd over seeds)\n")
-    print(markdown_table(header, rows))
+    print(f"folds {folds}, {len(given.studies)} seeds; mean (sd over folds; sd over seeds)\n")
+    print(studies.table(judged, read_labels(first / names[0] / "labels.json", taxonomy), given.truth, {}))
+    if given.test:
+        said = {name: [predicted(run, folds, given.test / "videos") for run in many] for name, many in runs.items()}
+        found = {name: [each for each, _ in many] for name, many in said.items()}
+        speeds = {name: many[0][1] for name, many in said.items()}
+        labels = read_labels(given.test / "labels.json", taxonomy)
+        print(f"on {len(labels)} videos of {given.test.name}\n")
+        print(studies.table(found, labels, given.test / "truth.jsonl", speeds))
 
 
 def _together(each: Sequence[Found]) -> Found:

@@ -16,23 +16,31 @@ if TYPE_CHECKING:
     from urbanpipe.ensembling.ensemble import ensemble as ensemble
     from urbanpipe.evaluation.evaluate import evaluate as evaluate
     from urbanpipe.evaluation.evaluate import evaluate_moments as evaluate_moments
+    from urbanpipe.explain.explain import explain as explain
     from urbanpipe.inspection.moments import moments as moments
     from urbanpipe.inspection.predict import predict as predict
+    from urbanpipe.pretraining.pretrain import pretrain as pretrain
+    from urbanpipe.reproduce.ablate import ablate as ablate
+    from urbanpipe.reproduce.reproduce import reproduce as reproduce
     from urbanpipe.simulate.generator import simulate as simulate
     from urbanpipe.training.crossval import crossval as crossval
     from urbanpipe.training.recipe import shipped_recipes as recipes
     from urbanpipe.training.train import train as train
 
 _HOMES = {
+    "ablate": "urbanpipe.reproduce.ablate:ablate",
     "audit": "urbanpipe.catalog.audit:audit",
     "crossval": "urbanpipe.training.crossval:crossval",
     "demo": "urbanpipe.demo:demo",
     "ensemble": "urbanpipe.ensembling.ensemble:ensemble",
     "evaluate": "urbanpipe.evaluation.evaluate:evaluate",
     "evaluate_moments": "urbanpipe.evaluation.evaluate:evaluate_moments",
+    "explain": "urbanpipe.explain.explain:explain",
     "folds": "urbanpipe.catalog.folds:folds",
     "moments": "urbanpipe.inspection.moments:moments",
     "predict": "urbanpipe.inspection.predict:predict",
+    "reproduce": "urbanpipe.reproduce.reproduce:reproduce",
+    "pretrain": "urbanpipe.pretraining.pretrain:pretrain",
     "scan": "urbanpipe.catalog.scan:scan",
     "simulate": "urbanpipe.simulate.generator:simulate",
     "train": "urbanpipe.training.train:train",
@@ -40,16 +48,20 @@ _HOMES = {
 }
 
 __all__ = [
+    "ablate",
     "audit",
     "crossval",
     "demo",
     "ensemble",
     "evaluate",
     "evaluate_moments",
+    "explain",
     "folds",
     "moments",
     "predict",
+    "pretrain",
     "recipes",
+    "reproduce",
     "scan",
     "simulate",
     "train",

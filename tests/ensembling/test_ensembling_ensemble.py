@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tomli_w
+from numpy.typing import NDArray
 from typer.testing import CliRunner
 
 from urbanpipe import api
@@ -17,6 +18,7 @@ from urbanpipe.ensembling.ensemble import ensemble
 from urbanpipe.ensembling.rules import apply_exclusive
 from urbanpipe.ensembling.weights import mean_map
 from urbanpipe.errors import OutputError, RecipeError, RunError
+from urbanpipe.evaluation.average_precision import average_precision
 from urbanpipe.evaluation.predictions import Predictions, read_predictions, write_predictions
 from urbanpipe.evaluation.runs import read_out_of_fold
 from urbanpipe.outputs import write_csv, write_json, write_text
@@ -103,16 +105,40 @@ def test_table_has_models_and_all_ensembles(runs: list[Path], tmp_path: Path) ->
     assert "flattered." not in text
 
 
-def test_search_is_what_the_folder_uses_and_says_so(runs: list[Path], tmp_path: Path) -> None:
+@pytest.mark.parametrize(("way", "name"), [("search", "searched"), ("simplex", "simplex")])
+def test_search_is_what_the_folder_uses_and_says_so(way: str, name: str, runs: list[Path], tmp_path: Path) -> None:
     make_run(runs[2], 2, skill=-1.0)
-    made = ensemble(runs, tmp_path / "out", weights="search")
+    made = ensemble(runs, tmp_path / "out", weights=way)
     assert made.weights[2] == 0
     used = [row for row in made.table.rows if row.used]
-    assert [(row.name, row.rule) for row in used] == [("searched, flattered", True)]
+    assert [(row.name, row.rule) for row in used] == [(f"{name}, flattered", True)]
+    assert [row.name for row in made.table.rows][-1] == f"{name}, nested"
     assert any("they are flattered" in note for note in made.table.notes)
     found = read_predictions(tmp_path / "out" / "out_of_fold.json", TAXONOMY).aligned(NAMES)
     expected = apply_exclusive(mixed(runs, made.weights.tolist()), TAXONOMY, 0.9)
     assert np.allclose(found, expected, atol=1e-12)
+
+
+def test_contributions_are_what_is_lost_without_a_member(runs: list[Path], tmp_path: Path) -> None:
+    ensemble(runs, tmp_path / "out", weights="0.25,0.5,0.25", exclusive_threshold=None)
+    with (tmp_path / "out" / "contributions.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["model"] for row in rows] == ["atto", "dilated", "swin"]
+    whole, without = mixed(runs, [0.25, 0.5, 0.25]), mixed(runs, [0.5, 0, 0.5])
+    ap = [[_fold_mean(scores, column) for column in range(len(CODES))] for scores in (whole, without)]
+    assert [float(rows[1][code]) for code in CODES] == pytest.approx([a - b for a, b in zip(*ap, strict=True)], abs=2e-6)
+
+
+def _fold_mean(scores: NDArray[np.float64], column: int) -> float:
+    held = [fold == FOLDS for fold in range(3)]
+    return float(np.mean([average_precision(scores[rows, column], TARGETS[rows, column]) for rows in held]))
+
+
+def test_a_member_without_weight_adds_nothing(runs: list[Path], tmp_path: Path) -> None:
+    ensemble(runs, tmp_path / "out", weights="0,0,1")
+    with (tmp_path / "out" / "contributions.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["map"] for row in rows] == ["+0.000000", "+0.000000", ""]
 
 
 def test_weights_of_an_ensemble_serve_again(runs: list[Path], tmp_path: Path) -> None:

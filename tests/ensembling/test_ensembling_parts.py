@@ -1,24 +1,29 @@
+from itertools import permutations
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from urbanpipe.ensembling.rules import apply_exclusive
 from urbanpipe.ensembling.thresholds import UNKNOWN, f1_thresholds, judge, nested_decisions, recall_thresholds
 from urbanpipe.ensembling.weights import (
+    Search,
+    best_per_class,
     equal_weights,
     given_weights,
     mean_map,
     read_weights,
     search_nested,
+    search_simplex,
     search_weights,
     weighted_mean,
     weights_by,
 )
 from urbanpipe.errors import RecipeError
-from urbanpipe.evaluation.average_precision import score
+from urbanpipe.evaluation.average_precision import average_precision, score
 from urbanpipe.taxonomy import DefectClass, Taxonomy
 
 SMALL = Taxonomy("small", tuple(DefectClass(i, c, c) for i, c in enumerate(("A", "OK", "B"))), exclusive="OK")
@@ -136,32 +141,60 @@ def test_mean_map_is_the_mean_over_folds() -> None:
     assert mean_map(stack[0], targets, FOLDS, SMALL) == pytest.approx(np.mean(by_fold))
 
 
-def test_search_prefers_what_is_good() -> None:
+def few_rounds(
+    stack: NDArray[np.float64], targets: NDArray[np.bool_], folds: NDArray[np.int64], taxonomy: Taxonomy
+) -> NDArray[np.float64]:
+    return search_weights(stack, targets, folds, taxonomy, rounds=12)
+
+
+each_search = pytest.mark.parametrize("search", [few_rounds, search_simplex])
+
+
+@each_search
+def test_search_prefers_what_is_good(search: Search) -> None:
     stack, targets = members(0, [0.0, 3.0, 0.0])
-    weights = search_weights(stack, targets, FOLDS, SMALL, rounds=20)
+    weights = search(stack, targets, FOLDS, SMALL)
     assert weights.sum() == pytest.approx(1)
     assert weights[1] > 0.6
-    found = search_nested(stack, targets, FOLDS, SMALL, rounds=20)
+    found = search_nested(stack, targets, FOLDS, SMALL, search)
     equal = mean_map(weighted_mean(stack, equal_weights(3)), targets, FOLDS, SMALL)
     assert found.nested is not None
     assert mean_map(found.nested, targets, FOLDS, SMALL) > equal + 0.02, "a real gain survives nesting"
 
 
+@each_search
 @pytest.mark.parametrize("seed", range(3))
-def test_search_is_never_below_equal_weights_or_a_single_member_where_it_looked(seed: int) -> None:
+def test_search_is_never_below_equal_weights_where_it_looked(seed: int, search: Search) -> None:
     stack, targets = members(seed, [0.5, 0.6, 0.4, 0.7])
-    found = mean_map(weighted_mean(stack, search_weights(stack, targets, FOLDS, SMALL, 10)), targets, FOLDS, SMALL)
+    weights = search(stack, targets, FOLDS, SMALL)
+    assert weights.sum() == pytest.approx(1)
+    assert weights.min() >= 0
+    found = mean_map(weighted_mean(stack, weights), targets, FOLDS, SMALL)
     assert found >= mean_map(weighted_mean(stack, equal_weights(4)), targets, FOLDS, SMALL)
-    assert found >= max(mean_map(member, targets, FOLDS, SMALL) for member in stack) - 1e-12
+    if search is few_rounds:  # its first choice is the best member alone
+        assert found >= max(mean_map(member, targets, FOLDS, SMALL) for member in stack) - 1e-12
 
 
-def test_nested_search_does_not_flatter() -> None:
+def test_no_small_move_improves_what_the_simplex_search_found() -> None:
+    stack, targets = members(5, [0.5, 0.9, 0.4])
+    weights = search_simplex(stack, targets, FOLDS, SMALL)
+    best = mean_map(weighted_mean(stack, weights), targets, FOLDS, SMALL)
+    for giver, taker in permutations(range(3), 2):
+        moved = weights.copy()
+        step = min(0.01, moved[giver])
+        moved[giver] -= step
+        moved[taker] += step
+        assert mean_map(weighted_mean(stack, moved), targets, FOLDS, SMALL) <= best
+
+
+@each_search
+def test_nested_search_does_not_flatter(search: Search) -> None:
     """Members of pure noise: the search seems to gain points, and nested validation shows that there are none."""
     flattered, nested = [], []
-    for seed in range(6):
-        stack, targets = members(seed, [0.0] * 6)
-        found = search_nested(stack, targets, FOLDS, SMALL, rounds=15)
-        equal = mean_map(weighted_mean(stack, equal_weights(6)), targets, FOLDS, SMALL)
+    for seed in range(4):
+        stack, targets = members(seed, [0.0] * 5)
+        found = search_nested(stack, targets, FOLDS, SMALL, search)
+        equal = mean_map(weighted_mean(stack, equal_weights(5)), targets, FOLDS, SMALL)
         assert found.nested is not None
         flattered.append(mean_map(weighted_mean(stack, found.weights), targets, FOLDS, SMALL) - equal)
         nested.append(mean_map(found.nested, targets, FOLDS, SMALL) - equal)
@@ -173,7 +206,7 @@ def test_nested_scores_of_a_fold_do_not_depend_on_its_labels() -> None:
     stack, targets = members(3, [0.3, 0.5, 0.4])
     other = targets.copy()
     other[FOLDS == 2] = ~other[FOLDS == 2]
-    first, second = (search_nested(stack, t, FOLDS, SMALL, rounds=8) for t in (targets, other))
+    first, second = (search_nested(stack, t, FOLDS, SMALL, few_rounds) for t in (targets, other))
     assert first.nested is not None
     assert second.nested is not None
     assert (first.nested[FOLDS == 2] == second.nested[FOLDS == 2]).all()
@@ -181,7 +214,7 @@ def test_nested_scores_of_a_fold_do_not_depend_on_its_labels() -> None:
 
 def test_search_with_one_fold_has_no_honest_figure() -> None:
     stack, targets = members(0, [0.0, 1.0])
-    found = search_nested(stack, targets, np.zeros(200, dtype=np.int64), SMALL, rounds=4)
+    found = search_nested(stack, targets, np.zeros(200, dtype=np.int64), SMALL)
     assert found.nested is None
     assert found.by_fold is None
 
@@ -201,7 +234,7 @@ def test_ways_to_give_weights(tmp_path: Path) -> None:
         assert found is not None
         assert found.tolist() == [0.25, 0.75]
         assert weights_by(way) == "given"
-    for name in ("equal", "search"):
+    for name in ("equal", "search", "simplex"):
         assert read_weights(name, names) is None
         assert weights_by(name) == name
 
@@ -209,7 +242,7 @@ def test_ways_to_give_weights(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
-        ("best", "'best' are none of: equal, search"),
+        ("best", "'best' are none of: equal, search, simplex"),
         ("0.5;0.5", "are none of"),
         ("1", "1 weights for 2 models; give one for each of a, b"),
         ("1,2,3", "3 weights for 2"),
@@ -244,3 +277,20 @@ def test_impossible_weight_files(tmp_path: Path, text: str, message: str) -> Non
 
 def test_given_weights_are_shares() -> None:
     assert given_weights([2, 0, 6], ["a", "b", "c"]).tolist() == [0.25, 0, 0.75]
+
+
+def test_best_of_a_class_is_chosen_on_the_other_folds() -> None:
+    rng = np.random.default_rng(0)
+    folds = np.arange(90) % 3
+    targets = rng.random((90, 2)) < 0.4
+    noise = rng.random((90, 2))
+    good = np.where(targets, 0.9, 0.1) + 0.01 * noise
+    first, second = noise.copy(), noise[::-1].copy()
+    first[:, 0], second[:, 1] = good[:, 0], good[:, 1]  # each member knows one class
+    found = best_per_class(np.stack([first, second]), targets, folds)
+    assert np.array_equal(found, good)
+    lucky = np.where(folds == 0, good[:, 0], noise[::-1, 0])  # a member that knows fold 0 alone
+    members = np.stack([noise, np.stack([lucky, lucky], axis=1)])
+    found = best_per_class(members, targets, folds)
+    others = [average_precision(each[folds > 0, 0], targets[folds > 0, 0]) for each in members]
+    assert np.array_equal(found[folds == 0, 0], members[int(np.argmax(others))][folds == 0, 0])

@@ -149,3 +149,16 @@ def test_equal_models_do_not_differ() -> None:
     taxonomy = Taxonomy("one", (DefectClass(0, "A", "a"),))
     found = compare(scores, scores, targets, np.arange(60) % 3, [f"g{row}" for row in range(60)], taxonomy, draws=50)
     assert (found.map_defects, found.low, found.high) == (0, 0, 0)
+
+
+def test_several_trainings_are_compared_in_pairs() -> None:
+    scores, targets = sample(300)
+    better, _ = sample(300, skill=3.0)
+    folds, groups = np.arange(300) % 3, [str(n // 2) for n in range(300)]
+    args = (targets, folds, groups, SMALL, 200)
+    single = compare(better, scores, *args)
+    assert compare(np.stack([better, better]), np.stack([scores, scores]), *args) == single
+    mixed = compare(np.stack([better, scores]), np.stack([scores, scores]), *args)
+    assert mixed.map_defects == pytest.approx(single.map_defects / 2)
+    with pytest.raises(ValueError, match=r"shorter|longer"):
+        compare(np.stack([better, better]), scores, *args)

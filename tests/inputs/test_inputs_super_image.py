@@ -85,6 +85,16 @@ def test_several_draws_are_spread_over_the_candidates() -> None:
     assert judged.frames[:, 0].tolist() == [5, 25, 45]
 
 
+def test_shuffled_layouts_hold_the_same_frames_and_are_the_same_for_all_videos() -> None:
+    view = SuperImage(SuperImageConfig(test_shuffles=4), PLAIN)
+    long, short = (view.judged(Footage(frames, frames / 25)).frames for frames in (450, 90))
+    assert long.shape == (5, 9)
+    assert np.all(np.diff(long[0]) > 0), "the first is in order of time"
+    assert len({tuple(row) for row in long.tolist()}) == 5
+    assert np.array_equal(np.sort(long, axis=1), np.repeat(long[:1], 5, axis=0))
+    assert np.array_equal(np.argsort(long), np.argsort(short))
+
+
 def test_test_view_is_plain_and_train_view_without_augmentation_is_the_same() -> None:
     view = SuperImage(SuperImageConfig(rows=2, columns=3, tile=16, aspect="3:2"), PLAIN)
     some = frames(6)

@@ -58,7 +58,8 @@ def test_other_recipes_build_at_full_size(name: str) -> None:
         model = build_model(recipe, default_taxonomy())
         images, real = torch.empty(1, 3, *clip, height, width), torch.full((1,), recipe.input.frames)
         seen = model.see(images, real)
-    assert seen.shape == (1, recipe.dense.width if recipe.input.method == "dense" else 17)
+    widths = {"dense": recipe.dense.width, "bag": model.backbone.pooled_width}
+    assert seen.shape == (1, widths.get(recipe.input.method, 17))
 
 
 @pytest.mark.parametrize("name", ["swin_tiny_patch4_window7_224", "vit_tiny_patch16_224"])

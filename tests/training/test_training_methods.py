@@ -11,6 +11,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from test_training_bag import TINY_BAG
 from test_training_dense import TINY_DENSE
 from test_training_loop import ALONE, changed, finish, job, killed_at, launch, losses, metrics, same_weights
 
@@ -33,6 +34,7 @@ from urbanpipe.training import loop
 from urbanpipe.training.crossval import Study, crossval
 from urbanpipe.training.data import Sample, VideoDataset
 from urbanpipe.training.dense import DenseLearner
+from urbanpipe.training.forward import build_model, judge_all
 from urbanpipe.training.job import TRAINING_STATE
 from urbanpipe.training.loop import train_model
 from urbanpipe.training.processes import Processes
@@ -54,6 +56,7 @@ FRAME = ("small-frame", (*SHORT, *SMALL_FRAME, "model.backbone=test_convnext", "
 VIDEO = ("small-video", (*SHORT, "input.size=32", "input.frames=4"))
 SUPER_IMAGE = ("small-mobilenetv2", TINY)
 DENSE = ("small-dense", (*TINY_DENSE, "training.epochs=3"))
+BAG = ("small-bag", TINY_BAG)
 DENSE_OF_FOUR = (DENSE[0], (*DENSE[1], "input.frames=4"))
 
 
@@ -65,6 +68,9 @@ def variant(base: tuple[str, tuple[str, ...]], *settings: str) -> tuple[str, tup
 VARIANTS = {
     "super-image": SUPER_IMAGE,
     "super-image-3-draws": variant(SUPER_IMAGE, "input.test_draws=3"),
+    "super-image-flips-and-shuffles": variant(
+        SUPER_IMAGE, 'input.test_flips=["horizontal", "vertical"]', "input.test_shuffles=2"
+    ),
     "frame-mean": FRAME,
     "frame-max": variant(FRAME, "input.pooling=max"),
     "frame-median": variant(FRAME, "input.pooling=median"),
@@ -74,6 +80,8 @@ VARIANTS = {
     "dense-pool": DENSE,
     "dense-token": variant(DENSE, "dense.kind=token"),
     "dense-super-image": variant(DENSE_OF_FOUR, "input.encoder=super-image"),
+    "bag-transmil": BAG,
+    "bag-ml-decoder": variant(BAG, "bag.kind=ml-decoder"),
     "dense-video": variant(DENSE_OF_FOUR, "input.encoder=video", "model.backbone=swin3d_nano"),
 }
 
@@ -127,11 +135,25 @@ def test_from_the_file_a_video_is_what_the_run_said_it_is(
     expected = scores_of(fold / "predictions.json", names)
     assert cache_gb or np.ptp(expected, axis=0).max() > 100 * tolerance, "the videos are told apart"
     np.testing.assert_allclose(scores_of(out, names), expected, atol=tolerance)
-    many = name.startswith(("frame", "dense"))
+    many = name.startswith(("frame", "dense", "bag"))
     assert (fold / "pieces.npz").exists() == out.with_suffix(".pieces.npz").exists() == many
     if many:
         pieces = [read_pieces(path, TAXONOMY) for path in (out.with_suffix(".pieces.npz"), fold / "pieces.npz")]
         same_pieces(pieces[0], pieces[1], tolerance)
+
+
+def test_flips_average_what_is_said_of_the_mirrored_inputs(catalog: Catalog) -> None:
+    plain = recipe_of("super-image")
+    flipped = changed(plain, "input", test_flips=("horizontal", "vertical"))
+    torch.manual_seed(0)
+    network = build_model(plain, TAXONOMY)
+    dataset = VideoDataset(catalog.labelled[:4], make_view(plain.input, plain.augment), None)
+    (found,) = judge_all(flipped, [network], dataset, ALONE)
+    for index, video in enumerate(found):
+        image = dataset[index, 0, 1].pieces.images  # type: ignore[union-attr]
+        with torch.inference_mode():
+            logits = torch.stack([network(image), network(image.flip(-1)), network(image.flip(-2))]).mean(0)
+        np.testing.assert_allclose(video.scores, logits[0].double().sigmoid(), atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["frame-mean", "video"])

@@ -129,12 +129,13 @@ def printable(name: str) -> str:
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
-def read_catalog(path: Path, taxonomy: Taxonomy | None = None) -> Catalog:
+def read_catalog(path: Path, taxonomy: Taxonomy | None = None, labels: bool = True) -> Catalog:
     """Read a catalog that `write_catalog` wrote, with whatever columns were added to it.
 
     Args:
         path: the CSV; relative paths in it count from its folder.
         taxonomy: the classes; by default those of QV-Pipe.
+        labels: read them too; without, every video is as one that nobody has labelled.
 
     Raises:
         CatalogError: it is missing, has no such columns, an impossible number, or a name twice.
@@ -147,7 +148,7 @@ def read_catalog(path: Path, taxonomy: Taxonomy | None = None) -> Catalog:
             raise CatalogError(
                 f"{path} is not a catalog: no column {', '.join(missing)}; make one with `urbanpipe scan`"
             )
-        cells = list(rows)
+        cells = [(line, row if labels else row | {"labels": ""}) for line, row in rows]
     except LabelError as error:
         raise CatalogError(f"{path} is not a catalog of `urbanpipe scan`: {error}") from error
     videos = tuple(_video(row, f"{path}, line {line}", path.parent.resolve(), taxonomy) for line, row in cells)

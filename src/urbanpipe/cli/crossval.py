@@ -26,10 +26,7 @@ def command(
 
     Several GPUs: torchrun --nproc-per-node N -m urbanpipe.cli.main crossval ...
     """
-    from urbanpipe.errors import FoldError
-
-    if not folds.lstrip("-").isdecimal() and not Path(folds).is_file():
-        raise FoldError(f"--folds {folds} is neither a number nor a file; give how many to make, or a CSV video,fold")
+    given = folds_given(folds)
     from urbanpipe.training.crossval import crossval
 
     study = crossval(
@@ -38,7 +35,7 @@ def command(
         out=out,
         labels=labels,
         taxonomy=taxonomy,
-        folds=int(folds) if folds.lstrip("-").isdecimal() else Path(folds),
+        folds=given,
         group_by=group_by,
         seed=seed,
         overrides=override or [],
@@ -54,3 +51,14 @@ def command(
     if study.ensemble is None:
         print("some folds are still to be trained: run the command without --only-fold for tables and ensemble")
     print(f"results: {study.folder}")
+
+
+def folds_given(folds: str) -> int | Path:
+    """The number or the file that --folds gives."""
+    from urbanpipe.errors import FoldError
+
+    if folds.lstrip("-").isdecimal():
+        return int(folds)
+    if not Path(folds).is_file():
+        raise FoldError(f"--folds {folds} is neither a number nor a file; give how many to make, or a CSV video,fold")
+    return Path(folds)

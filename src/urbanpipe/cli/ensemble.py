@@ -10,7 +10,7 @@ def command(
     runs: Annotated[list[Path], typer.Argument(help="Run folders of `urbanpipe crossval`, over the same data.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for the ensemble; `predict` takes it.")],
     weights: Annotated[
-        str, typer.Option(metavar="equal|search|0.3,0.7|FILE.toml", help="Weights of the runs, in their order.")
+        str, typer.Option(metavar="equal|search|simplex|0.3,0.7|FILE.toml", help="Weights of the runs, in their order.")
     ] = "equal",
     exclusive_threshold: Annotated[
         str,

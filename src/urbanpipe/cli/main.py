@@ -16,12 +16,16 @@ VERBS = (
     "scan",
     "audit",
     "folds",
+    "pretrain",
     "train",
     "crossval",
     "evaluate",
     "ensemble",
     "predict",
+    "explain",
     "moments",
+    "ablate",
+    "reproduce",
     "recipes",
 )
 

@@ -11,10 +11,19 @@ import numpy as np
 import tomli_w
 from numpy.typing import NDArray
 
+from urbanpipe.ensembling.contributions import contributions
 from urbanpipe.ensembling.rules import EXCLUSIVE_THRESHOLD, apply_exclusive
 from urbanpipe.ensembling.table import EnsembleTable, ensemble_table
 from urbanpipe.ensembling.thresholds import Chooser, f1_thresholds, judge, nested_decisions, recall_thresholds
-from urbanpipe.ensembling.weights import equal_weights, read_weights, search_nested, weighted_mean, weights_by
+from urbanpipe.ensembling.weights import (
+    SEARCHES,
+    equal_weights,
+    read_weights,
+    search_nested,
+    search_weights,
+    weighted_mean,
+    weights_by,
+)
 from urbanpipe.errors import RunError
 from urbanpipe.evaluation.predictions import Predictions, write_predictions
 from urbanpipe.evaluation.runs import INPUTS, OUT_OF_FOLD, OutOfFold, read_out_of_fold, same_data
@@ -54,14 +63,16 @@ def ensemble(
 ) -> Ensemble:
     """Weigh runs, apply the rule for the exclusive class, choose thresholds; write what `predict` needs, and tables.
 
-    `out` gets `out_of_fold.json` and `.csv`, `thresholds.csv`, `table3.csv` and `.md`, the fold tables, copies of the
+    `out` gets `out_of_fold.json` and `.csv`, `thresholds.csv`, `table3.csv` and `.md`, `contributions.csv` (by how much
+    each member raises the AP of each class), the fold tables, copies of the
     data's files, and at last `weights.toml`, with which the ensemble is complete.
 
     Args:
         runs: folders of finished cross-validations over the same videos, labels and folds.
         out: folder of the ensemble.
-        weights: "equal"; "search" (on out-of-fold predictions); one number a run, as a list or as text like "0.3,0.7";
-            or a TOML file with the members' names and weights, such as an ensemble's weights.toml.
+        weights: "equal"; "search" (greedily, on out-of-fold predictions); "simplex" (the same, finer and slower); one
+            number a run, as a list or as text like "0.3,0.7"; or a TOML file with the members' names and weights, such
+            as an ensemble's weights.toml.
         exclusive_threshold: where P(exclusive class) is above it, that class is set to 1, the others to 0; None: never.
         recall: choose each class's threshold to find this share of its videos; None: for the best F1.
 
@@ -79,9 +90,10 @@ def ensemble(
     apply_exclusive(first.scores[:0], first.taxonomy, exclusive_threshold)  # an impossible one is said before the work
     choose(first.scores[:0], first.targets[:0])
     output_folder(out)
-    searched = search_nested(stack, first.targets, first.folds, first.taxonomy) if len(members) > 1 else None
+    search = SEARCHES.get(kind, search_weights)
+    searched = search_nested(stack, first.targets, first.folds, first.taxonomy, search) if len(members) > 1 else None
     chosen = equal_weights(len(names)) if asked is None else asked
-    if kind == "search" and searched is not None:
+    if kind in SEARCHES and searched is not None:
         chosen = searched.weights
     final = apply_exclusive(weighted_mean(stack, chosen), first.taxonomy, threshold)
     result = Ensemble(
@@ -135,6 +147,9 @@ def _write(
         write_text(out / name, (first.run / name).read_text(encoding="utf-8"))
     write_predictions(Predictions(first.names, final), out / OUT_OF_FOLD, first.taxonomy)
     _write_thresholds(out / "thresholds.csv", result.thresholds, first, final, choose)
+    contributions(np.stack([member.scores for member in members]), result.weights, first).to_csv(
+        out / "contributions.csv", result.names
+    )
     result.table.to_csv(out / "table3.csv")
     write_text(out / "table3.md", result.table.to_markdown())
     write_fold_tables(out)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from urbanpipe.ensembling.rules import apply_exclusive
-from urbanpipe.ensembling.weights import Searched, equal_weights, weighted_mean
+from urbanpipe.ensembling.weights import SEARCHES, Searched, equal_weights, weighted_mean
 from urbanpipe.evaluation.average_precision import mean_of_known, score
 from urbanpipe.evaluation.runs import OutOfFold
 from urbanpipe.evaluation.tables import NONE, markdown_table, per_cent
@@ -113,8 +113,8 @@ def ensemble_table(
         names: of the M members.
         data: labels and folds.
         chosen: (M,) weights that are used.
-        kind: how they came about: "equal", "search" or "given".
-        searched: searched weights; None for a single member.
+        kind: how they came about: "equal", "search", "simplex" or "given".
+        searched: weights searched by the simplex where `kind` says so, else greedily; None for a single member.
         threshold: of the rule; None where it is left out.
     """
     rows = [judged(name, row, data, None, float(w)) for name, row, w in zip(names, stack, chosen, strict=True)]
@@ -125,9 +125,10 @@ def ensemble_table(
         mixes.append(("equal weights", weighted_mean(stack, equal_weights(len(names))), "equal"))
         if kind == "given":
             mixes.append(("given weights", weighted_mean(stack, chosen), "given"))
-        mixes.append(("searched, flattered", weighted_mean(stack, searched.weights), "search"))
+        way = _way(kind)
+        mixes.append((f"{way}, flattered", weighted_mean(stack, searched.weights), kind if kind in SEARCHES else ""))
         if searched.nested is not None:
-            mixes.append(("searched, nested", searched.nested, "nested"))
+            mixes.append((f"{way}, nested", searched.nested, ""))
     rules = (None,) if threshold is None else (None, threshold)
     rows += [
         judged(name, scores, data, rule, used=made_by == kind and rule == threshold)
@@ -146,20 +147,25 @@ def _notes(
         return notes
     by_name = {row.name: row for row in rows if not row.rule}
     equal = by_name["equal weights"].map_all
-    flattered = 100 * (by_name["searched, flattered"].map_all - equal)
-    gain = f"Searched weights against equal ones: {flattered:+.2f} points on the videos that they were searched on"
+    flattered = 100 * (by_name[f"{_way(kind)}, flattered"].map_all - equal)
+    weights = "Weights searched over the simplex" if kind == "simplex" else "Searched weights"
+    gain = f"{weights} against equal ones: {flattered:+.2f} points on the videos that they were searched on"
     if searched.by_fold is None or searched.nested is None:
         return [*notes, f"{gain}; with one fold there is no honest figure."]
-    nested = 100 * (by_name["searched, nested"].map_all - equal)
+    nested = 100 * (by_name[f"{_way(kind)}, nested"].map_all - equal)
     notes.append(f"{gain}, {nested:+.2f} on folds that they have not seen (nested): the second is what to expect.")
     ends = zip(names, searched.weights, searched.by_fold.min(axis=0), searched.by_fold.max(axis=0), strict=True)
     spread = ", ".join(f"{name} {weight:.2f} ({low:.2f}-{high:.2f})" for name, weight, low, high in ends)
-    notes.append(f"Searched weights (range over the nested searches): {spread}.")
-    if kind == "search":
+    notes.append(f"{weights} (range over the nested searches): {spread}.")
+    if kind in SEARCHES:
         notes.append(
             "The out-of-fold predictions and fold tables of this folder use these weights: they are flattered."
         )
     return notes
+
+
+def _way(kind: str) -> str:
+    return "simplex" if kind == "simplex" else "searched"
 
 
 def _csv_row(row: Row) -> list[object]:

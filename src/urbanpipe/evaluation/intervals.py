@@ -147,8 +147,8 @@ def compare(
     could have, only more trainings tell.
 
     Args:
-        one: (n, C) out-of-fold scores of a model.
-        other: (n, C) of the model to compare with.
+        one: (n, C) out-of-fold scores of a model, or (S, n, C) of S trainings of it, whose differences are averaged.
+        other: the same of the model to compare with.
         targets: (n, C) bool.
         folds: (n,) fold of every video.
         groups: group of every video, whole in one fold.
@@ -158,6 +158,7 @@ def compare(
         level: in (0, 1).
     """
     defects = list(taxonomy.defects)
+    pairs = [*zip(_trainings(one), _trainings(other), strict=True)]
 
     def gains(counts_of: Callable[[NDArray[np.intp]], Iterator[NDArray[np.int64]]]) -> NDArray[np.float64]:
         by_fold = []
@@ -165,7 +166,7 @@ def compare(
             rows = np.flatnonzero(folds == fold)
             members = _members([groups[row] for row in rows.tolist()], len(rows))
             gain = [
-                _ap_of_draws(one[rows], targets[rows], counts) - _ap_of_draws(other[rows], targets[rows], counts)
+                np.mean([_gain(a[rows], b[rows], targets[rows], counts) for a, b in pairs], axis=0)
                 for counts in counts_of(members)
             ]
             by_fold.append(_row_means(np.concatenate(gain)[:, defects]))
@@ -177,6 +178,17 @@ def compare(
     drawn = gains(lambda members: _resamples(members, int(members.max()) + 1, draws, rng))
     low, high = _interval(drawn, (50.0 * (1.0 - level), 50.0 * (1.0 + level)))
     return Difference(float(exact[0]), low, high, level, draws)
+
+
+def _trainings(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    return scores if scores.ndim == 3 else scores[None]
+
+
+def _gain(
+    one: NDArray[np.float64], other: NDArray[np.float64], targets: NDArray[np.bool_], counts: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Differences of AP, (draws, C)."""
+    return _ap_of_draws(one, targets, counts) - _ap_of_draws(other, targets, counts)
 
 
 def _members(groups: Sequence[str] | None, n: int) -> NDArray[np.intp]:

@@ -74,11 +74,13 @@ class _Sampled(_Pictures):
         candidates: frames kept a segment for `jittered`, starts kept for `sequence`, spread evenly and odd in number,
             so that training draws from a cache. 0 draws from all frames and decodes the video anew each time.
         test_draws: candidates that are judged, spread evenly; their probabilities are averaged. 1 is the middle one.
+        test_flips: at validation and prediction each input is seen mirrored so as well; the logits are averaged.
     """
 
     sampling: Literal["uniform", "jittered", "sequence"] = "uniform"
     candidates: int = Field(3, ge=0, le=31)
     test_draws: int = Field(1, ge=1, le=31)
+    test_flips: tuple[Literal["horizontal", "vertical"], ...] = ()
 
     @model_validator(mode="after")
     def _drawn_from_the_candidates(self) -> Self:
@@ -99,12 +101,15 @@ class SuperImageConfig(_Sampled):
         rows: rows of tiles.
         columns: columns of tiles.
         tile: height of a tile in pixels.
+        test_shuffles: random layouts of the tiles that are judged beside the one in order of time; their probabilities
+            are averaged.
     """
 
     method: Literal["super-image"] = "super-image"
     rows: int = Field(3, ge=1, le=8)
     columns: int = Field(3, ge=1, le=8)
     tile: int = Field(448, ge=16, le=2048)
+    test_shuffles: int = Field(0, ge=0, le=31)
 
     @property
     def frames(self) -> int:
@@ -128,26 +133,34 @@ class SuperImageConfig(_Sampled):
         return width * self.columns, height * self.rows
 
 
-class FrameConfig(_OneSize):
-    """Single frames at an interval; a video is the pool of them.
+class _AtInterval(_OneSize):
+    """Single frames at an interval.
 
     Attributes:
         every_seconds: from one frame to the next; every one of them is judged.
-        train_frames: frames of a video in an epoch, one drawn from each of as many equal parts of it, so that a long
-            video weighs no more than a short one.
-        pooling: what the probabilities of a video's frames become: their `mean`, `max` or `median`.
     """
 
     many_pieces: ClassVar[bool] = True
-    method: Literal["frame"] = "frame"
     every_seconds: float = Field(1.0, gt=0, le=3600)
-    train_frames: int = Field(4, ge=1, le=256)
-    pooling: Literal["mean", "max", "median"] = "mean"
 
     @property
     def frames(self) -> int:
         """Frames a piece holds."""
         return 1
+
+
+class FrameConfig(_AtInterval):
+    """Single frames at an interval; a video is the pool of them.
+
+    Attributes:
+        train_frames: frames of a video in an epoch, one drawn from each of as many equal parts of it, so that a long
+            video weighs no more than a short one.
+        pooling: what the probabilities of a video's frames become: their `mean`, `max` or `median`.
+    """
+
+    method: Literal["frame"] = "frame"
+    train_frames: int = Field(4, ge=1, le=256)
+    pooling: Literal["mean", "max", "median"] = "mean"
 
     @property
     def train_pieces(self) -> int:
@@ -232,12 +245,30 @@ class DenseConfig(_OneSize):
         return width * (self.frames // self.rows), height * self.rows
 
 
-InputConfig = SuperImageConfig | FrameConfig | VideoConfig | DenseConfig
+class BagConfig(_AtInterval):
+    """All frames at an interval as one bag, in training too and without augmentation: they are encoded once."""
+
+    method: Literal["bag"] = "bag"
+    size: int = Field(224, ge=16, le=2048)
+
+    @property
+    def train_pieces(self) -> int:
+        """Frames of a video that are encoded at once, about."""
+        return 4
+
+    @property
+    def smaller(self) -> str:
+        """What to turn where memory is short."""
+        return f"input.size smaller (now {self.size}) or input.every_seconds larger (now {self.every_seconds:g})"
+
+
+InputConfig = SuperImageConfig | FrameConfig | VideoConfig | DenseConfig | BagConfig
 METHODS: dict[str, type[InputConfig]] = {
     "super-image": SuperImageConfig,
     "frame": FrameConfig,
     "video": VideoConfig,
     "dense": DenseConfig,
+    "bag": BagConfig,
 }
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from urbanpipe.inputs.augment import apply, augmentations, frames_tensor
 from urbanpipe.inputs.config import AugmentConfig, SuperImageConfig
 from urbanpipe.inputs.drawing import DrawnFrames
+from urbanpipe.inputs.footage import Footage, Selection, select
 
 
 def lay_out(tiles: Tensor, rows: int, columns: int) -> Tensor:
@@ -53,6 +54,16 @@ class SuperImage(DrawnFrames):
         self._shuffle = augment.tile_shuffle
         self._tile_transforms = augmentations(augment.tile, augment, config.frame_size)
         self._image_transforms = augmentations(augment.image, augment, config.image_size)
+
+    def judged(self, footage: Footage) -> Selection:
+        """Each draw in order of time, then in `test_shuffles` layouts, which are the same for all videos."""
+        drawn = super().judged(footage).frames
+        rng = np.random.default_rng(0)
+        layouts = [
+            np.arange(drawn.shape[1]),
+            *(rng.permutation(drawn.shape[1]) for _ in range(self.config.test_shuffles)),
+        ]
+        return select(np.concatenate([drawn[:, layout] for layout in layouts]))
 
     def train_view(self, frames: NDArray[np.uint8]) -> Tensor:
         """An augmented super-image of `frames` (frames, height, width, 3): uint8 (3, rows * height, columns * width).

@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from urbanpipe.inputs.clip import Clip
-from urbanpipe.inputs.config import AugmentConfig, DenseConfig, FrameConfig, InputConfig, VideoConfig
+from urbanpipe.inputs.config import AugmentConfig, BagConfig, DenseConfig, FrameConfig, InputConfig, VideoConfig
 from urbanpipe.inputs.dense import DenseClips
 from urbanpipe.inputs.footage import Draw, Footage, Indices, Selection
-from urbanpipe.inputs.frame import SingleFrames
+from urbanpipe.inputs.frame import BagOfFrames, SingleFrames
 from urbanpipe.inputs.super_image import SuperImage
 
 
@@ -47,4 +47,6 @@ def make_view(config: InputConfig, augment: AugmentConfig) -> View:
         return Clip(config, augment)
     if isinstance(config, DenseConfig):
         return DenseClips(config, augment)
+    if isinstance(config, BagConfig):
+        return BagOfFrames(config)
     return SuperImage(config, augment)

@@ -7,13 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 from urbanpipe.catalog.folds import read_folds
 from urbanpipe.errors import RunError
 from urbanpipe.taxonomy import Taxonomy, load_taxonomy
-from urbanpipe.training.forward import Network, build_model, place
+from urbanpipe.training.forward import Network, load_network
 from urbanpipe.training.job import WEIGHTS, read_done
 from urbanpipe.training.recipe import Recipe, load_recipe
 
@@ -91,7 +89,7 @@ def _member(run: Path, weight: float, device: torch.device) -> Member:
     if unfinished := [folder.name for folder in folders if read_done(folder) is None]:
         raise RunError(f"{run} is not finished ({', '.join(unfinished)}); run its `crossval` or `train` again first")
     files = [folder / WEIGHTS for folder in folders]
-    return Member(recipe.name, recipe, tuple(_network(file, recipe, taxonomy, device) for file in files), weight)
+    return Member(recipe.name, recipe, tuple(load_network(file, recipe, taxonomy, device) for file in files), weight)
 
 
 def _model_folders(run: Path) -> list[Path]:
@@ -99,16 +97,6 @@ def _model_folders(run: Path) -> list[Path]:
     if (run / "out_of_fold.json").exists():
         return [run / f"fold{number}" for number in sorted(set(read_folds(run / "folds.csv").values()))]
     return sorted(path for path in run.glob("fold*") if path.is_dir()) or [run]
-
-
-def _network(file: Path, recipe: Recipe, taxonomy: Taxonomy, device: torch.device) -> Network:
-    model = build_model(recipe, taxonomy)
-    try:
-        model.load_state_dict(load_file(file))
-    except (SafetensorError, RuntimeError, OSError) as error:
-        raise RunError(f"{file} is damaged or not of its recipe: {str(error).splitlines()[0]}") from error
-    place(model, recipe, device)
-    return model.eval()
 
 
 # Settings of inputs that change what training sees, or what is made of the scores, and no pixel that is judged.

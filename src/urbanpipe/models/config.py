@@ -14,8 +14,8 @@ class ModelConfig(Section):
         backbone: a timm model name, with or without a pretrained tag; for methods with clips a video network of
             torchvision (`swin3d_t`, `swin3d_s`, `swin3d_b`, `mvit_v2_s`) or `swin3d_nano`.
         options: keyword arguments of that model, for example `{ pad_type = "same" }`.
-        weights: `hub` (timm's or torchvision's pretrained weights, needs a network or a filled cache), `random`, or a
-            file (safetensors or a torch state dict).
+        weights: `hub` (timm's or torchvision's pretrained weights, needs a network or a filled cache), `random`, a file
+            (safetensors or a torch state dict); `simclr` and `mae` ask for such a file, from `urbanpipe pretrain`.
         head: `linear` (the backbone's own pooling, then one linear layer) or `ml-decoder` (arXiv 2111.12933).
         dropout: before the linear layer.
         drop_path: stochastic depth rate of the backbone, where it has one; 0 keeps the backbone's default.
@@ -35,6 +35,33 @@ class ModelConfig(Section):
     decoder_heads: int = Field(8, ge=1)
     decoder_hidden: int = Field(2048, ge=8)
     decoder_dropout: float = Field(0.1, ge=0, lt=1)
+
+
+class BagHeadConfig(Section):
+    """The head of the bag method, over the features of a video's frames.
+
+    Attributes:
+        kind: `transmil` (arXiv 2106.00908: a class token among the frames) or `ml-decoder` (arXiv 2111.12933: one query
+            a class attends to the frames).
+        width: D, of the head; a multiple of `heads`.
+        heads: of its attention.
+        layers: of TransMIL, with its position encoding behind the first; ML-Decoder has one.
+        dropout: in it.
+    """
+
+    kind: Literal["transmil", "ml-decoder"] = "transmil"
+    width: int = Field(512, ge=8)
+    heads: int = Field(8, ge=1)
+    layers: int = Field(2, ge=2)
+    dropout: float = Field(0.1, ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _of_its_kind(self) -> Self:
+        if self.width % self.heads:
+            raise ValueError(f"width = {self.width}: must be a multiple of heads = {self.heads}")
+        if self.kind == "ml-decoder" and self.layers != 2:
+            raise ValueError(f"layers = {self.layers} has no effect on ml-decoder, which has one")
+        return self
 
 
 class DenseHeadConfig(Section):

@@ -59,6 +59,12 @@ class MLDecoderHead(nn.Module):
         hidden = self.dropout(functional.relu(self.hidden(x)))
         return self.norm_output(x + self.dropout(self.output(hidden)))  # type: ignore[no-any-return]
 
+    def attention_weights(self, tokens: Tensor) -> Tensor:
+        """What each class's query attends to: (batch, classes, positions), mean over the heads; sums to 1."""
+        memory = functional.relu(self.embed(tokens))
+        queries = self.norm_query(2 * self.queries.expand(len(tokens), -1, -1))  # as `decode` without dropout
+        return self.attention(queries, memory, memory)[1]  # type: ignore[no-any-return]
+
     def forward(self, tokens: Tensor) -> Tensor:
         """Logits (batch, classes) of tokens (batch, positions, token_width)."""
         memory = functional.relu(self.embed(tokens))

@@ -14,6 +14,7 @@ from urbanpipe.errors import UrbanpipeError, WeightsError
 from urbanpipe.models.backbone import Backbone
 from urbanpipe.models.video import VideoBackbone
 
+SELF_SUPERVISED = {"simclr": "SimCLR", "mae": "MAE"}  # by the name of the method of `urbanpipe pretrain`
 _WRAPPERS = ("state_dict_ema", "model_ema", "state_dict", "model")
 _PREFIXES = ("module.", "_orig_mod.", "backbone.net.", "backbone.")
 _CLASSIFIERS = ("classifier", "head", "fc", "cls_head")  # what a file may have more than a backbone without comment
@@ -59,13 +60,19 @@ def load_weights(backbone: Backbone | VideoBackbone, name: str, source: str) -> 
     Args:
         backbone: changed in place.
         name: its name in a recipe, for the hub (timm's, or torchvision's for video).
-        source: `random`, `hub`, or a file.
+        source: `random`, `hub`, or a file; `simclr` and `mae` stand for a file that is still to be made.
 
     Raises:
         WeightsError: no network for the hub, no such file, not a state dict, or of another network.
     """
     if source == "random":
         return WeightsReport("random")
+    if source in SELF_SUPERVISED:
+        raise WeightsError(
+            f"model.weights = {source!r}: this starts from {SELF_SUPERVISED[source]} weights of {name} that are made "
+            f"from your own videos: `urbanpipe pretrain CATALOG --method {source} --backbone {name} --out DIR`, then "
+            "--set model.weights=DIR/weights.safetensors"
+        )
     state = _from_hub(name, backbone) if source == "hub" else read_state(Path(source))
     return _load(backbone, state, source)
 

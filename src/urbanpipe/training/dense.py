@@ -4,7 +4,6 @@ The memory is TALLFormer's (arXiv 2204.01680), dropping of stale features and th
 GST-EFD's (arXiv 2305.12322), the exact gradients of sampled clips are ETAD's (CVPR workshops 2023).
 """
 
-import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -18,16 +17,15 @@ from urbanpipe.inputs.dense import visited
 from urbanpipe.inputs.footage import Draw
 from urbanpipe.inputs.reading import footage_of
 from urbanpipe.models.dense import DenseClassifier, smooth_max
-from urbanpipe.progress import track
-from urbanpipe.training.data import Batch, VideoDataset, judging_batches, make_loader
+from urbanpipe.training.data import Batch, VideoDataset
 from urbanpipe.training.feature_memory import FeatureMemory, fingerprint
+from urbanpipe.training.filling import exchange, fill, write_batch
 from urbanpipe.training.forward import autocast, images_to
 from urbanpipe.training.losses import Loss
 from urbanpipe.training.processes import Processes
 from urbanpipe.training.recipe import Recipe
 from urbanpipe.training.state import State
 
-TOLD_AT_ONCE = 1 << 15  # features that processes send each other at once
 AT_ONCE = 16  # clips encoded at once where no gradient, or a recomputed one, is wanted: bounds memory
 
 
@@ -115,38 +113,8 @@ class DenseLearner:
 
     def _refresh(self) -> None:
         """Encode every clip anew, the videos shared among the processes."""
-        training, device = self._recipe.training, self._processes.device
-        writer = self._writer()
-        was_training, _ = writer.training, writer.eval()
-        pieces = [len(seconds) for seconds in self._seconds]
-        batches = judging_batches(pieces, AT_ONCE, self._processes.count, self._processes.rank)
-        loader = make_loader(self._dataset, batches, training.workers, pin=device.type == "cuda")
-        said = track(loader, len(batches), "filling the feature memory", "batches")
-        with torch.inference_mode():
-            for batch in said if self._processes.is_main else loader:
-                if batch.failures:
-                    raise batch.failures[0][1]
-                with autocast(device, training.precision):
-                    images = images_to(batch.images, device, training.channels_last)
-                    features = writer.encode(images, batch.real)
-                self._write(batch, features)
-        writer.train(was_training)
-        self._exchange()
-
-    def _write(self, batch: Batch, features: Tensor) -> None:
-        starts = np.cumsum([0, *batch.counts])
-        for number, video in enumerate(batch.samples):
-            part = slice(starts[number], starts[number + 1])
-            self.memory.write(video, batch.rows[part], features[part], self._state.step)
-
-    def _exchange(self) -> None:
-        """Tell the other processes what this one has written; all take it over by rank, so that all end the same."""
-        if self._processes.count == 1:
-            return
-        rounds = max(self._processes.gather(math.ceil(self.memory.untold / TOLD_AT_ONCE)))
-        for _ in range(rounds):
-            for written in self._processes.gather(self.memory.tell(TOLD_AT_ONCE)):
-                self.memory.take_over(*written)
+        step = self._state.step
+        fill(self.memory, self._writer(), self._dataset, self._recipe, self._processes, step, AT_ONCE)
 
     def learn(self, batch: Batch, last: bool) -> Tensor:
         """Forward and backward, then write the fresh features back."""
@@ -178,7 +146,7 @@ class DenseLearner:
             stored = ~is_fresh & (torch.rand(len(spliced)) < self._recipe.memory.keep_stale)
             said.append(self._say(video, spliced, is_fresh, stored))
         loss = self._backward(batch, said)
-        self._write(batch, self._written(batch, fresh.detach()))
+        write_batch(self.memory, batch, self._written(batch, fresh.detach()), self._state.step)
         return loss
 
     def _exact_step(self, batch: Batch) -> Tensor:
@@ -267,7 +235,7 @@ class DenseLearner:
         """Share what was written, and keep a copy that goes with the state about to be saved."""
         if not self._in_use:
             return
-        self._exchange()
+        exchange(self.memory, self._processes)
         if self._processes.is_main:  # all have the same now
             self.memory.save_copy(self._copy(self._state.epoch + 1))
             for path in self._copies():

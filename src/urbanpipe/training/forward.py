@@ -2,16 +2,20 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from urbanpipe.errors import RecipeError, VideoError
+from urbanpipe.errors import RecipeError, RunError, VideoError
 from urbanpipe.evaluation.pieces import Pieces
-from urbanpipe.inputs.config import DenseConfig, FrameConfig, VideoConfig
+from urbanpipe.inputs.config import BagConfig, DenseConfig, FrameConfig, SuperImageConfig, VideoConfig
 from urbanpipe.models.backbone import Backbone
+from urbanpipe.models.bag import BagClassifier
 from urbanpipe.models.classifier import PieceClassifier
 from urbanpipe.models.dense import DenseClassifier
 from urbanpipe.models.video import VideoBackbone, is_video_backbone
@@ -20,7 +24,8 @@ from urbanpipe.training.data import Batch, VideoDataset, judging_batches, make_l
 from urbanpipe.training.processes import Processes
 from urbanpipe.training.recipe import Recipe
 
-Network = PieceClassifier | DenseClassifier
+Network = PieceClassifier | DenseClassifier | BagClassifier
+_AXIS = {"horizontal": -1, "vertical": -2}
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -42,6 +47,9 @@ def build_model(recipe: Recipe, taxonomy: Taxonomy) -> Network:
     )
     if isinstance(config, DenseConfig):
         return DenseClassifier(backbone, recipe.dense, classes)
+    if isinstance(config, BagConfig):
+        assert isinstance(backbone, Backbone)
+        return BagClassifier(backbone, recipe.bag, classes)
     return PieceClassifier(
         recipe.model, backbone, classes, config.pooling if isinstance(config, FrameConfig) else "mean"
     )
@@ -54,6 +62,21 @@ def place(model: nn.Module, recipe: Recipe, device: torch.device) -> None:
         for module in model.modules():  # weights of 3-D convolutions have no such layout
             if isinstance(module, nn.Conv2d):
                 module.to(memory_format=torch.channels_last)
+
+
+def load_network(file: Path, recipe: Recipe, taxonomy: Taxonomy, device: torch.device) -> Network:
+    """A trained network, ready to judge.
+
+    Raises:
+        RunError: the weights are damaged or of another recipe.
+    """
+    model = build_model(recipe, taxonomy)
+    try:
+        model.load_state_dict(load_file(file))
+    except (SafetensorError, RuntimeError, OSError) as error:
+        raise RunError(f"{file} is damaged or not of its recipe: {str(error).splitlines()[0]}") from error
+    place(model, recipe, device)
+    return model.eval()
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,9 +165,14 @@ def judge(
 def _seen(recipe: Recipe, networks: Sequence[Network], batch: Batch, device: torch.device) -> list[tuple[Tensor, ...]]:
     """What each network sees of each sample: [sample][network]."""
     images = images_to(batch.images, device, recipe.training.channels_last)
+    views = [images, *(images.flip(_AXIS[flip]) for flip in _test_flips(recipe))]
     with autocast(device, recipe.training.precision):
-        seen = [network.see(images, batch.real).float() for network in networks]
+        seen = [torch.stack([network.see(view, batch.real).float() for view in views]).mean(0) for network in networks]
     return [*zip(*(torch.split(each, batch.counts) for each in seen), strict=True)]
+
+
+def _test_flips(recipe: Recipe) -> tuple[str, ...]:
+    return recipe.input.test_flips if isinstance(recipe.input, SuperImageConfig | VideoConfig) else ()
 
 
 @torch.inference_mode()

@@ -1,7 +1,9 @@
 """What a run measured: one row an epoch, as CSV and for TensorBoard."""
 
+import csv
 import resource
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +43,30 @@ class MetricsLog:
         self._board.close()
 
 
+def forget_peak_memory(device: torch.device) -> None:
+    """Begin to measure anew, where the system can (a GPU, Linux), so that one process can train several models."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+
+
 def peak_memory_mib(device: torch.device) -> float:
     """Largest memory so far: allocated on a GPU, resident on a CPU; MiB."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
+    with suppress(OSError, StopIteration):
+        lines = Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines()
+        return int(next(line for line in lines if line.startswith("VmHWM:")).split()[1]) / 2**10
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def read_costs(folder: Path) -> tuple[float, float]:
+    """Seconds of training, and the largest memory in MiB, of a trained model's folder."""
+    with (folder / "metrics.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    return sum(float(row["train_seconds"]) for row in rows), max(float(row["peak_memory_mib"]) for row in rows)
 
 
 def _short(value: float) -> float | int:

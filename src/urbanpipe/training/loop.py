@@ -15,17 +15,18 @@ from timm.utils import ModelEmaV3
 from torch import nn
 
 from urbanpipe.errors import OutOfMemoryError, RunError
-from urbanpipe.inputs.config import DenseConfig
+from urbanpipe.inputs.config import BagConfig, DenseConfig
 from urbanpipe.inputs.view import make_view
 from urbanpipe.models.weights import load_weights
 from urbanpipe.outputs import write_json
 from urbanpipe.progress import track
+from urbanpipe.training.bag import BagLearner
 from urbanpipe.training.data import VideoDataset, loading_workers, make_loader, training_batches, without_pixels
 from urbanpipe.training.dense import DenseLearner
 from urbanpipe.training.forward import build_model, place
 from urbanpipe.training.job import DONE, PIECES, TRAINING_STATE, WEIGHTS, Job, read_done
 from urbanpipe.training.learner import Learner, PieceLearner
-from urbanpipe.training.log import MetricsLog, Row, peak_memory_mib
+from urbanpipe.training.log import MetricsLog, Row, forget_peak_memory, peak_memory_mib
 from urbanpipe.training.losses import make_loss
 from urbanpipe.training.optimiser import make_optimiser, make_schedule
 from urbanpipe.training.processes import Processes, processors_left
@@ -67,6 +68,7 @@ def _train(job: Job, processes: Processes) -> None:
     recipe, path = job.recipe, job.folder / TRAINING_STATE
     if processes.is_main:
         _sweep(job.folder)
+    forget_peak_memory(processes.device)
     view = make_view(recipe.input, recipe.augment)
     datasets = [VideoDataset(videos, view, job.cache, recipe.training.seed) for videos in (job.train, job.valid)]
     steps = len(_batches(job, processes, 0)) // recipe.training.accumulation
@@ -101,6 +103,8 @@ def _learner(job: Job, processes: Processes, state: State, dataset: VideoDataset
     loss = make_loss(job.recipe.loss, torch.from_numpy(targets))
     if isinstance(job.recipe.input, DenseConfig):
         return DenseLearner(job.recipe, state, processes, loss, targets, dataset, job.folder)
+    if isinstance(job.recipe.input, BagConfig):
+        return BagLearner(job.recipe, state, processes, loss, targets, dataset, job.folder)
     return PieceLearner(job.recipe, state, processes, loss, targets)
 
 

@@ -10,8 +10,8 @@ import tomli_w
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from urbanpipe.errors import RecipeError
-from urbanpipe.inputs.config import METHODS, AugmentConfig, DenseConfig, InputConfig, SuperImageConfig
-from urbanpipe.models.config import DenseHeadConfig, ModelConfig
+from urbanpipe.inputs.config import METHODS, AugmentConfig, BagConfig, DenseConfig, InputConfig, SuperImageConfig
+from urbanpipe.models.config import BagHeadConfig, DenseHeadConfig, ModelConfig
 from urbanpipe.outputs import write_text
 from urbanpipe.settings import Section
 
@@ -121,6 +121,7 @@ class Recipe(Section):
         description: one line for people.
         input: what the network sees, by `method`.
         dense, memory: of the dense method alone.
+        bag: of the bag method alone.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
@@ -130,6 +131,7 @@ class Recipe(Section):
     model: ModelConfig = ModelConfig()
     dense: DenseHeadConfig = DenseHeadConfig()
     memory: MemoryConfig = MemoryConfig()
+    bag: BagHeadConfig = BagHeadConfig()
     optimiser: OptimiserConfig = OptimiserConfig()
     loss: LossConfig = LossConfig()
     training: TrainingConfig = TrainingConfig()
@@ -150,11 +152,29 @@ class Recipe(Section):
             self._dense_phases_fit()
         elif (self.dense, self.memory) != (DenseHeadConfig(), MemoryConfig()):
             raise ValueError(f"the sections dense and memory have no effect on the method {self.input.method}")
+        if isinstance(self.input, BagConfig):
+            self._bag_is_frozen()
+        elif self.bag != BagHeadConfig():
+            raise ValueError(f"the section bag has no effect on the method {self.input.method}")
         if self.loss.class_weights and self.loss.name == "asymmetric":
             raise ValueError("loss.class_weights = true has no effect on the asymmetric loss; use bce or focal")
         if self.model.dropout and self.model.head == "ml-decoder":
             raise ValueError("model.dropout has no effect on ml-decoder; use model.decoder_dropout")
         return self
+
+    def _bag_is_frozen(self) -> None:
+        model, optimiser = self.model, self.optimiser
+        without_effect = {
+            "model.head": model.head != "linear",
+            "model.dropout": model.dropout,
+            "model.drop_path": model.drop_path,
+            "optimiser.backbone_factor": optimiser.backbone_factor < 1,
+            "optimiser.layer_decay": optimiser.layer_decay < 1,
+            "training.compile": self.training.compile,
+            "the section augment": self.augment != AugmentConfig(),
+        }
+        if given := [name for name, is_given in without_effect.items() if is_given]:
+            raise ValueError(f"{given[0]} has no effect on the bag method: its backbone is frozen, its head is [bag]")
 
     def _dense_phases_fit(self) -> None:
         if self.model.head != "linear" or self.model.dropout:
@@ -190,7 +210,7 @@ def load_recipe(source: str | Path, overrides: list[str] | tuple[str, ...] = ())
     """
     table = _table(str(source))
     for override in overrides:
-        _override(table, override)
+        set_value(table, override)
     return recipe_from_table(table, str(source))
 
 
@@ -248,7 +268,8 @@ def _near_recipes(source: str) -> str:
     return f"{hint}`urbanpipe recipes` lists those that come with it; anything else is the path of a TOML file"
 
 
-def _override(table: dict[str, Any], override: str) -> None:
+def set_value(table: dict[str, Any], override: str) -> None:
+    """Carry out `section.key=value` in a recipe's table; see `load_recipe`."""
     path, equals, text = override.partition("=")
     keys = [key.strip() for key in path.split(".")]
     if not equals or not all(keys):

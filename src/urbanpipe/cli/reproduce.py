@@ -1,0 +1,63 @@
+"""`urbanpipe reproduce`."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+
+def command(
+    what: Annotated[
+        Literal["table1", "table2", "table3", "table4", "table5", "table6", "figure2", "figure3"],
+        typer.Argument(help="Of the UrbanPipe report."),
+    ],
+    data: Annotated[Path, typer.Option("--data", help="Catalog (from `scan`).")],
+    out: Annotated[Path, typer.Option("--out", help="Folder that all tables share; run again, it goes on.")],
+    scale: Annotated[
+        Literal["small", "paper"], typer.Option(help="paper: the report's networks; small: a laptop's.")
+    ] = "small",
+    folds: Annotated[str, typer.Option(help="How many folds to make, or a CSV video,fold.")] = "5",
+    only_fold: Annotated[
+        list[int] | None, typer.Option(help="Train and judge this fold alone; again for more.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(help="Of tables 4 and 5: trainings of each network, a seed each.")] = 1,
+    weights: Annotated[
+        list[str] | None, typer.Option(help="MODEL=FILE, first weights of a model; base is that of tables 4 and 5.")
+    ] = None,
+    test: Annotated[Path | None, typer.Option(help="Catalog of labelled videos no fold has, for table 4.")] = None,
+    override: Annotated[list[str] | None, typer.Option("--set", help="section.key=value, for all recipes.")] = None,
+    taxonomy: Annotated[Path | None, typer.Option(help="Your own classes (TOML); the 17 of QV-Pipe without.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    cache: Annotated[Path | None, typer.Option(help="Folder for decoded frames; one for all runs by default.")] = None,
+    cache_gb: Annotated[float, typer.Option(help="Largest size of that folder in GB; 0: decode every time.")] = 20.0,
+) -> None:
+    """Train what a table or figure of the report needs on your videos, and write it beside the report's numbers."""
+    from urbanpipe.cli.crossval import folds_given
+    from urbanpipe.errors import RecipeError
+
+    given = dict(pair.split("=", 1) for pair in weights or [] if "=" in pair)
+    if bad := [pair for pair in weights or [] if "=" not in pair]:
+        raise RecipeError(
+            f"--weights {bad[0]}: want MODEL=FILE, for example --weights base=mobilenetv2_100.safetensors"
+        )
+    folds_or_file = folds_given(folds)
+    from urbanpipe.reproduce.reproduce import reproduce
+
+    text = reproduce(
+        what=what,
+        data=data,
+        out=out,
+        scale=scale,
+        folds=folds_or_file,
+        only_folds=only_fold or [],
+        seeds=seeds,
+        overrides=override or [],
+        weights=given,
+        test=test,
+        taxonomy=taxonomy,
+        device=device,
+        cache=cache,
+        cache_gb=cache_gb,
+    )
+    print(text)
+    print(f"results: {out}")

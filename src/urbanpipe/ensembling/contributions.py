@@ -1,0 +1,74 @@
+"""What each member of an ensemble adds to it, class by class."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from urbanpipe.ensembling.weights import weighted_mean
+from urbanpipe.evaluation.average_precision import score
+from urbanpipe.evaluation.runs import OutOfFold
+from urbanpipe.outputs import write_csv
+
+
+@dataclass(frozen=True, eq=False)
+class Contributions:
+    """By how much the ensemble is better than without a member; fractions, NaN where there is no figure.
+
+    Attributes:
+        codes: the C classes.
+        weights: (M,) of the members.
+        ap: (M, C) difference in the mean over folds of each class's AP.
+        map_all: (M,) its mean over the classes.
+    """
+
+    codes: tuple[str, ...]
+    weights: NDArray[np.float64]
+    ap: NDArray[np.float64]
+    map_all: NDArray[np.float64]
+
+    def to_csv(self, path: Path, names: Sequence[str]) -> None:
+        """Write a row a member."""
+        rows = zip(names, self.weights, self.map_all, self.ap, strict=True)
+        cells = [[name, f"{weight:.6f}", *map(_cell, (mean, *each))] for name, weight, mean, each in rows]
+        write_csv(path, ["model", "weight", "map", *self.codes], cells)
+
+
+def contributions(stack: NDArray[np.float64], weights: NDArray[np.float64], data: OutOfFold) -> Contributions:
+    """Leave each member out in turn, the others' weights raised to the same sum.
+
+    Args:
+        stack: (M, n, C) out-of-fold scores.
+        weights: (M,) with sum 1. A member without weight adds nothing; where one has all, nothing is left without it.
+        data: labels and folds.
+    """
+    whole = _fold_aps(weighted_mean(stack, weights), data)
+    rows = []
+    for member, weight in enumerate(weights):
+        others = np.where(np.arange(len(weights)) == member, 0.0, weights)
+        if weight == 0 or others.sum() == 0:
+            rows.append(np.full(whole.shape, 0.0 if weight == 0 else np.nan))
+            continue
+        rows.append(whole - _fold_aps(weighted_mean(stack, others / others.sum()), data))
+    ap = np.stack(rows)
+    return Contributions(data.taxonomy.codes, weights, ap, np.array([_mean(row) for row in ap]))
+
+
+def _fold_aps(scores: NDArray[np.float64], data: OutOfFold) -> NDArray[np.float64]:
+    """Mean over folds of every class's AP, (C,), over the folds with positives."""
+    rows = [data.folds == fold for fold in np.unique(data.folds)]
+    each = np.stack([score(scores[row], data.targets[row], data.taxonomy, "skip").ap for row in rows])
+    known = np.stack([data.targets[row].any(axis=0) for row in rows])
+    total = np.where(known, each, 0.0).sum(axis=0)
+    return np.where(known.any(axis=0), total / np.maximum(known.sum(axis=0), 1), np.nan)
+
+
+def _mean(values: NDArray[np.float64]) -> float:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if known.size else float("nan")
+
+
+def _cell(value: float) -> str:
+    return "" if np.isnan(value) else f"{value:+.6f}"

@@ -1,0 +1,1 @@
+"""Where and when a trained network saw a class."""

@@ -1,0 +1,208 @@
+"""`explain`: where in the picture, and when, a trained network saw a class."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from urbanpipe.catalog.labels import canonical_name
+from urbanpipe.errors import OutOfMemoryError, PredictionError, VideoError
+from urbanpipe.explain.grad_cam import grad_cam, recorded
+from urbanpipe.explain.heat import Heat, of_frames, scaled, tiles_of
+from urbanpipe.explain.layers import Layout, choose_layer, layout_of, piece_logits
+from urbanpipe.explain.network import Explained, load_network
+from urbanpipe.explain.writing import Explanation, write
+from urbanpipe.inputs.config import DenseConfig, InputConfig, SuperImageConfig, VideoConfig, has_clips
+from urbanpipe.inputs.footage import Footage, Selection
+from urbanpipe.inputs.view import View, make_view
+from urbanpipe.inspection.predict import NewVideos
+from urbanpipe.outputs import output_folder
+from urbanpipe.training.data import collate
+from urbanpipe.training.forward import Judged, images_to, judge
+from urbanpipe.training.processes import choose_device
+from urbanpipe.video.decode import FrameIndex, index_frames, read_frames
+
+CERTAIN = 0.5  # classes at least so probable are explained unasked
+
+
+def explain(
+    run: Path,
+    video: Path,
+    out: Path,
+    classes: Sequence[str] = (),
+    layer: str | None = None,
+    fold: int | None = None,
+    top: int = 9,
+    device: str = "auto",
+    batch_size: int = 8,
+) -> Explanation:
+    """Show where and when one network of a run saw a class in a video, by Grad-CAM (arXiv 1610.02391).
+
+    Args:
+        run: folder of `train`, or of one run of `crossval`.
+        video: the file.
+        out: folder; gets `<video>.<CODE>.png` and `.npz` for each class, and `<video>.json`.
+        classes: codes or indices; none for those with a probability of .5 or more, else the most probable one.
+        layer: a module of the backbone by name; None for the last with a map that is fine enough, see `choose_layer`.
+        fold: of a cross-validation; None for the first.
+        top: pieces (frames, clips) that are explained a class, those with its highest scores.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        batch_size: pieces at once where none has a gradient.
+
+    Raises:
+        RunError: the run cannot be explained, or there is no such fold or layer.
+        TaxonomyError: there is no such class.
+        VideoError: the video is missing or cannot be read.
+        OutOfMemoryError: of the device.
+        OutputError: the results cannot be written, which is tried before the work.
+    """
+    if top < 1 or batch_size < 1:
+        raise PredictionError(f"top {top}, batch size {batch_size}: give 1 or more")
+    if not video.is_file():
+        raise VideoError(video, "is not there or no file; give one video")
+    output_folder(out)
+    chosen = choose_device(device)
+    loaded = load_network(run, fold, canonical_name(video.name), chosen)
+    asked = [loaded.taxonomy.index(code) for code in dict.fromkeys(classes)]
+    try:
+        looking = Looking(loaded, video, chosen, layer)
+        judged = looking.judged(batch_size)
+        found = [looking.heat(judged, index, top) for index in dict.fromkeys(asked or likely(judged.scores))]
+    except torch.OutOfMemoryError as error:
+        advice = "lower --batch-size, give a later --layer, or --device cpu"
+        raise OutOfMemoryError(f"out of memory on {chosen}: {advice}") from error
+    return write(out, run, loaded, looking.layer, looking.index, judged.scores, found)
+
+
+def likely(scores: NDArray[np.float64]) -> list[int]:
+    """The classes worth explaining, most probable first: those that are at least CERTAIN, or the best one."""
+    order = np.argsort(-scores, kind="stable")
+    return [int(index) for index in order if scores[index] >= CERTAIN] or [int(order[0])]
+
+
+class Looking:
+    """A network, a video, and the layer of the one at which the other is looked at.
+
+    Args:
+        loaded: the network.
+        video: the file.
+        device: that the network is on.
+        layer: of the backbone; None chooses.
+
+    Raises:
+        VideoError: the video cannot be read.
+        RunError: no such layer, or none that will do.
+    """
+
+    def __init__(self, loaded: Explained, video: Path, device: torch.device, layer: str | None) -> None:
+        self.loaded, self.device = loaded, device
+        recipe = loaded.recipe
+        self.view: View = make_view(recipe.input, recipe.augment)
+        self.index: FrameIndex = index_frames(video)
+        self.footage = Footage(self.index.frame_count, self.index.duration_seconds, self.index.times_seconds)
+        self.layout: Layout = layout_of(loaded.network.backbone.net, input_size(recipe.input))
+        image = self._on_device(noise(recipe.input))
+        self.layer = choose_layer(loaded.network, self.layout, image, layer, tiles_of(recipe.input))
+
+    def judged(self, batch_size: int) -> Judged:
+        """What the network says of the video and of each piece, in one pass without gradients.
+
+        Raises:
+            VideoError: it cannot be read.
+        """
+        samples = NewVideos([self.index.path], self.view, batch_size)
+        batches = (collate([sample]) for sample in samples)
+        ((_, said),) = judge(self.loaded.recipe, [self.loaded.network], batches, self.device)
+        if isinstance(said, VideoError):
+            raise said
+        return said[0]
+
+    def heat(self, judged: Judged, index: int, top: int) -> Heat:
+        """The maps of a class in the pieces that say most of it, read again one by one.
+
+        Args:
+            judged: what the network says.
+            index: of the class.
+            top: so many pieces at most; of equal scores the earlier.
+        """
+        selection = self.view.judged(self.footage)
+        best = np.sort(np.argsort(-judged.pieces[:, index], kind="stable")[:top])
+        raw = [self._maps(selection[best[place : place + 1]], index) for place in range(len(best))]
+        frames = np.concatenate([selection.frames[row, : selection.real[row]] for row in best])
+        pieces = np.repeat(best, selection.real[best])
+        maps, highest = scaled(np.concatenate(raw))
+        order = np.argsort(frames, kind="stable")
+        return Heat(
+            index=index,
+            probability=float(judged.scores[index]),
+            frames=frames[order],
+            seconds=self.footage.edges_seconds[frames[order]],
+            pieces=pieces[order],
+            piece_scores=judged.pieces[pieces[order], index],
+            maps=maps[order],
+            raw_maximum=highest,
+        )
+
+    def _maps(self, piece: Selection, index: int) -> NDArray[np.float32]:
+        """Raw maps (k, h, w) of the frames of one piece that are not padding."""
+        pixels = read_frames(self.index.path, piece.frames[0], self.view.frame_size, self.index, "conceal")
+        images = self._on_device(self.view.test_view(pixels)[None])
+        real = torch.from_numpy(piece.real).to(self.device)
+        views = [
+            class_maps(self.loaded, self.layer, self.layout, images.flip(axes), real, index).flip(axes)
+            for axes in mirrored(self.loaded.recipe.input)
+        ]
+        raw = torch.stack(views).mean(0)
+        found: NDArray[np.float32] = of_frames(raw, self.loaded.recipe.input)[: piece.real[0]].cpu().numpy()
+        return found
+
+    def _on_device(self, images: Tensor) -> Tensor:
+        return images_to(images, self.device, self.loaded.recipe.training.channels_last)
+
+
+def class_maps(loaded: Explained, layer: str, layout: Layout, images: Tensor, real: Tensor, index: int) -> Tensor:
+    """Grad-CAM of a class's logit in pieces, in full precision whatever the recipe's: small gradients would be lost.
+
+    Args:
+        loaded: the network.
+        layer: of the backbone.
+        layout: of the backbone.
+        images: pieces as the view makes them, on the network's device.
+        real: frames of each that are not padding, (pieces,), on the same device.
+        index: of the class.
+
+    Returns:
+        float32, 0 or more: (pieces, h, w), (pieces, t, h, w) of clips, or (pieces * frames, h, w) where an image
+        network sees the frames of clips one by one.
+    """
+    module = loaded.network.backbone.net.get_submodule(layer)
+    with recorded(module) as kept, torch.enable_grad():
+        score = piece_logits(loaded.network, images, real)[:, index].sum()
+    (gradient,) = torch.autograd.grad(score, kept)
+    activations, gradients = layout.maps(kept[0].detach()), layout.maps(gradient)
+    assert activations is not None, "the layer was chosen for its map"
+    assert gradients is not None, "gradients are of the same shape"
+    return grad_cam(activations, gradients).float()
+
+
+def input_size(config: InputConfig) -> tuple[int, ...]:
+    """What the backbone sees at once: (height, width), or (frames, height, width)."""
+    size = config.image_size[::-1]
+    of_clips = isinstance(config, VideoConfig) or (isinstance(config, DenseConfig) and config.encoder == "video")
+    return (config.frames, *size) if of_clips else size
+
+
+def mirrored(config: InputConfig) -> list[tuple[int, ...]]:
+    """The axes of images and maps along which each view of an input is mirrored that is judged; first none of them."""
+    flips = config.test_flips if isinstance(config, SuperImageConfig | VideoConfig) else ()
+    return [(), *(({"horizontal": -1, "vertical": -2}[flip],) for flip in flips)]
+
+
+def noise(config: InputConfig) -> Tensor:
+    """One piece of noise, uint8 (1, 3, height, width) or (1, 3, frames, height, width), the same each time."""
+    shape = (1, 3, config.frames) if has_clips(config) else (1, 3)
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(256, (*shape, *config.image_size[::-1]), dtype=torch.uint8, generator=generator)

@@ -1,0 +1,106 @@
+"""The one network of a run that is explained."""
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from urbanpipe.catalog.folds import read_folds
+from urbanpipe.errors import RunError
+from urbanpipe.taxonomy import Taxonomy, load_taxonomy
+from urbanpipe.training.forward import Network, build_model, place
+from urbanpipe.training.job import WEIGHTS, read_done
+from urbanpipe.training.recipe import Recipe, load_recipe
+
+
+@dataclass(frozen=True)
+class Explained:
+    """A trained network.
+
+    Attributes:
+        recipe: how it was trained.
+        taxonomy: its classes.
+        network: in evaluation, on its device, its parameters without gradients.
+        fold: which of a cross-validation; None for the one network of `train`.
+        notes: what must be known of the choice, a sentence each.
+    """
+
+    recipe: Recipe
+    taxonomy: Taxonomy
+    network: Network
+    fold: int | None
+    notes: tuple[str, ...]
+
+
+def load_network(run: Path, fold: int | None, video: str, device: torch.device) -> Explained:
+    """Load one network of a run.
+
+    Args:
+        run: folder of `train` or of one run of `crossval`.
+        fold: number; None takes the first that there is.
+        video: its name, to tell whether the network was trained on it.
+        device: for the network.
+
+    Raises:
+        RunError: it is no run, an ensemble or a study, the fold is not there or not finished, or weights are damaged.
+    """
+    _refuse_others(run)
+    folds = _folds(run)
+    if fold is not None and fold not in folds:
+        there = f"it has {', '.join(map(str, folds))}" if folds else "it is a single model; leave --fold out"
+        raise RunError(f"{run} has no fold {fold}: {there}")
+    number = folds[0] if fold is None and folds else fold
+    folder = run if number is None else run / f"fold{number}"
+    if read_done(folder) is None:
+        other = "" if number is None else " or give another --fold"
+        raise RunError(f"{folder} is not finished; run its `crossval` or `train` again first{other}")
+    recipe, taxonomy = load_recipe(run / "recipe.toml"), load_taxonomy(run / "taxonomy.toml")
+    network = build_model(recipe, taxonomy)
+    try:
+        network.load_state_dict(load_file(folder / WEIGHTS))
+    except (SafetensorError, RuntimeError, OSError) as error:
+        raise RunError(f"{folder / WEIGHTS} is damaged or not of its recipe: {str(error).splitlines()[0]}") from error
+    place(network, recipe, device)
+    network.eval().requires_grad_(False)
+    return Explained(recipe, taxonomy, network, number, _notes(run, folds, number, fold is None, video))
+
+
+def _refuse_others(run: Path) -> None:
+    """Refuse what is no run, and say which runs belong to it."""
+    if (run / "weights.toml").exists():
+        raise RunError(f"{run} is an ensemble; give the run of one of its members: {_members(run)}")
+    if (run / "study.json").exists() and not (run / "recipe.toml").exists():
+        runs = sorted(path.parent.name for path in run.glob("*/recipe.toml"))
+        raise RunError(f"{run} is a study; give one of its runs: {', '.join(runs) or 'there is none yet'}")
+    if not (run / "recipe.toml").exists():
+        raise RunError(f"{run} is no run: it has no recipe.toml")
+
+
+def _members(ensemble: Path) -> str:
+    try:
+        table = tomllib.loads((ensemble / "weights.toml").read_text(encoding="utf-8"))
+        return ", ".join(str(row["path"]) for row in table["members"])
+    except (tomllib.TOMLDecodeError, KeyError, TypeError):
+        return "its weights.toml is damaged and does not tell"
+
+
+def _folds(run: Path) -> list[int]:
+    """Numbers of the folds of which there is a folder, ascending."""
+    names = [path.name.removeprefix("fold") for path in run.glob("fold*") if path.is_dir()]
+    return sorted(int(name) for name in names if name.isdecimal())
+
+
+def _notes(run: Path, folds: list[int], number: int | None, is_default: bool, video: str) -> tuple[str, ...]:
+    notes = []
+    if is_default and len(folds) > 1:
+        notes.append(f"the network of fold {number} is explained, the first of {len(folds)}; --fold takes another")
+    if number is None:
+        return tuple(notes)
+    own = read_folds(run / "folds.csv").get(video) if (run / "folds.csv").exists() else None
+    if own is not None and own != number:
+        unseen = f"; --fold {own} has not seen it" if own in folds else ""
+        notes.append(f"this network was trained on {video}{unseen}")
+    return tuple(notes)

@@ -1,0 +1,154 @@
+"""The picture of a class: frames in order of time, each with its heat, and what the network says of the video."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib import colormaps
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from torch.nn.functional import interpolate
+
+from urbanpipe.explain.heat import Heat
+from urbanpipe.taxonomy import DefectClass, Taxonomy
+
+MOST_TILES = 16
+_INK, _PALE, _HOT = "#1f2933", "#7b8794", "#c2410c"
+_COLOURS = colormaps["turbo"]
+_STRONGEST = 0.62  # of the blend: pixels stay visible below the hottest point
+_LATIN_END = "\u0250"  # the fonts that come with matplotlib have no more than this for sure
+_LISTED = 5  # classes in the list of scores
+_TILE_INCHES = 1.9  # height of a tile
+_SIDE_INCHES = 2.9  # width of the list of scores
+_TOP_INCHES, _CAPTION_INCHES, _GAP_INCHES = 0.75, 0.3, 0.1
+
+
+@dataclass(frozen=True, eq=False)
+class Title:
+    """What stands around the tiles.
+
+    Attributes:
+        video: name of the file.
+        taxonomy: the classes.
+        scores: (classes,), probabilities in the whole video.
+        recipe: name of what was trained.
+    """
+
+    video: str
+    taxonomy: Taxonomy
+    scores: NDArray[np.float64]
+    recipe: str
+
+
+def shown(heat: Heat, whole: bool) -> NDArray[np.int64]:
+    """Which frames have a tile, ascending: all of them, or of each piece the hottest frame of equal parts of it.
+
+    Args:
+        heat: of the class.
+        whole: show all however many they are, as of a super-image, which is one picture.
+    """
+    if whole or len(heat.frames) <= MOST_TILES:
+        return np.arange(len(heat.frames))
+    pieces = np.unique(heat.pieces)
+    parts = max(1, MOST_TILES // len(pieces))
+    chosen = []
+    for piece in pieces:
+        places = np.flatnonzero(heat.pieces == piece)
+        chosen += [part[heat.heights[part].argmax()] for part in np.array_split(places, min(parts, len(places)))]
+    return np.sort(np.array(chosen, dtype=np.int64))
+
+
+def blended(pixels: NDArray[np.uint8], one_map: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """A frame (height, width, 3) with its map (h, w) in [0, 1] over it; where the map is 0 it stays as it is."""
+    size = pixels.shape[:2]
+    heat = interpolate(torch.from_numpy(one_map)[None, None], size=size, mode="bicubic", align_corners=False)
+    share = heat[0, 0].clamp(0, 1).numpy()[..., None]
+    alpha = _STRONGEST * np.minimum(1.0, 1.5 * share)
+    mixed = (1 - alpha) * pixels + alpha * 255 * _COLOURS(share[..., 0])[..., :3]
+    bytes_: NDArray[np.uint8] = mixed.round().clip(0, 255).astype(np.uint8)
+    return bytes_
+
+
+def picture(heat: Heat, places: NDArray[np.int64], pixels: NDArray[np.uint8], title: Title) -> Figure:
+    """The picture of a class.
+
+    Args:
+        heat: of the class.
+        places: which of its frames, (m,).
+        pixels: those frames, (m, height, width, 3).
+        title: what stands around them.
+    """
+    columns = math.ceil(math.sqrt(len(places))) if len(places) != 2 else 2
+    rows = math.ceil(len(places) / columns)
+    tile = _TILE_INCHES * pixels.shape[2] / pixels.shape[1]
+    width = columns * (tile + _GAP_INCHES) + _GAP_INCHES + _SIDE_INCHES
+    height = max(rows * (_TILE_INCHES + _CAPTION_INCHES) + _TOP_INCHES, 3.4)
+    figure = Figure(figsize=(width, height))
+    FigureCanvasAgg(figure)
+    for number, place in enumerate(places.tolist()):
+        row, column = divmod(number, columns)
+        left = _GAP_INCHES + column * (tile + _GAP_INCHES)
+        bottom = height - _TOP_INCHES - row * (_TILE_INCHES + _CAPTION_INCHES) - _TILE_INCHES
+        axes = figure.add_axes((left / width, bottom / height, tile / width, _TILE_INCHES / height))
+        _tile(axes, heat, place, pixels[number])
+    _head(figure, heat, title, height)
+    left = (width - _SIDE_INCHES + 0.15) / width
+    _scores(figure.add_axes((left, 1 - (_TOP_INCHES + 1.9) / height, 2.6 / width, 1.9 / height)), heat, title)
+    return figure
+
+
+def _tile(axes: Any, heat: Heat, place: int, pixels: NDArray[np.uint8]) -> None:
+    is_hottest = place == heat.hottest
+    axes.imshow(blended(pixels, heat.maps[place]), extent=(0, 1, 1, 0), aspect="auto", interpolation="nearest")
+    if heat.heights[place] > 0:
+        x, y = heat.peaks[place]
+        axes.plot([x], [y], "o", markersize=9, markerfacecolor="none", markeredgecolor="white", markeredgewidth=1.4)
+    axes.set_xlim(0, 1)
+    axes.set_ylim(1, 0)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.spines[:].set_color(_HOT if is_hottest else _PALE)
+    axes.spines[:].set_linewidth(2.5 if is_hottest else 0.5)
+    text = f"{heat.seconds[place]:.2f} s, frame {heat.frames[place]}, heat {heat.heights[place]:.2f}"
+    colour, weight = (_HOT, "bold") if is_hottest else (_INK, "normal")
+    axes.set_xlabel(text, fontsize=8.5, color=colour, fontweight=weight, labelpad=3)
+
+
+def _head(figure: Figure, heat: Heat, title: Title, height: float) -> None:
+    item = title.taxonomy.classes[heat.index]
+    left = 0.01
+    text = f"{_name(item)}: {heat.probability:.2f}"
+    figure.text(left, 1 - 0.12 / height, text, va="top", fontsize=14, color=_INK, fontweight="bold", parse_math=False)
+    below = (
+        "no place of these frames speaks for the class" if heat.hottest is None else f"{title.video}, {title.recipe}"
+    )
+    figure.text(left, 1 - 0.42 / height, below, va="top", fontsize=9, color=_PALE, parse_math=False)
+
+
+def _scores(axes: Any, heat: Heat, title: Title) -> None:
+    """Bars of the most probable classes, and of the one that is shown."""
+    order = np.argsort(-title.scores, kind="stable")[:_LISTED].tolist()
+    listed = order if heat.index in order else [*order[: _LISTED - 1], heat.index]
+    for row, index in enumerate(listed):
+        is_shown = index == heat.index
+        score = float(title.scores[index])
+        axes.barh(row + 0.32, 1.0, height=0.22, color="#e4e7eb")
+        axes.barh(row + 0.32, score, height=0.22, color=_HOT if is_shown else _PALE)
+        style = {"fontsize": 8.5, "color": _HOT if is_shown else _INK, "va": "bottom", "parse_math": False}
+        axes.text(0, row + 0.16, _name(title.taxonomy.classes[index]), ha="left", **style)
+        axes.text(1, row + 0.16, f"{score:.2f}", ha="right", **style)
+    axes.set_xlim(0, 1)
+    axes.set_ylim(len(listed), -0.2)
+    axes.axis("off")
+
+
+def _name(item: DefectClass) -> str:
+    code = item.code if _is_drawable(item.code) else f"class {item.index}"
+    return f"{item.en} ({code})" if item.en != item.code and _is_drawable(item.en) else code
+
+
+def _is_drawable(text: str) -> bool:
+    return all(letter < _LATIN_END for letter in text)

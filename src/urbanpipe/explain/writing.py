@@ -1,0 +1,158 @@
+"""The results of `explain`: a picture and the maps of each class, and a page of JSON about all of them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from urbanpipe.explain.heat import Heat
+from urbanpipe.explain.network import Explained
+from urbanpipe.explain.picture import Title, picture, shown
+from urbanpipe.outputs import whole_file, whole_path, write_json
+from urbanpipe.taxonomy import Taxonomy
+from urbanpipe.video.decode import FrameIndex, read_frames
+
+_TILE_HEIGHT = 216  # pixels at which a frame is read for the picture
+_DPI = 110
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """What `explain` found.
+
+    Attributes:
+        video: the file.
+        taxonomy: the classes of the run.
+        scores: (classes,), probabilities in the whole video.
+        layer: of the backbone that was looked at.
+        found: a class each, in the order asked for or most probable first.
+        pictures: a file for each of them.
+        data: likewise, the maps.
+        summary: the JSON file.
+        notes: what must be known beside them, a sentence each.
+    """
+
+    video: Path
+    taxonomy: Taxonomy
+    scores: NDArray[np.float64]
+    layer: str
+    found: tuple[Heat, ...]
+    pictures: tuple[Path, ...]
+    data: tuple[Path, ...]
+    summary: Path
+    notes: tuple[str, ...]
+
+    def lines(self) -> Iterator[str]:
+        """A line for each class: how probable, and where it is hottest."""
+        for heat, path in zip(self.found, self.pictures, strict=True):
+            yield f"{self.taxonomy.codes[heat.index]} {heat.probability:.2f}: {_where(heat)}; {path.name}"
+        yield from self.notes
+
+
+def _where(heat: Heat) -> str:
+    if (place := heat.hottest) is None:
+        return "nothing in the frames speaks for it"
+    x, y = heat.peaks[place]
+    return f"hottest at {heat.seconds[place]:.2f} s, {x:.0%} from the left and {y:.0%} from the top"
+
+
+def write(
+    out: Path,
+    run: Path,
+    loaded: Explained,
+    layer: str,
+    index: FrameIndex,
+    scores: NDArray[np.float64],
+    found: Sequence[Heat],
+) -> Explanation:
+    """Write everything, the JSON last: what it names is there.
+
+    Args:
+        out: folder.
+        run: where the network is from.
+        loaded: the network.
+        layer: that was looked at.
+        index: of the video.
+        scores: (classes,), probabilities in the whole video.
+        found: the classes' heat.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    codes, stem = loaded.taxonomy.codes, index.path.stem
+    names = [f"{stem}.{codes[heat.index].replace('/', '_')}" for heat in found]
+    pictures = tuple(out / f"{name}.png" for name in names)
+    data = tuple(out / f"{name}.npz" for name in names)
+    for heat, drawn, kept in zip(found, pictures, data, strict=True):
+        _write_maps(heat, codes[heat.index], kept)
+        _draw(heat, loaded, index, scores, drawn)
+    summary = out / f"{stem}.json"
+    about = {
+        "video": index.path.name,
+        "run": str(run),
+        "fold": loaded.fold,
+        "method": loaded.recipe.input.method,
+        "layer": layer,
+        "notes": list(loaded.notes),
+        "probabilities": {code: round(float(score), 6) for code, score in zip(codes, scores, strict=True)},
+    }
+    rows = zip(found, pictures, data, strict=True)
+    classes = [_about(heat, loaded.taxonomy, drawn.name, kept.name) for heat, drawn, kept in rows]
+    write_json(summary, about | {"classes": classes})
+    return Explanation(index.path, loaded.taxonomy, scores, layer, tuple(found), pictures, data, summary, loaded.notes)
+
+
+def _write_maps(heat: Heat, code: str, path: Path) -> None:
+    with whole_file(path, "wb") as file:
+        np.savez_compressed(
+            file,
+            code=np.array(code),
+            probability=np.array(heat.probability),
+            raw_maximum=np.array(heat.raw_maximum),
+            maps=heat.maps,
+            frames=heat.frames,
+            seconds=heat.seconds,
+            pieces=heat.pieces,
+            scores=heat.piece_scores,
+            peak=heat.peaks,
+        )
+
+
+def _draw(heat: Heat, loaded: Explained, index: FrameIndex, scores: NDArray[np.float64], path: Path) -> None:
+    places = shown(heat, whole=loaded.recipe.input.method == "super-image")
+    size = max(8, round(_TILE_HEIGHT * index.width / index.height)), _TILE_HEIGHT
+    pixels = read_frames(index.path, heat.frames[places], size, index, "conceal")
+    title = Title(index.path.name, loaded.taxonomy, scores, loaded.recipe.name)
+    with whole_path(path) as temporary:
+        picture(heat, places, pixels, title).savefig(temporary, format="png", dpi=_DPI, facecolor="white")
+
+
+def _about(heat: Heat, taxonomy: Taxonomy, drawn: str, data: str) -> dict[str, Any]:
+    item = taxonomy.classes[heat.index]
+    frames = [_frame(heat, place) for place in range(len(heat.frames))]
+    return {
+        "code": item.code,
+        "name": item.en,
+        "probability": round(heat.probability, 6),
+        "raw_maximum": heat.raw_maximum,
+        "hottest": None if heat.hottest is None else frames[heat.hottest],
+        "picture": drawn,
+        "data": data,
+        "frames": frames,
+    }
+
+
+def _frame(heat: Heat, place: int) -> dict[str, Any]:
+    height = float(heat.heights[place])
+    x, y = heat.peaks[place].round(4).tolist()
+    return {
+        "frame": int(heat.frames[place]),
+        "seconds": round(float(heat.seconds[place]), 3),
+        "piece": int(heat.pieces[place]),
+        "piece_probability": round(float(heat.piece_scores[place]), 6),
+        "peak": {"x": x, "y": y, "height": round(height, 4)} if height > 0 else None,
+        "share_of_heat": round(float(heat.shares[place]), 4),
+    }

@@ -1,0 +1,115 @@
+"""Settings of pretraining; importable without torch."""
+
+import difflib
+import tomllib
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field, ValidationError
+
+from urbanpipe.errors import RecipeError
+from urbanpipe.settings import Section
+
+
+class PretrainConfig(Section):
+    """What both methods have.
+
+    Attributes:
+        weights: of the backbone at the start: `random`, `hub` or a file.
+        size: height and width of the frames that the network sees, in pixels.
+        every_seconds: from one frame of a video to the next.
+        epochs: passes over the frames.
+        batch_size: frames at once.
+        rate: highest learning rate of AdamW.
+        weight_decay: on weights; never on biases and norms.
+        warmup_epochs: epochs until the highest rate, which then falls as half a cosine.
+        clip_norm: largest gradient norm; 0 is no clipping.
+        precision: `fp32`, `bf16` or `fp16` (mixed).
+        workers: loading processes; -1 takes what the machine has, at most 8.
+        seed: of initial weights, order and augmentation.
+    """
+
+    method: ClassVar[str]
+    weights: str = "random"
+    size: int = Field(224, ge=16, le=1024)
+    every_seconds: float = Field(1.0, gt=0, le=3600)
+    epochs: int = Field(100, ge=1)
+    batch_size: int = Field(256, ge=2)
+    rate: float = Field(5e-4, gt=0, allow_inf_nan=False)
+    weight_decay: float = Field(0.05, ge=0, allow_inf_nan=False)
+    warmup_epochs: float = Field(5.0, ge=0)
+    clip_norm: float = Field(1.0, ge=0)
+    precision: Literal["fp32", "bf16", "fp16"] = "bf16"
+    workers: int = Field(-1, ge=-1)
+    seed: int = Field(0, ge=0)
+
+
+class SimCLRConfig(PretrainConfig):
+    """SimCLR (arXiv 2002.05709), with AdamW for its LARS, as batches here are far smaller.
+
+    Attributes:
+        temperature: of the NT-Xent loss.
+        projection: width of the projection head's output.
+        crop_scale: smallest share of the area that a random crop keeps.
+        colour_strength: s of its colour distortion (appendix A).
+    """
+
+    method: ClassVar[str] = "simclr"
+    temperature: float = Field(0.1, gt=1e-3, allow_inf_nan=False)
+    projection: int = Field(128, ge=8)
+    crop_scale: float = Field(0.08, gt=0, le=1)
+    colour_strength: float = Field(1.0, ge=0, le=1)
+
+
+class MAEConfig(PretrainConfig):
+    """Masked autoencoder (arXiv 2111.06377), with patches normalised each by itself as targets.
+
+    Attributes:
+        mask_ratio: share of the patches that are hidden.
+        decoder_width, decoder_depth, decoder_heads: of the decoder, which is thrown away.
+        crop_scale: smallest share of the area that a random crop keeps.
+    """
+
+    method: ClassVar[str] = "mae"
+    epochs: int = Field(200, ge=1)
+    mask_ratio: float = Field(0.75, gt=0, lt=1)
+    decoder_width: int = Field(512, ge=16)
+    decoder_depth: int = Field(8, ge=1)
+    decoder_heads: int = Field(16, ge=1)
+    crop_scale: float = Field(0.2, gt=0, le=1)
+
+
+METHODS: dict[str, type[SimCLRConfig | MAEConfig]] = {"simclr": SimCLRConfig, "mae": MAEConfig}
+
+
+def read_settings(method: str, overrides: Sequence[str]) -> SimCLRConfig | MAEConfig:
+    """The settings of a method with `key=value` overrides, values as TOML (a bare word is a string).
+
+    Raises:
+        RecipeError: there is no such method, key or value.
+    """
+    if method not in METHODS:
+        raise RecipeError(f"--method {method}: the methods are {', '.join(METHODS)}")
+    values: dict[str, Any] = {}
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        if not equals:
+            raise RecipeError(f"--set {override}: want key=value, for example --set epochs=50")
+        try:
+            values[key.strip()] = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            values[key.strip()] = text.strip()
+    try:
+        return METHODS[method].model_validate(values)
+    except ValidationError as error:
+        raise RecipeError(_plain(error.errors()[0], method)) from None
+
+
+def _plain(error: Any, method: str) -> str:
+    key, known = ".".join(map(str, error["loc"])), list(METHODS[method].model_fields)
+    if error["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(key, known, n=1, cutoff=0.4)
+        return f"--set {key}: {method} has no such setting; " + (
+            f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
+        )
+    return f"--set {key} = {error['input']!r}: {error['msg'][0].lower()}{error['msg'][1:]}"

@@ -1,0 +1,85 @@
+"""Frames of many videos in random order, one by one, in the views of a method."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from urbanpipe.errors import RecipeError, VideoError
+from urbanpipe.inputs.reading import PieceInputs
+from urbanpipe.pretraining.config import MAEConfig, SimCLRConfig
+from urbanpipe.pretraining.views import Views
+from urbanpipe.training.data import VideoDataset, loading_workers
+
+FrameKey = tuple[int, int, int]  # (epoch, index of a video, number of a frame among those at the interval)
+
+
+class Frames(Dataset[Any]):
+    """The views of a frame, or why its video cannot be read.
+
+    Args:
+        dataset: of the videos, whose pieces are single frames.
+        views: of a frame.
+        seed: with the key it decides all that is random about the views.
+    """
+
+    def __init__(self, dataset: VideoDataset, views: Views, seed: int) -> None:
+        self.dataset, self.views, self.seed = dataset, views, seed
+
+    def __getitem__(self, key: FrameKey) -> Tensor | VideoError:
+        _, video, row = key
+        pieces = self.dataset[(video, row, row + 1)].pieces
+        if not isinstance(pieces, PieceInputs):
+            return pieces
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed_of(self.seed, *key))
+            return self.views(pieces.images[0])
+
+
+def seed_of(*parts: int) -> int:
+    """A seed for torch from several numbers."""
+    return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+def batches_of(frames: Sequence[int], config: SimCLRConfig | MAEConfig, epoch: int) -> list[list[FrameKey]]:
+    """The whole batches of an epoch: every frame once in random order, but for the few that do not fill one.
+
+    Args:
+        frames: how many each video has.
+        config: size of a batch, and seed.
+        epoch: from 0.
+
+    Raises:
+        RecipeError: there are fewer frames than a batch.
+    """
+    keys = [(epoch, video, row) for video, count in enumerate(frames) for row in range(count)]
+    size = config.batch_size
+    if len(keys) < size:
+        raise RecipeError(f"--set batch_size = {size}: there are {len(keys)} frames; give a smaller one")
+    order = np.random.default_rng([config.seed, epoch]).permutation(len(keys))
+    whole = order[: len(keys) // size * size].reshape(-1, size)
+    return [[keys[place] for place in batch] for batch in whole.tolist()]
+
+
+def frame_loader(
+    frames: Frames, batches: Sequence[Sequence[FrameKey]], workers: int, pin: bool
+) -> DataLoader[Tensor | VideoError]:
+    """A loader of the given batches in their order: (batch, views, 3, size, size), or the error of one."""
+    count = min(loading_workers(workers), len(batches))
+    return DataLoader(
+        frames,
+        batch_sampler=batches,  # type: ignore[arg-type]
+        num_workers=count,
+        collate_fn=_together,
+        pin_memory=pin,
+        prefetch_factor=4 if count else None,
+    )
+
+
+def _together(items: list[Tensor | VideoError]) -> Tensor | VideoError:
+    views = [item for item in items if isinstance(item, Tensor)]
+    errors = [item for item in items if isinstance(item, VideoError)]
+    return errors[0] if errors else torch.stack(views)

@@ -1,0 +1,159 @@
+"""The epochs of pretraining, and going on after a kill.
+
+All that is random in an epoch follows from (seed, epoch, place in it), as in `training.loop`.
+"""
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save as serialise
+from timm.optim import param_groups_weight_decay
+from torch import Tensor, nn
+from torch.optim import AdamW
+from torch.optim.lr_scheduler import LRScheduler
+
+from urbanpipe.errors import RunError, VideoError
+from urbanpipe.models.backbone import Backbone
+from urbanpipe.outputs import whole_file, whole_path, write_json
+from urbanpipe.pretraining.config import MAEConfig, SimCLRConfig
+from urbanpipe.pretraining.frames import Frames, batches_of, frame_loader, seed_of
+from urbanpipe.progress import track
+from urbanpipe.training.forward import autocast
+from urbanpipe.training.job import DONE, TRAINING_STATE, WEIGHTS
+from urbanpipe.training.log import MetricsLog, Row, peak_memory_mib
+from urbanpipe.training.optimiser import make_schedule
+from urbanpipe.training.recipe import OptimiserConfig
+
+BETAS = (0.9, 0.95)  # of MAE (arXiv 2111.06377, table 8)
+
+
+@dataclass
+class PretrainState:
+    """All that changes."""
+
+    objective: nn.Module
+    optimiser: AdamW
+    schedule: LRScheduler
+    scaler: torch.amp.GradScaler
+    epoch: int = 0
+
+    def save(self, path: Path, rows: list[Row]) -> None:
+        """Write the state and the log's rows, whole or not at all."""
+        parts = {name: getattr(self, name).state_dict() for name in _PARTS}
+        with whole_path(path) as temporary:
+            torch.save(parts | {"epoch": self.epoch, "rows": rows}, temporary)
+
+    def load(self, path: Path, device: torch.device) -> list[Row]:
+        """Go on from a saved state; returns the log's rows.
+
+        Raises:
+            RunError: it is damaged.
+        """
+        try:
+            value: dict[str, Any] = torch.load(path, device, weights_only=True)
+            for name in _PARTS:
+                getattr(self, name).load_state_dict(value[name])
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:  # whatever torch or pickle makes of a damaged file
+            raise RunError(f"{path} is damaged; delete it and pretraining starts again from its first epoch") from error
+        self.epoch = value["epoch"]
+        rows: list[Row] = value["rows"]
+        return rows
+
+
+_PARTS = ("objective", "optimiser", "schedule", "scaler")
+
+
+def make_state(
+    objective: nn.Module, config: SimCLRConfig | MAEConfig, steps: int, device: torch.device
+) -> PretrainState:
+    """The state before the first epoch, of so many steps an epoch."""
+    objective.to(device).to(memory_format=torch.channels_last)
+    groups = param_groups_weight_decay(objective, config.weight_decay)
+    optimiser = AdamW(groups, lr=config.rate, betas=BETAS)
+    rates = OptimiserConfig(rate=config.rate, schedule="cosine", warmup_epochs=config.warmup_epochs)
+    return PretrainState(
+        objective,
+        optimiser,
+        make_schedule(optimiser, rates, config.epochs, steps),
+        torch.amp.GradScaler(device.type, enabled=config.precision == "fp16"),
+    )
+
+
+def run_epochs(
+    objective: nn.Module,
+    backbone: Backbone,
+    frames: Frames,
+    config: SimCLRConfig | MAEConfig,
+    folder: Path,
+    device: torch.device,
+) -> None:
+    """All epochs, or those that a killed run left; then the weights.
+
+    Raises:
+        RunError: the loss became NaN, or the saved state is damaged.
+        VideoError: a video can no longer be read.
+        RecipeError: there are fewer frames than a batch.
+    """
+    counts = [frames.dataset.piece_count(index) for index in range(len(frames.dataset))]
+    state = make_state(objective, config, len(batches_of(counts, config, 0)), device)
+    path = folder / TRAINING_STATE
+    log = MetricsLog(folder, state.load(path, device) if path.exists() else [])
+    while state.epoch < config.epochs:
+        log.add({"epoch": state.epoch + 1} | _epoch(state, frames, counts, config, device))
+        state.epoch += 1
+        state.save(path, log.rows)
+    log.close()
+    weights = {key: value.contiguous().cpu() for key, value in backbone.net.state_dict().items()}
+    with whole_file(folder / WEIGHTS, "wb") as file:
+        file.write(serialise(weights))
+    seconds, size = sum(row["train_seconds"] for row in log.rows), (folder / WEIGHTS).stat().st_size
+    found = {"epochs": state.epoch, "videos": len(counts), "frames": sum(counts), "loss": log.rows[-1]["loss"]}
+    write_json(folder / DONE, found | {"train_seconds": seconds, "weights_bytes": size})
+    path.unlink(missing_ok=True)
+
+
+def _epoch(
+    state: PretrainState, frames: Frames, counts: Sequence[int], config: SimCLRConfig | MAEConfig, device: torch.device
+) -> Row:
+    batches = batches_of(counts, config, state.epoch)
+    loader = frame_loader(frames, batches, config.workers, pin=device.type == "cuda")
+    label = f"{config.method} epoch {state.epoch + 1}/{config.epochs}"
+    started, total = time.perf_counter(), torch.zeros((), device=device)
+    state.objective.train()
+    for place, views in enumerate(track(loader, len(batches), label, "batches")):
+        if isinstance(views, VideoError):
+            raise views
+        torch.manual_seed(seed_of(config.seed, state.epoch, place))
+        total += _step(state, views.to(device, non_blocking=True), config, device)
+    mean, seconds = float(total) / len(batches), time.perf_counter() - started
+    if not math.isfinite(mean):
+        raise RunError(f"the loss became {mean} in epoch {state.epoch + 1}; lower --set rate (now {config.rate:g})")
+    return {
+        "loss": mean,
+        "rate": state.optimiser.param_groups[0]["lr"],
+        "frames_per_second": len(batches) * config.batch_size / seconds,
+        "train_seconds": seconds,
+        "peak_memory_mib": peak_memory_mib(device),
+    }
+
+
+def _step(state: PretrainState, views: Tensor, config: SimCLRConfig | MAEConfig, device: torch.device) -> Tensor:
+    """One step; returns its loss, detached."""
+    with autocast(device, config.precision):
+        loss: Tensor = state.objective(views)
+    state.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+    if config.clip_norm:
+        state.scaler.unscale_(state.optimiser)
+        nn.utils.clip_grad_norm_(state.objective.parameters(), config.clip_norm)
+    state.scaler.step(state.optimiser)
+    state.scaler.update()
+    state.optimiser.zero_grad(set_to_none=True)
+    state.schedule.step()
+    return loss.detach()

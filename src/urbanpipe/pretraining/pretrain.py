@@ -1,0 +1,188 @@
+"""Pretraining as a user asks for it: a catalog, a method, a backbone; out comes a file of weights.
+
+The folder holds settings.toml (what it was begun with), left_out.csv (videos that cannot be decoded, and why),
+metrics.csv and tensorboard/, weights.safetensors (timm's names) and done.json; last.pt while it is not done.
+"""
+
+import hashlib
+import json
+import sys
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+import torch
+from torch import nn
+
+from urbanpipe.catalog.folds import read_folds
+from urbanpipe.catalog.table import Catalog, Video, read_catalog
+from urbanpipe.errors import CatalogError, FoldError, OutOfMemoryError, RunError
+from urbanpipe.inputs.config import BagConfig
+from urbanpipe.inputs.frame import BagOfFrames
+from urbanpipe.models.backbone import Backbone
+from urbanpipe.models.config import ModelConfig
+from urbanpipe.models.weights import load_weights
+from urbanpipe.outputs import write_csv, write_text
+from urbanpipe.pretraining.config import MAEConfig, SimCLRConfig, read_settings
+from urbanpipe.pretraining.frames import Frames
+from urbanpipe.pretraining.loop import run_epochs
+from urbanpipe.pretraining.views import make_views
+from urbanpipe.progress import track
+from urbanpipe.training.crossval import CACHE_GB
+from urbanpipe.training.data import VideoDataset, frame_cache, loading_workers, unreadable
+from urbanpipe.training.job import read_done
+from urbanpipe.training.processes import choose_device, processors_left
+from urbanpipe.training.run import alone_in, read_left_out
+from urbanpipe.video.cache import FrameCache
+
+SETTINGS = "settings.toml"
+
+
+def pretrain(
+    data: Path,
+    method: str,
+    backbone: str,
+    out: Path,
+    overrides: Sequence[str] = (),
+    folds: Path | None = None,
+    without_fold: int | None = None,
+    device: str = "auto",
+    cache: Path | None = None,
+    cache_gb: float = CACHE_GB,
+) -> Path:
+    """Teach a backbone on the frames of a catalog; its labels are not read. Run again, it goes on where it was.
+
+    Args:
+        data: a catalog.
+        method: `simclr` (any timm backbone) or `mae` (a plain ViT).
+        backbone: a timm name.
+        out: gets `weights.safetensors`, which any recipe takes as `model.weights`, `metrics.csv` and `settings.toml`.
+        overrides: `key=value`; `pretraining/config.py` has the settings.
+        folds: CSV `video,fold`; with it the videos of `without_fold` are left out, so that they can judge.
+        without_fold: which.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        cache: folder for decoded frames; by default one that all runs of the user share.
+        cache_gb: its largest size in GB; 0 decodes every time.
+
+    Returns:
+        The folder.
+
+    Raises:
+        UrbanpipeError: whatever of the above cannot be used.
+    """
+    config, chosen = read_settings(method, overrides), choose_device(device)
+    torch.manual_seed(config.seed)
+    network = Backbone(ModelConfig(backbone=backbone), (config.size, config.size))
+    weights = load_weights(network, backbone, config.weights)
+    objective = _objective(network, config)
+    videos = _videos(read_catalog(data, labels=False), data, folds, without_fold)
+    frames = frame_cache(cache, cache_gb)
+    with alone_in(out):
+        good = _begin(out, config, backbone, videos, frames)
+        if read_done(out):
+            return out
+        print(f"{method}: {weights}; {len(good)} videos", file=sys.stderr, flush=True)
+        dataset = Frames(_dataset(config, good, frames), make_views(config), config.seed)
+        try:
+            with processors_left(chosen, loading_workers(config.workers)):
+                run_epochs(objective, network, dataset, config, out, chosen)
+        except torch.OutOfMemoryError as error:
+            now = f"batch_size (now {config.batch_size}) or size (now {config.size})"
+            raise OutOfMemoryError(f"out of memory on {chosen}: --set a smaller {now}, and another --out") from error
+    return out
+
+
+def _objective(network: Backbone, config: SimCLRConfig | MAEConfig) -> nn.Module:
+    """The method around the backbone.
+
+    Raises:
+        RunError: lightly is not installed.
+        RecipeError: the method does not take this backbone.
+    """
+    try:
+        from urbanpipe.pretraining.mae import MAE
+        from urbanpipe.pretraining.simclr import SimCLR
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] != "lightly":
+            raise
+        raise RunError('pretraining needs the package lightly: pip install "urbanpipe[pretrain]"') from None
+    return SimCLR(network, config) if isinstance(config, SimCLRConfig) else MAE(network, config)
+
+
+def _videos(catalog: Catalog, data: Path, folds: Path | None, without_fold: int | None) -> list[Video]:
+    """The videos to learn from: without those of the fold, and without unlabelled ones of the same inspections."""
+    if (folds is None) != (without_fold is None):
+        raise FoldError("--folds FILE and --without-fold K go together; without both, it learns from every video")
+    videos = list(catalog.ok)
+    if folds is not None:
+        assignment = read_folds(folds)
+        if without_fold not in assignment.values():
+            raise FoldError(f"there is no fold {without_fold} in {folds}; it has {sorted(set(assignment.values()))}")
+        judged = {video.group for video in videos if assignment.get(video.name) == without_fold}
+        siblings = {video.name for video in videos if video.name not in assignment and video.group in judged}
+        videos = [v for v in videos if assignment.get(v.name) != without_fold and v.name not in siblings]
+    if not videos:
+        raise CatalogError(f"{data} has no video to learn from: see its column status")
+    return videos
+
+
+def _dataset(config: SimCLRConfig | MAEConfig, videos: Sequence[Video], cache: FrameCache | None) -> VideoDataset:
+    view = BagOfFrames(BagConfig(size=config.size, every_seconds=config.every_seconds))
+    return VideoDataset(videos, view, cache, config.seed)
+
+
+def _begin(
+    out: Path,
+    config: SimCLRConfig | MAEConfig,
+    backbone: str,
+    videos: Sequence[Video],
+    cache: FrameCache | None,
+) -> list[Video]:
+    """The videos that can be decoded; begins the folder, or checks that it was begun with the same.
+
+    Raises:
+        RunError: it was begun with other settings or videos.
+        CatalogError: none can be decoded.
+    """
+    settings = config.model_dump(mode="json", exclude={"workers"})
+    asked = {"method": config.method, "backbone": backbone, "videos": _fingerprint(videos), "settings": settings}
+    if (out / SETTINGS).exists():
+        _check(out / SETTINGS, asked)
+        left_out = read_left_out(out)
+    else:
+        left_out = _unreadable(_dataset(config, videos, cache), config.workers)
+        if len(left_out) == len(videos):
+            name, reason = next(iter(left_out.items()))
+            raise CatalogError(f"none of the {len(videos)} videos can be read; the first, {name}: {reason}")
+        write_csv(out / "left_out.csv", ["video", "reason"], sorted(left_out.items()))
+        write_text(out / SETTINGS, tomli_w.dumps(asked))
+    for name, reason in left_out.items():
+        print(f"left out {name}: {reason}", file=sys.stderr, flush=True)
+    return [video for video in videos if video.name not in left_out]
+
+
+def _unreadable(dataset: VideoDataset, workers: int) -> dict[str, str]:
+    """Reasons, by name, of the videos that cannot be decoded; reading them all once also fills the cache."""
+    checks = track(unreadable(dataset, workers), len(dataset), "reading frames")
+    return {dataset.videos[index].name: error.reason for index, error in checks if error is not None}
+
+
+def _check(path: Path, asked: dict[str, Any]) -> None:
+    """Refuse a folder that was begun with something else than `asked`."""
+    try:
+        begun = tomllib.loads(path.read_text(encoding="utf-8"))
+        found = begun | begun["settings"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunError(f"{path} is damaged; delete {path.parent} to begin it again") from error
+    wanted = asked | asked["settings"]
+    if changed := [key for key in ("videos", *wanted) if key != "settings" and wanted[key] != found.get(key)]:
+        was, now = found.get(changed[0]), wanted[changed[0]]
+        what = "videos" if changed[0] == "videos" else f"{changed[0]}: {was!r} instead of {now!r}"
+        raise RunError(f"{path.parent} was begun with other {what}; give another --out")
+
+
+def _fingerprint(videos: Sequence[Video]) -> str:
+    rows = sorted((video.name, video.digest) for video in videos)
+    return hashlib.blake2b(json.dumps(rows).encode(), digest_size=16).hexdigest()

@@ -1,0 +1,1 @@
+"""The report's tables on anybody's data: its rows, what is trained for them, and what each is worth."""

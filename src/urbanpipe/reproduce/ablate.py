@@ -1,0 +1,181 @@
+"""The verb `ablate`: one change a row to one recipe, on the same seeds, folds and videos."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from urbanpipe.catalog.table import Video, read_catalog
+from urbanpipe.errors import RecipeError
+from urbanpipe.reproduce.gains import Gain, Judged, Scores, gain
+from urbanpipe.reproduce.judging import judge_again, read_fold
+from urbanpipe.reproduce.mixtures import MIXTURES
+from urbanpipe.reproduce.rows import Row, Trial, choose_rows, trial
+from urbanpipe.reproduce.table import Ablation, Line
+from urbanpipe.reproduce.work import Work, begin
+from urbanpipe.taxonomy import load_taxonomy
+from urbanpipe.training.crossval import CACHE_GB, resolve
+from urbanpipe.training.recipe import Recipe, load_recipe
+from urbanpipe.training.run import alone_in
+
+BASE = "base"
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What is to be trained and judged.
+
+    Attributes:
+        work: on what.
+        trials: the rows.
+        networks: recipes to train, by name.
+        sides: of each row that trains, the names with and without the trick.
+        seeds: of the trainings.
+        test: other labelled videos.
+    """
+
+    work: Work
+    trials: Sequence[Trial]
+    networks: Mapping[str, Recipe]
+    sides: Mapping[str, tuple[str, str]]
+    seeds: tuple[int, ...]
+    test: tuple[Video, ...]
+
+    def runs(self, name: str) -> list[Path]:
+        """The folders of a network's cross-validations, one a seed."""
+        return [self.work.out / f"seed{seed}" / name for seed in self.seeds]
+
+
+def ablate(
+    data: Path,
+    recipe: str | Path,
+    out: Path,
+    rows: Sequence[str] = (),
+    folds: int | Path = 5,
+    only_folds: Sequence[int] = (),
+    seeds: int = 1,
+    overrides: Sequence[str] = (),
+    test: Path | None = None,
+    taxonomy: Path | None = None,
+    device: str = "auto",
+    cache: Path | None = None,
+    cache_gb: float = CACHE_GB,
+) -> Ablation:
+    """Train a recipe with and without each trick of the report's Tables 4 and 5, and say what each is worth.
+
+    Args:
+        data: a catalog.
+        recipe: the base, name or file.
+        out: gets `seed<s>/<network>/`, `ablation.csv` and `ablation.md`. Run again, also with more rows, folds or
+            seeds, it goes on where it was.
+        rows: keys of the rows; all without.
+        folds: how many to make, or a CSV `video,fold`.
+        only_folds: train and judge these alone.
+        seeds: trainings of each network, with the recipe's seed and those after it.
+        overrides: `section.key=value` for the base.
+        test: a catalog of other labelled videos, for the row `fold-ensemble`.
+        taxonomy: the classes; the 17 of QV-Pipe without.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        cache: folder for decoded frames; by default one that all runs of the user share.
+        cache_gb: its largest size in GB; 0 decodes every time.
+
+    Raises:
+        UrbanpipeError: whatever of the above cannot be used; nothing that was there is harmed.
+    """
+    base, chosen = load_recipe(recipe, list(overrides)), choose_rows(rows)
+    if seeds < 1:
+        raise RecipeError(f"seeds = {seeds}: give 1 or more")
+    others = tuple(read_catalog(test, load_taxonomy(taxonomy)).labelled) if test else ()
+    work = begin(data, out, folds, only_folds, taxonomy, device, cache, cache_gb)
+    made = run_ablation(work, base, chosen, seeds, others)
+    if work.processes.is_main:
+        with alone_in(out, wait=True):
+            made.write(out / "ablation")
+    return made
+
+
+def run_ablation(work: Work, recipe: Recipe, rows: Sequence[Row], seeds: int, test: Sequence[Video]) -> Ablation:
+    """Train and judge what is missing below `work.out`, and compare; see `ablate`."""
+    base = resolve(recipe, work.catalog)
+    trials = [trial(row, base) for row in rows]
+    networks, sides = _networks(base, trials)
+    seen = tuple(base.training.seed + number for number in range(seeds))
+    plan = _Plan(work, trials, networks, sides, seen, tuple(test))
+    for seed in seen:
+        _train_and_judge(plan, seed)
+    return Ablation(base, work.used, seen, tuple(_lines(plan)))
+
+
+def _networks(base: Recipe, trials: Sequence[Trial]) -> tuple[dict[str, Recipe], dict[str, tuple[str, str]]]:
+    """What is to be trained, by name, each once; and of each row the names with and without the trick."""
+    networks = {BASE: base}
+
+    def name_of(recipe: Recipe, name: str) -> str:
+        for known, other in networks.items():
+            if recipe == other:
+                return known
+        networks[name] = recipe
+        return name
+
+    sides = {}
+    for each in trials:
+        if each.row.kind == "train" and not each.reason:
+            sides[each.row.key] = name_of(each.on, each.row.key), name_of(each.off, f"no-{each.row.key}")
+    return networks, sides
+
+
+def _train_and_judge(plan: _Plan, seed: int) -> None:
+    work, folder = plan.work, plan.work.out / f"seed{seed}"
+    for name, recipe in plan.networks.items():
+        training = recipe.training.model_copy(update={"seed": seed})
+        work.train(folder / name, recipe.model_copy(update={"name": name, "training": training}))
+    for each in plan.trials:
+        if each.reason or each.row.kind not in ("judge", "videos"):
+            continue
+        valid = {fold: work.videos(names) for fold, names in work.names(folder / BASE).items()}
+        videos = valid if each.row.kind == "judge" else dict.fromkeys(work.used, plan.test)
+        if all(videos.values()):
+            where = folder / BASE, each.on, folder / each.row.key
+            judge_again(*where, videos, work.catalog.taxonomy, work.processes, work.cache)
+
+
+def _lines(plan: _Plan) -> list[Line]:
+    work = plan.work
+    names = [name for of_fold in work.names(plan.runs(BASE)[0]).values() for name in of_fold]
+    data = work.judged(work.videos(names))
+    scores = {name: work.scores(plan.runs(name), names) for name in plan.networks}
+    return [
+        Line(each.row, reason=each.reason) if each.reason else _line(plan, each, data, scores, names)
+        for each in plan.trials
+    ]
+
+
+def _line(plan: _Plan, each: Trial, data: Judged, scores: Mapping[str, Scores], names: Sequence[str]) -> Line:
+    """The row's gain, or why there is none."""
+    key, kind = each.row.key, each.row.kind
+    if kind == "train":
+        on, off = plan.sides[key]
+        costs = plan.work.costs(plan.runs(on)), plan.work.costs(plan.runs(off))
+        return Line(each.row, gain(scores[on], scores[off], data), costs[0], costs[1])
+    try:
+        if kind == "judge":
+            return Line(each.row, gain(plan.work.scores(plan.runs(key), names), scores[BASE], data))
+        if kind == "videos":
+            return Line(each.row, _of_the_mean_of_folds(plan, key))
+        return Line(each.row, gain(*MIXTURES[key](scores[BASE], [*scores.values()], data), data))
+    except RecipeError as error:
+        return Line(each.row, reason=str(error))
+
+
+def _of_the_mean_of_folds(plan: _Plan, key: str) -> Gain:
+    """The mean of the folds' networks against each of them, on videos that none has seen."""
+    if not plan.test:
+        raise RecipeError("it needs labelled videos that no fold has seen: --test CATALOG")
+    names, taxonomy = [video.name for video in plan.test], plan.work.catalog.taxonomy
+    each = np.array(
+        [[read_fold(run, fold, taxonomy).aligned(names) for fold in plan.work.used] for run in plan.runs(key)]
+    )  # (S, K, n, C)
+    mean = np.broadcast_to(each.mean(axis=1, keepdims=True), each.shape)
+    flat = (each.shape[0] * each.shape[1], *each.shape[2:])
+    return gain(mean.reshape(flat), each.reshape(flat), plan.work.judged(plan.test, [0] * len(names)))

@@ -1,0 +1,111 @@
+"""The report's Table 3 (ensembles), Table 5's weakly supervised rows, and Table 6 (classes by fold)."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from urbanpipe.ensembling.ensemble import Ensemble, ensemble
+from urbanpipe.ensembling.table import EnsembleTable
+from urbanpipe.ensembling.table import Row as TableRow
+from urbanpipe.errors import RunError
+from urbanpipe.evaluation.tables import NONE, Row, fold_table, markdown_table, per_cent
+from urbanpipe.outputs import write_csv, write_text
+from urbanpipe.reproduce.entries import report_classes, report_ensemble
+from urbanpipe.reproduce.models import Model
+from urbanpipe.reproduce.work import Work
+
+
+def table_of_ensembles(models: Sequence[Model], out: Path) -> str:
+    """Mean of the folds' models weighed equally, as the report does, greedily and over the simplex; nested too.
+
+    Args:
+        models: the members; those that were not trained are left out, and the report's weights are scaled up.
+        out: gets `table3.csv` and `.md`, and a folder `table3/<way>` for each, with which `predict` works.
+
+    Raises:
+        RunError: fewer than two members are trained.
+    """
+    trained = [model for model in models if model.maps is not None]
+    if len(trained) < 2:
+        raise RunError(f"an ensemble needs two models; {len(trained)} of {len(models)} could be trained")
+    runs, weights = [model.run for model in trained], [model.entry.weight or 0.0 for model in trained]
+    made: list[Ensemble] = []
+    if sum(weights) > 0:
+        made.append(ensemble(runs, out / "table3" / "report", weights))
+    made += [ensemble(runs, out / "table3" / way, way) for way in ("search", "simplex")]
+    table = _joined(made)
+    table.to_csv(out / "table3.csv")
+    validation, test = report_ensemble()
+    notes = [
+        f"The report: {validation:.2f} in validation, {test:.2f} on the test set, with its weights and the rule.",
+        "What each member adds to each class: contributions.csv in the folders beside this table.",
+        *(f"Not trained: {model.entry.name}: {model.reason}" for model in models if model.reason),
+    ]
+    text = replace(table, notes=(*table.notes, *notes)).to_markdown()
+    write_text(out / "table3.md", text)
+    return text
+
+
+def _joined(made: Sequence[Ensemble]) -> EnsembleTable:
+    """One table of several ensembles of the same members, each row once."""
+    rows: dict[tuple[str, bool], TableRow] = {}
+    notes: dict[str, None] = {}
+    for each in made:
+        for row in each.table.rows:
+            name = "the report's weights" if row.name == "given weights" else row.name
+            rows.setdefault((name, row.rule), replace(row, name=name, used=False))
+        for note in each.table.notes:
+            if "this folder" not in note:  # of one ensemble, not of the table
+                notes.setdefault(note)
+    return EnsembleTable(tuple(rows.values()), tuple(notes))
+
+
+def table_of_classes(work: Work, model: Model, out: Path) -> str:
+    """AP by class and fold beside the report's mean and spread; writes `table6.csv` and `.md`.
+
+    Raises:
+        RunError: the model could not be trained.
+    """
+    if model.maps is None:
+        raise RunError(f"{model.entry.name} could not be trained: {model.reason}")
+    names = [name for of_fold in work.names(model.run).values() for name in of_fold]
+    data = work.judged(work.videos(names))
+    (scores,) = work.scores([model.run], names)
+    table = fold_table(scores, data.targets, data.folds, data.taxonomy, data.groups, draws=0)
+    report = report_classes()
+    known = {row.label: report.get(row.label, (float("nan"), float("nan"))) for row in table.rows}
+    header = ["class", "name", "positives", *(f"fold {fold}" for fold in table.folds)]
+    figures = {
+        row.label: [*row.by_fold, row.mean, row.sd, *(value / 100 for value in known[row.label])] for row in table.rows
+    }
+    write_csv(
+        out / "table6.csv",
+        [*header, "mean", "sd", "report_mean", "report_sd"],
+        [
+            [*_names(row), *("" if np.isnan(value) else f"{value:.6f}" for value in figures[row.label])]
+            for row in table.rows
+        ],
+    )
+    cells = [
+        [
+            *_names(row),
+            *map(per_cent, figures[row.label][:-4]),
+            _pair(*figures[row.label][-4:-2]),
+            _pair(*figures[row.label][-2:]),
+        ]
+        for row in table.rows
+    ]
+    text = markdown_table([*header, "mean (sd)", "report (sd)"], cells, left=2)
+    text += f"\n- {model.entry.name}. {NONE}: no video of the class in the fold, or no figure in the report.\n"
+    write_text(out / "table6.md", text)
+    return text
+
+
+def _names(row: Row) -> list[str]:
+    return [row.label, row.name, "" if row.positives is None else str(row.positives)]
+
+
+def _pair(mean: float, spread: float) -> str:
+    return f"{per_cent(mean)} ({per_cent(spread)})"

@@ -1,0 +1,91 @@
+"""The report's pictures of its method: what a network sees of a video (Figure 2), and what it looks at (Figure 3)."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from urbanpipe.catalog.table import Video
+from urbanpipe.errors import RunError
+from urbanpipe.explain.explain import explain
+from urbanpipe.inputs.config import SuperImageConfig
+from urbanpipe.inputs.footage import Draw
+from urbanpipe.inputs.reading import CatalogReader
+from urbanpipe.inputs.view import make_view
+from urbanpipe.outputs import whole_path, write_text
+from urbanpipe.reproduce.models import Model
+from urbanpipe.reproduce.work import Work
+from urbanpipe.training.recipe import Recipe
+
+SHOWN = 4
+SIDE = 480  # px of an image in the picture
+_LINE = 28
+
+
+def picture_of_inputs(work: Work, recipe: Recipe, out: Path) -> str:
+    """Super-images of the videos with most labels, as tests see them and as one epoch of training does.
+
+    Writes `figure2.png` and returns what it shows.
+
+    Raises:
+        RunError: the recipe's method has no super-images.
+        VideoError: a video cannot be read.
+    """
+    if not isinstance(recipe.input, SuperImageConfig):
+        raise RunError(f"{recipe.name} has no super-images; it is of the method {recipe.input.method}")
+    videos = sorted(work.catalog.labelled, key=lambda video: (-len(video.labels or ()), video.name))[:SHOWN]
+    reader = CatalogReader(make_view(recipe.input, recipe.augment), None)
+    rows = []
+    for index, video in enumerate(videos):
+        images = [reader.judged(video, 0, 1).images[0], reader.training(video, Draw(0, 0, index)).images[0]]
+        codes = " ".join(work.catalog.taxonomy.codes[label] for label in video.labels or ())
+        rows.append(_row([_picture(image) for image in images], [f"{video.name}  {codes}", "in training"]))
+    with whole_path(out / "figure2.png") as path:
+        Image.fromarray(np.concatenate(rows)).save(path, format="PNG")
+    return (
+        f"{out / 'figure2.png'}: super-images of {len(videos)} videos, left as tests see them, right as training does"
+    )
+
+
+def _picture(image: torch.Tensor) -> NDArray[np.uint8]:
+    side = Image.fromarray(image.permute(1, 2, 0).numpy())
+    return np.asarray(side.resize((SIDE, round(SIDE * side.height / side.width)), Image.Resampling.BILINEAR))
+
+
+def _row(pictures: Sequence[NDArray[np.uint8]], titles: Sequence[str]) -> NDArray[np.uint8]:
+    columns = []
+    for picture, title in zip(pictures, titles, strict=True):
+        strip = Image.new("RGB", (SIDE, _LINE), "white")
+        ImageDraw.Draw(strip).text((4, 4), title, fill="black", font=ImageFont.load_default(16))
+        columns.append(np.concatenate([np.asarray(strip), picture]))
+    gap = np.full((len(columns[0]), 8, 3), 255, np.uint8)
+    return np.concatenate([columns[0], gap, columns[1]], axis=1)
+
+
+def pictures_of_attention(work: Work, model: Model, device: str, out: Path) -> str:
+    """Grad-CAM of the videos of a fold with most labels, by the network that has not seen them; see `explain`.
+
+    Writes `figure3/` and `figure3.md`, and returns what is there.
+
+    Raises:
+        RunError: the model could not be trained.
+        VideoError: a video cannot be read.
+    """
+    if model.maps is None:
+        raise RunError(f"{model.entry.name} could not be trained: {model.reason}")
+    fold, names = next(iter(work.names(model.run).items()))
+    videos = sorted(work.videos(names), key=lambda video: (-len(video.labels or ()), video.name))[:SHOWN]
+    for video in videos:
+        explain(model.run, video.path, out / "figure3", _codes(work, video), fold=fold, device=device)
+    made = sorted((out / "figure3").glob("*.png"))
+    text = f"{model.entry.name}, fold {fold}: its true classes in {len(videos)} videos that it has not learnt from.\n\n"
+    text += "".join(f"- {path.name}\n" for path in made)
+    write_text(out / "figure3.md", text)
+    return text
+
+
+def _codes(work: Work, video: Video) -> list[str]:
+    return [work.catalog.taxonomy.codes[label] for label in video.labels or ()]

@@ -1,0 +1,123 @@
+"""What a change is worth: the difference in mAP with its spread over folds, seeds and videos."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import t as student
+
+from urbanpipe.evaluation.average_precision import score
+from urbanpipe.evaluation.intervals import compare
+from urbanpipe.taxonomy import Taxonomy
+
+SIGNIFICANT = 0.05
+Scores = NDArray[np.float64]  # (S, n, C), of S trainings
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """The videos that models are compared by.
+
+    Attributes:
+        taxonomy: the C classes.
+        targets: (n, C) bool.
+        folds: (n,) fold of every video.
+        groups: group of every video.
+        all_folds: how many folds there are, judged or not.
+    """
+
+    taxonomy: Taxonomy
+    targets: NDArray[np.bool_]
+    folds: NDArray[np.int64]
+    groups: tuple[str, ...]
+    all_folds: int
+
+
+@dataclass(frozen=True, eq=False)
+class Gain:
+    """One way against another, on the same videos, folds and seeds; fractions in [0, 1].
+
+    Attributes:
+        on: mAP over all classes with the change, (S, K) by seed and fold.
+        off: without it.
+        on_defects, off_defects: the same over the defects.
+        low, high: ends of the 95 % interval of the gain over the defects if other videos had been judged (paired
+            bootstrap over groups); NaN where it was not drawn.
+        p: of the corrected resampled t-test over seeds and folds; NaN with fewer than two.
+    """
+
+    on: NDArray[np.float64]
+    off: NDArray[np.float64]
+    on_defects: NDArray[np.float64]
+    off_defects: NDArray[np.float64]
+    low: float
+    high: float
+    p: float
+
+    @property
+    def gains(self) -> NDArray[np.float64]:
+        """Gain over the defects, (S, K)."""
+        return self.on_defects - self.off_defects
+
+    @property
+    def reading(self) -> str:
+        """`gain` or `loss` where both the videos and the trainings say so, else `not told apart`."""
+        apart = self.p < SIGNIFICANT and (self.low > 0 or self.high < 0)
+        if not apart or (self.low > 0) != (float(self.gains.mean()) > 0):
+            return "not told apart"
+        return "gain" if self.low > 0 else "loss"
+
+
+def gain(on: NDArray[np.float64], off: NDArray[np.float64], data: Judged, draws: int = 1000) -> Gain:
+    """Compare scores (S, n, C) of S seeds with and without a change.
+
+    Args:
+        on: with it.
+        off: without it.
+        data: of the n videos.
+        draws: of the bootstrap.
+    """
+    difference = compare(on, off, data.targets, data.folds, data.groups, data.taxonomy, draws)
+    with_it, without = fold_maps(on, data), fold_maps(off, data)
+    return Gain(
+        on=with_it[..., 0],
+        off=without[..., 0],
+        on_defects=with_it[..., 1],
+        off_defects=without[..., 1],
+        low=difference.low,
+        high=difference.high,
+        p=corrected_p(with_it[..., 1] - without[..., 1], data.all_folds),
+    )
+
+
+def fold_maps(scores: NDArray[np.float64], data: Judged) -> NDArray[np.float64]:
+    """Of every seed and fold the mAP over all classes and over the defects, (S, K, 2); no positives: left out.
+
+    Args:
+        scores: (S, n, C).
+        data: of the n videos.
+    """
+    found = [
+        [score(each[data.folds == fold], data.targets[data.folds == fold], data.taxonomy, "skip") for fold in folds]
+        for each, folds in ((each, np.unique(data.folds)) for each in scores)
+    ]
+    return np.array([[(fold.map_all, fold.map_defects) for fold in row] for row in found])
+
+
+def corrected_p(differences: NDArray[np.float64], all_folds: int) -> float:
+    """Two-sided p of the corrected resampled t-test (Nadeau and Bengio, Machine Learning 52, 2003).
+
+    Folds share most of what they are trained on, so their differences are no independent draws: the variance of the
+    mean is taken as (1/n + test/train) s^2 instead of s^2/n, with n-1 degrees of freedom.
+
+    Args:
+        differences: one a seed and fold, any shape.
+        all_folds: K; a fold is tested on 1/K of the videos and trained on the others.
+    """
+    values = differences[np.isfinite(differences)]
+    if len(values) < 2 or all_folds < 2:
+        return float("nan")
+    spread = values.std(ddof=1) * np.sqrt(1 / len(values) + 1 / (all_folds - 1))
+    if spread == 0:
+        return 1.0 if values.mean() == 0 else 0.0
+    return float(2 * student.sf(abs(values.mean()) / spread, len(values) - 1))

@@ -1,0 +1,84 @@
+"""Trained networks judged once more: with other settings of the test, or on other videos."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from urbanpipe.catalog.table import Video
+from urbanpipe.errors import RunError
+from urbanpipe.evaluation.predictions import Predictions, read_predictions, write_predictions
+from urbanpipe.inputs.view import make_view
+from urbanpipe.outputs import output_folder, write_json
+from urbanpipe.taxonomy import Taxonomy
+from urbanpipe.training.data import VideoDataset
+from urbanpipe.training.forward import judge_all, load_network
+from urbanpipe.training.job import DONE, WEIGHTS
+from urbanpipe.training.processes import Processes
+from urbanpipe.training.recipe import Recipe, recipe_text
+from urbanpipe.training.run import read_json
+from urbanpipe.video.cache import FrameCache
+
+JUDGED = "judged.json"
+
+
+def judge_again(
+    run: Path,
+    recipe: Recipe,
+    out: Path,
+    videos: Mapping[int, Sequence[Video]],
+    taxonomy: Taxonomy,
+    processes: Processes,
+    cache: FrameCache | None,
+) -> None:
+    """Let the folds' networks of a run judge videos; what is there already of the same networks and settings stays.
+
+    Args:
+        run: a cross-validation whose folds are done.
+        recipe: the run's with other settings of the test.
+        out: gets `fold<k>/predictions.json`.
+        videos: what each fold's network judges.
+        taxonomy: the classes.
+        processes: that share the work.
+        cache: frames on disk, or None.
+
+    Raises:
+        VideoError: a video cannot be read.
+        RunError: a network is damaged.
+    """
+    for fold, of_fold in videos.items():
+        weights, folder = run / f"fold{fold}" / WEIGHTS, out / f"fold{fold}"
+        asked = {"by": _fingerprint(weights, recipe, of_fold)}
+        path = folder / JUDGED
+        if processes.from_main(path.exists() and read_json(path) == asked):
+            continue
+        processes.say(f"{out.name} fold {fold}: judging {len(of_fold)} videos")
+        network = load_network(weights, recipe, taxonomy, processes.device)
+        dataset = VideoDataset(of_fold, make_view(recipe.input, recipe.augment), cache)
+        (judged,) = judge_all(recipe, [network], dataset, processes)
+        if processes.is_main:
+            output_folder(folder)
+            found = Predictions(tuple(video.name for video in of_fold), np.stack([each.scores for each in judged]))
+            write_predictions(found, folder / "predictions.json", taxonomy)
+            write_json(path, asked)
+
+
+def _fingerprint(weights: Path, recipe: Recipe, videos: Sequence[Video]) -> str:
+    found = hashlib.blake2b(recipe_text(recipe).encode(), digest_size=16)
+    found.update(hashlib.blake2b(weights.read_bytes()).digest())
+    for video in videos:
+        found.update(f"{video.name} {video.digest}\n".encode())
+    return found.hexdigest()
+
+
+def read_fold(folder: Path, fold: int, taxonomy: Taxonomy) -> Predictions:
+    """What a fold's network said; whether it was trained or judged again.
+
+    Raises:
+        RunError: it is not done.
+    """
+    part = folder / f"fold{fold}"
+    if not (part / DONE).exists() and not (part / JUDGED).exists():
+        raise RunError(f"{part} is not done; run the same command again")
+    return read_predictions(part / "predictions.json", taxonomy)

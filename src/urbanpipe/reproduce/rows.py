@@ -1,0 +1,153 @@
+"""The rows of the report's Tables 4 and 5, and what each means for a recipe."""
+
+import difflib
+import re
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any, Literal
+
+from urbanpipe.errors import RecipeError
+from urbanpipe.settings import Section
+from urbanpipe.training.recipe import Recipe, difference, load_recipe, recipe_from_table, set_value
+
+_CHANGE = re.compile(r"\s*([\w.]+)\s*(\+=|\*=|=)(.*)", re.DOTALL)
+_OF_EIGHT = {"tile", "size"}  # pixels that backbones halve several times
+
+
+class Row(Section):
+    """One change and what the report says of it.
+
+    Attributes:
+        key: what a user calls it.
+        table: of the report.
+        name: for people.
+        report: its gain there, in points of mAP over 17 classes; None where the report gives none.
+        kind: what it takes: to `train` other networks, to `judge` the base's networks in another way, to change
+            `scores` that are there, or to judge other `videos`.
+        on, off: changes that give a recipe the trick, and that take it away.
+        methods: that it is about; empty for all.
+    """
+
+    key: str
+    table: Literal[4, 5]
+    name: str
+    report: float | None = None
+    kind: Literal["train", "judge", "scores", "videos"] = "train"
+    on: tuple[str, ...] = ()
+    off: tuple[str, ...] = ()
+    methods: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A row applied to a recipe.
+
+    Attributes:
+        row: which.
+        on, off: the recipe with and without the trick; either may be the base itself.
+        reason: why the row cannot be tried with this recipe; empty where it can.
+    """
+
+    row: Row
+    on: Recipe
+    off: Recipe
+    reason: str = ""
+
+
+def read_rows() -> dict[str, Row]:
+    """All rows by key, in the report's order."""
+    text = (resources.files("urbanpipe") / "reproduce" / "rows.toml").read_text(encoding="utf-8")
+    rows = [Row.model_validate(row) for row in tomllib.loads(text)["row"]]
+    return {row.key: row for row in rows}
+
+
+def choose_rows(keys: Sequence[str]) -> list[Row]:
+    """The rows called so, all of them where none is named.
+
+    Raises:
+        RecipeError: there is no such row; the nearest is named.
+    """
+    rows = read_rows()
+    for key in keys:
+        if key not in rows:
+            near = difflib.get_close_matches(key, rows, n=1, cutoff=0.4)
+            hint = f"did you mean {near[0]}? " if near else ""
+            raise RecipeError(f"no row {key!r}: {hint}`urbanpipe ablate --list` shows them all")
+    return [rows[key] for key in dict.fromkeys(keys)] or [*rows.values()]
+
+
+def trial(row: Row, base: Recipe) -> Trial:
+    """The row with `base`."""
+    if row.methods and base.input.method not in row.methods:
+        return Trial(row, base, base, f"it is about {' and '.join(row.methods)}, not {base.input.method}")
+    try:
+        on, off = change(base, row.on), change(base, row.off)
+    except RecipeError as error:
+        return Trial(row, base, base, str(error))
+    if row.kind in ("train", "judge") and on == off:
+        return Trial(row, base, base, "it changes nothing in this recipe")
+    return Trial(row, on, off)
+
+
+def change(recipe: Recipe, changes: Sequence[str]) -> Recipe:
+    """The recipe with `section.key=value`, `section.key*=factor` and `section.key+=value` carried out.
+
+    A product keeps a whole number whole and at least 1, and tile and frame sizes multiples of 8.
+
+    Raises:
+        RecipeError: a change that is not of this form, or that the recipe does not take.
+    """
+    table: dict[str, Any] = recipe.model_dump(mode="json")
+    for text in changes:
+        if not (parts := _CHANGE.fullmatch(text)):
+            forms = "section.key=value, section.key*=factor or section.key+=value"
+            raise RecipeError(f"{text!r} is not a change: want {forms}")
+        path, sign, value = parts.groups()
+        section, _, key = path.partition(".")
+        if sign == "=":
+            set_value(table, text)
+            continue
+        if key not in table.get(section, {}):
+            raise RecipeError(f"{text}: {recipe.name} has no {path}")
+        old = table[section][key]
+        if sign == "+=":
+            table[section][key] = [*old, *(each for each in [value] if each not in old)]
+        else:
+            table[section][key] = _product(key, old, float(value))
+    return recipe_from_table(table, ", ".join(changes))
+
+
+def _product(key: str, old: float, factor: float) -> float:
+    if not isinstance(old, int):
+        return float(f"{old * factor:.12g}")
+    step = 8 if key in _OF_EIGHT else 1
+    return max(step, round(old * factor / step) * step)
+
+
+def listing(keys: Sequence[str], recipe: str | None, overrides: Sequence[str]) -> str:
+    """The rows for people, and what each would change in a recipe.
+
+    Raises:
+        RecipeError: no such row, or no such recipe.
+    """
+    rows = choose_rows(keys)
+    base = None if recipe is None else load_recipe(recipe, list(overrides))
+    width = max(len(row.key) for row in rows)
+    lines = []
+    for row in rows:
+        report = "" if row.report is None else f"{row.report:+.2g}"
+        lines.append(f"table {row.table}  {row.key:<{width}}  {report:>5}  {row.name}")
+        if base is not None:
+            lines.append(f"{'':{width + 18}}{_effect(trial(row, base))}")
+    return "\n".join(lines)
+
+
+def _effect(each: Trial) -> str:
+    if each.reason:
+        return f"not for this recipe: {each.reason}"
+    if each.row.kind in ("scores", "videos"):
+        return "trains nothing"
+    trick, how = difference(each.on, each.off), "judges the base again" if each.row.kind == "judge" else "trains"
+    return f"{how}: {trick}" if trick else how

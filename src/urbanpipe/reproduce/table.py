@@ -1,0 +1,143 @@
+"""The table of an ablation: what each change is worth here and in the report, and what it costs."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from urbanpipe.evaluation.tables import NONE, markdown_table, per_cent
+from urbanpipe.outputs import write_csv, write_text
+from urbanpipe.reproduce.gains import Gain
+from urbanpipe.reproduce.rows import Row
+from urbanpipe.training.recipe import Recipe
+
+_NAMES = ["table", "row", "change"]
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row with what was found.
+
+    Attributes:
+        row: which.
+        gain: None where it could not be tried.
+        on: seconds of training a fold and largest memory in MiB with the trick; None where nothing was trained.
+        off: without.
+        reason: why it could not be tried.
+    """
+
+    row: Row
+    gain: Gain | None = None
+    on: tuple[float, float] | None = None
+    off: tuple[float, float] | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """What `ablate` found.
+
+    Attributes:
+        base: the recipe that is changed.
+        folds: that were trained and judged.
+        seeds: of the trainings.
+        lines: the rows.
+    """
+
+    base: Recipe
+    folds: tuple[int, ...]
+    seeds: tuple[int, ...]
+    lines: tuple[Line, ...]
+
+    def write(self, path: Path) -> None:
+        """Write the table to `path` with the suffixes .csv, figures as fractions in [0, 1], and .md."""
+        header = [*_NAMES, "gain", "report", "gain_defects", "sd", "low", "high", "p", "reading", "map_on", "map_off"]
+        costs = ["seconds_on", "seconds_off", "mib_on", "mib_off", "reason"]
+        write_csv(path.with_suffix(".csv"), [*header, *costs], (_csv_row(line) for line in self.lines))
+        write_text(path.with_suffix(".md"), self.to_markdown())
+
+    def to_markdown(self) -> str:
+        """The table with gains in points, the rows that could not be tried, and how to read it."""
+        header = [*_NAMES, "report", "gain", "defects (sd)", "95 %", "p", "reading", "mAP on / off", "min", "MiB"]
+        tried = [_markdown_row(line) for line in self.lines if line.gain]
+        return markdown_table(header, tried, left=3) + "\n" + "".join(f"- {note}\n" for note in self._notes())
+
+    def _notes(self) -> Iterator[str]:
+        folds, seeds = ", ".join(map(str, self.folds)), ", ".join(map(str, self.seeds))
+        yield f"Base: {self.base.name}; folds {folds}; seeds {seeds}. Gains are in points of mAP, on minus off."
+        yield (
+            "gain, as the report's: over all classes. defects: over all but the exclusive class, with its standard "
+            "deviation over folds and seeds. 95 %: had other videos been judged (paired bootstrap over groups)."
+        )
+        yield (
+            "p: corrected resampled t-test over folds and seeds. A gain or loss is one where the interval leaves out 0 "
+            "and p is below .05. Of twenty changes without any effect one would still look so."
+        )
+        yield "min: of training a fold, on / off. MiB: largest memory of a training process, on / off."
+        for line in self.lines:
+            if line.reason:
+                yield f"Not tried: {line.row.key} ({line.row.name}): {line.reason}"
+
+
+def _csv_row(line: Line) -> list[object]:
+    row, report = line.row, "" if line.row.report is None else f"{line.row.report / 100:.4f}"
+    if line.gain is None:
+        return [row.table, row.key, row.name, "", report, *[""] * 12, line.reason]
+    gain, (on, off) = line.gain, (line.on, line.off)
+    figures = [_mean(gain.gains), _sd(gain.gains), gain.low, gain.high, gain.p]
+    costs = [on[0], off[0], on[1], off[1]] if on and off else [np.nan] * 4
+    return [
+        row.table,
+        row.key,
+        row.name,
+        _cell(_mean(gain.on - gain.off)),
+        report,
+        *map(_cell, figures),
+        gain.reading,
+        _cell(_mean(gain.on)),
+        _cell(_mean(gain.off)),
+        *map(_cell, costs),
+        "",
+    ]
+
+
+def _markdown_row(line: Line) -> list[str]:
+    row, gain = line.row, line.gain
+    assert gain is not None
+    interval = NONE if np.isnan(gain.low) else f"{_points(gain.low)} to {_points(gain.high)}"
+    costs = [NONE, NONE]
+    if line.on and line.off:
+        costs = [f"{line.on[0] / 60:.1f} / {line.off[0] / 60:.1f}", f"{line.on[1]:.0f} / {line.off[1]:.0f}"]
+    return [
+        str(row.table),
+        row.key,
+        row.name,
+        NONE if row.report is None else f"{row.report:+.2g}",
+        _points(_mean(gain.on - gain.off)),
+        f"{_points(_mean(gain.gains))} ({per_cent(_sd(gain.gains))})",
+        interval,
+        NONE if np.isnan(gain.p) else f"{gain.p:.2f}",
+        gain.reading,
+        f"{per_cent(_mean(gain.on))} / {per_cent(_mean(gain.off))}",
+        *costs,
+    ]
+
+
+def _mean(values: NDArray[np.float64]) -> float:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if known.size else float("nan")
+
+
+def _sd(values: NDArray[np.float64]) -> float:
+    known = values[~np.isnan(values)]
+    return float(known.std(ddof=1)) if known.size > 1 else float("nan")
+
+
+def _points(value: float) -> str:
+    return NONE if np.isnan(value) else f"{100 * value:+.1f}"
+
+
+def _cell(value: float) -> str:
+    return "" if np.isnan(value) else f"{value:.6g}"

@@ -1,0 +1,112 @@
+"""What all rows share: the videos, their folds, and how a recipe is trained and judged on them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from urbanpipe.catalog.labels import label_matrix
+from urbanpipe.catalog.table import Catalog, Video
+from urbanpipe.errors import FoldError
+from urbanpipe.evaluation.predictions import Predictions
+from urbanpipe.reproduce.gains import Judged, Scores
+from urbanpipe.reproduce.judging import read_fold
+from urbanpipe.training.crossval import resolve, run_folds
+from urbanpipe.training.data import frame_cache
+from urbanpipe.training.log import read_costs
+from urbanpipe.training.processes import Processes, join_processes
+from urbanpipe.training.recipe import Recipe
+from urbanpipe.training.study import study_data
+from urbanpipe.video.cache import FrameCache
+
+
+@dataclass(frozen=True)
+class Work:
+    """The data, and what trains on it.
+
+    Attributes:
+        out: folder of everything that is made.
+        catalog: the videos.
+        folds: fold of every labelled one.
+        used: folds that are trained and judged.
+        processes: that share the work.
+        cache: frames on disk, or None.
+    """
+
+    out: Path
+    catalog: Catalog
+    folds: Mapping[str, int]
+    used: tuple[int, ...]
+    processes: Processes
+    cache: FrameCache | None
+
+    @property
+    def all_folds(self) -> int:
+        """How many folds there are, used or not."""
+        return len(set(self.folds.values()))
+
+    def train(self, run: Path, recipe: Recipe) -> None:
+        """Cross-validate a recipe on the folds that are used; what is done stays."""
+        settled = resolve(recipe, self.catalog)
+        run_folds(run, settled, self.catalog, self.folds, self.processes, self.cache, self.used)
+
+    def names(self, run: Path) -> dict[int, tuple[str, ...]]:
+        """The videos that each fold's network of a run has judged."""
+        return {fold: read_fold(run, fold, self.catalog.taxonomy).names for fold in self.used}
+
+    def videos(self, names: Sequence[str]) -> list[Video]:
+        """The videos of these names."""
+        by_name = {video.name: video for video in self.catalog.labelled}
+        return [by_name[name] for name in names]
+
+    def scores(self, runs: Sequence[Path], names: Sequence[str]) -> Scores:
+        """Out-of-fold scores (S, n, C) of S runs.
+
+        Raises:
+            PredictionError: a run has not judged one of the videos.
+        """
+        return np.stack([self._whole(run).aligned(names, where=f"the predictions of {run}") for run in runs])
+
+    def _whole(self, run: Path) -> Predictions:
+        parts = [read_fold(run, fold, self.catalog.taxonomy) for fold in self.used]
+        names = tuple(name for part in parts for name in part.names)
+        return Predictions(names, np.concatenate([part.scores for part in parts]))
+
+    def judged(self, videos: Sequence[Video], folds: Sequence[int] | None = None) -> Judged:
+        """What models are compared by on `videos`; in folds of their own where that is asked."""
+        names, labels = [video.name for video in videos], {video.name: video.labels or () for video in videos}
+        return Judged(
+            taxonomy=self.catalog.taxonomy,
+            targets=label_matrix(names, labels, len(self.catalog.taxonomy)),
+            folds=np.array([self.folds[name] for name in names] if folds is None else folds, dtype=np.int64),
+            groups=tuple(video.group for video in videos),
+            all_folds=self.all_folds,
+        )
+
+    def costs(self, runs: Sequence[Path]) -> tuple[float, float]:
+        """Seconds of training a fold (mean), and MiB of memory (largest), of runs."""
+        each = [read_costs(run / f"fold{fold}") for run in runs for fold in self.used]
+        return float(np.mean([seconds for seconds, _ in each])), max(mebibytes for _, mebibytes in each)
+
+
+def begin(
+    data: Path,
+    out: Path,
+    folds: int | Path,
+    only_folds: Sequence[int],
+    taxonomy: Path | None,
+    device: str,
+    cache: Path | None,
+    cache_gb: float,
+) -> Work:
+    """Read the catalog, make or read the folds, join the other processes; see `ablate` for the arguments."""
+    processes = join_processes(device)
+    shared = processes.from_main(study_data(data, out, None, taxonomy, folds, "root", 0) if processes.is_main else None)
+    assert shared is not None
+    catalog, assignment = shared
+    numbers = tuple(sorted(set(assignment.values())))
+    if unknown := set(only_folds) - set(numbers):
+        raise FoldError(f"there is no fold {min(unknown)}; the folds are {numbers[0]} to {numbers[-1]}")
+    used = tuple(sorted(set(only_folds))) or numbers
+    return Work(out, catalog, assignment, used, processes, frame_cache(cache, cache_gb))

@@ -1,0 +1,103 @@
+import pytest
+
+from urbanpipe.ensembling.rules import EXCLUSIVE_THRESHOLD
+from urbanpipe.errors import RecipeError
+from urbanpipe.inputs.view import make_view
+from urbanpipe.reproduce.mixtures import MIXTURES
+from urbanpipe.reproduce.rows import change, choose_rows, listing, read_rows, trial
+from urbanpipe.taxonomy import default_taxonomy
+from urbanpipe.training.forward import build_model
+from urbanpipe.training.recipe import Recipe, load_recipe
+
+BASES = ("small-mobilenetv2", "small-video", "super-image-convnext-b", "video-swin-b-k400")
+# Of the report's Tables 4 and 5, the rows that are changes to one recipe.
+REPORT = {
+    "input-size": 1, "flip": 0.6, "tile-shuffle": 1, "uniform": 2.2, "warm-up": 0.9, "large-rate": 1.8,
+    "onecycle": 0.5, "effective-batch": 2, "ema": 5, "fold-ensemble": 1.8, "exclusive-rule": 0.12, "rand-augment": -1,
+    "auto-augment": -0.6, "rotation-flip-jitter": -1.6, "sequence": -2.2, "grid-4x4": -1, "grid-5x5": -1,
+    "test-flips": -3, "test-resample": -0.3, "test-shuffle": -0.5, "best-per-class": -1.6,
+}  # fmt: skip
+
+
+def test_every_row_of_the_report_is_there_with_its_figure() -> None:
+    assert {key: row.report for key, row in read_rows().items() if row.report is not None} == REPORT
+    assert set(read_rows()) - set(REPORT) == {
+        "accumulation",
+        "mixed-precision",
+        "checkpointing",
+        "thresholds",
+        "frame-order",
+    }
+    assert {row.key for row in read_rows().values() if row.kind == "scores"} == set(MIXTURES)
+    assert EXCLUSIVE_THRESHOLD == 0.9
+
+
+@pytest.mark.parametrize("key", [key for key, row in read_rows().items() if row.kind in ("train", "judge")])
+@pytest.mark.parametrize("name", BASES)
+def test_every_row_builds(key: str, name: str) -> None:
+    base, row = load_recipe(name), read_rows()[key]
+    found = trial(row, base)
+    if row.methods and base.input.method not in row.methods:
+        assert found.reason
+        return
+    assert not found.reason
+    assert found.on != found.off
+    assert base in (found.on, found.off) or row.key in ("flip", "onecycle")
+    for recipe in (found.on, found.off):
+        make_view(recipe.input, recipe.augment)
+        if name.startswith("small"):
+            build_model(recipe, default_taxonomy())
+
+
+def test_changes() -> None:
+    base = load_recipe("small-mobilenetv2")
+    found = change(base, ["input.tile*=0.857", "training.batch_size*=0.01", "optimiser.rate*=0.1"])
+    assert found.input.frame_size == (56, 56)
+    assert found.training.batch_size == 1
+    assert found.optimiser.rate == 3e-4
+    twice = change(base, ["augment.tile+=rotation", "augment.tile+=rotation"])
+    assert twice.augment.tile == ("horizontal_flip", "rotation")
+    assert change(base, ["input.sampling=sequence"]).input != base.input
+    assert change(base, []) == base
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("input.tile", "is not a change"),
+        ("input.tiles*=2", "has no input.tiles"),
+        ("input.tile=huge", "input.tile"),
+        ("nothing.at=all", "unknown key nothing"),
+    ],
+)
+def test_changes_that_cannot_be(text: str, message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        change(load_recipe("small-mobilenetv2"), [text])
+
+
+def test_a_row_without_effect_says_so() -> None:
+    base = load_recipe("small-mobilenetv2", ["training.batch_size=1", "training.accumulation=4"])
+    rows = read_rows()
+    assert trial(rows["effective-batch"], base).reason == "it changes nothing in this recipe"
+    assert trial(rows["frame-order"], base).reason == "it is about video, not super-image"
+
+
+def test_rows_are_chosen_by_name() -> None:
+    assert [row.key for row in choose_rows(["ema", "flip", "ema"])] == ["ema", "flip"]
+    assert len(choose_rows([])) == len(read_rows())
+    with pytest.raises(RecipeError, match="no row 'tile-shufle': did you mean tile-shuffle"):
+        choose_rows(["tile-shufle"])
+
+
+def test_listing_says_what_changes() -> None:
+    text = listing(["ema", "frame-order"], "small-mobilenetv2", [])
+    assert "training.ema_decay = 0.98 instead of 0.0" in text
+    assert "it is about video, not super-image" in text
+    assert len(listing([], None, []).splitlines()) == len(read_rows())
+
+
+def test_a_recipe_is_not_harmed() -> None:
+    base = load_recipe("small-mobilenetv2")
+    before = base.model_dump()
+    change(base, ["augment.tile+=rotation", "input.tile*=0.5"])
+    assert Recipe.model_validate(before) == base
