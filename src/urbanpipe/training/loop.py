@@ -165,7 +165,7 @@ def _epoch(job: Job, processes: Processes, state: State, learner: Learner, datas
         last = (place_in_epoch + 1) % training.accumulation == 0
         total += learner.learn(batch, last)
         if last:
-            _step(state, job.recipe.optimiser.clip_norm)
+            step_optimiser(state, job.recipe.optimiser.clip_norm)
         asked = time.perf_counter()
     seconds = time.perf_counter() - started
     means = processes.gather(float(total) / len(batches))
@@ -185,7 +185,8 @@ def _epoch(job: Job, processes: Processes, state: State, learner: Learner, datas
     }
 
 
-def _step(state: State, clip_norm: float) -> None:
+def step_optimiser(state: State, clip_norm: float) -> None:
+    """One step of optimiser, schedule and moving average on the gradients that are there."""
     if clip_norm:
         state.scaler.unscale_(state.optimiser)
         nn.utils.clip_grad_norm_(state.model.parameters(), clip_norm)

@@ -1,0 +1,152 @@
+"""Peak memory and time of a training step of each recipe, on random pixels from random weights.
+
+    python benchmarks/training_memory.py [--recipe NAME ...] [--set section.key=value ...] [--out FILE.md]
+
+Without --recipe it takes all recipes of the report's Tables 1 and 2, which want a GPU. Every recipe is tried in a
+process of its own, with and without gradient checkpointing: three steps, the first is not timed. Network, moving
+average, optimiser and precision are the recipe's; what a GPU's allocator keeps in reserve does not count. Out of memory
+is a result. The report needed over 20 GiB for batch 4 at 1152 px.
+"""
+
+import argparse
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from timm.utils import ModelEmaV3
+
+from urbanpipe.evaluation.tables import markdown_table
+from urbanpipe.inputs.config import has_clips
+from urbanpipe.reproduce.entries import read_entries
+from urbanpipe.taxonomy import default_taxonomy
+from urbanpipe.training.data import Batch
+from urbanpipe.training.forward import build_model, place
+from urbanpipe.training.learner import PieceLearner
+from urbanpipe.training.log import forget_peak_memory, peak_memory_mib
+from urbanpipe.training.loop import step_optimiser
+from urbanpipe.training.losses import make_loss
+from urbanpipe.training.optimiser import make_optimiser, make_schedule
+from urbanpipe.training.processes import Processes, choose_device
+from urbanpipe.training.recipe import Recipe, load_recipe
+from urbanpipe.training.state import State
+
+STEPS = 3
+
+
+def batch_of(recipe: Recipe) -> Batch:
+    """Random pixels."""
+    count = recipe.training.batch_size
+    width, height = recipe.input.image_size
+    frames = [recipe.input.frames] if has_clips(recipe.input) else []
+    pieces = count * recipe.input.train_pieces
+    images = torch.randint(0, 256, (pieces, 3, *frames, height, width), dtype=torch.uint8)
+    each = recipe.input.train_pieces
+    return Batch(
+        images=images,
+        samples=[*range(count)],
+        counts=[each] * count,
+        rows=np.tile(np.arange(each), count),
+        real=torch.ones(pieces, dtype=torch.int64),
+        seconds=np.zeros((pieces, 2)),
+        whole=[True] * count,
+        failures=[],
+    )
+
+
+def measure(recipe: Recipe, device: torch.device) -> tuple[float, float]:
+    """Peak MiB, and median seconds of an optimiser step."""
+    torch.manual_seed(0)
+    taxonomy, training = default_taxonomy(), recipe.training
+    model = build_model(recipe, taxonomy)
+    if training.checkpointing:
+        model.backbone.checkpoint_activations(True)
+    place(model, recipe, device)
+    optimiser = make_optimiser(model, recipe.optimiser, device.type == "cuda")
+    state = State(
+        model=model.train(),
+        ema=ModelEmaV3(model, decay=training.ema_decay) if training.ema_decay else None,
+        optimiser=optimiser,
+        schedule=make_schedule(optimiser, recipe.optimiser, training.epochs, 10),
+        scaler=torch.amp.GradScaler(device.type, enabled=training.precision == "fp16"),
+    )
+    targets = np.zeros((training.batch_size, len(taxonomy)), np.float32)
+    learner = PieceLearner(
+        recipe, state, Processes(0, 1, device), make_loss(recipe.loss, torch.from_numpy(targets)), targets
+    )
+    batch, seconds = batch_of(recipe), []
+    forget_peak_memory(device)
+    for _ in range(STEPS):
+        started = time.perf_counter()
+        for number in range(training.accumulation):
+            learner.learn(batch, number == training.accumulation - 1)
+        step_optimiser(state, recipe.optimiser.clip_norm)
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        seconds.append(time.perf_counter() - started)
+    return peak_memory_mib(device), float(np.median(seconds[1:]))
+
+
+def one(name: str, settings: list[str], device: str) -> None:
+    """Measure in this process and print."""
+    recipe = load_recipe(name, settings)
+    try:
+        mebibytes, seconds = measure(recipe, choose_device(device))
+        print(f"{mebibytes:.0f} {seconds:.3f}")
+    except torch.OutOfMemoryError:
+        print("out of memory")
+
+
+def row(name: str, settings: list[str], checkpointing: bool, device: str) -> list[str]:
+    """Measure in a process of its own."""
+    given = [*settings, f"training.checkpointing={str(checkpointing).lower()}"]
+    command = [
+        sys.executable,
+        __file__,
+        "--one",
+        name,
+        "--device",
+        device,
+        *(part for each in given for part in ("--set", each)),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    recipe, said = load_recipe(name, given), done.stdout.split()
+    size = "x".join(map(str, recipe.input.image_size))
+    shown = [name, size, str(recipe.training.batch_size), "yes" if checkpointing else "no"]
+    if done.returncode != 0 or len(said) != 2:
+        reason = (
+            "out of memory" if "out of memory" in done.stdout else (done.stderr.strip().splitlines() or ["failed"])[-1]
+        )
+        return [*shown, reason, "-"]
+    return [*shown, f"{float(said[0]) / 1024:.2f}", said[1]]
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--recipe", action="append", default=[])
+    parser.add_argument("--set", dest="settings", action="append", default=[])
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    parser.add_argument("--out", type=Path, help="write the table here too")
+    given = parser.parse_args()
+    if given.one:
+        one(given.one, given.settings, given.device)
+        return
+    entries = [entry for table in ("table2", "table1") for entry in read_entries(table)]
+    names = given.recipe or [*dict.fromkeys(entry.recipe for entry in entries)]
+    rows = [row(name, given.settings, on, given.device) for name in names for on in (True, False)]
+    gpu = (
+        torch.cuda.get_device_name() if torch.cuda.is_available() and given.device != "cpu" else "CPU, resident memory"
+    )
+    text = f"{gpu}, torch {torch.__version__}\n\n"
+    text += markdown_table(["recipe", "px", "batch", "checkpointing", "GiB", "s a step"], rows, left=2)
+    print(text)
+    if given.out:
+        given.out.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
