@@ -116,7 +116,7 @@ def test_the_hottest_point_is_where_and_when_the_class_is(
     name: str, settings: tuple[str, ...], video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loaded = Explained(recipe_of(name, *settings), TAXONOMY, Bright(), None, ())  # type: ignore[arg-type]
-    monkeypatch.setattr(room, "load_network", lambda *given: loaded)
+    monkeypatch.setattr(room, "load_explained", lambda *given: loaded)
     first, second = TAXONOMY.codes[:2]
     made = explain(tmp_path, video, tmp_path / "out", [first, second], top=4, device="cpu")
     for heat, begin, box in zip(

@@ -13,7 +13,7 @@ from urbanpipe.errors import OutOfMemoryError, PredictionError, VideoError
 from urbanpipe.explain.grad_cam import grad_cam, recorded
 from urbanpipe.explain.heat import Heat, of_frames, scaled, tiles_of
 from urbanpipe.explain.layers import Layout, choose_layer, layout_of, piece_logits
-from urbanpipe.explain.network import Explained, load_network
+from urbanpipe.explain.network import Explained, load_explained
 from urbanpipe.explain.writing import Explanation, write
 from urbanpipe.inputs.config import DenseConfig, InputConfig, SuperImageConfig, VideoConfig, has_clips
 from urbanpipe.inputs.footage import Footage, Selection
@@ -65,7 +65,7 @@ def explain(
         raise VideoError(video, "is not there or no file; give one video")
     output_folder(out)
     chosen = choose_device(device)
-    loaded = load_network(run, fold, canonical_name(video.name), chosen)
+    loaded = load_explained(run, fold, canonical_name(video.name), chosen)
     asked = [loaded.taxonomy.index(code) for code in dict.fromkeys(classes)]
     try:
         looking = Looking(loaded, video, chosen, layer)

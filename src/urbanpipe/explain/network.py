@@ -5,13 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 from urbanpipe.catalog.folds import read_folds
 from urbanpipe.errors import RunError
 from urbanpipe.taxonomy import Taxonomy, load_taxonomy
-from urbanpipe.training.forward import Network, build_model, place
+from urbanpipe.training.forward import Network, load_network
 from urbanpipe.training.job import WEIGHTS, read_done
 from urbanpipe.training.recipe import Recipe, load_recipe
 
@@ -35,7 +33,7 @@ class Explained:
     notes: tuple[str, ...]
 
 
-def load_network(run: Path, fold: int | None, video: str, device: torch.device) -> Explained:
+def load_explained(run: Path, fold: int | None, video: str, device: torch.device) -> Explained:
     """Load one network of a run.
 
     Args:
@@ -58,13 +56,8 @@ def load_network(run: Path, fold: int | None, video: str, device: torch.device) 
         other = "" if number is None else " or give another --fold"
         raise RunError(f"{folder} is not finished; run its `crossval` or `train` again first{other}")
     recipe, taxonomy = load_recipe(run / "recipe.toml"), load_taxonomy(run / "taxonomy.toml")
-    network = build_model(recipe, taxonomy)
-    try:
-        network.load_state_dict(load_file(folder / WEIGHTS))
-    except (SafetensorError, RuntimeError, OSError) as error:
-        raise RunError(f"{folder / WEIGHTS} is damaged or not of its recipe: {str(error).splitlines()[0]}") from error
-    place(network, recipe, device)
-    network.eval().requires_grad_(False)
+    network = load_network(folder / WEIGHTS, recipe, taxonomy, device)
+    network.requires_grad_(False)
     return Explained(recipe, taxonomy, network, number, _notes(run, folds, number, fold is None, video))
 
 

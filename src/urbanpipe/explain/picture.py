@@ -22,6 +22,8 @@ _STRONGEST = 0.62  # of the blend: pixels stay visible below the hottest point
 _LATIN_END = "\u0250"  # the fonts that come with matplotlib have no more than this for sure
 _LISTED = 5  # classes in the list of scores
 _TILE_INCHES = 1.9  # height of a tile
+_LEAST_INCHES = 2.3  # width that a caption needs, wider than a tile of an upright video
+_LETTERS = 12  # of the line below the title, an inch
 _SIDE_INCHES = 2.9  # width of the list of scores
 _TOP_INCHES, _CAPTION_INCHES, _GAP_INCHES = 0.75, 0.3, 0.1
 
@@ -81,16 +83,17 @@ def picture(heat: Heat, places: NDArray[np.int64], pixels: NDArray[np.uint8], ti
         pixels: those frames, (m, height, width, 3).
         title: what stands around them.
     """
-    columns = math.ceil(math.sqrt(len(places))) if len(places) != 2 else 2
+    columns = math.ceil(math.sqrt(len(places)))
     rows = math.ceil(len(places) / columns)
     tile = _TILE_INCHES * pixels.shape[2] / pixels.shape[1]
-    width = columns * (tile + _GAP_INCHES) + _GAP_INCHES + _SIDE_INCHES
+    cell = max(tile, _LEAST_INCHES) + _GAP_INCHES
+    width = columns * cell + _GAP_INCHES + _SIDE_INCHES
     height = max(rows * (_TILE_INCHES + _CAPTION_INCHES) + _TOP_INCHES, 3.4)
     figure = Figure(figsize=(width, height))
     FigureCanvasAgg(figure)
     for number, place in enumerate(places.tolist()):
         row, column = divmod(number, columns)
-        left = _GAP_INCHES + column * (tile + _GAP_INCHES)
+        left = _GAP_INCHES + column * cell + (cell - _GAP_INCHES - tile) / 2
         bottom = height - _TOP_INCHES - row * (_TILE_INCHES + _CAPTION_INCHES) - _TILE_INCHES
         axes = figure.add_axes((left / width, bottom / height, tile / width, _TILE_INCHES / height))
         _tile(axes, heat, place, pixels[number])
@@ -122,9 +125,11 @@ def _head(figure: Figure, heat: Heat, title: Title, height: float) -> None:
     left = 0.01
     text = f"{_name(item)}: {heat.probability:.2f}"
     figure.text(left, 1 - 0.12 / height, text, va="top", fontsize=14, color=_INK, fontweight="bold", parse_math=False)
-    below = (
-        "no place of these frames speaks for the class" if heat.hottest is None else f"{title.video}, {title.recipe}"
-    )
+    below = f"{title.video}, {title.recipe}"
+    if heat.hottest is None:
+        below = f"no place of these frames speaks for the class; {below}"
+    room = int(_LETTERS * figure.get_figwidth())
+    below = below if len(below) <= room else f"{below[: room - 3]}..."
     figure.text(left, 1 - 0.42 / height, below, va="top", fontsize=9, color=_PALE, parse_math=False)
 
 

@@ -62,6 +62,7 @@ def judge_again(
             found = Predictions(tuple(video.name for video in of_fold), np.stack([each.scores for each in judged]))
             write_predictions(found, folder / "predictions.json", taxonomy)
             write_json(path, asked)
+        processes.from_main(None)  # nobody reads before it is there
 
 
 def _fingerprint(weights: Path, recipe: Recipe, videos: Sequence[Video]) -> str:

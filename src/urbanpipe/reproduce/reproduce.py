@@ -37,6 +37,10 @@ class _Asked:
     device: str
 
 
+Finish = Callable[[], str]  # writes the table and returns it, in one process
+Maker = Callable[[Work, _Asked], Finish]  # trains what is missing, in all processes
+
+
 def reproduce(
     what: str,
     data: Path,
@@ -92,47 +96,46 @@ def reproduce(
     others = tuple(read_catalog(test, load_taxonomy(taxonomy)).labelled) if test else ()
     asked = _Asked(scale, seeds, tuple(overrides), given, others, device)
     work = begin(data, out, folds, only_folds, taxonomy, device, cache, cache_gb)
-    text = MAKERS[what](work, asked)
+    finish = MAKERS[what](work, asked)
+    text = ""
     if work.processes.is_main:
         with alone_in(out, wait=True):
+            text = finish()
             write_json(out / f"{what}.json", {"scale": scale, "folds": list(work.used)} | environment())
-    return text
+    return work.processes.from_main(text)
 
 
 def _known_keys() -> set[str]:
     return {each.key for name in ("table1", "table2", "table5") for each in read_entries(name)} | {BASE}
 
 
-def _models(name: str) -> Callable[[Work, _Asked], str]:
-    def make(work: Work, asked: _Asked) -> str:
+def _models(name: str) -> Maker:
+    def make(work: Work, asked: _Asked) -> Finish:
         models = train_models(work, read_entries(name), asked.scale, asked.overrides, asked.weights)
-        return write_models(models, work.out / name, asked.scale, work.used)
+        return lambda: write_models(models, work.out / name, asked.scale, work.used)
 
     return make
 
 
-def _table3(work: Work, asked: _Asked) -> str:
+def _table3(work: Work, asked: _Asked) -> Finish:
     need_all_folds(work, "table3")
     models = train_models(work, read_entries("table3"), asked.scale, asked.overrides, asked.weights)
-    return table_of_ensembles(models, work.out)
+    return lambda: table_of_ensembles(models, work.out)
 
 
-def _ablation(name: str) -> Callable[[Work, _Asked], str]:
+def _ablation(name: str) -> Maker:
     rows = [row for row in read_rows().values() if f"table{row.table}" == name]
 
-    def make(work: Work, asked: _Asked) -> str:
+    def make(work: Work, asked: _Asked) -> Finish:
         first = [f"model.weights={asked.weights[BASE]}"] if BASE in asked.weights else []
         base = load_recipe(BASES[asked.scale], [*asked.overrides, *first])
         apart = replace(work, out=work.out / "ablation")
         made = run_ablation(apart, base, rows, asked.seeds, asked.test)
         if name == "table5":
-            weak = weak_lines(
-                work, apart.out / f"seed{made.seeds[0]}" / BASE, asked.scale, asked.overrides, asked.weights
-            )
+            of_base = apart.out / f"seed{made.seeds[0]}" / BASE
+            weak = weak_lines(work, of_base, asked.scale, asked.overrides, asked.weights)
             made = replace(made, lines=(*made.lines, *weak))
-        if work.processes.is_main:
-            made.write(work.out / name)
-        return made.to_markdown()
+        return lambda: made.write(work.out / name)
 
     return make
 
@@ -144,20 +147,22 @@ def _one(work: Work, asked: _Asked) -> Model:
     return model
 
 
-def _table6(work: Work, asked: _Asked) -> str:
-    return table_of_classes(work, _one(work, asked), work.out)
+def _table6(work: Work, asked: _Asked) -> Finish:
+    model = _one(work, asked)
+    return lambda: table_of_classes(work, model, work.out)
 
 
-def _figure2(work: Work, asked: _Asked) -> str:
-    recipe = load_recipe(BASES[asked.scale], list(asked.overrides))
-    return picture_of_inputs(work, resolve(recipe, work.catalog), work.out)
+def _figure2(work: Work, asked: _Asked) -> Finish:
+    recipe = resolve(load_recipe(BASES[asked.scale], list(asked.overrides)), work.catalog)
+    return lambda: picture_of_inputs(work, recipe, work.out)
 
 
-def _figure3(work: Work, asked: _Asked) -> str:
-    return pictures_of_attention(work, _one(work, asked), asked.device, work.out)
+def _figure3(work: Work, asked: _Asked) -> Finish:
+    model = _one(work, asked)
+    return lambda: pictures_of_attention(work, model, asked.device, work.out)
 
 
-MAKERS: dict[str, Callable[[Work, _Asked], str]] = {
+MAKERS: dict[str, Maker] = {
     "table1": _models("table1"),
     "table2": _models("table2"),
     "table3": _table3,

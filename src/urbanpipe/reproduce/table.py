@@ -51,12 +51,13 @@ class Ablation:
     seeds: tuple[int, ...]
     lines: tuple[Line, ...]
 
-    def write(self, path: Path) -> None:
-        """Write the table to `path` with the suffixes .csv, figures as fractions in [0, 1], and .md."""
+    def write(self, path: Path) -> str:
+        """Write the table to `path` with suffixes .csv (figures as fractions in [0, 1]) and .md; returns the latter."""
         header = [*_NAMES, "gain", "report", "gain_defects", "sd", "low", "high", "p", "reading", "map_on", "map_off"]
         costs = ["seconds_on", "seconds_off", "mib_on", "mib_off", "reason"]
         write_csv(path.with_suffix(".csv"), [*header, *costs], (_csv_row(line) for line in self.lines))
-        write_text(path.with_suffix(".md"), self.to_markdown())
+        write_text(path.with_suffix(".md"), text := self.to_markdown())
+        return text
 
     def to_markdown(self) -> str:
         """The table with gains in points, the rows that could not be tried, and how to read it."""
