@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from urbanpipe.inputs.clip import Clip
-from urbanpipe.inputs.config import AugmentationName, AugmentConfig, DenseConfig, FrameConfig, VideoConfig
+from urbanpipe.inputs.config import AugmentationName, AugmentConfig, BagConfig, DenseConfig, FrameConfig, VideoConfig
 from urbanpipe.inputs.dense import DenseClips
 from urbanpipe.inputs.footage import Draw, Footage
 from urbanpipe.inputs.frame import SingleFrames
@@ -85,6 +85,18 @@ def test_another_epoch_another_frame_and_the_same_epoch_the_same() -> None:
     rows = [view.drawn(footage, Draw(0, epoch, 0)).rows.tolist() for epoch in (0, 0, 1, 2)]
     assert rows[0] == rows[1]
     assert len({tuple(row) for row in rows}) == 3
+
+
+def test_a_bag_is_every_frame_at_the_interval_as_it_is_in_training_too() -> None:
+    augment = AugmentConfig(tile=RANDOM, flip_probability=1.0)
+    view = make_view(BagConfig(size=HEIGHT, aspect="3:2", every_seconds=0.4), augment)
+    alone = make_view(FrameConfig(size=HEIGHT, aspect="3:2", every_seconds=0.4), augment)
+    footage, frame = Footage(500, 20.0), pictures(1)
+    for epoch in (0, 1):
+        assert np.array_equal(view.drawn(footage, Draw(0, epoch, 3)).frames, alone.judged(footage).frames)
+    assert len(view.judged(footage)) == 50
+    assert torch.equal(view.train_view(frame), torch.from_numpy(frame[0]).permute(2, 0, 1))
+    assert not torch.equal(alone.train_view(frame), view.train_view(frame))
 
 
 def test_a_frame_is_an_image_of_its_own() -> None:

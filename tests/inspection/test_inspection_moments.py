@@ -314,7 +314,7 @@ def test_a_run_without_pieces_says_what_it_needs(
     monkeypatch.setattr(sys, "argv", ["urbanpipe", "moments", str(run), "--out", str(tmp_path / "r.json")])
     with pytest.raises(SystemExit, match="2"):
         main()
-    why = "its method sees a video as one piece; moments need a frame or dense run"
+    why = "its method sees a video as one piece; moments need a frame, dense or bag run"
     assert capsys.readouterr().err == f"urbanpipe: {run} has no out_of_fold_pieces.npz: {why}\n"
 
 

@@ -216,6 +216,15 @@ def test_without_their_file_the_reports_rows_say_how_it_is_made(
     assert not (tmp_path / "run" / "recipe.toml").exists(), "nothing was begun"
 
 
+@pytest.mark.parametrize("kind", ["transmil", "ml-decoder"])
+def test_mixed_precision_trains_close_to_full(catalog: Catalog, bag: Recipe, tmp_path: Path, kind: str) -> None:
+    recipe = changed(changed(bag, "bag", kind=kind, dropout=0.0), "training", epochs=2)
+    train_model(job(catalog, recipe, tmp_path / "fp32"), ALONE)
+    train_model(job(catalog, changed(recipe, "training", precision="bf16"), tmp_path / "bf16"), ALONE)
+    assert losses(tmp_path / "bf16") != losses(tmp_path / "fp32"), "mixed precision was not entered"
+    assert losses(tmp_path / "bf16") == pytest.approx(losses(tmp_path / "fp32"), rel=0.1)
+
+
 def test_bags_of_one_frame_train(catalog: Catalog, bag: Recipe, tmp_path: Path) -> None:
     train_model(job(catalog, changed(bag, "input", every_seconds=60.0), tmp_path), ALONE)
     assert np.isfinite(losses(tmp_path)).all()

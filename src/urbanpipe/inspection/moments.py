@@ -205,7 +205,7 @@ def _read_source(source: Path, taxonomy: Path | None, config: MomentsConfig) -> 
         return _Source(pieces, classes, read_predictions(beside, classes) if config.weigh_by_video else None, None)
     data = read_out_of_fold(source)
     if not (source / OUT_OF_FOLD_PIECES).is_file():
-        why = "its method sees a video as one piece; moments need a frame or dense run"
+        why = "its method sees a video as one piece; moments need a frame, dense or bag run"
         raise RunError(f"{source} has no {OUT_OF_FOLD_PIECES}: {why}")
     pieces = read_pieces(source / OUT_OF_FOLD_PIECES, data.taxonomy)
     if odd := sorted(set(pieces.names) ^ set(data.names)):

@@ -188,4 +188,4 @@ class BagClassifier(nn.Module):
         """
         del seconds
         video, attention = self(seen).double().sigmoid(), self.head.attention(seen).double()
-        return video, video * attention / attention.amax(0)
+        return video, video * attention / attention.amax(0).clamp_min(1e-30)  # all of it on the class token: no NaN

@@ -16,6 +16,7 @@ class PretrainConfig(Section):
 
     Attributes:
         weights: of the backbone at the start: `random`, `hub` or a file.
+        options: keyword arguments of the timm model, as in a recipe.
         size: height and width of the frames that the network sees, in pixels.
         every_seconds: from one frame of a video to the next.
         epochs: passes over the frames.
@@ -31,6 +32,7 @@ class PretrainConfig(Section):
 
     method: ClassVar[str]
     weights: str = "random"
+    options: dict[str, str | int | float | bool | list[int]] = Field(default_factory=dict)
     size: int = Field(224, ge=16, le=1024)
     every_seconds: float = Field(1.0, gt=0, le=3600)
     epochs: int = Field(100, ge=1)

@@ -19,7 +19,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from urbanpipe.errors import RunError, VideoError
 from urbanpipe.models.backbone import Backbone
-from urbanpipe.outputs import whole_file, whole_path, write_json
+from urbanpipe.outputs import whole_file, write_json
 from urbanpipe.pretraining.config import MAEConfig, SimCLRConfig
 from urbanpipe.pretraining.frames import Frames, batches_of, frame_loader, seed_of
 from urbanpipe.progress import track
@@ -28,6 +28,7 @@ from urbanpipe.training.job import DONE, TRAINING_STATE, WEIGHTS
 from urbanpipe.training.log import MetricsLog, Row, peak_memory_mib
 from urbanpipe.training.optimiser import make_schedule
 from urbanpipe.training.recipe import OptimiserConfig
+from urbanpipe.training.state import save_whole
 
 BETAS = (0.9, 0.95)  # of MAE (arXiv 2111.06377, table 8)
 
@@ -45,8 +46,7 @@ class PretrainState:
     def save(self, path: Path, rows: list[Row]) -> None:
         """Write the state and the log's rows, whole or not at all."""
         parts = {name: getattr(self, name).state_dict() for name in _PARTS}
-        with whole_path(path) as temporary:
-            torch.save(parts | {"epoch": self.epoch, "rows": rows}, temporary)
+        save_whole(parts | {"epoch": self.epoch, "rows": rows}, path)
 
     def load(self, path: Path, device: torch.device) -> list[Row]:
         """Go on from a saved state; returns the log's rows.
@@ -104,6 +104,8 @@ def run_epochs(
     counts = [frames.dataset.piece_count(index) for index in range(len(frames.dataset))]
     state = make_state(objective, config, len(batches_of(counts, config, 0)), device)
     path = folder / TRAINING_STATE
+    for left in folder.glob(f".{path.name}.*"):  # of a kill in the middle of writing
+        left.unlink(missing_ok=True)
     log = MetricsLog(folder, state.load(path, device) if path.exists() else [])
     while state.epoch < config.epochs:
         log.add({"epoch": state.epoch + 1} | _epoch(state, frames, counts, config, device))

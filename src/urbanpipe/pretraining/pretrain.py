@@ -26,7 +26,7 @@ from urbanpipe.models.config import ModelConfig
 from urbanpipe.models.weights import load_weights
 from urbanpipe.outputs import write_csv, write_text
 from urbanpipe.pretraining.config import MAEConfig, SimCLRConfig, read_settings
-from urbanpipe.pretraining.frames import Frames
+from urbanpipe.pretraining.frames import Frames, batches_of
 from urbanpipe.pretraining.loop import run_epochs
 from urbanpipe.pretraining.views import make_views
 from urbanpipe.progress import track
@@ -74,7 +74,8 @@ def pretrain(
     """
     config, chosen = read_settings(method, overrides), choose_device(device)
     torch.manual_seed(config.seed)
-    network = Backbone(ModelConfig(backbone=backbone), (config.size, config.size))
+    model = ModelConfig(backbone=backbone, options=config.options)
+    network = Backbone(model, (config.size, config.size))
     weights = load_weights(network, backbone, config.weights)
     objective = _objective(network, config)
     videos = _videos(read_catalog(data, labels=False), data, folds, without_fold)
@@ -145,6 +146,7 @@ def _begin(
     Raises:
         RunError: it was begun with other settings or videos.
         CatalogError: none can be decoded.
+        RecipeError: there are fewer frames than a batch.
     """
     settings = config.model_dump(mode="json", exclude={"workers"})
     asked = {"method": config.method, "backbone": backbone, "videos": _fingerprint(videos), "settings": settings}
@@ -152,7 +154,9 @@ def _begin(
         _check(out / SETTINGS, asked)
         left_out = read_left_out(out)
     else:
-        left_out = _unreadable(_dataset(config, videos, cache), config.workers)
+        dataset = _dataset(config, videos, cache)
+        batches_of([dataset.piece_count(index) for index in range(len(dataset))], config, 0)  # too few begin nothing
+        left_out = _unreadable(dataset, config.workers)
         if len(left_out) == len(videos):
             name, reason = next(iter(left_out.items()))
             raise CatalogError(f"none of the {len(videos)} videos can be read; the first, {name}: {reason}")

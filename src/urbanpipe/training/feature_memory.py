@@ -1,5 +1,7 @@
 """The feature memory of the dense method: one float16 feature a clip of the training set, on disk and mapped.
 
+The bag method keeps the features of its frames in one.
+
 A file is a header of HEADER bytes (JSON: what the features are of), the step at which each slot was written (int64, -1
 for never), and the features. Every process has one of its own; at the end of an epoch they tell each other what they
 wrote, and the first keeps a copy, from which a killed run goes on.
@@ -79,7 +81,7 @@ class FeatureMemory:
             values = features.detach().float().cpu().numpy().astype(np.float16)
         if not np.isfinite(values).all():
             raise RunError(
-                f"features of clips are not finite numbers at step {step}; lower optimiser.rate, or set "
+                f"features are not finite numbers at step {step}; lower optimiser.rate, or set "
                 "training.precision to bf16 or fp32"
             )
         slots = self._starts[video] + rows

@@ -17,6 +17,15 @@ from urbanpipe.training.log import Row
 from urbanpipe.training.processes import Processes
 
 
+def save_whole(value: dict[str, Any], path: Path) -> None:
+    """Write a checkpoint, whole or not at all."""
+    with whole_path(path) as temporary:
+        try:
+            torch.save(value, temporary)
+        except RuntimeError as error:  # what torch makes of a full disk
+            raise OSError(errno.ENOSPC, str(error)) from error
+
+
 @dataclass
 class State:
     """The state of one model's training at the end of an epoch."""
@@ -43,11 +52,7 @@ class State:
             "rows": rows,
             "processes": processes.count,
         }
-        with whole_path(path) as temporary:
-            try:
-                torch.save(value, temporary)
-            except RuntimeError as error:  # what torch makes of a full disk
-                raise OSError(errno.ENOSPC, str(error)) from error
+        save_whole(value, path)
 
     def load(self, path: Path, processes: Processes) -> list[Row]:
         """Go on from a saved state; returns the log's rows.
