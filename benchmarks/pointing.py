@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from urbanpipe.evaluation.tables import markdown_table, per_cent
 from urbanpipe.explain.explain import CERTAIN, Looking
 from urbanpipe.explain.heat import Heat
-from urbanpipe.explain.network import load_network
+from urbanpipe.explain.network import load_explained
 from urbanpipe.progress import track
 from urbanpipe.simulate.truth import SAMPLES_PER_SECOND, Box
 
@@ -130,7 +130,7 @@ def main() -> None:
     options, device = arguments(), torch.device("cpu")
     torch.set_num_threads(1)
     truth = read_boxes(options.simulated / "truth.jsonl")
-    loaded = load_network(options.run, options.fold, "", device)
+    loaded = load_explained(options.run, options.fold, "", device)
     found: dict[str, list[Pointed]] = defaultdict(list)
     names = sorted(truth)[: options.videos or None]
     for name in track(names, len(names), "pointing"):

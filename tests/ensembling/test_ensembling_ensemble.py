@@ -126,7 +126,9 @@ def test_contributions_are_what_is_lost_without_a_member(runs: list[Path], tmp_p
     assert [row["model"] for row in rows] == ["atto", "dilated", "swin"]
     whole, without = mixed(runs, [0.25, 0.5, 0.25]), mixed(runs, [0.5, 0, 0.5])
     ap = [[_fold_mean(scores, column) for column in range(len(CODES))] for scores in (whole, without)]
-    assert [float(rows[1][code]) for code in CODES] == pytest.approx([a - b for a, b in zip(*ap, strict=True)], abs=2e-6)
+    assert [float(rows[1][code]) for code in CODES] == pytest.approx(
+        [a - b for a, b in zip(*ap, strict=True)], abs=2e-6
+    )
 
 
 def _fold_mean(scores: NDArray[np.float64], column: int) -> float:

@@ -11,15 +11,19 @@ from typer.testing import CliRunner
 from conftest import TINY
 from urbanpipe.cli.main import app
 from urbanpipe.ensembling.weights import mean_map
-from urbanpipe.errors import FoldError, RecipeError
+from urbanpipe.errors import FoldError, RecipeError, WeightsError
 from urbanpipe.evaluation.runs import read_out_of_fold
 from urbanpipe.inputs.config import has_clips
+from urbanpipe.models import weights
+from urbanpipe.reproduce import weak
 from urbanpipe.reproduce.entries import Entry, read_entries, report_classes, report_ensemble
 from urbanpipe.reproduce.models import train_models
 from urbanpipe.reproduce.reproduce import reproduce
+from urbanpipe.reproduce.weak import weak_lines
 from urbanpipe.reproduce.work import begin
 from urbanpipe.taxonomy import default_taxonomy
 from urbanpipe.training.forward import build_model
+from urbanpipe.training.recipe import load_recipe
 
 TAXONOMY = default_taxonomy()
 QUICK = (*TINY, "training.epochs=1", "training.keep=last")
@@ -174,3 +178,27 @@ def test_on_the_command_line(archive: Path, tmp_path: Path) -> None:
     assert found.stdout.strip().endswith(f"results: {tmp_path}")
     bad = CliRunner().invoke(app, ["reproduce", "table1", *given, "--weights", "base"])
     assert isinstance(bad.exception, RecipeError)
+
+
+def _no_network(*_: object) -> object:
+    raise WeightsError("no network")
+
+
+def test_weak_rows_are_pretrained_once_and_compared_with_the_base(
+    archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = begin(archive / "catalog.csv", tmp_path, archive / "folds.csv", [0], None, "cpu", None, 0.1)
+    work.train(tmp_path / "base", load_recipe("small-mobilenetv2", [*QUICK, "name=base"]))
+    monkeypatch.setattr(weights, "_from_hub", _no_network)
+    quick = ("size=32", "every_seconds=0.5", "epochs=1", "batch_size=8", "workers=0", "warmup_epochs=0")
+    monkeypatch.setitem(weak.PRETRAINING, "small", quick)
+    settings = ["input.size=32", "training.epochs=1", "training.workers=0", "bag.width=16", "bag.heads=2"]
+    lines = weak_lines(work, tmp_path / "base", "small", settings, {})
+    assert [line.row.report for line in lines] == [-19.4, -19.7, -22.0, -25.0, None, None]
+    found = {line.row.key: line for line in lines}
+    assert {path.parent.name.split("-")[0] for path in tmp_path.glob("pretrained/*/done.json")} == {"simclr", "mae"}
+    for key in ("simclr-transmil", "simclr-ml-decoder"):
+        assert found[key].gain is not None, found[key].reason
+    assert found["imagenet-transmil"].reason == "no network; its own weights: --weights imagenet-transmil=FILE"
+    recipe = load_recipe(tmp_path / "models" / "simclr-transmil" / "recipe.toml")
+    assert recipe.model.weights.endswith("simclr-mobilenetv2_100/weights.safetensors")

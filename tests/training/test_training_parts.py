@@ -21,7 +21,7 @@ from urbanpipe.training.data import Batch, judging_batches, training_batches, wi
 from urbanpipe.training.feature_memory import FeatureMemory
 from urbanpipe.training.log import peak_memory_mib
 from urbanpipe.training.losses import make_loss, positive_weights, weighted_bce
-from urbanpipe.training.optimiser import cosine_factor, make_optimiser, make_schedule, parameter_groups
+from urbanpipe.training.optimiser import cosine_factor, make_optimiser, make_schedule, parameter_groups, step_scaled
 from urbanpipe.training.processes import Processes, processors_left
 from urbanpipe.training.recipe import LossConfig, OptimiserConfig
 from urbanpipe.training.state import State
@@ -207,3 +207,15 @@ def test_judging_a_long_video_needs_no_memory_for_clips_squared() -> None:
         head(torch.randn(clips, 16), torch.arange(clips) / 10)
     squared_mib = 4 * clips * clips * 4 / 2**20
     assert peak_memory_mib(torch.device("cpu")) - before < squared_mib / 3
+
+
+def test_a_step_that_the_scaler_skips_moves_neither_weights_nor_schedule() -> None:
+    weight = torch.nn.Parameter(torch.ones(3))
+    optimiser = torch.optim.AdamW([weight], lr=0.1)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: 0.5**step)
+    scaler = torch.amp.GradScaler("cpu", init_scale=2.0**16)
+    for gradient, rate in ((float("inf"), 0.1), (1.0, 0.05)):
+        scaler.scale((weight * gradient).sum()).backward()  # type: ignore[no-untyped-call]
+        step_scaled(scaler, optimiser, schedule)
+        assert optimiser.param_groups[0]["lr"] == pytest.approx(rate)
+        assert bool((weight == 1).all()) == (gradient != 1.0)

@@ -26,7 +26,7 @@ from urbanpipe.progress import track
 from urbanpipe.training.forward import autocast
 from urbanpipe.training.job import DONE, TRAINING_STATE, WEIGHTS
 from urbanpipe.training.log import MetricsLog, Row, peak_memory_mib
-from urbanpipe.training.optimiser import make_schedule
+from urbanpipe.training.optimiser import make_schedule, step_scaled
 from urbanpipe.training.recipe import OptimiserConfig
 from urbanpipe.training.state import save_whole
 
@@ -154,8 +154,5 @@ def _step(state: PretrainState, views: Tensor, config: SimCLRConfig | MAEConfig,
     if config.clip_norm:
         state.scaler.unscale_(state.optimiser)
         nn.utils.clip_grad_norm_(state.objective.parameters(), config.clip_norm)
-    state.scaler.step(state.optimiser)
-    state.scaler.update()
-    state.optimiser.zero_grad(set_to_none=True)
-    state.schedule.step()
+    step_scaled(state.scaler, state.optimiser, state.schedule)
     return loss.detach()

@@ -26,6 +26,7 @@ class Work:
     """The data, and what trains on it.
 
     Attributes:
+        data: the catalog's file.
         out: folder of everything that is made.
         catalog: the videos.
         folds: fold of every labelled one.
@@ -34,6 +35,7 @@ class Work:
         cache: frames on disk, or None.
     """
 
+    data: Path
     out: Path
     catalog: Catalog
     folds: Mapping[str, int]
@@ -109,4 +111,4 @@ def begin(
     if unknown := set(only_folds) - set(numbers):
         raise FoldError(f"there is no fold {min(unknown)}; the folds are {numbers[0]} to {numbers[-1]}")
     used = tuple(sorted(set(only_folds))) or numbers
-    return Work(out, catalog, assignment, used, processes, frame_cache(cache, cache_gb))
+    return Work(data, out, catalog, assignment, used, processes, frame_cache(cache, cache_gb))

@@ -28,7 +28,7 @@ from urbanpipe.training.job import DONE, PIECES, TRAINING_STATE, WEIGHTS, Job, r
 from urbanpipe.training.learner import Learner, PieceLearner
 from urbanpipe.training.log import MetricsLog, Row, forget_peak_memory, peak_memory_mib
 from urbanpipe.training.losses import make_loss
-from urbanpipe.training.optimiser import make_optimiser, make_schedule
+from urbanpipe.training.optimiser import make_optimiser, make_schedule, step_scaled
 from urbanpipe.training.processes import Processes, processors_left
 from urbanpipe.training.recipe import Recipe
 from urbanpipe.training.run import alone_in
@@ -190,10 +190,7 @@ def step_optimiser(state: State, clip_norm: float) -> None:
     if clip_norm:
         state.scaler.unscale_(state.optimiser)
         nn.utils.clip_grad_norm_(state.model.parameters(), clip_norm)
-    state.scaler.step(state.optimiser)
-    state.scaler.update()
-    state.optimiser.zero_grad(set_to_none=True)
-    state.schedule.step()
+    step_scaled(state.scaler, state.optimiser, state.schedule)
     state.step += 1
     if state.ema:
         state.ema.update(state.model, state.step)

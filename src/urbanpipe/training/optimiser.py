@@ -5,6 +5,7 @@ from typing import Any
 
 from timm.optim import param_groups_layer_decay
 from torch import nn
+from torch.amp import GradScaler
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 
@@ -58,3 +59,13 @@ def cosine_factor(step: int, warmup_steps: float, total_steps: int) -> float:
     if step < warmup_steps:
         return (step + 1) / (warmup_steps + 1)
     return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warmup_steps) / max(1.0, total_steps - warmup_steps))))
+
+
+def step_scaled(scaler: GradScaler, optimiser: AdamW, schedule: LRScheduler) -> None:
+    """One step of the optimiser, and of the schedule where the scaler did not skip it for gradients beyond fp16."""
+    before = scaler.get_scale()
+    scaler.step(optimiser)
+    scaler.update()
+    optimiser.zero_grad(set_to_none=True)
+    if scaler.get_scale() >= before:
+        schedule.step()
