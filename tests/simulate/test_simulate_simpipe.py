@@ -10,8 +10,8 @@ from urbanpipe.simulate.plan import VideoPlan, met_again, plan_videos
 from urbanpipe.taxonomy import default_taxonomy
 
 
-def plans(videos: int, seed: int, seconds: tuple[float, float], brief: float) -> list[VideoPlan]:
-    return plan_videos(videos, seed, default_taxonomy().codes, seconds, brief)
+def plans(videos: int, seed: int, seconds: tuple[float, float], brief: float, balance: float = 0.0) -> list[VideoPlan]:
+    return plan_videos(videos, seed, default_taxonomy().codes, seconds, brief, balance)
 
 
 def digest(value: object) -> str:
@@ -19,15 +19,18 @@ def digest(value: object) -> str:
 
 
 @pytest.mark.parametrize(
-    ("videos", "seed", "seconds", "brief", "planned"),
+    ("videos", "seed", "seconds", "brief", "balance", "planned"),
     [
-        (1000, 1000, (3.0, 25.0), 0.15, "3c01fe004894a4d6"),
-        (300, 1001, (3.0, 25.0), 0.15, "96a3a5a7b6f46939"),
-        (40, 1002, (120.0, 240.0), 0.0, "b02fb5f3a5ace608"),
+        (1000, 1000, (3.0, 25.0), 0.15, 0.0, "3c01fe004894a4d6"),
+        (300, 1001, (3.0, 25.0), 0.15, 0.0, "96a3a5a7b6f46939"),
+        (150, 1003, (3.0, 25.0), 0.3, 1.0, "001f336202faca6b"),
+        (40, 1002, (120.0, 240.0), 0.0, 0.0, "b02fb5f3a5ace608"),
     ],
 )
-def test_the_planned_labels(videos: int, seed: int, seconds: tuple[float, float], brief: float, planned: str) -> None:
-    drawn = plans(videos, seed, seconds, brief)
+def test_the_planned_labels(
+    videos: int, seed: int, seconds: tuple[float, float], brief: float, balance: float, planned: str
+) -> None:
+    drawn = plans(videos, seed, seconds, brief, balance)
     found = [(plan.name, plan.labels, plan.brief) for plan in (met_again(drawn, seed) if seconds[0] > 60 else drawn)]
     assert digest(found) == planned
 
