@@ -56,6 +56,10 @@ class RunError(UrbanpipeError):
     """A run folder that is missing, incomplete, in use, or belongs to other data or another recipe."""
 
 
+class DivergedError(RunError):
+    """A training whose loss is no number any more."""
+
+
 class PredictionError(UrbanpipeError):
     """A prediction file with missing, unknown, short, NaN or out-of-range entries."""
 

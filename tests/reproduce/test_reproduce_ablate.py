@@ -6,12 +6,16 @@ import pytest
 from typer.testing import CliRunner
 
 from conftest import TINY
+from urbanpipe.catalog.scan import scan
 from urbanpipe.cli.main import app
-from urbanpipe.errors import RecipeError, RunError
-from urbanpipe.evaluation.predictions import read_predictions
+from urbanpipe.errors import CatalogError, DivergedError, RecipeError, RunError
+from urbanpipe.evaluation.predictions import Predictions, read_predictions, write_predictions
 from urbanpipe.reproduce.ablate import ablate
 from urbanpipe.reproduce.table import Ablation
+from urbanpipe.reproduce.work import Work
+from urbanpipe.simulate.generator import simulate
 from urbanpipe.taxonomy import default_taxonomy
+from urbanpipe.training.recipe import Recipe
 
 ROWS = (
     "flip",
@@ -27,6 +31,15 @@ ROWS = (
 QUICK = (*TINY, "training.epochs=1", "training.keep=last", "name=quick")
 
 
+@pytest.fixture(scope="module")
+def unseen(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A catalog of other videos."""
+    folder = tmp_path_factory.mktemp("unseen")
+    simulate(folder, 8, 77, ["ZC", "CJ", "ZW", "AJ"], size=(96, 80), fps=8, seconds=(1.0, 2.0), balance=1.0, workers=1)
+    scan(folder / "videos", folder / "catalog.csv", labels=folder / "labels.json", workers=1)
+    return folder / "catalog.csv"
+
+
 def run(archive: Path, out: Path, *rows: str, **given: object) -> Ablation:
     return ablate(
         archive / "catalog.csv",
@@ -34,14 +47,14 @@ def run(archive: Path, out: Path, *rows: str, **given: object) -> Ablation:
         out,
         rows=rows,
         overrides=QUICK,
-        **({"folds": archive / "folds.csv", "device": "cpu", "test": archive / "catalog.csv"} | given),  # type: ignore[arg-type]
+        **({"folds": archive / "folds.csv", "device": "cpu"} | given),  # type: ignore[arg-type]
     )
 
 
 @pytest.fixture(scope="module")
-def done(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Ablation]:
+def done(archive: Path, unseen: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Ablation]:
     out = tmp_path_factory.mktemp("ablation")
-    return out, run(archive, out, *ROWS)
+    return out, run(archive, out, *ROWS, test=unseen)
 
 
 def test_each_network_is_trained_once(done: tuple[Path, Ablation]) -> None:
@@ -128,7 +141,42 @@ def test_networks_that_changed_are_judged_again(done: tuple[Path, Ablation], arc
     assert "others" not in (one / "judged.json").read_text()
 
 
+def test_a_network_is_called_the_same_whichever_rows_are_asked_for(archive: Path, done: tuple[Path, Ablation]) -> None:
+    out, _ = done
+    before = {path: path.stat().st_mtime_ns for path in out.glob("seed0/*/fold*/done.json")}
+    run(archive, out, "sequence")
+    assert {path: path.stat().st_mtime_ns for path in out.glob("seed0/*/fold*/done.json")} == before
+
+
+def test_a_network_that_cannot_be_trained_costs_its_row_alone(
+    archive: Path, done: tuple[Path, Ablation], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Work.train
+
+    def diverges(work: Work, run: Path, recipe: Recipe) -> None:
+        if recipe.name == "no-warm-up":
+            raise DivergedError("the loss became nan")
+        real(work, run, recipe)
+
+    monkeypatch.setattr(Work, "train", diverges)
+    made = run(archive, done[0], "flip", "warm-up")
+    assert [line.reason for line in made.lines] == ["", "no-warm-up: the loss became nan"]
+    assert made.lines[0].gain is not None
+
+
+def test_videos_that_a_network_left_out_are_compared_in_none(archive: Path, tmp_path: Path) -> None:
+    run(archive, tmp_path, "flip", only_folds=[0])
+    path = tmp_path / "seed0" / "no-flip" / "fold0" / "predictions.json"
+    found = read_predictions(path, default_taxonomy())
+    fewer = Predictions(found.names[1:], found.scores[1:])
+    write_predictions(fewer, path, default_taxonomy())
+    (line,) = run(archive, tmp_path, "flip", only_folds=[0]).lines
+    assert line.gain is not None
+
+
 def test_bad_input(archive: Path, tmp_path: Path) -> None:
+    with pytest.raises(CatalogError, match="is among the videos of the folds"):
+        run(archive, tmp_path / "seen", "ema", test=archive / "catalog.csv")
     with pytest.raises(RecipeError, match="no row 'emma': did you mean ema"):
         run(archive, tmp_path / "out", "emma")
     with pytest.raises(RecipeError, match="seeds = 0"):

@@ -53,6 +53,7 @@ def test_the_corrected_test_is_wider_than_the_plain_one() -> None:
     assert corrected_p(values, 5) > 2 * plain
     statistic = values.mean() / np.sqrt((1 / 5 + 1 / 4) * values.var(ddof=1))
     assert corrected_p(values, 5) == pytest.approx(2 * stats.t.sf(statistic, 4))
+    assert corrected_p(np.repeat(values, 4, axis=0), 5) == pytest.approx(corrected_p(values, 5)), "no new folds"
     assert np.isnan(corrected_p(values[:, :1], 5))
     assert corrected_p(np.zeros((1, 3)), 5) == 1.0
 

@@ -51,12 +51,13 @@ def test_every_row_builds(key: str, name: str) -> None:
 
 def test_changes() -> None:
     base = load_recipe("small-mobilenetv2")
-    found = change(base, ["input.tile*=0.857", "training.batch_size*=0.01", "optimiser.rate*=0.1"])
+    found = change(base, ["input.tile*=0.857", "training.batch_size*=0.25", "optimiser.rate*=0.1"])
     assert found.input.frame_size == (56, 56)
-    assert found.training.batch_size == 1
+    assert found.training.batch_size == 4
     assert found.optimiser.rate == 3e-4
     twice = change(base, ["augment.tile+=rotation", "augment.tile+=rotation"])
     assert twice.augment.tile == ("horizontal_flip", "rotation")
+    assert change(twice, ["augment.tile-=horizontal_flip"]).augment.tile == ("rotation",)
     assert change(base, ["input.sampling=sequence"]).input != base.input
     assert change(base, []) == base
 
@@ -67,6 +68,7 @@ def test_changes() -> None:
         ("input.tile", "is not a change"),
         ("input.tiles*=2", "has no input.tiles"),
         ("input.tile=huge", "input.tile"),
+        ("training.batch_size*=0.1", "batch_size = 16 cannot be taken 0.1 times"),
         ("nothing.at=all", "unknown key nothing"),
     ],
 )
@@ -78,7 +80,8 @@ def test_changes_that_cannot_be(text: str, message: str) -> None:
 def test_a_row_without_effect_says_so() -> None:
     base = load_recipe("small-mobilenetv2", ["training.batch_size=1", "training.accumulation=4"])
     rows = read_rows()
-    assert trial(rows["effective-batch"], base).reason == "it changes nothing in this recipe"
+    assert trial(rows["effective-batch"], base).reason == "batch_size = 1 cannot be taken 0.25 times"
+    assert trial(rows["flip"], change(base, ['augment.tile=["rotation"]'])).on.augment.tile[1] == "horizontal_flip"
     assert trial(rows["frame-order"], base).reason == "it is about video, not super-image"
 
 
@@ -91,7 +94,7 @@ def test_rows_are_chosen_by_name() -> None:
 
 def test_listing_says_what_changes() -> None:
     text = listing(["ema", "frame-order"], "small-mobilenetv2", [])
-    assert "training.ema_decay = 0.98 instead of 0.0" in text
+    assert "on: the recipe as it is; off: training.ema_decay=0" in text
     assert "it is about video, not super-image" in text
     assert len(listing([], None, []).splitlines()) == len(read_rows())
 

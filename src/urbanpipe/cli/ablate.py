@@ -1,5 +1,6 @@
 """`urbanpipe ablate`."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -58,5 +59,6 @@ def command(
         cache=cache,
         cache_gb=cache_gb,
     )
-    print(made.to_markdown())
-    print(f"results: {out}")
+    if int(os.environ.get("RANK", 0)) == 0:  # one process speaks for all
+        print(made.to_markdown())
+        print(f"results: {out}")

@@ -1,5 +1,6 @@
 """`urbanpipe reproduce`."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -59,5 +60,6 @@ def command(
         cache=cache,
         cache_gb=cache_gb,
     )
-    print(text)
-    print(f"results: {out}")
+    if int(os.environ.get("RANK", 0)) == 0:  # one process speaks for all
+        print(text)
+        print(f"results: {out}")

@@ -170,8 +170,7 @@ def compare(
                 for counts in counts_of(members)
             ]
             by_fold.append(_row_means(np.concatenate(gain)[:, defects]))
-        mean: NDArray[np.float64] = np.stack(by_fold).mean(axis=0)
-        return mean
+        return _row_means(np.stack(by_fold, axis=1))
 
     rng = np.random.default_rng(seed)
     exact = gains(lambda members: iter([np.ones((1, len(members)), np.int64)]))

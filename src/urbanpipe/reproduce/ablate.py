@@ -1,21 +1,21 @@
 """The verb `ablate`: one change a row to one recipe, on the same seeds, folds and videos."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from urbanpipe.catalog.table import Video, read_catalog
-from urbanpipe.errors import RecipeError
+from urbanpipe.errors import CatalogError, DivergedError, OutOfMemoryError, RecipeError
 from urbanpipe.reproduce.gains import Gain, Judged, Scores, gain
 from urbanpipe.reproduce.judging import judge_again, read_fold
 from urbanpipe.reproduce.mixtures import MIXTURES
-from urbanpipe.reproduce.rows import Row, Trial, choose_rows, trial
+from urbanpipe.reproduce.rows import Row, Trial, choose_rows, read_rows, trial
 from urbanpipe.reproduce.table import Ablation, Line
 from urbanpipe.reproduce.work import Work, begin
 from urbanpipe.taxonomy import load_taxonomy
-from urbanpipe.training.crossval import CACHE_GB, resolve
+from urbanpipe.training.crossval import CACHE_GB, find_unreadable, resolve
 from urbanpipe.training.recipe import Recipe, load_recipe
 from urbanpipe.training.run import alone_in
 
@@ -101,35 +101,64 @@ def run_ablation(work: Work, recipe: Recipe, rows: Sequence[Row], seeds: int, te
     trials = [trial(row, base) for row in rows]
     networks, sides = _networks(base, trials)
     seen = tuple(base.training.seed + number for number in range(seeds))
-    plan = _Plan(work, trials, networks, sides, seen, tuple(test))
+    plan = _Plan(work, trials, networks, sides, seen, _unseen(work, base, test))
+    failed: dict[str, str] = {}
     for seed in seen:
-        _train_and_judge(plan, seed)
-    return Ablation(base, work.used, seen, tuple(_lines(plan)))
+        _train_and_judge(plan, seed, failed)
+    return Ablation(base, work.used, seen, tuple(_lines(plan, failed)))
+
+
+def _unseen(work: Work, base: Recipe, test: Sequence[Video]) -> tuple[Video, ...]:
+    """The test videos that can be read.
+
+    Raises:
+        CatalogError: one of them, or one of its inspection, is among those that the folds learn from.
+    """
+    digests, groups = ({getattr(video, of) for video in work.catalog.labelled} for of in ("digest", "group"))
+    for video in test:
+        if video.digest in digests or video.group in groups:
+            raise CatalogError(
+                f"--test: {video.name}, or its inspection {video.group}, is among the videos of the folds"
+            )
+    if not test:
+        return ()
+    bad = work.processes.on_main(lambda: find_unreadable(base, test, work.cache))
+    return tuple(video for video in test if video.name not in bad)
 
 
 def _networks(base: Recipe, trials: Sequence[Trial]) -> tuple[dict[str, Recipe], dict[str, tuple[str, str]]]:
     """What is to be trained, by name, each once; and of each row the names with and without the trick."""
-    networks = {BASE: base}
+    everything = {BASE: base}
 
     def name_of(recipe: Recipe, name: str) -> str:
-        for known, other in networks.items():
+        for known, other in everything.items():
             if recipe == other:
                 return known
-        networks[name] = recipe
+        everything[name] = recipe
         return name
 
     sides = {}
-    for each in trials:
-        if each.row.kind == "train" and not each.reason:
-            sides[each.row.key] = name_of(each.on, each.row.key), name_of(each.off, f"no-{each.row.key}")
-    return networks, sides
+    for row in read_rows().values():  # all of them, so that a network is called the same whichever rows are asked for
+        each = trial(row, base)
+        if row.kind == "train" and not each.reason:
+            sides[row.key] = name_of(each.on, row.key), name_of(each.off, f"no-{row.key}")
+    asked = {each.row.key for each in trials}
+    needed = {BASE, *(name for key, both in sides.items() if key in asked for name in both)}
+    return {name: recipe for name, recipe in everything.items() if name in needed}, sides
 
 
-def _train_and_judge(plan: _Plan, seed: int) -> None:
+def _train_and_judge(plan: _Plan, seed: int, failed: dict[str, str]) -> None:
+    """Train and judge what is missing; what cannot be trained goes to `failed` with the reason, but for the base."""
     work, folder = plan.work, plan.work.out / f"seed{seed}"
     for name, recipe in plan.networks.items():
         training = recipe.training.model_copy(update={"seed": seed})
-        work.train(folder / name, recipe.model_copy(update={"name": name, "training": training}))
+        try:
+            work.train(folder / name, recipe.model_copy(update={"name": name, "training": training}))
+        except (OutOfMemoryError, DivergedError, RecipeError) as error:
+            if name == BASE:
+                raise
+            failed[name] = f"{name}: {error}"
+            work.processes.say(f"not trained: {failed[name]}")
     for each in plan.trials:
         if each.reason or each.row.kind not in ("judge", "videos"):
             continue
@@ -140,15 +169,19 @@ def _train_and_judge(plan: _Plan, seed: int) -> None:
             judge_again(*where, videos, work.catalog.taxonomy, work.processes, work.cache)
 
 
-def _lines(plan: _Plan) -> list[Line]:
-    work = plan.work
-    names = [name for of_fold in work.names(plan.runs(BASE)[0]).values() for name in of_fold]
+def _lines(plan: _Plan, failed: Mapping[str, str]) -> list[Line]:
+    work, good = plan.work, [name for name in plan.networks if name not in failed]
+    names = work.judged_by([run for name in good for run in plan.runs(name)])
     data = work.judged(work.videos(names))
-    scores = {name: work.scores(plan.runs(name), names) for name in plan.networks}
-    return [
-        Line(each.row, reason=each.reason) if each.reason else _line(plan, each, data, scores, names)
-        for each in plan.trials
-    ]
+    scores = {name: work.scores(plan.runs(name), names) for name in good}
+    lines = []
+    for each in plan.trials:
+        lost = [failed[name] for name in plan.sides.get(each.row.key, ()) if name in failed]
+        if reason := each.reason or next(iter(lost), ""):
+            lines.append(Line(each.row, reason=reason))
+        else:
+            lines.append(_line(plan, each, data, scores, names))
+    return lines
 
 
 def _line(plan: _Plan, each: Trial, data: Judged, scores: Mapping[str, Scores], names: Sequence[str]) -> Line:
@@ -172,10 +205,13 @@ def _of_the_mean_of_folds(plan: _Plan, key: str) -> Gain:
     """The mean of the folds' networks against each of them, on videos that none has seen."""
     if not plan.test:
         raise RecipeError("it needs labelled videos that no fold has seen: --test CATALOG")
+    if len(plan.work.used) < 2:
+        raise RecipeError("it needs two folds: a mean of one network is that network")
     names, taxonomy = [video.name for video in plan.test], plan.work.catalog.taxonomy
     each = np.array(
         [[read_fold(run, fold, taxonomy).aligned(names) for fold in plan.work.used] for run in plan.runs(key)]
     )  # (S, K, n, C)
     mean = np.broadcast_to(each.mean(axis=1, keepdims=True), each.shape)
     flat = (each.shape[0] * each.shape[1], *each.shape[2:])
-    return gain(mean.reshape(flat), each.reshape(flat), plan.work.judged(plan.test, [0] * len(names)))
+    found = gain(mean.reshape(flat), each.reshape(flat), plan.work.judged(plan.test, [0] * len(names)))
+    return replace(found, p=float("nan"), one_test=True)

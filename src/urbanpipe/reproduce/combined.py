@@ -70,7 +70,7 @@ def table_of_classes(work: Work, model: Model, out: Path) -> str:
     """
     if model.maps is None:
         raise RunError(f"{model.entry.name} could not be trained: {model.reason}")
-    names = [name for of_fold in work.names(model.run).values() for name in of_fold]
+    names = work.judged_by([model.run])
     data = work.judged(work.videos(names))
     (scores,) = work.scores([model.run], names)
     table = fold_table(scores, data.targets, data.folds, data.taxonomy, data.groups, draws=0)

@@ -5,7 +5,6 @@ from functools import cache
 from importlib import resources
 from typing import Any, Literal
 
-from urbanpipe.errors import RecipeError
 from urbanpipe.settings import Section
 from urbanpipe.training.recipe import Recipe, load_recipe
 
@@ -45,12 +44,10 @@ class Entry(Section):
         """Its recipe, called by its key.
 
         Raises:
-            RecipeError: there is none at this scale, or an override does not fit.
+            RecipeError: an override does not fit.
         """
         if scale == "paper":
             return load_recipe(self.recipe, [*self.set, *overrides, f"name={self.key}"])
-        if self.small_lacks:
-            raise RecipeError(self.small_lacks)
         return load_recipe(self.small, [*self.set, *self.small_set, *overrides, f"name={self.key}"])
 
 

@@ -77,15 +77,20 @@ def pictures_of_attention(work: Work, model: Model, device: str, out: Path) -> s
     if model.maps is None:
         raise RunError(f"{model.entry.name} could not be trained: {model.reason}")
     fold, names = next(iter(work.names(model.run).items()))
-    videos = sorted(work.videos(names), key=lambda video: (-len(video.labels or ()), video.name))[:SHOWN]
-    for video in videos:
-        explain(model.run, video.path, out / "figure3", _codes(work, video), fold=fold, device=device)
-    made = sorted((out / "figure3").glob("*.png"))
+    labelled = [video for video in work.videos(names) if video.labels]
+    videos = sorted(labelled, key=lambda video: (-len(video.labels or ()), video.name))[:SHOWN]
+    made = [
+        f"{video.path.stem}.{code}.png"
+        for video in videos
+        for code in _explained(work, model, fold, video, device, out)
+    ]
     text = f"{model.entry.name}, fold {fold}: its true classes in {len(videos)} videos that it has not learnt from.\n\n"
-    text += "".join(f"- {path.name}\n" for path in made)
+    text += "".join(f"- {name}\n" for name in made)
     write_text(out / "figure3.md", text)
     return text
 
 
-def _codes(work: Work, video: Video) -> list[str]:
-    return [work.catalog.taxonomy.codes[label] for label in video.labels or ()]
+def _explained(work: Work, model: Model, fold: int, video: Video, device: str, out: Path) -> list[str]:
+    codes = [work.catalog.taxonomy.codes[label] for label in video.labels or ()]
+    explain(model.run, video.path, out / "figure3", codes, fold=fold, device=device)
+    return codes

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import t as student
 
-from urbanpipe.evaluation.average_precision import score
+from urbanpipe.evaluation.average_precision import mean_of_known, score
 from urbanpipe.evaluation.intervals import compare
 from urbanpipe.taxonomy import Taxonomy
 
@@ -43,7 +43,9 @@ class Gain:
         on_defects, off_defects: the same over the defects.
         low, high: ends of the 95 % interval of the gain over the defects if other videos had been judged (paired
             bootstrap over groups); NaN where it was not drawn.
-        p: of the corrected resampled t-test over seeds and folds; NaN with fewer than two.
+        p: of the corrected resampled t-test over folds; NaN with fewer than two.
+        one_test: all trainings were judged by the same videos, so that there are no folds to test over and the interval
+            alone decides.
     """
 
     on: NDArray[np.float64]
@@ -53,6 +55,7 @@ class Gain:
     low: float
     high: float
     p: float
+    one_test: bool = False
 
     @property
     def gains(self) -> NDArray[np.float64]:
@@ -62,8 +65,8 @@ class Gain:
     @property
     def reading(self) -> str:
         """`gain` or `loss` where both the videos and the trainings say so, else `not told apart`."""
-        apart = self.p < SIGNIFICANT and (self.low > 0 or self.high < 0)
-        if not apart or (self.low > 0) != (float(self.gains.mean()) > 0):
+        apart = (self.one_test or self.p < SIGNIFICANT) and (self.low > 0 or self.high < 0)
+        if not apart or (self.low > 0) != (mean_of_known(self.gains.ravel()) > 0):
             return "not told apart"
         return "gain" if self.low > 0 else "loss"
 
@@ -97,10 +100,8 @@ def fold_maps(scores: NDArray[np.float64], data: Judged) -> NDArray[np.float64]:
         scores: (S, n, C).
         data: of the n videos.
     """
-    found = [
-        [score(each[data.folds == fold], data.targets[data.folds == fold], data.taxonomy, "skip") for fold in folds]
-        for each, folds in ((each, np.unique(data.folds)) for each in scores)
-    ]
+    rows = [data.folds == fold for fold in np.unique(data.folds)]
+    found = [[score(each[row], data.targets[row], data.taxonomy, "skip") for row in rows] for each in scores]
     return np.array([[(fold.map_all, fold.map_defects) for fold in row] for row in found])
 
 
@@ -110,11 +111,14 @@ def corrected_p(differences: NDArray[np.float64], all_folds: int) -> float:
     Folds share most of what they are trained on, so their differences are no independent draws: the variance of the
     mean is taken as (1/n + test/train) s^2 instead of s^2/n, with n-1 degrees of freedom.
 
+    Seeds share the folds, so they are averaged first: more of them take noise away and add no folds.
+
     Args:
-        differences: one a seed and fold, any shape.
+        differences: (S, K), a row a seed and a column a fold; NaN where a fold has no figure.
         all_folds: K; a fold is tested on 1/K of the videos and trained on the others.
     """
-    values = differences[np.isfinite(differences)]
+    values = np.array([mean_of_known(column) for column in differences.T])
+    values = values[np.isfinite(values)]
     if len(values) < 2 or all_folds < 2:
         return float("nan")
     spread = values.std(ddof=1) * np.sqrt(1 / len(values) + 1 / (all_folds - 1))

@@ -2,7 +2,9 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +18,7 @@ from urbanpipe.training.data import VideoDataset
 from urbanpipe.training.forward import judge_all, load_network
 from urbanpipe.training.job import DONE, WEIGHTS
 from urbanpipe.training.processes import Processes
-from urbanpipe.training.recipe import Recipe, recipe_text
+from urbanpipe.training.recipe import Recipe
 from urbanpipe.training.run import read_json
 from urbanpipe.video.cache import FrameCache
 
@@ -49,9 +51,9 @@ def judge_again(
     """
     for fold, of_fold in videos.items():
         weights, folder = run / f"fold{fold}" / WEIGHTS, out / f"fold{fold}"
-        asked = {"by": _fingerprint(weights, recipe, of_fold)}
         path = folder / JUDGED
-        if processes.from_main(path.exists() and read_json(path) == asked):
+        asked = {"by": processes.on_main(partial(_fingerprint, weights, recipe, of_fold))}
+        if processes.on_main(partial(_read_judged, path)) == asked:
             continue
         processes.say(f"{out.name} fold {fold}: judging {len(of_fold)} videos")
         network = load_network(weights, recipe, taxonomy, processes.device)
@@ -59,14 +61,20 @@ def judge_again(
         (judged,) = judge_all(recipe, [network], dataset, processes)
         if processes.is_main:
             output_folder(folder)
+            path.unlink(missing_ok=True)  # what follows is of other networks or settings than it says
             found = Predictions(tuple(video.name for video in of_fold), np.stack([each.scores for each in judged]))
             write_predictions(found, folder / "predictions.json", taxonomy)
             write_json(path, asked)
         processes.from_main(None)  # nobody reads before it is there
 
 
+def _read_judged(path: Path) -> dict[str, Any]:
+    return read_json(path) if path.exists() else {}
+
+
 def _fingerprint(weights: Path, recipe: Recipe, videos: Sequence[Video]) -> str:
-    found = hashlib.blake2b(recipe_text(recipe).encode(), digest_size=16)
+    seen = recipe.input.model_dump_json() + recipe.model.model_dump_json() + recipe.training.precision
+    found = hashlib.blake2b(seen.encode(), digest_size=16)
     found.update(hashlib.blake2b(weights.read_bytes()).digest())
     for video in videos:
         found.update(f"{video.name} {video.digest}\n".encode())

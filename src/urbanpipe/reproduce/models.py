@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from urbanpipe.errors import FoldError, RecipeError, WeightsError
+from urbanpipe.errors import FoldError, WeightsError
+from urbanpipe.evaluation.average_precision import mean_of_known
 from urbanpipe.evaluation.tables import NONE, markdown_table, per_cent
 from urbanpipe.outputs import write_csv, write_text
 from urbanpipe.reproduce.entries import Entry, Scale
@@ -39,7 +40,7 @@ class Model:
 def train_models(
     work: Work, entries: Sequence[Entry], scale: Scale, overrides: Sequence[str], weights: Mapping[str, str]
 ) -> list[Model]:
-    """Train what is not trained yet. A model whose weights or recipe cannot be had is told and left out.
+    """Train what is not trained yet. A model whose weights cannot be had is told and left out.
 
     Args:
         work: the data; runs go to `work.out / models`.
@@ -47,25 +48,30 @@ def train_models(
         scale: of their recipes.
         overrides: `section.key=value` for all of them.
         weights: `model.weights` by the key of a model; by default the recipe's.
+
+    Raises:
+        RecipeError: an override does not fit one of the recipes.
     """
     models = []
     for entry in entries:
         run = work.out / "models" / entry.key
         given = [f"model.weights={weights[entry.key]}"] if entry.key in weights else []
+        reason = entry.small_lacks if scale == "small" else ""
         try:
-            work.train(run, entry.load(scale, (*overrides, *given)))
-        except (WeightsError, RecipeError) as error:
-            models.append(Model(entry, run, reason=f"{error}; its own weights: --weights {entry.key}=FILE"))
-            if isinstance(error, RecipeError):
-                models[-1] = Model(entry, run, reason=str(error))
-            work.processes.say(f"{entry.key}: not trained: {models[-1].reason}")
+            if not reason:
+                work.train(run, entry.load(scale, (*overrides, *given)))
+        except WeightsError as error:
+            reason = f"{error}; its own weights: --weights {entry.key}=FILE"
+        if reason:
+            work.processes.say(f"{entry.key}: not trained: {reason}")
+            models.append(Model(entry, run, reason=reason))
             continue
         models.append(Model(entry, run, _maps(work, run), work.costs([run])))
     return models
 
 
 def _maps(work: Work, run: Path) -> NDArray[np.float64]:
-    names = [name for of_fold in work.names(run).values() for name in of_fold]
+    names = work.judged_by([run])
     maps: NDArray[np.float64] = fold_maps(work.scores([run], names), work.judged(work.videos(names)))[0]
     return maps
 
@@ -91,8 +97,8 @@ def _csv_row(model: Model, scale: Scale) -> list[object]:
     row: list[object] = [entry.name, entry.recipe if scale == "paper" else entry.small, *report]
     if model.maps is None:
         return [*row, *[""] * 5, model.reason]
-    means, spread = model.maps.mean(axis=0), _sd(model.maps[:, ALL])
-    figures = [means[ALL], spread, means[DEFECTS], *model.costs]
+    means = [mean_of_known(model.maps[:, of]) for of in (ALL, DEFECTS)]
+    figures = [means[ALL], _sd(model.maps[:, ALL]), means[DEFECTS], *model.costs]
     return [*row, *("" if np.isnan(value) else f"{value:.6g}" for value in figures), ""]
 
 
@@ -101,12 +107,13 @@ def _markdown_row(model: Model) -> list[str]:
     report = [NONE if value is None else f"{value:.2f}" for value in (entry.validation, entry.test)]
     if model.maps is None:
         return [entry.name, *report, *[NONE] * 4]
-    figures = [f"{per_cent(float(model.maps[:, of].mean()))} ({per_cent(_sd(model.maps[:, of]))})" for of in (0, 1)]
+    figures = [f"{per_cent(mean_of_known(model.maps[:, of]))} ({per_cent(_sd(model.maps[:, of]))})" for of in (0, 1)]
     return [entry.name, *report, *figures, f"{model.costs[0] / 60:.1f}", f"{model.costs[1]:.0f}"]
 
 
 def _sd(values: NDArray[np.float64]) -> float:
-    return float(values.std(ddof=1)) if len(values) > 1 else float("nan")
+    known = values[~np.isnan(values)]
+    return float(known.std(ddof=1)) if len(known) > 1 else float("nan")
 
 
 def need_all_folds(work: Work, what: str) -> None:

@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 from urbanpipe.errors import RecipeError
 from urbanpipe.settings import Section
-from urbanpipe.training.recipe import Recipe, difference, load_recipe, recipe_from_table, set_value
+from urbanpipe.training.recipe import Recipe, load_recipe, recipe_from_table, set_value
 
-_CHANGE = re.compile(r"\s*([\w.]+)\s*(\+=|\*=|=)(.*)", re.DOTALL)
+_CHANGE = re.compile(r"\s*([\w.]+)\s*(\+=|-=|\*=|=)(.*)", re.DOTALL)
 _OF_EIGHT = {"tile", "size"}  # pixels that backbones halve several times
 
 
@@ -92,9 +92,9 @@ def trial(row: Row, base: Recipe) -> Trial:
 
 
 def change(recipe: Recipe, changes: Sequence[str]) -> Recipe:
-    """The recipe with `section.key=value`, `section.key*=factor` and `section.key+=value` carried out.
+    """The recipe with `section.key=value`, `section.key*=factor`, `section.key+=value` and `-=` carried out.
 
-    A product keeps a whole number whole and at least 1, and tile and frame sizes multiples of 8.
+    A product keeps a whole number whole, and rounds tile and frame sizes to multiples of 8.
 
     Raises:
         RecipeError: a change that is not of this form, or that the recipe does not take.
@@ -102,7 +102,7 @@ def change(recipe: Recipe, changes: Sequence[str]) -> Recipe:
     table: dict[str, Any] = recipe.model_dump(mode="json")
     for text in changes:
         if not (parts := _CHANGE.fullmatch(text)):
-            forms = "section.key=value, section.key*=factor or section.key+=value"
+            forms = "section.key=value, section.key*=factor, section.key+=value or section.key-=value"
             raise RecipeError(f"{text!r} is not a change: want {forms}")
         path, sign, value = parts.groups()
         section, _, key = path.partition(".")
@@ -112,18 +112,23 @@ def change(recipe: Recipe, changes: Sequence[str]) -> Recipe:
         if key not in table.get(section, {}):
             raise RecipeError(f"{text}: {recipe.name} has no {path}")
         old = table[section][key]
-        if sign == "+=":
-            table[section][key] = [*old, *(each for each in [value] if each not in old)]
+        if sign in ("+=", "-="):
+            table[section][key] = [*(each for each in old if each != value), *([value] if sign == "+=" else [])]
+            table[section][key] = old if sign == "+=" and value in old else table[section][key]
         else:
             table[section][key] = _product(key, old, float(value))
     return recipe_from_table(table, ", ".join(changes))
 
 
 def _product(key: str, old: float, factor: float) -> float:
+    product = float(f"{old * factor:.12g}")
     if not isinstance(old, int):
-        return float(f"{old * factor:.12g}")
-    step = 8 if key in _OF_EIGHT else 1
-    return max(step, round(old * factor / step) * step)
+        return product
+    if key in _OF_EIGHT:
+        return max(8, round(product / 8) * 8)
+    if not product.is_integer() or product < 1:
+        raise RecipeError(f"{key} = {old} cannot be taken {factor:g} times")
+    return int(product)
 
 
 def listing(keys: Sequence[str], recipe: str | None, overrides: Sequence[str]) -> str:
@@ -137,7 +142,7 @@ def listing(keys: Sequence[str], recipe: str | None, overrides: Sequence[str]) -
     width = max(len(row.key) for row in rows)
     lines = []
     for row in rows:
-        report = "" if row.report is None else f"{row.report:+.2g}"
+        report = "" if row.report is None else f"{row.report:+g}"
         lines.append(f"table {row.table}  {row.key:<{width}}  {report:>5}  {row.name}")
         if base is not None:
             lines.append(f"{'':{width + 18}}{_effect(trial(row, base))}")
@@ -149,5 +154,9 @@ def _effect(each: Trial) -> str:
         return f"not for this recipe: {each.reason}"
     if each.row.kind in ("scores", "videos"):
         return "trains nothing"
-    trick, how = difference(each.on, each.off), "judges the base again" if each.row.kind == "judge" else "trains"
-    return f"{how}: {trick}" if trick else how
+    how = "judges the base again" if each.row.kind == "judge" else "trains"
+    sides = [
+        f"{side}: {', '.join(changes) or 'the recipe as it is'}"
+        for side, changes in (("on", each.row.on), ("off", each.row.off))
+    ]
+    return f"{how}; {'; '.join(sides)}"

@@ -73,8 +73,8 @@ class Ablation:
             "deviation over folds and seeds. 95 %: had other videos been judged (paired bootstrap over groups)."
         )
         yield (
-            "p: corrected resampled t-test over folds and seeds. A gain or loss is one where the interval leaves out 0 "
-            "and p is below .05. Of twenty changes without any effect one would still look so."
+            "p: corrected resampled t-test over folds, seeds averaged. A gain or loss is one where the interval leaves "
+            "out 0 and p is below .05. Of twenty changes without any effect one would still look so."
         )
         yield "min: of training a fold, on / off. MiB: largest memory of a training process, on / off."
         for line in self.lines:
@@ -115,7 +115,7 @@ def _markdown_row(line: Line) -> list[str]:
         str(row.table),
         row.key,
         row.name,
-        NONE if row.report is None else f"{row.report:+.2g}",
+        NONE if row.report is None else f"{row.report:+g}",
         _points(_mean(gain.on - gain.off)),
         f"{_points(_mean(gain.gains))} ({per_cent(_sd(gain.gains))})",
         interval,

@@ -59,18 +59,16 @@ def _pretrained(work: Work, entry: Entry, scale: Scale, overrides: Sequence[str]
     )
     folder = work.out / "pretrained" / f"{entry.pretrained}-{recipe.model.backbone}"
     settings = [*PRETRAINING[scale], f"options={{{options}}}"]
-    if work.processes.is_main:
-        pretrain(
-            work.data, entry.pretrained, recipe.model.backbone, folder, settings, device=str(work.processes.device)
-        )
-    work.processes.from_main(None)
-    return folder / WEIGHTS
+    given = work.data, entry.pretrained, recipe.model.backbone, folder, settings
+    device = str(work.processes.device)
+    work.processes.on_main(lambda: pretrain(*given, device=device, cache=work.cache_folder, cache_gb=work.cache_gb))
+    return (folder / WEIGHTS).resolve()
 
 
 def _line(work: Work, base: Path, model: Model) -> Line:
     row = Row(key=model.entry.key, table=5, name=model.entry.name, report=model.entry.report)
     if model.maps is None:
         return Line(row, reason=model.reason)
-    names = [name for of_fold in work.names(base).values() for name in of_fold]
+    names = work.judged_by([base, model.run])
     found = gain(work.scores([model.run], names), work.scores([base], names), work.judged(work.videos(names)))
     return Line(row, found, model.costs, work.costs([base]))

@@ -33,6 +33,7 @@ class Work:
         used: folds that are trained and judged.
         processes: that share the work.
         cache: frames on disk, or None.
+        cache_folder, cache_gb: as the user gave them.
     """
 
     data: Path
@@ -42,6 +43,8 @@ class Work:
     used: tuple[int, ...]
     processes: Processes
     cache: FrameCache | None
+    cache_folder: Path | None
+    cache_gb: float
 
     @property
     def all_folds(self) -> int:
@@ -56,6 +59,12 @@ class Work:
     def names(self, run: Path) -> dict[int, tuple[str, ...]]:
         """The videos that each fold's network of a run has judged."""
         return {fold: read_fold(run, fold, self.catalog.taxonomy).names for fold in self.used}
+
+    def judged_by(self, runs: Sequence[Path]) -> list[str]:
+        """The videos that all of the runs have judged, by fold: one may have left out what another could read."""
+        each = [self._whole(run).names for run in runs]
+        shared = set(each[0]).intersection(*each[1:])
+        return [name for name in each[0] if name in shared]
 
     def videos(self, names: Sequence[str]) -> list[Video]:
         """The videos of these names."""
@@ -111,4 +120,5 @@ def begin(
     if unknown := set(only_folds) - set(numbers):
         raise FoldError(f"there is no fold {min(unknown)}; the folds are {numbers[0]} to {numbers[-1]}")
     used = tuple(sorted(set(only_folds))) or numbers
-    return Work(data, out, catalog, assignment, used, processes, frame_cache(cache, cache_gb))
+    frames = frame_cache(cache, cache_gb)
+    return Work(data, out, catalog, assignment, used, processes, frames, cache, cache_gb)

@@ -167,7 +167,7 @@ def begin(
 ) -> list[Video]:
     """The run's videos that can be decoded; rank 0 begins the run folder, or checks it."""
     videos = [video for video in catalog.labelled if not folds or video.name in folds]
-    left_out = processes.from_main(_left_out(run, recipe, catalog, videos, folds, cache) if processes.is_main else {})
+    left_out = processes.on_main(lambda: _left_out(run, recipe, catalog, videos, folds, cache))
     for name, reason in left_out.items():
         processes.say(f"{recipe.name}: left out {name}: {reason}")
     return [video for video in videos if video.name not in left_out]

@@ -1,6 +1,8 @@
 """What a run measured: one row an epoch, as CSV and for TensorBoard."""
 
 import csv
+import ctypes
+import gc
 import resource
 import sys
 from contextlib import suppress
@@ -47,7 +49,9 @@ def forget_peak_memory(device: torch.device) -> None:
     """Begin to measure anew, where the system can (a GPU, Linux), so that one process can train several models."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    with suppress(OSError):
+    gc.collect()
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)  # what was freed would count as long as the C library keeps it
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 
 

@@ -14,7 +14,7 @@ import torch
 from timm.utils import ModelEmaV3
 from torch import nn
 
-from urbanpipe.errors import OutOfMemoryError, RunError
+from urbanpipe.errors import DivergedError, OutOfMemoryError, RunError
 from urbanpipe.inputs.config import BagConfig, DenseConfig
 from urbanpipe.inputs.view import make_view
 from urbanpipe.models.weights import load_weights
@@ -86,7 +86,7 @@ def _train(job: Job, processes: Processes) -> None:
         processes.average(state.final.buffers() if state.ema else ())
         if (state.epoch + 1) % recipe.training.validate_every == 0 or state.epoch + 1 == recipe.training.epochs:
             row |= validate(job, processes, state, datasets[1])
-        row["peak_memory_mib"] = peak_memory_mib(processes.device)
+        row["peak_memory_mib"] = max(processes.gather(peak_memory_mib(processes.device)))
         learner.end_epoch()
         state.epoch += 1
         if log:
@@ -171,7 +171,7 @@ def _epoch(job: Job, processes: Processes, state: State, learner: Learner, datas
     means = processes.gather(float(total) / len(batches))
     mean = sum(means) / len(means)
     if not math.isfinite(mean):
-        raise RunError(
+        raise DivergedError(
             f"{job.name}: the loss became {mean} in epoch {state.epoch + 1}; "
             "lower optimiser.rate, or set training.precision to bf16 or fp32"
         )

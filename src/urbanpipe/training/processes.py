@@ -1,7 +1,7 @@
 """The processes of a run: one on a laptop, many under `torchrun`, and what they say to each other."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, distributed, nn
 
-from urbanpipe.errors import RunError
+from urbanpipe.errors import RunError, UrbanpipeError
 
 T = TypeVar("T")
 
@@ -52,6 +52,23 @@ class Processes:
     def from_main(self, value: T) -> T:
         """Rank 0's value, in every process; also a barrier."""
         return self.gather(value)[0]
+
+    def on_main(self, work: Callable[[], T]) -> T:
+        """Do something in rank 0 alone; its value, or its error if it is a user's, in every process.
+
+        Raises:
+            UrbanpipeError: whatever `work` raised.
+        """
+        found: T | UrbanpipeError | None = None
+        if self.is_main:
+            try:
+                found = work()
+            except UrbanpipeError as error:
+                found = error
+        shared = self.from_main(found)
+        if isinstance(shared, UrbanpipeError):
+            raise shared
+        return shared  # type: ignore[return-value]
 
     def wrap(self, model: nn.Module, unused_parameters: bool) -> nn.Module:
         """The model with gradients averaged over the processes.
