@@ -116,16 +116,20 @@ def test_run_again_it_trains_nothing_and_with_more_rows_only_them(
 
 def test_another_base_in_the_same_folder_is_refused(done: tuple[Path, Ablation], archive: Path) -> None:
     out, _ = done
-    with pytest.raises(RunError, match=r"another recipe: optimiser.rate"):
-        ablate(
-            archive / "catalog.csv",
-            "small-mobilenetv2",
-            out,
-            rows=["flip"],
-            folds=archive / "folds.csv",
-            overrides=[*QUICK, "optimiser.rate=2e-3"],
-            device="cpu",
-        )
+    for setting, said in (
+        ("optimiser.rate=2e-3", r"another recipe: optimiser.rate"),
+        ("training.checkpointing=true", r"begun with training.checkpointing = false"),
+    ):
+        with pytest.raises(RunError, match=said):
+            ablate(
+                archive / "catalog.csv",
+                "small-mobilenetv2",
+                out,
+                rows=["flip"],
+                folds=archive / "folds.csv",
+                overrides=[*QUICK, setting],
+                device="cpu",
+            )
 
 
 def test_networks_that_changed_are_judged_again(done: tuple[Path, Ablation], archive: Path) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from urbanpipe.catalog.labels import label_matrix
 from urbanpipe.catalog.table import Catalog, Video
-from urbanpipe.errors import FoldError
+from urbanpipe.errors import FoldError, RunError
 from urbanpipe.evaluation.predictions import Predictions
 from urbanpipe.reproduce.gains import Judged, Scores
 from urbanpipe.reproduce.judging import read_fold
@@ -16,7 +16,7 @@ from urbanpipe.training.crossval import resolve, run_folds
 from urbanpipe.training.data import frame_cache
 from urbanpipe.training.log import read_costs
 from urbanpipe.training.processes import Processes, join_processes
-from urbanpipe.training.recipe import Recipe
+from urbanpipe.training.recipe import Recipe, load_recipe
 from urbanpipe.training.study import study_data
 from urbanpipe.video.cache import FrameCache
 
@@ -52,8 +52,14 @@ class Work:
         return len(set(self.folds.values()))
 
     def train(self, run: Path, recipe: Recipe) -> None:
-        """Cross-validate a recipe on the folds that are used; what is done stays."""
+        """Cross-validate a recipe on the folds that are used; what is done stays.
+
+        Raises:
+            RunError: the run was begun with or without checkpointing, which a training may change on its way and a
+                table of costs may not.
+        """
         settled = resolve(recipe, self.catalog)
+        self.processes.on_main(lambda: _same_checkpointing(run, settled))
         run_folds(run, settled, self.catalog, self.folds, self.processes, self.cache, self.used)
 
     def names(self, run: Path) -> dict[int, tuple[str, ...]]:
@@ -99,6 +105,14 @@ class Work:
         """Seconds of training a fold (mean), and MiB of memory (largest), of runs."""
         each = [read_costs(run / f"fold{fold}") for run in runs for fold in self.used]
         return float(np.mean([seconds for seconds, _ in each])), max(mebibytes for _, mebibytes in each)
+
+
+def _same_checkpointing(run: Path, recipe: Recipe) -> None:
+    if not (run / "recipe.toml").exists():
+        return
+    begun = load_recipe(run / "recipe.toml").training.checkpointing
+    if begun != recipe.training.checkpointing:
+        raise RunError(f"{run} was begun with training.checkpointing = {str(begun).lower()}; give another --out")
 
 
 def begin(
