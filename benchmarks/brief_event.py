@@ -24,32 +24,11 @@ from urbanpipe.training.processes import Processes
 from urbanpipe.training.recipe import load_recipe
 
 VIDEOS, LEARNED_FROM = 36, 22
-SETTINGS = (
-    "input.size=32",
-    "input.frames=2",
-    "input.stride=1",
-    "input.encoder=pool",
-    "model.backbone=test_convnext",
-    "model.options={}",
-    "dense.width=16",
-    "dense.layers=1",
-    "dense.heads=2",
-    "optimiser.rate=3e-3",
-    "optimiser.warmup_epochs=2",
-    "loss.name=bce",
-    "memory.refresh_epochs=2",
-    "memory.warmup_epochs=1",
-    "memory.final_epochs=1",
-    "training.epochs=12",
-    "training.accumulation=1",
-    "training.ema_decay=0",
-    "training.workers=0",
-)
 
 
 def run(videos: list[Video], when: dict[str, int], keep: float, auxiliary: float, seed: int, folder: Path) -> list[str]:
     """A row of the table."""
-    from event_videos import EVENT, RATE
+    from event_videos import EVENT, RATE, SETTINGS
 
     chosen = [f"memory.keep_stale={keep}", f"memory.auxiliary={auxiliary}", f"training.seed={seed}"]
     recipe, taxonomy = load_recipe("small-dense", [*SETTINGS, *chosen]), default_taxonomy()

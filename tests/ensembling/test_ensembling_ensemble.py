@@ -113,7 +113,7 @@ def test_search_is_what_the_folder_uses_and_says_so(way: str, name: str, runs: l
     used = [row for row in made.table.rows if row.used]
     assert [(row.name, row.rule) for row in used] == [(f"{name}, flattered", True)]
     assert [row.name for row in made.table.rows][-1] == f"{name}, nested"
-    assert any("they are flattered" in note for note in made.table.notes)
+    assert any("they are flattered" in note for note in made.table.of_folder)
     found = read_predictions(tmp_path / "out" / "out_of_fold.json", TAXONOMY).aligned(NAMES)
     expected = apply_exclusive(mixed(runs, made.weights.tolist()), TAXONOMY, 0.9)
     assert np.allclose(found, expected, atol=1e-12)

@@ -179,7 +179,7 @@ def test_videos_that_a_network_left_out_are_compared_in_none(archive: Path, tmp_
 
 
 def test_bad_input(archive: Path, tmp_path: Path) -> None:
-    with pytest.raises(CatalogError, match="is among the videos of the folds"):
+    with pytest.raises(CatalogError, match="which the folds learn from; give other videos"):
         run(archive, tmp_path / "seen", "ema", test=archive / "catalog.csv")
     with pytest.raises(RecipeError, match="no row 'emma': did you mean ema"):
         run(archive, tmp_path / "out", "emma")

@@ -14,6 +14,28 @@ from urbanpipe.video.sampling import uniform
 SECONDS, RATE = 60, 2
 EVENT_FRAMES = RATE
 EVENT, NOTHING = 1, 0  # class indices
+# Of small-dense, for a network that learns the event in a minute.
+SETTINGS = (
+    "input.size=32",
+    "input.frames=2",
+    "input.stride=1",
+    "input.encoder=pool",
+    "model.backbone=test_convnext",
+    "model.options={}",
+    "dense.width=16",
+    "dense.layers=1",
+    "dense.heads=2",
+    "optimiser.rate=3e-3",
+    "optimiser.warmup_epochs=2",
+    "loss.name=bce",
+    "memory.refresh_epochs=2",
+    "memory.warmup_epochs=1",
+    "memory.final_epochs=1",
+    "training.epochs=12",
+    "training.accumulation=1",
+    "training.ema_decay=0",
+    "training.workers=0",
+)
 
 
 def write_video(path: Path, event: int | None, rng: np.random.Generator) -> None:

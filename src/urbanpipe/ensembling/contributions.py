@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from urbanpipe.ensembling.weights import weighted_mean
-from urbanpipe.evaluation.average_precision import score
+from urbanpipe.evaluation.average_precision import fold_aps, means_of_known
 from urbanpipe.evaluation.runs import OutOfFold
 from urbanpipe.outputs import write_csv
 
@@ -44,30 +44,20 @@ def contributions(stack: NDArray[np.float64], weights: NDArray[np.float64], data
         weights: (M,) with sum 1. A member without weight adds nothing; where one has all, nothing is left without it.
         data: labels and folds.
     """
-    whole = _fold_aps(weighted_mean(stack, weights), data)
+
+    def class_aps(shares: NDArray[np.float64]) -> NDArray[np.float64]:
+        return means_of_known(fold_aps(weighted_mean(stack, shares), data.targets, data.folds), axis=0)
+
+    whole = class_aps(weights)
     rows = []
     for member, weight in enumerate(weights):
         others = np.where(np.arange(len(weights)) == member, 0.0, weights)
         if weight == 0 or others.sum() == 0:
             rows.append(np.full(whole.shape, 0.0 if weight == 0 else np.nan))
             continue
-        rows.append(whole - _fold_aps(weighted_mean(stack, others / others.sum()), data))
+        rows.append(whole - class_aps(others / others.sum()))
     ap = np.stack(rows)
-    return Contributions(data.taxonomy.codes, weights, ap, np.array([_mean(row) for row in ap]))
-
-
-def _fold_aps(scores: NDArray[np.float64], data: OutOfFold) -> NDArray[np.float64]:
-    """Mean over folds of every class's AP, (C,), over the folds with positives."""
-    rows = [data.folds == fold for fold in np.unique(data.folds)]
-    each = np.stack([score(scores[row], data.targets[row], data.taxonomy, "skip").ap for row in rows])
-    known = np.stack([data.targets[row].any(axis=0) for row in rows])
-    total = np.where(known, each, 0.0).sum(axis=0)
-    return np.where(known.any(axis=0), total / np.maximum(known.sum(axis=0), 1), np.nan)
-
-
-def _mean(values: NDArray[np.float64]) -> float:
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if known.size else float("nan")
+    return Contributions(data.taxonomy.codes, weights, ap, means_of_known(ap, axis=1))
 
 
 def _cell(value: float) -> str:

@@ -44,10 +44,17 @@ class Row:
 
 @dataclass(frozen=True)
 class EnsembleTable:
-    """Single models, then ensembles, and what a reader must know beside the figures."""
+    """Single models, then ensembles, and what a reader must know beside the figures.
+
+    Attributes:
+        rows: the models and ensembles.
+        notes: on the figures.
+        of_folder: on what the ensemble's folder predicts with.
+    """
 
     rows: tuple[Row, ...]
     notes: tuple[str, ...]
+    of_folder: tuple[str, ...] = ()
 
     def to_csv(self, path: Path) -> None:
         """Write the rows with figures as fractions in [0, 1]; a cell without a figure is empty."""
@@ -58,7 +65,11 @@ class EnsembleTable:
         """The table with figures in per cent, and the notes under it."""
         header = ["model", "rule", "weight", "mAP (sd)", "mAP defects", "pooled mAP", "pooled defects", "used"]
         lines = [_markdown_row(row) for row in self.rows]
-        return markdown_table(header, lines, left=2) + "".join(f"\n- {note}" for note in self.notes) + "\n"
+        return (
+            markdown_table(header, lines, left=2)
+            + "".join(f"\n- {note}" for note in (*self.notes, *self.of_folder))
+            + "\n"
+        )
 
 
 def judged(
@@ -135,7 +146,9 @@ def ensemble_table(
         for name, scores, made_by in mixes
         for rule in rules
     ]
-    return EnsembleTable(tuple(rows), tuple(_notes(rows, names, searched, threshold, kind)))
+    flattered = "The out-of-fold predictions and fold tables of this folder use these weights: they are flattered."
+    of_folder = (flattered,) if kind in SEARCHES and searched and searched.nested is not None else ()
+    return EnsembleTable(tuple(rows), tuple(_notes(rows, names, searched, threshold, kind)), of_folder)
 
 
 def _notes(
@@ -157,10 +170,6 @@ def _notes(
     ends = zip(names, searched.weights, searched.by_fold.min(axis=0), searched.by_fold.max(axis=0), strict=True)
     spread = ", ".join(f"{name} {weight:.2f} ({low:.2f}-{high:.2f})" for name, weight, low, high in ends)
     notes.append(f"{weights} (range over the nested searches): {spread}.")
-    if kind in SEARCHES:
-        notes.append(
-            "The out-of-fold predictions and fold tables of this folder use these weights: they are flattered."
-        )
     return notes
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from urbanpipe.errors import RecipeError
-from urbanpipe.evaluation.average_precision import average_precision, mean_of_known, score
+from urbanpipe.evaluation.average_precision import fold_aps, mean_of_known, means_of_known, score
 from urbanpipe.progress import track
 from urbanpipe.taxonomy import Taxonomy
 
@@ -215,22 +215,13 @@ def best_per_class(
         folds: (n,) int, at least two different ones.
     """
     numbers = np.unique(folds)
-    ap = np.array([[_aps(each[folds == fold], targets[folds == fold]) for fold in numbers] for each in members])
+    ap = np.stack([fold_aps(each, targets, folds) for each in members])
     best = np.empty(members.shape[1:])
     for place, fold in enumerate(numbers):
-        others = np.delete(ap, place, axis=1)  # (M, K - 1, C)
-        known = ~np.isnan(others)
-        mean = np.where(known, others, 0.0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
+        mean = np.nan_to_num(means_of_known(np.delete(ap, place, axis=1), axis=1))  # (M, C) on the other folds
         held = folds == fold
         best[held] = members[mean.argmax(axis=0)[None, :], np.flatnonzero(held)[:, None], np.arange(targets.shape[1])]
     return best
-
-
-def _aps(scores: NDArray[np.float64], targets: NDArray[np.bool_]) -> list[float]:
-    """AP of every class; NaN without positives."""
-    return [
-        average_precision(*column) if column[1].any() else np.nan for column in zip(scores.T, targets.T, strict=True)
-    ]
 
 
 def weights_by(weights: str | Path | Sequence[float]) -> str:

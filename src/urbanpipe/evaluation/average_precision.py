@@ -156,6 +156,38 @@ def mean_of_known(values: NDArray[np.float64]) -> float:
     return float(known.mean()) if known.size else float("nan")
 
 
+def means_of_known(values: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
+    """Means along an axis of the values that are not NaN; NaN where there are none."""
+    known = ~np.isnan(values)
+    total = np.where(known, values, 0.0).sum(axis=axis)
+    return np.where(known.any(axis=axis), total / np.maximum(known.sum(axis=axis), 1), np.nan)
+
+
+def sd_of_known(values: NDArray[np.float64]) -> float:
+    """Sample standard deviation of the values that are not NaN; NaN where there are fewer than two."""
+    known = values[~np.isnan(values)]
+    return float(known.std(ddof=1)) if known.size > 1 else float("nan")
+
+
+def fold_aps(scores: NDArray[np.float64], targets: NDArray[np.bool_], folds: NDArray[np.int64]) -> NDArray[np.float64]:
+    """AP of every class in every fold, (K, C); NaN where a fold has no positive of the class.
+
+    Args:
+        scores: (n, C) float.
+        targets: (n, C) bool.
+        folds: (n,) int.
+    """
+    rows = [folds == fold for fold in np.unique(folds)]
+    ap = [
+        [
+            average_precision(*column) if column[1].any() else np.nan
+            for column in zip(scores[row].T, targets[row].T, strict=True)
+        ]
+        for row in rows
+    ]
+    return np.array(ap)
+
+
 def number_or_none(value: float) -> float | None:
     """A float for JSON, which has no NaN."""
     return None if np.isnan(value) else float(value)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from urbanpipe.evaluation.average_precision import Empty, number_or_none, ranking
+from urbanpipe.evaluation.average_precision import Empty, means_of_known, number_or_none, ranking
 from urbanpipe.taxonomy import Taxonomy
 
 _CELLS_A_CHUNK = 4_000_000
@@ -102,8 +102,8 @@ def bootstrap(
         level=level,
         draws=draws,
         units=units,
-        map_all=_interval(_row_means(ap), ends),
-        map_defects=_interval(_row_means(ap[:, list(taxonomy.defects)]), ends),
+        map_all=_interval(means_of_known(ap, axis=1), ends),
+        map_defects=_interval(means_of_known(ap[:, list(taxonomy.defects)], axis=1), ends),
         ap=np.array(
             [_interval(column, ends) if some else (np.nan, np.nan) for column, some in zip(ap.T, known, strict=True)]
         ),
@@ -169,8 +169,8 @@ def compare(
                 np.mean([_gain(a[rows], b[rows], targets[rows], counts) for a, b in pairs], axis=0)
                 for counts in counts_of(members)
             ]
-            by_fold.append(_row_means(np.concatenate(gain)[:, defects]))
-        return _row_means(np.stack(by_fold, axis=1))
+            by_fold.append(means_of_known(np.concatenate(gain)[:, defects], axis=1))
+        return means_of_known(np.stack(by_fold), axis=0)
 
     rng = np.random.default_rng(seed)
     exact = gains(lambda members: iter([np.ones((1, len(members)), np.int64)]))
@@ -238,12 +238,6 @@ def _ap_with_copies(
     gained = copies + (found - rank) * (harmonic[rank] - harmonic[before])
     positives = copies.sum(axis=1)
     return np.where(positives > 0, gained.sum(axis=1) / np.maximum(positives, 1), np.nan)
-
-
-def _row_means(ap: NDArray[np.float64]) -> NDArray[np.float64]:
-    known = ~np.isnan(ap)
-    total = np.where(known, ap, 0.0).sum(axis=1)
-    return np.where(known.any(axis=1), total / np.maximum(known.sum(axis=1), 1), np.nan)
 
 
 def _interval(values: NDArray[np.float64], ends: tuple[float, float]) -> tuple[float, float]:

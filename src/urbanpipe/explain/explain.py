@@ -15,13 +15,13 @@ from urbanpipe.explain.heat import Heat, of_frames, scaled, tiles_of
 from urbanpipe.explain.layers import Layout, choose_layer, layout_of, piece_logits
 from urbanpipe.explain.network import Explained, load_explained
 from urbanpipe.explain.writing import Explanation, write
-from urbanpipe.inputs.config import DenseConfig, InputConfig, SuperImageConfig, VideoConfig, has_clips
+from urbanpipe.inputs.config import DenseConfig, InputConfig, VideoConfig, has_clips
 from urbanpipe.inputs.footage import Footage, Selection
 from urbanpipe.inputs.view import View, make_view
 from urbanpipe.inspection.predict import NewVideos
 from urbanpipe.outputs import output_folder
 from urbanpipe.training.data import collate
-from urbanpipe.training.forward import Judged, images_to, judge
+from urbanpipe.training.forward import Judged, images_to, judge, mirrored
 from urbanpipe.training.processes import choose_device
 from urbanpipe.video.decode import FrameIndex, index_frames, read_frames
 
@@ -193,12 +193,6 @@ def input_size(config: InputConfig) -> tuple[int, ...]:
     size = config.image_size[::-1]
     of_clips = isinstance(config, VideoConfig) or (isinstance(config, DenseConfig) and config.encoder == "video")
     return (config.frames, *size) if of_clips else size
-
-
-def mirrored(config: InputConfig) -> list[tuple[int, ...]]:
-    """The axes of images and maps along which each view of an input is mirrored that is judged; first none of them."""
-    flips = config.test_flips if isinstance(config, SuperImageConfig | VideoConfig) else ()
-    return [(), *(({"horizontal": -1, "vertical": -2}[flip],) for flip in flips)]
 
 
 def noise(config: InputConfig) -> Tensor:

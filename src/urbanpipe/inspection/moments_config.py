@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import Field, FiniteFloat, ValidationError
 
 from urbanpipe.errors import RecipeError, TaxonomyError
-from urbanpipe.settings import Section
+from urbanpipe.settings import Section, value_of
 from urbanpipe.taxonomy import Taxonomy
 
 
@@ -55,10 +55,7 @@ def read_config(settings: Path | None, overrides: Sequence[str]) -> MomentsConfi
         key, equals, text = override.partition("=")
         if not equals:
             raise RecipeError(f"--set {override}: want key=value, for example --set least=0.1")
-        try:
-            values[key.strip()] = tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError:
-            values[key.strip()] = text.strip()
+        values[key.strip()] = value_of(text)
     try:
         return MomentsConfig.model_validate(values)
     except ValidationError as error:

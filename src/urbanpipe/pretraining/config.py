@@ -1,14 +1,13 @@
 """Settings of pretraining; importable without torch."""
 
 import difflib
-import tomllib
 from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field, ValidationError
 
 from urbanpipe.errors import RecipeError
-from urbanpipe.settings import Section
+from urbanpipe.settings import Section, value_of
 
 
 class PretrainConfig(Section):
@@ -97,10 +96,7 @@ def read_settings(method: str, overrides: Sequence[str]) -> SimCLRConfig | MAECo
         key, equals, text = override.partition("=")
         if not equals:
             raise RecipeError(f"--set {override}: want key=value, for example --set epochs=50")
-        try:
-            values[key.strip()] = tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError:
-            values[key.strip()] = text.strip()
+        values[key.strip()] = value_of(text)
     try:
         return METHODS[method].model_validate(values)
     except ValidationError as error:

@@ -8,6 +8,7 @@ import numpy as np
 
 from urbanpipe.catalog.table import Video, read_catalog
 from urbanpipe.errors import CatalogError, DivergedError, OutOfMemoryError, RecipeError
+from urbanpipe.evaluation.predictions import shortened
 from urbanpipe.reproduce.gains import Gain, Judged, Scores, gain
 from urbanpipe.reproduce.judging import judge_again, read_fold
 from urbanpipe.reproduce.mixtures import MIXTURES
@@ -109,21 +110,19 @@ def run_ablation(work: Work, recipe: Recipe, rows: Sequence[Row], seeds: int, te
 
 
 def _unseen(work: Work, base: Recipe, test: Sequence[Video]) -> tuple[Video, ...]:
-    """The test videos that can be read.
+    """The test videos that can be read and that are no pieces of the folds' inspections.
 
     Raises:
-        CatalogError: one of them, or one of its inspection, is among those that the folds learn from.
+        CatalogError: one of them is itself among those that the folds learn from.
     """
     digests, groups = ({getattr(video, of) for video in work.catalog.labelled} for of in ("digest", "group"))
-    for video in test:
-        if video.digest in digests or video.group in groups:
-            raise CatalogError(
-                f"--test: {video.name}, or its inspection {video.group}, is among the videos of the folds"
-            )
-    if not test:
-        return ()
-    bad = work.processes.on_main(lambda: find_unreadable(base, test, work.cache))
-    return tuple(video for video in test if video.name not in bad)
+    if seen := [video.name for video in test if video.digest in digests]:
+        raise CatalogError(f"--test: {shortened(seen)}, which the folds learn from; give other videos")
+    others = [video for video in test if video.group not in groups]
+    if len(others) < len(test):
+        work.processes.say(f"--test: {len(test) - len(others)} videos left out, of inspections that the folds have")
+    bad = work.processes.on_main(lambda: find_unreadable(base, others, work.cache) if others else {})
+    return tuple(video for video in others if video.name not in bad)
 
 
 def _networks(base: Recipe, trials: Sequence[Trial]) -> tuple[dict[str, Recipe], dict[str, tuple[str, str]]]:

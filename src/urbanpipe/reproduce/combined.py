@@ -1,4 +1,4 @@
-"""The report's Table 3 (ensembles), Table 5's weakly supervised rows, and Table 6 (classes by fold)."""
+"""The report's Table 3 (ensembles) and Table 6 (classes by fold)."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -56,9 +56,7 @@ def _joined(made: Sequence[Ensemble]) -> EnsembleTable:
         for row in each.table.rows:
             name = "the report's weights" if row.name == "given weights" else row.name
             rows.setdefault((name, row.rule), replace(row, name=name, used=False))
-        for note in each.table.notes:
-            if "this folder" not in note:  # of one ensemble, not of the table
-                notes.setdefault(note)
+        notes |= dict.fromkeys(each.table.notes)
     return EnsembleTable(tuple(rows.values()), tuple(notes))
 
 

@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from urbanpipe.errors import FoldError, WeightsError
-from urbanpipe.evaluation.average_precision import mean_of_known
+from urbanpipe.errors import DivergedError, FoldError, OutOfMemoryError, WeightsError
+from urbanpipe.evaluation.average_precision import mean_of_known, sd_of_known
 from urbanpipe.evaluation.tables import NONE, markdown_table, per_cent
 from urbanpipe.outputs import write_csv, write_text
 from urbanpipe.reproduce.entries import Entry, Scale
 from urbanpipe.reproduce.gains import fold_maps
 from urbanpipe.reproduce.work import Work
+from urbanpipe.training.recipe import Recipe
 
 ALL, DEFECTS = 0, 1
 
@@ -40,7 +41,9 @@ class Model:
 def train_models(
     work: Work, entries: Sequence[Entry], scale: Scale, overrides: Sequence[str], weights: Mapping[str, str]
 ) -> list[Model]:
-    """Train what is not trained yet. A model whose weights cannot be had is told and left out.
+    """Train what is not trained yet; a model whose weights cannot be had, or whose training fails, is left out.
+
+    All recipes are read before the first is trained.
 
     Args:
         work: the data; runs go to `work.out / models`.
@@ -52,22 +55,34 @@ def train_models(
     Raises:
         RecipeError: an override does not fit one of the recipes.
     """
-    models = []
+    recipes = load_entries(entries, scale, overrides, weights)
+    return [_trained(work, entry, recipes.get(entry.key)) for entry in entries]
+
+
+def load_entries(
+    entries: Sequence[Entry], scale: Scale, overrides: Sequence[str], weights: Mapping[str, str]
+) -> dict[str, Recipe]:
+    """The recipes by key, of the entries that have one at this scale; see `train_models`."""
+    recipes = {}
     for entry in entries:
-        run = work.out / "models" / entry.key
-        given = [f"model.weights={weights[entry.key]}"] if entry.key in weights else []
-        reason = entry.small_lacks if scale == "small" else ""
+        if scale == "paper" or not entry.small_lacks:
+            given = [f"model.weights={weights[entry.key]}"] if entry.key in weights else []
+            recipes[entry.key] = entry.load(scale, (*overrides, *given))
+    return recipes
+
+
+def _trained(work: Work, entry: Entry, recipe: Recipe | None) -> Model:
+    run, reason = work.out / "models" / entry.key, entry.small_lacks
+    if recipe is not None:
         try:
-            if not reason:
-                work.train(run, entry.load(scale, (*overrides, *given)))
+            work.train(run, recipe)
+            return Model(entry, run, _maps(work, run), work.costs([run]))
         except WeightsError as error:
             reason = f"{error}; its own weights: --weights {entry.key}=FILE"
-        if reason:
-            work.processes.say(f"{entry.key}: not trained: {reason}")
-            models.append(Model(entry, run, reason=reason))
-            continue
-        models.append(Model(entry, run, _maps(work, run), work.costs([run])))
-    return models
+        except (OutOfMemoryError, DivergedError) as error:
+            reason = str(error)
+    work.processes.say(f"{entry.key}: not trained: {reason}")
+    return Model(entry, run, reason=reason)
 
 
 def _maps(work: Work, run: Path) -> NDArray[np.float64]:
@@ -98,7 +113,7 @@ def _csv_row(model: Model, scale: Scale) -> list[object]:
     if model.maps is None:
         return [*row, *[""] * 5, model.reason]
     means = [mean_of_known(model.maps[:, of]) for of in (ALL, DEFECTS)]
-    figures = [means[ALL], _sd(model.maps[:, ALL]), means[DEFECTS], *model.costs]
+    figures = [means[ALL], sd_of_known(model.maps[:, ALL]), means[DEFECTS], *model.costs]
     return [*row, *("" if np.isnan(value) else f"{value:.6g}" for value in figures), ""]
 
 
@@ -107,13 +122,10 @@ def _markdown_row(model: Model) -> list[str]:
     report = [NONE if value is None else f"{value:.2f}" for value in (entry.validation, entry.test)]
     if model.maps is None:
         return [entry.name, *report, *[NONE] * 4]
-    figures = [f"{per_cent(mean_of_known(model.maps[:, of]))} ({per_cent(_sd(model.maps[:, of]))})" for of in (0, 1)]
+    figures = [
+        f"{per_cent(mean_of_known(model.maps[:, of]))} ({per_cent(sd_of_known(model.maps[:, of]))})" for of in (0, 1)
+    ]
     return [entry.name, *report, *figures, f"{model.costs[0] / 60:.1f}", f"{model.costs[1]:.0f}"]
-
-
-def _sd(values: NDArray[np.float64]) -> float:
-    known = values[~np.isnan(values)]
-    return float(known.std(ddof=1)) if len(known) > 1 else float("nan")
 
 
 def need_all_folds(work: Work, what: str) -> None:

@@ -11,7 +11,7 @@ from urbanpipe.reproduce.ablate import BASE, run_ablation
 from urbanpipe.reproduce.combined import table_of_classes, table_of_ensembles
 from urbanpipe.reproduce.entries import Scale, read_entries
 from urbanpipe.reproduce.figures import picture_of_inputs, pictures_of_attention
-from urbanpipe.reproduce.models import Model, need_all_folds, train_models, write_models
+from urbanpipe.reproduce.models import Model, load_entries, need_all_folds, train_models, write_models
 from urbanpipe.reproduce.rows import read_rows
 from urbanpipe.reproduce.weak import weak_lines
 from urbanpipe.reproduce.work import Work, begin
@@ -83,18 +83,9 @@ def reproduce(
         UrbanpipeError: whatever of the above cannot be used. A model whose weights cannot be had is left out of its
             table, which says what to give.
     """
-    if what not in MAKERS:
-        raise RecipeError(f"there is no {what!r} to reproduce; there are {', '.join(MAKERS)}")
-    if seeds < 1:
-        raise RecipeError(f"seeds = {seeds}: give 1 or more")
-    if scale not in SCALES:
-        raise RecipeError(f"scale = {scale!r}: give {' or '.join(SCALES)}")
-    given = dict(weights or {})
-    if unknown := sorted(set(given) - _known_keys()):
-        models = ", ".join(sorted(_known_keys()))
-        raise RecipeError(f"weights for {unknown[0]!r}, which is no model; the models are {models}")
+    _check(what, scale, seeds, weights or {})
     others = tuple(read_catalog(test, load_taxonomy(taxonomy)).labelled) if test else ()
-    asked = _Asked(scale, seeds, tuple(overrides), given, others, device)
+    asked = _Asked(scale, seeds, tuple(overrides), weights or {}, others, device)
     work = begin(data, out, folds, only_folds, taxonomy, device, cache, cache_gb)
     finish = MAKERS[what](work, asked)
     text = ""
@@ -105,8 +96,16 @@ def reproduce(
     return work.processes.from_main(text)
 
 
-def _known_keys() -> set[str]:
-    return {each.key for name in ("table1", "table2", "table5") for each in read_entries(name)} | {BASE}
+def _check(what: str, scale: Scale, seeds: int, weights: Mapping[str, str]) -> None:
+    if what not in MAKERS:
+        raise RecipeError(f"there is no {what!r} to reproduce; there are {', '.join(MAKERS)}")
+    if scale not in SCALES:
+        raise RecipeError(f"scale = {scale!r}: give {' or '.join(SCALES)}")
+    if seeds < 1:
+        raise RecipeError(f"seeds = {seeds}: give 1 or more")
+    known = {each.key for name in ("table1", "table2", "table5") for each in read_entries(name)} | {BASE}
+    if unknown := sorted(set(weights) - known):
+        raise RecipeError(f"weights for {unknown[0]!r}, which is no model; the models are {', '.join(sorted(known))}")
 
 
 def _models(name: str) -> Maker:
@@ -129,6 +128,8 @@ def _ablation(name: str) -> Maker:
     def make(work: Work, asked: _Asked) -> Finish:
         first = [f"model.weights={asked.weights[BASE]}"] if BASE in asked.weights else []
         base = load_recipe(BASES[asked.scale], [*asked.overrides, *first])
+        if name == "table5":  # a setting that does not fit is told before hours of training
+            load_entries(read_entries(name), asked.scale, asked.overrides, asked.weights)
         apart = replace(work, out=work.out / "ablation")
         made = run_ablation(apart, base, rows, asked.seeds, asked.test)
         if name == "table5":

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from urbanpipe.evaluation.average_precision import mean_of_known, sd_of_known
 from urbanpipe.evaluation.tables import NONE, markdown_table, per_cent
 from urbanpipe.outputs import write_csv, write_text
 from urbanpipe.reproduce.gains import Gain
@@ -87,18 +87,18 @@ def _csv_row(line: Line) -> list[object]:
     if line.gain is None:
         return [row.table, row.key, row.name, "", report, *[""] * 12, line.reason]
     gain, (on, off) = line.gain, (line.on, line.off)
-    figures = [_mean(gain.gains), _sd(gain.gains), gain.low, gain.high, gain.p]
+    figures = [mean_of_known(gain.gains.ravel()), sd_of_known(gain.gains.ravel()), gain.low, gain.high, gain.p]
     costs = [on[0], off[0], on[1], off[1]] if on and off else [np.nan] * 4
     return [
         row.table,
         row.key,
         row.name,
-        _cell(_mean(gain.on - gain.off)),
+        _cell(mean_of_known((gain.on - gain.off).ravel())),
         report,
         *map(_cell, figures),
         gain.reading,
-        _cell(_mean(gain.on)),
-        _cell(_mean(gain.off)),
+        _cell(mean_of_known(gain.on.ravel())),
+        _cell(mean_of_known(gain.off.ravel())),
         *map(_cell, costs),
         "",
     ]
@@ -116,24 +116,14 @@ def _markdown_row(line: Line) -> list[str]:
         row.key,
         row.name,
         NONE if row.report is None else f"{row.report:+g}",
-        _points(_mean(gain.on - gain.off)),
-        f"{_points(_mean(gain.gains))} ({per_cent(_sd(gain.gains))})",
+        _points(mean_of_known((gain.on - gain.off).ravel())),
+        f"{_points(mean_of_known(gain.gains.ravel()))} ({per_cent(sd_of_known(gain.gains.ravel()))})",
         interval,
         NONE if np.isnan(gain.p) else f"{gain.p:.2f}",
         gain.reading,
-        f"{per_cent(_mean(gain.on))} / {per_cent(_mean(gain.off))}",
+        f"{per_cent(mean_of_known(gain.on.ravel()))} / {per_cent(mean_of_known(gain.off.ravel()))}",
         *costs,
     ]
-
-
-def _mean(values: NDArray[np.float64]) -> float:
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if known.size else float("nan")
-
-
-def _sd(values: NDArray[np.float64]) -> float:
-    known = values[~np.isnan(values)]
-    return float(known.std(ddof=1)) if known.size > 1 else float("nan")
 
 
 def _points(value: float) -> str:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from urbanpipe.errors import RecipeError, RunError, VideoError
 from urbanpipe.evaluation.pieces import Pieces
-from urbanpipe.inputs.config import BagConfig, DenseConfig, FrameConfig, SuperImageConfig, VideoConfig
+from urbanpipe.inputs.config import BagConfig, DenseConfig, FrameConfig, InputConfig, SuperImageConfig, VideoConfig
 from urbanpipe.models.backbone import Backbone
 from urbanpipe.models.bag import BagClassifier
 from urbanpipe.models.classifier import PieceClassifier
@@ -165,14 +165,16 @@ def judge(
 def _seen(recipe: Recipe, networks: Sequence[Network], batch: Batch, device: torch.device) -> list[tuple[Tensor, ...]]:
     """What each network sees of each sample: [sample][network]."""
     images = images_to(batch.images, device, recipe.training.channels_last)
-    views = [images, *(images.flip(_AXIS[flip]) for flip in _test_flips(recipe))]
+    views = [images.flip(axes) if axes else images for axes in mirrored(recipe.input)]
     with autocast(device, recipe.training.precision):
         seen = [torch.stack([network.see(view, batch.real).float() for view in views]).mean(0) for network in networks]
     return [*zip(*(torch.split(each, batch.counts) for each in seen), strict=True)]
 
 
-def _test_flips(recipe: Recipe) -> tuple[str, ...]:
-    return recipe.input.test_flips if isinstance(recipe.input, SuperImageConfig | VideoConfig) else ()
+def mirrored(config: InputConfig) -> list[tuple[int, ...]]:
+    """The axes of an input along which each view of it is mirrored that is judged; first none of them."""
+    flips = config.test_flips if isinstance(config, SuperImageConfig | VideoConfig) else ()
+    return [(), *((_AXIS[flip],) for flip in flips)]
 
 
 @torch.inference_mode()

@@ -13,7 +13,7 @@ from urbanpipe.errors import RecipeError
 from urbanpipe.inputs.config import METHODS, AugmentConfig, BagConfig, DenseConfig, InputConfig, SuperImageConfig
 from urbanpipe.models.config import BagHeadConfig, DenseHeadConfig, ModelConfig
 from urbanpipe.outputs import write_text
-from urbanpipe.settings import Section
+from urbanpipe.settings import Section, value_of
 
 
 class OptimiserConfig(Section):
@@ -274,15 +274,11 @@ def set_value(table: dict[str, Any], override: str) -> None:
     keys = [key.strip() for key in path.split(".")]
     if not equals or not all(keys):
         raise RecipeError(f"--set {override}: want section.key=value, for example --set training.epochs=10")
-    try:
-        value = tomllib.loads(f"value = {text.strip()}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = text.strip()
     for key in keys[:-1]:
         table = table.setdefault(key, {})
         if not isinstance(table, dict):
             raise RecipeError(f"--set {override}: {key} is a value, not a section")
-    table[keys[-1]] = value
+    table[keys[-1]] = value_of(text)
 
 
 def _plain(error: Any) -> str:
