@@ -64,6 +64,14 @@ class PredictionError(UrbanpipeError):
     """A prediction file with missing, unknown, short, NaN or out-of-range entries."""
 
 
+class BundleError(UrbanpipeError):
+    """A bundle that is missing, damaged, foreign, or of another taxonomy."""
+
+
+class InspectionError(UrbanpipeError):
+    """An inspection's folder that is missing or damaged, or an export that its findings do not allow."""
+
+
 class OutputError(UrbanpipeError):
     """A result that could not be written: read-only folder, full disk. What stood there before is unharmed."""
 
