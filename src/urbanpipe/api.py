@@ -17,9 +17,14 @@ if TYPE_CHECKING:
     from urbanpipe.evaluation.evaluate import evaluate as evaluate
     from urbanpipe.evaluation.evaluate import evaluate_moments as evaluate_moments
     from urbanpipe.explain.explain import explain as explain
+    from urbanpipe.inspection.bundling import bundle as bundle
+    from urbanpipe.inspection.inspecting import inspect as inspect
+    from urbanpipe.inspection.inspector import Inspector as Inspector
     from urbanpipe.inspection.moments import moments as moments
     from urbanpipe.inspection.predict import predict as predict
     from urbanpipe.pretraining.pretrain import pretrain as pretrain
+    from urbanpipe.report.condition_report import condition as condition
+    from urbanpipe.report.export import export as export
     from urbanpipe.reproduce.ablate import ablate as ablate
     from urbanpipe.reproduce.reproduce import reproduce as reproduce
     from urbanpipe.simulate.generator import simulate as simulate
@@ -28,15 +33,20 @@ if TYPE_CHECKING:
     from urbanpipe.training.train import train as train
 
 _HOMES = {
+    "Inspector": "urbanpipe.inspection.inspector:Inspector",
     "ablate": "urbanpipe.reproduce.ablate:ablate",
     "audit": "urbanpipe.catalog.audit:audit",
+    "bundle": "urbanpipe.inspection.bundling:bundle",
+    "condition": "urbanpipe.report.condition_report:condition",
     "crossval": "urbanpipe.training.crossval:crossval",
     "demo": "urbanpipe.demo:demo",
     "ensemble": "urbanpipe.ensembling.ensemble:ensemble",
     "evaluate": "urbanpipe.evaluation.evaluate:evaluate",
     "evaluate_moments": "urbanpipe.evaluation.evaluate:evaluate_moments",
     "explain": "urbanpipe.explain.explain:explain",
+    "export": "urbanpipe.report.export:export",
     "folds": "urbanpipe.catalog.folds:folds",
+    "inspect": "urbanpipe.inspection.inspecting:inspect",
     "moments": "urbanpipe.inspection.moments:moments",
     "predict": "urbanpipe.inspection.predict:predict",
     "reproduce": "urbanpipe.reproduce.reproduce:reproduce",
@@ -48,15 +58,20 @@ _HOMES = {
 }
 
 __all__ = [
+    "Inspector",
     "ablate",
     "audit",
+    "bundle",
+    "condition",
     "crossval",
     "demo",
     "ensemble",
     "evaluate",
     "evaluate_moments",
     "explain",
+    "export",
     "folds",
+    "inspect",
     "moments",
     "predict",
     "pretrain",

@@ -150,17 +150,30 @@ class Looking:
         """Raw maps (k, h, w) of the frames of one piece that are not padding."""
         pixels = read_frames(self.index.path, piece.frames[0], self.view.frame_size, self.index, "conceal")
         images = self._on_device(self.view.test_view(pixels)[None])
-        real = torch.from_numpy(piece.real).to(self.device)
-        views = [
-            class_maps(self.loaded, self.layer, self.layout, images.flip(axes), real, index).flip(axes)
-            for axes in mirrored(self.loaded.recipe.input)
-        ]
-        raw = torch.stack(views).mean(0)
-        found: NDArray[np.float32] = of_frames(raw, self.loaded.recipe.input)[: piece.real[0]].cpu().numpy()
-        return found
+        return frame_maps(self.loaded, self.layer, self.layout, images, int(piece.real[0]), index)
 
     def _on_device(self, images: Tensor) -> Tensor:
         return images_to(images, self.device, self.loaded.recipe.training.channels_last)
+
+
+def frame_maps(
+    loaded: Explained, layer: str, layout: Layout, image: Tensor, real: int, index: int
+) -> NDArray[np.float32]:
+    """Raw maps (k, h, w), 0 or more, of a class in the k frames of one piece that are not padding.
+
+    Args:
+        loaded: the network.
+        layer: of the backbone.
+        layout: of the backbone.
+        image: the piece as the view makes it, (1, ...), on the network's device.
+        real: k.
+        index: of the class.
+    """
+    config = loaded.recipe.input
+    count = torch.tensor([real], device=image.device)
+    views = [class_maps(loaded, layer, layout, image.flip(axes), count, index).flip(axes) for axes in mirrored(config)]
+    found: NDArray[np.float32] = of_frames(torch.stack(views).mean(0), config)[:real].cpu().numpy()
+    return found
 
 
 def class_maps(loaded: Explained, layer: str, layout: Layout, images: Tensor, real: Tensor, index: int) -> Tensor:

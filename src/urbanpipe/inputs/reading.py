@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from urbanpipe.video.cache import FrameCache
 from urbanpipe.video.decode import FrameIndex, index_frames, read_frames, stream_frames
 from urbanpipe.video.probe import digest
 
+T = TypeVar("T")
 BLOCK = 256  # frames of a cache entry, in order of time: one pass of a long video makes many, and a clip reads one
 
 
@@ -145,16 +147,53 @@ def stream_pieces(path: Path, view: View, most: int) -> Iterator[PieceInputs]:
 
 def _streamed(index: FrameIndex, selection: Selection, size: tuple[int, int]) -> Iterator[NDArray[np.uint8]]:
     """The frames (k, height, width, 3) of each piece. A frame that cannot be decoded is its nearest neighbour."""
-    held: dict[int, NDArray[np.uint8]] = {}
-    stream = stream_frames(index.path, np.unique(selection.frames), size, index, "conceal")
-    reached = -1
-    needed_later = np.minimum.accumulate(selection.frames.min(axis=1)[::-1])[::-1]
-    for place, wanted in enumerate(selection.frames):
-        while reached < wanted.max() and (found := next(stream, None)) is not None:
-            reached, held[found[0]] = found[0], found[1]
-        if not held:
-            raise VideoError(index.path, "no frame of it can be decoded")
-        have = np.array([*held])
-        yield np.stack([held[int(have[np.abs(have - number).argmin()])] for number in wanted])
-        after = needed_later[place + 1] if place + 1 < len(needed_later) else reached
-        held = {number: picture for number, picture in held.items() if number >= after or number == reached}
+    pieces: Assembler[NDArray[np.uint8]] = Assembler(index.path, selection)
+    for number, picture in stream_frames(index.path, np.unique(selection.frames), size, index, "conceal"):
+        yield from (np.stack(frames) for _, frames in pieces.push(number, picture))
+    yield from (np.stack(frames) for _, frames in pieces.rest())
+
+
+class Assembler(Generic[T]):
+    """Puts frames that come in order of time together to pieces, and holds no more of them than later pieces need.
+
+    Args:
+        path: of the video, for messages.
+        selection: the pieces.
+
+    Attributes:
+        wanted: numbers of the frames that it must be given.
+    """
+
+    def __init__(self, path: Path, selection: Selection) -> None:
+        self.wanted = frozenset(np.unique(selection.frames).tolist())
+        self._path, self._selection = path, selection
+        self._lasts = selection.frames.max(axis=1)
+        self._needed_later = np.minimum.accumulate(selection.frames.min(axis=1)[::-1])[::-1]
+        self._held: dict[int, T] = {}
+        self._place, self._reached = 0, -1
+
+    def push(self, number: int, frame: T) -> Iterator[tuple[int, list[T]]]:
+        """Take a frame; give the pieces that are complete now, with their place in the selection."""
+        self._held[number], self._reached = frame, number
+        while self._place < len(self._selection) and self._lasts[self._place] <= number:
+            yield self._next()
+
+    def rest(self) -> Iterator[tuple[int, list[T]]]:
+        """The pieces that still wait for frames, which did not come; their nearest neighbours stand for them.
+
+        Raises:
+            VideoError: no frame came at all.
+        """
+        while self._place < len(self._selection):
+            yield self._next()
+
+    def _next(self) -> tuple[int, list[T]]:
+        if not self._held:
+            raise VideoError(self._path, "no frame of it can be decoded")
+        place, have = self._place, np.array([*self._held])
+        wanted = self._selection.frames[place]
+        frames = [self._held[int(have[np.abs(have - number).argmin()])] for number in wanted]
+        self._place += 1
+        after = self._needed_later[self._place] if self._place < len(self._selection) else self._reached
+        self._held = {n: kept for n, kept in self._held.items() if n >= after or n == self._reached}
+        return place, frames

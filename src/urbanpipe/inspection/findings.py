@@ -77,9 +77,10 @@ class Finding(_Part):
         kind: `normal`, `structural`, `functional` or empty.
         probability: that the video shows the class; calibrated where the bundle could be.
         score: what the networks said before calibration.
-        gate: what a person is asked to do: accept it, look at it, or nothing (reject).
-        sightings: in order of time; none of the class that means "nothing wrong", of a rejected one, or where the
-            networks see a video as one piece without times.
+        gate: what a person is asked to do: accept it, look at it, or nothing (reject). A class of which the networks
+            have had no example is rejected, and a remark says so.
+        sightings: in order of time; none of the class that means "nothing wrong" or of a rejected one. Where the
+            networks see a video as one piece, the one frame of it that spoke most for the class.
     """
 
     code: str
@@ -119,7 +120,7 @@ class VideoFacts(_Part):
         name: of the file.
         path: where it was, absolute.
         relative: the same from the inspection's folder, with forward slashes; empty where there is no such path.
-        digest: SHA-256 of the file.
+        digest: BLAKE2b-128 of the file, as in a catalog.
         duration_seconds: from the first frame to the end of the last.
         frame_count: frames.
         width: in pixels, as displayed.
@@ -178,6 +179,8 @@ class Inspection(_Part):
         format: of the file.
         video: the file.
         bundle: what inspected it.
+        distance_region: left, top, width and height, in shares of the picture, of where the distance was looked for;
+            None where it was not.
         exclusive: code of the class that means "nothing wrong"; None where the taxonomy has none.
         findings: one a class, in the order of the taxonomy.
         timeline: scores over time; None where the networks see a video as one piece.
@@ -188,6 +191,7 @@ class Inspection(_Part):
     format: Literal["urbanpipe inspection 1"] = FORMAT
     video: VideoFacts
     bundle: BundleFacts
+    distance_region: tuple[Share, Share, Share, Share] | None = None
     exclusive: str | None
     findings: tuple[Finding, ...]
     timeline: Timeline | None

@@ -41,35 +41,59 @@ class Models:
     exclusive_threshold: float | None
 
 
-def load_models(folder: Path, device: torch.device) -> Models:
-    """Load a run folder (recipe.toml), an ensemble's (weights.toml), or a study's, which means its ensemble.
+@dataclass(frozen=True)
+class Trained:
+    """Where the networks of a run or an ensemble lie.
 
-    Nothing in it is executed.
+    Attributes:
+        folder: of the run or ensemble.
+        runs: of the members that weigh anything, with their weights.
+        exclusive_threshold: of the exclusive-class rule; None leaves it out.
+    """
+
+    folder: Path
+    runs: tuple[tuple[Path, float], ...]
+    exclusive_threshold: float | None
+
+
+def find_trained(folder: Path) -> Trained:
+    """Find the networks of a run folder (recipe.toml), an ensemble's (weights.toml), or a study's: its ensemble.
 
     Raises:
-        RunError: it is neither, a member is missing or unfinished, or weights are damaged or of another recipe.
+        RunError: it is neither, or a member is missing.
     """
     if (folder / "study.json").exists() and (folder / "ensemble" / "weights.toml").exists():
         folder = folder / "ensemble"
     if (folder / "weights.toml").exists():
-        return _ensemble(folder, device)
+        return _ensemble(folder)
     if not (folder / "recipe.toml").exists():
         raise RunError(f"{folder} is neither a run nor an ensemble: it has no recipe.toml and no weights.toml")
-    return Models(load_taxonomy(folder / "taxonomy.toml"), (_member(folder, 1.0, device),), None)
+    return Trained(folder, ((folder, 1.0),), None)
 
 
-def _ensemble(folder: Path, device: torch.device) -> Models:
+def load_models(folder: Path, device: torch.device) -> Models:
+    """Load what `find_trained` finds. Nothing in it is executed.
+
+    Raises:
+        RunError: as `find_trained`; or a member is unfinished, or weights are damaged or of another recipe.
+    """
+    trained = find_trained(folder)
+    members = tuple(_member(run, weight, device) for run, weight in trained.runs)
+    return Models(load_taxonomy(trained.runs[0][0] / "taxonomy.toml"), members, trained.exclusive_threshold)
+
+
+def _ensemble(folder: Path) -> Trained:
     try:
         table = tomllib.loads((folder / "weights.toml").read_text(encoding="utf-8"))
         rows = [(_run_path(folder, row), float(row["weight"])) for row in table["members"]]
-        first = rows[0][0]
+        runs = tuple((path, weight) for path, weight in rows if weight > 0)
+        threshold = None if (found := table.get("exclusive_threshold")) is None else float(found)
+        runs[0]  # one of them weighs something
     except (tomllib.TOMLDecodeError, KeyError, IndexError, TypeError, ValueError) as error:
         raise RunError(
             f"{folder / 'weights.toml'} is damaged ({error!r}); write it again with `urbanpipe ensemble`"
         ) from error
-    members = tuple(_member(path, weight, device) for path, weight in rows if weight > 0)
-    threshold = table.get("exclusive_threshold")
-    return Models(load_taxonomy(first / "taxonomy.toml"), members, None if threshold is None else float(threshold))
+    return Trained(folder, runs, threshold)
 
 
 def _run_path(folder: Path, row: dict[str, Any]) -> Path:
@@ -85,11 +109,20 @@ def _run_path(folder: Path, row: dict[str, Any]) -> Path:
 
 def _member(run: Path, weight: float, device: torch.device) -> Member:
     recipe, taxonomy = load_recipe(run / "recipe.toml"), load_taxonomy(run / "taxonomy.toml")
+    networks = tuple(load_network(file, recipe, taxonomy, device) for file in weight_files(run))
+    return Member(recipe.name, recipe, networks, weight)
+
+
+def weight_files(run: Path) -> list[Path]:
+    """The weights of a run's networks, one a fold.
+
+    Raises:
+        RunError: one of them is not finished.
+    """
     folders = _model_folders(run)
     if unfinished := [folder.name for folder in folders if read_done(folder) is None]:
         raise RunError(f"{run} is not finished ({', '.join(unfinished)}); run its `crossval` or `train` again first")
-    files = [folder / WEIGHTS for folder in folders]
-    return Member(recipe.name, recipe, tuple(load_network(file, recipe, taxonomy, device) for file in files), weight)
+    return [folder / WEIGHTS for folder in folders]
 
 
 def _model_folders(run: Path) -> list[Path]:

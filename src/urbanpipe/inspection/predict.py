@@ -125,7 +125,7 @@ def predict(
         name, reason = next(iter(bad.items()))
         raise PredictionError(f"none of the {len(bad)} videos could be read; the first, {name}: {reason}")
     named = tuple(names[place] for place in done)
-    predictions = Predictions(named, _combined(models, judged, done))
+    predictions = Predictions(named, combined(models, judged, done))
     write_predictions(predictions, out, models.taxonomy)
     _write_pieces(models, named, [judged[0][place] for place in done], out)
     _write_failures(out, bad)
@@ -187,7 +187,7 @@ def _judged(
                 continue
             for number in group:
                 member = models.members[number]
-                found[number][place] = _mean([said.pop(0) for _ in member.networks])
+                found[number][place] = mean_judged([said.pop(0) for _ in member.networks])
     return found, failures
 
 
@@ -206,14 +206,14 @@ def _batches(samples: Iterable[Sample], batch_size: int) -> Iterator[Batch]:
         yield collate(waiting)
 
 
-def _mean(each: Sequence[Judged]) -> Judged:
+def mean_judged(each: Sequence[Judged]) -> Judged:
     """The mean of what a member's folds say."""
     return Judged(
         np.mean([one.scores for one in each], axis=0), np.mean([one.pieces for one in each], axis=0), each[0].seconds
     )
 
 
-def _combined(models: Models, judged: Sequence[dict[int, Judged]], done: Sequence[int]) -> NDArray[np.float64]:
+def combined(models: Models, judged: Sequence[dict[int, Judged]], done: Sequence[int]) -> NDArray[np.float64]:
     """Weighted probabilities (videos, classes) of the members, after the rule of the exclusive class."""
     parts = [
         np.stack([of_member[place].scores for place in done]) * member.weight

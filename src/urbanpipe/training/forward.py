@@ -150,7 +150,7 @@ def judge(
             yield index, error
         if not batch.samples:
             continue
-        parts = _seen(recipe, networks, batch, device)
+        parts = see(recipe, networks, batch, device)
         spans = np.split(batch.seconds, np.cumsum(batch.counts)[:-1])
         for index, part, span, whole in zip(batch.samples, parts, spans, batch.whole, strict=True):
             held = waiting.setdefault(index, _Waiting([[] for _ in networks], []))
@@ -158,11 +158,12 @@ def judge(
                 tensors.append(tensor)
             held.seconds.append(span)
             if whole:
-                yield index, _concluded(recipe, networks, waiting.pop(index), device)
+                done = waiting.pop(index)
+                yield index, conclude(recipe, networks, done.seen, np.concatenate(done.seconds), device)
 
 
 @torch.inference_mode()
-def _seen(recipe: Recipe, networks: Sequence[Network], batch: Batch, device: torch.device) -> list[tuple[Tensor, ...]]:
+def see(recipe: Recipe, networks: Sequence[Network], batch: Batch, device: torch.device) -> list[tuple[Tensor, ...]]:
     """What each network sees of each sample: [sample][network]."""
     images = images_to(batch.images, device, recipe.training.channels_last)
     views = [images.flip(axes) if axes else images for axes in mirrored(recipe.input)]
@@ -178,12 +179,26 @@ def mirrored(config: InputConfig) -> list[tuple[int, ...]]:
 
 
 @torch.inference_mode()
-def _concluded(recipe: Recipe, networks: Sequence[Network], held: _Waiting, device: torch.device) -> list[Judged]:
-    seconds = np.concatenate(held.seconds)
+def conclude(
+    recipe: Recipe,
+    networks: Sequence[Network],
+    seen: Sequence[Sequence[Tensor]],
+    seconds: NDArray[np.float64],
+    device: torch.device,
+) -> list[Judged]:
+    """What each network says of a video.
+
+    Args:
+        recipe: of the networks.
+        networks: on the device.
+        seen: what each saw of the video's pieces, in parts: [network][part], as `see` gives it.
+        seconds: begin and end of all pieces, (pieces, 2).
+        device: of the networks.
+    """
     concluded = []
-    for network, parts in zip(networks, held.seen, strict=True):
+    for network, parts in zip(networks, seen, strict=True):
         with autocast(device, recipe.training.precision):
-            video, pieces = network.conclude(torch.cat(parts), torch.from_numpy(seconds).to(device))
+            video, pieces = network.conclude(torch.cat([*parts]), torch.from_numpy(seconds).to(device))
         concluded.append(Judged(video.cpu().numpy(), pieces.cpu().numpy(), seconds))
     return concluded
 

@@ -22,7 +22,7 @@ from urbanpipe.video.frames import NumberedPacket, decode_all, decode_packets
 from urbanpipe.video.index import FrameIndex, index_frames, quick_index
 from urbanpipe.video.picture import Pixels, deinterlaced, to_rgb
 
-__all__ = ["FrameIndex", "index_frames", "read_frames", "read_frames_at", "stream_frames"]
+__all__ = ["FrameIndex", "index_frames", "read_frames", "read_frames_at", "stream_decoded", "stream_frames"]
 
 OnDamage = Literal["raise", "conceal"]
 SEEK_TRIES = 3
@@ -113,15 +113,36 @@ def stream_frames(
     """
     with open_video(path) as video:
         index = index or quick_index(video)
-        numbers: NDArray[np.int64] | None = None
-        if indices is not None:
-            numbers = np.unique(np.asarray(indices, dtype=np.int64))
-            _check_range(index, numbers)
-        elif index.timed:
-            numbers = np.arange(index.frame_count)
-        for found in _undamaged(index, _found(video, index, numbers), on_damage):
-            if found.frame is not None:
-                yield found.number, to_rgb(found.frame, index, size)
+        for number, frame in _shown(video, index, indices, on_damage):
+            yield number, to_rgb(frame, index, size)
+
+
+def stream_decoded(
+    index: FrameIndex, indices: ArrayLike, on_damage: OnDamage = "raise"
+) -> Iterator[tuple[int, VideoFrame]]:
+    """(frame number, frame) at `indices` as the decoder gives them, for who wants each at several sizes (`to_rgb`).
+
+    Args:
+        index: of the video, from `index_frames`.
+        indices: as in `stream_frames`.
+        on_damage: likewise.
+    """
+    with open_video(index.path) as video:
+        yield from _shown(video, index, indices, on_damage)
+
+
+def _shown(
+    video: OpenVideo, index: FrameIndex, indices: ArrayLike | None, on_damage: OnDamage
+) -> Iterator[tuple[int, VideoFrame]]:
+    numbers: NDArray[np.int64] | None = None
+    if indices is not None:
+        numbers = np.unique(np.asarray(indices, dtype=np.int64))
+        _check_range(index, numbers)
+    elif index.timed:
+        numbers = np.arange(index.frame_count)
+    for found in _undamaged(index, _found(video, index, numbers), on_damage):
+        if found.frame is not None:
+            yield found.number, found.frame
 
 
 def _check_range(index: FrameIndex, numbers: NDArray[np.int64]) -> None:

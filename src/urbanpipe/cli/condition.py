@@ -1,0 +1,34 @@
+"""`urbanpipe condition`."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class Words(StrEnum):
+    """Language of the texts."""
+
+    en = "en"
+    zh = "zh"
+
+
+def command(
+    table: Annotated[Path, typer.Argument(help="XLSX of `export --to cjj181` with grades and segments filled in.")],
+    out: Annotated[Path, typer.Option("--out", help="Figures as .json, or as .csv with one row a segment.")],
+    rules: Annotated[
+        Path | None, typer.Option(help="TOML file of other rules; by default those of CJJ 181-2012.")
+    ] = None,
+    language: Annotated[Words, typer.Option(help="Language of the texts.")] = Words.en,
+) -> None:
+    """Compute condition figures from grades that a person gave. Exit status 3: some segments are not filled in yet."""
+    from urbanpipe.report.condition_report import condition
+
+    done = condition(table, out, rules, language.value)
+    for line in done.lines():
+        print(line)
+    print(f"{len(done.segments)} segments after {done.rules.name}, {len(done.refused)} without figures")
+    print(f"results: {out}")
+    if done.refused:
+        raise typer.Exit(3)

@@ -1,0 +1,272 @@
+"""The Python way to inspect: `Inspector.load(bundle).inspect(video)`."""
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from urbanpipe.errors import OutOfMemoryError, VideoError
+from urbanpipe.evaluation.pieces import smoothed
+from urbanpipe.inspection.bundle import DEMONSTRATION, Bundle, read_bundle
+from urbanpipe.inspection.candidates import Candidates
+from urbanpipe.inspection.distance import DistanceReader
+from urbanpipe.inspection.findings import (
+    BundleFacts,
+    Finding,
+    Gate,
+    Inspection,
+    Remark,
+    Sighting,
+    Timeline,
+    VideoFacts,
+    write_inspection,
+)
+from urbanpipe.inspection.predict import combined
+from urbanpipe.inspection.sighting import Pictures, Showing, stretches
+from urbanpipe.inspection.watching import Region, Watched, Watcher
+from urbanpipe.outputs import whole_file
+from urbanpipe.taxonomy import DefectClass
+from urbanpipe.training.forward import Judged
+from urbanpipe.training.processes import choose_device
+from urbanpipe.video.index import FrameIndex
+from urbanpipe.video.probe import digest
+
+SHORT_SECONDS = 1.0
+DARK_SHARE = 0.5  # of the frames that must be dark for the video to be called so
+
+
+@dataclass(frozen=True, eq=False)
+class Inspected:
+    """What was found in a video, and the pictures that show it.
+
+    Attributes:
+        inspection: all that is to be said.
+        pictures: files by the names that the evidence gives: JPEG of frames, PNG of heat.
+        seconds: what was spent on `decode`, `network`, `evidence`.
+    """
+
+    inspection: Inspection
+    pictures: Pictures
+    seconds: dict[str, float]
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """Defects to accept or to look at, accepted ones first, then the most probable."""
+        return self.inspection.defects
+
+    def write(self, folder: Path) -> Inspection:
+        """Write pictures and findings.json into a folder, the latter last: with it the inspection is complete.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        for name, data in self.pictures.items():
+            with whole_file(folder / name, "wb") as file:
+                file.write(data)
+        return placed(self.inspection, Path(self.inspection.video.path), folder)
+
+
+def placed(inspection: Inspection, video: Path, folder: Path) -> Inspection:
+    """Write an inspection whose pictures lie in `folder`, with the way from there to the video.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    there = {"path": str(video.resolve()), "relative": _relative(video.resolve(), folder.resolve())}
+    result = inspection.model_copy(update={"video": inspection.video.model_copy(update=there)})
+    write_inspection(result, folder)
+    return result
+
+
+def _relative(video: Path, folder: Path) -> str:
+    try:
+        return Path(os.path.relpath(video, folder)).as_posix()
+    except ValueError:  # another drive
+        return ""
+
+
+class Inspector:
+    """Networks, calibration and gates of a bundle, ready for videos.
+
+    Example:
+        >>> from urbanpipe.api import Inspector
+        >>> inspected = Inspector.load().inspect("video.mp4")  # doctest: +SKIP
+        >>> for finding in inspected.findings:  # doctest: +SKIP
+        ...     print(finding.code, finding.gate, finding.probability, [s.seconds for s in finding.sightings])
+    """
+
+    def __init__(
+        self, bundle: Bundle, device: torch.device, batch_size: int = 8, distance_region: Region | None = None
+    ) -> None:
+        self.bundle, self.device, self.distance_region = bundle, device, distance_region
+        self._watcher = Watcher(bundle.models, device, batch_size, distance_region)
+        distance = DistanceReader() if distance_region else None
+        member = bundle.models.members[self._watcher.looking]
+        self._many = member.recipe.input.many_pieces
+        self._showing = Showing(member, bundle.models.taxonomy, device, distance)
+
+    @classmethod
+    def load(
+        cls,
+        bundle: Path | None = None,
+        device: str = "auto",
+        batch_size: int = 8,
+        distance_region: Region | None = None,
+    ) -> Self:
+        """Read a bundle; nothing in it is executed.
+
+        Args:
+            bundle: its folder; None takes the demonstration that comes with the package.
+            device: `auto`, `cpu`, `cuda` or `cuda:N`.
+            batch_size: pieces (super-images, frames, clips) at once.
+            distance_region: left, top, width and height, in shares of the picture, of where it shows the distance.
+
+        Raises:
+            BundleError: it is missing, foreign or damaged.
+            InspectionError: the distance is wanted and the extra `ocr` is not installed.
+        """
+        chosen = choose_device(device)
+        return cls(read_bundle(Path(bundle or DEMONSTRATION), chosen), chosen, batch_size, distance_region)
+
+    def inspect(self, video: Path | str) -> Inspected:
+        """Find what a video shows, in one pass over it; memory does not grow with its length.
+
+        Raises:
+            VideoError: it is missing or cannot be read.
+            OutOfMemoryError: of the device.
+        """
+        path = Path(video)
+        if not path.is_file():
+            raise VideoError(path, "is not there or no file")
+        try:
+            watched = self._watcher.watch(path)
+            started = time.perf_counter()
+            pictures: Pictures = {}
+            inspection = self._inspection(path, watched, pictures)
+        except torch.OutOfMemoryError as error:
+            advice = "lower --batch-size, take a smaller bundle, or --device cpu"
+            raise OutOfMemoryError(f"out of memory on {self.device}: {advice}") from error
+        return Inspected(inspection, pictures, watched.seconds | {"evidence": time.perf_counter() - started})
+
+    def _inspection(self, path: Path, watched: Watched, pictures: Pictures) -> Inspection:
+        models, taxonomy = self.bundle.models, self.bundle.models.taxonomy
+        scores = combined(models, [{0: one} for one in watched.judged], [0])
+        probabilities = self.bundle.calibration.apply(scores)[0]
+        gates = self._gates(probabilities)
+        times, over_time = self._over_time(watched.judged[self._watcher.looking])
+        findings = []
+        for item, gate in zip(taxonomy.classes, gates, strict=True):
+            shown = gate != "reject" and item.code != taxonomy.exclusive
+            seen = self._sightings(item, times, over_time, watched.candidates, pictures) if shown else []
+            findings.append(_finding(item, float(probabilities[item.index]), float(scores[0, item.index]), gate, seen))
+        return Inspection(
+            video=_facts(path, watched.index),
+            bundle=self._bundle_facts(),
+            distance_region=self.distance_region,
+            exclusive=taxonomy.exclusive,
+            findings=tuple(findings),
+            timeline=_timeline(times, over_time, taxonomy.codes) if self._many else None,
+            remarks=tuple(self._remarks(watched)),
+            made_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+
+    def _gates(self, probabilities: NDArray[np.float64]) -> list[Gate]:
+        """What to do with each class; one of which the networks have had no example is none to look at."""
+        decided = self.bundle.gates.decide(probabilities[None])[0]
+        return np.where(self.bundle.gates.positives > 0, decided, "reject").tolist()  # type: ignore[no-any-return]
+
+    def _over_time(self, judged: Judged) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Middles of the pieces (m,) and their scores (m, C), smoothed."""
+        times = judged.seconds.mean(axis=1)
+        return times, smoothed(times, judged.pieces, self.bundle.manifest.moments.smooth_seconds)
+
+    def _sightings(
+        self,
+        item: DefectClass,
+        times: NDArray[np.float64],
+        over_time: NDArray[np.float64],
+        candidates: Candidates,
+        pictures: Pictures,
+    ) -> list[Sighting]:
+        if not self._many:
+            return self._showing.whole(item.index, float(over_time[0, item.index]), candidates, pictures)
+        moments = stretches(times, over_time[:, item.index], self.bundle.manifest.moments)
+        return self._showing.sightings(item.index, moments, candidates, pictures)
+
+    def _bundle_facts(self) -> BundleFacts:
+        return BundleFacts(
+            name=self.bundle.manifest.name,
+            digest=self.bundle.digest,
+            taxonomy=self.bundle.models.taxonomy.name,
+            demonstration=self.bundle.manifest.demonstration,
+            calibrated=True,
+            miss_bound=self.bundle.gates.miss_bound,
+        )
+
+    def _not_learnt(self) -> list[str]:
+        codes = self.bundle.models.taxonomy.codes
+        return [code for code, count in zip(codes, self.bundle.gates.positives, strict=True) if count == 0]
+
+    def _remarks(self, watched: Watched) -> list[Remark]:
+        """What must be known of the video before what was found in it is trusted."""
+        remarks, index = [], watched.index
+        if unknown := self._not_learnt():
+            text = f"The networks have had no example of {', '.join(unknown)} and cannot find it: look for it yourself."
+            remarks.append(Remark(kind="other", text=text))
+        if (foreign := self.bundle.foreign) and (score := foreign.score(watched.feature)) > foreign.threshold:
+            text = f"This video is unlike those that the networks have learnt from (distance {score:.2f}, "
+            text += f"limit {foreign.threshold:.2f}); it may show no pipe, and what was found may mean nothing."
+            remarks.append(Remark(kind="foreign", text=text))
+        if watched.dark > DARK_SHARE:
+            text = f"{watched.dark:.0%} of the frames are too dark to see anything."
+            remarks.append(Remark(kind="dark", text=text))
+        if index.duration_seconds < SHORT_SECONDS:
+            text = f"The video lasts {index.duration_seconds:.2f} s only; little can be seen in it."
+            remarks.append(Remark(kind="short", text=text))
+        if len(watched.sizes) > 1:
+            listed = ", ".join(f"{width}x{height}" for width, height in watched.sizes)
+            remarks.append(Remark(kind="size", text=f"The picture's size changes in the middle of the file: {listed}."))
+        if index.damage:
+            cut = index.damage.startswith("truncated")
+            text = f"The file is {'cut off' if cut else 'damaged'} ({index.damage}); parts of the video were not seen."
+            remarks.append(Remark(kind="cut" if cut else "damaged", text=text))
+        return remarks
+
+
+def _finding(item: DefectClass, probability: float, score: float, gate: Gate, seen: Sequence[Sighting]) -> Finding:
+    return Finding(
+        code=item.code,
+        en=item.en,
+        zh=item.zh,
+        kind=item.kind,
+        probability=round(probability, 6),
+        score=round(score, 6),
+        gate=gate,
+        sightings=tuple(seen),
+    )
+
+
+def _timeline(times: NDArray[np.float64], scores: NDArray[np.float64], codes: tuple[str, ...]) -> Timeline:
+    rows = tuple(tuple(row) for row in scores.clip(0, 1).round(4).tolist())
+    return Timeline(seconds=tuple(times.round(3).tolist()), codes=codes, scores=rows)
+
+
+def _facts(path: Path, index: FrameIndex) -> VideoFacts:
+    return VideoFacts(
+        name=path.name,
+        path=str(path.resolve()),
+        relative="",
+        digest=digest(path),
+        duration_seconds=index.duration_seconds,
+        frame_count=index.frame_count,
+        width=index.width,
+        height=index.height,
+        frame_rate=index.frame_count / index.duration_seconds,
+    )

@@ -1,0 +1,250 @@
+"""One pass over a video: all networks see it, and the pictures that may become evidence are kept."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from av.video.frame import VideoFrame
+from numpy.typing import NDArray
+from torch import Tensor
+
+from urbanpipe.inputs.footage import Footage, Selection
+from urbanpipe.inputs.reading import Assembler, PieceInputs
+from urbanpipe.inputs.view import make_view
+from urbanpipe.inspection.candidates import Candidate, Candidates, Still, shown_offsets, to_jpeg
+from urbanpipe.inspection.members import Member, Models, sharing_a_reading
+from urbanpipe.inspection.predict import mean_judged
+from urbanpipe.models.classifier import PieceClassifier
+from urbanpipe.training.data import Sample, collate
+from urbanpipe.training.forward import Judged, Network, conclude, see
+from urbanpipe.video.decode import FrameIndex, index_frames, stream_decoded
+from urbanpipe.video.picture import Pixels, resized, to_rgb
+
+PICTURE_WIDTH = 640  # of evidence, in pixels; smaller videos are shown as they are
+DARK = 40  # a frame is dark if 95 % of its pixels are below this grey level
+Region = tuple[float, float, float, float]
+"""Left, top, width and height of a part of the picture, as shares of its width and height."""
+
+
+@dataclass(eq=False)
+class Watched:
+    """What one pass gave.
+
+    Attributes:
+        index: of the video.
+        judged: what each member says, mean over its folds.
+        feature: (d,) mean over the pieces of what the looking network's head was given.
+        candidates: for evidence.
+        dark: share of the wanted frames that are dark.
+        sizes: width and height of the pictures as they were decoded, all that occur, in order of time.
+        seconds: what was spent on `decode` (with resizing) and `network`.
+    """
+
+    index: FrameIndex
+    judged: list[Judged]
+    feature: NDArray[np.float64]
+    candidates: Candidates
+    dark: float
+    sizes: list[tuple[int, int]]
+    seconds: dict[str, float]
+
+
+def looking_member(members: Sequence[Member]) -> int:
+    """The member whose pieces tell when: the heaviest of those that see many pieces, else the heaviest."""
+    return max(range(len(members)), key=lambda n: (members[n].recipe.input.many_pieces, members[n].weight, -n))
+
+
+class Watcher:
+    """Networks that are ready to watch videos.
+
+    Args:
+        models: the networks.
+        device: that they are on.
+        batch_size: pieces at once.
+        region: part of the picture that shows the distance; None where it is not to be read.
+    """
+
+    def __init__(self, models: Models, device: torch.device, batch_size: int = 8, region: Region | None = None) -> None:
+        self.models, self.device, self.batch_size, self.region = models, device, batch_size, region
+        self.looking = looking_member(models.members)
+
+    def watch(self, path: Path) -> Watched:
+        """Decode a video once and let every network see what it sees of it.
+
+        Raises:
+            VideoError: it cannot be read.
+        """
+        started = time.perf_counter()
+        index = index_frames(path)
+        parts = [_Part(self, numbers, index) for numbers in sharing_a_reading(self.models.members)]
+        wanted = sorted(set().union(*(part.pieces.wanted for part in parts)))
+        facts = _Facts()
+        for number, frame in stream_decoded(index, wanted, "conceal"):
+            picture = to_rgb(frame, index, None)
+            facts.note(frame, picture)
+            for part in parts:
+                part.push(number, picture)
+        judged: dict[int, Judged] = {}
+        for part in parts:
+            judged |= part.finish()
+        (looking,) = (part for part in parts if part.looks)
+        network = sum(part.network_seconds for part in parts)
+        return Watched(
+            index=index,
+            judged=[judged[number] for number in range(len(self.models.members))],
+            feature=looking.feature,
+            candidates=looking.candidates,
+            dark=facts.dark / max(1, facts.frames),
+            sizes=facts.sizes,
+            seconds={"decode": time.perf_counter() - started - network, "network": network},
+        )
+
+
+@dataclass
+class _Facts:
+    frames: int = 0
+    dark: int = 0
+    sizes: list[tuple[int, int]] = field(default_factory=list)
+
+    def note(self, frame: VideoFrame, picture: Pixels) -> None:
+        self.frames += 1
+        self.dark += bool(np.percentile(picture[::8, ::8].max(axis=2), 95) < DARK)
+        if not self.sizes or self.sizes[-1] != (frame.width, frame.height):
+            self.sizes.append((frame.width, frame.height))
+
+
+class _Part:
+    """The members that see the same pixels, and how far they have come in a video."""
+
+    def __init__(self, watcher: Watcher, numbers: Sequence[int], index: FrameIndex) -> None:
+        members = watcher.models.members
+        self.watcher, self.members = watcher, {number: members[number] for number in numbers}
+        self.looks = watcher.looking in numbers
+        self.recipe = members[numbers[0]].recipe
+        self.networks = [network for number in numbers for network in members[number].networks]
+        self.looking = members[watcher.looking].networks if self.looks else ()
+        self.view = make_view(self.recipe.input, self.recipe.augment)
+        self.footage = Footage(index.frame_count, index.duration_seconds, index.times_seconds)
+        self.selection: Selection = self.view.judged(self.footage)
+        self.pieces: Assembler[tuple[Pixels, Pixels | None]] = Assembler(index.path, self.selection)
+        self.shown = self._shown() if self.looks else {}
+        self.shown_frames = {int(self.selection.frames[p, o]) for p, offsets in self.shown.items() for o in offsets}
+        self.waiting: list[tuple[int, Tensor, list[Pixels | None]]] = []
+        self.seen: list[list[Tensor]] = [[] for _ in self.networks]
+        self.candidates = Candidates(watcher.models.taxonomy.defects)
+        self.features: list[NDArray[np.float64]] = []
+        self.network_seconds = 0.0
+
+    @property
+    def feature(self) -> NDArray[np.float64]:
+        total: NDArray[np.float64] = np.sum(self.features, axis=0)
+        return total / len(self.selection)
+
+    def _shown(self) -> dict[int, list[int]]:
+        """Offsets of the frames of each piece that may be shown."""
+        times = self.footage.edges_seconds
+        rows = zip(self.selection.frames, self.selection.real.tolist(), strict=True)
+        return {place: shown_offsets(times[frames], real) for place, (frames, real) in enumerate(rows)}
+
+    def push(self, number: int, picture: Pixels) -> None:
+        if number not in self.pieces.wanted:
+            return
+        kept = picture if number in self.shown_frames else None
+        for place, frames in self.pieces.push(number, (resized(picture, self.view.frame_size), kept)):
+            self._take(place, frames)
+
+    def finish(self) -> dict[int, Judged]:
+        """What each member says of the video."""
+        for place, frames in self.pieces.rest():
+            self._take(place, frames)
+        if self.waiting:
+            self._see()
+        spans = self.footage.spans(self.selection.frames)
+        said = conclude(self.recipe, self.networks, self.seen, spans, self.watcher.device)
+        return {number: mean_judged([said.pop(0) for _ in member.networks]) for number, member in self.members.items()}
+
+    def _take(self, place: int, frames: list[tuple[Pixels, Pixels | None]]) -> None:
+        image = self.view.test_view(np.stack([small for small, _ in frames]))
+        self.waiting.append((place, image, [kept for _, kept in frames]))
+        if len(self.waiting) == self.watcher.batch_size:
+            self._see()
+
+    def _see(self) -> None:
+        """Show the pieces that wait to the networks."""
+        started = time.perf_counter()
+        places = np.array([place for place, *_ in self.waiting])
+        part, images = self.selection[places], torch.stack([image for _, image, _ in self.waiting])
+        spans = self.footage.spans(part.frames)
+        batch = collate([Sample(0, PieceInputs(images, part.rows, part.real, spans))])
+        with _given_to_head(self.looking[0] if self.looks else None) as given:
+            (seen,) = see(self.recipe, self.networks, batch, self.watcher.device)
+        for kept, one in zip(self.seen, seen, strict=True):
+            kept.append(one)
+        if self.looks:
+            first = self.networks.index(self.looking[0])
+            self._look(seen[first : first + len(self.looking)], spans)
+            self.features.append(_features(given, seen[first]))
+        self.network_seconds += time.perf_counter() - started
+        self.waiting = []
+
+    def _look(self, seen: Sequence[Tensor], spans: NDArray[np.float64]) -> None:
+        """Keep the pieces that speak more for a class than those that were kept."""
+        scores = np.mean(
+            [alone(self.recipe, n, s, self.watcher.device) for n, s in zip(self.looking, seen, strict=True)], 0
+        )
+        for (place, image, pictures), score, span in zip(self.waiting, scores, spans, strict=True):
+            middle = float(span.mean())
+            if labels := self.candidates.wants(middle, score):
+                stills = tuple(self._still(place, offset, pictures[offset]) for offset in self.shown[place])
+                real = int(self.selection.real[place])
+                self.candidates.add(Candidate(middle, score, image[None], real, stills), labels)
+
+    def _still(self, place: int, offset: int, picture: Pixels | None) -> Still:
+        assert picture is not None, "frames to be shown are kept"
+        frame = int(self.selection.frames[place, offset])
+        height, width = picture.shape[:2]
+        region = _cut(picture, self.watcher.region) if self.watcher.region else None
+        if width > PICTURE_WIDTH:
+            picture = resized(picture, (PICTURE_WIDTH, max(1, round(height * PICTURE_WIDTH / width))))
+        return Still(offset, frame, float(self.footage.edges_seconds[frame]), to_jpeg(picture), region)
+
+
+def _cut(picture: Pixels, region: Region) -> Pixels:
+    height, width = picture.shape[:2]
+    left, top, wide, high = region
+    right, bottom = round((left + wide) * width), round((top + high) * height)
+    return np.ascontiguousarray(picture[round(top * height) : bottom, round(left * width) : right])
+
+
+def alone(recipe: Any, network: Network, seen: Tensor, device: torch.device) -> NDArray[np.float64]:
+    """Probabilities (pieces, classes) that a network would give each piece if it were all of the video."""
+    nothing = np.zeros((1, 2))
+    each = [conclude(recipe, [network], [[piece[None]]], nothing, device)[0].pieces for piece in seen]
+    return np.concatenate(each)
+
+
+@contextmanager
+def _given_to_head(network: Network | None) -> Iterator[list[Tensor]]:
+    """What the head of a network of pieces is given in the block; of other networks, nothing."""
+    given: list[Tensor] = []
+    if not isinstance(network, PieceClassifier):
+        yield given
+        return
+    handle = network.head.register_forward_pre_hook(lambda _head, inputs: given.append(inputs[0]))
+    try:
+        yield given
+    finally:
+        handle.remove()
+
+
+def _features(given: Sequence[Tensor], seen: Tensor) -> NDArray[np.float64]:
+    """Sum over the pieces of a feature each, (d,): of tokens their mean, of mirrored views the plain one's."""
+    features = given[0] if given else seen
+    pooled = features.mean(1) if features.ndim == 3 else features
+    total: NDArray[np.float64] = pooled.double().sum(0).cpu().numpy()
+    return total

@@ -1,0 +1,106 @@
+"""Sheets, columns and words of the CJJ 181 table in two languages, shared by what writes it and what reads it."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Language = Literal["en", "zh"]
+LANGUAGES: tuple[Language, ...] = ("en", "zh")
+DEFECTS, SEGMENTS, GRADES, CHOICES = "defects", "segment", "grades", "choices"
+STRUCK = "-"
+"""In place of a grade: the person saw no such defect there."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column.
+
+    Attributes:
+        key: what the code calls it.
+        en: English heading, by which it is recognised.
+        zh: Chinese heading, likewise.
+        width: in characters.
+        person: a person fills it in, or may change it.
+    """
+
+    key: str
+    en: str
+    zh: str
+    width: int
+    person: bool = False
+
+    def heading(self, language: Language) -> str:
+        """Both, `language` first."""
+        return f"{self.zh} / {self.en}" if language == "zh" else f"{self.en} / {self.zh}"
+
+
+DEFECT_COLUMNS = (
+    Column("segment", "segment", "管段", 12, person=True),
+    Column("video", "video", "视频", 26),
+    Column("code", "code", "代码", 8, person=True),
+    Column("name", "name", "名称", 22),
+    Column("kind", "kind", "类别", 12),
+    Column("time", "time", "时间", 10),
+    Column("distance", "distance m", "距离 m", 12, person=True),
+    Column("length", "length m", "缺陷长度 m", 12, person=True),
+    Column("grade", "grade", "等级", 9, person=True),
+    Column("confidence", "confidence", "置信度", 12),
+    Column("gate", "gate", "判定", 10),
+    Column("picture", "picture", "图片", 34),
+    Column("source", "source", "来源", 40),
+    Column("remark", "remark", "备注", 60),
+)
+SEGMENT_COLUMNS = (
+    Column("segment", "segment", "管段", 12, person=True),
+    Column("video", "video", "视频", 26),
+    Column("length", "length m", "管段长度 m", 14, person=True),
+    Column("diameter", "diameter mm", "管径 mm", 14, person=True),
+    Column("region", "region K", "地区 K", 44, person=True),
+    Column("soil", "soil T", "土质 T", 36, person=True),
+    Column("reviewer", "reviewed by", "复核人", 20, person=True),
+)
+
+WORDS: dict[str, dict[Language, str]] = {
+    "structural": {"en": "structural", "zh": "结构性"},
+    "functional": {"en": "functional", "zh": "功能性"},
+    "normal": {"en": "normal", "zh": "正常"},
+    "accept": {"en": "accept", "zh": "接受"},
+    "look": {"en": "look", "zh": "待看"},
+    "proposal": {"en": "proposal by software, not reviewed", "zh": "软件建议，未经人工复核"},
+    "demonstration": {
+        "en": "demonstration model, learnt from simulated videos: not to be relied on",
+        "zh": "演示模型，仅以仿真视频训练：不可依赖",
+    },
+    "uncalibrated": {"en": "confidence not calibrated", "zh": "置信度未校准"},
+    "head": {
+        "en": "Proposal by software, not reviewed: a machine made every code below. Grades are given by a person.",
+        "zh": "软件建议，未经人工复核（proposal by software, not reviewed）：以下代码均由软件给出，等级由人工填写。",
+    },
+    "how": {
+        "en": "Yellow is for you. Code: correct it. Grade: see the sheet 'grades', or - where there is no such defect. "
+        "Distance: metres from the start of the segment, check what was read from the picture. Length: of a long "
+        "defect, empty for a point. Add rows for what the software missed.",
+        "zh": "黄色单元格由人工填写。代码：有误请改正。等级：见 grades 表；不是缺陷填 -。距离：距管段起点的米数，"
+        "自动读取的须核对。缺陷长度：连续缺陷填写，点状缺陷留空。软件漏检的缺陷请加行。",
+    },
+    "segments": {
+        "en": "One row a segment, for you to fill in; one a video is proposed. Rename segments here and in 'defects' "
+        "as your drawings do. E follows from the diameter. 'Reviewed by' says who answers for grades and data.",
+        "zh": "每个管段一行，由人工填写；默认每个视频一个管段。请按图纸在本表和 defects 表中改名。E 由管径得出。"
+        "“复核人”对等级和数据负责。",
+    },
+    "no_time": {"en": "no time: seen in the video as a whole", "zh": "无时间：由整段视频判断"},
+    "read_at": {"en": "distance read at", "zh": "距离读取于"},
+    "read_as": {"en": "distance read as", "zh": "距离读作"},
+    "not_in_rules": {"en": "code not in CJJ 181", "zh": "代码不在 CJJ 181 中"},
+    "model": {"en": "model", "zh": "模型"},
+    "meaning": {"en": "meaning", "zh": "含义"},
+    "value": {"en": "value", "zh": "取值"},
+    "score": {"en": "score", "zh": "分值"},
+    "diameter": {"en": "diameter mm", "zh": "管径 mm"},
+    "recorded": {"en": "recorded, not scored", "zh": "只记录，不计分"},
+}
+
+
+def word(key: str, language: Language) -> str:
+    """A fixed word or sentence; a key without an entry stands for itself."""
+    return WORDS[key][language] if key in WORDS else key

@@ -1,0 +1,233 @@
+"""The report of an inspected video and the index of a folder of them, as HTML that needs no network and no server."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from urllib.parse import quote
+
+from urbanpipe.errors import InspectionError
+from urbanpipe.inspection.findings import Finding, Inspection, read_inspection
+from urbanpipe.outputs import write_text
+from urbanpipe.report.page import page
+from urbanpipe.report.pictures import Album, album
+from urbanpipe.report.timeline import HEIGHT, WIDTH, span_seconds, ticks
+from urbanpipe.report.views import Builder
+from urbanpipe.report.wording import Wording, sureness, wording
+
+REPORT, INDEX = "report.html", "index.html"
+_LANGUAGE_TAGS = {"zh": "zh-CN"}
+
+
+def write_report(inspection: Inspection, folder: Path, language: str = "en") -> Path:
+    """Write `report.html` into the inspection's folder.
+
+    Pictures, style and script are inside; the video is found by its relative path. A picture that is missing or damaged
+    leaves a note in its place.
+
+    Args:
+        inspection: what was found.
+        folder: where its pictures lie.
+        language: `en` or `zh`.
+
+    Raises:
+        InspectionError: there are no texts in that language.
+        OutputError: it cannot be written.
+    """
+    path = Path(folder) / REPORT
+    write_text(path, page("report.html", "report.js", t := wording(language), _report(inspection, path.parent, t)))
+    return path
+
+
+def write_index(
+    folders: Sequence[Path], out: Path, language: str = "en", failures: Mapping[str, str] | None = None
+) -> Path:
+    """Write `index.html`: a row for each inspection, which links to its report.
+
+    An inspection that cannot be read becomes a failure of its folder's name.
+
+    Args:
+        folders: of inspections, in the order in which they are to be listed.
+        out: folder to write to.
+        language: `en` or `zh`.
+        failures: videos that could not be inspected, and why.
+
+    Raises:
+        InspectionError: there are no texts in that language.
+        OutputError: it cannot be written.
+    """
+    t = wording(language)
+    failed = dict(failures or {})
+    rows = list(_rows(folders, Path(out), t, failed))
+    content = {
+        "language": _LANGUAGE_TAGS.get(language, language),
+        "rows": rows,
+        "failures": list(failed.items()),
+        "demonstration": any(row.demonstration for row in rows),
+        "calibrated": all(row.calibrated for row in rows),
+        "totals": _totals(rows, len(failed), t),
+    }
+    path = Path(out) / INDEX
+    write_text(path, page("index.html", "index.js", t, content))
+    return path
+
+
+@dataclass(frozen=True)
+class Chip:
+    """A finding in the index: where its report shows it, its code, name and probability."""
+
+    href: str
+    code: str
+    name: str
+    probability: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """A video in the index.
+
+    Attributes:
+        name: of the video.
+        href: of its report.
+        duration: in seconds.
+        found: accepted findings.
+        look: findings to look at.
+        unsure: nothing was found, but the class that says "nothing wrong" was not accepted either.
+        remarks: kind, its short text and the sentence.
+        demonstration: made by a bundle that shows how it works.
+        calibrated: probabilities are.
+    """
+
+    name: str
+    href: str
+    duration: float
+    found: tuple[Chip, ...]
+    look: tuple[Chip, ...]
+    unsure: bool
+    remarks: tuple[tuple[str, str, str], ...]
+    demonstration: bool
+    calibrated: bool
+
+
+def _report(inspection: Inspection, folder: Path, t: Wording) -> dict[str, object]:
+    pictures = album(inspection, folder)
+    span = span_seconds(inspection)
+    builder = Builder(inspection, folder, pictures, t, span)
+    items = [builder.item(place, finding) for place, finding in enumerate(inspection.defects, 1)]
+    return {
+        "language": _LANGUAGE_TAGS.get(t.language, t.language),
+        "inspection": inspection,
+        "video": inspection.video,
+        "bundle": inspection.bundle,
+        "source": video_url(inspection.video.relative),
+        "verdict": _verdict(inspection, t),
+        "unsure": _is_unsure(inspection),
+        "exclusive": _exclusive(inspection),
+        "remarks": sorted(inspection.remarks, key=lambda one: one.kind != "foreign"),
+        "found": [item for item in items if item.gate == "accept"],
+        "look": [item for item in items if item.gate == "look"],
+        "items": items,
+        "timed": any(item.moments for item in items),
+        "others": _others(inspection),
+        "span": span,
+        "ticks": ticks(span),
+        "box": f"0 0 {WIDTH} {HEIGHT}",
+        "lost": _lost(pictures, t),
+        "made_at": _made_at(inspection.made_at),
+    }
+
+
+def video_url(relative: str) -> str:
+    """A relative path as a URL that stays one, whatever the file is called; empty where there is no path.
+
+    >>> video_url("../a b#?%.mp4"), video_url("javascript:x.mp4")
+    ('../a%20b%23%3F%25.mp4', './javascript%3Ax.mp4')
+    """
+    url = quote(relative, safe="/", errors="replace")
+    return url if not url or url.startswith(("../", "./")) else f"./{url}"
+
+
+def _exclusive(inspection: Inspection) -> Finding | None:
+    return next((one for one in inspection.findings if one.code == inspection.exclusive), None)
+
+
+def _is_unsure(inspection: Inspection) -> bool:
+    """Whether nothing was found, but "nothing wrong" was not accepted either."""
+    normal = _exclusive(inspection)
+    return not inspection.defects and normal is not None and normal.gate != "accept"
+
+
+def _verdict(inspection: Inspection, t: Wording) -> str:
+    found = sum(one.gate == "accept" for one in inspection.defects)
+    look = len(inspection.defects) - found
+    if not inspection.defects:
+        return t("verdict_unsure" if _is_unsure(inspection) else "verdict_none")
+    if not found:
+        return t.count("verdict_only", look)
+    return t("verdict_join").join([t.count("verdict_found", found), *([t.count("verdict_look", look)] if look else [])])
+
+
+def _others(inspection: Inspection) -> list[Finding]:
+    """The rejected classes, most probable first."""
+    shown = {inspection.exclusive, *(one.code for one in inspection.defects)}
+    return sorted((one for one in inspection.findings if one.code not in shown), key=lambda one: -one.probability)
+
+
+def _lost(pictures: Album, t: Wording) -> list[str]:
+    counts = {why: sum(one == why for one in pictures.lost.values()) for why in ("missing", "damaged", "left_out")}
+    return [t.count(f"note_{why}", number) for why, number in counts.items() if number]
+
+
+def _made_at(text: str) -> str:
+    try:
+        return datetime.fromisoformat(text).strftime("%Y-%m-%d %H:%M %Z").strip()
+    except ValueError:
+        return text
+
+
+def _rows(folders: Sequence[Path], out: Path, t: Wording, failed: dict[str, str]) -> Iterator[Row]:
+    for folder in folders:
+        try:
+            inspection = read_inspection(folder)
+        except InspectionError as error:
+            failed[folder.name] = str(error)
+            continue
+        href = _href(folder, out)
+        chips = [
+            Chip(f"{href}#f{place}", one.code, t.name(one), sureness(one.probability, inspection.bundle.calibrated))
+            for place, one in enumerate(inspection.defects, 1)
+        ]
+        accepted = sum(one.gate == "accept" for one in inspection.defects)
+        yield Row(
+            name=inspection.video.name,
+            href=href,
+            duration=inspection.video.duration_seconds,
+            found=tuple(chips[:accepted]),
+            look=tuple(chips[accepted:]),
+            unsure=_is_unsure(inspection),
+            remarks=tuple((one.kind, t(f"remark_{one.kind}"), one.text) for one in inspection.remarks),
+            demonstration=inspection.bundle.demonstration,
+            calibrated=inspection.bundle.calibrated,
+        )
+
+
+def _href(folder: Path, out: Path) -> str:
+    try:
+        relative = os.path.relpath(folder, out)
+    except ValueError:  # another drive of Windows
+        return f"{folder.resolve().as_uri()}/{REPORT}"
+    url = quote(os.fsencode(relative.replace(os.sep, "/")), safe="/")
+    return f"./{url}/{REPORT}"
+
+
+def _totals(rows: Sequence[Row], failed: int, t: Wording) -> list[str]:
+    found = sum(bool(row.found) for row in rows)
+    look = sum(bool(row.look or row.unsure) and not row.found for row in rows)
+    return [
+        t.count("total_videos", len(rows)),
+        t.count("total_found", found),
+        t.count("total_look", look),
+        t.count("total_none", len(rows) - found - look),
+        *([t.count("total_failed", failed)] if failed else []),
+    ]

@@ -1,0 +1,56 @@
+"""Pages that need nothing beside them: style and script inside, and a policy that lets nothing else in."""
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from urbanpipe.report.wording import Wording, clock, sureness, visible
+
+_TEMPLATES = Path(__file__).with_name("templates")
+_ALWAYS = "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'"
+_MEDIA = "media-src 'self' file:"  # some browsers do not count a file beside a file:// page as 'self'
+
+
+def page(template: str, script: str, wording: Wording, content: Mapping[str, object]) -> str:
+    """A page of HTML.
+
+    Args:
+        template: name of the template.
+        script: name of the JavaScript file that goes into it.
+        wording: texts, `t` in the template.
+        content: what else the template reads. All of it is escaped.
+    """
+    styles, code = (_source("style.css"), _source("dark.css")), _source(script)
+    policy = f"{_ALWAYS}; {_MEDIA}; style-src {_hashes(*styles)}; script-src {_hashes(code)}"
+    inlined = {"style": Markup(styles[0]), "dark": Markup(styles[1]), "script": Markup(code), "policy": policy}
+    return _environment().get_template(template).render({**content, **inlined, "t": wording})
+
+
+@lru_cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["clock"] = clock
+    environment.filters["visible"] = visible
+    environment.filters["sureness"] = sureness
+    return environment
+
+
+@lru_cache
+def _source(name: str) -> str:
+    return (_TEMPLATES / name).read_text(encoding="utf-8")
+
+
+def _hashes(*sources: str) -> str:
+    digests = (hashlib.sha256(source.encode()).digest() for source in sources)
+    return " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)

@@ -1,0 +1,154 @@
+"""The pictures of a report as data URIs, made smaller where all of them together would be too large."""
+
+import base64
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from urbanpipe.inspection.findings import Evidence, Inspection
+
+MOST_LETTERS = 4_200_000
+"""What all data URIs of a report may have together, so that it stays below 5 MB."""
+
+_STEPS = ((640, 80), (480, 72), (400, 66), (320, 60), (240, 50))  # longest side in pixels and JPEG quality
+_HEAT_SIDE = 96  # heat is as coarse as a network's map: browsers smooth it as well
+_THUMBNAIL_SIDE = 144
+_DAMAGED = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
+
+
+@dataclass(frozen=True)
+class Album:
+    """Pictures by file name.
+
+    Attributes:
+        uris: data URIs.
+        lost: why the others have none: `missing`, `damaged` or `left_out`.
+    """
+
+    uris: dict[str, str]
+    lost: dict[str, str]
+
+
+def album(inspection: Inspection, folder: Path, most_letters: int = MOST_LETTERS) -> Album:
+    """The pictures and heats of the shown findings.
+
+    All are made smaller by the same step, so that cards stay alike. Where the smallest step is still too large, the
+    least telling are left out: later frames of a sighting, then sightings of less probable classes.
+
+    Args:
+        inspection: what names them.
+        folder: in which they lie.
+        most_letters: of all data URIs together.
+    """
+    evidence = _most_telling_first(inspection)
+    lost: dict[str, str] = {}
+    uris = _heats(evidence, folder, lost)
+    room = most_letters - sum(map(len, uris.values()))
+    names = list(dict.fromkeys(one.picture for one in evidence))
+    pictures = _fitting(names, folder, room, lost)
+    return Album(uris | _kept(pictures, room, lost), lost)
+
+
+def thumbnail(folder: Path, name: str) -> str | None:
+    """A small data URI of a picture; None where it cannot be read."""
+    try:
+        return _reduced(_inside(folder, name), _THUMBNAIL_SIDE, 70)
+    except _DAMAGED:
+        return None
+
+
+def _most_telling_first(inspection: Inspection) -> list[Evidence]:
+    ranked = [
+        (rank, place, -sighting.score, evidence)
+        for place, finding in enumerate(inspection.defects)
+        for sighting in finding.sightings
+        for rank, evidence in enumerate(sighting.evidence)
+    ]
+    return [evidence for *_, evidence in sorted(ranked, key=lambda one: one[:3])]
+
+
+def _heats(evidence: Sequence[Evidence], folder: Path, lost: dict[str, str]) -> dict[str, str]:
+    uris = {}
+    for name in dict.fromkeys(one.heat for one in evidence if one.heat):
+        try:
+            uris[name] = _heat(_inside(folder, name))
+        except _DAMAGED as error:
+            lost[name] = _why(error)
+    return uris
+
+
+def _fitting(names: Sequence[str], folder: Path, room: int, lost: dict[str, str]) -> dict[str, str]:
+    """All pictures by the first step at which they fit, as they are if that is none; else by the last step."""
+    sizes = sum((folder / name).stat().st_size for name in names if (folder / name).is_file())
+    uris: dict[str, str] = {}
+    for side, quality in [(0, 0)] * (_letters(sizes) <= room) + list(_STEPS):
+        uris = {}
+        for name in names:
+            try:
+                path = _inside(folder, name)
+                uris[name] = _reduced(path, side, quality) if side else _as_it_is(path)
+            except _DAMAGED as error:
+                lost[name] = _why(error)
+        if sum(map(len, uris.values())) <= room:
+            break
+    return uris
+
+
+def _kept(uris: dict[str, str], room: int, lost: dict[str, str]) -> dict[str, str]:
+    kept = {}
+    for name, uri in uris.items():
+        room -= len(uri)
+        if room >= 0:
+            kept[name] = uri
+        else:
+            lost[name] = "left_out"
+    return kept
+
+
+def _inside(folder: Path, name: str) -> Path:
+    path = folder / name
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise ValueError(f"{name} lies outside of the inspection")
+    return path
+
+
+def _why(error: Exception) -> str:
+    return "missing" if isinstance(error, FileNotFoundError) else "damaged"
+
+
+def _as_it_is(path: Path) -> str:
+    data = path.read_bytes()
+    with Image.open(io.BytesIO(data), formats=("JPEG", "PNG")) as image:
+        image.load()
+        return _uri(data, image.format or "")
+
+
+def _reduced(path: Path, side: int, quality: int) -> str:
+    with Image.open(path, formats=("JPEG", "PNG")) as image:
+        image.draft("RGB", (side, side))
+        small = image.convert("RGB")
+    small.thumbnail((side, side), Image.Resampling.LANCZOS, reducing_gap=None)
+    out = io.BytesIO()
+    small.save(out, "JPEG", quality=quality, optimize=True, progressive=True)
+    return _uri(out.getvalue(), "JPEG")
+
+
+def _heat(path: Path) -> str:
+    with Image.open(path, formats=("PNG",)) as image:
+        small = image.convert("RGBA")
+    small.thumbnail((_HEAT_SIDE, _HEAT_SIDE), Image.Resampling.BILINEAR)
+    out = io.BytesIO()
+    small.save(out, "WEBP", quality=70, alpha_quality=90, method=4)
+    return _uri(out.getvalue(), "WEBP")
+
+
+def _letters(size_bytes: int) -> int:
+    return math.ceil(size_bytes / 3) * 4
+
+
+def _uri(data: bytes, form: str) -> str:
+    return f"data:image/{form.lower()};base64,{base64.b64encode(data).decode()}"

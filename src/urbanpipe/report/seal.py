@@ -1,0 +1,56 @@
+"""Whether anybody has worked in a workbook since it was exported: a person's grades must never be lost."""
+
+import hashlib
+import warnings
+from pathlib import Path
+from typing import Any
+
+from openpyxl import Workbook, load_workbook
+from openpyxl.packaging.custom import StringProperty
+
+from urbanpipe.errors import InspectionError
+
+_NAME = "urbanpipe export"
+
+
+def seal(book: Workbook) -> None:
+    """Store a digest of all cells in the workbook's properties, which spreadsheets keep when they save it."""
+    book.properties.creator = "urbanpipe"
+    properties: Any = book
+    properties.custom_doc_props.append(StringProperty(name=_NAME, value=_digest(book)))
+
+
+def refuse_if_touched(path: Path) -> None:
+    """Make sure that a file which is about to be replaced is an export that nobody has saved since.
+
+    Raises:
+        InspectionError: it is something else, or a cell or a comment was changed, or a spreadsheet saved it.
+    """
+    if path.exists() and not _untouched(path):
+        raise InspectionError(
+            f"{path} is there and may hold a person's work; give another --out, or delete it yourself"
+        )
+
+
+def _untouched(path: Path) -> bool:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            book: Any = load_workbook(path)
+        stored = {one.name: one.value for one in book.custom_doc_props.props}.get(_NAME)
+        return stored == _digest(book) and not book.properties.lastModifiedBy
+    except Exception:  # openpyxl raises whatever a damaged file makes it stumble over, and such a file is not ours
+        return False
+
+
+def _digest(book: Workbook) -> str:
+    """Of all values and comments by their place; a whole number is the same with and without a point."""
+    digest = hashlib.sha256()
+    for sheet in book.worksheets:
+        digest.update(f"sheet {sheet.title}\n".encode())
+        for row in sheet.iter_rows():
+            for cell in row:
+                value = float(cell.value) if isinstance(cell.value, int | float) else cell.value
+                if value not in (None, ""):
+                    digest.update(f"{cell.coordinate}={value!r}#{cell.comment and cell.comment.text}\n".encode())
+    return digest.hexdigest()

@@ -1,0 +1,155 @@
+"""What the page of a report shows, ready to be written: no decision is left to the template."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from urbanpipe.inspection.findings import Evidence, Finding, Inspection, Sighting
+from urbanpipe.report.pictures import Album, thumbnail
+from urbanpipe.report.timeline import Lane, lane
+from urbanpipe.report.wording import Wording, clock, sureness
+
+LEAD_SECONDS = 2.0
+"""The video starts so long before a moment, so that one sees it coming."""
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A frame of a sighting.
+
+    Attributes:
+        at: its second.
+        seek: second from which the video is played.
+        label: class, time, score and distance, as a sentence.
+        score: of the class in that frame.
+        distance: on-screen distance, may be empty.
+        picture: data URI; None where the picture is lost.
+        heat: data URI; None where nothing spoke for the class.
+        ring: x and y of the hottest point, per cent.
+        lost: what is said where the picture should be.
+    """
+
+    at: float
+    seek: float
+    label: str
+    score: float
+    distance: str
+    picture: str | None
+    heat: str | None
+    ring: tuple[float, float] | None
+    lost: str
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A sighting; `id` is its anchor in the page, `shots` are its frames (at least one, perhaps without a picture)."""
+
+    id: str
+    at: float
+    seek: float
+    label: str
+    shots: tuple[Shot, ...]
+
+
+@dataclass(frozen=True)
+class Item:
+    """A shown finding.
+
+    Attributes:
+        id: its anchor.
+        code: of the class.
+        name: in the language of the report.
+        kind: likewise.
+        gate: `accept` or `look`.
+        probability: as text.
+        share: per cent, the length of its bar.
+        meaning: of the probability, in plain words.
+        moments: its sightings in order of time.
+        best: place of the one with the highest score; None where there are none.
+        thumbnail: data URI of its first readable picture.
+        lane: its curve.
+    """
+
+    id: str
+    code: str
+    name: str
+    kind: str
+    gate: str
+    probability: str
+    share: float
+    meaning: str
+    moments: tuple[Moment, ...]
+    best: int | None
+    thumbnail: str | None
+    lane: Lane
+
+
+@dataclass(frozen=True)
+class Builder:
+    """Makes the views of an inspection; see `item`."""
+
+    inspection: Inspection
+    folder: Path
+    album: Album
+    t: Wording
+    span: float
+
+    def item(self, place: int, finding: Finding) -> Item:
+        """The view of the finding that is shown at `place`."""
+        calibrated = self.inspection.bundle.calibrated
+        best = max(finding.sightings, key=lambda one: one.score, default=None)
+        moments = tuple(self._moment(f"f{place}-{n}", finding, one) for n, one in enumerate(finding.sightings, 1))
+        return Item(
+            id=f"f{place}",
+            code=finding.code,
+            name=self.t.name(finding),
+            kind=self.t.kind(finding.kind),
+            gate=finding.gate,
+            probability=sureness(finding.probability, calibrated),
+            share=round(100 * finding.probability, 1),
+            meaning=self.t.meaning(finding.probability, calibrated),
+            moments=moments,
+            best=None if best is None else finding.sightings.index(best),
+            thumbnail=self._thumbnail(finding),
+            lane=lane(self.inspection, finding, self.span),
+        )
+
+    def _thumbnail(self, finding: Finding) -> str | None:
+        ranked = sorted(finding.sightings, key=lambda one: -one.score)
+        names = [sighting.evidence[0].picture for sighting in ranked if sighting.evidence]
+        return next((uri for name in names if (uri := thumbnail(self.folder, name))), None)
+
+    def _moment(self, anchor: str, finding: Finding, sighting: Sighting) -> Moment:
+        shots = tuple(self._shot(finding, one) for one in sighting.evidence)
+        label = self._label(finding, sighting.seconds, sighting.score, shots[0].distance if shots else "")
+        seek = _before(sighting.seconds)
+        if not shots:
+            unseen = self.t("lost_none")
+            shots = (Shot(sighting.seconds, seek, label, sighting.score, "", None, None, None, unseen),)
+        return Moment(anchor, sighting.seconds, seek, label, shots)
+
+    def _shot(self, finding: Finding, evidence: Evidence) -> Shot:
+        picture = self.album.uris.get(evidence.picture)
+        why = self.album.lost.get(evidence.picture)
+        distance = evidence.distance_text
+        if not distance and evidence.distance_metres is not None:
+            distance = f"{evidence.distance_metres:.2f} m"
+        return Shot(
+            at=evidence.seconds,
+            seek=_before(evidence.seconds),
+            label=self._label(finding, evidence.seconds, evidence.score, distance),
+            score=evidence.score,
+            distance=distance,
+            picture=picture,
+            heat=self.album.uris.get(evidence.heat) if picture and evidence.heat else None,
+            ring=None if evidence.hottest is None else (100 * evidence.hottest[0], 100 * evidence.hottest[1]),
+            lost=self.t(f"lost_{why}", picture=evidence.picture) if why else "",
+        )
+
+    def _label(self, finding: Finding, seconds: float, score: float, distance: str) -> str:
+        name = f"{finding.code} {self.t.name(finding)}"
+        parts = [name, clock(seconds, tenths=True), self.t("score_is", score=f"{score:.2f}")]
+        return " · ".join([*parts, distance] if distance else parts)
+
+
+def _before(seconds: float) -> float:
+    return round(max(0.0, seconds - LEAD_SECONDS), 3)

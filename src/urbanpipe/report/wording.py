@@ -1,0 +1,104 @@
+"""The words of reports: their texts in each language, and how times and shares are written."""
+
+import tomllib
+import unicodedata
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from urbanpipe.errors import InspectionError
+from urbanpipe.inspection.findings import Finding
+
+_TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_TEXTS = Path(__file__).with_name("texts.toml")
+
+
+@dataclass(frozen=True)
+class Wording:
+    """The texts of one language.
+
+    Attributes:
+        language: its key in `texts.toml`.
+        texts: by key, some with `{places}` to fill.
+    """
+
+    language: str
+    texts: dict[str, str]
+
+    def __call__(self, key: str, **values: object) -> str:
+        """The text of a key with its places filled; a key that is not there is a bug."""
+        return self.texts[key].format(**values)
+
+    def count(self, key: str, number: int) -> str:
+        """The text of `key_one` or `key_many`, whichever the number asks for."""
+        return self(f"{key}_one" if number == 1 else f"{key}_many", number=number)
+
+    def name(self, finding: Finding) -> str:
+        """Name of a class, English where there is no other."""
+        return (finding.zh or finding.en) if self.language == "zh" else finding.en
+
+    def kind(self, kind: str) -> str:
+        """Kind of a class; one that no text knows as it is."""
+        return self.texts.get(f"kind_{kind}", kind)
+
+    def meaning(self, share: float, calibrated: bool) -> str:
+        """What a probability says, in plain words."""
+        if not calibrated:
+            return self("meaning_score")
+        if share >= 0.995:
+            return self("meaning_most")
+        return self("meaning_few") if share < 0.005 else self("meaning", number=round(100 * share))
+
+
+@lru_cache
+def all_texts() -> dict[str, dict[str, str]]:
+    """The texts of all languages, by language and key."""
+    return tomllib.loads(_TEXTS.read_text(encoding="utf-8"))
+
+
+def wording(language: str) -> Wording:
+    """The texts of a language.
+
+    Raises:
+        InspectionError: there are none.
+    """
+    texts = all_texts()
+    if language not in texts:
+        raise InspectionError(f"no texts in the language {language!r}; there are {', '.join(texts)}")
+    return Wording(language, texts[language])
+
+
+def clock(seconds: float, tenths: bool = False) -> str:
+    """Time as mm:ss, or h:mm:ss from an hour on, cut to the second or to the tenth.
+
+    >>> clock(75.25), clock(75.25, tenths=True), clock(3600)
+    ('01:15', '01:15.2', '1:00:00')
+    """
+    whole = int(seconds * 10 + 1e-6)
+    rest, tenth = divmod(whole, 10)
+    minutes, second = divmod(rest, 60)
+    hours, minute = divmod(minutes, 60)
+    text = f"{hours}:{minute:02}:{second:02}" if hours else f"{minute:02}:{second:02}"
+    return f"{text}.{tenth}" if tenths else text
+
+
+def sureness(share: float, calibrated: bool) -> str:
+    """A probability as per cent; what is not calibrated as a plain number, which nobody takes for one.
+
+    >>> sureness(0.97, True), sureness(0.999, True), sureness(0.001, True), sureness(0.97, False)
+    ('97%', '>99%', '<1%', '0.97')
+    """
+    if not calibrated:
+        return f"{share:.2f}"
+    if share >= 0.995:
+        return ">99%"
+    return "<1%" if share < 0.005 else f"{round(100 * share)}%"
+
+
+def visible(text: str) -> str:
+    r"""A name with a mark for each character that turns it round, to read as another, or cannot be written.
+
+    >>> visible("pipe\u202egpj.mp4") == "pipe\ufffdgpj.mp4"
+    True
+    """
+    return "".join("\ufffd" if one in _TURNING or unicodedata.category(one) in {"Cc", "Cs"} else one for one in text)

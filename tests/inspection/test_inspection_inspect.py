@@ -1,0 +1,416 @@
+"""Bundles of random networks of every method, and what inspecting with them gives."""
+
+import io
+import json
+import shutil
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import torch
+from explain_runs import METHODS, TAXONOMY, make_run, make_video, recipe_of
+from numpy.typing import NDArray
+from PIL import Image
+from typer.testing import CliRunner
+
+from urbanpipe.catalog.scan import scan
+from urbanpipe.cli.main import app
+from urbanpipe.errors import BundleError, CatalogError, InspectionError, RunError, VideoError
+from urbanpipe.evaluation.predictions import Predictions, write_predictions
+from urbanpipe.inspection import watching
+from urbanpipe.inspection.bundle import FOREIGN, MANIFEST, read_bundle
+from urbanpipe.inspection.bundling import Bundled, bundle
+from urbanpipe.inspection.candidates import APART_SECONDS, MOST, Candidate, Candidates
+from urbanpipe.inspection.findings import read_inspection
+from urbanpipe.inspection.inspecting import folder_names, inspect
+from urbanpipe.inspection.inspector import Inspector
+from urbanpipe.inspection.moments_config import MomentsConfig
+from urbanpipe.inspection.predict import predict
+from urbanpipe.inspection.sighting import stretches
+
+CPU = torch.device("cpu")
+CLASSES = len(TAXONOMY)
+FOLDS = 2
+
+
+def finished_run(folder: Path, method: str, videos: int = 60) -> Path:
+    """A cross-validation of random networks whose out-of-fold scores tell something of made-up labels."""
+    folder.mkdir(parents=True)
+    run = make_run(folder, recipe_of(method), tuple(range(FOLDS)))
+    rng = np.random.default_rng(7)
+    names = tuple(f"d{number}_1.mp4" for number in range(videos))
+    targets = np.arange(videos)[:, None] % CLASSES == np.arange(CLASSES)
+    targets |= rng.random(targets.shape) < 0.4
+    scores = np.clip(0.3 * targets + 0.7 * rng.random(targets.shape), 0, 1)
+    labels = {name: np.flatnonzero(row).tolist() for name, row in zip(names, targets, strict=True)}
+    (run / "labels.json").write_text(json.dumps(labels))
+    (run / "folds.csv").write_text("video,fold\n" + "".join(f"{n},{i % FOLDS}\n" for i, n in enumerate(names)))
+    (run / "groups.csv").write_text("video,group\n" + "".join(f"{n},{n[:-6]}\n" for n in names))
+    (run / "environment.json").write_text(json.dumps({"data": "made up"}))
+    write_predictions(Predictions(names, scores), run / "out_of_fold.json", TAXONOMY)
+    return run
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_video(tmp_path_factory.mktemp("video") / "pipe.mp4")
+
+
+@pytest.fixture(scope="module")
+def frame_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("frame")
+    return bundle(finished_run(folder / "run", "frame"), folder / "bundle", demonstration=True).folder
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_can_be_bundled_and_inspects_as_it_predicts(method: str, tmp_path: Path, video: Path) -> None:
+    run = finished_run(tmp_path / "run", method)
+    made = bundle(run, tmp_path / "bundle")
+    inspected = Inspector.load(made.folder).inspect(video)
+    plain = predict(run, [video], tmp_path / "p.json", device="cpu", workers=0).predictions.scores[0]
+    findings = inspected.inspection.findings
+    assert [one.code for one in findings] == list(TAXONOMY.codes)
+    np.testing.assert_allclose([one.score for one in findings], plain, atol=2e-6)
+    np.testing.assert_allclose([one.probability for one in findings], made.calibration.apply(plain[None])[0], atol=1e-4)
+    assert [one.gate for one in findings] == made.gates.decide(made.calibration.apply(plain[None]))[0].tolist()
+    timed = recipe_of(method).input.many_pieces
+    assert (inspected.inspection.timeline is not None) == timed
+    shown = [one for one in findings if one.gate != "reject" and one.code != "ZC" and one.score > 0.02]
+    assert shown
+    for one in shown:
+        assert one.sightings, one.code
+        assert all(0 <= s.begin_seconds <= s.seconds <= s.end_seconds <= 4.0 for s in one.sightings)
+        assert any(s.evidence for s in one.sightings), one.code
+    for one in findings:
+        if one.gate == "reject" or one.code == "ZC":
+            assert not one.sightings
+
+
+def test_evidence_are_the_very_frames_with_heat_of_their_shape(frame_bundle: Path, video: Path, tmp_path: Path) -> None:
+    inspected = Inspector.load(frame_bundle).inspect(video)
+    evidence = [e for f in inspected.findings for s in f.sightings for e in s.evidence]
+    assert evidence
+    with av.open(str(video)) as container:
+        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    for one in evidence:
+        picture = np.asarray(Image.open(io.BytesIO(inspected.pictures[one.picture])), np.int16)
+        assert np.abs(picture - frames[one.frame]).mean() < 4
+        assert one.seconds == pytest.approx(one.frame / 10)
+        if one.heat:
+            heat = Image.open(io.BytesIO(inspected.pictures[one.heat])).convert("RGBA")
+            assert heat.width / heat.height == pytest.approx(2.0, abs=0.02)
+            assert one.hottest
+            x, y = one.hottest
+            alpha = np.asarray(heat)[..., 3].astype(float)
+            assert alpha[int(y * heat.height), int(x * heat.width)] >= 0.8 * alpha.max()
+    assert any(one.heat for one in evidence)
+    folder = tmp_path / "out"
+    written = inspected.write(folder)
+    assert read_inspection(folder) == written
+    assert {path.name for path in folder.iterdir()} == {"findings.json", *inspected.pictures}
+    assert (folder / written.video.relative).resolve() == video.resolve()
+
+
+def test_a_bundle_in_half_precision_says_nearly_the_same(frame_bundle: Path, tmp_path: Path, video: Path) -> None:
+    half = bundle(finished_run(tmp_path / "run", "frame"), tmp_path / "half", half=True).folder
+    sizes = [next(folder.glob("members/*/fold0.safetensors")).stat().st_size for folder in (frame_bundle, half)]
+    assert sizes[1] < 0.6 * sizes[0]
+    one, other = (
+        [f.score for f in Inspector.load(folder).inspect(video).inspection.findings] for folder in (frame_bundle, half)
+    )
+    np.testing.assert_allclose(one, other, atol=5e-3)
+
+
+def test_a_class_that_was_never_learnt_is_not_looked_for_and_the_report_says_so(tmp_path: Path, video: Path) -> None:
+    run = finished_run(tmp_path / "run", "frame")
+    labels = json.loads((run / "labels.json").read_text())
+    unknown = TAXONOMY.index("TL")
+    (run / "labels.json").write_text(json.dumps({k: [i for i in v if i != unknown] for k, v in labels.items()}))
+    inspection = Inspector.load(bundle(run, tmp_path / "bundle").folder).inspect(video).inspection
+    assert inspection.findings[unknown].gate == "reject"
+    (remark,) = (one for one in inspection.remarks if one.kind == "other")
+    assert "no example of TL" in remark.text
+
+
+class TestBundle:
+    def test_it_says_what_it_is_and_how_good(self, tmp_path: Path) -> None:
+        made = bundle(finished_run(tmp_path / "run", "frame"), tmp_path / "b", name="mine", demonstration=True)
+        card = (made.folder / "MODEL_CARD.md").read_text()
+        assert "# mine" in card
+        assert "demonstration" in card
+        assert f"{made.scores.map_all * 100:.1f} %" in card
+        metrics = json.loads((made.folder / "metrics.json").read_text())
+        assert metrics["classes"]["CJ"]["ap"] == pytest.approx(made.scores.ap[1], abs=1e-6)
+        assert metrics["videos"] == 60
+        with Image.open(made.folder / "reliability.png") as picture:
+            assert min(picture.size) > 300
+
+    def test_it_is_whole_without_the_run(self, tmp_path: Path, video: Path) -> None:
+        bundle(finished_run(tmp_path / "run", "frame"), tmp_path / "b")
+        shutil.rmtree(tmp_path / "run")
+        (tmp_path / "b").rename(tmp_path / "elsewhere")
+        assert Inspector.load(tmp_path / "elsewhere").inspect(video).inspection.findings
+
+    def test_a_study_of_several_recipes_keeps_weights_and_rule(self, tmp_path: Path, video: Path) -> None:
+        from urbanpipe.ensembling.ensemble import ensemble
+
+        runs = [finished_run(tmp_path / name, name) for name in ("frame", "super-image")]
+        ensemble(runs, tmp_path / "ensemble", [0.25, 0.75])
+        found = bundle(tmp_path / "ensemble", tmp_path / "b")
+        read = read_bundle(found.folder, CPU)
+        assert [one.weight for one in read.models.members] == [0.25, 0.75]
+        assert read.models.exclusive_threshold == 0.9
+        plain = predict(tmp_path / "ensemble", [video], tmp_path / "p.json", device="cpu", workers=0)
+        scores = [one.score for one in Inspector.load(found.folder).inspect(video).inspection.findings]
+        np.testing.assert_allclose(scores, plain.predictions.scores[0], atol=2e-6)
+
+    @pytest.mark.parametrize(
+        "name", ["calibration.json", "taxonomy.toml", "members/run/fold1.safetensors", "metrics.json"]
+    )
+    def test_a_changed_or_lost_file_is_named(self, name: str, frame_bundle: Path, tmp_path: Path) -> None:
+        changed = Path(shutil.copytree(frame_bundle, tmp_path / "b"))
+        with (changed / name).open("ab") as file:
+            file.write(b" ")
+        with pytest.raises(BundleError, match=f"{Path(name).name} is not as the bundle was made"):
+            read_bundle(changed, CPU)
+        (changed / name).unlink()
+        with pytest.raises(BundleError, match=f"{Path(name).name} is missing from the bundle"):
+            read_bundle(changed, CPU)
+
+    @pytest.mark.parametrize(
+        ("old", "new", "message"),
+        [
+            ('format = "urbanpipe bundle 1"', 'format = "urbanpipe bundle 7"', "has the format 'urbanpipe bundle 7'"),
+            ("[files]", '[files]\n"../../etc/hosts" = "0"', "lies outside the bundle"),
+            ("weight = 1.0", "weight = 2.0", "members.0.weight"),
+            ("format =", "format", "is damaged"),
+        ],
+    )
+    def test_a_foreign_manifest_is_refused(
+        self, old: str, new: str, message: str, frame_bundle: Path, tmp_path: Path
+    ) -> None:
+        changed = Path(shutil.copytree(frame_bundle, tmp_path / "b"))
+        text = (changed / MANIFEST).read_text()
+        assert old in text
+        (changed / MANIFEST).write_text(text.replace(old, new, 1))
+        with pytest.raises(BundleError, match=message):
+            read_bundle(changed, CPU)
+
+    def test_what_is_no_bundle_is_said(self, tmp_path: Path) -> None:
+        run = finished_run(tmp_path / "run", "frame")
+        with pytest.raises(BundleError, match="make a bundle of it with `urbanpipe bundle`"):
+            read_bundle(run, CPU)
+        with pytest.raises(BundleError, match="is no bundle"):
+            read_bundle(tmp_path, CPU)
+
+    def test_only_a_cross_validated_model_can_be_calibrated(self, tmp_path: Path) -> None:
+        (tmp_path / "run").mkdir()
+        run = make_run(tmp_path / "run", recipe_of("frame"))
+        with pytest.raises(RunError):
+            bundle(run, tmp_path / "b")
+        assert not (tmp_path / "b").exists()
+
+    def test_nothing_but_a_bundle_is_written_over(self, tmp_path: Path) -> None:
+        run = finished_run(tmp_path / "run", "frame")
+        (tmp_path / "mine").mkdir()
+        (tmp_path / "mine" / "thesis.txt").write_text("years")
+        with pytest.raises(BundleError, match="is there and is no bundle"):
+            bundle(run, tmp_path / "mine")
+        first = bundle(run, tmp_path / "b", name="one")
+        again = bundle(run, tmp_path / "b", name="two")
+        assert (first.folder, read_bundle(again.folder, CPU).manifest.name) == (again.folder, "two")
+
+
+class TestForeign:
+    def test_videos_unlike_those_learnt_from_are_remarked(self, tmp_path: Path) -> None:
+        """Known videos are grey noise of some brightness; the foreign one is of strong colours."""
+        run = finished_run(tmp_path / "run", "frame")
+        folder = tmp_path / "videos"
+        folder.mkdir()
+        rng = np.random.default_rng(3)
+        for number in range(60):
+            noisy_video(folder / f"d{number}_1.mp4", rng, colour=False)
+        noisy_video(tmp_path / "known.mp4", rng, colour=False)
+        noisy_video(tmp_path / "foreign.mp4", rng, colour=True)
+        scan(folder, tmp_path / "catalog.csv")
+        made = bundle(run, tmp_path / "bundle", data=tmp_path / "catalog.csv")
+        assert FOREIGN in read_bundle(made.folder, CPU).manifest.files
+        inspector = Inspector.load(made.folder)
+        kinds = {
+            name: [one.kind for one in inspector.inspect(tmp_path / f"{name}.mp4").inspection.remarks]
+            for name in ("known", "foreign")
+        }
+        assert "foreign" in kinds["foreign"]
+        assert "foreign" not in kinds["known"]
+
+    def test_another_catalog_is_refused(self, tmp_path: Path) -> None:
+        run = finished_run(tmp_path / "run", "frame")
+        (tmp_path / "c.csv").write_text("name,path,status,group,labels\nother.mp4,other.mp4,ok,other,\n")
+        with pytest.raises(BundleError, match="has learnt from; give its catalog"):
+            bundle(run, tmp_path / "b", data=tmp_path / "c.csv")
+
+
+def noisy_video(path: Path, rng: np.random.Generator, colour: bool, frames: int = 6, size: int = 64) -> None:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=5, options={"qp": "20"})
+        stream.width = stream.height = size
+        stream.pix_fmt = "yuv420p"
+        level = rng.integers(60, 180)
+        for _ in range(frames):
+            grey = np.clip(rng.normal(level, 25, (size // 8, size // 8, 1)).repeat(3, 2), 0, 255)
+            squares = rng.choice([0, 255], grey.shape) if colour else grey
+            pixels = squares.repeat(8, 0).repeat(8, 1).astype(np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, "rgb24")))
+        container.mux(stream.encode())
+
+
+class TestInspect:
+    def test_a_folder_gets_reports_and_goes_on_where_it_was(
+        self, frame_bundle: Path, video: Path, tmp_path: Path
+    ) -> None:
+        source = tmp_path / "in"
+        source.mkdir()
+        for name in ("a.mp4", "b c<d>.mp4"):
+            shutil.copy(video, source / name)
+        (source / "broken.mp4").write_bytes(b"no video at all")
+        out = source / "results"
+        first = inspect([source], out, frame_bundle)
+        assert [one.name for one in first.videos] == ["a.mp4", "b c<d>.mp4", "broken.mp4"]
+        assert list(first.failures) == ["broken.mp4"]
+        assert "broken.mp4" in (out / "failures.csv").read_text()
+        assert all((one.folder / "report.html").is_file() for one in first.videos if one.inspection)
+        assert "broken.mp4" in first.index.read_text()
+        stamps = {path: path.stat().st_mtime_ns for path in out.glob("*/*.jpg")}
+        (first.videos[1].folder / "findings.json").write_text("{")
+        again = inspect([source], out, frame_bundle)
+        assert [one.reused for one in again.videos] == [True, False, False]
+        assert all(
+            path.stat().st_mtime_ns == at for path, at in stamps.items() if path.parent == first.videos[0].folder
+        )
+
+    def test_a_moved_video_is_found_again_by_the_report(self, frame_bundle: Path, video: Path, tmp_path: Path) -> None:
+        (tmp_path / "one").mkdir()
+        (tmp_path / "two").mkdir()
+        first = Path(shutil.copy(video, tmp_path / "one" / "a.mp4"))
+        inspect([first], tmp_path / "out", frame_bundle)
+        second = first.rename(tmp_path / "two" / "a.mp4")
+        (again,) = inspect([second], tmp_path / "out", frame_bundle).videos
+        assert again.reused
+        assert read_inspection(again.folder).video.relative == "../../two/a.mp4"
+
+    def test_another_bundles_folder_is_refused(self, frame_bundle: Path, video: Path, tmp_path: Path) -> None:
+        inspect([video], tmp_path / "out", frame_bundle)
+        other = bundle(finished_run(tmp_path / "run", "bag"), tmp_path / "other", name="other").folder
+        with pytest.raises(InspectionError, match="holds inspections by another bundle"):
+            inspect([video], tmp_path / "out", other)
+
+    def test_mistakes_are_said_before_the_work(self, frame_bundle: Path, video: Path, tmp_path: Path) -> None:
+        with pytest.raises(InspectionError, match="xx"):
+            inspect([video], tmp_path / "out", frame_bundle, language="xx")
+        with pytest.raises(CatalogError, match="missing"):
+            inspect([tmp_path / "no.mp4"], tmp_path / "out", frame_bundle)
+        with pytest.raises(CatalogError, match="which is for results"):
+            inspect([video], video.parent, frame_bundle)
+        with pytest.raises(VideoError, match="not there"):
+            Inspector.load(frame_bundle).inspect(tmp_path / "no.mp4")
+
+    def test_the_command_prints_findings_and_tells_bad_videos_by_its_status(
+        self, frame_bundle: Path, video: Path, tmp_path: Path
+    ) -> None:
+        (tmp_path / "bad.mp4").write_bytes(b"")
+        arguments = ["inspect", str(video), str(tmp_path / "bad.mp4"), "--out", str(tmp_path / "o")]
+        result = CliRunner().invoke(app, [*arguments, "--bundle", str(frame_bundle)])
+        assert result.exit_code == 3, result.output
+        assert "pipe.mp4: " in result.output
+        assert "bad.mp4: cannot be inspected" in result.output
+        assert "demonstration" in result.output
+
+
+@pytest.mark.parametrize(
+    ("names", "folders"),
+    [
+        (["a.mp4", "b.mp4"], ["a.mp4", "b.mp4"]),
+        (["d1.mp4", "站点_1.mp4"], ["d1.mp4", "站点_1.mp4"]),
+    ],
+)
+def test_plain_names_are_folders(names: list[str], folders: list[str]) -> None:
+    assert folder_names(names) == folders
+
+
+def test_names_that_break_paths_or_are_alike_get_folders_of_their_own() -> None:
+    names = ["a/b.mp4", "a_b.mp4", "A_B.mp4", "..", "<i>.mp4", "x" * 300, 'q"?.mp4', "./a.mp4"]
+    folders = folder_names(names)
+    assert len({folder.casefold() for folder in folders}) == len(names)
+    for folder in folders:
+        assert not set('/\\<>:"|?*') & set(folder)
+        assert folder.strip(".")
+        assert len(folder) < 100
+
+
+class TestStretches:
+    TIMES = np.arange(0, 60, 0.5)
+
+    def bump(self, at: float, height: float) -> NDArray[np.float64]:
+        found: NDArray[np.float64] = height * np.exp(-(((self.TIMES - at) / 3) ** 2))
+        return found
+
+    def test_peaks_half_as_high_as_the_best_are_moments(self) -> None:
+        scores = self.bump(10, 0.8) + self.bump(30, 0.5) + self.bump(50, 0.2)
+        found = stretches(self.TIMES, scores, MomentsConfig())
+        assert [one.seconds for one in found] == [10, 30]
+        assert found[0].begin == pytest.approx(10 - 3 * np.sqrt(np.log(2)), abs=0.5)
+        assert found[0].end == pytest.approx(10 + 3 * np.sqrt(np.log(2)), abs=0.5)
+
+    def test_what_is_seen_all_the_time_is_one_stretch(self) -> None:
+        (found, *_) = stretches(self.TIMES, np.full(len(self.TIMES), 0.7), MomentsConfig())
+        assert (found.begin, found.end) == (0, 59.5)
+
+    def test_nothing_is_no_moment(self) -> None:
+        assert stretches(self.TIMES, np.zeros(len(self.TIMES)), MomentsConfig()) == []
+
+
+def test_candidates_are_few_apart_and_the_best() -> None:
+    rng = np.random.default_rng(0)
+    times, scores = np.arange(0, 1000, 1.0), rng.random(1000)
+    kept = Candidates([0])
+    for at, score in zip(times, scores, strict=True):
+        row = np.array([score])
+        if labels := kept.wants(float(at), row):
+            kept.add(Candidate(float(at), row, torch.zeros(1), 1, ()), labels)
+    found = kept.between(0, 0, 1000)
+    assert len(found) == MOST
+    assert found[0].scores[0] == scores.max()
+    apart = np.diff(np.sort([one.seconds for one in found]))
+    assert apart.min() >= APART_SECONDS
+    assert min(one.scores[0] for one in found) > np.quantile(scores, 0.9)
+
+
+def test_memory_does_not_grow_with_the_length(
+    frame_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a video ten times as long no more pictures are held."""
+    held: list[int] = []
+    most = 0
+    original = watching._Part.push
+
+    def push(self: watching._Part, number: int, picture: NDArray[np.uint8]) -> None:
+        nonlocal most
+        original(self, number, picture)
+        most = max(most, len(self.pieces._held) + sum(len(shown) for *_, shown in self.waiting))
+
+    monkeypatch.setattr(watching._Part, "push", push)
+    rng = np.random.default_rng(1)
+    for frames in (150, 1500):
+        noisy_video(tmp_path / f"{frames}.mp4", rng, colour=False, frames=frames)
+        most = 0
+        Inspector.load(frame_bundle).inspect(tmp_path / f"{frames}.mp4")
+        held.append(most)
+    assert held[0] == held[1]
+
+
+def test_bundled_has_lines_for_people(tmp_path: Path) -> None:
+    made: Bundled = bundle(finished_run(tmp_path / "run", "frame", videos=20), tmp_path / "b")
+    text = "\n".join(made.lines())
+    assert "2 networks" in text
+    assert "every video is to be looked at" in text

@@ -1,0 +1,389 @@
+"""Exports of inspections, read back as the tools that they are for read them."""
+
+import csv
+import io
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from filled_tables import filled_table, segment
+from inspection_material import made_inspection
+from openpyxl import Workbook, load_workbook
+from openpyxl.comments import Comment
+from openpyxl.worksheet.worksheet import Worksheet
+from typer.testing import CliRunner
+
+from urbanpipe import api
+from urbanpipe.cli.main import app
+from urbanpipe.errors import InspectionError
+from urbanpipe.evaluation.moments import Truth, read_results
+from urbanpipe.evaluation.predictions import read_predictions
+from urbanpipe.inspection.findings import Inspection, Remark, read_inspection, write_inspection
+from urbanpipe.report.cells import minutes
+from urbanpipe.report.columns import LANGUAGES
+from urbanpipe.report.export import FORMATS, export
+from urbanpipe.taxonomy import default_taxonomy
+
+FIRST = 5
+"""The first row of the sheet of defects, below three lines of head and the headings."""
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    """The output folder of `inspect` with two videos, four sightings in each."""
+    made_inspection(tmp_path / "out" / "d1_1")
+    made_inspection(tmp_path / "out" / "d2", "d2.mp4")
+    return tmp_path / "out"
+
+
+def changed(folder: Path, **changes: Any) -> Inspection:
+    """Change what an inspection found."""
+    inspection = read_inspection(folder).model_copy(update=changes)
+    write_inspection(inspection, folder)
+    return inspection
+
+
+def sheet_rows(path: Path, title: str = "defects") -> list[dict[str, Any]]:
+    """Rows by the English part of their headings."""
+    sheet = load_workbook(path)[title]
+    rows = list(sheet.iter_rows(values_only=True))
+    head = next(number for number, row in enumerate(rows) if row[1] is not None)
+    keys = [str(cell).split(" / ")[0] for cell in rows[head]]
+    return [dict(zip(keys, row, strict=True)) for row in rows[head + 1 :] if row[1] is not None]
+
+
+def csv_rows(path: Path, encoding: str = "utf-8-sig") -> list[dict[str, str]]:
+    with path.open(encoding=encoding, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_table_has_a_row_a_sighting_and_no_grade(out: Path, tmp_path: Path) -> None:
+    done = export(out, tmp_path / "t.xlsx", "cjj181")
+    assert (done.files, done.videos, done.rows, done.demonstration) == ((tmp_path / "t.xlsx",), 2, 8, True)
+    rows = sheet_rows(tmp_path / "t.xlsx")
+    assert [(row["video"], row["code"], row["time"]) for row in rows[:5]] == [
+        ("d1_1.mp4", "CK", "00:12.5"),
+        ("d1_1.mp4", "SL", "00:28.0"),
+        ("d1_1.mp4", "CK", "00:41.0"),
+        ("d1_1.mp4", "CJ", "00:52.3"),
+        ("d2.mp4", "CK", "00:12.5"),
+    ]
+    assert {row["grade"] for row in rows} == {row["length m"] for row in rows} == {None}
+    assert [row["distance m"] for row in rows[:4]] == [12.4, 12.4, None, 12.4]
+    assert (rows[1]["kind"], rows[1]["confidence"], rows[1]["gate"]) == ("structural", 0.44, "look")
+    assert all(row["source"].startswith("proposal by software, not reviewed; demonstration model") for row in rows)
+    assert (tmp_path / rows[2]["picture"]).is_file()
+
+
+def test_the_head_says_that_nobody_has_reviewed_it(out: Path, tmp_path: Path) -> None:
+    for language in LANGUAGES:
+        path = tmp_path / f"{language}.xlsx"
+        api.export(out, path, "cjj181", language=language)
+        first, second = (str(load_workbook(path)["defects"].cell(row, 1).value) for row in (1, 2))
+        assert first.startswith({"en": "Proposal by software, not reviewed", "zh": "软件建议，未经人工复核"}[language])
+        assert {"en": "demonstration model", "zh": "演示模型"}[language] in second
+
+
+def test_headings_and_words_come_in_two_languages(out: Path, tmp_path: Path) -> None:
+    export(out, tmp_path / "t.xlsx", "cjj181", language="zh")
+    sheet = load_workbook(tmp_path / "t.xlsx")["defects"]
+    assert [sheet.cell(4, column).value for column in (1, 9)] == ["管段 / segment", "等级 / grade"]
+    assert [sheet.cell(FIRST, column).value for column in (3, 4, 5, 11)] == ["CK", "错口", "结构性", "接受"]
+
+
+def offered(sheet: Worksheet, cell: str) -> list[str]:
+    """What a spreadsheet offers in a cell."""
+    checks = sheet.data_validations.dataValidation
+    return [str(one.formula1).strip('"') for one in checks if one.type == "list" and cell in one.sqref]
+
+
+def test_a_spreadsheet_offers_the_grades_that_a_class_has(out: Path, tmp_path: Path) -> None:
+    inspection = read_inspection(out / "d2")
+    findings = [one.model_copy(update={"gate": "look"}) if one.code in ("TL", "FZ", "AJ") else one
+                for one in inspection.findings]  # fmt: skip
+    changed(out / "d2", findings=tuple(findings))
+    export(out, tmp_path / "t.xlsx", "cjj181")
+    sheet = load_workbook(tmp_path / "t.xlsx")["defects"]
+    by_code = {str(sheet.cell(row, 3).value): offered(sheet, f"I{row}") for row in range(FIRST, FIRST + 11)}
+    assert by_code == {
+        "CK": ["1,2,3,4,-"],
+        "SL": ["1,2,3,4,-"],
+        "CJ": ["1,2,3,4,-"],
+        "TL": ["1,2,-"],
+        "FZ": ["1,2,3,-"],
+        "AJ": ["1,2,3,-"],
+    }
+    assert offered(sheet, "I100") == ["1,2,3,4,-"], "for rows that a person adds"
+    assert sheet.freeze_panes == "D5"
+    assert sheet.column_dimensions["D"].width > sheet.column_dimensions["C"].width
+
+
+def test_the_sheet_of_segments_waits_for_a_person(out: Path, tmp_path: Path) -> None:
+    export(out, tmp_path / "t.xlsx", "cjj181")
+    book = load_workbook(tmp_path / "t.xlsx")
+    assert book.sheetnames == ["defects", "segment", "grades", "choices"]
+    rows = sheet_rows(tmp_path / "t.xlsx", "segment")
+    assert [(row["segment"], row["video"]) for row in rows] == [("S1", "d1_1.mp4"), ("S2", "d2.mp4")]
+    assert {row[key] for row in rows for key in ("length m", "diameter mm", "region K", "soil T", "reviewed by")} == {
+        None
+    }
+    assert [row["segment"] for row in sheet_rows(tmp_path / "t.xlsx")] == ["S1"] * 4 + ["S2"] * 4
+    choices = book["choices"]
+    for column, first, last in (("E", "central business area", "all other regions"), ("F", "general soil", "red clay")):
+        (formula,) = offered(book["segment"], f"{column}3")
+        cells = choices[formula.split("!")[1].replace("$", "")]
+        assert str(cells[0][0].value).startswith(first)
+        assert str(cells[-1][0].value).startswith(last)
+    assert choices["B2"].value == 10
+    assert book["grades"]["A2"].value == "PL"
+
+
+def test_the_csv_has_the_same_rows_and_opens_with_chinese(out: Path, tmp_path: Path) -> None:
+    export(out, tmp_path / "t.xlsx", "cjj181", language="zh")
+    export(out, tmp_path / "t.csv", "cjj181", language="zh")
+    assert (tmp_path / "t.csv").read_bytes().startswith(b"\xef\xbb\xbf")
+    in_sheet = [["" if cell is None else str(cell) for cell in row.values()] for row in sheet_rows(tmp_path / "t.xlsx")]
+    assert [list(row.values()) for row in csv_rows(tmp_path / "t.csv")] == in_sheet
+
+
+NASTY = ("=HYPERLINK(1).mp4", "+1.mp4", "-1.mp4", "@SUM(A1).mp4", "#NAME?")
+
+
+@pytest.mark.parametrize("name", NASTY)
+def test_a_file_name_never_becomes_a_formula(name: str, tmp_path: Path) -> None:
+    made_inspection(tmp_path / "out" / name, name)
+    made_inspection(tmp_path / "out" / "b", "a\x07b.mp4")
+    export(tmp_path / "out", tmp_path / "t.xlsx", "cjj181")
+    sheet = load_workbook(tmp_path / "t.xlsx")["defects"]
+    named = {str(sheet.cell(row, 2).value): sheet.cell(row, 2) for row in range(FIRST, FIRST + 8)}
+    assert set(named) == {name, "a\ufffdb.mp4"}
+    assert named[name].data_type == "s"
+    assert named[name].quotePrefix == (name[0] != "#")
+    assert load_workbook(tmp_path / "t.xlsx")["segment"]["B3"].data_type == "s"
+    export(tmp_path / "out", tmp_path / "t.csv", "cjj181")
+    export(tmp_path / "out", tmp_path / "pacp", "pacp")
+    names = {row["video / 视频"] for row in csv_rows(tmp_path / "t.csv")}
+    names |= {row["Media_Label"] for row in csv_rows(tmp_path / "pacp" / "PACP_Inspections.csv")}
+    assert ("'" + name if name[0] != "#" else name) in names
+    assert not any(one.startswith(("=", "+", "-", "@")) for one in names)
+
+
+def test_pictures_are_linked_whatever_their_folder_is_called(tmp_path: Path) -> None:
+    made_inspection(tmp_path / "out" / "a b#1 50%")
+    (tmp_path / "tables").mkdir()
+    export(tmp_path / "out", tmp_path / "tables" / "t.xlsx", "cjj181")
+    cell = load_workbook(tmp_path / "tables" / "t.xlsx")["defects"].cell(FIRST, 12)
+    assert cell.value == "../out/a b#1 50%/CK-1.jpg"
+    assert cell.hyperlink is not None
+    assert cell.hyperlink.target == "../out/a%20b%231%2050%25/CK-1.jpg"
+
+
+def test_a_finding_without_a_time_or_a_distance_gets_none(out: Path, tmp_path: Path) -> None:
+    inspection = read_inspection(out / "d1_1")
+    cj = next(one for one in inspection.findings if one.code == "CJ")
+    behind = cj.sightings[0].evidence[0].model_copy(update={"distance_metres": -0.4, "distance_text": "-0.40"})
+    cj = cj.model_copy(update={"sightings": (cj.sightings[0].model_copy(update={"evidence": (behind,)}),)})
+    findings = [
+        cj if one.code == "CJ" else one.model_copy(update={"sightings": ()}) if one.code == "CK" else one
+        for one in inspection.findings
+    ]
+    remark = Remark(kind="dark", text="half of the video is too dark.")
+    bundle = inspection.bundle.model_copy(update={"calibrated": False, "demonstration": False})
+    changed(out / "d1_1", findings=tuple(findings), remarks=(remark,), bundle=bundle)
+    export(out / "d1_1", tmp_path / "t.xlsx", "cjj181")
+    ck, sl, cj_row = sheet_rows(tmp_path / "t.xlsx")
+    assert (ck["code"], ck["time"], ck["distance m"], ck["picture"]) == ("CK", None, None, None)
+    assert ck["remark"] == (
+        "no time: seen in the video as a whole; confidence not calibrated; half of the video is too dark."
+    )
+    assert (cj_row["distance m"], cj_row["remark"].split("; ")[0]) == (None, "distance read as -0.40")
+    assert sl["source"] == "proposal by software, not reviewed"
+
+
+def test_nothing_wrong_is_a_row_too(out: Path, tmp_path: Path) -> None:
+    inspection = read_inspection(out / "d2")
+    findings = [
+        one.model_copy(update={"gate": "accept" if one.code == "ZC" else "reject"}) for one in inspection.findings
+    ]
+    changed(out / "d2", findings=tuple(findings))
+    export(out, tmp_path / "t.xlsx", "cjj181")
+    (row,) = [row for row in sheet_rows(tmp_path / "t.xlsx") if row["video"] == "d2.mp4"]
+    assert (row["code"], row["kind"], row["time"], row["remark"]) == ("ZC", "normal", None, None)
+    export(out, tmp_path / "pacp", "pacp")
+    assert {row["InspectionID"] for row in csv_rows(tmp_path / "pacp" / "PACP_Conditions.csv")} == {"1"}
+
+
+@pytest.mark.parametrize("how", ["grade", "segment", "comment", "saved"])
+def test_a_table_in_which_a_person_worked_is_never_replaced(how: str, out: Path, tmp_path: Path) -> None:
+    path = tmp_path / "t.xlsx"
+    export(out, path, "cjj181")
+    export(out, path, "cjj181", language="zh")
+    book = load_workbook(path)
+    if how == "grade":
+        book["defects"].cell(FIRST, 9).value = 2
+    elif how == "segment":
+        book["segment"]["G3"] = "Wang Li"
+    elif how == "comment":
+        book["defects"]["I5"].comment = Comment("not so sure", "Wang Li")
+    else:
+        book.properties.lastModifiedBy = "Wang Li"
+    book.save(path)
+    before = path.read_bytes()
+    with pytest.raises(InspectionError, match=r"t\.xlsx is there and may hold a person's work; give another --out"):
+        export(out, path, "cjj181")
+    assert path.read_bytes() == before
+
+
+def test_what_is_no_export_is_never_replaced(out: Path, tmp_path: Path) -> None:
+    Workbook().save(tmp_path / "book.xlsx")
+    filled_table(tmp_path / "old.xlsx", [segment()], [])
+    (tmp_path / "notes.xlsx").write_text("notes")
+    (tmp_path / "table.csv").write_text("video,grade\n")
+    (tmp_path / "pacp").mkdir()
+    (tmp_path / "pacp" / "PACP_Conditions.csv").write_text("ConditionID,PACP_Code\n1,JOM\n")
+    for name in ("book.xlsx", "old.xlsx", "notes.xlsx", "table.csv", "pacp"):
+        with pytest.raises(InspectionError, match="may hold a person's work"):
+            export(out, tmp_path / name, "pacp" if name == "pacp" else "cjj181")
+    assert (tmp_path / "pacp" / "PACP_Conditions.csv").read_text().endswith("JOM\n")
+    export(out, tmp_path / "new.csv", "cjj181")
+    export(out, tmp_path / "new.csv", "cjj181")  # the same again harms nobody
+
+
+def test_videos_of_the_same_name_are_told_apart(tmp_path: Path) -> None:
+    for folder, place in (("d1", "a/1"), ("d1-2", "b/1"), ("d1-3", "b/2"), ("d2", "b/2")):
+        made = made_inspection(tmp_path / "out" / folder, "d2.mp4" if folder == "d2" else "d1.mp4")
+        changed(
+            tmp_path / "out" / folder, video=made.video.model_copy(update={"path": f"/v/{place}/{made.video.name}"})
+        )
+    export(tmp_path / "out", tmp_path / "q.json", "qvpipe")
+    names = read_predictions(tmp_path / "q.json", default_taxonomy()).names
+    assert names == ("a/1/d1.mp4", "b/1/d1.mp4", "b/2/d1.mp4", "d2.mp4")
+
+
+def test_a_video_inspected_twice_is_told_apart_by_its_folders(tmp_path: Path) -> None:
+    made_inspection(tmp_path / "out" / "d1")
+    shutil.copytree(tmp_path / "out" / "d1", tmp_path / "out" / "d1-again")
+    export(tmp_path / "out", tmp_path / "c.json", "cctvpipe")
+    names = set(json.loads((tmp_path / "c.json").read_text())["results"])
+    assert names == {"d1_1.mp4 [d1]", "d1_1.mp4 [d1-again]"}
+
+
+def test_track_1_holds_the_scores_of_all_classes(out: Path, tmp_path: Path) -> None:
+    inspection = read_inspection(out / "d1_1")
+    findings = [one.model_copy(update={"score": one.probability / 2}) for one in inspection.findings]
+    changed(out / "d1_1", findings=tuple(findings))
+    export(out, tmp_path / "q.json", "qvpipe")
+    read = read_predictions(tmp_path / "q.json", default_taxonomy())
+    assert read.names == ("d1_1.mp4", "d2.mp4")
+    assert read.scores[0].tolist() == [one.probability / 2 for one in inspection.findings]
+    assert not (tmp_path / "q.csv").exists()
+
+
+def test_track_2_holds_label_score_and_moment(out: Path, tmp_path: Path) -> None:
+    export(out, tmp_path / "c.json", "cctvpipe")
+    taxonomy = default_taxonomy()
+    found = read_results(tmp_path / "c.json", taxonomy, Truth({"d1_1.mp4": (), "d2.mp4": ()}))
+    times = sorted((taxonomy.codes[one.label], one.seconds, round(one.score, 3)) for one in found["d2.mp4"])
+    assert times == [("CJ", 52.25, 0.819), ("CK", 12.5, 0.873), ("CK", 41.0, 0.873), ("SL", 28.0, 0.396)]
+
+
+def test_classes_that_differ_are_refused_by_name(out: Path, tmp_path: Path) -> None:
+    changed(out / "d2", findings=read_inspection(out / "d2").findings[::-1])
+    for form in ("qvpipe", "cctvpipe"):
+        with pytest.raises(InspectionError, match=r"d1_1 and .*d2 have different classes"):
+            export(out, tmp_path / "q.json", form)
+
+
+def test_lines_hold_all_that_is_known_of_a_sighting(out: Path, tmp_path: Path) -> None:
+    rejected = [one.model_copy(update={"gate": "reject"}) for one in read_inspection(out / "d2").findings]
+    changed(out / "d2", findings=tuple(rejected))
+    export(out, tmp_path / "j.jsonl", "jsonl")
+    lines = [json.loads(line) for line in (tmp_path / "j.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [line["code"] for line in lines] == ["CK", "SL", "CK", "CJ", None]
+    first = lines[0]
+    assert (first["video"], first["seconds"], first["probability"], first["gate"]) == ("d1_1.mp4", 12.5, 0.97, "accept")
+    assert (first["distance_metres"], first["reviewed"], first["demonstration"]) == (12.4, False, True)
+    assert lines[2]["distance_metres"] is None
+    assert (tmp_path / first["picture"]).is_file()
+    assert (tmp_path / first["heat"]).is_file()
+    assert (lines[-1]["video"], lines[-1]["reviewed"]) == ("d2.mp4", False)
+
+
+def test_pacp_tables_hang_together_and_leave_the_coders_cells_empty(out: Path, tmp_path: Path) -> None:
+    done = export(out, tmp_path / "pacp", "pacp")
+    assert [path.name for path in done.files] == [
+        "PACP_Inspections.csv",
+        "PACP_Conditions.csv",
+        "PACP_Media_Conditions.csv",
+    ]
+    inspections, conditions, media = (csv_rows(path, "utf-8") for path in done.files)
+    assert next(iter(inspections[0])) == "InspectionID", "no byte order mark"
+    assert {row["InspectionID"] for row in conditions} == {row["InspectionID"] for row in inspections} == {"1", "2"}
+    assert {row["ConditionID"] for row in media} == {row["ConditionID"] for row in conditions}
+    first = conditions[0]
+    assert (first["Distance"], first["VCR_Time"], first["PACP_Code"]) == ("12.4", "00:00:12", "JO")
+    assert "EN 13508-2 BAJ B" in first["Remarks"]
+    assert "proposal by software, not reviewed" in first["Remarks"]
+    assert not any(first[key] for key in ("Continuous", "Value_1st_Dimension", "Clock_At_From", "Joint"))
+    assert not any(inspections[0][key] for key in ("Surveyed_By", "Certificate_Number", "Inspection_Date"))
+    assert (tmp_path / "pacp" / media[0]["Image_Path"] / media[0]["Image_Reference"]).is_file()
+
+
+def test_a_users_taxonomy_says_which_pacp_code_it_means(out: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.toml"
+    mine.write_text('[[classes]]\ncode = "CK"\ncrosswalk = { pacp = "JOM" }\n')
+    export(out, tmp_path / "pacp", "pacp", taxonomy=mine)
+    codes = [row["PACP_Code"] for row in csv_rows(tmp_path / "pacp" / "PACP_Conditions.csv")]
+    assert codes[:4] == ["JOM", "I", "JOM", "DS"]
+
+
+@pytest.mark.parametrize(
+    ("to", "name", "message"),
+    [
+        ("cjj", "t.xlsx", "unknown format 'cjj'; expected one of cjj181, pacp.*did you mean cjj181"),
+        ("cjj181", "t.xls", r"a CJJ 181 table is \.xlsx or \.csv"),
+        ("qvpipe", "t.xlsx", r"qvpipe is written as \.json"),
+        ("jsonl", "t.json", r"jsonl is written as \.jsonl"),
+    ],
+)
+def test_a_mistake_is_said_in_one_line(to: str, name: str, message: str, out: Path, tmp_path: Path) -> None:
+    with pytest.raises(InspectionError, match=message):
+        export(out, tmp_path / name, to)
+    assert not (tmp_path / name).exists()
+
+
+def test_a_folder_without_inspections_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InspectionError, match="holds no inspection"):
+        export(tmp_path, tmp_path / "t.csv", "cjj181")
+
+
+def test_every_format_is_a_choice_of_the_command(out: Path, tmp_path: Path) -> None:
+    names = {"cjj181": "t.csv", "pacp": "p", "qvpipe": "q.json", "cctvpipe": "c.json", "jsonl": "j.jsonl"}
+    for form in FORMATS:
+        run = CliRunner().invoke(app, ["export", str(out), "--to", form, "--out", str(tmp_path / names[form])])
+        assert run.exit_code == 0, run.output
+        assert "2 videos, 8 proposals, not reviewed; made by a demonstration model" in run.output
+        assert str(tmp_path / names[form]) in run.output.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "00:00.0"), (59.96, "01:00.0"), (52.25, "00:52.3"), (6000.5, "100:00.5")]
+)
+def test_times_carry_over(seconds: float, text: str) -> None:
+    assert minutes(seconds) == text
+
+
+def test_a_spreadsheet_opens_the_table(out: Path, tmp_path: Path) -> None:
+    office = shutil.which("soffice") or shutil.which("libreoffice")
+    if office is None:
+        pytest.skip("no LibreOffice here")
+    import subprocess
+
+    export(out, tmp_path / "t.xlsx", "cjj181", language="zh")
+    form = "csv:Text - txt - csv (StarCalc):44,34,76"
+    command = [office, "--headless", "--convert-to", form, "--outdir", str(tmp_path), str(tmp_path / "t.xlsx")]
+    subprocess.run(command, check=True, timeout=120)
+    text = next(tmp_path.glob("t*.csv")).read_text(encoding="utf-8")
+    assert "错口" in next(row for row in csv.reader(io.StringIO(text)) if row[2] == "CK")
