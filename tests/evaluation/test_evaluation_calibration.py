@@ -13,16 +13,15 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit
 
 from urbanpipe.errors import BundleError, PredictionError
-from urbanpipe.evaluation import calibration, plots
+from urbanpipe.evaluation import calibration_maps, plots
 from urbanpipe.evaluation.calibration import (
     KINDS,
     Calibration,
-    Isotonic,
     Kind,
-    Platt,
     cross_calibrated,
     fit_calibration,
 )
+from urbanpipe.evaluation.calibration_maps import Isotonic, Platt
 from urbanpipe.evaluation.reliability_plot import binned, expected_calibration_error, reliability_diagram
 
 Sample = tuple[NDArray[np.float64], NDArray[np.bool_]]
@@ -116,14 +115,14 @@ def test_map_is_level_where_zeros_are_truer_than_ones() -> None:
 
 def test_rare_class_is_drawn_to_the_map_of_all_but_keeps_its_frequency(monkeypatch: pytest.MonkeyPatch) -> None:
     spreads = []
-    for spread in ((np.inf, np.inf), calibration.SPREAD):
-        monkeypatch.setattr(calibration, "SPREAD", spread)
+    for spread in ((np.inf, np.inf), calibration_maps.SPREAD):
+        monkeypatch.setattr(calibration_maps, "SPREAD", spread)
         scales, said = [], []
         for seed in range(20):
             scores, targets = distorted(400, [(0.7, 0.5)] * 2 + [(0.7, -1.5)], seed)
-            common = calibration._pooled_fit(scores[:, :2].ravel(), targets[:, :2].ravel())
+            common = calibration_maps.fit_pooled(scores[:, :2].ravel(), targets[:, :2].ravel())
             few = slice(0, int(np.flatnonzero(targets[:, 2])[4]) + 5)  # as many videos as show it five times
-            found = calibration._platt(scores[few, 2], targets[few, 2], common)
+            found = calibration_maps.fit_platt(scores[few, 2], targets[few, 2], common)
             scales.append(found.scale)
             said.append(found(scores[few, 2]).sum() / targets[few, 2].sum())
         spreads.append(np.std(scales))
@@ -143,7 +142,7 @@ def test_fit_is_at_the_summit_of_the_posterior(seed: int, ends: tuple[float, flo
         p = ends[0] + (ends[1] - ends[0]) * expit(theta[0] * x + theta[1])
         return float(-np.log(np.where(targets > 0, p, 1 - p)).sum() + (((theta - common) / [0.3, 1.0]) ** 2).sum() / 2)
 
-    found = calibration._most_likely(x, targets, common, (0.3, 1.0), ends)
+    found = calibration_maps._most_likely(x, targets, common, (0.3, 1.0), ends)
     for step in ([0.02, 0], [-0.02, 0], [0, 0.02], [0, -0.02], [0.02, 0.02], [-0.02, 0.02]):
         assert loss(found) < loss(found + step)
 

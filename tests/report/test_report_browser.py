@@ -62,7 +62,7 @@ Opening = Callable[..., "Page"]
 
 @pytest.fixture
 def opened(browser: "Browser", out: Path) -> Iterator[Opening]:
-    """Opens a report or the index; afterwards there must have been no error, no dialog, and no request but for files."""
+    """Opens a report or the index; afterwards there must be no error, no dialog, no request but for files."""
     faults: list[str] = []
     contexts = []
 
@@ -246,7 +246,7 @@ def test_the_keys_are_told(opened: Opening) -> None:
 def test_every_control_is_reached_by_tab_and_shows_it(opened: Opening) -> None:
     page = opened("d1_1/report.html")
     seen = set()
-    for _ in range(60):
+    for _ in range(40):
         page.keyboard.press("Tab")
         seen.add(page.evaluate("(one => one.id || one.getAttribute('class'))(document.activeElement)"))
         if page.evaluate("document.activeElement.matches('a.finding')"):
@@ -273,7 +273,7 @@ def test_light_and_dark(opened: Opening) -> None:
 def test_paper_is_white_and_has_no_controls(opened: Opening) -> None:
     page = opened("d1_1/report.html", color_scheme="dark")
     page.keyboard.press("d")
-    page.keyboard.press("d")
+    page.keyboard.press("d")  # now dark by choice, too
     page.emulate_media(media="print")
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     for selector in ("video", "#theme", "#heat", "#strength", ".enlarge >> nth=0", "#head"):
@@ -312,9 +312,7 @@ def test_nothing_sticks_out_at_any_width(opened: Opening, width: int) -> None:
         page.keyboard.press("End")
         if width <= 768 and "report" in where:
             page.wait_for_timeout(100)
-            assert page.evaluate("document.querySelector('video').getBoundingClientRect().bottom") > 50, (
-                "stays in sight"
-            )
+            assert page.evaluate("document.querySelector('video').getBoundingClientRect().bottom") > 50, "out of sight"
 
 
 def test_without_scripts_all_is_there_to_read(opened: Opening) -> None:

@@ -2,11 +2,13 @@
 
 import csv
 import json
+import re
 import sys
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import pytest
 from filled_tables import defect, filled_table, segment
@@ -54,7 +56,11 @@ def test_merging_below_one_metre_and_weight_up_to_one_and_a_half(tmp_path: Path)
         "value": 5.0,
         "grade": "III",
         "text": "serious defects, the structure is affected",
-        "places": 3,
+        "places": [
+            {"from_m": 5.0, "to_m": 5.6, "score": 2.5, "weight": 1.1, "defects": 2},
+            {"from_m": 6.8, "to_m": 6.8, "score": 5.0, "weight": 1.1, "defects": 1},
+            {"from_m": 20.0, "to_m": 20.0, "score": 0.5, "weight": 1.0, "defects": 1},
+        ],
         "density": 0.075,
         "density_class": "local",
         "density_text": "local defects",
@@ -90,7 +96,7 @@ def test_grade_four_long_defects_and_the_limit_of_a_merged_score(tmp_path: Path)
         defect("ZW", 1, 4.2),
     )
     f, g = made["F"], made["G"]
-    assert (f["S"], f["Smax"], f["value"], f["grade"], f["places"]) == (7.5, 10.0, 10.0, "IV", 2)
+    assert (f["S"], f["Smax"], f["value"], f["grade"], len(f["places"])) == (7.5, 10.0, 10.0, "IV", 2)
     assert (f["density"], f["density_class"]) == (0.3667, "partial")
     assert (g["Y"], g["Ymax"], g["value"], g["grade"]) == (5.555, 10.0, 10.0, "IV")
     assert (g["density"], g["density_class"]) == (0.1, "partial")
@@ -210,6 +216,7 @@ def test_what_is_empty_refuses_its_segment_and_names_the_cell(tmp_path: Path) ->
         "II",
         "1.4",
     )
+    assert (table["B"]["F_places"], table["B"]["G_places"]) == ("1", "0")
     assert table["A"]["F"] == ""
     assert table["A"]["not_computed"].startswith("sheet 'defects', row 3, column I (grade) is empty")
 
@@ -325,6 +332,15 @@ def test_a_missing_column_is_named(tmp_path: Path) -> None:
     book.save(tmp_path / "t.xlsx")
     with pytest.raises(InspectionError, match="sheet 'defects', row 2: the column 'grade' is missing"):
         condition(tmp_path / "t.xlsx", tmp_path / "c.json")
+
+
+def test_a_file_that_lies_about_its_size_is_read_whole(tmp_path: Path) -> None:
+    filled_table(tmp_path / "t.xlsx", [segment()], [CK, CK | {"grade": 4, "distance": 9}])
+    with ZipFile(tmp_path / "t.xlsx") as old, ZipFile(tmp_path / "small.xlsx", "w") as new:
+        for name in old.namelist():
+            new.writestr(name, re.sub(rb'<dimension ref="[^"]*"', b'<dimension ref="A1:N3"', old.read(name)))
+    done = condition(tmp_path / "small.xlsx", tmp_path / "c.json")
+    assert done.segments[0].structural.maximum == 10
 
 
 def test_figures_replace_only_figures(tmp_path: Path) -> None:

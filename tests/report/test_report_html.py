@@ -66,18 +66,21 @@ def report(folder: Path, language: str = "en", **changes: Any) -> Page:
     return Page(write_report(made_inspection(folder, **changes), folder, language))
 
 
+def changed(made: Inspection, **changes: Any) -> Inspection:
+    """A new inspection; a copy of the model would keep what was already computed from the old one."""
+    return Inspection(**({name: getattr(made, name) for name in Inspection.model_fields} | changes))
+
+
 def without_findings(folder: Path, normal_gate: str) -> Inspection:
     made = made_inspection(folder)
-    rejected = [
-        one.model_copy(update={"gate": "reject", "sightings": (), "probability": 0.01}) for one in made.findings
-    ]
-    normal = {"gate": normal_gate, "probability": 0.93}
-    findings = tuple(one.model_copy(update=normal) if one.code == made.exclusive else one for one in rejected)
-    return made.model_copy(update={"findings": findings})
+    nothing = {"gate": "reject", "sightings": (), "probability": 0.01}
+    normal = {**nothing, "gate": normal_gate, "probability": 0.93}
+    findings = [one.model_copy(update=normal if one.code == made.exclusive else nothing) for one in made.findings]
+    return changed(made, findings=tuple(findings))
 
 
 def with_shots(made: Inspection, shots: int) -> Inspection:
-    """Every class shown, at five moments with so many frames each, all of the first picture of the folder."""
+    """Every class shown, at two moments with so many frames each, all of the first picture of the folder."""
     moment = next(one for one in made.findings if one.code == "CK").sightings[0]
 
     def copies(code: str, n: int) -> tuple[Evidence, ...]:
@@ -86,15 +89,15 @@ def with_shots(made: Inspection, shots: int) -> Inspection:
 
     findings = []
     for place, one in enumerate(made.findings):
-        at = tuple(moment.model_copy(update={"seconds": 5.0 * n, "evidence": copies(one.code, n)}) for n in range(5))
+        at = tuple(moment.model_copy(update={"seconds": 5.0 * n, "evidence": copies(one.code, n)}) for n in range(2))
         findings.append(one.model_copy(update={"gate": "accept", "probability": 0.99 - 0.05 * place, "sightings": at}))
-    return made.model_copy(update={"findings": tuple(findings)})
+    return changed(made, findings=tuple(findings))
 
 
 def test_says_what_was_found_how_sure_and_when(tmp_path: Path) -> None:
     page = report(tmp_path / "d1_1")
     text = page.text()
-    for word in ("d1_1.mp4", "01:00", "640 × 480", "demonstration", "2 defects found, 1 to check", "14 classes"):
+    for word in ("d1_1.mp4", "01:00", "640 × 480", "demonstration", "2 defects found, 1 to check", "13 classes"):
         assert word in text
     for word in ("displaced joint", "97%", "of 100 videos with this value about 97 show it", "12.40 m", "Please check"):
         assert word in text
@@ -112,7 +115,7 @@ def test_the_best_moment_of_a_finding_is_that_of_the_highest_score(tmp_path: Pat
     second = joint.sightings[1].model_copy(update={"score": 0.99})
     better = joint.model_copy(update={"sightings": (joint.sightings[0], second)})
     findings = tuple(better if one.code == "CK" else one for one in made.findings)
-    page = Page(write_report(made.model_copy(update={"findings": findings}), tmp_path / "v"))
+    page = Page(write_report(changed(made, findings=findings), tmp_path / "v"))
     first = next(one for one in page.all("a") if "finding" in one["class"])
     assert (first["href"], first["data-at"]) == ("#f1-2", "41.0")
 
@@ -167,7 +170,7 @@ def test_hostile_words_of_a_taxonomy_and_of_remarks_are_harmless(tmp_path: Path)
     made = made_inspection(tmp_path / "v", remarks=(Remark(kind="other", text="<b onclick=x>&"),))
     evil = '"><script>x</script>'
     findings = tuple(one.model_copy(update={"en": evil, "kind": evil}) for one in made.findings)
-    page = Page(write_report(made.model_copy(update={"findings": findings}), tmp_path / "v"))
+    page = Page(write_report(changed(made, findings=findings), tmp_path / "v"))
     assert len(page.all("script")) == 1
     assert evil in page.text("strong")
     assert "<b onclick=x>&" in page.text()
@@ -224,7 +227,7 @@ def test_pictures_outside_of_the_folder_are_not_taken(tmp_path: Path) -> None:
     shot = made.defects[0].sightings[0].evidence[0].model_copy(update={"picture": "../secret.jpg"})
     sighting = made.defects[0].sightings[0].model_copy(update={"evidence": (shot,)})
     finding = made.defects[0].model_copy(update={"sightings": (sighting,)})
-    pictures = album(made.model_copy(update={"findings": (finding,)}), tmp_path / "v")
+    pictures = album(changed(made, findings=(finding,)), tmp_path / "v")
     assert pictures.lost == {"../secret.jpg": "damaged"}
 
 
@@ -232,7 +235,7 @@ def test_too_many_pictures_are_made_smaller(tmp_path: Path) -> None:
     folder = tmp_path / "v"
     made = with_shots(made_inspection(folder), 1)
     noise = np.random.default_rng(1).integers(0, 256, (480, 640, 3), dtype=np.uint8)
-    Image.fromarray(noise).save(folder / "noise.jpg", quality=60)
+    Image.fromarray(noise).save(folder / "noise.jpg", quality=97)
     data = (folder / "noise.jpg").read_bytes()
     names = [shot.picture for one in made.defects for moment in one.sightings for shot in moment.evidence]
     for name in names:
@@ -240,7 +243,7 @@ def test_too_many_pictures_are_made_smaller(tmp_path: Path) -> None:
     assert len(names) * len(data) > 8_000_000
     path = write_report(made, folder)
     assert path.stat().st_size < 5_000_000
-    assert len([one for one in Page(path).all("img") if "heat" not in one.get("class", "")]) == 80 + 16
+    assert len([one for one in Page(path).all("img") if "heat" not in one.get("class", "")]) == 32 + 16
 
 
 def test_what_still_does_not_fit_is_left_out_from_the_least_telling_end(tmp_path: Path) -> None:
@@ -251,10 +254,10 @@ def test_what_still_does_not_fit_is_left_out_from_the_least_telling_end(tmp_path
         for moment in one.sightings:
             for shot in moment.evidence:
                 (folder / shot.picture).write_bytes(data)
-    pictures = album(made, folder, most_letters=160_000)
-    assert sum(map(len, pictures.uris.values())) <= 160_000
+    pictures = album(made, folder, most_letters=60_000)
+    assert sum(map(len, pictures.uris.values())) <= 60_000
     kept = [name for name in pictures.uris if name.endswith(".jpg")]
-    assert 0 < len(kept) < 80
+    assert 0 < len(kept) < 32
     assert all(name.endswith("-0.jpg") for name in kept), "second frames go first"
     first, last = made.defects[0].code, made.defects[-1].code
     assert any(name.startswith(first) for name in kept)
@@ -298,7 +301,7 @@ def test_remarks_stand_above_all_and_the_worst_first(tmp_path: Path) -> None:
 def test_a_video_judged_as_one_piece_has_no_times(tmp_path: Path) -> None:
     made = made_inspection(tmp_path / "v", timeline=None)
     findings = tuple(one.model_copy(update={"sightings": ()}) for one in made.findings)
-    page = Page(write_report(made.model_copy(update={"findings": findings}), tmp_path / "v"))
+    page = Page(write_report(changed(made, findings=findings), tmp_path / "v"))
     assert "judges the video as one piece" in page.text()
     assert len(page.having("finding")) == 3
     assert not page.having("card")
@@ -311,11 +314,8 @@ def test_sightings_without_pictures_or_with_distances_as_numbers_alone(tmp_path:
     one, two = finding.sightings
     metres = one.evidence[0].model_copy(update={"distance_text": "", "distance_metres": 3.5})
     sightings = (one.model_copy(update={"evidence": (metres,)}), two.model_copy(update={"evidence": ()}))
-    page = Page(
-        write_report(
-            made.model_copy(update={"findings": (finding.model_copy(update={"sightings": sightings}),)}), tmp_path / "v"
-        )
-    )
+    findings = (finding.model_copy(update={"sightings": sightings}),)
+    page = Page(write_report(changed(made, findings=findings), tmp_path / "v"))
     assert "3.50 m" in page.text()
     assert "No picture was kept." in page.text()
     assert len(page.having("card")) == 2
@@ -324,7 +324,7 @@ def test_sightings_without_pictures_or_with_distances_as_numbers_alone(tmp_path:
 def test_without_a_way_to_the_video_the_report_says_so(tmp_path: Path) -> None:
     made = made_inspection(tmp_path / "v")
     video = VideoFacts(**(made.video.model_dump() | {"relative": ""}))
-    page = Page(write_report(made.model_copy(update={"video": video}), tmp_path / "v"))
+    page = Page(write_report(changed(made, video=video), tmp_path / "v"))
     assert not page.all("video")
     assert "is not known" in page.text()
 
@@ -365,18 +365,14 @@ def test_the_time_axis_has_few_ticks(span: float, last: str, most: int) -> None:
 def test_a_video_without_length_is_no_division_by_nothing(tmp_path: Path) -> None:
     made = made_inspection(tmp_path / "v", duration=60.0)
     video = made.video.model_copy(update={"duration_seconds": 0.0})
-    empty = made.model_copy(update={"video": video, "timeline": None, "findings": ()})
+    empty = changed(made, video=video, timeline=None, findings=())
     assert span_seconds(empty) == 0.1
     write_report(empty, tmp_path / "v")
 
 
 def test_times_and_shares() -> None:
-    assert [clock(0), clock(59.99), clock(59.99, tenths=True), clock(3725.5)] == [
-        "00:00",
-        "00:59",
-        "00:59.9",
-        "1:02:05",
-    ]
+    assert [clock(0), clock(59.99), clock(3725.5)] == ["00:00", "00:59", "1:02:05"]
+    assert clock(59.99, tenths=True) == "00:59.9"
     assert clock(12.3, tenths=True) == "00:12.3"
     assert [sureness(one, True) for one in (0.0, 0.004, 0.5, 0.996, 1.0)] == ["<1%", "<1%", "50%", ">99%", ">99%"]
     assert wording("en").meaning(0.999, True).endswith("more than 99 show it")

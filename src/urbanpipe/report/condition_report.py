@@ -11,7 +11,7 @@ from urbanpipe.errors import InspectionError
 from urbanpipe.outputs import write_json, write_text
 from urbanpipe.report.cells import csv_text
 from urbanpipe.report.columns import LANGUAGES, Language
-from urbanpipe.report.condition import Figures, IndexFigure, SegmentCondition, segment_condition
+from urbanpipe.report.condition import Figures, IndexFigure, Place, SegmentCondition, segment_condition
 from urbanpipe.report.condition_table import Refused, read_filled
 from urbanpipe.report.rules import Index, Parameter, Rules, read_rules
 
@@ -159,11 +159,17 @@ def _parameter(parameter: Parameter, figures: Figures, language: Language) -> di
         "value": _plain(figures.value),
         "grade": figures.level.name,
         "text": figures.level.in_(language),
-        "places": len(figures.places),
+        "places": [_place(one) for one in figures.places],
         "density": _plain(figures.density),
         "density_class": density.name if density else None,
         "density_text": density.in_(language) if density else None,
     }
+
+
+def _place(one: Place) -> dict[str, Any]:
+    """So that a person can see which defects were put together."""
+    values = {"from_m": one.start, "to_m": one.end, "score": one.score, "weight": one.weight}
+    return {key: _plain(value) for key, value in values.items()} | {"defects": one.defects}
 
 
 def _plain(value: Decimal) -> float:
@@ -171,10 +177,10 @@ def _plain(value: Decimal) -> float:
 
 
 def _flat(values: dict[str, Any], before: str = "") -> Iterator[tuple[str, object]]:
-    """One level of keys: `F_Smax` for `Smax` in `F`, and `F` for its `value`."""
+    """One level of keys: `F_Smax` for `Smax` in `F`, `F` for its `value`; of places only how many."""
     for key, value in values.items():
         name = before.rstrip("_") if key == "value" and before else f"{before}{key}"
         if isinstance(value, dict):
             yield from _flat(value, f"{name}_")
         else:
-            yield name, " ".join(value) if isinstance(value, list) else value
+            yield name, len(value) if key == "places" else " ".join(value) if isinstance(value, list) else value

@@ -15,6 +15,7 @@ MOST_LETTERS = 4_200_000
 """What all data URIs of a report may have together, so that it stays below 5 MB."""
 
 _STEPS = ((640, 80), (480, 72), (400, 66), (320, 60), (240, 50))  # longest side in pixels and JPEG quality
+_SAMPLE, _DOUBT = 12, 1.15  # pictures that tell whether a step can do, and how wrong they may be
 _HEAT_SIDE = 96  # heat is as coarse as a network's map: browsers smooth it as well
 _THUMBNAIL_SIDE = 144
 _DAMAGED = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
@@ -84,17 +85,25 @@ def _heats(evidence: Sequence[Evidence], folder: Path, lost: dict[str, str]) -> 
 def _fitting(names: Sequence[str], folder: Path, room: int, lost: dict[str, str]) -> dict[str, str]:
     """All pictures by the first step at which they fit, as they are if that is none; else by the last step."""
     sizes = sum((folder / name).stat().st_size for name in names if (folder / name).is_file())
-    uris: dict[str, str] = {}
-    for side, quality in [(0, 0)] * (_letters(sizes) <= room) + list(_STEPS):
-        uris = {}
-        for name in names:
-            try:
-                path = _inside(folder, name)
-                uris[name] = _reduced(path, side, quality) if side else _as_it_is(path)
-            except _DAMAGED as error:
-                lost[name] = _why(error)
+    sample = names[:: max(1, len(names) // _SAMPLE)]
+    for side, quality in [(0, 0)] * (_letters(sizes) <= room) + list(_STEPS[:-1]):
+        letters = sum(map(len, _by_step(sample, folder, side, quality, lost).values()))
+        if letters * len(names) > _DOUBT * room * len(sample):
+            continue
+        uris = _by_step(names, folder, side, quality, lost)
         if sum(map(len, uris.values())) <= room:
-            break
+            return uris
+    return _by_step(names, folder, *_STEPS[-1], lost)
+
+
+def _by_step(names: Sequence[str], folder: Path, side: int, quality: int, lost: dict[str, str]) -> dict[str, str]:
+    uris = {}
+    for name in names:
+        try:
+            path = _inside(folder, name)
+            uris[name] = _reduced(path, side, quality) if side else _as_it_is(path)
+        except _DAMAGED as error:
+            lost[name] = _why(error)
     return uris
 
 

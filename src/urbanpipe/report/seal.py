@@ -51,6 +51,6 @@ def _digest(book: Workbook) -> str:
         for row in sheet.iter_rows():
             for cell in row:
                 value = float(cell.value) if isinstance(cell.value, int | float) else cell.value
-                if value not in (None, ""):
+                if value not in (None, "") or cell.comment:
                     digest.update(f"{cell.coordinate}={value!r}#{cell.comment and cell.comment.text}\n".encode())
     return digest.hexdigest()

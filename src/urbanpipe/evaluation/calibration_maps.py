@@ -1,0 +1,158 @@
+"""The maps of a calibration, one a class, and how each is fitted."""
+
+from typing import Annotated, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, FiniteFloat, PositiveFloat, model_validator
+from scipy.optimize import minimize
+from scipy.special import expit
+
+from urbanpipe.settings import Section
+
+SPREAD = (0.3, 1.0)  # how far scale and shift of a class are expected from those of all classes, standard deviations
+SURE = 1e-6  # nearer to 0 or 1 than this a score is one of a rule or of a saturated network, not a graded opinion
+_SURE_PRIOR = 5.0
+_TINY = 1e-12
+_LEAST_SCALE, _MOST_SCALE = 0.01, 100.0
+
+_Share = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class Platt(Section):
+    """p = floor + (ceiling - floor) sigmoid(scale logit(score) + shift); 1 / scale is the temperature.
+
+    Attributes:
+        scale: of the logit; above 0, so that the order of scores stays.
+        shift: of the logit.
+        floor: what a score of 0 becomes.
+        ceiling: what a score of 1 becomes.
+    """
+
+    kind: Literal["platt"] = "platt"
+    scale: PositiveFloat = Field(allow_inf_nan=False)
+    shift: FiniteFloat
+    floor: _Share = 0.0
+    ceiling: _Share = 1.0
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.floor > self.ceiling:
+            raise ValueError(f"floor = {self.floor} is above ceiling = {self.ceiling}")
+        return self
+
+    def __call__(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Probabilities of scores in [0, 1], both (n,)."""
+        span = self.ceiling - self.floor
+        result: NDArray[np.float64] = self.floor + span * expit(self.scale * _logits(scores) + self.shift)
+        return result
+
+
+class Isotonic(Section):
+    """A never falling line through knots, level beyond the first and the last.
+
+    Attributes:
+        scores: of the knots, rising.
+        probabilities: of the knots, never falling.
+    """
+
+    kind: Literal["isotonic"] = "isotonic"
+    scores: tuple[_Share, ...] = Field(min_length=1)
+    probabilities: tuple[_Share, ...]
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if len(self.scores) != len(self.probabilities):
+            raise ValueError(f"{len(self.scores)} scores but {len(self.probabilities)} probabilities")
+        if (np.diff(self.scores) <= 0).any() or (np.diff(self.probabilities) < 0).any():
+            raise ValueError("scores must rise and probabilities never fall")
+        return self
+
+    def __call__(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Probabilities of scores in [0, 1], both (n,)."""
+        knots, values = np.array(self.scores), np.array(self.probabilities)
+        above = values[np.minimum(np.searchsorted(knots, scores), len(knots) - 1)]
+        line: NDArray[np.float64] = np.minimum(np.interp(scores, knots, values), above)  # rounding may lift it above
+        return line
+
+
+def _logits(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Logits; infinite where a score is as good as 0 or 1."""
+    inner = np.clip(scores, SURE, 1.0 - SURE)
+    logits = np.log(inner) - np.log1p(-inner)
+    result: NDArray[np.float64] = np.where(inner == scores, logits, np.where(scores < 0.5, -np.inf, np.inf))
+    return result
+
+
+def fit_platt(scores: NDArray[np.float64], targets: NDArray[np.bool_], common: NDArray[np.float64]) -> Platt:
+    """The map of a class, of scores and targets (n,), with (scale, shift) `common` to all for its prior."""
+    if not targets.any():
+        return Platt(scale=common[0], shift=common[1])
+    floor, ceiling = _ends(scores, targets)
+    x = _logits(scores)
+    graded = np.isfinite(x)
+    theta = _most_likely(x[graded], targets[graded].astype(np.float64), common, SPREAD, (floor, ceiling))
+    return Platt(scale=theta[0], shift=theta[1], floor=floor, ceiling=ceiling)
+
+
+def fit_isotonic(scores: NDArray[np.float64], targets: NDArray[np.bool_]) -> Isotonic:
+    """The map of a class, of scores and targets (n,)."""
+    from sklearn.isotonic import IsotonicRegression
+
+    fit = IsotonicRegression(out_of_bounds="clip").fit(scores, targets)
+    negative, positive = _smoothed(targets)
+    values = np.clip(fit.y_thresholds_, negative, positive)
+    return Isotonic(scores=tuple(fit.X_thresholds_.tolist()), probabilities=tuple(values.tolist()))
+
+
+def fit_pooled(scores: NDArray[np.float64], targets: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """(scale, shift) of all classes together."""
+    x = _logits(scores)
+    graded = np.isfinite(x)
+    negative, positive = _smoothed(targets[graded])  # keeps the fit finite where the scores part the two
+    wanted = np.where(targets[graded], positive, negative)
+    return _most_likely(x[graded], wanted, np.array([1.0, 0.0]), (np.inf, np.inf), (0.0, 1.0))
+
+
+def _most_likely(
+    x: NDArray[np.float64],
+    targets: NDArray[np.float64],
+    common: NDArray[np.float64],
+    spread: tuple[float, float],
+    ends: tuple[float, float],
+) -> NDArray[np.float64]:
+    """(scale, shift) of the highest posterior."""
+    floor, span = ends[0], ends[1] - ends[0]
+
+    def loss(theta: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        sigma = np.clip(expit(theta[0] * x + theta[1]), _TINY, 1.0 - _TINY)
+        p = np.clip(floor + span * sigma, _TINY, 1.0 - _TINY)
+        off = (theta - common) / spread
+        entropy = -(targets * np.log(p) + (1.0 - targets) * np.log1p(-p)).sum()
+        slope = (p - targets) / (p * (1.0 - p)) * span * sigma * (1.0 - sigma)
+        return entropy + 0.5 * off @ off, np.array([slope @ x, slope.sum()]) + off / spread
+
+    found = minimize(loss, common, jac=True, method="L-BFGS-B", bounds=[(_LEAST_SCALE, _MOST_SCALE), (None, None)])
+    result: NDArray[np.float64] = found.x
+    return result
+
+
+def _ends(scores: NDArray[np.float64], targets: NDArray[np.bool_]) -> tuple[float, float]:
+    """Floor and ceiling: what scores as good as 0 and 1 are worth."""
+    surely_not, surely = scores < SURE, scores > 1.0 - SURE
+    negative, positive = _smoothed(targets)
+    floor = _rate(targets[surely_not], negative)
+    ceiling = 1.0 - _rate(~targets[surely], 1.0 - positive)
+    if floor >= ceiling:
+        floor = ceiling = _rate(targets[surely | surely_not], float(targets.mean()))
+    return floor, ceiling
+
+
+def _rate(found: NDArray[np.bool_], prior: float) -> float:
+    return float((found.sum() + _SURE_PRIOR * prior) / (len(found) + _SURE_PRIOR)) if len(found) else 0.0
+
+
+def _smoothed(targets: NDArray[np.bool_]) -> tuple[float, float]:
+    """Platt's targets of negatives and positives: what is right so often is not yet right for sure."""
+    positives = int(targets.sum())
+    return 1.0 / (len(targets) - positives + 2.0), (positives + 1.0) / (positives + 2.0)
