@@ -251,7 +251,9 @@ class TestForeign:
             bundle(run, tmp_path / "b", data=tmp_path / "c.csv")
 
 
-def noisy_video(path: Path, rng: np.random.Generator, colour: bool, frames: int = 6, size: int = 64) -> None:
+def noisy_video(
+    path: Path, rng: np.random.Generator, colour: bool, frames: int = 6, size: int = 64, brightest: int = 255
+) -> None:
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=5, options={"qp": "20"})
         stream.width = stream.height = size
@@ -259,7 +261,7 @@ def noisy_video(path: Path, rng: np.random.Generator, colour: bool, frames: int 
         level = rng.integers(60, 180)
         for _ in range(frames):
             grey = np.clip(rng.normal(level, 25, (size // 8, size // 8, 1)).repeat(3, 2), 0, 255)
-            squares = rng.choice([0, 255], grey.shape) if colour else grey
+            squares = rng.choice([0, brightest], grey.shape) if colour else grey
             pixels = squares.repeat(8, 0).repeat(8, 1).astype(np.uint8)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, "rgb24")))
         container.mux(stream.encode())
@@ -414,3 +416,45 @@ def test_bundled_has_lines_for_people(tmp_path: Path) -> None:
     text = "\n".join(made.lines())
     assert "2 networks" in text
     assert "every video is to be looked at" in text
+
+
+class TestRemarks:
+    """What is said of videos that are not as they should be."""
+
+    def kinds(self, bundle_folder: Path, path: Path) -> dict[str, str]:
+        inspection = Inspector.load(bundle_folder).inspect(path).inspection
+        return {one.kind: one.text for one in inspection.remarks}
+
+    def test_a_sound_video_has_none(self, frame_bundle: Path, video: Path) -> None:
+        assert self.kinds(frame_bundle, video) == {}
+
+    def test_dark(self, frame_bundle: Path, tmp_path: Path) -> None:
+        noisy_video(tmp_path / "dark.mp4", np.random.default_rng(0), colour=True, frames=20, brightest=30)
+        assert "100% of the frames are too dark" in self.kinds(frame_bundle, tmp_path / "dark.mp4")["dark"]
+
+    def test_short(self, frame_bundle: Path, tmp_path: Path) -> None:
+        noisy_video(tmp_path / "short.mp4", np.random.default_rng(0), colour=False, frames=2)
+        assert "lasts 0.40 s only" in self.kinds(frame_bundle, tmp_path / "short.mp4")["short"]
+
+    def test_a_size_that_changes_in_mid_file(self, frame_bundle: Path, tmp_path: Path) -> None:
+        parts = [tmp_path / "a.ts", tmp_path / "b.ts"]
+        for part, size in zip(parts, (64, 96), strict=True):
+            noisy_video(part, np.random.default_rng(0), colour=False, frames=10, size=size)
+        (tmp_path / "both.ts").write_bytes(b"".join(part.read_bytes() for part in parts))
+        assert "64x64, 96x96" in self.kinds(frame_bundle, tmp_path / "both.ts")["size"]
+
+    def test_cut_off(self, frame_bundle: Path, tmp_path: Path) -> None:
+        noisy_video(tmp_path / "whole.mkv", np.random.default_rng(0), colour=True, frames=60)
+        data = (tmp_path / "whole.mkv").read_bytes()
+        (tmp_path / "cut.mkv").write_bytes(data[: len(data) * 6 // 10])
+        assert "cut off" in self.kinds(frame_bundle, tmp_path / "cut.mkv")["cut"]
+
+    def test_no_video_stream(self, frame_bundle: Path, tmp_path: Path) -> None:
+        with av.open(str(tmp_path / "sound.mp4"), "w") as container:
+            stream = container.add_stream("aac", rate=8000)
+            frame = av.AudioFrame.from_ndarray(np.zeros((1, 8000), np.float32), "fltp", "mono")
+            frame.rate = 8000
+            container.mux(stream.encode(frame))
+            container.mux(stream.encode())
+        with pytest.raises(VideoError, match=r"sound\.mp4: .*(sound|picture|video)"):
+            Inspector.load(frame_bundle).inspect(tmp_path / "sound.mp4")

@@ -4,7 +4,6 @@ The file is the only thing that reports and exports read. Probabilities are the 
 elsewhere.
 """
 
-from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -198,7 +197,7 @@ class Inspection(_Part):
     remarks: tuple[Remark, ...] = ()
     made_at: str
 
-    @cached_property
+    @property
     def defects(self) -> tuple[Finding, ...]:
         """Defects to accept or to look at, accepted ones first, then the most probable."""
         shown = [one for one in self.findings if one.gate != "reject" and one.code != self.exclusive]
