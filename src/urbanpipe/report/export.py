@@ -138,7 +138,7 @@ def _facts(one: Inspected) -> dict[str, Any]:
     return {
         "video": one.name,
         "path": inspection.video.path,
-        "sha256": inspection.video.digest,
+        "digest": inspection.video.digest,
         "reviewed": False,
         "bundle": inspection.bundle.digest,
         "demonstration": inspection.bundle.demonstration,
