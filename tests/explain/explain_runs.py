@@ -43,9 +43,9 @@ def make_run(
     """A finished run of random weights, as `train` leaves it, or `crossval` where there are folds."""
     write_recipe(recipe, folder / "recipe.toml")
     (folder / "taxonomy.toml").write_text(tomli_w.dumps(taxonomy_table(TAXONOMY)))
-    for place in [folder / f"fold{number}" for number in folds] or [folder]:
+    for number, place in enumerate([folder / f"fold{number}" for number in folds] or [folder]):
         place.mkdir(exist_ok=True)
-        torch.manual_seed(5 + len(place.name))
+        torch.manual_seed(10 + number)
         network = build_model(recipe, TAXONOMY)
         if change:
             change(network)

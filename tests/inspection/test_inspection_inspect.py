@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -16,18 +17,21 @@ from typer.testing import CliRunner
 
 from urbanpipe.catalog.scan import scan
 from urbanpipe.cli.main import app
-from urbanpipe.errors import BundleError, CatalogError, InspectionError, RunError, VideoError
+from urbanpipe.errors import BundleError, CatalogError, InspectionError, RecipeError, RunError, VideoError
 from urbanpipe.evaluation.predictions import Predictions, write_predictions
-from urbanpipe.inspection import watching
+from urbanpipe.inspection import bundling, watching
+from urbanpipe.inspection import inspector as inspector_module
 from urbanpipe.inspection.bundle import FOREIGN, MANIFEST, read_bundle
 from urbanpipe.inspection.bundling import Bundled, bundle
 from urbanpipe.inspection.candidates import APART_SECONDS, MOST, Candidate, Candidates
 from urbanpipe.inspection.findings import read_inspection
-from urbanpipe.inspection.inspecting import folder_names, inspect
+from urbanpipe.inspection.foreign import fit_foreign, read_foreign, write_foreign
+from urbanpipe.inspection.inspecting import folder_name, inspect
 from urbanpipe.inspection.inspector import Inspector
 from urbanpipe.inspection.moments_config import MomentsConfig
 from urbanpipe.inspection.predict import predict
 from urbanpipe.inspection.sighting import stretches
+from urbanpipe.training.run import alone_in
 
 CPU = torch.device("cpu")
 CLASSES = len(TAXONOMY)
@@ -72,8 +76,12 @@ def test_every_method_can_be_bundled_and_inspects_as_it_predicts(method: str, tm
     findings = inspected.inspection.findings
     assert [one.code for one in findings] == list(TAXONOMY.codes)
     np.testing.assert_allclose([one.score for one in findings], plain, atol=2e-6)
-    np.testing.assert_allclose([one.probability for one in findings], made.calibration.apply(plain[None])[0], atol=1e-4)
-    assert [one.gate for one in findings] == made.gates.decide(made.calibration.apply(plain[None]))[0].tolist()
+    np.testing.assert_allclose(
+        [one.probability for one in findings], made.judged.calibration.apply(plain[None])[0], atol=1e-4
+    )
+    assert [one.gate for one in findings] == made.judged.gates.decide(made.judged.calibration.apply(plain[None]))[
+        0
+    ].tolist()
     timed = recipe_of(method).input.many_pieces
     assert (inspected.inspection.timeline is not None) == timed
     shown = [one for one in findings if one.gate != "reject" and one.code != "ZC" and one.score > 0.02]
@@ -139,9 +147,9 @@ class TestBundle:
         card = (made.folder / "MODEL_CARD.md").read_text()
         assert "# mine" in card
         assert "demonstration" in card
-        assert f"{made.scores.map_all * 100:.1f} %" in card
+        assert f"{made.judged.scores.map_all * 100:.1f} %" in card
         metrics = json.loads((made.folder / "metrics.json").read_text())
-        assert metrics["classes"]["CJ"]["ap"] == pytest.approx(made.scores.ap[1], abs=1e-6)
+        assert metrics["classes"]["CJ"]["ap"] == pytest.approx(made.judged.scores.ap[1], abs=1e-6)
         assert metrics["videos"] == 60
         with Image.open(made.folder / "reliability.png") as picture:
             assert min(picture.size) > 300
@@ -166,7 +174,7 @@ class TestBundle:
         np.testing.assert_allclose(scores, plain.predictions.scores[0], atol=2e-6)
 
     @pytest.mark.parametrize(
-        "name", ["calibration.json", "taxonomy.toml", "members/run/fold1.safetensors", "metrics.json"]
+        "name", ["calibration.json", "taxonomy.toml", "members/0-frame/fold1.safetensors", "metrics.json"]
     )
     def test_a_changed_or_lost_file_is_named(self, name: str, frame_bundle: Path, tmp_path: Path) -> None:
         changed = Path(shutil.copytree(frame_bundle, tmp_path / "b"))
@@ -184,6 +192,8 @@ class TestBundle:
             ('format = "urbanpipe bundle 1"', 'format = "urbanpipe bundle 7"', "has the format 'urbanpipe bundle 7'"),
             ("[files]", '[files]\n"../../etc/hosts" = "0"', "lies outside the bundle"),
             ("weight = 1.0", "weight = 2.0", "members.0.weight"),
+            ("weight = 1.0", "weight = 0.5", "do not sum to 1"),
+            ("[files]", '[files]\n"a\\u0000b" = "0"', "cannot be read"),
             ("format =", "format", "is damaged"),
         ],
     )
@@ -203,6 +213,38 @@ class TestBundle:
             read_bundle(run, CPU)
         with pytest.raises(BundleError, match="is no bundle"):
             read_bundle(tmp_path, CPU)
+
+    def test_members_of_one_name_stay_apart(self, tmp_path: Path, video: Path) -> None:
+        from urbanpipe.ensembling.ensemble import ensemble
+
+        runs = [finished_run(tmp_path / place / "same", name) for place, name in (("a", "frame"), ("b", "bag"))]
+        ensemble(runs, tmp_path / "ensemble", [0.5, 0.5])
+        made = bundle(tmp_path / "ensemble", tmp_path / "bundle")
+        plain = predict(tmp_path / "ensemble", [video], tmp_path / "p.json", device="cpu", workers=0)
+        scores = [one.score for one in Inspector.load(made.folder).inspect(video).inspection.findings]
+        np.testing.assert_allclose(scores, plain.predictions.scores[0], atol=2e-6)
+
+    def test_a_killed_replacement_leaves_the_old_bundle(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        run = finished_run(tmp_path / "run", "frame")
+        bundle(run, tmp_path / "b", name="old")
+        monkeypatch.setattr(bundling, "model_card", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            bundle(run, tmp_path / "b", name="new")
+        monkeypatch.undo()
+        assert read_bundle(tmp_path / "b", CPU).manifest.name == "old"
+        bundle(run, tmp_path / "b", name="new")
+        assert read_bundle(tmp_path / "b", CPU).manifest.name == "new"
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["b", "run"]
+
+    def test_a_file_beside_a_checked_one_is_not_read_in_its_place(self, frame_bundle: Path, tmp_path: Path) -> None:
+        changed = Path(shutil.copytree(frame_bundle, tmp_path / "b"))
+        recipe = changed / "members" / "0-frame" / "recipe.toml"
+        (recipe.parent / "recipe.toml.toml").write_text(recipe.read_text().replace('name = "frame"', 'name = "other"'))
+        assert read_bundle(changed, CPU).models.members[0].name == "frame"
+
+    def test_a_recipe_cannot_name_files_of_the_backbone(self) -> None:
+        with pytest.raises(RecipeError, match="checkpoint_path is no option"):
+            recipe_of("frame", 'model.options={checkpoint_path = "/etc/passwd"}')
 
     def test_only_a_cross_validated_model_can_be_calibrated(self, tmp_path: Path) -> None:
         (tmp_path / "run").mkdir()
@@ -244,6 +286,23 @@ class TestForeign:
         assert "foreign" in kinds["foreign"]
         assert "foreign" not in kinds["known"]
 
+    @pytest.mark.parametrize("width", [8, 24, 32, 33, 500])
+    def test_features_of_any_width_are_told_apart_also_when_read_back(self, width: int, tmp_path: Path) -> None:
+        rng = np.random.default_rng(width)
+        low = rng.normal(size=(10, width))  # features of a low rank
+
+        def features(count: int) -> NDArray[np.float64]:
+            found: NDArray[np.float64] = rng.normal(size=(count, 10)) @ low
+            return found
+
+        foreign = fit_foreign(features(200), features(199))
+        write_foreign(foreign, tmp_path / "f.safetensors")
+        read = read_foreign(tmp_path / "f.safetensors")
+        alarms = np.mean([read.score(one) > read.threshold for one in features(1000)])
+        assert alarms < 0.04
+        away = 10 * np.abs(low).max() * rng.normal(size=(50, width))
+        assert np.mean([read.score(one) > read.threshold for one in away]) > 0.9
+
     def test_another_catalog_is_refused(self, tmp_path: Path) -> None:
         run = finished_run(tmp_path / "run", "frame")
         (tmp_path / "c.csv").write_text("name,path,status,group,labels\nother.mp4,other.mp4,ok,other,\n")
@@ -267,6 +326,25 @@ def noisy_video(
         container.mux(stream.encode())
 
 
+def spoilt_video(path: Path, frames: int = 100) -> None:
+    """Ten frames a second, each brighter than the last; six packets in the middle are random bytes."""
+    rng = np.random.default_rng(5)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=10, options={"qp": "10", "g": "10", "bf": "0"})
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
+        for number in range(frames):
+            pixels = np.full((64, 64, 3), number * 2 + 30, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, "rgb24")))
+        container.mux(stream.encode())
+    data = bytearray(path.read_bytes())
+    with av.open(str(path)) as container:
+        packets = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
+    for position, size in packets[51:57]:
+        assert position is not None
+        data[position + 5 : position + size] = rng.integers(0, 256, size - 5, dtype=np.uint8).tobytes()
+    path.write_bytes(data)
+
+
 class TestInspect:
     def test_a_folder_gets_reports_and_goes_on_where_it_was(
         self, frame_bundle: Path, video: Path, tmp_path: Path
@@ -281,7 +359,7 @@ class TestInspect:
         assert [one.name for one in first.videos] == ["a.mp4", "b c<d>.mp4", "broken.mp4"]
         assert list(first.failures) == ["broken.mp4"]
         assert "broken.mp4" in (out / "failures.csv").read_text()
-        assert all((one.folder / "report.html").is_file() for one in first.videos if one.inspection)
+        assert all((one.folder / "report.html").is_file() for one in first.videos if not one.failure)
         assert "broken.mp4" in first.index.read_text()
         stamps = {path: path.stat().st_mtime_ns for path in out.glob("*/*.jpg")}
         (first.videos[1].folder / "findings.json").write_text("{")
@@ -300,6 +378,65 @@ class TestInspect:
         (again,) = inspect([second], tmp_path / "out", frame_bundle).videos
         assert again.reused
         assert read_inspection(again.folder).video.relative == "../../two/a.mp4"
+
+    def test_a_name_that_is_no_text_is_inspected_too(self, frame_bundle: Path, video: Path, tmp_path: Path) -> None:
+        odd = tmp_path / os.fsdecode(b"b\xff.mp4")
+        shutil.copy(video, odd)
+        (found,) = inspect([odd], tmp_path / "out", frame_bundle).videos
+        assert found.inspection.video.name == "b\\xff.mp4"
+        assert found.inspection.video.relative == ""
+        assert inspect([odd], tmp_path / "out", frame_bundle).videos[0].reused
+
+    def test_videos_of_one_name_from_two_folders_do_not_replace_each_other(
+        self, frame_bundle: Path, video: Path, tmp_path: Path
+    ) -> None:
+        for number in (1, 2):
+            (tmp_path / f"d{number}").mkdir()
+            noisy_video(tmp_path / f"d{number}" / "cam.mp4", np.random.default_rng(number), colour=False)
+        found = [inspect([tmp_path / f"d{n}"], tmp_path / "out", frame_bundle).videos[0] for n in (1, 2, 1, 2)]
+        assert len({one.folder for one in found}) == 2
+        assert [one.reused for one in found] == [False, False, True, True]
+        assert {one.inspection.video.path for one in found} == {str(p) for p in tmp_path.glob("d*/cam.mp4")}
+
+    def test_a_video_that_is_replaced_leaves_nothing_of_the_old_one(
+        self, frame_bundle: Path, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Also where the call is killed between the pictures and the findings, and where the new file is no video."""
+        path, out = tmp_path / "a.mp4", tmp_path / "out"
+        shutil.copy(video, path)
+        folder = inspect([path], out, frame_bundle).videos[0].folder
+        old = {one.name for one in folder.glob("*.jpg")}
+        assert old
+        noisy_video(path, np.random.default_rng(0), colour=True)
+        monkeypatch.setattr(inspector_module, "write_inspection", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            inspect([path], out, frame_bundle)
+        monkeypatch.undo()
+        assert not (folder / "findings.json").exists()
+        assert not (folder / "report.html").exists()
+        (again,) = inspect([path], out, frame_bundle).videos
+        shown = {e.picture for f in again.inspection.findings for s in f.sightings for e in s.evidence}
+        assert {one.name for one in folder.glob("*.jpg")} == shown
+        path.write_bytes(b"no video")
+        assert inspect([path], out, frame_bundle).failures
+        assert not [*folder.glob("*")]
+
+    def test_a_lost_picture_is_made_again(self, frame_bundle: Path, video: Path, tmp_path: Path) -> None:
+        (first,) = inspect([video], tmp_path / "out", frame_bundle).videos
+        next(iter(first.folder.glob("*.jpg"))).unlink()
+        assert not inspect([video], tmp_path / "out", frame_bundle).videos[0].reused
+
+    def test_failures_of_earlier_calls_are_kept(self, frame_bundle: Path, video: Path, tmp_path: Path) -> None:
+        (tmp_path / "bad.mp4").write_bytes(b"x")
+        inspect([tmp_path / "bad.mp4"], tmp_path / "out", frame_bundle)
+        made = inspect([video], tmp_path / "out", frame_bundle)
+        assert not made.failures
+        assert "bad.mp4" in (tmp_path / "out" / "failures.csv").read_text()
+        assert "bad.mp4" in made.index.read_text()
+
+    def test_two_calls_in_one_folder_do_not_mix(self, frame_bundle: Path, video: Path, tmp_path: Path) -> None:
+        with alone_in(tmp_path / "out"), pytest.raises(RunError, match="another process is working"):
+            inspect([video], tmp_path / "out", frame_bundle)
 
     def test_another_bundles_folder_is_refused(self, frame_bundle: Path, video: Path, tmp_path: Path) -> None:
         inspect([video], tmp_path / "out", frame_bundle)
@@ -329,20 +466,14 @@ class TestInspect:
         assert "demonstration" in result.output
 
 
-@pytest.mark.parametrize(
-    ("names", "folders"),
-    [
-        (["a.mp4", "b.mp4"], ["a.mp4", "b.mp4"]),
-        (["d1.mp4", "站点_1.mp4"], ["d1.mp4", "站点_1.mp4"]),
-    ],
-)
-def test_plain_names_are_folders(names: list[str], folders: list[str]) -> None:
-    assert folder_names(names) == folders
+@pytest.mark.parametrize("name", ["a.mp4", "d1-2_3.mp4", "站点_1.mp4"])
+def test_plain_names_are_folders(name: str) -> None:
+    assert folder_name(name) == name
 
 
 def test_names_that_break_paths_or_are_alike_get_folders_of_their_own() -> None:
-    names = ["a/b.mp4", "a_b.mp4", "A_B.mp4", "..", "<i>.mp4", "x" * 300, 'q"?.mp4', "./a.mp4"]
-    folders = folder_names(names)
+    names = ["a/b.mp4", "a_b.mp4", "A_B.mp4", "..", "<i>.mp4", "x" * 300, 'q"?.mp4', "./a.mp4", "a.mp4", "b\\xff.mp4"]
+    folders = [folder_name(name) for name in names]
     assert len({folder.casefold() for folder in folders}) == len(names)
     for folder in folders:
         assert not set('/\\<>:"|?*') & set(folder)
@@ -363,6 +494,12 @@ class TestStretches:
         assert [one.seconds for one in found] == [10, 30]
         assert found[0].begin == pytest.approx(10 - 3 * np.sqrt(np.log(2)), abs=0.5)
         assert found[0].end == pytest.approx(10 + 3 * np.sqrt(np.log(2)), abs=0.5)
+
+    def test_stretches_of_near_peaks_part_at_the_lowest_place_between_them(self) -> None:
+        scores = np.maximum(self.bump(10, 0.9), np.maximum(self.bump(40, 0.6), 0.33))
+        first, second = stretches(self.TIMES, scores, MomentsConfig())
+        assert (first.seconds, second.seconds) == (10, 40)
+        assert 10 < first.end <= second.begin < 40
 
     def test_what_is_seen_all_the_time_is_one_stretch(self) -> None:
         (found, *_) = stretches(self.TIMES, np.full(len(self.TIMES), 0.7), MomentsConfig())
@@ -448,6 +585,22 @@ class TestRemarks:
         data = (tmp_path / "whole.mkv").read_bytes()
         (tmp_path / "cut.mkv").write_bytes(data[: len(data) * 6 // 10])
         assert "cut off" in self.kinds(frame_bundle, tmp_path / "cut.mkv")["cut"]
+
+    @pytest.mark.parametrize("method", ["frame", "dense-super-image", "super-image", "bag"])
+    def test_corrupt_data_in_mid_file(self, method: str, tmp_path: Path) -> None:
+        """Frames are as bright as their number is high, so that evidence can be held against what it shows."""
+        made = bundle(finished_run(tmp_path / "run", method), tmp_path / "bundle")
+        spoilt_video(tmp_path / "spoilt.mp4")
+        inspected = Inspector.load(made.folder).inspect(tmp_path / "spoilt.mp4")
+        (remark,) = (one for one in inspected.inspection.remarks if one.kind == "damaged")
+        assert "Corrupt data reached" in remark.text
+        for finding in inspected.findings:
+            for evidence in (one for sighting in finding.sightings for one in sighting.evidence):
+                picture = np.asarray(Image.open(io.BytesIO(inspected.pictures[evidence.picture])).convert("L"))
+                assert evidence.picture == f"frame-{evidence.frame:06d}.jpg"
+                assert evidence.seconds == pytest.approx(evidence.frame / 10)
+                if np.ptp(picture) < 12:  # not itself a broken picture
+                    assert abs(float(np.median(picture)) - (evidence.frame * 2 + 30)) < 10
 
     def test_no_video_stream(self, frame_bundle: Path, tmp_path: Path) -> None:
         with av.open(str(tmp_path / "sound.mp4"), "w") as container:

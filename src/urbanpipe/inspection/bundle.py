@@ -12,10 +12,10 @@ MODEL_CARD.md, reliability.png  the same for people
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 import torch
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from urbanpipe.ensembling.gate import Gates
 from urbanpipe.errors import BundleError, UrbanpipeError
@@ -82,6 +82,15 @@ class Manifest(Section):
     members: tuple[ManifestMember, ...] = Field(min_length=1)
     moments: MomentsConfig = MomentsConfig()
     files: dict[str, str]
+
+    @model_validator(mode="after")
+    def _members_fit(self) -> Self:
+        names, weights = [one.name for one in self.members], [one.weight for one in self.members]
+        if len(set(names)) < len(names):
+            raise ValueError(f"members have the same name: {', '.join(names)}")
+        if abs(sum(weights) - 1) > 1e-6:
+            raise ValueError(f"the weights {weights} of the members do not sum to 1")
+        return self
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,12 +171,15 @@ def _check_files(folder: Path, manifest: Manifest) -> None:
     """Refuse a bundle of which a file is missing, changed, or outside it."""
     for name, wanted in manifest.files.items():
         path = folder / name
-        if not path.resolve().is_relative_to(folder.resolve()):
-            raise BundleError(f"{folder / MANIFEST} names {name}, which lies outside the bundle")
-        if not path.is_file():
-            raise BundleError(f"{path} is missing from the bundle; copy the bundle again")
-        if digest(path) != wanted:
-            raise BundleError(f"{path} is not as the bundle was made: damaged or changed; copy the bundle again")
+        try:
+            if not path.resolve().is_relative_to(folder.resolve()):
+                raise BundleError(f"{folder / MANIFEST} names {name!r}, which lies outside the bundle")
+            if not path.is_file():
+                raise BundleError(f"{path} is missing from the bundle; copy the bundle again")
+            if digest(path) != wanted:
+                raise BundleError(f"{path} is not as the bundle was made: damaged or changed; copy the bundle again")
+        except (OSError, RuntimeError, ValueError) as error:  # a ring of links, a name that no file can have
+            raise BundleError(f"{folder / MANIFEST} names {name!r}, which cannot be read: {error}") from error
     needed = [TAXONOMY, CALIBRATION, METRICS]
     needed += [file for one in manifest.members for file in member_files(one)]
     if lacking := [name for name in needed if name not in manifest.files]:

@@ -11,7 +11,11 @@ from urbanpipe.errors import InspectionError
 from urbanpipe.inspection.watching import Region
 
 SURE = 0.8  # least confidence of what is read
-_NUMBER = re.compile(r"(?<![\d.,])[-+]?\d{1,4}(?:[.,]\d{1,3})?(?![\d.,])")
+_NUMBERS = re.compile(r"\d[\d.,]*")
+# A distance: at the start or after a space or colon; with a unit, or with decimals that are no thousands.
+_DISTANCE = re.compile(
+    r"(?:^|[\s:=])(?P<number>[-+]?\d{1,4}(?:[.,]\d{1,2}|\.\d{3})?)(?P<unit>\s*m)?\s*$", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True)
@@ -49,14 +53,18 @@ class DistanceReader:
 
 
 def distance_in(lines: list[tuple[str, float]]) -> Distance | None:
-    """The one number in lines of text with their confidence; None where there is none, several, or doubt."""
+    """The distance in lines of text with their confidence; None where there is none, more than one number, or doubt.
+
+    The number stands last, in metres: a unit other than m, or a whole number without one, is in doubt.
+    """
     if not lines or min(score for _, score in lines) < SURE:
         return None
     text = " ".join(text.strip() for text, _ in lines)
-    numbers = _NUMBER.findall(text)
-    if len(numbers) != 1:
+    found = _DISTANCE.search(text)
+    if len(_NUMBERS.findall(text)) != 1 or found is None:
         return None
-    return Distance(text, float(numbers[0].replace(",", ".")))
+    number = found["number"].replace(",", ".")
+    return Distance(text, float(number)) if found["unit"] or "." in number else None
 
 
 def region_of(text: str) -> Region:

@@ -20,6 +20,7 @@ from urbanpipe.outputs import whole_file
 FALSE_ALARMS = 0.01  # wanted share of sound videos that are called foreign
 MOST_COMPONENTS = 32
 LEAST_VIDEOS = 20  # to fit, and to find the threshold by
+_LEAST_REST = 1e-4  # of the largest variance: directions in which nothing varied must not decide alone
 _ARRAYS = ("mean", "components", "variances", "rest", "threshold")
 
 
@@ -42,7 +43,15 @@ class Foreign:
     threshold: float
 
     def score(self, feature: NDArray[np.float64]) -> float:
-        """Distance of a video's mean feature (d,), 0 or more, around 1 for known videos."""
+        """Distance of a video's mean feature (d,), 0 or more, around 1 for known videos.
+
+        Raises:
+            BundleError: the feature is of another network.
+        """
+        if feature.shape != self.mean.shape:
+            raise BundleError(
+                f"features of known videos are {len(self.mean)} wide, those of the network {len(feature)}"
+            )
         away = feature - self.mean
         along = self.components @ away
         inside = (along**2 / self.variances).sum()
@@ -55,8 +64,8 @@ def fit_foreign(known: NDArray[np.float64], unseen: NDArray[np.float64]) -> Fore
 
     Args:
         known: (n, d).
-        unseen: (m, d). At most FALSE_ALARMS of such videos are expected above the threshold, if m is 99 or more; of
-            fewer, the threshold is their highest score.
+        unseen: (m, d). Of such videos one in m + 1 at most is expected above the threshold, and where m is 99 or more,
+            FALSE_ALARMS of them at most.
 
     Raises:
         BundleError: fewer than LEAST_VIDEOS of either.
@@ -69,8 +78,9 @@ def fit_foreign(known: NDArray[np.float64], unseen: NDArray[np.float64]) -> Fore
     mean = known.mean(axis=0)
     _, singular, rows = np.linalg.svd(known - mean, full_matrices=False)
     variances = singular**2 / (len(known) - 1)
-    count = min(MOST_COMPONENTS, len(known) // 4)
-    rest = max(float(variances[count:].sum()) / (known.shape[1] - count), 1e-12)
+    count = min(MOST_COMPONENTS, len(known) // 4, known.shape[1] - 1)
+    rest = float(variances[count:].sum()) / (known.shape[1] - count)
+    rest = max(rest, _LEAST_REST * float(variances[0]), np.finfo(float).tiny)
     kept = np.maximum(variances[:count], rest)
     plain = Foreign(mean, rows[:count], kept, rest, np.inf)
     scores = np.sort([plain.score(feature) for feature in unseen])
@@ -85,7 +95,7 @@ def write_foreign(foreign: Foreign, path: Path) -> None:
         OutputError: it cannot be written.
     """
     values = (np.atleast_1d(np.asarray(getattr(foreign, name))) for name in _ARRAYS)
-    arrays = {name: value.astype(np.float32) for name, value in zip(_ARRAYS, values, strict=True)}
+    arrays = {name: value.astype(np.float64) for name, value in zip(_ARRAYS, values, strict=True)}
     with whole_file(path, "wb") as file:
         file.write(save(arrays))
 
@@ -100,6 +110,7 @@ def read_foreign(path: Path) -> Foreign:
         found = {name: array.astype(np.float64) for name, array in load_file(path).items()}
         mean, components, variances, rest, threshold = (found[name] for name in _ARRAYS)
         components = components.reshape(len(variances), len(mean))
+        numbers = float(rest.item()), float(threshold.item())
     except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
         raise BundleError(f"{path} is damaged: {error}") from error
-    return Foreign(mean, components, variances, float(rest[0]), float(threshold[0]))
+    return Foreign(mean, components, variances, *numbers)

@@ -1,20 +1,22 @@
 """`inspect`: videos to a folder of inspections, one by one, each kept as soon as it is done."""
 
+import csv
 import hashlib
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from urbanpipe.errors import CatalogError, InspectionError, VideoError
+from urbanpipe.catalog.table import printable
+from urbanpipe.errors import CatalogError, InspectionError, PredictionError, VideoError
 from urbanpipe.inspection.findings import FINDINGS, Finding, Inspection, inspection_folders, read_inspection
-from urbanpipe.inspection.inspector import Inspector, placed
+from urbanpipe.inspection.inspector import Inspector, digest_of, placed
 from urbanpipe.inspection.predict import named_videos
 from urbanpipe.inspection.watching import Region
-from urbanpipe.outputs import output_folder, write_csv
+from urbanpipe.outputs import write_csv
 from urbanpipe.report.html import write_index, write_report
 from urbanpipe.report.wording import wording
-from urbanpipe.video.probe import digest
+from urbanpipe.training.run import alone_in
 
 FAILURES = "failures.csv"
 
@@ -26,26 +28,33 @@ class InspectedVideo:
     Attributes:
         name: of the video among those given.
         folder: of its inspection.
-        inspection: what was found; None where the video could not be read.
-        failure: why not.
+        failure: why it could not be inspected; empty where it was.
         reused: it had been inspected before, by the same bundle.
     """
 
     name: str
     folder: Path
-    inspection: Inspection | None
     failure: str = ""
     reused: bool = False
 
+    @property
+    def inspection(self) -> Inspection:
+        """What was found, read from the folder: of many videos nothing is held.
+
+        Raises:
+            InspectionError: it could not be inspected.
+        """
+        return read_inspection(self.folder)
+
     def lines(self) -> Iterator[str]:
         """What to print: the video, its remarks, and its defects."""
-        if self.inspection is None:
+        if self.failure:
             yield f"{self.name}: cannot be inspected: {self.failure}"
             return
-        before = " (inspected before)" if self.reused else ""
-        yield f"{self.name}{before}: {_summary(self.inspection)}"
-        yield from (f"  ! {remark.text}" for remark in self.inspection.remarks)
-        yield from (f"  {_line(finding)}" for finding in self.inspection.defects)
+        inspection, before = self.inspection, " (inspected before)" if self.reused else ""
+        yield f"{self.name}{before}: {_summary(inspection)}"
+        yield from (f"  ! {remark.text}" for remark in inspection.remarks)
+        yield from (f"  {_line(finding)}" for finding in inspection.defects)
 
 
 @dataclass
@@ -55,19 +64,22 @@ class Inspections:
     Attributes:
         out: the folder.
         videos: in the order in which they were given.
-        index: the page that links to all reports.
         demonstration: the bundle is not to be relied on.
     """
 
     out: Path
     videos: list[InspectedVideo] = field(default_factory=list)
-    index: Path = Path()
     demonstration: bool = False
+
+    @property
+    def index(self) -> Path:
+        """The page that links to all reports."""
+        return self.out / "index.html"
 
     @property
     def failures(self) -> dict[str, str]:
         """Reasons, by name, of the videos that could not be read."""
-        return {video.name: video.failure for video in self.videos if video.inspection is None}
+        return {video.name: video.failure for video in self.videos if video.failure}
 
 
 def inspect(
@@ -98,50 +110,83 @@ def inspect(
 
     Raises:
         CatalogError: there is no video.
+        PredictionError: two different files are given under one name.
         BundleError: the bundle is missing, foreign or damaged.
         InspectionError: `out` holds inspections of another bundle, or a language that there is not.
+        RunError: another process works in `out`.
         OutputError: a result cannot be written, which is tried before the work.
         OutOfMemoryError: of the device.
     """
     wording(language)  # a language that there is not is said before the work
     out = Path(out)
-    found = {name: path for name, path in named_videos(videos).items() if not _is_inside(path, out)}
+    found = {printable(name): path for name, path in named_videos(videos).items() if not _is_inside(path, out)}
     if not found:
         raise CatalogError(f"all videos lie in {out}, which is for results; give another --out")
     inspector = Inspector.load(bundle, device, batch_size, distance_region)
-    output_folder(out)
-    _refuse_others(out, inspector)
     made = Inspections(out, demonstration=inspector.bundle.manifest.demonstration)
-    for (name, path), folder in zip(found.items(), folder_names(list(found)), strict=True):
-        video = _one(inspector, name, path, out / folder)
-        if video.inspection:
-            write_report(video.inspection, video.folder, language)
-        made.videos.append(video)
-        say(video)
-    _write_failures(out, made.failures)
-    made.index = write_index(inspection_folders_of(out), out, language, made.failures)
+    with alone_in(out):
+        _refuse_others(out, inspector)
+        try:
+            for name, path in found.items():
+                made.videos.append(_one(inspector, name, path, out, language))
+                say(made.videos[-1])
+        finally:  # an interrupted call leaves an index of what is done
+            failures = _kept_failures(out, made) | made.failures
+            _write_failures(out, failures)
+            write_index(inspection_folders_of(out), out, language, failures)
     return made
 
 
-def _one(inspector: Inspector, name: str, path: Path, folder: Path) -> InspectedVideo:
+def _one(inspector: Inspector, name: str, path: Path, out: Path, language: str) -> InspectedVideo:
+    """Inspect a video, or take what was found before; a bad one leaves nothing but its reason."""
+    folder = out / folder_name(name)
     try:
-        if before := _done(inspector, path, folder):
-            return InspectedVideo(name, folder, placed(before, path, folder), reused=True)
-        return InspectedVideo(name, folder, inspector.inspect(path).write(folder))
+        if (before := _before(folder)) and _is_another(before, path):
+            folder = out / f"{folder_name(name)}-{_short_hash(str(path.resolve()))}"
+            before = _before(folder)
+        if before and _is_done(inspector, before, path, folder):
+            inspection, reused = placed(before, path, folder), True
+        else:
+            _clear(folder)
+            inspection, reused = inspector.inspect(path).write(folder), False
     except VideoError as error:
-        return InspectedVideo(name, folder, None, error.reason)
+        _clear(folder)
+        return InspectedVideo(name, folder, error.reason)
+    except PredictionError as error:  # networks that say nothing of it but NaN
+        _clear(folder)
+        return InspectedVideo(name, folder, str(error))
+    write_report(inspection, folder, language)
+    return InspectedVideo(name, folder, reused=reused)
 
 
-def _done(inspector: Inspector, path: Path, folder: Path) -> Inspection | None:
-    """The inspection of the same file by the same bundle, if it is there and whole."""
-    if not (folder / FINDINGS).is_file():
-        return None
+def _before(folder: Path) -> Inspection | None:
+    """The inspection that a folder holds, if it is whole."""
     try:
-        before = read_inspection(folder)
+        found = read_inspection(folder)
     except InspectionError:
         return None
-    same_judge = before.bundle.digest == inspector.bundle.digest and before.distance_region == inspector.distance_region
-    return before if same_judge and before.video.digest == digest(path) else None
+    shown = [one for finding in found.findings for sighting in finding.sightings for one in sighting.evidence]
+    names = {name for one in shown for name in (one.picture, one.heat) if name}
+    return found if all((folder / name).is_file() for name in names) else None
+
+
+def _is_another(before: Inspection, path: Path) -> bool:
+    """Whether the inspection is of another video of the same name, which is still there."""
+    other = Path(before.video.path)
+    return other.is_file() and other.resolve() != path.resolve() and digest_of(path) != before.video.digest
+
+
+def _is_done(inspector: Inspector, before: Inspection, path: Path, folder: Path) -> bool:
+    """Whether the inspection is of this very file by this very bundle."""
+    same = before.bundle.digest == inspector.bundle.digest and before.distance_region == inspector.distance_region
+    return same and folder.is_dir() and digest_of(path) == before.video.digest
+
+
+def _clear(folder: Path) -> None:
+    """Remove an inspection, the findings first: pictures of one video must not stand beside findings of another."""
+    for pattern in (FINDINGS, "report.html", "*.jpg", "*.heat.png"):
+        for path in folder.glob(pattern):
+            path.unlink()
 
 
 def _refuse_others(out: Path, inspector: Inspector) -> None:
@@ -171,22 +216,28 @@ def _is_inside(path: Path, out: Path) -> bool:
     return path.resolve().is_relative_to(out.resolve())
 
 
-def folder_names(names: Sequence[str]) -> list[str]:
-    """A folder's name for each video, in any file system: letters and digits of any language, `.`, `-` and `_`.
+def folder_name(name: str) -> str:
+    """A folder's name for a video: letters and digits of any language, `.`, `-` and `_`.
 
-    Where that changes a name, or two become alike in a file system that does not tell capitals, a short hash of the
-    name is added.
+    Where that changes the name, or it has capitals, which some file systems do not tell apart, a short hash of the name
+    is added.
     """
-    plain = [re.sub(r"[^\w.-]+", "_", name).strip("._")[:80] for name in names]
-    alike = [one.casefold() for one in plain]
-    return [
-        short if short == name and alike.count(short.casefold()) == 1 else f"{short}-{_short_hash(name)}"
-        for short, name in zip(plain, names, strict=True)
-    ]
+    plain = re.sub(r"[^\w.-]+", "_", name).strip("._")[:80]
+    return plain if plain == name == name.casefold() else f"{plain}-{_short_hash(name)}"
 
 
 def _short_hash(name: str) -> str:
     return hashlib.blake2b(name.encode(errors="surrogateescape"), digest_size=4).hexdigest()
+
+
+def _kept_failures(out: Path, made: Inspections) -> dict[str, str]:
+    """Failures of earlier calls, of videos that this one had nothing to do with."""
+    done = {video.name for video in made.videos}
+    try:
+        with (out / FAILURES).open(encoding="utf-8", newline="") as file:
+            return {row["video"]: row["reason"] for row in csv.DictReader(file) if row["video"] not in done}
+    except (OSError, UnicodeDecodeError, KeyError):
+        return {}
 
 
 def _write_failures(out: Path, failures: dict[str, str]) -> None:

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from urbanpipe.errors import OutOfMemoryError, VideoError
+from urbanpipe.catalog.table import printable
+from urbanpipe.errors import InspectionError, OutOfMemoryError, VideoError
 from urbanpipe.evaluation.pieces import smoothed
 from urbanpipe.inspection.bundle import DEMONSTRATION, Bundle, read_bundle
 from urbanpipe.inspection.candidates import Candidates
@@ -47,11 +48,13 @@ class Inspected:
     """What was found in a video, and the pictures that show it.
 
     Attributes:
+        video: the file.
         inspection: all that is to be said.
         pictures: files by the names that the evidence gives: JPEG of frames, PNG of heat.
         seconds: what was spent on `decode`, `network`, `evidence`.
     """
 
+    video: Path
     inspection: Inspection
     pictures: Pictures
     seconds: dict[str, float]
@@ -70,7 +73,7 @@ class Inspected:
         for name, data in self.pictures.items():
             with whole_file(folder / name, "wb") as file:
                 file.write(data)
-        return placed(self.inspection, Path(self.inspection.video.path), folder)
+        return placed(self.inspection, self.video, folder)
 
 
 def placed(inspection: Inspection, video: Path, folder: Path) -> Inspection:
@@ -79,7 +82,7 @@ def placed(inspection: Inspection, video: Path, folder: Path) -> Inspection:
     Raises:
         OutputError: it cannot be written.
     """
-    there = {"path": str(video.resolve()), "relative": _relative(video.resolve(), folder.resolve())}
+    there = {"path": printable(str(video.resolve())), "relative": _relative(video.resolve(), folder.resolve())}
     result = inspection.model_copy(update={"video": inspection.video.model_copy(update=there)})
     write_inspection(result, folder)
     return result
@@ -87,9 +90,10 @@ def placed(inspection: Inspection, video: Path, folder: Path) -> Inspection:
 
 def _relative(video: Path, folder: Path) -> str:
     try:
-        return Path(os.path.relpath(video, folder)).as_posix()
+        way = Path(os.path.relpath(video, folder)).as_posix()
     except ValueError:  # another drive
         return ""
+    return way if way == printable(way) else ""  # a page cannot name bytes that are no text
 
 
 class Inspector:
@@ -105,6 +109,8 @@ class Inspector:
     def __init__(
         self, bundle: Bundle, device: torch.device, batch_size: int = 8, distance_region: Region | None = None
     ) -> None:
+        if batch_size < 1:
+            raise InspectionError(f"batch size {batch_size}: give 1 or more")
         self.bundle, self.device, self.distance_region = bundle, device, distance_region
         self._watcher = Watcher(bundle.models, device, batch_size, distance_region)
         distance = DistanceReader() if distance_region else None
@@ -130,7 +136,7 @@ class Inspector:
 
         Raises:
             BundleError: it is missing, foreign or damaged.
-            InspectionError: the distance is wanted and the extra `ocr` is not installed.
+            InspectionError: the distance is wanted and the extra `ocr` is not installed, or a batch size below 1.
         """
         chosen = choose_device(device)
         return cls(read_bundle(Path(bundle or DEMONSTRATION), chosen), chosen, batch_size, distance_region)
@@ -153,7 +159,7 @@ class Inspector:
         except torch.OutOfMemoryError as error:
             advice = "lower --batch-size, take a smaller bundle, or --device cpu"
             raise OutOfMemoryError(f"out of memory on {self.device}: {advice}") from error
-        return Inspected(inspection, pictures, watched.seconds | {"evidence": time.perf_counter() - started})
+        return Inspected(path, inspection, pictures, watched.seconds | {"evidence": time.perf_counter() - started})
 
     def _inspection(self, path: Path, watched: Watched, pictures: Pictures) -> Inspection:
         models, taxonomy = self.bundle.models, self.bundle.models.taxonomy
@@ -233,11 +239,26 @@ class Inspector:
         if len(watched.sizes) > 1:
             listed = ", ".join(f"{width}x{height}" for width, height in watched.sizes)
             remarks.append(Remark(kind="size", text=f"The picture's size changes in the middle of the file: {listed}."))
+        if watched.damaged and not index.damage:
+            text = f"Corrupt data reached {max(watched.damaged, 0.001):.1%} of the frames that were looked at."
+            remarks.append(Remark(kind="damaged", text=text))
         if index.damage:
             cut = index.damage.startswith("truncated")
             text = f"The file is {'cut off' if cut else 'damaged'} ({index.damage}); parts of the video were not seen."
             remarks.append(Remark(kind="cut" if cut else "damaged", text=text))
         return remarks
+
+
+def digest_of(path: Path) -> str:
+    """The digest of a video's file.
+
+    Raises:
+        VideoError: it cannot be read any more.
+    """
+    try:
+        return digest(path)
+    except OSError as error:
+        raise VideoError(path, error.strerror or "cannot be read") from error
 
 
 def _finding(item: DefectClass, probability: float, score: float, gate: Gate, seen: Sequence[Sighting]) -> Finding:
@@ -260,10 +281,10 @@ def _timeline(times: NDArray[np.float64], scores: NDArray[np.float64], codes: tu
 
 def _facts(path: Path, index: FrameIndex) -> VideoFacts:
     return VideoFacts(
-        name=path.name,
-        path=str(path.resolve()),
+        name=printable(path.name),
+        path=printable(str(path.resolve())),
         relative="",
-        digest=digest(path),
+        digest=digest_of(path),
         duration_seconds=index.duration_seconds,
         frame_count=index.frame_count,
         width=index.width,

@@ -164,7 +164,7 @@ def named_videos(videos: Sequence[Path]) -> dict[str, Path]:
             raise CatalogError(f"{given} is missing; give videos, or folders with videos")
         for name, path in named.items():
             if (other := found.setdefault(name, path)).absolute() != path.absolute():
-                raise PredictionError(f"{other} and {path} have the same name; predict them one folder at a time")
+                raise PredictionError(f"{other} and {path} have the same name; give them one folder at a time")
     return found
 
 

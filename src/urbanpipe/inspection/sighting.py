@@ -3,6 +3,7 @@
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -59,17 +60,19 @@ def stretches(times: NDArray[np.float64], scores: NDArray[np.float64], config: M
     if not kept:
         return []
     highest = max(heights[row] for row in kept)
-    found = [_stretch(times, scores, float(when[r])) for r in kept if heights[r] >= LEAST_SHARE * highest]
-    return sorted(found, key=lambda one: one.seconds)
+    places = sorted(int(np.abs(times - when[r]).argmin()) for r in kept if heights[r] >= LEAST_SHARE * highest)
+    valleys = [a + int(scores[a : b + 1].argmin()) for a, b in pairwise(places)]
+    bounds = zip([0, *valleys], places, [*valleys, len(times) - 1], strict=True)
+    return [_stretch(times, scores, *bound) for bound in bounds]
 
 
-def _stretch(times: NDArray[np.float64], scores: NDArray[np.float64], at: float) -> Stretch:
-    place = int(np.abs(times - at).argmin())
+def _stretch(times: NDArray[np.float64], scores: NDArray[np.float64], first: int, place: int, last: int) -> Stretch:
+    """Around the peak at `place`, between `first` and `last`: the lowest places between it and the peaks beside it."""
     low = np.flatnonzero(scores < scores[place] / 2)
     before, after = low[low < place], low[low > place]
-    first = int(before[-1]) + 1 if len(before) else 0
-    last = int(after[0]) - 1 if len(after) else len(times) - 1
-    return Stretch(at, float(times[first]), float(times[last]), float(scores[place]))
+    begin = max(first, int(before[-1]) + 1 if len(before) else 0)
+    end = min(last, int(after[0]) - 1 if len(after) else len(times) - 1)
+    return Stretch(float(times[place]), float(times[begin]), float(times[end]), float(scores[place]))
 
 
 class Showing:
@@ -97,7 +100,7 @@ class Showing:
         self, label: int, moments: Sequence[Stretch], candidates: Candidates, pictures: Pictures
     ) -> list[Sighting]:
         """Sightings of a class at its moments, with the kept pictures that lie in them; adds those to `pictures`."""
-        chosen = [candidates.between(label, one.begin - 1, one.end + 1)[:MOST_STILLS] for one in moments]
+        chosen = [candidates.between(label, one.begin, one.end)[:MOST_STILLS] for one in moments]
         hot = {id(one): self._maps(one, label) for one in dict.fromkeys(c for each in chosen for c in each)}
         highest = max((float(maps.max()) for maps in hot.values()), default=0.0)
         result = []
@@ -129,7 +132,7 @@ class Showing:
         return [Sighting(seconds=at, begin_seconds=at, end_seconds=at, score=round(score, 6), evidence=(shown,))]
 
     def _name(self, label: int) -> str:
-        return self.taxonomy.codes[label].replace("/", "_")
+        return f"class{label:02d}"
 
     def _maps(self, candidate: Candidate, label: int) -> Maps:
         """Raw maps (k, h, w) of the candidate's frames that are not padding."""

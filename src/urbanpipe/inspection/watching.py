@@ -41,6 +41,7 @@ class Watched:
         feature: (d,) mean over the pieces of what the looking network's head was given.
         candidates: for evidence.
         dark: share of the wanted frames that are dark.
+        damaged: share of them that corrupt data reached, or that could not be decoded at all.
         sizes: width and height of the pictures as they were decoded, all that occur, in order of time.
         seconds: what was spent on `decode` (with resizing) and `network`.
     """
@@ -50,6 +51,7 @@ class Watched:
     feature: NDArray[np.float64]
     candidates: Candidates
     dark: float
+    damaged: float
     sizes: list[tuple[int, int]]
     seconds: dict[str, float]
 
@@ -84,11 +86,13 @@ class Watcher:
         parts = [_Part(self, numbers, index) for numbers in sharing_a_reading(self.models.members)]
         wanted = sorted(set().union(*(part.pieces.wanted for part in parts)))
         facts = _Facts()
-        for number, frame in stream_decoded(index, wanted, "conceal"):
-            picture = to_rgb(frame, index, None)
-            facts.note(frame, picture)
-            for part in parts:
-                part.push(number, picture)
+        for found in stream_decoded(index, wanted, "conceal"):
+            facts.damaged += found.damaged
+            if found.frame is not None:
+                picture = to_rgb(found.frame, index, None)
+                facts.note(found.frame, picture)
+                for part in parts:
+                    part.push(found.number, picture)
         judged: dict[int, Judged] = {}
         for part in parts:
             judged |= part.finish()
@@ -100,6 +104,7 @@ class Watcher:
             feature=looking.feature,
             candidates=looking.candidates,
             dark=facts.dark / max(1, facts.frames),
+            damaged=facts.damaged / len(wanted),
             sizes=facts.sizes,
             seconds={"decode": time.perf_counter() - started - network, "network": network},
         )
@@ -109,6 +114,7 @@ class Watcher:
 class _Facts:
     frames: int = 0
     dark: int = 0
+    damaged: int = 0
     sizes: list[tuple[int, int]] = field(default_factory=list)
 
     def note(self, frame: VideoFrame, picture: Pixels) -> None:
@@ -116,6 +122,15 @@ class _Facts:
         self.dark += bool(np.percentile(picture[::8, ::8].max(axis=2), 95) < DARK)
         if not self.sizes or self.sizes[-1] != (frame.width, frame.height):
             self.sizes.append((frame.width, frame.height))
+
+
+@dataclass(frozen=True, eq=False)
+class _Came:
+    """A frame that was decoded: its number, as the network wants it, and what is kept of it to be shown."""
+
+    number: int
+    small: Pixels
+    kept: tuple[Pixels, Pixels | None] | None
 
 
 class _Part:
@@ -131,10 +146,10 @@ class _Part:
         self.view = make_view(self.recipe.input, self.recipe.augment)
         self.footage = Footage(index.frame_count, index.duration_seconds, index.times_seconds)
         self.selection: Selection = self.view.judged(self.footage)
-        self.pieces: Assembler[tuple[Pixels, Pixels | None]] = Assembler(index.path, self.selection)
+        self.pieces: Assembler[_Came] = Assembler(index.path, self.selection)
         self.shown = self._shown() if self.looks else {}
         self.shown_frames = {int(self.selection.frames[p, o]) for p, offsets in self.shown.items() for o in offsets}
-        self.waiting: list[tuple[int, Tensor, list[Pixels | None]]] = []
+        self.waiting: list[tuple[int, Tensor, list[_Came]]] = []
         self.seen: list[list[Tensor]] = [[] for _ in self.networks]
         self.candidates = Candidates(watcher.models.taxonomy.defects)
         self.features: list[NDArray[np.float64]] = []
@@ -154,8 +169,8 @@ class _Part:
     def push(self, number: int, picture: Pixels) -> None:
         if number not in self.pieces.wanted:
             return
-        kept = picture if number in self.shown_frames else None
-        for place, frames in self.pieces.push(number, (resized(picture, self.view.frame_size), kept)):
+        kept = _kept(picture, self.watcher.region) if number in self.shown_frames else None
+        for place, frames in self.pieces.push(number, _Came(number, resized(picture, self.view.frame_size), kept)):
             self._take(place, frames)
 
     def finish(self) -> dict[int, Judged]:
@@ -168,9 +183,9 @@ class _Part:
         said = conclude(self.recipe, self.networks, self.seen, spans, self.watcher.device)
         return {number: mean_judged([said.pop(0) for _ in member.networks]) for number, member in self.members.items()}
 
-    def _take(self, place: int, frames: list[tuple[Pixels, Pixels | None]]) -> None:
-        image = self.view.test_view(np.stack([small for small, _ in frames]))
-        self.waiting.append((place, image, [kept for _, kept in frames]))
+    def _take(self, place: int, frames: list[_Came]) -> None:
+        image = self.view.test_view(np.stack([frame.small for frame in frames]))
+        self.waiting.append((place, image, frames))
         if len(self.waiting) == self.watcher.batch_size:
             self._see()
 
@@ -197,28 +212,38 @@ class _Part:
         scores = np.mean(
             [alone(self.recipe, n, s, self.watcher.device) for n, s in zip(self.looking, seen, strict=True)], 0
         )
-        for (place, image, pictures), score, span in zip(self.waiting, scores, spans, strict=True):
+        for (place, image, frames), score, span in zip(self.waiting, scores, spans, strict=True):
             middle = float(span.mean())
-            if labels := self.candidates.wants(middle, score):
-                stills = tuple(self._still(place, offset, pictures[offset]) for offset in self.shown[place])
+            came = [(offset, frames[offset]) for offset in self.shown[place] if frames[offset].kept is not None]
+            if came and (labels := self.candidates.wants(middle, score)):
+                stills = tuple(self._still(offset, frame) for offset, frame in came)
                 real = int(self.selection.real[place])
                 self.candidates.add(Candidate(middle, score, image[None], real, stills), labels)
 
-    def _still(self, place: int, offset: int, picture: Pixels | None) -> Still:
-        assert picture is not None, "frames to be shown are kept"
-        frame = int(self.selection.frames[place, offset])
-        height, width = picture.shape[:2]
-        region = _cut(picture, self.watcher.region) if self.watcher.region else None
-        if width > PICTURE_WIDTH:
-            picture = resized(picture, (PICTURE_WIDTH, max(1, round(height * PICTURE_WIDTH / width))))
-        return Still(offset, frame, float(self.footage.edges_seconds[frame]), to_jpeg(picture), region)
+    def _still(self, offset: int, came: _Came) -> Still:
+        """The frame that came, which may be the neighbour of one that could not be decoded."""
+        assert came.kept is not None, "the caller has looked"
+        picture, region = came.kept
+        seconds = float(self.footage.edges_seconds[came.number])
+        return Still(offset, came.number, seconds, to_jpeg(picture), region)
+
+
+def _kept(picture: Pixels, region: Region | None) -> tuple[Pixels, Pixels | None]:
+    """The picture at the size of evidence, and its region with the distance, at full size."""
+    height, width = picture.shape[:2]
+    cut = _cut(picture, region) if region else None
+    if width > PICTURE_WIDTH:
+        picture = resized(picture, (PICTURE_WIDTH, max(1, round(height * PICTURE_WIDTH / width))))
+    return picture, cut
 
 
 def _cut(picture: Pixels, region: Region) -> Pixels:
+    """A copy of a part of the picture, of one pixel at least."""
     height, width = picture.shape[:2]
     left, top, wide, high = region
-    right, bottom = round((left + wide) * width), round((top + high) * height)
-    return np.ascontiguousarray(picture[round(top * height) : bottom, round(left * width) : right])
+    x, y = min(round(left * width), width - 1), min(round(top * height), height - 1)
+    right, bottom = max(x + 1, round((left + wide) * width)), max(y + 1, round((top + high) * height))
+    return picture[y:bottom, x:right].copy()
 
 
 def alone(recipe: Any, network: Network, seen: Tensor, device: torch.device) -> NDArray[np.float64]:

@@ -1,8 +1,8 @@
 """Settings of the networks; importable without torch."""
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from urbanpipe.settings import Section
 
@@ -35,6 +35,17 @@ class ModelConfig(Section):
     decoder_heads: int = Field(8, ge=1)
     decoder_hidden: int = Field(2048, ge=8)
     decoder_dropout: float = Field(0.1, ge=0, lt=1)
+
+    @field_validator("options")
+    @classmethod
+    def _of_the_network(cls, options: dict[str, Any]) -> dict[str, Any]:
+        """Weights come by `weights` alone: a recipe from elsewhere must not name files to open."""
+        if files := [key for key in options if key.startswith("pretrained") or key in _OF_FILES]:
+            raise ValueError(f"{files[0]} is no option of the network; weights are given by model.weights")
+        return options
+
+
+_OF_FILES = {"checkpoint_path", "cache_dir"}
 
 
 class BagHeadConfig(Section):

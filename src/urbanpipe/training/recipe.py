@@ -249,9 +249,11 @@ def difference(one: Recipe, other: Recipe) -> str:
 
 
 def _table(source: str) -> dict[str, Any]:
+    named = Path(source).name == source
     shipped = resources.files("urbanpipe") / "recipes" / f"{source}.toml"
     try:
-        text = shipped.read_text(encoding="utf-8") if shipped.is_file() else Path(source).read_text(encoding="utf-8")
+        is_shipped = named and shipped.is_file()
+        text = shipped.read_text(encoding="utf-8") if is_shipped else Path(source).read_text(encoding="utf-8")
         return tomllib.loads(text)
     except (FileNotFoundError, IsADirectoryError):
         raise RecipeError(f"no recipe {source!r}: {_near_recipes(source)}") from None

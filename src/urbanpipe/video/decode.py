@@ -113,14 +113,13 @@ def stream_frames(
     """
     with open_video(path) as video:
         index = index or quick_index(video)
-        for number, frame in _shown(video, index, indices, on_damage):
-            yield number, to_rgb(frame, index, size)
+        for found in _shown(video, index, indices, on_damage):
+            if found.frame is not None:
+                yield found.number, to_rgb(found.frame, index, size)
 
 
-def stream_decoded(
-    index: FrameIndex, indices: ArrayLike, on_damage: OnDamage = "raise"
-) -> Iterator[tuple[int, VideoFrame]]:
-    """(frame number, frame) at `indices` as the decoder gives them, for who wants each at several sizes (`to_rgb`).
+def stream_decoded(index: FrameIndex, indices: ArrayLike, on_damage: OnDamage = "raise") -> Iterator[Found]:
+    """The frames at `indices` as the decoder gives them, for who wants each at several sizes (`to_rgb`).
 
     Args:
         index: of the video, from `index_frames`.
@@ -131,18 +130,14 @@ def stream_decoded(
         yield from _shown(video, index, indices, on_damage)
 
 
-def _shown(
-    video: OpenVideo, index: FrameIndex, indices: ArrayLike | None, on_damage: OnDamage
-) -> Iterator[tuple[int, VideoFrame]]:
+def _shown(video: OpenVideo, index: FrameIndex, indices: ArrayLike | None, on_damage: OnDamage) -> Iterator[Found]:
     numbers: NDArray[np.int64] | None = None
     if indices is not None:
         numbers = np.unique(np.asarray(indices, dtype=np.int64))
         _check_range(index, numbers)
     elif index.timed:
         numbers = np.arange(index.frame_count)
-    for found in _undamaged(index, _found(video, index, numbers), on_damage):
-        if found.frame is not None:
-            yield found.number, found.frame
+    yield from _undamaged(index, _found(video, index, numbers), on_damage)
 
 
 def _check_range(index: FrameIndex, numbers: NDArray[np.int64]) -> None:
