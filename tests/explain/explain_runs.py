@@ -45,7 +45,7 @@ def make_run(
     (folder / "taxonomy.toml").write_text(tomli_w.dumps(taxonomy_table(TAXONOMY)))
     for number, place in enumerate([folder / f"fold{number}" for number in folds] or [folder]):
         place.mkdir(exist_ok=True)
-        torch.manual_seed(10 + number)
+        torch.manual_seed(5 + len(place.name) + 100 * number)
         network = build_model(recipe, TAXONOMY)
         if change:
             change(network)

@@ -76,12 +76,9 @@ def test_every_method_can_be_bundled_and_inspects_as_it_predicts(method: str, tm
     findings = inspected.inspection.findings
     assert [one.code for one in findings] == list(TAXONOMY.codes)
     np.testing.assert_allclose([one.score for one in findings], plain, atol=2e-6)
-    np.testing.assert_allclose(
-        [one.probability for one in findings], made.judged.calibration.apply(plain[None])[0], atol=1e-4
-    )
-    assert [one.gate for one in findings] == made.judged.gates.decide(made.judged.calibration.apply(plain[None]))[
-        0
-    ].tolist()
+    probabilities = made.judged.calibration.apply(plain[None])
+    np.testing.assert_allclose([one.probability for one in findings], probabilities[0], atol=1e-4)
+    assert [one.gate for one in findings] == made.judged.gates.decide(probabilities)[0].tolist()
     timed = recipe_of(method).input.many_pieces
     assert (inspected.inspection.timeline is not None) == timed
     shown = [one for one in findings if one.gate != "reject" and one.code != "ZC" and one.score > 0.02]
@@ -592,8 +589,9 @@ class TestRemarks:
         made = bundle(finished_run(tmp_path / "run", method), tmp_path / "bundle")
         spoilt_video(tmp_path / "spoilt.mp4")
         inspected = Inspector.load(made.folder).inspect(tmp_path / "spoilt.mp4")
-        (remark,) = (one for one in inspected.inspection.remarks if one.kind == "damaged")
-        assert "Corrupt data reached" in remark.text
+        texts = [one.text for one in inspected.inspection.remarks if one.kind == "damaged"]
+        sees_it = method != "super-image"  # six frames of which none is spoilt
+        assert [text[:20] for text in texts] == ["Corrupt data reached"] * sees_it
         for finding in inspected.findings:
             for evidence in (one for sighting in finding.sightings for one in sighting.evidence):
                 picture = np.asarray(Image.open(io.BytesIO(inspected.pictures[evidence.picture])).convert("L"))
