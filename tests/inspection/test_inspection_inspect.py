@@ -292,13 +292,16 @@ class TestForeign:
             found: NDArray[np.float64] = rng.normal(size=(count, 10)) @ low
             return found
 
-        foreign = fit_foreign(features(200), features(199))
+        foreign = fit_foreign([features(200)] * 2, [features(199)] * 2)
         write_foreign(foreign, tmp_path / "f.safetensors")
         read = read_foreign(tmp_path / "f.safetensors")
-        alarms = np.mean([read.score(one) > read.threshold for one in features(1000)])
+        alarms = np.mean([read.score([one, one]) > read.threshold for one in features(1000)])
         assert alarms < 0.04
         away = 10 * np.abs(low).max() * rng.normal(size=(50, width))
-        assert np.mean([read.score(one) > read.threshold for one in away]) > 0.9
+        near = features(50)
+        assert np.mean([read.score([n, one]) > read.threshold for n, one in zip(near, away, strict=True)]) > 0.9
+        with pytest.raises(BundleError, match="wide"):
+            read.score([np.zeros(width + 1)] * 2)
 
     def test_another_catalog_is_refused(self, tmp_path: Path) -> None:
         run = finished_run(tmp_path / "run", "frame")

@@ -141,6 +141,26 @@ def choose_layer(
     raise RunError(f"no layer of the backbone has a map of several places for an input of {layout.size} px")
 
 
+def first_layer(network: Network, layout: Layout, image: Tensor) -> str:
+    """The name, in the backbone, of the first layer that has a map.
+
+    Args:
+        network: on its device, in evaluation.
+        layout: of its backbone.
+        image: one piece of any content, (1, ...).
+
+    Raises:
+        RunError: no layer has a map.
+    """
+    names = [name for name, _ in network.backbone.net.named_modules() if len(name) > 0 and name.count(".") <= _DEPTH]
+    with _ran(network.backbone.net, names) as ran, torch.no_grad():
+        piece_logits(network, image, _one(image))
+    for name, output in ran:
+        if layout.maps(output) is not None:
+            return name
+    raise RunError(f"no layer of the backbone has a map of several places for an input of {layout.size} px")
+
+
 def _one(image: Tensor) -> Tensor:
     """The number of frames that are not padding, for a piece of which it does not matter."""
     return torch.ones(1, dtype=torch.int64, device=image.device)

@@ -12,7 +12,7 @@ from urbanpipe.catalog.table import Video, read_catalog
 from urbanpipe.errors import BundleError
 from urbanpipe.evaluation.predictions import shortened
 from urbanpipe.evaluation.runs import OutOfFold
-from urbanpipe.inspection.foreign import Foreign, fit_foreign
+from urbanpipe.inspection.foreign import Features, Foreign, fit_foreign
 from urbanpipe.inspection.members import Member, Models, Trained, load_models
 from urbanpipe.inspection.watching import Watcher, looking_member
 from urbanpipe.progress import track
@@ -61,5 +61,7 @@ def _some(rows: NDArray[np.intp]) -> list[int]:
     return sorted(drawn.tolist())
 
 
-def _features(watcher: Watcher, videos: list[Video], label: str) -> NDArray[np.float64]:
-    return np.stack([watcher.watch(video.path).feature for video in track(videos, len(videos), label)])
+def _features(watcher: Watcher, videos: list[Video], label: str) -> Features:
+    """Each feature of all videos, (videos, d)."""
+    each = [watcher.watch(video.path).features for video in track(videos, len(videos), label)]
+    return [np.stack(part) for part in zip(*each, strict=True)]

@@ -1,11 +1,14 @@
-"""Is a video unlike all that the networks have learnt from? A distance in the space of a network's own features.
+"""Is a video unlike all that the networks have learnt from? Distances in the space of a network's own features.
 
-A Gaussian is fitted to the mean features of the training videos, with the covariance of probabilistic PCA (Tipping and
-Bishop 1999, equations 7 and 8): some directions with their own variance, one variance for all others. The score is the
-Mahalanobis distance (as in Lee et al., arXiv 1807.03888, for one class), the threshold a quantile of the scores of
-videos that the network has not learnt from.
+Two features of a video are looked at, each the mean over its pieces: mean and standard deviation of the channels of the
+first layer (what light, colours and textures are like), and what the head is given (what the network takes it for).
+Each has a Gaussian, fitted to the training videos, with the covariance of probabilistic PCA (Tipping and Bishop 1999,
+equations 7 and 8): some directions with their own variance, one variance for all others. The score is the larger of the
+two Mahalanobis distances (as in Lee et al., arXiv 1807.03888, for one class), each in units of what few known videos
+exceed; the threshold is a quantile of the scores of videos that the network has not learnt from.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,71 +24,105 @@ FALSE_ALARMS = 0.01  # wanted share of sound videos that are called foreign
 MOST_COMPONENTS = 32
 LEAST_VIDEOS = 20  # to fit, and to find the threshold by
 _LEAST_REST = 1e-4  # of the largest variance: directions in which nothing varied must not decide alone
-_ARRAYS = ("mean", "components", "variances", "rest", "threshold")
+_ARRAYS = ("mean", "components", "variances", "rest")
+
+Features = Sequence[NDArray[np.float64]]
+"""A feature of a video (d,), or of many (n, d), for each part that is looked at."""
 
 
 @dataclass(frozen=True, eq=False)
-class Foreign:
-    """Where features of known videos lie.
+class Gaussian:
+    """Where a feature of known videos lies.
 
     Attributes:
         mean: (d,) float64.
         components: (k, d), orthonormal directions.
         variances: (k,), along them.
-        rest: variance along each other direction.
-        threshold: score above which a video is foreign.
+        rest: (1,), variance along each other direction.
     """
 
     mean: NDArray[np.float64]
     components: NDArray[np.float64]
     variances: NDArray[np.float64]
-    rest: float
-    threshold: float
+    rest: NDArray[np.float64]
 
-    def score(self, feature: NDArray[np.float64]) -> float:
-        """Distance of a video's mean feature (d,), 0 or more, around 1 for known videos.
+    def distance(self, feature: NDArray[np.float64]) -> float:
+        """Mahalanobis distance of a feature (d,) over the root of d; around 1 for known videos.
 
         Raises:
             BundleError: the feature is of another network.
         """
         if feature.shape != self.mean.shape:
-            raise BundleError(
-                f"features of known videos are {len(self.mean)} wide, those of the network {len(feature)}"
-            )
+            raise BundleError(f"a feature is {len(feature)} wide, the bundle's known videos have {len(self.mean)}")
         away = feature - self.mean
         along = self.components @ away
         inside = (along**2 / self.variances).sum()
-        outside = max(0.0, float(away @ away - along @ along)) / self.rest
+        outside = max(0.0, float(away @ away - along @ along)) / self.rest.item()
         return float(np.sqrt((inside + outside) / len(away)))
 
 
-def fit_foreign(known: NDArray[np.float64], unseen: NDArray[np.float64]) -> Foreign:
+@dataclass(frozen=True, eq=False)
+class Foreign:
+    """Tells videos that are unlike the known ones.
+
+    Attributes:
+        parts: a Gaussian for each feature.
+        scales: (parts,), the distance that few known videos exceed.
+        threshold: score above which a video is foreign.
+    """
+
+    parts: tuple[Gaussian, ...]
+    scales: NDArray[np.float64]
+    threshold: float
+
+    def score(self, features: Features) -> float:
+        """The larger distance of a video's features, in units of its scale: 0 or more, below 1 for most known videos.
+
+        Raises:
+            BundleError: the features are of another network.
+        """
+        pairs = zip(self.parts, features, self.scales, strict=True)
+        return max(part.distance(feature) / float(scale) for part, feature, scale in pairs)
+
+
+def fit_foreign(known: Features, unseen: Features) -> Foreign:
     """Fit to features of videos that the network has learnt from, and find the threshold on others of the same kind.
 
     Args:
-        known: (n, d).
+        known: (n, d) for each part.
         unseen: (m, d). Of such videos one in m + 1 at most is expected above the threshold, and where m is 99 or more,
             FALSE_ALARMS of them at most.
 
     Raises:
         BundleError: fewer than LEAST_VIDEOS of either.
     """
-    if min(len(known), len(unseen)) < LEAST_VIDEOS:
+    n, m = len(known[0]), len(unseen[0])
+    if min(n, m) < LEAST_VIDEOS:
         raise BundleError(
-            f"{len(known)} videos that a network has learnt from and {len(unseen)} that it has not are too few to say "
+            f"{n} videos that a network has learnt from and {m} that it has not are too few to say "
             f"which are foreign: want {LEAST_VIDEOS} of each; leave --data out"
         )
-    mean = known.mean(axis=0)
-    _, singular, rows = np.linalg.svd(known - mean, full_matrices=False)
-    variances = singular**2 / (len(known) - 1)
-    count = min(MOST_COMPONENTS, len(known) // 4, known.shape[1] - 1)
-    rest = float(variances[count:].sum()) / (known.shape[1] - count)
+    parts = tuple(map(_fitted, known))
+    scales = [_few_exceed([part.distance(one) for one in each]) for part, each in zip(parts, unseen, strict=True)]
+    plain = Foreign(parts, np.maximum(scales, np.finfo(float).tiny), np.inf)
+    scores = [plain.score(features) for features in zip(*unseen, strict=True)]
+    return Foreign(parts, plain.scales, _few_exceed(scores))
+
+
+def _fitted(features: NDArray[np.float64]) -> Gaussian:
+    mean = features.mean(axis=0)
+    _, singular, rows = np.linalg.svd(features - mean, full_matrices=False)
+    variances = singular**2 / (len(features) - 1)
+    count = min(MOST_COMPONENTS, len(features) // 4, features.shape[1] - 1)
+    rest = float(variances[count:].sum()) / (features.shape[1] - count)
     rest = max(rest, _LEAST_REST * float(variances[0]), np.finfo(float).tiny)
-    kept = np.maximum(variances[:count], rest)
-    plain = Foreign(mean, rows[:count], kept, rest, np.inf)
-    scores = np.sort([plain.score(feature) for feature in unseen])
-    rank = min(int(np.ceil((len(scores) + 1) * (1 - FALSE_ALARMS))), len(scores))
-    return Foreign(mean, rows[:count], kept, rest, float(scores[rank - 1]))
+    return Gaussian(mean, rows[:count], np.maximum(variances[:count], rest), np.array([rest]))
+
+
+def _few_exceed(values: Sequence[float]) -> float:
+    """What FALSE_ALARMS of new values of the kind are expected to exceed, or, of few, none of these does."""
+    rank = min(int(np.ceil((len(values) + 1) * (1 - FALSE_ALARMS))), len(values))
+    return float(np.sort(values)[rank - 1])
 
 
 def write_foreign(foreign: Foreign, path: Path) -> None:
@@ -94,10 +131,10 @@ def write_foreign(foreign: Foreign, path: Path) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    values = (np.atleast_1d(np.asarray(getattr(foreign, name))) for name in _ARRAYS)
-    arrays = {name: value.astype(np.float64) for name, value in zip(_ARRAYS, values, strict=True)}
+    arrays = {f"{number}.{name}": getattr(part, name) for number, part in enumerate(foreign.parts) for name in _ARRAYS}
+    arrays |= {"scales": foreign.scales, "threshold": np.array([foreign.threshold])}
     with whole_file(path, "wb") as file:
-        file.write(save(arrays))
+        file.write(save({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
 
 
 def read_foreign(path: Path) -> Foreign:
@@ -108,9 +145,11 @@ def read_foreign(path: Path) -> Foreign:
     """
     try:
         found = {name: array.astype(np.float64) for name, array in load_file(path).items()}
-        mean, components, variances, rest, threshold = (found[name] for name in _ARRAYS)
-        components = components.reshape(len(variances), len(mean))
-        numbers = float(rest.item()), float(threshold.item())
+        count = len(found["scales"])
+        parts = tuple(Gaussian(*(found[f"{number}.{name}"] for name in _ARRAYS)) for number in range(count))
+        for part in parts:
+            part.components.reshape(len(part.variances), len(part.mean))
+            part.distance(part.mean)
+        return Foreign(parts, found["scales"], float(found["threshold"].item()))
     except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
         raise BundleError(f"{path} is damaged: {error}") from error
-    return Foreign(mean, components, variances, *numbers)

@@ -16,7 +16,6 @@ from urbanpipe.catalog.table import printable
 from urbanpipe.errors import InspectionError, OutOfMemoryError, VideoError
 from urbanpipe.evaluation.pieces import smoothed
 from urbanpipe.inspection.bundle import DEMONSTRATION, Bundle, read_bundle
-from urbanpipe.inspection.candidates import Candidates
 from urbanpipe.inspection.distance import DistanceReader
 from urbanpipe.inspection.findings import (
     BundleFacts,
@@ -30,7 +29,7 @@ from urbanpipe.inspection.findings import (
     write_inspection,
 )
 from urbanpipe.inspection.predict import combined
-from urbanpipe.inspection.sighting import Pictures, Showing, stretches
+from urbanpipe.inspection.sighting import MOST_SIGHTINGS, Pictures, Showing, stretches
 from urbanpipe.inspection.watching import Region, Watched, Watcher
 from urbanpipe.outputs import whole_file
 from urbanpipe.taxonomy import DefectClass
@@ -39,6 +38,7 @@ from urbanpipe.training.processes import choose_device
 from urbanpipe.video.index import FrameIndex
 from urbanpipe.video.probe import digest
 
+UNLIKELY = 0.1  # a class less probable than this has one sighting: where to look, no more
 SHORT_SECONDS = 1.0
 DARK_SHARE = 0.5  # of the frames that must be dark for the video to be called so
 
@@ -170,8 +170,9 @@ class Inspector:
         findings = []
         for item, gate in zip(taxonomy.classes, gates, strict=True):
             shown = gate != "reject" and item.code != taxonomy.exclusive
-            seen = self._sightings(item, times, over_time, watched.candidates, pictures) if shown else []
-            findings.append(_finding(item, float(probabilities[item.index]), float(scores[0, item.index]), gate, seen))
+            probability, score = float(probabilities[item.index]), float(scores[0, item.index])
+            seen = self._sightings(item, probability, times, over_time, watched, pictures) if shown else []
+            findings.append(_finding(item, probability, score, gate, seen))
         return Inspection(
             video=_facts(path, watched.index),
             bundle=self._bundle_facts(),
@@ -196,14 +197,17 @@ class Inspector:
     def _sightings(
         self,
         item: DefectClass,
+        probability: float,
         times: NDArray[np.float64],
         over_time: NDArray[np.float64],
-        candidates: Candidates,
+        watched: Watched,
         pictures: Pictures,
     ) -> list[Sighting]:
+        candidates = watched.candidates
         if not self._many:
             return self._showing.whole(item.index, float(over_time[0, item.index]), candidates, pictures)
-        moments = stretches(times, over_time[:, item.index], self.bundle.manifest.moments)
+        most = MOST_SIGHTINGS if probability >= UNLIKELY else 1
+        moments = stretches(times, over_time[:, item.index], self.bundle.manifest.moments, most)
         return self._showing.sightings(item.index, moments, candidates, pictures)
 
     def _bundle_facts(self) -> BundleFacts:
@@ -226,7 +230,7 @@ class Inspector:
         if unknown := self._not_learnt():
             text = f"The networks have had no example of {', '.join(unknown)} and cannot find it: look for it yourself."
             remarks.append(Remark(kind="other", text=text))
-        if (foreign := self.bundle.foreign) and (score := foreign.score(watched.feature)) > foreign.threshold:
+        if (foreign := self.bundle.foreign) and (score := foreign.score(watched.features)) > foreign.threshold:
             text = f"This video is unlike those that the networks have learnt from (distance {score:.2f}, "
             text += f"limit {foreign.threshold:.2f}); it may show no pipe, and what was found may mean nothing."
             remarks.append(Remark(kind="foreign", text=text))

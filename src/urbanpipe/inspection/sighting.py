@@ -19,7 +19,7 @@ from urbanpipe.explain.heat import Maps, tiles_of
 from urbanpipe.explain.layers import choose_layer, layout_of
 from urbanpipe.explain.network import Explained
 from urbanpipe.inspection.candidates import Candidate, Candidates, Still
-from urbanpipe.inspection.distance import DistanceReader
+from urbanpipe.inspection.distance import Distance, DistanceReader
 from urbanpipe.inspection.findings import Evidence, Sighting
 from urbanpipe.inspection.members import Member
 from urbanpipe.inspection.moments_config import MomentsConfig
@@ -47,16 +47,19 @@ class Stretch:
     score: float
 
 
-def stretches(times: NDArray[np.float64], scores: NDArray[np.float64], config: MomentsConfig) -> list[Stretch]:
+def stretches(
+    times: NDArray[np.float64], scores: NDArray[np.float64], config: MomentsConfig, most: int = MOST_SIGHTINGS
+) -> list[Stretch]:
     """The moments of a class, in order of time: its highest peak, and others at least half as high.
 
     Args:
         times: of the pieces, ascending, (m,) seconds.
         scores: of the class, smoothed, (m,).
-        config: least score of a peak, and how far peaks are apart.
+        config: least score of a peak, how far peaks are apart, and how many.
+        most: likewise how many.
     """
     when, heights = peaks(times, scores, config.least)
-    kept = suppressed(when, heights, config.apart_seconds, min(config.most, MOST_SIGHTINGS))
+    kept = suppressed(when, heights, config.apart_seconds, min(config.most, most))
     if not kept:
         return []
     highest = max(heights[row] for row in kept)
@@ -89,6 +92,7 @@ class Showing:
         self, member: Member, taxonomy: Taxonomy, device: torch.device, distance: DistanceReader | None = None
     ) -> None:
         self.taxonomy, self.device, self.distance = taxonomy, device, distance
+        self._read: dict[Still, Distance | None] = {}
         network = member.networks[0]
         self.loaded = Explained(member.recipe, taxonomy, network, None, ())
         config = member.recipe.input
@@ -134,6 +138,14 @@ class Showing:
     def _name(self, label: int) -> str:
         return f"class{label:02d}"
 
+    def _distance(self, still: Still) -> Distance | None:
+        """What stands in a frame, which several classes may show, read once."""
+        if self.distance is None or still.region is None:
+            return None
+        if still not in self._read:
+            self._read[still] = self.distance.read(still.region)
+        return self._read[still]
+
     def _maps(self, candidate: Candidate, label: int) -> Maps:
         """Raw maps (k, h, w) of the candidate's frames that are not padding."""
         return frame_maps(self.loaded, self.layer, self.layout, self._placed(candidate.image), candidate.real, label)
@@ -149,7 +161,7 @@ class Showing:
         pictures[picture] = still.jpeg
         if highest > 0 and heat.max() > 0:
             pictures[f"{name}.heat.png"] = heat_picture(heat / highest, still.jpeg)
-        read = self.distance.read(still.region) if self.distance and still.region is not None else None
+        read = self._distance(still)
         return Evidence(
             seconds=round(still.seconds, 3),
             frame=still.frame,

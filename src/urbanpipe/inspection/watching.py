@@ -1,8 +1,8 @@
 """One pass over a video: all networks see it, and the pictures that may become evidence are kept."""
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,9 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 from torch import Tensor
 
+from urbanpipe.explain.explain import input_size, noise
+from urbanpipe.explain.grad_cam import first_tensor
+from urbanpipe.explain.layers import Layout, first_layer, layout_of
 from urbanpipe.inputs.footage import Footage, Selection
 from urbanpipe.inputs.reading import Assembler, PieceInputs
 from urbanpipe.inputs.view import make_view
@@ -21,7 +24,7 @@ from urbanpipe.inspection.members import Member, Models, sharing_a_reading
 from urbanpipe.inspection.predict import mean_judged
 from urbanpipe.models.classifier import PieceClassifier
 from urbanpipe.training.data import Sample, collate
-from urbanpipe.training.forward import Judged, Network, conclude, see
+from urbanpipe.training.forward import Judged, Network, conclude, images_to, see
 from urbanpipe.video.decode import FrameIndex, index_frames, stream_decoded
 from urbanpipe.video.picture import Pixels, resized, to_rgb
 
@@ -38,7 +41,8 @@ class Watched:
     Attributes:
         index: of the video.
         judged: what each member says, mean over its folds.
-        feature: (d,) mean over the pieces of what the looking network's head was given.
+        features: means over the pieces of what the looking network's first layer gave (mean and standard deviation of
+            each channel, (2 channels,)) and its head was given, (d,).
         candidates: for evidence.
         dark: share of the wanted frames that are dark.
         damaged: share of them that corrupt data reached, or that could not be decoded at all.
@@ -48,7 +52,7 @@ class Watched:
 
     index: FrameIndex
     judged: list[Judged]
-    feature: NDArray[np.float64]
+    features: tuple[NDArray[np.float64], ...]
     candidates: Candidates
     dark: float
     damaged: float
@@ -74,6 +78,11 @@ class Watcher:
     def __init__(self, models: Models, device: torch.device, batch_size: int = 8, region: Region | None = None) -> None:
         self.models, self.device, self.batch_size, self.region = models, device, batch_size, region
         self.looking = looking_member(models.members)
+        member = models.members[self.looking]
+        network, config = member.networks[0], member.recipe.input
+        self.layout = layout_of(network.backbone.net, input_size(config))
+        image = images_to(noise(config), device, member.recipe.training.channels_last)
+        self.first_layer = first_layer(network, self.layout, image)
 
     def watch(self, path: Path) -> Watched:
         """Decode a video once and let every network see what it sees of it.
@@ -101,7 +110,7 @@ class Watcher:
         return Watched(
             index=index,
             judged=[judged[number] for number in range(len(self.models.members))],
-            feature=looking.feature,
+            features=looking.features,
             candidates=looking.candidates,
             dark=facts.dark / max(1, facts.frames),
             damaged=facts.damaged / len(wanted),
@@ -152,13 +161,12 @@ class _Part:
         self.waiting: list[tuple[int, Tensor, list[_Came]]] = []
         self.seen: list[list[Tensor]] = [[] for _ in self.networks]
         self.candidates = Candidates(watcher.models.taxonomy.defects)
-        self.features: list[NDArray[np.float64]] = []
+        self.sums: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
         self.network_seconds = 0.0
 
     @property
-    def feature(self) -> NDArray[np.float64]:
-        total: NDArray[np.float64] = np.sum(self.features, axis=0)
-        return total / len(self.selection)
+    def features(self) -> tuple[NDArray[np.float64], ...]:
+        return tuple(sum(part) / len(self.selection) for part in zip(*self.sums, strict=True))
 
     def _shown(self) -> dict[int, list[int]]:
         """Offsets of the frames of each piece that may be shown."""
@@ -196,14 +204,15 @@ class _Part:
         part, images = self.selection[places], torch.stack([image for _, image, _ in self.waiting])
         spans = self.footage.spans(part.frames)
         batch = collate([Sample(0, PieceInputs(images, part.rows, part.real, spans))])
-        with _given_to_head(self.looking[0] if self.looks else None) as given:
+        tapped = _Tapped(self.looking[0], self.watcher.layout, self.watcher.first_layer) if self.looks else None
+        with tapped or nullcontext():
             (seen,) = see(self.recipe, self.networks, batch, self.watcher.device)
         for kept, one in zip(self.seen, seen, strict=True):
             kept.append(one)
-        if self.looks:
+        if tapped:
             first = self.networks.index(self.looking[0])
             self._look(seen[first : first + len(self.looking)], spans)
-            self.features.append(_features(given, seen[first]))
+            self.sums.append((tapped.of_first_layer(len(places)), tapped.of_head(seen[first])))
         self.network_seconds += time.perf_counter() - started
         self.waiting = []
 
@@ -253,23 +262,45 @@ def alone(recipe: Any, network: Network, seen: Tensor, device: torch.device) -> 
     return np.concatenate(each)
 
 
-@contextmanager
-def _given_to_head(network: Network | None) -> Iterator[list[Tensor]]:
-    """What the head of a network of pieces is given in the block; of other networks, nothing."""
-    given: list[Tensor] = []
-    if not isinstance(network, PieceClassifier):
-        yield given
-        return
-    handle = network.head.register_forward_pre_hook(lambda _head, inputs: given.append(inputs[0]))
-    try:
-        yield given
-    finally:
-        handle.remove()
+class _Tapped:
+    """What goes through a network while the block runs: out of its first layer, and into a piece classifier's head.
 
+    Args:
+        network: one of the looking member's.
+        layout: of its backbone.
+        layer: the first that has a map, by name.
+    """
 
-def _features(given: Sequence[Tensor], seen: Tensor) -> NDArray[np.float64]:
-    """Sum over the pieces of a feature each, (d,): of tokens their mean, of mirrored views the plain one's."""
-    features = given[0] if given else seen
-    pooled = features.mean(1) if features.ndim == 3 else features
-    total: NDArray[np.float64] = pooled.double().sum(0).cpu().numpy()
-    return total
+    def __init__(self, network: Network, layout: Layout, layer: str) -> None:
+        self.network, self.layout = network, layout
+        self.module = network.backbone.net.get_submodule(layer)
+        self.first: list[Tensor] = []
+        self.given: list[Tensor] = []
+
+    def __enter__(self) -> None:
+        self.handles: list[Any] = [self.module.register_forward_hook(self._keep_first)]
+        if isinstance(self.network, PieceClassifier):
+            keep = self.network.head.register_forward_pre_hook(lambda _, inputs: self.given.append(inputs[0]))
+            self.handles.append(keep)
+
+    def __exit__(self, *_: object) -> None:
+        for handle in self.handles:
+            handle.remove()
+
+    def _keep_first(self, _module: Any, _inputs: Any, output: Any) -> None:
+        maps = self.layout.maps(first_tensor(output))
+        assert maps is not None, "the layer was chosen for its map"
+        places = maps.flatten(2).double()
+        self.first.append(torch.cat([places.mean(2), places.std(2)], dim=1))
+
+    def of_first_layer(self, pieces: int) -> NDArray[np.float64]:
+        """Sum over the pieces, (2 channels,): of the plain of mirrored views, of frames seen one by one their mean."""
+        total: NDArray[np.float64] = (self.first[0].mean(0) * pieces).cpu().numpy()
+        return total
+
+    def of_head(self, seen: Tensor) -> NDArray[np.float64]:
+        """Sum over the pieces of what the head was given, (d,): of tokens their mean; else what `see` gave."""
+        features = self.given[0] if self.given else seen
+        pooled = features.mean(1) if features.ndim == 3 else features
+        total: NDArray[np.float64] = pooled.double().sum(0).cpu().numpy()
+        return total
