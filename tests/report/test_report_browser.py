@@ -53,6 +53,10 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_report(made_inspection(folder / "hostile", name=HOSTILE), folder / "hostile")
     remarks = (Remark(kind="foreign", text="It is unlike the others."),)
     write_report(made_inspection(folder / "lost", name="lost.mp4", remarks=remarks), folder / "lost", "zh")
+    made = made_inspection(folder / "unlikely")
+    low = {"gate": "look", "probability": 0.04}
+    findings = tuple(one.model_copy(update=low if one.code == "SL" else {}) for one in made.findings)
+    write_report(made.model_copy(update={"findings": findings}), folder / "unlikely")
     write_index([folder / name for name in ("d1_1", "hostile", "lost")], folder, failures={"x.mp4": "no stream"})
     return folder
 
@@ -183,6 +187,15 @@ def test_keys_step_through_findings_and_moments(opened: Opening) -> None:
     assert last_seek(page) == pytest.approx(12.5, abs=0.01)
     page.keyboard.press("k")
     assert page.evaluate("document.activeElement.dataset.moment") == "f1-1", "the first stays the first"
+
+
+def test_a_step_to_an_unlikely_finding_unfolds_it(opened: Opening) -> None:
+    page = opened("unlikely/report.html")
+    assert page.evaluate("document.querySelectorAll('details.unlikely:not([open])').length") == 2
+    for _ in range(3):
+        page.keyboard.press("j")
+    assert page.evaluate("document.activeElement.dataset.moment") == "f3-1"
+    assert page.evaluate("document.querySelectorAll('details.unlikely[open]').length") == 2
 
 
 def test_space_plays_and_pauses_wherever_the_focus_is(opened: Opening) -> None:

@@ -15,7 +15,7 @@ from inspection_material import made_inspection
 from PIL import Image
 
 from urbanpipe.errors import InspectionError
-from urbanpipe.inspection.findings import BundleFacts, Evidence, Inspection, Remark, VideoFacts
+from urbanpipe.inspection.findings import BundleFacts, Evidence, Inspection, Remark, VideoFacts, write_inspection
 from urbanpipe.report.html import video_url, write_index, write_report
 from urbanpipe.report.pictures import album
 from urbanpipe.report.timeline import span_seconds, thinned, ticks
@@ -419,3 +419,31 @@ def test_an_inspection_that_cannot_be_read_does_not_lose_the_index(tmp_path: Pat
     assert "1 个视频" in page.text()
     assert "is damaged" in page.text()
     assert "没有检测任何视频" in Page(write_index([], tmp_path, "zh")).text()
+
+
+def with_unlikely(folder: Path, *codes: str) -> Inspection:
+    """An inspection in which these classes are to be looked at although they are improbable."""
+    made = made_inspection(folder)
+    low = {"gate": "look", "probability": 0.04}
+    return changed(made, findings=tuple(f.model_copy(update=low if f.code in codes else {}) for f in made.findings))
+
+
+def test_unlikely_classes_are_folded_up_and_have_no_curve(tmp_path: Path) -> None:
+    made = with_unlikely(tmp_path, "SL")
+    page = Page(write_report(made, tmp_path))
+    assert "2 defects found" in page.text("h2")
+    assert "to check" not in page.text("h2")
+    assert [one for one in page.all("details") if one.get("class") == "unlikely" and "open" not in one]
+    assert "1 unlikely class to look at" in page.text("h3")
+    assert len([one for one in page.all("div") if one.get("class", "").startswith("lane ")]) == 2 + 1, "and the axis"
+    assert len(page.having("gallery")) == 3
+    write_inspection(made, tmp_path / "a")
+    index = Page(write_index([tmp_path / "a"], tmp_path))
+    assert "1 unlikely class to look at" in index.text()
+    assert "SL" not in index.text()
+
+
+def test_where_all_is_unlikely_nothing_is_folded(tmp_path: Path) -> None:
+    page = Page(write_report(with_unlikely(tmp_path, "SL", "CK", "CJ"), tmp_path))
+    assert "Nothing likely; 3 unlikely classes to look at" in page.text("h2")
+    assert all("open" in one for one in page.all("details") if one.get("class") == "unlikely")

@@ -14,6 +14,7 @@ from urbanpipe.outputs import write_text
 
 FORMAT: Literal["urbanpipe inspection 1"] = "urbanpipe inspection 1"
 FINDINGS = "findings.json"
+UNLIKELY = 0.1
 Gate = Literal["accept", "look", "reject"]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -90,6 +91,11 @@ class Finding(_Part):
     score: Share
     gate: Gate
     sightings: tuple[Sighting, ...] = ()
+
+    @property
+    def unlikely(self) -> bool:
+        """To look at only because the bound on what may be missed asks for it."""
+        return self.gate == "look" and self.probability < UNLIKELY
 
 
 class Timeline(_Part):

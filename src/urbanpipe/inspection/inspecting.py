@@ -54,7 +54,7 @@ class InspectedVideo:
         inspection, before = self.inspection, " (inspected before)" if self.reused else ""
         yield f"{self.name}{before}: {_summary(inspection)}"
         yield from (f"  ! {remark.text}" for remark in inspection.remarks)
-        yield from (f"  {_line(finding)}" for finding in inspection.defects)
+        yield from (f"  {_line(finding)}" for finding in inspection.defects if not finding.unlikely)
 
 
 @dataclass
@@ -249,10 +249,10 @@ def _write_failures(out: Path, failures: dict[str, str]) -> None:
 
 def _summary(inspection: Inspection) -> str:
     accepted = sum(one.gate == "accept" for one in inspection.defects)
-    look = len(inspection.defects) - accepted
+    unlikely = sum(one.unlikely for one in inspection.defects)
     if not inspection.defects:
         return "no defect found"
-    return f"{accepted} found, {look} to look at"
+    return f"{accepted} found, {len(inspection.defects) - accepted - unlikely} to look at, {unlikely} unlikely"
 
 
 def _line(finding: Finding) -> str:

@@ -18,6 +18,7 @@ from urbanpipe.evaluation.pieces import smoothed
 from urbanpipe.inspection.bundle import DEMONSTRATION, Bundle, read_bundle
 from urbanpipe.inspection.distance import DistanceReader
 from urbanpipe.inspection.findings import (
+    UNLIKELY,
     BundleFacts,
     Finding,
     Gate,
@@ -38,7 +39,6 @@ from urbanpipe.training.processes import choose_device
 from urbanpipe.video.index import FrameIndex
 from urbanpipe.video.probe import digest
 
-UNLIKELY = 0.1  # a class less probable than this has one sighting: where to look, no more
 SHORT_SECONDS = 1.0
 DARK_SHARE = 0.5  # of the frames that must be dark for the video to be called so
 
@@ -206,7 +206,7 @@ class Inspector:
         candidates = watched.candidates
         if not self._many:
             return self._showing.whole(item.index, float(over_time[0, item.index]), candidates, pictures)
-        most = MOST_SIGHTINGS if probability >= UNLIKELY else 1
+        most = MOST_SIGHTINGS if probability >= UNLIKELY else 1  # where to look, no more
         moments = stretches(times, over_time[:, item.index], self.bundle.manifest.moments, most)
         return self._showing.sightings(item.index, moments, candidates, pictures)
 

@@ -29,6 +29,7 @@ from urbanpipe.training.forward import images_to
 LEAST_SHARE = 0.5  # of the class's highest peak that another peak must reach to be a sighting of its own
 MOST_SIGHTINGS = 5  # a class
 MOST_STILLS = 2  # a sighting
+CLOSE_SECONDS = 3.0  # to a moment: pictures of it, before others of its stretch
 HEAT_HEIGHT = 120  # pixels of the picture that is laid over a frame
 _COLOURS = colormaps["inferno"]
 _OPAQUE = 0.7  # at the hottest point
@@ -104,7 +105,7 @@ class Showing:
         self, label: int, moments: Sequence[Stretch], candidates: Candidates, pictures: Pictures
     ) -> list[Sighting]:
         """Sightings of a class at its moments, with the kept pictures that lie in them; adds those to `pictures`."""
-        chosen = [candidates.between(label, one.begin, one.end)[:MOST_STILLS] for one in moments]
+        chosen = [_nearest_first(candidates.between(label, one.begin, one.end), one)[:MOST_STILLS] for one in moments]
         hot = {id(one): self._maps(one, label) for one in dict.fromkeys(c for each in chosen for c in each)}
         highest = max((float(maps.max()) for maps in hot.values()), default=0.0)
         result = []
@@ -172,6 +173,11 @@ class Showing:
             distance_text=read.text if read else "",
             distance_metres=read.metres if read else None,
         )
+
+
+def _nearest_first(candidates: Sequence[Candidate], moment: Stretch) -> list[Candidate]:
+    """Those close to the moment before the others, and of each the best first."""
+    return sorted(candidates, key=lambda one: abs(one.seconds - moment.seconds) > CLOSE_SECONDS)
 
 
 def _hottest(candidate: Candidate, maps: Maps) -> tuple[Still, Maps]:

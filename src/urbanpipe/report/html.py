@@ -104,6 +104,7 @@ class Row:
     duration: float
     found: tuple[Chip, ...]
     look: tuple[Chip, ...]
+    unlikely: str
     unsure: bool
     remarks: tuple[tuple[str, str, str], ...]
     demonstration: bool
@@ -126,7 +127,9 @@ def _report(inspection: Inspection, folder: Path, t: Wording) -> dict[str, objec
         "exclusive": _exclusive(inspection),
         "remarks": sorted(inspection.remarks, key=lambda one: one.kind != "foreign"),
         "found": [item for item in items if item.gate == "accept"],
-        "look": [item for item in items if item.gate == "look"],
+        "look": [item for item in items if item.gate == "look" and not item.unlikely],
+        "unlikely": [item for item in items if item.unlikely],
+        "likely": [item for item in items if not item.unlikely],
         "items": items,
         "timed": any(item.moments for item in items),
         "others": _others(inspection),
@@ -160,9 +163,12 @@ def _is_unsure(inspection: Inspection) -> bool:
 
 def _verdict(inspection: Inspection, t: Wording) -> str:
     found = sum(one.gate == "accept" for one in inspection.defects)
-    look = len(inspection.defects) - found
+    unlikely = sum(one.unlikely for one in inspection.defects)
+    look = len(inspection.defects) - found - unlikely
     if not inspection.defects:
         return t("verdict_unsure" if _is_unsure(inspection) else "verdict_none")
+    if not found and not look:
+        return t.count("verdict_unlikely", unlikely)
     if not found:
         return t.count("verdict_only", look)
     return t("verdict_join").join([t.count("verdict_found", found), *([t.count("verdict_look", look)] if look else [])])
@@ -199,12 +205,14 @@ def _rows(folders: Sequence[Path], out: Path, t: Wording, failed: dict[str, str]
             for place, one in enumerate(inspection.defects, 1)
         ]
         accepted = sum(one.gate == "accept" for one in inspection.defects)
+        unlikely = sum(one.unlikely for one in inspection.defects)
         yield Row(
             name=inspection.video.name,
             href=href,
             duration=inspection.video.duration_seconds,
             found=tuple(chips[:accepted]),
-            look=tuple(chips[accepted:]),
+            look=tuple(chips[accepted : len(chips) - unlikely]),
+            unlikely=t.count("unlikely", unlikely) if unlikely else "",
             unsure=_is_unsure(inspection),
             remarks=tuple((one.kind, t(f"remark_{one.kind}"), one.text) for one in inspection.remarks),
             demonstration=inspection.bundle.demonstration,
@@ -223,7 +231,7 @@ def _href(folder: Path, out: Path) -> str:
 
 def _totals(rows: Sequence[Row], failed: int, t: Wording) -> list[str]:
     found = sum(bool(row.found) for row in rows)
-    look = sum(bool(row.look or row.unsure) and not row.found for row in rows)
+    look = sum(bool(row.look or row.unlikely or row.unsure) and not row.found for row in rows)
     return [
         t.count("total_videos", len(rows)),
         t.count("total_found", found),

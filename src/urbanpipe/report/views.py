@@ -60,6 +60,7 @@ class Item:
         name: in the language of the report.
         kind: likewise.
         gate: `accept` or `look`.
+        unlikely: to look at only because the bound on what may be missed asks for it.
         probability: as text.
         share: per cent, the length of its bar.
         meaning: of the probability, in plain words.
@@ -74,6 +75,7 @@ class Item:
     name: str
     kind: str
     gate: str
+    unlikely: bool
     probability: str
     share: float
     meaning: str
@@ -104,6 +106,7 @@ class Builder:
             name=self.t.name(finding),
             kind=self.t.kind(finding.kind),
             gate=finding.gate,
+            unlikely=finding.unlikely,
             probability=sureness(finding.probability, calibrated),
             share=round(100 * finding.probability, 1),
             meaning=self.t.meaning(finding.probability, calibrated),

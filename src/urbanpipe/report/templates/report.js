@@ -44,6 +44,10 @@
     for (const one of all("[aria-current]")) one.removeAttribute("aria-current");
     chosen = stop.dataset.moment;
     chosenSeek = stop.dataset.seek;
+    for (const one of all(`[data-moment="${chosen}"]`)) {
+      const fold = one.closest("details.unlikely");
+      if (fold) fold.open = true;
+    }
     const same = findings.filter((one) => one.dataset.moment.startsWith(findingOf(chosen)));
     for (const one of [...same, ...all(`[data-moment="${chosen}"]`)]) one.setAttribute("aria-current", "true");
     const chosenText = find("#chosen");
