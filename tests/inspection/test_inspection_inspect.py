@@ -246,7 +246,7 @@ class TestBundle:
     def test_only_a_cross_validated_model_can_be_calibrated(self, tmp_path: Path) -> None:
         (tmp_path / "run").mkdir()
         run = make_run(tmp_path / "run", recipe_of("frame"))
-        with pytest.raises(RunError):
+        with pytest.raises(RunError, match="was not cross-validated"):
             bundle(run, tmp_path / "b")
         assert not (tmp_path / "b").exists()
 

@@ -101,8 +101,8 @@ def offered(sheet: Worksheet, cell: str) -> list[str]:
 
 def test_a_spreadsheet_offers_the_grades_that_a_class_has(out: Path, tmp_path: Path) -> None:
     inspection = read_inspection(out / "d2")
-    findings = [one.model_copy(update={"gate": "look"}) if one.code in ("TL", "FZ", "AJ") else one
-                for one in inspection.findings]  # fmt: skip
+    low = {"gate": "look", "probability": 0.2}
+    findings = [one.model_copy(update=low if one.code in ("TL", "FZ", "AJ") else {}) for one in inspection.findings]
     changed(out / "d2", findings=tuple(findings))
     export(out, tmp_path / "t.xlsx", "cjj181")
     sheet = load_workbook(tmp_path / "t.xlsx")["defects"]
@@ -118,6 +118,16 @@ def test_a_spreadsheet_offers_the_grades_that_a_class_has(out: Path, tmp_path: P
     assert offered(sheet, "I100") == ["1,2,3,4,-"], "for rows that a person adds"
     assert sheet.freeze_panes == "D5"
     assert sheet.column_dimensions["D"].width > sheet.column_dimensions["C"].width
+
+
+def test_unlikely_classes_are_in_no_table_and_in_the_lines(out: Path, tmp_path: Path) -> None:
+    inspection = read_inspection(out / "d2")
+    low = {"gate": "look", "probability": 0.04}
+    changed(out / "d2", findings=tuple(f.model_copy(update=low if f.code == "SL" else {}) for f in inspection.findings))
+    for to, name in (("cjj181", "t.csv"), ("jsonl", "f.jsonl")):
+        export(out / "d2", tmp_path / name, to)
+    assert "SL" not in (tmp_path / "t.csv").read_text(encoding="utf-8-sig")
+    assert '"code": "SL"' in (tmp_path / "f.jsonl").read_text(encoding="utf-8")
 
 
 def test_the_sheet_of_segments_waits_for_a_person(out: Path, tmp_path: Path) -> None:

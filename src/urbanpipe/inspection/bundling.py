@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from urbanpipe import __version__
 from urbanpipe.ensembling.gate import MISS_BOUND, PRECISION, Gates, NestedGates, choose_gates, nested_gates
-from urbanpipe.errors import BundleError
+from urbanpipe.errors import BundleError, RunError
 from urbanpipe.evaluation.average_precision import Scores, score
 from urbanpipe.evaluation.calibration import Calibration, cross_calibrated, fit_calibration
 from urbanpipe.evaluation.plots import save
@@ -147,6 +147,8 @@ def bundle(
         OutputError: it cannot be written.
     """
     trained, out = find_trained(Path(model)), Path(out)
+    if not (trained.folder / "folds.csv").exists():
+        raise RunError(f"{model} was not cross-validated, so nobody knows how sure it may be; give a run of `crossval`")
     seen, settings = read_out_of_fold(trained.folder), read_config(moments, ())
     _check_out(out)
     judged = _judged(seen, miss_bound, precision)

@@ -57,7 +57,7 @@ def export(inspections: Path, out: Path, to: str, language: Language = "en", tax
     _check(out, to, language)
     classes = load_taxonomy(taxonomy)
     inspected = read_inspected(inspections)
-    rows = list(rows_of(inspected))
+    rows = list(rows_of(inspected, unlikely=to == "jsonl"))
     if to == "cjj181":
         files = write_table(inspected, rows, out, language)
     elif to == "pacp":

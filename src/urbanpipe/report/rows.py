@@ -34,10 +34,9 @@ class Inspected:
 
     @property
     def shown(self) -> tuple[Finding, ...]:
-        """Findings to accept or to look at, also that of "nothing wrong"."""
-        normal = [
-            one for one in self.inspection.findings if one.code == self.inspection.exclusive and one.gate != "reject"
-        ]
+        """Findings to accept or to look at, also that of "nothing wrong" where it is accepted."""
+        exclusive = self.inspection.exclusive
+        normal = [one for one in self.inspection.findings if one.code == exclusive and one.gate == "accept"]
         return (*normal, *self.inspection.defects)
 
 
@@ -82,10 +81,16 @@ def read_inspected(inspections: Path) -> list[Inspected]:
     return [Inspected(*parts) for parts in zip(names, folders, read, strict=True)]
 
 
-def rows_of(inspected: Iterable[Inspected]) -> Iterator[Row]:
-    """One row a sighting of what is to be accepted or looked at, by time; one of a finding without sightings."""
+def rows_of(inspected: Iterable[Inspected], unlikely: bool) -> Iterator[Row]:
+    """One row a sighting of what is to be accepted or looked at, by time; one of a finding without sightings.
+
+    Args:
+        inspected: the videos.
+        unlikely: also what is to be looked at only because the bound on what may be missed asks for it.
+    """
     for one in inspected:
-        rows = [Row(one, finding, sighting) for finding in one.shown for sighting in finding.sightings or (None,)]
+        shown = [finding for finding in one.shown if unlikely or not finding.unlikely]
+        rows = [Row(one, finding, sighting) for finding in shown for sighting in finding.sightings or (None,)]
         yield from sorted(rows, key=lambda row: row.sighting.seconds if row.sighting else -1)
 
 
