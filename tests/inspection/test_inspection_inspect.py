@@ -612,3 +612,13 @@ class TestRemarks:
             container.mux(stream.encode())
         with pytest.raises(VideoError, match=r"sound\.mp4: .*(sound|picture|video)"):
             Inspector.load(frame_bundle).inspect(tmp_path / "sound.mp4")
+
+
+def test_the_demonstration_bundle_comes_with_the_package(video: Path) -> None:
+    inspector = Inspector.load()
+    assert inspector.bundle.manifest.demonstration
+    assert inspector.bundle.foreign
+    assert (inspector.bundle.gates.positives > 0).all()
+    inspection = inspector.inspect(video).inspection
+    assert inspection.bundle.demonstration
+    assert "foreign" in {one.kind for one in inspection.remarks}, "squares of colour are no pipe"
