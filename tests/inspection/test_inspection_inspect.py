@@ -21,7 +21,7 @@ from urbanpipe.errors import BundleError, CatalogError, InspectionError, RecipeE
 from urbanpipe.evaluation.predictions import Predictions, write_predictions
 from urbanpipe.inspection import bundling, watching
 from urbanpipe.inspection import inspector as inspector_module
-from urbanpipe.inspection.bundle import FOREIGN, MANIFEST, read_bundle
+from urbanpipe.inspection.bundle import DEMONSTRATION, FOREIGN, MANIFEST, read_bundle
 from urbanpipe.inspection.bundling import Bundled, bundle
 from urbanpipe.inspection.candidates import APART_SECONDS, MOST, Candidate, Candidates
 from urbanpipe.inspection.findings import read_inspection
@@ -622,3 +622,15 @@ def test_the_demonstration_bundle_comes_with_the_package(video: Path) -> None:
     inspection = inspector.inspect(video).inspection
     assert inspection.bundle.demonstration
     assert "foreign" in {one.kind for one in inspection.remarks}, "squares of colour are no pipe"
+
+
+def test_the_example_of_the_page_runs(video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "inspect.md").read_text(encoding="utf-8")
+    lines = page.split("## In Python")[1].splitlines()
+    code = "\n".join(line.removeprefix("    ") for line in lines if line.startswith("    "))
+    assert 'Inspector.load("bundle")' in code
+    shutil.copytree(DEMONSTRATION, tmp_path / "bundle")
+    shutil.copy(video, tmp_path / "video.mp4")
+    monkeypatch.chdir(tmp_path)
+    exec(code, {})
+    assert read_inspection(tmp_path / "folder").video.relative == "../video.mp4"

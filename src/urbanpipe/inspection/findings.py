@@ -221,13 +221,13 @@ def write_inspection(inspection: Inspection, folder: Path) -> Path:
     return path
 
 
-def read_inspection(folder: Path) -> Inspection:
+def read_inspection(folder: Path | str) -> Inspection:
     """Read what `write_inspection` wrote.
 
     Raises:
         InspectionError: there is none, it is damaged, or of another format.
     """
-    path = folder / FINDINGS
+    path = Path(folder) / FINDINGS
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

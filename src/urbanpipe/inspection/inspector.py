@@ -64,12 +64,13 @@ class Inspected:
         """Defects to accept or to look at, accepted ones first, then the most probable."""
         return self.inspection.defects
 
-    def write(self, folder: Path) -> Inspection:
+    def write(self, folder: Path | str) -> Inspection:
         """Write pictures and findings.json into a folder, the latter last: with it the inspection is complete.
 
         Raises:
             OutputError: it cannot be written.
         """
+        folder = Path(folder)
         for name, data in self.pictures.items():
             with whole_file(folder / name, "wb") as file:
                 file.write(data)
@@ -121,7 +122,7 @@ class Inspector:
     @classmethod
     def load(
         cls,
-        bundle: Path | None = None,
+        bundle: Path | str | None = None,
         device: str = "auto",
         batch_size: int = 8,
         distance_region: Region | None = None,
