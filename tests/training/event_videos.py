@@ -14,8 +14,8 @@ from urbanpipe.video.sampling import uniform
 SECONDS, RATE = 60, 2
 EVENT_FRAMES = RATE
 EVENT, NOTHING = 1, 0  # class indices
-# Of small-dense, for a network that learns the event in a minute.
-SETTINGS = (
+# Of small-dense, for a network that is as small as can be, and for one that learns the event in a minute.
+TINY = (
     "input.size=32",
     "input.frames=2",
     "input.stride=1",
@@ -25,6 +25,9 @@ SETTINGS = (
     "dense.width=16",
     "dense.layers=1",
     "dense.heads=2",
+)
+SETTINGS = (
+    *TINY,
     "optimiser.rate=3e-3",
     "optimiser.warmup_epochs=2",
     "loss.name=bce",

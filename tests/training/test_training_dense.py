@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from event_videos import EVENT, RATE, SETTINGS, make_events
+from event_videos import EVENT, RATE, SETTINGS, TINY, make_events
 from hypothesis import given
 from hypothesis import strategies as st
 from test_training_loop import ALONE, changed, killed_at, losses, metrics, same_weights
@@ -33,15 +33,7 @@ from urbanpipe.training.recipe import Recipe, load_recipe
 from urbanpipe.training.validation import validate
 
 TINY_DENSE = (
-    "input.size=32",
-    "input.frames=2",
-    "input.stride=1",
-    "input.encoder=pool",
-    "model.backbone=test_convnext",
-    "model.options={}",
-    "dense.width=16",
-    "dense.layers=1",
-    "dense.heads=2",
+    *TINY,
     "optimiser.rate=1e-3",
     "optimiser.warmup_epochs=1",
     "memory.refresh_epochs=2",

@@ -8,7 +8,7 @@ from pydantic import Field, NonNegativeInt, ValidationError, model_validator
 
 from urbanpipe.errors import BundleError, PredictionError
 from urbanpipe.evaluation.calibration_maps import SURE, Isotonic, Platt, fit_isotonic, fit_platt, fit_pooled
-from urbanpipe.settings import Section
+from urbanpipe.settings import Section, complaint
 
 Kind = Literal["auto", "platt", "isotonic"]
 KINDS: tuple[str, ...] = get_args(Kind)
@@ -69,9 +69,7 @@ class Calibration(Section):
 
 def damaged(what: str, error: ValidationError) -> BundleError:
     """The first complaint about a table of a bundle as one line."""
-    first = error.errors()[0]
-    place = ".".join(map(str, first["loc"]))
-    return BundleError(f"the {what} is damaged: {place}{': ' if place else ''}{first['msg']}; write the bundle again")
+    return BundleError(f"the {what} is damaged: {complaint(error)}; write the bundle again")
 
 
 def checked_scores(scores: ArrayLike) -> NDArray[np.float64]:

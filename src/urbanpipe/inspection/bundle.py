@@ -23,7 +23,7 @@ from urbanpipe.evaluation.calibration import Calibration
 from urbanpipe.inspection.foreign import Foreign, read_foreign
 from urbanpipe.inspection.members import Member, Models
 from urbanpipe.inspection.moments_config import MomentsConfig
-from urbanpipe.settings import Section
+from urbanpipe.settings import Section, complaint
 from urbanpipe.taxonomy import load_taxonomy
 from urbanpipe.training.forward import load_network
 from urbanpipe.training.recipe import load_recipe
@@ -159,8 +159,7 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         return Manifest.model_validate(table)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise BundleError(f"{path} is damaged: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        raise BundleError(f"{path} is damaged: {complaint(error)}") from error
 
 
 def _is_run(folder: Path) -> bool:

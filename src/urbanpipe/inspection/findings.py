@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError,
 
 from urbanpipe.errors import InspectionError
 from urbanpipe.outputs import write_text
+from urbanpipe.settings import complaint
 
 FORMAT: Literal["urbanpipe inspection 1"] = "urbanpipe inspection 1"
 FINDINGS = "findings.json"
@@ -236,10 +237,8 @@ def read_inspection(folder: Path | str) -> Inspection:
     try:
         return Inspection.model_validate_json(text)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
         raise InspectionError(
-            f"{path} is damaged: {where}: {first['msg']}; make it again with `urbanpipe inspect`"
+            f"{path} is damaged: {complaint(error)}; make it again with `urbanpipe inspect`"
         ) from error
 
 

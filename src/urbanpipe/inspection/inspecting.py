@@ -183,8 +183,11 @@ def _is_done(inspector: Inspector, before: Inspection, path: Path, folder: Path)
 
 
 def _clear(folder: Path) -> None:
-    """Remove an inspection, the findings first: pictures of one video must not stand beside findings of another."""
-    for pattern in (FINDINGS, "report.html", "*.jpg", "*.heat.png"):
+    """Remove an inspection, the findings first: pictures of one video must not stand beside findings of another.
+
+    What is not an inspection's by its name stays, whoever put it there.
+    """
+    for pattern in (FINDINGS, "report.html", "frame-[0-9]*.jpg", "class[0-9]*.heat.png"):
         for path in folder.glob(pattern):
             path.unlink()
 

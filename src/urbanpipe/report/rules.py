@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, ValidationError, model_validator
 
 from urbanpipe.errors import RecipeError
-from urbanpipe.settings import Section
+from urbanpipe.settings import Section, complaint
 
 Kind = Literal["structural", "functional"]
 Number = Annotated[Decimal, Field(ge=0, allow_inf_nan=False)]
@@ -233,6 +233,4 @@ def read_rules(path: Path | None = None) -> Rules:
     try:
         return Rules.model_validate(table)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
-        raise RecipeError(f"{path} holds no rules: {where}: {first['msg']}; start from a copy of cjj181.toml") from None
+        raise RecipeError(f"{path} holds no rules: {complaint(error)}; start from a copy of cjj181.toml") from None
