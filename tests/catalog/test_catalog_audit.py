@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from urbanpipe.catalog.audit import Audit, audit
-from urbanpipe.catalog.shortcuts import name_features
+from urbanpipe.catalog.shortcuts import CLUE_GAIN, name_features
 from urbanpipe.catalog.table import Catalog, Video, write_catalog
 from urbanpipe.errors import CatalogError
 from urbanpipe.taxonomy import default_taxonomy
@@ -56,6 +56,28 @@ def test_no_false_alarm_on_labels_without_meaning(tmp_path: Path, shared: Path, 
     found = audit(tmp_path / "l.json")
     assert len(found.shortcuts) == 17
     assert {row.level for row in found.shortcuts} == {""}
+
+
+def test_what_luck_finds_among_many_tests_is_no_clue(tmp_path: Path) -> None:
+    rng = np.random.default_rng(4)  # a seed for which luck does
+    videos = [
+        Video(
+            name=f"v{number}.mp4",
+            path=tmp_path / f"v{number}.mp4",
+            duration_seconds=rng.uniform(5, 60),
+            frame_rate=25.0,
+            bit_rate=rng.uniform(1e5, 1e6),
+            size_bytes=int(rng.integers(10**5, 10**6)),
+            group=f"g{number // 2}",
+            labels=tuple(int(index) for index in 1 + np.flatnonzero(rng.random(8) < 0.2)),
+        )
+        for number in range(120)
+    ]
+    write_catalog(Catalog(tuple(videos), default_taxonomy()), tmp_path / "catalog.csv")
+    found = audit(tmp_path / "catalog.csv").shortcuts
+    lucky = [row for row in found if row.ap > row.null and row.ap - row.chance >= CLUE_GAIN * (1 - row.chance)]
+    assert [(row.code, row.of) for row in lucky] == [("JG", "duration")]
+    assert not any(row.level for row in found)
 
 
 def catalog(folder: Path, cheat: str, count: int = 400) -> Path:

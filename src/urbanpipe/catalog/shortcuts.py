@@ -3,7 +3,8 @@
 For each property that is not the picture itself (name, folder, duration, frame rate, size, bit rate, codec) a forest of
 randomised trees learns the classes from that property alone. Its scores for videos of folds that it has not seen, with
 whole groups in a fold, are judged by average precision against two levels: chance, which is the share of videos that
-show the class, and what the same scores reach at most when the labels of whole groups are dealt to other groups.
+show the class, and what the same scores reach when the labels of whole groups are dealt to other groups. Many tests are
+made, so a clue is one that luck would find in one audit of a hundred, whatever the number of tests (Bonferroni).
 """
 
 import re
@@ -23,8 +24,11 @@ N_FOLDS = 5
 LEAST_POSITIVES = 10
 SHORTCUT_AP = 0.9
 CLUE_GAIN = 0.1  # of the way from chance to 1
+FALSE_ALARM = 0.01
+"""How often all the tests of an audit together may find a clue where there is none."""
 _DEALS = 100
 _NULL_DEVIATIONS = 4.0
+_BEYOND_DOUBT = 12.0  # standard deviations
 _TREES = 30
 _MOST_VIDEOS = 10_000
 
@@ -42,7 +46,7 @@ class Shortcut:
         ap: cross-validated average precision, 0-1.
         chance: share of videos that show the class, the AP of a random order; for other classes than the exclusive one,
             among the videos that do not show that one.
-        null: the AP that scores without any meaning do not exceed, from dealing the labels of whole groups anew.
+        null: the AP that scores without any meaning hardly exceed, from dealing the labels of whole groups anew.
         level: `shortcut` (nearly gives the class away), `clue` (clearly above chance) or empty.
     """
 
@@ -68,13 +72,26 @@ def find_shortcuts(source: Source, targets: NDArray[np.bool_], taxonomy: Taxonom
     rows = _sample(source.groups)
     properties = {key: columns[rows] for key, columns in video_properties(source).items()}
     targets, groups = targets[rows], np.asarray(source.groups)[rows]
+    everything = np.arange(len(rows))
     if taxonomy.exclusive is None:
-        return _test(properties, targets, groups, taxonomy, list(range(len(taxonomy))))
-    normal = taxonomy.index(taxonomy.exclusive)
-    rest = ~targets[:, normal]
-    found = _test(properties, targets, groups, taxonomy, [normal])
-    inner = {key: columns[rest] for key, columns in properties.items()}
-    return found + _test(inner, targets[rest], groups[rest], taxonomy, list(taxonomy.defects))
+        parts = [(everything, list(range(len(taxonomy))))]
+    else:
+        normal = taxonomy.index(taxonomy.exclusive)
+        parts = [(everything, [normal]), (np.flatnonzero(~targets[:, normal]), list(taxonomy.defects))]
+    parts = [(part, _testable(targets[part], groups[part], classes)) for part, classes in parts]
+    alarm = FALSE_ALARM / max(1, len(properties) * sum(len(classes) for _, classes in parts))
+    return [
+        shortcut
+        for part, classes in parts
+        if classes
+        for shortcut in _test(
+            {key: columns[part] for key, columns in properties.items()},
+            targets[part][:, classes],
+            groups[part],
+            [taxonomy.codes[index] for index in classes],
+            alarm,
+        )
+    ]
 
 
 def video_properties(source: Source) -> Properties:
@@ -123,26 +140,26 @@ def _sample(groups: Sequence[str]) -> NDArray[np.int64]:
     return np.sort(np.argsort(place, kind="stable")[:_MOST_VIDEOS])
 
 
+def _testable(targets: NDArray[np.bool_], groups: NDArray[np.str_], classes: list[int]) -> list[int]:
+    """The classes that enough videos, in enough groups, show, and enough do not."""
+
+    def enough(side: NDArray[np.bool_]) -> bool:
+        return bool(side.sum() >= LEAST_POSITIVES and len(np.unique(groups[side])) >= N_FOLDS)
+
+    return [index for index in classes if enough(targets[:, index]) and enough(~targets[:, index])]
+
+
 def _test(
-    properties: Properties, targets: NDArray[np.bool_], groups: NDArray[np.str_], taxonomy: Taxonomy, classes: list[int]
+    properties: Properties, targets: NDArray[np.bool_], groups: NDArray[np.str_], codes: list[str], alarm: float
 ) -> list[Shortcut]:
-    classes = [index for index in classes if _testable(targets[:, index], groups)]
-    if not classes:
-        return []
-    targets = targets[:, classes]
     fold = assign_folds(groups.tolist(), targets, groups.tolist(), N_FOLDS, seed=0)
-    deals = [_dealt(groups, np.random.default_rng([0, deal])) for deal in range(_DEALS)]
+    deals = [_dealt(groups, deal) for deal in range(_DEALS)]
     found = []
     for key, columns in properties.items():
         scores = _out_of_fold(columns, targets, fold)
-        for column, index in enumerate(classes):
-            found.append(_judged(taxonomy.codes[index], key, scores[:, column], targets[:, column], deals))
+        for column, code in enumerate(codes):
+            found.append(_judged(code, key, scores[:, column], targets[:, column], groups, deals, alarm))
     return found
-
-
-def _testable(target: NDArray[np.bool_], groups: NDArray[np.str_]) -> bool:
-    """Whether enough videos, in enough groups, show a class, and enough do not."""
-    return all(side.sum() >= LEAST_POSITIVES and len(np.unique(groups[side])) >= N_FOLDS for side in (target, ~target))
 
 
 def _out_of_fold(
@@ -160,8 +177,9 @@ def _out_of_fold(
     return scores
 
 
-def _dealt(groups: NDArray[np.str_], rng: np.random.Generator) -> NDArray[np.int64]:
+def _dealt(groups: NDArray[np.str_], deal: int) -> NDArray[np.int64]:
     """Rows whose labels every row gets when the labels of whole groups are dealt anew."""
+    rng = np.random.default_rng([0, deal])
     keys, group_of_row = np.unique(groups, return_inverse=True)
     dealt = np.empty(len(groups), dtype=np.int64)
     dealt[np.argsort(group_of_row, kind="stable")] = np.argsort(rng.permutation(len(keys))[group_of_row], kind="stable")
@@ -169,7 +187,13 @@ def _dealt(groups: NDArray[np.str_], rng: np.random.Generator) -> NDArray[np.int
 
 
 def _judged(
-    code: str, of: str, scores: NDArray[np.float64], target: NDArray[np.bool_], deals: list[NDArray[np.int64]]
+    code: str,
+    of: str,
+    scores: NDArray[np.float64],
+    target: NDArray[np.bool_],
+    groups: NDArray[np.str_],
+    deals: list[NDArray[np.int64]],
+    alarm: float,
 ) -> Shortcut:
     order = ranking(scores)
     ap, chance = _ap(target[order]), float(target.mean())
@@ -177,8 +201,23 @@ def _judged(
     null = max(nulls.max(), nulls.mean() + _NULL_DEVIATIONS * nulls.std())
     level = ""
     if ap > null and ap - chance >= CLUE_GAIN * (1 - chance):
-        level = "shortcut" if ap >= SHORTCUT_AP and ap - chance >= (1 - chance) / 2 else "clue"
+        sure = ap > nulls.mean() + _BEYOND_DOUBT * nulls.std()
+        if sure or _luck_is_rarer(alarm, ap, target, order, groups):
+            level = "shortcut" if ap >= SHORTCUT_AP and ap - chance >= (1 - chance) / 2 else "clue"
     return Shortcut(code, of, ap, chance, float(null), level)
+
+
+def _luck_is_rarer(
+    alarm: float, ap: float, target: NDArray[np.bool_], order: NDArray[np.int64], groups: NDArray[np.str_]
+) -> bool:
+    """Whether labels dealt anew reach an AP with a probability of `alarm` at most (permutation test)."""
+    count = int(np.ceil(2 / alarm))
+    lucky = 1  # the labels as they are
+    for deal in range(_DEALS, _DEALS + count):
+        lucky += _ap(target[_dealt(groups, deal)][order]) >= ap
+        if lucky > alarm * (count + 1):
+            return False
+    return True
 
 
 def _ap(ranked: NDArray[np.bool_]) -> float:

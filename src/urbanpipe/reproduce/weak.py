@@ -18,6 +18,11 @@ PRETRAINING: dict[Scale, tuple[str, ...]] = {
     "paper": (),
     "small": ("size=96", "every_seconds=2", "epochs=10", "batch_size=64", "warmup_epochs=1"),
 }
+# The decoder of MAE, which is thrown away, would be nearly all of the work beside a small encoder.
+DECODER: dict[Scale, tuple[str, ...]] = {
+    "paper": (),
+    "small": ("decoder_width=128", "decoder_depth=2", "decoder_heads=4"),
+}
 
 
 def weak_lines(
@@ -58,7 +63,7 @@ def _pretrained(work: Work, entry: Entry, scale: Scale, overrides: Sequence[str]
         for key, value in recipe.model.options.items()
     )
     folder = work.out / "pretrained" / f"{entry.pretrained}-{recipe.model.backbone}"
-    settings = [*PRETRAINING[scale], f"options={{{options}}}"]
+    settings = [*PRETRAINING[scale], *(DECODER[scale] if entry.pretrained == "mae" else ()), f"options={{{options}}}"]
     given = work.data, entry.pretrained, recipe.model.backbone, folder, settings
     device = str(work.processes.device)
     work.processes.on_main(lambda: pretrain(*given, device=device, cache=work.cache_folder, cache_gb=work.cache_gb))
