@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from urbanpipe.outputs import write_json
-
 from urbanpipe.simulate.compose import compose
 from urbanpipe.simulate.plan import NORMAL, VideoPlan, met_again, plan_videos
 from urbanpipe.taxonomy import default_taxonomy
