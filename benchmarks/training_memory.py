@@ -1,14 +1,19 @@
 """Peak memory and time of a training step of each recipe, on random pixels from random weights.
 
     python benchmarks/training_memory.py [--recipe NAME ...] [--set section.key=value ...] [--out FILE.md]
+    python benchmarks/training_memory.py --estimate
 
 Without --recipe it takes all recipes of the report's Tables 1 and 2, which want a GPU. Every recipe is tried in a
 process of its own, with and without gradient checkpointing: three steps, the first is not timed. Network, moving
 average, optimiser and precision are the recipe's; what a GPU's allocator keeps in reserve does not count. Out of memory
 is a result. The report needed over 20 GiB for batch 4 at 1152 px.
+
+`--estimate` needs no GPU and hardly any memory: the same step is gone through with tensors that have a shape and no
+content, and what would be alive at once is counted. Kernels' own workspace is not.
 """
 
 import argparse
+import math
 import subprocess
 import sys
 import time
@@ -23,7 +28,7 @@ from urbanpipe.inputs.config import has_clips
 from urbanpipe.reproduce.entries import read_entries
 from urbanpipe.taxonomy import default_taxonomy
 from urbanpipe.training.data import Batch
-from urbanpipe.training.forward import build_model, place
+from urbanpipe.training.forward import autocast, build_model, images_to, place
 from urbanpipe.training.learner import PieceLearner
 from urbanpipe.training.log import forget_peak_memory, peak_memory_mib
 from urbanpipe.training.loop import step_optimiser
@@ -34,6 +39,7 @@ from urbanpipe.training.recipe import Recipe, load_recipe
 from urbanpipe.training.state import State
 
 STEPS = 3
+ESTIMATE = "estimate"
 
 
 def batch_of(recipe: Recipe) -> Batch:
@@ -89,12 +95,50 @@ def measure(recipe: Recipe, device: torch.device) -> tuple[float, float]:
     return peak_memory_mib(device), float(np.median(seconds[1:]))
 
 
+def estimate(recipe: Recipe) -> tuple[float, float]:
+    """Peak MiB of an optimiser step by its tensors' shapes; seconds are unknown."""
+    from torch._subclasses.fake_tensor import FakeTensorMode
+    from torch.distributed._tools.mem_tracker import MemTracker
+
+    training, cpu = recipe.training, torch.device("cpu")
+    with torch.device("meta"):
+        model = build_model(recipe, default_taxonomy())
+    weights = sum(tensor.nbytes for tensor in model.state_dict().values())
+    _norms_in_fp32()
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        model.to_empty(device=cpu).train()
+        if training.checkpointing:
+            model.backbone.checkpoint_activations(True)
+        optimiser = make_optimiser(model, recipe.optimiser, on_gpu=False)
+        images = batch_of(recipe).images
+        tracker = MemTracker()
+        tracker.track_external(model, optimiser, images)
+        with tracker:
+            for _ in range(2):  # the second step has the optimiser's state
+                for _ in range(min(2, training.accumulation)):
+                    with autocast(cpu, training.precision):
+                        logits = model(images_to(images, cpu, training.channels_last))
+                    logits.float().sum().backward()
+                    tracker.reset_mod_stats()
+                optimiser.step()
+                optimiser.zero_grad()
+        peak = sum(each["Total"] for each in tracker.get_tracker_snapshot("peak").values())
+    return (peak + (weights if training.ema_decay else 0)) / 2**20, math.nan
+
+
+def _norms_in_fp32() -> None:
+    """As mixed precision on a GPU has it, and on a CPU not."""
+    for name in ("layer_norm", "group_norm", "softmax"):
+        usual = getattr(torch.nn.functional, name)
+        setattr(torch.nn.functional, name, lambda x, *rest, usual=usual, **named: usual(x.float(), *rest, **named))
+
+
 def one(name: str, settings: list[str], device: str) -> None:
     """Measure in this process and print."""
     recipe = load_recipe(name, settings)
     try:
-        mebibytes, seconds = measure(recipe, choose_device(device))
-        print(f"{mebibytes:.0f} {seconds:.3f}")
+        mebibytes, seconds = estimate(recipe) if device == ESTIMATE else measure(recipe, choose_device(device))
+        print(f"{mebibytes:.0f} {seconds:.3f}".replace("nan", "-"))
     except torch.OutOfMemoryError:
         print("out of memory")
 
@@ -129,6 +173,7 @@ def main() -> None:
     parser.add_argument("--recipe", action="append", default=[])
     parser.add_argument("--set", dest="settings", action="append", default=[])
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--estimate", action="store_true", help="by shapes, without a GPU")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, help="write the table here too")
     given = parser.parse_args()
@@ -137,10 +182,14 @@ def main() -> None:
         return
     entries = [entry for table in ("table2", "table1") for entry in read_entries(table)]
     names = given.recipe or [*dict.fromkeys(entry.recipe for entry in entries)]
-    rows = [row(name, given.settings, on, given.device) for name in names for on in (True, False)]
-    gpu = (
-        torch.cuda.get_device_name() if torch.cuda.is_available() and given.device != "cpu" else "CPU, resident memory"
-    )
+    device = ESTIMATE if given.estimate else given.device
+    rows = [row(name, given.settings, on, device) for name in names for on in (True, False)]
+    if given.estimate:
+        gpu = "estimate by shapes, no GPU"
+    elif torch.cuda.is_available() and given.device != "cpu":
+        gpu = torch.cuda.get_device_name()
+    else:
+        gpu = "CPU, resident memory"
     text = f"{gpu}, torch {torch.__version__}\n\n"
     text += markdown_table(["recipe", "px", "batch", "checkpointing", "GiB", "s a step"], rows, left=2)
     print(text)
