@@ -8,6 +8,9 @@ Each study is a seed, with the same recipes on the same folds; folds that are no
 defect is brief where its class is in view for less than two seconds of the video in all (`truth.jsonl` of `simulate`).
 Its AP ranks the videos with a brief defect of a class among those without the class. With `--test`, a folder that
 `simulate` made, every network predicts its videos too, which is a second table; videos a second are told there.
+
+With `--ensembles` the first study's recipes are weighed equally, greedily and over the simplex, each search judged on
+the videos that it chose by and, nested, on folds that it has not seen; and what each recipe adds to each class.
 """
 
 import argparse
@@ -15,15 +18,21 @@ import json
 import shutil
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from urbanpipe.catalog.folds import read_folds
 from urbanpipe.catalog.labels import Labels, label_matrix, read_labels
+from urbanpipe.ensembling.contributions import contributions
+from urbanpipe.ensembling.rules import EXCLUSIVE_THRESHOLD
+from urbanpipe.ensembling.table import ensemble_table
+from urbanpipe.ensembling.weights import SEARCHES, equal_weights, search_nested
 from urbanpipe.evaluation.average_precision import average_precision, score
 from urbanpipe.evaluation.predictions import Predictions, read_predictions
+from urbanpipe.evaluation.runs import OutOfFold, read_groups
 from urbanpipe.evaluation.tables import markdown_table, per_cent
 from urbanpipe.inspection.predict import predict
 from urbanpipe.taxonomy import Taxonomy, load_taxonomy
@@ -127,12 +136,48 @@ class Studies:
         return markdown_table(header, rows)
 
 
+def ensembles(run: Path, found: dict[str, Found], labels: Labels, taxonomy: Taxonomy) -> str:
+    """Table 3 of the folds that are there, and the contributions of the members with equal weights."""
+    first = next(iter(found.values()))
+    names = tuple(name for said in first.values() for name in said.names)
+    stack = np.stack(
+        [np.concatenate([by_fold[fold].aligned(first[fold].names) for fold in first]) for by_fold in found.values()]
+    )
+    folds, groups = read_folds(run / "folds.csv"), read_groups(run / "groups.csv")
+    data = OutOfFold(
+        run=run,
+        taxonomy=taxonomy,
+        names=names,
+        targets=label_matrix(names, labels, len(taxonomy)),
+        folds=np.array([folds[name] for name in names]),
+        groups=tuple(groups[name] for name in names),
+        scores=stack[0],
+    )
+    threshold = EXCLUSIVE_THRESHOLD if taxonomy.exclusive is not None else None
+    texts = []
+    for kind, search in SEARCHES.items():
+        searched = search_nested(stack, data.targets, data.folds, taxonomy, search)
+        table = ensemble_table(stack, tuple(found), data, searched.weights, kind, searched, threshold)
+        texts.append(replace(table, of_folder=()).to_markdown())
+    each = contributions(stack, equal_weights(len(stack)), data)
+    rows = [
+        [name, *(_points(value) for value in by_class), _points(mean)]
+        for name, by_class, mean in zip(found, each.ap, each.map_all, strict=True)
+    ]
+    return "\n".join([*texts, markdown_table(["adds, points of AP", *taxonomy.codes, "mAP"], rows)])
+
+
+def _points(value: float) -> str:
+    return "" if np.isnan(value) else f"{100 * value:+.1f}"
+
+
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("studies", type=Path, nargs="+")
     parser.add_argument("--truth", type=Path)
     parser.add_argument("--test", type=Path, help="a folder of `simulate`: predict its videos with every network too")
+    parser.add_argument("--ensembles", action="store_true", help="weights by search, nested too")
     given = parser.parse_args()
     first = given.studies[0]
     names = sorted(path.parent.name for path in first.glob("*/recipe.toml"))
@@ -151,7 +196,10 @@ def main() -> None:
         for name, many in runs.items()
     }
     print(f"folds {folds}, {len(given.studies)} seeds; mean (sd over folds; sd over seeds)\n")
-    print(studies.table(judged, read_labels(first / names[0] / "labels.json", taxonomy), given.truth, {}))
+    labels = read_labels(first / names[0] / "labels.json", taxonomy)
+    print(studies.table(judged, labels, given.truth, {}))
+    if given.ensembles:
+        print(ensembles(first / names[0], {name: many[0] for name, many in judged.items()}, labels, taxonomy))
     if given.test:
         said = {name: [predicted(run, folds, given.test / "videos") for run in many] for name, many in runs.items()}
         found = {name: [each for each, _ in many] for name, many in said.items()}
