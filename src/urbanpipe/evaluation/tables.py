@@ -240,6 +240,26 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]], left: i
     return "\n".join(f"| {' | '.join(line)} |" for line in (lines[0], rule, *lines[1:])) + "\n"
 
 
+def absent(targets: NDArray[np.bool_], folds: NDArray[np.int64], taxonomy: Taxonomy) -> list[str]:
+    """A note for each fold that lacks videos of a class: such classes are left out of its mAP.
+
+    A class that no fold has is no class of these videos, and is not told.
+
+    Args:
+        targets: (n, C) bool.
+        folds: (n,) int.
+        taxonomy: the C classes.
+    """
+    there = targets.any(axis=0)
+    notes = []
+    for fold in np.unique(folds):
+        lacking = np.flatnonzero(there & ~targets[folds == fold].any(axis=0))
+        if lacking.size:
+            codes = ", ".join(taxonomy.codes[index] for index in lacking)
+            notes.append(f"Fold {fold}: no video of {codes}, left out of its mAP.")
+    return notes
+
+
 def per_cent(value: float, digits: int = 1) -> str:
     """`72.7`, or `-` for NaN."""
     return NONE if np.isnan(value) else f"{100 * value:.{digits}f}"
