@@ -1,3 +1,4 @@
+import copy
 from pathlib import Path
 
 import pytest
@@ -127,6 +128,26 @@ def test_checkpointing_does_not_change_gradients() -> None:
         gradients.append([p.grad.clone() for p in model.parameters() if p.grad is not None])
     for plain, recomputed in zip(*gradients, strict=True):
         torch.testing.assert_close(plain, recomputed)
+
+
+def test_checkpointing_counts_a_batch_once() -> None:
+    networks = []
+    for enable in (False, True):
+        torch.manual_seed(0)
+        model = image_classifier(ModelConfig(backbone="test_byobnet"), (64, 64), 3).train()
+        model.backbone.checkpoint_activations(enable)
+        trained = copy.deepcopy(model)  # as a moving average is made
+        for _ in range(2):
+            images = torch.randint(0, 256, (4, 3, 64, 64), dtype=torch.uint8)
+            trained(images).square().sum().backward()
+        networks.append(trained)
+    plain, recomputed = (dict(network.named_buffers()) for network in networks)
+    assert any(name.endswith("num_batches_tracked") and int(value) == 2 for name, value in plain.items())
+    for name, value in plain.items():
+        torch.testing.assert_close(recomputed[name], value)
+    networks[1].eval()
+    with torch.no_grad():
+        torch.testing.assert_close(networks[1](images), networks[0].eval()(images))
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import timm
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from test_training_loop import killed_at, losses, metrics, same_weights
 from torch import Tensor
 
@@ -316,6 +316,18 @@ def test_another_folder_is_asked_for_where_settings_or_videos_changed(archive: P
             "cpu",
         )
     pretrained("simclr", archive, tmp_path, "epochs=1", "workers=1")
+
+
+def test_first_weights_are_known_by_what_they_hold(archive: Path, tmp_path: Path) -> None:
+    first, moved = tmp_path / "first.safetensors", tmp_path / "moved.safetensors"
+    save_file(backbone_of(TINY["simclr"][0]).net.state_dict(), first)
+    pretrained("simclr", archive, tmp_path / "out", "epochs=1", f"weights={first}")
+    first.rename(moved)
+    pretrained("simclr", archive, tmp_path / "out", "epochs=1", f"weights={moved}")
+    state = backbone_of(TINY["simclr"][0]).net.state_dict()
+    save_file({name: value + 1 for name, value in state.items()}, moved)
+    with pytest.raises(RunError, match="was begun with other first_weights"):
+        pretrained("simclr", archive, tmp_path / "out", "epochs=1", f"weights={moved}")
 
 
 def test_settings_are_of_the_method() -> None:

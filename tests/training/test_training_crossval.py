@@ -248,6 +248,22 @@ def test_a_run_begun_halfway_is_begun_again(tmp_path: Path, tiny: Recipe) -> Non
     assert is_begun(run, tiny, default_taxonomy(), [], {})
 
 
+def test_first_weights_are_known_by_what_they_hold(tmp_path: Path, tiny: Recipe) -> None:
+    def of(file: Path) -> Recipe:
+        return tiny.model_copy(update={"model": tiny.model.model_copy(update={"weights": str(file)})})
+
+    first, moved = tmp_path / "first.safetensors", tmp_path / "moved.safetensors"
+    first.write_bytes(b"one")
+    begin_run(tmp_path / "run", of(first), default_taxonomy(), [], {}, {})
+    shutil.copy(first, moved)
+    assert is_begun(tmp_path / "run", of(moved), default_taxonomy(), [], {})
+    first.write_bytes(b"two")
+    with pytest.raises(RunError, match=r"first.safetensors is no longer the file with which .*run was begun"):
+        is_begun(tmp_path / "run", of(first), default_taxonomy(), [], {})
+    first.unlink()  # what is trained is trained
+    assert is_begun(tmp_path / "run", of(first), default_taxonomy(), [], {})
+
+
 def test_frame_aspect_becomes_the_commonest_shape(archive: Path, tiny: Recipe) -> None:
     catalog = read_catalog(archive / "catalog.csv")
     framed = tiny.model_copy(update={"input": tiny.input.model_copy(update={"aspect": "frame"})})

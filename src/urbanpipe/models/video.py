@@ -61,6 +61,10 @@ class VideoBackbone(nn.Module):
         """Pretrained weights of torchvision by name; see `models.video_weights.fetch`."""
         return video_weights.fetch(name)
 
+    def published(self, name: str) -> str:
+        """Where the weights that `fetch` reads are published."""
+        return video_weights.published(name)
+
     def adapt(self, state: dict[str, Tensor], source: str) -> dict[str, Tensor]:
         """A published state dict as one of `net`; see `models.video_weights.adapt`."""
         return video_weights.adapt(state, self, source)

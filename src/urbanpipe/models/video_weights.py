@@ -60,6 +60,11 @@ def fetch(name: str) -> dict[str, Tensor]:
     return state
 
 
+def published(name: str) -> str:
+    """Where the weights that `fetch` reads are published."""
+    return str(getattr(_published(name), "url", name))
+
+
 def adapt(state: dict[str, Tensor], backbone: "VideoBackbone", source: str) -> dict[str, Tensor]:
     """A published state dict as one of `backbone.net`: renamed, inflated, resized, without head and built buffers.
 

@@ -1,5 +1,6 @@
 """First weights of a backbone: from the hub, from a file, or random; and a plain report of which."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,6 +78,14 @@ def load_weights(backbone: Backbone | VideoBackbone, name: str, source: str) -> 
     return _load(backbone, state, source)
 
 
+def content_of(source: str) -> str:
+    """Fingerprint of a weights file; empty for other sources and where there is no such file."""
+    if source in ("random", "hub", *SELF_SUPERVISED) or not Path(source).is_file():
+        return ""
+    with Path(source).open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
 def read_state(path: Path) -> dict[str, Tensor]:
     """Tensors of a safetensors file or a torch checkpoint, without wrappers and prefixes. No code in it is executed.
 
@@ -116,8 +125,8 @@ def _from_hub(name: str, backbone: Backbone | VideoBackbone) -> dict[str, Tensor
     except Exception as error:  # the hub's client raises a dozen kinds for "no network" and "no such file"
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise WeightsError(
-            f"no pretrained weights of {name} from the hub ({reason}); fetch the file where there is a network and "
-            "give it with --set model.weights=FILE, or start from --set model.weights=random"
+            f"no pretrained weights of {name} from the hub ({reason}); fetch {backbone.published(name)} where there is "
+            "a network and give it with --set model.weights=FILE, or start from --set model.weights=random"
         ) from error
 
 

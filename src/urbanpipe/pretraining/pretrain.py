@@ -23,7 +23,7 @@ from urbanpipe.inputs.config import BagConfig
 from urbanpipe.inputs.frame import BagOfFrames
 from urbanpipe.models.backbone import Backbone
 from urbanpipe.models.config import ModelConfig
-from urbanpipe.models.weights import load_weights
+from urbanpipe.models.weights import content_of, load_weights
 from urbanpipe.outputs import write_csv, write_text
 from urbanpipe.pretraining.config import MAEConfig, SimCLRConfig, read_settings
 from urbanpipe.pretraining.frames import Frames, batches_of
@@ -149,7 +149,14 @@ def _begin(
         RecipeError: there are fewer frames than a batch.
     """
     settings = config.model_dump(mode="json", exclude={"workers"})
-    asked = {"method": config.method, "backbone": backbone, "videos": _fingerprint(videos), "settings": settings}
+    first = content_of(config.weights) or config.weights
+    asked = {
+        "method": config.method,
+        "backbone": backbone,
+        "videos": _fingerprint(videos),
+        "first_weights": first,
+        "settings": settings,
+    }
     if (out / SETTINGS).exists():
         _check(out / SETTINGS, asked)
         left_out = read_left_out(out)
@@ -181,7 +188,8 @@ def _check(path: Path, asked: dict[str, Any]) -> None:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunError(f"{path} is damaged; delete {path.parent} to begin it again") from error
     wanted = asked | asked["settings"]
-    if changed := [key for key in ("videos", *wanted) if key != "settings" and wanted[key] != found.get(key)]:
+    passed = ("settings", "weights")  # a file of weights is known by its content
+    if changed := [key for key in ("videos", *wanted) if key not in passed and wanted[key] != found.get(key)]:
         was, now = found.get(changed[0]), wanted[changed[0]]
         what = "videos" if changed[0] == "videos" else f"{changed[0]}: {was!r} instead of {now!r}"
         raise RunError(f"{path.parent} was begun with other {what}; give another --out")

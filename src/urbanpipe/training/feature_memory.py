@@ -138,8 +138,13 @@ class FeatureMemory:
 
 
 def fingerprint(recipe: Recipe, videos: Sequence[Video]) -> str:
-    """What the features of a memory depend on."""
+    """What the features of a memory depend on, but for the first weights, which are always those of its run."""
     data = [(video.name, video.digest, video.frame_count) for video in videos]
-    encoder = [recipe.input.model_dump(), recipe.model.model_dump(), recipe.dense.width, recipe.dense.pooling]
+    encoder = [
+        recipe.input.model_dump(),
+        recipe.model.model_dump(exclude={"weights"}),
+        recipe.dense.width,
+        recipe.dense.pooling,
+    ]
     text = json.dumps([data, encoder, recipe.training.precision])
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

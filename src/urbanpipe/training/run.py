@@ -1,6 +1,6 @@
 """The run folder: what it holds, that it is one run's alone, and that it goes on only with what it was begun with.
 
-- recipe.toml: every setting; environment.json: versions, machine, fingerprint of the data
+- recipe.toml: every setting; environment.json: versions, machine, fingerprints of data and first weights' file
 - taxonomy.toml, labels.json, folds.csv, groups.csv: the data; left_out.csv: videos that could not be decoded, and why
 - fold<k>/: weights.safetensors, metrics.csv, tensorboard/, predictions.json and .csv, done.json
 - out_of_fold.json and .csv: every labelled video, judged by the model that has not seen it
@@ -27,6 +27,7 @@ import torch
 from urbanpipe import __version__
 from urbanpipe.catalog.table import Video
 from urbanpipe.errors import RunError
+from urbanpipe.models.weights import content_of
 from urbanpipe.outputs import output_folder, write_csv, write_json, write_text
 from urbanpipe.taxonomy import Taxonomy, taxonomy_table
 from urbanpipe.training.recipe import Recipe, difference, load_recipe, write_recipe
@@ -71,10 +72,16 @@ def is_begun(run: Path, recipe: Recipe, taxonomy: Taxonomy, videos: Sequence[Vid
     """
     if not (run / "recipe.toml").exists():
         return False
-    if changed := difference(recipe, load_recipe(run / "recipe.toml")):
+    begun, found = load_recipe(run / "recipe.toml"), read_json(run / "environment.json")
+    first, now = found.get("weights", ""), content_of(recipe.model.weights)
+    if first and first == now:  # the same file, wherever it lies
+        same = begun.model.model_copy(update={"weights": recipe.model.weights})
+        begun = begun.model_copy(update={"model": same})
+    if changed := difference(recipe, begun):
         raise RunError(f"{run} was begun with another recipe: {changed}; give another --out, or -r {run}/recipe.toml")
-    found = read_json(run / "environment.json").get("data")
-    if found != _fingerprint(taxonomy, videos, folds):
+    if first and now and first != now:
+        raise RunError(f"{recipe.model.weights} is no longer the file with which {run} was begun; give another --out")
+    if found.get("data") != _fingerprint(taxonomy, videos, folds):
         raise RunError(
             f"{run} was begun with other videos, labels, classes or folds; give another --out, or the first data"
         )
@@ -106,7 +113,8 @@ def begin_run(
     if folds:
         write_csv(run / "folds.csv", ["video", "fold"], [[video.name, folds[video.name]] for video in used])
     write_csv(run / "left_out.csv", ["video", "reason"], sorted(left_out.items()))
-    write_json(run / "environment.json", {"data": _fingerprint(taxonomy, videos, folds)} | environment())
+    known = {"data": _fingerprint(taxonomy, videos, folds), "weights": content_of(recipe.model.weights)}
+    write_json(run / "environment.json", known | environment())
     write_recipe(recipe, run / "recipe.toml")
 
 
