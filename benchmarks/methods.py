@@ -23,8 +23,8 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from two_runs import read_done
 
-from urbanpipe.catalog.folds import read_folds
 from urbanpipe.catalog.labels import Labels, label_matrix, read_labels
 from urbanpipe.ensembling.contributions import contributions
 from urbanpipe.ensembling.rules import EXCLUSIVE_THRESHOLD
@@ -32,7 +32,7 @@ from urbanpipe.ensembling.table import ensemble_table
 from urbanpipe.ensembling.weights import SEARCHES, equal_weights, search_nested
 from urbanpipe.evaluation.average_precision import average_precision, score
 from urbanpipe.evaluation.predictions import Predictions, read_predictions
-from urbanpipe.evaluation.runs import OutOfFold, read_groups
+from urbanpipe.evaluation.runs import same_data
 from urbanpipe.evaluation.tables import markdown_table, per_cent
 from urbanpipe.inspection.predict import predict
 from urbanpipe.taxonomy import Taxonomy, load_taxonomy
@@ -136,33 +136,20 @@ class Studies:
         return markdown_table(header, rows)
 
 
-def ensembles(run: Path, found: dict[str, Found], labels: Labels, taxonomy: Taxonomy) -> str:
+def ensembles(study: Path, names: Sequence[str], folds: Sequence[int], taxonomy: Taxonomy) -> str:
     """Table 3 of the folds that are there, and the contributions of the members with equal weights."""
-    first = next(iter(found.values()))
-    names = tuple(name for said in first.values() for name in said.names)
-    stack = np.stack(
-        [np.concatenate([by_fold[fold].aligned(first[fold].names) for fold in first]) for by_fold in found.values()]
-    )
-    folds, groups = read_folds(run / "folds.csv"), read_groups(run / "groups.csv")
-    data = OutOfFold(
-        run=run,
-        taxonomy=taxonomy,
-        names=names,
-        targets=label_matrix(names, labels, len(taxonomy)),
-        folds=np.array([folds[name] for name in names]),
-        groups=tuple(groups[name] for name in names),
-        scores=stack[0],
-    )
+    data = read_done(study / names[0], folds)
+    stack = np.stack([same_data(data, read_done(study / name, folds)).scores for name in names])
     threshold = EXCLUSIVE_THRESHOLD if taxonomy.exclusive is not None else None
     texts = []
     for kind, search in SEARCHES.items():
         searched = search_nested(stack, data.targets, data.folds, taxonomy, search)
-        table = ensemble_table(stack, tuple(found), data, searched.weights, kind, searched, threshold)
+        table = ensemble_table(stack, tuple(names), data, searched.weights, kind, searched, threshold)
         texts.append(replace(table, of_folder=()).to_markdown())
     each = contributions(stack, equal_weights(len(stack)), data)
     rows = [
         [name, *(_points(value) for value in by_class), _points(mean)]
-        for name, by_class, mean in zip(found, each.ap, each.map_all, strict=True)
+        for name, by_class, mean in zip(names, each.ap, each.map_all, strict=True)
     ]
     return "\n".join([*texts, markdown_table(["adds, points of AP", *taxonomy.codes, "mAP"], rows)])
 
@@ -199,7 +186,7 @@ def main() -> None:
     labels = read_labels(first / names[0] / "labels.json", taxonomy)
     print(studies.table(judged, labels, given.truth, {}))
     if given.ensembles:
-        print(ensembles(first / names[0], {name: many[0] for name, many in judged.items()}, labels, taxonomy))
+        print(ensembles(first, names, folds, taxonomy))
     if given.test:
         said = {name: [predicted(run, folds, given.test / "videos") for run in many] for name, many in runs.items()}
         found = {name: [each for each, _ in many] for name, many in said.items()}
