@@ -22,6 +22,7 @@ from urbanpipe.evaluation.average_precision import average_precision
 from urbanpipe.evaluation.predictions import Predictions, read_predictions, write_predictions
 from urbanpipe.evaluation.runs import read_out_of_fold
 from urbanpipe.outputs import write_csv, write_json, write_text
+from urbanpipe.reproduce.entries import report_weights
 from urbanpipe.taxonomy import DefectClass, Taxonomy, taxonomy_table
 
 CODES = ("OK", "A", "B")
@@ -147,6 +148,32 @@ def test_weights_of_an_ensemble_serve_again(runs: list[Path], tmp_path: Path) ->
     first = ensemble(runs, tmp_path / "out", weights="0.2,0.3,0.5")
     again = ensemble(runs[::-1], tmp_path / "again", weights=tmp_path / "out" / "weights.toml")
     assert again.weights.tolist() == pytest.approx(first.weights[::-1].tolist())
+
+
+def test_the_weights_of_the_report_go_by_the_names_of_recipes(runs: list[Path], tmp_path: Path) -> None:
+    for run, name in zip(runs, ("super-image-swin-l", "super-image-nfnet-f3", "video-swin-b-k400"), strict=True):
+        write_text(run / "recipe.toml", f'name = "{name}"\n')
+    made = ensemble(runs, tmp_path / "out", report_weights(runs))
+    assert made.weights == pytest.approx(np.array([0.2, 0.15, 0.1]) / 0.45)
+    write_text(runs[1] / "recipe.toml", 'name = "nfnet-f3"\n')  # as `reproduce` calls it
+    assert ensemble(runs, tmp_path / "again", report_weights(runs)).weights == pytest.approx(made.weights)
+    write_text(runs[1] / "recipe.toml", 'name = "small-video"\n')
+    with pytest.raises(
+        RecipeError, match="dilated is of the recipe small-video, which the report does not weigh"
+    ) as no:
+        report_weights(runs)
+    eight = str(no.value).partition("it weighs ")[2].split(", ")
+    assert len(eight) == 8
+    assert {"super-image-tresnet-xl", "super-image-efficientnet-l2", "video-swin-b-k400"} <= {*eight}
+
+
+def test_a_class_that_a_fold_lacks_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    targets = TARGETS.copy()
+    targets[FOLDS == 1, 2] = False
+    monkeypatch.setattr(sys.modules[__name__], "TARGETS", targets)
+    made = ensemble([make_run(tmp_path / name, seed) for seed, name in enumerate("ab")], tmp_path / "out")
+    assert "Fold 1: no video of B, left out of its mAP." in made.table.notes
+    assert "report" not in (tmp_path / "out" / "table3.csv").read_text()
 
 
 def test_single_run(runs: list[Path], tmp_path: Path) -> None:

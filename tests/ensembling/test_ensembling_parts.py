@@ -242,7 +242,7 @@ def test_ways_to_give_weights(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
-        ("best", "'best' are none of: equal, search, simplex"),
+        ("best", "'best' are none of: equal, search, simplex, one number"),
         ("0.5;0.5", "are none of"),
         ("1", "1 weights for 2 models; give one for each of a, b"),
         ("1,2,3", "3 weights for 2"),

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from urbanpipe.catalog.folds import read_folds
 from urbanpipe.catalog.table import Catalog, read_catalog, write_catalog
-from urbanpipe.errors import CatalogError, FoldError, RecipeError, RunError, UrbanpipeError
+from urbanpipe.errors import CatalogError, DivergedError, FoldError, RecipeError, RunError, UrbanpipeError
 from urbanpipe.models.backbone import Backbone
 from urbanpipe.models.config import ModelConfig
 from urbanpipe.models.weights import load_weights
@@ -242,7 +242,7 @@ def test_views_are_of_the_size_asked_for_and_differ() -> None:
         ("simclr", "test_resnet", ("epochs",), RecipeError, "want key=value"),
         ("simclr", "resnet5000", (), RecipeError, "is not a timm model"),
         ("simclr", "test_resnet", ("batch_size=4096",), RecipeError, r"batch_size = 4096: there are \d+ frames"),
-        ("simclr", "test_resnet", ("rate=1e30", "clip_norm=0"), RunError, "the loss became .* lower --set rate"),
+        ("simclr", "test_resnet", ("rate=1e30", "clip_norm=0"), DivergedError, "the loss became .* lower --set rate"),
     ],
 )
 def test_a_mistake_is_named(
@@ -265,7 +265,7 @@ def test_a_mistake_is_named(
             cache=archive / "frames",
         )
     assert "\n" not in str(caught.value)
-    assert (tmp_path / "settings.toml").exists() == (error is RunError), "what cannot begin begins nothing"
+    assert (tmp_path / "settings.toml").exists() == (error is DivergedError), "what cannot begin begins nothing"
 
 
 def test_without_lightly_it_says_how_to_install_it(

@@ -1,22 +1,33 @@
 import csv
+from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from conftest import TINY
+from urbanpipe.catalog.folds import read_folds
 from urbanpipe.catalog.scan import scan
+from urbanpipe.catalog.table import Catalog, read_catalog, write_catalog
 from urbanpipe.cli.main import app
-from urbanpipe.errors import CatalogError, DivergedError, RecipeError, RunError
+from urbanpipe.errors import CatalogError, DivergedError, OutOfMemoryError, RecipeError, RunError
 from urbanpipe.evaluation.predictions import Predictions, read_predictions, write_predictions
-from urbanpipe.reproduce.ablate import ablate
+from urbanpipe.outputs import write_csv
+from urbanpipe.reproduce import work as room
+from urbanpipe.reproduce.ablate import _unseen, ablate, run_ablation
+from urbanpipe.reproduce.rows import choose_rows
 from urbanpipe.reproduce.table import Ablation
-from urbanpipe.reproduce.work import Work
+from urbanpipe.reproduce.work import Work, begin
 from urbanpipe.simulate.generator import simulate
 from urbanpipe.taxonomy import default_taxonomy
-from urbanpipe.training.recipe import Recipe
+from urbanpipe.training.crossval import run_folds
+from urbanpipe.training.processes import Processes
+from urbanpipe.training.recipe import Recipe, load_recipe
 
+T = TypeVar("T")
 ROWS = (
     "flip",
     "uniform",
@@ -110,6 +121,8 @@ def test_run_again_it_trains_nothing_and_with_more_rows_only_them(
     assert [line.gain.gains.tolist() for line in again.lines if line.gain] == [
         line.gain.gains.tolist() for line in made.lines[:4] if line.gain
     ]
+    with (out / "ablation.csv").open(newline="") as file:
+        assert [row["row"] for row in csv.DictReader(file)] == [*ROWS[:4]], "the table holds the rows of the call"
     run(archive, out, "ema", only_folds=[1])
     assert {path.parent.name for path in out.glob("seed0/no-ema/fold*/done.json")} == {"fold1"}
 
@@ -168,6 +181,109 @@ def test_a_network_that_cannot_be_trained_costs_its_row_alone(
     assert made.lines[0].gain is not None
 
 
+class OneOfTwo(Processes):
+    """A process that never hears of the other."""
+
+    def gather(self, value: T) -> list[T]:
+        return [value]
+
+
+@pytest.mark.parametrize("error", [OutOfMemoryError("out of memory"), DivergedError("the loss became nan")])
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_failure_in_one_of_several_processes_ends_them_all(
+    error: RunError, count: int, archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others would wait for this one for ever."""
+
+    def fails(*_: object) -> None:
+        raise error
+
+    work = begin(archive / "catalog.csv", tmp_path, archive / "folds.csv", [0], None, "cpu", None, 0.1)
+    work = replace(work, processes=OneOfTwo(0, count, torch.device("cpu")))
+    monkeypatch.setattr(room, "run_folds", fails)
+    with pytest.raises(type(error) if count == 1 else RunError, match=str(error)) as caught:
+        work.train(tmp_path / "base", load_recipe("small-mobilenetv2", QUICK))
+    goes_on = isinstance(caught.value, (OutOfMemoryError, DivergedError))  # these cost a row alone
+    assert goes_on == (count == 1)
+    assert ("start a single one" in str(caught.value)) == (count == 2)
+
+
+def test_a_row_that_fails_in_one_of_several_processes_is_not_passed_over(
+    archive: Path, done: tuple[Path, Ablation], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = run_folds
+
+    def too_large(run: Path, *given: object) -> None:
+        if run.name == "no-warm-up":
+            raise OutOfMemoryError("out of memory")
+        real(run, *given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(room, "run_folds", too_large)
+    work = begin(archive / "catalog.csv", done[0], archive / "folds.csv", [], None, "cpu", None, 0.1)
+    base, rows = load_recipe("small-mobilenetv2", QUICK), choose_rows(["flip", "warm-up"])
+    assert [line.reason for line in run_ablation(work, base, rows, 1, ()).lines] == ["", "no-warm-up: out of memory"]
+    with pytest.raises(RunError, match="out of memory; of several processes none goes on"):
+        run_ablation(replace(work, processes=OneOfTwo(0, 2, torch.device("cpu"))), base, rows, 1, ())
+
+
+def test_classes_that_a_fold_lacks_are_told(archive: Path, catalog: Catalog, tmp_path: Path) -> None:
+    folds = read_folds(archive / "folds.csv")
+    zw = default_taxonomy().codes.index("ZW")
+    moved = {video.name: 0 if zw in (video.labels or ()) else folds[video.name] for video in catalog.labelled}
+    write_csv(tmp_path / "folds.csv", ["video", "fold"], moved.items())
+    made = run(archive, tmp_path / "out", "exclusive-rule", folds=tmp_path / "folds.csv")
+    assert made.notes == ("Fold 1: no video of ZW, left out of its mAP.",)
+    text = (tmp_path / "out" / "ablation.md").read_text()
+    assert f"\n- {made.notes[0]}\n" in text
+
+
+def test_flattered_figures_are_told(done: tuple[Path, Ablation]) -> None:
+    _, made = done
+    assert made.notes == ()
+    assert "flatters" not in made.to_markdown()
+    training = made.base.training.model_copy(update={"keep": "best"})
+    flattered = replace(made, base=made.base.model_copy(update={"training": training}))
+    assert "flatters all figures; give --set training.keep=last" in flattered.to_markdown()
+
+
+def test_groups_in_several_folds_are_warned_of_once(
+    archive: Path, catalog: Catalog, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torn = [replace(video, group="one") for video in catalog.videos]
+    write_catalog(Catalog(tuple(torn), catalog.taxonomy), tmp_path / "catalog.csv")
+    given = tmp_path, archive / "folds.csv", [0], None, "cpu", None, 0.1
+    begin(tmp_path / "catalog.csv", *given)
+    said = "warning: 1 groups, one first, are in several folds, which flatters the figures"
+    assert capsys.readouterr().err.count(said) == 1
+    begin(archive / "catalog.csv", tmp_path / "whole", *given[1:])
+    assert "warning" not in capsys.readouterr().err
+
+
+def without_digests(path: Path, out: Path) -> Path:
+    catalog = read_catalog(path)
+    write_catalog(Catalog(tuple(replace(video, digest="") for video in catalog.videos), catalog.taxonomy), out)
+    return out
+
+
+@pytest.mark.parametrize("bare", ["test", "folds", "both"])
+def test_videos_without_digests_are_told_apart_by_name_and_size(
+    bare: str, archive: Path, unseen: Path, done: tuple[Path, Ablation], tmp_path: Path
+) -> None:
+    data, test = archive / "catalog.csv", unseen
+    if bare != "test":
+        data = without_digests(data, tmp_path / "data.csv")
+    if bare != "folds":
+        test = without_digests(unseen, tmp_path / "test.csv")
+    work = begin(data, tmp_path / "out", archive / "folds.csv", [], None, "cpu", None, 0.1)
+    others = read_catalog(test).labelled
+    base = load_recipe("small-mobilenetv2", QUICK)
+    found = _unseen(work, base, [replace(video, group=f"other {video.name}") for video in others])
+    assert len(found) == len(others)
+    seen = replace(others[0], name=work.catalog.labelled[0].name, size_bytes=work.catalog.labelled[0].size_bytes)
+    with pytest.raises(CatalogError, match="which the folds learn from"):
+        _unseen(work, base, [seen])
+
+
 def test_videos_that_a_network_left_out_are_compared_in_none(archive: Path, tmp_path: Path) -> None:
     run(archive, tmp_path, "flip", only_folds=[0])
     path = tmp_path / "seed0" / "no-flip" / "fold0" / "predictions.json"
@@ -190,6 +306,9 @@ def test_bad_input(archive: Path, tmp_path: Path) -> None:
 
 def test_on_the_command_line(archive: Path, tmp_path: Path) -> None:
     runner = CliRunner()
+    shown = runner.invoke(app, ["ablate", "--help"], env={"COLUMNS": "200"}).stdout
+    assert "the table holds those named" in shown
+    assert "the table, which is this call's" in shown
     listed = runner.invoke(app, ["ablate", "--list"])
     assert "tile-shuffle" in listed.stdout
     without = runner.invoke(app, ["ablate", str(archive / "catalog.csv")])

@@ -1,14 +1,27 @@
-import pytest
+import json
+from pathlib import Path
 
+import numpy as np
+import pytest
+import torch
+
+from urbanpipe.catalog.table import Catalog
 from urbanpipe.ensembling.rules import EXCLUSIVE_THRESHOLD
 from urbanpipe.errors import RecipeError
+from urbanpipe.evaluation.predictions import read_predictions
+from urbanpipe.inputs.config import has_clips
 from urbanpipe.inputs.view import make_view
 from urbanpipe.reproduce.mixtures import MIXTURES
 from urbanpipe.reproduce.rows import change, choose_rows, listing, read_rows, trial
 from urbanpipe.taxonomy import default_taxonomy
+from urbanpipe.training import loop
 from urbanpipe.training.forward import build_model
+from urbanpipe.training.job import Job
+from urbanpipe.training.loop import train_model
+from urbanpipe.training.processes import Processes
 from urbanpipe.training.recipe import Recipe, load_recipe
 
+TAXONOMY = default_taxonomy()
 BASES = ("small-mobilenetv2", "small-video", "super-image-convnext-b", "video-swin-b-k400")
 # Of the report's Tables 4 and 5, the rows that are changes to one recipe.
 REPORT = {
@@ -17,6 +30,9 @@ REPORT = {
     "auto-augment": -0.6, "rotation-flip-jitter": -1.6, "sequence": -2.2, "grid-4x4": -1, "grid-5x5": -1,
     "test-flips": -3, "test-resample": -0.3, "test-shuffle": -0.5, "best-per-class": -1.6,
 }  # fmt: skip
+# The same networks with small pictures, for one epoch of a step or four.
+QUICK = ("optimiser.warmup_epochs=1", "training.epochs=1", "training.batch_size=4", "training.workers=0")
+SMALL = {"small-mobilenetv2": (*QUICK, "input.tile=32"), "small-video": (*QUICK, "input.size=32", "input.frames=4")}
 
 
 def test_every_row_of_the_report_is_there_with_its_figure() -> None:
@@ -46,7 +62,49 @@ def test_every_row_builds(key: str, name: str) -> None:
     for recipe in (found.on, found.off):
         make_view(recipe.input, recipe.augment)
         if name.startswith("small"):
-            build_model(recipe, default_taxonomy())
+            build_model(recipe, TAXONOMY)
+
+
+@pytest.mark.parametrize("name", [name for name in BASES if not name.startswith("small")])
+def test_every_network_of_the_rows_goes_forward_at_paper_scale(name: str) -> None:
+    base = load_recipe(name)
+    trials = [trial(row, base) for row in read_rows().values()]
+    networks = {}
+    for recipe in (recipe for each in trials for recipe in (each.on, each.off)):
+        seen = recipe.input.image_size, has_clips(recipe.input), recipe.training.checkpointing
+        networks[*seen, recipe.model.model_dump_json()] = recipe
+    sizes = {"super-image": {(1344, 1344), (1152, 1152), (1360, 1360)}, "video": {(224, 224)}}
+    assert {size for size, *_ in networks} == sizes[base.input.method]
+    for recipe in networks.values():
+        assert on_meta(recipe).shape == (2, len(TAXONOMY))
+
+
+def on_meta(recipe: Recipe) -> torch.Tensor:
+    """What a network says of two inputs, as far as shapes go: without memory or arithmetic."""
+    width, height = recipe.input.image_size
+    frames = [recipe.input.frames] if has_clips(recipe.input) else []
+    with torch.device("meta"):
+        model = build_model(recipe, TAXONOMY)
+        model.backbone.checkpoint_activations(recipe.training.checkpointing)
+        images = torch.zeros((2, 3, *frames, height, width), dtype=torch.uint8)
+        return model.see(images, torch.ones(2, dtype=torch.int64))
+
+
+@pytest.mark.parametrize("key", [key for key, row in read_rows().items() if row.kind in ("train", "judge")])
+def test_every_row_trains(key: str, catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "forget_peak_memory", lambda _: None)  # a third of the time, and no memory is asked for
+    name = "small-video" if read_rows()[key].methods == ("video",) else "small-mobilenetv2"
+    base = load_recipe(name, SMALL[name])
+    found = trial(read_rows()[key], base)
+    assert not found.reason
+    for side, recipe in (("on", found.on), ("off", found.off)):
+        if recipe == base:
+            continue
+        job = Job(recipe, TAXONOMY, catalog.labelled[:4], catalog.labelled[4:6], tmp_path / side, None, key)
+        train_model(job, Processes(0, 1, torch.device("cpu")))
+        assert json.loads((job.folder / "done.json").read_text())["best_epoch"] == 1
+        judged = read_predictions(job.folder / "predictions.json", TAXONOMY)
+        assert np.isfinite(judged.scores).all()
 
 
 def test_changes() -> None:

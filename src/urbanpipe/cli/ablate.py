@@ -11,9 +11,12 @@ def command(
     data: Annotated[Path | None, typer.Argument(help="Catalog (from `scan`).")] = None,
     recipe: Annotated[str | None, typer.Option("--recipe", "-r", help="The base: recipe name or TOML file.")] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", help="Folder for networks and table; run again, it goes on.")
+        Path | None,
+        typer.Option("--out", help="Folder for networks, which are kept, and the table, which is this call's."),
     ] = None,
-    row: Annotated[list[str] | None, typer.Option("--row", help="This row alone; may be given again.")] = None,
+    row: Annotated[
+        list[str] | None, typer.Option("--row", help="This row alone; again for more: the table holds those named.")
+    ] = None,
     list_rows: Annotated[
         bool, typer.Option("--list", help="Print the rows, and with --recipe what each changes.")
     ] = False,

@@ -10,7 +10,12 @@ def command(
     runs: Annotated[list[Path], typer.Argument(help="Run folders of `urbanpipe crossval`, over the same data.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for the ensemble; `predict` takes it.")],
     weights: Annotated[
-        str, typer.Option(metavar="equal|search|simplex|0.3,0.7|FILE.toml", help="Weights of the runs, in their order.")
+        str,
+        typer.Option(
+            metavar="equal|search|simplex|report|0.3,0.7|FILE.toml",
+            help="Weights of the runs: numbers in their order; report: the UrbanPipe report's, by the names of their "
+            "recipes (super-image-swin-l, ...), scaled to sum 1.",
+        ),
     ] = "equal",
     exclusive_threshold: Annotated[
         str,
@@ -22,8 +27,10 @@ def command(
 ) -> None:
     """Make one predictor of several runs; print single models and ensembles side by side."""
     from urbanpipe.ensembling.ensemble import ensemble
+    from urbanpipe.reproduce.entries import report_weights
 
-    made = ensemble(runs, out, weights, _threshold(exclusive_threshold), recall)
+    given = report_weights(runs) if weights == "report" else weights
+    made = ensemble(runs, out, given, _threshold(exclusive_threshold), recall)
     print(made.table.to_markdown())
     print(f"results: {made.folder}")
 

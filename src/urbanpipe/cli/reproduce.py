@@ -23,10 +23,22 @@ def command(
     ] = None,
     seeds: Annotated[int, typer.Option(help="Of tables 4 and 5: trainings of each network, a seed each.")] = 1,
     weights: Annotated[
-        list[str] | None, typer.Option(help="MODEL=FILE, first weights of a model; base is that of tables 4 and 5.")
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=FILE",
+            help="First weights of a model, a file, hub or random; base (clips: video-base) is that of tables 4 and 5.",
+        ),
     ] = None,
     test: Annotated[Path | None, typer.Option(help="Catalog of labelled videos no fold has, for table 4.")] = None,
-    override: Annotated[list[str] | None, typer.Option("--set", help="section.key=value, for all recipes.")] = None,
+    override: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="[KEY:]SECTION.KEY=VALUE",
+            help="A setting of all recipes, or of the model KEY alone: base:training.epochs=8. Without training.keep "
+            "the last epoch is kept.",
+        ),
+    ] = None,
     taxonomy: Annotated[Path | None, typer.Option(help="Your own classes (TOML); the 17 of QV-Pipe without.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     cache: Annotated[Path | None, typer.Option(help="Folder for decoded frames; one for all runs by default.")] = None,
@@ -38,9 +50,7 @@ def command(
 
     given = dict(pair.split("=", 1) for pair in weights or [] if "=" in pair)
     if bad := [pair for pair in weights or [] if "=" not in pair]:
-        raise RecipeError(
-            f"--weights {bad[0]}: want MODEL=FILE, for example --weights base=mobilenetv2_100.safetensors"
-        )
+        raise RecipeError(f"--weights {bad[0]}: want KEY=FILE, for example --weights base=mobilenetv2_100.safetensors")
     folds_or_file = folds_given(folds)
     from urbanpipe.reproduce.reproduce import reproduce
 

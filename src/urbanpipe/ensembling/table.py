@@ -11,7 +11,7 @@ from urbanpipe.ensembling.rules import apply_exclusive
 from urbanpipe.ensembling.weights import SEARCHES, Searched, equal_weights, weighted_mean
 from urbanpipe.evaluation.average_precision import mean_of_known, score
 from urbanpipe.evaluation.runs import OutOfFold
-from urbanpipe.evaluation.tables import NONE, markdown_table, per_cent
+from urbanpipe.evaluation.tables import NONE, absent, markdown_table, per_cent
 from urbanpipe.outputs import write_csv
 
 
@@ -29,6 +29,7 @@ class Row:
         map_defects: mean over folds of mAP over the defects.
         pooled_all: mAP over all classes with all videos ranked together.
         pooled_defects: the same over the defects.
+        report: of the UrbanPipe report, mAP in validation and on the test set, per cent; None where it has none.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Row:
     map_defects: float
     pooled_all: float
     pooled_defects: float
+    report: tuple[float | None, float | None] = (None, None)
 
 
 @dataclass(frozen=True)
@@ -56,15 +58,28 @@ class EnsembleTable:
     notes: tuple[str, ...]
     of_folder: tuple[str, ...] = ()
 
+    @property
+    def beside_report(self) -> bool:
+        """Whether a row has figures of the report, which get columns."""
+        return any(row.report != (None, None) for row in self.rows)
+
     def to_csv(self, path: Path) -> None:
         """Write the rows with figures as fractions in [0, 1]; a cell without a figure is empty."""
         header = ["model", "weight", "exclusive_rule", "used", "map", "map_sd", "map_defects"]
-        write_csv(path, [*header, "pooled_map", "pooled_map_defects"], (_csv_row(row) for row in self.rows))
+        header += ["pooled_map", "pooled_map_defects"]
+        rows = [_csv_row(row) for row in self.rows]
+        if self.beside_report:
+            header += ["report_validation", "report_test"]
+            rows = [[*line, *_report(row, "", 100, 4)] for line, row in zip(rows, self.rows, strict=True)]
+        write_csv(path, header, rows)
 
     def to_markdown(self) -> str:
         """The table with figures in per cent, and the notes under it."""
         header = ["model", "rule", "weight", "mAP (sd)", "mAP defects", "pooled mAP", "pooled defects", "used"]
         lines = [_markdown_row(row) for row in self.rows]
+        if self.beside_report:
+            header += ["report, validation", "report, test"]
+            lines = [[*line, *_report(row, NONE, 1, 2)] for line, row in zip(lines, self.rows, strict=True)]
         return (
             markdown_table(header, lines, left=2)
             + "".join(f"\n- {note}" for note in (*self.notes, *self.of_folder))
@@ -148,7 +163,11 @@ def ensemble_table(
     ]
     flattered = "The out-of-fold predictions and fold tables of this folder use these weights: they are flattered."
     of_folder = (flattered,) if kind in SEARCHES and searched and searched.nested is not None else ()
-    return EnsembleTable(tuple(rows), tuple(_notes(rows, names, searched, threshold, kind)), of_folder)
+    notes = [
+        *_notes(rows, names, searched, threshold, kind),
+        *absent(data.targets, data.folds, data.taxonomy),
+    ]
+    return EnsembleTable(tuple(rows), tuple(notes), of_folder)
 
 
 def _notes(
@@ -175,6 +194,10 @@ def _notes(
 
 def _way(kind: str) -> str:
     return "simplex" if kind == "simplex" else "searched"
+
+
+def _report(row: Row, none: str, unit: int, digits: int) -> list[str]:
+    return [none if value is None else f"{value / unit:.{digits}f}" for value in row.report]
 
 
 def _csv_row(row: Row) -> list[object]:

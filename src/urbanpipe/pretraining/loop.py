@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LRScheduler
 
-from urbanpipe.errors import RunError, VideoError
+from urbanpipe.errors import DivergedError, RunError, VideoError
 from urbanpipe.models.backbone import Backbone
 from urbanpipe.outputs import whole_file, write_json
 from urbanpipe.pretraining.config import MAEConfig, SimCLRConfig
@@ -97,7 +97,8 @@ def run_epochs(
     """All epochs, or those that a killed run left; then the weights.
 
     Raises:
-        RunError: the loss became NaN, or the saved state is damaged.
+        DivergedError: the loss became NaN.
+        RunError: the saved state is damaged.
         VideoError: a video can no longer be read.
         RecipeError: there are fewer frames than a batch.
     """
@@ -136,7 +137,9 @@ def _epoch(
         total += _step(state, views.to(device, non_blocking=True), config, device)
     mean, seconds = float(total) / len(batches), time.perf_counter() - started
     if not math.isfinite(mean):
-        raise RunError(f"the loss became {mean} in epoch {state.epoch + 1}; lower --set rate (now {config.rate:g})")
+        raise DivergedError(
+            f"the loss became {mean} in epoch {state.epoch + 1}; lower --set rate (now {config.rate:g})"
+        )
     return {
         "loss": mean,
         "rate": state.optimiser.param_groups[0]["lr"],

@@ -9,6 +9,7 @@ import numpy as np
 from urbanpipe.catalog.table import Video, read_catalog
 from urbanpipe.errors import CatalogError, DivergedError, OutOfMemoryError, RecipeError
 from urbanpipe.evaluation.predictions import shortened
+from urbanpipe.evaluation.tables import absent
 from urbanpipe.reproduce.gains import Gain, Judged, Scores, gain
 from urbanpipe.reproduce.judging import judge_again, read_fold
 from urbanpipe.reproduce.mixtures import MIXTURES
@@ -68,9 +69,9 @@ def ablate(
     Args:
         data: a catalog.
         recipe: the base, name or file.
-        out: gets `seed<s>/<network>/`, `ablation.csv` and `ablation.md`. Run again, also with more rows, folds or
-            seeds, it goes on where it was.
-        rows: keys of the rows; all without.
+        out: gets `seed<s>/<network>/`, `ablation.csv` and `ablation.md`. Run again, also with other rows, folds or
+            seeds, it trains what is missing; the table is then that of this call's rows, folds and seeds alone.
+        rows: keys of the rows; all without. What earlier calls had is named again to stand in the table.
         folds: how many to make, or a CSV `video,fold`.
         only_folds: train and judge these alone.
         seeds: trainings of each network, with the recipe's seed and those after it.
@@ -82,7 +83,8 @@ def ablate(
         cache_gb: its largest size in GB; 0 decodes every time.
 
     Raises:
-        UrbanpipeError: whatever of the above cannot be used; nothing that was there is harmed.
+        UrbanpipeError: whatever of the above cannot be used; nothing that was there is harmed. Of several processes
+            one that runs out of memory ends them all; one alone goes on without the row.
     """
     base, chosen = load_recipe(recipe, list(overrides)), choose_rows(rows)
     if seeds < 1:
@@ -106,7 +108,10 @@ def run_ablation(work: Work, recipe: Recipe, rows: Sequence[Row], seeds: int, te
     failed: dict[str, str] = {}
     for seed in seen:
         _train_and_judge(plan, seed, failed)
-    return Ablation(base, work.used, seen, tuple(_lines(plan, failed)))
+    names = work.judged_by([run for name in networks if name not in failed for run in plan.runs(name)])
+    data = work.judged(work.videos(names))
+    notes = absent(data.targets, data.folds, data.taxonomy)
+    return Ablation(base, work.used, seen, tuple(_lines(plan, failed, data, names)), tuple(notes))
 
 
 def _unseen(work: Work, base: Recipe, test: Sequence[Video]) -> tuple[Video, ...]:
@@ -115,14 +120,26 @@ def _unseen(work: Work, base: Recipe, test: Sequence[Video]) -> tuple[Video, ...
     Raises:
         CatalogError: one of them is itself among those that the folds learn from.
     """
-    digests, groups = ({getattr(video, of) for video in work.catalog.labelled} for of in ("digest", "group"))
-    if seen := [video.name for video in test if video.digest in digests]:
+    if seen := _learnt_from(test, work.catalog.labelled):
         raise CatalogError(f"--test: {shortened(seen)}, which the folds learn from; give other videos")
+    groups = {video.group for video in work.catalog.labelled}
     others = [video for video in test if video.group not in groups]
     if len(others) < len(test):
         work.processes.say(f"--test: {len(test) - len(others)} videos left out, of inspections that the folds have")
     bad = work.processes.on_main(lambda: find_unreadable(base, others, work.cache) if others else {})
     return tuple(video for video in others if video.name not in bad)
+
+
+def _learnt_from(test: Sequence[Video], learnt: Sequence[Video]) -> list[str]:
+    """Names of the test videos that are among `learnt`: by content, or by name and size where one has no digest."""
+    digests = {video.digest for video in learnt if video.digest}
+    files = {(video.name, video.size_bytes) for video in learnt}
+    bare = {(video.name, video.size_bytes) for video in learnt if not video.digest}
+    return [
+        video.name
+        for video in test
+        if video.digest in digests or (video.name, video.size_bytes) in (bare if video.digest else files)
+    ]
 
 
 def _networks(base: Recipe, trials: Sequence[Trial]) -> tuple[dict[str, Recipe], dict[str, tuple[str, str]]]:
@@ -168,11 +185,8 @@ def _train_and_judge(plan: _Plan, seed: int, failed: dict[str, str]) -> None:
             judge_again(*where, videos, work.catalog.taxonomy, work.processes, work.cache)
 
 
-def _lines(plan: _Plan, failed: Mapping[str, str]) -> list[Line]:
-    work, good = plan.work, [name for name in plan.networks if name not in failed]
-    names = work.judged_by([run for name in good for run in plan.runs(name)])
-    data = work.judged(work.videos(names))
-    scores = {name: work.scores(plan.runs(name), names) for name in good}
+def _lines(plan: _Plan, failed: Mapping[str, str], data: Judged, names: Sequence[str]) -> list[Line]:
+    scores = {name: plan.work.scores(plan.runs(name), names) for name in plan.networks if name not in failed}
     lines = []
     for each in plan.trials:
         lost = [failed[name] for name in plan.sides.get(each.row.key, ()) if name in failed]

@@ -12,17 +12,20 @@ from urbanpipe.ensembling.table import Row as TableRow
 from urbanpipe.errors import RunError
 from urbanpipe.evaluation.tables import NONE, Row, fold_table, markdown_table, per_cent
 from urbanpipe.outputs import write_csv, write_text
-from urbanpipe.reproduce.entries import report_classes, report_ensemble
-from urbanpipe.reproduce.models import Model
+from urbanpipe.reproduce.entries import Entry, Scale, notes_on, notes_on_epochs, report_classes, report_ensemble
+from urbanpipe.reproduce.models import Model, notes_of
 from urbanpipe.reproduce.work import Work
 
+OF_REPORT = "the report's weights"
 
-def table_of_ensembles(models: Sequence[Model], out: Path) -> str:
+
+def table_of_ensembles(models: Sequence[Model], out: Path, scale: Scale) -> str:
     """Mean of the folds' models weighed equally, as the report does, greedily and over the simplex; nested too.
 
     Args:
         models: the members; those that were not trained are left out, and the report's weights are scaled up.
         out: gets `table3.csv` and `.md`, and a folder `table3/<way>` for each, with which `predict` works.
+        scale: of the recipes.
 
     Raises:
         RunError: fewer than two members are trained.
@@ -35,11 +38,14 @@ def table_of_ensembles(models: Sequence[Model], out: Path) -> str:
     if sum(weights) > 0:
         made.append(ensemble(runs, out / "table3" / "report", weights))
     made += [ensemble(runs, out / "table3" / way, way) for way in ("search", "simplex")]
-    table = _joined(made)
+    table = _joined(made, [model.entry for model in trained])
     table.to_csv(out / "table3.csv")
+    recipes = {model.entry.key: model.recipe for model in trained if model.recipe}
     validation, test = report_ensemble()
     notes = [
         f"The report: {validation:.2f} in validation, {test:.2f} on the test set, with its weights and the rule.",
+        *notes_on(recipes, scale),
+        *notes_on_epochs(recipes),
         "What each member adds to each class: contributions.csv in the folders beside this table.",
         *(f"Not trained: {model.entry.name}: {model.reason}" for model in models if model.reason),
     ]
@@ -48,19 +54,22 @@ def table_of_ensembles(models: Sequence[Model], out: Path) -> str:
     return text
 
 
-def _joined(made: Sequence[Ensemble]) -> EnsembleTable:
-    """One table of several ensembles of the same members, each row once."""
+def _joined(made: Sequence[Ensemble], members: Sequence[Entry]) -> EnsembleTable:
+    """One table of several ensembles of the same members, each row once, beside the report's figures."""
+    report = {(entry.key, False): (entry.validation, entry.test) for entry in members}
+    report[OF_REPORT, True] = report_ensemble()
     rows: dict[tuple[str, bool], TableRow] = {}
     notes: dict[str, None] = {}
     for each in made:
         for row in each.table.rows:
-            name = "the report's weights" if row.name == "given weights" else row.name
-            rows.setdefault((name, row.rule), replace(row, name=name, used=False))
+            name = OF_REPORT if row.name == "given weights" else row.name
+            figures = report.get((name, row.rule), (None, None))
+            rows.setdefault((name, row.rule), replace(row, name=name, used=False, report=figures))
         notes |= dict.fromkeys(each.table.notes)
     return EnsembleTable(tuple(rows.values()), tuple(notes))
 
 
-def table_of_classes(work: Work, model: Model, out: Path) -> str:
+def table_of_classes(work: Work, model: Model, out: Path, scale: Scale) -> str:
     """AP by class and fold beside the report's mean and spread; writes `table6.csv` and `.md`.
 
     Raises:
@@ -96,7 +105,11 @@ def table_of_classes(work: Work, model: Model, out: Path) -> str:
         for row in table.rows
     ]
     text = markdown_table([*header, "mean (sd)", "report (sd)"], cells, left=2)
-    text += f"\n- {model.entry.name}. {NONE}: no video of the class in the fold, or no figure in the report.\n"
+    notes = [
+        f"The report: {model.entry.name}. {NONE}: no video of the class in the fold, or no figure in the report.",
+        *notes_of(model, scale),
+    ]
+    text += "\n" + "".join(f"- {note}\n" for note in notes)
     write_text(out / "table6.md", text)
     return text
 

@@ -16,7 +16,8 @@ from urbanpipe.inputs.footage import Draw
 from urbanpipe.inputs.reading import CatalogReader
 from urbanpipe.inputs.view import make_view
 from urbanpipe.outputs import whole_path, write_text
-from urbanpipe.reproduce.models import Model
+from urbanpipe.reproduce.entries import Scale, notes_on
+from urbanpipe.reproduce.models import Model, notes_of
 from urbanpipe.reproduce.work import Work
 from urbanpipe.training.recipe import Recipe
 
@@ -25,7 +26,7 @@ SIDE = 480  # px of an image in the picture
 _LINE = 28
 
 
-def picture_of_inputs(work: Work, recipe: Recipe, out: Path) -> str:
+def picture_of_inputs(work: Work, recipe: Recipe, out: Path, scale: Scale) -> str:
     """Super-images of the videos with most labels, as tests see them and as one epoch of training does.
 
     Writes `figure2.png` and returns what it shows.
@@ -45,9 +46,9 @@ def picture_of_inputs(work: Work, recipe: Recipe, out: Path) -> str:
         rows.append(_row([_picture(image) for image in images], [f"{video.name}  {codes}", "in training"]))
     with whole_path(out / "figure2.png") as path:
         Image.fromarray(np.concatenate(rows)).save(path, format="PNG")
-    return (
-        f"{out / 'figure2.png'}: super-images of {len(videos)} videos, left as tests see them, right as training does"
-    )
+    what = f"super-images of {len(videos)} videos, left as tests see them, right as training does"
+    notes = notes_on({recipe.name: recipe}, scale)
+    return f"{out / 'figure2.png'}: {what}\n\n" + "".join(f"- {note}\n" for note in notes)
 
 
 def _picture(image: torch.Tensor) -> NDArray[np.uint8]:
@@ -65,7 +66,7 @@ def _row(pictures: Sequence[NDArray[np.uint8]], titles: Sequence[str]) -> NDArra
     return np.concatenate([columns[0], gap, columns[1]], axis=1)
 
 
-def pictures_of_attention(work: Work, model: Model, device: str, out: Path) -> str:
+def pictures_of_attention(work: Work, model: Model, device: str, out: Path, scale: Scale) -> str:
     """Grad-CAM of the videos of a fold with most labels, by the network that has not seen them; see `explain`.
 
     Writes `figure3/` and `figure3.md`, and returns what is there.
@@ -84,8 +85,8 @@ def pictures_of_attention(work: Work, model: Model, device: str, out: Path) -> s
         for video in videos
         for code in _explained(work, model, fold, video, device, out)
     ]
-    text = f"{model.entry.name}, fold {fold}: its true classes in {len(videos)} videos that it has not learnt from.\n\n"
-    text += "".join(f"- {name}\n" for name in made)
+    text = f"{model.entry.key}, fold {fold}: the true classes in {len(videos)} videos that it has not learnt from.\n\n"
+    text += "".join(f"- {line}\n" for line in (*made, *notes_of(model, scale)))
     write_text(out / "figure3.md", text)
     return text
 

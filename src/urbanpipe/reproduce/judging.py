@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,14 @@ from urbanpipe.catalog.table import Video
 from urbanpipe.errors import RunError
 from urbanpipe.evaluation.predictions import Predictions, read_predictions, write_predictions
 from urbanpipe.inputs.view import make_view
-from urbanpipe.outputs import output_folder, write_json
+from urbanpipe.outputs import write_json
 from urbanpipe.taxonomy import Taxonomy
 from urbanpipe.training.data import VideoDataset
 from urbanpipe.training.forward import judge_all, load_network
 from urbanpipe.training.job import DONE, WEIGHTS
 from urbanpipe.training.processes import Processes
 from urbanpipe.training.recipe import Recipe
-from urbanpipe.training.run import read_json
+from urbanpipe.training.run import alone_in, read_json
 from urbanpipe.video.cache import FrameCache
 
 JUDGED = "judged.json"
@@ -36,6 +37,8 @@ def judge_again(
 ) -> None:
     """Let the folds' networks of a run judge videos; what is there already of the same networks and settings stays.
 
+    Another call in the same folder is waited for, fold by fold.
+
     Args:
         run: a cross-validation whose folds are done.
         recipe: the run's with other settings of the test.
@@ -50,22 +53,34 @@ def judge_again(
         RunError: a network is damaged.
     """
     for fold, of_fold in videos.items():
-        weights, folder = run / f"fold{fold}" / WEIGHTS, out / f"fold{fold}"
-        path = folder / JUDGED
-        asked = {"by": processes.on_main(partial(_fingerprint, weights, recipe, of_fold))}
-        if processes.on_main(partial(_read_judged, path)) == asked:
-            continue
-        processes.say(f"{out.name} fold {fold}: judging {len(of_fold)} videos")
-        network = load_network(weights, recipe, taxonomy, processes.device)
-        dataset = VideoDataset(of_fold, make_view(recipe.input, recipe.augment), cache)
-        (judged,) = judge_all(recipe, [network], dataset, processes)
-        if processes.is_main:
-            output_folder(folder)
-            path.unlink(missing_ok=True)  # what follows is of other networks or settings than it says
-            found = Predictions(tuple(video.name for video in of_fold), np.stack([each.scores for each in judged]))
-            write_predictions(found, folder / "predictions.json", taxonomy)
-            write_json(path, asked)
-        processes.from_main(None)  # nobody reads before it is there
+        folder = out / f"fold{fold}"
+        with alone_in(folder, wait=True) if processes.is_main else nullcontext():
+            _judge_fold(run / f"fold{fold}" / WEIGHTS, recipe, folder, of_fold, taxonomy, processes, cache)
+
+
+def _judge_fold(
+    weights: Path,
+    recipe: Recipe,
+    folder: Path,
+    videos: Sequence[Video],
+    taxonomy: Taxonomy,
+    processes: Processes,
+    cache: FrameCache | None,
+) -> None:
+    path = folder / JUDGED
+    asked = {"by": processes.on_main(partial(_fingerprint, weights, recipe, videos))}
+    if processes.on_main(partial(_read_judged, path)) == asked:
+        return
+    processes.say(f"{folder.parent.name} {folder.name}: judging {len(videos)} videos")
+    network = load_network(weights, recipe, taxonomy, processes.device)
+    dataset = VideoDataset(videos, make_view(recipe.input, recipe.augment), cache)
+    (judged,) = judge_all(recipe, [network], dataset, processes)
+    if processes.is_main:
+        path.unlink(missing_ok=True)  # what follows is of other networks or settings than it says
+        found = Predictions(tuple(video.name for video in videos), np.stack([each.scores for each in judged]))
+        write_predictions(found, folder / "predictions.json", taxonomy)
+        write_json(path, asked)
+    processes.from_main(None)  # nobody reads before it is there
 
 
 def _read_judged(path: Path) -> dict[str, Any]:

@@ -1,19 +1,25 @@
 """Tables of whole models: trained fold by fold, beside the report's figures."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from urbanpipe.errors import DivergedError, FoldError, OutOfMemoryError, WeightsError
+from urbanpipe.catalog.table import Catalog
+from urbanpipe.errors import DivergedError, FoldError, OutOfMemoryError, RecipeError, WeightsError
 from urbanpipe.evaluation.average_precision import mean_of_known, sd_of_known
-from urbanpipe.evaluation.tables import NONE, markdown_table, per_cent
+from urbanpipe.evaluation.tables import NONE, absent, markdown_table, per_cent
+from urbanpipe.inputs.config import has_clips
 from urbanpipe.outputs import write_csv, write_text
-from urbanpipe.reproduce.entries import Entry, Scale
+from urbanpipe.reproduce.entries import Entry, Given, Scale, notes_on, notes_on_epochs
 from urbanpipe.reproduce.gains import fold_maps
 from urbanpipe.reproduce.work import Work
+from urbanpipe.taxonomy import Taxonomy
+from urbanpipe.training.crossval import resolve
+from urbanpipe.training.forward import build_model
 from urbanpipe.training.recipe import Recipe
 
 ALL, DEFECTS = 0, 1
@@ -26,49 +32,71 @@ class Model:
     Attributes:
         entry: which.
         run: its folder.
+        recipe: of the run; None where there is none at the scale.
         maps: mAP over all classes and over the defects, (K, 2), fractions; None where it was not trained.
+        absent: notes on the folds that lack videos of a class.
         costs: seconds of training a fold and largest memory in MiB.
         reason: why it was not trained.
     """
 
     entry: Entry
     run: Path
+    recipe: Recipe | None = None
     maps: NDArray[np.float64] | None = None
+    absent: tuple[str, ...] = ()
     costs: tuple[float, float] = (0.0, 0.0)
     reason: str = ""
 
 
-def train_models(
-    work: Work, entries: Sequence[Entry], scale: Scale, overrides: Sequence[str], weights: Mapping[str, str]
-) -> list[Model]:
+def train_models(work: Work, entries: Sequence[Entry], given: Given) -> list[Model]:
     """Train what is not trained yet; a model whose weights cannot be had, or whose training fails, is left out.
 
-    All recipes are read before the first is trained.
+    All recipes are checked before the first is trained.
 
     Args:
         work: the data; runs go to `work.out / models`.
         entries: the models.
-        scale: of their recipes.
-        overrides: `section.key=value` for all of them.
-        weights: `model.weights` by the key of a model; by default the recipe's.
+        given: for their recipes.
 
     Raises:
         RecipeError: an override does not fit one of the recipes.
     """
-    recipes = load_entries(entries, scale, overrides, weights)
+    recipes = load_entries(entries, given)
+    check_recipes(recipes, work.catalog)
     return [_trained(work, entry, recipes.get(entry.key)) for entry in entries]
 
 
-def load_entries(
-    entries: Sequence[Entry], scale: Scale, overrides: Sequence[str], weights: Mapping[str, str]
-) -> dict[str, Recipe]:
+def load_entries(entries: Sequence[Entry], given: Given) -> dict[str, Recipe]:
     """The recipes by key, of the entries that have one at this scale; see `train_models`."""
-    recipes = {}
-    for entry in entries:
-        if scale == "paper" or not entry.small_lacks:
-            given = [f"model.weights={weights[entry.key]}"] if entry.key in weights else []
-            recipes[entry.key] = entry.load(scale, (*overrides, *given))
-    return recipes
+    return {entry.key: entry.load(given.scale, given.changes(entry.key)) for entry in entries if entry.at(given.scale)}
+
+
+def check_recipes(recipes: Mapping[str, Recipe], catalog: Catalog) -> None:
+    """Build each network and show it inputs, in shapes alone: neither memory nor weights are needed.
+
+    Args:
+        recipes: by the key of the model.
+        catalog: the videos and classes.
+
+    Raises:
+        RecipeError: a network cannot be built or does not take such inputs; the model is named.
+    """
+    for key, recipe in recipes.items():
+        try:
+            _pass_shapes(resolve(recipe, catalog), catalog.taxonomy)
+        except Exception as error:  # timm and torch raise a dozen kinds where sizes do not fit
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise RecipeError(f"the model {key} cannot be built with these settings: {reason}") from error
+
+
+@torch.no_grad()
+def _pass_shapes(recipe: Recipe, taxonomy: Taxonomy) -> None:
+    (width, height), pieces = recipe.input.image_size, 2
+    frames = [recipe.input.frames] if has_clips(recipe.input) else []
+    with torch.device("meta"):
+        network = build_model(recipe, taxonomy).eval()
+        seen = network.see(torch.zeros(pieces, 3, *frames, height, width), torch.ones(pieces, dtype=torch.int64))
+        network.conclude(seen, torch.zeros(pieces, 2))
 
 
 def _trained(work: Work, entry: Entry, recipe: Recipe | None) -> Model:
@@ -76,30 +104,52 @@ def _trained(work: Work, entry: Entry, recipe: Recipe | None) -> Model:
     if recipe is not None:
         try:
             work.train(run, recipe)
-            return Model(entry, run, _maps(work, run), work.costs([run]))
+            return _judged(work, Model(entry, run, recipe))
         except WeightsError as error:
-            reason = f"{error}; its own weights: --weights {entry.key}=FILE"
+            reason = lacking_weights(entry.key, recipe, error, work.catalog.taxonomy)
         except (OutOfMemoryError, DivergedError) as error:
             reason = str(error)
     work.processes.say(f"{entry.key}: not trained: {reason}")
-    return Model(entry, run, reason=reason)
+    return Model(entry, run, recipe, reason=reason)
 
 
-def _maps(work: Work, run: Path) -> NDArray[np.float64]:
-    names = work.judged_by([run])
-    maps: NDArray[np.float64] = fold_maps(work.scores([run], names), work.judged(work.videos(names)))[0]
-    return maps
+def lacking_weights(key: str, recipe: Recipe, error: WeightsError, taxonomy: Taxonomy) -> str:
+    """Why a model has no first weights, and what gives it its own: `--set` would be for all models."""
+    if recipe.model.weights != "hub":
+        return f"{error}; its own weights: --weights {key}=FILE"
+    with torch.device("meta"):
+        published = build_model(recipe, taxonomy).backbone.published(recipe.model.backbone)
+    return f"no weights of {recipe.model.backbone} from the hub; fetch {published} and give --weights {key}=FILE"
+
+
+def _judged(work: Work, model: Model) -> Model:
+    names = work.judged_by([model.run])
+    data = work.judged(work.videos(names))
+    maps: NDArray[np.float64] = fold_maps(work.scores([model.run], names), data)[0]
+    notes = absent(data.targets, data.folds, data.taxonomy)
+    return replace(model, maps=maps, absent=tuple(notes), costs=work.costs([model.run]))
+
+
+def notes_of(model: Model, scale: Scale) -> list[str]:
+    """What a reader must know of the one model behind a table or figure, a sentence each."""
+    recipes = {model.entry.key: model.recipe} if model.recipe else {}
+    return [*notes_on(recipes, scale), *notes_on_epochs(recipes)]
 
 
 def write_models(models: Sequence[Model], path: Path, scale: Scale, folds: Sequence[int]) -> str:
     """Write the table as CSV and, returned too, as Markdown."""
-    header = ["model", "recipe", "report_validation", "report_test", "map", "map_sd", "map_defects", "seconds", "mib"]
-    write_csv(path.with_suffix(".csv"), [*header, "reason"], [_csv_row(model, scale) for model in models])
+    header = ["model", "recipe", "backbone", "report_validation", "report_test"]
+    figures = ["map", "map_sd", "map_defects", "seconds", "mib", "reason"]
+    write_csv(path.with_suffix(".csv"), [*header, *figures], [_csv_row(model, scale) for model in models])
     shown = ["model", "report, validation", "report, test", "mAP (sd)", "mAP of the defects (sd)", "min", "MiB"]
-    notes = [f"Folds {', '.join(map(str, folds))}; mean and standard deviation over them; min: of training a fold."]
-    if scale == "small":
-        notes.append("Small scale: networks, pictures and epochs are other ones than the report's; see the recipes.")
-    notes += [f"Not trained: {model.entry.name}: {model.reason}" for model in models if model.reason]
+    recipes = {model.entry.name: model.recipe for model in models if model.recipe}
+    notes = [
+        f"Folds {', '.join(map(str, folds))}; mean and standard deviation over them; min: of training a fold.",
+        *notes_on(recipes, scale),
+        *notes_on_epochs(recipes),
+        *dict.fromkeys(note for model in models for note in model.absent),
+        *(f"Not trained: {model.entry.name}: {model.reason}" for model in models if model.reason),
+    ]
     text = markdown_table(shown, [_markdown_row(model) for model in models])
     text += "\n" + "".join(f"- {note}\n" for note in notes)
     write_text(path.with_suffix(".md"), text)
@@ -109,7 +159,8 @@ def write_models(models: Sequence[Model], path: Path, scale: Scale, folds: Seque
 def _csv_row(model: Model, scale: Scale) -> list[object]:
     entry = model.entry
     report = ["" if value is None else f"{value / 100:.4f}" for value in (entry.validation, entry.test)]
-    row: list[object] = [entry.name, entry.recipe if scale == "paper" else entry.small, *report]
+    backbone = model.recipe.model.backbone if model.recipe else ""
+    row: list[object] = [entry.name, entry.recipe if scale == "paper" else entry.small, backbone, *report]
     if model.maps is None:
         return [*row, *[""] * 5, model.reason]
     means = [mean_of_known(model.maps[:, of]) for of in (ALL, DEFECTS)]

@@ -1,38 +1,45 @@
 """The verb `reproduce`: a table or figure of the report on your own videos, beside the report's numbers."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from urbanpipe.catalog.table import Video, read_catalog
-from urbanpipe.errors import RecipeError
+from urbanpipe.errors import DivergedError, OutOfMemoryError, RecipeError, WeightsError
 from urbanpipe.outputs import write_json
 from urbanpipe.reproduce.ablate import BASE, run_ablation
 from urbanpipe.reproduce.combined import table_of_classes, table_of_ensembles
-from urbanpipe.reproduce.entries import Scale, read_entries
+from urbanpipe.reproduce.entries import BASES, Given, Scale, load_base, notes_on, notes_on_epochs, read_entries
 from urbanpipe.reproduce.figures import picture_of_inputs, pictures_of_attention
-from urbanpipe.reproduce.models import Model, load_entries, need_all_folds, train_models, write_models
-from urbanpipe.reproduce.rows import read_rows
-from urbanpipe.reproduce.weak import weak_lines
+from urbanpipe.reproduce.models import (
+    Model,
+    check_recipes,
+    lacking_weights,
+    load_entries,
+    need_all_folds,
+    train_models,
+    write_models,
+)
+from urbanpipe.reproduce.rows import Row, read_rows
+from urbanpipe.reproduce.table import Ablation, Line
+from urbanpipe.reproduce.weak import check_pretraining, weak_lines
 from urbanpipe.reproduce.work import Work, begin
 from urbanpipe.taxonomy import load_taxonomy
 from urbanpipe.training.crossval import CACHE_GB, resolve
-from urbanpipe.training.recipe import load_recipe
+from urbanpipe.training.recipe import Recipe
 from urbanpipe.training.run import alone_in, environment
 
 SCALES: tuple[Scale, ...] = ("small", "paper")
-BASES: dict[Scale, str] = {"small": "small-mobilenetv2", "paper": "super-image-convnext-b"}
-ONE_MODEL = "convnext-b"  # of Table 6 and the figures
+ONE_MODEL = "convnext-b"  # of Table 6 and Figure 3
+VIDEO_BASE = "video-base"
 
 
 @dataclass(frozen=True)
 class _Asked:
     """What the user asked for, as far as the tables need it; see `reproduce`."""
 
-    scale: Scale
+    given: Given
     seeds: int
-    overrides: tuple[str, ...]
-    weights: Mapping[str, str]
     test: tuple[Video, ...]
     device: str
 
@@ -68,8 +75,9 @@ def reproduce(
         folds: how many to make, or a CSV `video,fold`.
         only_folds: train and judge these alone.
         seeds: of tables 4 and 5; see `ablate`.
-        overrides: `section.key=value` for all recipes.
-        weights: first weights by the key of a model; `base` is that of tables 4 and 5.
+        overrides: `section.key=value` for all recipes, or `KEY:section.key=value` for the model of this key; `base` and
+            `video-base` are those of tables 4 and 5. Without `training.keep` the last epoch is kept.
+        weights: first weights by the key of a model: a file, `hub` or `random`.
         test: a catalog of other labelled videos, for a row of table 4.
         taxonomy: the classes; the 17 of QV-Pipe without.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
@@ -83,9 +91,10 @@ def reproduce(
         UrbanpipeError: whatever of the above cannot be used. A model whose weights cannot be had is left out of its
             table, which says what to give.
     """
-    _check(what, scale, seeds, weights or {})
+    given = Given(scale, tuple(overrides), weights or {})
+    _check(what, given, seeds, test)
     others = tuple(read_catalog(test, load_taxonomy(taxonomy)).labelled) if test else ()
-    asked = _Asked(scale, seeds, tuple(overrides), weights or {}, others, device)
+    asked = _Asked(given, seeds, others, device)
     work = begin(data, out, folds, only_folds, taxonomy, device, cache, cache_gb)
     finish = MAKERS[what](work, asked)
     text = ""
@@ -96,79 +105,139 @@ def reproduce(
     return work.processes.from_main(text)
 
 
-def _check(what: str, scale: Scale, seeds: int, weights: Mapping[str, str]) -> None:
+def _check(what: str, given: Given, seeds: int, test: Path | None) -> None:
+    """Refuse what cannot be made, and what would have no effect.
+
+    Raises:
+        RecipeError: one of them.
+    """
     if what not in MAKERS:
         raise RecipeError(f"there is no {what!r} to reproduce; there are {', '.join(MAKERS)}")
-    if scale not in SCALES:
-        raise RecipeError(f"scale = {scale!r}: give {' or '.join(SCALES)}")
+    if given.scale not in SCALES:
+        raise RecipeError(f"scale = {given.scale!r}: give {' or '.join(SCALES)}")
     if seeds < 1:
         raise RecipeError(f"seeds = {seeds}: give 1 or more")
-    known = {each.key for name in ("table1", "table2", "table5") for each in read_entries(name)} | {BASE}
-    if unknown := sorted(set(weights) - known):
-        raise RecipeError(f"weights for {unknown[0]!r}, which is no model; the models are {', '.join(sorted(known))}")
+    if seeds > 1 and what not in ("table4", "table5"):
+        raise RecipeError(f"seeds = {seeds} has no effect on {what}: only table4 and table5 are made with several")
+    if test is not None and what != "table4":
+        raise RecipeError(f"--test has no effect on {what}: only table4 has a row that it is for")
+    keys = _keys(what, given.scale)
+    _check_keys("--set", what, [key for key, _ in given.addressed if key], keys)
+    _check_keys("--weights", what, given.weights, [] if what == "figure2" else keys)
+    for key, file in given.weights.items():
+        if file not in ("hub", "random") and not Path(file).is_file():
+            raise RecipeError(f"--weights {key}={file}: there is no such file; give a file, `hub` or `random`")
+
+
+def _check_keys(option: str, what: str, keys: Collection[str], known: Sequence[str]) -> None:
+    if unknown := sorted(set(keys) - set(known)):
+        models = f"its models are {', '.join(known)}" if known else "it trains none"
+        raise RecipeError(f"{option} {unknown[0]}: {what} has no such model; {models}")
+
+
+def _keys(what: str, scale: Scale) -> list[str]:
+    """What a user calls the models of a table or figure."""
+    if what in ("table6", "figure3"):
+        return [ONE_MODEL]
+    if what in ("table4", "figure2"):
+        return [BASE]
+    weak = [entry.key for entry in read_entries(what) if entry.at(scale)]
+    return [*BASES, *weak] if what == "table5" else weak
 
 
 def _models(name: str) -> Maker:
     def make(work: Work, asked: _Asked) -> Finish:
-        models = train_models(work, read_entries(name), asked.scale, asked.overrides, asked.weights)
-        return lambda: write_models(models, work.out / name, asked.scale, work.used)
+        models = train_models(work, read_entries(name), asked.given)
+        return lambda: write_models(models, work.out / name, asked.given.scale, work.used)
 
     return make
 
 
 def _table3(work: Work, asked: _Asked) -> Finish:
     need_all_folds(work, "table3")
-    models = train_models(work, read_entries("table3"), asked.scale, asked.overrides, asked.weights)
-    return lambda: table_of_ensembles(models, work.out)
+    models = train_models(work, read_entries("table3"), asked.given)
+    return lambda: table_of_ensembles(models, work.out, asked.given.scale)
 
 
-def _ablation(name: str) -> Maker:
-    rows = [row for row in read_rows().values() if f"table{row.table}" == name]
+def _rows(name: str) -> list[Row]:
+    return [row for row in read_rows().values() if f"table{row.table}" == name]
 
-    def make(work: Work, asked: _Asked) -> Finish:
-        first = [f"model.weights={asked.weights[BASE]}"] if BASE in asked.weights else []
-        base = load_recipe(BASES[asked.scale], [*asked.overrides, *first])
-        if name == "table5":  # a setting that does not fit is told before hours of training
-            load_entries(read_entries(name), asked.scale, asked.overrides, asked.weights)
-        apart = replace(work, out=work.out / "ablation")
-        made = run_ablation(apart, base, rows, asked.seeds, asked.test)
-        if name == "table5":
-            of_base = apart.out / f"seed{made.seeds[0]}" / BASE
-            weak = weak_lines(work, of_base, asked.scale, asked.overrides, asked.weights)
-            made = replace(made, lines=(*made.lines, *weak))
-        return lambda: made.write(work.out / name)
 
-    return make
+def _ablation(work: Work, base: Recipe, rows: Sequence[Row], asked: _Asked) -> Ablation:
+    try:
+        return run_ablation(replace(work, out=work.out / "ablation"), base, rows, asked.seeds, asked.test)
+    except WeightsError as error:
+        raise WeightsError(lacking_weights(BASE, base, error, work.catalog.taxonomy)) from error
+
+
+def _table4(work: Work, asked: _Asked) -> Finish:
+    base = load_base(BASE, asked.given)
+    check_recipes({BASE: base}, work.catalog)
+    made = _ablation(work, base, _rows("table4"), asked)
+    notes = notes_on({f"the base {base.name}": base}, asked.given.scale)
+    return lambda: replace(made, notes=(*made.notes, *notes)).write(work.out / "table4")
+
+
+def _table5(work: Work, asked: _Asked) -> Finish:
+    """The rows of `ablate`, those that are not about super-images on a base of their own, and the bags."""
+    given, bags = asked.given, read_entries("table5")
+    bases, recipes = {key: load_base(key, given) for key in BASES}, load_entries(bags, given)
+    check_recipes(bases | recipes, work.catalog)  # what does not fit is told before hours of training
+    check_pretraining(work, given)
+    of_clips = [row for row in _rows("table5") if row.methods and "super-image" not in row.methods]
+    rows = [row for row in _rows("table5") if row not in of_clips]
+    made = _ablation(work, bases[BASE], rows, asked)
+    lines = [*made.lines, *_lines_of_clips(work, bases[VIDEO_BASE], of_clips, asked.seeds)]
+    lines += weak_lines(work, work.out / "ablation" / f"seed{made.seeds[0]}" / BASE, given)
+    notes = notes_on(
+        {f"the base {bases[BASE].name}": bases[BASE], VIDEO_BASE: bases[VIDEO_BASE], **recipes}, given.scale
+    )
+    notes += notes_on_epochs({VIDEO_BASE: bases[VIDEO_BASE], **recipes})
+    whole = replace(made, lines=tuple(lines), notes=(*made.notes, *notes))
+    return lambda: whole.write(work.out / "table5")
+
+
+def _lines_of_clips(work: Work, base: Recipe, rows: Sequence[Row], seeds: int) -> list[Line]:
+    """The rows on the base of clips, which is left out like a model where it cannot be trained."""
+    named = [row.model_copy(update={"name": f"{row.name} (of {VIDEO_BASE})"}) for row in rows]
+    try:
+        return [*run_ablation(replace(work, out=work.out / "ablation-video"), base, named, seeds, ()).lines]
+    except WeightsError as error:
+        reason = lacking_weights(VIDEO_BASE, base, error, work.catalog.taxonomy)
+    except (OutOfMemoryError, DivergedError) as error:
+        reason = f"{VIDEO_BASE}: {error}"
+    work.processes.say(f"not trained: {reason}")
+    return [Line(row, reason=reason) for row in named]
 
 
 def _one(work: Work, asked: _Asked) -> Model:
     """The model of Table 6 and Figure 3, trained."""
     entry = next(each for each in read_entries("table2") if each.key == ONE_MODEL)
-    (model,) = train_models(work, [entry], asked.scale, asked.overrides, asked.weights)
+    (model,) = train_models(work, [entry], asked.given)
     return model
 
 
 def _table6(work: Work, asked: _Asked) -> Finish:
     model = _one(work, asked)
-    return lambda: table_of_classes(work, model, work.out)
+    return lambda: table_of_classes(work, model, work.out, asked.given.scale)
 
 
 def _figure2(work: Work, asked: _Asked) -> Finish:
-    recipe = resolve(load_recipe(BASES[asked.scale], list(asked.overrides)), work.catalog)
-    return lambda: picture_of_inputs(work, recipe, work.out)
+    recipe = resolve(load_base(BASE, asked.given), work.catalog)
+    return lambda: picture_of_inputs(work, recipe, work.out, asked.given.scale)
 
 
 def _figure3(work: Work, asked: _Asked) -> Finish:
     model = _one(work, asked)
-    return lambda: pictures_of_attention(work, model, asked.device, work.out)
+    return lambda: pictures_of_attention(work, model, asked.device, work.out, asked.given.scale)
 
 
 MAKERS: dict[str, Maker] = {
     "table1": _models("table1"),
     "table2": _models("table2"),
     "table3": _table3,
-    "table4": _ablation("table4"),
-    "table5": _ablation("table5"),
+    "table4": _table4,
+    "table5": _table5,
     "table6": _table6,
     "figure2": _figure2,
     "figure3": _figure3,

@@ -44,12 +44,14 @@ class Ablation:
         folds: that were trained and judged.
         seeds: of the trainings.
         lines: the rows.
+        notes: what a reader must know of the videos, a sentence each.
     """
 
     base: Recipe
     folds: tuple[int, ...]
     seeds: tuple[int, ...]
     lines: tuple[Line, ...]
+    notes: tuple[str, ...] = ()
 
     def write(self, path: Path) -> str:
         """Write the table to `path` with suffixes .csv (figures as fractions in [0, 1]) and .md; returns the latter."""
@@ -77,6 +79,12 @@ class Ablation:
             "out 0 and p is below .05. Of twenty changes without any effect one would still look so."
         )
         yield "min: of training a fold, on / off. MiB: largest memory of a training process, on / off."
+        if self.base.training.keep == "best":
+            yield (
+                "The base keeps the epoch that is best by the very fold that judges it (training.keep = best), which "
+                "flatters all figures; give --set training.keep=last."
+            )
+        yield from self.notes
         for line in self.lines:
             if line.reason:
                 yield f"Not tried: {line.row.key} ({line.row.name}): {line.reason}"

@@ -1,17 +1,24 @@
 """The weakly supervised rows of the report's Table 5: bags of frozen features against the super-image."""
 
-from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
-from urbanpipe.errors import UrbanpipeError
+from urbanpipe.catalog.table import read_catalog
+from urbanpipe.errors import DivergedError, OutOfMemoryError, RecipeError, RunError, WeightsError
+from urbanpipe.inputs.config import BagConfig
+from urbanpipe.inputs.frame import BagOfFrames
+from urbanpipe.pretraining.config import PretrainConfig, read_settings
 from urbanpipe.pretraining.pretrain import pretrain
-from urbanpipe.reproduce.entries import Entry, Scale, read_entries
+from urbanpipe.reproduce.entries import Entry, Given, Scale, read_entries
 from urbanpipe.reproduce.gains import gain
 from urbanpipe.reproduce.models import Model, train_models
 from urbanpipe.reproduce.rows import Row
 from urbanpipe.reproduce.table import Line
 from urbanpipe.reproduce.work import Work
+from urbanpipe.training.data import VideoDataset
 from urbanpipe.training.job import WEIGHTS
+from urbanpipe.training.recipe import Recipe
 
 # `pretrain` at its defaults is for GPUs.
 PRETRAINING: dict[Scale, tuple[str, ...]] = {
@@ -25,49 +32,103 @@ DECODER: dict[Scale, tuple[str, ...]] = {
 }
 
 
-def weak_lines(
-    work: Work, base: Path, scale: Scale, overrides: Sequence[str], weights: Mapping[str, str]
-) -> list[Line]:
+def weak_lines(work: Work, base: Path, given: Given) -> list[Line]:
     """Train the bag models and compare each with a run of the super-image on the same videos and folds.
 
     Networks that are to learn without labels do so first, on all videos as in the report, once for the rows that share
-    them.
+    them. Where their weights cannot be had, or a training runs out of memory or diverges, the row is left out.
 
     Args:
         work: the data.
         base: run of the super-image.
-        scale: of the recipes.
-        overrides: `section.key=value` for all of them.
-        weights: `model.weights` by the key of a model; a model that has some is not pretrained.
+        given: for the recipes; a model that has first weights is not pretrained.
+
+    Raises:
+        UrbanpipeError: whatever else keeps a network from being trained.
     """
-    return [_line(work, base, _model(work, entry, scale, overrides, weights)) for entry in read_entries("table5")]
+    return [_line(work, base, _model(work, entry, given)) for entry in read_entries("table5")]
 
 
-def _model(work: Work, entry: Entry, scale: Scale, overrides: Sequence[str], weights: Mapping[str, str]) -> Model:
-    given = dict(weights)
-    if entry.pretrained and entry.key not in given:
+def check_pretraining(work: Work, given: Given) -> None:
+    """Refuse to begin what ends where the package is missing that pretrains.
+
+    Raises:
+        RunError: lightly is not installed, and a model is still to be pretrained.
+    """
+    keys = [entry.key for entry in read_entries("table5") if entry.pretrained and entry.key not in given.weights]
+    missing = [key for key in keys if not work.processes.on_main(_recipe(work, key).exists)]
+    if missing and find_spec("lightly") is None:
+        needs = 'the package lightly: pip install "urbanpipe[pretrain]"'
+        raise RunError(f"pretraining needs {needs}, or give --weights KEY=FILE for {', '.join(missing)}")
+
+
+def _recipe(work: Work, key: str) -> Path:
+    """What is there once the run of a model is begun."""
+    return work.out / "models" / key / "recipe.toml"
+
+
+def _model(work: Work, entry: Entry, given: Given) -> Model:
+    """The model, trained, or with the reason why it is not."""
+    if entry.pretrained and entry.key not in given.weights:
         try:
-            given[entry.key] = str(_pretrained(work, entry, scale, overrides))
-        except UrbanpipeError as error:
+            made = _pretrained(work, entry, given)
+        except (WeightsError, OutOfMemoryError, DivergedError, _TooFewFramesError) as error:
+            work.processes.say(f"{entry.key}: its pretraining: {error}")
             return Model(entry, work.out / "models" / entry.key, reason=f"its pretraining: {error}")
-    (model,) = train_models(work, [entry], scale, overrides, given)
+        given = replace(given, weights={**given.weights, entry.key: str(made)})
+    (model,) = train_models(work, [entry], given)
     return model
 
 
-def _pretrained(work: Work, entry: Entry, scale: Scale, overrides: Sequence[str]) -> Path:
-    """The weights that an entry starts from, made if they are not there."""
-    assert entry.pretrained
-    recipe = entry.load(scale, tuple(overrides))
+class _TooFewFramesError(RecipeError):
+    """The videos have fewer frames than a batch of the pretraining."""
+
+
+def _pretrained(work: Work, entry: Entry, given: Given) -> Path:
+    """The weights that an entry starts from, made if they are not there.
+
+    A run that is begun goes on with those that it has, whatever videos came later.
+    """
+    recipe = entry.load(given.scale, given.changes(entry.key))
+    folder = work.out / "pretrained" / f"{entry.pretrained}-{recipe.model.backbone}"
+    if not work.processes.on_main(_recipe(work, entry.key).exists):
+        work.processes.on_main(lambda: _pretrain(work, entry, recipe, given.scale, folder))
+    return (folder / WEIGHTS).resolve()
+
+
+def _pretrain(work: Work, entry: Entry, recipe: Recipe, scale: Scale, folder: Path) -> None:
     options = ", ".join(
         f"{key} = {str(value).lower() if isinstance(value, bool) else repr(value)}"
         for key, value in recipe.model.options.items()
     )
-    folder = work.out / "pretrained" / f"{entry.pretrained}-{recipe.model.backbone}"
     settings = [*PRETRAINING[scale], *(DECODER[scale] if entry.pretrained == "mae" else ()), f"options={{{options}}}"]
-    given = work.data, entry.pretrained, recipe.model.backbone, folder, settings
-    device = str(work.processes.device)
-    work.processes.on_main(lambda: pretrain(*given, device=device, cache=work.cache_folder, cache_gb=work.cache_gb))
-    return (folder / WEIGHTS).resolve()
+    config, method = read_settings(entry.pretrained, settings), entry.pretrained
+    frames = _frames(work, config)
+    if scale == "small" and 2 <= frames < config.batch_size:
+        settings.append(f"batch_size={frames}")
+    elif frames < config.batch_size:
+        raise _TooFewFramesError(
+            f"{frames} frames are fewer than a batch of {config.batch_size}; make the weights with `urbanpipe pretrain "
+            f"{work.data} --method {method} --backbone {recipe.model.backbone} --set batch_size=N --out DIR` and give "
+            f"--weights {entry.key}=DIR/{WEIGHTS}"
+        )
+    pretrain(
+        work.data,
+        method,
+        recipe.model.backbone,
+        folder,
+        settings,
+        device=str(work.processes.device),
+        cache=work.cache_folder,
+        cache_gb=work.cache_gb,
+    )
+
+
+def _frames(work: Work, config: PretrainConfig) -> int:
+    """How many frames pretraining learns from."""
+    view = BagOfFrames(BagConfig(size=config.size, every_seconds=config.every_seconds))
+    dataset = VideoDataset(read_catalog(work.data, labels=False).ok, view, None)
+    return sum(dataset.piece_count(index) for index in range(len(dataset)))
 
 
 def _line(work: Work, base: Path, model: Model) -> Line:

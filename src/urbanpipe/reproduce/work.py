@@ -8,7 +8,7 @@ import numpy as np
 
 from urbanpipe.catalog.labels import label_matrix
 from urbanpipe.catalog.table import Catalog, Video
-from urbanpipe.errors import FoldError, RunError
+from urbanpipe.errors import DivergedError, FoldError, OutOfMemoryError, RunError
 from urbanpipe.evaluation.predictions import Predictions
 from urbanpipe.reproduce.gains import Judged, Scores
 from urbanpipe.reproduce.judging import read_fold
@@ -17,7 +17,7 @@ from urbanpipe.training.data import frame_cache
 from urbanpipe.training.log import read_costs
 from urbanpipe.training.processes import Processes, join_processes
 from urbanpipe.training.recipe import Recipe, load_recipe
-from urbanpipe.training.study import study_data
+from urbanpipe.training.study import study_data, torn_groups
 from urbanpipe.video.cache import FrameCache
 
 
@@ -55,12 +55,22 @@ class Work:
         """Cross-validate a recipe on the folds that are used; what is done stays.
 
         Raises:
-            RunError: the run was begun with or without checkpointing, which a training may change on its way and a
-                table of costs may not.
+            OutOfMemoryError, DivergedError: in one process; a table may go on without the recipe.
+            RunError: the same in one of several processes: the others wait for it, and only the end of all frees them.
+                Or the run was begun with or without checkpointing, which a training may change on its way and a table
+                of costs may not.
         """
         settled = resolve(recipe, self.catalog)
         self.processes.on_main(lambda: _same_checkpointing(run, settled))
-        run_folds(run, settled, self.catalog, self.folds, self.processes, self.cache, self.used)
+        try:
+            run_folds(run, settled, self.catalog, self.folds, self.processes, self.cache, self.used)
+        except (OutOfMemoryError, DivergedError) as error:
+            if self.processes.count == 1:
+                raise
+            raise RunError(
+                f"{error}; of several processes none goes on without the others, so mend it, or start a single one, "
+                "which leaves out only what needs this network"
+            ) from error
 
     def names(self, run: Path) -> dict[int, tuple[str, ...]]:
         """The videos that each fold's network of a run has judged."""
@@ -133,6 +143,8 @@ def begin(
     numbers = tuple(sorted(set(assignment.values())))
     if unknown := set(only_folds) - set(numbers):
         raise FoldError(f"there is no fold {min(unknown)}; the folds are {numbers[0]} to {numbers[-1]}")
+    if torn := torn_groups(catalog, assignment):
+        processes.say(f"warning: {len(torn)} groups, {torn[0]} first, are in several folds, which flatters the figures")
     used = tuple(sorted(set(only_folds))) or numbers
     frames = frame_cache(cache, cache_gb)
     return Work(data, out, catalog, assignment, used, processes, frames, cache, cache_gb)

@@ -1,0 +1,90 @@
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from urbanpipe.catalog.table import Catalog, Video
+from urbanpipe.errors import RunError
+from urbanpipe.evaluation import predictions
+from urbanpipe.reproduce import judging
+from urbanpipe.reproduce.judging import judge_again, read_fold
+from urbanpipe.training import forward
+from urbanpipe.training.processes import Processes
+from urbanpipe.training.recipe import Recipe
+from urbanpipe.training.run import alone_in
+
+ALONE = Processes(0, 1, torch.device("cpu"))
+
+
+@pytest.fixture
+def trained(tiny: Recipe, catalog: Catalog, tmp_path: Path) -> Path:
+    """A run with the network of one fold."""
+    folder = tmp_path / "run"
+    (folder / "fold0").mkdir(parents=True)
+    save_file(forward.build_model(tiny, catalog.taxonomy).state_dict(), folder / "fold0" / "weights.safetensors")
+    return folder
+
+
+@pytest.fixture
+def judgings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """An entry each time that a network judges."""
+    found, real = list[str](), forward.judge_all
+
+    def judge_all(*given: object) -> object:
+        found.append("judged")
+        return real(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(judging, "judge_all", judge_all)
+    return found
+
+
+def judge(trained: Path, recipe: Recipe, catalog: Catalog, videos: tuple[Video, ...]) -> tuple[str, ...]:
+    out = trained.parent / "again"
+    judge_again(trained, recipe, out, {0: videos}, catalog.taxonomy, ALONE, None)
+    return read_fold(out, 0, catalog.taxonomy).names
+
+
+def test_what_is_judged_is_not_judged_again(trained: Path, tiny: Recipe, catalog: Catalog, judgings: list[str]) -> None:
+    some, others = catalog.labelled[:2], catalog.labelled[2:5]
+    names = judge(trained, tiny, catalog, some)
+    assert names == tuple(video.name for video in some)
+    assert judge(trained, tiny, catalog, some) == names
+    assert len(judgings) == 1
+    assert judge(trained, tiny, catalog, others) == tuple(video.name for video in others)
+    assert len(judgings) == 2
+
+
+def test_nobody_else_judges_meanwhile(
+    trained: Path, tiny: Recipe, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = []
+
+    def write_predictions(*given: object) -> None:
+        with pytest.raises(RunError, match="another process is working in"), alone_in(trained.parent / "again/fold0"):
+            pass
+        held.append(True)
+        predictions.write_predictions(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(judging, "write_predictions", write_predictions)
+    judge(trained, tiny, catalog, catalog.labelled[:2])
+    assert held
+
+
+def test_what_another_judged_while_this_one_waited_is_taken(
+    trained: Path, tiny: Recipe, catalog: Catalog, judgings: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    some = catalog.labelled[:2]
+
+    @contextmanager
+    def after_another(folder: Path, wait: bool = False) -> Iterator[None]:
+        monkeypatch.setattr(judging, "alone_in", alone_in)
+        judge(trained, tiny, catalog, some)
+        with alone_in(folder, wait):
+            yield
+
+    monkeypatch.setattr(judging, "alone_in", after_another)
+    judge(trained, tiny, catalog, some)
+    assert len(judgings) == 1
