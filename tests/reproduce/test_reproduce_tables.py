@@ -271,13 +271,18 @@ def _out_of_memory(*_: object, **__: object) -> Path:
     raise OutOfMemoryError("too large")
 
 
+def _of_one_bag(work: Work, out: Path, monkeypatch: pytest.MonkeyPatch) -> Work:
+    """The same data in another folder, for the first of the bags alone."""
+    (entry,) = [each for each in read_entries("table5") if each.key == "simclr-transmil"]
+    monkeypatch.setattr(weak, "read_entries", lambda _: [entry])
+    return replace(work, out=out)
+
+
 @pytest.mark.usefixtures("quick_pretraining")
 def test_only_what_is_of_one_row_costs_it_alone(
     one_fold: Work, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    work = replace(one_fold, out=tmp_path)
-    (entry,) = [each for each in read_entries("table5") if each.key == "simclr-transmil"]
-    monkeypatch.setattr(weak, "read_entries", lambda _: [entry])
+    work = _of_one_bag(one_fold, tmp_path, monkeypatch)
     monkeypatch.setattr(weak, "pretrain", _out_of_memory)
     (line,) = weak_lines(work, one_fold.out / "base", Given("small", BAGS))
     assert line.reason == "its pretraining: too large"
@@ -290,9 +295,7 @@ def test_only_what_is_of_one_row_costs_it_alone(
 def test_few_frames_are_a_small_batch_or_say_how_to_pretrain(
     one_fold: Work, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    work = replace(one_fold, out=tmp_path)
-    (entry,) = [each for each in read_entries("table5") if each.key == "simclr-transmil"]
-    monkeypatch.setattr(weak, "read_entries", lambda _: [entry])
+    work = _of_one_bag(one_fold, tmp_path, monkeypatch)
     monkeypatch.setitem(weak.PRETRAINING, "small", PRETRAINING)  # a batch of 256
     begun: list[str] = []
     monkeypatch.setattr(weak, "pretrain", lambda *given, **_: begun.extend(given[4]))

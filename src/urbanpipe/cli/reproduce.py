@@ -46,12 +46,8 @@ def command(
 ) -> None:
     """Train what a table or figure of the report needs on your videos, and write it beside the report's numbers."""
     from urbanpipe.cli.crossval import folds_given
-    from urbanpipe.errors import RecipeError
 
-    given = dict(pair.split("=", 1) for pair in weights or [] if "=" in pair)
-    if bad := [pair for pair in weights or [] if "=" not in pair]:
-        raise RecipeError(f"--weights {bad[0]}: want KEY=FILE, for example --weights base=mobilenetv2_100.safetensors")
-    folds_or_file = folds_given(folds)
+    given, folds_or_file = _weights(weights or []), folds_given(folds)
     from urbanpipe.reproduce.reproduce import reproduce
 
     text = reproduce(
@@ -73,3 +69,12 @@ def command(
     if int(os.environ.get("RANK", 0)) == 0:  # one process speaks for all
         print(text)
         print(f"results: {out}")
+
+
+def _weights(pairs: list[str]) -> dict[str, str]:
+    """Files by key."""
+    from urbanpipe.errors import RecipeError
+
+    if bad := [pair for pair in pairs if "=" not in pair]:
+        raise RecipeError(f"--weights {bad[0]}: want KEY=FILE, for example --weights base=mobilenetv2_100.safetensors")
+    return dict(pair.split("=", 1) for pair in pairs)

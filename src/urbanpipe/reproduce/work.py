@@ -17,7 +17,7 @@ from urbanpipe.training.data import frame_cache
 from urbanpipe.training.log import read_costs
 from urbanpipe.training.processes import Processes, join_processes
 from urbanpipe.training.recipe import Recipe, load_recipe
-from urbanpipe.training.study import study_data, torn_groups
+from urbanpipe.training.study import study_data, warn_of_torn_groups
 from urbanpipe.video.cache import FrameCache
 
 
@@ -143,8 +143,7 @@ def begin(
     numbers = tuple(sorted(set(assignment.values())))
     if unknown := set(only_folds) - set(numbers):
         raise FoldError(f"there is no fold {min(unknown)}; the folds are {numbers[0]} to {numbers[-1]}")
-    if torn := torn_groups(catalog, assignment):
-        processes.say(f"warning: {len(torn)} groups, {torn[0]} first, are in several folds, which flatters the figures")
+    warn_of_torn_groups(catalog, assignment, processes)
     used = tuple(sorted(set(only_folds))) or numbers
     frames = frame_cache(cache, cache_gb)
     return Work(data, out, catalog, assignment, used, processes, frames, cache, cache_gb)

@@ -27,7 +27,7 @@ from urbanpipe.training.loop import train_model
 from urbanpipe.training.processes import Processes, join_processes
 from urbanpipe.training.recipe import Recipe, load_recipe
 from urbanpipe.training.run import alone_in, begin_run, is_begun, read_left_out
-from urbanpipe.training.study import study_data, torn_groups
+from urbanpipe.training.study import study_data, warn_of_torn_groups
 from urbanpipe.video.cache import FrameCache
 
 CACHE_GB = 20.0
@@ -100,8 +100,7 @@ def crossval(
     shared = processes.from_main(begun)
     assert shared is not None
     catalog, assignment = shared
-    if torn := torn_groups(catalog, assignment):
-        processes.say(f"warning: {len(torn)} groups, {torn[0]} first, are in several folds, which flatters the figures")
+    warn_of_torn_groups(catalog, assignment, processes)
     frames = frame_cache(cache, cache_gb)
     runs = tuple(out / recipe.name for recipe in loaded)
     for recipe, run in zip(loaded, runs, strict=True):

@@ -16,6 +16,7 @@ from urbanpipe.catalog.table import Catalog, read_catalog
 from urbanpipe.errors import CatalogError, FoldError, RunError
 from urbanpipe.outputs import write_json
 from urbanpipe.taxonomy import load_taxonomy
+from urbanpipe.training.processes import Processes
 from urbanpipe.training.run import alone_in
 
 BEGUN_WITH = "study.json"
@@ -93,9 +94,10 @@ def _checked(catalog: Catalog, folds: Path) -> dict[str, int]:
     return {name: given[name] for name in names}
 
 
-def torn_groups(catalog: Catalog, folds: dict[str, int]) -> list[str]:
-    """Groups whose videos are in several folds, so that a model is judged on siblings of what it learnt from."""
+def warn_of_torn_groups(catalog: Catalog, folds: dict[str, int], processes: Processes) -> None:
+    """Name groups whose videos are in several folds, so that a model is judged on siblings of what it learnt from."""
     seen: dict[str, set[int]] = {}
     for video in catalog.labelled:
         seen.setdefault(video.group, set()).add(folds[video.name])
-    return sorted(group for group, numbers in seen.items() if len(numbers) > 1)
+    if torn := sorted(group for group, numbers in seen.items() if len(numbers) > 1):
+        processes.say(f"warning: {len(torn)} groups, {torn[0]} first, are in several folds, which flatters the figures")
