@@ -294,6 +294,34 @@ def test_videos_that_a_network_left_out_are_compared_in_none(archive: Path, tmp_
     assert line.gain is not None
 
 
+def test_changes_of_ones_own(archive: Path, done: tuple[Path, Ablation], tmp_path: Path) -> None:
+    out, _ = done
+    known = {path.name for path in (out / "seed0").iterdir()}
+    found = run(archive, out, changes=["optimiser.rate*=0.1", "input.sampling=sequence", "optimiser.rate=2e-3"])
+    assert [(line.row.table, line.row.key) for line in found.lines] == [
+        (None, "optimiser.rate-times-0.1"),
+        (None, "input.sampling-sequence"),
+        (None, "optimiser.rate-2e-3"),
+    ]
+    new = {path.name for path in (out / "seed0").iterdir()} - known
+    assert new == {"no-large-rate", "optimiser.rate-2e-3"}  # networks of the report's rows keep their names
+    judged = read_predictions(out / "seed0/optimiser.rate-2e-3/fold0/predictions.json", default_taxonomy())
+    base = read_predictions(out / "seed0/base/fold0/predictions.json", default_taxonomy())
+    assert not np.allclose(judged.scores, base.aligned(judged.names))
+    (row,) = [line for line in (out / "ablation.md").read_text().splitlines() if "optimiser.rate=2e-3" in line]
+    assert [cell.strip() for cell in row.split("|")[1:5]] == ["-", "optimiser.rate-2e-3", "optimiser.rate=2e-3", "-"]
+    with (out / "ablation.csv").open() as file:
+        assert [each["table"] for each in csv.DictReader(file)] == ["", "", ""]
+    for changes, message in (
+        ("optimiser.rate=1e-3", "it changes nothing in this recipe"),
+        ("optimiser.rat=1", "optimiser.rat"),
+        ("model.options={no_such=1}", "cannot be built with these settings"),
+    ):
+        with pytest.raises(RecipeError, match=message):
+            run(archive, tmp_path / "out", changes=[changes])
+    assert not [*tmp_path.rglob("*.pt")]
+
+
 def test_bad_input(archive: Path, tmp_path: Path) -> None:
     with pytest.raises(CatalogError, match="which the folds learn from; give other videos"):
         run(archive, tmp_path / "seen", "ema", test=archive / "catalog.csv")

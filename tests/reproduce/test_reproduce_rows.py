@@ -12,7 +12,7 @@ from urbanpipe.evaluation.predictions import read_predictions
 from urbanpipe.inputs.config import has_clips
 from urbanpipe.inputs.view import make_view
 from urbanpipe.reproduce.mixtures import MIXTURES
-from urbanpipe.reproduce.rows import change, choose_rows, listing, read_rows, trial
+from urbanpipe.reproduce.rows import asked_rows, change, choose_rows, listing, read_rows, trial
 from urbanpipe.taxonomy import default_taxonomy
 from urbanpipe.training import loop
 from urbanpipe.training.forward import build_model
@@ -128,6 +128,10 @@ def test_changes() -> None:
         ("input.tile=huge", "input.tile"),
         ("training.batch_size*=0.1", "batch_size = 16 cannot be taken 0.1 times"),
         ("nothing.at=all", "unknown key nothing"),
+        ("optimiser.rate*=ten", r"rate\*=ten: give a number"),
+        ("optimiser.schedule*=2", "schedule = 'onecycle' is no number"),
+        ("augment.tile_shuffle*=2", "tile_shuffle = True is no number"),
+        ("optimiser.rate+=1", "optimiser.rate is no list but 0.003; give optimiser.rate=VALUE"),
     ],
 )
 def test_changes_that_cannot_be(text: str, message: str) -> None:
@@ -150,7 +154,35 @@ def test_rows_are_chosen_by_name() -> None:
         choose_rows(["tile-shufle"])
 
 
+def test_changes_of_ones_own() -> None:
+    rows = asked_rows(["ema"], ["optimiser.rate=3e-4", "input.rows=4; input.columns=4", "augment.tile+=rotation"])
+    assert [row.key for row in rows] == [
+        "ema",
+        "optimiser.rate-3e-4",
+        "input.rows-4-input.columns-4",
+        "augment.tile-and-rotation",
+    ]
+    base = load_recipe("small-mobilenetv2")
+    grid = trial(rows[2], base)
+    assert (grid.on.input.rows, grid.on.input.columns) == (4, 4)  # type: ignore[union-attr]
+    assert grid.off == base
+    assert [row.key for row in asked_rows([], ["optimiser.rate*=0.1"])] == ["optimiser.rate-times-0.1"]
+    assert len(asked_rows([], [])) == len(read_rows())
+    long = asked_rows([], [f"model.options={{depths={[*range(100)]}}}", f"model.options={{depths={[*range(101)]}}}"])
+    assert len({row.key for row in long}) == 2
+    assert all(len(row.key) < 100 for row in long)
+
+
+@pytest.mark.parametrize("changes", [[""], [" ; "], ["optimiser.rate"], ["a.b=1", "a.b= 1"], ["a.b=1", "a.b=-1"]])
+def test_changes_of_ones_own_that_cannot_be(changes: list[str]) -> None:
+    with pytest.raises(RecipeError, match=r"is not a change|two of them are one"):
+        asked_rows([], changes)
+
+
 def test_listing_says_what_changes() -> None:
+    own = listing([], "small-mobilenetv2", [], ["optimiser.rate=3e-4"])
+    assert own.startswith("yours    optimiser.rate-3e-4")
+    assert "trains; on: optimiser.rate=3e-4; off: the recipe as it is" in own
     text = listing(["ema", "frame-order"], "small-mobilenetv2", [])
     assert "on: the recipe as it is; off: training.ema_decay=0" in text
     assert "it is about video, not super-image" in text

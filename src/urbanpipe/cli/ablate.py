@@ -17,6 +17,13 @@ def command(
     row: Annotated[
         list[str] | None, typer.Option("--row", help="This row alone; again for more: the table holds those named.")
     ] = None,
+    change: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--change",
+            help="A row of your own: section.key=value, *=factor, +=value or -=value against the base; again for more.",
+        ),
+    ] = None,
     list_rows: Annotated[
         bool, typer.Option("--list", help="Print the rows, and with --recipe what each changes.")
     ] = False,
@@ -40,7 +47,7 @@ def command(
     if list_rows:
         from urbanpipe.reproduce.rows import listing
 
-        print(listing(row or [], recipe, override or []))
+        print(listing(row or [], recipe, override or [], change or []))
         return
     if data is None or recipe is None or out is None:
         raise RecipeError("ablate needs a catalog, --recipe and --out; `urbanpipe ablate --list` shows the rows")
@@ -52,6 +59,7 @@ def command(
         recipe=recipe,
         out=out,
         rows=row or [],
+        changes=change or [],
         folds=folds_given(folds),
         only_folds=only_fold or [],
         seeds=seeds,

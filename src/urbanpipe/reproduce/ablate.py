@@ -13,7 +13,8 @@ from urbanpipe.evaluation.tables import absent
 from urbanpipe.reproduce.gains import Gain, Judged, Scores, gain
 from urbanpipe.reproduce.judging import judge_again, read_fold
 from urbanpipe.reproduce.mixtures import MIXTURES
-from urbanpipe.reproduce.rows import Row, Trial, choose_rows, read_rows, trial
+from urbanpipe.reproduce.models import check_recipes
+from urbanpipe.reproduce.rows import Row, Trial, asked_rows, read_rows, trial
 from urbanpipe.reproduce.table import Ablation, Line
 from urbanpipe.reproduce.work import Work, begin
 from urbanpipe.taxonomy import load_taxonomy
@@ -54,6 +55,7 @@ def ablate(
     recipe: str | Path,
     out: Path,
     rows: Sequence[str] = (),
+    changes: Sequence[str] = (),
     folds: int | Path = 5,
     only_folds: Sequence[int] = (),
     seeds: int = 1,
@@ -64,14 +66,17 @@ def ablate(
     cache: Path | None = None,
     cache_gb: float = CACHE_GB,
 ) -> Ablation:
-    """Train a recipe with and without each trick of the report's Tables 4 and 5, and say what each is worth.
+    """Train a recipe with and without each trick of the report's Tables 4 and 5, or your own; say what each is worth.
 
     Args:
         data: a catalog.
         recipe: the base, name or file.
         out: gets `seed<s>/<network>/`, `ablation.csv` and `ablation.md`. Run again, also with other rows, folds or
             seeds, it trains what is missing; the table is then that of this call's rows, folds and seeds alone.
-        rows: keys of the rows; all without. What earlier calls had is named again to stand in the table.
+        rows: keys of the report's rows; all of them without rows and changes. What earlier calls had is named again to
+            stand in the table.
+        changes: of your own, a row each against the base: `section.key=value` and what else `rows.change` takes,
+            several in one row with semicolons between them.
         folds: how many to make, or a CSV `video,fold`.
         only_folds: train and judge these alone.
         seeds: trainings of each network, with the recipe's seed and those after it.
@@ -86,16 +91,30 @@ def ablate(
         UrbanpipeError: whatever of the above cannot be used; nothing that was there is harmed. Of several processes
             one that runs out of memory ends them all; one alone goes on without the row.
     """
-    base, chosen = load_recipe(recipe, list(overrides)), choose_rows(rows)
+    base, chosen = load_recipe(recipe, list(overrides)), asked_rows(rows, changes)
     if seeds < 1:
         raise RecipeError(f"seeds = {seeds}: give 1 or more")
     others = tuple(read_catalog(test, load_taxonomy(taxonomy)).labelled) if test else ()
     work = begin(data, out, folds, only_folds, taxonomy, device, cache, cache_gb)
+    _check_own(work, base, chosen)
     made = run_ablation(work, base, chosen, seeds, others)
     if work.processes.is_main:
         with alone_in(out, wait=True):
             made.write(out / "ablation")
     return made
+
+
+def _check_own(work: Work, base: Recipe, rows: Sequence[Row]) -> None:
+    """Refuse a user's own change that cannot be tried before anything is trained.
+
+    Raises:
+        RecipeError: it does not fit the recipe, changes nothing in it, or makes a network that cannot be built.
+    """
+    own = [trial(row, resolve(base, work.catalog)) for row in rows if row.table is None]
+    for each in own:
+        if each.reason:
+            raise RecipeError(f"--change {each.row.name!r}: {each.reason}")
+    check_recipes({each.row.name: each.on for each in own}, work.catalog)
 
 
 def run_ablation(work: Work, recipe: Recipe, rows: Sequence[Row], seeds: int, test: Sequence[Video]) -> Ablation:
@@ -154,8 +173,10 @@ def _networks(base: Recipe, trials: Sequence[Trial]) -> tuple[dict[str, Recipe],
         return name
 
     sides = {}
-    for row in read_rows().values():  # all of them, so that a network is called the same whichever rows are asked for
-        each = trial(row, base)
+    of_report = [trial(row, base) for row in read_rows().values()]
+    # All of the report's, so that a network is called the same whichever rows are asked for.
+    for each in [*of_report, *(each for each in trials if each.row.table is None)]:
+        row = each.row
         if row.kind == "train" and not each.reason:
             sides[row.key] = name_of(each.on, row.key), name_of(each.off, f"no-{row.key}")
     asked = {each.row.key for each in trials}

@@ -63,6 +63,7 @@ class Entry(Section):
         name: for people.
         validation: the report's mAP over 17 classes in validation, per cent; None where it gives none.
         test: the same on the challenge's test set.
+        validation_defects: in validation over the 16 defects.
         weight: in the report's ensemble; None where it takes no part.
         report: gain against the super-image that the report gives, points of mAP.
         recipe, set: at the report's scale: a recipe and `section.key=value` changes of it.
@@ -75,6 +76,7 @@ class Entry(Section):
     name: str
     validation: float | None = None
     test: float | None = None
+    validation_defects: float | None = None
     weight: float | None = None
     report: float | None = None
     recipe: str

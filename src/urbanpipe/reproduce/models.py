@@ -138,13 +138,15 @@ def notes_of(model: Model, scale: Scale) -> list[str]:
 
 def write_models(models: Sequence[Model], path: Path, scale: Scale, folds: Sequence[int]) -> str:
     """Write the table as CSV and, returned too, as Markdown."""
-    header = ["model", "recipe", "backbone", "report_validation", "report_test"]
+    header = ["model", "recipe", "backbone", "report_validation", "report_test", "report_validation_defects"]
     figures = ["map", "map_sd", "map_defects", "seconds", "mib", "reason"]
     write_csv(path.with_suffix(".csv"), [*header, *figures], [_csv_row(model, scale) for model in models])
     shown = ["model", "report, validation", "report, test", "mAP (sd)", "mAP of the defects (sd)", "min", "MiB"]
     recipes = {model.entry.name: model.recipe for model in models if model.recipe}
+    defects = {model.entry.name: model.entry.validation_defects for model in models if model.entry.validation_defects}
     notes = [
         f"Folds {', '.join(map(str, folds))}; mean and standard deviation over them; min: of training a fold.",
+        *(f"The report's mAP over the defects of {name}: {value:.2f}." for name, value in defects.items()),
         *notes_on(recipes, scale),
         *notes_on_epochs(recipes),
         *dict.fromkeys(note for model in models for note in model.absent),
@@ -158,7 +160,8 @@ def write_models(models: Sequence[Model], path: Path, scale: Scale, folds: Seque
 
 def _csv_row(model: Model, scale: Scale) -> list[object]:
     entry = model.entry
-    report = ["" if value is None else f"{value / 100:.4f}" for value in (entry.validation, entry.test)]
+    given = entry.validation, entry.test, entry.validation_defects
+    report = ["" if value is None else f"{value / 100:.4f}" for value in given]
     backbone = model.recipe.model.backbone if model.recipe else ""
     row: list[object] = [entry.name, entry.recipe if scale == "paper" else entry.small, backbone, *report]
     if model.maps is None:

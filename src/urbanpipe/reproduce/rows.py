@@ -1,6 +1,7 @@
-"""The rows of the report's Tables 4 and 5, and what each means for a recipe."""
+"""The rows of the report's Tables 4 and 5 and a user's own, and what each means for a recipe."""
 
 import difflib
+import hashlib
 import re
 import tomllib
 from collections.abc import Sequence
@@ -13,6 +14,8 @@ from urbanpipe.settings import Section
 from urbanpipe.training.recipe import Recipe, load_recipe, recipe_from_table, set_value
 
 _CHANGE = re.compile(r"\s*([\w.]+)\s*(\+=|-=|\*=|=)(.*)", re.DOTALL)
+_SIGNS = {"+=": "-and-", "-=": "-without-", "*=": "-times-", "=": "-"}  # in a name for folders
+_LONGEST = 80  # letters of such a name
 _OF_EIGHT = {"tile", "size"}  # pixels that backbones halve several times
 
 
@@ -21,7 +24,7 @@ class Row(Section):
 
     Attributes:
         key: what a user calls it.
-        table: of the report.
+        table: of the report; None for a change of the user's own.
         name: for people.
         report: its gain there, in points of mAP over 17 classes; None where the report gives none.
         kind: what it takes: to `train` other networks, to `judge` the base's networks in another way, to change
@@ -31,7 +34,7 @@ class Row(Section):
     """
 
     key: str
-    table: Literal[4, 5]
+    table: Literal[4, 5] | None
     name: str
     report: float | None = None
     kind: Literal["train", "judge", "scores", "videos"] = "train"
@@ -78,6 +81,37 @@ def choose_rows(keys: Sequence[str]) -> list[Row]:
     return [rows[key] for key in dict.fromkeys(keys)] or [*rows.values()]
 
 
+def own_row(text: str) -> Row:
+    """The row of a user's own change; it trains a network with the change, against the base.
+
+    Args:
+        text: a change, or several with semicolons between them; see `change`.
+
+    Raises:
+        RecipeError: a part is not a change.
+    """
+    changes = tuple(part.strip() for part in text.split(";") if part.strip())
+    named = [f"{path}{_SIGNS[sign]}{value.strip()}" for path, sign, value in map(_parts, changes)]
+    key = re.sub(r"[^A-Za-z0-9.]+", "-", "-".join(named)).strip("-.")
+    if len(key) > _LONGEST:
+        key = f"{key[:_LONGEST]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    return Row(key=key or _parts(text)[0], table=None, name="; ".join(changes), on=changes)
+
+
+def asked_rows(keys: Sequence[str], changes: Sequence[str]) -> list[Row]:
+    """The report's rows called so and the user's own changes; all of the report's where nothing is asked for.
+
+    Raises:
+        RecipeError: no such row, no such change, or two changes that differ by signs alone.
+    """
+    own = {row.key: row for row in map(own_row, dict.fromkeys(changes))}
+    if len(own) < len(set(changes)):
+        raise RecipeError(f"--change: {', '.join(changes)}: two of them are one; give each once")
+    if taken := own.keys() & read_rows().keys():
+        raise RecipeError(f"--change: {min(taken)} is a row of the report; ask for it by --row")
+    return [*(choose_rows(keys) if keys or not own else ()), *own.values()]
+
+
 def trial(row: Row, base: Recipe) -> Trial:
     """The row with `base`."""
     if row.methods and base.input.method not in row.methods:
@@ -101,10 +135,7 @@ def change(recipe: Recipe, changes: Sequence[str]) -> Recipe:
     """
     table: dict[str, Any] = recipe.model_dump(mode="json")
     for text in changes:
-        if not (parts := _CHANGE.fullmatch(text)):
-            forms = "section.key=value, section.key*=factor, section.key+=value or section.key-=value"
-            raise RecipeError(f"{text!r} is not a change: want {forms}")
-        path, sign, value = parts.groups()
+        path, sign, value = _parts(text)
         section, _, key = path.partition(".")
         if sign == "=":
             set_value(table, text)
@@ -112,15 +143,33 @@ def change(recipe: Recipe, changes: Sequence[str]) -> Recipe:
         if key not in table.get(section, {}):
             raise RecipeError(f"{text}: {recipe.name} has no {path}")
         old = table[section][key]
-        if sign in ("+=", "-="):
-            table[section][key] = [*(each for each in old if each != value), *([value] if sign == "+=" else [])]
-            table[section][key] = old if sign == "+=" and value in old else table[section][key]
-        else:
-            table[section][key] = _product(key, old, float(value))
+        if sign == "*=":
+            table[section][key] = _product(key, old, value)
+            continue
+        if not isinstance(old, list):
+            raise RecipeError(f"{text}: {path} is no list but {old!r}; give {path}=VALUE")
+        value = value.strip()
+        without = [each for each in old if each != value]
+        table[section][key] = without if sign == "-=" else old if value in old else [*old, value]
     return recipe_from_table(table, ", ".join(changes))
 
 
-def _product(key: str, old: float, factor: float) -> float:
+def _parts(text: str) -> tuple[str, str, str]:
+    """Path, sign and value of a change."""
+    if not (parts := _CHANGE.fullmatch(text)):
+        forms = "section.key=value, section.key*=factor, section.key+=value or section.key-=value"
+        raise RecipeError(f"{text!r} is not a change: want {forms}")
+    path, sign, value = parts.groups()
+    return path, sign, value
+
+
+def _product(key: str, old: Any, by: str) -> float:
+    try:
+        factor = float(by)
+    except ValueError:
+        raise RecipeError(f"{key}*={by}: give a number") from None
+    if isinstance(old, bool) or not isinstance(old, int | float):
+        raise RecipeError(f"{key} = {old!r} is no number that could be taken {by} times; give {key}=VALUE")
     product = float(f"{old * factor:.12g}")
     if not isinstance(old, int):
         return product
@@ -131,19 +180,20 @@ def _product(key: str, old: float, factor: float) -> float:
     return int(product)
 
 
-def listing(keys: Sequence[str], recipe: str | None, overrides: Sequence[str]) -> str:
+def listing(keys: Sequence[str], recipe: str | None, overrides: Sequence[str], changes: Sequence[str] = ()) -> str:
     """The rows for people, and what each would change in a recipe.
 
     Raises:
-        RecipeError: no such row, or no such recipe.
+        RecipeError: no such row, change or recipe.
     """
-    rows = choose_rows(keys)
+    rows = asked_rows(keys, changes)
     base = None if recipe is None else load_recipe(recipe, list(overrides))
     width = max(len(row.key) for row in rows)
     lines = []
     for row in rows:
         report = "" if row.report is None else f"{row.report:+g}"
-        lines.append(f"table {row.table}  {row.key:<{width}}  {report:>5}  {row.name}")
+        table = f"table {row.table}" if row.table else "yours"
+        lines.append(f"{table:<7}  {row.key:<{width}}  {report:>5}  {row.name}")
         if base is not None:
             lines.append(f"{'':{width + 18}}{_effect(trial(row, base))}")
     return "\n".join(lines)

@@ -93,12 +93,12 @@ class Ablation:
 def _csv_row(line: Line) -> list[object]:
     row, report = line.row, "" if line.row.report is None else f"{line.row.report / 100:.4f}"
     if line.gain is None:
-        return [row.table, row.key, row.name, "", report, *[""] * 12, line.reason]
+        return [row.table or "", row.key, row.name, "", report, *[""] * 12, line.reason]
     gain, (on, off) = line.gain, (line.on, line.off)
     figures = [mean_of_known(gain.gains.ravel()), sd_of_known(gain.gains.ravel()), gain.low, gain.high, gain.p]
     costs = [on[0], off[0], on[1], off[1]] if on and off else [np.nan] * 4
     return [
-        row.table,
+        row.table or "",
         row.key,
         row.name,
         _cell(mean_of_known((gain.on - gain.off).ravel())),
@@ -120,7 +120,7 @@ def _markdown_row(line: Line) -> list[str]:
     if line.on and line.off:
         costs = [f"{line.on[0] / 60:.1f} / {line.off[0] / 60:.1f}", f"{line.on[1]:.0f} / {line.off[1]:.0f}"]
     return [
-        str(row.table),
+        str(row.table or NONE),
         row.key,
         row.name,
         NONE if row.report is None else f"{row.report:+g}",
