@@ -4,7 +4,9 @@ import io
 import json
 import os
 import shutil
+import tomllib
 from pathlib import Path
+from string import Formatter
 
 import av
 import numpy as np
@@ -19,7 +21,7 @@ from urbanpipe.catalog.scan import scan
 from urbanpipe.cli.main import app
 from urbanpipe.errors import BundleError, CatalogError, InspectionError, RecipeError, RunError, VideoError
 from urbanpipe.evaluation.predictions import Predictions, write_predictions
-from urbanpipe.inspection import bundling, watching
+from urbanpipe.inspection import bundling, remarks, watching
 from urbanpipe.inspection import inspector as inspector_module
 from urbanpipe.inspection.bundle import DEMONSTRATION, FOREIGN, MANIFEST, read_bundle
 from urbanpipe.inspection.bundling import Bundled, bundle
@@ -30,7 +32,9 @@ from urbanpipe.inspection.inspecting import folder_name, inspect
 from urbanpipe.inspection.inspector import Inspector
 from urbanpipe.inspection.moments_config import MomentsConfig
 from urbanpipe.inspection.predict import predict
+from urbanpipe.inspection.remarks import sentence
 from urbanpipe.inspection.sighting import stretches
+from urbanpipe.report.wording import all_texts
 from urbanpipe.training.run import alone_in
 
 CPU = torch.device("cpu")
@@ -556,11 +560,26 @@ def test_bundled_has_lines_for_people(tmp_path: Path) -> None:
     assert "every video is to be looked at" in text
 
 
+def test_remarks_have_the_same_places_in_every_language() -> None:
+    texts = tomllib.loads((Path(remarks.__file__).with_suffix(".toml")).read_text(encoding="utf-8"))
+    places = {
+        language: {key: sorted(name for _, name, _, _ in Formatter().parse(text) if name) for key, text in said.items()}
+        for language, said in texts.items()
+    }
+    assert places["zh"] == places["en"]
+    assert set(places) == set(all_texts())
+
+
 class TestRemarks:
     """What is said of videos that are not as they should be."""
 
     def kinds(self, bundle_folder: Path, path: Path) -> dict[str, str]:
         inspection = Inspector.load(bundle_folder).inspect(path).inspection
+        for one in inspection.remarks:
+            assert one.sentence
+            assert sentence(one, "en") == one.text
+            assert sentence(one, "zh") not in ("", one.text)
+            assert all(value in sentence(one, "zh") for value in one.values.values())
         return {one.kind: one.text for one in inspection.remarks}
 
     def test_a_sound_video_has_none(self, frame_bundle: Path, video: Path) -> None:

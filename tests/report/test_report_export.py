@@ -212,6 +212,16 @@ def test_a_finding_without_a_time_or_a_distance_gets_none(out: Path, tmp_path: P
     assert sl["source"] == "proposal by software, not reviewed"
 
 
+def test_remarks_in_chinese(out: Path, tmp_path: Path) -> None:
+    known = Remark(kind="short", text="The video lasts 0.40 s only.", sentence="short", values={"seconds": "0.40"})
+    older = Remark(kind="dark", text="It is dark.")
+    broken = Remark(kind="size", text="It changes its size.", sentence="size")
+    changed(out / "d1_1", remarks=(known, older, broken))
+    export(out / "d1_1", tmp_path / "t.xlsx", "cjj181", language="zh")
+    said = sheet_rows(tmp_path / "t.xlsx")[0]["备注"]
+    assert said.endswith("视频只有 0.40 秒，能看到的内容很少。; It is dark.; It changes its size.")
+
+
 def test_nothing_wrong_is_a_row_too(out: Path, tmp_path: Path) -> None:
     inspection = read_inspection(out / "d2")
     findings = [

@@ -289,6 +289,17 @@ def test_what_is_not_calibrated_is_no_percentage(tmp_path: Path) -> None:
     assert "Demonstration" not in page.text()
 
 
+def test_remarks_speak_the_language_of_the_report(tmp_path: Path) -> None:
+    remark = Remark(
+        kind="damaged",
+        text="The file is damaged (<x>); parts of the video were not seen.",
+        sentence="damaged",
+        values={"damage": "<x>"},
+    )
+    for language, said in (("en", "Damaged. The file is damaged (<x>);"), ("zh", "文件损坏。 文件已损坏（<x>）；")):
+        assert said in report(tmp_path / language, language, remarks=(remark,)).text()
+
+
 def test_remarks_stand_above_all_and_the_worst_first(tmp_path: Path) -> None:
     remarks = (Remark(kind="dark", text="It is dark."), Remark(kind="foreign", text="It is unlike the others."))
     page = report(tmp_path / "v", remarks=remarks)

@@ -23,13 +23,13 @@ from urbanpipe.inspection.findings import (
     Finding,
     Gate,
     Inspection,
-    Remark,
     Sighting,
     Timeline,
     VideoFacts,
     write_inspection,
 )
 from urbanpipe.inspection.predict import combined
+from urbanpipe.inspection.remarks import remarks_on
 from urbanpipe.inspection.sighting import MOST_SIGHTINGS, Pictures, Showing, stretches
 from urbanpipe.inspection.watching import Region, Watched, Watcher
 from urbanpipe.outputs import whole_file
@@ -38,9 +38,6 @@ from urbanpipe.training.forward import Judged
 from urbanpipe.training.processes import choose_device
 from urbanpipe.video.index import FrameIndex
 from urbanpipe.video.probe import digest
-
-SHORT_SECONDS = 1.0
-DARK_SHARE = 0.5  # of the frames that must be dark for the video to be called so
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,7 +178,7 @@ class Inspector:
             exclusive=taxonomy.exclusive,
             findings=tuple(findings),
             timeline=_timeline(times, over_time, taxonomy.codes) if self._many else None,
-            remarks=tuple(self._remarks(watched)),
+            remarks=tuple(remarks_on(watched, self.bundle.foreign, self._not_learnt())),
             made_at=datetime.now(UTC).isoformat(timespec="seconds"),
         )
 
@@ -224,34 +221,6 @@ class Inspector:
     def _not_learnt(self) -> list[str]:
         codes = self.bundle.models.taxonomy.codes
         return [code for code, count in zip(codes, self.bundle.gates.positives, strict=True) if count == 0]
-
-    def _remarks(self, watched: Watched) -> list[Remark]:
-        """What must be known of the video before what was found in it is trusted."""
-        remarks, index = [], watched.index
-        if unknown := self._not_learnt():
-            text = f"The networks have had no example of {', '.join(unknown)} and cannot find it: look for it yourself."
-            remarks.append(Remark(kind="other", text=text))
-        if (foreign := self.bundle.foreign) and (score := foreign.score(watched.features)) > foreign.threshold:
-            text = f"This video is unlike those that the networks have learnt from (distance {score:.2f}, "
-            text += f"limit {foreign.threshold:.2f}); it may show no pipe, and what was found may mean nothing."
-            remarks.append(Remark(kind="foreign", text=text))
-        if watched.dark > DARK_SHARE:
-            text = f"{watched.dark:.0%} of the frames are too dark to see anything."
-            remarks.append(Remark(kind="dark", text=text))
-        if index.duration_seconds < SHORT_SECONDS:
-            text = f"The video lasts {index.duration_seconds:.2f} s only; little can be seen in it."
-            remarks.append(Remark(kind="short", text=text))
-        if len(watched.sizes) > 1:
-            listed = ", ".join(f"{width}x{height}" for width, height in watched.sizes)
-            remarks.append(Remark(kind="size", text=f"The picture's size changes in the middle of the file: {listed}."))
-        if watched.damaged and not index.damage:
-            text = f"Corrupt data reached {max(watched.damaged, 0.001):.1%} of the frames that were looked at."
-            remarks.append(Remark(kind="damaged", text=text))
-        if index.damage:
-            cut = index.damage.startswith("truncated")
-            text = f"The file is {'cut off' if cut else 'damaged'} ({index.damage}); parts of the video were not seen."
-            remarks.append(Remark(kind="cut" if cut else "damaged", text=text))
-        return remarks
 
 
 def digest_of(path: Path) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from urbanpipe.errors import InspectionError
+from urbanpipe.inspection.remarks import sentence
 from urbanpipe.report.cells import csv_text, minutes, relative, write_new
 from urbanpipe.report.columns import DEFECT_COLUMNS, Language, word
 from urbanpipe.report.rows import Inspected, Row
@@ -79,7 +80,7 @@ def _remarks(row: Row, language: Language, rules: Rules) -> list[str]:
         remarks.append(f"{word('read_at', language)} {minutes(read.seconds)}")
     if not inspection.bundle.calibrated:
         remarks.append(word("uncalibrated", language))
-    return remarks + [remark.text for remark in inspection.remarks]
+    return remarks + [sentence(remark, language) for remark in inspection.remarks]
 
 
 def _head(inspected: Sequence[Inspected], language: Language) -> list[str]:

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from urbanpipe.errors import InspectionError
 from urbanpipe.inspection.findings import Finding, Inspection, read_inspection
+from urbanpipe.inspection.remarks import sentence
 from urbanpipe.outputs import write_text
 from urbanpipe.report.page import page
 from urbanpipe.report.pictures import Album, album
@@ -125,7 +126,10 @@ def _report(inspection: Inspection, folder: Path, t: Wording) -> dict[str, objec
         "verdict": _verdict(inspection, t),
         "unsure": _is_unsure(inspection),
         "exclusive": _exclusive(inspection),
-        "remarks": sorted(inspection.remarks, key=lambda one: one.kind != "foreign"),
+        "remarks": [
+            (one.kind, sentence(one, t.language))
+            for one in sorted(inspection.remarks, key=lambda one: one.kind != "foreign")
+        ],
         "found": [item for item in items if item.gate == "accept"],
         "look": [item for item in items if item.gate == "look" and not item.unlikely],
         "unlikely": [item for item in items if item.unlikely],
@@ -214,7 +218,7 @@ def _rows(folders: Sequence[Path], out: Path, t: Wording, failed: dict[str, str]
             look=tuple(chips[accepted : len(chips) - unlikely]),
             unlikely=t.count("unlikely", unlikely) if unlikely else "",
             unsure=_is_unsure(inspection),
-            remarks=tuple((one.kind, t(f"remark_{one.kind}"), one.text) for one in inspection.remarks),
+            remarks=tuple((one.kind, t(f"remark_{one.kind}"), sentence(one, t.language)) for one in inspection.remarks),
             demonstration=inspection.bundle.demonstration,
             calibrated=inspection.bundle.calibrated,
         )
