@@ -13,7 +13,7 @@ from urbanpipe.catalog.folds import read_folds
 from urbanpipe.catalog.scan import scan
 from urbanpipe.catalog.table import Catalog, read_catalog, write_catalog
 from urbanpipe.cli.main import app
-from urbanpipe.errors import CatalogError, DivergedError, OutOfMemoryError, RecipeError, RunError
+from urbanpipe.errors import CatalogError, DivergedError, OutOfMemoryError, RecipeError, RunError, UrbanpipeError
 from urbanpipe.evaluation.predictions import Predictions, read_predictions, write_predictions
 from urbanpipe.outputs import write_csv
 from urbanpipe.reproduce import work as room
@@ -299,34 +299,55 @@ def test_changes_of_ones_own(archive: Path, done: tuple[Path, Ablation], tmp_pat
     known = {path.name for path in (out / "seed0").iterdir()}
     found = run(archive, out, changes=["optimiser.rate*=0.1", "input.sampling=sequence", "optimiser.rate=2e-3"])
     assert [(line.row.table, line.row.key) for line in found.lines] == [
-        (None, "optimiser.rate-times-0.1"),
+        (None, "optimiser.rate-0.0001"),
         (None, "input.sampling-sequence"),
-        (None, "optimiser.rate-2e-3"),
+        (None, "optimiser.rate-0.002"),
     ]
     new = {path.name for path in (out / "seed0").iterdir()} - known
-    assert new == {"no-large-rate", "optimiser.rate-2e-3"}  # networks of the report's rows keep their names
-    judged = read_predictions(out / "seed0/optimiser.rate-2e-3/fold0/predictions.json", default_taxonomy())
+    assert new == {"no-large-rate", "optimiser.rate-0.002"}  # networks of the report's rows keep their names
+    judged = read_predictions(out / "seed0/optimiser.rate-0.002/fold0/predictions.json", default_taxonomy())
     base = read_predictions(out / "seed0/base/fold0/predictions.json", default_taxonomy())
     assert not np.allclose(judged.scores, base.aligned(judged.names))
     (row,) = [line for line in (out / "ablation.md").read_text().splitlines() if "optimiser.rate=2e-3" in line]
-    assert [cell.strip() for cell in row.split("|")[1:5]] == ["-", "optimiser.rate-2e-3", "optimiser.rate=2e-3", "-"]
+    assert [cell.strip() for cell in row.split("|")[1:5]] == ["-", "optimiser.rate-0.002", "optimiser.rate=2e-3", "-"]
     with (out / "ablation.csv").open() as file:
         assert [each["table"] for each in csv.DictReader(file)] == ["", "", ""]
-    for changes, message in (
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
         ("optimiser.rate=1e-3", "it changes nothing in this recipe"),
         ("optimiser.rat=1", "optimiser.rat"),
         ("model.options={no_such=1}", "cannot be built with these settings"),
-    ):
-        with pytest.raises(RecipeError, match=message):
-            run(archive, tmp_path / "out", changes=[changes])
-    assert not [*tmp_path.rglob("*.pt")]
+        ("model.weights=none.safetensors", r"--change 'model.weights=none.safetensors': no weights file"),
+        (f"model.weights={'x' * 300}", "no weights file"),
+    ],
+)
+def test_changes_that_cannot_be_tried_begin_nothing(archive: Path, tmp_path: Path, change: str, message: str) -> None:
+    with pytest.raises(UrbanpipeError, match=message):
+        run(archive, tmp_path / "out", changes=["optimiser.rate=2e-3", change])
+    assert not (tmp_path / "out").exists()
+
+
+def test_changes_of_tests_judge_the_base_again(done: tuple[Path, Ablation], archive: Path) -> None:
+    out, _ = done
+    found = run(archive, out, changes=['input.test_flips=["horizontal"]', "training.keep=best"])
+    (folder,) = (out / "seed0").glob("input.test_flips-*")
+    assert not (folder / "recipe.toml").exists()
+    assert found.lines[0].on is None
+    assert "Flattered, as the fold that judges chose the epoch (training.keep = best): training.keep-best." in (
+        found.to_markdown()
+    )
 
 
 def test_bad_input(archive: Path, tmp_path: Path) -> None:
     with pytest.raises(CatalogError, match="which the folds learn from; give other videos"):
-        run(archive, tmp_path / "seen", "ema", test=archive / "catalog.csv")
+        run(archive, tmp_path / "out", "fold-ensemble", test=archive / "catalog.csv")
     with pytest.raises(RecipeError, match="no row 'emma': did you mean ema"):
         run(archive, tmp_path / "out", "emma")
+    with pytest.raises(RecipeError, match="--test has no effect without the row fold-ensemble"):
+        run(archive, tmp_path / "out", "ema", test=archive / "catalog.csv")
     with pytest.raises(RecipeError, match="seeds = 0"):
         run(archive, tmp_path / "out", "ema", seeds=0)
     assert not (tmp_path / "out").exists()

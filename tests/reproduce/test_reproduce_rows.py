@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -129,6 +130,10 @@ def test_changes() -> None:
         ("training.batch_size*=0.1", "batch_size = 16 cannot be taken 0.1 times"),
         ("nothing.at=all", "unknown key nothing"),
         ("optimiser.rate*=ten", r"rate\*=ten: give a number"),
+        ("input.tile*=inf", r"tile\*=inf: give a number"),
+        ("name*=2", "is not a change"),
+        ("name.small*=2", "has no name.small"),
+        ("name.small=2", "name is a value, not a section"),
         ("optimiser.schedule*=2", "schedule = 'onecycle' is no number"),
         ("augment.tile_shuffle*=2", "tile_shuffle = True is no number"),
         ("optimiser.rate+=1", "optimiser.rate is no list but 0.003; give optimiser.rate=VALUE"),
@@ -156,32 +161,59 @@ def test_rows_are_chosen_by_name() -> None:
 
 def test_changes_of_ones_own() -> None:
     rows = asked_rows(["ema"], ["optimiser.rate=3e-4", "input.rows=4; input.columns=4", "augment.tile+=rotation"])
-    assert [row.key for row in rows] == [
-        "ema",
-        "optimiser.rate-3e-4",
-        "input.rows-4-input.columns-4",
-        "augment.tile-and-rotation",
-    ]
+    assert [row.name for row in rows][2:] == ["input.rows=4; input.columns=4", "augment.tile+=rotation"]
     base = load_recipe("small-mobilenetv2")
     grid = trial(rows[2], base)
     assert (grid.on.input.rows, grid.on.input.columns) == (4, 4)  # type: ignore[union-attr]
     assert grid.off == base
-    assert [row.key for row in asked_rows([], ["optimiser.rate*=0.1"])] == ["optimiser.rate-times-0.1"]
     assert len(asked_rows([], [])) == len(read_rows())
-    long = asked_rows([], [f"model.options={{depths={[*range(100)]}}}", f"model.options={{depths={[*range(101)]}}}"])
-    assert len({row.key for row in long}) == 2
-    assert all(len(row.key) < 100 for row in long)
+    (quoted,) = asked_rows([], ['model.options={name="x;y", other=1}'])
+    assert quoted.on == ('model.options={name="x;y", other=1}',)
 
 
-@pytest.mark.parametrize("changes", [[""], [" ; "], ["optimiser.rate"], ["a.b=1", "a.b= 1"], ["a.b=1", "a.b=-1"]])
-def test_changes_of_ones_own_that_cannot_be(changes: list[str]) -> None:
-    with pytest.raises(RecipeError, match=r"is not a change|two of them are one"):
-        asked_rows([], changes)
+def test_a_change_of_ones_own_is_called_by_what_it_changes() -> None:
+    base = load_recipe("small-mobilenetv2")
+
+    def keys(*changes: str) -> list[str]:
+        return [trial(row, base).row.key for row in asked_rows([], changes)]
+
+    assert keys("optimiser.rate*=0.1", "optimiser.rate = 3e-4") == ["optimiser.rate-0.0003"] * 2
+    assert keys("input.rows=4; input.columns=4", "input.columns=4;input.rows=4") == ["input.rows-4-input.columns-4"] * 2
+    alike = keys(
+        "model.weights=w-1.safetensors",
+        "model.weights=w_1.safetensors",
+        "model.weights=w/1.safetensors",
+        "model.weights=w 1.safetensors",
+        *(f"model.options={{depths={[*range(count)]}}}" for count in (100, 101)),
+    )
+    assert len(set(alike)) == 6
+    assert all(len(key) < 100 and re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", key) for key in alike)
+
+
+def test_changes_of_tests_alone_train_nothing() -> None:
+    rows = asked_rows([], ['input.test_flips=["horizontal"]', "input.test_shuffles=4; input.tile=32"])
+    assert [row.kind for row in rows] == ["judge", "train"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "is not a change"),
+        (" ; ", "is not a change"),
+        ("optimiser.rate", "is not a change"),
+        ("name=other", "is not a change"),
+        ("training.seed=7", "seeds are what --seeds is for"),
+        ("optimiser.rate=1e-3; training.seed=7", "seeds are what --seeds is for"),
+    ],
+)
+def test_changes_of_ones_own_that_cannot_be(text: str, message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        asked_rows([], [text])
 
 
 def test_listing_says_what_changes() -> None:
     own = listing([], "small-mobilenetv2", [], ["optimiser.rate=3e-4"])
-    assert own.startswith("yours    optimiser.rate-3e-4")
+    assert own.startswith("yours    optimiser.rate=3e-4")
     assert "trains; on: optimiser.rate=3e-4; off: the recipe as it is" in own
     text = listing(["ema", "frame-order"], "small-mobilenetv2", [])
     assert "on: the recipe as it is; off: training.ema_decay=0" in text

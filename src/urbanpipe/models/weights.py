@@ -80,10 +80,18 @@ def load_weights(backbone: Backbone | VideoBackbone, name: str, source: str) -> 
 
 def content_of(source: str) -> str:
     """Fingerprint of a weights file; empty for other sources and where there is no such file."""
-    if source in ("random", "hub", *SELF_SUPERVISED) or not Path(source).is_file():
+    if source in ("random", "hub", *SELF_SUPERVISED) or not is_weights_file(source):
         return ""
     with Path(source).open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+def is_weights_file(source: str | Path) -> bool:
+    """Whether there is such a file; none has a name that no file can have."""
+    try:
+        return Path(source).is_file()
+    except OSError:
+        return False
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
@@ -92,7 +100,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
     Raises:
         WeightsError: missing, unreadable, or without tensors.
     """
-    if not path.is_file():
+    if not is_weights_file(path):
         raise WeightsError(f"no weights file {path}: give model.weights a safetensors or torch file, `hub` or `random`")
     try:
         loaded: Any = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)

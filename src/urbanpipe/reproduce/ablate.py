@@ -6,19 +6,22 @@ from pathlib import Path
 
 import numpy as np
 
-from urbanpipe.catalog.table import Video, read_catalog
-from urbanpipe.errors import CatalogError, DivergedError, OutOfMemoryError, RecipeError
+from urbanpipe.catalog.table import Catalog, Video, read_catalog
+from urbanpipe.errors import CatalogError, RecipeError, WeightsError
 from urbanpipe.evaluation.predictions import shortened
 from urbanpipe.evaluation.tables import absent
+from urbanpipe.models.weights import load_weights
+from urbanpipe.reproduce.entries import notes_on_epochs
 from urbanpipe.reproduce.gains import Gain, Judged, Scores, gain
 from urbanpipe.reproduce.judging import judge_again, read_fold
 from urbanpipe.reproduce.mixtures import MIXTURES
 from urbanpipe.reproduce.models import check_recipes
 from urbanpipe.reproduce.rows import Row, Trial, asked_rows, read_rows, trial
 from urbanpipe.reproduce.table import Ablation, Line
-from urbanpipe.reproduce.work import Work, begin
+from urbanpipe.reproduce.work import NOT_TRAINED, Work, begin
 from urbanpipe.taxonomy import load_taxonomy
 from urbanpipe.training.crossval import CACHE_GB, find_unreadable, resolve
+from urbanpipe.training.forward import build_model
 from urbanpipe.training.recipe import Recipe, load_recipe
 from urbanpipe.training.run import alone_in
 
@@ -94,9 +97,13 @@ def ablate(
     base, chosen = load_recipe(recipe, list(overrides)), asked_rows(rows, changes)
     if seeds < 1:
         raise RecipeError(f"seeds = {seeds}: give 1 or more")
+    if test and not any(row.kind == "videos" for row in chosen):
+        raise RecipeError("--test has no effect without the row fold-ensemble; ask for it too: --row fold-ensemble")
+    catalog = read_catalog(data, load_taxonomy(taxonomy))
     others = tuple(read_catalog(test, load_taxonomy(taxonomy)).labelled) if test else ()
+    _refuse_learnt(others, catalog)
+    _check_own(base, chosen, catalog, out)
     work = begin(data, out, folds, only_folds, taxonomy, device, cache, cache_gb)
-    _check_own(work, base, chosen)
     made = run_ablation(work, base, chosen, seeds, others)
     if work.processes.is_main:
         with alone_in(out, wait=True):
@@ -104,17 +111,28 @@ def ablate(
     return made
 
 
-def _check_own(work: Work, base: Recipe, rows: Sequence[Row]) -> None:
-    """Refuse a user's own change that cannot be tried before anything is trained.
+def _check_own(recipe: Recipe, rows: Sequence[Row], catalog: Catalog, out: Path) -> None:
+    """Refuse a user's own change that cannot be tried before anything is begun.
 
     Raises:
         RecipeError: it does not fit the recipe, changes nothing in it, or makes a network that cannot be built.
+        WeightsError: there are no first weights for the network that it makes.
     """
-    own = [trial(row, resolve(base, work.catalog)) for row in rows if row.table is None]
+    base = resolve(recipe, catalog)
+    own = [trial(row, base) for row in rows if row.table is None]
     for each in own:
-        if each.reason:
-            raise RecipeError(f"--change {each.row.name!r}: {each.reason}")
-    check_recipes({each.row.name: each.on for each in own}, work.catalog)
+        reason = each.reason or ("" if resolve(each.on, catalog) != base else "it changes nothing with these videos")
+        if reason:
+            raise RecipeError(f"--change {each.row.name!r}: {reason}")
+    check_recipes({each.row.name: each.on for each in own}, catalog)
+    for each in own:
+        begun = out / f"seed{base.training.seed}" / each.row.key / "recipe.toml"
+        if each.on.model != base.model and not begun.exists():
+            model = build_model(each.on, catalog.taxonomy)
+            try:
+                load_weights(model.backbone, each.on.model.backbone, each.on.model.weights)
+            except WeightsError as error:
+                raise WeightsError(f"--change {each.row.name!r}: {error}") from error
 
 
 def run_ablation(work: Work, recipe: Recipe, rows: Sequence[Row], seeds: int, test: Sequence[Video]) -> Ablation:
@@ -130,23 +148,30 @@ def run_ablation(work: Work, recipe: Recipe, rows: Sequence[Row], seeds: int, te
     names = work.judged_by([run for name in networks if name not in failed for run in plan.runs(name)])
     data = work.judged(work.videos(names))
     notes = absent(data.targets, data.folds, data.taxonomy)
+    if base.training.keep != "best":
+        notes += notes_on_epochs(networks)
     return Ablation(base, work.used, seen, tuple(_lines(plan, failed, data, names)), tuple(notes))
 
 
 def _unseen(work: Work, base: Recipe, test: Sequence[Video]) -> tuple[Video, ...]:
-    """The test videos that can be read and that are no pieces of the folds' inspections.
-
-    Raises:
-        CatalogError: one of them is itself among those that the folds learn from.
-    """
-    if seen := _learnt_from(test, work.catalog.labelled):
-        raise CatalogError(f"--test: {shortened(seen)}, which the folds learn from; give other videos")
+    """The test videos that can be read and that are no pieces of the folds' inspections; see `_refuse_learnt`."""
+    _refuse_learnt(test, work.catalog)
     groups = {video.group for video in work.catalog.labelled}
     others = [video for video in test if video.group not in groups]
     if len(others) < len(test):
         work.processes.say(f"--test: {len(test) - len(others)} videos left out, of inspections that the folds have")
     bad = work.processes.on_main(lambda: find_unreadable(base, others, work.cache) if others else {})
     return tuple(video for video in others if video.name not in bad)
+
+
+def _refuse_learnt(test: Sequence[Video], catalog: Catalog) -> None:
+    """Refuse test videos that the folds learn from.
+
+    Raises:
+        CatalogError: one of them is itself among those.
+    """
+    if seen := _learnt_from(test, catalog.labelled):
+        raise CatalogError(f"--test: {shortened(seen)}, which the folds learn from; give other videos")
 
 
 def _learnt_from(test: Sequence[Video], learnt: Sequence[Video]) -> list[str]:
@@ -191,7 +216,7 @@ def _train_and_judge(plan: _Plan, seed: int, failed: dict[str, str]) -> None:
         training = recipe.training.model_copy(update={"seed": seed})
         try:
             work.train(folder / name, recipe.model_copy(update={"name": name, "training": training}))
-        except (OutOfMemoryError, DivergedError, RecipeError) as error:
+        except (*NOT_TRAINED, RecipeError, WeightsError) as error:
             if name == BASE:
                 raise
             failed[name] = f"{name}: {error}"

@@ -9,14 +9,14 @@ import torch
 from numpy.typing import NDArray
 
 from urbanpipe.catalog.table import Catalog
-from urbanpipe.errors import DivergedError, FoldError, OutOfMemoryError, RecipeError, WeightsError
+from urbanpipe.errors import FoldError, RecipeError, WeightsError
 from urbanpipe.evaluation.average_precision import mean_of_known, sd_of_known
 from urbanpipe.evaluation.tables import NONE, absent, markdown_table, per_cent
 from urbanpipe.inputs.config import has_clips
 from urbanpipe.outputs import write_csv, write_text
 from urbanpipe.reproduce.entries import Entry, Given, Scale, notes_on, notes_on_epochs
 from urbanpipe.reproduce.gains import fold_maps
-from urbanpipe.reproduce.work import Work
+from urbanpipe.reproduce.work import NOT_TRAINED, Work
 from urbanpipe.taxonomy import Taxonomy
 from urbanpipe.training.crossval import resolve
 from urbanpipe.training.forward import build_model
@@ -107,7 +107,7 @@ def _trained(work: Work, entry: Entry, recipe: Recipe | None) -> Model:
             return _judged(work, Model(entry, run, recipe))
         except WeightsError as error:
             reason = lacking_weights(entry.key, recipe, error, work.catalog.taxonomy)
-        except (OutOfMemoryError, DivergedError) as error:
+        except NOT_TRAINED as error:
             reason = str(error)
     work.processes.say(f"{entry.key}: not trained: {reason}")
     return Model(entry, run, recipe, reason=reason)

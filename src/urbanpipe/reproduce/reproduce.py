@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from urbanpipe.catalog.table import Video, read_catalog
-from urbanpipe.errors import DivergedError, OutOfMemoryError, RecipeError, WeightsError
+from urbanpipe.errors import RecipeError, WeightsError
+from urbanpipe.models.weights import is_weights_file
 from urbanpipe.outputs import write_json
 from urbanpipe.reproduce.ablate import BASE, run_ablation
 from urbanpipe.reproduce.combined import table_of_classes, table_of_ensembles
@@ -23,7 +24,7 @@ from urbanpipe.reproduce.models import (
 from urbanpipe.reproduce.rows import Row, read_rows
 from urbanpipe.reproduce.table import Ablation, Line
 from urbanpipe.reproduce.weak import check_pretraining, weak_lines
-from urbanpipe.reproduce.work import Work, begin
+from urbanpipe.reproduce.work import NOT_TRAINED, Work, begin
 from urbanpipe.taxonomy import load_taxonomy
 from urbanpipe.training.crossval import CACHE_GB, resolve
 from urbanpipe.training.recipe import Recipe
@@ -92,7 +93,7 @@ def reproduce(
             table, which says what to give.
     """
     given = Given(scale, tuple(overrides), weights or {})
-    _check(what, given, seeds, test)
+    _check(what, given, seeds, test, only_folds)
     others = tuple(read_catalog(test, load_taxonomy(taxonomy)).labelled) if test else ()
     asked = _Asked(given, seeds, others, device)
     work = begin(data, out, folds, only_folds, taxonomy, device, cache, cache_gb)
@@ -105,7 +106,7 @@ def reproduce(
     return work.processes.from_main(text)
 
 
-def _check(what: str, given: Given, seeds: int, test: Path | None) -> None:
+def _check(what: str, given: Given, seeds: int, test: Path | None, only_folds: Sequence[int]) -> None:
     """Refuse what cannot be made, and what would have no effect.
 
     Raises:
@@ -121,11 +122,13 @@ def _check(what: str, given: Given, seeds: int, test: Path | None) -> None:
         raise RecipeError(f"seeds = {seeds} has no effect on {what}: only table4 and table5 are made with several")
     if test is not None and what != "table4":
         raise RecipeError(f"--test has no effect on {what}: only table4 has a row that it is for")
+    if only_folds and what == "figure2":
+        raise RecipeError("--only-fold has no effect on figure2, which trains nothing")
     keys = _keys(what, given.scale)
     _check_keys("--set", what, [key for key, _ in given.addressed if key], keys)
     _check_keys("--weights", what, given.weights, [] if what == "figure2" else keys)
     for key, file in given.weights.items():
-        if file not in ("hub", "random") and not Path(file).is_file():
+        if file not in ("hub", "random") and not is_weights_file(file):
             raise RecipeError(f"--weights {key}={file}: there is no such file; give a file, `hub` or `random`")
 
 
@@ -204,7 +207,7 @@ def _lines_of_clips(work: Work, base: Recipe, rows: Sequence[Row], seeds: int) -
         return [*run_ablation(replace(work, out=work.out / "ablation-video"), base, named, seeds, ()).lines]
     except WeightsError as error:
         reason = lacking_weights(VIDEO_BASE, base, error, work.catalog.taxonomy)
-    except (OutOfMemoryError, DivergedError) as error:
+    except NOT_TRAINED as error:
         reason = f"{VIDEO_BASE}: {error}"
     work.processes.say(f"not trained: {reason}")
     return [Line(row, reason=reason) for row in named]

@@ -2,20 +2,23 @@
 
 import difflib
 import hashlib
+import math
 import re
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
+from itertools import pairwise
 from typing import Any, Literal
 
 from urbanpipe.errors import RecipeError
 from urbanpipe.settings import Section
 from urbanpipe.training.recipe import Recipe, load_recipe, recipe_from_table, set_value
 
-_CHANGE = re.compile(r"\s*([\w.]+)\s*(\+=|-=|\*=|=)(.*)", re.DOTALL)
-_SIGNS = {"+=": "-and-", "-=": "-without-", "*=": "-times-", "=": "-"}  # in a name for folders
-_LONGEST = 80  # letters of such a name
+_PATH = r"\s*(\w+(?:\.\w+)+)\s*(\+=|-=|\*=|=)"
+_CHANGE = re.compile(rf"{_PATH}(.*)", re.DOTALL)
+_BETWEEN = re.compile(rf";(?={_PATH})")  # a value may have a semicolon too
+_LONGEST = 80  # letters of a folder's name
 _OF_EIGHT = {"tile", "size"}  # pixels that backbones halve several times
 
 
@@ -82,7 +85,7 @@ def choose_rows(keys: Sequence[str]) -> list[Row]:
 
 
 def own_row(text: str) -> Row:
-    """The row of a user's own change; it trains a network with the change, against the base.
+    """The row of a user's own change against the base; it trains a network, but for a change of tests alone.
 
     Args:
         text: a change, or several with semicolons between them; see `change`.
@@ -90,30 +93,28 @@ def own_row(text: str) -> Row:
     Raises:
         RecipeError: a part is not a change.
     """
-    changes = tuple(part.strip() for part in text.split(";") if part.strip())
-    named = [f"{path}{_SIGNS[sign]}{value.strip()}" for path, sign, value in map(_parts, changes)]
-    key = re.sub(r"[^A-Za-z0-9.]+", "-", "-".join(named)).strip("-.")
-    if len(key) > _LONGEST:
-        key = f"{key[:_LONGEST]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
-    return Row(key=key or _parts(text)[0], table=None, name="; ".join(changes), on=changes)
+    starts = [0, *(found.end() for found in _BETWEEN.finditer(text)), len(text) + 1]
+    changes = tuple(text[start : end - 1].strip() for start, end in pairwise(starts))
+    paths = [_parts(each)[0] for each in changes]
+    if "training.seed" in paths:
+        raise RecipeError(f"--change {text}: seeds are what --seeds is for")
+    of_tests = all(path.startswith("input.test_") for path in paths)
+    name = "; ".join(changes)
+    return Row(key=name, table=None, name=name, kind="judge" if of_tests else "train", on=changes)
 
 
 def asked_rows(keys: Sequence[str], changes: Sequence[str]) -> list[Row]:
     """The report's rows called so and the user's own changes; all of the report's where nothing is asked for.
 
     Raises:
-        RecipeError: no such row, no such change, or two changes that differ by signs alone.
+        RecipeError: no such row, or no such change.
     """
-    own = {row.key: row for row in map(own_row, dict.fromkeys(changes))}
-    if len(own) < len(set(changes)):
-        raise RecipeError(f"--change: {', '.join(changes)}: two of them are one; give each once")
-    if taken := own.keys() & read_rows().keys():
-        raise RecipeError(f"--change: {min(taken)} is a row of the report; ask for it by --row")
-    return [*(choose_rows(keys) if keys or not own else ()), *own.values()]
+    own = [own_row(text) for text in dict.fromkeys(changes)]
+    return [*(choose_rows(keys) if keys or not own else ()), *own]
 
 
 def trial(row: Row, base: Recipe) -> Trial:
-    """The row with `base`."""
+    """The row with `base`; one of the user's own gets a key that says what it changes there, for folders."""
     if row.methods and base.input.method not in row.methods:
         return Trial(row, base, base, f"it is about {' and '.join(row.methods)}, not {base.input.method}")
     try:
@@ -122,7 +123,25 @@ def trial(row: Row, base: Recipe) -> Trial:
         return Trial(row, base, base, str(error))
     if row.kind in ("train", "judge") and on == off:
         return Trial(row, base, base, "it changes nothing in this recipe")
-    return Trial(row, on, off)
+    named = row if row.table else row.model_copy(update={"key": _key_of_changes(on, base)})
+    return Trial(named, on, off)
+
+
+def _key_of_changes(on: Recipe, base: Recipe) -> str:
+    """The same for the same network, however its changes are written."""
+    with_it, without = on.model_dump(mode="json"), base.model_dump(mode="json")
+    sections = [section for section, value in with_it.items() if isinstance(value, dict)]
+    changed = [
+        f"{section}.{key}-{value}"
+        for section in sections
+        for key, value in with_it[section].items()
+        if value != without[section].get(key)
+    ]
+    text = "-".join(changed)
+    if len(text) <= _LONGEST and re.fullmatch(r"[A-Za-z0-9._-]*[A-Za-z0-9_-]", text):
+        return text
+    readable = re.sub(r"[^A-Za-z0-9._]+", "-", text)[:_LONGEST].strip("-.")
+    return f"{readable}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
 def change(recipe: Recipe, changes: Sequence[str]) -> Recipe:
@@ -136,11 +155,11 @@ def change(recipe: Recipe, changes: Sequence[str]) -> Recipe:
     table: dict[str, Any] = recipe.model_dump(mode="json")
     for text in changes:
         path, sign, value = _parts(text)
-        section, _, key = path.partition(".")
         if sign == "=":
             set_value(table, text)
             continue
-        if key not in table.get(section, {}):
+        section, _, key = path.partition(".")
+        if not isinstance(table.get(section), dict) or key not in table[section]:
             raise RecipeError(f"{text}: {recipe.name} has no {path}")
         old = table[section][key]
         if sign == "*=":
@@ -167,7 +186,9 @@ def _product(key: str, old: Any, by: str) -> float:
     try:
         factor = float(by)
     except ValueError:
-        raise RecipeError(f"{key}*={by}: give a number") from None
+        factor = math.nan
+    if not math.isfinite(factor):
+        raise RecipeError(f"{key}*={by}: give a number")
     if isinstance(old, bool) or not isinstance(old, int | float):
         raise RecipeError(f"{key} = {old!r} is no number that could be taken {by} times; give {key}=VALUE")
     product = float(f"{old * factor:.12g}")

@@ -5,7 +5,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from urbanpipe.catalog.table import read_catalog
-from urbanpipe.errors import DivergedError, OutOfMemoryError, RecipeError, RunError, WeightsError
+from urbanpipe.errors import RecipeError, RunError, WeightsError
 from urbanpipe.inputs.config import BagConfig
 from urbanpipe.inputs.frame import BagOfFrames
 from urbanpipe.pretraining.config import PretrainConfig, read_settings
@@ -15,7 +15,7 @@ from urbanpipe.reproduce.gains import gain
 from urbanpipe.reproduce.models import Model, train_models
 from urbanpipe.reproduce.rows import Row
 from urbanpipe.reproduce.table import Line
-from urbanpipe.reproduce.work import Work
+from urbanpipe.reproduce.work import NOT_TRAINED, Work
 from urbanpipe.training.data import VideoDataset
 from urbanpipe.training.job import WEIGHTS
 from urbanpipe.training.recipe import Recipe
@@ -72,7 +72,7 @@ def _model(work: Work, entry: Entry, given: Given) -> Model:
     if entry.pretrained and entry.key not in given.weights:
         try:
             made = _pretrained(work, entry, given)
-        except (WeightsError, OutOfMemoryError, DivergedError, _TooFewFramesError) as error:
+        except (*NOT_TRAINED, WeightsError, _TooFewFramesError) as error:
             work.processes.say(f"{entry.key}: its pretraining: {error}")
             return Model(entry, work.out / "models" / entry.key, reason=f"its pretraining: {error}")
         given = replace(given, weights={**given.weights, entry.key: str(made)})

@@ -20,6 +20,9 @@ from urbanpipe.training.recipe import Recipe, load_recipe
 from urbanpipe.training.study import study_data, warn_of_torn_groups
 from urbanpipe.video.cache import FrameCache
 
+# What costs a network, and with it a row of a table, and not the table.
+NOT_TRAINED = (OutOfMemoryError, DivergedError)
+
 
 @dataclass(frozen=True)
 class Work:
@@ -64,7 +67,7 @@ class Work:
         self.processes.on_main(lambda: _same_checkpointing(run, settled))
         try:
             run_folds(run, settled, self.catalog, self.folds, self.processes, self.cache, self.used)
-        except (OutOfMemoryError, DivergedError) as error:
+        except NOT_TRAINED as error:
             if self.processes.count == 1:
                 raise
             raise RunError(

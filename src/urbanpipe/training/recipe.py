@@ -275,11 +275,11 @@ def set_value(table: dict[str, Any], override: str) -> None:
     path, equals, text = override.partition("=")
     keys = [key.strip() for key in path.split(".")]
     if not equals or not all(keys):
-        raise RecipeError(f"--set {override}: want section.key=value, for example --set training.epochs=10")
+        raise RecipeError(f"{override}: want section.key=value, for example training.epochs=10")
     for key in keys[:-1]:
         table = table.setdefault(key, {})
         if not isinstance(table, dict):
-            raise RecipeError(f"--set {override}: {key} is a value, not a section")
+            raise RecipeError(f"{override}: {key} is a value, not a section")
     table[keys[-1]] = value_of(text)
 
 
