@@ -12,6 +12,7 @@ from urbanpipe.evaluation import predictions
 from urbanpipe.reproduce import judging
 from urbanpipe.reproduce.judging import judge_again, read_fold
 from urbanpipe.training import forward
+from urbanpipe.training import judging as everything
 from urbanpipe.training.processes import Processes
 from urbanpipe.training.recipe import Recipe
 from urbanpipe.training.run import alone_in
@@ -31,7 +32,7 @@ def trained(tiny: Recipe, catalog: Catalog, tmp_path: Path) -> Path:
 @pytest.fixture
 def judgings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """An entry each time that a network judges."""
-    found, real = list[str](), forward.judge_all
+    found, real = list[str](), everything.judge_all
 
     def judge_all(*given: object) -> object:
         found.append("judged")

@@ -1,5 +1,7 @@
 """The bag method: a backbone that does not move, a store that is what it sees, and a head that finds one frame."""
 
+import copy
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,16 +20,20 @@ from urbanpipe.evaluation.predictions import read_predictions
 from urbanpipe.inputs.reading import PieceInputs
 from urbanpipe.inputs.view import make_view
 from urbanpipe.inspection.moments import moments
+from urbanpipe.models.bag import BagClassifier
 from urbanpipe.taxonomy import default_taxonomy
 from urbanpipe.training import bag as bag_module
 from urbanpipe.training import loop
 from urbanpipe.training.bag import BagLearner
 from urbanpipe.training.data import VideoDataset
-from urbanpipe.training.filling import fill
+from urbanpipe.training.features import FeatureStore, encoded
+from urbanpipe.training.forward import build_model
 from urbanpipe.training.job import TRAINING_STATE, WEIGHTS, Job
+from urbanpipe.training.judging import judge_all
 from urbanpipe.training.loop import train_model
 from urbanpipe.training.recipe import Recipe, load_recipe
 from urbanpipe.training.train import train
+from urbanpipe.video.cache import FrameCache
 
 TINY_BAG = (
     "input.size=32",
@@ -122,11 +128,11 @@ def test_frames_are_encoded_once_unless_the_copy_is_lost(
 ) -> None:
     filled: list[int] = []
 
-    def watched(*given: object) -> None:
+    def watched(*given: object) -> object:
         filled.append(1)
-        fill(*given)  # type: ignore[arg-type]
+        return encoded(*given)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(bag_module, "fill", watched)
+    monkeypatch.setattr(bag_module, "encoded", watched)
     with killed_at(loop, "_epoch", 3):
         train_model(job(catalog, bag, tmp_path), ALONE)
     copy = tmp_path / "memory.copy"
@@ -140,6 +146,112 @@ def test_frames_are_encoded_once_unless_the_copy_is_lost(
     assert len(filled) == (1 if harm == "none" else 2)
     assert (f"{said}; they are made again" in capsys.readouterr().err) == (harm != "none")
     assert (tmp_path / "done.json").exists()
+
+
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Frames of each batch that a network encodes."""
+    found, see = list[int](), BagClassifier.see
+
+    def watched(self: BagClassifier, images: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
+        found.append(len(images))
+        return see(self, images, real)
+
+    monkeypatch.setattr(BagClassifier, "see", watched)
+    return found
+
+
+def kept(catalog: Catalog, recipe: Recipe, folder: Path) -> Job:
+    return replace(job(catalog, recipe, folder), cache=FrameCache(folder.parent / "cache", 10**8))
+
+
+def frames_of(one: Job) -> int:
+    dataset = VideoDataset([*one.train, *one.valid], make_view(one.recipe.input, one.recipe.augment), None)
+    return sum(dataset.piece_count(index) for index in range(len(dataset)))
+
+
+def test_features_are_kept_for_other_folds_and_heads(
+    catalog: Catalog, bag: Recipe, tmp_path: Path, seen: list[int]
+) -> None:
+    torch.manual_seed(3)
+    save_file(timm.create_model("test_resnet", num_classes=0).state_dict(), tmp_path / "one.safetensors")
+    save_file(timm.create_model("test_resnet", num_classes=0).state_dict(), tmp_path / "other.safetensors")
+    recipe = changed(changed(bag, "model", weights=str(tmp_path / "one.safetensors")), "training", ema_decay=0.9)
+    first = kept(catalog, recipe, tmp_path / "first")
+    train_model(first, ALONE)
+    assert sum(seen) == frames_of(first), "each frame once, whatever epochs and averages"
+    seen.clear()
+    train_model(kept(catalog, recipe, tmp_path / "again"), ALONE)
+    train_model(kept(catalog, changed(recipe, "bag", kind="ml-decoder"), tmp_path / "other-head"), ALONE)
+    fold = kept(catalog, recipe, tmp_path / "other-fold")
+    train_model(replace(fold, train=[*first.valid, *first.train[:4]], valid=first.train[4:]), ALONE)
+    assert not seen
+    assert losses(tmp_path / "again") == losses(tmp_path / "first")
+    assert same_weights(tmp_path / "again", tmp_path / "first")
+    assert read_predictions(tmp_path / "again" / "predictions.json", default_taxonomy()).scores == pytest.approx(
+        read_predictions(tmp_path / "first" / "predictions.json", default_taxonomy()).scores, abs=0
+    )
+    for number, another in enumerate(
+        (
+            changed(recipe, "model", weights=str(tmp_path / "other.safetensors")),
+            changed(recipe, "input", size=48),
+            changed(recipe, "training", precision="bf16"),
+        )
+    ):
+        seen.clear()
+        train_model(kept(catalog, another, tmp_path / f"another{number}"), ALONE)
+        assert sum(seen) == frames_of(first), "features of another network, size or precision"
+
+
+def test_kept_features_that_are_damaged_are_made_again(
+    catalog: Catalog, bag: Recipe, tmp_path: Path, seen: list[int]
+) -> None:
+    one = kept(catalog, bag, tmp_path / "one")
+    learner = learner_of(one)
+    learner._dataset = VideoDataset(one.train, make_view(bag.input, bag.augment), one.cache)
+    before = dict(encoded(learner._model, learner._dataset, bag, ALONE))
+    store = FeatureStore(learner._dataset, learner._model, bag, torch.device("cpu"))
+    assert one.cache is not None
+    entry = max((tmp_path / "cache").glob("??/*.frames"), key=lambda path: path.stat().st_mtime_ns)
+    entry.write_bytes(entry.read_bytes()[:-20])
+    assert [store.read(video) is None for video in range(len(one.train))].count(True) == 1
+    seen.clear()
+    after = dict(encoded(learner._model, learner._dataset, bag, ALONE))
+    assert len(seen) >= 1
+    assert before.keys() == after.keys()
+    assert all(torch.allclose(before[video], after[video], atol=1e-5) for video in before)
+
+
+def test_kept_features_of_a_video_that_changed_are_not_taken(catalog: Catalog, bag: Recipe, tmp_path: Path) -> None:
+    path = tmp_path / "copy.mp4"
+    shutil.copy2(catalog.labelled[0].path, path)
+    video = replace(catalog.labelled[0], path=path)
+    dataset = VideoDataset([video], make_view(bag.input, bag.augment), FrameCache(tmp_path / "cache", 10**8))
+    network = learner_of(job(catalog, bag, tmp_path / "one"))._model
+    assert len([*encoded(network, dataset, bag, ALONE)]) == 1
+    shutil.copy2(catalog.labelled[1].path, path)
+    with pytest.raises(VideoError, match="changed since it was scanned"):
+        [*encoded(network, dataset, bag, ALONE)]
+
+
+def test_networks_with_backbones_of_their_own_see_for_themselves(catalog: Catalog, bag: Recipe, tmp_path: Path) -> None:
+    torch.manual_seed(5)
+    one, other = build_model(bag, catalog.taxonomy), build_model(bag, catalog.taxonomy)
+    same = copy.deepcopy(one)
+    cached, plain = (
+        VideoDataset(catalog.labelled[:3], make_view(bag.input, bag.augment), cache)
+        for cache in (FrameCache(tmp_path / "cache", 10**8), None)
+    )
+    together = judge_all(bag, [one, other, same], cached, ALONE)
+    alone = [judge_all(bag, [network], cached, ALONE)[0] for network in (one, other, same)]
+    for mine, its in zip(together, alone, strict=True):
+        assert [video.scores.tolist() for video in mine] == [video.scores.tolist() for video in its]
+    assert together[0][0].scores.tolist() != together[1][0].scores.tolist()
+    assert together[0][0].scores.tolist() == together[2][0].scores.tolist()
+    (uncached,) = judge_all(bag, [one], plain, ALONE)
+    for with_cache, without in zip(together[0], uncached, strict=True):
+        assert with_cache.scores == pytest.approx(without.scores, abs=0.02)  # frames of the cache are JPEGs
+        assert with_cache.seconds.tolist() == without.seconds.tolist()
 
 
 def test_a_video_that_vanishes_is_named(catalog: Catalog, bag: Recipe, tmp_path: Path) -> None:

@@ -34,8 +34,9 @@ from urbanpipe.training import loop
 from urbanpipe.training.crossval import Study, crossval
 from urbanpipe.training.data import Sample, VideoDataset
 from urbanpipe.training.dense import DenseLearner
-from urbanpipe.training.forward import build_model, judge_all
+from urbanpipe.training.forward import build_model
 from urbanpipe.training.job import TRAINING_STATE
+from urbanpipe.training.judging import judge_all
 from urbanpipe.training.loop import train_model
 from urbanpipe.training.processes import Processes
 from urbanpipe.training.recipe import Recipe, load_recipe, write_recipe

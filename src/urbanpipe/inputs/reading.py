@@ -87,7 +87,7 @@ class CatalogReader:
             index = _index(video.path, video.modified_ns) if part else None
             pixels = read_frames(video.path, wanted, self.view.frame_size, index, "conceal")
         else:
-            _unchanged(video)
+            unchanged(video)
             pixels = np.concatenate([*_blocks(self.cache, video, kept, wanted, self.view.frame_size)])
         return pixels[places.reshape(selection.frames.shape)]
 
@@ -109,8 +109,12 @@ def _blocks(
         yield cache.frames(video.path, video.digest, part, size, only=inside)
 
 
-def _unchanged(video: Video) -> None:
-    """A cache entry is found by the digest in the catalog, which must still be that of the file."""
+def unchanged(video: Video) -> None:
+    """See that the digest in the catalog, by which cache entries are found, is still that of the file.
+
+    Raises:
+        VideoError: it is not, or there is no file.
+    """
     try:
         found = video.path.stat()
     except OSError as error:

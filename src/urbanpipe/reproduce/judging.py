@@ -16,8 +16,9 @@ from urbanpipe.inputs.view import make_view
 from urbanpipe.outputs import write_json
 from urbanpipe.taxonomy import Taxonomy
 from urbanpipe.training.data import VideoDataset
-from urbanpipe.training.forward import judge_all, load_network
+from urbanpipe.training.forward import load_network
 from urbanpipe.training.job import DONE, WEIGHTS
+from urbanpipe.training.judging import judge_all
 from urbanpipe.training.processes import Processes
 from urbanpipe.training.recipe import Recipe
 from urbanpipe.training.run import alone_in, read_json

@@ -12,7 +12,8 @@ from urbanpipe.inputs.config import BagConfig
 from urbanpipe.models.bag import BagClassifier
 from urbanpipe.training.data import Batch, VideoDataset
 from urbanpipe.training.feature_memory import FeatureMemory, fingerprint
-from urbanpipe.training.filling import fill
+from urbanpipe.training.features import encoded
+from urbanpipe.training.filling import exchange
 from urbanpipe.training.forward import autocast
 from urbanpipe.training.losses import Loss
 from urbanpipe.training.processes import Processes
@@ -65,8 +66,9 @@ class BagLearner:
             if not lost:
                 return
             self._processes.say(f"features of frames: {lost}; they are made again")
-        at_once = self._recipe.training.batch_size * self._recipe.input.train_pieces
-        fill(self.store, self._model, self._dataset, self._recipe, self._processes, self._state.step, at_once)
+        for video, features in encoded(self._model, self._dataset, self._recipe, self._processes):
+            self.store.write(video, np.arange(len(features)), features, self._state.step)
+        exchange(self.store, self._processes)
         if self._processes.is_main:
             self.store.save_copy(self._copy)
 

@@ -86,7 +86,7 @@ class VideoDataset(Dataset[Any]):
     """
 
     def __init__(self, videos: Sequence[Video], view: View, cache: FrameCache | None, seed: int = 0) -> None:
-        self.videos, self.view, self.seed = videos, view, seed
+        self.videos, self.view, self.cache, self.seed = videos, view, cache, seed
         self._reader = CatalogReader(view, cache)
 
     def __len__(self) -> int:

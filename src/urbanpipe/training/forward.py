@@ -20,8 +20,7 @@ from urbanpipe.models.classifier import PieceClassifier
 from urbanpipe.models.dense import DenseClassifier
 from urbanpipe.models.video import VideoBackbone, is_video_backbone
 from urbanpipe.taxonomy import Taxonomy
-from urbanpipe.training.data import Batch, VideoDataset, judging_batches, make_loader
-from urbanpipe.training.processes import Processes
+from urbanpipe.training.data import Batch
 from urbanpipe.training.recipe import Recipe
 
 Network = PieceClassifier | DenseClassifier | BagClassifier
@@ -102,28 +101,6 @@ def pieces_of(names: tuple[str, ...], judged: Sequence[Judged]) -> Pieces:
         seconds=np.concatenate([video.seconds for video in judged]),
         scores=np.concatenate([video.pieces for video in judged]),
     )
-
-
-def judge_all(
-    recipe: Recipe, networks: Sequence[Network], dataset: VideoDataset, processes: Processes
-) -> list[list[Judged]]:
-    """What networks say of a data set that is read once, the videos shared among the processes: [network][video].
-
-    Raises:
-        VideoError: a video cannot be read.
-    """
-    device, training = processes.device, recipe.training
-    pieces = [dataset.piece_count(index) for index in range(len(dataset))]
-    at_once = training.batch_size * recipe.input.train_pieces
-    batches = judging_batches(pieces, at_once, processes.count, processes.rank)
-    loader = make_loader(dataset, batches, training.workers, pin=device.type == "cuda")
-    mine: dict[int, list[Judged]] = {}
-    for index, judged in judge(recipe, networks, loader, device):
-        if isinstance(judged, VideoError):
-            raise judged
-        mine[index] = judged
-    found = {index: judged for part in processes.gather(mine) for index, judged in part.items()}
-    return [[found[index][number] for index in range(len(dataset))] for number in range(len(networks))]
 
 
 @dataclass

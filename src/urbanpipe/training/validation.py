@@ -13,8 +13,9 @@ from urbanpipe.evaluation.pieces import write_pieces
 from urbanpipe.evaluation.predictions import Predictions, write_predictions
 from urbanpipe.outputs import whole_file
 from urbanpipe.training.data import VideoDataset
-from urbanpipe.training.forward import Judged, judge_all, pieces_of
+from urbanpipe.training.forward import Judged, pieces_of
 from urbanpipe.training.job import PIECES, WEIGHTS, Job
+from urbanpipe.training.judging import judge_all
 from urbanpipe.training.log import Row
 from urbanpipe.training.processes import Processes
 from urbanpipe.training.state import State

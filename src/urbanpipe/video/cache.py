@@ -88,9 +88,21 @@ class FrameCache:
         places = range(len(packed)) if only is None else np.asarray(only).tolist()
         return _decode([packed[place] for place in places], size)
 
+    def read(self, key: bytes) -> bytes | None:
+        """Other content that was kept under a key, or None."""
+        found = self._read(self._place(hashlib.blake2b(key, digest_size=16).hexdigest()))
+        return found[0] if found else None
+
+    def write(self, key: bytes, content: bytes) -> None:
+        """Keep other content within the same bound; a key must decide it, and be no other's."""
+        self._store(self._place(hashlib.blake2b(key, digest_size=16).hexdigest()), _pack([content]))
+
     def _entry(self, digest: str, indices: NDArray[np.int64], size: tuple[int, int], on_damage: OnDamage) -> Path:
         identity = (VERSION, digest.encode(), *(str(part).encode() for part in (*size, self.quality, on_damage)))
         key = hashlib.blake2b(b"\0".join((*identity, indices.astype("<i8").tobytes())), digest_size=16).hexdigest()
+        return self._place(key)
+
+    def _place(self, key: str) -> Path:
         return self.folder / key[:2] / f"{key[2:]}{SUFFIX}"
 
     def _read(self, entry: Path) -> list[bytes] | None:
