@@ -106,13 +106,14 @@ def test_unfinished_and_damaged_runs(run: Path, video: Path, tmp_path: Path) -> 
 def test_the_command(
     run: Path, video: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any
 ) -> None:
-    arguments = ["explain", str(run), str(video), "--out", str(tmp_path / "o"), "--device", "cpu"]
+    monkeypatch.chdir(tmp_path)
+    arguments = ["explain", str(run), str(video), "--device", "cpu"]
     done = CliRunner().invoke(app, [*arguments, "--class", "CJ", "--class", "zw", "--top", "2"])
     assert done.exit_code == 0, done.output
     lines = done.stdout.splitlines()
     assert [line[:2] for line in lines[:2]] == ["CJ", "ZW"]
     assert f"{video.stem}.ZW.png" in lines[1]
-    assert lines[-1] == f"results: {tmp_path / 'o' / video.stem}.json and 4 files beside it"
+    assert lines[-1] == f"results: explained/{video.stem}.json and 4 files beside it"
     monkeypatch.setattr("sys.argv", ["urbanpipe", *arguments, "--class", "QQ"])
     with pytest.raises(SystemExit) as left:
         main()

@@ -208,12 +208,16 @@ def test_bad_input(archive: Path, tmp_path: Path) -> None:
         run(archive, tmp_path / "out", "table1", only_folds=[9])
 
 
-def test_on_the_command_line(archive: Path, tmp_path: Path) -> None:
+def test_on_the_command_line(archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     settings = [part for setting in QUICK for part in ("--set", setting)]
-    given = ["--data", str(archive / "catalog.csv"), "--folds", str(archive / "folds.csv"), "--out", str(tmp_path)]
+    given = ["--data", str(archive / "catalog.csv"), "--folds", str(archive / "folds.csv")]
     found = CliRunner().invoke(app, ["reproduce", "figure2", *given, *settings])
     assert found.exit_code == 0, found.output
-    assert found.stdout.strip().endswith(f"results: {tmp_path}")
+    assert found.stdout.strip().endswith("results: reproduced")
+    assert (tmp_path / "reproduced" / "figure2.png").exists()
+    useless = CliRunner().invoke(app, ["reproduce", "figure2", *given, "--only-fold", "0"])
+    assert isinstance(useless.exception, RecipeError)
     bad = CliRunner().invoke(app, ["reproduce", "table1", *given, "--weights", "base"])
     assert isinstance(bad.exception, RecipeError)
 

@@ -9,7 +9,9 @@ import typer
 def command(
     run: Annotated[Path, typer.Argument(help="Folder of `train`, or of one run of `crossval`.")],
     video: Annotated[Path, typer.Argument(help="The video.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder: VIDEO.CODE.png and .npz a class, VIDEO.json.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder: VIDEO.CODE.png and .npz a class, VIDEO.json.")] = Path(
+        "explained"
+    ),
     class_: Annotated[
         list[str] | None,
         typer.Option("--class", help="Code, again for each; by default those of .5 or more, else the best."),

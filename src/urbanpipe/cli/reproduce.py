@@ -13,7 +13,9 @@ def command(
         typer.Argument(help="Of the UrbanPipe report."),
     ],
     data: Annotated[Path, typer.Option("--data", help="Catalog (from `scan`).")],
-    out: Annotated[Path, typer.Option("--out", help="Folder that all tables share; run again, it goes on.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder that all tables share; run again, it goes on.")] = Path(
+        "reproduced"
+    ),
     scale: Annotated[
         Literal["small", "paper"], typer.Option(help="paper: the report's networks; small: a laptop's.")
     ] = "small",
