@@ -1,8 +1,8 @@
-"""Is one cross-validated run better than another on the same folds?
+"""Are cross-validated runs better than a first one on the same folds?
 
     python benchmarks/two_runs.py RUN OTHER [OTHER ...]
 
-Prints mAP over the defects fold by fold, and RUN minus each OTHER with its 95 % interval (paired bootstrap over groups
+Prints mAP over the defects fold by fold, and each OTHER minus RUN with its 95 % interval (paired bootstrap over groups
 of videos) and the p of the corrected resampled t-test over folds. Folds that not all of them have done are left out.
 """
 
@@ -58,14 +58,14 @@ def main() -> None:
     data = Judged(one.taxonomy, one.targets, one.folds, one.groups, all_folds)
     rows: list[list[str]] = []
     for run in given.others:
-        found = gain(one.scores[None], same_data(one, read_done(run, folds)).scores[None], data)
+        found = gain(same_data(one, read_done(run, folds)).scores[None], one.scores[None], data)
         if not rows:
-            rows.append([given.run.name, *_maps(found.on_defects[0]), "", "", "", ""])
+            rows.append([given.run.name, *_maps(found.off_defects[0]), "", "", "", ""])
         ends = f"{100 * found.low:+.1f} to {100 * found.high:+.1f}"
         difference = [f"{100 * found.gains.mean():+.1f}", ends, f"{found.p:.2f}", found.reading]
-        rows.append([run.name, *_maps(found.off_defects[0]), *difference])
+        rows.append([run.name, *_maps(found.on_defects[0]), *difference])
     header = ["run", *(f"fold {fold}" for fold in folds), "mAP of the defects (sd)"]
-    print(markdown_table([*header, f"{given.run.name} minus it", "95 %", "p", "reading"], rows))
+    print(markdown_table([*header, f"minus {given.run.name}", "95 %", "p", "reading"], rows))
 
 
 def _maps(maps: NDArray[np.float64]) -> list[str]:
