@@ -27,8 +27,9 @@ from urbanpipe.reproduce.weak import check_pretraining, weak_lines
 from urbanpipe.reproduce.work import NOT_TRAINED, Work, begin
 from urbanpipe.taxonomy import load_taxonomy
 from urbanpipe.training.crossval import CACHE_GB, resolve
+from urbanpipe.training.environment import environment
 from urbanpipe.training.recipe import Recipe
-from urbanpipe.training.run import alone_in, environment
+from urbanpipe.training.run import alone_in
 
 SCALES: tuple[Scale, ...] = ("small", "paper")
 ONE_MODEL = "convnext-b"  # of Table 6 and Figure 3

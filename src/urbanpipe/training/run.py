@@ -1,6 +1,6 @@
 """The run folder: what it holds, that it is one run's alone, and that it goes on only with what it was begun with.
 
-- recipe.toml: every setting; environment.json: versions, machine, fingerprints of data and first weights' file
+- recipe.toml: every setting; environment.json: versions, commit, machine, fingerprints of data and first weights' file
 - taxonomy.toml, labels.json, folds.csv, groups.csv: the data; left_out.csv: videos that could not be decoded, and why
 - fold<k>/: weights.safetensors, metrics.csv, tensorboard/, predictions.json and .csv, done.json
 - out_of_fold.json and .csv: every labelled video, judged by the model that has not seen it
@@ -12,24 +12,20 @@ import csv
 import fcntl
 import hashlib
 import json
-import os
-import platform
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import tomli_w
-import torch
 
-from urbanpipe import __version__
 from urbanpipe.catalog.table import Video
 from urbanpipe.errors import RunError
 from urbanpipe.models.weights import content_of
 from urbanpipe.outputs import output_folder, write_csv, write_json, write_text
 from urbanpipe.taxonomy import Taxonomy, taxonomy_table
+from urbanpipe.training.environment import environment
 from urbanpipe.training.recipe import Recipe, difference, load_recipe, write_recipe
 
 
@@ -131,25 +127,10 @@ def read_json(path: Path) -> dict[str, Any]:
     return value
 
 
-def environment() -> dict[str, object]:
-    """Versions and machine, for people who compare runs."""
-    packages = ("torch", "torchvision", "timm", "av", "numpy")
-    return {
-        "urbanpipe": __version__,
-        "python": platform.python_version(),
-        "packages": {name: version(name) for name in packages},
-        "machine": {"platform": platform.platform(), "processors": os.cpu_count(), "gpu": _gpu()},
-    }
-
-
 def read_left_out(run: Path) -> dict[str, str]:
     """The videos that could not be decoded when the run began, with the reason."""
     with (run / "left_out.csv").open(encoding="utf-8", newline="") as file:
         return {row["video"]: row["reason"] for row in csv.DictReader(file)}
-
-
-def _gpu() -> str | None:
-    return torch.cuda.get_device_name() if torch.cuda.is_available() else None
 
 
 def _fingerprint(taxonomy: Taxonomy, videos: Sequence[Video], folds: Mapping[str, int]) -> str:
