@@ -129,8 +129,8 @@ def test_ensembles(done: tuple[Path, str]) -> None:
     assert beside["the report's weights", "0"] == beside["equal weights", "1"] == ("", "")
     (line,) = [line for line in text.splitlines() if line.startswith("| the report's weights") and "| on " in line]
     assert [cell.strip() for cell in line.split("|")[-3:-1]] == ["72.69", "72.18"]
-    assert "swin-l: test_convnext, 2x2 tiles of 32 px" in text
-    assert "video-swin-b-k400: swin3d_nano, frames of 32 px" in text
+    assert "swin-l: test_convnext from random weights, 2x2 tiles of 32 px" in text
+    assert "video-swin-b-k400: swin3d_nano from random weights, frames of 32 px" in text
     assert "other ones than the report's" in text
     found = read_out_of_fold(out / "table3" / "report")
     value = mean_map(found.scores, found.targets, found.folds, TAXONOMY)
@@ -146,11 +146,11 @@ def test_tables_share_what_is_trained(done: tuple[Path, str], archive: Path) -> 
     assert "71.41" in text
     assert "The report's mAP over the defects of NFNet-F3: 69.62." in text
     assert "Small scale" in text
-    assert "ConvNeXt-B: test_convnext, 2x2 tiles of 32 px" in text
+    assert "ConvNeXt-B: test_convnext from random weights, 2x2 tiles of 32 px" in text
     classes = run(archive, out, "table6", overrides=OF_ONE)
     assert "40.0 (11.7)" in classes
     assert "Small scale" in classes
-    assert "convnext-b: test_convnext, 2x2 tiles of 32 px" in classes
+    assert "convnext-b: test_convnext from random weights, 2x2 tiles of 32 px" in classes
     assert {path: path.stat().st_mtime_ns for path in out.glob("models/*/fold*/done.json")} == before
     with (out / "table2.csv").open(newline="") as file:
         rows = {row["model"]: row for row in csv.DictReader(file)}
@@ -389,9 +389,9 @@ def test_rows_about_clips_have_a_base_of_clips(archive: Path, tmp_path: Path, mo
     assert [*found] == ["thresholds", "frame-order"]
     assert found["frame-order"]["gain"]
     assert found["frame-order"]["change"] == "frames of a clip shuffled in training (of video-base)"
-    assert "the base small-mobilenetv2: test_convnext, 2x2 tiles of 32 px" in text
-    assert "video-base: swin3d_nano, frames of 32 px" in text
-    assert "simclr-transmil: mobilenetv2_100, frames of 96 px" in text
+    assert "the base small-mobilenetv2: test_convnext from random weights, 2x2 tiles of 32 px" in text
+    assert "video-base: swin3d_nano from random weights, frames of 32 px" in text
+    assert "simclr-transmil: mobilenetv2_100 from SimCLR, frames of 96 px" in text
     assert (tmp_path / "ablation-video" / "seed0" / "frame-order" / "out_of_fold.json").exists()
 
     monkeypatch.setattr(weights, "_from_hub", _no_network)

@@ -21,6 +21,8 @@ BASES: dict[str, dict[Scale, str]] = {
     "video-base": {"small": "small-video", "paper": "video-swin-b-k400"},
 }
 
+_FIRST = {"random": "random weights", "hub": "the hub's weights", "simclr": "SimCLR", "mae": "MAE"}
+
 # The best epoch would be chosen by the fold that judges, which flatters what it says.
 _LAST = "training.keep=last"
 
@@ -169,7 +171,8 @@ def notes_on_epochs(recipes: Mapping[str, Recipe]) -> list[str]:
 
 
 def _seen_by(recipe: Recipe) -> str:
-    seen = recipe.input
+    seen, weights = recipe.input, recipe.model.weights
+    network = f"{recipe.model.backbone} from {_FIRST.get(weights) or Path(weights).name}"
     if isinstance(seen, SuperImageConfig):
-        return f"{recipe.model.backbone}, {seen.rows}x{seen.columns} tiles of {seen.tile} px"
-    return f"{recipe.model.backbone}, frames of {seen.size} px"
+        return f"{network}, {seen.rows}x{seen.columns} tiles of {seen.tile} px"
+    return f"{network}, frames of {seen.size} px"

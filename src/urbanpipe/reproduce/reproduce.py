@@ -10,7 +10,7 @@ from urbanpipe.models.weights import is_weights_file
 from urbanpipe.outputs import write_json
 from urbanpipe.reproduce.ablate import BASE, run_ablation
 from urbanpipe.reproduce.combined import table_of_classes, table_of_ensembles
-from urbanpipe.reproduce.entries import BASES, Given, Scale, load_base, notes_on, notes_on_epochs, read_entries
+from urbanpipe.reproduce.entries import BASES, Entry, Given, Scale, load_base, notes_on, notes_on_epochs, read_entries
 from urbanpipe.reproduce.figures import picture_of_inputs, pictures_of_attention
 from urbanpipe.reproduce.models import (
     Model,
@@ -193,12 +193,18 @@ def _table5(work: Work, asked: _Asked) -> Finish:
     made = _ablation(work, bases[BASE], rows, asked)
     lines = [*made.lines, *_lines_of_clips(work, bases[VIDEO_BASE], of_clips, asked.seeds)]
     lines += weak_lines(work, work.out / "ablation" / f"seed{made.seeds[0]}" / BASE, given)
-    notes = notes_on(
-        {f"the base {bases[BASE].name}": bases[BASE], VIDEO_BASE: bases[VIDEO_BASE], **recipes}, given.scale
-    )
+    shown = {entry.key: _begun(entry, recipes[entry.key], given) for entry in bags if entry.key in recipes}
+    notes = notes_on({f"the base {bases[BASE].name}": bases[BASE], VIDEO_BASE: bases[VIDEO_BASE], **shown}, given.scale)
     notes += notes_on_epochs({VIDEO_BASE: bases[VIDEO_BASE], **recipes})
     whole = replace(made, lines=tuple(lines), notes=(*made.notes, *notes))
     return lambda: whole.write(work.out / "table5")
+
+
+def _begun(entry: Entry, recipe: Recipe, given: Given) -> Recipe:
+    """The recipe with the name of the pretraining that it starts from, where it does."""
+    if not entry.pretrained or entry.key in given.weights:
+        return recipe
+    return recipe.model_copy(update={"model": recipe.model.model_copy(update={"weights": entry.pretrained})})
 
 
 def _lines_of_clips(work: Work, base: Recipe, rows: Sequence[Row], seeds: int) -> list[Line]:
