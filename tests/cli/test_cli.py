@@ -112,6 +112,11 @@ def test_no_verb_imports_torch_to_explain_itself() -> None:
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
 
 
+def test_reports_and_exports_do_without_torch() -> None:
+    script = "import sys, urbanpipe.report.export, urbanpipe.report.html; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
 def test_the_reader_of_the_output_may_go_away(archive: Path) -> None:
     command = f"{sys.executable} -m urbanpipe.cli.main audit {archive / 'catalog.csv'} | head -1"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False, env=dict(os.environ))

@@ -213,9 +213,9 @@ def test_a_finding_without_a_time_or_a_distance_gets_none(out: Path, tmp_path: P
 
 
 def test_remarks_in_chinese(out: Path, tmp_path: Path) -> None:
-    known = Remark(kind="short", text="The video lasts 0.40 s only.", sentence="short", values={"seconds": "0.40"})
+    known = Remark(kind="short", text="The video lasts 0.40 s only.", key="short", values={"seconds": "0.40"})
     older = Remark(kind="dark", text="It is dark.")
-    broken = Remark(kind="size", text="It changes its size.", sentence="size")
+    broken = Remark(kind="size", text="It changes its size.", key="size")
     changed(out / "d1_1", remarks=(known, older, broken))
     export(out / "d1_1", tmp_path / "t.xlsx", "cjj181", language="zh")
     said = sheet_rows(tmp_path / "t.xlsx")[0]["备注"]

@@ -293,10 +293,10 @@ def test_remarks_speak_the_language_of_the_report(tmp_path: Path) -> None:
     remark = Remark(
         kind="damaged",
         text="The file is damaged (<x>); parts of the video were not seen.",
-        sentence="damaged",
+        key="damaged",
         values={"damage": "<x>"},
     )
-    for language, said in (("en", "Damaged. The file is damaged (<x>);"), ("zh", "文件损坏。 文件已损坏（<x>）；")):
+    for language, said in (("en", "Damaged. The file is damaged (<x>);"), ("zh", "文件损坏。 文件已损坏；")):
         assert said in report(tmp_path / language, language, remarks=(remark,)).text()
 
 

@@ -348,6 +348,8 @@ def test_bad_input(archive: Path, tmp_path: Path) -> None:
         run(archive, tmp_path / "out", "emma")
     with pytest.raises(RecipeError, match="--test has no effect without the row fold-ensemble"):
         run(archive, tmp_path / "out", "ema", test=archive / "catalog.csv")
+    with pytest.raises(CatalogError, match=r"is a folder; ablate needs a catalog: urbanpipe scan"):
+        ablate(archive / "videos", "small-mobilenetv2", tmp_path / "out", rows=["ema"])
     with pytest.raises(RecipeError, match="seeds = 0"):
         run(archive, tmp_path / "out", "ema", seeds=0)
     assert not (tmp_path / "out").exists()

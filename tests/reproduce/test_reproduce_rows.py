@@ -190,9 +190,17 @@ def test_a_change_of_ones_own_is_called_by_what_it_changes() -> None:
     assert all(len(key) < 100 and re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", key) for key in alike)
 
 
-def test_changes_of_tests_alone_train_nothing() -> None:
-    rows = asked_rows([], ['input.test_flips=["horizontal"]', "input.test_shuffles=4; input.tile=32"])
-    assert [row.kind for row in rows] == ["judge", "train"]
+def test_changes_of_tests_alone_train_nothing_however_they_are_written() -> None:
+    base = load_recipe("small-mobilenetv2", ["input.sampling=jittered", "input.candidates=5"])
+    changes = [
+        'input.test_flips=["horizontal"]',
+        "input.test_shuffles=4; input.tile=32",
+        "input.test_draws=3",
+        "input.sampling=jittered; input.test_draws=3",
+    ]
+    rows = [trial(row, base).row for row in asked_rows([], changes)]
+    assert [row.kind for row in rows] == ["judge", "train", "judge", "judge"]
+    assert rows[2].key == rows[3].key == "input.test_draws-3"
 
 
 @pytest.mark.parametrize(
@@ -213,8 +221,9 @@ def test_changes_of_ones_own_that_cannot_be(text: str, message: str) -> None:
 
 def test_listing_says_what_changes() -> None:
     own = listing([], "small-mobilenetv2", [], ["optimiser.rate=3e-4"])
-    assert own.startswith("yours    optimiser.rate=3e-4")
-    assert "trains; on: optimiser.rate=3e-4; off: the recipe as it is" in own
+    first, second = own.splitlines()
+    assert first == "yours    optimiser.rate=3e-4"
+    assert second.strip() == ("trains; on: optimiser.rate=3e-4; off: the recipe as it is; called optimiser.rate-0.0003")
     text = listing(["ema", "frame-order"], "small-mobilenetv2", [])
     assert "on: the recipe as it is; off: training.ema_decay=0" in text
     assert "it is about video, not super-image" in text

@@ -2,6 +2,7 @@
 
 import copy
 import shutil
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import torch
 from event_videos import EVENT, RATE, make_events
 from safetensors.torch import load_file, save_file
 from test_training_loop import ALONE, changed, finish, killed_at, launch, losses, metrics, same_weights
+from torch import nn
 
 from urbanpipe.catalog.table import Catalog, Video
 from urbanpipe.errors import VideoError, WeightsError
@@ -31,8 +33,10 @@ from urbanpipe.training.forward import build_model
 from urbanpipe.training.job import TRAINING_STATE, WEIGHTS, Job
 from urbanpipe.training.judging import judge_all
 from urbanpipe.training.loop import train_model
+from urbanpipe.training.processes import Processes
 from urbanpipe.training.recipe import Recipe, load_recipe
 from urbanpipe.training.train import train
+from urbanpipe.video import cache as cache_module
 from urbanpipe.video.cache import FrameCache
 
 TINY_BAG = (
@@ -201,6 +205,70 @@ def test_features_are_kept_for_other_folds_and_heads(
         seen.clear()
         train_model(kept(catalog, another, tmp_path / f"another{number}"), ALONE)
         assert sum(seen) == frames_of(first), "features of another network, size or precision"
+
+
+@pytest.mark.parametrize("shared", [True, False], ids=["one cache", "a cache each"])
+def test_processes_share_the_videos_whatever_is_kept(
+    catalog: Catalog, bag: Recipe, tmp_path: Path, shared: bool
+) -> None:
+    videos, view = catalog.labelled[:7], make_view(bag.input, bag.augment)
+    network = build_model(bag, catalog.taxonomy).eval()
+    assert isinstance(network, BagClassifier)
+
+    def of_rank(rank: int, count: int, folder: str) -> dict[int, torch.Tensor]:
+        dataset = VideoDataset(videos, view, FrameCache(tmp_path / folder, 10**8))
+        return dict(encoded(network, dataset, bag, Processes(rank, count, torch.device("cpu"))))
+
+    of_rank(1, 4, "cache0")  # some are there already
+    parts = [of_rank(rank, 3, "cache0" if shared else f"cache{rank}") for rank in range(3)]
+    assert [sorted(part) for part in parts] == [[0, 3, 6], [1, 4], [2, 5]]
+    alone = of_rank(0, 1, "other")
+    for part in parts:
+        assert all(torch.allclose(features, alone[video], atol=1e-5) for video, features in part.items())
+
+
+def test_videos_without_a_digest_are_not_taken_for_each_other(
+    catalog: Catalog, bag: Recipe, tmp_path: Path, seen: list[int]
+) -> None:
+    first = catalog.labelled[0]
+    other = next(video for video in catalog.labelled[1:] if video.frame_count != first.frame_count)
+    videos = [replace(video, digest="", frame_count=8, duration_seconds=1.0) for video in (first, other)]
+    dataset = VideoDataset(videos, make_view(bag.input, bag.augment), FrameCache(tmp_path / "cache", 10**8))
+    network = learner_of(job(catalog, bag, tmp_path / "one"))._model
+    found = dict(encoded(network, dataset, bag, ALONE))
+    assert not torch.allclose(found[0], found[1])
+    seen.clear()
+    assert torch.equal(dict(encoded(network, dataset, bag, ALONE))[1], found[1])
+    assert seen
+
+
+def test_what_the_cache_keeps_is_of_its_version(
+    catalog: Catalog, bag: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept_by = FrameCache(tmp_path, 10**6)
+    kept_by.write(b"key", b"content")
+    assert kept_by.read(b"key") == b"content"
+    assert kept_by.read(b"other") is None
+    monkeypatch.setattr(cache_module, "VERSION", b"upframes9")
+    assert kept_by.read(b"key") is None
+
+
+def test_the_mean_over_processes_leaves_a_frozen_backbone_alone(catalog: Catalog, bag: Recipe, tmp_path: Path) -> None:
+    averaged: list[int] = []
+
+    class Three(Processes):
+        def average(self, tensors: Iterable[torch.Tensor]) -> None:
+            averaged.append(len([*tensors]))
+
+    state = loop._start(job(catalog, changed(bag, "training", ema_decay=0.9), tmp_path), ALONE, 2)
+    statistics = [*state.model.backbone.buffers()]
+    assert statistics
+    state.model.train()
+    loop._average_buffers(state, Three(0, 3, torch.device("cpu")))
+    assert averaged == [0, 0]
+    nn.Module.train(state.model)
+    loop._average_buffers(state, Three(0, 3, torch.device("cpu")))
+    assert averaged[2:] == [len(statistics)] * 2, "of a backbone that learns, and not what is constant"
 
 
 def test_kept_features_that_are_damaged_are_made_again(

@@ -1,9 +1,11 @@
 import shutil
 import subprocess
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
+import urbanpipe
 from urbanpipe import __version__
 from urbanpipe.training import environment as room
 from urbanpipe.training.environment import commit_of, environment, processor
@@ -69,4 +71,6 @@ def test_the_processor_is_named(tmp_path: Path) -> None:
 def test_everything_is_said() -> None:
     said = environment()
     assert said["urbanpipe"] == __version__
-    assert set(said) == {"urbanpipe", "commit", "python", "packages", "machine"}
+    assert said["commit"] == commit_of(Path(urbanpipe.__file__).parent)
+    assert said["machine"]["processor"] == processor(Path("/proc/cpuinfo"))  # type: ignore[index]
+    assert said["packages"]["timm"] == version("timm")  # type: ignore[index]

@@ -82,7 +82,7 @@ class CatalogReader:
     def _frames(self, video: Video, footage: Footage, selection: Selection, part: bool = False) -> NDArray[np.uint8]:
         """Pixels (pieces, k, height, width, 3); `part` where other parts of the video are read too."""
         wanted, places = np.unique(selection.frames, return_inverse=True)
-        kept = self.view.kept(footage) if self.cache else None
+        kept = self.view.kept(footage) if self.cache and video.digest else None
         if self.cache is None or kept is None:
             index = _index(video.path, video.modified_ns) if part else None
             pixels = read_frames(video.path, wanted, self.view.frame_size, index, "conceal")

@@ -172,13 +172,13 @@ class Remark(_Part):
         kind: `foreign` (unlike what the networks have learnt from), `dark`, `short`, `damaged`, `cut` (ends before its
             container says), `size` (the picture's size changes in mid-file), or `other`.
         text: one sentence in English.
-        sentence: its key in `remarks.toml`, where other languages have it; empty where they do not.
+        key: of the sentence in `remarks.toml`, where other languages have it; empty where they do not.
         values: what is filled into it.
     """
 
     kind: Literal["foreign", "dark", "short", "damaged", "cut", "size", "other"]
     text: str
-    sentence: str = ""
+    key: str = ""
     values: dict[str, str] = Field(default_factory=dict)
 
 

@@ -4,18 +4,20 @@ import tomllib
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from urbanpipe.inspection.findings import Remark
-from urbanpipe.inspection.foreign import Foreign
-from urbanpipe.inspection.watching import Watched
+
+if TYPE_CHECKING:  # they bring torch, which reports do without
+    from urbanpipe.inspection.foreign import Foreign
+    from urbanpipe.inspection.watching import Watched
 
 SHORT_SECONDS = 1.0
 DARK_SHARE = 0.5  # of the frames that must be dark for the video to be called so
 _TEXTS = Path(__file__).with_suffix(".toml")
 
 
-def remarks_on(watched: Watched, foreign: Foreign | None, unlearnt: Sequence[str]) -> Iterator[Remark]:
+def remarks_on(watched: "Watched", foreign: "Foreign | None", unlearnt: Sequence[str]) -> Iterator[Remark]:
     """The remarks on a video.
 
     Args:
@@ -43,7 +45,7 @@ def remarks_on(watched: Watched, foreign: Foreign | None, unlearnt: Sequence[str
 
 def sentence(remark: Remark, language: str) -> str:
     """The remark in a language; English where the language, or the remark, has no other."""
-    text = _texts().get(language, {}).get(remark.sentence)
+    text = _texts().get(language, {}).get(remark.key)
     if text is None or language == "en":
         return remark.text
     try:
@@ -60,4 +62,4 @@ def _texts() -> dict[str, dict[str, str]]:
 def _remark(
     kind: Literal["foreign", "dark", "short", "damaged", "cut", "size", "other"], key: str, **values: str
 ) -> Remark:
-    return Remark(kind=kind, text=_texts()["en"][key].format(**values), sentence=key, values=values)
+    return Remark(kind=kind, text=_texts()["en"][key].format(**values), key=key, values=values)

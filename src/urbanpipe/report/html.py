@@ -127,7 +127,7 @@ def _report(inspection: Inspection, folder: Path, t: Wording) -> dict[str, objec
         "unsure": _is_unsure(inspection),
         "exclusive": _exclusive(inspection),
         "remarks": [
-            (one.kind, sentence(one, t.language))
+            (one.kind, text := sentence(one, t.language), "en" if text == one.text else t.language)
             for one in sorted(inspection.remarks, key=lambda one: one.kind != "foreign")
         ],
         "found": [item for item in items if item.gate == "accept"],

@@ -99,6 +99,8 @@ def ablate(
         raise RecipeError(f"seeds = {seeds}: give 1 or more")
     if test and not any(row.kind == "videos" for row in chosen):
         raise RecipeError("--test has no effect without the row fold-ensemble; ask for it too: --row fold-ensemble")
+    if data.is_dir():
+        raise CatalogError(f"{data} is a folder; ablate needs a catalog: urbanpipe scan {data} --labels FILE --out CSV")
     catalog = read_catalog(data, load_taxonomy(taxonomy))
     others = tuple(read_catalog(test, load_taxonomy(taxonomy)).labelled) if test else ()
     _refuse_learnt(others, catalog)

@@ -5,7 +5,7 @@ import hashlib
 import math
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from itertools import pairwise
@@ -85,7 +85,7 @@ def choose_rows(keys: Sequence[str]) -> list[Row]:
 
 
 def own_row(text: str) -> Row:
-    """The row of a user's own change against the base; it trains a network, but for a change of tests alone.
+    """The row of a user's own change against the base.
 
     Args:
         text: a change, or several with semicolons between them; see `change`.
@@ -98,9 +98,8 @@ def own_row(text: str) -> Row:
     paths = [_parts(each)[0] for each in changes]
     if "training.seed" in paths:
         raise RecipeError(f"--change {text}: seeds are what --seeds is for")
-    of_tests = all(path.startswith("input.test_") for path in paths)
     name = "; ".join(changes)
-    return Row(key=name, table=None, name=name, kind="judge" if of_tests else "train", on=changes)
+    return Row(key=name, table=None, name=name, on=changes)
 
 
 def asked_rows(keys: Sequence[str], changes: Sequence[str]) -> list[Row]:
@@ -114,7 +113,11 @@ def asked_rows(keys: Sequence[str], changes: Sequence[str]) -> list[Row]:
 
 
 def trial(row: Row, base: Recipe) -> Trial:
-    """The row with `base`; one of the user's own gets a key that says what it changes there, for folders."""
+    """The row with `base`.
+
+    One of the user's own gets a key that says what it changes there, for folders; it trains a network, but where it
+    changes nothing but how videos are judged.
+    """
     if row.methods and base.input.method not in row.methods:
         return Trial(row, base, base, f"it is about {' and '.join(row.methods)}, not {base.input.method}")
     try:
@@ -123,21 +126,25 @@ def trial(row: Row, base: Recipe) -> Trial:
         return Trial(row, base, base, str(error))
     if row.kind in ("train", "judge") and on == off:
         return Trial(row, base, base, "it changes nothing in this recipe")
-    named = row if row.table else row.model_copy(update={"key": _key_of_changes(on, base)})
-    return Trial(named, on, off)
+    return Trial(row if row.table else _named(row, on, base), on, off)
 
 
-def _key_of_changes(on: Recipe, base: Recipe) -> str:
-    """The same for the same network, however its changes are written."""
+def _named(row: Row, on: Recipe, base: Recipe) -> Row:
+    """The row by what it changes: the same for the same network, however the changes are written."""
     with_it, without = on.model_dump(mode="json"), base.model_dump(mode="json")
-    sections = [section for section, value in with_it.items() if isinstance(value, dict)]
-    changed = [
-        f"{section}.{key}-{value}"
-        for section in sections
-        for key, value in with_it[section].items()
+    changed = {
+        f"{section}.{key}": value
+        for section, settings in with_it.items()
+        if isinstance(settings, dict)
+        for key, value in settings.items()
         if value != without[section].get(key)
-    ]
-    text = "-".join(changed)
+    }
+    of_tests = all(path.startswith("input.test_") for path in changed)
+    return row.model_copy(update={"key": _folder_of(changed), "kind": "judge" if of_tests else "train"})
+
+
+def _folder_of(changed: Mapping[str, object]) -> str:
+    text = "-".join(f"{path}-{value}" for path, value in changed.items())
     if len(text) <= _LONGEST and re.fullmatch(r"[A-Za-z0-9._-]*[A-Za-z0-9_-]", text):
         return text
     readable = re.sub(r"[^A-Za-z0-9._]+", "-", text)[:_LONGEST].strip("-.")
@@ -209,12 +216,17 @@ def listing(keys: Sequence[str], recipe: str | None, overrides: Sequence[str], c
     """
     rows = asked_rows(keys, changes)
     base = None if recipe is None else load_recipe(recipe, list(overrides))
-    width = max(len(row.key) for row in rows)
+    width = max(len(row.key) for row in rows if row.table) if any(row.table for row in rows) else 0
     lines = []
     for row in rows:
+        if row.table is None:
+            lines.append(f"yours    {row.name}")
+            if base is not None:
+                tried = trial(row, base)
+                lines.append(f"{'':9}{_effect(tried)}{'' if tried.reason else f'; called {tried.row.key}'}")
+            continue
         report = "" if row.report is None else f"{row.report:+g}"
-        table = f"table {row.table}" if row.table else "yours"
-        lines.append(f"{table:<7}  {row.key:<{width}}  {report:>5}  {row.name}")
+        lines.append(f"table {row.table}  {row.key:<{width}}  {report:>5}  {row.name}")
         if base is not None:
             lines.append(f"{'':{width + 18}}{_effect(trial(row, base))}")
     return "\n".join(lines)

@@ -6,6 +6,7 @@ The store is the frame cache: an entry is all features of a video, under the con
 import hashlib
 import json
 from collections.abc import Iterator
+from importlib.metadata import version
 
 import numpy as np
 import torch
@@ -58,10 +59,12 @@ def _encode(
     """The same of the videos that have a count of frames, from their pixels."""
     training, device = recipe.training, processes.device
     batches = judging_batches(counts, training.batch_size * recipe.input.train_pieces, processes.count, processes.rank)
+    if not batches:
+        return
     loader = make_loader(dataset, batches, training.workers, pin=device.type == "cuda")
-    said = track(loader, len(batches), f"{recipe.name}: encoding frames", "batches") if processes.is_main else loader
+    shown = track(loader, len(batches), f"{recipe.name}: encoding frames", "batches") if processes.is_main else loader
     parts: dict[int, list[Tensor]] = {}
-    for batch in said:
+    for batch in shown:
         if batch.failures:
             raise batch.failures[0][1]
         images = images_to(batch.images, device, training.channels_last)
@@ -87,7 +90,7 @@ class FeatureStore:
     def __init__(self, dataset: VideoDataset, network: BagClassifier, recipe: Recipe, device: torch.device) -> None:
         assert dataset.cache is not None
         self._dataset, self._cache, self._width = dataset, dataset.cache, network.backbone.pooled_width
-        self._pictures = bytes([dataset.cache.quality])
+        self._jpeg_quality = bytes([dataset.cache.quality])
         self._encoder = encoder_digest(network, recipe, device)
 
     def read(self, index: int) -> NDArray[np.float32] | None:
@@ -96,29 +99,36 @@ class FeatureStore:
         Raises:
             VideoError: the video is gone, or no longer the one that was scanned.
         """
-        unchanged(self._dataset.videos[index])
-        if (content := self._cache.read(self._key(index))) is None:
+        unchanged(video := self._dataset.videos[index])
+        content = self._cache.read(self._key(index)) if video.digest else None
+        if content is None:
             return None
         return np.frombuffer(bytearray(content), np.float32).reshape(-1, self._width)
 
     def write(self, index: int, features: NDArray[np.float32]) -> None:
-        """Keep the features of a video."""
-        self._cache.write(self._key(index), np.ascontiguousarray(features, np.float32).tobytes())
+        """Keep the features (frames, width) of a video that has a digest."""
+        if self._dataset.videos[index].digest:
+            self._cache.write(self._key(index), np.ascontiguousarray(features, np.float32).tobytes())
 
     def _key(self, index: int) -> bytes:
         video = self._dataset.videos[index]
         frames = self._dataset.view.judged(footage_of(video)).frames
         return b"\0".join(
-            (VERSION, self._encoder, self._pictures, video.digest.encode(), frames.astype("<i8").tobytes())
+            (VERSION, self._encoder, self._jpeg_quality, video.digest.encode(), frames.astype("<i8").tobytes())
         )
 
 
 def encoder_digest(network: BagClassifier, recipe: Recipe, device: torch.device) -> bytes:
-    """What decides a feature beside the pixels: the backbone's content, and how pictures come to it."""
-    made = [recipe.model.backbone, recipe.model.options, recipe.input.model_dump(mode="json")]
-    computed = [recipe.training.precision, recipe.training.channels_last, device.type]
-    digest = hashlib.blake2b(json.dumps([made, computed]).encode(), digest_size=16)
-    for name, tensor in network.backbone.state_dict().items():
+    """What decides a feature beside the pixels: the backbone with its content, the input, and what computes it."""
+    backbone = network.backbone
+    parts = [
+        [recipe.model.backbone, recipe.model.options, backbone.mean, backbone.std],
+        recipe.input.model_dump(mode="json"),
+        [recipe.training.precision, recipe.training.channels_last, device.type],
+        [version("torch"), version("timm")],
+    ]
+    digest = hashlib.blake2b(json.dumps(parts).encode(), digest_size=16)
+    for name, tensor in backbone.state_dict().items():
         digest.update(name.encode() + str(tensor.dtype).encode())
         digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
     return digest.digest()

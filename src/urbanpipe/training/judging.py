@@ -17,7 +17,8 @@ def judge_all(
 ) -> list[list[Judged]]:
     """What networks say of a data set: [network][video].
 
-    The data set is read once for all networks; for bags not at all where its features are in the store.
+    The data set is read once for all networks; for bags once for each backbone, and not at all where its features are
+    in the store.
 
     Raises:
         VideoError: a video cannot be read.

@@ -13,8 +13,9 @@ import numpy as np
 import torch
 from timm.utils import ModelEmaV3
 from torch import nn
+from torch.nn.modules.batchnorm import _NormBase
 
-from urbanpipe.errors import DivergedError, OutOfMemoryError, RunError
+from urbanpipe.errors import DivergedError, OutOfMemoryError, RunError, WeightsError
 from urbanpipe.inputs.config import BagConfig, DenseConfig
 from urbanpipe.inputs.view import make_view
 from urbanpipe.models.weights import load_weights
@@ -23,6 +24,7 @@ from urbanpipe.progress import track
 from urbanpipe.training.bag import BagLearner
 from urbanpipe.training.data import VideoDataset, loading_workers, make_loader, training_batches, without_pixels
 from urbanpipe.training.dense import DenseLearner
+from urbanpipe.training.environment import environment
 from urbanpipe.training.forward import build_model, place
 from urbanpipe.training.job import DONE, PIECES, TRAINING_STATE, WEIGHTS, Job, read_done
 from urbanpipe.training.learner import Learner, PieceLearner
@@ -82,8 +84,7 @@ def _train(job: Job, processes: Processes) -> None:
     learner = _learner(job, processes, state, datasets[0])
     while state.epoch < recipe.training.epochs:
         row: Row = {"epoch": state.epoch + 1} | _epoch(job, processes, state, learner, datasets[0])
-        processes.average(state.model.buffers())
-        processes.average(state.final.buffers() if state.ema else ())
+        _average_buffers(state, processes)
         if (state.epoch + 1) % recipe.training.validate_every == 0 or state.epoch + 1 == recipe.training.epochs:
             row |= validate(job, processes, state, datasets[1])
         row["peak_memory_mib"] = max(processes.gather(peak_memory_mib(processes.device)))
@@ -95,6 +96,16 @@ def _train(job: Job, processes: Processes) -> None:
         processes.say(_line(job, row))
     learner.forget()
     _finish(job, processes, state, log)
+
+
+def _average_buffers(state: State, processes: Processes) -> None:
+    """Let all processes have the same running statistics, each of which has seen other videos.
+
+    What does not change, a frozen backbone too, is left alone: the mean of equal numbers is not always that number.
+    """
+    norms = [name for name, part in state.model.named_modules() if isinstance(part, _NormBase) and part.training]
+    for model in (state.model, state.final) if state.ema else (state.model,):
+        processes.average([buffer for name in norms for buffer in model.get_submodule(name).buffers(recurse=False)])
 
 
 def _learner(job: Job, processes: Processes, state: State, dataset: VideoDataset) -> Learner:
@@ -119,7 +130,13 @@ def _start(job: Job, processes: Processes, steps_per_epoch: int) -> State:
     recipe, device = job.recipe, processes.device
     torch.manual_seed(recipe.training.seed)
     model = build_model(recipe, job.taxonomy)
-    processes.say(f"{job.name}: {load_weights(model.backbone, recipe.model.backbone, recipe.model.weights)}")
+    try:
+        loaded = load_weights(model.backbone, recipe.model.backbone, recipe.model.weights)
+    except WeightsError as error:
+        if processes.count == 1:
+            raise
+        raise RunError(f"process {processes.rank}: {error}") from error  # a table could go on; the others wait
+    processes.say(f"{job.name}: {loaded}")
     if recipe.training.checkpointing:
         model.backbone.checkpoint_activations(True)
     place(model, recipe, device)
@@ -205,7 +222,7 @@ def _finish(job: Job, processes: Processes, state: State, log: MetricsLog | None
         seconds = sum(row["train_seconds"] for row in log.rows)
         size = (job.folder / WEIGHTS).stat().st_size
         done = {"best_epoch": best, "map": state.best if job.valid else None, "train_seconds": seconds}
-        write_json(job.folder / DONE, done | {"weights_bytes": size})
+        write_json(job.folder / DONE, done | {"weights_bytes": size, "commit": environment()["commit"]})
         (job.folder / TRAINING_STATE).unlink(missing_ok=True)
     processes.from_main(None)
 

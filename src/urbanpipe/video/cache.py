@@ -90,12 +90,15 @@ class FrameCache:
 
     def read(self, key: bytes) -> bytes | None:
         """Other content that was kept under a key, or None."""
-        found = self._read(self._place(hashlib.blake2b(key, digest_size=16).hexdigest()))
+        found = self._read(self._place_of(key))
         return found[0] if found else None
 
     def write(self, key: bytes, content: bytes) -> None:
-        """Keep other content within the same bound; a key must decide it, and be no other's."""
-        self._store(self._place(hashlib.blake2b(key, digest_size=16).hexdigest()), _pack([content]))
+        """Keep other content within the same bound; a key, and this code's version, must decide it."""
+        self._store(self._place_of(key), _pack([content]))
+
+    def _place_of(self, key: bytes) -> Path:
+        return self._place(hashlib.blake2b(VERSION + b"\0" + key, digest_size=16).hexdigest())
 
     def _entry(self, digest: str, indices: NDArray[np.int64], size: tuple[int, int], on_damage: OnDamage) -> Path:
         identity = (VERSION, digest.encode(), *(str(part).encode() for part in (*size, self.quality, on_damage)))
