@@ -98,6 +98,7 @@ def test_the_table_holds_what_the_networks_said(done: tuple[Path, Ablation], arc
     text = (out / "ablation.md").read_text()
     assert "Not tried: frame-order" in text
     assert "not told apart" in text
+    assert (out / "ablation.png").stat().st_size > 1000
 
 
 def test_test_flips_change_what_the_base_says(done: tuple[Path, Ablation]) -> None:

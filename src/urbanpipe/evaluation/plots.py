@@ -1,4 +1,4 @@
-"""The heat map of the paper's Table 6."""
+"""The heat map of the paper's Table 6, and what other pictures share with it."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -89,13 +89,17 @@ def _pooled_text(row: Row) -> str:
 def _labels(table: FoldTable, rows: Sequence[Row]) -> list[str]:
     means = [f"{row.label}, {row.name}" if row.label == "mAP" else f"mAP, {row.name}" for row in rows[:2]]
     counts = [row.positives for row in rows[2:]]
-    return means + [f"{_name(item)}  n={count}" for item, count in zip(table.taxonomy.classes, counts, strict=True)]
+    return means + [
+        f"{class_label(item)}  n={count}" for item, count in zip(table.taxonomy.classes, counts, strict=True)
+    ]
 
 
-def _name(item: DefectClass) -> str:
-    code = item.code if _is_drawable(item.code) else f"class {item.index}"
-    return f"{item.en} ({code})" if item.en != item.code and _is_drawable(item.en) else code
+def class_label(item: DefectClass) -> str:
+    """What a picture calls a class: its name and code, as far as fonts have their letters."""
+    code = item.code if is_drawable(item.code) else f"class {item.index}"
+    return f"{item.en} ({code})" if item.en != item.code and is_drawable(item.en) else code
 
 
-def _is_drawable(text: str) -> bool:
+def is_drawable(text: str) -> bool:
+    """Whether the fonts that come with matplotlib have all letters of a text."""
     return all(letter < _LATIN_END for letter in text)

@@ -12,14 +12,14 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch.nn.functional import interpolate
 
+from urbanpipe.evaluation.plots import class_label
 from urbanpipe.explain.heat import Heat
-from urbanpipe.taxonomy import DefectClass, Taxonomy
+from urbanpipe.taxonomy import Taxonomy
 
 MOST_TILES = 16
 _INK, _PALE, _HOT = "#1f2933", "#7b8794", "#c2410c"
 _COLOURS = colormaps["turbo"]
 _STRONGEST = 0.62  # of the blend: pixels stay visible below the hottest point
-_LATIN_END = "\u0250"  # the fonts that come with matplotlib have no more than this for sure
 _LISTED = 5  # classes in the list of scores
 _TILE_INCHES = 1.9  # height of a tile
 _LEAST_INCHES = 2.3  # width that a caption needs, wider than a tile of an upright video
@@ -123,7 +123,7 @@ def _tile(axes: Any, heat: Heat, place: int, pixels: NDArray[np.uint8]) -> None:
 def _head(figure: Figure, heat: Heat, title: Title, height: float) -> None:
     item = title.taxonomy.classes[heat.index]
     left = 0.01
-    text = f"{_name(item)}: {heat.probability:.2f}"
+    text = f"{class_label(item)}: {heat.probability:.2f}"
     figure.text(left, 1 - 0.12 / height, text, va="top", fontsize=14, color=_INK, fontweight="bold", parse_math=False)
     below = f"{title.video}, {title.recipe}"
     if heat.hottest is None:
@@ -143,17 +143,8 @@ def _scores(axes: Any, heat: Heat, title: Title) -> None:
         axes.barh(row + 0.32, 1.0, height=0.22, color="#e4e7eb")
         axes.barh(row + 0.32, score, height=0.22, color=_HOT if is_shown else _PALE)
         style = {"fontsize": 8.5, "color": _HOT if is_shown else _INK, "va": "bottom", "parse_math": False}
-        axes.text(0, row + 0.16, _name(title.taxonomy.classes[index]), ha="left", **style)
+        axes.text(0, row + 0.16, class_label(title.taxonomy.classes[index]), ha="left", **style)
         axes.text(1, row + 0.16, f"{score:.2f}", ha="right", **style)
     axes.set_xlim(0, 1)
     axes.set_ylim(len(listed), -0.2)
     axes.axis("off")
-
-
-def _name(item: DefectClass) -> str:
-    code = item.code if _is_drawable(item.code) else f"class {item.index}"
-    return f"{item.en} ({code})" if item.en != item.code and _is_drawable(item.en) else code
-
-
-def _is_drawable(text: str) -> bool:
-    return all(letter < _LATIN_END for letter in text)

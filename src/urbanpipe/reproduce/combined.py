@@ -106,7 +106,8 @@ def table_of_classes(work: Work, model: Model, out: Path, scale: Scale) -> str:
     ]
     text = markdown_table([*header, "mean (sd)", "report (sd)"], cells, left=2)
     notes = [
-        f"The report: {model.entry.name}. {NONE}: no video of the class in the fold, or no figure in the report.",
+        "The report: its own folds, of a network of its own.",
+        f"{NONE}: no video of the class in the fold, or no figure in the report.",
         *notes_of(model, scale),
     ]
     text += "\n" + "".join(f"- {note}\n" for note in notes)

@@ -30,6 +30,7 @@ class Row(Section):
         table: of the report; None for a change of the user's own.
         name: for people.
         report: its gain there, in points of mAP over 17 classes; None where the report gives none.
+        says: what the report says instead of a figure.
         kind: what it takes: to `train` other networks, to `judge` the base's networks in another way, to change
             `scores` that are there, or to judge other `videos`.
         on, off: changes that give a recipe the trick, and that take it away.
@@ -40,10 +41,16 @@ class Row(Section):
     table: Literal[4, 5] | None
     name: str
     report: float | None = None
+    says: str = ""
     kind: Literal["train", "judge", "scores", "videos"] = "train"
     on: tuple[str, ...] = ()
     off: tuple[str, ...] = ()
     methods: tuple[str, ...] = ()
+
+    @property
+    def reported(self) -> str:
+        """What the report has for the row: its gain in points, or words, or nothing."""
+        return self.says if self.report is None else f"{self.report:+g}"
 
 
 @dataclass(frozen=True)
@@ -225,10 +232,9 @@ def listing(keys: Sequence[str], recipe: str | None, overrides: Sequence[str], c
                 tried = trial(row, base)
                 lines.append(f"{'':9}{_effect(tried)}{'' if tried.reason else f'; called {tried.row.key}'}")
             continue
-        report = "" if row.report is None else f"{row.report:+g}"
-        lines.append(f"table {row.table}  {row.key:<{width}}  {report:>5}  {row.name}")
+        lines.append(f"table {row.table}  {row.key:<{width}}  {row.reported:>7}  {row.name}")
         if base is not None:
-            lines.append(f"{'':{width + 18}}{_effect(trial(row, base))}")
+            lines.append(f"{'':{width + 20}}{_effect(trial(row, base))}")
     return "\n".join(lines)
 
 

@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from urbanpipe.evaluation.average_precision import mean_of_known, sd_of_known
+from urbanpipe.evaluation.plots import save
 from urbanpipe.evaluation.tables import NONE, markdown_table, per_cent
 from urbanpipe.outputs import write_csv, write_text
 from urbanpipe.reproduce.gains import Gain
+from urbanpipe.reproduce.plot import forest_plot
 from urbanpipe.reproduce.rows import Row
 from urbanpipe.training.recipe import Recipe
 
@@ -54,11 +56,18 @@ class Ablation:
     notes: tuple[str, ...] = ()
 
     def write(self, path: Path) -> str:
-        """Write the table to `path` with suffixes .csv (figures as fractions in [0, 1]) and .md; returns the latter."""
+        """Write the table to `path` with suffixes .csv (figures as fractions in [0, 1]) and .md; returns the latter.
+
+        Where a row was tried, .png shows the gains.
+        """
         header = [*_NAMES, "gain", "report", "gain_defects", "sd", "low", "high", "p", "reading", "map_on", "map_off"]
         costs = ["seconds_on", "seconds_off", "mib_on", "mib_off", "reason"]
         write_csv(path.with_suffix(".csv"), [*header, *costs], (_csv_row(line) for line in self.lines))
         write_text(path.with_suffix(".md"), text := self.to_markdown())
+        picture = path.with_suffix(".png")
+        picture.unlink(missing_ok=True)  # of rows of an earlier call
+        if tried := [(line.row, line.gain) for line in self.lines if line.gain]:
+            save(forest_plot(tried), picture)
         return text
 
     def to_markdown(self) -> str:
@@ -123,11 +132,11 @@ def _markdown_row(line: Line) -> list[str]:
         str(row.table or NONE),
         row.key,
         row.name,
-        NONE if row.report is None else f"{row.report:+g}",
+        row.reported or NONE,
         _points(mean_of_known((gain.on - gain.off).ravel())),
         f"{_points(mean_of_known(gain.gains.ravel()))} ({per_cent(sd_of_known(gain.gains.ravel()))})",
         interval,
-        NONE if np.isnan(gain.p) else f"{gain.p:.2f}",
+        NONE if np.isnan(gain.p) else f"{gain.p:.3f}",
         gain.reading,
         f"{per_cent(mean_of_known(gain.on.ravel()))} / {per_cent(mean_of_known(gain.off.ravel()))}",
         *costs,

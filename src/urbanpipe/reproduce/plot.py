@@ -1,0 +1,77 @@
+"""The picture of an ablation: what each change is worth here, with its spread, beside the report's figure."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+from urbanpipe.evaluation.average_precision import mean_of_known
+from urbanpipe.evaluation.plots import is_drawable
+from urbanpipe.reproduce.gains import Gain
+from urbanpipe.reproduce.rows import Row
+
+_INK, _PALE = "#1f2933", "#9aa5b1"
+_COLOURS = {"gain": "#1b7837", "loss": "#b35806", "not told apart": "#52606d"}
+_REPORT = "#5e3c99"
+_LONGEST = 60  # letters of a label
+Tried = Sequence[tuple[Row, Gain]]
+
+
+def forest_plot(tried: Tried) -> Figure:
+    """A line a row, the first on top: the gain of every fold and seed, their mean, its interval, the report's figure.
+
+    Gains are in points of mAP over the defects, the report's over all its classes.
+
+    Args:
+        tried: the rows that have a gain, one or more.
+    """
+    figure = Figure(figsize=(8.6, 1.5 + 0.3 * len(tried)), layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1))
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    axes.axvline(0, color=_INK, linewidth=0.9, zorder=1)
+    for place, (row, gain) in enumerate(tried):
+        _draw(axes, place, row, gain)
+    for place, ((above, _), (below, _)) in enumerate(pairwise(tried)):
+        if above.table != below.table:
+            axes.axhline(place + 0.5, color=_PALE, linewidth=0.6, linestyle=(0, (4, 3)))
+    axes.set_yticks(range(len(tried)), [_label(row) for row, _ in tried], color=_INK, fontsize=9, parse_math=False)
+    axes.set_ylim(len(tried) - 0.4, -0.6)
+    axes.set_xlabel("gain in points of mAP over the defects", color=_INK, fontsize=9)
+    axes.tick_params(axis="both", length=0, labelsize=9)
+    axes.grid(axis="x", color="0.92", linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    _legend(figure, axes)
+    return figure
+
+
+def _draw(axes: Any, place: int, row: Row, gain: Gain) -> None:
+    colour, each = _COLOURS[gain.reading], 100 * gain.gains.ravel()
+    if np.isfinite(gain.low):
+        axes.plot([100 * gain.low, 100 * gain.high], [place, place], color=colour, linewidth=2, alpha=0.55, zorder=2)
+    if len(each) > 1:
+        axes.scatter(each, np.full(len(each), place), s=45, marker="|", color=colour, linewidths=1.2, zorder=3)
+    axes.scatter([mean_of_known(each)], [place], s=38, color=colour, edgecolors="white", linewidths=0.8, zorder=5)
+    if row.report is not None:
+        axes.scatter([row.report], [place], s=34, marker="D", facecolors="none", edgecolors=_REPORT, zorder=4)
+
+
+def _label(row: Row) -> str:
+    label = row.name if is_drawable(row.name) else row.key
+    return label if len(label) <= _LONGEST else f"{label[: _LONGEST - 3]}..."
+
+
+def _legend(figure: Figure, axes: Any) -> None:
+    marks = [
+        axes.scatter([], [], s=38, color=_COLOURS[reading], edgecolors="white", label=reading) for reading in _COLOURS
+    ]
+    marks += [
+        axes.scatter([], [], s=45, marker="|", color=_PALE, label="a fold and seed"),
+        axes.plot([], [], color=_PALE, linewidth=2, label="95 %, other videos")[0],
+        axes.scatter([], [], s=34, marker="D", facecolors="none", edgecolors=_REPORT, label="the report (all classes)"),
+    ]
+    figure.legend(handles=marks, loc="outside lower center", ncols=3, frameon=False, fontsize=8)
