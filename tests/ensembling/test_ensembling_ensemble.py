@@ -18,7 +18,7 @@ from urbanpipe.ensembling.ensemble import ensemble
 from urbanpipe.ensembling.rules import apply_exclusive
 from urbanpipe.ensembling.weights import mean_map
 from urbanpipe.errors import OutputError, RecipeError, RunError
-from urbanpipe.evaluation.average_precision import average_precision
+from urbanpipe.evaluation.average_precision import average_precision, score
 from urbanpipe.evaluation.predictions import Predictions, read_predictions, write_predictions
 from urbanpipe.evaluation.runs import read_out_of_fold
 from urbanpipe.outputs import write_csv, write_json, write_text
@@ -252,6 +252,33 @@ def test_runs_with_other_labels_or_videos_do_not_mix(runs: list[Path], tmp_path:
     (runs[1] / "labels.json").write_text(json.dumps(labels))
     with pytest.raises(RunError, match=r"differ in 1 video: v7\.mp4"):
         ensemble(runs, tmp_path / "out")
+
+
+def test_videos_that_one_member_could_not_read_are_left_out_of_all_and_named(runs: list[Path], tmp_path: Path) -> None:
+    for file in ("labels.json", "out_of_fold.json"):
+        values = json.loads((runs[1] / file).read_text())
+        (runs[1] / file).write_text(json.dumps({name: value for name, value in values.items() if name != "v7.mp4"}))
+    with pytest.raises(RunError, match=r"differ in 1 video: v7\.mp4"):
+        ensemble(runs, tmp_path / "out")
+    write_csv(runs[1] / "left_out.csv", ("video", "reason"), [("v7.mp4", "cut off")])
+    made = ensemble(runs, tmp_path / "out")
+    assert any("Without 1 video: v7.mp4" in note for note in made.table.notes)
+    rows = [row for row, name in enumerate(NAMES) if name != "v7.mp4"]
+    found = read_out_of_fold(tmp_path / "out")
+    assert set(found.names) == {NAMES[row] for row in rows}
+    order = [NAMES.index(name) for name in found.names]
+    assert np.array_equal(found.targets, TARGETS[order])
+    assert np.array_equal(found.folds, FOLDS[order])
+    alone = judge_again(runs[0], rows)
+    assert made.table.rows[0].map_all == pytest.approx(alone)
+
+
+def judge_again(run: Path, rows: list[int]) -> float:
+    """mAP, the mean over folds, of some of a run's videos."""
+    scores = read_predictions(run / "out_of_fold.json", TAXONOMY).scores[rows]
+    folds = FOLDS[rows]
+    maps = [score(scores[folds == fold], TARGETS[rows][folds == fold], TAXONOMY).map_all for fold in range(3)]
+    return float(np.mean(maps))
 
 
 def test_impossible_members(runs: list[Path], tmp_path: Path) -> None:

@@ -162,3 +162,18 @@ def test_several_trainings_are_compared_in_pairs() -> None:
     assert mixed.map_defects == pytest.approx(single.map_defects / 2)
     with pytest.raises(ValueError, match=r"shorter|longer"):
         compare(np.stack([better, better]), scores, *args)
+
+
+def test_too_few_groups_give_no_interval_instead_of_a_narrow_one() -> None:
+    scores, targets = sample(120)
+    better, _ = sample(120, skill=3.0)
+    for folds, groups in (
+        (np.zeros(120, np.int64), ["one inspection"] * 120),
+        (np.zeros(120, np.int64), [f"g{row % 9}" for row in range(120)]),
+        (np.arange(120) % 2, [f"g{row}" if row % 2 else "alone in its fold" for row in range(120)]),
+    ):
+        found = compare(better, scores, targets, folds, groups, SMALL, draws=50)
+        assert found.map_defects > 0
+        assert np.isnan([found.low, found.high]).all()
+    enough = compare(better, scores, targets, np.zeros(120, np.int64), [f"g{row % 10}" for row in range(120)], SMALL)
+    assert enough.low < enough.map_defects < enough.high

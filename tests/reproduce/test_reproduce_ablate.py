@@ -1,4 +1,5 @@
 import csv
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -10,10 +11,12 @@ from typer.testing import CliRunner
 
 from conftest import TINY
 from urbanpipe.catalog.folds import read_folds
+from urbanpipe.catalog.labels import label_matrix
 from urbanpipe.catalog.scan import scan
 from urbanpipe.catalog.table import Catalog, read_catalog, write_catalog
 from urbanpipe.cli.main import app
 from urbanpipe.errors import CatalogError, DivergedError, OutOfMemoryError, RecipeError, RunError, UrbanpipeError
+from urbanpipe.evaluation.average_precision import score
 from urbanpipe.evaluation.predictions import Predictions, read_predictions, write_predictions
 from urbanpipe.outputs import write_csv
 from urbanpipe.reproduce import work as room
@@ -73,7 +76,10 @@ def test_each_network_is_trained_once(done: tuple[Path, Ablation]) -> None:
     trained = {path.parent.parent.name for path in out.glob("seed0/*/fold0/done.json")}
     assert trained == {"base", "no-flip", "no-uniform"}, "sequence is what uniform is compared with"
     judged = {path.parent.parent.name for path in out.glob("seed0/*/fold1/judged.json")}
-    assert judged == {"test-flips", "fold-ensemble"}
+    assert {name.rpartition("-")[0] if "ensemble" in name else name for name in judged} == {
+        "test-flips",
+        "fold-ensemble",
+    }
 
 
 def test_the_table_holds_what_the_networks_said(done: tuple[Path, Ablation], archive: Path) -> None:
@@ -99,6 +105,59 @@ def test_the_table_holds_what_the_networks_said(done: tuple[Path, Ablation], arc
     assert "Not tried: frame-order" in text
     assert "not told apart" in text
     assert (out / "ablation.png").stat().st_size > 1000
+
+
+def test_the_mean_of_the_folds_networks_is_judged_against_each_of_them(
+    done: tuple[Path, Ablation], unseen: Path
+) -> None:
+    out, made = done
+    videos = read_catalog(unseen, default_taxonomy()).labelled
+    names, labels = [video.name for video in videos], {video.name: video.labels or () for video in videos}
+    targets = label_matrix(names, labels, 17)
+    folders = sorted(out.glob("seed0/fold-ensemble-*/fold*"))
+    said = [read_predictions(folder / "predictions.json", default_taxonomy()).aligned(names) for folder in folders]
+    (line,) = [line for line in made.lines if line.row.key == "fold-ensemble"]
+    assert line.gain is not None
+    each = [score(scores, targets, default_taxonomy(), "skip").map_all for scores in said]
+    mean = score(np.mean(said, axis=0), targets, default_taxonomy(), "skip").map_all
+    assert line.gain.off[:, 0] == pytest.approx(each)
+    assert line.gain.on[:, 0] == pytest.approx([mean] * len(each))
+
+
+def test_seeds_are_trained_side_by_side(done: tuple[Path, Ablation], archive: Path) -> None:
+    out, made = done
+    (line,) = run(archive, out, "flip", seeds=2).lines
+    (first,) = [each for each in made.lines if each.row.key == "flip"]
+    assert line.gain is not None
+    assert first.gain is not None
+    assert line.gain.gains.shape == (2, first.gain.gains.shape[1])
+    assert line.gain.on[0].tolist() == first.gain.on[0].tolist()
+    assert line.gain.on[1].tolist() != first.gain.on[0].tolist()
+
+
+def test_a_network_that_does_not_take_its_pictures_costs_its_row_alone_and_is_never_trained(
+    archive: Path, done: tuple[Path, Ablation], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def small(recipe: Recipe, catalog: Catalog) -> str:
+        return "pictures do not fit" if recipe.name == "quick" and recipe.optimiser.schedule == "cosine" else ""
+
+    monkeypatch.setattr("urbanpipe.reproduce.ablate.misfit", small)
+    made = run(archive, done[0], "flip", "onecycle", seeds=2)
+    assert [line.reason for line in made.lines] == [
+        "",
+        "no-onecycle cannot be built with these settings: pictures do not fit",
+    ]
+    assert not list(done[0].glob("seed*/no-onecycle"))
+
+
+def test_networks_of_other_numbers_of_processes_are_told(archive: Path, done: tuple[Path, Ablation]) -> None:
+    assert not any("processes, so with" in note for note in run(archive, done[0], "flip").notes)
+    path = done[0] / "seed0" / "no-flip" / "fold0" / "done.json"
+    before = path.read_text()
+    path.write_text(json.dumps(json.loads(before) | {"processes": 4}))
+    (note,) = [note for note in run(archive, done[0], "flip").notes if "processes, so with" in note]
+    assert "1: base, no-flip; 4: no-flip" in note
+    path.write_text(before)
 
 
 def test_test_flips_change_what_the_base_says(done: tuple[Path, Ablation]) -> None:
@@ -349,7 +408,7 @@ def test_bad_input(archive: Path, tmp_path: Path) -> None:
         run(archive, tmp_path / "out", "emma")
     with pytest.raises(RecipeError, match="--test has no effect without the row fold-ensemble"):
         run(archive, tmp_path / "out", "ema", test=archive / "catalog.csv")
-    with pytest.raises(CatalogError, match=r"is a folder; ablate needs a catalog: urbanpipe scan"):
+    with pytest.raises(CatalogError, match=r"is a folder; give a catalog: urbanpipe scan"):
         ablate(archive / "videos", "small-mobilenetv2", tmp_path / "out", rows=["ema"])
     with pytest.raises(RecipeError, match="seeds = 0"):
         run(archive, tmp_path / "out", "ema", seeds=0)

@@ -10,9 +10,10 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from conftest import TINY
+from urbanpipe.catalog.table import Catalog
 from urbanpipe.cli.main import app
 from urbanpipe.ensembling.weights import mean_map
-from urbanpipe.errors import FoldError, OutOfMemoryError, RecipeError, RunError, WeightsError
+from urbanpipe.errors import CatalogError, FoldError, OutOfMemoryError, RecipeError, RunError, WeightsError
 from urbanpipe.evaluation.runs import read_out_of_fold
 from urbanpipe.inputs.config import has_clips
 from urbanpipe.models import weights
@@ -206,6 +207,8 @@ def test_bad_input(archive: Path, tmp_path: Path) -> None:
         run(archive, tmp_path / "out", "table2", overrides=["training.epoch=3"])
     with pytest.raises(FoldError, match="there is no fold 9"):
         run(archive, tmp_path / "out", "table1", only_folds=[9])
+    with pytest.raises(CatalogError, match=r"is a folder; give a catalog: urbanpipe scan"):
+        reproduce("table1", archive / "videos", tmp_path / "out")
 
 
 def test_on_the_command_line(archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -218,8 +221,9 @@ def test_on_the_command_line(archive: Path, tmp_path: Path, monkeypatch: pytest.
     assert (tmp_path / "reproduced" / "figure2.png").exists()
     useless = CliRunner().invoke(app, ["reproduce", "figure2", *given, "--only-fold", "0"])
     assert isinstance(useless.exception, RecipeError)
-    bad = CliRunner().invoke(app, ["reproduce", "table1", *given, "--weights", "base"])
-    assert isinstance(bad.exception, RecipeError)
+    for files in (["--weights", "base"], ["--weights", "base=a.pt", "--weights", "base=b.pt"]):
+        bad = CliRunner().invoke(app, ["reproduce", "table1", *given, *files])
+        assert isinstance(bad.exception, RecipeError)
 
 
 def _no_network(*_: object) -> object:
@@ -410,6 +414,7 @@ def test_what_would_have_no_effect_is_refused(archive: Path, tmp_path: Path) -> 
         ("figure2", file, "--weights base: figure2 has no such model; it trains none"),
         ("table1", {"weights": {"video-swin-b-k600": "x"}}, "its models are video-swin-b-k400, video-swin-b-no-ema,"),
         ("table4", {"weights": {"base": "none.pt"}}, "--weights base=none.pt: there is no such file"),
+        ("table5", {"overrides": ["simclr-transmil:model.weights=random"]}, "--set model.weights: first weights are"),
         (
             "table5",
             {"overrides": ["bas:training.epochs=2"]},
@@ -422,9 +427,9 @@ def test_what_would_have_no_effect_is_refused(archive: Path, tmp_path: Path) -> 
     assert not (tmp_path / "out").exists()
 
 
-def test_weights_that_the_hub_does_not_give_are_asked_for_by_key() -> None:
-    base = load_base("base", Given("small", ["model.weights=hub"]))
-    said = lacking_weights("base", base, WeightsError("no network; --set model.weights=FILE"), TAXONOMY)
+def test_weights_that_the_hub_does_not_give_are_asked_for_by_key(catalog: Catalog) -> None:
+    base = load_base("base", Given("small", ["model.weights=hub", "input.aspect=frame"]))
+    said = lacking_weights("base", base, WeightsError("no network; --set model.weights=FILE"), catalog)
     assert "--weights base=FILE" in said
     assert "huggingface.co/timm/mobilenetv2_100" in said
     assert "--set" not in said

@@ -79,4 +79,7 @@ def _weights(pairs: list[str]) -> dict[str, str]:
 
     if bad := [pair for pair in pairs if "=" not in pair]:
         raise RecipeError(f"--weights {bad[0]}: want KEY=FILE, for example --weights base=mobilenetv2_100.safetensors")
+    keys = [pair.split("=", 1)[0] for pair in pairs]
+    if twice := [key for key in keys if keys.count(key) > 1]:
+        raise RecipeError(f"--weights {twice[0]} is given twice; give one file")
     return dict(pair.split("=", 1) for pair in pairs)

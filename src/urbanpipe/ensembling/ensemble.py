@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,8 +25,8 @@ from urbanpipe.ensembling.weights import (
     weights_by,
 )
 from urbanpipe.errors import RunError
-from urbanpipe.evaluation.predictions import Predictions, write_predictions
-from urbanpipe.evaluation.runs import INPUTS, OUT_OF_FOLD, OutOfFold, read_out_of_fold, same_data
+from urbanpipe.evaluation.predictions import Predictions, shortened, write_predictions
+from urbanpipe.evaluation.runs import OUT_OF_FOLD, OutOfFold, read_out_of_fold, same_data, without_left_out
 from urbanpipe.evaluation.tables import write_fold_tables
 from urbanpipe.outputs import output_folder, write_csv, write_text
 
@@ -81,7 +81,7 @@ def ensemble(
         RecipeError: weights, threshold or recall that cannot be used.
         OutputError: a result cannot be written.
     """
-    members = _read_members(runs, out)
+    members, lost = _read_members(runs, out)
     first, names = members[0], _names([member.run for member in members])
     threshold = exclusive_threshold if first.taxonomy.exclusive is not None else None
     choose: Chooser = f1_thresholds if recall is None else partial(recall_thresholds, recall=recall)
@@ -96,19 +96,23 @@ def ensemble(
     if kind in SEARCHES and searched is not None:
         chosen = searched.weights
     final = apply_exclusive(weighted_mean(stack, chosen), first.taxonomy, threshold)
+    table = ensemble_table(stack, names, first, chosen, kind, searched, threshold)
+    if lost:
+        table = replace(table, notes=(*table.notes, f"Without {shortened(lost)}, which not all models could read."))
     result = Ensemble(
         folder=Path(out),
         names=names,
         weights=chosen,
         exclusive_threshold=threshold,
         thresholds=choose(final, first.targets),
-        table=ensemble_table(stack, names, first, chosen, kind, searched, threshold),
+        table=table,
     )
     _write(result, members, final, choose, kind, recall)
     return result
 
 
-def _read_members(runs: Sequence[Path], out: Path) -> list[OutOfFold]:
+def _read_members(runs: Sequence[Path], out: Path) -> tuple[list[OutOfFold], list[str]]:
+    """The members on the videos that all of them could decode, and the names of the others."""
     places = [Path(run).resolve() for run in runs]
     if not places:
         raise RunError("no runs; give the folders that `urbanpipe crossval` wrote")
@@ -120,8 +124,8 @@ def _read_members(runs: Sequence[Path], out: Path) -> list[OutOfFold]:
     for place in places:
         if (place / WEIGHTS).exists() and not (place / "recipe.toml").exists():
             raise RunError(f"{place} is itself an ensemble; give the runs that it is made of")
-    members = [read_out_of_fold(place) for place in places]
-    return [members[0], *(same_data(members[0], member) for member in members[1:])]
+    members, lost = without_left_out([read_out_of_fold(place) for place in places])
+    return [members[0], *(same_data(members[0], member) for member in members[1:])], lost
 
 
 def _names(places: Sequence[Path]) -> tuple[str, ...]:
@@ -143,8 +147,7 @@ def _write(
 ) -> None:
     first, out = members[0], result.folder
     (out / WEIGHTS).unlink(missing_ok=True)  # what follows is not an ensemble until its last file is there
-    for name in INPUTS:
-        write_text(out / name, (first.run / name).read_text(encoding="utf-8"))
+    first.write_inputs(out)
     write_predictions(Predictions(first.names, final), out / OUT_OF_FOLD, first.taxonomy)
     _write_thresholds(out / "thresholds.csv", result.thresholds, first, final, choose)
     contributions(np.stack([member.scores for member in members]), result.weights, first).to_csv(

@@ -11,6 +11,7 @@ from urbanpipe.evaluation.average_precision import Empty, means_of_known, number
 from urbanpipe.taxonomy import Taxonomy
 
 _CELLS_A_CHUNK = 4_000_000
+FEWEST_GROUPS = 10  # that `compare` draws an interval from, over all folds
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +118,7 @@ class Difference:
 
     Attributes:
         map_defects: difference of the means over folds of the mAP over the defects.
-        low: low end of its interval.
+        low: low end of its interval; NaN where there are too few groups to draw from.
         high: high end of its interval.
         level: what share of such intervals should hold the true figure.
         draws: how many resamples were drawn.
@@ -151,7 +152,8 @@ def compare(
         other: the same of the model to compare with.
         targets: (n, C) bool.
         folds: (n,) fold of every video.
-        groups: group of every video, whole in one fold.
+        groups: group of every video, whole in one fold. With fewer than `FEWEST_GROUPS` of them, or one alone in a
+            fold, draws hardly differ, and an interval would be too narrow to mean anything: there is none.
         taxonomy: the C classes; a class without positives in a fold counts nothing there.
         draws: number of resamples.
         seed: of the resampling.
@@ -159,6 +161,7 @@ def compare(
     """
     defects = list(taxonomy.defects)
     pairs = [*zip(_trainings(one), _trainings(other), strict=True)]
+    units = [len({groups[row] for row in np.flatnonzero(folds == fold).tolist()}) for fold in np.unique(folds)]
 
     def gains(counts_of: Callable[[NDArray[np.intp]], Iterator[NDArray[np.int64]]]) -> NDArray[np.float64]:
         by_fold = []
@@ -174,8 +177,10 @@ def compare(
 
     rng = np.random.default_rng(seed)
     exact = gains(lambda members: iter([np.ones((1, len(members)), np.int64)]))
-    drawn = gains(lambda members: _resamples(members, int(members.max()) + 1, draws, rng))
-    low, high = _interval(drawn, (50.0 * (1.0 - level), 50.0 * (1.0 + level)))
+    low = high = float("nan")
+    if min(units) > 1 and sum(units) >= FEWEST_GROUPS:
+        drawn = gains(lambda members: _resamples(members, int(members.max()) + 1, draws, rng))
+        low, high = _interval(drawn, (50.0 * (1.0 - level), 50.0 * (1.0 + level)))
     return Difference(float(exact[0]), low, high, level, draws)
 
 

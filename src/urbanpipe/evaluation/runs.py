@@ -1,6 +1,7 @@
 """What a finished cross-validation left in its run folder: labels, folds, groups, out-of-fold predictions."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,13 @@ from urbanpipe.catalog.folds import read_folds
 from urbanpipe.catalog.labels import canonical_name, label_matrix, read_labels, read_table, read_text
 from urbanpipe.errors import LabelError, RunError
 from urbanpipe.evaluation.predictions import Predictions, read_predictions, shortened
+from urbanpipe.outputs import write_csv, write_json, write_text
 from urbanpipe.taxonomy import Taxonomy, load_taxonomy
 
 OUT_OF_FOLD = "out_of_fold.json"
 OUT_OF_FOLD_PIECES = "out_of_fold_pieces.npz"
 INPUTS = ("taxonomy.toml", "labels.json", "folds.csv", "groups.csv")
+LEFT_OUT = "left_out.csv"
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +46,29 @@ class OutOfFold:
     def predictions(self) -> Predictions:
         """The scores with their names."""
         return Predictions(self.names, self.scores)
+
+    def only(self, rows: NDArray[np.intp]) -> "OutOfFold":
+        """The same of some of the videos, in the order of `rows`."""
+        return replace(
+            self,
+            names=tuple(self.names[row] for row in rows.tolist()),
+            targets=self.targets[rows],
+            folds=self.folds[rows],
+            groups=tuple(self.groups[row] for row in rows.tolist()),
+            scores=self.scores[rows],
+        )
+
+    def write_inputs(self, folder: Path) -> None:
+        """Write the four files of `INPUTS` for these videos.
+
+        Raises:
+            OutputError: one cannot be written.
+        """
+        write_text(folder / "taxonomy.toml", (self.run / "taxonomy.toml").read_text(encoding="utf-8"))
+        labels = {name: np.flatnonzero(row).tolist() for name, row in zip(self.names, self.targets, strict=True)}
+        write_json(folder / "labels.json", labels)
+        write_csv(folder / "folds.csv", ["video", "fold"], zip(self.names, self.folds.tolist(), strict=True))
+        write_csv(folder / "groups.csv", ["video", "group"], zip(self.names, self.groups, strict=True))
 
 
 def read_out_of_fold(run: Path) -> OutOfFold:
@@ -115,6 +141,29 @@ def read_groups(path: Path) -> dict[str, str]:
     return groups
 
 
+def without_left_out(runs: Sequence[OutOfFold]) -> tuple[list[OutOfFold], list[str]]:
+    """Runs of one catalog without the videos that any of them could not decode, and the names of those that others had.
+
+    One method may fail at a frame that another does not read.
+    """
+    left_out = {name for each in runs for name in _left_out(each.run)}
+    lost = sorted({name for each in runs for name in each.names} & left_out)
+    if not lost:
+        return [*runs], []
+    kept = [np.array([row for row, name in enumerate(each.names) if name not in left_out], np.intp) for each in runs]
+    return [each.only(rows) for each, rows in zip(runs, kept, strict=True)], lost
+
+
+def _left_out(run: Path) -> list[str]:
+    path = run / LEFT_OUT
+    if not path.is_file():
+        return []
+    try:
+        return [canonical_name(cells["video"]) for _, cells in read_table(read_text(path), path, "video")[1]]
+    except LabelError as error:
+        raise RunError(str(error)) from error
+
+
 def same_data(first: OutOfFold, other: OutOfFold) -> OutOfFold:
     """`other` with its videos in the order of `first`.
 
@@ -137,12 +186,4 @@ def same_data(first: OutOfFold, other: OutOfFold) -> OutOfFold:
         if (odd_rows := np.flatnonzero((left != right).any(axis=1))).size:
             names = [first.names[index] for index in odd_rows]
             raise RunError(f"{both} have other {what} for {shortened(names)}; train them with one {what} file")
-    return OutOfFold(
-        run=other.run,
-        taxonomy=other.taxonomy,
-        names=first.names,
-        targets=first.targets,
-        folds=first.folds,
-        groups=first.groups,
-        scores=other.scores[order],
-    )
+    return replace(first, run=other.run, taxonomy=other.taxonomy, scores=other.scores[order])

@@ -1,5 +1,7 @@
 """The verb `ablate`: one change a row to one recipe, on the same seeds, folds and videos."""
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,13 +17,14 @@ from urbanpipe.reproduce.entries import notes_on_epochs
 from urbanpipe.reproduce.gains import Gain, Judged, Scores, gain
 from urbanpipe.reproduce.judging import judge_again, read_fold
 from urbanpipe.reproduce.mixtures import MIXTURES
-from urbanpipe.reproduce.models import check_recipes
+from urbanpipe.reproduce.models import check_recipes, misfit
 from urbanpipe.reproduce.rows import Row, Trial, asked_rows, read_rows, trial
 from urbanpipe.reproduce.table import Ablation, Line
-from urbanpipe.reproduce.work import NOT_TRAINED, Work, begin
+from urbanpipe.reproduce.work import NOT_TRAINED, Work, begin, refuse_folder
 from urbanpipe.taxonomy import load_taxonomy
 from urbanpipe.training.crossval import CACHE_GB, find_unreadable, resolve
 from urbanpipe.training.forward import build_model
+from urbanpipe.training.job import read_done
 from urbanpipe.training.recipe import Recipe, load_recipe
 from urbanpipe.training.run import alone_in
 
@@ -51,6 +54,13 @@ class _Plan:
     def runs(self, name: str) -> list[Path]:
         """The folders of a network's cross-validations, one a seed."""
         return [self.work.out / f"seed{seed}" / name for seed in self.seeds]
+
+    def judged_as(self, row: Row) -> str:
+        """The folder, in that of a seed, of what a row judges again: other test videos have another one."""
+        if row.kind != "videos":
+            return row.key
+        names = json.dumps([(video.name, video.digest) for video in self.test])
+        return f"{row.key}-{hashlib.blake2b(names.encode(), digest_size=4).hexdigest()}"
 
 
 def ablate(
@@ -99,8 +109,7 @@ def ablate(
         raise RecipeError(f"seeds = {seeds}: give 1 or more")
     if test and not any(row.kind == "videos" for row in chosen):
         raise RecipeError("--test has no effect without the row fold-ensemble; ask for it too: --row fold-ensemble")
-    if data.is_dir():
-        raise CatalogError(f"{data} is a folder; ablate needs a catalog: urbanpipe scan {data} --labels FILE --out CSV")
+    refuse_folder(data)
     catalog = read_catalog(data, load_taxonomy(taxonomy))
     others = tuple(read_catalog(test, load_taxonomy(taxonomy)).labelled) if test else ()
     _refuse_learnt(others, catalog)
@@ -114,10 +123,10 @@ def ablate(
 
 
 def _check_own(recipe: Recipe, rows: Sequence[Row], catalog: Catalog, out: Path) -> None:
-    """Refuse a user's own change that cannot be tried before anything is begun.
+    """Refuse a base or a user's own change that cannot be tried, before anything is begun.
 
     Raises:
-        RecipeError: it does not fit the recipe, changes nothing in it, or makes a network that cannot be built.
+        RecipeError: a network cannot be built, or a change does not fit the recipe or changes nothing in it.
         WeightsError: there are no first weights for the network that it makes.
     """
     base = resolve(recipe, catalog)
@@ -126,7 +135,7 @@ def _check_own(recipe: Recipe, rows: Sequence[Row], catalog: Catalog, out: Path)
         reason = each.reason or ("" if resolve(each.on, catalog) != base else "it changes nothing with these videos")
         if reason:
             raise RecipeError(f"--change {each.row.name!r}: {reason}")
-    check_recipes({each.row.name: each.on for each in own}, catalog)
+    check_recipes({BASE: base} | {each.row.name: each.on for each in own}, catalog)
     for each in own:
         begun = out / f"seed{base.training.seed}" / each.row.key / "recipe.toml"
         if each.on.model != base.model and not begun.exists():
@@ -144,7 +153,11 @@ def run_ablation(work: Work, recipe: Recipe, rows: Sequence[Row], seeds: int, te
     networks, sides = _networks(base, trials)
     seen = tuple(base.training.seed + number for number in range(seeds))
     plan = _Plan(work, trials, networks, sides, seen, _unseen(work, base, test))
-    failed: dict[str, str] = {}
+    failed = {
+        name: f"{name} cannot be built with these settings: {reason}"
+        for name, network in networks.items()
+        if (reason := misfit(network, work.catalog))
+    }
     for seed in seen:
         _train_and_judge(plan, seed, failed)
     names = work.judged_by([run for name in networks if name not in failed for run in plan.runs(name)])
@@ -152,7 +165,21 @@ def run_ablation(work: Work, recipe: Recipe, rows: Sequence[Row], seeds: int, te
     notes = absent(data.targets, data.folds, data.taxonomy)
     if base.training.keep != "best":
         notes += notes_on_epochs(networks)
+    notes += _notes_on_processes(plan, [name for name in networks if name not in failed])
     return Ablation(base, work.used, seen, tuple(_lines(plan, failed, data, names)), tuple(notes))
+
+
+def _notes_on_processes(plan: _Plan, names: Sequence[str]) -> list[str]:
+    """A sentence where networks were trained by other numbers of processes, so that their batches differ too."""
+    counts: dict[int, list[str]] = {}
+    for name in names:
+        done = [read_done(run / f"fold{fold}") or {} for run in plan.runs(name) for fold in plan.work.used]
+        for count in {each["processes"] for each in done if "processes" in each}:
+            counts.setdefault(count, []).append(name)
+    if len(counts) < 2:
+        return []
+    each = "; ".join(f"{count}: {', '.join(counts[count])}" for count in sorted(counts))
+    return [f"Trained by other numbers of processes, so with other batches, which may be all that differs: {each}."]
 
 
 def _unseen(work: Work, base: Recipe, test: Sequence[Video]) -> tuple[Video, ...]:
@@ -214,7 +241,8 @@ def _networks(base: Recipe, trials: Sequence[Trial]) -> tuple[dict[str, Recipe],
 def _train_and_judge(plan: _Plan, seed: int, failed: dict[str, str]) -> None:
     """Train and judge what is missing; what cannot be trained goes to `failed` with the reason, but for the base."""
     work, folder = plan.work, plan.work.out / f"seed{seed}"
-    for name, recipe in plan.networks.items():
+    for name in [name for name in plan.networks if name not in failed]:
+        recipe = plan.networks[name]
         training = recipe.training.model_copy(update={"seed": seed})
         try:
             work.train(folder / name, recipe.model_copy(update={"name": name, "training": training}))
@@ -229,7 +257,7 @@ def _train_and_judge(plan: _Plan, seed: int, failed: dict[str, str]) -> None:
         valid = {fold: work.videos(names) for fold, names in work.names(folder / BASE).items()}
         videos = valid if each.row.kind == "judge" else dict.fromkeys(work.used, plan.test)
         if all(videos.values()):
-            where = folder / BASE, each.on, folder / each.row.key
+            where = folder / BASE, each.on, folder / plan.judged_as(each.row)
             judge_again(*where, videos, work.catalog.taxonomy, work.processes, work.cache)
 
 
@@ -256,21 +284,21 @@ def _line(plan: _Plan, each: Trial, data: Judged, scores: Mapping[str, Scores], 
         if kind == "judge":
             return Line(each.row, gain(plan.work.scores(plan.runs(key), names), scores[BASE], data))
         if kind == "videos":
-            return Line(each.row, _of_the_mean_of_folds(plan, key))
+            return Line(each.row, _of_the_mean_of_folds(plan, plan.judged_as(each.row)))
         return Line(each.row, gain(*MIXTURES[key](scores[BASE], [*scores.values()], data), data))
     except RecipeError as error:
         return Line(each.row, reason=str(error))
 
 
-def _of_the_mean_of_folds(plan: _Plan, key: str) -> Gain:
-    """The mean of the folds' networks against each of them, on videos that none has seen."""
+def _of_the_mean_of_folds(plan: _Plan, judged: str) -> Gain:
+    """The mean of the folds' networks against each of them, on videos that none has seen; `judged` is the folder."""
     if not plan.test:
         raise RecipeError("it needs labelled videos that no fold has seen: --test CATALOG")
     if len(plan.work.used) < 2:
         raise RecipeError("it needs two folds: a mean of one network is that network")
     names, taxonomy = [video.name for video in plan.test], plan.work.catalog.taxonomy
     each = np.array(
-        [[read_fold(run, fold, taxonomy).aligned(names) for fold in plan.work.used] for run in plan.runs(key)]
+        [[read_fold(run, fold, taxonomy).aligned(names) for fold in plan.work.used] for run in plan.runs(judged)]
     )  # (S, K, n, C)
     mean = np.broadcast_to(each.mean(axis=1, keepdims=True), each.shape)
     flat = (each.shape[0] * each.shape[1], *each.shape[2:])

@@ -80,11 +80,7 @@ def pictures_of_attention(work: Work, model: Model, device: str, out: Path, scal
     fold, names = next(iter(work.names(model.run).items()))
     labelled = [video for video in work.videos(names) if video.labels]
     videos = sorted(labelled, key=lambda video: (-len(video.labels or ()), video.name))[:SHOWN]
-    made = [
-        f"{video.path.stem}.{code}.png"
-        for video in videos
-        for code in _explained(work, model, fold, video, device, out)
-    ]
+    made = [path for video in videos for path in _explained(work, model, fold, video, device, out / "figure3")]
     text = f"{model.entry.key}, fold {fold}: the true classes in {len(videos)} videos that it has not learnt from.\n\n"
     text += "".join(f"- {line}\n" for line in (*made, *notes_of(model, scale)))
     write_text(out / "figure3.md", text)
@@ -92,6 +88,7 @@ def pictures_of_attention(work: Work, model: Model, device: str, out: Path, scal
 
 
 def _explained(work: Work, model: Model, fold: int, video: Video, device: str, out: Path) -> list[str]:
+    """Pictures of a video's classes, in folders as the videos are: names may recur in others."""
     codes = [work.catalog.taxonomy.codes[label] for label in video.labels or ()]
-    explain(model.run, video.path, out / "figure3", codes, fold=fold, device=device)
-    return codes
+    found = explain(model.run, video.path, out / Path(video.name).parent, codes, fold=fold, device=device)
+    return [path.relative_to(out).as_posix() for path in found.pictures]

@@ -82,11 +82,17 @@ def check_recipes(recipes: Mapping[str, Recipe], catalog: Catalog) -> None:
         RecipeError: a network cannot be built or does not take such inputs; the model is named.
     """
     for key, recipe in recipes.items():
-        try:
-            _pass_shapes(resolve(recipe, catalog), catalog.taxonomy)
-        except Exception as error:  # timm and torch raise a dozen kinds where sizes do not fit
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise RecipeError(f"the model {key} cannot be built with these settings: {reason}") from error
+        if reason := misfit(recipe, catalog):
+            raise RecipeError(f"the model {key} cannot be built with these settings: {reason}")
+
+
+def misfit(recipe: Recipe, catalog: Catalog) -> str:
+    """Why a network cannot be built or does not take its inputs; empty where it does. See `check_recipes`."""
+    try:
+        _pass_shapes(resolve(recipe, catalog), catalog.taxonomy)
+    except Exception as error:  # timm and torch raise a dozen kinds where sizes do not fit
+        return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return ""
 
 
 @torch.no_grad()
@@ -106,19 +112,19 @@ def _trained(work: Work, entry: Entry, recipe: Recipe | None) -> Model:
             work.train(run, recipe)
             return _judged(work, Model(entry, run, recipe))
         except WeightsError as error:
-            reason = lacking_weights(entry.key, recipe, error, work.catalog.taxonomy)
+            reason = lacking_weights(entry.key, recipe, error, work.catalog)
         except NOT_TRAINED as error:
             reason = str(error)
     work.processes.say(f"{entry.key}: not trained: {reason}")
     return Model(entry, run, recipe, reason=reason)
 
 
-def lacking_weights(key: str, recipe: Recipe, error: WeightsError, taxonomy: Taxonomy) -> str:
+def lacking_weights(key: str, recipe: Recipe, error: WeightsError, catalog: Catalog) -> str:
     """Why a model has no first weights, and what gives it its own: `--set` would be for all models."""
     if recipe.model.weights != "hub":
         return f"{error}; its own weights: --weights {key}=FILE"
     with torch.device("meta"):
-        published = build_model(recipe, taxonomy).backbone.published(recipe.model.backbone)
+        published = build_model(resolve(recipe, catalog), catalog.taxonomy).backbone.published(recipe.model.backbone)
     return f"no weights of {recipe.model.backbone} from the hub; fetch {published} and give --weights {key}=FILE"
 
 

@@ -125,6 +125,8 @@ def _check(what: str, given: Given, seeds: int, test: Path | None, only_folds: S
         raise RecipeError(f"--test has no effect on {what}: only table4 has a row that it is for")
     if only_folds and what == "figure2":
         raise RecipeError("--only-fold has no effect on figure2, which trains nothing")
+    if any(setting.split("=")[0].strip() == "model.weights" for _, setting in given.addressed):
+        raise RecipeError("--set model.weights: first weights are given a model each, --weights KEY=FILE")
     keys = _keys(what, given.scale)
     _check_keys("--set", what, [key for key, _ in given.addressed if key], keys)
     _check_keys("--weights", what, given.weights, [] if what == "figure2" else keys)
@@ -171,7 +173,7 @@ def _ablation(work: Work, base: Recipe, rows: Sequence[Row], asked: _Asked) -> A
     try:
         return run_ablation(replace(work, out=work.out / "ablation"), base, rows, asked.seeds, asked.test)
     except WeightsError as error:
-        raise WeightsError(lacking_weights(BASE, base, error, work.catalog.taxonomy)) from error
+        raise WeightsError(lacking_weights(BASE, base, error, work.catalog)) from error
 
 
 def _table4(work: Work, asked: _Asked) -> Finish:
@@ -196,6 +198,8 @@ def _table5(work: Work, asked: _Asked) -> Finish:
     shown = {entry.key: _begun(entry, recipes[entry.key], given) for entry in bags if entry.key in recipes}
     notes = notes_on({f"the base {bases[BASE].name}": bases[BASE], VIDEO_BASE: bases[VIDEO_BASE], **shown}, given.scale)
     notes += notes_on_epochs({VIDEO_BASE: bases[VIDEO_BASE], **recipes})
+    if asked.seeds > 1:
+        notes.append(f"Bags of frozen features, and the base they stand against: seed {made.seeds[0]} alone.")
     whole = replace(made, lines=tuple(lines), notes=(*made.notes, *notes))
     return lambda: whole.write(work.out / "table5")
 
@@ -213,7 +217,7 @@ def _lines_of_clips(work: Work, base: Recipe, rows: Sequence[Row], seeds: int) -
     try:
         return [*run_ablation(replace(work, out=work.out / "ablation-video"), base, named, seeds, ()).lines]
     except WeightsError as error:
-        reason = lacking_weights(VIDEO_BASE, base, error, work.catalog.taxonomy)
+        reason = lacking_weights(VIDEO_BASE, base, error, work.catalog)
     except NOT_TRAINED as error:
         reason = f"{VIDEO_BASE}: {error}"
     work.processes.say(f"not trained: {reason}")

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from urbanpipe.evaluation.average_precision import mean_of_known, sd_of_known
+from urbanpipe.evaluation.intervals import FEWEST_GROUPS
 from urbanpipe.evaluation.plots import save
 from urbanpipe.evaluation.tables import NONE, markdown_table, per_cent
 from urbanpipe.outputs import write_csv, write_text
@@ -93,6 +94,8 @@ class Ablation:
                 "The base keeps the epoch that is best by the very fold that judges it (training.keep = best), which "
                 "flatters all figures; give --set training.keep=last."
             )
+        if any(line.gain and np.isnan(line.gain.low) for line in self.lines):
+            yield f"No interval: fewer than {FEWEST_GROUPS} groups of videos to draw from, or a fold with one alone."
         yield from self.notes
         for line in self.lines:
             if line.reason:

@@ -8,7 +8,7 @@ import numpy as np
 
 from urbanpipe.catalog.labels import label_matrix
 from urbanpipe.catalog.table import Catalog, Video
-from urbanpipe.errors import DivergedError, FoldError, OutOfMemoryError, RunError
+from urbanpipe.errors import CatalogError, DivergedError, FoldError, OutOfMemoryError, RunError
 from urbanpipe.evaluation.predictions import Predictions
 from urbanpipe.reproduce.gains import Judged, Scores
 from urbanpipe.reproduce.judging import read_fold
@@ -128,6 +128,12 @@ def _same_checkpointing(run: Path, recipe: Recipe) -> None:
         raise RunError(f"{run} was begun with training.checkpointing = {str(begun).lower()}; give another --out")
 
 
+def refuse_folder(data: Path) -> None:
+    """Raises CatalogError where a folder of videos is given for a catalog."""
+    if data.is_dir():
+        raise CatalogError(f"{data} is a folder; give a catalog: urbanpipe scan {data} --labels FILE --out CSV")
+
+
 def begin(
     data: Path,
     out: Path,
@@ -139,6 +145,7 @@ def begin(
     cache_gb: float,
 ) -> Work:
     """Read the catalog, make or read the folds, join the other processes; see `ablate` for the arguments."""
+    refuse_folder(data)
     processes = join_processes(device)
     shared = processes.from_main(study_data(data, out, None, taxonomy, folds, "root", 0) if processes.is_main else None)
     assert shared is not None

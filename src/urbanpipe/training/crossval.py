@@ -8,7 +8,7 @@ import numpy as np
 
 from urbanpipe.catalog.table import Catalog, Video
 from urbanpipe.ensembling.ensemble import ensemble as make_ensemble
-from urbanpipe.errors import FoldError, RunError
+from urbanpipe.errors import CatalogError, FoldError, RunError
 from urbanpipe.evaluation.pieces import joined, read_pieces, write_pieces
 from urbanpipe.evaluation.pooling import write_pooling
 from urbanpipe.evaluation.predictions import Predictions, read_predictions, write_predictions
@@ -125,10 +125,16 @@ def _check_names(recipes: Sequence[Recipe]) -> None:
 
 
 def resolve(recipe: Recipe, catalog: Catalog) -> Recipe:
-    """The recipe with `input.aspect = "frame"` replaced by the commonest shape of the catalog's frames."""
+    """The recipe with `input.aspect = "frame"` replaced by the commonest shape of the catalog's frames.
+
+    Raises:
+        CatalogError: that is asked for, and no video can be read.
+    """
     if recipe.input.aspect != "frame":
         return recipe
     shapes = [f"{video.width}:{video.height}" for video in catalog.ok]
+    if not shapes:
+        raise CatalogError('input.aspect = "frame" is the shape of the videos, and the catalog has none to be read')
     commonest = max(sorted(set(shapes)), key=shapes.count)
     return recipe.model_copy(update={"input": recipe.input.model_copy(update={"aspect": commonest})})
 

@@ -222,7 +222,8 @@ def _finish(job: Job, processes: Processes, state: State, log: MetricsLog | None
         seconds = sum(row["train_seconds"] for row in log.rows)
         size = (job.folder / WEIGHTS).stat().st_size
         done = {"best_epoch": best, "map": state.best if job.valid else None, "train_seconds": seconds}
-        write_json(job.folder / DONE, done | {"weights_bytes": size, "commit": environment()["commit"]})
+        done |= {"processes": processes.count, "weights_bytes": size, "commit": environment()["commit"]}
+        write_json(job.folder / DONE, done)
         (job.folder / TRAINING_STATE).unlink(missing_ok=True)
     processes.from_main(None)
 
