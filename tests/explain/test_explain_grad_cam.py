@@ -280,6 +280,25 @@ def test_the_whole_way_through_a_timm_network_is_cam() -> None:
     torch.testing.assert_close(found, expected)
 
 
+def test_a_layer_that_sees_windows_one_by_one_has_no_map_of_the_picture() -> None:
+    options = {"embed_dim": 8, "depths": (2, 2), "num_heads": (2, 2), "window_size": 7}
+    network = classifier("swin_tiny_patch4_window7_224", options, (112, 112))
+    layout = layout_of(network.backbone.net, (112, 112))
+    image = torch.randint(256, (1, 3, 112, 112), dtype=torch.uint8)
+    with pytest.raises(RunError, match=r"'layers.0.blocks.0.attn' puts out \(16, 49, 8\), in which no place"):
+        choose_layer(network, layout, image, "layers.0.blocks.0.attn")
+    assert choose_layer(network, layout, image, "layers.0.blocks.0") == "layers.0.blocks.0"
+
+
+def test_tokens_in_an_order_of_their_own_are_not_taken_for_a_map() -> None:
+    """Hiera's lie mask unit by mask unit."""
+    network = classifier("hiera_tiny_224", {"embed_dim": 16, "stages": (1, 1, 1, 1)}, (224, 224))
+    layout = layout_of(network.backbone.net, (224, 224))
+    image = torch.randint(256, (1, 3, 224, 224), dtype=torch.uint8)
+    with pytest.raises(RunError, match="in which no place"):
+        choose_layer(network, layout, image, "blocks.1")
+
+
 @pytest.mark.parametrize(
     ("wanted", "message"),
     [

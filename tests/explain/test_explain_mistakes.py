@@ -72,6 +72,7 @@ def given(run: Path, video: Path, tmp_path: Path) -> dict[str, Any]:
     ("changed", "error", "message"),
     [
         ({"video": Path("absent.mp4")}, VideoError, "absent.mp4: is not there"),
+        ({"video": Path("n" * 300)}, VideoError, "is not there"),
         ({"video": Path(__file__)}, VideoError, "test_explain_mistakes.py: "),
         ({"classes": ["CJJ"]}, TaxonomyError, "unknown class 'CJJ'.*did you mean CJ"),
         ({"layer": "stage"}, RunError, "no layer 'stage'; near it: stages"),
@@ -95,11 +96,42 @@ def test_mistakes_are_one_line(
     assert not (out.exists() and [*out.iterdir()]), "nothing was written"
 
 
+def test_nothing_of_another_network_stays_and_nothing_of_others_is_written_over(
+    run: Path, video: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "o"
+    explain(run, video, out, ["CJ", "AJ"], device="cpu", top=1)
+    explain(run, video, out, ["CJ"], device="cpu", top=1)
+    assert {path.name for path in out.iterdir()} == {"event.json", "event.CJ.png", "event.CJ.npz"}
+    copy = shutil.copy(video, tmp_path / "event.mkv")
+    with pytest.raises(OutputError, match=r"event.json is of event.mp4 and would be written over; give another --out"):
+        explain(run, Path(copy), out, ["CJ"], device="cpu", top=1)
+    (out / "event.json").write_text('{"mine": 1}')
+    with pytest.raises(OutputError, match=r"event.json is not of `explain` and would be written over"):
+        explain(run, video, out, ["CJ"], device="cpu", top=1)
+    assert (out / "event.json").read_text() == '{"mine": 1}'
+
+
+def test_a_network_that_has_learnt_from_the_video_says_so(run: Path, video: Path, tmp_path: Path) -> None:
+    single = Path(shutil.copytree(run, tmp_path / "single"))
+    (single / "labels.json").write_text(json.dumps({"north/event.mp4": [1], "other.mp4": []}))
+    found = explain(single, video, tmp_path / "o", ["CJ"], device="cpu", top=1)
+    assert found.notes == (f"this network was trained on {video.name}",)
+    (single / "labels.json").write_text(json.dumps({"other.mp4": []}))
+    assert explain(single, video, tmp_path / "o", ["CJ"], device="cpu", top=1).notes == ()
+
+
 def test_unfinished_and_damaged_runs(run: Path, video: Path, tmp_path: Path) -> None:
     with pytest.raises(RunError, match="is damaged or not of its recipe"):
         explain(broken(run, tmp_path / "b"), video, tmp_path / "o")
+    (tmp_path / "b" / "done.json").write_text("[]")
+    with pytest.raises(RunError, match=r"done.json is missing or damaged; delete .*b to begin it again"):
+        explain(tmp_path / "b", video, tmp_path / "o")
     (tmp_path / "b" / "done.json").unlink()
     with pytest.raises(RunError, match="is not finished"):
+        explain(tmp_path / "b", video, tmp_path / "o")
+    (tmp_path / "b" / "weights.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(RunError, match=r"is an ensemble; .*its weights.toml is damaged and does not tell"):
         explain(tmp_path / "b", video, tmp_path / "o")
 
 

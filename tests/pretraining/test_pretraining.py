@@ -285,6 +285,11 @@ def test_folds_that_do_not_fit_and_videos_that_cannot_be_read(catalog: Catalog, 
         pretrain(archive / "catalog.csv", "simclr", backbone, tmp_path, settings, archive / "folds.csv", 7)
     with pytest.raises(FoldError, match="go together"):
         pretrain(archive / "catalog.csv", "simclr", backbone, tmp_path, settings, archive / "folds.csv")
+    other = tmp_path / "folds.csv"
+    other.write_text((archive / "folds.csv").read_text() + "north/elsewhere.mp4,1\n")
+    with pytest.raises(FoldError, match=r"puts 1 video: north/elsewhere.mp4 in fold 1, which .* does not have"):
+        pretrain(archive / "catalog.csv", "simclr", backbone, tmp_path / "p", settings, other, 1)
+    assert not (tmp_path / "p" / "settings.toml").exists()
     bad = tmp_path / "bad.mp4"
     bad.write_bytes(b"no video" * 100)
     rows = tuple(replace(video, path=bad) for video in catalog.videos)

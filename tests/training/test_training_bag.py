@@ -22,14 +22,15 @@ from urbanpipe.evaluation.predictions import read_predictions
 from urbanpipe.inputs.reading import PieceInputs
 from urbanpipe.inputs.view import make_view
 from urbanpipe.inspection.moments import moments
+from urbanpipe.inspection.predict import NewVideos
 from urbanpipe.models.bag import BagClassifier
 from urbanpipe.taxonomy import default_taxonomy
 from urbanpipe.training import bag as bag_module
 from urbanpipe.training import loop
 from urbanpipe.training.bag import BagLearner
-from urbanpipe.training.data import VideoDataset
+from urbanpipe.training.data import VideoDataset, collate
 from urbanpipe.training.features import FeatureStore, encoded
-from urbanpipe.training.forward import build_model
+from urbanpipe.training.forward import Network, build_model, judge
 from urbanpipe.training.job import TRAINING_STATE, WEIGHTS, Job
 from urbanpipe.training.judging import judge_all
 from urbanpipe.training.loop import train_model
@@ -320,6 +321,35 @@ def test_networks_with_backbones_of_their_own_see_for_themselves(catalog: Catalo
     for with_cache, without in zip(together[0], uncached, strict=True):
         assert with_cache.scores == pytest.approx(without.scores, abs=0.02)  # frames of the cache are JPEGs
         assert with_cache.seconds.tolist() == without.seconds.tolist()
+
+
+def test_new_videos_are_encoded_once_for_networks_of_one_frozen_backbone(
+    catalog: Catalog, bag: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, same, other = (build_model(bag, default_taxonomy()) for _ in range(3))
+    same.backbone.load_state_dict(one.backbone.state_dict())
+    paths = [video.path for video in catalog.labelled[:2]]
+
+    def said(*networks: Network) -> list[list[np.ndarray[tuple[int, ...], np.dtype[np.float64]]]]:
+        samples = NewVideos(paths, make_view(bag.input, bag.augment), 4)
+        judged = judge(bag, networks, (collate([sample]) for sample in samples), torch.device("cpu"))
+        return [[each.scores for each in found] for _, found in judged if not isinstance(found, VideoError)]
+
+    alone = [said(network) for network in (one, other, same)]
+    calls: list[nn.Module] = []
+    real = BagClassifier.see
+
+    def counted(network: BagClassifier, images: torch.Tensor, lasting: torch.Tensor) -> torch.Tensor:
+        calls.append(network)
+        return real(network, images, lasting)
+
+    monkeypatch.setattr(BagClassifier, "see", counted)
+    together = said(one, other, same)
+    assert same not in calls
+    assert {one, other} <= {*calls}
+    for network, expected in enumerate(alone):
+        for video, scores in enumerate(expected):
+            assert np.array_equal(together[video][network], scores[0])
 
 
 def test_a_video_that_vanishes_is_named(catalog: Catalog, bag: Recipe, tmp_path: Path) -> None:

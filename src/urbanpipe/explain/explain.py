@@ -14,7 +14,7 @@ from urbanpipe.explain.grad_cam import grad_cam, recorded
 from urbanpipe.explain.heat import Heat, of_frames, scaled, tiles_of
 from urbanpipe.explain.layers import Layout, choose_layer, layout_of, piece_logits
 from urbanpipe.explain.network import Explained, load_explained
-from urbanpipe.explain.writing import Explanation, write
+from urbanpipe.explain.writing import Explanation, check_others, write
 from urbanpipe.inputs.config import DenseConfig, InputConfig, VideoConfig, has_clips
 from urbanpipe.inputs.footage import Footage, Selection
 from urbanpipe.inputs.view import View, make_view
@@ -57,13 +57,15 @@ def explain(
         TaxonomyError: there is no such class.
         VideoError: the video is missing or cannot be read.
         OutOfMemoryError: of the device.
-        OutputError: the results cannot be written, which is tried before the work.
+        OutputError: the results cannot be written, which is tried before the work; or `out` has something else under
+            their names.
     """
     if top < 1 or batch_size < 1:
         raise PredictionError(f"top {top}, batch size {batch_size}: give 1 or more")
-    if not video.is_file():
+    if not _is_there(video):
         raise VideoError(video, "is not there or no file; give one video")
     output_folder(out)
+    check_others(out, video)
     chosen = choose_device(device)
     loaded = load_explained(run, fold, canonical_name(video.name), chosen)
     asked = [loaded.taxonomy.index(code) for code in dict.fromkeys(classes)]
@@ -75,6 +77,13 @@ def explain(
         advice = "lower --batch-size, give a later --layer, or --device cpu"
         raise OutOfMemoryError(f"out of memory on {chosen}: {advice}") from error
     return write(out, run, loaded, looking.layer, looking.index, judged.scores, found)
+
+
+def _is_there(video: Path) -> bool:
+    try:
+        return video.is_file()
+    except OSError:  # a name that no file can have
+        return False
 
 
 def likely(scores: NDArray[np.float64]) -> list[int]:

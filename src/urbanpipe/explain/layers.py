@@ -4,7 +4,7 @@ import difflib
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -32,12 +32,14 @@ class Layout:
         moments: steps of time of its token layers; 1 for images.
         extra_tokens: class and register tokens before those of places.
         channels_last: the backbone says that its maps are; decides where shapes do not.
+        in_order: its tokens are row by row. Hiera's are not, and their map would be scrambled.
     """
 
     size: Size
     moments: int = 1
     extra_tokens: int = 0
     channels_last: bool = False
+    in_order: bool = True
 
     def maps(self, output: Tensor) -> Tensor | None:
         """A layer's output as (N, C, h, w) or (N, C, t, h, w), a view of it; None if it has no map of several places.
@@ -46,7 +48,7 @@ class Layout:
             output: channels first, channels last, or tokens (N, places, C) row by row.
         """
         if output.ndim == 3:
-            return self._of_tokens(output)
+            return self._of_tokens(output) if self.in_order else None
         if output.ndim != len(self.size) + 2:
             return None
         first, last = self._oddness(output.shape[2:]), self._oddness(output.shape[1:-1])
@@ -85,7 +87,8 @@ def layout_of(net: nn.Module, size: Size) -> Layout:
     if isinstance(net, MViT):
         return Layout(size, moments=net.pos_encoding.temporal_size, extra_tokens=1)
     extra = getattr(net, "num_prefix_tokens", 0)
-    return Layout(size, extra_tokens=extra, channels_last=getattr(net, "output_fmt", "NCHW") == "NHWC")
+    is_last = getattr(net, "output_fmt", "NCHW") == "NHWC"
+    return Layout(size, extra_tokens=extra, channels_last=is_last, in_order=not hasattr(net, "reroll"))
 
 
 def piece_logits(network: Network, images: Tensor, real: Tensor) -> Tensor:
@@ -129,11 +132,11 @@ def choose_layer(
     tried = [wanted] if wanted else [name for name in names if name.count(".") <= _DEPTH]
     with _ran(net, tried) as ran, torch.no_grad():
         piece_logits(network, image, _one(image))
-    maps = {name: found for name, output in ran if (found := layout.maps(output)) is not None}
+    maps = ran.maps(layout)
     if wanted:
-        _check_wanted(wanted, ran, wanted in maps and _counts(network, layout, wanted, image))
+        _check_wanted(wanted, ran.outputs, wanted in maps and _counts(network, layout, wanted, image))
         return wanted
-    whole = [name for name in maps if _is_whole(net, name, {name for name, _ in ran})]
+    whole = [name for name in maps if _is_whole(net, name, {name for name, _ in ran.outputs})]
     fine = [name for name in whole if _places(maps[name], tiles) >= _FINE_ENOUGH]
     for name in [*reversed(fine), *reversed(whole)]:
         if _counts(network, layout, name, image):
@@ -155,9 +158,8 @@ def first_layer(network: Network, layout: Layout, image: Tensor) -> str:
     names = [name for name, _ in network.backbone.net.named_modules() if len(name) > 0 and name.count(".") <= _DEPTH]
     with _ran(network.backbone.net, names) as ran, torch.no_grad():
         piece_logits(network, image, _one(image))
-    for name, output in ran:
-        if layout.maps(output) is not None:
-            return name
+    for name in ran.maps(layout):
+        return name
     raise RunError(f"no layer of the backbone has a map of several places for an input of {layout.size} px")
 
 
@@ -193,24 +195,47 @@ def _hint(wanted: str, names: Sequence[str]) -> str:
     return f"near it: {', '.join(near)}" if near else f"it begins with {', '.join(names[:5])}"
 
 
+@dataclass
+class _Ran:
+    """What ran in a backbone.
+
+    Attributes:
+        pictures: how many the backbone was given at once.
+        outputs: layers in the order in which they ended, and what each put out, without its content.
+    """
+
+    pictures: int = 0
+    outputs: list[tuple[str, Tensor]] = field(default_factory=list)
+
+    def maps(self, layout: Layout) -> dict[str, Tensor]:
+        """The layers with a map of each picture. What has a map of each of its windows has none of the picture."""
+        whole = [(name, output) for name, output in self.outputs if output.ndim and len(output) == self.pictures]
+        return {name: found for name, output in whole if (found := layout.maps(output)) is not None}
+
+
 @contextmanager
-def _ran(net: nn.Module, names: Sequence[str]) -> Iterator[list[tuple[str, Tensor]]]:
-    """The named layers that ran in the block, in the order in which they ended, and what they put out.
+def _ran(net: nn.Module, names: Sequence[str]) -> Iterator[_Ran]:
+    """Notes on the named layers that run in the block.
 
     Those that do nothing are left out, so that the one with a name for what it does is found.
     """
-    ran: list[tuple[str, Tensor]] = []
+    ran = _Ran()
+
+    def counting(_module: nn.Module, inputs: Any) -> None:
+        if not ran.pictures and inputs and isinstance(inputs[0], Tensor):
+            ran.pictures = len(inputs[0])
 
     def noting(name: str) -> Any:
         def note(_module: nn.Module, _inputs: Any, output: Any) -> None:
             found = first_tensor(output)
             if isinstance(found, Tensor):
-                ran.append((name, found.to("meta")))
+                ran.outputs.append((name, found.to("meta")))
 
         return note
 
     modules = {name: net.get_submodule(name) for name in names}
-    handles = [
+    handles = [module.register_forward_pre_hook(counting) for module in net.children()]
+    handles += [
         module.register_forward_hook(noting(name))
         for name, module in modules.items()
         if not isinstance(module, nn.Identity)

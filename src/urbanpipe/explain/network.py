@@ -1,6 +1,7 @@
 """The one network of a run that is explained."""
 
 import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from urbanpipe.taxonomy import Taxonomy, load_taxonomy
 from urbanpipe.training.forward import Network, load_network
 from urbanpipe.training.job import WEIGHTS, read_done
 from urbanpipe.training.recipe import Recipe, load_recipe
+from urbanpipe.training.run import read_json
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ def _members(ensemble: Path) -> str:
     try:
         table = tomllib.loads((ensemble / "weights.toml").read_text(encoding="utf-8"))
         return ", ".join(str(row["path"]) for row in table["members"])
-    except (tomllib.TOMLDecodeError, KeyError, TypeError):
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, KeyError, TypeError):
         return "its weights.toml is damaged and does not tell"
 
 
@@ -91,9 +93,17 @@ def _notes(run: Path, folds: list[int], number: int | None, is_default: bool, vi
     if is_default and len(folds) > 1:
         notes.append(f"the network of fold {number} is explained, the first of {len(folds)}; --fold takes another")
     if number is None:
-        return tuple(notes)
-    own = read_folds(run / "folds.csv").get(video) if (run / "folds.csv").exists() else None
-    if own is not None and own != number:
-        unseen = f"; --fold {own} has not seen it" if own in folds else ""
+        learnt = read_json(run / "labels.json") if (run / "labels.json").exists() else {}
+        return (f"this network was trained on {video}",) if _named_so(video, learnt) else ()
+    assignment = read_folds(run / "folds.csv") if (run / "folds.csv").exists() else {}
+    own = {assignment[name] for name in _named_so(video, assignment)}
+    if len(own) == 1 and own != {number}:
+        (fold,) = own
+        unseen = f"; --fold {fold} has not seen it" if fold in folds else ""
         notes.append(f"this network was trained on {video}{unseen}")
     return tuple(notes)
+
+
+def _named_so(video: str, known: Iterable[str]) -> list[str]:
+    """The videos of a file's name: catalogs put folders before names that recur."""
+    return [name for name in known if name.rpartition("/")[2] == video]

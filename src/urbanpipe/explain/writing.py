@@ -1,5 +1,6 @@
 """The results of `explain`: a picture and the maps of each class, and a page of JSON about all of them."""
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from urbanpipe.errors import OutputError
 from urbanpipe.explain.heat import Heat
 from urbanpipe.explain.network import Explained
 from urbanpipe.explain.picture import Title, picture, shown
@@ -68,7 +70,7 @@ def write(
     scores: NDArray[np.float64],
     found: Sequence[Heat],
 ) -> Explanation:
-    """Write everything, the JSON last: what it names is there.
+    """Write everything, the JSON last: what it names is there. What an earlier call wrote of the video goes first.
 
     Args:
         out: folder.
@@ -86,10 +88,11 @@ def write(
     names = [f"{stem}.{codes[heat.index].replace('/', '_')}" for heat in found]
     pictures = tuple(out / f"{name}.png" for name in names)
     data = tuple(out / f"{name}.npz" for name in names)
+    _remove_older(out, index.path)
     for heat, drawn, kept in zip(found, pictures, data, strict=True):
         _write_maps(heat, codes[heat.index], kept)
         _draw(heat, loaded, index, scores, drawn)
-    summary = out / f"{stem}.json"
+    summary = _summary(out, index.path)
     about = {
         "video": index.path.name,
         "run": str(run),
@@ -103,6 +106,44 @@ def write(
     classes = [_about(heat, loaded.taxonomy, drawn.name, kept.name) for heat, drawn, kept in rows]
     write_json(summary, about | {"classes": classes})
     return Explanation(index.path, loaded.taxonomy, scores, layer, tuple(found), pictures, data, summary, loaded.notes)
+
+
+def check_others(out: Path, video: Path) -> None:
+    """Refuse to write over what is no explanation of this video.
+
+    Raises:
+        OutputError: the folder has another file, or another video's, under the name of the summary.
+    """
+    path = _summary(out, video)
+    if not path.exists():
+        return
+    of = _read_summary(path).get("video")
+    if of != video.name:
+        whose = f"is of {of}" if isinstance(of, str) else "is not of `explain`"
+        raise OutputError(f"{path} {whose} and would be written over; give another --out")
+
+
+def _summary(out: Path, video: Path) -> Path:
+    return out / f"{video.stem}.json"
+
+
+def _read_summary(path: Path) -> dict[str, Any]:
+    """What an earlier call wrote; empty where a file is something else."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    is_ours = isinstance(found, dict) and "probabilities" in found and isinstance(found.get("classes"), list)
+    return found if is_ours else {}
+
+
+def _remove_older(out: Path, video: Path) -> None:
+    """Remove an earlier explanation, so that none of its classes stays beside those of another network."""
+    path = _summary(out, video)
+    for each in _read_summary(path).get("classes", []):
+        for key in ("picture", "data"):
+            (out / Path(str(each[key])).name).unlink(missing_ok=True)
+    path.unlink(missing_ok=True)
 
 
 def _write_maps(heat: Heat, code: str, path: Path) -> None:

@@ -107,11 +107,15 @@ class TransMILHead(nn.Module):
         return self.classify(self.norm(self._stages(bag)[-1][0]))  # type: ignore[no-any-return]
 
     def attention(self, bag: Tensor) -> Tensor:
-        """What the class token attends to, mean over the layers, (frames, 1): the same for all classes."""
+        """What the class token attends to, mean over the layers, (frames, 1): the same for all classes.
+
+        A frame that is repeated to fill the square has the mean of its places, as a sum would favour it.
+        """
         each = [layer.attention_of_first(x) for layer, x in zip(self.layers, self._stages(bag), strict=False)]  # type: ignore[operator]
         weights = torch.stack(each).mean(0)[1:]
-        frames = torch.arange(len(weights), device=bag.device) % len(bag)  # those that fill the square are repeats
-        return weights.new_zeros(len(bag)).index_add(0, frames, weights).unsqueeze(1)
+        frames = torch.arange(len(weights), device=bag.device) % len(bag)
+        places = torch.bincount(frames, minlength=len(bag))
+        return (weights.new_zeros(len(bag)).index_add(0, frames, weights) / places).unsqueeze(1)
 
 
 class DecoderHead(nn.Module):

@@ -19,6 +19,7 @@ from torch import nn
 from urbanpipe.catalog.folds import read_folds
 from urbanpipe.catalog.table import Catalog, Video, read_catalog
 from urbanpipe.errors import CatalogError, FoldError, OutOfMemoryError, RunError
+from urbanpipe.evaluation.predictions import shortened
 from urbanpipe.inputs.config import BagConfig
 from urbanpipe.inputs.frame import BagOfFrames
 from urbanpipe.models.backbone import Backbone
@@ -121,6 +122,12 @@ def _videos(catalog: Catalog, data: Path, folds: Path | None, without_fold: int 
         assignment = read_folds(folds)
         if without_fold not in assignment.values():
             raise FoldError(f"there is no fold {without_fold} in {folds}; it has {sorted(set(assignment.values()))}")
+        known = {video.name for video in catalog.videos}
+        if lost := sorted(name for name, fold in assignment.items() if fold == without_fold and name not in known):
+            raise FoldError(
+                f"{folds} puts {shortened(lost)} in fold {without_fold}, which {data} does not have: they could not be "
+                "left out; give the folds that were made of this catalog"
+            )
         judged = {video.group for video in videos if assignment.get(video.name) == without_fold}
         siblings = {video.name for video in videos if video.name not in assignment and video.group in judged}
         videos = [v for v in videos if assignment.get(v.name) != without_fold and v.name not in siblings]
@@ -167,6 +174,8 @@ def _begin(
         if len(left_out) == len(videos):
             name, reason = next(iter(left_out.items()))
             raise CatalogError(f"none of the {len(videos)} videos can be read; the first, {name}: {reason}")
+        kept = [dataset.piece_count(index) for index, video in enumerate(videos) if video.name not in left_out]
+        batches_of(kept, config, 0)
         write_csv(out / "left_out.csv", ["video", "reason"], sorted(left_out.items()))
         write_text(out / SETTINGS, tomli_w.dumps(asked))
     for name, reason in left_out.items():

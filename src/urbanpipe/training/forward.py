@@ -120,6 +120,7 @@ def judge(
     """
     for network in networks:
         network.eval()
+    eyes = _eyes(networks)
     waiting: dict[int, _Waiting] = {}
     for batch in batches:
         for index, error in batch.failures:
@@ -127,7 +128,9 @@ def judge(
             yield index, error
         if not batch.samples:
             continue
-        parts = see(recipe, networks, batch, device)
+        first = {eye: place for place, eye in enumerate(dict.fromkeys(eyes))}
+        seen = see(recipe, [networks[eye] for eye in first], batch, device)
+        parts = [tuple(sample[first[eye]] for eye in eyes) for sample in seen]
         spans = np.split(batch.seconds, np.cumsum(batch.counts)[:-1])
         for index, part, span, whole in zip(batch.samples, parts, spans, batch.whole, strict=True):
             held = waiting.setdefault(index, _Waiting([[] for _ in networks], []))
@@ -137,6 +140,22 @@ def judge(
             if whole:
                 done = waiting.pop(index)
                 yield index, conclude(recipe, networks, done.seen, np.concatenate(done.seconds), device)
+
+
+def _eyes(networks: Sequence[Network]) -> list[int]:
+    """For each network the first that sees the same: bags of one frozen backbone need its features once."""
+    eyes: list[int] = []
+    for number, network in enumerate(networks):
+        alike = (earlier for earlier in dict.fromkeys(eyes) if _sees_alike(networks[earlier], network))
+        eyes.append(next(alike, number))
+    return eyes
+
+
+def _sees_alike(one: Network, other: Network) -> bool:
+    if not isinstance(one, BagClassifier) or not isinstance(other, BagClassifier):
+        return False
+    first, second = one.backbone.state_dict(), other.backbone.state_dict()
+    return first.keys() == second.keys() and all(torch.equal(first[key], second[key]) for key in first)
 
 
 @torch.inference_mode()

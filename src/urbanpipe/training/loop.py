@@ -222,8 +222,8 @@ def _finish(job: Job, processes: Processes, state: State, log: MetricsLog | None
         seconds = sum(row["train_seconds"] for row in log.rows)
         size = (job.folder / WEIGHTS).stat().st_size
         done = {"best_epoch": best, "map": state.best if job.valid else None, "train_seconds": seconds}
-        done |= {"processes": processes.count, "weights_bytes": size, "commit": environment()["commit"]}
-        write_json(job.folder / DONE, done)
+        made = {"processes": processes.count, "weights_bytes": size, "commit": environment()["commit"]}
+        write_json(job.folder / DONE, done | made)
         (job.folder / TRAINING_STATE).unlink(missing_ok=True)
     processes.from_main(None)
 
@@ -241,9 +241,10 @@ def _line(job: Job, row: Row) -> str:
 
 def _out_of_memory(recipe: Recipe, device: torch.device) -> str:
     t = recipe.training
+    is_frozen = isinstance(recipe.input, BagConfig)
+    recompute = "" if is_frozen else f", set training.checkpointing = true (now {str(t.checkpointing).lower()})"
     return (
         f"out of memory on {device} with {recipe.name}: turn training.batch_size down (now {t.batch_size}; raise "
-        f"training.accumulation, now {t.accumulation}, to keep the step), set training.checkpointing = true (now "
-        f"{str(t.checkpointing).lower()}), or make {recipe.input.smaller}; "
-        "for other than checkpointing give another --out"
+        f"training.accumulation, now {t.accumulation}, to keep the step){recompute}, or make {recipe.input.smaller}; "
+        f"{'' if is_frozen else 'for other than checkpointing '}give another --out"
     )

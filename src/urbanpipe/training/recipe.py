@@ -113,6 +113,9 @@ class MemoryConfig(Section):
     auxiliary: float = Field(0.2, ge=0, allow_inf_nan=False)
 
 
+_DECODER = ("decoder_width", "decoder_heads", "decoder_hidden", "decoder_dropout")
+
+
 class Recipe(Section):
     """One row of a table: what is trained and how.
 
@@ -171,6 +174,8 @@ class Recipe(Section):
             "optimiser.backbone_factor": optimiser.backbone_factor < 1,
             "optimiser.layer_decay": optimiser.layer_decay < 1,
             "training.compile": self.training.compile,
+            "training.checkpointing": self.training.checkpointing,
+            **{f"model.{key}": getattr(model, key) != getattr(ModelConfig(), key) for key in _DECODER},
             "the section augment": self.augment != AugmentConfig(),
         }
         if given := [name for name, is_given in without_effect.items() if is_given]:

@@ -28,6 +28,8 @@ from urbanpipe.taxonomy import Taxonomy, taxonomy_table
 from urbanpipe.training.environment import environment
 from urbanpipe.training.recipe import Recipe, difference, load_recipe, write_recipe
 
+_DAMAGED = "{path} is missing or damaged; delete {folder} to begin it again"
+
 
 @contextmanager
 def alone_in(folder: Path, wait: bool = False) -> Iterator[None]:
@@ -121,9 +123,11 @@ def read_json(path: Path) -> dict[str, Any]:
         RunError: it is missing or damaged.
     """
     try:
-        value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise RunError(f"{path} is missing or damaged; delete {path.parent} to begin it again") from error
+        raise RunError(_DAMAGED.format(path=path, folder=path.parent)) from error
+    if not isinstance(value, dict):
+        raise RunError(_DAMAGED.format(path=path, folder=path.parent))
     return value
 
 
