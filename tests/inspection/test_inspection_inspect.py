@@ -5,6 +5,8 @@ import json
 import os
 import shutil
 import tomllib
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from string import Formatter
 
@@ -21,20 +23,23 @@ from urbanpipe.catalog.scan import scan
 from urbanpipe.cli.main import app
 from urbanpipe.errors import BundleError, CatalogError, InspectionError, RecipeError, RunError, VideoError
 from urbanpipe.evaluation.predictions import Predictions, write_predictions
-from urbanpipe.inspection import bundling, remarks, watching
+from urbanpipe.inspection import bundling, inspecting, remarks, watching
 from urbanpipe.inspection import inspector as inspector_module
+from urbanpipe.inspection import predict as predicting
 from urbanpipe.inspection.bundle import DEMONSTRATION, FOREIGN, MANIFEST, read_bundle
 from urbanpipe.inspection.bundling import Bundled, bundle
 from urbanpipe.inspection.candidates import APART_SECONDS, MOST, Candidate, Candidates
 from urbanpipe.inspection.findings import read_inspection
-from urbanpipe.inspection.foreign import fit_foreign, read_foreign, write_foreign
+from urbanpipe.inspection.foreign import LEAST_VIDEOS, fit_foreign, read_foreign, write_foreign
 from urbanpipe.inspection.inspecting import folder_name, inspect
 from urbanpipe.inspection.inspector import Inspector
 from urbanpipe.inspection.moments_config import MomentsConfig
 from urbanpipe.inspection.predict import predict
 from urbanpipe.inspection.remarks import sentence
 from urbanpipe.inspection.sighting import stretches
+from urbanpipe.report.html import write_report
 from urbanpipe.report.wording import all_texts
+from urbanpipe.training.forward import Judged
 from urbanpipe.training.run import alone_in
 
 CPU = torch.device("cpu")
@@ -140,6 +145,26 @@ def test_a_class_that_was_never_learnt_is_not_looked_for_and_the_report_says_so(
     assert inspection.findings[unknown].gate == "reject"
     (remark,) = (one for one in inspection.remarks if one.kind == "other")
     assert "no example of TL" in remark.text
+    rejected = [
+        one.model_copy(update={"gate": "reject", "sightings": ()}) if one.code == "CJ" else one
+        for one in inspection.findings
+    ]
+    page = write_report(inspection.model_copy(update={"findings": tuple(rejected)}), tmp_path, "en").read_text()
+    promised = page[page.index('class="others"') :]
+    assert ">CJ<" in promised
+    assert ">TL<" not in promised
+
+
+def test_what_was_read_in_a_video_is_forgotten_with_it(
+    frame_bundle: Path, video: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inspector = Inspector.load(frame_bundle)
+    sizes = []
+    for _ in range(2):
+        inspector.inspect(video)
+        sizes.append(len(inspector._showing._read))
+        inspector._showing._read[object()] = None  # type: ignore[index]
+    assert sizes[0] == sizes[1]
 
 
 class TestBundle:
@@ -307,6 +332,15 @@ class TestForeign:
         with pytest.raises(BundleError, match="wide"):
             read.score([np.zeros(width + 1)] * 2)
 
+    def test_false_alarms_are_as_rare_as_promised_with_few_videos_and_two_features(self) -> None:
+        rng = np.random.default_rng(0)
+        alarms = []
+        for _ in range(150):
+            known, unseen, new = ([rng.normal(size=(count, 6)) for _ in range(2)] for count in (60, LEAST_VIDEOS, 40))
+            foreign = fit_foreign(known, unseen)
+            alarms += [foreign.score(pair) > foreign.threshold for pair in zip(*new, strict=True)]
+        assert np.mean(alarms) < 1.25 / (LEAST_VIDEOS + 1)
+
     def test_another_catalog_is_refused(self, tmp_path: Path) -> None:
         run = finished_run(tmp_path / "run", "frame")
         (tmp_path / "c.csv").write_text("name,path,status,group,labels\nother.mp4,other.mp4,ok,other,\n")
@@ -401,6 +435,57 @@ class TestInspect:
         assert len({one.folder for one in found}) == 2
         assert [one.reused for one in found] == [False, False, True, True]
         assert {one.inspection.video.path for one in found} == {str(p) for p in tmp_path.glob("d*/cam.mp4")}
+
+    def test_videos_that_cannot_be_read_now_lose_nothing(
+        self, frame_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A share that is away while a job goes on, and a namesake on one that is away."""
+        for number in (1, 2):
+            (tmp_path / f"d{number}").mkdir()
+            noisy_video(tmp_path / f"d{number}" / "cam.mp4", np.random.default_rng(number), colour=False)
+        out = tmp_path / "out"
+        (first,) = inspect([tmp_path / "d1"], out, frame_bundle).videos
+        before = {path.name: path.read_bytes() for path in first.folder.iterdir()}
+
+        def away(path: Path) -> str:
+            raise VideoError(path, "Input/output error")
+
+        monkeypatch.setattr(inspecting, "digest_of", away)
+        for number in (1, 2):
+            found = inspect([tmp_path / f"d{number}"], out, frame_bundle)
+            assert found.failures == {"cam.mp4": "Input/output error"}
+            assert {path.name: path.read_bytes() for path in first.folder.iterdir()} == before
+        monkeypatch.undo()
+        monkeypatch.setattr(Inspector, "inspect", lambda _self, path: away(path))
+        monkeypatch.setattr(inspecting, "_is_done", lambda *_: False)  # as with another region for the distance
+        assert inspect([tmp_path / "d1"], out, frame_bundle).failures
+        assert {path.name: path.read_bytes() for path in first.folder.iterdir()} == before
+
+    def test_an_archived_video_keeps_its_inspection_beside_a_new_one_of_its_name(
+        self, frame_bundle: Path, tmp_path: Path
+    ) -> None:
+        for number in (1, 2):
+            (tmp_path / f"d{number}").mkdir()
+            noisy_video(tmp_path / f"d{number}" / "cam.mp4", np.random.default_rng(number), colour=False)
+        (first,) = inspect([tmp_path / "d1"], tmp_path / "out", frame_bundle).videos
+        digest = first.inspection.video.digest
+        (tmp_path / "d1" / "cam.mp4").unlink()
+        (second,) = inspect([tmp_path / "d2"], tmp_path / "out", frame_bundle).videos
+        assert second.folder != first.folder
+        assert first.inspection.video.digest == digest
+
+    def test_a_video_keeps_its_inspection_when_its_name_becomes_one_of_several(
+        self, frame_bundle: Path, tmp_path: Path
+    ) -> None:
+        for number in (1, 2):
+            (tmp_path / "archive" / f"d{number}").mkdir(parents=True)
+        noisy_video(tmp_path / "archive" / "d1" / "cam.mp4", np.random.default_rng(1), colour=False)
+        (first,) = inspect([tmp_path / "archive"], tmp_path / "out", frame_bundle).videos
+        noisy_video(tmp_path / "archive" / "d2" / "cam.mp4", np.random.default_rng(2), colour=False)
+        both = inspect([tmp_path / "archive"], tmp_path / "out", frame_bundle).videos
+        assert [(one.name, one.reused) for one in both] == [("d1/cam.mp4", True), ("d2/cam.mp4", False)]
+        assert both[0].folder == first.folder
+        assert len(list((tmp_path / "out").glob("*/findings.json"))) == 2
 
     def test_a_video_that_is_replaced_leaves_nothing_of_the_old_one(
         self, frame_bundle: Path, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -655,3 +740,22 @@ def test_the_example_of_the_page_runs(video: Path, tmp_path: Path, monkeypatch: 
     monkeypatch.chdir(tmp_path)
     exec(code, {})
     assert read_inspection(tmp_path / "folder").video.relative == "../video.mp4"
+
+
+def test_a_video_of_which_networks_say_nothing_but_nan_is_named_and_skipped(
+    video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "run").mkdir()
+    run = make_run(tmp_path / "run", recipe_of("frame"))
+    other = Path(shutil.copy(video, tmp_path / "other.mp4"))
+    real = predicting.judge
+
+    def judge(*given: object) -> Iterator[tuple[int, list[Judged] | VideoError]]:
+        for place, said in real(*given):  # type: ignore[arg-type]
+            assert not isinstance(said, VideoError)
+            yield place, [replace(one, scores=one.scores * np.nan) for one in said] if place == 0 else said
+
+    monkeypatch.setattr(predicting, "judge", judge)
+    found = predict(run, [video, other], tmp_path / "p.json", device="cpu", workers=0)
+    assert found.predictions.names == ("other.mp4",)
+    assert "NaN" in found.failures[video.name]

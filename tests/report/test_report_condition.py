@@ -184,6 +184,14 @@ def test_scum_is_recorded_normal_is_ignored_and_struck_rows_do_not_count(tmp_pat
     assert (made["defects"], made["G"]["value"], made["F"]["value"]) == (1, 2.0, 0)
 
 
+def test_a_row_of_the_kind_normal_is_ignored_unless_a_person_put_a_defect_there(tmp_path: Path) -> None:
+    normal = {"kind": "正常"}
+    made = figures(tmp_path, segment(), defect("OK", None, None) | normal, defect("CJ", 2, 12.4) | normal)
+    assert (made["defects"], made["G"]["value"]) == (1, 2.0)
+    with pytest.raises(InspectionError, match="expected one of PL"):
+        figures(tmp_path, segment(), defect("OK", None, None) | {"kind": "structural"})
+
+
 def test_what_is_empty_refuses_its_segment_and_names_the_cell(tmp_path: Path) -> None:
     segments = [
         segment("A"),

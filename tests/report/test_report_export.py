@@ -212,6 +212,20 @@ def test_a_finding_without_a_time_or_a_distance_gets_none(out: Path, tmp_path: P
     assert sl["source"] == "proposal by software, not reviewed"
 
 
+def test_a_picture_or_distance_of_another_moment_is_remarked(out: Path, tmp_path: Path) -> None:
+    inspection = read_inspection(out / "d1_1")
+    cj = next(one for one in inspection.findings if one.code == "CJ")
+    first = cj.sightings[0]
+    shown = first.evidence[0].model_copy(update={"seconds": first.seconds + 22.5, "distance_metres": 9.0})
+    moved = cj.model_copy(update={"sightings": (first.model_copy(update={"evidence": (shown,)}),)})
+    changed(out / "d1_1", findings=tuple(moved if one.code == "CJ" else one for one in inspection.findings))
+    export(out / "d1_1", tmp_path / "t.xlsx", "cjj181")
+    (row,) = [row for row in sheet_rows(tmp_path / "t.xlsx") if row["code"] == "CJ"]
+    assert row["distance m"] == 9.0
+    there = minutes(shown.seconds)
+    assert row["remark"].split("; ")[:2] == [f"distance read at {there}", f"picture at {there}"]
+
+
 def test_remarks_in_chinese(out: Path, tmp_path: Path) -> None:
     known = Remark(kind="short", text="The video lasts 0.40 s only.", key="short", values={"seconds": "0.40"})
     older = Remark(kind="dark", text="It is dark.")

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +38,7 @@ class Heat:
     maps: Maps
     raw_maximum: float
 
-    @property
+    @cached_property
     def peaks(self) -> NDArray[np.float64]:
         """(n, 2): x and y of each frame's hottest point in shares of width and height; NaN where all is 0."""
         count, height, width = self.maps.shape
@@ -46,13 +47,13 @@ class Heat:
         points[self.heights == 0] = np.nan
         return points
 
-    @property
+    @cached_property
     def heights(self) -> NDArray[np.float64]:
         """(n,): the highest value of each frame's map, in [0, 1]."""
         highest: NDArray[np.float64] = self.maps.max(axis=(1, 2)).astype(np.float64)
         return highest
 
-    @property
+    @cached_property
     def shares(self) -> NDArray[np.float64]:
         """(n,): each frame's part of all heat, summing to 1; 0 where there is none."""
         sums: NDArray[np.float64] = self.maps.sum(axis=(1, 2), dtype=np.float64)

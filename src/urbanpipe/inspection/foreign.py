@@ -103,7 +103,8 @@ def fit_foreign(known: Features, unseen: Features) -> Foreign:
             f"which are foreign: want {LEAST_VIDEOS} of each; leave --data out"
         )
     parts = tuple(map(_fitted, known))
-    scales = [_few_exceed([part.distance(one) for one in each]) for part, each in zip(parts, unseen, strict=True)]
+    # Of the known videos: were scales and threshold of the same ones, each part would have its own chance of an alarm.
+    scales = [_few_exceed([part.distance(one) for one in each]) for part, each in zip(parts, known, strict=True)]
     plain = Foreign(parts, np.maximum(scales, np.finfo(float).tiny), np.inf)
     scores = [plain.score(features) for features in zip(*unseen, strict=True)]
     return Foreign(parts, plain.scales, _few_exceed(scores))

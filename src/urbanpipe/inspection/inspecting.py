@@ -125,10 +125,10 @@ def inspect(
     inspector = Inspector.load(bundle, device, batch_size, distance_region)
     made = Inspections(out, demonstration=inspector.bundle.manifest.demonstration)
     with alone_in(out):
-        _refuse_others(out, inspector)
+        shelf = _Shelf(out, inspector)
         try:
             for name, path in found.items():
-                made.videos.append(_one(inspector, name, path, out, language))
+                made.videos.append(_one(inspector, name, path, shelf, language))
                 say(made.videos[-1])
         finally:  # an interrupted call leaves an index of what is done
             failures = _kept_failures(out, made) | made.failures
@@ -137,26 +137,85 @@ def inspect(
     return made
 
 
-def _one(inspector: Inspector, name: str, path: Path, out: Path, language: str) -> InspectedVideo:
-    """Inspect a video, or take what was found before; a bad one leaves nothing but its reason."""
-    folder = out / folder_name(name)
+class _Shelf:
+    """Which videos have an inspection in an output folder, and where.
+
+    Args:
+        out: the folder.
+        inspector: whose bundle made all of them.
+
+    Raises:
+        InspectionError: another bundle made one: one folder, one judge.
+    """
+
+    def __init__(self, out: Path, inspector: Inspector) -> None:
+        self.out = out
+        self._by_path: dict[str, Path] = {}
+        self._by_digest: dict[str, list[tuple[Path, str]]] = {}
+        self._taken: set[Path] = set()
+        for folder in inspection_folders_of(out):
+            try:
+                inspection = read_inspection(folder)
+            except InspectionError:
+                continue
+            _refuse_another(inspection, inspector, out)
+            self.add(folder, inspection)
+
+    def add(self, folder: Path, inspection: Inspection) -> None:
+        """Note an inspection that is there now."""
+        video = inspection.video
+        self._by_path[video.path] = folder
+        self._by_digest.setdefault(video.digest, []).append((folder, video.path))
+        self._taken.add(folder)
+
+    def folder(self, name: str, path: Path, content: str) -> Path:
+        """Where a video's inspection is, or will be.
+
+        A file keeps its folder, also where its name has since become one of several; so does a file that was moved. A
+        folder with the inspection of another file is left alone, whether that file is still there or archived.
+
+        Args:
+            name: of the video among those given.
+            path: its file.
+            content: its digest.
+        """
+        here = printable(str(path.resolve()))
+        if own := self._by_path.get(here):
+            return own
+        if moved := [folder for folder, old in self._by_digest.get(content, []) if not _is_file(Path(old))]:
+            return moved[0]
+        plain = self.out / folder_name(name)
+        return self.out / f"{folder_name(name)}-{_short_hash(here)}" if plain in self._taken else plain
+
+
+def _one(inspector: Inspector, name: str, path: Path, shelf: _Shelf, language: str) -> InspectedVideo:
+    """Inspect a video, or take what was found before.
+
+    Of one that cannot be read now, what was found before stays, unless it is known to be of other content.
+    """
     try:
-        if (before := _before(folder)) and _is_another(before, path):
-            folder = out / f"{folder_name(name)}-{_short_hash(str(path.resolve()))}"
-            before = _before(folder)
-        if before and _is_done(inspector, before, path, folder):
-            inspection, reused = placed(before, path, folder), True
-        else:
-            _clear(folder)
-            inspection, reused = inspector.inspect(path).write(folder), False
+        content = digest_of(path)
     except VideoError as error:
-        _clear(folder)
-        return InspectedVideo(name, folder, error.reason)
-    except PredictionError as error:  # networks that say nothing of it but NaN
-        _clear(folder)
-        return InspectedVideo(name, folder, str(error))
+        return InspectedVideo(name, shelf.out / folder_name(name), error.reason)
+    folder = shelf.folder(name, path, content)
+    before = _before(folder)
+    reused = before is not None and _is_done(inspector, before, content)
+    try:
+        inspection = placed(before, path, folder) if before and reused else _inspected(inspector, path, folder)
+    except (VideoError, PredictionError) as error:  # the latter of networks that say nothing of it but NaN
+        if before is None or before.video.digest != content:
+            _clear(folder)
+        return InspectedVideo(name, folder, error.reason if isinstance(error, VideoError) else str(error))
+    shelf.add(folder, inspection)
     write_report(inspection, folder, language)
     return InspectedVideo(name, folder, reused=reused)
+
+
+def _inspected(inspector: Inspector, path: Path, folder: Path) -> Inspection:
+    """Inspect a video into its folder."""
+    found = inspector.inspect(path)
+    _clear(folder)
+    return found.write(folder)
 
 
 def _before(folder: Path) -> Inspection | None:
@@ -170,16 +229,17 @@ def _before(folder: Path) -> Inspection | None:
     return found if all((folder / name).is_file() for name in names) else None
 
 
-def _is_another(before: Inspection, path: Path) -> bool:
-    """Whether the inspection is of another video of the same name, which is still there."""
-    other = Path(before.video.path)
-    return other.is_file() and other.resolve() != path.resolve() and digest_of(path) != before.video.digest
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # of a share that is away, say: it may be there
+        return True
 
 
-def _is_done(inspector: Inspector, before: Inspection, path: Path, folder: Path) -> bool:
-    """Whether the inspection is of this very file by this very bundle."""
+def _is_done(inspector: Inspector, before: Inspection, content: str) -> bool:
+    """Whether the inspection is of this very content by this very bundle."""
     same = before.bundle.digest == inspector.bundle.digest and before.distance_region == inspector.distance_region
-    return same and folder.is_dir() and digest_of(path) == before.video.digest
+    return same and before.video.digest == content
 
 
 def _clear(folder: Path) -> None:
@@ -192,19 +252,13 @@ def _clear(folder: Path) -> None:
             path.unlink()
 
 
-def _refuse_others(out: Path, inspector: Inspector) -> None:
-    """Refuse a folder with inspections of another bundle: one folder, one judge."""
-    for folder in inspection_folders_of(out):
-        try:
-            other = read_inspection(folder).bundle
-        except InspectionError:
-            continue
-        if other.digest != inspector.bundle.digest:
-            mine = inspector.bundle.manifest.name
-            raise InspectionError(
-                f"{out} holds inspections by another bundle ({other.name}, {other.taxonomy}), not by {mine}; "
-                "give another --out"
-            )
+def _refuse_another(inspection: Inspection, inspector: Inspector, out: Path) -> None:
+    other = inspection.bundle
+    if other.digest != inspector.bundle.digest:
+        raise InspectionError(
+            f"{out} holds inspections by another bundle ({other.name}, {other.taxonomy}), not by "
+            f"{inspector.bundle.manifest.name}; give another --out"
+        )
 
 
 def inspection_folders_of(out: Path) -> list[Path]:

@@ -147,8 +147,13 @@ class Inspector:
             OutOfMemoryError: of the device.
         """
         path = Path(video)
-        if not path.is_file():
+        try:
+            is_there = path.is_file()
+        except OSError as error:
+            raise VideoError(path, error.strerror or "cannot be read") from error
+        if not is_there:
             raise VideoError(path, "is not there or no file")
+        self._showing.forget()
         try:
             watched = self._watcher.watch(path)
             started = time.perf_counter()

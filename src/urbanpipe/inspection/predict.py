@@ -182,6 +182,8 @@ def _judged(
         networks = [network for number in group for network in models.members[number].networks]
         judged = judge(recipe, networks, _batches(loader, batch_size), device)
         for place, said in track(judged, len(paths), "predicting", "videos"):
+            if not isinstance(said, VideoError) and not all(np.isfinite(one.scores).all() for one in said):
+                said = VideoError(paths[place], "the networks say nothing of it but NaN")
             if isinstance(said, VideoError):
                 failures[place] = said
                 continue
@@ -219,7 +221,7 @@ def combined(models: Models, judged: Sequence[dict[int, Judged]], done: Sequence
         np.stack([of_member[place].scores for place in done]) * member.weight
         for member, of_member in zip(models.members, judged, strict=True)
     ]
-    rows: NDArray[np.float64] = np.sum(parts, axis=0)
+    rows: NDArray[np.float64] = np.sum(parts, axis=0).clip(0.0, 1.0)  # weights sum to 1 only up to rounding
     if models.exclusive_threshold is not None:
         rows = apply_exclusive(rows, models.taxonomy, models.exclusive_threshold)
     return rows

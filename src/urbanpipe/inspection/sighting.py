@@ -136,6 +136,10 @@ class Showing:
         at = shown.seconds
         return [Sighting(seconds=at, begin_seconds=at, end_seconds=at, score=round(score, 6), evidence=(shown,))]
 
+    def forget(self) -> None:
+        """Forget what was read in the frames of the video before."""
+        self._read.clear()
+
     def _name(self, label: int) -> str:
         return f"class{label:02d}"
 
@@ -176,8 +180,8 @@ class Showing:
 
 
 def _nearest_first(candidates: Sequence[Candidate], moment: Stretch) -> list[Candidate]:
-    """Those close to the moment before the others, and of each the best first."""
-    return sorted(candidates, key=lambda one: abs(one.seconds - moment.seconds) > CLOSE_SECONDS)
+    """Those close to the moment, the best first, and then the others, the nearest first."""
+    return sorted(candidates, key=lambda one: max(0.0, abs(one.seconds - moment.seconds) - CLOSE_SECONDS))
 
 
 def _hottest(candidate: Candidate, maps: Maps) -> tuple[Still, Maps]:

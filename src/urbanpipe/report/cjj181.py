@@ -4,12 +4,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from urbanpipe.errors import InspectionError
+from urbanpipe.inspection.findings import Evidence
 from urbanpipe.inspection.remarks import sentence
 from urbanpipe.report.cells import csv_text, minutes, relative, write_new
 from urbanpipe.report.columns import DEFECT_COLUMNS, Language, word
 from urbanpipe.report.rows import Inspected, Row
 from urbanpipe.report.rules import Rules, read_rules
 from urbanpipe.report.workbook import MOST_ROWS, Cell, write_workbook
+
+OFF_SECONDS = 1.0  # from a sighting's time to that of its picture or its distance: more is remarked
 
 
 def write_table(inspected: Sequence[Inspected], rows: Sequence[Row], out: Path, language: Language) -> tuple[Path, ...]:
@@ -76,11 +79,18 @@ def _remarks(row: Row, language: Language, rules: Rules) -> list[str]:
             remarks.append(word("not_in_rules", language))
     if read and (read.distance_metres or 0) < 0:
         remarks.append(f"{word('read_as', language)} {read.distance_text or read.distance_metres}")
-    elif read and read is not frame:
+    elif read and (read is not frame or _is_off(read, row)):
         remarks.append(f"{word('read_at', language)} {minutes(read.seconds)}")
+    if frame and _is_off(frame, row):
+        remarks.append(f"{word('picture_at', language)} {minutes(frame.seconds)}")
     if not inspection.bundle.calibrated:
         remarks.append(word("uncalibrated", language))
     return remarks + [sentence(remark, language) for remark in inspection.remarks]
+
+
+def _is_off(frame: Evidence, row: Row) -> bool:
+    """Whether a frame is of another moment than the row's."""
+    return row.sighting is not None and abs(frame.seconds - row.sighting.seconds) > OFF_SECONDS
 
 
 def _head(inspected: Sequence[Inspected], language: Language) -> list[str]:

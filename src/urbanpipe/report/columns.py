@@ -90,6 +90,7 @@ WORDS: dict[str, dict[Language, str]] = {
     },
     "no_time": {"en": "no time: seen in the video as a whole", "zh": "无时间：由整段视频判断"},
     "read_at": {"en": "distance read at", "zh": "距离读取于"},
+    "picture_at": {"en": "picture at", "zh": "图片取自"},
     "read_as": {"en": "distance read as", "zh": "距离读作"},
     "not_in_rules": {"en": "code not in CJJ 181", "zh": "代码不在 CJJ 181 中"},
     "model": {"en": "model", "zh": "模型"},

@@ -7,12 +7,13 @@ from functools import partial
 from pathlib import Path
 
 from urbanpipe.errors import InspectionError
-from urbanpipe.report.columns import DEFECT_COLUMNS, DEFECTS, SEGMENT_COLUMNS, SEGMENTS, STRUCK
+from urbanpipe.report.columns import DEFECT_COLUMNS, DEFECTS, SEGMENT_COLUMNS, SEGMENTS, STRUCK, WORDS
 from urbanpipe.report.condition import ZERO, Defect, Segment
 from urbanpipe.report.rules import Choice, DefectRule, Rules
 from urbanpipe.report.sheets import Field, Problems, SheetRow, read_sheets
 
-_READ = ("segment", "code", "distance", "length", "grade")
+_READ = ("segment", "code", "kind", "distance", "length", "grade")
+_NORMAL = {name.casefold() for name in WORDS["normal"].values()}
 _METRES = "metres from the start of the segment, such as 12.4"
 
 
@@ -55,12 +56,13 @@ class _Draft:
 def read_filled(path: Path, rules: Rules, ignored: Iterable[str] = ("ZC",)) -> FilledTable:
     """Read grades and segments from the table.
 
-    What is empty refuses its segment and is named; what is wrong refuses the table.
+    What is empty refuses its segment and is named; what is wrong refuses the table. Rows of the kind `normal` say that
+    nothing is wrong, whatever the taxonomy calls it, and are left out, unless a person put a defect's code there.
 
     Args:
         path: an XLSX file of `urbanpipe export --to cjj181`.
         rules: classes, grades and choices.
-        ignored: codes whose rows say that nothing is wrong.
+        ignored: codes whose rows say that nothing is wrong even where the column of kinds is gone.
 
     Raises:
         InspectionError: no such table, or a cell holds what it cannot: a grade that the class does not have, a distance
@@ -71,7 +73,7 @@ def read_filled(path: Path, rules: Rules, ignored: Iterable[str] = ("ZC",)) -> F
         DEFECTS: [column for column in DEFECT_COLUMNS if column.key in _READ],
         SEGMENTS: [column for column in SEGMENT_COLUMNS if column.key != "video"],
     }
-    sheets = read_sheets(path, columns)
+    sheets = read_sheets(path, columns, optional=("kind",))
     problems = Problems()
     drafts = _segments(sheets[SEGMENTS], rules, problems)
     for row in sheets[DEFECTS]:
@@ -138,7 +140,8 @@ def _choice(cell: Field, choices: Sequence[Choice], missing: list[str]) -> Decim
 def _take(row: SheetRow, drafts: dict[str, _Draft], rules: Rules, ignored: set[str]) -> None:
     """Put a row of the sheet of defects where it belongs."""
     code = row["code"].text().upper()
-    if code in ignored:
+    is_known = code in rules.by_code  # a person may have corrected the code of a row that said nothing is wrong
+    if code in ignored or (not is_known and row["kind"].text().casefold() in _NORMAL):
         return
     draft = drafts.get(row["segment"].text())
     mark = row["grade"].value
@@ -146,7 +149,7 @@ def _take(row: SheetRow, drafts: dict[str, _Draft], rules: Rules, ignored: set[s
         if draft:
             draft.struck += 1
         return
-    if code not in rules.by_code:
+    if not is_known:
         raise row["code"].wrong(f"one of {' '.join(rules.by_code)}")
     if draft is None:
         raise row["segment"].wrong(f"one of the sheet {SEGMENTS!r}: {_some(drafts)}")

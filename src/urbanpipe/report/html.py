@@ -179,9 +179,15 @@ def _verdict(inspection: Inspection, t: Wording) -> str:
 
 
 def _others(inspection: Inspection) -> list[Finding]:
-    """The rejected classes, most probable first."""
-    shown = {inspection.exclusive, *(one.code for one in inspection.defects)}
+    """The rejected classes that the networks know, most probable first."""
+    shown = {inspection.exclusive, *(one.code for one in inspection.defects), *_unlearnt(inspection)}
     return sorted((one for one in inspection.findings if one.code not in shown), key=lambda one: -one.probability)
+
+
+def _unlearnt(inspection: Inspection) -> set[str]:
+    """Codes of the classes of which the networks have had no example; what is promised of others is not of these."""
+    told = [remark.values.get("classes", "") for remark in inspection.remarks if remark.key == "unlearnt"]
+    return {code for classes in told for code in classes.split(", ") if code}
 
 
 def _lost(pictures: Album, t: Wording) -> list[str]:

@@ -2,7 +2,7 @@
 
 import re
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from decimal import Decimal
@@ -102,12 +102,15 @@ class Problems:
             raise InspectionError(self.lines[0] + more)
 
 
-def read_sheets(path: Path, wanted: Mapping[str, Sequence[Column]]) -> dict[str, list[SheetRow]]:
+def read_sheets(
+    path: Path, wanted: Mapping[str, Sequence[Column]], optional: Collection[str] = ()
+) -> dict[str, list[SheetRow]]:
     """The rows of some sheets, without those that are empty in all columns.
 
     Args:
         path: an XLSX file.
         wanted: the columns of each sheet by its title; they may stand in any order, among others.
+        optional: keys of columns that may be missing; their fields are empty then.
 
     Raises:
         InspectionError: the file cannot be read or is no workbook; a sheet or a column is missing or there twice; a
@@ -124,7 +127,9 @@ def read_sheets(path: Path, wanted: Mapping[str, Sequence[Column]]) -> dict[str,
                     f"{path} has no sheet {missing[0]!r}, only {', '.join(map(repr, book.sheetnames))}; "
                     "give a table of `urbanpipe export --to cjj181`"
                 )
-            return {title: list(_rows(book[titles[title]], title, columns)) for title, columns in wanted.items()}
+            return {
+                title: list(_rows(book[titles[title]], title, columns, optional)) for title, columns in wanted.items()
+            }
 
 
 def _opened(path: Path) -> Any:
@@ -136,21 +141,24 @@ def _opened(path: Path) -> Any:
         raise InspectionError(f"{path} is no Excel workbook (.xlsx): {type(error).__name__}: {error}") from error
 
 
-def _rows(sheet: Any, title: str, columns: Sequence[Column]) -> Iterator[SheetRow]:
+def _rows(sheet: Any, title: str, columns: Sequence[Column], optional: Collection[str]) -> Iterator[SheetRow]:
     sheet.reset_dimensions()  # what a file says of its size need not be so
     places: dict[str, int] = {}
     for number, cells in enumerate(sheet.iter_rows(), 1):
         if not places:
-            places = _places([cell.value for cell in cells], title, columns, number)
+            places = _places([cell.value for cell in cells], title, columns, optional, number)
             continue
         fields = {key: _field(cells, place, title, number, key) for key, place in places.items()}
         if not all(field.empty for field in fields.values()):
-            yield SheetRow(f"sheet {title!r}, row {number}", fields)
+            where = f"sheet {title!r}, row {number}"
+            yield SheetRow(where, {key: Field(where, None) for key in optional} | fields)
     if not places:
         raise _no_headings(title, columns)
 
 
-def _places(values: Sequence[object], title: str, columns: Sequence[Column], number: int) -> dict[str, int]:
+def _places(
+    values: Sequence[object], title: str, columns: Sequence[Column], optional: Collection[str], number: int
+) -> dict[str, int]:
     """The places of the columns if this row holds their headings, in either language; else nothing."""
     parts = [{part.strip().casefold() for part in str(value or "").split("/")} for value in values]
     found = {
@@ -162,10 +170,10 @@ def _places(values: Sequence[object], title: str, columns: Sequence[Column], num
             raise _no_headings(title, columns)
         return {}
     for column in columns:
-        if len(found[column.key]) != 1:
+        if len(found[column.key]) != 1 and (found[column.key] or column.key not in optional):
             how = "is missing" if not found[column.key] else "is there twice"
             raise InspectionError(f"sheet {title!r}, row {number}: the column {column.en!r} {how}; keep one of each")
-    return {key: places[0] for key, places in found.items()}
+    return {key: places[0] for key, places in found.items() if places}
 
 
 def _no_headings(title: str, columns: Sequence[Column]) -> InspectionError:
