@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from unicodedata import normalize
 
@@ -12,7 +13,7 @@ from catalog_material import write_sound, write_video
 
 from urbanpipe.catalog import probing
 from urbanpipe.catalog.scan import scan, scan_report
-from urbanpipe.catalog.table import read_catalog
+from urbanpipe.catalog.table import Catalog, read_catalog, write_catalog
 from urbanpipe.errors import CatalogError, LabelError, OutputError
 
 
@@ -136,6 +137,25 @@ def test_labels_and_own_columns_survive_a_scan_without_labels(tmp_path: Path, vi
     found = scan(videos, out).videos
     assert [(video.labels, dict(video.extra)) for video in found] == [((1,), {"site": "north"}), (None, {})]
     assert read_catalog(out).videos[1].extra == {"site": ""}
+
+
+def test_labels_and_own_columns_of_moved_videos_are_kept_and_what_is_lost_is_told(tmp_path: Path, videos: Path) -> None:
+    before, after = tmp_path / "before", tmp_path / "after"
+    before.mkdir()
+    for number, name in enumerate(("a.mp4", "b.mp4")):
+        write_video(before / name, frames=5 + number)
+    out = tmp_path / "catalog.csv"
+    scan(before, out, workers=1)
+    rows = read_catalog(out)
+    marked = [replace(video, labels=(1,), extra={"site": video.name}) for video in rows.videos]
+    gone = replace(marked[0], name="gone.mp4", path=before / "gone.mp4", digest="0")
+    write_catalog(Catalog((*marked, gone), rows.taxonomy), out)
+    before.rename(after)
+    (after / "a.mp4").rename(after / "renamed.mp4")
+    report = scan_report(after, out, workers=1)
+    found = {video.name: (video.labels, video.extra.get("site")) for video in report.catalog.videos}
+    assert found == {"renamed.mp4": ((1,), "a.mp4"), "b.mp4": ((1,), "b.mp4")}
+    assert report.lost == ["gone.mp4"]
 
 
 def test_an_interrupted_scan_goes_on(tmp_path: Path, videos: Path, probed: Path) -> None:

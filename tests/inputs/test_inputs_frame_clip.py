@@ -108,11 +108,14 @@ def test_a_frame_is_an_image_of_its_own() -> None:
         assert torch.equal(made, torch.from_numpy(frame[0]).permute(2, 0, 1))
 
 
+@pytest.mark.parametrize("part", ["tile", "image"])
 @pytest.mark.parametrize("name", RANDOM)
 @pytest.mark.parametrize("config", [VideoConfig(size=16, frames=5), DenseConfig(size=16, frames=5)])
-def test_all_frames_of_a_clip_are_augmented_alike(config: VideoConfig | DenseConfig, name: AugmentationName) -> None:
+def test_all_frames_of_a_clip_are_augmented_alike(
+    config: VideoConfig | DenseConfig, name: AugmentationName, part: str
+) -> None:
     """A clip that stands still stands still after it, and is not always the same."""
-    augment = AugmentConfig(tile=(name,), colour_strength=0.8)
+    augment = AugmentConfig.model_validate({"tile": (), "colour_strength": 0.8} | {part: (name,)})
     view = make_view(config.model_copy(update={"aspect": "3:2"}), augment)
     still = pictures(1).repeat(5, 0)
     found = []

@@ -1,5 +1,7 @@
 """Pieces by two ways, through the catalog and from the file: the same frames, the same times, in bounded memory."""
 
+import os
+import shutil
 import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -25,6 +27,7 @@ from urbanpipe.inputs.reading import CatalogReader, PieceInputs, footage_of, str
 from urbanpipe.inputs.view import View, make_view
 from urbanpipe.video.cache import FrameCache
 from urbanpipe.video.decode import FrameIndex, index_frames, stream_frames
+from urbanpipe.video.probe import digest
 
 PLAIN = AugmentConfig(tile=(), tile_shuffle=False)
 # Pictures of the size in which they were written, so that the number can be read.
@@ -86,7 +89,7 @@ def numbers_of(piece: Tensor) -> list[int]:
     return [number_in(image[row, :, column]) for row in range(rows) for column in range(columns)]
 
 
-@pytest.mark.parametrize("form", EVEN)
+@pytest.mark.parametrize("form", [*EVEN, "varying rate"])
 @pytest.mark.parametrize("name", VIEWS)
 def test_a_file_gives_the_pieces_that_the_catalog_gives(name: str, form: str, videos: dict[str, Video]) -> None:
     view, video = view_of(name), videos[form]
@@ -178,7 +181,7 @@ def test_only_the_blocks_that_are_needed_are_read(videos: dict[str, Video], cach
 def test_an_entry_of_the_cache_needs_no_file(videos: dict[str, Video], cache: Watched, tmp_path: Path) -> None:
     """It is found by content; a video that has gone since it was scanned is still missed."""
     copy = tmp_path / "copy.mp4"
-    copy.write_bytes(videos["plain"].path.read_bytes())
+    shutil.copy2(videos["plain"].path, copy)
     video = replace(videos["plain"], path=copy)
     reader = CatalogReader(view_of("frame"), cache)
     first = judged(reader, video)
@@ -210,6 +213,51 @@ def test_real_times_of_a_varying_rate_are_kept(videos: dict[str, Video]) -> None
     due = np.unique(np.searchsorted(times, np.arange(0, times[-1] + 1e-9, 0.5) + 1e-6, side="right") - 1)
     assert shown.tolist() == due.tolist(), "what is on screen every half second"
     np.testing.assert_allclose(frames.seconds, np.stack([times[shown]] * 2, axis=1), atol=1e-6)
+
+
+def test_the_times_of_a_varying_rate_count_in_a_run_too(videos: dict[str, Video]) -> None:
+    times = np.array(VARYING_TIMES) / 100
+    assert videos["varying rate"].uneven_seconds > 0.5
+    np.testing.assert_allclose(footage_of(videos["varying rate"]).edges_seconds[:-1], times, atol=1e-6)
+    assert videos["plain"].uneven_seconds < 1e-3
+    assert footage_of(videos["plain"]).times_seconds is None
+    with pytest.raises(VideoError, match="its catalog has no frame_count"):
+        footage_of(replace(videos["plain"], frame_count=0))
+
+
+def test_a_video_that_was_replaced_is_missed_whatever_is_kept(videos: dict[str, Video], tmp_path: Path) -> None:
+    path = Path(shutil.copy2(videos["plain"].path, tmp_path / "a.mp4"))
+    video = replace(videos["plain"], path=path)
+    assert len(judged(CatalogReader(view_of("frame"), None), video).images)
+    os.utime(path, ns=(1, 1))
+    assert len(judged(CatalogReader(view_of("frame"), None), video).images), "a copy has another time"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    for kept in (None, FrameCache(tmp_path / "cache", 10**8)):
+        with pytest.raises(VideoError, match="changed since it was scanned"):
+            judged(CatalogReader(view_of("frame"), kept), video)
+
+
+def test_a_copied_video_is_read_whole_once(
+    videos: dict[str, Video], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = Path(shutil.copy(videos["plain"].path, tmp_path / "copied.mp4"))
+    os.utime(path, ns=(5, 5))
+    video = replace(videos["plain"], path=path)
+    asked: list[Path] = []
+
+    def watched(path: Path) -> str:
+        asked.append(path)
+        return digest(path)
+
+    monkeypatch.setattr(reading, "digest", watched)
+    cache = FrameCache(tmp_path / "cache", 10**8)
+    for _ in range(3):
+        judged(CatalogReader(view_of("frame"), cache), video)
+    reading._digest.cache_clear()  # as in another process
+    judged(CatalogReader(view_of("frame"), cache), video)
+    assert asked == [path]
 
 
 @pytest.fixture(scope="module")

@@ -39,6 +39,7 @@ from urbanpipe.inspection.remarks import sentence
 from urbanpipe.inspection.sighting import stretches
 from urbanpipe.report.html import write_report
 from urbanpipe.report.wording import all_texts
+from urbanpipe.training import forward
 from urbanpipe.training.forward import Judged
 from urbanpipe.training.run import alone_in
 
@@ -748,7 +749,7 @@ def test_a_video_of_which_networks_say_nothing_but_nan_is_named_and_skipped(
     (tmp_path / "run").mkdir()
     run = make_run(tmp_path / "run", recipe_of("frame"))
     other = Path(shutil.copy(video, tmp_path / "other.mp4"))
-    real = predicting.judge
+    real = forward.judge
 
     def judge(*given: object) -> Iterator[tuple[int, list[Judged] | VideoError]]:
         for place, said in real(*given):  # type: ignore[arg-type]

@@ -6,6 +6,7 @@ import pytest
 import timm
 import torch
 import torchvision
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torchvision.models import swin_transformer
 
@@ -14,6 +15,9 @@ from urbanpipe.models.config import ModelConfig
 from urbanpipe.models.video import VideoBackbone, is_video_backbone
 from urbanpipe.models.video_weights import fetch
 from urbanpipe.models.weights import load_weights
+from urbanpipe.taxonomy import default_taxonomy
+from urbanpipe.training.forward import build_model
+from urbanpipe.training.recipe import load_recipe
 
 NANO_IMAGE: dict[str, Any] = {"embed_dim": 24, "depths": [1, 2, 2, 1], "num_heads": [2, 2, 4, 4]}
 
@@ -297,3 +301,13 @@ def test_the_hub_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torchvision.models._api, "load_state_dict_from_url", offline)
     with pytest.raises(WeightsError, match=r"no route to host.*--set model.weights=FILE"):
         load_weights(backbone, "swin3d_b", "hub")
+
+
+def test_a_dense_runs_encoder_is_first_weights_for_a_video_network(tmp_path: Path) -> None:
+    size = ("input.size=32", "input.frames=4", "model.backbone=swin3d_nano", "model.options={}")
+    dense = load_recipe("small-dense", [*size, "input.encoder=video", "dense.width=16", "dense.heads=2"])
+    trained = build_model(dense, default_taxonomy())
+    save_file(trained.state_dict(), tmp_path / "weights.safetensors")
+    other = build_model(load_recipe("small-video", size), default_taxonomy())
+    found = load_weights(other.backbone, "swin3d_nano", str(tmp_path / "weights.safetensors"))
+    assert (found.matched, found.share) == (found.total, 1)

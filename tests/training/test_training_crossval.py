@@ -14,8 +14,10 @@ from urbanpipe.evaluation.predictions import read_predictions
 from urbanpipe.inspection.predict import predict
 from urbanpipe.taxonomy import default_taxonomy
 from urbanpipe.training.crossval import Study, crossval, resolve
+from urbanpipe.training.processes import join_processes
 from urbanpipe.training.recipe import Recipe, load_recipe, write_recipe
 from urbanpipe.training.run import alone_in, begin_run, is_begun
+from urbanpipe.training.study import study_data
 from urbanpipe.training.train import train
 
 
@@ -269,6 +271,40 @@ def test_frame_aspect_becomes_the_commonest_shape(archive: Path, tiny: Recipe) -
     framed = tiny.model_copy(update={"input": tiny.input.model_copy(update={"aspect": "frame"})})
     assert resolve(framed, catalog).input.aspect == "96:80"
     assert resolve(tiny, catalog) == tiny
+
+
+def test_what_a_folder_has_beside_labelled_videos_is_told(
+    archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "videos"
+    shutil.copytree(archive / "videos", folder)
+    labels = json.loads((archive / "labels.json").read_text())
+    lost = next(iter(labels))
+    (folder / "bad.mp4").write_bytes(b"no video")
+    changed = {name: value for name, value in labels.items() if name != lost} | {"elsewhere.mp4": [1]}
+    (tmp_path / "labels.json").write_text(json.dumps(changed))
+    study_data(folder, tmp_path / "s", tmp_path / "labels.json", None, 2, "root", 0)
+    said = capsys.readouterr().err
+    assert "21 videos, 19 of them readable and labelled" in said
+    assert "cannot be read: 1 video: bad.mp4 (" in said
+    assert lost in next(line for line in said.splitlines() if "without a label" in line)
+    assert "1 labels have no file, elsewhere.mp4 first" in said
+
+
+def test_training_against_a_fold_needs_folds_of_all_videos(
+    archive: Path, recipes: tuple[Path, Path], tmp_path: Path
+) -> None:
+    rows = (archive / "folds.csv").read_text().splitlines()
+    (tmp_path / "folds.csv").write_text("\n".join(rows[:-2]) + "\n")
+    with pytest.raises(FoldError, match="has no fold for 2 labelled videos"):
+        train(archive / "catalog.csv", recipes[0], tmp_path / "r", folds=tmp_path / "folds.csv", fold=0)
+    assert not (tmp_path / "r").exists()
+
+
+def test_one_gpu_by_number_is_not_for_several_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    with pytest.raises(RunError, match="cuda:0 would put all 4 processes on one GPU"):
+        join_processes("cuda:0")
 
 
 def test_what_cannot_be_cross_validated(archive: Path, recipes: tuple[Path, Path], tmp_path: Path) -> None:

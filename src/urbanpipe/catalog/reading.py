@@ -14,7 +14,18 @@ from urbanpipe.errors import OutputError
 from urbanpipe.progress import track
 
 _CLOSED = "cannot be opened"
-_FACTS = ("duration_seconds", "frame_count", "frame_rate", "width", "height", "codec", "bit_rate", "digest", "damage")
+_FACTS = (
+    "duration_seconds",
+    "frame_count",
+    "frame_rate",
+    "uneven_seconds",
+    "width",
+    "height",
+    "codec",
+    "bit_rate",
+    "digest",
+    "damage",
+)
 _TRY_AGAIN = (TIMED_OUT, CRASHED, _CLOSED)  # reasons that may be gone although the file is the same
 
 _Key = tuple[Path, int, int]  # path, size in bytes, time of modification in nanoseconds
@@ -99,6 +110,7 @@ def _row(path: Path, size_bytes: int, modified_ns: int, found: dict[str, Any]) -
         duration_seconds=round(found["duration_seconds"], 6),
         frame_count=found["frame_count"],
         frame_rate=round(found["frame_rate"], 6),
+        uneven_seconds=round(found["uneven_seconds"], 6),
         width=found["width"],
         height=found["height"],
         codec=found["codec"],

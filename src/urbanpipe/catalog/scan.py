@@ -25,6 +25,7 @@ class ScanReport:
         closed: folders that cannot be read.
         without_file: names in the label file that no file has.
         without_labels: videos that the label file does not name; empty where no label file was given.
+        lost: rows of the catalog from before, with labels or a user's columns, whose videos are no longer there.
         unmatched: the CSV that lists both, or None where no label file was given.
     """
 
@@ -34,6 +35,7 @@ class ScanReport:
     closed: list[str]
     without_file: list[str]
     without_labels: list[str]
+    lost: list[str]
     unmatched: Path | None
 
 
@@ -43,7 +45,8 @@ def scan(
     """Read every video below a folder and write the catalog: one row a video, with its reason where it cannot be used.
 
     Videos that `out` has already, with the same size and time of modification, are not read again; a scan that was
-    interrupted goes on where it was. Labels and columns that `out` has and this call does not give are kept.
+    interrupted goes on where it was. Labels and columns that `out` has and this call does not give are kept, also of
+    videos that were moved: those are known by their content, else by their name.
 
     Args:
         videos: the folder, searched with all folders below it.
@@ -72,13 +75,16 @@ def scan_report(
     matched, without_file = ({}, []) if given is None else match_labels(given, names, f"{labels} for {videos}")
     progress = out.with_name(f".{out.name}.progress")
     read, reused = read_videos(found.paths, before, progress, workers or os.cpu_count() or 1)
-    rows = _rows(read, names, {video.path: video for video in before}, None if given is None else matched)
+    old = _earlier_rows(read, names, before)
+    rows = _rows(read, names, old, None if given is None else matched)
     catalog = Catalog(tuple(rows), classes)
     unlabelled = [] if given is None else [video.name for video in rows if video.labels is None]
     unmatched = None if given is None else _write_unmatched(out, without_file, unlabelled)
     write_catalog(catalog, out)
     progress.unlink(missing_ok=True)
-    return ScanReport(catalog, reused, found.left_out, found.closed, without_file, unlabelled, unmatched)
+    taken = {id(video) for video in old.values()}
+    lost = [video.name for video in before if id(video) not in taken and (video.labels is not None or video.extra)]
+    return ScanReport(catalog, reused, found.left_out, found.closed, without_file, unlabelled, lost, unmatched)
 
 
 def _earlier(out: Path, taxonomy: Taxonomy) -> tuple[Video, ...]:
@@ -89,14 +95,27 @@ def _earlier(out: Path, taxonomy: Taxonomy) -> tuple[Video, ...]:
     return read_catalog(out, taxonomy).videos if out.exists() else ()
 
 
-def _rows(
-    read: dict[str, Video], names: dict[str, str], before: dict[Path, Video], given: Labels | None
-) -> list[Video]:
+def _earlier_rows(read: dict[str, Video], names: dict[str, str], before: tuple[Video, ...]) -> dict[str, Video]:
+    """The row from before of each video, by relative path: of the same file, else of one that was moved."""
+    by_path = {video.path: video for video in before}
+    here = {video.path for video in read.values()}
+    gone = [video for video in before if video.path not in here]
+    by_digest = {video.digest: video for video in gone if video.digest}
+    by_name = {video.name: video for video in gone}
+    found = {}
+    for relative, video in read.items():
+        moved = by_digest.get(video.digest) or by_name.get(names[relative])
+        if old := by_path.get(video.path) or moved:
+            found[relative] = old
+    return found
+
+
+def _rows(read: dict[str, Video], names: dict[str, str], before: dict[str, Video], given: Labels | None) -> list[Video]:
     """Complete the rows: name, group, labels (those given, else those from before) and the user's columns."""
     groups = video_groups(names, {relative: video.digest for relative, video in read.items() if video.digest})
     rows = []
     for relative, video in read.items():
-        old = before.get(video.path)
+        old = before.get(relative)
         labels = given.get(relative) if given is not None else old.labels if old else None
         extra = old.extra if old else {}
         rows.append(replace(video, name=names[relative], group=groups[relative], labels=labels, extra=extra))

@@ -26,6 +26,7 @@ _NUMBERS: dict[str, type[float] | type[int]] = {
     "duration_seconds": float,
     "frame_count": int,
     "frame_rate": float,
+    "uneven_seconds": float,
     "width": int,
     "height": int,
     "bit_rate": float,
@@ -47,6 +48,7 @@ class Video:
         duration_seconds: length in time; 0 where unknown, as with every number of a bad video.
         frame_count: frames counted, not what the header claims.
         frame_rate: frames a second.
+        uneven_seconds: largest distance of a frame's time from where it would be if all were evenly spaced.
         width: of the picture as displayed, pixels.
         height: of the picture as displayed, pixels.
         codec: FFmpeg's name of the video codec.
@@ -66,6 +68,7 @@ class Video:
     duration_seconds: float = 0.0
     frame_count: int = 0
     frame_rate: float = 0.0
+    uneven_seconds: float = 0.0
     width: int = 0
     height: int = 0
     codec: str = ""
@@ -254,9 +257,9 @@ def _video(row: dict[str, str], where: str, folder: Path, taxonomy: Taxonomy) ->
 
 def _number(cell: str, kind: type[float] | type[int], where: str) -> float:
     try:
-        value = kind(cell or 0)
+        value = float(cell or 0) if kind is float or "E" in cell.upper() else int(cell or 0)
     except ValueError as error:
         raise CatalogError(f"{where} is {cell!r}; it must be a number of 0 or more, or empty") from error
     if not 0 <= value < float("inf"):
         raise CatalogError(f"{where} is {cell!r}; it must be a number of 0 or more, or empty")
-    return value
+    return kind(value)  # spreadsheets write large whole numbers as 1.79E+18

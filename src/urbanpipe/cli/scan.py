@@ -45,6 +45,7 @@ def _print(report: "ScanReport") -> None:
     _list("can be read but are damaged", damaged)
     _list("labelled names have no file", report.without_file)
     _list("videos have no label", report.without_labels)
+    _list("rows from before, with labels or columns of yours, are gone with their videos", report.lost)
     _list("videos are copies of another", _copies(report))
     _list("folders cannot be opened", report.closed)
     if report.left_out:

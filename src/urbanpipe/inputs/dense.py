@@ -43,8 +43,10 @@ class DenseClips:
     def __init__(self, config: DenseConfig, augment: AugmentConfig) -> None:
         self.config = config
         self.frame_size = config.frame_size
-        self._clip_transforms = augmentations(augment.tile, augment, config.frame_size)
-        self._image_transforms = augmentations(augment.image, augment, config.image_size)
+        of_tiles = config.encoder == "super-image"
+        of_frames = augment.tile if of_tiles else (*augment.tile, *augment.image)
+        self._clip_transforms = augmentations(of_frames, augment, config.frame_size)
+        self._image_transforms = augmentations(augment.image if of_tiles else (), augment, config.image_size)
 
     def kept(self, footage: Footage) -> Indices:
         """The frames of the whole grid."""

@@ -20,6 +20,7 @@ from urbanpipe.video.decode import FrameIndex, index_frames, read_frames, stream
 from urbanpipe.video.probe import digest
 
 T = TypeVar("T")
+UNEVEN_SECONDS = 0.1  # further from even spacing than this, a video's own times count
 BLOCK = 256  # frames of a cache entry, in order of time: one pass of a long video makes many, and a clip reads one
 
 
@@ -41,8 +42,16 @@ class PieceInputs:
 
 
 def footage_of(video: Video) -> Footage:
-    """What the catalog knows of a video."""
-    return Footage(video.frame_count, video.duration_seconds)
+    """What the catalog knows of a video; the times of frames that are not evenly spaced are read from the file.
+
+    Raises:
+        VideoError: the catalog does not have its numbers, or such a file cannot be read.
+    """
+    if not video.frame_count or not video.duration_seconds:
+        raise VideoError(video.path, "its catalog has no frame_count or duration_seconds; run `urbanpipe scan` again")
+    if video.uneven_seconds <= UNEVEN_SECONDS:
+        return Footage(video.frame_count, video.duration_seconds)
+    return Footage(video.frame_count, video.duration_seconds, _times(video.path, video.modified_ns))
 
 
 class CatalogReader:
@@ -82,14 +91,20 @@ class CatalogReader:
     def _frames(self, video: Video, footage: Footage, selection: Selection, part: bool = False) -> NDArray[np.uint8]:
         """Pixels (pieces, k, height, width, 3); `part` where other parts of the video are read too."""
         wanted, places = np.unique(selection.frames, return_inverse=True)
+        if video.digest:
+            unchanged(video, self.cache)
         kept = self.view.kept(footage) if self.cache and video.digest else None
         if self.cache is None or kept is None:
             index = _index(video.path, video.modified_ns) if part else None
             pixels = read_frames(video.path, wanted, self.view.frame_size, index, "conceal")
         else:
-            unchanged(video)
             pixels = np.concatenate([*_blocks(self.cache, video, kept, wanted, self.view.frame_size)])
         return pixels[places.reshape(selection.frames.shape)]
+
+
+@lru_cache(maxsize=4096)
+def _times(path: Path, modified_ns: int) -> Seconds:
+    return _index(path, modified_ns).times_seconds
 
 
 @lru_cache(maxsize=2)
@@ -109,8 +124,12 @@ def _blocks(
         yield cache.frames(video.path, video.digest, part, size, only=inside)
 
 
-def unchanged(video: Video) -> None:
+def unchanged(video: Video, cache: FrameCache | None) -> None:
     """See that the digest in the catalog, by which cache entries are found, is still that of the file.
+
+    Args:
+        video: the row of the catalog.
+        cache: keeps for copies, which have another time, that they are of the same content.
 
     Raises:
         VideoError: it is not, or there is no file.
@@ -122,8 +141,25 @@ def unchanged(video: Video) -> None:
     same_size = found.st_size == video.size_bytes
     if same_size and found.st_mtime_ns == video.modified_ns:
         return
-    if not same_size or digest(video.path) != video.digest:  # a copy has another time and the same content
+    if not same_size or _content(video.path, found.st_mtime_ns, found.st_size, cache) != video.digest:
         raise VideoError(video.path, "changed since it was scanned; run `urbanpipe scan` again")
+
+
+def _content(path: Path, modified_ns: int, size_bytes: int, cache: FrameCache | None) -> str:
+    """The digest of a file, for which all of it is read once: not each time that a frame is wanted."""
+    key = f"digest\0{path}\0{modified_ns}\0{size_bytes}".encode(errors="surrogateescape")
+    if cache and (kept := cache.read(key)) is not None:
+        return kept.decode("ascii")
+    found = _digest(path, modified_ns, size_bytes)
+    if cache:
+        cache.write(key, found.encode("ascii"))
+    return found
+
+
+@lru_cache(maxsize=65_536)
+def _digest(path: Path, modified_ns: int, size_bytes: int) -> str:
+    del modified_ns, size_bytes  # a changed file is another
+    return digest(path)
 
 
 def stream_pieces(path: Path, view: View, most: int) -> Iterator[PieceInputs]:

@@ -17,7 +17,7 @@ from urbanpipe.models.video import VideoBackbone
 
 SELF_SUPERVISED = {"simclr": "SimCLR", "mae": "MAE"}  # by the name of the method of `urbanpipe pretrain`
 _WRAPPERS = ("state_dict_ema", "model_ema", "state_dict", "model")
-_PREFIXES = ("module.", "_orig_mod.", "backbone.net.", "backbone.")
+_PREFIXES = ("module.", "_orig_mod.", "encoder.backbone.net.", "backbone.net.", "backbone.")
 _CLASSIFIERS = ("classifier", "head", "fc", "cls_head")  # what a file may have more than a backbone without comment
 
 

@@ -99,7 +99,7 @@ class FeatureStore:
         Raises:
             VideoError: the video is gone, or no longer the one that was scanned.
         """
-        unchanged(video := self._dataset.videos[index])
+        unchanged(video := self._dataset.videos[index], self._cache)
         content = self._cache.read(self._key(index)) if video.digest else None
         if content is None:
             return None

@@ -103,9 +103,11 @@ def join_processes(device: str = "auto") -> Processes:
         device: `auto` (a GPU if there is one), `cpu`, `cuda` or `cuda:N`.
 
     Raises:
-        RunError: a device that is not there.
+        RunError: a device that is not there, or one for several processes.
     """
     rank, count = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    if count > 1 and device.startswith("cuda:"):
+        raise RunError(f"--device {device} would put all {count} processes on one GPU; give --device cuda")
     chosen = choose_device(device, int(os.environ.get("LOCAL_RANK", 0)))
     if count > 1 and not distributed.is_initialized():
         backend = "nccl" if chosen.type == "cuda" else "gloo"

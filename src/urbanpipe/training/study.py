@@ -6,14 +6,16 @@ touches a file.
 
 import hashlib
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 from urbanpipe.catalog.folds import folds as make_folds
 from urbanpipe.catalog.folds import read_folds
-from urbanpipe.catalog.scan import scan
-from urbanpipe.catalog.table import Catalog, read_catalog
+from urbanpipe.catalog.scan import ScanReport, scan_report
+from urbanpipe.catalog.table import OK, Catalog, read_catalog
 from urbanpipe.errors import CatalogError, FoldError, RunError
+from urbanpipe.evaluation.predictions import shortened
 from urbanpipe.outputs import write_json
 from urbanpipe.taxonomy import load_taxonomy
 from urbanpipe.training.processes import Processes
@@ -42,14 +44,28 @@ def study_data(
             write_json(out / BEGUN_WITH, asked | {"made": False})
         path = out / "catalog.csv" if data.is_dir() else data
         if data.is_dir() and not made:
-            scan(data, path, labels=labels, taxonomy=taxonomy)
+            _say(scan_report(data, path, labels=labels, taxonomy=taxonomy), path)
         catalog = read_catalog(path, load_taxonomy(taxonomy))
         if not catalog.labelled:
             raise CatalogError(f"{path} has no video that is both readable and labelled: see its status and labels")
         if isinstance(folds, int) and not made:
             make_folds(path, out / "folds.csv", folds, group_by, seed, taxonomy)
         write_json(out / BEGUN_WITH, asked | {"made": True})
-    return catalog, _checked(catalog, out / "folds.csv" if isinstance(folds, int) else folds)
+    return catalog, checked_folds(catalog, out / "folds.csv" if isinstance(folds, int) else folds)
+
+
+def _say(report: ScanReport, path: Path) -> None:
+    """What came up while the catalog was made: nobody looks for what was left out of a training."""
+    catalog = report.catalog
+    lines = [f"{path}: {len(catalog.videos)} videos, {len(catalog.labelled)} of them readable and labelled"]
+    if bad := [f"{video.name} ({video.status})" for video in catalog.videos if video.status != OK]:
+        lines.append(f"warning: cannot be read: {shortened(bad)}")
+    if report.without_labels:
+        lines.append(f"warning: without a label: {shortened(report.without_labels)}")
+    if report.without_file:
+        names = ", ".join(report.without_file[:3])
+        lines.append(f"warning: {len(report.without_file)} labels have no file, {names} first; see {report.unmatched}")
+    print("\n".join(lines), file=sys.stderr, flush=True)
 
 
 def _asked(
@@ -86,7 +102,12 @@ def _check(out: Path, asked: dict[str, Any]) -> bool:
     return True
 
 
-def _checked(catalog: Catalog, folds: Path) -> dict[str, int]:
+def checked_folds(catalog: Catalog, folds: Path) -> dict[str, int]:
+    """The fold of every labelled video, from a CSV `video,fold`.
+
+    Raises:
+        FoldError: it cannot be read, or lacks one of them.
+    """
     given = read_folds(folds)
     names = [video.name for video in catalog.labelled]
     if missing := [name for name in names if name not in given]:

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from urbanpipe.catalog.folds import read_folds
 from urbanpipe.catalog.table import read_catalog
 from urbanpipe.errors import CatalogError, FoldError
 from urbanpipe.taxonomy import load_taxonomy
@@ -13,6 +12,7 @@ from urbanpipe.training.job import Job
 from urbanpipe.training.loop import train_model
 from urbanpipe.training.processes import join_processes
 from urbanpipe.training.recipe import load_recipe
+from urbanpipe.training.study import checked_folds, warn_of_torn_groups
 
 
 def train(
@@ -55,9 +55,11 @@ def train(
     if not catalog.labelled:
         raise CatalogError(f"{data} has no video that is both readable and labelled: see its columns status and labels")
     settings = resolve(load_recipe(recipe, list(overrides)), catalog)
-    assignment = {} if folds is None else read_folds(folds)
+    assignment = {} if folds is None else checked_folds(catalog, folds)
     if fold is not None and fold not in assignment.values():
         raise FoldError(f"there is no fold {fold} in {folds}; it has {sorted(set(assignment.values()))}")
+    if assignment:
+        warn_of_torn_groups(catalog, assignment, processes)
     frames = frame_cache(cache, cache_gb)
     good = begin(out, settings, catalog, assignment, processes, frames)
     if fold is None:

@@ -4,6 +4,8 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from urbanpipe.video.index import index_frames
 
 DIGEST_BYTES = 16
@@ -24,6 +26,7 @@ class VideoInfo:
         size_bytes: of the file.
         rotation: clockwise turn that the container asks for: 0, 90, 180 or 270.
         interlaced: whether frames hold two fields of different moments.
+        uneven_seconds: largest distance of a frame's time from where it would be if all were evenly spaced.
         digest: BLAKE2b-128 of the file's bytes, hexadecimal; the same content has the same digest under any name.
         damage: "" or what is wrong though frames can be read.
     """
@@ -38,6 +41,7 @@ class VideoInfo:
     size_bytes: int
     rotation: int
     interlaced: bool
+    uneven_seconds: float
     digest: str
     damage: str
 
@@ -55,6 +59,7 @@ def probe(path: Path, thorough: bool = False) -> VideoInfo:
     path = Path(path)
     index = index_frames(path, thorough)
     size_bytes = path.stat().st_size
+    even = np.linspace(0.0, index.duration_seconds, index.frame_count, endpoint=False)
     return VideoInfo(
         duration_seconds=index.duration_seconds,
         frame_count=index.frame_count,
@@ -66,6 +71,7 @@ def probe(path: Path, thorough: bool = False) -> VideoInfo:
         size_bytes=size_bytes,
         rotation=index.rotation,
         interlaced=index.interlaced,
+        uneven_seconds=float(np.abs(index.times_seconds - even).max()),
         digest=digest(path),
         damage=index.damage,
     )
