@@ -25,6 +25,7 @@ from urbanpipe.inputs.config import AugmentConfig, DenseConfig, FrameConfig, Inp
 from urbanpipe.inputs.footage import Draw, Footage, select
 from urbanpipe.inputs.reading import CatalogReader, PieceInputs, footage_of, stream_pieces
 from urbanpipe.inputs.view import View, make_view
+from urbanpipe.video import cache as cache_module
 from urbanpipe.video.cache import FrameCache
 from urbanpipe.video.decode import FrameIndex, index_frames, stream_frames
 from urbanpipe.video.probe import digest
@@ -143,11 +144,12 @@ def alike(found: Tensor, expected: Tensor) -> None:
     assert (found.float() - expected.float()).abs().mean() < 8
 
 
+@pytest.mark.parametrize("form", ["plain", "AVI"])
 @pytest.mark.parametrize("name", VIEWS)
 def test_through_the_cache_in_blocks_pieces_are_the_same_but_for_jpeg(
-    name: str, videos: dict[str, Video], cache: Watched
+    name: str, form: str, videos: dict[str, Video], cache: Watched
 ) -> None:
-    view, video = view_of(name), videos["plain"]
+    view, video = view_of(name), videos[form]
     for again in range(2):
         found, expected = judged(CatalogReader(view, cache), video), judged(CatalogReader(view, None), video)
         alike(found.images, expected.images)
@@ -156,6 +158,27 @@ def test_through_the_cache_in_blocks_pieces_are_the_same_but_for_jpeg(
         found, expected = (CatalogReader(view, one).training(video, draw) for one in (cache, None))
         alike(found.images, expected.images)
         assert np.array_equal(found.rows, expected.rows)
+
+
+def test_what_can_only_be_decoded_from_its_start_is_decoded_once_for_all_blocks(
+    videos: dict[str, Video], cache: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passes: list[int] = []
+
+    def counted(*given: object) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+        passes.append(1)
+        return stream_frames(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(cache_module, "stream_frames", counted)
+    monkeypatch.setattr(cache_module, "read_frames", None)
+    reader, video = CatalogReader(view_of("dense"), cache), videos["AVI"]
+    for clip in (9, 0, 4):
+        alike(
+            reader.judged(video, clip, clip + 1).images,
+            CatalogReader(view_of("dense"), None).judged(video, clip, clip + 1).images,
+        )
+    assert len(passes) == 1
+    assert len(list(cache.folder.glob("??/*.frames"))) == -(-FRAMES // 10)
 
 
 def test_only_the_blocks_that_are_needed_are_read(videos: dict[str, Video], cache: Watched) -> None:

@@ -118,10 +118,15 @@ def _blocks(
     cache: FrameCache, video: Video, kept: Indices, wanted: Indices, size: tuple[int, int]
 ) -> Iterator[NDArray[np.uint8]]:
     places = np.searchsorted(kept, wanted)
-    for block in np.unique(places // BLOCK):
+    parts = [kept[begin : begin + BLOCK] for begin in range(0, len(kept), BLOCK)]
+    needed = np.unique(places // BLOCK).tolist()
+    if len(parts) > 1 and not all(cache.holds(video.digest, parts[block], size) for block in needed):
+        index = _index(video.path, video.modified_ns)
+        if not index.timed:  # each block would be decoded from the start of the video
+            cache.fill(index, video.digest, parts, size)
+    for block in needed:
         inside = places[places // BLOCK == block] - block * BLOCK
-        part = kept[block * BLOCK : (block + 1) * BLOCK]
-        yield cache.frames(video.path, video.digest, part, size, only=inside)
+        yield cache.frames(video.path, video.digest, parts[block], size, only=inside)
 
 
 def unchanged(video: Video, cache: FrameCache | None) -> None:

@@ -11,7 +11,7 @@ import hashlib
 import logging
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from itertools import pairwise
@@ -21,7 +21,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
-from urbanpipe.video.decode import OnDamage, read_frames
+from urbanpipe.video.decode import OnDamage, read_frames, stream_frames
+from urbanpipe.video.index import FrameIndex
 from urbanpipe.video.picture import Pixels
 
 VERSION = b"upframes1"  # raise it when decoding, resizing or packing changes a pixel
@@ -87,6 +88,38 @@ class FrameCache:
             self._store(entry, _pack(packed))
         places = range(len(packed)) if only is None else np.asarray(only).tolist()
         return _decode([packed[place] for place in places], size)
+
+    def holds(self, digest: str, indices: ArrayLike, size: tuple[int, int]) -> bool:
+        """Whether `frames` has such an entry, with frames that could not be decoded concealed."""
+        return self._entry(digest, np.asarray(indices, dtype=np.int64), size, "conceal").exists()
+
+    def fill(self, index: FrameIndex, digest: str, parts: Sequence[NDArray[np.int64]], size: tuple[int, int]) -> None:
+        """Store several entries of a video in one pass over it; those that are there stay.
+
+        For videos that can only be decoded from their start, where each entry by itself costs all that is before it. An
+        entry of which a frame cannot be decoded is left to `frames`.
+
+        Args:
+            index: of the video.
+            digest: its content address.
+            parts: frame numbers of each entry, ascending, and from one entry to the next.
+            size: (width, height).
+
+        Raises:
+            VideoError: the video cannot be read.
+        """
+        waiting = [part for part in parts if not self.holds(digest, part, size)]
+        if not waiting or not self.writable:
+            return
+        held: dict[int, Pixels] = {}
+        for number, picture in stream_frames(index.path, np.concatenate(waiting), size, index, "conceal"):
+            held[number] = picture
+            while waiting and number >= waiting[0][-1]:
+                part = waiting.pop(0)
+                if all(frame in held for frame in part.tolist()):
+                    pixels = np.stack([held[frame] for frame in part.tolist()])
+                    self._store(self._entry(digest, part, size, "conceal"), _pack(_encode(pixels, self.quality)))
+                held = {frame: kept for frame, kept in held.items() if frame > part[-1]}
 
     def read(self, key: bytes) -> bytes | None:
         """Other content that was kept under a key, or None."""
