@@ -114,8 +114,9 @@ class TransMILHead(nn.Module):
         each = [layer.attention_of_first(x) for layer, x in zip(self.layers, self._stages(bag), strict=False)]  # type: ignore[operator]
         weights = torch.stack(each).mean(0)[1:]
         frames = torch.arange(len(weights), device=bag.device) % len(bag)
-        places = torch.bincount(frames, minlength=len(bag))
-        return (weights.new_zeros(len(bag)).index_add(0, frames, weights) / places).unsqueeze(1)
+        none = weights.new_zeros(len(bag))
+        sums, places = (none.index_add(0, frames, each) for each in (weights, torch.ones_like(weights)))
+        return (sums / places).unsqueeze(1)
 
 
 class DecoderHead(nn.Module):
