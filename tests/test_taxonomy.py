@@ -76,3 +76,11 @@ def test_bad_taxonomies_are_one_line(tmp_path: Path, text: str, message: str) ->
 def test_a_missing_taxonomy(tmp_path: Path) -> None:
     with pytest.raises(TaxonomyError, match="cannot read the taxonomy"):
         load_taxonomy(tmp_path / "none.toml")
+
+
+def test_the_class_that_excludes_all_others_is_normal_where_nothing_else_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "classes.toml"
+    path.write_text('exclusive = "ok"\n[[classes]]\ncode = "OK"\n[[classes]]\ncode = "ROOT"\n')
+    assert [item.kind for item in load_taxonomy(path).classes] == ["normal", ""]
+    path.write_text(path.read_text().replace('code = "OK"', 'code = "OK"\nkind = "functional"'))
+    assert load_taxonomy(path).classes[0].kind == "functional"

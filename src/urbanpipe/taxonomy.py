@@ -6,13 +6,14 @@ nothing outside this file knows how many classes there are or what they are call
 
 import difflib
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
 from urbanpipe.errors import TaxonomyError
 
+NORMAL = "normal"  # the kind of the class that excludes all others, where a taxonomy gives it none
 _CLASS_KEYS = {"code", "en", "zh", "kind", "crosswalk"}
 
 
@@ -125,16 +126,16 @@ def _from_table(table: dict[str, Any], where: str) -> Taxonomy:
     for item in classes:
         if (other := seen.setdefault(item.code.upper(), item.index)) != item.index:
             raise TaxonomyError(f"{where}: classes {other} and {item.index} both have the code {item.code}")
-    exclusive = table.get("exclusive")
-    if exclusive is not None and str(exclusive).upper() not in seen:
+    name, exclusive = str(table.get("name", Path(where).stem)), table.get("exclusive")
+    if exclusive is None:
+        return Taxonomy(name, classes)
+    if str(exclusive).upper() not in seen:
         raise TaxonomyError(
             f"{where}: exclusive = {exclusive!r} is none of the codes {' '.join(c.code for c in classes)}"
         )
-    return Taxonomy(
-        name=str(table.get("name", Path(where).stem)),
-        classes=classes,
-        exclusive=None if exclusive is None else classes[seen[str(exclusive).upper()]].code,
-    )
+    normal = classes[seen[str(exclusive).upper()]]
+    kinds = (replace(item, kind=item.kind or NORMAL) if item is normal else item for item in classes)
+    return Taxonomy(name, tuple(kinds), normal.code)
 
 
 def _class_from(row: object, index: int, where: str) -> DefectClass:

@@ -152,9 +152,10 @@ def test_labels_and_own_columns_of_moved_videos_are_kept_and_what_is_lost_is_tol
     write_catalog(Catalog((*marked, gone), rows.taxonomy), out)
     before.rename(after)
     (after / "a.mp4").rename(after / "renamed.mp4")
+    write_video(after / "a.mp4", frames=9)  # a name given again, to another recording
     report = scan_report(after, out, workers=1)
     found = {video.name: (video.labels, video.extra.get("site")) for video in report.catalog.videos}
-    assert found == {"renamed.mp4": ((1,), "a.mp4"), "b.mp4": ((1,), "b.mp4")}
+    assert found == {"renamed.mp4": ((1,), "a.mp4"), "b.mp4": ((1,), "b.mp4"), "a.mp4": (None, None)}
     assert report.lost == ["gone.mp4"]
 
 

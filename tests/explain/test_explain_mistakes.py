@@ -71,8 +71,8 @@ def given(run: Path, video: Path, tmp_path: Path) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("changed", "error", "message"),
     [
-        ({"video": Path("absent.mp4")}, VideoError, "absent.mp4: is not there"),
-        ({"video": Path("n" * 300)}, VideoError, "is not there"),
+        ({"video": Path("absent.mp4")}, VideoError, "absent.mp4: no such file"),
+        ({"video": Path("n" * 300)}, VideoError, "cannot be read"),
         ({"video": Path(__file__)}, VideoError, "test_explain_mistakes.py: "),
         ({"classes": ["CJJ"]}, TaxonomyError, "unknown class 'CJJ'.*did you mean CJ"),
         ({"layer": "stage"}, RunError, "no layer 'stage'; near it: stages"),

@@ -25,6 +25,7 @@ from urbanpipe.inputs.config import AugmentConfig, DenseConfig, FrameConfig, Inp
 from urbanpipe.inputs.footage import Draw, Footage, select
 from urbanpipe.inputs.reading import CatalogReader, PieceInputs, footage_of, stream_pieces
 from urbanpipe.inputs.view import View, make_view
+from urbanpipe.training.data import VideoDataset, unreadable
 from urbanpipe.video import cache as cache_module
 from urbanpipe.video.cache import FrameCache
 from urbanpipe.video.decode import FrameIndex, index_frames, stream_frames
@@ -246,6 +247,17 @@ def test_the_times_of_a_varying_rate_count_in_a_run_too(videos: dict[str, Video]
     assert footage_of(videos["plain"]).times_seconds is None
     with pytest.raises(VideoError, match="its catalog has no frame_count"):
         footage_of(replace(videos["plain"], frame_count=0))
+
+
+def test_a_video_whose_times_cannot_be_read_is_left_out_and_not_the_job(
+    videos: dict[str, Video], tmp_path: Path
+) -> None:
+    gone = replace(videos["varying rate"], path=tmp_path / "gone.mp4")
+    empty = replace(videos["plain"], frame_count=0)
+    dataset = VideoDataset([gone, videos["plain"], empty], view_of("frame"), None)
+    found = {index: error and error.reason for index, error in unreadable(dataset, 0)}
+    assert found == {0: "no such file", 1: None, 2: found[2]}
+    assert "no frame_count" in (found[2] or "")
 
 
 def test_a_video_that_was_replaced_is_missed_whatever_is_kept(videos: dict[str, Video], tmp_path: Path) -> None:

@@ -542,7 +542,7 @@ class TestInspect:
             inspect([tmp_path / "no.mp4"], tmp_path / "out", frame_bundle)
         with pytest.raises(CatalogError, match="which is for results"):
             inspect([video], video.parent, frame_bundle)
-        with pytest.raises(VideoError, match="not there"):
+        with pytest.raises(VideoError, match="no such file"):
             Inspector.load(frame_bundle).inspect(tmp_path / "no.mp4")
 
     def test_the_command_prints_findings_and_tells_bad_videos_by_its_status(

@@ -46,7 +46,7 @@ def scan(
 
     Videos that `out` has already, with the same size and time of modification, are not read again; a scan that was
     interrupted goes on where it was. Labels and columns that `out` has and this call does not give are kept, also of
-    videos that were moved: those are known by their content, else by their name.
+    videos that were moved: those are known by their content alone, as cameras give the same names again.
 
     Args:
         videos: the folder, searched with all folders below it.
@@ -96,12 +96,15 @@ def _earlier(out: Path, taxonomy: Taxonomy) -> tuple[Video, ...]:
 
 
 def _earlier_rows(read: dict[str, Video], names: dict[str, str], before: tuple[Video, ...]) -> dict[str, Video]:
-    """The row from before of each video, by relative path: of the same file, else of one that was moved."""
+    """The row from before of each video, by relative path: of the same file, else of one that was moved.
+
+    A name tells nothing of a file in another place, unless the row is one that knows no content.
+    """
     by_path = {video.path: video for video in before}
     here = {video.path for video in read.values()}
     gone = [video for video in before if video.path not in here]
     by_digest = {video.digest: video for video in gone if video.digest}
-    by_name = {video.name: video for video in gone}
+    by_name = {video.name: video for video in gone if not video.digest}
     found = {}
     for relative, video in read.items():
         moved = by_digest.get(video.digest) or by_name.get(names[relative])

@@ -23,6 +23,7 @@ from urbanpipe.outputs import output_folder
 from urbanpipe.training.data import collate
 from urbanpipe.training.forward import Judged, images_to, judge, mirrored
 from urbanpipe.training.processes import choose_device
+from urbanpipe.video.container import check_file
 from urbanpipe.video.decode import FrameIndex, index_frames, read_frames
 
 CERTAIN = 0.5  # classes at least so probable are explained unasked
@@ -62,8 +63,7 @@ def explain(
     """
     if top < 1 or batch_size < 1:
         raise PredictionError(f"top {top}, batch size {batch_size}: give 1 or more")
-    if not _is_there(video):
-        raise VideoError(video, "is not there or no file; give one video")
+    check_file(video)
     output_folder(out)
     check_others(out, video)
     chosen = choose_device(device)
@@ -77,13 +77,6 @@ def explain(
         advice = "lower --batch-size, give a later --layer, or --device cpu"
         raise OutOfMemoryError(f"out of memory on {chosen}: {advice}") from error
     return write(out, run, loaded, looking.layer, looking.index, judged.scores, found)
-
-
-def _is_there(video: Path) -> bool:
-    try:
-        return video.is_file()
-    except OSError:  # a name that no file can have
-        return False
 
 
 def likely(scores: NDArray[np.float64]) -> list[int]:

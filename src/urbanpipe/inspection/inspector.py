@@ -36,6 +36,7 @@ from urbanpipe.outputs import whole_file
 from urbanpipe.taxonomy import DefectClass
 from urbanpipe.training.forward import Judged
 from urbanpipe.training.processes import choose_device
+from urbanpipe.video.container import check_file
 from urbanpipe.video.index import FrameIndex
 from urbanpipe.video.probe import digest
 
@@ -147,12 +148,7 @@ class Inspector:
             OutOfMemoryError: of the device.
         """
         path = Path(video)
-        try:
-            is_there = path.is_file()
-        except OSError as error:
-            raise VideoError(path, error.strerror or "cannot be read") from error
-        if not is_there:
-            raise VideoError(path, "is not there or no file")
+        check_file(path)
         self._showing.forget()
         try:
             watched = self._watcher.watch(path)

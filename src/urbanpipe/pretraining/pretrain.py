@@ -169,13 +169,12 @@ def _begin(
         left_out = read_left_out(out)
     else:
         dataset = _dataset(config, videos, cache)
-        batches_of([dataset.piece_count(index) for index in range(len(dataset))], config, 0)  # too few begin nothing
         left_out = _unreadable(dataset, config.workers)
         if len(left_out) == len(videos):
             name, reason = next(iter(left_out.items()))
             raise CatalogError(f"none of the {len(videos)} videos can be read; the first, {name}: {reason}")
         kept = [dataset.piece_count(index) for index, video in enumerate(videos) if video.name not in left_out]
-        batches_of(kept, config, 0)
+        batches_of(kept, config, 0)  # too few begin nothing
         write_csv(out / "left_out.csv", ["video", "reason"], sorted(left_out.items()))
         write_text(out / SETTINGS, tomli_w.dumps(asked))
     for name, reason in left_out.items():

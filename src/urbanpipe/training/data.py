@@ -196,9 +196,13 @@ def judging_batches(pieces: Sequence[int], batch_size: int, processes: int = 1, 
 
 def unreadable(dataset: VideoDataset, workers: int) -> Iterator[tuple[int, VideoError | None]]:
     """Read every video once, which also fills the cache: yields (index, None or why it cannot be read), once each."""
-    pieces = [dataset.piece_count(index) for index in range(len(dataset))]
+    pieces, bad = [0] * len(dataset), set()
+    for index in range(len(dataset)):
+        try:
+            pieces[index] = dataset.piece_count(index)
+        except VideoError as unknown:
+            yield index, unknown
     parts = [[key] for batch in judging_batches(pieces, READ_AT_ONCE) for key in batch]
-    bad: set[int] = set()
     for batch in make_loader(dataset, parts, workers):
         for index, error in batch.failures:
             if index not in bad:

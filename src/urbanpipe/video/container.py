@@ -68,7 +68,7 @@ def open_video(path: Path) -> Iterator[OpenVideo]:
         VideoError: there is no such file, it is empty, no video, or has no video stream.
     """
     path = Path(path)
-    _check_file(path)
+    check_file(path)
     try:
         # "file:" keeps a colon in a name from being read as a protocol; old archives carry metadata that is not UTF-8.
         container = av.open(f"file:{path}", options=OPEN_OPTIONS, metadata_errors="replace")
@@ -129,7 +129,12 @@ def _matroska_bytes(file: BinaryIO) -> int | None:
     return file.tell()
 
 
-def _check_file(path: Path) -> None:
+def check_file(path: Path) -> None:
+    """See that there is a file that can be read and is not empty, without looking into it.
+
+    Raises:
+        VideoError: there is none.
+    """
     try:
         if path.is_dir():
             raise VideoError(path, "a folder, not a video")
