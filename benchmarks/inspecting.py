@@ -25,10 +25,10 @@ from urbanpipe.report.html import write_report
 PARTS = ("decode", "network", "evidence", "report")
 
 
-def inspected(video: Path, bundle: Path | None, threads: int) -> dict[str, float]:
+def inspected(video: Path, bundle: Path | None, threads: int, device: str) -> dict[str, float]:
     """Seconds of each part, the video's length, and the highest memory of the process in MiB; loading is left out."""
     torch.set_num_threads(threads)
-    inspector = Inspector.load(bundle, "cpu")
+    inspector = Inspector.load(bundle, device)
     with tempfile.TemporaryDirectory() as folder:
         done = inspector.inspect(video)
         started = time.perf_counter()
@@ -39,10 +39,10 @@ def inspected(video: Path, bundle: Path | None, threads: int) -> dict[str, float
     return seconds | {"video": done.inspection.video.duration_seconds, "peak": peak, "size": size}
 
 
-def alone(video: Path, bundle: Path | None, threads: int) -> dict[str, float]:
+def alone(video: Path, bundle: Path | None, threads: int, device: str) -> dict[str, float]:
     """`inspected` in a fresh process."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(inspected, (video, bundle, threads))
+        return pool.apply(inspected, (video, bundle, threads, device))
 
 
 def copied(video: Path, out: av.container.OutputContainer, to: av.VideoStream, base: int) -> int:
@@ -82,12 +82,13 @@ def main() -> None:
     parser.add_argument("videos", type=Path)
     parser.add_argument("--bundle", type=Path)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--device", default="cpu")
     given = parser.parse_args()
     videos = sorted(given.videos.glob("*.mp4"))
-    each = [alone(video, given.bundle, given.threads) for video in videos]
+    each = [alone(video, given.bundle, given.threads, given.device) for video in videos]
     keys = each[0].keys()
     with tempfile.TemporaryDirectory() as folder:
-        long = alone(looped(videos[0], 10, Path(folder) / "long.mp4"), given.bundle, given.threads)
+        long = alone(looped(videos[0], 10, Path(folder) / "long.mp4"), given.bundle, given.threads, given.device)
     rows = [
         row(f"median of {len(each)}", {key: median(one[key] for one in each) for key in keys}),
         row("the first", each[0]),

@@ -81,7 +81,7 @@ def frame_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_method_can_be_bundled_and_inspects_as_it_predicts(method: str, tmp_path: Path, video: Path) -> None:
     run = finished_run(tmp_path / "run", method)
     made = bundle(run, tmp_path / "bundle")
-    inspected = Inspector.load(made.folder).inspect(video)
+    inspected = Inspector.load(made.folder, "cpu").inspect(video)
     plain = predict(run, [video], tmp_path / "p.json", device="cpu", workers=0).predictions.scores[0]
     findings = inspected.inspection.findings
     assert [one.code for one in findings] == list(TAXONOMY.codes)
@@ -197,7 +197,7 @@ class TestBundle:
         assert [one.weight for one in read.models.members] == [0.25, 0.75]
         assert read.models.exclusive_threshold == 0.9
         plain = predict(tmp_path / "ensemble", [video], tmp_path / "p.json", device="cpu", workers=0)
-        scores = [one.score for one in Inspector.load(found.folder).inspect(video).inspection.findings]
+        scores = [one.score for one in Inspector.load(found.folder, "cpu").inspect(video).inspection.findings]
         np.testing.assert_allclose(scores, plain.predictions.scores[0], atol=2e-6)
 
     @pytest.mark.parametrize(
@@ -248,7 +248,7 @@ class TestBundle:
         ensemble(runs, tmp_path / "ensemble", [0.5, 0.5])
         made = bundle(tmp_path / "ensemble", tmp_path / "bundle")
         plain = predict(tmp_path / "ensemble", [video], tmp_path / "p.json", device="cpu", workers=0)
-        scores = [one.score for one in Inspector.load(made.folder).inspect(video).inspection.findings]
+        scores = [one.score for one in Inspector.load(made.folder, "cpu").inspect(video).inspection.findings]
         np.testing.assert_allclose(scores, plain.predictions.scores[0], atol=2e-6)
 
     def test_a_killed_replacement_leaves_the_old_bundle(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
