@@ -408,6 +408,38 @@ def test_the_index_links_to_every_report(tmp_path: Path) -> None:
     assert text.index(names[0]) < text.index(names[1])
 
 
+def test_the_index_of_an_archive_has_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("urbanpipe.report.html.PAGE_VIDEOS", 2)
+    folders = [tmp_path / f"v{number}" for number in range(5)]
+    for folder in folders:
+        made_inspection(folder, name=f"{folder.name}.mp4")
+    failures = {f"bad{number}.mp4": "no video stream" for number in range(3)}
+    (tmp_path / "index-old.html").write_text("the user's")
+    pages = [Page(write_index(folders, tmp_path, failures=failures)), *map(Page, sorted(tmp_path.glob("index-[0-9]*")))]
+    assert [path.name for path in sorted(tmp_path.glob("index*.html"))] == [
+        *("index-2.html", "index-3.html", "index-old.html", "index.html")
+    ]
+    for number, (page, names) in enumerate(zip(pages, ["v0 v1", "v2 v3", "v4"], strict=True), 1):
+        reports = [one["href"] for one in page.all("a") if one["href"].endswith("report.html")]
+        assert reports == [f"./{name}/report.html" for name in names.split()]
+        others = {one["href"] for one in page.all("a") if "index" in one["href"]}
+        assert others == {"./index.html", "./index-2.html", "./index-3.html"} - {
+            f"./{'index' if number == 1 else f'index-{number}'}.html"
+        }
+        assert f"Page {number} of 3" in page.text()
+        assert "5 videos" in page.text()
+        assert "3 failed" in page.text()
+        assert "of this page" in page.text()
+        assert ("bad1.mp4" in page.text()) == (number == 1)
+    assert "bad2.mp4" not in pages[0].text()
+    assert "1 more in failures.csv" in pages[0].text()
+    one = Page(write_index(folders[:2], tmp_path))
+    assert not list(tmp_path.glob("index-[0-9]*"))
+    assert (tmp_path / "index-old.html").exists()
+    assert "Page" not in one.text()
+    assert "of this page" not in one.text()
+
+
 def test_the_index_tells_videos_without_findings_and_remarks_apart(tmp_path: Path) -> None:
     from urbanpipe.inspection.findings import write_inspection
 

@@ -1,7 +1,9 @@
 """The report of an inspected video and the index of a folder of them, as HTML that needs no network and no server."""
 
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -18,6 +20,7 @@ from urbanpipe.report.views import Builder
 from urbanpipe.report.wording import Wording, sureness, wording
 
 REPORT, INDEX = "report.html", "index.html"
+PAGE_VIDEOS = 1000  # a page of an archive stays small enough to open and to filter at once
 _LANGUAGE_TAGS = {"zh": "zh-CN"}
 
 
@@ -46,7 +49,8 @@ def write_index(
 ) -> Path:
     """Write `index.html`: a row for each inspection, which links to its report.
 
-    An inspection that cannot be read becomes a failure of its folder's name.
+    More than `PAGE_VIDEOS` go on in `index-2.html` and so on; pages of an earlier, longer index are removed. An
+    inspection that cannot be read becomes a failure of its folder's name; failures stand on the first page.
 
     Args:
         folders: of inspections, in the order in which they are to be listed.
@@ -61,16 +65,22 @@ def write_index(
     t = wording(language)
     failed = dict(failures or {})
     rows = list(_rows(folders, Path(out), t, failed))
+    path = Path(out) / INDEX
+    parts = [rows[begin : begin + PAGE_VIDEOS] for begin in range(0, len(rows), PAGE_VIDEOS)] or [rows]
+    leaves = [Leaf(number, part) for number, part in enumerate(parts, 1)]
     content = {
         "language": _LANGUAGE_TAGS.get(language, language),
-        "rows": rows,
-        "failures": list(failed.items()),
+        "leaves": leaves,
+        "failures": list(failed.items())[:PAGE_VIDEOS],
+        "failures_more": t.count("index_failed_more", more) if (more := len(failed) - PAGE_VIDEOS) > 0 else "",
         "demonstration": any(row.demonstration for row in rows),
         "calibrated": all(row.calibrated for row in rows),
         "totals": _totals(rows, len(failed), t),
     }
-    path = Path(out) / INDEX
-    write_text(path, page("index.html", "index.js", t, content))
+    for leaf in reversed(leaves):  # the first links to the others, and so comes last
+        text = page("index.html", "index.js", t, {**content, "leaf": leaf, "rows": leaf.rows})
+        write_text(path.with_name(leaf.name), text)
+    _remove_others(path.parent, {leaf.name for leaf in leaves})
     return path
 
 
@@ -110,6 +120,32 @@ class Row:
     remarks: tuple[tuple[str, str, str], ...]
     demonstration: bool
     calibrated: bool
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """A page of the index: its number from 1, and its videos."""
+
+    number: int
+    rows: Sequence[Row]
+
+    @property
+    def name(self) -> str:
+        """Of its file."""
+        return INDEX if self.number == 1 else f"index-{self.number}.html"
+
+    @property
+    def videos(self) -> str:
+        """The first and the last of its videos."""
+        return f"{self.rows[0].name} – {self.rows[-1].name}" if self.rows else ""
+
+
+def _remove_others(out: Path, names: set[str]) -> None:
+    """Remove pages that an index of more videos has left; one that cannot be removed stays."""
+    for left in out.glob("index-*.html"):
+        if left.name not in names and re.fullmatch(r"index-\d+\.html", left.name):
+            with suppress(OSError):
+                left.unlink()
 
 
 def _report(inspection: Inspection, folder: Path, t: Wording) -> dict[str, object]:
