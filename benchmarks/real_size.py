@@ -1,12 +1,13 @@
-"""What the recipes of the report's size cost from end to end on a GPU: decoding, cache, loading and steps.
+"""What the recipes of the report's size cost a training on a GPU: loading from the cache and steps.
 
     urbanpipe simulate videos --videos 64 --seed 7 --size 640x480 --seconds 8:8
     python benchmarks/real_size.py videos OUT [--recipe NAME ...] [--set section.key=value ...]
 
-Every recipe is trained from random weights on four fifths of the videos by `urbanpipe train`, in a process of its own.
-The first epoch decodes videos, fills the cache and waits for the GPU to warm up; the later ones show what an epoch
-costs. *waited* is the share of an epoch's time in which the loop waited for the loading processes. The dense method's
-last epoch reads no videos. The ranking that such runs learn is worth nothing.
+Every recipe is trained from random weights on four fifths of the videos by `urbanpipe train`, in a process of its own,
+which decodes the videos into the cache before the first epoch. That epoch warms the GPU up; the later ones show what an
+epoch costs. *waited* is the share of an epoch's time in which the loop waited for the loading processes. The dense
+method's first epoch fills its memory and its last one reads no videos. The ranking that such runs learn is worth
+nothing.
 """
 
 import argparse
@@ -59,7 +60,7 @@ def main() -> None:
     rows = [row(recipe, given.out, given.settings) for recipe in given.recipe or RECIPES]
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
     print(f"{gpu}, torch {torch.__version__}\n")
-    header = ["recipe", "videos/s, first epoch", "later", "waited", "GiB"]
+    header = ["recipe", "videos/s, first epoch (GPU cold)", "later", "waited", "GiB"]
     print(markdown_table(header, rows))
 
 

@@ -1,7 +1,6 @@
 """The report of an inspected video and the index of a folder of them, as HTML that needs no network and no server."""
 
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from urbanpipe.report.views import Builder
 from urbanpipe.report.wording import Wording, sureness, wording
 
 REPORT, INDEX = "report.html", "index.html"
+_MARK = '<nav class="pages"'  # what every page of an index of several has
 PAGE_VIDEOS = 1000  # a page of an archive stays small enough to open and to filter at once
 _LANGUAGE_TAGS = {"zh": "zh-CN"}
 
@@ -71,8 +71,7 @@ def write_index(
     content = {
         "language": _LANGUAGE_TAGS.get(language, language),
         "leaves": leaves,
-        "failures": list(failed.items())[:PAGE_VIDEOS],
-        "failures_more": t.count("index_failed_more", more) if (more := len(failed) - PAGE_VIDEOS) > 0 else "",
+        "failures": list(failed.items()),
         "demonstration": any(row.demonstration for row in rows),
         "calibrated": all(row.calibrated for row in rows),
         "totals": _totals(rows, len(failed), t),
@@ -80,7 +79,7 @@ def write_index(
     for leaf in reversed(leaves):  # the first links to the others, and so comes last
         text = page("index.html", "index.js", t, {**content, "leaf": leaf, "rows": leaf.rows})
         write_text(path.with_name(leaf.name), text)
-    _remove_others(path.parent, {leaf.name for leaf in leaves})
+    _remove_pages_after(leaves[-1], path.parent)
     return path
 
 
@@ -140,12 +139,13 @@ class Leaf:
         return f"{self.rows[0].name} – {self.rows[-1].name}" if self.rows else ""
 
 
-def _remove_others(out: Path, names: set[str]) -> None:
-    """Remove pages that an index of more videos has left; one that cannot be removed stays."""
-    for left in out.glob("index-*.html"):
-        if left.name not in names and re.fullmatch(r"index-\d+\.html", left.name):
-            with suppress(OSError):
-                left.unlink()
+def _remove_pages_after(last: Leaf, out: Path) -> None:
+    """Remove the pages that an index of more videos has left; what is not of an index stays."""
+    path = out / Leaf(last.number + 1, ()).name
+    with suppress(OSError):
+        while _MARK in path.read_text(encoding="utf-8", errors="replace"):
+            path.unlink()
+            path = out / Leaf(int(path.stem.removeprefix("index-")) + 1, ()).name
 
 
 def _report(inspection: Inspection, folder: Path, t: Wording) -> dict[str, object]:
