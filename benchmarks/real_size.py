@@ -27,8 +27,10 @@ PHASES = {"dense-convnext-b": ["memory.warmup_epochs=1", "memory.final_epochs=1"
 
 
 def run(*arguments: str | Path) -> None:
-    """A command, whose output goes to the terminal."""
-    subprocess.run([sys.executable, "-m", "urbanpipe.cli.main", *map(str, arguments)], check=True, stdout=sys.stderr)
+    """A command, whose output goes to the terminal; if it fails, it has said why."""
+    command = [sys.executable, "-m", "urbanpipe.cli.main", *map(str, arguments)]
+    if subprocess.run(command, check=False, stdout=sys.stderr).returncode:
+        sys.exit(1)
 
 
 def row(recipe: str, out: Path, settings: list[str]) -> list[str]:

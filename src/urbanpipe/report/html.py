@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import count
 from pathlib import Path
 from urllib.parse import quote
 
@@ -141,11 +142,12 @@ class Leaf:
 
 def _remove_pages_after(last: Leaf, out: Path) -> None:
     """Remove the pages that an index of more videos has left; what is not of an index stays."""
-    path = out / Leaf(last.number + 1, ()).name
-    with suppress(OSError):
-        while _MARK in path.read_text(encoding="utf-8", errors="replace"):
+    with suppress(OSError):  # after the last there is none
+        for number in count(last.number + 1):
+            path = out / Leaf(number, ()).name
+            if _MARK not in path.read_text(encoding="utf-8", errors="replace"):
+                return
             path.unlink()
-            path = out / Leaf(int(path.stem.removeprefix("index-")) + 1, ()).name
 
 
 def _report(inspection: Inspection, folder: Path, t: Wording) -> dict[str, object]:
