@@ -15,13 +15,13 @@ from pathlib import Path
 import torch
 
 from urbanpipe.catalog.table import Video
-from urbanpipe.evaluation.pieces import read_pieces
+from urbanpipe.contracts.segment_scores import read_pieces
 from urbanpipe.evaluation.tables import markdown_table
+from urbanpipe.methods.recipe import load_recipe
+from urbanpipe.models.distributed import Processes
 from urbanpipe.taxonomy import default_taxonomy
 from urbanpipe.training.job import Job
 from urbanpipe.training.loop import train_model
-from urbanpipe.training.processes import Processes
-from urbanpipe.training.recipe import load_recipe
 
 VIDEOS, LEARNED_FROM = 36, 22
 

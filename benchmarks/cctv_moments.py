@@ -13,12 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
+from urbanpipe.contracts.predictions import Predictions, read_predictions
+from urbanpipe.contracts.segment_scores import Pieces, read_pieces
+from urbanpipe.decision.localization import MomentsConfig
 from urbanpipe.evaluation.moments import TOLERANCES, Moment, MomentScores, read_truth, score_moments
-from urbanpipe.evaluation.pieces import Pieces, read_pieces
-from urbanpipe.evaluation.predictions import Predictions, read_predictions
 from urbanpipe.evaluation.tables import markdown_table, per_cent
 from urbanpipe.inspection.moments import find_moments
-from urbanpipe.inspection.moments_config import MomentsConfig
 from urbanpipe.taxonomy import Taxonomy, default_taxonomy
 from urbanpipe.video.sampling import uniform
 

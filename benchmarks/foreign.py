@@ -19,9 +19,9 @@ from sklearn.datasets import load_sample_images
 
 from urbanpipe.catalog.files import find_videos
 from urbanpipe.evaluation.tables import markdown_table
-from urbanpipe.inspection.bundle import DEMONSTRATION, read_bundle
-from urbanpipe.inspection.foreign import Foreign
-from urbanpipe.inspection.watching import Watcher
+from urbanpipe.inference.bundle import DEMONSTRATION, read_bundle
+from urbanpipe.inference.ood import Foreign
+from urbanpipe.inspection.video_pass import Watcher
 
 WIDTH, HEIGHT, FRAMES, RATE = 320, 240, 60, 12
 MOST = 25

@@ -23,8 +23,8 @@ from sklearn.preprocessing import StandardScaler
 from urbanpipe.catalog.folds import read_folds
 from urbanpipe.catalog.labels import label_matrix
 from urbanpipe.catalog.table import Catalog, read_catalog
+from urbanpipe.contracts.predictions import Predictions
 from urbanpipe.evaluation.intervals import compare
-from urbanpipe.evaluation.predictions import Predictions
 from urbanpipe.evaluation.runs import read_out_of_fold
 from urbanpipe.evaluation.tables import fold_table
 from urbanpipe.models.backbone import Backbone, Normalise

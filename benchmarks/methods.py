@@ -26,15 +26,15 @@ from numpy.typing import NDArray
 from two_runs import read_done
 
 from urbanpipe.catalog.labels import Labels, label_matrix, read_labels
+from urbanpipe.contracts.predictions import Predictions, read_predictions
+from urbanpipe.decision.exclusive import EXCLUSIVE_THRESHOLD
 from urbanpipe.ensembling.contributions import contributions
-from urbanpipe.ensembling.rules import EXCLUSIVE_THRESHOLD
 from urbanpipe.ensembling.table import ensemble_table
 from urbanpipe.ensembling.weights import SEARCHES, equal_weights, search_nested
 from urbanpipe.evaluation.average_precision import average_precision, score
-from urbanpipe.evaluation.predictions import Predictions, read_predictions
 from urbanpipe.evaluation.runs import same_data
 from urbanpipe.evaluation.tables import markdown_table, per_cent
-from urbanpipe.inspection.predict import predict
+from urbanpipe.inference.predict import predict
 from urbanpipe.taxonomy import Taxonomy, load_taxonomy
 from urbanpipe.training.log import read_costs
 

@@ -21,7 +21,7 @@ from urbanpipe.catalog.labels import label_matrix
 from urbanpipe.evaluation.average_precision import score
 from urbanpipe.evaluation.intervals import bootstrap
 from urbanpipe.evaluation.tables import markdown_table, per_cent
-from urbanpipe.inspection.predict import predict
+from urbanpipe.inference.predict import predict
 from urbanpipe.taxonomy import load_taxonomy
 
 

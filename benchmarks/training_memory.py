@@ -24,19 +24,20 @@ import torch
 from timm.utils import ModelEmaV3
 
 from urbanpipe.evaluation.tables import markdown_table
+from urbanpipe.inputs.batches import Batch
 from urbanpipe.inputs.config import has_clips
+from urbanpipe.learners.losses import make_loss
+from urbanpipe.learners.segments import PieceLearner
+from urbanpipe.learners.state import State
+from urbanpipe.methods.build import build_model
+from urbanpipe.methods.recipe import Recipe, load_recipe
+from urbanpipe.models.device import autocast, choose_device, images_to, place
+from urbanpipe.models.distributed import Processes
 from urbanpipe.reproduce.entries import read_entries
 from urbanpipe.taxonomy import default_taxonomy
-from urbanpipe.training.data import Batch
-from urbanpipe.training.forward import autocast, build_model, images_to, place
-from urbanpipe.training.learner import PieceLearner
 from urbanpipe.training.log import forget_peak_memory, peak_memory_mib
 from urbanpipe.training.loop import step_optimiser
-from urbanpipe.training.losses import make_loss
 from urbanpipe.training.optimiser import make_optimiser, make_schedule
-from urbanpipe.training.processes import Processes, choose_device
-from urbanpipe.training.recipe import Recipe, load_recipe
-from urbanpipe.training.state import State
 
 STEPS = 3
 ESTIMATE = "estimate"

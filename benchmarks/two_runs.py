@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from urbanpipe.catalog.folds import read_folds
 from urbanpipe.catalog.labels import label_matrix, read_labels
-from urbanpipe.evaluation.predictions import read_predictions
+from urbanpipe.contracts.predictions import read_predictions
 from urbanpipe.evaluation.runs import OutOfFold, read_groups, same_data
 from urbanpipe.evaluation.tables import markdown_table, per_cent
 from urbanpipe.reproduce.gains import Judged, gain

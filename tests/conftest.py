@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, settings
 from urbanpipe.catalog.folds import folds
 from urbanpipe.catalog.scan import scan
 from urbanpipe.catalog.table import Catalog, read_catalog
+from urbanpipe.methods.recipe import Recipe, load_recipe
 from urbanpipe.simulate.generator import simulate
-from urbanpipe.training.recipe import Recipe, load_recipe
 
 os.environ.setdefault(
     "OMP_NUM_THREADS", "1"

@@ -10,16 +10,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from urbanpipe.catalog.audit import audit
 from urbanpipe.catalog.folds import folds as make_folds
 from urbanpipe.catalog.labels import label_matrix, read_labels
 from urbanpipe.catalog.scan import scan
+from urbanpipe.contracts.predictions import Predictions
 from urbanpipe.errors import OutputError
+from urbanpipe.evaluation.audit import audit
 from urbanpipe.evaluation.average_precision import Scores, score
-from urbanpipe.evaluation.predictions import Predictions
 from urbanpipe.evaluation.runs import read_out_of_fold
 from urbanpipe.evaluation.tables import markdown_table
-from urbanpipe.inspection.predict import predict
+from urbanpipe.inference.predict import predict
 from urbanpipe.outputs import output_folder, write_json, write_text
 from urbanpipe.simulate.generator import simulate
 from urbanpipe.taxonomy import Taxonomy, default_taxonomy

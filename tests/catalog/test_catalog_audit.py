@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from urbanpipe.catalog.audit import Audit, audit
-from urbanpipe.catalog.shortcuts import CLUE_GAIN, name_features
 from urbanpipe.catalog.table import Catalog, Video, write_catalog
 from urbanpipe.errors import CatalogError
+from urbanpipe.evaluation.audit import Audit, audit
+from urbanpipe.evaluation.shortcuts import CLUE_GAIN, name_features
 from urbanpipe.taxonomy import default_taxonomy
 
 

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from urbanpipe.catalog.folds import FoldPlan, assign_folds, folds, plan_folds, read_folds
 from urbanpipe.catalog.labels import label_matrix
-from urbanpipe.catalog.plots import plot_folds
 from urbanpipe.catalog.table import Catalog, Source, Video, read_source, write_catalog
 from urbanpipe.errors import FoldError, OutputError
+from urbanpipe.evaluation.fold_plots import plot_folds
 from urbanpipe.taxonomy import default_taxonomy
 
 Archive = tuple[list[str], NDArray[np.bool_], list[str], int]

@@ -13,13 +13,13 @@ from typer.testing import CliRunner
 
 from urbanpipe import api
 from urbanpipe.cli.main import app, main
+from urbanpipe.contracts.predictions import Predictions, read_predictions, write_predictions
+from urbanpipe.decision.exclusive import apply_exclusive
 from urbanpipe.ensembling import ensemble as room
 from urbanpipe.ensembling.ensemble import ensemble
-from urbanpipe.ensembling.rules import apply_exclusive
 from urbanpipe.ensembling.weights import mean_map
 from urbanpipe.errors import OutputError, RecipeError, RunError
 from urbanpipe.evaluation.average_precision import average_precision, score
-from urbanpipe.evaluation.predictions import Predictions, read_predictions, write_predictions
 from urbanpipe.evaluation.runs import read_out_of_fold
 from urbanpipe.outputs import write_csv, write_json, write_text
 from urbanpipe.reproduce.entries import report_weights

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.stats import binom
 
-from urbanpipe.ensembling.gate import ACCEPT, LOOK, REJECT, Gates, choose_gates, nested_gates
+from urbanpipe.decision.calibration import fit_calibration
+from urbanpipe.decision.triage import ACCEPT, LOOK, REJECT, Gates, choose_gates, nested_gates
 from urbanpipe.errors import BundleError, PredictionError, RecipeError
-from urbanpipe.evaluation.calibration import fit_calibration
 
 Sample = tuple[NDArray[np.float64], NDArray[np.bool_]]
 

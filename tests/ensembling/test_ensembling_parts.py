@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from urbanpipe.ensembling.rules import apply_exclusive
-from urbanpipe.ensembling.thresholds import UNKNOWN, f1_thresholds, judge, nested_decisions, recall_thresholds
+from urbanpipe.decision.exclusive import apply_exclusive
+from urbanpipe.decision.thresholds import UNKNOWN, f1_thresholds, judge, nested_decisions, recall_thresholds
 from urbanpipe.ensembling.weights import (
     Search,
     best_per_class,

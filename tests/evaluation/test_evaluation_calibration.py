@@ -12,17 +12,18 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
-from urbanpipe.errors import BundleError, PredictionError
-from urbanpipe.evaluation import calibration_maps, plots
-from urbanpipe.evaluation.calibration import (
+from urbanpipe.decision import calibration_maps
+from urbanpipe.decision.calibration import (
     KINDS,
     Calibration,
     Kind,
     cross_calibrated,
     fit_calibration,
 )
-from urbanpipe.evaluation.calibration_maps import Isotonic, Platt
-from urbanpipe.evaluation.reliability_plot import binned, expected_calibration_error, reliability_diagram
+from urbanpipe.decision.calibration_maps import Isotonic, Platt
+from urbanpipe.decision.reliability_plot import binned, expected_calibration_error, reliability_diagram
+from urbanpipe.errors import BundleError, PredictionError
+from urbanpipe.evaluation import plots
 
 Sample = tuple[NDArray[np.float64], NDArray[np.bool_]]
 

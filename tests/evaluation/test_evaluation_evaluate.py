@@ -9,10 +9,10 @@ from typer.testing import CliRunner
 from urbanpipe import api
 from urbanpipe.catalog.table import Catalog, Video, write_catalog
 from urbanpipe.cli.main import app, main
+from urbanpipe.contracts.predictions import Predictions, write_predictions
 from urbanpipe.errors import LabelError, PredictionError
 from urbanpipe.evaluation.average_precision import score
 from urbanpipe.evaluation.evaluate import evaluate
-from urbanpipe.evaluation.predictions import Predictions, write_predictions
 from urbanpipe.taxonomy import default_taxonomy
 
 TAXONOMY = default_taxonomy()

@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from urbanpipe.contracts.segment_scores import Pieces, joined, read_pieces, write_pieces
 from urbanpipe.errors import OutputError, PredictionError
-from urbanpipe.evaluation.pieces import Pieces, joined, peaks, read_pieces, smoothed, suppressed, write_pieces
+from urbanpipe.evaluation.peaks import peaks, smoothed, suppressed
 from urbanpipe.taxonomy import DefectClass, Taxonomy
 
 SMALL = Taxonomy("small", tuple(DefectClass(i, code, code) for i, code in enumerate(("OK", "AB"))), exclusive="OK")

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from test_evaluation_tables import SMALL, N, make_run, material
 
+from urbanpipe.contracts.segment_scores import Pieces, write_pieces
 from urbanpipe.errors import PredictionError
 from urbanpipe.evaluation.average_precision import score
-from urbanpipe.evaluation.pieces import Pieces, write_pieces
 from urbanpipe.evaluation.pooling import POOLS, pooled, write_pooling
 from urbanpipe.models import classifier
 from urbanpipe.outputs import write_json

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from urbanpipe.contracts.predictions import Predictions, read_predictions, write_predictions
 from urbanpipe.errors import OutputError, PredictionError
-from urbanpipe.evaluation.predictions import Predictions, read_predictions, write_predictions
 from urbanpipe.taxonomy import DefectClass, Taxonomy
 
 SMALL = Taxonomy(

@@ -8,10 +8,10 @@ import pytest
 import tomli_w
 from PIL import Image
 
+from urbanpipe.contracts.predictions import Predictions, write_predictions
 from urbanpipe.errors import FoldError, PredictionError, RunError
 from urbanpipe.evaluation.average_precision import score
 from urbanpipe.evaluation.plots import heat_map, save
-from urbanpipe.evaluation.predictions import Predictions, write_predictions
 from urbanpipe.evaluation.runs import read_out_of_fold
 from urbanpipe.evaluation.tables import fold_table, markdown_table, write_fold_tables
 from urbanpipe.outputs import write_csv, write_json, write_text

@@ -12,9 +12,9 @@ import tomli_w
 import torch
 from safetensors.torch import save_file
 
+from urbanpipe.methods.build import build_model
+from urbanpipe.methods.recipe import Recipe, load_recipe, write_recipe
 from urbanpipe.taxonomy import default_taxonomy, taxonomy_table
-from urbanpipe.training.forward import build_model
-from urbanpipe.training.recipe import Recipe, load_recipe, write_recipe
 
 TAXONOMY = default_taxonomy()
 SMALL = ("model.backbone=test_convnext", "model.options={}")

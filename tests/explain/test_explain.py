@@ -10,14 +10,14 @@ import torch
 from explain_runs import BLUE_SECONDS, METHODS, RED_SECONDS, TAXONOMY, make_run, make_video, recipe_of
 from torch import Tensor, nn
 
-from urbanpipe.evaluation.pieces import read_pieces
-from urbanpipe.evaluation.predictions import read_predictions
+from urbanpipe.contracts.predictions import read_predictions
+from urbanpipe.contracts.segment_scores import read_pieces
 from urbanpipe.explain import explain as room
 from urbanpipe.explain.explain import class_maps, explain
 from urbanpipe.explain.network import Explained
+from urbanpipe.inference.predict import predict
 from urbanpipe.inputs.footage import Footage
 from urbanpipe.inputs.view import make_view
-from urbanpipe.inspection.predict import predict
 from urbanpipe.models.classifier import PieceClassifier
 from urbanpipe.video import decode
 from urbanpipe.video.decode import index_frames

@@ -22,10 +22,10 @@ from urbanpipe.catalog.table import Video, read_catalog
 from urbanpipe.errors import VideoError
 from urbanpipe.inputs import reading
 from urbanpipe.inputs.config import AugmentConfig, DenseConfig, FrameConfig, InputConfig, SuperImageConfig, VideoConfig
+from urbanpipe.inputs.dataset import VideoDataset, unreadable
 from urbanpipe.inputs.footage import Draw, Footage, select
 from urbanpipe.inputs.reading import CatalogReader, PieceInputs, footage_of, stream_pieces
 from urbanpipe.inputs.view import View, make_view
-from urbanpipe.training.data import VideoDataset, unreadable
 from urbanpipe.video import cache as cache_module
 from urbanpipe.video.cache import FrameCache
 from urbanpipe.video.decode import FrameIndex, index_frames, stream_frames

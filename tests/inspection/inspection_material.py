@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
-from urbanpipe.inspection.findings import (
+from urbanpipe.contracts.findings import (
     BundleFacts,
     Evidence,
     Finding,

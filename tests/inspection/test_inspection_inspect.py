@@ -19,29 +19,32 @@ from numpy.typing import NDArray
 from PIL import Image
 from typer.testing import CliRunner
 
+from urbanpipe.archive import inspecting
+from urbanpipe.archive.inspecting import folder_name, inspect
 from urbanpipe.catalog.scan import scan
 from urbanpipe.cli.main import app
+from urbanpipe.contracts import remarks
+from urbanpipe.contracts.findings import read_inspection
+from urbanpipe.contracts.predictions import Predictions, write_predictions
+from urbanpipe.contracts.remarks import sentence
+from urbanpipe.decision.localization import MomentsConfig
+from urbanpipe.ensembling import bundling
+from urbanpipe.ensembling.bundling import Bundled, bundle
 from urbanpipe.errors import BundleError, CatalogError, InspectionError, RecipeError, RunError, VideoError
-from urbanpipe.evaluation.predictions import Predictions, write_predictions
-from urbanpipe.inspection import bundling, inspecting, remarks, watching
+from urbanpipe.inference import predict as predicting
+from urbanpipe.inference import scoring as forward
+from urbanpipe.inference.bundle import DEMONSTRATION, FOREIGN, MANIFEST, read_bundle
+from urbanpipe.inference.ood import LEAST_VIDEOS, fit_foreign, read_foreign, write_foreign
+from urbanpipe.inference.predict import predict
+from urbanpipe.inference.prediction import Judged
 from urbanpipe.inspection import inspector as inspector_module
-from urbanpipe.inspection import predict as predicting
-from urbanpipe.inspection.bundle import DEMONSTRATION, FOREIGN, MANIFEST, read_bundle
-from urbanpipe.inspection.bundling import Bundled, bundle
-from urbanpipe.inspection.candidates import APART_SECONDS, MOST, Candidate, Candidates
-from urbanpipe.inspection.findings import read_inspection
-from urbanpipe.inspection.foreign import LEAST_VIDEOS, fit_foreign, read_foreign, write_foreign
-from urbanpipe.inspection.inspecting import folder_name, inspect
+from urbanpipe.inspection import video_pass as watching
+from urbanpipe.inspection.evidence import stretches
+from urbanpipe.inspection.evidence_buffer import APART_SECONDS, MOST, Candidate, Candidates
 from urbanpipe.inspection.inspector import Inspector
-from urbanpipe.inspection.moments_config import MomentsConfig
-from urbanpipe.inspection.predict import predict
-from urbanpipe.inspection.remarks import sentence
-from urbanpipe.inspection.sighting import stretches
+from urbanpipe.locks import alone_in
 from urbanpipe.report.html import write_report
 from urbanpipe.report.wording import all_texts
-from urbanpipe.training import forward
-from urbanpipe.training.forward import Judged
-from urbanpipe.training.run import alone_in
 
 CPU = torch.device("cpu")
 CLASSES = len(TAXONOMY)

@@ -12,14 +12,14 @@ from typer.testing import CliRunner
 
 from urbanpipe import api
 from urbanpipe.cli.main import app, main
+from urbanpipe.contracts.predictions import Predictions, write_predictions
+from urbanpipe.contracts.run_folder import OUT_OF_FOLD_PIECES
+from urbanpipe.contracts.segment_scores import Pieces, write_pieces
+from urbanpipe.decision.localization import MomentsConfig
 from urbanpipe.errors import LabelError, OutputError, PredictionError, RecipeError, RunError, UrbanpipeError
 from urbanpipe.evaluation.evaluate import evaluate_moments
 from urbanpipe.evaluation.moments import Moment, Truth
-from urbanpipe.evaluation.pieces import Pieces, write_pieces
-from urbanpipe.evaluation.predictions import Predictions, write_predictions
-from urbanpipe.evaluation.runs import OUT_OF_FOLD_PIECES
 from urbanpipe.inspection.moments import find_moments, learn_shifts, moments
-from urbanpipe.inspection.moments_config import MomentsConfig
 from urbanpipe.taxonomy import DefectClass, Taxonomy, taxonomy_table
 
 CODES = ("OK", "AB", "CD", "EF")

@@ -9,14 +9,14 @@ from timm.layers.ml_decoder import TransformerDecoderLayerOptimal
 
 from urbanpipe.errors import RecipeError, WeightsError
 from urbanpipe.inputs.config import has_clips
+from urbanpipe.methods.build import build_model
+from urbanpipe.methods.recipe import shipped_recipes
 from urbanpipe.models.backbone import Backbone, Normalise
 from urbanpipe.models.classifier import image_classifier
 from urbanpipe.models.config import ModelConfig
 from urbanpipe.models.heads import MLDecoderHead
 from urbanpipe.models.weights import load_weights, read_state
 from urbanpipe.taxonomy import default_taxonomy
-from urbanpipe.training.forward import build_model
-from urbanpipe.training.recipe import shipped_recipes
 
 REPORT = [name for name in shipped_recipes() if name.startswith("super-image-")]
 SMALL = ("test_convnext", "test_resnet", "test_efficientnet", "test_vit", "test_nfnet", "mobilenetv3_small_050")

@@ -7,13 +7,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from urbanpipe.methods.build import build_model
+from urbanpipe.methods.recipe import OptimiserConfig, load_recipe, shipped_recipes
 from urbanpipe.models.backbone import Backbone
 from urbanpipe.models.bag import PPEG, AttentionLayer, BagClassifier, TransMILHead
 from urbanpipe.models.config import BagHeadConfig, ModelConfig
 from urbanpipe.taxonomy import default_taxonomy
-from urbanpipe.training.forward import build_model
 from urbanpipe.training.optimiser import make_optimiser
-from urbanpipe.training.recipe import OptimiserConfig, load_recipe, shipped_recipes
 
 Kind = Literal["transmil", "ml-decoder"]
 KINDS: tuple[Kind, ...] = ("transmil", "ml-decoder")

@@ -11,13 +11,13 @@ from torch import Tensor, nn
 from torchvision.models import swin_transformer
 
 from urbanpipe.errors import RecipeError, WeightsError
+from urbanpipe.methods.build import build_model
+from urbanpipe.methods.recipe import load_recipe
 from urbanpipe.models.config import ModelConfig
 from urbanpipe.models.video import VideoBackbone, is_video_backbone
 from urbanpipe.models.video_weights import fetch
 from urbanpipe.models.weights import load_weights
 from urbanpipe.taxonomy import default_taxonomy
-from urbanpipe.training.forward import build_model
-from urbanpipe.training.recipe import load_recipe
 
 NANO_IMAGE: dict[str, Any] = {"embed_dim": 24, "depths": [1, 2, 2, 1], "num_heads": [2, 2, 4, 4]}
 

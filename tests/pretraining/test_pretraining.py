@@ -16,7 +16,10 @@ from torch import Tensor
 
 from urbanpipe.catalog.folds import read_folds
 from urbanpipe.catalog.table import Catalog, read_catalog, write_catalog
+from urbanpipe.contracts.run_folder import DONE, TRAINING_STATE, WEIGHTS
 from urbanpipe.errors import CatalogError, DivergedError, FoldError, RecipeError, RunError, UrbanpipeError
+from urbanpipe.methods.build import build_model
+from urbanpipe.methods.recipe import load_recipe
 from urbanpipe.models.backbone import Backbone
 from urbanpipe.models.config import ModelConfig
 from urbanpipe.models.weights import load_weights
@@ -27,9 +30,6 @@ from urbanpipe.pretraining.mae import MAE
 from urbanpipe.pretraining.pretrain import _videos, pretrain
 from urbanpipe.pretraining.simclr import SimCLR
 from urbanpipe.pretraining.views import mae_views, simclr_views
-from urbanpipe.training.forward import build_model
-from urbanpipe.training.job import DONE, TRAINING_STATE, WEIGHTS
-from urbanpipe.training.recipe import load_recipe
 
 SHORT = ("size=32", "every_seconds=0.4", "epochs=3", "batch_size=16", "warmup_epochs=1", "precision=fp32", "workers=0")
 TINY = {

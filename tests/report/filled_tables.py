@@ -5,7 +5,7 @@ from pathlib import Path
 
 from openpyxl import Workbook
 
-from urbanpipe.report.columns import DEFECT_COLUMNS, DEFECTS, SEGMENT_COLUMNS, SEGMENTS, Column
+from urbanpipe.exports.columns import DEFECT_COLUMNS, DEFECTS, SEGMENT_COLUMNS, SEGMENTS, Column
 
 Values = Mapping[str, object]
 

@@ -13,7 +13,7 @@ import pytest
 from inspection_material import made_inspection
 from video_files import write, x264
 
-from urbanpipe.inspection.findings import Remark
+from urbanpipe.contracts.findings import Remark
 from urbanpipe.report.html import write_index, write_report
 
 if TYPE_CHECKING:

@@ -19,9 +19,9 @@ from typer.testing import CliRunner
 from urbanpipe import api
 from urbanpipe.cli.main import app, main
 from urbanpipe.errors import InspectionError, RecipeError, UrbanpipeError
-from urbanpipe.report.condition import Defect, Segment, merged, segment_condition
-from urbanpipe.report.condition_report import condition
-from urbanpipe.report.rules import read_rules
+from urbanpipe.exports.condition import Defect, Segment, merged, segment_condition
+from urbanpipe.exports.condition_report import condition
+from urbanpipe.exports.rules import read_rules
 
 RULES = read_rules()
 D = Decimal
@@ -365,7 +365,7 @@ def test_figures_replace_only_figures(tmp_path: Path) -> None:
 
 
 def test_other_rules_are_read_and_checked(tmp_path: Path) -> None:
-    shipped = Path(str(sys.modules["urbanpipe.report.rules"].__file__)).with_name("cjj181.toml").read_text("utf-8")
+    shipped = Path(str(sys.modules["urbanpipe.exports.rules"].__file__)).with_name("cjj181.toml").read_text("utf-8")
     table = filled_table(tmp_path / "t.xlsx", [segment(length=10)], [defect("CK", 3, 1), defect("CK", 3, 2.2)])
     mine = tmp_path / "mine.toml"
     mine.write_text(shipped.replace("near_weight = 1.1", "near_weight = 2"), "utf-8")

@@ -17,13 +17,13 @@ from typer.testing import CliRunner
 
 from urbanpipe import api
 from urbanpipe.cli.main import app
+from urbanpipe.contracts.findings import Inspection, Remark, read_inspection, write_inspection
+from urbanpipe.contracts.predictions import read_predictions
 from urbanpipe.errors import InspectionError
 from urbanpipe.evaluation.moments import Truth, read_results
-from urbanpipe.evaluation.predictions import read_predictions
-from urbanpipe.inspection.findings import Inspection, Remark, read_inspection, write_inspection
-from urbanpipe.report.cells import minutes
-from urbanpipe.report.columns import LANGUAGES
-from urbanpipe.report.export import FORMATS, export
+from urbanpipe.exports.columns import LANGUAGES
+from urbanpipe.exports.csv_safety import minutes
+from urbanpipe.exports.export import FORMATS, export
 from urbanpipe.taxonomy import default_taxonomy
 
 FIRST = 5

@@ -14,8 +14,8 @@ import pytest
 from inspection_material import made_inspection
 from PIL import Image
 
+from urbanpipe.contracts.findings import BundleFacts, Evidence, Inspection, Remark, VideoFacts, write_inspection
 from urbanpipe.errors import InspectionError
-from urbanpipe.inspection.findings import BundleFacts, Evidence, Inspection, Remark, VideoFacts, write_inspection
 from urbanpipe.report.html import video_url, write_index, write_report
 from urbanpipe.report.pictures import album
 from urbanpipe.report.timeline import span_seconds, thinned, ticks
@@ -444,7 +444,7 @@ def test_the_index_of_an_archive_has_pages(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_the_index_tells_videos_without_findings_and_remarks_apart(tmp_path: Path) -> None:
-    from urbanpipe.inspection.findings import write_inspection
+    from urbanpipe.contracts.findings import write_inspection
 
     folders = [tmp_path / name for name in ("clear", "unsure", "remarked")]
     write_inspection(without_findings(folders[0], "accept"), folders[0])

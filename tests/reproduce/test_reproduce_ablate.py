@@ -15,9 +15,11 @@ from urbanpipe.catalog.labels import label_matrix
 from urbanpipe.catalog.scan import scan
 from urbanpipe.catalog.table import Catalog, read_catalog, write_catalog
 from urbanpipe.cli.main import app
+from urbanpipe.contracts.predictions import Predictions, read_predictions, write_predictions
 from urbanpipe.errors import CatalogError, DivergedError, OutOfMemoryError, RecipeError, RunError, UrbanpipeError
 from urbanpipe.evaluation.average_precision import score
-from urbanpipe.evaluation.predictions import Predictions, read_predictions, write_predictions
+from urbanpipe.methods.recipe import Recipe, load_recipe
+from urbanpipe.models.distributed import Processes
 from urbanpipe.outputs import write_csv
 from urbanpipe.reproduce import work as room
 from urbanpipe.reproduce.ablate import _unseen, ablate, run_ablation
@@ -27,8 +29,6 @@ from urbanpipe.reproduce.work import Work, begin
 from urbanpipe.simulate.generator import simulate
 from urbanpipe.taxonomy import default_taxonomy
 from urbanpipe.training.crossval import run_folds
-from urbanpipe.training.processes import Processes
-from urbanpipe.training.recipe import Recipe, load_recipe
 
 T = TypeVar("T")
 ROWS = (

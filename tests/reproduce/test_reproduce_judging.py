@@ -7,15 +7,15 @@ import torch
 from safetensors.torch import save_file
 
 from urbanpipe.catalog.table import Catalog, Video
+from urbanpipe.contracts import predictions
 from urbanpipe.errors import RunError
-from urbanpipe.evaluation import predictions
+from urbanpipe.methods import build as forward
+from urbanpipe.locks import alone_in
+from urbanpipe.methods.recipe import Recipe
+from urbanpipe.models.distributed import Processes
 from urbanpipe.reproduce import judging
 from urbanpipe.reproduce.judging import judge_again, read_fold
-from urbanpipe.training import forward
-from urbanpipe.training import judging as everything
-from urbanpipe.training.processes import Processes
-from urbanpipe.training.recipe import Recipe
-from urbanpipe.training.run import alone_in
+from urbanpipe.training import evaluation_pass as everything
 
 ALONE = Processes(0, 1, torch.device("cpu"))
 

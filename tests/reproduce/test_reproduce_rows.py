@@ -7,20 +7,20 @@ import pytest
 import torch
 
 from urbanpipe.catalog.table import Catalog
-from urbanpipe.ensembling.rules import EXCLUSIVE_THRESHOLD
+from urbanpipe.contracts.predictions import read_predictions
+from urbanpipe.decision.exclusive import EXCLUSIVE_THRESHOLD
 from urbanpipe.errors import RecipeError
-from urbanpipe.evaluation.predictions import read_predictions
 from urbanpipe.inputs.config import has_clips
 from urbanpipe.inputs.view import make_view
+from urbanpipe.methods.build import build_model
+from urbanpipe.methods.recipe import Recipe, load_recipe
+from urbanpipe.models.distributed import Processes
 from urbanpipe.reproduce.mixtures import MIXTURES
 from urbanpipe.reproduce.rows import asked_rows, change, choose_rows, listing, read_rows, trial
 from urbanpipe.taxonomy import default_taxonomy
 from urbanpipe.training import loop
-from urbanpipe.training.forward import build_model
 from urbanpipe.training.job import Job
 from urbanpipe.training.loop import train_model
-from urbanpipe.training.processes import Processes
-from urbanpipe.training.recipe import Recipe, load_recipe
 
 TAXONOMY = default_taxonomy()
 BASES = ("small-mobilenetv2", "small-video", "super-image-convnext-b", "video-swin-b-k400")

@@ -16,6 +16,8 @@ from urbanpipe.ensembling.weights import mean_map
 from urbanpipe.errors import CatalogError, FoldError, OutOfMemoryError, RecipeError, RunError, WeightsError
 from urbanpipe.evaluation.runs import read_out_of_fold
 from urbanpipe.inputs.config import has_clips
+from urbanpipe.methods.build import build_model
+from urbanpipe.methods.recipe import load_recipe
 from urbanpipe.models import weights
 from urbanpipe.pretraining import pretrain as pretraining
 from urbanpipe.reproduce import reproduce as room
@@ -36,8 +38,6 @@ from urbanpipe.reproduce.rows import read_rows
 from urbanpipe.reproduce.weak import weak_lines
 from urbanpipe.reproduce.work import Work, begin
 from urbanpipe.taxonomy import default_taxonomy
-from urbanpipe.training.forward import build_model
-from urbanpipe.training.recipe import load_recipe
 
 TAXONOMY = default_taxonomy()
 QUICK = (*TINY, "training.epochs=1", "training.keep=last")

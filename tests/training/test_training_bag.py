@@ -16,26 +16,30 @@ from test_training_loop import ALONE, changed, finish, killed_at, launch, losses
 from torch import nn
 
 from urbanpipe.catalog.table import Catalog, Video
+from urbanpipe.contracts.predictions import read_predictions
+from urbanpipe.contracts.run_folder import TRAINING_STATE, WEIGHTS
+from urbanpipe.contracts.segment_scores import read_pieces
 from urbanpipe.errors import VideoError, WeightsError
-from urbanpipe.evaluation.pieces import read_pieces
-from urbanpipe.evaluation.predictions import read_predictions
+from urbanpipe.inference.new_videos import NewVideos
+from urbanpipe.inference.scoring import judge
+from urbanpipe.inputs.batches import collate
+from urbanpipe.inputs.dataset import VideoDataset
 from urbanpipe.inputs.reading import PieceInputs
 from urbanpipe.inputs.view import make_view
 from urbanpipe.inspection.moments import moments
-from urbanpipe.inspection.predict import NewVideos
+from urbanpipe.learners import bag as bag_module
+from urbanpipe.learners.bag import BagLearner
+from urbanpipe.learners.features import FeatureStore, encoded
+from urbanpipe.methods.build import build_model
+from urbanpipe.methods.recipe import Recipe, load_recipe
 from urbanpipe.models.bag import BagClassifier
+from urbanpipe.models.distributed import Processes
+from urbanpipe.models.network import Network
 from urbanpipe.taxonomy import default_taxonomy
-from urbanpipe.training import bag as bag_module
 from urbanpipe.training import loop
-from urbanpipe.training.bag import BagLearner
-from urbanpipe.training.data import VideoDataset, collate
-from urbanpipe.training.features import FeatureStore, encoded
-from urbanpipe.training.forward import Network, build_model, judge
-from urbanpipe.training.job import TRAINING_STATE, WEIGHTS, Job
-from urbanpipe.training.judging import judge_all
+from urbanpipe.training.evaluation_pass import judge_all
+from urbanpipe.training.job import Job
 from urbanpipe.training.loop import train_model
-from urbanpipe.training.processes import Processes
-from urbanpipe.training.recipe import Recipe, load_recipe
 from urbanpipe.training.train import train
 from urbanpipe.video import cache as cache_module
 from urbanpipe.video.cache import FrameCache

@@ -9,14 +9,15 @@ import pytest
 
 from conftest import TINY
 from urbanpipe.catalog.table import read_catalog
+from urbanpipe.contracts.predictions import read_predictions
 from urbanpipe.errors import CatalogError, FoldError, OutputError, RecipeError, RunError, UrbanpipeError
-from urbanpipe.evaluation.predictions import read_predictions
-from urbanpipe.inspection.predict import predict
+from urbanpipe.inference.predict import predict
+from urbanpipe.locks import alone_in
+from urbanpipe.methods.recipe import Recipe, load_recipe, write_recipe
+from urbanpipe.models.distributed import join_processes
 from urbanpipe.taxonomy import default_taxonomy
 from urbanpipe.training.crossval import Study, crossval, resolve
-from urbanpipe.training.processes import join_processes
-from urbanpipe.training.recipe import Recipe, load_recipe, write_recipe
-from urbanpipe.training.run import alone_in, begin_run, is_begun
+from urbanpipe.training.run import begin_run, is_begun
 from urbanpipe.training.study import study_data
 from urbanpipe.training.train import train
 

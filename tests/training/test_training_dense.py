@@ -14,22 +14,24 @@ from test_training_loop import ALONE, changed, killed_at, losses, metrics, same_
 from torch import Tensor
 
 from urbanpipe.catalog.table import Catalog, Video
+from urbanpipe.contracts.run_folder import TRAINING_STATE
+from urbanpipe.contracts.segment_scores import read_pieces
 from urbanpipe.errors import RunError
-from urbanpipe.evaluation.pieces import read_pieces
+from urbanpipe.inputs.batches import Batch, collate
 from urbanpipe.inputs.config import DenseConfig
+from urbanpipe.inputs.dataset import VideoDataset
 from urbanpipe.inputs.dense import visited, visits
 from urbanpipe.inputs.footage import Draw, Footage
 from urbanpipe.inputs.view import make_view
+from urbanpipe.learners.dense import DenseLearner
+from urbanpipe.learners.feature_memory import FeatureMemory
+from urbanpipe.methods.build import build_model
+from urbanpipe.methods.recipe import Recipe, load_recipe
 from urbanpipe.models.dense import DenseClassifier
 from urbanpipe.taxonomy import default_taxonomy
 from urbanpipe.training import loop
-from urbanpipe.training.data import Batch, VideoDataset, collate
-from urbanpipe.training.dense import DenseLearner
-from urbanpipe.training.feature_memory import FeatureMemory
-from urbanpipe.training.forward import build_model
-from urbanpipe.training.job import TRAINING_STATE, Job
+from urbanpipe.training.job import Job
 from urbanpipe.training.loop import train_model
-from urbanpipe.training.recipe import Recipe, load_recipe
 from urbanpipe.training.validation import validate
 
 TINY_DENSE = (

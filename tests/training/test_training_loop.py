@@ -19,17 +19,18 @@ from safetensors.torch import load_file
 
 from conftest import TINY
 from urbanpipe.catalog.table import Catalog
+from urbanpipe.contracts.predictions import read_predictions
+from urbanpipe.contracts.run_folder import TRAINING_STATE, WEIGHTS
 from urbanpipe.errors import OutOfMemoryError, RunError, VideoError
-from urbanpipe.evaluation.predictions import read_predictions
+from urbanpipe.inputs.dataset import VideoDataset
 from urbanpipe.inputs.reading import PieceInputs
 from urbanpipe.inputs.view import make_view
+from urbanpipe.methods.recipe import Recipe
+from urbanpipe.models.distributed import Processes
 from urbanpipe.taxonomy import default_taxonomy
 from urbanpipe.training import loop
-from urbanpipe.training.data import VideoDataset
-from urbanpipe.training.job import TRAINING_STATE, WEIGHTS, Job
+from urbanpipe.training.job import Job
 from urbanpipe.training.loop import train_model
-from urbanpipe.training.processes import Processes
-from urbanpipe.training.recipe import Recipe
 from urbanpipe.video.cache import FrameCache
 
 ALONE = Processes(0, 1, torch.device("cpu"))

@@ -18,28 +18,29 @@ from test_training_loop import ALONE, changed, finish, job, killed_at, launch, l
 from conftest import TINY
 from urbanpipe.catalog.folds import read_folds
 from urbanpipe.catalog.table import Catalog
+from urbanpipe.contracts.predictions import read_predictions
+from urbanpipe.contracts.run_folder import TRAINING_STATE
+from urbanpipe.contracts.segment_scores import Pieces, read_pieces
+from urbanpipe.decision.exclusive import EXCLUSIVE_THRESHOLD, apply_exclusive
 from urbanpipe.ensembling.ensemble import ensemble
-from urbanpipe.ensembling.rules import EXCLUSIVE_THRESHOLD, apply_exclusive
 from urbanpipe.errors import VideoError
-from urbanpipe.evaluation.pieces import Pieces, read_pieces
-from urbanpipe.evaluation.predictions import read_predictions
+from urbanpipe.inference import predict as prediction
+from urbanpipe.inference.members import load_models
+from urbanpipe.inference.predict import _batches, predict
+from urbanpipe.inputs.batches import Sample
+from urbanpipe.inputs.dataset import VideoDataset
 from urbanpipe.inputs.reading import PieceInputs as Seen
 from urbanpipe.inputs.reading import stream_pieces
 from urbanpipe.inputs.view import View, make_view
-from urbanpipe.inspection import predict as prediction
-from urbanpipe.inspection.members import load_models
-from urbanpipe.inspection.predict import _batches, predict
+from urbanpipe.learners.dense import DenseLearner
+from urbanpipe.methods.build import build_model
+from urbanpipe.methods.recipe import Recipe, load_recipe, write_recipe
+from urbanpipe.models.distributed import Processes
 from urbanpipe.taxonomy import default_taxonomy
 from urbanpipe.training import loop
 from urbanpipe.training.crossval import Study, crossval
-from urbanpipe.training.data import Sample, VideoDataset
-from urbanpipe.training.dense import DenseLearner
-from urbanpipe.training.forward import build_model
-from urbanpipe.training.job import TRAINING_STATE
-from urbanpipe.training.judging import judge_all
+from urbanpipe.training.evaluation_pass import judge_all
 from urbanpipe.training.loop import train_model
-from urbanpipe.training.processes import Processes
-from urbanpipe.training.recipe import Recipe, load_recipe, write_recipe
 from urbanpipe.training.train import train
 
 TAXONOMY = default_taxonomy()

@@ -14,17 +14,19 @@ from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data._utils import pin_memory as torch_pin
 
 from urbanpipe.errors import OutputError, RunError
+from urbanpipe.inputs.batches import Batch
+from urbanpipe.inputs.dataset import judging_batches, training_batches, without_pixels
+from urbanpipe.learners.feature_memory import FeatureMemory
+from urbanpipe.learners.losses import make_loss, positive_weights, weighted_bce
+from urbanpipe.learners.state import State
+from urbanpipe.methods.recipe import LossConfig, OptimiserConfig
 from urbanpipe.models.classifier import PieceClassifier, image_classifier
 from urbanpipe.models.config import DenseHeadConfig, ModelConfig
 from urbanpipe.models.dense import VideoHead
-from urbanpipe.training.data import Batch, judging_batches, training_batches, without_pixels
-from urbanpipe.training.feature_memory import FeatureMemory
+from urbanpipe.models.device import processors_left
+from urbanpipe.models.distributed import Processes
 from urbanpipe.training.log import peak_memory_mib
-from urbanpipe.training.losses import make_loss, positive_weights, weighted_bce
 from urbanpipe.training.optimiser import cosine_factor, make_optimiser, make_schedule, parameter_groups, step_scaled
-from urbanpipe.training.processes import Processes, processors_left
-from urbanpipe.training.recipe import LossConfig, OptimiserConfig
-from urbanpipe.training.state import State
 
 
 @given(

@@ -4,7 +4,7 @@ import pytest
 
 from urbanpipe.errors import RecipeError
 from urbanpipe.inputs.config import SuperImageConfig, VideoConfig
-from urbanpipe.training.recipe import difference, load_recipe, recipe_text, shipped_recipes, write_recipe
+from urbanpipe.methods.recipe import difference, load_recipe, recipe_text, shipped_recipes, write_recipe
 
 
 def test_every_shipped_recipe_reads_and_survives_a_round_trip(tmp_path: Path) -> None:

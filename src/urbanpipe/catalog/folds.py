@@ -6,9 +6,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from urbanpipe.catalog.labels import canonical_name, label_matrix, read_table, read_text
+from urbanpipe.catalog.labels import label_matrix
 from urbanpipe.catalog.stratify import assign_folds as assign_folds
 from urbanpipe.catalog.table import Source, column_values, read_source
+from urbanpipe.contracts.csv_reading import read_table, read_text
+from urbanpipe.contracts.names import canonical_name
 from urbanpipe.errors import FoldError, LabelError
 from urbanpipe.outputs import write_csv
 from urbanpipe.taxonomy import Taxonomy, load_taxonomy

@@ -7,19 +7,18 @@
   moments are dropped here; a video without `annotations` has no known labels and is left out.
 """
 
-import csv
 import difflib
-import io
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
-from unicodedata import normalize
 
 import numpy as np
 from numpy.typing import NDArray
 
+from urbanpipe.contracts.csv_reading import read_table, read_text
+from urbanpipe.contracts.names import canonical_name
 from urbanpipe.errors import LabelError, TaxonomyError
 from urbanpipe.taxonomy import Taxonomy, default_taxonomy
 
@@ -83,11 +82,6 @@ def label_matrix(names: Sequence[str], labels: Labels, classes: int) -> NDArray[
     return matrix
 
 
-def canonical_name(name: str) -> str:
-    """A video's name in Unicode normal form C, as file systems and label files may disagree about accents."""
-    return normalize("NFC", name)
-
-
 def labels_cell(indices: Iterable[int], taxonomy: Taxonomy) -> str:
     """The cell of a `labels` column: codes separated by spaces, `-` for none of the classes."""
     return " ".join(taxonomy.codes[index] for index in indices) or NO_CLASS
@@ -100,53 +94,6 @@ def parse_labels_cell(cell: str, taxonomy: Taxonomy, where: str) -> tuple[int, .
         LabelError: an unknown or repeated class; the message begins with `where`.
     """
     return _indices(_words(cell), taxonomy, where)
-
-
-def read_text(path: Path) -> str:
-    """The text of a UTF-8 file without its byte order mark.
-
-    Raises:
-        LabelError: it cannot be read or is not UTF-8.
-    """
-    try:
-        return path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise LabelError(f"cannot read {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise LabelError(f"{path} is not UTF-8 text (byte {error.start}); save it as UTF-8 CSV or JSON") from error
-
-
-def read_table(text: str, path: Path, column: str) -> tuple[list[str], Iterator[tuple[int, dict[str, str]]]]:
-    """Header and (line number, cells by column) of CSV text; comma, semicolon or tab, whichever makes `column` appear.
-
-    Raises:
-        LabelError: the header lacks the column or repeats one, or (while iterating) a row is longer or shorter than it.
-    """
-    first = re.split(r"[\r\n]", text, maxsplit=1)[0][:10_000]
-    headers = {mark: [cell.strip() for cell in next(csv.reader([first], delimiter=mark), [])] for mark in ",;\t"}
-    mark = next((mark for mark, header in headers.items() if column in header), ",")
-    header = headers[mark]
-    if column not in header:
-        raise LabelError(f"{path}: no column {column!r} in the first line {first.strip()[:80]!r}")
-    if twice := sorted({cell for cell in header if header.count(cell) > 1}):
-        raise LabelError(f"{path}: the first line has the column {twice[0]!r} twice")
-    return header, _table_rows(text, path, mark, header)
-
-
-def _table_rows(text: str, path: Path, mark: str, header: list[str]) -> Iterator[tuple[int, dict[str, str]]]:
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=mark, strict=True)
-    try:
-        next(reader)
-        for cells in reader:
-            if not any(cell.strip() for cell in cells):
-                continue
-            if len(cells) != len(header):
-                raise LabelError(
-                    f"{path}, line {reader.line_num}: {len(cells)} cells, but the first line has {len(header)}"
-                )
-            yield reader.line_num, dict(zip(header, cells, strict=True))
-    except csv.Error as error:
-        raise LabelError(f"{path}, line {reader.line_num}: not CSV: {error}") from error
 
 
 def _csv_pairs(text: str, path: Path, taxonomy: Taxonomy) -> Iterator[tuple[str, str, list[object]]]:

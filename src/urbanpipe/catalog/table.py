@@ -8,15 +8,9 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-from urbanpipe.catalog.labels import (
-    Labels,
-    canonical_name,
-    labels_cell,
-    parse_labels_cell,
-    read_labels,
-    read_table,
-    read_text,
-)
+from urbanpipe.catalog.labels import Labels, labels_cell, parse_labels_cell, read_labels
+from urbanpipe.contracts.csv_reading import read_table, read_text
+from urbanpipe.contracts.names import canonical_name
 from urbanpipe.errors import CatalogError, LabelError
 from urbanpipe.outputs import write_csv
 from urbanpipe.taxonomy import Taxonomy, default_taxonomy

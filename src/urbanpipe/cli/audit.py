@@ -8,7 +8,7 @@ import typer
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from urbanpipe.catalog.audit import Audit
+    from urbanpipe.evaluation.audit import Audit
 
 
 def command(
@@ -19,7 +19,7 @@ def command(
     json: Annotated[bool, typer.Option("--json", help="Print everything as JSON instead of tables.")] = False,
 ) -> None:
     """Count labels and groups, and test whether name, duration, size or rates give a class away."""
-    from urbanpipe.catalog.audit import audit
+    from urbanpipe.evaluation.audit import audit
 
     found = audit(source, taxonomy)
     if json:

@@ -23,7 +23,7 @@ def command(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
 ) -> None:
     """Make of a cross-validated run what `inspect` needs: networks, calibrated probabilities, three gates a class."""
-    from urbanpipe.inspection.bundling import bundle
+    from urbanpipe.ensembling.bundling import bundle
 
     made = bundle(model, out, data, name, miss_bound, precision, moments, demonstration, half, device)
     for line in made.lines():

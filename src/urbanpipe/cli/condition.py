@@ -23,7 +23,7 @@ def command(
     language: Annotated[Words, typer.Option(help="Language of the texts.")] = Words.en,
 ) -> None:
     """Compute condition figures from grades that a person gave. Exit status 3: some segments are not filled in yet."""
-    from urbanpipe.report.condition_report import condition
+    from urbanpipe.exports.condition_report import condition
 
     done = condition(table, out, rules, language.value)
     for line in done.lines():

@@ -40,7 +40,7 @@ def command(
     ] = None,
 ) -> None:
     """Write inspections as a table to grade, or for other tools. All of it is a proposal that nobody has reviewed."""
-    from urbanpipe.report.export import export
+    from urbanpipe.exports.export import export
 
     done = export(inspections, out, to.value, language.value, taxonomy)
     warning = "; made by a demonstration model, not to be relied on" if done.demonstration else ""

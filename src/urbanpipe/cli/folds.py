@@ -41,7 +41,7 @@ def command(
     _print(plan)
     write_folds(plan.folds, out)
     if plot is not None:
-        from urbanpipe.catalog.plots import plot_folds
+        from urbanpipe.evaluation.fold_plots import plot_folds
 
         labels = {name: tuple(row.nonzero()[0].tolist()) for name, row in zip(plan.names, plan.targets, strict=True)}
         plot_folds(plan.folds, labels, plan.taxonomy, plot)

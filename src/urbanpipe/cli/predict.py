@@ -18,7 +18,7 @@ def command(
     top: Annotated[int, typer.Option(min=1, help="How many classes to print a video.")] = 3,
 ) -> None:
     """Rank every class in every video with all folds' models. Exit status 3: some videos could not be read."""
-    from urbanpipe.inspection.predict import predict
+    from urbanpipe.inference.predict import predict
 
     done = predict(model, videos, out, device=device, workers=workers, batch_size=batch_size)
     for line in done.lines(top):

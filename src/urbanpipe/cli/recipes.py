@@ -10,7 +10,7 @@ def command(
 ) -> None:
     """List the recipes that come with urbanpipe, or print one to copy and change."""
     from urbanpipe.inputs.config import has_clips
-    from urbanpipe.training.recipe import load_recipe, recipe_text, shipped_recipes
+    from urbanpipe.methods.recipe import load_recipe, recipe_text, shipped_recipes
 
     if name is not None:
         print(recipe_text(load_recipe(name)), end="")

@@ -11,10 +11,13 @@ import numpy as np
 import tomli_w
 from numpy.typing import NDArray
 
+from urbanpipe.contracts.names import shortened
+from urbanpipe.contracts.predictions import Predictions, write_predictions
+from urbanpipe.contracts.run_folder import OUT_OF_FOLD
+from urbanpipe.decision.exclusive import EXCLUSIVE_THRESHOLD, apply_exclusive
+from urbanpipe.decision.thresholds import Chooser, f1_thresholds, judge, nested_decisions, recall_thresholds
 from urbanpipe.ensembling.contributions import contributions
-from urbanpipe.ensembling.rules import EXCLUSIVE_THRESHOLD, apply_exclusive
 from urbanpipe.ensembling.table import EnsembleTable, ensemble_table
-from urbanpipe.ensembling.thresholds import Chooser, f1_thresholds, judge, nested_decisions, recall_thresholds
 from urbanpipe.ensembling.weights import (
     SEARCHES,
     equal_weights,
@@ -25,8 +28,7 @@ from urbanpipe.ensembling.weights import (
     weights_by,
 )
 from urbanpipe.errors import RunError
-from urbanpipe.evaluation.predictions import Predictions, shortened, write_predictions
-from urbanpipe.evaluation.runs import OUT_OF_FOLD, OutOfFold, read_out_of_fold, same_data, without_left_out
+from urbanpipe.evaluation.runs import OutOfFold, read_out_of_fold, same_data, without_left_out
 from urbanpipe.evaluation.tables import write_fold_tables
 from urbanpipe.outputs import output_folder, write_csv, write_text
 

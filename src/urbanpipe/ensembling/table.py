@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from urbanpipe.ensembling.rules import apply_exclusive
+from urbanpipe.decision.exclusive import apply_exclusive
 from urbanpipe.ensembling.weights import SEARCHES, Searched, equal_weights, weighted_mean
 from urbanpipe.evaluation.average_precision import mean_of_known, score
 from urbanpipe.evaluation.runs import OutOfFold

@@ -9,11 +9,12 @@ import numpy as np
 
 from urbanpipe.catalog.labels import label_matrix
 from urbanpipe.catalog.table import Source, read_source
+from urbanpipe.contracts.names import shortened
+from urbanpipe.contracts.predictions import Predictions, read_predictions
 from urbanpipe.errors import PredictionError
 from urbanpipe.evaluation.average_precision import Empty, Scores, score
 from urbanpipe.evaluation.intervals import Intervals, bootstrap
 from urbanpipe.evaluation.moments import MomentScores, read_results, read_truth, score_moments
-from urbanpipe.evaluation.predictions import Predictions, read_predictions, shortened
 from urbanpipe.evaluation.tables import MAP_ALL, MAP_DEFECTS, NONE, markdown_table, per_cent
 from urbanpipe.taxonomy import Taxonomy, load_taxonomy
 

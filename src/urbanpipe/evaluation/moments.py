@@ -9,10 +9,11 @@ from typing import Any, TypeGuard
 import numpy as np
 from numpy.typing import NDArray
 
-from urbanpipe.catalog.labels import canonical_name, read_labels, read_text
+from urbanpipe.catalog.labels import read_labels
+from urbanpipe.contracts.csv_reading import read_text
+from urbanpipe.contracts.names import canonical_name, shortened
 from urbanpipe.errors import LabelError, PredictionError, TaxonomyError
 from urbanpipe.evaluation.average_precision import mean_of_known, number_or_none
-from urbanpipe.evaluation.predictions import shortened
 from urbanpipe.evaluation.tables import MAP_ALL, markdown_table, per_cent
 from urbanpipe.outputs import write_text
 from urbanpipe.taxonomy import Taxonomy

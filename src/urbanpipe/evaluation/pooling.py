@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from urbanpipe.evaluation.pieces import Pieces, read_pieces
-from urbanpipe.evaluation.runs import OUT_OF_FOLD_PIECES, read_out_of_fold
+from urbanpipe.contracts.run_folder import OUT_OF_FOLD_PIECES
+from urbanpipe.contracts.segment_scores import Pieces, read_pieces
+from urbanpipe.evaluation.runs import read_out_of_fold
 from urbanpipe.evaluation.tables import FoldTable, Row, fold_table, markdown_table, per_cent
 from urbanpipe.outputs import write_csv, write_text
 

@@ -8,16 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from urbanpipe.catalog.folds import read_folds
-from urbanpipe.catalog.labels import canonical_name, label_matrix, read_labels, read_table, read_text
+from urbanpipe.catalog.labels import label_matrix, read_labels
+from urbanpipe.contracts.csv_reading import read_table, read_text
+from urbanpipe.contracts.names import canonical_name, shortened
+from urbanpipe.contracts.predictions import Predictions, read_predictions
+from urbanpipe.contracts.run_folder import INPUTS, LEFT_OUT, OUT_OF_FOLD
 from urbanpipe.errors import LabelError, RunError
-from urbanpipe.evaluation.predictions import Predictions, read_predictions, shortened
 from urbanpipe.outputs import write_csv, write_json, write_text
 from urbanpipe.taxonomy import Taxonomy, load_taxonomy
-
-OUT_OF_FOLD = "out_of_fold.json"
-OUT_OF_FOLD_PIECES = "out_of_fold_pieces.npz"
-INPUTS = ("taxonomy.toml", "labels.json", "folds.csv", "groups.csv")
-LEFT_OUT = "left_out.csv"
 
 
 @dataclass(frozen=True, eq=False)

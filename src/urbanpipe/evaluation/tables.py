@@ -211,7 +211,7 @@ def write_fold_tables(run: Path) -> FoldTable:
         PredictionError: its predictions cannot be used.
         OutputError: the tables cannot be written.
     """
-    from urbanpipe.catalog.plots import plot_folds
+    from urbanpipe.evaluation.fold_plots import plot_folds
     from urbanpipe.evaluation.plots import heat_map, save
 
     data = read_out_of_fold(run)

@@ -8,21 +8,22 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from urbanpipe.catalog.labels import canonical_name
+from urbanpipe.contracts.names import canonical_name
 from urbanpipe.errors import OutOfMemoryError, PredictionError, VideoError
 from urbanpipe.explain.grad_cam import grad_cam, recorded
 from urbanpipe.explain.heat import Heat, of_frames, scaled, tiles_of
 from urbanpipe.explain.layers import Layout, choose_layer, layout_of, piece_logits
 from urbanpipe.explain.network import Explained, load_explained
 from urbanpipe.explain.writing import Explanation, check_others, write
+from urbanpipe.inference.new_videos import NewVideos
+from urbanpipe.inference.prediction import Judged
+from urbanpipe.inference.scoring import judge, mirrored
+from urbanpipe.inputs.batches import collate
 from urbanpipe.inputs.config import DenseConfig, InputConfig, VideoConfig, has_clips
 from urbanpipe.inputs.footage import Footage, Selection
 from urbanpipe.inputs.view import View, make_view
-from urbanpipe.inspection.predict import NewVideos
+from urbanpipe.models.device import choose_device, images_to
 from urbanpipe.outputs import output_folder
-from urbanpipe.training.data import collate
-from urbanpipe.training.forward import Judged, images_to, judge, mirrored
-from urbanpipe.training.processes import choose_device
 from urbanpipe.video.container import check_file
 from urbanpipe.video.decode import FrameIndex, index_frames, read_frames
 

@@ -15,7 +15,7 @@ from urbanpipe.errors import RunError
 from urbanpipe.explain.grad_cam import first_tensor, recorded
 from urbanpipe.models.bag import BagClassifier
 from urbanpipe.models.dense import DenseClassifier
-from urbanpipe.training.forward import Network
+from urbanpipe.models.network import Network
 
 _DEPTH = 2  # names of at most so many parts are tried by themselves: stages, blocks and norms, not what is inside them
 _FINE_ENOUGH = 6  # places along a frame's shorter side; see `choose_layer`

@@ -8,12 +8,12 @@ from pathlib import Path
 import torch
 
 from urbanpipe.catalog.folds import read_folds
+from urbanpipe.contracts.run_folder import WEIGHTS, read_done, read_json
 from urbanpipe.errors import RunError
+from urbanpipe.inference.torch_runtime import load_network
+from urbanpipe.methods.recipe import Recipe, load_recipe
+from urbanpipe.models.network import Network
 from urbanpipe.taxonomy import Taxonomy, load_taxonomy
-from urbanpipe.training.forward import Network, load_network
-from urbanpipe.training.job import WEIGHTS, read_done
-from urbanpipe.training.recipe import Recipe, load_recipe
-from urbanpipe.training.run import read_json
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from urbanpipe.errors import InspectionError
-from urbanpipe.inspection.watching import Region
+from urbanpipe.inspection.video_pass import Region
 
 SURE = 0.8  # least confidence of what is read
 _NUMBERS = re.compile(r"\d[\d.,]*")

@@ -13,11 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from urbanpipe.catalog.table import printable
-from urbanpipe.errors import InspectionError, OutOfMemoryError, VideoError
-from urbanpipe.evaluation.pieces import smoothed
-from urbanpipe.inspection.bundle import DEMONSTRATION, Bundle, read_bundle
-from urbanpipe.inspection.distance import DistanceReader
-from urbanpipe.inspection.findings import (
+from urbanpipe.contracts.findings import (
     UNLIKELY,
     BundleFacts,
     Finding,
@@ -28,14 +24,18 @@ from urbanpipe.inspection.findings import (
     VideoFacts,
     write_inspection,
 )
-from urbanpipe.inspection.predict import combined
+from urbanpipe.errors import InspectionError, OutOfMemoryError, VideoError
+from urbanpipe.evaluation.peaks import smoothed
+from urbanpipe.inference.bundle import DEMONSTRATION, Bundle, read_bundle
+from urbanpipe.inference.combine import combined
+from urbanpipe.inference.prediction import Judged
+from urbanpipe.inspection.distance import DistanceReader
+from urbanpipe.inspection.evidence import MOST_SIGHTINGS, Pictures, Showing, stretches
 from urbanpipe.inspection.remarks import remarks_on
-from urbanpipe.inspection.sighting import MOST_SIGHTINGS, Pictures, Showing, stretches
-from urbanpipe.inspection.watching import Region, Watched, Watcher
+from urbanpipe.inspection.video_pass import Region, Watched, Watcher
+from urbanpipe.models.device import choose_device
 from urbanpipe.outputs import whole_file
 from urbanpipe.taxonomy import DefectClass
-from urbanpipe.training.forward import Judged
-from urbanpipe.training.processes import choose_device
 from urbanpipe.video.container import check_file
 from urbanpipe.video.index import FrameIndex
 from urbanpipe.video.probe import digest

@@ -8,6 +8,11 @@ import numpy as np
 import tomli_w
 from numpy.typing import NDArray
 
+from urbanpipe.contracts.names import shortened
+from urbanpipe.contracts.predictions import Predictions, read_predictions
+from urbanpipe.contracts.run_folder import OUT_OF_FOLD_PIECES
+from urbanpipe.contracts.segment_scores import Pieces, read_pieces
+from urbanpipe.decision.localization import MomentsConfig, given_shifts, read_config
 from urbanpipe.errors import LabelError, OutputError, PredictionError, RunError
 from urbanpipe.evaluation.moments import (
     TOLERANCES,
@@ -20,11 +25,9 @@ from urbanpipe.evaluation.moments import (
     score_moments,
     write_results,
 )
-from urbanpipe.evaluation.pieces import Pieces, peaks, read_pieces, smoothed, suppressed
-from urbanpipe.evaluation.predictions import Predictions, read_predictions, shortened
-from urbanpipe.evaluation.runs import OUT_OF_FOLD_PIECES, read_out_of_fold
+from urbanpipe.evaluation.peaks import peaks, smoothed, suppressed
+from urbanpipe.evaluation.runs import read_out_of_fold
 from urbanpipe.evaluation.tables import per_cent
-from urbanpipe.inspection.moments_config import MomentsConfig, given_shifts, read_config
 from urbanpipe.outputs import write_text
 from urbanpipe.taxonomy import Taxonomy, load_taxonomy
 

@@ -9,10 +9,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from urbanpipe.errors import RecipeError, VideoError
+from urbanpipe.inputs.dataset import VideoDataset, loading_workers
 from urbanpipe.inputs.reading import PieceInputs
 from urbanpipe.pretraining.config import MAEConfig, SimCLRConfig
 from urbanpipe.pretraining.views import Views
-from urbanpipe.training.data import VideoDataset, loading_workers
 
 FrameKey = tuple[int, int, int]  # (epoch, index of a video, number of a frame among those at the interval)
 

@@ -17,18 +17,18 @@ from torch import Tensor, nn
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LRScheduler
 
+from urbanpipe.contracts.run_folder import DONE, TRAINING_STATE, WEIGHTS
 from urbanpipe.errors import DivergedError, RunError, VideoError
+from urbanpipe.learners.state import Row, save_whole
+from urbanpipe.methods.recipe import OptimiserConfig
 from urbanpipe.models.backbone import Backbone
+from urbanpipe.models.device import autocast
 from urbanpipe.outputs import whole_file, write_json
 from urbanpipe.pretraining.config import MAEConfig, SimCLRConfig
 from urbanpipe.pretraining.frames import Frames, batches_of, frame_loader, seed_of
 from urbanpipe.progress import track
-from urbanpipe.training.forward import autocast
-from urbanpipe.training.job import DONE, TRAINING_STATE, WEIGHTS
-from urbanpipe.training.log import MetricsLog, Row, peak_memory_mib
+from urbanpipe.training.log import MetricsLog, peak_memory_mib
 from urbanpipe.training.optimiser import make_schedule, step_scaled
-from urbanpipe.training.recipe import OptimiserConfig
-from urbanpipe.training.state import save_whole
 
 BETAS = (0.9, 0.95)  # of MAE (arXiv 2111.06377, table 8)
 

@@ -18,12 +18,16 @@ from torch import nn
 
 from urbanpipe.catalog.folds import read_folds
 from urbanpipe.catalog.table import Catalog, Video, read_catalog
+from urbanpipe.contracts.names import shortened
+from urbanpipe.contracts.run_folder import read_done, read_left_out
 from urbanpipe.errors import CatalogError, FoldError, OutOfMemoryError, RunError
-from urbanpipe.evaluation.predictions import shortened
 from urbanpipe.inputs.config import BagConfig
+from urbanpipe.inputs.dataset import VideoDataset, frame_cache, loading_workers, unreadable
 from urbanpipe.inputs.frame import BagOfFrames
+from urbanpipe.locks import alone_in
 from urbanpipe.models.backbone import Backbone
 from urbanpipe.models.config import ModelConfig
+from urbanpipe.models.device import choose_device, processors_left
 from urbanpipe.models.weights import content_of, load_weights
 from urbanpipe.outputs import write_csv, write_text
 from urbanpipe.pretraining.config import MAEConfig, SimCLRConfig, read_settings
@@ -32,10 +36,6 @@ from urbanpipe.pretraining.loop import run_epochs
 from urbanpipe.pretraining.views import make_views
 from urbanpipe.progress import track
 from urbanpipe.training.crossval import CACHE_GB
-from urbanpipe.training.data import VideoDataset, frame_cache, loading_workers, unreadable
-from urbanpipe.training.job import read_done
-from urbanpipe.training.processes import choose_device, processors_left
-from urbanpipe.training.run import alone_in, read_left_out
 from urbanpipe.video.cache import FrameCache
 
 SETTINGS = "settings.toml"

@@ -9,9 +9,9 @@ from itertools import count
 from pathlib import Path
 from urllib.parse import quote
 
+from urbanpipe.contracts.findings import Finding, Inspection, read_inspection
+from urbanpipe.contracts.remarks import sentence
 from urbanpipe.errors import InspectionError
-from urbanpipe.inspection.findings import Finding, Inspection, read_inspection
-from urbanpipe.inspection.remarks import sentence
 from urbanpipe.outputs import write_text
 from urbanpipe.report.page import page
 from urbanpipe.report.pictures import Album, album

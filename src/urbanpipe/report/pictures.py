@@ -9,7 +9,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from urbanpipe.inspection.findings import Evidence, Inspection
+from urbanpipe.contracts.findings import Evidence, Inspection
 
 MOST_LETTERS = 4_200_000
 """What all data URIs of a report may have together, so that it stays below 5 MB."""

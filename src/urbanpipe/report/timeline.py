@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from urbanpipe.inspection.findings import Finding, Inspection
+from urbanpipe.contracts.findings import Finding, Inspection
 from urbanpipe.report.wording import clock
 
 WIDTH, HEIGHT = 1000, 100

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from urbanpipe.inspection.findings import Evidence, Finding, Inspection, Sighting
+from urbanpipe.contracts.findings import Evidence, Finding, Inspection, Sighting
 from urbanpipe.report.pictures import Album, thumbnail
 from urbanpipe.report.timeline import Lane, lane
 from urbanpipe.report.wording import Wording, clock, sureness

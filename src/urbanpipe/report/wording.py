@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from urbanpipe.contracts.findings import Finding
 from urbanpipe.errors import InspectionError
-from urbanpipe.inspection.findings import Finding
 
 _TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _TEXTS = Path(__file__).with_name("texts.toml")

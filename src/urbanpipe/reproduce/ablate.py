@@ -9,9 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from urbanpipe.catalog.table import Catalog, Video, read_catalog
+from urbanpipe.contracts.names import shortened
+from urbanpipe.contracts.run_folder import read_done
 from urbanpipe.errors import CatalogError, RecipeError, WeightsError
-from urbanpipe.evaluation.predictions import shortened
 from urbanpipe.evaluation.tables import absent
+from urbanpipe.locks import alone_in
+from urbanpipe.methods.build import build_model
+from urbanpipe.methods.recipe import Recipe, load_recipe
 from urbanpipe.models.weights import load_weights
 from urbanpipe.reproduce.entries import notes_on_epochs
 from urbanpipe.reproduce.gains import Gain, Judged, Scores, gain
@@ -23,10 +27,6 @@ from urbanpipe.reproduce.table import Ablation, Line
 from urbanpipe.reproduce.work import NOT_TRAINED, Work, begin, refuse_folder
 from urbanpipe.taxonomy import load_taxonomy
 from urbanpipe.training.crossval import CACHE_GB, find_unreadable, resolve
-from urbanpipe.training.forward import build_model
-from urbanpipe.training.job import read_done
-from urbanpipe.training.recipe import Recipe, load_recipe
-from urbanpipe.training.run import alone_in
 
 BASE = "base"
 

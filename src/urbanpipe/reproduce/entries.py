@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 from urbanpipe.errors import RecipeError
 from urbanpipe.inputs.config import SuperImageConfig
+from urbanpipe.methods.recipe import Recipe, load_recipe
 from urbanpipe.settings import Section
-from urbanpipe.training.recipe import Recipe, load_recipe
 
 Scale = Literal["small", "paper"]
 

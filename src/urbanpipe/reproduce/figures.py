@@ -15,11 +15,11 @@ from urbanpipe.inputs.config import SuperImageConfig
 from urbanpipe.inputs.footage import Draw
 from urbanpipe.inputs.reading import CatalogReader
 from urbanpipe.inputs.view import make_view
+from urbanpipe.methods.recipe import Recipe
 from urbanpipe.outputs import whole_path, write_text
 from urbanpipe.reproduce.entries import Scale, notes_on
 from urbanpipe.reproduce.models import Model, notes_of
 from urbanpipe.reproduce.work import Work
-from urbanpipe.training.recipe import Recipe
 
 SHOWN = 4
 SIDE = 480  # px of an image in the picture

@@ -10,18 +10,18 @@ from typing import Any
 import numpy as np
 
 from urbanpipe.catalog.table import Video
+from urbanpipe.contracts.predictions import Predictions, read_predictions, write_predictions
+from urbanpipe.contracts.run_folder import DONE, WEIGHTS, read_json
 from urbanpipe.errors import RunError
-from urbanpipe.evaluation.predictions import Predictions, read_predictions, write_predictions
+from urbanpipe.inference.torch_runtime import load_network
+from urbanpipe.inputs.dataset import VideoDataset
 from urbanpipe.inputs.view import make_view
+from urbanpipe.locks import alone_in
+from urbanpipe.methods.recipe import Recipe
+from urbanpipe.models.distributed import Processes
 from urbanpipe.outputs import write_json
 from urbanpipe.taxonomy import Taxonomy
-from urbanpipe.training.data import VideoDataset
-from urbanpipe.training.forward import load_network
-from urbanpipe.training.job import DONE, WEIGHTS
-from urbanpipe.training.judging import judge_all
-from urbanpipe.training.processes import Processes
-from urbanpipe.training.recipe import Recipe
-from urbanpipe.training.run import alone_in, read_json
+from urbanpipe.training.evaluation_pass import judge_all
 from urbanpipe.video.cache import FrameCache
 
 JUDGED = "judged.json"

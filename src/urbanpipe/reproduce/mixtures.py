@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from urbanpipe.ensembling.rules import EXCLUSIVE_THRESHOLD, apply_exclusive
-from urbanpipe.ensembling.thresholds import f1_thresholds
+from urbanpipe.decision.exclusive import EXCLUSIVE_THRESHOLD, apply_exclusive
+from urbanpipe.decision.thresholds import f1_thresholds
 from urbanpipe.ensembling.weights import best_per_class
 from urbanpipe.errors import RecipeError
 from urbanpipe.reproduce.gains import Judged, Scores

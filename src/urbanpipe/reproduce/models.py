@@ -13,14 +13,14 @@ from urbanpipe.errors import FoldError, RecipeError, WeightsError
 from urbanpipe.evaluation.average_precision import mean_of_known, sd_of_known
 from urbanpipe.evaluation.tables import NONE, absent, markdown_table, per_cent
 from urbanpipe.inputs.config import has_clips
+from urbanpipe.methods.build import build_model
+from urbanpipe.methods.recipe import Recipe
 from urbanpipe.outputs import write_csv, write_text
 from urbanpipe.reproduce.entries import Entry, Given, Scale, notes_on, notes_on_epochs
 from urbanpipe.reproduce.gains import fold_maps
 from urbanpipe.reproduce.work import NOT_TRAINED, Work
 from urbanpipe.taxonomy import Taxonomy
 from urbanpipe.training.crossval import resolve
-from urbanpipe.training.forward import build_model
-from urbanpipe.training.recipe import Recipe
 
 ALL, DEFECTS = 0, 1
 

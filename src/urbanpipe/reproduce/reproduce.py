@@ -6,6 +6,8 @@ from pathlib import Path
 
 from urbanpipe.catalog.table import Video, read_catalog
 from urbanpipe.errors import RecipeError, WeightsError
+from urbanpipe.locks import alone_in
+from urbanpipe.methods.recipe import Recipe
 from urbanpipe.models.weights import is_weights_file
 from urbanpipe.outputs import write_json
 from urbanpipe.reproduce.ablate import BASE, run_ablation
@@ -28,8 +30,6 @@ from urbanpipe.reproduce.work import NOT_TRAINED, Work, begin
 from urbanpipe.taxonomy import load_taxonomy
 from urbanpipe.training.crossval import CACHE_GB, resolve
 from urbanpipe.training.environment import environment
-from urbanpipe.training.recipe import Recipe
-from urbanpipe.training.run import alone_in
 
 SCALES: tuple[Scale, ...] = ("small", "paper")
 ONE_MODEL = "convnext-b"  # of Table 6 and Figure 3

@@ -12,8 +12,8 @@ from itertools import pairwise
 from typing import Any, Literal
 
 from urbanpipe.errors import RecipeError
+from urbanpipe.methods.recipe import Recipe, load_recipe, recipe_from_table, set_value
 from urbanpipe.settings import Section
-from urbanpipe.training.recipe import Recipe, load_recipe, recipe_from_table, set_value
 
 _PATH = r"\s*(\w+(?:\.\w+)+)\s*(\+=|-=|\*=|=)"
 _CHANGE = re.compile(rf"{_PATH}(.*)", re.DOTALL)

@@ -10,11 +10,11 @@ from urbanpipe.evaluation.average_precision import mean_of_known, sd_of_known
 from urbanpipe.evaluation.intervals import FEWEST_GROUPS
 from urbanpipe.evaluation.plots import save
 from urbanpipe.evaluation.tables import NONE, markdown_table, per_cent
+from urbanpipe.methods.recipe import Recipe
 from urbanpipe.outputs import write_csv, write_text
 from urbanpipe.reproduce.gains import Gain
 from urbanpipe.reproduce.plot import forest_plot
 from urbanpipe.reproduce.rows import Row
-from urbanpipe.training.recipe import Recipe
 
 _NAMES = ["table", "row", "change"]
 

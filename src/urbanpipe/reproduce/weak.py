@@ -5,9 +5,12 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from urbanpipe.catalog.table import read_catalog
+from urbanpipe.contracts.run_folder import WEIGHTS
 from urbanpipe.errors import RecipeError, RunError, WeightsError
 from urbanpipe.inputs.config import BagConfig
+from urbanpipe.inputs.dataset import VideoDataset
 from urbanpipe.inputs.frame import BagOfFrames
+from urbanpipe.methods.recipe import Recipe
 from urbanpipe.pretraining.config import PretrainConfig, read_settings
 from urbanpipe.pretraining.pretrain import pretrain
 from urbanpipe.reproduce.entries import Entry, Given, Scale, read_entries
@@ -16,9 +19,6 @@ from urbanpipe.reproduce.models import Model, train_models
 from urbanpipe.reproduce.rows import Row
 from urbanpipe.reproduce.table import Line
 from urbanpipe.reproduce.work import NOT_TRAINED, Work
-from urbanpipe.training.data import VideoDataset
-from urbanpipe.training.job import WEIGHTS
-from urbanpipe.training.recipe import Recipe
 
 # `pretrain` at its defaults is for GPUs.
 PRETRAINING: dict[Scale, tuple[str, ...]] = {

@@ -8,15 +8,15 @@ import numpy as np
 
 from urbanpipe.catalog.labels import label_matrix
 from urbanpipe.catalog.table import Catalog, Video
+from urbanpipe.contracts.predictions import Predictions
 from urbanpipe.errors import CatalogError, DivergedError, FoldError, OutOfMemoryError, RunError
-from urbanpipe.evaluation.predictions import Predictions
+from urbanpipe.inputs.dataset import frame_cache
+from urbanpipe.methods.recipe import Recipe, load_recipe
+from urbanpipe.models.distributed import Processes, join_processes
 from urbanpipe.reproduce.gains import Judged, Scores
 from urbanpipe.reproduce.judging import read_fold
 from urbanpipe.training.crossval import resolve, run_folds
-from urbanpipe.training.data import frame_cache
 from urbanpipe.training.log import read_costs
-from urbanpipe.training.processes import Processes, join_processes
-from urbanpipe.training.recipe import Recipe, load_recipe
 from urbanpipe.training.study import study_data, warn_of_torn_groups
 from urbanpipe.video.cache import FrameCache
 

@@ -7,26 +7,27 @@ from pathlib import Path
 import numpy as np
 
 from urbanpipe.catalog.table import Catalog, Video
+from urbanpipe.contracts.predictions import Predictions, read_predictions, write_predictions
+from urbanpipe.contracts.run_folder import OUT_OF_FOLD_PIECES, PIECES, read_done, read_left_out
+from urbanpipe.contracts.segment_scores import joined, read_pieces, write_pieces
 from urbanpipe.ensembling.ensemble import ensemble as make_ensemble
 from urbanpipe.errors import CatalogError, FoldError, RunError
-from urbanpipe.evaluation.pieces import joined, read_pieces, write_pieces
 from urbanpipe.evaluation.pooling import write_pooling
-from urbanpipe.evaluation.predictions import Predictions, read_predictions, write_predictions
-from urbanpipe.evaluation.runs import OUT_OF_FOLD_PIECES
 from urbanpipe.evaluation.tables import write_fold_tables
 from urbanpipe.inputs.config import FrameConfig
+from urbanpipe.inputs.dataset import VideoDataset, frame_cache, unreadable
 from urbanpipe.inputs.view import make_view
+from urbanpipe.locks import alone_in
+from urbanpipe.methods.build import build_model
+from urbanpipe.methods.recipe import Recipe, load_recipe
+from urbanpipe.models.distributed import Processes, join_processes
 from urbanpipe.models.weights import load_weights
 from urbanpipe.outputs import output_folder
 from urbanpipe.progress import track
 from urbanpipe.taxonomy import Taxonomy
-from urbanpipe.training.data import VideoDataset, frame_cache, unreadable
-from urbanpipe.training.forward import build_model
-from urbanpipe.training.job import PIECES, Job, read_done
+from urbanpipe.training.job import Job
 from urbanpipe.training.loop import train_model
-from urbanpipe.training.processes import Processes, join_processes
-from urbanpipe.training.recipe import Recipe, load_recipe
-from urbanpipe.training.run import alone_in, begin_run, is_begun, read_left_out
+from urbanpipe.training.run import begin_run, is_begun
 from urbanpipe.training.study import study_data, warn_of_torn_groups
 from urbanpipe.video.cache import FrameCache
 

@@ -3,23 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from urbanpipe.catalog.labels import label_matrix
 from urbanpipe.catalog.table import Video
-from urbanpipe.errors import RunError
+from urbanpipe.methods.recipe import Recipe
 from urbanpipe.taxonomy import Taxonomy
-from urbanpipe.training.recipe import Recipe
-from urbanpipe.training.run import read_json
 from urbanpipe.video.cache import FrameCache
-
-TRAINING_STATE = "last.pt"
-WEIGHTS = "weights.safetensors"
-DONE = "done.json"
-PIECES = "pieces.npz"
 
 
 @dataclass(frozen=True)
@@ -48,17 +40,3 @@ class Job:
         """Labels (videos, classes), 0 or 1."""
         labels = {video.name: video.labels or () for video in videos}
         return label_matrix([video.name for video in videos], labels, len(self.taxonomy)).astype(np.float32)
-
-
-def read_done(folder: Path) -> dict[str, Any] | None:
-    """What `train_model` wrote when it finished, or None if it has not.
-
-    Raises:
-        RunError: it has, but its weights are missing or cut.
-    """
-    if not (folder / DONE).exists():
-        return None
-    done, weights = read_json(folder / DONE), folder / WEIGHTS
-    if not weights.exists() or weights.stat().st_size != done.get("weights_bytes"):
-        raise RunError(f"{weights} is missing or damaged; delete {folder} and this model is trained again")
-    return done

@@ -12,9 +12,8 @@ from typing import Any
 import torch
 from torch.utils.tensorboard import SummaryWriter
 
+from urbanpipe.learners.state import Row
 from urbanpipe.outputs import write_csv
-
-Row = dict[str, float | int]
 
 
 class MetricsLog:

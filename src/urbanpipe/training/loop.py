@@ -15,26 +15,28 @@ from timm.utils import ModelEmaV3
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
+from urbanpipe.contracts.run_folder import DONE, PIECES, TRAINING_STATE, WEIGHTS, read_done
 from urbanpipe.errors import DivergedError, OutOfMemoryError, RunError, WeightsError
 from urbanpipe.inputs.config import BagConfig, DenseConfig
+from urbanpipe.inputs.dataset import VideoDataset, loading_workers, make_loader, training_batches, without_pixels
 from urbanpipe.inputs.view import make_view
+from urbanpipe.learners.bag import BagLearner
+from urbanpipe.learners.dense import DenseLearner
+from urbanpipe.learners.losses import make_loss
+from urbanpipe.learners.segments import Learner, PieceLearner
+from urbanpipe.learners.state import Row, State
+from urbanpipe.locks import alone_in
+from urbanpipe.methods.build import build_model
+from urbanpipe.methods.recipe import Recipe
+from urbanpipe.models.device import place, processors_left
+from urbanpipe.models.distributed import Processes
 from urbanpipe.models.weights import load_weights
 from urbanpipe.outputs import write_json
 from urbanpipe.progress import track
-from urbanpipe.training.bag import BagLearner
-from urbanpipe.training.data import VideoDataset, loading_workers, make_loader, training_batches, without_pixels
-from urbanpipe.training.dense import DenseLearner
 from urbanpipe.training.environment import environment
-from urbanpipe.training.forward import build_model, place
-from urbanpipe.training.job import DONE, PIECES, TRAINING_STATE, WEIGHTS, Job, read_done
-from urbanpipe.training.learner import Learner, PieceLearner
-from urbanpipe.training.log import MetricsLog, Row, forget_peak_memory, peak_memory_mib
-from urbanpipe.training.losses import make_loss
+from urbanpipe.training.job import Job
+from urbanpipe.training.log import MetricsLog, forget_peak_memory, peak_memory_mib
 from urbanpipe.training.optimiser import make_optimiser, make_schedule, step_scaled
-from urbanpipe.training.processes import Processes, processors_left
-from urbanpipe.training.recipe import Recipe
-from urbanpipe.training.run import alone_in
-from urbanpipe.training.state import State
 from urbanpipe.training.validation import keep, validate
 
 

@@ -9,8 +9,8 @@ from torch.amp import GradScaler
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 
-from urbanpipe.training.forward import Network
-from urbanpipe.training.recipe import OptimiserConfig
+from urbanpipe.methods.recipe import OptimiserConfig
+from urbanpipe.models.network import Network
 
 
 def parameter_groups(model: Network, config: OptimiserConfig) -> list[dict[str, Any]]:

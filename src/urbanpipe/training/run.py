@@ -8,51 +8,21 @@
 - out_of_fold_pieces.npz: what every frame or clip says, where the method sees many; pooling.csv and .md of a frame run
 """
 
-import csv
-import fcntl
 import hashlib
 import json
-import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import tomli_w
 
 from urbanpipe.catalog.table import Video
+from urbanpipe.contracts.run_folder import read_json
 from urbanpipe.errors import RunError
+from urbanpipe.methods.recipe import Recipe, difference, load_recipe, write_recipe
 from urbanpipe.models.weights import content_of
-from urbanpipe.outputs import output_folder, write_csv, write_json, write_text
+from urbanpipe.outputs import write_csv, write_json, write_text
 from urbanpipe.taxonomy import Taxonomy, taxonomy_table
 from urbanpipe.training.environment import environment
-from urbanpipe.training.recipe import Recipe, difference, load_recipe, write_recipe
-
-_DAMAGED = "{path} is missing or damaged; delete {folder} to begin it again"
-
-
-@contextmanager
-def alone_in(folder: Path, wait: bool = False) -> Iterator[None]:
-    """Hold a folder while the block runs; the hold ends with the process, however it ends.
-
-    Args:
-        folder: made if it is not there.
-        wait: for another process to let go of it, instead of giving up.
-
-    Raises:
-        RunError: another process works in it.
-        OutputError: it cannot be written to.
-    """
-    output_folder(folder)
-    with (folder / ".lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if not wait:
-                raise RunError(f"another process is working in {folder}; wait for it, or give another --out") from None
-            print(f"waiting for another process in {folder}", file=sys.stderr, flush=True)
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def is_begun(run: Path, recipe: Recipe, taxonomy: Taxonomy, videos: Sequence[Video], folds: Mapping[str, int]) -> bool:
@@ -114,27 +84,6 @@ def begin_run(
     known = {"data": _fingerprint(taxonomy, videos, folds), "weights": content_of(recipe.model.weights)}
     write_json(run / "environment.json", known | environment())
     write_recipe(recipe, run / "recipe.toml")
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object that a run has written.
-
-    Raises:
-        RunError: it is missing or damaged.
-    """
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RunError(_DAMAGED.format(path=path, folder=path.parent)) from error
-    if not isinstance(value, dict):
-        raise RunError(_DAMAGED.format(path=path, folder=path.parent))
-    return value
-
-
-def read_left_out(run: Path) -> dict[str, str]:
-    """The videos that could not be decoded when the run began, with the reason."""
-    with (run / "left_out.csv").open(encoding="utf-8", newline="") as file:
-        return {row["video"]: row["reason"] for row in csv.DictReader(file)}
 
 
 def _fingerprint(taxonomy: Taxonomy, videos: Sequence[Video], folds: Mapping[str, int]) -> str:

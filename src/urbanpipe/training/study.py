@@ -14,12 +14,12 @@ from urbanpipe.catalog.folds import folds as make_folds
 from urbanpipe.catalog.folds import read_folds
 from urbanpipe.catalog.scan import ScanReport, scan_report
 from urbanpipe.catalog.table import OK, Catalog, read_catalog
+from urbanpipe.contracts.names import shortened
 from urbanpipe.errors import CatalogError, FoldError, RunError
-from urbanpipe.evaluation.predictions import shortened
+from urbanpipe.locks import alone_in
+from urbanpipe.models.distributed import Processes
 from urbanpipe.outputs import write_json
 from urbanpipe.taxonomy import load_taxonomy
-from urbanpipe.training.processes import Processes
-from urbanpipe.training.run import alone_in
 
 BEGUN_WITH = "study.json"
 

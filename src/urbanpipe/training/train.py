@@ -5,13 +5,13 @@ from pathlib import Path
 
 from urbanpipe.catalog.table import read_catalog
 from urbanpipe.errors import CatalogError, FoldError
+from urbanpipe.inputs.dataset import frame_cache
+from urbanpipe.methods.recipe import load_recipe
+from urbanpipe.models.distributed import join_processes
 from urbanpipe.taxonomy import load_taxonomy
 from urbanpipe.training.crossval import CACHE_GB, begin, fold_job, resolve
-from urbanpipe.training.data import frame_cache
 from urbanpipe.training.job import Job
 from urbanpipe.training.loop import train_model
-from urbanpipe.training.processes import join_processes
-from urbanpipe.training.recipe import load_recipe
 from urbanpipe.training.study import checked_folds, warn_of_torn_groups
 
 

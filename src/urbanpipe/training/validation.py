@@ -7,18 +7,18 @@ from collections.abc import Sequence
 import numpy as np
 from safetensors.torch import save as serialise
 
+from urbanpipe.contracts.predictions import Predictions, write_predictions
+from urbanpipe.contracts.run_folder import PIECES, WEIGHTS
+from urbanpipe.contracts.segment_scores import write_pieces
 from urbanpipe.errors import RunError
 from urbanpipe.evaluation.average_precision import score
-from urbanpipe.evaluation.pieces import write_pieces
-from urbanpipe.evaluation.predictions import Predictions, write_predictions
+from urbanpipe.inference.prediction import Judged, pieces_of
+from urbanpipe.inputs.dataset import VideoDataset
+from urbanpipe.learners.state import Row, State
+from urbanpipe.models.distributed import Processes
 from urbanpipe.outputs import whole_file
-from urbanpipe.training.data import VideoDataset
-from urbanpipe.training.forward import Judged, pieces_of
-from urbanpipe.training.job import PIECES, WEIGHTS, Job
-from urbanpipe.training.judging import judge_all
-from urbanpipe.training.log import Row
-from urbanpipe.training.processes import Processes
-from urbanpipe.training.state import State
+from urbanpipe.training.evaluation_pass import judge_all
+from urbanpipe.training.job import Job
 
 
 def validate(job: Job, processes: Processes, state: State, dataset: VideoDataset) -> Row:

@@ -1,0 +1,1 @@
+"""Inspect many videos into one folder with an index."""

@@ -1,0 +1,1 @@
+"""What packages hand to one another, as files and types."""

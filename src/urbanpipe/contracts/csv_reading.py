@@ -1,0 +1,56 @@
+"""Read CSV tables that people write: UTF-8, with a header, separated by comma, semicolon or tab."""
+
+import csv
+import io
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from urbanpipe.errors import LabelError
+
+
+def read_text(path: Path) -> str:
+    """The text of a UTF-8 file without its byte order mark.
+
+    Raises:
+        LabelError: it cannot be read or is not UTF-8.
+    """
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise LabelError(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise LabelError(f"{path} is not UTF-8 text (byte {error.start}); save it as UTF-8 CSV or JSON") from error
+
+
+def read_table(text: str, path: Path, column: str) -> tuple[list[str], Iterator[tuple[int, dict[str, str]]]]:
+    """Header and (line number, cells by column) of CSV text; comma, semicolon or tab, whichever makes `column` appear.
+
+    Raises:
+        LabelError: the header lacks the column or repeats one, or (while iterating) a row is longer or shorter than it.
+    """
+    first = re.split(r"[\r\n]", text, maxsplit=1)[0][:10_000]
+    headers = {mark: [cell.strip() for cell in next(csv.reader([first], delimiter=mark), [])] for mark in ",;\t"}
+    mark = next((mark for mark, header in headers.items() if column in header), ",")
+    header = headers[mark]
+    if column not in header:
+        raise LabelError(f"{path}: no column {column!r} in the first line {first.strip()[:80]!r}")
+    if twice := sorted({cell for cell in header if header.count(cell) > 1}):
+        raise LabelError(f"{path}: the first line has the column {twice[0]!r} twice")
+    return header, _table_rows(text, path, mark, header)
+
+
+def _table_rows(text: str, path: Path, mark: str, header: list[str]) -> Iterator[tuple[int, dict[str, str]]]:
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=mark, strict=True)
+    try:
+        next(reader)
+        for cells in reader:
+            if not any(cell.strip() for cell in cells):
+                continue
+            if len(cells) != len(header):
+                raise LabelError(
+                    f"{path}, line {reader.line_num}: {len(cells)} cells, but the first line has {len(header)}"
+                )
+            yield reader.line_num, dict(zip(header, cells, strict=True))
+    except csv.Error as error:
+        raise LabelError(f"{path}, line {reader.line_num}: not CSV: {error}") from error

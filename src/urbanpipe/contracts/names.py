@@ -1,0 +1,17 @@
+"""Names of videos, as files and tables give them."""
+
+from collections.abc import Sequence
+from unicodedata import normalize
+
+_NAMED = 5
+
+
+def canonical_name(name: str) -> str:
+    """Return a video's name in Unicode normal form C, as file systems and label files may disagree about accents."""
+    return normalize("NFC", name)
+
+
+def shortened(names: Sequence[str]) -> str:
+    """`3 videos: a.mp4, b.mp4, c.mp4`, with an ellipsis where there are more than a few."""
+    shown = ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
+    return f"{len(names)} video{'s' if len(names) != 1 else ''}: {shown}"

@@ -1,0 +1,33 @@
+"""Texts of remarks on a video, in the languages of reports."""
+
+import tomllib
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+from urbanpipe.contracts.findings import Remark
+
+_TEXTS = Path(__file__).with_suffix(".toml")
+
+
+def sentence(remark: Remark, language: str) -> str:
+    """The remark in a language; English where the language, or the remark, has no other."""
+    text = _texts().get(language, {}).get(remark.key)
+    if text is None or language == "en":
+        return remark.text
+    try:
+        return text.format(**remark.values)
+    except KeyError:  # a file from elsewhere
+        return remark.text
+
+
+@lru_cache
+def _texts() -> dict[str, dict[str, str]]:
+    return tomllib.loads(_TEXTS.read_text(encoding="utf-8"))
+
+
+def remark(
+    kind: Literal["foreign", "dark", "short", "damaged", "cut", "size", "other"], key: str, **values: str
+) -> Remark:
+    """Return the remark `key` of `remarks.toml`, its English text filled with `values`."""
+    return Remark(kind=kind, text=_texts()["en"][key].format(**values), key=key, values=values)

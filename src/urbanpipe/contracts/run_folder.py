@@ -1,0 +1,53 @@
+"""File names of a run folder, and how its JSON files are read."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+from urbanpipe.errors import RunError
+
+TRAINING_STATE = "last.pt"
+WEIGHTS = "weights.safetensors"
+DONE = "done.json"
+PIECES = "pieces.npz"
+OUT_OF_FOLD = "out_of_fold.json"
+OUT_OF_FOLD_PIECES = "out_of_fold_pieces.npz"
+INPUTS = ("taxonomy.toml", "labels.json", "folds.csv", "groups.csv")
+LEFT_OUT = "left_out.csv"
+_DAMAGED = "{path} is missing or damaged; delete {folder} to begin it again"
+
+
+def read_done(folder: Path) -> dict[str, Any] | None:
+    """What `train_model` wrote when it finished, or None if it has not.
+
+    Raises:
+        RunError: it has, but its weights are missing or cut.
+    """
+    if not (folder / DONE).exists():
+        return None
+    done, weights = read_json(folder / DONE), folder / WEIGHTS
+    if not weights.exists() or weights.stat().st_size != done.get("weights_bytes"):
+        raise RunError(f"{weights} is missing or damaged; delete {folder} and this model is trained again")
+    return done
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object that a run has written.
+
+    Raises:
+        RunError: it is missing or damaged.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunError(_DAMAGED.format(path=path, folder=path.parent)) from error
+    if not isinstance(value, dict):
+        raise RunError(_DAMAGED.format(path=path, folder=path.parent))
+    return value
+
+
+def read_left_out(run: Path) -> dict[str, str]:
+    """The videos that could not be decoded when the run began, with the reason."""
+    with (run / "left_out.csv").open(encoding="utf-8", newline="") as file:
+        return {row["video"]: row["reason"] for row in csv.DictReader(file)}

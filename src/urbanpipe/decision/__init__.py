@@ -1,0 +1,1 @@
+"""Calibration, thresholds, triage and localization settings, chosen on out-of-fold scores."""

@@ -1,0 +1,205 @@
+"""Audit: what the labels say, and what would let a model cheat."""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from urbanpipe.catalog.labels import label_matrix
+from urbanpipe.catalog.table import Source, Video, read_source
+from urbanpipe.evaluation.shortcuts import Shortcut, find_shortcuts
+from urbanpipe.taxonomy import Taxonomy, load_taxonomy
+
+_FEW = 10
+_PAIRS = 20_000
+
+
+@dataclass(frozen=True)
+class Audit:
+    """Facts of a labelled archive.
+
+    Attributes:
+        taxonomy: the C classes.
+        videos: labelled videos that can be read.
+        unreadable: videos of the catalog that cannot be read.
+        unlabelled: videos that can be read and have no label.
+        counts: (C,) videos that show each class.
+        groups_with: (C,) groups in which each class occurs.
+        labels_per_video: how many videos have 0, 1, 2, ... labels.
+        co_occurrence: (C, C) videos that show both classes; the diagonal is `counts`.
+        group_sizes: how many groups have 1, 2, ... videos.
+        likeness: mean Jaccard similarity of the labels of two videos of one group, and of two of different groups; only
+            videos that show a defect count; NaN where there is no such pair.
+        shortcuts: how well each property tells each class.
+        warnings: what a user should know before training.
+    """
+
+    taxonomy: Taxonomy
+    videos: int
+    unreadable: int
+    unlabelled: int
+    counts: NDArray[np.int64]
+    groups_with: NDArray[np.int64]
+    labels_per_video: dict[int, int]
+    co_occurrence: NDArray[np.int64]
+    group_sizes: dict[int, int]
+    likeness: tuple[float, float]
+    shortcuts: list[Shortcut]
+    warnings: list[str]
+
+    @property
+    def cardinality(self) -> float:
+        """Mean number of labels a video."""
+        return float(self.counts.sum() / self.videos)
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything as JSON values, by class code where it is by class."""
+        codes = self.taxonomy.codes
+        return {
+            "videos": self.videos,
+            "unreadable": self.unreadable,
+            "unlabelled": self.unlabelled,
+            "counts": dict(zip(codes, self.counts.tolist(), strict=True)),
+            "groups_with": dict(zip(codes, self.groups_with.tolist(), strict=True)),
+            "cardinality": self.cardinality,
+            "labels_per_video": self.labels_per_video,
+            "co_occurrence": {
+                code: dict(zip(codes, row, strict=True))
+                for code, row in zip(codes, self.co_occurrence.tolist(), strict=True)
+            },
+            "groups": sum(self.group_sizes.values()),
+            "group_sizes": self.group_sizes,
+            "likeness": [None if np.isnan(value) else value for value in self.likeness],
+            "shortcuts": [vars(shortcut) for shortcut in self.shortcuts],
+            "warnings": self.warnings,
+        }
+
+
+def audit(source: Path, taxonomy: Path | None = None) -> Audit:
+    """Count labels and groups, and test which properties of the files tell the classes without a look at the picture.
+
+    Args:
+        source: a catalog or a label file; a label file has only names to test.
+        taxonomy: a TOML file of classes; by default those of QV-Pipe.
+
+    Raises:
+        CatalogError, LabelError, TaxonomyError: an input that cannot be read, or no labelled video.
+    """
+    classes = load_taxonomy(taxonomy)
+    data = read_source(source, classes)
+    targets = label_matrix(data.names, data.labels, len(classes))
+    groups = np.unique(np.asarray(data.groups), return_inverse=True)[1]
+    videos, ok = (data.catalog.videos, data.catalog.ok) if data.catalog else ((), ())
+    shortcuts = find_shortcuts(data, targets, classes)
+    return Audit(
+        taxonomy=classes,
+        videos=len(data.names),
+        unreadable=len(videos) - len(ok),
+        unlabelled=len(ok) - len(data.names) if data.catalog else 0,
+        counts=targets.sum(axis=0),
+        groups_with=np.array([len(np.unique(groups[column])) for column in targets.T]),
+        labels_per_video=_histogram(targets.sum(axis=1)),
+        co_occurrence=targets.T.astype(np.int64) @ targets.astype(np.int64),
+        group_sizes=_histogram(np.bincount(groups)),
+        likeness=_likeness(targets[:, list(classes.defects)], groups),
+        shortcuts=shortcuts,
+        warnings=[*_label_warnings(data, targets, classes), *_copy_warnings(data), *_shortcut_warnings(shortcuts)],
+    )
+
+
+def _histogram(values: NDArray[np.int64]) -> dict[int, int]:
+    return {int(value): count for value, count in sorted(Counter(values.tolist()).items())}
+
+
+def _likeness(targets: NDArray[np.bool_], groups: NDArray[np.int64]) -> tuple[float, float]:
+    shown = np.flatnonzero(targets.any(axis=1))
+    members = defaultdict(list)
+    for row in shown:
+        members[int(groups[row])].append(int(row))
+    inside = [pair for rows in members.values() for pair in combinations(rows[:100], 2)]
+    rng = np.random.default_rng(0)
+    drawn = rng.choice(shown, (_PAIRS, 2)) if len(shown) else np.empty((0, 2), dtype=np.int64)
+    across = drawn[groups[drawn[:, 0]] != groups[drawn[:, 1]]]
+    return _jaccard(targets, np.array(inside, dtype=np.int64).reshape(-1, 2)), _jaccard(targets, across)
+
+
+def _jaccard(targets: NDArray[np.bool_], pairs: NDArray[np.int64]) -> float:
+    if not len(pairs):
+        return float("nan")
+    left, right = targets[pairs[:, 0]], targets[pairs[:, 1]]
+    return float(np.mean((left & right).sum(axis=1) / (left | right).sum(axis=1)))
+
+
+def _label_warnings(data: Source, targets: NDArray[np.bool_], taxonomy: Taxonomy) -> list[str]:
+    said = []
+    counts = targets.sum(axis=0)
+    if absent := [code for code, count in zip(taxonomy.codes, counts, strict=True) if count == 0]:
+        said.append(f"no video shows {', '.join(absent)}: nothing can be learnt or measured for them")
+    if few := [f"{code} ({count})" for code, count in zip(taxonomy.codes, counts, strict=True) if 0 < count < _FEW]:
+        said.append(f"very few videos show {', '.join(few)}: their AP will swing from fold to fold")
+    if taxonomy.exclusive is not None:
+        both = targets[:, taxonomy.index(taxonomy.exclusive)] & (targets.sum(axis=1) > 1)
+        if both.any():
+            names = _names([data.names[row] for row in np.flatnonzero(both)])
+            said.append(
+                f"{both.sum()} videos have {taxonomy.exclusive}, which excludes all else, and another label: {names}"
+            )
+    if empty := [name for name in data.names if not data.labels[name]]:
+        said.append(f"{len(empty)} videos are labelled with no class at all: {_names(empty)}")
+    return said
+
+
+def _copy_warnings(data: Source) -> list[str]:
+    copies: dict[str, list[Video]] = defaultdict(list)
+    for video in data.catalog.labelled if data.catalog else ():
+        if video.digest:
+            copies[video.digest].append(video)
+    several = [videos for videos in copies.values() if len(videos) > 1]
+    said = []
+    if several:
+        names = _names([" = ".join(video.name for video in videos) for videos in several])
+        said.append(f"{len(several)} recordings are there more than once: {names}")
+    if torn := [videos for videos in several if len({video.labels for video in videos}) > 1]:
+        names = _names([" = ".join(video.name for video in videos) for videos in torn])
+        said.append(f"{len(torn)} recordings have copies with different labels: {names}")
+    if apart := [videos for videos in several if len({video.group for video in videos}) > 1]:
+        names = _names([" = ".join(video.name for video in videos) for videos in apart])
+        said.append(
+            f"{len(apart)} recordings have copies in different groups, which may part them between folds: {names}"
+        )
+    return said
+
+
+def _shortcut_warnings(shortcuts: list[Shortcut]) -> list[str]:
+    said = [
+        f"{row.code} can be told from the {row.of} alone (AP {row.ap:.3f}, by chance {row.chance:.3f}): never let it "
+        f"become a feature, doubt every model's AP on {row.code}, and report the mean without it as well"
+        for row in shortcuts
+        if row.level == "shortcut"
+    ]
+    for of in dict.fromkeys(row.of for row in shortcuts if row.level == "clue"):
+        rows = sorted(
+            (row for row in shortcuts if row.of == of and row.level == "clue"), key=lambda row: row.chance - row.ap
+        )
+        best = ", ".join(f"{row.code} {row.ap:.2f} against {row.chance:.2f}" for row in rows[:3])
+        classes = "1 class" if len(rows) == 1 else f"{len(rows)} classes"
+        said.append(
+            f"the {of} tells something of {classes} (AP against chance: {best}): {_MEANING.get(of, _MEANING[''])}"
+        )
+    return said
+
+
+_MEANING = {
+    "name": "videos with neighbouring names share labels, so even grouped folds may flatter a model a little",
+    "folder": "videos of one folder share labels; if a folder is one job, keep it in one fold with --group-by",
+    "": "a model may learn this instead of the defect",
+}
+
+
+def _names(names: Sequence[str], shown: int = 3) -> str:
+    return ", ".join(names[:shown]) + (f" and {len(names) - shown} more" if len(names) > shown else "")

@@ -1,0 +1,105 @@
+"""The CJJ 181 table: proposals of the software, and yellow cells in which a person grades them; XLSX or CSV."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from urbanpipe.contracts.findings import Evidence
+from urbanpipe.contracts.remarks import sentence
+from urbanpipe.errors import InspectionError
+from urbanpipe.exports.columns import DEFECT_COLUMNS, Language, word
+from urbanpipe.exports.csv_safety import csv_text, minutes, relative, write_new
+from urbanpipe.exports.rows import Inspected, Row
+from urbanpipe.exports.rules import Rules, read_rules
+from urbanpipe.exports.workbook import MOST_ROWS, Cell, write_workbook
+
+OFF_SECONDS = 1.0  # from a sighting's time to that of its picture or its distance: more is remarked
+
+
+def write_table(inspected: Sequence[Inspected], rows: Sequence[Row], out: Path, language: Language) -> tuple[Path, ...]:
+    """Write the table; `.xlsx` has sheets for the segments beside it, `.csv` has the same rows.
+
+    Raises:
+        InspectionError: another suffix, too many rows for a sheet, or a table in which a person may have worked.
+        OutputError: it cannot be written.
+    """
+    rules = read_rules()
+    segments = {id(one): f"S{number}" for number, one in enumerate(inspected, 1)}
+    cells = [table_row(row, segments[id(row.inspected)], out.parent, language, rules) for row in rows]
+    suffix = out.suffix.lower()
+    if suffix == ".csv":
+        # Excel takes a CSV without a byte order mark for the system's old code page and garbles Chinese.
+        header = [column.heading(language) for column in DEFECT_COLUMNS]
+        write_new(out, "\ufeff" + csv_text(header, cells))
+    elif suffix != ".xlsx":
+        raise InspectionError(f"{out}: a CJJ 181 table is .xlsx or .csv; give such an --out")
+    elif max(len(cells), len(inspected)) > MOST_ROWS:
+        raise InspectionError(
+            f"{out}: {len(cells)} rows are too many for a sheet, which has {MOST_ROWS}; export as .csv"
+        )
+    else:
+        named = [(segments[id(one)], one.name) for one in inspected]
+        write_workbook(out, cells, named, _head(inspected, language), rules, language)
+    return (out,)
+
+
+def table_row(row: Row, segment: str, folder: Path, language: Language, rules: Rules) -> list[Cell]:
+    """The cells of a sighting in the order of the columns; grade and length stay empty, as no machine gives them."""
+    frame, read = row.evidence, row.distance
+    metres = read.distance_metres if read else None
+    values: dict[str, Cell] = {
+        "segment": segment,
+        "video": row.inspected.name,
+        "code": row.finding.code,
+        "name": (language == "zh" and row.finding.zh) or row.finding.en,
+        "kind": word(row.finding.kind, language),
+        "time": minutes(row.sighting.seconds) if row.sighting else None,
+        "distance": metres if metres is not None and metres >= 0 else None,
+        "confidence": round(row.finding.probability, 3),
+        "gate": word(row.finding.gate, language),
+        "picture": relative(row.inspected.folder / frame.picture, folder) if frame else None,
+        "source": "; ".join(_source(row, language)),
+        "remark": "; ".join(_remarks(row, language, rules)) or None,
+    }
+    return [values.get(column.key) for column in DEFECT_COLUMNS]
+
+
+def _source(row: Row, language: Language) -> list[str]:
+    demonstration = row.inspected.inspection.bundle.demonstration
+    return [word("proposal", language), *([word("demonstration", language)] if demonstration else [])]
+
+
+def _remarks(row: Row, language: Language, rules: Rules) -> list[str]:
+    """What a person must know of this row before they grade it."""
+    inspection, frame, read = row.inspected.inspection, row.evidence, row.distance
+    remarks = []
+    if row.finding.code != inspection.exclusive:
+        if row.sighting is None:
+            remarks.append(word("no_time", language))
+        if row.finding.code not in rules.by_code:
+            remarks.append(word("not_in_rules", language))
+    if read and (read.distance_metres or 0) < 0:
+        remarks.append(f"{word('read_as', language)} {read.distance_text or read.distance_metres}")
+    elif read and (read is not frame or _is_off(read, row)):
+        remarks.append(f"{word('read_at', language)} {minutes(read.seconds)}")
+    if frame and _is_off(frame, row):
+        remarks.append(f"{word('picture_at', language)} {minutes(frame.seconds)}")
+    if not inspection.bundle.calibrated:
+        remarks.append(word("uncalibrated", language))
+    return remarks + [sentence(remark, language) for remark in inspection.remarks]
+
+
+def _is_off(frame: Evidence, row: Row) -> bool:
+    """Whether a frame is of another moment than the row's."""
+    return row.sighting is not None and abs(frame.seconds - row.sighting.seconds) > OFF_SECONDS
+
+
+def _head(inspected: Sequence[Inspected], language: Language) -> list[str]:
+    """The lines above the table."""
+    bundles = {one.inspection.bundle.digest: one.inspection.bundle for one in inspected}
+    names = ", ".join(sorted(f"{bundle.name} {bundle.digest[:12]}" for bundle in bundles.values()))
+    notes = [word("demonstration", language)] if any(bundle.demonstration for bundle in bundles.values()) else []
+    return [
+        word("head", language),
+        "; ".join([f"{word('model', language)}: {names}", *notes]),
+        word("how", language),
+    ]

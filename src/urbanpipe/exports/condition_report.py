@@ -1,0 +1,186 @@
+"""Condition figures of a table that a person graded, as a file and as lines."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from urbanpipe.errors import InspectionError
+from urbanpipe.exports.columns import LANGUAGES, Language
+from urbanpipe.exports.condition import Figures, IndexFigure, Place, SegmentCondition, segment_condition
+from urbanpipe.exports.condition_table import Refused, read_filled
+from urbanpipe.exports.csv_safety import csv_text
+from urbanpipe.exports.rules import Index, Parameter, Rules, read_rules
+from urbanpipe.outputs import write_json, write_text
+
+FORMAT = "urbanpipe condition 1"
+_DIGITS = 4
+
+
+@dataclass(frozen=True)
+class Condition:
+    """Figures of all segments that a person graded.
+
+    Attributes:
+        rules: after which.
+        segments: in the order of the table.
+        refused: segments with cells that nobody has filled in yet.
+        language: of the texts, `en` or `zh`.
+    """
+
+    rules: Rules
+    segments: tuple[SegmentCondition, ...]
+    refused: tuple[Refused, ...]
+    language: Language
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; figures rounded to four digits after the point."""
+        return {
+            "format": FORMAT,
+            "rules": {"name": self.rules.name, "year": self.rules.year, "version": self.rules.version},
+            "segments": [self._segment(one) for one in self.segments],
+            "refused": [{"segment": one.name, "missing": list(one.missing)} for one in self.refused],
+        }
+
+    def rows(self) -> Iterator[dict[str, object]]:
+        """One flat row a segment, those without figures last, with the reason."""
+        for one in self.segments:
+            yield dict(_flat(self._segment(one)))
+        for refused in self.refused:
+            yield {"segment": refused.name, "not_computed": "; ".join(refused.missing)}
+
+    def lines(self) -> Iterator[str]:
+        """A few lines a segment, for a person."""
+        for one in self.segments:
+            segment = one.segment
+            yield f"{segment.name}: {segment.length:f} m, {one.defects} defects, reviewed by {segment.reviewer}"
+            for parameter, figures, rule, index in self._halves(one):
+                level = f"{figures.level.name}, {figures.level.in_(self.language)}"
+                dense = f"; {figures.density_level.in_(self.language)}" if figures.density_level else ""
+                yield f"  {parameter.parameter} {figures.value:.2f} {level}{dense}"
+                yield f"  {rule.index} {index.value:.2f} {index.level.name}, {index.level.in_(self.language)}"
+        for refused in self.refused:
+            more = f" (and {len(refused.missing) - 1} more)" if len(refused.missing) > 1 else ""
+            yield f"{refused.name}: no figures: {refused.missing[0]}{more}"
+
+    def _halves(self, one: SegmentCondition) -> tuple[tuple[Parameter, Figures, Index, IndexFigure], ...]:
+        return (
+            (self.rules.structural, one.structural, self.rules.repair, one.repair),
+            (self.rules.functional, one.functional, self.rules.maintenance, one.maintenance),
+        )
+
+    def _segment(self, one: SegmentCondition) -> dict[str, Any]:
+        """Values of a segment, grouped; names of figures are the standard's."""
+        values: dict[str, Any] = {
+            "segment": one.segment.name,
+            "length_m": _plain(one.segment.length),
+            "diameter_mm": _plain(one.segment.diameter),
+            "reviewed_by": one.segment.reviewer,
+            "defects": one.defects,
+            "recorded": list(one.segment.recorded),
+            "struck": one.segment.struck,
+        }
+        for parameter, figures, rule, index in self._halves(one):
+            values[parameter.parameter] = _parameter(parameter, figures, self.language)
+            values[rule.index] = {
+                "value": _plain(index.value),
+                "grade": index.level.name,
+                "text": index.level.in_(self.language),
+                "counted": {name: _plain(value) for name, value in index.counted.items()},
+            }
+        return values
+
+
+def condition(table: Path, out: Path, rules: Path | None = None, language: Language = "en") -> Condition:
+    """Compute the condition figures of the segments in a table that a person graded, and write them.
+
+    Args:
+        table: XLSX of `urbanpipe export --to cjj181`, filled in.
+        out: `.json`, or `.csv` with one row a segment.
+        rules: rules in place of those of CJJ 181-2012 that come with the package.
+        language: of the texts, `en` or `zh`.
+
+    Returns:
+        The figures, and the segments that have none because a cell is empty.
+
+    Raises:
+        InspectionError: no such table; a cell that cannot be; no segment is complete; another suffix of `out`.
+        RecipeError: `rules` holds none.
+        OutputError: `out` cannot be written.
+    """
+    table, out = Path(table), Path(out)
+    if out.suffix.lower() not in (".json", ".csv"):
+        raise InspectionError(f"{out}: condition figures are written as .json or .csv; give such an --out")
+    if language not in LANGUAGES:
+        raise InspectionError(f"language is {language!r}; expected {' or '.join(LANGUAGES)}")
+    known = read_rules(rules)
+    filled = read_filled(table, known)
+    if not filled.segments:
+        cells = [cell for one in filled.refused for cell in one.missing]
+        more = f" (and {len(cells) - 1} more cells are empty)" if len(cells) > 1 else ""
+        raise InspectionError(f"{table} has no segment that is filled in: {cells[0]}{more}")
+    done = Condition(known, tuple(segment_condition(one, known) for one in filled.segments), filled.refused, language)
+    _write(done, out)
+    return done
+
+
+def _write(done: Condition, out: Path) -> None:
+    """Write the figures, over older figures but over nothing else."""
+    if out.is_file() and not _holds_figures(out):
+        raise InspectionError(
+            f"{out} is there and holds no condition figures; give another --out, or delete it yourself"
+        )
+    if out.suffix.lower() == ".json":
+        write_json(out, done.to_json())
+        return
+    rows = list(done.rows())
+    header = [*dict.fromkeys(key for row in rows for key in row)]
+    cells = [[row.get(key) for key in header] for row in rows]
+    write_text(out, "\ufeff" + csv_text(header, cells))  # without the mark Excel garbles Chinese
+
+
+def _holds_figures(path: Path) -> bool:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        if path.suffix.lower() == ".json":
+            return bool(json.loads(text)["format"] == FORMAT)
+    except (OSError, ValueError, TypeError, KeyError):
+        return False
+    return text.startswith("segment,length_m,diameter_mm,reviewed_by,")
+
+
+def _parameter(parameter: Parameter, figures: Figures, language: Language) -> dict[str, Any]:
+    density = figures.density_level
+    return {
+        parameter.mean: _plain(figures.mean),
+        parameter.maximum: _plain(figures.maximum),
+        "value": _plain(figures.value),
+        "grade": figures.level.name,
+        "text": figures.level.in_(language),
+        "places": [_place(one) for one in figures.places],
+        "density": _plain(figures.density),
+        "density_class": density.name if density else None,
+        "density_text": density.in_(language) if density else None,
+    }
+
+
+def _place(one: Place) -> dict[str, Any]:
+    """So that a person can see which defects were put together."""
+    values = {"from_m": one.start, "to_m": one.end, "score": one.score, "weight": one.weight}
+    return {key: _plain(value) for key, value in values.items()} | {"defects": one.defects}
+
+
+def _plain(value: Decimal) -> float:
+    return float(round(value, _DIGITS))
+
+
+def _flat(values: dict[str, Any], before: str = "") -> Iterator[tuple[str, object]]:
+    """One level of keys: `F_Smax` for `Smax` in `F`, `F` for its `value`; of places only how many."""
+    for key, value in values.items():
+        name = before.rstrip("_") if key == "value" and before else f"{before}{key}"
+        if isinstance(value, dict):
+            yield from _flat(value, f"{name}_")
+        else:
+            yield name, len(value) if key == "places" else " ".join(value) if isinstance(value, list) else value

@@ -1,0 +1,112 @@
+"""PACP-shaped CSVs: tables and columns named as in NASSCO's exchange database, filled with proposals.
+
+Not certified, and no coded survey: codes are families that a certified coder completes or replaces, and what a person
+knows (who surveyed, which pipe, values, clock positions) stays empty.
+"""
+
+import tomllib
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from urbanpipe.exports.columns import word
+from urbanpipe.exports.csv_safety import csv_text, relative, write_new
+from urbanpipe.exports.rows import Inspected, Row
+from urbanpipe.outputs import output_folder
+from urbanpipe.taxonomy import Taxonomy
+
+INSPECTIONS = (
+    *("InspectionID", "Surveyed_By", "Certificate_Number", "Reviewed_By", "Reviewer_Certificate_Number", "Owner"),
+    *("Customer", "Media_Label", "Project", "Inspection_Date", "Inspection_Time", "Pipe_Segment_Reference", "Street"),
+    *("City", "Upstream_MH", "Downstream_MH", "Direction", "Height", "Width", "Shape", "Material", "Total_Length"),
+    *("Length_Surveyed", "IsImperial", "Additional_Info"),
+)
+CONDITIONS = (
+    *("ConditionID", "InspectionID", "Distance", "Counter", "PACP_Code", "Continuous", "Value_1st_Dimension"),
+    *("Value_2nd_Dimension", "Value_Percent", "Joint", "Clock_At_From", "Clock_To", "Remarks", "VCR_Time"),
+)
+MEDIA = ("MediaConditionID", "ConditionID", "Image_Reference", "Image_Path")
+_UNCODED = "no PACP code proposed"
+
+
+def write_pacp(inspected: Sequence[Inspected], rows: Sequence[Row], out: Path, taxonomy: Taxonomy) -> tuple[Path, ...]:
+    """Write the three tables into a folder.
+
+    Raises:
+        InspectionError: a table of other content is there, in which a coder may have worked.
+        OutputError: they cannot be written.
+    """
+    output_folder(out)
+    defects = [row for row in rows if row.finding.code != row.inspected.inspection.exclusive]
+    numbers = {id(one): number for number, one in enumerate(inspected, 1)}
+    tables = {
+        "PACP_Inspections.csv": (INSPECTIONS, [_inspection(one, numbers[id(one)]) for one in inspected]),
+        "PACP_Conditions.csv": (
+            CONDITIONS,
+            [_condition(row, number, numbers[id(row.inspected)], taxonomy) for number, row in enumerate(defects, 1)],
+        ),
+        "PACP_Media_Conditions.csv": (MEDIA, _media(defects, out)),
+    }
+    for name, (header, values) in tables.items():
+        # No byte order mark here: importers take it for a part of the first column's name.
+        write_new(out / name, csv_text(header, [[one.get(key) for key in header] for one in values]))
+    return tuple(out / name for name in tables)
+
+
+def _inspection(one: Inspected, number: int) -> dict[str, object]:
+    """A survey; its date is not known, since when the software looked says nothing of when the camera drove."""
+    demonstration = [word("demonstration", "en")] if one.inspection.bundle.demonstration else []
+    notes = [word("proposal", "en"), *demonstration, *(remark.text for remark in one.inspection.remarks)]
+    return {"InspectionID": number, "Media_Label": one.name, "IsImperial": 0, "Additional_Info": "; ".join(notes)}
+
+
+def _condition(row: Row, number: int, inspection: int, taxonomy: Taxonomy) -> dict[str, object]:
+    code, complete = _proposed(row.finding.code, taxonomy)
+    said = f"{row.finding.code} {row.finding.en}, confidence {row.finding.probability:.2f}"
+    read = row.distance
+    metres = read.distance_metres if read else None
+    return {
+        "ConditionID": number,
+        "InspectionID": inspection,
+        "Distance": metres if metres is not None and metres >= 0 else None,
+        "PACP_Code": code,
+        "Remarks": "; ".join([word("proposal", "en"), said, complete]),
+        "VCR_Time": _clock(row.sighting.seconds) if row.sighting else None,
+    }
+
+
+def _media(rows: Sequence[Row], out: Path) -> list[dict[str, object]]:
+    shown = [(number, row, row.evidence) for number, row in enumerate(rows, 1)]
+    pictures = [(number, row.inspected.folder / frame.picture) for number, row, frame in shown if frame]
+    return [
+        {
+            "MediaConditionID": media,
+            "ConditionID": number,
+            "Image_Reference": path.name,
+            "Image_Path": relative(path.parent, out),
+        }
+        for media, (number, path) in enumerate(pictures, 1)
+    ]
+
+
+def _clock(seconds: float) -> str:
+    """`hh:mm:ss`, the second in which it is seen."""
+    whole = int(seconds)
+    return f"{whole // 3600:02d}:{whole % 3600 // 60:02d}:{whole % 60:02d}"
+
+
+def _proposed(code: str, taxonomy: Taxonomy) -> tuple[str, str]:
+    """The PACP code that a class may become, and what a coder has to add."""
+    walk = next((item.crosswalk for item in taxonomy.classes if item.code == code), {})
+    known = _families().get(code, {})
+    european = f"EN 13508-2 {walk['en13508']}" if "en13508" in walk else ""
+    proposed = walk.get("pacp") or known.get("code", "")
+    complete = known.get("complete", "") if proposed or known else _UNCODED
+    return proposed, "; ".join(filter(None, [complete, european, "to be coded by a certified person"]))
+
+
+@lru_cache
+def _families() -> dict[str, dict[str, str]]:
+    table: dict[str, Any] = tomllib.loads(Path(__file__).with_name("pacp.toml").read_text(encoding="utf-8"))
+    return dict(table["classes"])

@@ -1,0 +1,118 @@
+"""What exports are made of: inspections with names that tell videos apart, and one row a sighting."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from urbanpipe.contracts.findings import (
+    Evidence,
+    Finding,
+    Inspection,
+    Sighting,
+    inspection_folders,
+    read_inspection,
+)
+from urbanpipe.contracts.names import canonical_name
+from urbanpipe.progress import track
+
+
+@dataclass(frozen=True)
+class Inspected:
+    """An inspection and where it lies.
+
+    Attributes:
+        name: of the video; with so much of its path before it as tells it from others of its name.
+        folder: of the inspection.
+        inspection: without its timeline, which no export needs and which is most of its size.
+    """
+
+    name: str
+    folder: Path
+    inspection: Inspection
+
+    @property
+    def shown(self) -> tuple[Finding, ...]:
+        """Findings to accept or to look at, also that of "nothing wrong" where it is accepted."""
+        exclusive = self.inspection.exclusive
+        normal = [one for one in self.inspection.findings if one.code == exclusive and one.gate == "accept"]
+        return (*normal, *self.inspection.defects)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A sighting of a finding, or a finding without any.
+
+    Attributes:
+        inspected: where.
+        finding: what.
+        sighting: when; None where the networks see a video as one piece.
+    """
+
+    inspected: Inspected
+    finding: Finding
+    sighting: Sighting | None
+
+    @property
+    def evidence(self) -> Evidence | None:
+        """The frame that shows it best."""
+        return self.sighting.evidence[0] if self.sighting and self.sighting.evidence else None
+
+    @property
+    def distance(self) -> Evidence | None:
+        """The best of its frames whose on-screen distance was read as a number, if any."""
+        frames = self.sighting.evidence if self.sighting else ()
+        return next((frame for frame in frames if frame.distance_metres is not None), None)
+
+
+def read_inspected(inspections: Path) -> list[Inspected]:
+    """Read all inspections of an output folder of `inspect`, or one video's folder in it, in order of their folders.
+
+    Raises:
+        InspectionError: there are none, or one is damaged.
+    """
+    folders = inspection_folders(Path(inspections))
+    read = [
+        read_inspection(folder).model_copy(update={"timeline": None})
+        for folder in track(folders, len(folders), "reading inspections")
+    ]
+    names = _names(read, folders)
+    return [Inspected(*parts) for parts in zip(names, folders, read, strict=True)]
+
+
+def rows_of(inspected: Iterable[Inspected], unlikely: bool) -> Iterator[Row]:
+    """One row a sighting of what is to be accepted or looked at, by time; one of a finding without sightings.
+
+    Args:
+        inspected: the videos.
+        unlikely: also what is to be looked at only because the bound on what may be missed asks for it.
+    """
+    for one in inspected:
+        shown = [finding for finding in one.shown if unlikely or not finding.unlikely]
+        rows = [Row(one, finding, sighting) for finding in shown for sighting in finding.sightings or (None,)]
+        yield from sorted(rows, key=lambda row: row.sighting.seconds if row.sighting else -1)
+
+
+def _names(inspections: Sequence[Inspection], folders: Sequence[Path]) -> list[str]:
+    """Each video's file name; of several with the same name the shortest ends of their paths that differ."""
+    names = [canonical_name(one.video.name) for one in inspections]
+    groups: defaultdict[str, list[int]] = defaultdict(list)
+    for index, name in enumerate(names):
+        groups[name].append(index)
+    for name, members in groups.items():
+        if len(members) > 1:
+            parts = [re.split(r"[\\/]+", canonical_name(inspections[index].video.path)) for index in members]
+            labels = _tails(parts) or [f"{name} [{folders[index].name}]" for index in members]
+            for index, label in zip(members, labels, strict=True):
+                names[index] = label
+    return names
+
+
+def _tails(paths: Sequence[Sequence[str]]) -> list[str] | None:
+    """Ends of paths that differ, as short as can be; None of the same path twice."""
+    for depth in range(2, max(map(len, paths)) + 1):
+        tails = ["/".join(path[-depth:]) for path in paths]
+        if len(set(tails)) == len(tails):
+            return tails
+    return None

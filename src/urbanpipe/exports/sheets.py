@@ -1,0 +1,193 @@
+"""Sheets of a workbook that a person filled in, as rows whose cells know where they stand and what would be right."""
+
+import re
+import warnings
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, TypeVar
+
+from openpyxl import load_workbook
+from openpyxl.utils import get_column_letter
+
+from urbanpipe.errors import InspectionError
+from urbanpipe.exports.columns import Column
+
+T = TypeVar("T")
+_HEAD_ROWS = 20
+_LONGEST = 12  # digits; no pipe needs more, and a number of a million digits would take for ever
+_NUMBER = re.compile(r"-?\d{1,12}([.]\d{1,12})?", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Field:
+    """A cell: where it is, for people, and what it holds."""
+
+    where: str
+    value: object
+
+    @property
+    def empty(self) -> bool:
+        """Whether a person would call it so."""
+        return self.value is None or (isinstance(self.value, str) and not self.value.strip())
+
+    def wrong(self, right: str) -> InspectionError:
+        """An error that says what is there and what would be right."""
+        found = "nothing" if self.empty else repr(self.value) if isinstance(self.value, str) else str(self.value)
+        return InspectionError(f"{self.where} has {found[:60]}; expected {right}")
+
+    def missing(self, right: str) -> str:
+        """A line that says what is not there yet."""
+        return f"{self.where} is empty; expected {right}"
+
+    def text(self) -> str:
+        """A text; a whole number that a spreadsheet made of one loses its point.
+
+        Raises:
+            InspectionError: it is a date, or true or false.
+        """
+        if isinstance(self.value, float) and self.value.is_integer():
+            return str(int(self.value))
+        if isinstance(self.value, bool) or not isinstance(self.value, str | int | float | None):
+            raise self.wrong("a text")
+        return "" if self.value is None else str(self.value).strip()
+
+    def number(self, right: str) -> Decimal:
+        """A number, exactly as it is shown.
+
+        Raises:
+            InspectionError: it is none; a comma, a unit or a date are not guessed at.
+        """
+        if isinstance(self.value, int | float) and not isinstance(self.value, bool):
+            number = Decimal(repr(self.value))
+            if number.is_finite() and abs(number) < 10**_LONGEST:
+                # a spreadsheet computes 12.3 + 0.1 as 12.400000000000002 and shows 12.4
+                return round(number, 9).normalize() + 0
+        elif isinstance(self.value, str) and _NUMBER.fullmatch(self.value.strip()):
+            return Decimal(self.value.strip())
+        raise self.wrong(right)
+
+
+@dataclass(frozen=True)
+class SheetRow:
+    """A row of a table: its number in the sheet, and its cells by column."""
+
+    where: str
+    cells: dict[str, Field]
+
+    def __getitem__(self, key: str) -> Field:
+        return self.cells[key]
+
+
+class Problems:
+    """Collects what is wrong in a table, so that a person hears how much it is and not only the first."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def catch(self, read: Callable[[], T]) -> T | None:
+        """What `read` gives, or None after noting its error."""
+        try:
+            return read()
+        except InspectionError as error:
+            self.lines.append(str(error))
+            return None
+
+    def raise_any(self) -> None:
+        """Raise the first, with the number of the others."""
+        if self.lines:
+            more = f" (and {len(self.lines) - 1} more cells are wrong)" if len(self.lines) > 1 else ""
+            raise InspectionError(self.lines[0] + more)
+
+
+def read_sheets(
+    path: Path, wanted: Mapping[str, Sequence[Column]], optional: Collection[str] = ()
+) -> dict[str, list[SheetRow]]:
+    """The rows of some sheets, without those that are empty in all columns.
+
+    Args:
+        path: an XLSX file.
+        wanted: the columns of each sheet by its title; they may stand in any order, among others.
+        optional: keys of columns that may be missing; their fields are empty then.
+
+    Raises:
+        InspectionError: the file cannot be read or is no workbook; a sheet or a column is missing or there twice; a
+            cell holds a formula or an error.
+    """
+    if Path(path).suffix.lower() != ".xlsx":
+        raise InspectionError(f"{path} is no .xlsx; the sheets for grades and segments are only in an .xlsx export")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of parts that openpyxl does not know, such as Excel's newer validations
+        with closing(_opened(path)) as book:
+            titles = {name.strip().casefold(): name for name in book.sheetnames}
+            if missing := [title for title in wanted if title not in titles]:
+                raise InspectionError(
+                    f"{path} has no sheet {missing[0]!r}, only {', '.join(map(repr, book.sheetnames))}; "
+                    "give a table of `urbanpipe export --to cjj181`"
+                )
+            return {
+                title: list(_rows(book[titles[title]], title, columns, optional)) for title, columns in wanted.items()
+            }
+
+
+def _opened(path: Path) -> Any:
+    try:
+        return load_workbook(path, read_only=True)
+    except OSError as error:
+        raise InspectionError(f"cannot read the table {path}: {error.strerror or error}") from error
+    except Exception as error:  # openpyxl raises whatever a damaged file makes it stumble over
+        raise InspectionError(f"{path} is no Excel workbook (.xlsx): {type(error).__name__}: {error}") from error
+
+
+def _rows(sheet: Any, title: str, columns: Sequence[Column], optional: Collection[str]) -> Iterator[SheetRow]:
+    sheet.reset_dimensions()  # what a file says of its size need not be so
+    places: dict[str, int] = {}
+    for number, cells in enumerate(sheet.iter_rows(), 1):
+        if not places:
+            places = _places([cell.value for cell in cells], title, columns, optional, number)
+            continue
+        fields = {key: _field(cells, place, title, number, key) for key, place in places.items()}
+        if not all(field.empty for field in fields.values()):
+            where = f"sheet {title!r}, row {number}"
+            yield SheetRow(where, {key: Field(where, None) for key in optional} | fields)
+    if not places:
+        raise _no_headings(title, columns)
+
+
+def _places(
+    values: Sequence[object], title: str, columns: Sequence[Column], optional: Collection[str], number: int
+) -> dict[str, int]:
+    """The places of the columns if this row holds their headings, in either language; else nothing."""
+    parts = [{part.strip().casefold() for part in str(value or "").split("/")} for value in values]
+    found = {
+        column.key: [place for place, names in enumerate(parts) if names & {column.en.casefold(), column.zh.casefold()}]
+        for column in columns
+    }
+    if sum(map(bool, found.values())) < 2:
+        if number > _HEAD_ROWS:
+            raise _no_headings(title, columns)
+        return {}
+    for column in columns:
+        if len(found[column.key]) != 1 and (found[column.key] or column.key not in optional):
+            how = "is missing" if not found[column.key] else "is there twice"
+            raise InspectionError(f"sheet {title!r}, row {number}: the column {column.en!r} {how}; keep one of each")
+    return {key: places[0] for key, places in found.items() if places}
+
+
+def _no_headings(title: str, columns: Sequence[Column]) -> InspectionError:
+    names = ", ".join(column.en for column in columns)
+    return InspectionError(f"sheet {title!r} has no row of headings in its first {_HEAD_ROWS}; expected {names}")
+
+
+def _field(cells: Sequence[Any], place: int, title: str, number: int, key: str) -> Field:
+    where = f"sheet {title!r}, row {number}, column {get_column_letter(place + 1)} ({key})"
+    if place >= len(cells):
+        return Field(where, None)
+    cell = cells[place]
+    if cell.data_type == "f":
+        raise InspectionError(f"{where} holds the formula {str(cell.value)[:40]}; write the value itself")
+    if cell.data_type == "e":
+        raise InspectionError(f"{where} holds the error {cell.value}; write the value itself")
+    return Field(where, cell.value)

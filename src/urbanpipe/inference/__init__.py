@@ -1,0 +1,1 @@
+"""Trained networks on videos, shared by training, `predict`, `inspect` and `explain`."""

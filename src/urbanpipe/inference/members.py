@@ -1,0 +1,147 @@
+"""The trained networks of a run or an ensemble, ready to say what they see."""
+
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from urbanpipe.catalog.folds import read_folds
+from urbanpipe.contracts.run_folder import WEIGHTS, read_done
+from urbanpipe.errors import RunError
+from urbanpipe.inference.torch_runtime import load_network
+from urbanpipe.methods.recipe import Recipe, load_recipe
+from urbanpipe.models.network import Network
+from urbanpipe.taxonomy import Taxonomy, load_taxonomy
+
+
+@dataclass(frozen=True)
+class Member:
+    """One recipe's networks, one a fold, and what their mean weighs."""
+
+    name: str
+    recipe: Recipe
+    networks: tuple[Network, ...]
+    weight: float
+
+
+@dataclass(frozen=True)
+class Models:
+    """All that predicts.
+
+    Attributes:
+        taxonomy: the classes.
+        members: recipes whose weights sum to 1.
+        exclusive_threshold: of the exclusive-class rule; None leaves it out.
+    """
+
+    taxonomy: Taxonomy
+    members: tuple[Member, ...]
+    exclusive_threshold: float | None
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Where the networks of a run or an ensemble lie.
+
+    Attributes:
+        folder: of the run or ensemble.
+        runs: of the members that weigh anything, with their weights.
+        exclusive_threshold: of the exclusive-class rule; None leaves it out.
+    """
+
+    folder: Path
+    runs: tuple[tuple[Path, float], ...]
+    exclusive_threshold: float | None
+
+
+def find_trained(folder: Path) -> Trained:
+    """Find the networks of a run folder (recipe.toml), an ensemble's (weights.toml), or a study's: its ensemble.
+
+    Raises:
+        RunError: it is neither, or a member is missing.
+    """
+    if (folder / "study.json").exists() and (folder / "ensemble" / "weights.toml").exists():
+        folder = folder / "ensemble"
+    if (folder / "weights.toml").exists():
+        return _ensemble(folder)
+    if not (folder / "recipe.toml").exists():
+        raise RunError(f"{folder} is neither a run nor an ensemble: it has no recipe.toml and no weights.toml")
+    return Trained(folder, ((folder, 1.0),), None)
+
+
+def load_models(folder: Path, device: torch.device) -> Models:
+    """Load what `find_trained` finds. Nothing in it is executed.
+
+    Raises:
+        RunError: as `find_trained`; or a member is unfinished, or weights are damaged or of another recipe.
+    """
+    trained = find_trained(folder)
+    members = tuple(_member(run, weight, device) for run, weight in trained.runs)
+    return Models(load_taxonomy(trained.runs[0][0] / "taxonomy.toml"), members, trained.exclusive_threshold)
+
+
+def _ensemble(folder: Path) -> Trained:
+    try:
+        table = tomllib.loads((folder / "weights.toml").read_text(encoding="utf-8"))
+        rows = [(_run_path(folder, row), float(row["weight"])) for row in table["members"]]
+        runs = tuple((path, weight) for path, weight in rows if weight > 0)
+        threshold = None if (found := table.get("exclusive_threshold")) is None else float(found)
+        runs[0]  # one of them weighs something
+    except (tomllib.TOMLDecodeError, KeyError, IndexError, TypeError, ValueError) as error:
+        raise RunError(
+            f"{folder / 'weights.toml'} is damaged ({error!r}); write it again with `urbanpipe ensemble`"
+        ) from error
+    return Trained(folder, runs, threshold)
+
+
+def _run_path(folder: Path, row: dict[str, Any]) -> Path:
+    """Where a member is now: as it was written, or beside the ensemble if both were moved together."""
+    written = Path(row["path"])
+    beside = folder.parent / written.name
+    if not (written / "recipe.toml").exists() and (beside / "recipe.toml").exists():
+        return beside
+    if not (written / "recipe.toml").exists():
+        raise RunError(f"{folder} needs the run {written}, which is not there; put it beside the ensemble's folder")
+    return written
+
+
+def _member(run: Path, weight: float, device: torch.device) -> Member:
+    recipe, taxonomy = load_recipe(run / "recipe.toml"), load_taxonomy(run / "taxonomy.toml")
+    networks = tuple(load_network(file, recipe, taxonomy, device) for file in weight_files(run))
+    return Member(recipe.name, recipe, networks, weight)
+
+
+def weight_files(run: Path) -> list[Path]:
+    """The weights of a run's networks, one a fold.
+
+    Raises:
+        RunError: one of them is not finished.
+    """
+    folders = _model_folders(run)
+    if unfinished := [folder.name for folder in folders if read_done(folder) is None]:
+        raise RunError(f"{run} is not finished ({', '.join(unfinished)}); run its `crossval` or `train` again first")
+    return [folder / WEIGHTS for folder in folders]
+
+
+def _model_folders(run: Path) -> list[Path]:
+    """Where a run's models are: one a fold, or the run itself. A cross-validation that is done must have them all."""
+    if (run / "out_of_fold.json").exists():
+        return [run / f"fold{number}" for number in sorted(set(read_folds(run / "folds.csv").values()))]
+    return sorted(path for path in run.glob("fold*") if path.is_dir()) or [run]
+
+
+# Settings of inputs that change what training sees, or what is made of the scores, and no pixel that is judged.
+_OF_TRAINING = {"pooling", "train_frames", "shuffle", "fraction", "most_clips", "mode"}
+
+
+def sharing_a_reading(members: Sequence[Member]) -> list[list[int]]:
+    """Numbers of the members that judge the same pixels in the same precision, to read a video once for them."""
+    groups: dict[str, list[int]] = {}
+    for number, member in enumerate(members):
+        pixels, training = member.recipe.input.model_dump_json(exclude=_OF_TRAINING), member.recipe.training
+        key = f"{pixels} {training.precision} {training.channels_last}"
+        groups.setdefault(key, []).append(number)
+    return list(groups.values())

@@ -1,0 +1,77 @@
+"""Segments of videos side by side."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from urbanpipe.errors import VideoError
+from urbanpipe.inputs.reading import PieceInputs
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Pieces of one video.
+
+    Attributes:
+        index: the video's place in its data set.
+        pieces: what was read of it, or why it cannot be.
+        whole: no more of its pieces follow.
+    """
+
+    index: int
+    pieces: PieceInputs | VideoError
+    whole: bool = True
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a loader yields: pieces of some videos, side by side.
+
+    Attributes:
+        images: uint8 (pieces, ...).
+        samples: the videos' places in the data set, one a sample; training may see a video twice in a batch.
+        counts: pieces of each sample.
+        rows: number of each piece among all that are judged of its video, (pieces,).
+        real: frames of each piece that are not padding, (pieces,).
+        seconds: begin and end of each piece in its video, (pieces, 2).
+        whole: whether each sample ends its video.
+        failures: (index, error) of videos that could not be read; they are in no tensor.
+    """
+
+    images: Tensor
+    samples: list[int]
+    counts: list[int]
+    rows: NDArray[np.int64]
+    real: Tensor
+    seconds: NDArray[np.float64]
+    whole: list[bool]
+    failures: list[tuple[int, VideoError]]
+
+    def pin_memory(self) -> "Batch":
+        """Called by a loader's pinning thread, so that copies to a GPU run beside the computing."""
+        return replace(self, images=self.images.pin_memory(), real=self.real.pin_memory())
+
+    @property
+    def videos(self) -> NDArray[np.int64]:
+        """Place in the data set of each piece's video, (pieces,)."""
+        return np.repeat(np.array(self.samples, dtype=np.int64), self.counts)
+
+
+def collate(samples: Sequence[Sample]) -> Batch:
+    """Put what could be read side by side and keep the rest by name."""
+    good = [(sample, sample.pieces) for sample in samples if isinstance(sample.pieces, PieceInputs)]
+    parts = [pieces for _, pieces in good]
+    return Batch(
+        images=torch.cat([part.images for part in parts]) if parts else torch.empty(0, dtype=torch.uint8),
+        samples=[sample.index for sample, _ in good],
+        counts=[len(part.rows) for part in parts],
+        rows=np.concatenate([np.empty(0, np.int64), *(part.rows for part in parts)]),
+        real=torch.from_numpy(np.concatenate([np.empty(0, np.int64), *(part.real for part in parts)])),
+        seconds=np.concatenate([np.empty((0, 2)), *(part.seconds for part in parts)]),
+        whole=[sample.whole for sample, _ in good],
+        failures=[(sample.index, sample.pieces) for sample in samples if isinstance(sample.pieces, VideoError)],
+    )

@@ -1,0 +1,214 @@
+"""From scores over time and kept pictures to sightings with their evidence."""
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import torch
+from matplotlib import colormaps
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+
+from urbanpipe.contracts.findings import Evidence, Sighting
+from urbanpipe.decision.localization import MomentsConfig
+from urbanpipe.evaluation.peaks import peaks, suppressed
+from urbanpipe.explain.explain import frame_maps, input_size, noise
+from urbanpipe.explain.heat import Maps, tiles_of
+from urbanpipe.explain.layers import choose_layer, layout_of
+from urbanpipe.explain.network import Explained
+from urbanpipe.inference.members import Member
+from urbanpipe.inspection.distance import Distance, DistanceReader
+from urbanpipe.inspection.evidence_buffer import Candidate, Candidates, Still
+from urbanpipe.models.device import images_to
+from urbanpipe.taxonomy import Taxonomy
+
+LEAST_SHARE = 0.5  # of the class's highest peak that another peak must reach to be a sighting of its own
+MOST_SIGHTINGS = 5  # a class
+MOST_STILLS = 2  # a sighting
+CLOSE_SECONDS = 3.0  # to a moment: pictures of it, before others of its stretch
+HEAT_HEIGHT = 120  # pixels of the picture that is laid over a frame
+_COLOURS = colormaps["inferno"]
+_OPAQUE = 0.7  # at the hottest point
+
+Pictures = dict[str, bytes]
+"""Files by name: JPEG of frames, PNG of heat."""
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """A peak of a class's score, and the stretch around it in which the score stays above half of it."""
+
+    seconds: float
+    begin: float
+    end: float
+    score: float
+
+
+def stretches(
+    times: NDArray[np.float64], scores: NDArray[np.float64], config: MomentsConfig, most: int = MOST_SIGHTINGS
+) -> list[Stretch]:
+    """The moments of a class, in order of time: its highest peak, and others at least half as high.
+
+    Args:
+        times: of the pieces, ascending, (m,) seconds.
+        scores: of the class, smoothed, (m,).
+        config: least score of a peak, how far peaks are apart, and how many.
+        most: likewise how many.
+    """
+    when, heights = peaks(times, scores, config.least)
+    kept = suppressed(when, heights, config.apart_seconds, min(config.most, most))
+    if not kept:
+        return []
+    highest = max(heights[row] for row in kept)
+    places = sorted(int(np.abs(times - when[r]).argmin()) for r in kept if heights[r] >= LEAST_SHARE * highest)
+    valleys = [a + int(scores[a : b + 1].argmin()) for a, b in pairwise(places)]
+    bounds = zip([0, *valleys], places, [*valleys, len(times) - 1], strict=True)
+    return [_stretch(times, scores, *bound) for bound in bounds]
+
+
+def _stretch(times: NDArray[np.float64], scores: NDArray[np.float64], first: int, place: int, last: int) -> Stretch:
+    """Around the peak at `place`, between `first` and `last`: the lowest places between it and the peaks beside it."""
+    low = np.flatnonzero(scores < scores[place] / 2)
+    before, after = low[low < place], low[low > place]
+    begin = max(first, int(before[-1]) + 1 if len(before) else 0)
+    end = min(last, int(after[0]) - 1 if len(after) else len(times) - 1)
+    return Stretch(float(times[place]), float(times[begin]), float(times[end]), float(scores[place]))
+
+
+class Showing:
+    """Makes pictures of where a network saw a class: Grad-CAM over the frames that were kept.
+
+    Args:
+        member: whose first network is asked.
+        taxonomy: its classes.
+        device: that it is on.
+        distance: reads the distance from the frames; None leaves it out.
+    """
+
+    def __init__(
+        self, member: Member, taxonomy: Taxonomy, device: torch.device, distance: DistanceReader | None = None
+    ) -> None:
+        self.taxonomy, self.device, self.distance = taxonomy, device, distance
+        self._read: dict[Still, Distance | None] = {}
+        network = member.networks[0]
+        self.loaded = Explained(member.recipe, taxonomy, network, None, ())
+        config = member.recipe.input
+        net: nn.Module = network.backbone.net
+        self.layout = layout_of(net, input_size(config))
+        self.layer = choose_layer(network, self.layout, self._placed(noise(config)), None, tiles_of(config))
+
+    def sightings(
+        self, label: int, moments: Sequence[Stretch], candidates: Candidates, pictures: Pictures
+    ) -> list[Sighting]:
+        """Sightings of a class at its moments, with the kept pictures that lie in them; adds those to `pictures`."""
+        chosen = [_nearest_first(candidates.between(label, one.begin, one.end), one)[:MOST_STILLS] for one in moments]
+        hot = {id(one): self._maps(one, label) for one in dict.fromkeys(c for each in chosen for c in each)}
+        highest = max((float(maps.max()) for maps in hot.values()), default=0.0)
+        result = []
+        for number, (moment, shown) in enumerate(zip(moments, chosen, strict=True), 1):
+            name = f"{self._name(label)}-{number}"
+            evidence = [
+                self._evidence(one, label, hot[id(one)], highest, f"{name}{letter}", pictures)
+                for one, letter in zip(shown, "abcdefgh", strict=False)
+            ]
+            result.append(
+                Sighting(
+                    seconds=round(moment.seconds, 3),
+                    begin_seconds=round(moment.begin, 3),
+                    end_seconds=round(moment.end, 3),
+                    score=round(moment.score, 6),
+                    evidence=tuple(evidence),
+                )
+            )
+        return result
+
+    def whole(self, label: int, score: float, candidates: Candidates, pictures: Pictures) -> list[Sighting]:
+        """The sighting of a class where the network saw the video as one piece: at the frame that spoke most for it."""
+        found = candidates.between(label, -np.inf, np.inf)[:1]
+        if not found:
+            return []
+        maps = self._maps(found[0], label)
+        shown = self._evidence(found[0], label, maps, float(maps.max()), f"{self._name(label)}-1a", pictures)
+        at = shown.seconds
+        return [Sighting(seconds=at, begin_seconds=at, end_seconds=at, score=round(score, 6), evidence=(shown,))]
+
+    def forget(self) -> None:
+        """Forget what was read in the frames of the video before."""
+        self._read.clear()
+
+    def _name(self, label: int) -> str:
+        return f"class{label:02d}"
+
+    def _distance(self, still: Still) -> Distance | None:
+        """What stands in a frame, which several classes may show, read once."""
+        if self.distance is None or still.region is None:
+            return None
+        if still not in self._read:
+            self._read[still] = self.distance.read(still.region)
+        return self._read[still]
+
+    def _maps(self, candidate: Candidate, label: int) -> Maps:
+        """Raw maps (k, h, w) of the candidate's frames that are not padding."""
+        return frame_maps(self.loaded, self.layer, self.layout, self._placed(candidate.image), candidate.real, label)
+
+    def _placed(self, image: Tensor) -> Tensor:
+        return images_to(image, self.device, self.loaded.recipe.training.channels_last)
+
+    def _evidence(
+        self, candidate: Candidate, label: int, maps: Maps, highest: float, name: str, pictures: Pictures
+    ) -> Evidence:
+        still, heat = _hottest(candidate, maps)
+        picture = f"frame-{still.frame:06d}.jpg"  # classes may share it
+        pictures[picture] = still.jpeg
+        if highest > 0 and heat.max() > 0:
+            pictures[f"{name}.heat.png"] = heat_picture(heat / highest, still.jpeg)
+        read = self._distance(still)
+        return Evidence(
+            seconds=round(still.seconds, 3),
+            frame=still.frame,
+            score=round(float(candidate.scores[label]), 6),
+            picture=picture,
+            heat=f"{name}.heat.png" if f"{name}.heat.png" in pictures else None,
+            hottest=_place(heat) if heat.max() > 0 else None,
+            distance_text=read.text if read else "",
+            distance_metres=read.metres if read else None,
+        )
+
+
+def _nearest_first(candidates: Sequence[Candidate], moment: Stretch) -> list[Candidate]:
+    """Those close to the moment, the best first, and then the others, the nearest first."""
+    return sorted(candidates, key=lambda one: max(0.0, abs(one.seconds - moment.seconds) - CLOSE_SECONDS))
+
+
+def _hottest(candidate: Candidate, maps: Maps) -> tuple[Still, Maps]:
+    """The candidate's frame that spoke most for the class, and its map (h, w)."""
+    return max(((still, maps[still.offset]) for still in candidate.stills), key=lambda pair: float(pair[1].max()))
+
+
+def _place(heat: Maps) -> tuple[float, float]:
+    """X and y of the hottest point in shares of width and height."""
+    row, column = np.unravel_index(int(heat.argmax()), heat.shape)
+    return round((float(column) + 0.5) / heat.shape[1], 4), round((float(row) + 0.5) / heat.shape[0], 4)
+
+
+def heat_picture(heat: Maps, jpeg: bytes) -> bytes:
+    """A PNG with an alpha channel, in the proportions of the frame: the warmer and more opaque, the more heat.
+
+    Args:
+        heat: (h, w) in [0, 1].
+        jpeg: the frame.
+    """
+    with Image.open(io.BytesIO(jpeg)) as frame:
+        width = max(1, round(HEAT_HEIGHT * frame.width / frame.height))
+    plane = torch.from_numpy(heat)[None, None]
+    smooth = interpolate(plane, size=(HEAT_HEIGHT, width), mode="bicubic", align_corners=False)[0, 0]
+    strength = smooth.clamp(0, 1).numpy()
+    pixels = (_COLOURS(0.35 + 0.6 * strength) * 255).astype(np.uint8)
+    pixels[..., 3] = (strength * 255 * _OPAQUE).astype(np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).quantize(64, Image.Quantize.FASTOCTREE).save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()

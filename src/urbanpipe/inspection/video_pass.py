@@ -1,0 +1,309 @@
+"""One pass over a video: all networks see it, and the pictures that may become evidence are kept."""
+
+import time
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from av.video.frame import VideoFrame
+from numpy.typing import NDArray
+from torch import Tensor
+
+from urbanpipe.explain.explain import input_size, noise
+from urbanpipe.explain.grad_cam import first_tensor
+from urbanpipe.explain.layers import Layout, first_layer, layout_of
+from urbanpipe.inference.combine import mean_judged
+from urbanpipe.inference.members import Member, Models, sharing_a_reading
+from urbanpipe.inference.prediction import Judged
+from urbanpipe.inference.scoring import conclude, see
+from urbanpipe.inputs.batches import Sample, collate
+from urbanpipe.inputs.footage import Footage, Selection
+from urbanpipe.inputs.reading import Assembler, PieceInputs
+from urbanpipe.inputs.view import make_view
+from urbanpipe.inspection.evidence_buffer import Candidate, Candidates, Still, shown_offsets, to_jpeg
+from urbanpipe.models.classifier import PieceClassifier
+from urbanpipe.models.device import images_to
+from urbanpipe.models.network import Network
+from urbanpipe.video.decode import FrameIndex, index_frames, stream_decoded
+from urbanpipe.video.picture import Pixels, resized, to_rgb
+
+PICTURE_WIDTH = 640  # of evidence, in pixels; smaller videos are shown as they are
+DARK = 40  # a frame is dark if 95 % of its pixels are below this grey level
+Region = tuple[float, float, float, float]
+"""Left, top, width and height of a part of the picture, as shares of its width and height."""
+
+
+@dataclass(eq=False)
+class Watched:
+    """What one pass gave.
+
+    Attributes:
+        index: of the video.
+        judged: what each member says, mean over its folds.
+        features: means over the pieces of what the looking network's first layer gave (mean and standard deviation of
+            each channel, (2 channels,)) and its head was given, (d,).
+        candidates: for evidence.
+        dark: share of the wanted frames that are dark.
+        damaged: share of them that corrupt data reached, or that could not be decoded at all.
+        sizes: width and height of the pictures as they were decoded, all that occur, in order of time.
+        seconds: what was spent on `decode` (with resizing) and `network`.
+    """
+
+    index: FrameIndex
+    judged: list[Judged]
+    features: tuple[NDArray[np.float64], ...]
+    candidates: Candidates
+    dark: float
+    damaged: float
+    sizes: list[tuple[int, int]]
+    seconds: dict[str, float]
+
+
+def looking_member(members: Sequence[Member]) -> int:
+    """The member whose pieces tell when: the heaviest of those that see many pieces, else the heaviest."""
+    return max(range(len(members)), key=lambda n: (members[n].recipe.input.many_pieces, members[n].weight, -n))
+
+
+class Watcher:
+    """Networks that are ready to watch videos.
+
+    Args:
+        models: the networks.
+        device: that they are on.
+        batch_size: pieces at once.
+        region: part of the picture that shows the distance; None where it is not to be read.
+    """
+
+    def __init__(self, models: Models, device: torch.device, batch_size: int = 8, region: Region | None = None) -> None:
+        self.models, self.device, self.batch_size, self.region = models, device, batch_size, region
+        self.looking = looking_member(models.members)
+        member = models.members[self.looking]
+        network, config = member.networks[0], member.recipe.input
+        self.layout = layout_of(network.backbone.net, input_size(config))
+        image = images_to(noise(config), device, member.recipe.training.channels_last)
+        self.first_layer = first_layer(network, self.layout, image)
+
+    def watch(self, path: Path) -> Watched:
+        """Decode a video once and let every network see what it sees of it.
+
+        Raises:
+            VideoError: it cannot be read.
+        """
+        started = time.perf_counter()
+        index = index_frames(path)
+        parts = [_Part(self, numbers, index) for numbers in sharing_a_reading(self.models.members)]
+        wanted = sorted(set().union(*(part.pieces.wanted for part in parts)))
+        facts = _Facts()
+        for found in stream_decoded(index, wanted, "conceal"):
+            facts.damaged += found.damaged
+            if found.frame is not None:
+                picture = to_rgb(found.frame, index, None)
+                facts.note(found.frame, picture)
+                for part in parts:
+                    part.push(found.number, picture)
+        judged: dict[int, Judged] = {}
+        for part in parts:
+            judged |= part.finish()
+        (looking,) = (part for part in parts if part.looks)
+        network = sum(part.network_seconds for part in parts)
+        return Watched(
+            index=index,
+            judged=[judged[number] for number in range(len(self.models.members))],
+            features=looking.features,
+            candidates=looking.candidates,
+            dark=facts.dark / max(1, facts.frames),
+            damaged=facts.damaged / len(wanted),
+            sizes=facts.sizes,
+            seconds={"decode": time.perf_counter() - started - network, "network": network},
+        )
+
+
+@dataclass
+class _Facts:
+    frames: int = 0
+    dark: int = 0
+    damaged: int = 0
+    sizes: list[tuple[int, int]] = field(default_factory=list)
+
+    def note(self, frame: VideoFrame, picture: Pixels) -> None:
+        self.frames += 1
+        self.dark += bool(np.percentile(picture[::8, ::8].max(axis=2), 95) < DARK)
+        if not self.sizes or self.sizes[-1] != (frame.width, frame.height):
+            self.sizes.append((frame.width, frame.height))
+
+
+@dataclass(frozen=True, eq=False)
+class _Came:
+    """A frame that was decoded: its number, as the network wants it, and what is kept of it to be shown."""
+
+    number: int
+    small: Pixels
+    kept: tuple[Pixels, Pixels | None] | None
+
+
+class _Part:
+    """The members that see the same pixels, and how far they have come in a video."""
+
+    def __init__(self, watcher: Watcher, numbers: Sequence[int], index: FrameIndex) -> None:
+        members = watcher.models.members
+        self.watcher, self.members = watcher, {number: members[number] for number in numbers}
+        self.looks = watcher.looking in numbers
+        self.recipe = members[numbers[0]].recipe
+        self.networks = [network for number in numbers for network in members[number].networks]
+        self.looking = members[watcher.looking].networks if self.looks else ()
+        self.view = make_view(self.recipe.input, self.recipe.augment)
+        self.footage = Footage(index.frame_count, index.duration_seconds, index.times_seconds)
+        self.selection: Selection = self.view.judged(self.footage)
+        self.pieces: Assembler[_Came] = Assembler(index.path, self.selection)
+        self.shown = self._shown() if self.looks else {}
+        self.shown_frames = {int(self.selection.frames[p, o]) for p, offsets in self.shown.items() for o in offsets}
+        self.waiting: list[tuple[int, Tensor, list[_Came]]] = []
+        self.seen: list[list[Tensor]] = [[] for _ in self.networks]
+        self.candidates = Candidates(watcher.models.taxonomy.defects)
+        self.sums: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
+        self.network_seconds = 0.0
+
+    @property
+    def features(self) -> tuple[NDArray[np.float64], ...]:
+        return tuple(sum(part) / len(self.selection) for part in zip(*self.sums, strict=True))
+
+    def _shown(self) -> dict[int, list[int]]:
+        """Offsets of the frames of each piece that may be shown."""
+        times = self.footage.edges_seconds
+        rows = zip(self.selection.frames, self.selection.real.tolist(), strict=True)
+        return {place: shown_offsets(times[frames], real) for place, (frames, real) in enumerate(rows)}
+
+    def push(self, number: int, picture: Pixels) -> None:
+        if number not in self.pieces.wanted:
+            return
+        kept = _kept(picture, self.watcher.region) if number in self.shown_frames else None
+        for place, frames in self.pieces.push(number, _Came(number, resized(picture, self.view.frame_size), kept)):
+            self._take(place, frames)
+
+    def finish(self) -> dict[int, Judged]:
+        """What each member says of the video."""
+        for place, frames in self.pieces.rest():
+            self._take(place, frames)
+        if self.waiting:
+            self._see()
+        spans = self.footage.spans(self.selection.frames)
+        said = conclude(self.recipe, self.networks, self.seen, spans, self.watcher.device)
+        return {number: mean_judged([said.pop(0) for _ in member.networks]) for number, member in self.members.items()}
+
+    def _take(self, place: int, frames: list[_Came]) -> None:
+        image = self.view.test_view(np.stack([frame.small for frame in frames]))
+        self.waiting.append((place, image, frames))
+        if len(self.waiting) == self.watcher.batch_size:
+            self._see()
+
+    def _see(self) -> None:
+        """Show the pieces that wait to the networks."""
+        started = time.perf_counter()
+        places = np.array([place for place, *_ in self.waiting])
+        part, images = self.selection[places], torch.stack([image for _, image, _ in self.waiting])
+        spans = self.footage.spans(part.frames)
+        batch = collate([Sample(0, PieceInputs(images, part.rows, part.real, spans))])
+        tapped = _Tapped(self.looking[0], self.watcher.layout, self.watcher.first_layer) if self.looks else None
+        with tapped or nullcontext():
+            (seen,) = see(self.recipe, self.networks, batch, self.watcher.device)
+        for kept, one in zip(self.seen, seen, strict=True):
+            kept.append(one)
+        if tapped:
+            first = self.networks.index(self.looking[0])
+            self._look(seen[first : first + len(self.looking)], spans)
+            self.sums.append((tapped.of_first_layer(len(places)), tapped.of_head(seen[first])))
+        self.network_seconds += time.perf_counter() - started
+        self.waiting = []
+
+    def _look(self, seen: Sequence[Tensor], spans: NDArray[np.float64]) -> None:
+        """Keep the pieces that speak more for a class than those that were kept."""
+        scores = np.mean(
+            [alone(self.recipe, n, s, self.watcher.device) for n, s in zip(self.looking, seen, strict=True)], 0
+        )
+        for (place, image, frames), score, span in zip(self.waiting, scores, spans, strict=True):
+            middle = float(span.mean())
+            came = [(offset, frames[offset]) for offset in self.shown[place] if frames[offset].kept is not None]
+            if came and (labels := self.candidates.wants(middle, score)):
+                stills = tuple(self._still(offset, frame) for offset, frame in came)
+                real = int(self.selection.real[place])
+                self.candidates.add(Candidate(middle, score, image[None], real, stills), labels)
+
+    def _still(self, offset: int, came: _Came) -> Still:
+        """The frame that came, which may be the neighbour of one that could not be decoded."""
+        assert came.kept is not None, "the caller has looked"
+        picture, region = came.kept
+        seconds = float(self.footage.edges_seconds[came.number])
+        return Still(offset, came.number, seconds, to_jpeg(picture), region)
+
+
+def _kept(picture: Pixels, region: Region | None) -> tuple[Pixels, Pixels | None]:
+    """The picture at the size of evidence, and its region with the distance, at full size."""
+    height, width = picture.shape[:2]
+    cut = _cut(picture, region) if region else None
+    if width > PICTURE_WIDTH:
+        picture = resized(picture, (PICTURE_WIDTH, max(1, round(height * PICTURE_WIDTH / width))))
+    return picture, cut
+
+
+def _cut(picture: Pixels, region: Region) -> Pixels:
+    """A copy of a part of the picture, of one pixel at least."""
+    height, width = picture.shape[:2]
+    left, top, wide, high = region
+    x, y = min(round(left * width), width - 1), min(round(top * height), height - 1)
+    right, bottom = max(x + 1, round((left + wide) * width)), max(y + 1, round((top + high) * height))
+    return picture[y:bottom, x:right].copy()
+
+
+def alone(recipe: Any, network: Network, seen: Tensor, device: torch.device) -> NDArray[np.float64]:
+    """Probabilities (pieces, classes) that a network would give each piece if it were all of the video."""
+    nothing = np.zeros((1, 2))
+    each = [conclude(recipe, [network], [[piece[None]]], nothing, device)[0].pieces for piece in seen]
+    return np.concatenate(each)
+
+
+class _Tapped:
+    """What goes through a network while the block runs: out of its first layer, and into a piece classifier's head.
+
+    Args:
+        network: one of the looking member's.
+        layout: of its backbone.
+        layer: the first that has a map, by name.
+    """
+
+    def __init__(self, network: Network, layout: Layout, layer: str) -> None:
+        self.network, self.layout = network, layout
+        self.module = network.backbone.net.get_submodule(layer)
+        self.first: list[Tensor] = []
+        self.given: list[Tensor] = []
+
+    def __enter__(self) -> None:
+        self.handles: list[Any] = [self.module.register_forward_hook(self._keep_first)]
+        if isinstance(self.network, PieceClassifier):
+            keep = self.network.head.register_forward_pre_hook(lambda _, inputs: self.given.append(inputs[0]))
+            self.handles.append(keep)
+
+    def __exit__(self, *_: object) -> None:
+        for handle in self.handles:
+            handle.remove()
+
+    def _keep_first(self, _module: Any, _inputs: Any, output: Any) -> None:
+        maps = self.layout.maps(first_tensor(output))
+        assert maps is not None, "the layer was chosen for its map"
+        places = maps.flatten(2).double()
+        self.first.append(torch.cat([places.mean(2), places.std(2)], dim=1))
+
+    def of_first_layer(self, pieces: int) -> NDArray[np.float64]:
+        """Sum over the pieces, (2 channels,): of the plain of mirrored views, of frames seen one by one their mean."""
+        total: NDArray[np.float64] = (self.first[0].mean(0) * pieces).cpu().numpy()
+        return total
+
+    def of_head(self, seen: Tensor) -> NDArray[np.float64]:
+        """Sum over the pieces of what the head was given, (d,): of tokens their mean; else what `see` gave."""
+        features = self.given[0] if self.given else seen
+        pooled = features.mean(1) if features.ndim == 3 else features
+        total: NDArray[np.float64] = pooled.double().sum(0).cpu().numpy()
+        return total

@@ -1,0 +1,102 @@
+"""Learning from bags of features: the frozen backbone encodes every sampled frame once, then the head learns alone."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from urbanpipe.inputs.batches import Batch
+from urbanpipe.inputs.config import BagConfig
+from urbanpipe.inputs.dataset import VideoDataset
+from urbanpipe.learners.feature_memory import FeatureMemory, fingerprint
+from urbanpipe.learners.features import encoded
+from urbanpipe.learners.losses import Loss
+from urbanpipe.learners.memory_fill import exchange
+from urbanpipe.learners.state import State
+from urbanpipe.methods.recipe import Recipe
+from urbanpipe.models.bag import BagClassifier
+from urbanpipe.models.device import autocast
+from urbanpipe.models.distributed import Processes
+
+
+class BagLearner:
+    """The learner of the bag method; see `training.learner.Learner`.
+
+    Args:
+        recipe: precision, accumulation.
+        state: of the model.
+        processes: those that share a step; each has its own store, and the first keeps a copy for all.
+        loss: of (logits, targets).
+        targets: (videos, classes) of the training set.
+        dataset: the training set.
+        folder: gets the store of features.
+
+    Attributes:
+        store: the feature of every frame of the training set.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        state: State,
+        processes: Processes,
+        loss: Loss,
+        targets: NDArray[np.float32],
+        dataset: VideoDataset,
+        folder: Path,
+    ) -> None:
+        assert isinstance(state.model, BagClassifier)
+        assert isinstance(recipe.input, BagConfig)
+        self._recipe, self._state, self._processes, self._dataset = recipe, state, processes, dataset
+        self._model, self._loss, self._targets = state.model, loss, torch.from_numpy(targets)
+        self._copy, self._filled = folder / "memory.copy", False
+        frames = [dataset.piece_count(index) for index in range(len(dataset))]
+        path, width = folder / f"memory.{processes.rank}.features", state.model.backbone.pooled_width
+        self.store = FeatureMemory(path, frames, width, fingerprint(recipe, dataset.videos))
+
+    def begin_epoch(self) -> None:
+        """Fill the store, or take it from the copy that a killed run left; once a process."""
+        if self._filled:
+            return
+        self._filled = True
+        if self._state.epoch:  # a state was saved, so the copy is of the same backbone
+            lost = next(filter(None, self._processes.gather(self.store.load_copy(self._copy))), "")
+            if not lost:
+                return
+            self._processes.say(f"features of frames: {lost}; they are made again")
+        for video, features in encoded(self._model, self._dataset, self._recipe, self._processes):
+            self.store.write(video, np.arange(len(features)), features, self._state.step)
+        exchange(self.store, self._processes)
+        if self._processes.is_main:
+            self.store.save_copy(self._copy)
+
+    def reads(self) -> bool:
+        """Never: all that is wanted of a frame is in the store."""
+        return False
+
+    def learn(self, batch: Batch, last: bool) -> Tensor:
+        """Forward and backward, video by video: bags of unequal sizes need no padding then."""
+        training, device = self._recipe.training, self._processes.device
+        with autocast(device, training.precision):
+            logits = torch.stack([self._model(bag.to(device)) for bag in self._bags(batch.samples)])
+        value = self._loss(logits.float(), self._targets[batch.samples].to(device))
+        self._state.scaler.scale(value / training.accumulation).backward()  # type: ignore[no-untyped-call]
+        if last:
+            self._processes.average([p.grad for p in self._model.parameters() if p.grad is not None])
+        return value.detach()
+
+    def _bags(self, videos: Sequence[int]) -> list[Tensor]:
+        """Features (frames, width) of each video."""
+        return [self.store.read(video) for video in videos]
+
+    def end_epoch(self) -> None:
+        """Nothing: the store does not change."""
+
+    def forget(self) -> None:
+        """Remove the store."""
+        self.store.path.unlink(missing_ok=True)
+        if self._processes.is_main:
+            self._copy.unlink(missing_ok=True)

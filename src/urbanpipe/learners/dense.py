@@ -1,0 +1,255 @@
+"""Learning from every moment of a video: a share of its clips with gradient, the rest from the feature memory.
+
+The memory is TALLFormer's (arXiv 2204.01680), dropping of stale features and the final fine-tuning of the head are
+GST-EFD's (arXiv 2305.12322), the exact gradients of sampled clips are ETAD's (CVPR workshops 2023).
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from urbanpipe.inputs.batches import Batch
+from urbanpipe.inputs.config import DenseConfig
+from urbanpipe.inputs.dataset import VideoDataset
+from urbanpipe.inputs.dense import visited
+from urbanpipe.inputs.footage import Draw
+from urbanpipe.inputs.reading import footage_of
+from urbanpipe.learners.feature_memory import FeatureMemory, fingerprint
+from urbanpipe.learners.losses import Loss
+from urbanpipe.learners.memory_fill import exchange, fill, write_batch
+from urbanpipe.learners.state import State
+from urbanpipe.methods.recipe import Recipe
+from urbanpipe.models.dense import DenseClassifier, smooth_max
+from urbanpipe.models.device import autocast, images_to
+from urbanpipe.models.distributed import Processes
+
+AT_ONCE = 16  # clips encoded at once where no gradient, or a recomputed one, is wanted: bounds memory
+
+
+class DenseLearner:
+    """The learner of the dense method; see `training.learner.Learner`.
+
+    Args:
+        recipe: mode, phases, precision, accumulation.
+        state: of the model.
+        processes: those that share a step; each has its own memory, and the first keeps a copy for all.
+        loss: of (logits, targets).
+        targets: (videos, classes) of the training set.
+        dataset: the training set.
+        folder: gets the memory.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        state: State,
+        processes: Processes,
+        loss: Loss,
+        targets: NDArray[np.float32],
+        dataset: VideoDataset,
+        folder: Path,
+    ) -> None:
+        assert isinstance(state.model, DenseClassifier)
+        assert isinstance(recipe.input, DenseConfig)
+        self._recipe, self._input, self._state, self._processes = recipe, recipe.input, state, processes
+        self._model, self._loss, self._targets = state.model, loss, torch.from_numpy(targets)
+        self._dataset, self._folder = dataset, folder
+        self._resumed = True  # until the first epoch of this process has begun
+        self._seconds = [self._middles(index) for index in range(len(dataset))]
+        clips = [len(seconds) for seconds in self._seconds]
+        path = folder / f"memory.{processes.rank}.features"
+        self.memory = FeatureMemory(path, clips, recipe.dense.width, fingerprint(recipe, dataset.videos))
+
+    def _middles(self, index: int) -> Tensor:
+        footage = footage_of(self._dataset.videos[index])
+        return torch.from_numpy(footage.spans(self._dataset.view.judged(footage).frames).mean(axis=1))
+
+    @property
+    def _head_alone(self) -> bool:
+        memory, epoch = self._recipe.memory, self._state.epoch
+        return epoch < memory.warmup_epochs or epoch >= self._recipe.training.epochs - memory.final_epochs
+
+    def reads(self) -> bool:
+        """Not where the head learns alone."""
+        return not self._head_alone
+
+    def begin_epoch(self) -> None:
+        """Fill or refresh the memory where that is due; hold the encoder still where the head learns alone."""
+        self._model.encoder.requires_grad_(not self._head_alone)
+        if self._state.epoch == self._recipe.training.epochs - self._recipe.memory.final_epochs and self._state.ema:
+            self._model.encoder.load_state_dict(self._state.ema.module.encoder.state_dict())
+        lost = ""
+        if self._resumed and self._state.epoch and self._in_use and not self._refresh_is_due():
+            lost = next(filter(None, self._processes.gather(self.memory.load_copy(self._copy(self._state.epoch)))), "")
+        if lost:
+            self._processes.say(f"feature memory: {lost}; it is built again")
+        if lost or self._refresh_is_due():
+            self._refresh()
+        self._resumed = False
+
+    @property
+    def _in_use(self) -> bool:
+        """Whether this epoch reads the memory."""
+        return self._input.mode == "stale" or self._head_alone
+
+    def _refresh_is_due(self) -> bool:
+        memory, epoch = self._recipe.memory, self._state.epoch
+        if epoch == self._recipe.training.epochs - memory.final_epochs:
+            return True
+        if epoch == 0:
+            return self._in_use
+        since = epoch - memory.warmup_epochs
+        due = memory.refresh_epochs > 0 and since > 0 and since % memory.refresh_epochs == 0
+        return due and not self._head_alone and self._input.mode == "stale"
+
+    def _writer(self) -> DenseClassifier:
+        """The network whose features fill the memory."""
+        if self._recipe.memory.write == "ema" and self._state.ema:
+            return self._state.ema.module  # type: ignore[no-any-return]
+        return self._model
+
+    def _refresh(self) -> None:
+        """Encode every clip anew, the videos shared among the processes."""
+        step = self._state.step
+        fill(self.memory, self._writer(), self._dataset, self._recipe, self._processes, step, AT_ONCE)
+
+    def learn(self, batch: Batch, last: bool) -> Tensor:
+        """Forward and backward, then write the fresh features back."""
+        if self._head_alone:
+            loss = self._head_step(batch)
+        else:
+            steps = {"stale": self._stale_step, "exact-sampled": self._sampled_step, "exact": self._exact_step}
+            loss = steps[self._input.mode](batch)
+        if last:
+            self._processes.average([p.grad for p in self._model.parameters() if p.grad is not None])
+        return loss
+
+    def _head_step(self, batch: Batch) -> Tensor:
+        """The head alone, on features from the memory that are all as the encoder is now."""
+        said = []
+        for video in batch.samples:
+            everything = torch.ones(len(self._seconds[video]), dtype=torch.bool)
+            said.append(self._say(video, self.memory.read(video), ~everything, everything))
+        return self._backward(batch, said)
+
+    def _stale_step(self, batch: Batch) -> Tensor:
+        """The share of clips with gradient, spliced into stored features of which some are dropped."""
+        fresh = self._encode(batch.images, batch.real)
+        said = []
+        for video, rows, part in self._by_sample(batch, fresh):
+            spliced = self.memory.read(video).to(part.device).index_copy(0, rows.to(part.device), part.float())
+            is_fresh = torch.zeros(len(spliced), dtype=torch.bool)
+            is_fresh[rows] = True
+            stored = ~is_fresh & (torch.rand(len(spliced)) < self._recipe.memory.keep_stale)
+            said.append(self._say(video, spliced, is_fresh, stored))
+        loss = self._backward(batch, said)
+        write_batch(self.memory, batch, self._written(batch, fresh.detach()), self._state.step)
+        return loss
+
+    def _exact_step(self, batch: Batch) -> Tensor:
+        """Every clip with gradient, activations recomputed a few clips at a time."""
+        features = self._encode(batch.images, batch.real, AT_ONCE)
+        said = []
+        for video, rows, part in self._by_sample(batch, features):
+            everything = torch.ones(len(rows), dtype=torch.bool)
+            said.append(self._say(video, part.float(), everything, ~everything))
+        return self._backward(batch, said)
+
+    def _sampled_step(self, batch: Batch) -> Tensor:
+        """The sampled clips with gradient, spliced into the others as they are now, without."""
+        sampled = [self._sampled(*one) for one in zip(batch.samples, batch.counts, strict=True)]
+        chosen = torch.cat(sampled)
+        fresh = self._encode(batch.images[chosen], batch.real[chosen]).float()
+        features = fresh.new_zeros(len(chosen), fresh.shape[1])
+        if not bool(chosen.all()):
+            with torch.no_grad():
+                parts = (torch.split(each[~chosen], AT_ONCE) for each in (batch.images, batch.real))
+                rest = torch.cat([self._encode(*part).float() for part in zip(*parts, strict=True)])
+            features[~chosen] = rest
+        features = features.index_copy(0, chosen.nonzero().squeeze(1).to(fresh.device), fresh)
+        said = [
+            self._say(video, part, is_fresh, ~is_fresh)
+            for (video, _, part), is_fresh in zip(self._by_sample(batch, features), sampled, strict=True)
+        ]
+        return self._backward(batch, said)
+
+    def _sampled(self, video: int, clips: int) -> Tensor:
+        """Which of a video's clips have their turn, (clips,) bool."""
+        turn = torch.zeros(clips, dtype=torch.bool)
+        turn[visited(clips, self._input, Draw(self._dataset.seed, self._state.epoch, video))] = True
+        return turn
+
+    def _by_sample(self, batch: Batch, features: Tensor) -> Iterator[tuple[int, Tensor, Tensor]]:
+        """Of each sample: its video, the rows of its pieces, and their features."""
+        rows = torch.split(torch.from_numpy(batch.rows), batch.counts)
+        yield from zip(batch.samples, rows, torch.split(features, batch.counts), strict=True)
+
+    def _say(self, video: int, features: Tensor, fresh: Tensor, stored: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (classes,) of a video, and those that its fresh clips alone make together.
+
+        Args:
+            video: its number.
+            features: (clips, width).
+            fresh: the clips with a feature of this step, (clips,) bool; where there are none, all count as such.
+            stored: those that take part as the memory has them, of which at most `most_stored` do.
+        """
+        device, most = self._processes.device, self._recipe.memory.most_stored
+        if self._input.mode == "stale" and int(stored.sum()) > most:
+            places = stored.nonzero().squeeze(1)
+            stored = torch.zeros_like(stored)
+            stored[places[torch.randperm(len(places))[:most]]] = True
+        part = fresh | stored
+        with autocast(device, self._recipe.training.precision):
+            logits, clips = self._model(features[part].to(device), self._seconds[video][part].to(device))
+        is_fresh = fresh[part] if bool(fresh.any()) else torch.ones(len(clips), dtype=torch.bool)
+        return logits.float(), smooth_max(clips[is_fresh.to(device)])
+
+    def _backward(self, batch: Batch, said: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+        """The loss of the videos, and a little of what their fresh clips say alone; returns its value, detached."""
+        videos, of_fresh = (torch.stack(part) for part in zip(*said, strict=True))
+        targets = self._targets[batch.samples].to(self._processes.device)
+        value = self._loss(videos, targets)
+        if self._recipe.memory.auxiliary:
+            value = value + self._recipe.memory.auxiliary * self._loss(of_fresh, targets)
+        self._state.scaler.scale(value / self._recipe.training.accumulation).backward()  # type: ignore[no-untyped-call]
+        return value.detach()
+
+    def _encode(self, images: Tensor, real: Tensor, at_once: int = 0) -> Tensor:
+        training, device = self._recipe.training, self._processes.device
+        with autocast(device, training.precision):
+            return self._model.encode(images_to(images, device, training.channels_last), real, at_once)
+
+    def _written(self, batch: Batch, fresh: Tensor) -> Tensor:
+        """What goes back into the memory: the fresh features, or those of the moving average's encoder."""
+        writer = self._writer()
+        if writer is self._model:
+            return fresh
+        device, training = self._processes.device, self._recipe.training
+        with torch.no_grad(), autocast(device, training.precision):
+            return writer.encode(images_to(batch.images, device, training.channels_last), batch.real)
+
+    def end_epoch(self) -> None:
+        """Share what was written, and keep a copy that goes with the state about to be saved."""
+        if not self._in_use:
+            return
+        exchange(self.memory, self._processes)
+        if self._processes.is_main:  # all have the same now
+            self.memory.save_copy(self._copy(self._state.epoch + 1))
+            for path in self._copies():
+                if path.name < self._copy(self._state.epoch).name:
+                    path.unlink(missing_ok=True)
+
+    def _copy(self, epoch: int) -> Path:
+        return self._folder / f"memory.epoch{epoch:05d}"
+
+    def _copies(self) -> Sequence[Path]:
+        return sorted(self._folder.glob("memory.epoch*"))
+
+    def forget(self) -> None:
+        """Remove the memory."""
+        for path in (self.memory.path, *(self._copies() if self._processes.is_main else ())):
+            path.unlink(missing_ok=True)

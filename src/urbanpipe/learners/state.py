@@ -1,0 +1,96 @@
+"""All that changes in training, and how it outlives a kill."""
+
+import errno
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from timm.utils import ModelEmaV3
+from torch.optim import AdamW
+from torch.optim.lr_scheduler import LRScheduler
+
+from urbanpipe.errors import RunError
+from urbanpipe.models.distributed import Processes
+from urbanpipe.models.network import Network
+from urbanpipe.outputs import whole_path
+
+Row = dict[str, float | int]
+
+
+def save_whole(value: dict[str, Any], path: Path) -> None:
+    """Write a checkpoint, whole or not at all."""
+    with whole_path(path) as temporary:
+        try:
+            torch.save(value, temporary)
+        except RuntimeError as error:  # what torch makes of a full disk
+            raise OSError(errno.ENOSPC, str(error)) from error
+
+
+@dataclass
+class State:
+    """The state of one model's training at the end of an epoch."""
+
+    model: Network
+    ema: ModelEmaV3 | None
+    optimiser: AdamW
+    schedule: LRScheduler
+    scaler: torch.amp.GradScaler
+    epoch: int = 0
+    step: int = 0
+    best: float = -1.0
+    best_epoch: int = -1
+
+    def save(self, path: Path, rows: list[Row], processes: Processes) -> None:
+        """Write the state and the log's rows, whole or not at all."""
+        value = {
+            "model": self.model.state_dict(),
+            "ema": self.ema.module.state_dict() if self.ema else None,
+            "optimiser": self.optimiser.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "counters": (self.epoch, self.step, self.best, self.best_epoch),
+            "rows": rows,
+            "processes": processes.count,
+        }
+        save_whole(value, path)
+
+    def load(self, path: Path, processes: Processes) -> list[Row]:
+        """Go on from a saved state; returns the log's rows.
+
+        Raises:
+            RunError: it is damaged, or was saved by another number of processes.
+        """
+        try:
+            value: dict[str, Any] = torch.load(path, processes.device, weights_only=True)
+        except Exception as error:  # whatever torch or pickle makes of a damaged file
+            raise RunError(f"{path} is damaged; delete it and this model starts again from its first epoch") from error
+        if (count := value.get("processes")) != processes.count:
+            raise RunError(
+                f"{path} is of {count} processes and this is {processes.count}, whose steps would differ; "
+                f"go on with {count}, or delete {path.parent} to begin this model again"
+            )
+        try:
+            return self._take(value)
+        except torch.OutOfMemoryError:
+            raise
+        except (KeyError, ValueError, RuntimeError) as error:
+            raise RunError(
+                f"{path} was saved by another version; delete it and this model starts again from its first epoch"
+            ) from error
+
+    def _take(self, value: dict[str, Any]) -> list[Row]:
+        self.model.load_state_dict(value["model"])
+        if self.ema:
+            self.ema.module.load_state_dict(value["ema"])
+        self.optimiser.load_state_dict(value["optimiser"])
+        self.schedule.load_state_dict(value["schedule"])
+        self.scaler.load_state_dict(value["scaler"])
+        self.epoch, self.step, self.best, self.best_epoch = value["counters"]
+        rows: list[Row] = value["rows"]
+        return rows
+
+    @property
+    def final(self) -> Network:
+        """The weights that count: the moving average where there is one."""
+        return self.ema.module if self.ema else self.model

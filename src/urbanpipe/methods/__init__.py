@@ -1,0 +1,1 @@
+"""One object per method, and the recipes that configure them."""

@@ -1,0 +1,119 @@
+"""The processes of a run: one on a laptop, many under `torchrun`, and what they say to each other."""
+
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, distributed, nn
+
+from urbanpipe.errors import RunError, UrbanpipeError
+from urbanpipe.models.device import choose_device
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Processes:
+    """This process among those of the run.
+
+    Attributes:
+        rank: its number, 0 to `count` - 1. Rank 0 writes the files.
+        count: how many there are.
+        device: where this one computes.
+    """
+
+    rank: int
+    count: int
+    device: torch.device
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process writes and prints."""
+        return self.rank == 0
+
+    def say(self, text: str) -> None:
+        """Print a line once for all processes, to standard error."""
+        if self.is_main:
+            import sys
+
+            print(text, file=sys.stderr, flush=True)
+
+    def gather(self, value: T) -> list[T]:
+        """The values of all processes, by rank, in every process."""
+        if self.count == 1:
+            return [value]
+        values: list[Any] = [None] * self.count
+        distributed.all_gather_object(values, value)
+        return values
+
+    def from_main(self, value: T) -> T:
+        """Rank 0's value, in every process; also a barrier."""
+        return self.gather(value)[0]
+
+    def on_main(self, work: Callable[[], T]) -> T:
+        """Do something in rank 0 alone; its value, or its error if it is a user's, in every process.
+
+        Raises:
+            UrbanpipeError: whatever `work` raised.
+        """
+        found: T | UrbanpipeError | None = None
+        if self.is_main:
+            try:
+                found = work()
+            except UrbanpipeError as error:
+                found = error
+        shared = self.from_main(found)
+        if isinstance(shared, UrbanpipeError):
+            raise shared
+        return shared  # type: ignore[return-value]
+
+    def wrap(self, model: nn.Module, unused_parameters: bool) -> nn.Module:
+        """The model with gradients averaged over the processes.
+
+        Args:
+            model: on this process's device.
+            unused_parameters: some take no part in the loss.
+        """
+        if self.count == 1:
+            return model
+        return nn.parallel.DistributedDataParallel(
+            model,
+            device_ids=[self.device.index] if self.device.type == "cuda" else None,
+            broadcast_buffers=False,
+            find_unused_parameters=unused_parameters,
+        )
+
+    def average(self, tensors: Iterable[Tensor]) -> None:
+        """Replace floating-point tensors (batch norm's running statistics) by their mean over the processes."""
+        if self.count == 1:
+            return
+        for tensor in tensors:
+            if tensor.is_floating_point():
+                distributed.all_reduce(tensor)
+                tensor /= self.count
+
+
+def join_processes(device: str = "auto") -> Processes:
+    """Find out what this process is; under `torchrun` join the others (nccl on GPUs, gloo on CPUs).
+
+    Args:
+        device: `auto` (a GPU if there is one), `cpu`, `cuda` or `cuda:N`.
+
+    Raises:
+        RunError: a device that is not there, or one for several processes.
+    """
+    rank, count = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    if count > 1 and device.startswith("cuda:"):
+        raise RunError(f"--device {device} would put all {count} processes on one GPU; give --device cuda")
+    chosen = choose_device(device, int(os.environ.get("LOCAL_RANK", 0)))
+    if count > 1 and not distributed.is_initialized():
+        backend = "nccl" if chosen.type == "cuda" else "gloo"
+        distributed.init_process_group(
+            backend, timeout=timedelta(days=7)
+        )  # the others wait while rank 0 reads an archive
+    if chosen.type == "cuda":
+        torch.cuda.set_device(chosen)
+    return Processes(rank, count, chosen)
