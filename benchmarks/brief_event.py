@@ -14,13 +14,13 @@ from pathlib import Path
 
 import torch
 
-from urbanpipe.catalog.table import Video
-from urbanpipe.contracts.segment_scores import read_pieces
+from urbanpipe.catalog.catalog_file import Video
+from urbanpipe.contracts.segment_scores import read_segment_scores
 from urbanpipe.evaluation.tables import markdown_table
 from urbanpipe.methods.recipe import load_recipe
-from urbanpipe.models.distributed import Processes
+from urbanpipe.models.distributed import DistributedContext
 from urbanpipe.taxonomy import default_taxonomy
-from urbanpipe.training.job import Job
+from urbanpipe.training.fold_job import FoldJob
 from urbanpipe.training.loop import train_model
 
 VIDEOS, LEARNED_FROM = 36, 22
@@ -32,14 +32,14 @@ def run(videos: list[Video], when: dict[str, int], keep: float, auxiliary: float
 
     chosen = [f"memory.keep_stale={keep}", f"memory.auxiliary={auxiliary}", f"training.seed={seed}"]
     recipe, taxonomy = load_recipe("small-dense", [*SETTINGS, *chosen]), default_taxonomy()
-    job = Job(recipe, taxonomy, videos[:LEARNED_FROM], videos[LEARNED_FROM:], folder, None, "event")
-    train_model(job, Processes(0, 1, torch.device("cpu")))
+    job = FoldJob(recipe, taxonomy, videos[:LEARNED_FROM], videos[LEARNED_FROM:], folder, None, "event")
+    train_model(job, DistributedContext(0, 1, torch.device("cpu")))
     with (folder / "metrics.csv").open(newline="", encoding="utf-8") as file:
         curve = [f"{100 * float(row['map_defects']):.0f}" for row in csv.DictReader(file)]
-    pieces = read_pieces(folder / "pieces.npz", taxonomy)
+    segments = read_segment_scores(folder / "segments.npz", taxonomy)
     hits = []
-    for name in (name for name in pieces.names if name in when):
-        seconds, scores = pieces.of(name)
+    for name in (name for name in segments.names if name in when):
+        seconds, scores = segments.of(name)
         hits.append(abs(seconds[scores[:, EVENT].argmax()].mean() - (when[name] + 1) / RATE) <= 1.5)
     return [str(keep), str(auxiliary), str(seed), " ".join(curve), f"{sum(hits)} of {len(hits)}"]
 

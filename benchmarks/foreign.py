@@ -1,6 +1,6 @@
 """Does a bundle tell videos that are no pipes?
 
-    python benchmarks/foreign.py FOLDER... [--bundle BUNDLE]
+    python benchmarks/ood.py FOLDER... [--bundle BUNDLE]
 
 Scores, over the bundle's limit, of pictures that are no pipes (two photographs that come with scikit-learn, panned
 over; colour bars; noise; grey), and of up to 25 videos, drawn by chance, of each folder.
@@ -20,8 +20,8 @@ from sklearn.datasets import load_sample_images
 from urbanpipe.catalog.files import find_videos
 from urbanpipe.evaluation.tables import markdown_table
 from urbanpipe.inference.bundle import DEMONSTRATION, read_bundle
-from urbanpipe.inference.ood import Foreign
-from urbanpipe.inspection.video_pass import Watcher
+from urbanpipe.inference.ood import OODDetector
+from urbanpipe.inspection.video_pass import VideoPass
 
 WIDTH, HEIGHT, FRAMES, RATE = 320, 240, 60, 12
 MOST = 25
@@ -49,9 +49,9 @@ def panned(picture: NDArray[np.uint8], path: Path) -> Path:
     return path
 
 
-def row(name: str, videos: list[Path], watcher: Watcher, foreign: Foreign) -> list[str]:
+def row(name: str, videos: list[Path], watcher: VideoPass, ood: OODDetector) -> list[str]:
     """How many videos, their median, lowest and highest score over the limit, and how many are above it."""
-    scores = [foreign.score(watcher.watch(video).features) / foreign.threshold for video in videos]
+    scores = [ood.score(watcher.watch(video).features) / ood.threshold for video in videos]
     numbers = [f"{value:.2f}" for value in (np.median(scores), min(scores), max(scores))]
     return [name, str(len(scores)), *numbers, str(sum(score > 1 for score in scores))]
 
@@ -63,16 +63,16 @@ def main() -> None:
     parser.add_argument("--bundle", type=Path, default=DEMONSTRATION)
     given = parser.parse_args()
     bundle = read_bundle(given.bundle, torch.device("cpu"))
-    if bundle.foreign is None:
+    if bundle.ood is None:
         raise SystemExit(f"{given.bundle} was made without --data")
-    watcher, rows = Watcher(bundle.models, torch.device("cpu")), []
+    watcher, rows = VideoPass(bundle.models, torch.device("cpu")), []
     with tempfile.TemporaryDirectory() as folder:
         for number, (name, picture) in enumerate(pictures().items()):
-            rows.append(row(name, [panned(picture, Path(folder) / f"{number}.mp4")], watcher, bundle.foreign))
+            rows.append(row(name, [panned(picture, Path(folder) / f"{number}.mp4")], watcher, bundle.ood))
     for folder in given.folders:
         videos = sorted(find_videos(folder).paths.values())
         drawn = random.Random(0).sample(videos, min(MOST, len(videos)))
-        rows.append(row(f"{folder.parent.name}/{folder.name}", drawn, watcher, bundle.foreign))
+        rows.append(row(f"{folder.parent.name}/{folder.name}", drawn, watcher, bundle.ood))
     print(markdown_table(["what", "videos", "median", "lowest", "highest", "remarked"], rows))
 
 

@@ -20,9 +20,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from urbanpipe.catalog.catalog_file import Catalog, read_catalog
 from urbanpipe.catalog.folds import read_folds
 from urbanpipe.catalog.labels import label_matrix
-from urbanpipe.catalog.table import Catalog, read_catalog
 from urbanpipe.contracts.predictions import Predictions
 from urbanpipe.evaluation.intervals import compare
 from urbanpipe.evaluation.runs import read_out_of_fold

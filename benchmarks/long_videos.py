@@ -70,7 +70,7 @@ def measure(folder: Path, minutes: float, clips: int) -> tuple[float, float]:
         (videos / "labels.json").write_text(json.dumps({"0_1.mp4": [1], "1_1.mp4": [2]}))
     catalog, run = folder / f"catalog-{minutes:g}.csv", folder / f"run-{minutes:g}-{clips}"
     peak_mib("scan", videos, "--labels", videos / "labels.json", "--out", catalog)
-    sets = [part for setting in (*SETTINGS, f"input.most_clips={clips}") for part in ("--set", setting)]
+    sets = [part for setting in (*SETTINGS, f"input.max_clips={clips}") for part in ("--set", setting)]
     train = peak_mib("train", catalog, "--recipe", "small-dense", "--out", run, "--cache-gb", "0", *sets)
     predict = peak_mib("predict", run, videos, "--out", folder / "predictions.json", "--workers", "0")
     return train, predict

@@ -1,15 +1,15 @@
 """The methods side by side: how well they rank defects, also those that are hardly to be seen, and what they cost.
 
     urbanpipe crossval catalog.csv --folds folds.csv --recipe small-frame --recipe small-video \\
-        --recipe small-mobilenetv2 --recipe small-dense --set training.seed=0 --out study-0
-    python benchmarks/methods.py study-0 [study-1 ...] [--truth truth.jsonl] [--test FOLDER]
+        --recipe small-mobilenetv2 --recipe small-dense --set training.seed=0 --out experiment-0
+    python benchmarks/methods.py experiment-0 [experiment-1 ...] [--truth truth.jsonl] [--test FOLDER]
 
-Each study is a seed, with the same recipes on the same folds; folds that are not trained in all of them are left out. A
+Each experiment is a seed, with the same recipes on the same folds; folds that are not trained in all of them are left out. A
 defect is brief where its class is in view for less than two seconds of the video in all (`truth.jsonl` of `simulate`).
 Its AP ranks the videos with a brief defect of a class among those without the class. With `--test`, a folder that
 `simulate` made, every network predicts its videos too, which is a second table; videos a second are told there.
 
-With `--ensembles` the first study's recipes are weighed equally, greedily and over the simplex, each search judged on
+With `--ensembles` the first experiment's recipes are weighed equally, greedily and over the simplex, each search judged on
 the videos that it chose by and, nested, on folds that it has not seen; and what each recipe adds to each class.
 """
 
@@ -29,7 +29,7 @@ from urbanpipe.catalog.labels import Labels, label_matrix, read_labels
 from urbanpipe.contracts.predictions import Predictions, read_predictions
 from urbanpipe.decision.exclusive import EXCLUSIVE_THRESHOLD
 from urbanpipe.ensembling.contributions import contributions
-from urbanpipe.ensembling.table import ensemble_table
+from urbanpipe.ensembling.ensemble_table import ensemble_table
 from urbanpipe.ensembling.weights import SEARCHES, equal_weights, search_nested
 from urbanpipe.evaluation.average_precision import average_precision, score
 from urbanpipe.evaluation.runs import same_data
@@ -113,8 +113,8 @@ def _mean(values: Sequence[NDArray[np.float64]], column: int) -> str:
 
 
 @dataclass(frozen=True)
-class Studies:
-    """One study a seed, each with the same recipes."""
+class Experiments:
+    """One experiment a seed, each with the same recipes."""
 
     folders: Sequence[Path]
     names: Sequence[str]
@@ -136,10 +136,10 @@ class Studies:
         return markdown_table(header, rows)
 
 
-def ensembles(study: Path, names: Sequence[str], folds: Sequence[int], taxonomy: Taxonomy) -> str:
+def ensembles(experiment: Path, names: Sequence[str], folds: Sequence[int], taxonomy: Taxonomy) -> str:
     """Table 3 of the folds that are there, and the contributions of the members with equal weights."""
-    data = read_done(study / names[0], folds)
-    stack = np.stack([same_data(data, read_done(study / name, folds)).scores for name in names])
+    data = read_done(experiment / names[0], folds)
+    stack = np.stack([same_data(data, read_done(experiment / name, folds)).scores for name in names])
     threshold = EXCLUSIVE_THRESHOLD if taxonomy.exclusive is not None else None
     texts = []
     for kind, search in SEARCHES.items():
@@ -161,20 +161,20 @@ def _points(value: float) -> str:
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("studies", type=Path, nargs="+")
+    parser.add_argument("experiments", type=Path, nargs="+")
     parser.add_argument("--truth", type=Path)
     parser.add_argument("--test", type=Path, help="a folder of `simulate`: predict its videos with every network too")
     parser.add_argument("--ensembles", action="store_true", help="weights by search, nested too")
     given = parser.parse_args()
-    first = given.studies[0]
+    first = given.experiments[0]
     names = sorted(path.parent.name for path in first.glob("*/recipe.toml"))
     taxonomy = load_taxonomy(first / names[0] / "taxonomy.toml")
-    runs = {name: [study / name for study in given.studies] for name in names}
+    runs = {name: [experiment / name for experiment in given.experiments] for name in names}
     done = [{int(p.parent.name[4:]) for p in run.glob("fold*/done.json")} for many in runs.values() for run in many]
     folds = sorted(set.intersection(*done))
     if not folds:
-        raise SystemExit("no fold is done in all runs of all studies")
-    studies = Studies(given.studies, names, folds, taxonomy)
+        raise SystemExit("no fold is done in all runs of all experiments")
+    experiments = Experiments(given.experiments, names, folds, taxonomy)
     judged = {
         name: [
             {fold: read_predictions(run / f"fold{fold}" / "predictions.json", taxonomy) for fold in folds}
@@ -182,9 +182,9 @@ def main() -> None:
         ]
         for name, many in runs.items()
     }
-    print(f"folds {folds}, {len(given.studies)} seeds; mean (sd over folds; sd over seeds)\n")
+    print(f"folds {folds}, {len(given.experiments)} seeds; mean (sd over folds; sd over seeds)\n")
     labels = read_labels(first / names[0] / "labels.json", taxonomy)
-    print(studies.table(judged, labels, given.truth, {}))
+    print(experiments.table(judged, labels, given.truth, {}))
     if given.ensembles:
         print(ensembles(first, names, folds, taxonomy))
     if given.test:
@@ -193,7 +193,7 @@ def main() -> None:
         speeds = {name: many[0][1] for name, many in said.items()}
         labels = read_labels(given.test / "labels.json", taxonomy)
         print(f"on {len(labels)} videos of {given.test.name}\n")
-        print(studies.table(found, labels, given.test / "truth.jsonl", speeds))
+        print(experiments.table(found, labels, given.test / "truth.jsonl", speeds))
 
 
 def _together(each: Sequence[Found]) -> Found:

@@ -138,7 +138,7 @@ def main() -> None:
         if not codes:
             continue
         looking = Looking(loaded, options.simulated / "videos" / name, device, options.layer)
-        judged = looking.judged(8)
+        judged = looking.prediction(8)
         for code in codes:
             heat = looking.heat(judged, loaded.taxonomy.index(code), options.top)
             found[code].append(pointed(heat, truth[name][code]))

@@ -27,13 +27,13 @@ from urbanpipe.evaluation.tables import markdown_table
 from urbanpipe.inputs.batches import Batch
 from urbanpipe.inputs.config import has_clips
 from urbanpipe.learners.losses import make_loss
-from urbanpipe.learners.segments import PieceLearner
+from urbanpipe.learners.segments import SegmentLearner
 from urbanpipe.learners.state import State
 from urbanpipe.methods.build import build_model
 from urbanpipe.methods.recipe import Recipe, load_recipe
 from urbanpipe.models.device import autocast, choose_device, images_to, place
-from urbanpipe.models.distributed import Processes
-from urbanpipe.reproduce.entries import read_entries
+from urbanpipe.models.distributed import DistributedContext
+from urbanpipe.reproduce.report_models import read_report_models
 from urbanpipe.taxonomy import default_taxonomy
 from urbanpipe.training.log import forget_peak_memory, peak_memory_mib
 from urbanpipe.training.loop import step_optimiser
@@ -48,16 +48,16 @@ def batch_of(recipe: Recipe) -> Batch:
     count = recipe.training.batch_size
     width, height = recipe.input.image_size
     frames = [recipe.input.frames] if has_clips(recipe.input) else []
-    pieces = count * recipe.input.train_pieces
-    images = torch.randint(0, 256, (pieces, 3, *frames, height, width), dtype=torch.uint8)
-    each = recipe.input.train_pieces
+    segments = count * recipe.input.train_segments
+    images = torch.randint(0, 256, (segments, 3, *frames, height, width), dtype=torch.uint8)
+    each = recipe.input.train_segments
     return Batch(
         images=images,
         samples=[*range(count)],
         counts=[each] * count,
         rows=np.tile(np.arange(each), count),
-        real=torch.ones(pieces, dtype=torch.int64),
-        seconds=np.zeros((pieces, 2)),
+        real=torch.ones(segments, dtype=torch.int64),
+        seconds=np.zeros((segments, 2)),
         whole=[True] * count,
         failures=[],
     )
@@ -80,8 +80,8 @@ def measure(recipe: Recipe, device: torch.device) -> tuple[float, float]:
         scaler=torch.amp.GradScaler(device.type, enabled=training.precision == "fp16"),
     )
     targets = np.zeros((training.batch_size, len(taxonomy)), np.float32)
-    learner = PieceLearner(
-        recipe, state, Processes(0, 1, device), make_loss(recipe.loss, torch.from_numpy(targets)), targets
+    learner = SegmentLearner(
+        recipe, state, DistributedContext(0, 1, device), make_loss(recipe.loss, torch.from_numpy(targets)), targets
     )
     batch, seconds = batch_of(recipe), []
     forget_peak_memory(device)
@@ -181,7 +181,7 @@ def main() -> None:
     if given.one:
         one(given.one, given.settings, given.device)
         return
-    entries = [entry for table in ("table2", "table1") for entry in read_entries(table)]
+    entries = [entry for table in ("table2", "table1") for entry in read_report_models(table)]
     names = given.recipe or [*dict.fromkeys(entry.recipe for entry in entries)]
     device = ESTIMATE if given.estimate else given.device
     rows = [row(name, given.settings, on, device) for name in names for on in (True, False)]

@@ -18,7 +18,7 @@ from urbanpipe.catalog.labels import label_matrix, read_labels
 from urbanpipe.contracts.predictions import read_predictions
 from urbanpipe.evaluation.runs import OutOfFold, read_groups, same_data
 from urbanpipe.evaluation.tables import markdown_table, per_cent
-from urbanpipe.reproduce.gains import Judged, gain
+from urbanpipe.reproduce.paired_comparison import ComparisonData, compare_paired
 from urbanpipe.taxonomy import load_taxonomy
 
 
@@ -55,10 +55,10 @@ def main() -> None:
         raise SystemExit("no fold is done in all of the runs")
     one = read_done(given.run, folds)
     all_folds = len(set(read_folds(given.run / "folds.csv").values()))
-    data = Judged(one.taxonomy, one.targets, one.folds, one.groups, all_folds)
+    data = ComparisonData(one.taxonomy, one.targets, one.folds, one.groups, all_folds)
     rows: list[list[str]] = []
     for run in given.others:
-        found = gain(same_data(one, read_done(run, folds)).scores[None], one.scores[None], data)
+        found = compare_paired(same_data(one, read_done(run, folds)).scores[None], one.scores[None], data)
         if not rows:
             rows.append([given.run.name, *_maps(found.off_defects[0]), "", "", "", ""])
         ends = f"{100 * found.low:+.1f} to {100 * found.high:+.1f}"

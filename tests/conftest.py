@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from urbanpipe.catalog.catalog_file import Catalog, read_catalog
 from urbanpipe.catalog.folds import folds
 from urbanpipe.catalog.scan import scan
-from urbanpipe.catalog.table import Catalog, read_catalog
 from urbanpipe.methods.recipe import Recipe, load_recipe
 from urbanpipe.simulate.generator import simulate
 
@@ -27,7 +27,7 @@ TINY = (
     "input.columns=2",
     "model.backbone=test_convnext",
     "model.options={}",
-    "optimiser.rate=1e-3",
+    "optimiser.learning_rate=1e-3",
     "optimiser.warmup_epochs=1",
     "training.epochs=2",
     "training.keep=best",

@@ -21,8 +21,8 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Demo:
 
 
 def test_every_step_leaves_its_result(done: Demo) -> None:
-    out = done.study.folder
-    assert done.study.ensemble == out / "ensemble"
+    out = done.experiment.folder
+    assert done.experiment.ensemble == out / "ensemble"
     names = ["catalog.csv", "folds.csv", "predictions.json", "predictions.csv", "ensemble/table3.md"]
     names += [f"{recipe}/table6.md" for recipe in RECIPES]
     assert [name for name in names if not (out / name).is_file()] == []
@@ -38,7 +38,7 @@ def test_the_summary_has_the_simulated_classes_and_ends_with_the_means(done: Dem
 
 
 def test_run_again_it_goes_on_and_finds_the_same(done: Demo, capfd: pytest.CaptureFixture[str]) -> None:
-    out = done.study.folder
+    out = done.experiment.folder
     before = {name: (out / name).read_bytes() for name in ("predictions.json", "summary.md")}
     (out / "unseen" / "labels.json").unlink()  # as if interrupted while simulating
     (out / "predictions.json").unlink()
@@ -50,16 +50,16 @@ def test_run_again_it_goes_on_and_finds_the_same(done: Demo, capfd: pytest.Captu
 
 def test_a_folder_of_another_demo_is_refused(done: Demo) -> None:
     with pytest.raises(OutputError, match="videos 20, unseen 8, folds 2, seed 0; ask for the same"):
-        demo(done.study.folder, **{**SMALL, "videos": 21}, overrides=QUICK)
+        demo(done.experiment.folder, **{**SMALL, "videos": 21}, overrides=QUICK)
 
 
 def test_the_command_ends_with_learned_and_chance_and_where_it_is(done: Demo) -> None:
     options = [part for key, value in SMALL.items() for part in (f"--{key}", str(value))]
     sets = [part for setting in QUICK for part in ("--set", setting)]
-    result = CliRunner().invoke(app, ["demo", "--out", str(done.study.folder), *options, *sets])
+    result = CliRunner().invoke(app, ["demo", "--out", str(done.experiment.folder), *options, *sets])
     assert result.exit_code == 0
     assert f"unseen videos: {done.learned:.3f}; chance is {done.chance:.3f}" in result.stdout
-    assert result.stdout.splitlines()[-1] == f"results: {done.study.folder}"
+    assert result.stdout.splitlines()[-1] == f"results: {done.experiment.folder}"
 
 
 def test_the_recipes_differ_in_backbone_and_start_from_random_weights() -> None:

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from urbanpipe.archive.inspecting import inspect as inspect
+    from urbanpipe.archive.inspect import inspect as inspect
     from urbanpipe.catalog.folds import folds as folds
     from urbanpipe.catalog.scan import scan as scan
     from urbanpipe.demo import demo as demo
@@ -46,7 +46,7 @@ _HOMES = {
     "explain": "urbanpipe.explain.explain:explain",
     "export": "urbanpipe.exports.export:export",
     "folds": "urbanpipe.catalog.folds:folds",
-    "inspect": "urbanpipe.archive.inspecting:inspect",
+    "inspect": "urbanpipe.archive.inspect:inspect",
     "moments": "urbanpipe.inspection.moments:moments",
     "predict": "urbanpipe.inference.predict:predict",
     "reproduce": "urbanpipe.reproduce.reproduce:reproduce",

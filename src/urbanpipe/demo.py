@@ -23,7 +23,7 @@ from urbanpipe.inference.predict import predict
 from urbanpipe.outputs import output_folder, write_json, write_text
 from urbanpipe.simulate.generator import simulate
 from urbanpipe.taxonomy import Taxonomy, default_taxonomy
-from urbanpipe.training.crossval import Study, crossval
+from urbanpipe.training.crossval import Experiment, crossval
 
 RECIPES = ("demo-mobilenetv3", "demo-byobnet")
 CLASSES = ("ZC", "CJ", "CK", "ZW", "FZ", "FS", "CQ")
@@ -40,13 +40,13 @@ class Demo:
     """What the demonstration found; figures are fractions in [0, 1].
 
     Attributes:
-        study: the cross-validated runs and the ensemble.
+        experiment: the cross-validated runs and the ensemble.
         learned: mAP over the defects of the ensemble, on simulated videos that no model has seen.
         chance: the mAP over the defects that a random order of the same videos can expect.
         summary: the table of both, in Markdown: learned and chance by class, cross-validated and on unseen videos.
     """
 
-    study: Study
+    experiment: Experiment
     learned: float
     chance: float
     summary: Path
@@ -81,13 +81,13 @@ def demo(
     _simulate(fresh, unseen, 2 * seed + 1)
     catalog = _prepare(data, out, folds)
     _say(f"5/6 crossval: {len(RECIPES)} small networks from random weights, each trained {folds} times; then ensemble")
-    study = crossval(catalog, RECIPES, out, folds=out / "folds.csv", overrides=overrides, cache=out / "frames")
-    assert study.ensemble is not None
+    experiment = crossval(catalog, RECIPES, out, folds=out / "folds.csv", overrides=overrides, cache=out / "frames")
+    assert experiment.ensemble is not None
     _say(f"6/6 predict: {unseen} videos that no network has seen; the most probable classes of the first {SHOWN}")
-    found = predict(study.ensemble, [fresh / "videos"], out / "predictions.json").predictions
+    found = predict(experiment.ensemble, [fresh / "videos"], out / "predictions.json").predictions
     known = read_labels(fresh / "labels.json", default_taxonomy())
     _show(found, known, default_taxonomy())
-    done = _judge(study, found, known, out / "summary.md")
+    done = _judge(experiment, found, known, out / "summary.md")
     _say(f"done in {(time.perf_counter() - started) / 60:.1f} minutes")
     return done
 
@@ -131,18 +131,18 @@ def _show(found: Predictions, known: Mapping[str, tuple[int, ...]], taxonomy: Ta
         print(f"{name}: {ranked}  (shows {truth})", file=sys.stderr)
 
 
-def _judge(study: Study, found: Predictions, known: Mapping[str, tuple[int, ...]], path: Path) -> Demo:
+def _judge(experiment: Experiment, found: Predictions, known: Mapping[str, tuple[int, ...]], path: Path) -> Demo:
     """Write the summary: AP learned and by chance, of the videos learned from (out of fold) and of the unseen ones."""
-    assert study.ensemble is not None
+    assert experiment.ensemble is not None
     taxonomy = default_taxonomy()
     targets = label_matrix(list(known), dict(known), len(taxonomy))
     unseen = score(found.aligned(list(known)), targets, taxonomy, empty="skip")
-    networks = {run.name.removeprefix("demo-"): run for run in study.runs} | {"ensemble": study.ensemble}
+    networks = {run.name.removeprefix("demo-"): run for run in experiment.runs} | {"ensemble": experiment.ensemble}
     learned = {name: _out_of_fold(run, taxonomy) for name, run in networks.items()}
     text = f"AP of {learned['ensemble'].videos} videos, each judged by the networks that have not learned from it\n\n"
     text += f"{_table(learned, taxonomy)}\nAP of {unseen.videos} videos that no network has seen\n\n"
     write_text(path, text + _table({"ensemble": unseen}, taxonomy))
-    return Demo(study, unseen.map_defects, _map_defects(chance(unseen), taxonomy), path)
+    return Demo(experiment, unseen.map_defects, _map_defects(chance(unseen), taxonomy), path)
 
 
 def _out_of_fold(run: Path, taxonomy: Taxonomy) -> Scores:

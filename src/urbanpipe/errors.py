@@ -65,7 +65,7 @@ class PredictionError(UrbanpipeError):
 
 
 class BundleError(UrbanpipeError):
-    """A bundle that is missing, damaged, foreign, or of another taxonomy."""
+    """A bundle that is missing, damaged, ood, or of another taxonomy."""
 
 
 class InspectionError(UrbanpipeError):

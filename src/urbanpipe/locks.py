@@ -11,7 +11,7 @@ from urbanpipe.outputs import output_folder
 
 
 @contextmanager
-def alone_in(folder: Path, wait: bool = False) -> Iterator[None]:
+def folder_lock(folder: Path, wait: bool = False) -> Iterator[None]:
     """Hold a folder while the block runs; the hold ends with the process, however it ends.
 
     Args:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from urbanpipe.catalog.table import Catalog, Video, write_catalog
+from urbanpipe.catalog.catalog_file import Catalog, Video, write_catalog
 from urbanpipe.errors import CatalogError
 from urbanpipe.evaluation.audit import Audit, audit
 from urbanpipe.evaluation.shortcuts import CLUE_GAIN, name_features

@@ -49,7 +49,7 @@ def test_folds_of_a_catalog(made: tuple[Path, Result], tmp_path: Path) -> None:
     assert lines[0] == "12 videos in 6 groups, 3 folds"
     assert lines[1] == "without a fold: 1 unreadable and 1 unlabelled videos"
     assert [line.split() for line in lines if line.startswith(" CJ")] == [["CJ", "6", "2.0", "2", "2", "2", "0.0"]]
-    assert "videos with a piece of the same inspection in another fold: 0" in lines
+    assert "videos with a segment of the same inspection in another fold: 0" in lines
     assert lines[-1] == f"folds: {tmp_path / 'f.csv'}"
     assert len((tmp_path / "f.csv").read_text().splitlines()) == 13
     assert (tmp_path / "f.png").stat().st_size > 1000

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from urbanpipe.catalog.catalog_file import Catalog, Source, Video, read_source, write_catalog
 from urbanpipe.catalog.folds import FoldPlan, assign_folds, folds, plan_folds, read_folds
 from urbanpipe.catalog.labels import label_matrix
-from urbanpipe.catalog.table import Catalog, Source, Video, read_source, write_catalog
 from urbanpipe.errors import FoldError, OutputError
 from urbanpipe.evaluation.fold_plots import plot_folds
 from urbanpipe.taxonomy import default_taxonomy

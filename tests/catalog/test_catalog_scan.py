@@ -12,8 +12,8 @@ import pytest
 from catalog_material import write_sound, write_video
 
 from urbanpipe.catalog import probing
+from urbanpipe.catalog.catalog_file import Catalog, read_catalog, write_catalog
 from urbanpipe.catalog.scan import scan, scan_report
-from urbanpipe.catalog.table import Catalog, read_catalog, write_catalog
 from urbanpipe.errors import CatalogError, LabelError, OutputError
 
 

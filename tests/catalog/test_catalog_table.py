@@ -5,7 +5,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from urbanpipe.catalog.table import Catalog, Video, column_values, group_of, read_catalog, read_source, write_catalog
+from urbanpipe.catalog.catalog_file import (
+    Catalog,
+    Video,
+    column_values,
+    group_of,
+    read_catalog,
+    read_source,
+    write_catalog,
+)
 from urbanpipe.errors import CatalogError, LabelError
 from urbanpipe.taxonomy import default_taxonomy
 
@@ -141,5 +149,5 @@ def test_group_of(name: str, group: str) -> None:
 
 
 @given(st.text("ab_1", min_size=1).filter(lambda root: not root.endswith("_")), st.integers(0, 99), st.integers(0, 99))
-def test_pieces_share_a_group(root: str, first: int, second: int) -> None:
+def test_segments_share_a_group(root: str, first: int, second: int) -> None:
     assert group_of(f"{root}_{first}.mp4") == group_of(f"{root}_{second}.avi")

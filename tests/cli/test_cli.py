@@ -28,8 +28,8 @@ def test_the_whole_chain_by_its_commands(archive: Path, tmp_path: Path) -> None:
         ("scan", archive / "videos", "--labels", archive / "labels.json", "--out", "catalog.csv"),
         ("audit", "catalog.csv"),
         ("folds", "catalog.csv", "--folds", 2, "--out", "folds.csv"),
-        ("crossval", "catalog.csv", "--folds", "folds.csv", "-r", "small-mobilenetv2", "--out", "study", *SETS),
-        ("ensemble", "study/small-mobilenetv2", "--out", "mine"),
+        ("crossval", "catalog.csv", "--folds", "folds.csv", "-r", "small-mobilenetv2", "--out", "experiment", *SETS),
+        ("ensemble", "experiment/small-mobilenetv2", "--out", "mine"),
         ("predict", "mine", archive / "videos", "--out", "p.json", "--workers", 0),
         ("evaluate", "--labels", archive / "labels.json", "--predictions", "p.json"),
     ]

@@ -22,7 +22,7 @@ from urbanpipe.errors import OutputError, RecipeError, RunError
 from urbanpipe.evaluation.average_precision import average_precision, score
 from urbanpipe.evaluation.runs import read_out_of_fold
 from urbanpipe.outputs import write_csv, write_json, write_text
-from urbanpipe.reproduce.entries import report_weights
+from urbanpipe.reproduce.report_models import report_weights
 from urbanpipe.taxonomy import DefectClass, Taxonomy, taxonomy_table
 
 CODES = ("OK", "A", "B")
@@ -213,7 +213,7 @@ def test_thresholds_for_a_wanted_recall(runs: list[Path], tmp_path: Path) -> Non
 
 
 def test_runs_of_one_name_are_told_apart(tmp_path: Path) -> None:
-    runs = [make_run(tmp_path / study / "atto", seed) for seed, study in enumerate(("first", "second"))]
+    runs = [make_run(tmp_path / experiment / "atto", seed) for seed, experiment in enumerate(("first", "second"))]
     assert ensemble(runs, tmp_path / "out").names == ("first/atto", "second/atto")
 
 
@@ -269,11 +269,11 @@ def test_videos_that_one_member_could_not_read_are_left_out_of_all_and_named(run
     order = [NAMES.index(name) for name in found.names]
     assert np.array_equal(found.targets, TARGETS[order])
     assert np.array_equal(found.folds, FOLDS[order])
-    alone = judge_again(runs[0], rows)
+    alone = re_evaluate(runs[0], rows)
     assert made.table.rows[0].map_all == pytest.approx(alone)
 
 
-def judge_again(run: Path, rows: list[int]) -> float:
+def re_evaluate(run: Path, rows: list[int]) -> float:
     """mAP, the mean over folds, of some of a run's videos."""
     scores = read_predictions(run / "out_of_fold.json", TAXONOMY).scores[rows]
     folds = FOLDS[rows]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from urbanpipe.decision.exclusive import apply_exclusive
-from urbanpipe.decision.thresholds import UNKNOWN, f1_thresholds, judge, nested_decisions, recall_thresholds
+from urbanpipe.decision.thresholds import UNKNOWN, decision_metrics, f1_thresholds, nested_decisions, recall_thresholds
 from urbanpipe.ensembling.weights import (
     Search,
     best_per_class,
@@ -107,10 +107,10 @@ def test_decisions_are_judged_as_scikit_learn_does() -> None:
 
     rng = np.random.default_rng(0)
     present, targets = rng.random((80, 3)) < 0.5, rng.random((80, 3)) < 0.4
-    found = judge(present, targets)
+    found = decision_metrics(present, targets)
     expected = precision_recall_fscore_support(targets, present)
     assert np.allclose([found.precision, found.recall, found.f1], expected[:3])
-    none = judge(np.zeros((4, 1), dtype=bool), np.zeros((4, 1), dtype=bool))
+    none = decision_metrics(np.zeros((4, 1), dtype=bool), np.zeros((4, 1), dtype=bool))
     assert np.isnan([none.precision, none.recall, none.f1]).all()
 
 
@@ -120,7 +120,7 @@ def test_nested_thresholds_are_not_flattered() -> None:
     for seed in range(8):
         rng = np.random.default_rng(seed)
         scores, targets = rng.random((200, 3)), rng.random((200, 3)) < 0.1
-        seen = judge(scores >= f1_thresholds(scores, targets), targets)
+        seen = decision_metrics(scores >= f1_thresholds(scores, targets), targets)
         gaps.append(seen.f1.mean() - np.nan_to_num(nested_decisions(scores, targets, FOLDS, f1_thresholds).f1).mean())
     assert min(gaps) > 0
     one = nested_decisions(scores, targets, np.zeros(200, dtype=np.int64), f1_thresholds)

@@ -60,9 +60,9 @@ def test_recovers_the_scale_and_shift_that_made_the_scores() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_known_distortion_is_undone_on_new_videos(kind: Kind) -> None:
     made = [(0.5, 0.7), (2.0, -1.0)]
-    learnt = fit_calibration(*distorted(3000, made), kind, np.arange(3000) % 3)
+    learned = fit_calibration(*distorted(3000, made), kind, np.arange(3000) % 3)
     scores, targets = distorted(6000, made, seed=1)
-    before, after = (expected_calibration_error(p, targets) for p in (scores, learnt.apply(scores)))
+    before, after = (expected_calibration_error(p, targets) for p in (scores, learned.apply(scores)))
     assert before.pooled > 0.04
     assert after.pooled < 0.3 * before.pooled
     assert (after.by_class < 0.5 * before.by_class).all()

@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from urbanpipe import api
-from urbanpipe.catalog.table import Catalog, Video, write_catalog
+from urbanpipe.catalog.catalog_file import Catalog, Video, write_catalog
 from urbanpipe.cli.main import app, main
 from urbanpipe.contracts.predictions import Predictions, write_predictions
 from urbanpipe.errors import LabelError, PredictionError
@@ -42,7 +42,7 @@ def test_judges_in_the_order_of_the_labels(labels: Path, predictions: Path) -> N
     found = evaluate(labels, predictions, draws=50)
     assert (found.scores.ap == score(SCORES, TARGETS, TAXONOMY).ap).all()
     assert found.intervals is not None
-    assert found.intervals.units == 60, "pieces of one inspection are resampled together"
+    assert found.intervals.units == 60, "segments of one inspection are resampled together"
     assert api.evaluate is evaluate
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from urbanpipe.contracts.segment_scores import Pieces, joined, read_pieces, write_pieces
+from urbanpipe.contracts.segment_scores import SegmentScores, joined, read_segment_scores, write_segment_scores
 from urbanpipe.errors import OutputError, PredictionError
 from urbanpipe.evaluation.peaks import peaks, smoothed, suppressed
 from urbanpipe.taxonomy import DefectClass, Taxonomy
@@ -14,48 +14,48 @@ SMALL = Taxonomy("small", tuple(DefectClass(i, code, code) for i, code in enumer
 OTHER = Taxonomy("other", tuple(DefectClass(i, code, code) for i, code in enumerate(("OK", "CD"))))
 
 
-def pieces(**changes: Any) -> Pieces:
+def segments(**changes: Any) -> SegmentScores:
     fields: dict[str, Any] = {
         "names": ("a.mp4", "管 b.mp4"),
         "starts": np.array([0, 3, 4]),
         "seconds": np.array([[0.0, 1.0], [0.5, 1.5], [1.0, 1.5], [0.0, 0.0]]),
         "scores": np.array([[0.1, 1 / 3], [0.0, 1.0], [0.5, 0.25], [0.3, 0.2]]),
     }
-    return Pieces(**(fields | changes))
+    return SegmentScores(**(fields | changes))
 
 
 def scores_with(value: float) -> np.ndarray[Any, np.dtype[np.float64]]:
-    scores = pieces().scores.copy()
+    scores = segments().scores.copy()
     scores[1, 1] = value
     return scores
 
 
 def times_with(row: int, begin: float, end: float) -> np.ndarray[Any, np.dtype[np.float64]]:
-    seconds = pieces().seconds.copy()
+    seconds = segments().seconds.copy()
     seconds[row] = begin, end
     return seconds
 
 
 def test_a_file_gives_back_every_digit(tmp_path: Path) -> None:
-    write_pieces(pieces(), tmp_path / "new" / "p.npz", SMALL)
-    found = read_pieces(tmp_path / "new" / "p.npz", SMALL)
-    assert found.names == pieces().names
+    write_segment_scores(segments(), tmp_path / "new" / "p.npz", SMALL)
+    found = read_segment_scores(tmp_path / "new" / "p.npz", SMALL)
+    assert found.names == segments().names
     for name in ("starts", "seconds", "scores"):
-        assert (getattr(found, name) == getattr(pieces(), name)).all()
+        assert (getattr(found, name) == getattr(segments(), name)).all()
     seconds, scores = found.of("管 b.mp4")
     assert (seconds.tolist(), scores.tolist()) == ([[0.0, 0.0]], [[0.3, 0.2]])
-    with pytest.raises(PredictionError, match=r"no pieces of video 'c\.mp4'"):
+    with pytest.raises(PredictionError, match=r"no segments of video 'c\.mp4'"):
         found.of("c.mp4")
 
 
 def test_parts_are_joined_in_their_order() -> None:
-    other = pieces(names=("c.mp4", "d.mp4"))
-    whole = joined([pieces(), other])
+    other = segments(names=("c.mp4", "d.mp4"))
+    whole = joined([segments(), other])
     assert whole.names == ("a.mp4", "管 b.mp4", "c.mp4", "d.mp4")
     assert whole.starts.tolist() == [0, 3, 4, 7, 8]
     assert (whole.of("c.mp4")[1] == other.of("c.mp4")[1]).all()
     with pytest.raises(PredictionError, match=r"1 video: a\.mp4"):
-        joined([pieces(), pieces(names=("a.mp4", "d.mp4"))])
+        joined([segments(), segments(names=("a.mp4", "d.mp4"))])
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_parts_are_joined_in_their_order() -> None:
         ({"names": ("a", "a")}, "twice"),
         ({"names": ("a",)}, "starts"),
         ({"starts": np.array([0, 3, 3])}, "starts must rise from 0 to 4"),
-        ({"starts": np.array([0, 0, 4])}, "at least one piece"),
+        ({"starts": np.array([0, 0, 4])}, "at least one segment"),
         ({"starts": np.array([1, 3, 4])}, "starts must rise"),
         ({"seconds": np.zeros((4, 3))}, "seconds"),
         ({"scores": np.zeros(4)}, "scores"),
@@ -72,7 +72,7 @@ def test_parts_are_joined_in_their_order() -> None:
 )
 def test_arrays_that_do_not_fit(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        pieces(**changes)
+        segments(**changes)
 
 
 @pytest.mark.parametrize(
@@ -81,21 +81,21 @@ def test_arrays_that_do_not_fit(changes: dict[str, Any], message: str) -> None:
         ({"scores": scores_with(float("nan"))}, r"a\.mp4 has nan for AB at 0\.5 s; expected a number in \[0, 1\]"),
         ({"scores": scores_with(1.5)}, "has 1.5 for AB"),
         ({"scores": scores_with(-0.1)}, "has -0.1 for AB"),
-        ({"seconds": times_with(3, -1.0, 0.0)}, "管 b.mp4 has a piece from -1 to 0 s"),
+        ({"seconds": times_with(3, -1.0, 0.0)}, "管 b.mp4 has a segment from -1 to 0 s"),
         ({"seconds": times_with(0, 1.0, 0.5)}, "from 1 to 0.5 s"),
         ({"seconds": times_with(1, 5.0, 6.0)}, "from 1 to 1.5 s; .* in order of time"),
         ({"seconds": times_with(2, 1.0, float("inf"))}, "to inf s"),
     ],
 )
-def test_values_that_no_piece_has(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+def test_values_that_no_segment_has(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
     path = tmp_path / "p.npz"
     with pytest.raises(PredictionError, match=message):
-        write_pieces(pieces(**changes), path, SMALL)
+        write_segment_scores(segments(**changes), path, SMALL)
     assert list(tmp_path.iterdir()) == []
-    bad = pieces(**changes)
+    bad = segments(**changes)
     np.savez(path, codes=["OK", "AB"], names=bad.names, starts=bad.starts, seconds=bad.seconds, scores=bad.scores)
     with pytest.raises(PredictionError, match=message) as caught:
-        read_pieces(path, SMALL)
+        read_segment_scores(path, SMALL)
     assert str(path) in str(caught.value)
 
 
@@ -144,24 +144,24 @@ DAMAGE = [
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_damaged_files_are_named_in_one_line(tmp_path: Path, damage: Callable[[Path], Any]) -> None:
     path = tmp_path / "p.npz"
-    write_pieces(pieces(), path, SMALL)
+    write_segment_scores(segments(), path, SMALL)
     damage(path)
     with pytest.raises(PredictionError, match="damaged") as caught:
-        read_pieces(path, SMALL)
+        read_segment_scores(path, SMALL)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_missing_file_and_other_classes(tmp_path: Path) -> None:
     with pytest.raises(PredictionError, match="no such file"):
-        read_pieces(tmp_path / "p.npz", SMALL)
+        read_segment_scores(tmp_path / "p.npz", SMALL)
     with pytest.raises(PredictionError, match="no such file"):
-        read_pieces(tmp_path, SMALL)
-    write_pieces(pieces(), tmp_path / "p.npz", SMALL)
+        read_segment_scores(tmp_path, SMALL)
+    write_segment_scores(segments(), tmp_path / "p.npz", SMALL)
     with pytest.raises(PredictionError, match="has the classes OK AB, not OK CD of other"):
-        read_pieces(tmp_path / "p.npz", OTHER)
+        read_segment_scores(tmp_path / "p.npz", OTHER)
     with pytest.raises(OutputError):
-        write_pieces(pieces(), tmp_path / "p.npz" / "q.npz", SMALL)
+        write_segment_scores(segments(), tmp_path / "p.npz" / "q.npz", SMALL)
 
 
 def test_smoothing_is_a_gaussian_mean_over_real_time() -> None:

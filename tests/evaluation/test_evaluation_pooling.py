@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from test_evaluation_tables import SMALL, N, make_run, material
 
-from urbanpipe.contracts.segment_scores import Pieces, write_pieces
+from urbanpipe.contracts.segment_scores import SegmentScores, write_segment_scores
 from urbanpipe.errors import PredictionError
 from urbanpipe.evaluation.average_precision import score
 from urbanpipe.evaluation.pooling import POOLS, pooled, write_pooling
@@ -22,21 +22,21 @@ NAMES = tuple(f"v{number}.mp4" for number in range(N))
 LENGTHS = 1 + np.arange(N) * 7 % 6  # one frame, even and odd numbers of frames
 
 
-def frame_scores() -> tuple[Pieces, list[NDArray[np.float64]]]:
-    """Scores of the frames of the videos of `make_run`, as pieces and as a list of arrays (frames, 4)."""
+def frame_scores() -> tuple[SegmentScores, list[NDArray[np.float64]]]:
+    """Scores of the frames of the videos of `make_run`, as segments and as a list of arrays (frames, 4)."""
     _, targets, _ = material()
     rng = np.random.default_rng(5)
     parts = [np.clip(rng.random((n, 4)) ** 2 + row / 4, 0, 1) for n, row in zip(LENGTHS, targets, strict=True)]
     times = np.concatenate([np.arange(n, dtype=np.float64) for n in LENGTHS])
     starts = np.concatenate([[0], np.cumsum(LENGTHS)]).astype(np.int64)
-    return Pieces(NAMES, starts, np.stack([times, times], axis=1), np.concatenate(parts)), parts
+    return SegmentScores(NAMES, starts, np.stack([times, times], axis=1), np.concatenate(parts)), parts
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
     folder = make_run(tmp_path / "run")
-    pieces, _ = frame_scores()
-    write_pieces(pieces, folder / "out_of_fold_pieces.npz", SMALL)
+    segments, _ = frame_scores()
+    write_segment_scores(segments, folder / "out_of_fold_segments.npz", SMALL)
     return folder
 
 
@@ -53,10 +53,10 @@ def by_hand(frames: NDArray[np.float64], pool: str) -> float:
 
 @pytest.mark.parametrize("pool", POOLS)
 def test_the_pools_are_those_worked_out_by_hand(pool: str) -> None:
-    pieces, parts = frame_scores()
+    segments, parts = frame_scores()
     asked = NAMES[::-1]
     expected = [[by_hand(part[:, column], pool) for column in range(4)] for part in reversed(parts)]
-    np.testing.assert_allclose(pooled(pieces, asked, pool), expected, rtol=1e-12)
+    np.testing.assert_allclose(pooled(segments, asked, pool), expected, rtol=1e-12)
 
 
 @given(pool=st.sampled_from(["mean", "max", "median"]), frames=st.integers(1, 9), seed=st.integers(0, 99))
@@ -74,11 +74,11 @@ def test_the_median_of_an_even_number_is_between_the_middle_two() -> None:
 
 def test_each_pool_is_judged_fold_by_fold(run: Path) -> None:
     _, targets, folds = material()
-    pieces, _ = frame_scores()
+    segments, _ = frame_scores()
     tables = write_pooling(run)
     assert list(tables) == ["mean", "max", "median"]
     for pool, table in tables.items():
-        scores = pooled(pieces, NAMES, pool)
+        scores = pooled(segments, NAMES, pool)
         by_fold = [score(scores[folds == k], targets[folds == k], SMALL, "skip") for k in range(3)]
         assert table.rows[0].by_fold == tuple(fold.map_all for fold in by_fold)
         assert table.rows[1].by_fold == tuple(fold.map_defects for fold in by_fold)
@@ -124,13 +124,13 @@ def test_a_fold_without_a_figure_leaves_its_cell_empty(run: Path) -> None:
     assert all(row["mean"] for row in rows)
 
 
-def test_pieces_that_are_missing_are_named(run: Path) -> None:
-    pieces, _ = frame_scores()
-    last = int(pieces.starts[-2])
-    fewer = Pieces(NAMES[:-1], pieces.starts[:-1], pieces.seconds[:last], pieces.scores[:last])
-    write_pieces(fewer, run / "out_of_fold_pieces.npz", SMALL)
-    with pytest.raises(PredictionError, match=r"no pieces of video 'v89\.mp4'"):
+def test_segments_that_are_missing_are_named(run: Path) -> None:
+    segments, _ = frame_scores()
+    last = int(segments.starts[-2])
+    fewer = SegmentScores(NAMES[:-1], segments.starts[:-1], segments.seconds[:last], segments.scores[:last])
+    write_segment_scores(fewer, run / "out_of_fold_segments.npz", SMALL)
+    with pytest.raises(PredictionError, match=r"no segments of video 'v89\.mp4'"):
         write_pooling(run)
-    (run / "out_of_fold_pieces.npz").unlink()
-    with pytest.raises(PredictionError, match=r"out_of_fold_pieces\.npz: no such file"):
+    (run / "out_of_fold_segments.npz").unlink()
+    with pytest.raises(PredictionError, match=r"out_of_fold_segments\.npz: no such file"):
         write_pooling(run)

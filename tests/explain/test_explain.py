@@ -11,14 +11,14 @@ from explain_runs import BLUE_SECONDS, METHODS, RED_SECONDS, TAXONOMY, make_run,
 from torch import Tensor, nn
 
 from urbanpipe.contracts.predictions import read_predictions
-from urbanpipe.contracts.segment_scores import read_pieces
+from urbanpipe.contracts.segment_scores import read_segment_scores
 from urbanpipe.explain import explain as room
 from urbanpipe.explain.explain import class_maps, explain
 from urbanpipe.explain.network import Explained
 from urbanpipe.inference.predict import predict
-from urbanpipe.inputs.footage import Footage
+from urbanpipe.inputs.frame_timeline import FrameTimeline
 from urbanpipe.inputs.view import make_view
-from urbanpipe.models.classifier import PieceClassifier
+from urbanpipe.models.classifier import SegmentClassifier
 from urbanpipe.video import decode
 from urbanpipe.video.decode import index_frames
 
@@ -44,16 +44,16 @@ def test_each_method_end_to_end(name: str, video: Path, tmp_path: Path) -> None:
     np.testing.assert_allclose(made.scores, expected, atol=1e-6)
 
     index = index_frames(video)
-    judged = make_view(recipe.input, recipe.augment).judged(
-        Footage(index.frame_count, index.duration_seconds, index.times_seconds)
+    judged = make_view(recipe.input, recipe.augment).evaluation_sample(
+        FrameTimeline(index.frame_count, index.duration_seconds, index.times_seconds)
     )
     about = json.loads((tmp_path / "out" / f"{video.stem}.json").read_text())
     assert about["probabilities"]["AJ"] == pytest.approx(expected[TAXONOMY.index("AJ")], abs=1e-5)
     for heat, written, data, drawn in zip(made.found, about["classes"], made.data, made.pictures, strict=True):
-        used = np.unique(heat.pieces)
+        used = np.unique(heat.segments)
         assert len(used) == min(3, len(judged))
         wanted = np.concatenate([judged.frames[row, : judged.real[row]] for row in used])
-        assert heat.frames.tolist() == sorted(wanted.tolist()), "the frames of the explained pieces, in order of time"
+        assert heat.frames.tolist() == sorted(wanted.tolist()), "the frames of the explained segments, in order of time"
         np.testing.assert_allclose(heat.seconds, index.times_seconds[heat.frames])
         assert heat.raw_maximum > 0
         assert heat.maps.min() >= 0
@@ -69,12 +69,12 @@ def test_each_method_end_to_end(name: str, video: Path, tmp_path: Path) -> None:
         assert hottest["seconds"] == pytest.approx(heat.seconds[heat.hottest], abs=1e-3)
         assert sum(frame["share_of_heat"] for frame in written["frames"]) == pytest.approx(1, abs=0.01)
         assert drawn.read_bytes().startswith(b"\x89PNG")
-    if recipe.input.many_pieces:
-        _, scores = read_pieces(tmp_path / "p.pieces.npz", TAXONOMY).of(video.name)
+    if recipe.input.many_segments:
+        _, scores = read_segment_scores(tmp_path / "p.segments.npz", TAXONOMY).of(video.name)
         for heat in made.found:
-            chosen = np.isin(np.arange(len(scores)), heat.pieces)
+            chosen = np.isin(np.arange(len(scores)), heat.segments)
             assert scores[chosen, heat.index].min() >= scores[~chosen, heat.index].max(initial=0.0) - 1e-6
-            np.testing.assert_allclose(heat.piece_scores, scores[heat.pieces, heat.index], atol=1e-6)
+            np.testing.assert_allclose(heat.segment_scores, scores[heat.segments, heat.index], atol=1e-6)
 
 
 class Bright(nn.Module):
@@ -93,12 +93,12 @@ class Bright(nn.Module):
         self.backbone.net = net
         self.requires_grad_(False)
 
-    def see(self, images: Tensor, real: Tensor) -> Tensor:
+    def encode(self, images: Tensor, real: Tensor) -> Tensor:
         stem: Any = self.backbone.net.stem if images.ndim == 4 else self.backbone.net.stem3  # type: ignore[union-attr]
         means = stem(images.float()).relu().flatten(2).mean(-1)[:, [0, 2]]
         return torch.cat([means, torch.zeros(len(images), len(TAXONOMY) - 2)], 1) / 1e4
 
-    def conclude(self, seen: Tensor, seconds: Tensor) -> tuple[Tensor, Tensor]:
+    def aggregate(self, seen: Tensor, seconds: Tensor) -> tuple[Tensor, Tensor]:
         return seen.double().sigmoid().mean(0), seen.double().sigmoid()
 
 
@@ -131,7 +131,7 @@ def test_the_hottest_point_is_where_and_when_the_class_is(
         assert heat.heights[outside].max(initial=0.0) < 0.6, "grey is less than colour"
 
 
-def test_only_the_best_pieces_are_read_again_one_by_one(
+def test_only_the_best_segments_are_read_again_one_by_one(
     video: Path, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes: list[int] = []
@@ -155,7 +155,7 @@ def test_only_the_best_pieces_are_read_again_one_by_one(
 
 
 def test_nothing_that_speaks_for_a_class_is_said_so(video: Path, tmp_path: Path) -> None:
-    def against(network: PieceClassifier) -> None:
+    def against(network: SegmentClassifier) -> None:
         """Features behind a ReLU, and a class that only counts them down."""
         linear: Any = network.head.linear
         with torch.no_grad():
@@ -175,7 +175,7 @@ def test_nothing_that_speaks_for_a_class_is_said_so(video: Path, tmp_path: Path)
 
 
 def test_unasked_the_likely_classes_are_explained(video: Path, tmp_path: Path) -> None:
-    def sure(network: PieceClassifier) -> None:
+    def sure(network: SegmentClassifier) -> None:
         linear: Any = network.head.linear
         with torch.no_grad():
             linear.bias[:] = -3.0

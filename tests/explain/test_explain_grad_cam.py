@@ -12,7 +12,7 @@ from urbanpipe.errors import RunError
 from urbanpipe.explain.grad_cam import grad_cam, recorded
 from urbanpipe.explain.layers import Layout, choose_layer, layout_of
 from urbanpipe.models.backbone import Backbone
-from urbanpipe.models.classifier import PieceClassifier
+from urbanpipe.models.classifier import SegmentClassifier
 from urbanpipe.models.config import ModelConfig
 from urbanpipe.models.heads import LinearHead
 from urbanpipe.models.video import VideoBackbone
@@ -99,7 +99,7 @@ class Fixed(nn.Module):
         self.backbone.net = net
         self.requires_grad_(False)
 
-    def see(self, images: Tensor, real: Tensor) -> Tensor:
+    def encode(self, images: Tensor, real: Tensor) -> Tensor:
         return self.backbone.net.features(images.float())[:, :2]  # type: ignore[no-any-return, operator, union-attr]
 
 
@@ -113,7 +113,7 @@ def test_the_peak_is_in_the_only_region_that_matters(net: Callable[[], nn.Module
     assert choose_layer(network, layout, torch.rand(1, 3, 32, 48) + 0.1, None) == layer
     for index, region in ((0, (slice(2, 4), slice(9, 11))), (1, (slice(5, 7), slice(1, 3)))):
         with recorded(network.backbone.net.get_submodule(layer)) as kept:
-            score = network.see(images, torch.ones(1))[0, index]
+            score = network.encode(images, torch.ones(1))[0, index]
         (gradient,) = torch.autograd.grad(score, kept)
         activations, gradients = layout.maps(kept[0].detach()), layout.maps(gradient)
         assert activations is not None
@@ -177,10 +177,10 @@ def test_tokens_go_row_by_row_after_the_class_token() -> None:
     assert in_time[0, 0, 1].tolist() == [[7, 8, 9], [10, 11, 12]]
 
 
-def classifier(name: str, options: dict[str, Any], size: tuple[int, int], head: str = "linear") -> PieceClassifier:
+def classifier(name: str, options: dict[str, Any], size: tuple[int, int], head: str = "linear") -> SegmentClassifier:
     torch.manual_seed(0)
     config = ModelConfig(backbone=name, options=options, head=head, decoder_width=16, decoder_heads=2)
-    network = PieceClassifier(config, Backbone(config, size), 3)
+    network = SegmentClassifier(config, Backbone(config, size), 3)
     network.eval().requires_grad_(False)
     return network
 
@@ -189,9 +189,9 @@ SWIN = {"embed_dim": 8, "depths": (1, 1), "num_heads": (2, 2), "window_size": 4}
 VIT = {"embed_dim": 16, "depth": 3, "num_heads": 2}
 
 
-def grid_of(network: PieceClassifier, layout: Layout, layer: str, images: Tensor) -> tuple[int, ...]:
+def grid_of(network: SegmentClassifier, layout: Layout, layer: str, images: Tensor) -> tuple[int, ...]:
     with recorded(network.backbone.net.get_submodule(layer)) as kept:
-        network.see(images, torch.ones(1))
+        network.encode(images, torch.ones(1))
     maps = layout.maps(kept[0])
     assert maps is not None
     return tuple(maps.shape[2:])
@@ -254,7 +254,7 @@ def test_of_small_frames_a_finer_layer_is_taken(
 def test_the_layer_of_video_networks(name: str, size: tuple[int, int, int], layer: str, grid: tuple[int, ...]) -> None:
     torch.manual_seed(0)
     config = ModelConfig(backbone=name)
-    network = PieceClassifier(config, VideoBackbone(config, (size[2], size[1]), size[0]), 3)
+    network = SegmentClassifier(config, VideoBackbone(config, (size[2], size[1]), size[0]), 3)
     network.eval().requires_grad_(False)
     layout = layout_of(network.backbone.net, size)
     clip = torch.randint(256, (1, 3, *size), dtype=torch.uint8)
@@ -270,7 +270,7 @@ def test_the_whole_way_through_a_timm_network_is_cam() -> None:
     net: Any = network.backbone.net
     layout = layout_of(net, (96, 128))
     with recorded(net.norm) as kept:
-        score = network.see(images, torch.ones(1))[0, 1]
+        score = network.encode(images, torch.ones(1))[0, 1]
     (gradient,) = torch.autograd.grad(score, kept)
     found = grad_cam(layout.maps(kept[0].detach()), layout.maps(gradient))[0]  # type: ignore[arg-type]
     before = net.layers(net.patch_embed(network.normalise(images)))

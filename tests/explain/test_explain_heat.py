@@ -1,4 +1,4 @@
-"""From maps of pieces to maps of frames, and what is drawn of them."""
+"""From maps of segments to maps of frames, and what is drawn of them."""
 
 import numpy as np
 import pytest
@@ -7,15 +7,15 @@ from numpy.typing import NDArray
 
 from urbanpipe.explain.explain import likely
 from urbanpipe.explain.heat import Heat, cut, of_frames, over_frames, scaled
-from urbanpipe.explain.picture import MOST_TILES, Title, blended, picture, shown
+from urbanpipe.explain.picture import MAX_TILES, Title, blended, picture, shown
 from urbanpipe.inputs.config import DenseConfig, FrameConfig, SuperImageConfig, VideoConfig
 from urbanpipe.inputs.super_image import tile_box
 from urbanpipe.taxonomy import DefectClass, Taxonomy
 
 
-def heat_of(maps: NDArray[np.float32], pieces: list[int] | None = None) -> Heat:
+def heat_of(maps: NDArray[np.float32], segments: list[int] | None = None) -> Heat:
     count = len(maps)
-    numbers = np.array(pieces or [0] * count)
+    numbers = np.array(segments or [0] * count)
     made, highest = scaled(maps)
     return Heat(1, 0.7, np.arange(count) * 5, np.arange(count) / 5, numbers, np.full(count, 0.7), made, highest)
 
@@ -105,8 +105,8 @@ def test_what_has_a_tile() -> None:
     many = heat_of(np.ones((25, 4, 8), np.float32))
     assert len(shown(many, whole=True)) == 25
     assert shown(many, whole=False)[0] == 0
-    assert len(shown(many, whole=False)) == MOST_TILES
-    clips = heat_of(one_hot(9 * 8, 13, 0, 0), pieces=[number // 8 for number in range(72)])
+    assert len(shown(many, whole=False)) == MAX_TILES
+    clips = heat_of(one_hot(9 * 8, 13, 0, 0), segments=[number // 8 for number in range(72)])
     chosen = shown(clips, whole=False)
     assert len(chosen) == 9
     assert (chosen // 8).tolist() == [*range(9)], "one of each clip, in order"

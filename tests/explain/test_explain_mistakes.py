@@ -26,7 +26,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_folds(video: Path, run: Path, tmp_path: Path) -> None:
-    folded = make_run(tmp_path / "study" / "r", recipe_of("frame"), folds=(0, 1))
+    folded = make_run(tmp_path / "experiment" / "r", recipe_of("frame"), folds=(0, 1))
     (folded / "folds.csv").write_text(f"video,fold\n{video.name},1\nother.mp4,0\n")
     first = explain(folded, video, tmp_path / "o", ["CJ"], device="cpu")
     assert json.loads(first.summary.read_text())["fold"] == 0
@@ -44,15 +44,15 @@ def test_folds(video: Path, run: Path, tmp_path: Path) -> None:
     explain(folded, video, tmp_path / "o", ["CJ"], device="cpu")
     with pytest.raises(RunError, match="fold1 is not finished"):
         explain(folded, video, tmp_path / "o", fold=1)
-    (tmp_path / "study" / "study.json").write_text("{}")
-    with pytest.raises(RunError, match=r"is a study; give one of its runs: r$"):
-        explain(tmp_path / "study", video, tmp_path / "o")
+    (tmp_path / "experiment" / "experiment.json").write_text("{}")
+    with pytest.raises(RunError, match=r"is a experiment; give one of its runs: r$"):
+        explain(tmp_path / "experiment", video, tmp_path / "o")
 
 
 def test_an_ensemble_is_sent_to_its_members(video: Path, tmp_path: Path) -> None:
     (tmp_path / "e").mkdir()
-    (tmp_path / "e" / "weights.toml").write_text('members = [{ path = "study/a", weight = 1.0 }]')
-    with pytest.raises(RunError, match="is an ensemble; give the run of one of its members: study/a"):
+    (tmp_path / "e" / "weights.toml").write_text('members = [{ path = "experiment/a", weight = 1.0 }]')
+    with pytest.raises(RunError, match="is an ensemble; give the run of one of its members: experiment/a"):
         explain(tmp_path / "e", video, tmp_path / "o")
 
 

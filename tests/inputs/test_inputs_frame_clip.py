@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from urbanpipe.inputs.clip import Clip
 from urbanpipe.inputs.config import AugmentationName, AugmentConfig, BagConfig, DenseConfig, FrameConfig, VideoConfig
 from urbanpipe.inputs.dense import DenseClips
-from urbanpipe.inputs.footage import Draw, Footage
 from urbanpipe.inputs.frame import SingleFrames
+from urbanpipe.inputs.frame_timeline import FrameTimeline, SampleSeed
 from urbanpipe.inputs.view import make_view
 
 PLAIN = AugmentConfig(tile=())
@@ -34,30 +34,34 @@ frame_views = st.builds(
     st.floats(0.1, 20),
     st.integers(1, 12),
 )
-footages = st.builds(lambda frames, rate: Footage(frames, frames / rate), st.integers(1, 600), st.floats(2, 60))
+timelines = st.builds(lambda frames, rate: FrameTimeline(frames, frames / rate), st.integers(1, 600), st.floats(2, 60))
 
 
 def test_frames_are_those_on_screen_at_the_interval() -> None:
     view = SingleFrames(FrameConfig(size=16, every_seconds=1.0), PLAIN)
-    assert view.judged(Footage(75, 3.0)).frames.tolist() == [[0], [25], [50]]
-    assert view.judged(Footage(10, 0.4)).frames.tolist() == [[0]], "a short video has its first frame"
-    assert view.judged(Footage(3, 30.0)).frames.tolist() == [[0], [1], [2]], "a slow one has each of its frames once"
+    assert view.evaluation_sample(FrameTimeline(75, 3.0)).frames.tolist() == [[0], [25], [50]]
+    assert view.evaluation_sample(FrameTimeline(10, 0.4)).frames.tolist() == [[0]], "a short video has its first frame"
+    assert view.evaluation_sample(FrameTimeline(3, 30.0)).frames.tolist() == [[0], [1], [2]], (
+        "a slow one has each of its frames once"
+    )
 
 
 def test_the_interval_follows_real_times() -> None:
     times = np.array([0.0, 0.1, 0.2, 0.3, 2.5, 2.6, 2.7, 4.0])
     view = SingleFrames(FrameConfig(size=16, every_seconds=1.0), PLAIN)
-    footage = Footage(8, 4.5, times)
-    assert view.judged(footage).frames[:, 0].tolist() == [0, 3, 6, 7], "0.3 s is on screen at one and at two seconds"
-    assert footage.spans(view.judged(footage).frames)[:, 0].tolist() == [0.0, 0.3, 2.7, 4.0]
+    timeline = FrameTimeline(8, 4.5, times)
+    assert view.evaluation_sample(timeline).frames[:, 0].tolist() == [0, 3, 6, 7], (
+        "0.3 s is on screen at one and at two seconds"
+    )
+    assert timeline.spans(view.evaluation_sample(timeline).frames)[:, 0].tolist() == [0.0, 0.3, 2.7, 4.0]
 
 
-@given(view=frame_views, footage=footages, seed=st.integers(0, 99))
+@given(view=frame_views, timeline=timelines, seed=st.integers(0, 99))
 def test_training_sees_as_many_frames_of_a_long_video_as_of_a_short_one(
-    view: SingleFrames, footage: Footage, seed: int
+    view: SingleFrames, timeline: FrameTimeline, seed: int
 ) -> None:
-    kept, judged = view.kept(footage), view.judged(footage)
-    drawn = view.drawn(footage, Draw(seed, 1, 2))
+    kept, judged = view.cacheable_frames(timeline), view.evaluation_sample(timeline)
+    drawn = view.training_sample(timeline, SampleSeed(seed, 1, 2))
     assert drawn.frames.shape == (view.config.train_frames, 1)
     assert np.isin(drawn.frames, kept).all(), "what is read is what is cached"
     assert np.array_equal(drawn.frames, judged.frames[drawn.rows]), "rows tell which of the judged ones they are"
@@ -70,19 +74,19 @@ def test_training_sees_as_many_frames_of_a_long_video_as_of_a_short_one(
         assert np.all((drawn.rows >= parts[:-1]) & (drawn.rows < parts[1:])), "one of each equal part of the video"
 
 
-@given(view=frame_views, footage=footages)
-def test_a_frames_span_is_a_moment_of_the_video(view: SingleFrames, footage: Footage) -> None:
-    spans = footage.spans(view.judged(footage).frames)
+@given(view=frame_views, timeline=timelines)
+def test_a_frames_span_is_a_moment_of_the_video(view: SingleFrames, timeline: FrameTimeline) -> None:
+    spans = timeline.spans(view.evaluation_sample(timeline).frames)
     assert np.array_equal(spans[:, 0], spans[:, 1])
     assert spans[0, 0] == 0
     assert np.all(np.diff(spans[:, 0]) > 0)
-    assert spans[-1, 0] < footage.duration_seconds
+    assert spans[-1, 0] < timeline.duration_seconds
 
 
 def test_another_epoch_another_frame_and_the_same_epoch_the_same() -> None:
     view = SingleFrames(FrameConfig(size=16, every_seconds=0.1, train_frames=4), PLAIN)
-    footage = Footage(500, 20.0)
-    rows = [view.drawn(footage, Draw(0, epoch, 0)).rows.tolist() for epoch in (0, 0, 1, 2)]
+    timeline = FrameTimeline(500, 20.0)
+    rows = [view.training_sample(timeline, SampleSeed(0, epoch, 0)).rows.tolist() for epoch in (0, 0, 1, 2)]
     assert rows[0] == rows[1]
     assert len({tuple(row) for row in rows}) == 3
 
@@ -91,19 +95,21 @@ def test_a_bag_is_every_frame_at_the_interval_as_it_is_in_training_too() -> None
     augment = AugmentConfig(tile=RANDOM, flip_probability=1.0)
     view = make_view(BagConfig(size=HEIGHT, aspect="3:2", every_seconds=0.4), augment)
     alone = make_view(FrameConfig(size=HEIGHT, aspect="3:2", every_seconds=0.4), augment)
-    footage, frame = Footage(500, 20.0), pictures(1)
+    timeline, frame = FrameTimeline(500, 20.0), pictures(1)
     for epoch in (0, 1):
-        assert np.array_equal(view.drawn(footage, Draw(0, epoch, 3)).frames, alone.judged(footage).frames)
-    assert len(view.judged(footage)) == 50
-    assert torch.equal(view.train_view(frame), torch.from_numpy(frame[0]).permute(2, 0, 1))
-    assert not torch.equal(alone.train_view(frame), view.train_view(frame))
+        assert np.array_equal(
+            view.training_sample(timeline, SampleSeed(0, epoch, 3)).frames, alone.evaluation_sample(timeline).frames
+        )
+    assert len(view.evaluation_sample(timeline)) == 50
+    assert torch.equal(view.training_input(frame), torch.from_numpy(frame[0]).permute(2, 0, 1))
+    assert not torch.equal(alone.training_input(frame), view.training_input(frame))
 
 
 def test_a_frame_is_an_image_of_its_own() -> None:
     view = SingleFrames(FrameConfig(size=HEIGHT, aspect="3:2"), PLAIN)
     assert view.frame_size == (WIDTH, HEIGHT)
     frame = pictures(1)
-    for made in (view.test_view(frame), view.train_view(frame)):
+    for made in (view.evaluation_input(frame), view.training_input(frame)):
         assert made.dtype == torch.uint8
         assert torch.equal(made, torch.from_numpy(frame[0]).permute(2, 0, 1))
 
@@ -121,7 +127,7 @@ def test_all_frames_of_a_clip_are_augmented_alike(
     found = []
     for seed in range(12):
         torch.manual_seed(seed)
-        clip = view.train_view(still)
+        clip = view.training_input(still)
         assert clip.shape == (3, 5, HEIGHT, WIDTH)
         assert clip.dtype == torch.uint8
         assert all(torch.equal(clip[:, 0], clip[:, other]) for other in range(1, 5))
@@ -140,10 +146,10 @@ def test_a_clip_has_its_frames_in_order_of_time(
     frame_count: int, frames: int, sampling: str, candidates: int, seed: int
 ) -> None:
     config = {"frames": frames, "sampling": sampling, "candidates": candidates, "size": 16}
-    view, footage = Clip(VideoConfig.model_validate(config), PLAIN), Footage(frame_count, frame_count / 25)
-    kept = view.kept(footage)
+    view, timeline = Clip(VideoConfig.model_validate(config), PLAIN), FrameTimeline(frame_count, frame_count / 25)
+    kept = view.cacheable_frames(timeline)
     assert (kept is None) == (candidates == 0 and sampling != "uniform")
-    for selection in (view.drawn(footage, Draw(seed, 0, 0)), view.judged(footage)):
+    for selection in (view.training_sample(timeline, SampleSeed(seed, 0, 0)), view.evaluation_sample(timeline)):
         assert selection.frames.shape == (1, frames)
         assert np.all(np.diff(selection.frames) >= 0)
         assert selection.frames.min() >= 0
@@ -151,18 +157,18 @@ def test_a_clip_has_its_frames_in_order_of_time(
         assert kept is None or np.isin(selection.frames, kept).all()
         if sampling == "sequence" and frame_count >= frames:
             assert np.all(np.diff(selection.frames) == 1)
-        ((begin, end),) = footage.spans(selection.frames)
-        assert 0 <= begin < end <= footage.duration_seconds
+        ((begin, end),) = timeline.spans(selection.frames)
+        assert 0 <= begin < end <= timeline.duration_seconds
 
 
 @given(draws=st.integers(1, 5), sampling=st.sampled_from(["jittered", "sequence"]), frame_count=st.integers(200, 500))
 def test_several_clips_are_judged_where_that_is_asked(draws: int, sampling: str, frame_count: int) -> None:
     config = {"frames": 8, "sampling": sampling, "candidates": 5, "test_draws": draws, "size": 16}
-    view, footage = Clip(VideoConfig.model_validate(config), PLAIN), Footage(frame_count, frame_count / 25)
-    judged = view.judged(footage)
+    view, timeline = Clip(VideoConfig.model_validate(config), PLAIN), FrameTimeline(frame_count, frame_count / 25)
+    judged = view.evaluation_sample(timeline)
     assert judged.rows.tolist() == list(range(draws))
     assert len(np.unique(judged.frames, axis=0)) == draws
-    assert np.all(np.diff(footage.spans(judged.frames), axis=0) >= 0), "in order of time"
+    assert np.all(np.diff(timeline.spans(judged.frames), axis=0) >= 0), "in order of time"
 
 
 def test_a_clip_keeps_time_in_tests_and_may_lose_it_in_training() -> None:
@@ -170,17 +176,17 @@ def test_a_clip_keeps_time_in_tests_and_may_lose_it_in_training() -> None:
     config = VideoConfig(size=HEIGHT, aspect="3:2", frames=12)
     ordered, shuffled = Clip(config, PLAIN), Clip(config.model_copy(update={"shuffle": True}), PLAIN)
     for view in (ordered, shuffled):
-        clip = view.test_view(frames)
+        clip = view.evaluation_input(frames)
         assert clip.shape == (3, 12, HEIGHT, WIDTH)
         assert torch.equal(clip, torch.from_numpy(frames).permute(3, 0, 1, 2))
-    assert torch.equal(ordered.train_view(frames), ordered.test_view(frames))
+    assert torch.equal(ordered.training_input(frames), ordered.evaluation_input(frames))
     orders = []
     for seed in range(4):
         torch.manual_seed(seed)
-        clip = shuffled.train_view(frames)
+        clip = shuffled.training_input(frames)
         order = clip[0, :, 0, 0].tolist()
         assert sorted(order) == list(range(12)), "every frame once"
-        assert torch.equal(clip, shuffled.test_view(frames)[:, order]), "whole frames are moved"
+        assert torch.equal(clip, shuffled.evaluation_input(frames)[:, order]), "whole frames are moved"
         orders.append(tuple(order))
     assert len(set(orders)) == 4
 
@@ -190,26 +196,26 @@ grids = st.builds(
 )
 
 
-@given(config=grids, footage=footages)
-def test_every_moment_belongs_to_a_clip(config: DenseConfig, footage: Footage) -> None:
+@given(config=grids, timeline=timelines)
+def test_every_moment_belongs_to_a_clip(config: DenseConfig, timeline: FrameTimeline) -> None:
     view = DenseClips(config, PLAIN)
-    whole = view.judged(footage)
+    whole = view.evaluation_sample(timeline)
     hop = config.frames * config.stride
-    assert whole.frames.shape == (-(-footage.frame_count // hop), config.frames)
+    assert whole.frames.shape == (-(-timeline.frame_count // hop), config.frames)
     real = np.concatenate([frames[:count] for frames, count in zip(whole.frames, whole.real, strict=True)])
-    assert real.tolist() == list(range(0, footage.frame_count, config.stride)), "each of the grid once, none left out"
+    assert real.tolist() == list(range(0, timeline.frame_count, config.stride)), "each of the grid once, none left out"
     for frames, count in zip(whole.frames, whole.real, strict=True):
         assert 1 <= count <= config.frames
         assert (frames[count:] == frames[count - 1]).all(), "padded by its last frame"
     assert (whole.real[:-1] == config.frames).all(), "only the last one is padded"
-    assert np.array_equal(view.kept(footage), np.unique(whole.frames))
+    assert np.array_equal(view.cacheable_frames(timeline), np.unique(whole.frames))
 
 
-@given(config=grids, footage=footages)
-def test_clips_cover_the_video_without_a_gap(config: DenseConfig, footage: Footage) -> None:
+@given(config=grids, timeline=timelines)
+def test_clips_cover_the_video_without_a_gap(config: DenseConfig, timeline: FrameTimeline) -> None:
     """At a stride of 1 to the last moment; else but for the frames that are jumped over."""
-    spans = footage.spans(DenseClips(config, PLAIN).judged(footage).frames)
-    frame = footage.duration_seconds / footage.frame_count
+    spans = timeline.spans(DenseClips(config, PLAIN).evaluation_sample(timeline).frames)
+    frame = timeline.duration_seconds / timeline.frame_count
     if config.frames == 1:  # a single frame is a moment
         assert np.array_equal(spans[:, 0], spans[:, 1])
         return
@@ -217,20 +223,20 @@ def test_clips_cover_the_video_without_a_gap(config: DenseConfig, footage: Foota
     assert spans[0, 0] == 0
     gaps = spans[1:, 0] - spans[:-1, 1]
     assert np.all((gaps >= -1e-9) & (gaps <= jumped))
-    assert footage.duration_seconds - jumped <= spans[-1, 1] <= footage.duration_seconds
+    assert timeline.duration_seconds - jumped <= spans[-1, 1] <= timeline.duration_seconds
 
 
 @given(config=grids, frame_count=st.integers(1, 300), seed=st.integers(0, 20), epoch=st.integers(0, 9))
 def test_a_turn_is_some_of_the_clips_and_the_exact_modes_take_all(
     config: DenseConfig, frame_count: int, seed: int, epoch: int
 ) -> None:
-    footage, draw = Footage(frame_count, frame_count / 25), Draw(seed, epoch, 0)
-    whole = DenseClips(config, PLAIN).judged(footage)
-    some = DenseClips(config, PLAIN).drawn(footage, draw)
+    timeline, sample_seed = FrameTimeline(frame_count, frame_count / 25), SampleSeed(seed, epoch, 0)
+    whole = DenseClips(config, PLAIN).evaluation_sample(timeline)
+    some = DenseClips(config, PLAIN).training_sample(timeline, sample_seed)
     assert 1 <= len(some) <= -(-len(whole) // 4)
     assert np.array_equal(some.frames, whole.frames[some.rows])
     assert np.array_equal(some.real, whole.real[some.rows])
-    exact = DenseClips(config.model_copy(update={"mode": "exact"}), PLAIN).drawn(footage, draw)
+    exact = DenseClips(config.model_copy(update={"mode": "exact"}), PLAIN).training_sample(timeline, sample_seed)
     assert np.array_equal(exact.frames, whole.frames)
 
 
@@ -238,14 +244,14 @@ def test_a_clip_of_the_grid_is_a_clip_or_one_image_of_tiles() -> None:
     frames = pictures(6)
     for encoder in ("pool", "video"):
         config = DenseConfig.model_validate({"size": HEIGHT, "aspect": "3:2", "frames": 6, "encoder": encoder})
-        clip = DenseClips(config, PLAIN).test_view(frames)
+        clip = DenseClips(config, PLAIN).evaluation_input(frames)
         assert torch.equal(clip, torch.from_numpy(frames).permute(3, 0, 1, 2))
     tiles = DenseConfig(size=HEIGHT, aspect="3:2", frames=6, encoder="super-image", rows=2)
     view = DenseClips(tiles, PLAIN)
-    image = view.test_view(frames)
+    image = view.evaluation_input(frames)
     assert image.shape == (3, *tiles.image_size[::-1]) == (3, 2 * HEIGHT, 3 * WIDTH)
     for number, frame in enumerate(frames):
         row, column = divmod(number, 3)
         tile = image[:, row * HEIGHT : (row + 1) * HEIGHT, column * WIDTH : (column + 1) * WIDTH]
         assert torch.equal(tile, torch.from_numpy(frame).permute(2, 0, 1)), "in order of time, row by row"
-    assert torch.equal(view.train_view(frames), image)
+    assert torch.equal(view.training_input(frames), image)

@@ -1,4 +1,4 @@
-"""Pieces by two ways, through the catalog and from the file: the same frames, the same times, in bounded memory."""
+"""Segments by two ways, through the catalog and from the file: the same frames, the same times, in bounded memory."""
 
 import os
 import shutil
@@ -17,14 +17,14 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 from video_files import FORMS, FRAMES, HEIGHT, VARYING_TIMES, WIDTH, number_in, write
 
+from urbanpipe.catalog.catalog_file import Video, read_catalog
 from urbanpipe.catalog.scan import scan
-from urbanpipe.catalog.table import Video, read_catalog
 from urbanpipe.errors import VideoError
 from urbanpipe.inputs import reading
 from urbanpipe.inputs.config import AugmentConfig, DenseConfig, FrameConfig, InputConfig, SuperImageConfig, VideoConfig
 from urbanpipe.inputs.dataset import VideoDataset, unreadable
-from urbanpipe.inputs.footage import Draw, Footage, select
-from urbanpipe.inputs.reading import CatalogReader, PieceInputs, footage_of, stream_pieces
+from urbanpipe.inputs.frame_timeline import FrameTimeline, SampleSeed, select
+from urbanpipe.inputs.reading import CatalogReader, SegmentInputs, frame_timeline_of, stream_segments
 from urbanpipe.inputs.view import View, make_view
 from urbanpipe.video import cache as cache_module
 from urbanpipe.video.cache import FrameCache
@@ -69,8 +69,8 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Video]:
     return {form: rows[path.name] for form, path in paths.items()}
 
 
-def together(parts: list[PieceInputs]) -> PieceInputs:
-    return PieceInputs(
+def together(parts: list[SegmentInputs]) -> SegmentInputs:
+    return SegmentInputs(
         torch.cat([part.images for part in parts]),
         np.concatenate([part.rows for part in parts]),
         np.concatenate([part.real for part in parts]),
@@ -78,28 +78,28 @@ def together(parts: list[PieceInputs]) -> PieceInputs:
     )
 
 
-def judged(reader: CatalogReader, video: Video) -> PieceInputs:
-    return reader.judged(video, 0, len(reader.view.judged(footage_of(video))))
+def judged(reader: CatalogReader, video: Video) -> SegmentInputs:
+    return reader.evaluation_sample(video, 0, len(reader.view.evaluation_sample(frame_timeline_of(video))))
 
 
-def numbers_of(piece: Tensor) -> list[int]:
-    """The numbers burnt into the pictures of a piece: an image, a clip or tiles."""
-    if piece.ndim == 4:
-        return [number_in(frame) for frame in piece.permute(1, 2, 3, 0).numpy()]
-    rows, columns = piece.shape[1] // HEIGHT, piece.shape[2] // WIDTH
-    image = piece.permute(1, 2, 0).numpy().reshape(rows, HEIGHT, columns, WIDTH, 3)
+def numbers_of(segment: Tensor) -> list[int]:
+    """The numbers burnt into the pictures of a segment: an image, a clip or tiles."""
+    if segment.ndim == 4:
+        return [number_in(frame) for frame in segment.permute(1, 2, 3, 0).numpy()]
+    rows, columns = segment.shape[1] // HEIGHT, segment.shape[2] // WIDTH
+    image = segment.permute(1, 2, 0).numpy().reshape(rows, HEIGHT, columns, WIDTH, 3)
     return [number_in(image[row, :, column]) for row in range(rows) for column in range(columns)]
 
 
 @pytest.mark.parametrize("form", [*EVEN, "varying rate"])
 @pytest.mark.parametrize("name", VIEWS)
-def test_a_file_gives_the_pieces_that_the_catalog_gives(name: str, form: str, videos: dict[str, Video]) -> None:
+def test_a_file_gives_the_segments_that_the_catalog_gives(name: str, form: str, videos: dict[str, Video]) -> None:
     view, video = view_of(name), videos[form]
     expected = judged(CatalogReader(view, None), video)
-    selection = view.judged(footage_of(video))
-    assert [numbers_of(piece) for piece in expected.images] == selection.frames.tolist(), "the frames asked for"
+    selection = view.evaluation_sample(frame_timeline_of(video))
+    assert [numbers_of(segment) for segment in expected.images] == selection.frames.tolist(), "the frames asked for"
     for most in (1, 3, 100):
-        parts = list(stream_pieces(video.path, view, most))
+        parts = list(stream_segments(video.path, view, most))
         assert all(1 <= len(part.rows) <= most for part in parts)
         found = together(parts)
         assert torch.equal(found.images, expected.images)
@@ -114,7 +114,7 @@ def test_parts_of_a_video_are_those_of_the_whole(name: str, videos: dict[str, Vi
     reader, video = CatalogReader(view_of(name), None), videos["plain"]
     whole = judged(reader, video)
     cuts = [0, 1, 2, len(whole.rows)]
-    found = together([reader.judged(video, begin, end) for begin, end in pairwise(cuts)])
+    found = together([reader.evaluation_sample(video, begin, end) for begin, end in pairwise(cuts)])
     assert torch.equal(found.images, whole.images)
     assert np.array_equal(found.rows, whole.rows)
     assert np.array_equal(found.seconds, whole.seconds)
@@ -141,13 +141,13 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Watched:
 def alike(found: Tensor, expected: Tensor) -> None:
     """Within what JPEG changes: the same numbers, and pixels near in the mean."""
     assert found.shape == expected.shape
-    assert [numbers_of(piece) for piece in found] == [numbers_of(piece) for piece in expected]
+    assert [numbers_of(segment) for segment in found] == [numbers_of(segment) for segment in expected]
     assert (found.float() - expected.float()).abs().mean() < 8
 
 
 @pytest.mark.parametrize("form", ["plain", "AVI"])
 @pytest.mark.parametrize("name", VIEWS)
-def test_through_the_cache_in_blocks_pieces_are_the_same_but_for_jpeg(
+def test_through_the_cache_in_blocks_segments_are_the_same_but_for_jpeg(
     name: str, form: str, videos: dict[str, Video], cache: Watched
 ) -> None:
     view, video = view_of(name), videos[form]
@@ -155,8 +155,8 @@ def test_through_the_cache_in_blocks_pieces_are_the_same_but_for_jpeg(
         found, expected = judged(CatalogReader(view, cache), video), judged(CatalogReader(view, None), video)
         alike(found.images, expected.images)
         assert np.array_equal(found.seconds, expected.seconds)
-        draw = Draw(0, again, 0)
-        found, expected = (CatalogReader(view, one).training(video, draw) for one in (cache, None))
+        seed = SampleSeed(0, again, 0)
+        found, expected = (CatalogReader(view, one).training(video, seed) for one in (cache, None))
         alike(found.images, expected.images)
         assert np.array_equal(found.rows, expected.rows)
 
@@ -175,8 +175,8 @@ def test_what_can_only_be_decoded_from_its_start_is_decoded_once_for_all_blocks(
     reader, video = CatalogReader(view_of("dense"), cache), videos["AVI"]
     for clip in (9, 0, 4):
         alike(
-            reader.judged(video, clip, clip + 1).images,
-            CatalogReader(view_of("dense"), None).judged(video, clip, clip + 1).images,
+            reader.evaluation_sample(video, clip, clip + 1).images,
+            CatalogReader(view_of("dense"), None).evaluation_sample(video, clip, clip + 1).images,
         )
     assert len(passes) == 1
     assert len(list(cache.folder.glob("??/*.frames"))) == -(-FRAMES // 10)
@@ -185,19 +185,19 @@ def test_what_can_only_be_decoded_from_its_start_is_decoded_once_for_all_blocks(
 def test_only_the_blocks_that_are_needed_are_read(videos: dict[str, Video], cache: Watched) -> None:
     view, video = view_of("dense"), videos["plain"]  # clips of 8 in blocks of 10
     reader = CatalogReader(view, cache)
-    kept = view.kept(footage_of(video))
+    kept = view.cacheable_frames(frame_timeline_of(video))
     assert kept is not None
     blocks = [kept[start : start + 10].tolist() for start in range(0, FRAMES, 10)]
-    reader.judged(video, 3, 4)
+    reader.evaluation_sample(video, 3, 4)
     assert cache.asked == [(blocks[2], list(range(24, 30))), (blocks[3], [30, 31])]
     stored = list(cache.folder.glob("??/*.frames"))
     assert len(stored) == 2, "nothing but these blocks is decoded and stored"
     cache.asked.clear()
-    reader.judged(video, 9, 10)  # the last clip: three frames, the last of which is repeated
+    reader.evaluation_sample(video, 9, 10)  # the last clip: three frames, the last of which is repeated
     assert cache.asked == [(blocks[7], [72, 73, 74])]
     cache.asked.clear()
-    turn = reader.training(video, Draw(0, 0, 0))
-    wanted = np.unique(view.judged(footage_of(video)).frames[turn.rows])
+    turn = reader.training(video, SampleSeed(0, 0, 0))
+    wanted = np.unique(view.evaluation_sample(frame_timeline_of(video)).frames[turn.rows])
     assert [entry for entry, _ in cache.asked] == [block for block in blocks if set(block) & set(wanted.tolist())]
     assert [frame for _, frames in cache.asked for frame in frames] == wanted.tolist()
 
@@ -219,7 +219,7 @@ def test_an_entry_of_the_cache_needs_no_file(videos: dict[str, Video], cache: Wa
 def test_a_draw_from_the_whole_video_goes_by_the_cache(videos: dict[str, Video], cache: Watched) -> None:
     config = VideoConfig(size=HEIGHT, aspect="4:3", frames=8, sampling="jittered", candidates=0)
     view, video = make_view(config, PLAIN), videos["plain"]
-    found, expected = (CatalogReader(view, one).training(video, Draw(0, 0, 0)).images for one in (cache, None))
+    found, expected = (CatalogReader(view, one).training(video, SampleSeed(0, 0, 0)).images for one in (cache, None))
     assert torch.equal(found, expected)
     assert not cache.asked
 
@@ -227,13 +227,13 @@ def test_a_draw_from_the_whole_video_goes_by_the_cache(videos: dict[str, Video],
 def test_real_times_of_a_varying_rate_are_kept(videos: dict[str, Video]) -> None:
     path = videos["varying rate"].path
     times = np.array(VARYING_TIMES) / 100
-    found = together(list(stream_pieces(path, view_of("dense"), 100)))
-    assert [numbers_of(piece)[0] for piece in found.images] == list(range(0, FRAMES, 8))
+    found = together(list(stream_segments(path, view_of("dense"), 100)))
+    assert [numbers_of(segment)[0] for segment in found.images] == list(range(0, FRAMES, 8))
     np.testing.assert_allclose(found.seconds[:, 0], times[::8], atol=1e-6)
     np.testing.assert_allclose(found.seconds[:-1, 1], times[8::8], atol=1e-6)
     assert found.seconds[-1, 1] > times[-1]
-    frames = together(list(stream_pieces(path, view_of("frame"), 100)))
-    shown = np.array([numbers_of(piece)[0] for piece in frames.images])
+    frames = together(list(stream_segments(path, view_of("frame"), 100)))
+    shown = np.array([numbers_of(segment)[0] for segment in frames.images])
     due = np.unique(np.searchsorted(times, np.arange(0, times[-1] + 1e-9, 0.5) + 1e-6, side="right") - 1)
     assert shown.tolist() == due.tolist(), "what is on screen every half second"
     np.testing.assert_allclose(frames.seconds, np.stack([times[shown]] * 2, axis=1), atol=1e-6)
@@ -242,11 +242,11 @@ def test_real_times_of_a_varying_rate_are_kept(videos: dict[str, Video]) -> None
 def test_the_times_of_a_varying_rate_count_in_a_run_too(videos: dict[str, Video]) -> None:
     times = np.array(VARYING_TIMES) / 100
     assert videos["varying rate"].uneven_seconds > 0.5
-    np.testing.assert_allclose(footage_of(videos["varying rate"]).edges_seconds[:-1], times, atol=1e-6)
+    np.testing.assert_allclose(frame_timeline_of(videos["varying rate"]).edges_seconds[:-1], times, atol=1e-6)
     assert videos["plain"].uneven_seconds < 1e-3
-    assert footage_of(videos["plain"]).times_seconds is None
+    assert frame_timeline_of(videos["plain"]).times_seconds is None
     with pytest.raises(VideoError, match="its catalog has no frame_count"):
-        footage_of(replace(videos["plain"], frame_count=0))
+        frame_timeline_of(replace(videos["plain"], frame_count=0))
 
 
 def test_a_video_whose_times_cannot_be_read_is_left_out_and_not_the_job(
@@ -325,24 +325,24 @@ def test_a_long_video_is_streamed_in_bounded_memory(
 
     monkeypatch.setattr(reading, "stream_frames", counted)
     for frames in (100, 500):
-        view, pieces = make_view(config, PLAIN), 0
-        for part in stream_pieces(long_video(frames), view, 4):
+        view, segments = make_view(config, PLAIN), 0
+        for part in stream_segments(long_video(frames), view, 4):
             assert len(part.images) <= 4
-            pieces += len(part.rows)
-        assert pieces == len(view.judged(Footage(frames, frames / 25)))
+            segments += len(part.rows)
+        assert segments == len(view.evaluation_sample(FrameTimeline(frames, frames / 25)))
         assert 0 < most_alive[0] <= bound + 1, f"{most_alive[0]} pictures at once, of {frames}"
 
 
 @given(
     frame_count=st.integers(1, 60),
-    pieces=st.lists(st.lists(st.integers(0, 59), min_size=3, max_size=3), min_size=1, max_size=8),
+    segments=st.lists(st.lists(st.integers(0, 59), min_size=3, max_size=3), min_size=1, max_size=8),
     lost=st.sets(st.integers(0, 59)),
 )
-def test_whatever_the_pieces_each_gets_its_frames_or_near_ones(
-    frame_count: int, pieces: list[list[int]], lost: set[int]
+def test_whatever_the_segments_each_gets_its_frames_or_near_ones(
+    frame_count: int, segments: list[list[int]], lost: set[int]
 ) -> None:
-    """Overlapping pieces in any order; a frame that does not come is one near it."""
-    wanted = np.minimum(np.sort(np.array(pieces), axis=1), frame_count - 1)
+    """Overlapping segments in any order; a frame that does not come is one near it."""
+    wanted = np.minimum(np.sort(np.array(segments), axis=1), frame_count - 1)
     index = replace(PLAIN_INDEX, times_seconds=np.arange(frame_count) / 25)
 
     def frames(path: Path, indices: ArrayLike, *rest: object) -> Iterator[tuple[int, NDArray[np.uint8]]]:
@@ -358,8 +358,8 @@ def test_whatever_the_pieces_each_gets_its_frames_or_near_ones(
             with pytest.raises(VideoError, match="no frame of it can be decoded"):
                 next(streamed)
             return
-        for piece, found in zip(wanted, streamed, strict=True):
-            for number, picture in zip(piece.tolist(), found[:, 0, 0, 0].tolist(), strict=True):
+        for segment, found in zip(wanted, streamed, strict=True):
+            for number, picture in zip(segment.tolist(), found[:, 0, 0, 0].tolist(), strict=True):
                 assert picture in coming
                 assert number in lost or picture == number
 
@@ -383,7 +383,7 @@ def damaged(source: Path, path: Path, share: float, how: str) -> Path:
 
 @pytest.mark.parametrize("how", ["cut", "spoilt", "zeroed"])
 @pytest.mark.parametrize("form", ["plain", "AVI", "TS"])
-def test_a_damaged_video_gives_all_its_pieces_or_says_that_it_cannot(
+def test_a_damaged_video_gives_all_its_segments_or_says_that_it_cannot(
     form: str, how: str, videos: dict[str, Video], tmp_path: Path
 ) -> None:
     source = videos[form].path
@@ -393,12 +393,14 @@ def test_a_damaged_video_gives_all_its_pieces_or_says_that_it_cannot(
         for name in ("dense", "frame", "video, three draws that overlap"):
             view = view_of(name)
             try:
-                found = together(list(stream_pieces(path, view, 2)))
+                found = together(list(stream_segments(path, view, 2)))
             except VideoError:
                 outcomes.add("refused")
                 continue
             index = index_frames(path)
-            selection = view.judged(Footage(index.frame_count, index.duration_seconds, index.times_seconds))
+            selection = view.evaluation_sample(
+                FrameTimeline(index.frame_count, index.duration_seconds, index.times_seconds)
+            )
             assert np.array_equal(found.rows, np.arange(len(selection)))
             assert np.array_equal(found.real, selection.real)
             assert np.all(np.diff(found.seconds, axis=0) >= 0)

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from urbanpipe.inputs.augment import augmentation
 from urbanpipe.inputs.config import AugmentationName, AugmentConfig, SuperImageConfig
-from urbanpipe.inputs.footage import Draw, Footage
+from urbanpipe.inputs.frame_timeline import FrameTimeline, SampleSeed
 from urbanpipe.inputs.super_image import SuperImage, lay_out, tile_box
 
 PLAIN = AugmentConfig(tile=(), tile_shuffle=False)
@@ -53,26 +53,26 @@ def test_kept_frames_exist_and_tests_see_the_middle(
     view = SuperImage(
         SuperImageConfig.model_validate({"sampling": sampling, "candidates": candidates, "tile": 16}), PLAIN
     )
-    footage = Footage(frame_count, frame_count / 25)
-    kept = view.kept(footage)
+    timeline = FrameTimeline(frame_count, frame_count / 25)
+    kept = view.cacheable_frames(timeline)
     assert kept is not None
     assert kept.min() >= 0
     assert kept.max() < frame_count
     assert np.all(np.diff(kept) > 0)
-    for selection in (view.drawn(footage, Draw(seed, 0, 0)), view.judged(footage)):
+    for selection in (view.training_sample(timeline, SampleSeed(seed, 0, 0)), view.evaluation_sample(timeline)):
         assert selection.frames.shape == (1, 9)
         assert np.isin(selection.frames, kept).all(), "what is read is what is cached"
         assert np.all(np.diff(selection.frames) >= 0), "frames stay in order of time"
-    middle = view.judged(footage).frames[0]
+    middle = view.evaluation_sample(timeline).frames[0]
     if sampling != "sequence":
         assert np.array_equal(middle, np.floor((np.arange(9) + 0.5) * frame_count / 9))
 
 
 def test_jitter_differs_by_tile_and_a_sequence_does_not() -> None:
-    footage, gaps = Footage(450, 18.0), {}
+    timeline, gaps = FrameTimeline(450, 18.0), {}
     for sampling in ("jittered", "sequence"):
         config = SuperImageConfig.model_validate({"sampling": sampling, "candidates": 5})
-        drawn = SuperImage(config, PLAIN).drawn(footage, Draw(0, 1, 2)).frames[0]
+        drawn = SuperImage(config, PLAIN).training_sample(timeline, SampleSeed(0, 1, 2)).frames[0]
         gaps[sampling] = set(np.diff(drawn).tolist())
     assert len(gaps["jittered"]) > 1
     assert gaps["sequence"] == {1}
@@ -80,14 +80,14 @@ def test_jitter_differs_by_tile_and_a_sequence_does_not() -> None:
 
 def test_several_draws_are_spread_over_the_candidates() -> None:
     config = SuperImageConfig(sampling="jittered", candidates=5, test_draws=3)
-    judged = SuperImage(config, PLAIN).judged(Footage(450, 18.0))
+    judged = SuperImage(config, PLAIN).evaluation_sample(FrameTimeline(450, 18.0))
     assert judged.rows.tolist() == [0, 1, 2]
     assert judged.frames[:, 0].tolist() == [5, 25, 45]
 
 
 def test_shuffled_layouts_hold_the_same_frames_and_are_the_same_for_all_videos() -> None:
     view = SuperImage(SuperImageConfig(test_shuffles=4), PLAIN)
-    long, short = (view.judged(Footage(frames, frames / 25)).frames for frames in (450, 90))
+    long, short = (view.evaluation_sample(FrameTimeline(frames, frames / 25)).frames for frames in (450, 90))
     assert long.shape == (5, 9)
     assert np.all(np.diff(long[0]) > 0), "the first is in order of time"
     assert len({tuple(row) for row in long.tolist()}) == 5
@@ -98,10 +98,10 @@ def test_shuffled_layouts_hold_the_same_frames_and_are_the_same_for_all_videos()
 def test_test_view_is_plain_and_train_view_without_augmentation_is_the_same() -> None:
     view = SuperImage(SuperImageConfig(rows=2, columns=3, tile=16, aspect="3:2"), PLAIN)
     some = frames(6)
-    image = view.test_view(some)
+    image = view.evaluation_input(some)
     assert image.dtype == torch.uint8
     assert image.shape == (3, 32, 72)
-    assert torch.equal(image, view.train_view(some))
+    assert torch.equal(image, view.training_input(some))
     assert np.array_equal(image[:, 16:, 48:].permute(1, 2, 0).numpy(), some[5])
 
 
@@ -109,7 +109,7 @@ def test_shuffled_tiles_are_all_there_in_another_order() -> None:
     view = SuperImage(SuperImageConfig(tile=16), AugmentConfig(tile=(), tile_shuffle=True))
     some = np.stack([np.full((16, 16, 3), value, np.uint8) for value in range(9)])
     torch.manual_seed(0)
-    image = view.train_view(some)
+    image = view.training_input(some)
     order = image[0, 8::16, 8::16].flatten().tolist()
     assert sorted(order) == list(range(9))
     assert order != list(range(9))
@@ -119,7 +119,7 @@ def test_tiles_are_flipped_one_by_one() -> None:
     view = SuperImage(SuperImageConfig(tile=16), AugmentConfig(tile=("horizontal_flip",), tile_shuffle=False))
     one = frames(1, 16, 16)
     torch.manual_seed(0)
-    image = view.train_view(np.repeat(one, 9, axis=0))
+    image = view.training_input(np.repeat(one, 9, axis=0))
     plain = torch.from_numpy(one[0]).permute(2, 0, 1)
     flipped = 0
     for position in range(9):

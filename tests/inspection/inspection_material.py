@@ -11,15 +11,15 @@ from urbanpipe.contracts.findings import (
     Evidence,
     Finding,
     Inspection,
-    Sighting,
+    Occurrence,
     Timeline,
     VideoFacts,
     write_inspection,
 )
 from urbanpipe.taxonomy import default_taxonomy
 
-SHOWN = {"CK": ("accept", 0.97, (12.5, 41.0)), "SL": ("look", 0.44, (28.0,)), "CJ": ("accept", 0.91, (52.25,))}
-"""Gate, probability and moments of the classes that are to be seen in `made_inspection`."""
+SHOWN = {"CK": ("accept", 0.97, (12.5, 41.0)), "SL": ("review", 0.44, (28.0,)), "CJ": ("accept", 0.91, (52.25,))}
+"""TriageDecision, probability and moments of the classes that are to be seen in `made_inspection`."""
 
 
 def made_inspection(folder: Path, name: str = "d1_1.mp4", duration: float = 60.0, **changes: Any) -> Inspection:
@@ -67,8 +67,8 @@ def made_inspection(folder: Path, name: str = "d1_1.mp4", duration: float = 60.0
 
 def _finding(code: str, folder: Path) -> Finding:
     item = default_taxonomy().classes[default_taxonomy().index(code)]
-    gate, probability, moments = SHOWN.get(code, ("reject", 0.02, ()))
-    sightings = tuple(_sighting(code, number, at, probability, folder) for number, at in enumerate(moments, 1))
+    triage, probability, moments = SHOWN.get(code, ("reject", 0.02, ()))
+    occurrences = tuple(_occurrence(code, number, at, probability, folder) for number, at in enumerate(moments, 1))
     return Finding(
         code=code,
         en=item.en,
@@ -76,12 +76,12 @@ def _finding(code: str, folder: Path) -> Finding:
         kind=item.kind,
         probability=probability,
         score=probability,
-        gate=gate,
-        sightings=sightings,
+        triage=triage,
+        occurrences=occurrences,
     )
 
 
-def _sighting(code: str, number: int, at: float, score: float, folder: Path) -> Sighting:
+def _occurrence(code: str, number: int, at: float, score: float, folder: Path) -> Occurrence:
     picture, heat = f"{code}-{number}.jpg", f"{code}-{number}.heat.png"
     image = Image.new("RGB", (640, 480), (70, 66, 60))
     draw = ImageDraw.Draw(image)
@@ -94,7 +94,7 @@ def _sighting(code: str, number: int, at: float, score: float, folder: Path) -> 
     pixels = np.zeros((24, 32, 4), np.uint8)
     pixels[..., 0], pixels[..., 1], pixels[..., 3] = 255, (160 * (1 - strength)), 200 * strength
     Image.fromarray(pixels).resize((160, 120), Image.Resampling.BILINEAR).save(folder / heat)
-    return Sighting(
+    return Occurrence(
         seconds=at,
         begin_seconds=at - 1.5,
         end_seconds=at + 1.5,

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from typer.testing import CliRunner
 
-from urbanpipe.archive import inspecting
-from urbanpipe.archive.inspecting import folder_name, inspect
+from urbanpipe.archive import inspect as inspecting
+from urbanpipe.archive.inspect import folder_name, inspect
 from urbanpipe.catalog.scan import scan
 from urbanpipe.cli.main import app
 from urbanpipe.contracts import remarks
@@ -33,16 +33,16 @@ from urbanpipe.ensembling.bundling import Bundled, bundle
 from urbanpipe.errors import BundleError, CatalogError, InspectionError, RecipeError, RunError, VideoError
 from urbanpipe.inference import predict as predicting
 from urbanpipe.inference import scoring as forward
-from urbanpipe.inference.bundle import DEMONSTRATION, FOREIGN, MANIFEST, read_bundle
-from urbanpipe.inference.ood import LEAST_VIDEOS, fit_foreign, read_foreign, write_foreign
+from urbanpipe.inference.bundle import DEMONSTRATION, MANIFEST, OOD, read_bundle
+from urbanpipe.inference.ood import MIN_VIDEOS, fit_ood_detector, read_ood_detector, write_ood_detector
 from urbanpipe.inference.predict import predict
-from urbanpipe.inference.prediction import Judged
+from urbanpipe.inference.prediction import VideoPrediction
 from urbanpipe.inspection import inspector as inspector_module
 from urbanpipe.inspection import video_pass as watching
-from urbanpipe.inspection.evidence import stretches
-from urbanpipe.inspection.evidence_buffer import APART_SECONDS, MOST, Candidate, Candidates
+from urbanpipe.inspection.evidence import intervals
+from urbanpipe.inspection.evidence_buffer import APART_SECONDS, MOST, Candidate, EvidenceBuffer
 from urbanpipe.inspection.inspector import Inspector
-from urbanpipe.locks import alone_in
+from urbanpipe.locks import folder_lock
 from urbanpipe.report.html import write_report
 from urbanpipe.report.wording import all_texts
 
@@ -91,23 +91,23 @@ def test_every_method_can_be_bundled_and_inspects_as_it_predicts(method: str, tm
     np.testing.assert_allclose([one.score for one in findings], plain, atol=2e-6)
     probabilities = made.judged.calibration.apply(plain[None])
     np.testing.assert_allclose([one.probability for one in findings], probabilities[0], atol=1e-4)
-    assert [one.gate for one in findings] == made.judged.gates.decide(probabilities)[0].tolist()
-    timed = recipe_of(method).input.many_pieces
+    assert [one.triage for one in findings] == made.judged.triage.decide(probabilities)[0].tolist()
+    timed = recipe_of(method).input.many_segments
     assert (inspected.inspection.timeline is not None) == timed
-    shown = [one for one in findings if one.gate != "reject" and one.code != "ZC" and one.score > 0.02]
+    shown = [one for one in findings if one.triage != "reject" and one.code != "ZC" and one.score > 0.02]
     assert shown
     for one in shown:
-        assert one.sightings, one.code
-        assert all(0 <= s.begin_seconds <= s.seconds <= s.end_seconds <= 4.0 for s in one.sightings)
-        assert any(s.evidence for s in one.sightings), one.code
+        assert one.occurrences, one.code
+        assert all(0 <= s.begin_seconds <= s.seconds <= s.end_seconds <= 4.0 for s in one.occurrences)
+        assert any(s.evidence for s in one.occurrences), one.code
     for one in findings:
-        if one.gate == "reject" or one.code == "ZC":
-            assert not one.sightings
+        if one.triage == "reject" or one.code == "ZC":
+            assert not one.occurrences
 
 
 def test_evidence_are_the_very_frames_with_heat_of_their_shape(frame_bundle: Path, video: Path, tmp_path: Path) -> None:
     inspected = Inspector.load(frame_bundle).inspect(video)
-    evidence = [e for f in inspected.findings for s in f.sightings for e in s.evidence]
+    evidence = [e for f in inspected.findings for s in f.occurrences for e in s.evidence]
     assert evidence
     with av.open(str(video)) as container:
         frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
@@ -146,11 +146,11 @@ def test_a_class_that_was_never_learnt_is_not_looked_for_and_the_report_says_so(
     unknown = TAXONOMY.index("TL")
     (run / "labels.json").write_text(json.dumps({k: [i for i in v if i != unknown] for k, v in labels.items()}))
     inspection = Inspector.load(bundle(run, tmp_path / "bundle").folder).inspect(video).inspection
-    assert inspection.findings[unknown].gate == "reject"
+    assert inspection.findings[unknown].triage == "reject"
     (remark,) = (one for one in inspection.remarks if one.kind == "other")
     assert "no example of TL" in remark.text
     rejected = [
-        one.model_copy(update={"gate": "reject", "sightings": ()}) if one.code == "CJ" else one
+        one.model_copy(update={"triage": "reject", "occurrences": ()}) if one.code == "CJ" else one
         for one in inspection.findings
     ]
     page = write_report(inspection.model_copy(update={"findings": tuple(rejected)}), tmp_path, "en").read_text()
@@ -190,7 +190,7 @@ class TestBundle:
         (tmp_path / "b").rename(tmp_path / "elsewhere")
         assert Inspector.load(tmp_path / "elsewhere").inspect(video).inspection.findings
 
-    def test_a_study_of_several_recipes_keeps_weights_and_rule(self, tmp_path: Path, video: Path) -> None:
+    def test_a_experiment_of_several_recipes_keeps_weights_and_rule(self, tmp_path: Path, video: Path) -> None:
         from urbanpipe.ensembling.ensemble import ensemble
 
         runs = [finished_run(tmp_path / name, name) for name in ("frame", "super-image")]
@@ -296,7 +296,7 @@ class TestBundle:
 
 class TestForeign:
     def test_videos_unlike_those_learnt_from_are_remarked(self, tmp_path: Path) -> None:
-        """Known videos are grey noise of some brightness; the foreign one is of strong colours."""
+        """Known videos are grey noise of some brightness; the ood one is of strong colours."""
         run = finished_run(tmp_path / "run", "frame")
         folder = tmp_path / "videos"
         folder.mkdir()
@@ -304,17 +304,17 @@ class TestForeign:
         for number in range(60):
             noisy_video(folder / f"d{number}_1.mp4", rng, colour=False)
         noisy_video(tmp_path / "known.mp4", rng, colour=False)
-        noisy_video(tmp_path / "foreign.mp4", rng, colour=True)
+        noisy_video(tmp_path / "ood.mp4", rng, colour=True)
         scan(folder, tmp_path / "catalog.csv")
         made = bundle(run, tmp_path / "bundle", data=tmp_path / "catalog.csv")
-        assert FOREIGN in read_bundle(made.folder, CPU).manifest.files
+        assert OOD in read_bundle(made.folder, CPU).manifest.files
         inspector = Inspector.load(made.folder)
         kinds = {
             name: [one.kind for one in inspector.inspect(tmp_path / f"{name}.mp4").inspection.remarks]
-            for name in ("known", "foreign")
+            for name in ("known", "out_of_distribution")
         }
-        assert "foreign" in kinds["foreign"]
-        assert "foreign" not in kinds["known"]
+        assert "out_of_distribution" in kinds["out_of_distribution"]
+        assert "out_of_distribution" not in kinds["known"]
 
     @pytest.mark.parametrize("width", [8, 24, 32, 33, 500])
     def test_features_of_any_width_are_told_apart_also_when_read_back(self, width: int, tmp_path: Path) -> None:
@@ -325,9 +325,9 @@ class TestForeign:
             found: NDArray[np.float64] = rng.normal(size=(count, 10)) @ low
             return found
 
-        foreign = fit_foreign([features(200)] * 2, [features(199)] * 2)
-        write_foreign(foreign, tmp_path / "f.safetensors")
-        read = read_foreign(tmp_path / "f.safetensors")
+        ood = fit_ood_detector([features(200)] * 2, [features(199)] * 2)
+        write_ood_detector(ood, tmp_path / "f.safetensors")
+        read = read_ood_detector(tmp_path / "f.safetensors")
         alarms = np.mean([read.score([one, one]) > read.threshold for one in features(1000)])
         assert alarms < 0.04
         away = 10 * np.abs(low).max() * rng.normal(size=(50, width))
@@ -340,15 +340,15 @@ class TestForeign:
         rng = np.random.default_rng(0)
         alarms = []
         for _ in range(150):
-            known, unseen, new = ([rng.normal(size=(count, 6)) for _ in range(2)] for count in (60, LEAST_VIDEOS, 40))
-            foreign = fit_foreign(known, unseen)
-            alarms += [foreign.score(pair) > foreign.threshold for pair in zip(*new, strict=True)]
-        assert np.mean(alarms) < 1.25 / (LEAST_VIDEOS + 1)
+            known, unseen, new = ([rng.normal(size=(count, 6)) for _ in range(2)] for count in (60, MIN_VIDEOS, 40))
+            ood = fit_ood_detector(known, unseen)
+            alarms += [ood.score(pair) > ood.threshold for pair in zip(*new, strict=True)]
+        assert np.mean(alarms) < 1.25 / (MIN_VIDEOS + 1)
 
     def test_another_catalog_is_refused(self, tmp_path: Path) -> None:
         run = finished_run(tmp_path / "run", "frame")
         (tmp_path / "c.csv").write_text("name,path,status,group,labels\nother.mp4,other.mp4,ok,other,\n")
-        with pytest.raises(BundleError, match="has learnt from; give its catalog"):
+        with pytest.raises(BundleError, match="has trained on; give its catalog"):
             bundle(run, tmp_path / "b", data=tmp_path / "c.csv")
 
 
@@ -509,7 +509,7 @@ class TestInspect:
         assert not (folder / "findings.json").exists()
         assert not (folder / "report.html").exists()
         (again,) = inspect([path], out, frame_bundle).videos
-        shown = {e.picture for f in again.inspection.findings for s in f.sightings for e in s.evidence}
+        shown = {e.picture for f in again.inspection.findings for s in f.occurrences for e in s.evidence}
         assert {one.name for one in folder.glob("*.jpg")} == shown | {"mine.jpg"}
         path.write_bytes(b"no video")
         assert inspect([path], out, frame_bundle).failures
@@ -529,7 +529,7 @@ class TestInspect:
         assert "bad.mp4" in made.index.read_text()
 
     def test_two_calls_in_one_folder_do_not_mix(self, frame_bundle: Path, video: Path, tmp_path: Path) -> None:
-        with alone_in(tmp_path / "out"), pytest.raises(RunError, match="another process is working"):
+        with folder_lock(tmp_path / "out"), pytest.raises(RunError, match="another process is working"):
             inspect([video], tmp_path / "out", frame_bundle)
 
     def test_another_bundles_folder_is_refused(self, frame_bundle: Path, video: Path, tmp_path: Path) -> None:
@@ -575,7 +575,7 @@ def test_names_that_break_paths_or_are_alike_get_folders_of_their_own() -> None:
         assert len(folder) < 100
 
 
-class TestStretches:
+class TestIntervals:
     TIMES = np.arange(0, 60, 0.5)
 
     def bump(self, at: float, height: float) -> NDArray[np.float64]:
@@ -584,29 +584,29 @@ class TestStretches:
 
     def test_peaks_half_as_high_as_the_best_are_moments(self) -> None:
         scores = self.bump(10, 0.8) + self.bump(30, 0.5) + self.bump(50, 0.2)
-        found = stretches(self.TIMES, scores, MomentsConfig())
+        found = intervals(self.TIMES, scores, MomentsConfig())
         assert [one.seconds for one in found] == [10, 30]
         assert found[0].begin == pytest.approx(10 - 3 * np.sqrt(np.log(2)), abs=0.5)
         assert found[0].end == pytest.approx(10 + 3 * np.sqrt(np.log(2)), abs=0.5)
 
     def test_stretches_of_near_peaks_part_at_the_lowest_place_between_them(self) -> None:
         scores = np.maximum(self.bump(10, 0.9), np.maximum(self.bump(40, 0.6), 0.33))
-        first, second = stretches(self.TIMES, scores, MomentsConfig())
+        first, second = intervals(self.TIMES, scores, MomentsConfig())
         assert (first.seconds, second.seconds) == (10, 40)
         assert 10 < first.end <= second.begin < 40
 
     def test_what_is_seen_all_the_time_is_one_stretch(self) -> None:
-        (found, *_) = stretches(self.TIMES, np.full(len(self.TIMES), 0.7), MomentsConfig())
+        (found, *_) = intervals(self.TIMES, np.full(len(self.TIMES), 0.7), MomentsConfig())
         assert (found.begin, found.end) == (0, 59.5)
 
     def test_nothing_is_no_moment(self) -> None:
-        assert stretches(self.TIMES, np.zeros(len(self.TIMES)), MomentsConfig()) == []
+        assert intervals(self.TIMES, np.zeros(len(self.TIMES)), MomentsConfig()) == []
 
 
 def test_candidates_are_few_apart_and_the_best() -> None:
     rng = np.random.default_rng(0)
     times, scores = np.arange(0, 1000, 1.0), rng.random(1000)
-    kept = Candidates([0])
+    kept = EvidenceBuffer([0])
     for at, score in zip(times, scores, strict=True):
         row = np.array([score])
         if labels := kept.wants(float(at), row):
@@ -630,7 +630,7 @@ def test_memory_does_not_grow_with_the_length(
     def push(self: watching._Part, number: int, picture: NDArray[np.uint8]) -> None:
         nonlocal most
         original(self, number, picture)
-        most = max(most, len(self.pieces._held) + sum(len(shown) for *_, shown in self.waiting))
+        most = max(most, len(self.segments._held) + sum(len(shown) for *_, shown in self.waiting))
 
     monkeypatch.setattr(watching._Part, "push", push)
     rng = np.random.default_rng(1)
@@ -706,7 +706,7 @@ class TestRemarks:
         sees_it = method != "super-image"  # six frames of which none is spoilt
         assert [text[:20] for text in texts] == ["Corrupt data reached"] * sees_it
         for finding in inspected.findings:
-            for evidence in (one for sighting in finding.sightings for one in sighting.evidence):
+            for evidence in (one for occurrence in finding.occurrences for one in occurrence.evidence):
                 picture = np.asarray(Image.open(io.BytesIO(inspected.pictures[evidence.picture])).convert("L"))
                 assert evidence.picture == f"frame-{evidence.frame:06d}.jpg"
                 assert evidence.seconds == pytest.approx(evidence.frame / 10)
@@ -727,11 +727,11 @@ class TestRemarks:
 def test_the_demonstration_bundle_comes_with_the_package(video: Path) -> None:
     inspector = Inspector.load()
     assert inspector.bundle.manifest.demonstration
-    assert inspector.bundle.foreign
-    assert (inspector.bundle.gates.positives > 0).all()
+    assert inspector.bundle.ood
+    assert (inspector.bundle.triage.positives > 0).all()
     inspection = inspector.inspect(video).inspection
     assert inspection.bundle.demonstration
-    assert "foreign" in {one.kind for one in inspection.remarks}, "squares of colour are no pipe"
+    assert "out_of_distribution" in {one.kind for one in inspection.remarks}, "squares of colour are no pipe"
 
 
 def test_the_example_of_the_page_runs(video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -752,14 +752,14 @@ def test_a_video_of_which_networks_say_nothing_but_nan_is_named_and_skipped(
     (tmp_path / "run").mkdir()
     run = make_run(tmp_path / "run", recipe_of("frame"))
     other = Path(shutil.copy(video, tmp_path / "other.mp4"))
-    real = forward.judge
+    real = forward.predict_batches
 
-    def judge(*given: object) -> Iterator[tuple[int, list[Judged] | VideoError]]:
+    def predict_batches(*given: object) -> Iterator[tuple[int, list[VideoPrediction] | VideoError]]:
         for place, said in real(*given):  # type: ignore[arg-type]
             assert not isinstance(said, VideoError)
             yield place, [replace(one, scores=one.scores * np.nan) for one in said] if place == 0 else said
 
-    monkeypatch.setattr(predicting, "judge", judge)
+    monkeypatch.setattr(predicting, "predict_batches", predict_batches)
     found = predict(run, [video, other], tmp_path / "p.json", device="cpu", workers=0)
     assert found.predictions.names == ("other.mp4",)
     assert "NaN" in found.failures[video.name]

@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 from urbanpipe import api
 from urbanpipe.cli.main import app, main
 from urbanpipe.contracts.predictions import Predictions, write_predictions
-from urbanpipe.contracts.run_folder import OUT_OF_FOLD_PIECES
-from urbanpipe.contracts.segment_scores import Pieces, write_pieces
+from urbanpipe.contracts.run_folder import OUT_OF_FOLD_SEGMENTS
+from urbanpipe.contracts.segment_scores import SegmentScores, write_segment_scores
 from urbanpipe.decision.localization import MomentsConfig
 from urbanpipe.errors import LabelError, OutputError, PredictionError, RecipeError, RunError, UrbanpipeError
 from urbanpipe.evaluation.evaluate import evaluate_moments
@@ -27,8 +27,8 @@ SMALL = Taxonomy("small", tuple(DefectClass(i, code, code) for i, code in enumer
 AB, CD = 1, 2
 
 
-def learned(pieces: Pieces, truth: Truth, config: MomentsConfig, taxonomy: Taxonomy) -> NDArray[np.float64]:
-    return learn_shifts(find_moments(pieces, config, taxonomy), truth.only(pieces.names), config, taxonomy)
+def learned(segments: SegmentScores, truth: Truth, config: MomentsConfig, taxonomy: Taxonomy) -> NDArray[np.float64]:
+    return learn_shifts(find_moments(segments, config, taxonomy), truth.only(segments.names), config, taxonomy)
 
 
 LENGTH = 60.0
@@ -36,7 +36,7 @@ PLAIN = MomentsConfig(smooth_seconds=0, weigh_by_video=False)
 Peaks = Mapping[str, Sequence[tuple[int, float]]]
 
 
-def pieces_with(peaks: Peaks, height: float = 0.9) -> Pieces:
+def segments_with(peaks: Peaks, height: float = 0.9) -> SegmentScores:
     """Videos of a minute in clips of 1 s, with a bump of three clips around every peak (class, second)."""
     begins = np.arange(0.0, LENGTH)
     scores = np.full((len(peaks), len(begins), len(SMALL)), 0.01)
@@ -47,7 +47,7 @@ def pieces_with(peaks: Peaks, height: float = 0.9) -> Pieces:
             scores[row, at, label] = height
     times = np.tile(np.stack([begins, begins + 1], axis=1), (len(peaks), 1))
     starts = np.arange(len(peaks) + 1) * len(begins)
-    return Pieces(tuple(peaks), starts, times, scores.reshape(-1, len(SMALL)))
+    return SegmentScores(tuple(peaks), starts, times, scores.reshape(-1, len(SMALL)))
 
 
 def truth_of(peaks: Peaks, later: float = 0.0) -> Truth:
@@ -57,19 +57,19 @@ def truth_of(peaks: Peaks, later: float = 0.0) -> Truth:
 
 
 def test_a_peak_gives_the_centre_of_its_clip() -> None:
-    pieces = pieces_with({"a.mp4": [(AB, 10.0), (CD, 30.0), (AB, 50.0), (0, 20.0)]})
-    assert find_moments(pieces, PLAIN, SMALL) == {
+    segments = segments_with({"a.mp4": [(AB, 10.0), (CD, 30.0), (AB, 50.0), (0, 20.0)]})
+    assert find_moments(segments, PLAIN, SMALL) == {
         "a.mp4": [Moment(AB, 10.5, 0.9), Moment(CD, 30.5, 0.9), Moment(AB, 50.5, 0.9)]
     }, "in order of time; the exclusive class has no moments"
 
 
 def test_settings_of_peaks() -> None:
-    pieces = pieces_with({"a.mp4": [(AB, 10.0), (AB, 16.0)]})
-    pieces.scores[16, AB] = 0.8
+    segments = segments_with({"a.mp4": [(AB, 10.0), (AB, 16.0)]})
+    segments.scores[16, AB] = 0.8
 
     def seconds(**settings: float) -> list[float]:
         config = PLAIN.model_copy(update=settings)
-        return [moment.seconds for moment in find_moments(pieces, config, SMALL)["a.mp4"]]
+        return [moment.seconds for moment in find_moments(segments, config, SMALL)["a.mp4"]]
 
     assert seconds() == [10.5], "the lower of two that are 6 s apart goes"
     assert seconds(apart_seconds=6.0) == [10.5, 16.5]
@@ -80,15 +80,15 @@ def test_settings_of_peaks() -> None:
 
 
 def test_a_video_s_probability_weighs_its_moments() -> None:
-    pieces = pieces_with({"a.mp4": [(AB, 10.0)], "b.mp4": [(AB, 10.0)]})
+    segments = segments_with({"a.mp4": [(AB, 10.0)], "b.mp4": [(AB, 10.0)]})
     videos = Predictions(("b.mp4", "a.mp4"), np.array([[0, 0.5, 0, 0], [0, 1.0, 0, 0]]))
     weighed = MomentsConfig(smooth_seconds=0)
-    found = find_moments(pieces, weighed, SMALL, videos)
+    found = find_moments(segments, weighed, SMALL, videos)
     assert (found["a.mp4"][0].score, found["b.mp4"][0].score) == (0.9, 0.45)
-    assert find_moments(pieces, weighed, SMALL)["b.mp4"][0].score == 0.9
-    assert find_moments(pieces, PLAIN, SMALL, videos)["b.mp4"][0].score == 0.9
+    assert find_moments(segments, weighed, SMALL)["b.mp4"][0].score == 0.9
+    assert find_moments(segments, PLAIN, SMALL, videos)["b.mp4"][0].score == 0.9
     with pytest.raises(PredictionError, match=r"lack 1 video: b\.mp4"):
-        find_moments(pieces, weighed, SMALL, Predictions(("a.mp4",), np.ones((1, 4))))
+        find_moments(segments, weighed, SMALL, Predictions(("a.mp4",), np.ones((1, 4))))
 
 
 def many(count: int, seed: int = 0) -> dict[str, list[tuple[int, float]]]:
@@ -99,20 +99,20 @@ def many(count: int, seed: int = 0) -> dict[str, list[tuple[int, float]]]:
 def test_a_constant_offset_is_undone() -> None:
     peaks = many(40)
     config = PLAIN.model_copy(update={"shift_prior": 0.0})
-    shifts = learned(pieces_with(peaks), truth_of(peaks, later=3.0), config, SMALL)
+    shifts = learned(segments_with(peaks), truth_of(peaks, later=3.0), config, SMALL)
     assert shifts.tolist() == [0, 3, 0, 0], "and classes without moments stay where they are"
-    drawn = learned(pieces_with(peaks), truth_of(peaks, later=3.0), PLAIN, SMALL)
+    drawn = learned(segments_with(peaks), truth_of(peaks, later=3.0), PLAIN, SMALL)
     assert 2.8 < drawn[AB] < 3.0, "a little towards no shift at all"
 
 
 def test_rare_classes_follow_the_others() -> None:
     peaks = many(40) | {"rare.mp4": [(CD, 30.0)]}
     truth = truth_of(peaks, later=3.0)
-    shifts = learned(pieces_with(peaks), truth, PLAIN, SMALL)
+    shifts = learned(segments_with(peaks), truth, PLAIN, SMALL)
     assert 2.0 < shifts[CD] < 3.0
     odd = Truth({**truth.moments, "rare.mp4": [Moment(CD, 20.5)]})
-    assert learned(pieces_with(peaks), odd, PLAIN, SMALL)[CD] > 0, "one moment 10 s before does not turn it round"
-    alone = learned(pieces_with({"rare.mp4": [(CD, 30.0)]}), odd, PLAIN, SMALL)
+    assert learned(segments_with(peaks), odd, PLAIN, SMALL)[CD] > 0, "one moment 10 s before does not turn it round"
+    alone = learned(segments_with({"rare.mp4": [(CD, 30.0)]}), odd, PLAIN, SMALL)
     assert -4 < alone[CD] < 0
 
 
@@ -120,14 +120,14 @@ def test_outliers_do_not_move_the_shift() -> None:
     peaks = many(30)
     truth = truth_of(peaks, later=3.0)
     wrong = {name: [Moment(AB, found[0].seconds - 15)] for name, found in list(truth.moments.items())[:8]}
-    shifts = learned(pieces_with(peaks), Truth({**truth.moments, **wrong}), PLAIN, SMALL)
+    shifts = learned(segments_with(peaks), Truth({**truth.moments, **wrong}), PLAIN, SMALL)
     assert 2.0 < shifts[AB] <= 3.0
 
 
 def test_nothing_to_learn_from() -> None:
-    pieces = pieces_with(many(3))
-    assert learned(pieces, Truth({}), PLAIN, SMALL).tolist() == [0, 0, 0, 0]
-    assert learned(pieces, truth_of(many(3)), PLAIN.model_copy(update={"least": 1.0}), SMALL).tolist() == [0] * 4
+    segments = segments_with(many(3))
+    assert learned(segments, Truth({}), PLAIN, SMALL).tolist() == [0, 0, 0, 0]
+    assert learned(segments, truth_of(many(3)), PLAIN.model_copy(update={"least": 1.0}), SMALL).tolist() == [0] * 4
 
 
 def make_run(folder: Path, peaks: Peaks, folds: Sequence[int]) -> Path:
@@ -140,7 +140,7 @@ def make_run(folder: Path, peaks: Peaks, folds: Sequence[int]) -> Path:
     (folder / "folds.csv").write_text(f"video,fold\n{rows}")
     (folder / "groups.csv").write_text("video,group\n" + "".join(f"{name},{name}\n" for name in names))
     write_predictions(Predictions(tuple(names), np.full((len(names), 4), 0.5)), folder / "out_of_fold.json", SMALL)
-    write_pieces(pieces_with(peaks), folder / OUT_OF_FOLD_PIECES, SMALL)
+    write_segment_scores(segments_with(peaks), folder / OUT_OF_FOLD_SEGMENTS, SMALL)
     return folder
 
 
@@ -206,12 +206,12 @@ def test_shifts_are_learned_on_the_other_folds(tmp_path: Path) -> None:
     assert "what the other folds taught" in made.to_markdown()
 
 
-def test_learned_settings_serve_new_pieces(run: Path, truth: Path, tmp_path: Path) -> None:
+def test_learned_settings_serve_new_segments(run: Path, truth: Path, tmp_path: Path) -> None:
     moments(run, tmp_path / "r.json", truth)
-    write_pieces(pieces_with(many(3, seed=5)), tmp_path / "p.pieces.npz", SMALL)
+    write_segment_scores(segments_with(many(3, seed=5)), tmp_path / "p.segments.npz", SMALL)
     write_predictions(Predictions(tuple(many(3)), np.ones((3, 4))), tmp_path / "p.json", SMALL)
     made = moments(
-        tmp_path / "p.pieces.npz",
+        tmp_path / "p.segments.npz",
         tmp_path / "new.json",
         settings=tmp_path / "r.settings.toml",
         taxonomy=run / "taxonomy.toml",
@@ -224,9 +224,9 @@ def test_learned_settings_serve_new_pieces(run: Path, truth: Path, tmp_path: Pat
     assert "3 moments in 3 videos" in made.to_markdown()
 
 
-def test_pieces_without_folds_say_that_their_shift_flatters(run: Path, truth: Path, tmp_path: Path) -> None:
+def test_segments_without_folds_say_that_their_shift_flatters(run: Path, truth: Path, tmp_path: Path) -> None:
     made = moments(
-        run / OUT_OF_FOLD_PIECES, tmp_path / "r.json", truth, ["weigh_by_video=false"], taxonomy=run / "taxonomy.toml"
+        run / OUT_OF_FOLD_SEGMENTS, tmp_path / "r.json", truth, ["weigh_by_video=false"], taxonomy=run / "taxonomy.toml"
     )
     assert made.scores is not None
     assert made.scores.maps == (1, 1, 1)
@@ -258,7 +258,7 @@ def test_videos_that_only_one_side_has(run: Path, tmp_path: Path) -> None:
 def test_the_verb(run: Path, truth: Path, tmp_path: Path) -> None:
     out = tmp_path / "r.json"
     done = CliRunner().invoke(
-        app, ["moments", str(run), "--out", str(out), "--truth", str(truth), "--set", "least=0.1"]
+        app, ["moments", str(run), "--out", str(out), "--truth", str(truth), "--set", "min_score=0.1"]
     )
     assert done.exit_code == 0, done.output
     assert "| AP 5 s | AP 10 s | AP 15 s | mean AP |" in done.stdout
@@ -289,10 +289,10 @@ def mistakes(run: Path, truth: Path, tmp_path: Path) -> dict[str, tuple[type[Urb
         "no json": (OutputError, r"\.json file", {"out": tmp_path / "r.csv"}),
         "no predictions": (
             PredictionError,
-            r"no predictions .* put out_of_fold_pieces\.json there",
-            {"source": run / OUT_OF_FOLD_PIECES, "taxonomy": run / "taxonomy.toml"},
+            r"no predictions .* put out_of_fold_segments\.json there",
+            {"source": run / OUT_OF_FOLD_SEGMENTS, "taxonomy": run / "taxonomy.toml"},
         ),
-        "other classes": (PredictionError, "has the classes OK AB CD EF", {"source": run / OUT_OF_FOLD_PIECES}),
+        "other classes": (PredictionError, "has the classes OK AB CD EF", {"source": run / OUT_OF_FOLD_SEGMENTS}),
     }
 
 
@@ -307,18 +307,18 @@ def test_mistakes_are_named_in_one_line(run: Path, truth: Path, tmp_path: Path) 
     assert truth.read_bytes() == before
 
 
-def test_a_run_without_pieces_says_what_it_needs(
+def test_a_run_without_segments_says_what_it_needs(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (run / OUT_OF_FOLD_PIECES).unlink()
+    (run / OUT_OF_FOLD_SEGMENTS).unlink()
     monkeypatch.setattr(sys, "argv", ["urbanpipe", "moments", str(run), "--out", str(tmp_path / "r.json")])
     with pytest.raises(SystemExit, match="2"):
         main()
-    why = "its method sees a video as one piece; moments need a frame, dense or bag run"
-    assert capsys.readouterr().err == f"urbanpipe: {run} has no out_of_fold_pieces.npz: {why}\n"
+    why = "its method sees a video as one segment; moments need a frame, dense or bag run"
+    assert capsys.readouterr().err == f"urbanpipe: {run} has no out_of_fold_segments.npz: {why}\n"
 
 
-def test_pieces_of_other_videos_are_refused(run: Path, tmp_path: Path) -> None:
-    write_pieces(pieces_with(many(39)), run / OUT_OF_FOLD_PIECES, SMALL)
+def test_segments_of_other_videos_are_refused(run: Path, tmp_path: Path) -> None:
+    write_segment_scores(segments_with(many(39)), run / OUT_OF_FOLD_SEGMENTS, SMALL)
     with pytest.raises(RunError, match=r"do not have the same videos: 1 video: v39\.mp4"):
         moments(run, tmp_path / "r.json")

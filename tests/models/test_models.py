@@ -51,14 +51,14 @@ def test_report_recipes_build_at_full_size(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(name for name in shipped_recipes() if name not in REPORT))
 def test_other_recipes_build_at_full_size(name: str) -> None:
-    """As above, for what a network sees of one piece: an image, or a clip."""
+    """As above, for what a network sees of one segment: an image, or a clip."""
     recipe = shipped_recipes()[name]
     width, height = recipe.input.image_size
     clip = [recipe.input.frames] if has_clips(recipe.input) else []
     with torch.device("meta"):
         model = build_model(recipe, default_taxonomy())
         images, real = torch.empty(1, 3, *clip, height, width), torch.full((1,), recipe.input.frames)
-        seen = model.see(images, real)
+        seen = model.encode(images, real)
     widths = {"dense": recipe.dense.width, "bag": model.backbone.pooled_width}
     assert seen.shape == (1, widths.get(recipe.input.method, 17))
 
@@ -136,7 +136,7 @@ def test_checkpointing_counts_a_batch_once() -> None:
         torch.manual_seed(0)
         model = image_classifier(ModelConfig(backbone="test_byobnet"), (64, 64), 3).train()
         model.backbone.checkpoint_activations(enable)
-        trained = copy.deepcopy(model)  # as a moving average is made
+        trained = copy.deepcopy(model)  # as a EMA is made
         for _ in range(2):
             images = torch.randint(0, 256, (4, 3, 64, 64), dtype=torch.uint8)
             trained(images).square().sum().backward()

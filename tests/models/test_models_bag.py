@@ -67,8 +67,8 @@ def test_one_instance_among_twenty_is_found_and_pointed_at(kind: Kind) -> None:
     hits, apart = 0, []
     with torch.inference_mode():
         for event in range(20):
-            video, frames = model.conclude(bag_with(event, 20), torch.zeros(20, 2))
-            without, _ = model.conclude(bag_with(None, 20), torch.zeros(20, 2))
+            video, frames = model.aggregate(bag_with(event, 20), torch.zeros(20, 2))
+            without, _ = model.aggregate(bag_with(None, 20), torch.zeros(20, 2))
             hits += int(frames[:, 1].argmax()) == event
             apart.append(float(video[1] - without[1]))
     assert min(apart) > 0.5, "bags with the event are told from those without"
@@ -80,7 +80,7 @@ def test_one_instance_among_twenty_is_found_and_pointed_at(kind: Kind) -> None:
 def test_a_bag_of_any_size_gives_scores_of_which_the_highest_is_the_videos(kind: Kind, frames: int) -> None:
     model = head_of(kind).eval()
     with torch.inference_mode():
-        video, scores = model.conclude(torch.randn(frames, FEATURES), torch.zeros(frames, 2))
+        video, scores = model.aggregate(torch.randn(frames, FEATURES), torch.zeros(frames, 2))
         attention = model.head.attention(torch.randn(frames, FEATURES))
     assert video.shape == (CLASSES,)
     assert scores.shape == (frames, CLASSES)
@@ -95,7 +95,7 @@ def test_the_ml_decoder_head_does_not_mind_the_order_of_frames_and_transmil_does
     for kind in KINDS:
         model = head_of(kind).eval()
         with torch.inference_mode():
-            (video, frames), (again, moved) = (model.conclude(each, torch.zeros(17, 2)) for each in (bag, bag[order]))
+            (video, frames), (again, moved) = (model.aggregate(each, torch.zeros(17, 2)) for each in (bag, bag[order]))
         if kind == "ml-decoder":
             torch.testing.assert_close(again, video)
             torch.testing.assert_close(moved, frames[order])
@@ -165,7 +165,7 @@ def test_the_backbone_has_no_gradients_no_place_in_the_optimiser_and_never_train
     assert optimised == {id(p) for p in model.head.parameters()}
     before = {key: value.clone() for key, value in model.backbone.state_dict().items()}
     images = torch.randint(0, 256, (6, 3, 32, 32), dtype=torch.uint8)
-    seen = model.see(images, torch.ones(6))
+    seen = model.encode(images, torch.ones(6))
     model(seen).sum().backward()
     assert all(p.grad is None for p in model.backbone.parameters())
     assert all(p.grad is not None for p in model.head.parameters())
@@ -183,7 +183,7 @@ def test_the_reports_bag_rows_are_the_reports() -> None:
         for kind in KINDS
     }
     for recipe in rows.values():
-        assert recipe.input.many_pieces
+        assert recipe.input.many_segments
 
 
 def test_a_transformer_gives_the_mean_of_its_patches_in_the_mae_recipes() -> None:
@@ -192,4 +192,4 @@ def test_a_transformer_gives_the_mean_of_its_patches_in_the_mae_recipes() -> Non
     assert isinstance(model, BagClassifier)
     images = torch.randint(0, 256, (2, 3, 160, 160), dtype=torch.uint8)
     tokens = model.backbone.tokens(model.normalise(images))
-    torch.testing.assert_close(model.see(images, torch.ones(2)), tokens[:, 1:].mean(1))
+    torch.testing.assert_close(model.encode(images, torch.ones(2)), tokens[:, 1:].mean(1))

@@ -14,8 +14,8 @@ from safetensors.torch import load_file, save_file
 from test_training_loop import killed_at, losses, metrics, same_weights
 from torch import Tensor
 
+from urbanpipe.catalog.catalog_file import Catalog, read_catalog, write_catalog
 from urbanpipe.catalog.folds import read_folds
-from urbanpipe.catalog.table import Catalog, read_catalog, write_catalog
 from urbanpipe.contracts.run_folder import DONE, TRAINING_STATE, WEIGHTS
 from urbanpipe.errors import CatalogError, DivergedError, FoldError, RecipeError, RunError, UrbanpipeError
 from urbanpipe.methods.build import build_model
@@ -33,8 +33,8 @@ from urbanpipe.pretraining.views import mae_views, simclr_views
 
 SHORT = ("size=32", "every_seconds=0.4", "epochs=3", "batch_size=16", "warmup_epochs=1", "precision=fp32", "workers=0")
 TINY = {
-    "simclr": ("test_resnet", (*SHORT, "rate=1e-3")),
-    "mae": ("test_vit", (*SHORT, "decoder_width=32", "decoder_depth=1", "decoder_heads=2", "rate=1e-3")),
+    "simclr": ("test_resnet", (*SHORT, "learning_rate=1e-3")),
+    "mae": ("test_vit", (*SHORT, "decoder_width=32", "decoder_depth=1", "decoder_heads=2", "learning_rate=1e-3")),
 }
 
 
@@ -143,7 +143,9 @@ def test_it_learns_and_the_backbone_too(method: str) -> None:
     backbone, config = backbone_of(TINY[method][0]), read_settings(method, TINY[method][1])
     first = {name: value.detach().clone() for name, value in backbone.net.named_parameters() if "weight" in name}
     objective = SimCLR(backbone, config) if isinstance(config, SimCLRConfig) else MAE(backbone, config)
-    state = loop.make_state(objective, config.model_copy(update={"rate": 3e-3, "epochs": 1}), 40, torch.device("cpu"))
+    state = loop.make_state(
+        objective, config.model_copy(update={"learning_rate": 3e-3, "epochs": 1}), 40, torch.device("cpu")
+    )
     curve = [float(loop._step(state, views, config, torch.device("cpu"))) for _ in range(40)]
     assert sum(curve[-5:]) < 0.7 * sum(curve[:5]), curve
     now = dict(backbone.net.named_parameters())
@@ -242,7 +244,13 @@ def test_views_are_of_the_size_asked_for_and_differ() -> None:
         ("simclr", "test_resnet", ("epochs",), RecipeError, "want key=value"),
         ("simclr", "resnet5000", (), RecipeError, "is not a timm model"),
         ("simclr", "test_resnet", ("batch_size=4096",), RecipeError, r"batch_size = 4096: there are \d+ frames"),
-        ("simclr", "test_resnet", ("rate=1e30", "clip_norm=0"), DivergedError, "the loss became .* lower --set rate"),
+        (
+            "simclr",
+            "test_resnet",
+            ("learning_rate=1e30", "clip_norm=0"),
+            DivergedError,
+            "the loss became .* lower --set learning_rate",
+        ),
     ],
 )
 def test_a_mistake_is_named(

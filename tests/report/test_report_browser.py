@@ -51,10 +51,10 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / HOSTILE).write_bytes(video.read_bytes())
     write_report(made_inspection(folder / "d1_1"), folder / "d1_1")
     write_report(made_inspection(folder / "hostile", name=HOSTILE), folder / "hostile")
-    remarks = (Remark(kind="foreign", text="It is unlike the others."),)
+    remarks = (Remark(kind="out_of_distribution", text="It is unlike the others."),)
     write_report(made_inspection(folder / "lost", name="lost.mp4", remarks=remarks), folder / "lost", "zh")
     made = made_inspection(folder / "unlikely")
-    low = {"gate": "look", "probability": 0.04}
+    low = {"triage": "review", "probability": 0.04}
     findings = tuple(one.model_copy(update=low if one.code == "SL" else {}) for one in made.findings)
     write_report(made.model_copy(update={"findings": findings}), folder / "unlikely")
     write_index([folder / name for name in ("d1_1", "hostile", "lost")], folder, failures={"x.mp4": "no stream"})

@@ -32,7 +32,7 @@ FIRST = 5
 
 @pytest.fixture
 def out(tmp_path: Path) -> Path:
-    """The output folder of `inspect` with two videos, four sightings in each."""
+    """The output folder of `inspect` with two videos, four occurrences in each."""
     made_inspection(tmp_path / "out" / "d1_1")
     made_inspection(tmp_path / "out" / "d2", "d2.mp4")
     return tmp_path / "out"
@@ -59,7 +59,7 @@ def csv_rows(path: Path, encoding: str = "utf-8-sig") -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_the_table_has_a_row_a_sighting_and_no_grade(out: Path, tmp_path: Path) -> None:
+def test_the_table_has_a_row_a_occurrence_and_no_grade(out: Path, tmp_path: Path) -> None:
     done = export(out, tmp_path / "t.xlsx", "cjj181")
     assert (done.files, done.videos, done.rows, done.demonstration) == ((tmp_path / "t.xlsx",), 2, 8, True)
     rows = sheet_rows(tmp_path / "t.xlsx")
@@ -72,7 +72,7 @@ def test_the_table_has_a_row_a_sighting_and_no_grade(out: Path, tmp_path: Path) 
     ]
     assert {row["grade"] for row in rows} == {row["length m"] for row in rows} == {None}
     assert [row["distance m"] for row in rows[:4]] == [12.4, 12.4, None, 12.4]
-    assert (rows[1]["kind"], rows[1]["confidence"], rows[1]["gate"]) == ("structural", 0.44, "look")
+    assert (rows[1]["kind"], rows[1]["confidence"], rows[1]["triage"]) == ("structural", 0.44, "review")
     assert all(row["source"].startswith("proposal by software, not reviewed; demonstration model") for row in rows)
     assert (tmp_path / rows[2]["picture"]).is_file()
 
@@ -101,7 +101,7 @@ def offered(sheet: Worksheet, cell: str) -> list[str]:
 
 def test_a_spreadsheet_offers_the_grades_that_a_class_has(out: Path, tmp_path: Path) -> None:
     inspection = read_inspection(out / "d2")
-    low = {"gate": "look", "probability": 0.2}
+    low = {"triage": "review", "probability": 0.2}
     findings = [one.model_copy(update=low if one.code in ("TL", "FZ", "AJ") else {}) for one in inspection.findings]
     changed(out / "d2", findings=tuple(findings))
     export(out, tmp_path / "t.xlsx", "cjj181")
@@ -122,7 +122,7 @@ def test_a_spreadsheet_offers_the_grades_that_a_class_has(out: Path, tmp_path: P
 
 def test_unlikely_classes_are_in_no_table_and_in_the_lines(out: Path, tmp_path: Path) -> None:
     inspection = read_inspection(out / "d2")
-    low = {"gate": "look", "probability": 0.04}
+    low = {"triage": "review", "probability": 0.04}
     changed(out / "d2", findings=tuple(f.model_copy(update=low if f.code == "SL" else {}) for f in inspection.findings))
     for to, name in (("cjj181", "t.csv"), ("jsonl", "f.jsonl")):
         export(out / "d2", tmp_path / name, to)
@@ -193,10 +193,10 @@ def test_pictures_are_linked_whatever_their_folder_is_called(tmp_path: Path) -> 
 def test_a_finding_without_a_time_or_a_distance_gets_none(out: Path, tmp_path: Path) -> None:
     inspection = read_inspection(out / "d1_1")
     cj = next(one for one in inspection.findings if one.code == "CJ")
-    behind = cj.sightings[0].evidence[0].model_copy(update={"distance_metres": -0.4, "distance_text": "-0.40"})
-    cj = cj.model_copy(update={"sightings": (cj.sightings[0].model_copy(update={"evidence": (behind,)}),)})
+    behind = cj.occurrences[0].evidence[0].model_copy(update={"distance_metres": -0.4, "distance_text": "-0.40"})
+    cj = cj.model_copy(update={"occurrences": (cj.occurrences[0].model_copy(update={"evidence": (behind,)}),)})
     findings = [
-        cj if one.code == "CJ" else one.model_copy(update={"sightings": ()}) if one.code == "CK" else one
+        cj if one.code == "CJ" else one.model_copy(update={"occurrences": ()}) if one.code == "CK" else one
         for one in inspection.findings
     ]
     remark = Remark(kind="dark", text="half of the video is too dark.")
@@ -215,9 +215,9 @@ def test_a_finding_without_a_time_or_a_distance_gets_none(out: Path, tmp_path: P
 def test_a_picture_or_distance_of_another_moment_is_remarked(out: Path, tmp_path: Path) -> None:
     inspection = read_inspection(out / "d1_1")
     cj = next(one for one in inspection.findings if one.code == "CJ")
-    first = cj.sightings[0]
+    first = cj.occurrences[0]
     shown = first.evidence[0].model_copy(update={"seconds": first.seconds + 22.5, "distance_metres": 9.0})
-    moved = cj.model_copy(update={"sightings": (first.model_copy(update={"evidence": (shown,)}),)})
+    moved = cj.model_copy(update={"occurrences": (first.model_copy(update={"evidence": (shown,)}),)})
     changed(out / "d1_1", findings=tuple(moved if one.code == "CJ" else one for one in inspection.findings))
     export(out / "d1_1", tmp_path / "t.xlsx", "cjj181")
     (row,) = [row for row in sheet_rows(tmp_path / "t.xlsx") if row["code"] == "CJ"]
@@ -239,7 +239,7 @@ def test_remarks_in_chinese(out: Path, tmp_path: Path) -> None:
 def test_nothing_wrong_is_a_row_too(out: Path, tmp_path: Path) -> None:
     inspection = read_inspection(out / "d2")
     findings = [
-        one.model_copy(update={"gate": "accept" if one.code == "ZC" else "reject"}) for one in inspection.findings
+        one.model_copy(update={"triage": "accept" if one.code == "ZC" else "reject"}) for one in inspection.findings
     ]
     changed(out / "d2", findings=tuple(findings))
     export(out, tmp_path / "t.xlsx", "cjj181")
@@ -330,14 +330,19 @@ def test_classes_that_differ_are_refused_by_name(out: Path, tmp_path: Path) -> N
             export(out, tmp_path / "q.json", form)
 
 
-def test_lines_hold_all_that_is_known_of_a_sighting(out: Path, tmp_path: Path) -> None:
-    rejected = [one.model_copy(update={"gate": "reject"}) for one in read_inspection(out / "d2").findings]
+def test_lines_hold_all_that_is_known_of_a_occurrence(out: Path, tmp_path: Path) -> None:
+    rejected = [one.model_copy(update={"triage": "reject"}) for one in read_inspection(out / "d2").findings]
     changed(out / "d2", findings=tuple(rejected))
     export(out, tmp_path / "j.jsonl", "jsonl")
     lines = [json.loads(line) for line in (tmp_path / "j.jsonl").read_text(encoding="utf-8").splitlines()]
     assert [line["code"] for line in lines] == ["CK", "SL", "CK", "CJ", None]
     first = lines[0]
-    assert (first["video"], first["seconds"], first["probability"], first["gate"]) == ("d1_1.mp4", 12.5, 0.97, "accept")
+    assert (first["video"], first["seconds"], first["probability"], first["triage"]) == (
+        "d1_1.mp4",
+        12.5,
+        0.97,
+        "accept",
+    )
     assert (first["distance_metres"], first["reviewed"], first["demonstration"]) == (12.4, False, True)
     assert lines[2]["distance_metres"] is None
     assert (tmp_path / first["picture"]).is_file()

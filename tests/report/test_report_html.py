@@ -71,17 +71,17 @@ def changed(made: Inspection, **changes: Any) -> Inspection:
     return Inspection(**({name: getattr(made, name) for name in Inspection.model_fields} | changes))
 
 
-def without_findings(folder: Path, normal_gate: str) -> Inspection:
+def without_findings(folder: Path, normal_triage: str) -> Inspection:
     made = made_inspection(folder)
-    nothing = {"gate": "reject", "sightings": (), "probability": 0.01}
-    normal = {**nothing, "gate": normal_gate, "probability": 0.93}
+    nothing = {"triage": "reject", "occurrences": (), "probability": 0.01}
+    normal = {**nothing, "triage": normal_triage, "probability": 0.93}
     findings = [one.model_copy(update=normal if one.code == made.exclusive else nothing) for one in made.findings]
     return changed(made, findings=tuple(findings))
 
 
 def with_shots(made: Inspection, shots: int) -> Inspection:
     """Every class shown, at two moments with so many frames each, all of the first picture of the folder."""
-    moment = next(one for one in made.findings if one.code == "CK").sightings[0]
+    moment = next(one for one in made.findings if one.code == "CK").occurrences[0]
 
     def copies(code: str, n: int) -> tuple[Evidence, ...]:
         names = [f"{code}-{n}-{shot}.jpg" for shot in range(shots)]
@@ -90,7 +90,9 @@ def with_shots(made: Inspection, shots: int) -> Inspection:
     findings = []
     for place, one in enumerate(made.findings):
         at = tuple(moment.model_copy(update={"seconds": 5.0 * n, "evidence": copies(one.code, n)}) for n in range(2))
-        findings.append(one.model_copy(update={"gate": "accept", "probability": 0.99 - 0.05 * place, "sightings": at}))
+        findings.append(
+            one.model_copy(update={"triage": "accept", "probability": 0.99 - 0.05 * place, "occurrences": at})
+        )
     return changed(made, findings=tuple(findings))
 
 
@@ -112,8 +114,8 @@ def test_says_what_was_found_how_sure_and_when(tmp_path: Path) -> None:
 def test_the_best_moment_of_a_finding_is_that_of_the_highest_score(tmp_path: Path) -> None:
     made = made_inspection(tmp_path / "v")
     joint = next(one for one in made.findings if one.code == "CK")
-    second = joint.sightings[1].model_copy(update={"score": 0.99})
-    better = joint.model_copy(update={"sightings": (joint.sightings[0], second)})
+    second = joint.occurrences[1].model_copy(update={"score": 0.99})
+    better = joint.model_copy(update={"occurrences": (joint.occurrences[0], second)})
     findings = tuple(better if one.code == "CK" else one for one in made.findings)
     page = Page(write_report(changed(made, findings=findings), tmp_path / "v"))
     first = next(one for one in page.all("a") if "finding" in one["class"])
@@ -224,9 +226,9 @@ def test_lost_pictures_leave_a_note_and_the_report(tmp_path: Path) -> None:
 def test_pictures_outside_of_the_folder_are_not_taken(tmp_path: Path) -> None:
     made = made_inspection(tmp_path / "v")
     Image.new("RGB", (8, 8)).save(tmp_path / "secret.jpg")
-    shot = made.defects[0].sightings[0].evidence[0].model_copy(update={"picture": "../secret.jpg"})
-    sighting = made.defects[0].sightings[0].model_copy(update={"evidence": (shot,)})
-    finding = made.defects[0].model_copy(update={"sightings": (sighting,)})
+    shot = made.defects[0].occurrences[0].evidence[0].model_copy(update={"picture": "../secret.jpg"})
+    occurrence = made.defects[0].occurrences[0].model_copy(update={"evidence": (shot,)})
+    finding = made.defects[0].model_copy(update={"occurrences": (occurrence,)})
     pictures = album(changed(made, findings=(finding,)), tmp_path / "v")
     assert pictures.lost == {"../secret.jpg": "damaged"}
 
@@ -237,7 +239,7 @@ def test_too_many_pictures_are_made_smaller(tmp_path: Path) -> None:
     noise = np.random.default_rng(1).integers(0, 256, (480, 640, 3), dtype=np.uint8)
     Image.fromarray(noise).save(folder / "noise.jpg", quality=97)
     data = (folder / "noise.jpg").read_bytes()
-    names = [shot.picture for one in made.defects for moment in one.sightings for shot in moment.evidence]
+    names = [shot.picture for one in made.defects for moment in one.occurrences for shot in moment.evidence]
     for name in names:
         (folder / name).write_bytes(data)
     assert len(names) * len(data) > 8_000_000
@@ -251,7 +253,7 @@ def test_what_still_does_not_fit_is_left_out_from_the_least_telling_end(tmp_path
     made = with_shots(made_inspection(folder), 2)
     data = (folder / "CK-1.jpg").read_bytes()
     for one in made.defects:
-        for moment in one.sightings:
+        for moment in one.occurrences:
             for shot in moment.evidence:
                 (folder / shot.picture).write_bytes(data)
     pictures = album(made, folder, most_letters=60_000)
@@ -275,7 +277,7 @@ def test_no_defect(tmp_path: Path) -> None:
 
 
 def test_no_defect_but_not_sure_that_nothing_is_wrong(tmp_path: Path) -> None:
-    page = Page(write_report(without_findings(tmp_path / "v", "look"), tmp_path / "v"))
+    page = Page(write_report(without_findings(tmp_path / "v", "review"), tmp_path / "v"))
     assert "No defect found, but please check" in page.text("h2")
     assert "look through the video" in page.text("strong")
 
@@ -301,31 +303,34 @@ def test_remarks_speak_the_language_of_the_report(tmp_path: Path) -> None:
 
 
 def test_remarks_stand_above_all_and_the_worst_first(tmp_path: Path) -> None:
-    remarks = (Remark(kind="dark", text="It is dark."), Remark(kind="foreign", text="It is unlike the others."))
+    remarks = (
+        Remark(kind="dark", text="It is dark."),
+        Remark(kind="out_of_distribution", text="It is unlike the others."),
+    )
     page = report(tmp_path / "v", remarks=remarks)
     text = page.text()
     assert text.index("It is unlike the others.") < text.index("It is dark.") < text.index("2 defects found")
     assert "Do not trust what was found here" in text
-    assert len(page.having("foreign")) == 1
+    assert len(page.having("out_of_distribution")) == 1
 
 
-def test_a_video_judged_as_one_piece_has_no_times(tmp_path: Path) -> None:
+def test_a_video_judged_as_one_segment_has_no_times(tmp_path: Path) -> None:
     made = made_inspection(tmp_path / "v", timeline=None)
-    findings = tuple(one.model_copy(update={"sightings": ()}) for one in made.findings)
+    findings = tuple(one.model_copy(update={"occurrences": ()}) for one in made.findings)
     page = Page(write_report(changed(made, findings=findings), tmp_path / "v"))
-    assert "judges the video as one piece" in page.text()
+    assert "judges the video as one segment" in page.text()
     assert len(page.having("finding")) == 3
     assert not page.having("card")
     assert not page.having("lane")
 
 
-def test_sightings_without_pictures_or_with_distances_as_numbers_alone(tmp_path: Path) -> None:
+def test_occurrences_without_pictures_or_with_distances_as_numbers_alone(tmp_path: Path) -> None:
     made = made_inspection(tmp_path / "v")
     finding = made.defects[0]
-    one, two = finding.sightings
+    one, two = finding.occurrences
     metres = one.evidence[0].model_copy(update={"distance_text": "", "distance_metres": 3.5})
-    sightings = (one.model_copy(update={"evidence": (metres,)}), two.model_copy(update={"evidence": ()}))
-    findings = (finding.model_copy(update={"sightings": sightings}),)
+    occurrences = (one.model_copy(update={"evidence": (metres,)}), two.model_copy(update={"evidence": ()}))
+    findings = (finding.model_copy(update={"occurrences": occurrences}),)
     page = Page(write_report(changed(made, findings=findings), tmp_path / "v"))
     assert "3.50 m" in page.text()
     assert "No picture was kept." in page.text()
@@ -448,8 +453,8 @@ def test_the_index_tells_videos_without_findings_and_remarks_apart(tmp_path: Pat
 
     folders = [tmp_path / name for name in ("clear", "unsure", "remarked")]
     write_inspection(without_findings(folders[0], "accept"), folders[0])
-    write_inspection(without_findings(folders[1], "look"), folders[1])
-    made_inspection(folders[2], remarks=(Remark(kind="foreign", text="It is unlike the others."),))
+    write_inspection(without_findings(folders[1], "review"), folders[1])
+    made_inspection(folders[2], remarks=(Remark(kind="out_of_distribution", text="It is unlike the others."),))
     page = Page(write_index(folders, tmp_path))
     assert "3 videos 1 with defects found 1 only to check 1 without a finding" in page.text()
     assert "No defect found, but please check" in page.text()
@@ -470,7 +475,7 @@ def test_an_inspection_that_cannot_be_read_does_not_lose_the_index(tmp_path: Pat
 def with_unlikely(folder: Path, *codes: str) -> Inspection:
     """An inspection in which these classes are to be looked at although they are improbable."""
     made = made_inspection(folder)
-    low = {"gate": "look", "probability": 0.04}
+    low = {"triage": "review", "probability": 0.04}
     return changed(made, findings=tuple(f.model_copy(update=low if f.code in codes else {}) for f in made.findings))
 
 

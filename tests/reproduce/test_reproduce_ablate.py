@@ -10,22 +10,22 @@ import torch
 from typer.testing import CliRunner
 
 from conftest import TINY
+from urbanpipe.catalog.catalog_file import Catalog, read_catalog, write_catalog
 from urbanpipe.catalog.folds import read_folds
 from urbanpipe.catalog.labels import label_matrix
 from urbanpipe.catalog.scan import scan
-from urbanpipe.catalog.table import Catalog, read_catalog, write_catalog
 from urbanpipe.cli.main import app
 from urbanpipe.contracts.predictions import Predictions, read_predictions, write_predictions
 from urbanpipe.errors import CatalogError, DivergedError, OutOfMemoryError, RecipeError, RunError, UrbanpipeError
 from urbanpipe.evaluation.average_precision import score
 from urbanpipe.methods.recipe import Recipe, load_recipe
-from urbanpipe.models.distributed import Processes
+from urbanpipe.models.distributed import DistributedContext
 from urbanpipe.outputs import write_csv
-from urbanpipe.reproduce import work as room
+from urbanpipe.reproduce import experiment as room
 from urbanpipe.reproduce.ablate import _unseen, ablate, run_ablation
-from urbanpipe.reproduce.rows import choose_rows
-from urbanpipe.reproduce.table import Ablation
-from urbanpipe.reproduce.work import Work, begin
+from urbanpipe.reproduce.ablation_table import Ablation
+from urbanpipe.reproduce.changes import choose_rows
+from urbanpipe.reproduce.experiment import Experiment, begin
 from urbanpipe.simulate.generator import simulate
 from urbanpipe.taxonomy import default_taxonomy
 from urbanpipe.training.crossval import run_folds
@@ -190,7 +190,7 @@ def test_run_again_it_trains_nothing_and_with_more_rows_only_them(
 def test_another_base_in_the_same_folder_is_refused(done: tuple[Path, Ablation], archive: Path) -> None:
     out, _ = done
     for setting, said in (
-        ("optimiser.rate=2e-3", r"another recipe: optimiser.rate"),
+        ("optimiser.learning_rate=2e-3", r"another recipe: optimiser.learning_rate"),
         ("training.checkpointing=true", r"begun with training.checkpointing = false"),
     ):
         with pytest.raises(RunError, match=said):
@@ -228,20 +228,20 @@ def test_a_network_is_called_the_same_whichever_rows_are_asked_for(archive: Path
 def test_a_network_that_cannot_be_trained_costs_its_row_alone(
     archive: Path, done: tuple[Path, Ablation], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = Work.train
+    real = Experiment.train
 
-    def diverges(work: Work, run: Path, recipe: Recipe) -> None:
+    def diverges(experiment: Experiment, run: Path, recipe: Recipe) -> None:
         if recipe.name == "no-warm-up":
             raise DivergedError("the loss became nan")
-        real(work, run, recipe)
+        real(experiment, run, recipe)
 
-    monkeypatch.setattr(Work, "train", diverges)
+    monkeypatch.setattr(Experiment, "train", diverges)
     made = run(archive, done[0], "flip", "warm-up")
     assert [line.reason for line in made.lines] == ["", "no-warm-up: the loss became nan"]
     assert made.lines[0].gain is not None
 
 
-class OneOfTwo(Processes):
+class OneOfTwo(DistributedContext):
     """A process that never hears of the other."""
 
     def gather(self, value: T) -> list[T]:
@@ -258,11 +258,11 @@ def test_a_failure_in_one_of_several_processes_ends_them_all(
     def fails(*_: object) -> None:
         raise error
 
-    work = begin(archive / "catalog.csv", tmp_path, archive / "folds.csv", [0], None, "cpu", None, 0.1)
-    work = replace(work, processes=OneOfTwo(0, count, torch.device("cpu")))
+    experiment = begin(archive / "catalog.csv", tmp_path, archive / "folds.csv", [0], None, "cpu", None, 0.1)
+    experiment = replace(experiment, distributed=OneOfTwo(0, count, torch.device("cpu")))
     monkeypatch.setattr(room, "run_folds", fails)
     with pytest.raises(type(error) if count == 1 else RunError, match=str(error)) as caught:
-        work.train(tmp_path / "base", load_recipe("small-mobilenetv2", QUICK))
+        experiment.train(tmp_path / "base", load_recipe("small-mobilenetv2", QUICK))
     goes_on = isinstance(caught.value, (OutOfMemoryError, DivergedError))  # these cost a row alone
     assert goes_on == (count == 1)
     assert ("start a single one" in str(caught.value)) == (count == 2)
@@ -279,11 +279,14 @@ def test_a_row_that_fails_in_one_of_several_processes_is_not_passed_over(
         real(run, *given)  # type: ignore[arg-type]
 
     monkeypatch.setattr(room, "run_folds", too_large)
-    work = begin(archive / "catalog.csv", done[0], archive / "folds.csv", [], None, "cpu", None, 0.1)
+    experiment = begin(archive / "catalog.csv", done[0], archive / "folds.csv", [], None, "cpu", None, 0.1)
     base, rows = load_recipe("small-mobilenetv2", QUICK), choose_rows(["flip", "warm-up"])
-    assert [line.reason for line in run_ablation(work, base, rows, 1, ()).lines] == ["", "no-warm-up: out of memory"]
+    assert [line.reason for line in run_ablation(experiment, base, rows, 1, ()).lines] == [
+        "",
+        "no-warm-up: out of memory",
+    ]
     with pytest.raises(RunError, match="out of memory; of several processes none goes on"):
-        run_ablation(replace(work, processes=OneOfTwo(0, 2, torch.device("cpu"))), base, rows, 1, ())
+        run_ablation(replace(experiment, distributed=OneOfTwo(0, 2, torch.device("cpu"))), base, rows, 1, ())
 
 
 def test_classes_that_a_fold_lacks_are_told(archive: Path, catalog: Catalog, tmp_path: Path) -> None:
@@ -334,14 +337,16 @@ def test_videos_without_digests_are_told_apart_by_name_and_size(
         data = without_digests(data, tmp_path / "data.csv")
     if bare != "folds":
         test = without_digests(unseen, tmp_path / "test.csv")
-    work = begin(data, tmp_path / "out", archive / "folds.csv", [], None, "cpu", None, 0.1)
+    experiment = begin(data, tmp_path / "out", archive / "folds.csv", [], None, "cpu", None, 0.1)
     others = read_catalog(test).labelled
     base = load_recipe("small-mobilenetv2", QUICK)
-    found = _unseen(work, base, [replace(video, group=f"other {video.name}") for video in others])
+    found = _unseen(experiment, base, [replace(video, group=f"other {video.name}") for video in others])
     assert len(found) == len(others)
-    seen = replace(others[0], name=work.catalog.labelled[0].name, size_bytes=work.catalog.labelled[0].size_bytes)
+    seen = replace(
+        others[0], name=experiment.catalog.labelled[0].name, size_bytes=experiment.catalog.labelled[0].size_bytes
+    )
     with pytest.raises(CatalogError, match="which the folds learn from"):
-        _unseen(work, base, [seen])
+        _unseen(experiment, base, [seen])
 
 
 def test_videos_that_a_network_left_out_are_compared_in_none(archive: Path, tmp_path: Path) -> None:
@@ -357,19 +362,28 @@ def test_videos_that_a_network_left_out_are_compared_in_none(archive: Path, tmp_
 def test_changes_of_ones_own(archive: Path, done: tuple[Path, Ablation], tmp_path: Path) -> None:
     out, _ = done
     known = {path.name for path in (out / "seed0").iterdir()}
-    found = run(archive, out, changes=["optimiser.rate*=0.1", "input.sampling=sequence", "optimiser.rate=2e-3"])
+    found = run(
+        archive,
+        out,
+        changes=["optimiser.learning_rate*=0.1", "input.sampling=sequence", "optimiser.learning_rate=2e-3"],
+    )
     assert [(line.row.table, line.row.key) for line in found.lines] == [
-        (None, "optimiser.rate-0.0001"),
+        (None, "optimiser.learning_rate-0.0001"),
         (None, "input.sampling-sequence"),
-        (None, "optimiser.rate-0.002"),
+        (None, "optimiser.learning_rate-0.002"),
     ]
     new = {path.name for path in (out / "seed0").iterdir()} - known
-    assert new == {"no-large-rate", "optimiser.rate-0.002"}  # networks of the report's rows keep their names
-    judged = read_predictions(out / "seed0/optimiser.rate-0.002/fold0/predictions.json", default_taxonomy())
+    assert new == {"no-large-rate", "optimiser.learning_rate-0.002"}  # networks of the report's rows keep their names
+    judged = read_predictions(out / "seed0/optimiser.learning_rate-0.002/fold0/predictions.json", default_taxonomy())
     base = read_predictions(out / "seed0/base/fold0/predictions.json", default_taxonomy())
     assert not np.allclose(judged.scores, base.aligned(judged.names))
-    (row,) = [line for line in (out / "ablation.md").read_text().splitlines() if "optimiser.rate=2e-3" in line]
-    assert [cell.strip() for cell in row.split("|")[1:5]] == ["-", "optimiser.rate-0.002", "optimiser.rate=2e-3", "-"]
+    (row,) = [line for line in (out / "ablation.md").read_text().splitlines() if "optimiser.learning_rate=2e-3" in line]
+    assert [cell.strip() for cell in row.split("|")[1:5]] == [
+        "-",
+        "optimiser.learning_rate-0.002",
+        "optimiser.learning_rate=2e-3",
+        "-",
+    ]
     with (out / "ablation.csv").open() as file:
         assert [each["table"] for each in csv.DictReader(file)] == ["", "", ""]
 
@@ -377,7 +391,7 @@ def test_changes_of_ones_own(archive: Path, done: tuple[Path, Ablation], tmp_pat
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ("optimiser.rate=1e-3", "it changes nothing in this recipe"),
+        ("optimiser.learning_rate=1e-3", "it changes nothing in this recipe"),
         ("optimiser.rat=1", "optimiser.rat"),
         ("model.options={no_such=1}", "cannot be built with these settings"),
         ("model.weights=none.safetensors", r"--change 'model.weights=none.safetensors': no weights file"),
@@ -386,7 +400,7 @@ def test_changes_of_ones_own(archive: Path, done: tuple[Path, Ablation], tmp_pat
 )
 def test_changes_that_cannot_be_tried_begin_nothing(archive: Path, tmp_path: Path, change: str, message: str) -> None:
     with pytest.raises(UrbanpipeError, match=message):
-        run(archive, tmp_path / "out", changes=["optimiser.rate=2e-3", change])
+        run(archive, tmp_path / "out", changes=["optimiser.learning_rate=2e-3", change])
     assert not (tmp_path / "out").exists()
 
 

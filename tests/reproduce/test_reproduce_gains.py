@@ -4,8 +4,8 @@ from scipy import stats
 
 from urbanpipe.errors import RecipeError
 from urbanpipe.evaluation.average_precision import score
-from urbanpipe.reproduce.gains import Judged, corrected_p, fold_maps, gain
-from urbanpipe.reproduce.mixtures import best_network, exclusive_rule, thresholds
+from urbanpipe.reproduce.paired_comparison import ComparisonData, compare_paired, corrected_p, fold_maps
+from urbanpipe.reproduce.score_changes import best_network, exclusive_rule, thresholds
 from urbanpipe.taxonomy import DefectClass, Taxonomy
 
 SMALL = Taxonomy("small", tuple(DefectClass(i, code, code) for i, code in enumerate(("OK", "A", "B"))), exclusive="OK")
@@ -13,13 +13,13 @@ PLAIN = Taxonomy("plain", SMALL.classes)
 N = 400
 
 
-def data(taxonomy: Taxonomy = SMALL, seed: int = 0) -> Judged:
+def data(taxonomy: Taxonomy = SMALL, seed: int = 0) -> ComparisonData:
     targets = np.random.default_rng(seed).random((N, 3)) < 0.3
-    return Judged(taxonomy, targets, np.arange(N) % 5, tuple(str(number // 2) for number in range(N)), 5)
+    return ComparisonData(taxonomy, targets, np.arange(N) % 5, tuple(str(number // 2) for number in range(N)), 5)
 
 
 def scores(
-    judged: Judged, skill: float, seed: int, trainings: int = 2
+    judged: ComparisonData, skill: float, seed: int, trainings: int = 2
 ) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
     noise = np.random.default_rng(seed).normal(size=(trainings, N, 3))
     return 1 / (1 + np.exp(-(noise + skill * judged.targets)))
@@ -27,11 +27,11 @@ def scores(
 
 def test_a_gain_is_seen_and_is_the_difference_of_the_maps() -> None:
     judged = data()
-    found = gain(scores(judged, 3, 1), scores(judged, 1, 2), judged, draws=200)
+    found = compare_paired(scores(judged, 3, 1), scores(judged, 1, 2), judged, draws=200)
     assert found.on.shape == (2, 5)
     assert found.low < found.gains.mean() < found.high
     assert found.reading == "gain"
-    assert gain(scores(judged, 1, 2), scores(judged, 3, 1), judged, draws=200).reading == "loss"
+    assert compare_paired(scores(judged, 1, 2), scores(judged, 3, 1), judged, draws=200).reading == "loss"
     one = judged.folds == 0
     alone = score(scores(judged, 3, 1)[0][one], judged.targets[one], SMALL)
     assert found.on[0, 0] == alone.map_all
@@ -42,7 +42,9 @@ def test_noise_is_not_sold_as_gain() -> None:
     readings = []
     for seed in range(20):
         judged = data(seed=seed)
-        readings.append(gain(scores(judged, 1, 2 * seed), scores(judged, 1, 2 * seed + 1), judged, draws=200).reading)
+        readings.append(
+            compare_paired(scores(judged, 1, 2 * seed), scores(judged, 1, 2 * seed + 1), judged, draws=200).reading
+        )
     assert readings.count("not told apart") >= 18
 
 
@@ -88,7 +90,7 @@ def test_mixtures() -> None:
 def test_mixtures_that_cannot_be() -> None:
     judged = data(PLAIN)
     base = scores(judged, 1, 4)
-    one_fold = Judged(PLAIN, judged.targets, np.zeros(N, dtype=np.int64), judged.groups, 5)
+    one_fold = ComparisonData(PLAIN, judged.targets, np.zeros(N, dtype=np.int64), judged.groups, 5)
     with pytest.raises(RecipeError, match="no exclusive one"):
         exclusive_rule(base, [base], judged)
     with pytest.raises(RecipeError, match="two networks"):

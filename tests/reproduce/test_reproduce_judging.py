@@ -6,18 +6,18 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from urbanpipe.catalog.table import Catalog, Video
+from urbanpipe.catalog.catalog_file import Catalog, Video
 from urbanpipe.contracts import predictions
 from urbanpipe.errors import RunError
+from urbanpipe.locks import folder_lock
 from urbanpipe.methods import build as forward
-from urbanpipe.locks import alone_in
 from urbanpipe.methods.recipe import Recipe
-from urbanpipe.models.distributed import Processes
-from urbanpipe.reproduce import judging
-from urbanpipe.reproduce.judging import judge_again, read_fold
+from urbanpipe.models.distributed import DistributedContext
+from urbanpipe.reproduce import re_evaluation as judging
+from urbanpipe.reproduce.re_evaluation import re_evaluate, read_fold
 from urbanpipe.training import evaluation_pass as everything
 
-ALONE = Processes(0, 1, torch.device("cpu"))
+ALONE = DistributedContext(0, 1, torch.device("cpu"))
 
 
 @pytest.fixture
@@ -32,29 +32,29 @@ def trained(tiny: Recipe, catalog: Catalog, tmp_path: Path) -> Path:
 @pytest.fixture
 def judgings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """An entry each time that a network judges."""
-    found, real = list[str](), everything.judge_all
+    found, real = list[str](), everything.predict_all
 
-    def judge_all(*given: object) -> object:
+    def predict_all(*given: object) -> object:
         found.append("judged")
         return real(*given)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(judging, "judge_all", judge_all)
+    monkeypatch.setattr(judging, "predict_all", predict_all)
     return found
 
 
-def judge(trained: Path, recipe: Recipe, catalog: Catalog, videos: tuple[Video, ...]) -> tuple[str, ...]:
+def predict_batches(trained: Path, recipe: Recipe, catalog: Catalog, videos: tuple[Video, ...]) -> tuple[str, ...]:
     out = trained.parent / "again"
-    judge_again(trained, recipe, out, {0: videos}, catalog.taxonomy, ALONE, None)
+    re_evaluate(trained, recipe, out, {0: videos}, catalog.taxonomy, ALONE, None)
     return read_fold(out, 0, catalog.taxonomy).names
 
 
 def test_what_is_judged_is_not_judged_again(trained: Path, tiny: Recipe, catalog: Catalog, judgings: list[str]) -> None:
     some, others = catalog.labelled[:2], catalog.labelled[2:5]
-    names = judge(trained, tiny, catalog, some)
+    names = predict_batches(trained, tiny, catalog, some)
     assert names == tuple(video.name for video in some)
-    assert judge(trained, tiny, catalog, some) == names
+    assert predict_batches(trained, tiny, catalog, some) == names
     assert len(judgings) == 1
-    assert judge(trained, tiny, catalog, others) == tuple(video.name for video in others)
+    assert predict_batches(trained, tiny, catalog, others) == tuple(video.name for video in others)
     assert len(judgings) == 2
 
 
@@ -64,13 +64,16 @@ def test_nobody_else_judges_meanwhile(
     held = []
 
     def write_predictions(*given: object) -> None:
-        with pytest.raises(RunError, match="another process is working in"), alone_in(trained.parent / "again/fold0"):
+        with (
+            pytest.raises(RunError, match="another process is working in"),
+            folder_lock(trained.parent / "again/fold0"),
+        ):
             pass
         held.append(True)
         predictions.write_predictions(*given)  # type: ignore[arg-type]
 
     monkeypatch.setattr(judging, "write_predictions", write_predictions)
-    judge(trained, tiny, catalog, catalog.labelled[:2])
+    predict_batches(trained, tiny, catalog, catalog.labelled[:2])
     assert held
 
 
@@ -81,11 +84,11 @@ def test_what_another_judged_while_this_one_waited_is_taken(
 
     @contextmanager
     def after_another(folder: Path, wait: bool = False) -> Iterator[None]:
-        monkeypatch.setattr(judging, "alone_in", alone_in)
-        judge(trained, tiny, catalog, some)
-        with alone_in(folder, wait):
+        monkeypatch.setattr(judging, "folder_lock", folder_lock)
+        predict_batches(trained, tiny, catalog, some)
+        with folder_lock(folder, wait):
             yield
 
-    monkeypatch.setattr(judging, "alone_in", after_another)
-    judge(trained, tiny, catalog, some)
+    monkeypatch.setattr(judging, "folder_lock", after_another)
+    predict_batches(trained, tiny, catalog, some)
     assert len(judgings) == 1

@@ -1,14 +1,14 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from urbanpipe.reproduce.gains import Gain
+from urbanpipe.reproduce.changes import Change, own_row, read_changes
+from urbanpipe.reproduce.paired_comparison import PairedComparison
 from urbanpipe.reproduce.plot import forest_plot
-from urbanpipe.reproduce.rows import Row, own_row, read_rows
 
 
-def of(row: Row, gains: list[float], low: float, high: float) -> tuple[Row, Gain]:
+def of(row: Change, gains: list[float], low: float, high: float) -> tuple[Change, PairedComparison]:
     off = np.full((1, len(gains)), 0.5)
-    return row, Gain(off, off, off + gains, off, low, high, p=0.01)
+    return row, PairedComparison(off, off, off + gains, off, low, high, p=0.01)
 
 
 def points(figure: Figure) -> set[tuple[float, float]]:
@@ -18,7 +18,7 @@ def points(figure: Figure) -> set[tuple[float, float]]:
 
 
 def test_every_fold_the_mean_and_the_reports_figure_are_at_their_place() -> None:
-    rows = read_rows()
+    rows = read_changes()
     shown = [of(rows["ema"], [0.02, 0.06], 0.01, 0.07), of(rows["checkpointing"], [-0.01, 0.01], -0.03, 0.04)]
     figure = forest_plot(shown)
     (axes,) = figure.axes

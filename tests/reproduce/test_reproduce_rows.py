@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from urbanpipe.catalog.table import Catalog
+from urbanpipe.catalog.catalog_file import Catalog
 from urbanpipe.contracts.predictions import read_predictions
 from urbanpipe.decision.exclusive import EXCLUSIVE_THRESHOLD
 from urbanpipe.errors import RecipeError
@@ -14,12 +14,12 @@ from urbanpipe.inputs.config import has_clips
 from urbanpipe.inputs.view import make_view
 from urbanpipe.methods.build import build_model
 from urbanpipe.methods.recipe import Recipe, load_recipe
-from urbanpipe.models.distributed import Processes
-from urbanpipe.reproduce.mixtures import MIXTURES
-from urbanpipe.reproduce.rows import asked_rows, change, choose_rows, listing, read_rows, trial
+from urbanpipe.models.distributed import DistributedContext
+from urbanpipe.reproduce.changes import asked_changes, change, choose_rows, listing, read_changes, trial
+from urbanpipe.reproduce.score_changes import SCORE_CHANGES
 from urbanpipe.taxonomy import default_taxonomy
 from urbanpipe.training import loop
-from urbanpipe.training.job import Job
+from urbanpipe.training.fold_job import FoldJob
 from urbanpipe.training.loop import train_model
 
 TAXONOMY = default_taxonomy()
@@ -37,28 +37,28 @@ SMALL = {"small-mobilenetv2": (*QUICK, "input.tile=32"), "small-video": (*QUICK,
 
 
 def test_every_row_of_the_report_is_there_with_its_figure() -> None:
-    rows = read_rows()
+    rows = read_changes()
     assert {key: row.report for key, row in rows.items() if row.report is not None} == REPORT
     assert (rows["ema"].reported, rows["thresholds"].reported, rows["frame-order"].reported) == (
         "+5",
         "loss",
         "no loss",
     )
-    assert set(read_rows()) - set(REPORT) == {
+    assert set(read_changes()) - set(REPORT) == {
         "accumulation",
         "mixed-precision",
         "checkpointing",
         "thresholds",
         "frame-order",
     }
-    assert {row.key for row in read_rows().values() if row.kind == "scores"} == set(MIXTURES)
+    assert {row.key for row in read_changes().values() if row.kind == "scores"} == set(SCORE_CHANGES)
     assert EXCLUSIVE_THRESHOLD == 0.9
 
 
-@pytest.mark.parametrize("key", [key for key, row in read_rows().items() if row.kind in ("train", "judge")])
+@pytest.mark.parametrize("key", [key for key, row in read_changes().items() if row.kind in ("train", "evaluate")])
 @pytest.mark.parametrize("name", BASES)
 def test_every_row_builds(key: str, name: str) -> None:
-    base, row = load_recipe(name), read_rows()[key]
+    base, row = load_recipe(name), read_changes()[key]
     found = trial(row, base)
     if row.methods and base.input.method not in row.methods:
         assert found.reason
@@ -75,7 +75,7 @@ def test_every_row_builds(key: str, name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in BASES if not name.startswith("small")])
 def test_every_network_of_the_rows_goes_forward_at_paper_scale(name: str) -> None:
     base = load_recipe(name)
-    trials = [trial(row, base) for row in read_rows().values()]
+    trials = [trial(row, base) for row in read_changes().values()]
     networks = {}
     for recipe in (recipe for each in trials for recipe in (each.on, each.off)):
         seen = recipe.input.image_size, has_clips(recipe.input), recipe.training.checkpointing
@@ -94,21 +94,21 @@ def on_meta(recipe: Recipe) -> torch.Tensor:
         model = build_model(recipe, TAXONOMY)
         model.backbone.checkpoint_activations(recipe.training.checkpointing)
         images = torch.zeros((2, 3, *frames, height, width), dtype=torch.uint8)
-        return model.see(images, torch.ones(2, dtype=torch.int64))
+        return model.encode(images, torch.ones(2, dtype=torch.int64))
 
 
-@pytest.mark.parametrize("key", [key for key, row in read_rows().items() if row.kind in ("train", "judge")])
+@pytest.mark.parametrize("key", [key for key, row in read_changes().items() if row.kind in ("train", "evaluate")])
 def test_every_row_trains(key: str, catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "forget_peak_memory", lambda _: None)  # a third of the time, and no memory is asked for
-    name = "small-video" if read_rows()[key].methods == ("video",) else "small-mobilenetv2"
+    name = "small-video" if read_changes()[key].methods == ("video",) else "small-mobilenetv2"
     base = load_recipe(name, SMALL[name])
-    found = trial(read_rows()[key], base)
+    found = trial(read_changes()[key], base)
     assert not found.reason
     for side, recipe in (("on", found.on), ("off", found.off)):
         if recipe == base:
             continue
-        job = Job(recipe, TAXONOMY, catalog.labelled[:4], catalog.labelled[4:6], tmp_path / side, None, key)
-        train_model(job, Processes(0, 1, torch.device("cpu")))
+        job = FoldJob(recipe, TAXONOMY, catalog.labelled[:4], catalog.labelled[4:6], tmp_path / side, None, key)
+        train_model(job, DistributedContext(0, 1, torch.device("cpu")))
         assert json.loads((job.folder / "done.json").read_text())["best_epoch"] == 1
         judged = read_predictions(job.folder / "predictions.json", TAXONOMY)
         assert np.isfinite(judged.scores).all()
@@ -116,10 +116,10 @@ def test_every_row_trains(key: str, catalog: Catalog, tmp_path: Path, monkeypatc
 
 def test_changes() -> None:
     base = load_recipe("small-mobilenetv2")
-    found = change(base, ["input.tile*=0.857", "training.batch_size*=0.25", "optimiser.rate*=0.1"])
+    found = change(base, ["input.tile*=0.857", "training.batch_size*=0.25", "optimiser.learning_rate*=0.1"])
     assert found.input.frame_size == (56, 56)
     assert found.training.batch_size == 4
-    assert found.optimiser.rate == pytest.approx(1e-4)
+    assert found.optimiser.learning_rate == pytest.approx(1e-4)
     twice = change(base, ["augment.tile+=rotation", "augment.tile+=rotation"])
     assert twice.augment.tile == ("horizontal_flip", "rotation")
     assert change(twice, ["augment.tile-=horizontal_flip"]).augment.tile == ("rotation",)
@@ -135,14 +135,17 @@ def test_changes() -> None:
         ("input.tile=huge", "input.tile"),
         ("training.batch_size*=0.1", "batch_size = 16 cannot be taken 0.1 times"),
         ("nothing.at=all", "unknown key nothing"),
-        ("optimiser.rate*=ten", r"rate\*=ten: give a number"),
+        ("optimiser.learning_rate*=ten", r"rate\*=ten: give a number"),
         ("input.tile*=inf", r"tile\*=inf: give a number"),
         ("name*=2", "is not a change"),
         ("name.small*=2", "has no name.small"),
         ("name.small=2", "name is a value, not a section"),
         ("optimiser.schedule*=2", "schedule = 'onecycle' is no number"),
         ("augment.tile_shuffle*=2", "tile_shuffle = True is no number"),
-        ("optimiser.rate+=1", "optimiser.rate is no list but 0.001; give optimiser.rate=VALUE"),
+        (
+            "optimiser.learning_rate+=1",
+            "optimiser.learning_rate is no list but 0.001; give optimiser.learning_rate=VALUE",
+        ),
     ],
 )
 def test_changes_that_cannot_be(text: str, message: str) -> None:
@@ -152,7 +155,7 @@ def test_changes_that_cannot_be(text: str, message: str) -> None:
 
 def test_a_row_without_effect_says_so() -> None:
     base = load_recipe("small-mobilenetv2", ["training.batch_size=1", "training.accumulation=4"])
-    rows = read_rows()
+    rows = read_changes()
     assert trial(rows["effective-batch"], base).reason == "batch_size = 1 cannot be taken 0.25 times"
     assert trial(rows["flip"], change(base, ['augment.tile=["rotation"]'])).on.augment.tile[1] == "horizontal_flip"
     assert trial(rows["frame-order"], base).reason == "it is about video, not super-image"
@@ -160,20 +163,22 @@ def test_a_row_without_effect_says_so() -> None:
 
 def test_rows_are_chosen_by_name() -> None:
     assert [row.key for row in choose_rows(["ema", "flip", "ema"])] == ["ema", "flip"]
-    assert len(choose_rows([])) == len(read_rows())
+    assert len(choose_rows([])) == len(read_changes())
     with pytest.raises(RecipeError, match="no row 'tile-shufle': did you mean tile-shuffle"):
         choose_rows(["tile-shufle"])
 
 
 def test_changes_of_ones_own() -> None:
-    rows = asked_rows(["ema"], ["optimiser.rate=3e-4", "input.rows=4; input.columns=4", "augment.tile+=rotation"])
+    rows = asked_changes(
+        ["ema"], ["optimiser.learning_rate=3e-4", "input.rows=4; input.columns=4", "augment.tile+=rotation"]
+    )
     assert [row.name for row in rows][2:] == ["input.rows=4; input.columns=4", "augment.tile+=rotation"]
     base = load_recipe("small-mobilenetv2")
     grid = trial(rows[2], base)
     assert (grid.on.input.rows, grid.on.input.columns) == (4, 4)  # type: ignore[union-attr]
     assert grid.off == base
-    assert len(asked_rows([], [])) == len(read_rows())
-    (quoted,) = asked_rows([], ['model.options={name="x;y", other=1}'])
+    assert len(asked_changes([], [])) == len(read_changes())
+    (quoted,) = asked_changes([], ['model.options={name="x;y", other=1}'])
     assert quoted.on == ('model.options={name="x;y", other=1}',)
 
 
@@ -181,9 +186,11 @@ def test_a_change_of_ones_own_is_called_by_what_it_changes() -> None:
     base = load_recipe("small-mobilenetv2")
 
     def keys(*changes: str) -> list[str]:
-        return [trial(row, base).row.key for row in asked_rows([], changes)]
+        return [trial(row, base).row.key for row in asked_changes([], changes)]
 
-    assert keys("optimiser.rate*=0.1", "optimiser.rate = 1e-4") == ["optimiser.rate-0.0001"] * 2
+    assert (
+        keys("optimiser.learning_rate*=0.1", "optimiser.learning_rate = 1e-4") == ["optimiser.learning_rate-0.0001"] * 2
+    )
     assert keys("input.rows=4; input.columns=4", "input.columns=4;input.rows=4") == ["input.rows-4-input.columns-4"] * 2
     alike = keys(
         "model.weights=w-1.safetensors",
@@ -204,8 +211,8 @@ def test_changes_of_tests_alone_train_nothing_however_they_are_written() -> None
         "input.test_draws=3",
         "input.sampling=jittered; input.test_draws=3",
     ]
-    rows = [trial(row, base).row for row in asked_rows([], changes)]
-    assert [row.kind for row in rows] == ["judge", "train", "judge", "judge"]
+    rows = [trial(row, base).row for row in asked_changes([], changes)]
+    assert [row.kind for row in rows] == ["evaluate", "train", "evaluate", "evaluate"]
     assert rows[2].key == rows[3].key == "input.test_draws-3"
 
 
@@ -214,26 +221,28 @@ def test_changes_of_tests_alone_train_nothing_however_they_are_written() -> None
     [
         ("", "is not a change"),
         (" ; ", "is not a change"),
-        ("optimiser.rate", "is not a change"),
+        ("optimiser.learning_rate", "is not a change"),
         ("name=other", "is not a change"),
         ("training.seed=7", "seeds are what --seeds is for"),
-        ("optimiser.rate=2e-3; training.seed=7", "seeds are what --seeds is for"),
+        ("optimiser.learning_rate=2e-3; training.seed=7", "seeds are what --seeds is for"),
     ],
 )
 def test_changes_of_ones_own_that_cannot_be(text: str, message: str) -> None:
     with pytest.raises(RecipeError, match=message):
-        asked_rows([], [text])
+        asked_changes([], [text])
 
 
 def test_listing_says_what_changes() -> None:
-    own = listing([], "small-mobilenetv2", [], ["optimiser.rate=3e-4"])
+    own = listing([], "small-mobilenetv2", [], ["optimiser.learning_rate=3e-4"])
     first, second = own.splitlines()
-    assert first == "yours    optimiser.rate=3e-4"
-    assert second.strip() == ("trains; on: optimiser.rate=3e-4; off: the recipe as it is; called optimiser.rate-0.0003")
+    assert first == "yours    optimiser.learning_rate=3e-4"
+    assert second.strip() == (
+        "trains; on: optimiser.learning_rate=3e-4; off: the recipe as it is; called optimiser.learning_rate-0.0003"
+    )
     text = listing(["ema", "frame-order"], "small-mobilenetv2", [])
     assert "on: the recipe as it is; off: training.ema_decay=0" in text
     assert "it is about video, not super-image" in text
-    assert len(listing([], None, []).splitlines()) == len(read_rows())
+    assert len(listing([], None, []).splitlines()) == len(read_changes())
 
 
 def test_a_recipe_is_not_harmed() -> None:

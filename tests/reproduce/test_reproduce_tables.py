@@ -10,7 +10,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from conftest import TINY
-from urbanpipe.catalog.table import Catalog
+from urbanpipe.catalog.catalog_file import Catalog
 from urbanpipe.cli.main import app
 from urbanpipe.ensembling.weights import mean_map
 from urbanpipe.errors import CatalogError, FoldError, OutOfMemoryError, RecipeError, RunError, WeightsError
@@ -21,49 +21,51 @@ from urbanpipe.methods.recipe import load_recipe
 from urbanpipe.models import weights
 from urbanpipe.pretraining import pretrain as pretraining
 from urbanpipe.reproduce import reproduce as room
-from urbanpipe.reproduce import weak
-from urbanpipe.reproduce.entries import (
-    Entry,
+from urbanpipe.reproduce import weak_supervision as weak
+from urbanpipe.reproduce.changes import read_changes
+from urbanpipe.reproduce.experiment import Experiment, begin
+from urbanpipe.reproduce.models import check_recipes, lacking_weights, train_models
+from urbanpipe.reproduce.report_models import (
     Given,
+    ReportModel,
     Scale,
     load_base,
     notes_on_epochs,
-    read_entries,
+    read_report_models,
     report_classes,
     report_ensemble,
 )
-from urbanpipe.reproduce.models import check_recipes, lacking_weights, train_models
 from urbanpipe.reproduce.reproduce import reproduce
-from urbanpipe.reproduce.rows import read_rows
-from urbanpipe.reproduce.weak import weak_lines
-from urbanpipe.reproduce.work import Work, begin
+from urbanpipe.reproduce.weak_supervision import weak_supervision_lines
 from urbanpipe.taxonomy import default_taxonomy
 
 TAXONOMY = default_taxonomy()
 QUICK = (*TINY, "training.epochs=1", "training.keep=last")
-ENTRIES = [entry for table in ("table1", "table2", "table5") for entry in read_entries(table)]
+ENTRIES = [entry for table in ("table1", "table2", "table5") for entry in read_report_models(table)]
 
 
 def test_the_figures_of_the_report() -> None:
     found = {
-        entry.name: (entry.validation, entry.test) for name in ("table1", "table2") for entry in read_entries(name)
+        entry.name: (entry.validation, entry.test)
+        for name in ("table1", "table2")
+        for entry in read_report_models(name)
     }
     assert list(found.values()) == [
         (69.42, 68.3), (69.15, None), (68.52, None), (None, 64.8), (55.2, 54.7), (67.19, 68.3), (69.89, 70.3),
         (71.41, 71.1), (70.45, 70.8), (70.69, None), (71.11, None), (70.95, 70.9),
     ]  # fmt: skip
-    weights = {entry.key: entry.weight for entry in read_entries("table3")}
+    weights = {entry.key: entry.weight for entry in read_report_models("table3")}
     assert list(weights.values()) == [0.1, 0.1, 0.15, 0.0, 0.15, 0.2, 0.2, 0.1]
     assert list(weights)[-1] == "video-swin-b-k400"
     assert report_ensemble() == (72.69, 72.18)
-    assert [entry.report for entry in read_entries("table5")][:4] == [-19.4, -19.7, -22.0, -25.0]
+    assert [entry.report for entry in read_report_models("table5")][:4] == [-19.4, -19.7, -22.0, -25.0]
     classes = report_classes()
     assert tuple(classes) == TAXONOMY.codes
     assert np.mean([mean for mean, _ in classes.values()]) == pytest.approx(70.0, abs=0.05)
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.key)
-def test_every_row_builds_at_paper_scale(entry: Entry) -> None:
+def test_every_row_builds_at_paper_scale(entry: ReportModel) -> None:
     recipe = entry.load("paper")
     with torch.device("meta"):
         model = build_model(recipe, TAXONOMY)
@@ -71,13 +73,13 @@ def test_every_row_builds_at_paper_scale(entry: Entry) -> None:
 
 
 @pytest.mark.parametrize("entry", [entry for entry in ENTRIES if entry.small], ids=lambda entry: entry.key)
-def test_every_row_steps_at_a_small_scale(entry: Entry) -> None:
+def test_every_row_steps_at_a_small_scale(entry: ReportModel) -> None:
     recipe = entry.load("small")
     model = build_model(recipe, TAXONOMY).train()
     width, height = recipe.input.image_size
     frames = [recipe.input.frames] if has_clips(recipe.input) else []
     images = torch.randint(0, 255, (2, 3, *frames, height, width), dtype=torch.uint8)
-    seen = model.see(images, torch.ones(2, dtype=torch.int64))
+    seen = model.encode(images, torch.ones(2, dtype=torch.int64))
     if recipe.input.method == "bag":  # a frozen backbone, and a head over what it saw of all frames
         assert not seen.requires_grad
         seen = model(seen)
@@ -89,12 +91,12 @@ def test_every_row_steps_at_a_small_scale(entry: Entry) -> None:
 def test_a_row_that_is_about_large_weights_has_no_small_one(archive: Path, tmp_path: Path) -> None:
     lacking = [entry for entry in ENTRIES if not entry.small]
     assert [entry.key for entry in lacking] == ["video-swin-b-k600", "video-swin-b-ssv2"]
-    work = begin(archive / "catalog.csv", tmp_path, archive / "folds.csv", [1], None, "cpu", None, 0.1)
-    models = train_models(work, lacking, Given())
+    experiment = begin(archive / "catalog.csv", tmp_path, archive / "folds.csv", [1], None, "cpu", None, 0.1)
+    models = train_models(experiment, lacking, Given())
     assert all("weights that exist for the full network alone" in model.reason for model in models)
 
 
-IMAGES = [entry.key for entry in read_entries("table2")]
+IMAGES = [entry.key for entry in read_report_models("table2")]
 OF_ALL = [setting for setting in QUICK if setting.startswith(("optimiser.", "training."))]
 OF_IMAGES = [setting for setting in (*QUICK, "model.head=linear") if setting not in OF_ALL]
 OF_EACH = [
@@ -181,18 +183,20 @@ def test_figures(done: tuple[Path, str], archive: Path) -> None:
 def test_some_folds_alone(archive: Path, tmp_path: Path) -> None:
     with pytest.raises(FoldError, match="table3 needs every fold"):
         run(archive, tmp_path, "table3", only_folds=[0])
-    work = begin(archive / "catalog.csv", tmp_path, archive / "folds.csv", [1], None, "cpu", None, 0.1)
-    entry = next(each for each in read_entries("table2") if each.key == "convnext-b")
-    (model,) = train_models(work, [entry], Given("small", QUICK))
+    experiment = begin(archive / "catalog.csv", tmp_path, archive / "folds.csv", [1], None, "cpu", None, 0.1)
+    entry = next(each for each in read_report_models("table2") if each.key == "convnext-b")
+    (model,) = train_models(experiment, [entry], Given("small", QUICK))
     assert model.maps is not None
     assert model.maps.shape == (1, 2)
     assert model.costs[0] > 0
 
 
 def test_weights_that_cannot_be_had_are_named_and_the_rest_goes_on(archive: Path, tmp_path: Path) -> None:
-    work = begin(archive / "catalog.csv", tmp_path, archive / "folds.csv", [1], None, "cpu", None, 0.1)
-    entries = [each for each in read_entries("table2") if each.key in ("convnext-b", "swin-l")]
-    models = train_models(work, entries, Given("small", OF_ONE, {"convnext-b": str(tmp_path / "none.safetensors")}))
+    experiment = begin(archive / "catalog.csv", tmp_path, archive / "folds.csv", [1], None, "cpu", None, 0.1)
+    entries = [each for each in read_report_models("table2") if each.key in ("convnext-b", "swin-l")]
+    models = train_models(
+        experiment, entries, Given("small", OF_ONE, {"convnext-b": str(tmp_path / "none.safetensors")})
+    )
     assert [model.maps is None for model in models] == [True, False]
     assert "no weights file" in models[0].reason
     assert "--weights convnext-b=FILE" in models[0].reason
@@ -241,20 +245,20 @@ def quick_pretraining(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def one_fold(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Work:
+def one_fold(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Experiment:
     """A base that is trained, on one fold."""
     out = tmp_path_factory.mktemp("weak")
-    work = begin(archive / "catalog.csv", out, archive / "folds.csv", [0], None, "cpu", None, 0.1)
-    work.train(out / "base", load_recipe("small-mobilenetv2", [*QUICK, "name=base"]))
-    return work
+    experiment = begin(archive / "catalog.csv", out, archive / "folds.csv", [0], None, "cpu", None, 0.1)
+    experiment.train(out / "base", load_recipe("small-mobilenetv2", [*QUICK, "name=base"]))
+    return experiment
 
 
 @pytest.mark.usefixtures("quick_pretraining")
 def test_weak_rows_are_pretrained_once_and_compared_with_the_base(
-    one_fold: Work, monkeypatch: pytest.MonkeyPatch
+    one_fold: Experiment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = one_fold.out
-    lines = weak_lines(one_fold, out / "base", Given("small", BAGS))
+    lines = weak_supervision_lines(one_fold, out / "base", Given("small", BAGS))
     assert [line.row.report for line in lines] == [-19.4, -19.7, -22.0, -25.0, None, None]
     found = {line.row.key: line for line in lines}
     assert {path.parent.name.split("-")[0] for path in out.glob("pretrained/*/done.json")} == {"simclr", "mae"}
@@ -268,7 +272,7 @@ def test_weak_rows_are_pretrained_once_and_compared_with_the_base(
     assert recipe.model.weights == str(out / "pretrained" / "simclr-mobilenetv2_100" / "weights.safetensors")
 
     monkeypatch.setattr(weak, "pretrain", _working_elsewhere)  # as it would for an added video: rows stay all the same
-    again = weak_lines(one_fold, out / "base", Given("small", BAGS))
+    again = weak_supervision_lines(one_fold, out / "base", Given("small", BAGS))
     assert [line.gain is None for line in again] == [line.gain is None for line in lines]
 
 
@@ -280,40 +284,42 @@ def _out_of_memory(*_: object, **__: object) -> Path:
     raise OutOfMemoryError("too large")
 
 
-def _of_one_bag(work: Work, out: Path, monkeypatch: pytest.MonkeyPatch) -> Work:
+def _of_one_bag(experiment: Experiment, out: Path, monkeypatch: pytest.MonkeyPatch) -> Experiment:
     """The same data in another folder, for the first of the bags alone."""
-    (entry,) = [each for each in read_entries("table5") if each.key == "simclr-transmil"]
-    monkeypatch.setattr(weak, "read_entries", lambda _: [entry])
-    return replace(work, out=out)
+    (entry,) = [each for each in read_report_models("table5") if each.key == "simclr-transmil"]
+    monkeypatch.setattr(weak, "read_report_models", lambda _: [entry])
+    return replace(experiment, out=out)
 
 
 @pytest.mark.usefixtures("quick_pretraining")
 def test_only_what_is_of_one_row_costs_it_alone(
-    one_fold: Work, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    one_fold: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    work = _of_one_bag(one_fold, tmp_path, monkeypatch)
+    experiment = _of_one_bag(one_fold, tmp_path, monkeypatch)
     monkeypatch.setattr(weak, "pretrain", _out_of_memory)
-    (line,) = weak_lines(work, one_fold.out / "base", Given("small", BAGS))
+    (line,) = weak_supervision_lines(experiment, one_fold.out / "base", Given("small", BAGS))
     assert line.reason == "its pretraining: too large"
     monkeypatch.setattr(weak, "pretrain", _working_elsewhere)
     with pytest.raises(RunError, match="another process is working"):
-        weak_lines(work, one_fold.out / "base", Given("small", BAGS))
+        weak_supervision_lines(experiment, one_fold.out / "base", Given("small", BAGS))
 
 
 @pytest.mark.usefixtures("quick_pretraining")
 def test_few_frames_are_a_small_batch_or_say_how_to_pretrain(
-    one_fold: Work, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    one_fold: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    work = _of_one_bag(one_fold, tmp_path, monkeypatch)
+    experiment = _of_one_bag(one_fold, tmp_path, monkeypatch)
     monkeypatch.setitem(weak.PRETRAINING, "small", PRETRAINING)  # a batch of 256
     begun: list[str] = []
     monkeypatch.setattr(weak, "pretrain", lambda *given, **_: begun.extend(given[4]))
-    (line,) = weak_lines(work, one_fold.out / "base", Given("small", BAGS))
+    (line,) = weak_supervision_lines(experiment, one_fold.out / "base", Given("small", BAGS))
     (batch,) = [setting for setting in begun if setting.startswith("batch_size=")]
     frames = int(batch.partition("=")[2])
     assert 20 <= frames <= 100
     monkeypatch.setattr(weak, "pretrain", pretraining.pretrain)
-    (line,) = weak_lines(work, one_fold.out / "base", Given("paper", ["simclr-transmil:training.epochs=1"]))
+    (line,) = weak_supervision_lines(
+        experiment, one_fold.out / "base", Given("paper", ["simclr-transmil:training.epochs=1"])
+    )
     assert "frames are fewer than a batch of 256; make the weights with `urbanpipe pretrain" in line.reason
     assert "--weights simclr-transmil=DIR/weights.safetensors" in line.reason
 
@@ -342,11 +348,12 @@ def test_a_recipe_that_does_not_fit_is_told_before_anything_is_trained(
 
 
 def test_every_network_of_table_2_takes_other_tiles(archive: Path, tmp_path: Path) -> None:
-    work = begin(archive / "catalog.csv", tmp_path, archive / "folds.csv", [1], None, "cpu", None, 0.1)
+    experiment = begin(archive / "catalog.csv", tmp_path, archive / "folds.csv", [1], None, "cpu", None, 0.1)
     for tile in (32, 48):
         given = Given("small", [f"input.tile={tile}"])
         check_recipes(
-            {each.key: each.load("small", given.changes(each.key)) for each in read_entries("table2")}, work.catalog
+            {each.key: each.load("small", given.changes(each.key)) for each in read_report_models("table2")},
+            experiment.catalog,
         )
 
 
@@ -373,18 +380,18 @@ def test_tables_name_the_classes_that_a_fold_lacks(archive: Path, tmp_path: Path
     with_zw = {name for name, codes in labels.items() if "ZW" in codes}
     folds = {name: 0 if name in with_zw or place % 3 else 1 for place, name in enumerate(labels)}
     (tmp_path / "folds.csv").write_text("video,fold\n" + "".join(f"{name},{fold}\n" for name, fold in folds.items()))
-    entries = [each for each in read_entries("table2") if each.key in ("convnext-b", "nfnet-f3")]
+    entries = [each for each in read_report_models("table2") if each.key in ("convnext-b", "nfnet-f3")]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(room, "read_entries", lambda _: entries)
+        patch.setattr(room, "read_report_models", lambda _: entries)
         for table in ("table2", "table3"):
             text = run(archive, tmp_path / "out", table, folds=tmp_path / "folds.csv", overrides=OF_ONE)
             assert "Fold 1: no video of ZW" in text
 
 
 def test_rows_about_clips_have_a_base_of_clips(archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = {key: row for key, row in read_rows().items() if key in ("exclusive-rule", "frame-order", "thresholds")}
-    monkeypatch.setattr(room, "read_rows", lambda: rows)
-    monkeypatch.setattr(room, "weak_lines", lambda *_: [])
+    rows = {key: row for key, row in read_changes().items() if key in ("exclusive-rule", "frame-order", "thresholds")}
+    monkeypatch.setattr(room, "read_changes", lambda: rows)
+    monkeypatch.setattr(room, "weak_supervision_lines", lambda *_: [])
     settings = [*OF_ALL, *(f"base:{setting}" for setting in QUICK if setting not in OF_ALL)]
     small = ["video-base:input.size=32", "video-base:input.frames=4"]
     text = run(archive, tmp_path, "table5", overrides=[*settings, *small])
@@ -436,7 +443,7 @@ def test_weights_that_the_hub_does_not_give_are_asked_for_by_key(catalog: Catalo
 
 
 def test_an_error_of_the_whole_run_is_no_models(archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    work = begin(archive / "catalog.csv", tmp_path, archive / "folds.csv", [1], None, "cpu", None, 0.1)
-    monkeypatch.setattr(Work, "train", _working_elsewhere)  # as where several processes ran out of memory
+    experiment = begin(archive / "catalog.csv", tmp_path, archive / "folds.csv", [1], None, "cpu", None, 0.1)
+    monkeypatch.setattr(Experiment, "train", _working_elsewhere)  # as where several processes ran out of memory
     with pytest.raises(RunError, match="another process"):
-        train_models(work, read_entries("table2")[:1], Given())
+        train_models(experiment, read_report_models("table2")[:1], Given())

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from urbanpipe.simulate import compose as composing
 from urbanpipe.simulate.compose import Composed, compose
+from urbanpipe.simulate.defects.registry import DEFECTS
 from urbanpipe.simulate.defects.spot import Rule, Spot
-from urbanpipe.simulate.defects.table import DEFECTS
 from urbanpipe.simulate.pipe import RAFT_PER_RADIUS, Raft
 from urbanpipe.simulate.plan import VideoPlan
 from urbanpipe.simulate.render import Renderer

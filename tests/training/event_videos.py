@@ -6,8 +6,8 @@ from pathlib import Path
 import av
 import numpy as np
 
+from urbanpipe.catalog.catalog_file import Video, read_catalog
 from urbanpipe.catalog.scan import scan
-from urbanpipe.catalog.table import Video, read_catalog
 from urbanpipe.outputs import write_json
 from urbanpipe.video.sampling import uniform
 
@@ -28,7 +28,7 @@ TINY = (
 )
 SETTINGS = (
     *TINY,
-    "optimiser.rate=3e-3",
+    "optimiser.learning_rate=3e-3",
     "optimiser.warmup_epochs=2",
     "loss.name=bce",
     "memory.refresh_epochs=2",

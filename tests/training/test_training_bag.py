@@ -15,16 +15,16 @@ from safetensors.torch import load_file, save_file
 from test_training_loop import ALONE, changed, finish, killed_at, launch, losses, metrics, same_weights
 from torch import nn
 
-from urbanpipe.catalog.table import Catalog, Video
+from urbanpipe.catalog.catalog_file import Catalog, Video
 from urbanpipe.contracts.predictions import read_predictions
 from urbanpipe.contracts.run_folder import TRAINING_STATE, WEIGHTS
-from urbanpipe.contracts.segment_scores import read_pieces
+from urbanpipe.contracts.segment_scores import read_segment_scores
 from urbanpipe.errors import VideoError, WeightsError
 from urbanpipe.inference.new_videos import NewVideos
-from urbanpipe.inference.scoring import judge
+from urbanpipe.inference.scoring import predict_batches
 from urbanpipe.inputs.batches import collate
 from urbanpipe.inputs.dataset import VideoDataset
-from urbanpipe.inputs.reading import PieceInputs
+from urbanpipe.inputs.reading import SegmentInputs
 from urbanpipe.inputs.view import make_view
 from urbanpipe.inspection.moments import moments
 from urbanpipe.learners import bag as bag_module
@@ -33,12 +33,12 @@ from urbanpipe.learners.features import FeatureStore, encoded
 from urbanpipe.methods.build import build_model
 from urbanpipe.methods.recipe import Recipe, load_recipe
 from urbanpipe.models.bag import BagClassifier
-from urbanpipe.models.distributed import Processes
+from urbanpipe.models.distributed import DistributedContext
 from urbanpipe.models.network import Network
 from urbanpipe.taxonomy import default_taxonomy
 from urbanpipe.training import loop
-from urbanpipe.training.evaluation_pass import judge_all
-from urbanpipe.training.job import Job
+from urbanpipe.training.evaluation_pass import predict_all
+from urbanpipe.training.fold_job import FoldJob
 from urbanpipe.training.loop import train_model
 from urbanpipe.training.train import train
 from urbanpipe.video import cache as cache_module
@@ -51,7 +51,7 @@ TINY_BAG = (
     "model.options={}",
     "bag.width=16",
     "bag.heads=2",
-    "optimiser.rate=3e-3",
+    "optimiser.learning_rate=3e-3",
     "optimiser.warmup_epochs=1",
     "training.epochs=4",
     "training.batch_size=4",
@@ -65,11 +65,11 @@ def bag() -> Recipe:
     return load_recipe("small-bag", [*TINY_BAG, "name=bag"])
 
 
-def job(catalog: Catalog, recipe: Recipe, folder: Path) -> Job:
-    return Job(recipe, default_taxonomy(), catalog.labelled[:8], catalog.labelled[14:], folder, None, "test")
+def job(catalog: Catalog, recipe: Recipe, folder: Path) -> FoldJob:
+    return FoldJob(recipe, default_taxonomy(), catalog.labelled[:8], catalog.labelled[14:], folder, None, "test")
 
 
-def learner_of(one: Job) -> BagLearner:
+def learner_of(one: FoldJob) -> BagLearner:
     """A learner in its first epoch."""
     dataset = VideoDataset(one.train, make_view(one.recipe.input, one.recipe.augment), None)
     learner = loop._learner(one, ALONE, loop._start(one, ALONE, 2), dataset)
@@ -89,7 +89,7 @@ def test_neither_weights_nor_statistics_of_the_backbone_change_in_training(
     trained = load_file(tmp_path / WEIGHTS)
     assert any("running_mean" in key for key in first)
     assert all(torch.equal(trained[f"backbone.net.{key}"], value) for key, value in first.items())
-    assert "raw_map" in metrics(tmp_path)[-1], "the head has a moving average"
+    assert "raw_map" in metrics(tmp_path)[-1], "the head has a EMA"
     assert losses(tmp_path)[-1] < losses(tmp_path)[0]
 
 
@@ -98,9 +98,9 @@ def test_the_store_holds_what_the_backbone_sees_of_every_frame(catalog: Catalog,
     dataset = learner._dataset
     assert not learner.reads()
     for video in range(len(dataset)):
-        pieces = dataset[(video, 0, dataset.piece_count(video))].pieces
-        assert isinstance(pieces, PieceInputs)
-        fresh = learner._model.eval().see(pieces.images, torch.from_numpy(pieces.real))
+        segments = dataset[(video, 0, dataset.segment_count(video))].segments
+        assert isinstance(segments, SegmentInputs)
+        fresh = learner._model.eval().encode(segments.images, torch.from_numpy(segments.real))
         assert len(fresh) > 1
         torch.testing.assert_close(learner.store.read(video), fresh, rtol=2e-3, atol=1e-4)
         assert fresh.std(0).max() > 2e-3, "the frames are told apart"
@@ -160,23 +160,23 @@ def test_frames_are_encoded_once_unless_the_copy_is_lost(
 @pytest.fixture
 def seen(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Frames of each batch that a network encodes."""
-    found, see = list[int](), BagClassifier.see
+    found, encode = list[int](), BagClassifier.encode
 
     def watched(self: BagClassifier, images: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
         found.append(len(images))
-        return see(self, images, real)
+        return encode(self, images, real)
 
-    monkeypatch.setattr(BagClassifier, "see", watched)
+    monkeypatch.setattr(BagClassifier, "encode", watched)
     return found
 
 
-def kept(catalog: Catalog, recipe: Recipe, folder: Path) -> Job:
+def kept(catalog: Catalog, recipe: Recipe, folder: Path) -> FoldJob:
     return replace(job(catalog, recipe, folder), cache=FrameCache(folder.parent / "cache", 10**8))
 
 
-def frames_of(one: Job) -> int:
+def frames_of(one: FoldJob) -> int:
     dataset = VideoDataset([*one.train, *one.valid], make_view(one.recipe.input, one.recipe.augment), None)
-    return sum(dataset.piece_count(index) for index in range(len(dataset)))
+    return sum(dataset.segment_count(index) for index in range(len(dataset)))
 
 
 def test_features_are_kept_for_other_folds_and_heads(
@@ -222,7 +222,7 @@ def test_processes_share_the_videos_whatever_is_kept(
 
     def of_rank(rank: int, count: int, folder: str) -> dict[int, torch.Tensor]:
         dataset = VideoDataset(videos, view, FrameCache(tmp_path / folder, 10**8))
-        return dict(encoded(network, dataset, bag, Processes(rank, count, torch.device("cpu"))))
+        return dict(encoded(network, dataset, bag, DistributedContext(rank, count, torch.device("cpu"))))
 
     of_rank(1, 4, "cache0")  # some are there already
     parts = [of_rank(rank, 3, "cache0" if shared else f"cache{rank}") for rank in range(3)]
@@ -261,7 +261,7 @@ def test_what_the_cache_keeps_is_of_its_version(
 def test_the_mean_over_processes_leaves_a_frozen_backbone_alone(catalog: Catalog, bag: Recipe, tmp_path: Path) -> None:
     averaged: list[int] = []
 
-    class Three(Processes):
+    class Three(DistributedContext):
         def average(self, tensors: Iterable[torch.Tensor]) -> None:
             averaged.append(len([*tensors]))
 
@@ -315,13 +315,13 @@ def test_networks_with_backbones_of_their_own_see_for_themselves(catalog: Catalo
         VideoDataset(catalog.labelled[:3], make_view(bag.input, bag.augment), cache)
         for cache in (FrameCache(tmp_path / "cache", 10**8), None)
     )
-    together = judge_all(bag, [one, other, same], cached, ALONE)
-    alone = [judge_all(bag, [network], cached, ALONE)[0] for network in (one, other, same)]
+    together = predict_all(bag, [one, other, same], cached, ALONE)
+    alone = [predict_all(bag, [network], cached, ALONE)[0] for network in (one, other, same)]
     for mine, its in zip(together, alone, strict=True):
         assert [video.scores.tolist() for video in mine] == [video.scores.tolist() for video in its]
     assert together[0][0].scores.tolist() != together[1][0].scores.tolist()
     assert together[0][0].scores.tolist() == together[2][0].scores.tolist()
-    (uncached,) = judge_all(bag, [one], plain, ALONE)
+    (uncached,) = predict_all(bag, [one], plain, ALONE)
     for with_cache, without in zip(together[0], uncached, strict=True):
         assert with_cache.scores == pytest.approx(without.scores, abs=0.02)  # frames of the cache are JPEGs
         assert with_cache.seconds.tolist() == without.seconds.tolist()
@@ -336,18 +336,18 @@ def test_new_videos_are_encoded_once_for_networks_of_one_frozen_backbone(
 
     def said(*networks: Network) -> list[list[np.ndarray[tuple[int, ...], np.dtype[np.float64]]]]:
         samples = NewVideos(paths, make_view(bag.input, bag.augment), 4)
-        judged = judge(bag, networks, (collate([sample]) for sample in samples), torch.device("cpu"))
+        judged = predict_batches(bag, networks, (collate([sample]) for sample in samples), torch.device("cpu"))
         return [[each.scores for each in found] for _, found in judged if not isinstance(found, VideoError)]
 
     alone = [said(network) for network in (one, other, same)]
     calls: list[nn.Module] = []
-    real = BagClassifier.see
+    real = BagClassifier.encode
 
     def counted(network: BagClassifier, images: torch.Tensor, lasting: torch.Tensor) -> torch.Tensor:
         calls.append(network)
         return real(network, images, lasting)
 
-    monkeypatch.setattr(BagClassifier, "see", counted)
+    monkeypatch.setattr(BagClassifier, "encode", counted)
     together = said(one, other, same)
     assert same not in calls
     assert {one, other} <= {*calls}
@@ -381,20 +381,20 @@ def test_one_frame_in_sixty_is_learned_from_the_label_of_its_video(
     recipe = changed(
         changed(recipe, "model", backbone="test_convnext"), "training", epochs=30, validate_every=30, seed=1
     )
-    recipe = changed(changed(recipe, "optimiser", rate=3e-3, warmup_epochs=5), "loss", name="bce")
-    train_model(Job(recipe, default_taxonomy(), videos[:22], videos[22:], tmp_path, None, "event"), ALONE)
+    recipe = changed(changed(recipe, "optimiser", learning_rate=3e-3, warmup_epochs=5), "loss", name="bce")
+    train_model(FoldJob(recipe, default_taxonomy(), videos[:22], videos[22:], tmp_path, None, "event"), ALONE)
     assert float(metrics(tmp_path)[-1]["map_defects"]) > 0.95, losses(tmp_path)
-    pieces = read_pieces(tmp_path / "pieces.npz", default_taxonomy())
+    segments = read_segment_scores(tmp_path / "segments.npz", default_taxonomy())
     videos_say = read_predictions(tmp_path / "predictions.json", default_taxonomy())
     for name, scores in zip(videos_say.names, videos_say.scores, strict=True):
-        seconds, of_frames = pieces.of(name)
+        seconds, of_frames = segments.of(name)
         assert seconds[:, 0].tolist() == list(range(60))
         np.testing.assert_allclose(of_frames.max(axis=0), scores, atol=1e-6)
         assert (scores[EVENT] > 0.5) == (name in when)
         if name in when:
             assert abs(seconds[of_frames[:, EVENT].argmax(), 0] - when[name] / RATE) <= 1, "where the head looked"
     found = moments(
-        tmp_path / "pieces.npz",
+        tmp_path / "segments.npz",
         tmp_path / "moments.json",
         overrides=["weigh_by_video=false", "least=0.5", "smooth_seconds=0"],
     )
@@ -442,5 +442,5 @@ def test_mixed_precision_trains_close_to_full(catalog: Catalog, bag: Recipe, tmp
 def test_bags_of_one_frame_train(catalog: Catalog, bag: Recipe, tmp_path: Path) -> None:
     train_model(job(catalog, changed(bag, "input", every_seconds=60.0), tmp_path), ALONE)
     assert np.isfinite(losses(tmp_path)).all()
-    pieces = read_pieces(tmp_path / "pieces.npz", default_taxonomy())
-    assert np.diff(pieces.starts).tolist() == [1] * 6
+    segments = read_segment_scores(tmp_path / "segments.npz", default_taxonomy())
+    assert np.diff(segments.starts).tolist() == [1] * 6

@@ -8,17 +8,17 @@ from pathlib import Path
 import pytest
 
 from conftest import TINY
-from urbanpipe.catalog.table import read_catalog
+from urbanpipe.catalog.catalog_file import read_catalog
 from urbanpipe.contracts.predictions import read_predictions
 from urbanpipe.errors import CatalogError, FoldError, OutputError, RecipeError, RunError, UrbanpipeError
 from urbanpipe.inference.predict import predict
-from urbanpipe.locks import alone_in
+from urbanpipe.locks import folder_lock
 from urbanpipe.methods.recipe import Recipe, load_recipe, write_recipe
-from urbanpipe.models.distributed import join_processes
+from urbanpipe.models.distributed import join_distributed
 from urbanpipe.taxonomy import default_taxonomy
-from urbanpipe.training.crossval import Study, crossval, resolve
+from urbanpipe.training.crossval import Experiment, crossval, resolve
+from urbanpipe.training.experiment import experiment_data
 from urbanpipe.training.run import begin_run, is_begun
-from urbanpipe.training.study import study_data
 from urbanpipe.training.train import train
 
 
@@ -33,16 +33,16 @@ def recipes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 @pytest.fixture(scope="session")
-def study(archive: Path, recipes: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Study:
+def experiment(archive: Path, recipes: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Experiment:
     """Both recipes cross-validated from a folder of videos and a label file."""
-    out = tmp_path_factory.mktemp("study")
+    out = tmp_path_factory.mktemp("experiment")
     return crossval(archive / "videos", recipes, out, labels=archive / "labels.json", folds=2, cache=out / "frames")
 
 
-def test_one_command_from_videos_to_tables(study: Study, archive: Path) -> None:
+def test_one_command_from_videos_to_tables(experiment: Experiment, archive: Path) -> None:
     labels = json.loads((archive / "labels.json").read_text())
     taxonomy = default_taxonomy()
-    for run in study.runs:
+    for run in experiment.runs:
         assert {"recipe.toml", "environment.json", "labels.json", "folds.csv", "groups.csv", "left_out.csv"} <= names(
             run
         )
@@ -51,17 +51,17 @@ def test_one_command_from_videos_to_tables(study: Study, archive: Path) -> None:
         )
         assert set(read_predictions(run / "out_of_fold.json", taxonomy).names) == set(labels)
         assert {"weights.safetensors", "metrics.csv", "done.json"} <= names(run / "fold0") & names(run / "fold1")
-    assert study.ensemble is not None
-    assert {"weights.toml", "out_of_fold.json", "table3.md", "thresholds.csv"} <= names(study.ensemble)
-    assert len(study.tables) == 3
+    assert experiment.ensemble is not None
+    assert {"weights.toml", "out_of_fold.json", "table3.md", "thresholds.csv"} <= names(experiment.ensemble)
+    assert len(experiment.tables) == 3
 
 
 def names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
-def test_a_video_is_judged_by_the_model_that_has_not_seen_it(study: Study) -> None:
-    run = study.runs[0]
+def test_a_video_is_judged_by_the_model_that_has_not_seen_it(experiment: Experiment) -> None:
+    run = experiment.runs[0]
     with (run / "folds.csv").open(newline="") as file:
         folds = {row["video"]: row["fold"] for row in csv.DictReader(file)}
     for number in ("0", "1"):
@@ -69,7 +69,7 @@ def test_a_video_is_judged_by_the_model_that_has_not_seen_it(study: Study) -> No
         assert judged.keys() == {name for name, fold in folds.items() if fold == number}
 
 
-def test_folds_that_no_study_made_are_kept(archive: Path, recipes: tuple[Path, Path], tmp_path: Path) -> None:
+def test_folds_that_no_experiment_made_are_kept(archive: Path, recipes: tuple[Path, Path], tmp_path: Path) -> None:
     (tmp_path / "folds.csv").write_text("video,fold\nmine.mp4,0\n")
     with pytest.raises(RunError, match=r"folds.csv is there already"):
         crossval(archive / "catalog.csv", recipes, tmp_path, folds=2)
@@ -85,9 +85,9 @@ def test_a_wrong_name_or_file_begins_nothing(archive: Path, recipes: tuple[Path,
 
 
 def test_weights_that_were_lost_are_missed(
-    study: Study, archive: Path, recipes: tuple[Path, Path], tmp_path: Path
+    experiment: Experiment, archive: Path, recipes: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    shutil.copytree(study.folder, tmp_path / "s")
+    shutil.copytree(experiment.folder, tmp_path / "s")
     (tmp_path / "s" / "first" / "fold0" / "weights.safetensors").unlink()
     with pytest.raises(RunError, match=r"weights.safetensors is missing or damaged; delete"):
         crossval(archive / "videos", recipes, tmp_path / "s", labels=archive / "labels.json", folds=2)
@@ -95,11 +95,11 @@ def test_weights_that_were_lost_are_missed(
         predict(tmp_path / "s" / "first", [archive / "videos"], tmp_path / "p.json")
 
 
-def test_nothing_but_predictions_is_written_over(study: Study, archive: Path, tmp_path: Path) -> None:
+def test_nothing_but_predictions_is_written_over(experiment: Experiment, archive: Path, tmp_path: Path) -> None:
     shutil.copy(archive / "labels.json", tmp_path)
     for name in ("labels.json", "labels.csv", "p.v1", ""):
         with pytest.raises(OutputError, match="cannot write"):
-            predict(study.folder, [archive / "videos"], tmp_path / name, workers=0)
+            predict(experiment.folder, [archive / "videos"], tmp_path / name, workers=0)
     assert (tmp_path / "labels.json").read_bytes() == (archive / "labels.json").read_bytes()
 
 
@@ -113,26 +113,26 @@ def test_folds_over_groups_are_warned_of(
     assert "are in several folds, which flatters" in capsys.readouterr().err
 
 
-def test_run_again_it_does_nothing_over(study: Study, archive: Path, recipes: tuple[Path, Path]) -> None:
-    weights = study.runs[0] / "fold0" / "weights.safetensors"
+def test_run_again_it_does_nothing_over(experiment: Experiment, archive: Path, recipes: tuple[Path, Path]) -> None:
+    weights = experiment.runs[0] / "fold0" / "weights.safetensors"
     before = weights.stat().st_mtime_ns
-    crossval(archive / "videos", recipes, study.folder, labels=archive / "labels.json", folds=2)
+    crossval(archive / "videos", recipes, experiment.folder, labels=archive / "labels.json", folds=2)
     assert weights.stat().st_mtime_ns == before
 
 
 def test_other_settings_or_data_in_the_same_folder_are_refused(
-    study: Study, archive: Path, recipes: tuple[Path, Path]
+    experiment: Experiment, archive: Path, recipes: tuple[Path, Path]
 ) -> None:
     given = {"labels": archive / "labels.json", "folds": 2}
-    with pytest.raises(RunError, match=r"another recipe: optimiser.rate = 0.5 instead of"):
-        crossval(archive / "videos", recipes, study.folder, overrides=["optimiser.rate=0.5"], **given)  # type: ignore[arg-type]
-    before = (study.folder / "folds.csv").read_bytes()
+    with pytest.raises(RunError, match=r"another recipe: optimiser.learning_rate = 0.5 instead of"):
+        crossval(archive / "videos", recipes, experiment.folder, overrides=["optimiser.learning_rate=0.5"], **given)  # type: ignore[arg-type]
+    before = (experiment.folder / "folds.csv").read_bytes()
     with pytest.raises(RunError, match="was begun with other seed: 0 instead of 5"):
-        crossval(archive / "videos", recipes, study.folder, labels=archive / "labels.json", folds=2, seed=5)
-    assert (study.folder / "folds.csv").read_bytes() == before
+        crossval(archive / "videos", recipes, experiment.folder, labels=archive / "labels.json", folds=2, seed=5)
+    assert (experiment.folder / "folds.csv").read_bytes() == before
 
 
-def test_prediction_of_the_study(study: Study, archive: Path, tmp_path: Path) -> None:
+def test_prediction_of_the_study(experiment: Experiment, archive: Path, tmp_path: Path) -> None:
     videos = tmp_path / "new"
     videos.mkdir()
     first = sorted((archive / "videos").iterdir())[:3]
@@ -140,8 +140,8 @@ def test_prediction_of_the_study(study: Study, archive: Path, tmp_path: Path) ->
         shutil.copy(path, videos)
     shutil.copy(first[0], videos / "名前 with space.mp4")
     (videos / "bad.mp4").write_bytes(b"no video")
-    assert study.ensemble is not None
-    done = predict(study.ensemble, [videos], tmp_path / "p.json", workers=0)
+    assert experiment.ensemble is not None
+    done = predict(experiment.ensemble, [videos], tmp_path / "p.json", workers=0)
     assert set(done.failures) == {"bad.mp4"}
     found = read_predictions(tmp_path / "p.json", default_taxonomy())
     assert len(found.names) == 4
@@ -149,36 +149,36 @@ def test_prediction_of_the_study(study: Study, archive: Path, tmp_path: Path) ->
     assert rows["名前 with space.mp4"] == pytest.approx(rows[first[0].name], abs=1e-6)
     assert "bad.mp4" in (tmp_path / "p.failures.csv").read_text()
     assert done.videos_per_second > 0
-    one = predict(study.runs[0], [videos / first[0].name], tmp_path / "one.json", workers=0)
+    one = predict(experiment.runs[0], [videos / first[0].name], tmp_path / "one.json", workers=0)
     assert not one.failures
     assert len(list(one.lines(3))) == 1
 
 
-def test_an_ensemble_is_the_mean_of_its_members(study: Study, archive: Path, tmp_path: Path) -> None:
+def test_an_ensemble_is_the_mean_of_its_members(experiment: Experiment, archive: Path, tmp_path: Path) -> None:
     video = [min((archive / "videos").iterdir())]
-    assert study.ensemble is not None
-    each = [predict(run, video, tmp_path / f"{run.name}.json", workers=0).predictions.scores for run in study.runs]
-    both = predict(study.ensemble, video, tmp_path / "both.json", workers=0).predictions.scores
+    assert experiment.ensemble is not None
+    each = [predict(run, video, tmp_path / f"{run.name}.json", workers=0).predictions.scores for run in experiment.runs]
+    both = predict(experiment.ensemble, video, tmp_path / "both.json", workers=0).predictions.scores
     assert both == pytest.approx((each[0] + each[1]) / 2, abs=1e-9)
 
 
-def test_a_moved_study_still_predicts(study: Study, archive: Path, tmp_path: Path) -> None:
-    shutil.copytree(study.folder, tmp_path / "moved")
+def test_a_moved_experiment_still_predicts(experiment: Experiment, archive: Path, tmp_path: Path) -> None:
+    shutil.copytree(experiment.folder, tmp_path / "moved")
     video = [min((archive / "videos").iterdir())]
-    hidden = study.folder.with_name("hidden-study")
-    study.folder.rename(hidden)
+    hidden = experiment.folder.with_name("hidden-experiment")
+    experiment.folder.rename(hidden)
     try:
         predict(tmp_path / "moved" / "ensemble", video, tmp_path / "p.json", workers=0)
     finally:
-        hidden.rename(study.folder)
+        hidden.rename(experiment.folder)
 
 
-def test_models_that_cannot_predict(study: Study, archive: Path, tmp_path: Path) -> None:
+def test_models_that_cannot_predict(experiment: Experiment, archive: Path, tmp_path: Path) -> None:
     video = [min((archive / "videos").iterdir())]
     with pytest.raises(RunError, match="neither a run nor an ensemble"):
         predict(tmp_path, video, tmp_path / "p.json")
     broken = tmp_path / "broken"
-    shutil.copytree(study.runs[0], broken)
+    shutil.copytree(experiment.runs[0], broken)
     (broken / "fold1" / "weights.safetensors").write_bytes(b"cut")
     with pytest.raises(RunError, match=r"fold1.*is missing or damaged"):
         predict(broken, video, tmp_path / "p.json")
@@ -186,10 +186,10 @@ def test_models_that_cannot_predict(study: Study, archive: Path, tmp_path: Path)
     with pytest.raises(RunError, match=r"is not finished \(fold1\)"):
         predict(broken, video, tmp_path / "p.json")
     with pytest.raises(UrbanpipeError, match=r"absent.mp4 is missing"):
-        predict(study.runs[0], [tmp_path / "absent.mp4"], tmp_path / "p.json")
+        predict(experiment.runs[0], [tmp_path / "absent.mp4"], tmp_path / "p.json")
     (tmp_path / "text.mp4").write_text("hello")
     with pytest.raises(UrbanpipeError, match="none of the 1 videos could be read"):
-        predict(study.runs[0], [tmp_path / "text.mp4"], tmp_path / "p.json", workers=0)
+        predict(experiment.runs[0], [tmp_path / "text.mp4"], tmp_path / "p.json", workers=0)
     assert not (tmp_path / "p.json").exists()
 
 
@@ -223,19 +223,19 @@ def test_a_video_that_breaks_after_the_scan_is_left_out_by_name(
     shutil.copytree(archive, tmp_path / "a")
     victim = min((tmp_path / "a" / "videos").iterdir())
     victim.write_bytes(victim.read_bytes()[:300])
-    study = crossval(
+    experiment = crossval(
         tmp_path / "a" / "catalog.csv", recipes[1:], tmp_path / "s", folds=tmp_path / "a" / "folds.csv", cache_gb=0
     )
-    text = (study.runs[0] / "left_out.csv").read_text()
+    text = (experiment.runs[0] / "left_out.csv").read_text()
     assert victim.name in text
-    assert victim.name not in (study.runs[0] / "out_of_fold.json").read_text()
+    assert victim.name not in (experiment.runs[0] / "out_of_fold.json").read_text()
 
 
 def test_two_processes_in_one_run_folder_are_kept_apart(tmp_path: Path) -> None:
     with (
-        alone_in(tmp_path / "run"),
+        folder_lock(tmp_path / "run"),
         pytest.raises(RunError, match="another process is working in"),
-        alone_in(tmp_path / "run"),
+        folder_lock(tmp_path / "run"),
     ):
         pass
 
@@ -284,7 +284,7 @@ def test_what_a_folder_has_beside_labelled_videos_is_told(
     (folder / "bad.mp4").write_bytes(b"no video")
     changed = {name: value for name, value in labels.items() if name != lost} | {"elsewhere.mp4": [1]}
     (tmp_path / "labels.json").write_text(json.dumps(changed))
-    study_data(folder, tmp_path / "s", tmp_path / "labels.json", None, 2, "root", 0)
+    experiment_data(folder, tmp_path / "s", tmp_path / "labels.json", None, 2, "root", 0)
     said = capsys.readouterr().err
     assert "21 videos, 19 of them readable and labelled" in said
     assert "cannot be read: 1 video: bad.mp4 (" in said
@@ -305,7 +305,7 @@ def test_training_against_a_fold_needs_folds_of_all_videos(
 def test_one_gpu_by_number_is_not_for_several_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "4")
     with pytest.raises(RunError, match="cuda:0 would put all 4 processes on one GPU"):
-        join_processes("cuda:0")
+        join_distributed("cuda:0")
 
 
 def test_what_cannot_be_cross_validated(archive: Path, recipes: tuple[Path, Path], tmp_path: Path) -> None:

@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 from test_training_loop import ALONE, changed, killed_at, losses, metrics, same_weights
 from torch import Tensor
 
-from urbanpipe.catalog.table import Catalog, Video
+from urbanpipe.catalog.catalog_file import Catalog, Video
 from urbanpipe.contracts.run_folder import TRAINING_STATE
-from urbanpipe.contracts.segment_scores import read_pieces
+from urbanpipe.contracts.segment_scores import read_segment_scores
 from urbanpipe.errors import RunError
 from urbanpipe.inputs.batches import Batch, collate
 from urbanpipe.inputs.config import DenseConfig
 from urbanpipe.inputs.dataset import VideoDataset
 from urbanpipe.inputs.dense import visited, visits
-from urbanpipe.inputs.footage import Draw, Footage
+from urbanpipe.inputs.frame_timeline import FrameTimeline, SampleSeed
 from urbanpipe.inputs.view import make_view
 from urbanpipe.learners.dense import DenseLearner
 from urbanpipe.learners.feature_memory import FeatureMemory
@@ -30,13 +30,13 @@ from urbanpipe.methods.recipe import Recipe, load_recipe
 from urbanpipe.models.dense import DenseClassifier
 from urbanpipe.taxonomy import default_taxonomy
 from urbanpipe.training import loop
-from urbanpipe.training.job import Job
+from urbanpipe.training.fold_job import FoldJob
 from urbanpipe.training.loop import train_model
 from urbanpipe.training.validation import validate
 
 TINY_DENSE = (
     *TINY,
-    "optimiser.rate=1e-3",
+    "optimiser.learning_rate=1e-3",
     "optimiser.warmup_epochs=1",
     "memory.refresh_epochs=2",
     "memory.final_epochs=1",
@@ -53,8 +53,8 @@ def dense() -> Recipe:
     return load_recipe("small-dense", [*TINY_DENSE, "name=dense"])
 
 
-def job(catalog: Catalog, recipe: Recipe, folder: Path) -> Job:
-    return Job(recipe, default_taxonomy(), catalog.labelled[:8], catalog.labelled[14:], folder, None, "test")
+def job(catalog: Catalog, recipe: Recipe, folder: Path) -> FoldJob:
+    return FoldJob(recipe, default_taxonomy(), catalog.labelled[:8], catalog.labelled[14:], folder, None, "test")
 
 
 def learner_of(catalog: Catalog, recipe: Recipe, folder: Path) -> DenseLearner:
@@ -185,9 +185,9 @@ def test_what_is_written_back_is_of_the_encoder_that_was_asked_for(
 def test_every_clip_is_visited_whichever_the_first_epoch(
     clips: int, fraction: float, most: int, first: int, seed: int
 ) -> None:
-    config = DenseConfig(fraction=fraction, most_clips=most)
+    config = DenseConfig(fraction=fraction, max_clips=most)
     epochs = visits(clips, config)
-    seen = [visited(clips, config, Draw(seed, first + turn, 3)) for turn in range(epochs)]
+    seen = [visited(clips, config, SampleSeed(seed, first + turn, 3)) for turn in range(epochs)]
     assert all(len(turn) >= 1 for turn in seen)
     if most:
         assert max(map(len, seen)) <= most
@@ -199,11 +199,11 @@ def test_every_clip_is_visited_whichever_the_first_epoch(
 
 
 def test_the_clips_of_a_step_are_bounded_whatever_the_length(dense: Recipe) -> None:
-    view = make_view(DenseConfig(frames=2, stride=1, size=32, most_clips=5), dense.augment)
+    view = make_view(DenseConfig(frames=2, stride=1, size=32, max_clips=5), dense.augment)
     for minutes in (0.5, 30):
-        footage = Footage(int(minutes * 60 * 25), minutes * 60)
-        assert len(view.drawn(footage, Draw(0, 0, 0))) <= 5
-        assert view.judged(footage).frames.max() == footage.frame_count - 1, "to the last frame"
+        timeline = FrameTimeline(int(minutes * 60 * 25), minutes * 60)
+        assert len(view.training_sample(timeline, SampleSeed(0, 0, 0))) <= 5
+        assert view.evaluation_sample(timeline).frames.max() == timeline.frame_count - 1, "to the last frame"
 
 
 @pytest.mark.parametrize("mode", ["stale", "exact-sampled", "exact"])
@@ -326,10 +326,10 @@ def test_judging_never_reads_the_memory(
     monkeypatch.setattr(FeatureMemory, "read", watched)
     monkeypatch.setattr(loop, "validate", judges)
     train_model(job(catalog, dense, tmp_path), ALONE)
-    pieces = read_pieces(tmp_path / "pieces.npz", default_taxonomy())
-    assert pieces.names == tuple(video.name for video in catalog.labelled[14:])
+    segments = read_segment_scores(tmp_path / "segments.npz", default_taxonomy())
+    assert segments.names == tuple(video.name for video in catalog.labelled[14:])
     grid = [-(-video.frame_count // 2) for video in catalog.labelled[14:]]
-    assert np.diff(pieces.starts).tolist() == grid, "every clip is judged"
+    assert np.diff(segments.starts).tolist() == grid, "every clip is judged"
 
 
 def test_videos_shorter_than_a_clip_train_and_are_judged(catalog: Catalog, dense: Recipe, tmp_path: Path) -> None:
@@ -351,14 +351,14 @@ def test_an_event_of_a_second_in_a_minute_is_found_that_nine_frames_miss(
     recipe = load_recipe(
         "small-dense", [*SETTINGS, "memory.keep_stale=1", "memory.auxiliary=0", "training.epochs=9", "name=event"]
     )
-    split = Job(recipe, default_taxonomy(), videos[:22], videos[22:], tmp_path, None, "event")
+    split = FoldJob(recipe, default_taxonomy(), videos[:22], videos[22:], tmp_path, None, "event")
     train_model(split, ALONE)
-    pieces = read_pieces(tmp_path / "pieces.npz", default_taxonomy())
+    segments = read_segment_scores(tmp_path / "segments.npz", default_taxonomy())
     assert float(metrics(tmp_path)[-1]["map_defects"]) > 0.95, [row["map_defects"] for row in metrics(tmp_path)]
-    found = [name for name in pieces.names if name in when]
+    found = [name for name in segments.names if name in when]
     hits = 0
     for name in found:
-        seconds, scores = pieces.of(name)
+        seconds, scores = segments.of(name)
         hits += bool(abs(seconds[scores[:, EVENT].argmax()].mean() - (when[name] + 1) / RATE) <= 1.5)
     assert hits >= 0.7 * len(found), "the clip that says so is where the event was"
 

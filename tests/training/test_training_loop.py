@@ -18,28 +18,28 @@ import torch
 from safetensors.torch import load_file
 
 from conftest import TINY
-from urbanpipe.catalog.table import Catalog
+from urbanpipe.catalog.catalog_file import Catalog
 from urbanpipe.contracts.predictions import read_predictions
 from urbanpipe.contracts.run_folder import TRAINING_STATE, WEIGHTS
 from urbanpipe.errors import OutOfMemoryError, RunError, VideoError
 from urbanpipe.inputs.dataset import VideoDataset
-from urbanpipe.inputs.reading import PieceInputs
+from urbanpipe.inputs.reading import SegmentInputs
 from urbanpipe.inputs.view import make_view
 from urbanpipe.methods.recipe import Recipe
-from urbanpipe.models.distributed import Processes
+from urbanpipe.models.distributed import DistributedContext
 from urbanpipe.taxonomy import default_taxonomy
 from urbanpipe.training import loop
-from urbanpipe.training.job import Job
+from urbanpipe.training.fold_job import FoldJob
 from urbanpipe.training.loop import train_model
 from urbanpipe.video.cache import FrameCache
 
-ALONE = Processes(0, 1, torch.device("cpu"))
+ALONE = DistributedContext(0, 1, torch.device("cpu"))
 # Loss of the first epochs of `tiny` on `archive`. It moves only when what is computed changes: then look why.
 GOLDEN_LOSS = (0.741798, 0.587899, 0.534079)
 
 
-def job(catalog: Catalog, recipe: Recipe, folder: Path, cache: FrameCache | None = None) -> Job:
-    return Job(recipe, default_taxonomy(), catalog.labelled[:14], catalog.labelled[14:], folder, cache, "test")
+def job(catalog: Catalog, recipe: Recipe, folder: Path, cache: FrameCache | None = None) -> FoldJob:
+    return FoldJob(recipe, default_taxonomy(), catalog.labelled[:14], catalog.labelled[14:], folder, cache, "test")
 
 
 def changed(recipe: Recipe, section: str, **values: object) -> Recipe:
@@ -93,8 +93,8 @@ def test_what_a_training_leaves(catalog: Catalog, tiny: Recipe, tmp_path: Path) 
     assert [row["epoch"] for row in rows] == ["1", "2"]
     assert {
         "loss",
-        "rate",
-        "backbone_rate",
+        "learning_rate",
+        "backbone_learning_rate",
         "map",
         "map_defects",
         "raw_map",
@@ -179,8 +179,8 @@ def test_out_of_memory_names_three_settings(
 
 
 def test_a_loss_that_is_no_number_ends_the_run(catalog: Catalog, tiny: Recipe, tmp_path: Path) -> None:
-    wild = changed(tiny, "optimiser", rate=1e30, clip_norm=0, warmup_epochs=0)
-    with pytest.raises(RunError, match=r"the loss became (nan|inf) in epoch \d; lower optimiser.rate"):
+    wild = changed(tiny, "optimiser", learning_rate=1e30, clip_norm=0, warmup_epochs=0)
+    with pytest.raises(RunError, match=r"the loss became (nan|inf) in epoch \d; lower optimiser.learning_rate"):
         train_model(job(catalog, changed(wild, "training", epochs=5), tmp_path), ALONE)
 
 
@@ -194,7 +194,7 @@ def test_a_batch_of_one_that_cannot_be_normalised_is_named(catalog: Catalog, tin
 def test_a_video_that_vanishes_is_named(catalog: Catalog, tiny: Recipe, tmp_path: Path) -> None:
     first, *rest = catalog.labelled
     videos = (replace(first, path=tmp_path / "gone.mp4"), *rest[:13])
-    broken = Job(tiny, default_taxonomy(), videos, catalog.labelled[14:], tmp_path / "run", None, "test")
+    broken = FoldJob(tiny, default_taxonomy(), videos, catalog.labelled[14:], tmp_path / "run", None, "test")
     with pytest.raises(VideoError, match=r"gone\.mp4"):
         train_model(broken, ALONE)
 
@@ -220,7 +220,7 @@ def test_videos_without_any_label_are_trained_on_and_judged(catalog: Catalog, ti
     valid = [replace(video, labels=()) for video in catalog.labelled[14:]]
     for keep in ("best", "last"):
         recipe = changed(tiny, "training", keep=keep)
-        nothing = Job(recipe, default_taxonomy(), catalog.labelled[:14], valid, tmp_path / keep, None, "test")
+        nothing = FoldJob(recipe, default_taxonomy(), catalog.labelled[:14], valid, tmp_path / keep, None, "test")
         train_model(nothing, ALONE)
         assert read_predictions(tmp_path / keep / "predictions.json", default_taxonomy()).scores.shape == (6, 17)
 
@@ -228,7 +228,7 @@ def test_videos_without_any_label_are_trained_on_and_judged(catalog: Catalog, ti
 def test_another_number_of_processes_does_not_go_on(catalog: Catalog, tiny: Recipe, tmp_path: Path) -> None:
     started = job(catalog, tiny, tmp_path)
     state = loop._start(started, ALONE, 3)
-    state.save(tmp_path / TRAINING_STATE, [], Processes(0, 2, torch.device("cpu")))
+    state.save(tmp_path / TRAINING_STATE, [], DistributedContext(0, 2, torch.device("cpu")))
     with pytest.raises(RunError, match="is of 2 processes and this is 1"):
         train_model(started, ALONE)
 
@@ -241,7 +241,7 @@ def test_a_copy_with_another_time_is_the_same_video(catalog: Catalog, tiny: Reci
     cache = FrameCache(tmp_path / "frames", 10**8)
     for path, good in ((copy, True), (other, False)):
         dataset = VideoDataset([replace(video, path=path)], make_view(tiny.input, tiny.augment), cache)
-        assert isinstance(dataset[(0, 0, 1)].pieces, PieceInputs) == good
+        assert isinstance(dataset[(0, 0, 1)].segments, SegmentInputs) == good
 
 
 def test_accumulation_equals_a_larger_batch(catalog: Catalog, tiny: Recipe, tmp_path: Path) -> None:

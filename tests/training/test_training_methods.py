@@ -16,11 +16,11 @@ from test_training_dense import TINY_DENSE
 from test_training_loop import ALONE, changed, finish, job, killed_at, launch, losses, metrics, same_weights
 
 from conftest import TINY
+from urbanpipe.catalog.catalog_file import Catalog
 from urbanpipe.catalog.folds import read_folds
-from urbanpipe.catalog.table import Catalog
 from urbanpipe.contracts.predictions import read_predictions
 from urbanpipe.contracts.run_folder import TRAINING_STATE
-from urbanpipe.contracts.segment_scores import Pieces, read_pieces
+from urbanpipe.contracts.segment_scores import SegmentScores, read_segment_scores
 from urbanpipe.decision.exclusive import EXCLUSIVE_THRESHOLD, apply_exclusive
 from urbanpipe.ensembling.ensemble import ensemble
 from urbanpipe.errors import VideoError
@@ -29,24 +29,24 @@ from urbanpipe.inference.members import load_models
 from urbanpipe.inference.predict import _batches, predict
 from urbanpipe.inputs.batches import Sample
 from urbanpipe.inputs.dataset import VideoDataset
-from urbanpipe.inputs.reading import PieceInputs as Seen
-from urbanpipe.inputs.reading import stream_pieces
+from urbanpipe.inputs.reading import SegmentInputs as Seen
+from urbanpipe.inputs.reading import stream_segments
 from urbanpipe.inputs.view import View, make_view
 from urbanpipe.learners.dense import DenseLearner
 from urbanpipe.methods.build import build_model
 from urbanpipe.methods.recipe import Recipe, load_recipe, write_recipe
-from urbanpipe.models.distributed import Processes
+from urbanpipe.models.distributed import DistributedContext
 from urbanpipe.taxonomy import default_taxonomy
 from urbanpipe.training import loop
-from urbanpipe.training.crossval import Study, crossval
-from urbanpipe.training.evaluation_pass import judge_all
+from urbanpipe.training.crossval import Experiment, crossval
+from urbanpipe.training.evaluation_pass import predict_all
 from urbanpipe.training.loop import train_model
 from urbanpipe.training.train import train
 
 TAXONOMY = default_taxonomy()
 T = TypeVar("T")
 SHORT = (
-    "optimiser.rate=1e-3",
+    "optimiser.learning_rate=1e-3",
     "optimiser.warmup_epochs=1",
     "training.epochs=2",
     "training.batch_size=4",
@@ -108,7 +108,7 @@ def scores_of(path: Path, names: Sequence[str]) -> np.ndarray[tuple[int, ...], n
     return read_predictions(path, TAXONOMY).aligned(tuple(names), where=str(path))
 
 
-def same_pieces(found: Pieces, expected: Pieces, tolerance: float) -> None:
+def same_segments(found: SegmentScores, expected: SegmentScores, tolerance: float) -> None:
     assert set(found.names) == set(expected.names)
     for name in expected.names:
         (seconds, scores), (its_seconds, its_scores) = found.of(name), expected.of(name)
@@ -138,10 +138,12 @@ def test_from_the_file_a_video_is_what_the_run_said_it_is(
     assert cache_gb or np.ptp(expected, axis=0).max() > 100 * tolerance, "the videos are told apart"
     np.testing.assert_allclose(scores_of(out, names), expected, atol=tolerance)
     many = name.startswith(("frame", "dense", "bag"))
-    assert (fold / "pieces.npz").exists() == out.with_suffix(".pieces.npz").exists() == many
+    assert (fold / "segments.npz").exists() == out.with_suffix(".segments.npz").exists() == many
     if many:
-        pieces = [read_pieces(path, TAXONOMY) for path in (out.with_suffix(".pieces.npz"), fold / "pieces.npz")]
-        same_pieces(pieces[0], pieces[1], tolerance)
+        segments = [
+            read_segment_scores(path, TAXONOMY) for path in (out.with_suffix(".segments.npz"), fold / "segments.npz")
+        ]
+        same_segments(segments[0], segments[1], tolerance)
 
 
 def test_flips_average_what_is_said_of_the_mirrored_inputs(catalog: Catalog) -> None:
@@ -150,9 +152,9 @@ def test_flips_average_what_is_said_of_the_mirrored_inputs(catalog: Catalog) -> 
     torch.manual_seed(0)
     network = build_model(plain, TAXONOMY)
     dataset = VideoDataset(catalog.labelled[:4], make_view(plain.input, plain.augment), None)
-    (found,) = judge_all(flipped, [network], dataset, ALONE)
+    (found,) = predict_all(flipped, [network], dataset, ALONE)
     for index, video in enumerate(found):
-        image = dataset[index, 0, 1].pieces.images  # type: ignore[union-attr]
+        image = dataset[index, 0, 1].segments.images  # type: ignore[union-attr]
         with torch.inference_mode():
             logits = torch.stack([network(image), network(image.flip(-1)), network(image.flip(-2))]).mean(0)
         np.testing.assert_allclose(video.scores, logits[0].double().sigmoid(), atol=1e-6)
@@ -182,9 +184,9 @@ MEMBERS = {
 
 
 @pytest.fixture(scope="module")
-def study(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Study:
+def experiment(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Experiment:
     """Four recipes of three methods, cross-validated over two folds."""
-    out, recipes = tmp_path_factory.mktemp("study"), tmp_path_factory.mktemp("recipes")
+    out, recipes = tmp_path_factory.mktemp("experiment"), tmp_path_factory.mktemp("recipes")
     for name, (source, settings) in MEMBERS.items():
         write_recipe(load_recipe(source, [*settings, f"name={name}"]), recipes / f"{name}.toml")
     files = [recipes / f"{name}.toml" for name in MEMBERS]
@@ -193,60 +195,60 @@ def study(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Study:
     )
 
 
-def test_what_a_cross_validation_of_each_method_leaves(study: Study, archive: Path) -> None:
+def test_what_a_cross_validation_of_each_method_leaves(experiment: Experiment, archive: Path) -> None:
     labelled = set(read_folds(archive / "folds.csv"))
-    for run in study.runs:
+    for run in experiment.runs:
         assert set(read_predictions(run / "out_of_fold.json", TAXONOMY).names) == labelled
         many = run.name in ("frames", "moments")
-        assert (run / "out_of_fold_pieces.npz").exists() == many
-        assert not many or set(read_pieces(run / "out_of_fold_pieces.npz", TAXONOMY).names) == labelled
+        assert (run / "out_of_fold_segments.npz").exists() == many
+        assert not many or set(read_segment_scores(run / "out_of_fold_segments.npz", TAXONOMY).names) == labelled
         assert (run / "pooling.csv").exists() == (run / "pooling.md").exists() == (run.name == "frames")
         assert not list(run.glob("fold*/memory*"))
 
 
-def test_the_table_of_pools_says_of_the_recipes_own_pool_what_the_run_says(study: Study) -> None:
-    run = study.folder / "frames"
+def test_the_table_of_pools_says_of_the_recipes_own_pool_what_the_run_says(experiment: Experiment) -> None:
+    run = experiment.folder / "frames"
     pooled, whole = ((run / name).read_text(encoding="utf-8").splitlines() for name in ("pooling.csv", "table6.csv"))
     assert pooled[1].split(",")[:2] == ["mean", "mAP"]
     assert pooled[1].split(",")[2:6] == whole[1].split(",")[3:7], "mAP by fold, their mean and spread"
 
 
 def test_methods_make_one_ensemble_that_reads_a_video_once_an_input(
-    study: Study, archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    experiment: Experiment, archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     weights = (0.1, 0.2, 0.3, 0.4)
-    ensemble(study.runs, tmp_path / "all", weights=weights, exclusive_threshold=EXCLUSIVE_THRESHOLD)
+    ensemble(experiment.runs, tmp_path / "all", weights=weights, exclusive_threshold=EXCLUSIVE_THRESHOLD)
     videos = judged_videos(archive)[:4]
-    alone = [predict(run, videos, tmp_path / f"{run.name}.json", device="cpu", workers=0) for run in study.runs]
+    alone = [predict(run, videos, tmp_path / f"{run.name}.json", device="cpu", workers=0) for run in experiment.runs]
     read: list[Path] = []
 
     def counted(path: Path, view: View, most: int) -> Iterator[Seen]:
         read.append(path)
-        return stream_pieces(path, view, most)
+        return stream_segments(path, view, most)
 
-    monkeypatch.setattr(prediction, "stream_pieces", counted)
+    monkeypatch.setattr(prediction, "stream_segments", counted)
     together = predict(tmp_path / "all", videos, tmp_path / "all.json", device="cpu", workers=0)
     assert sorted(read) == sorted(3 * videos), "four members, three inputs"
     assert together.predictions.names == alone[0].predictions.names
     mean = sum(weight * one.predictions.scores for weight, one in zip(weights, alone, strict=True))
     expected = apply_exclusive(np.asarray(mean), TAXONOMY, EXCLUSIVE_THRESHOLD)
     np.testing.assert_allclose(together.predictions.scores, expected, atol=1e-6)
-    assert not (tmp_path / "all.pieces.npz").exists()
+    assert not (tmp_path / "all.segments.npz").exists()
 
 
 def test_an_unreadable_video_is_named_once_and_the_others_are_judged(
-    study: Study, archive: Path, tmp_path: Path
+    experiment: Experiment, archive: Path, tmp_path: Path
 ) -> None:
     good, bad = judged_videos(archive)[:2], tmp_path / "bad.mp4"
     bad.write_bytes(good[0].read_bytes()[:2000])
-    assert study.ensemble is not None
-    found = predict(study.ensemble, [*good, bad], tmp_path / "found.json", device="cpu", workers=0)
+    assert experiment.ensemble is not None
+    found = predict(experiment.ensemble, [*good, bad], tmp_path / "found.json", device="cpu", workers=0)
     assert set(found.predictions.names) == {path.name for path in good}
     assert list(found.failures) == ["bad.mp4"]
 
 
 @dataclass(frozen=True)
-class InThreads(Processes):
+class InThreads(DistributedContext):
     """One of two processes of a run that are threads of this one, so that a test can look into both."""
 
     meeting: threading.Barrier = field(default_factory=lambda: threading.Barrier(2, timeout=60))
@@ -311,7 +313,13 @@ def test_two_processes_equal_one_with_twice_the_accumulation_for_the_dense_metho
     archive: Path, tmp_path: Path
 ) -> None:
     """Random numbers too: those of a batch follow from its place among the batches of all processes."""
-    settings = (*TINY_DENSE, "input.mode=stale", "training.epochs=6", "training.batch_size=2", "optimiser.rate=5e-3")
+    settings = (
+        *TINY_DENSE,
+        "input.mode=stale",
+        "training.epochs=6",
+        "training.batch_size=2",
+        "optimiser.learning_rate=5e-3",
+    )
     runs = [
         launch(1, archive, tmp_path / "one", "training.accumulation=2", recipe="small-dense", tiny=settings),
         launch(2, archive, tmp_path / "two", "training.accumulation=1", recipe="small-dense", tiny=settings),
@@ -326,7 +334,7 @@ def test_two_processes_equal_one_with_twice_the_accumulation_for_the_dense_metho
 
 @given(lengths=st.lists(st.integers(1, 20), max_size=8), batch_size=st.integers(1, 9))
 def test_no_batch_of_a_prediction_is_larger_than_asked(lengths: list[int], batch_size: int) -> None:
-    """Videos come in parts of at most a batch, as `NewVideos` gives them, and none of their pieces is lost."""
+    """Videos come in parts of at most a batch, as `NewVideos` gives them, and none of their segments is lost."""
     samples: list[Sample] = []
     for video, length in enumerate(lengths):
         for begin in range(0, length, batch_size):

@@ -15,16 +15,16 @@ from torch.utils.data._utils import pin_memory as torch_pin
 
 from urbanpipe.errors import OutputError, RunError
 from urbanpipe.inputs.batches import Batch
-from urbanpipe.inputs.dataset import judging_batches, training_batches, without_pixels
+from urbanpipe.inputs.dataset import evaluation_batches, training_batches, without_pixels
 from urbanpipe.learners.feature_memory import FeatureMemory
 from urbanpipe.learners.losses import make_loss, positive_weights, weighted_bce
 from urbanpipe.learners.state import State
 from urbanpipe.methods.recipe import LossConfig, OptimiserConfig
-from urbanpipe.models.classifier import PieceClassifier, image_classifier
+from urbanpipe.models.classifier import SegmentClassifier, image_classifier
 from urbanpipe.models.config import DenseHeadConfig, ModelConfig
 from urbanpipe.models.dense import VideoHead
 from urbanpipe.models.device import processors_left
-from urbanpipe.models.distributed import Processes
+from urbanpipe.models.distributed import DistributedContext
 from urbanpipe.training.log import peak_memory_mib
 from urbanpipe.training.optimiser import cosine_factor, make_optimiser, make_schedule, parameter_groups, step_scaled
 
@@ -57,19 +57,19 @@ def test_epochs_have_their_own_order() -> None:
 
 
 @given(
-    pieces=st.lists(st.integers(1, 9), min_size=1, max_size=20),
+    segments=st.lists(st.integers(1, 9), min_size=1, max_size=20),
     batch_size=st.integers(1, 7),
     processes=st.integers(1, 4),
 )
-def test_judging_sees_every_piece_once_in_order(pieces: list[int], batch_size: int, processes: int) -> None:
+def test_judging_sees_every_segment_once_in_order(segments: list[int], batch_size: int, processes: int) -> None:
     seen: dict[int, list[int]] = {}
     for rank in range(processes):
-        for batch in judging_batches(pieces, batch_size, processes, rank):
+        for batch in evaluation_batches(segments, batch_size, processes, rank):
             assert sum(end - begin for _, begin, end in batch) <= batch_size
             for index, begin, end in batch:
                 assert index % processes == rank
                 seen.setdefault(index, []).extend(range(begin, end))
-    assert seen == {index: list(range(count)) for index, count in enumerate(pieces)}
+    assert seen == {index: list(range(count)) for index, count in enumerate(segments)}
 
 
 def test_asymmetric_loss_by_hand() -> None:
@@ -104,13 +104,13 @@ def test_class_weights_favour_the_rare_and_are_bounded() -> None:
     torch.testing.assert_close(weighted, weighted_bce(logits, targets, positive_weights(targets)))
 
 
-def model() -> PieceClassifier:
+def model() -> SegmentClassifier:
     return image_classifier(ModelConfig(backbone="test_convnext"), (32, 32), 3)
 
 
 @pytest.mark.parametrize("decay", [0.3, 0.0])
 def test_no_decay_on_norms_and_biases_and_less_rate_in_the_backbone(decay: float) -> None:
-    config = OptimiserConfig(rate=0.1, backbone_factor=0.5, layer_decay=0.5, weight_decay=decay)
+    config = OptimiserConfig(learning_rate=0.1, backbone_lr_scale=0.5, layer_decay=0.5, weight_decay=decay)
     net = model()
     groups = parameter_groups(net, config)
     names = {id(p): name for name, p in net.named_parameters()}
@@ -126,7 +126,7 @@ def test_no_decay_on_norms_and_biases_and_less_rate_in_the_backbone(decay: float
 
 @pytest.mark.parametrize("schedule", ["onecycle", "cosine"])
 def test_the_rate_peaks_at_the_end_of_the_warm_up_and_ends_near_zero(schedule: str) -> None:
-    config = OptimiserConfig.model_validate({"rate": 0.1, "warmup_epochs": 3, "schedule": schedule})
+    config = OptimiserConfig.model_validate({"learning_rate": 0.1, "warmup_epochs": 3, "schedule": schedule})
     optimiser = make_optimiser(model(), config, on_gpu=False)
     steps = make_schedule(optimiser, config, epochs=10, steps_per_epoch=20)
     rates = []
@@ -181,7 +181,7 @@ def test_a_state_of_another_version_is_named(tmp_path: Path) -> None:
     state = State(model(), None, *_optimised())
     torch.save({"processes": 1, "model": {}}, tmp_path / "last.pt")
     with pytest.raises(RunError, match="saved by another version; delete it"):
-        state.load(tmp_path / "last.pt", Processes(0, 1, torch.device("cpu")))
+        state.load(tmp_path / "last.pt", DistributedContext(0, 1, torch.device("cpu")))
 
 
 def _optimised() -> tuple[AdamW, LRScheduler, torch.amp.GradScaler]:

@@ -78,7 +78,7 @@ def test_set_overrides_any_value_with_toml_or_a_bare_word() -> None:
         ("small-mobilenetv2", "name.first=3", "name is a value, not a section"),
         ("small-mobilenetv2", "name=../up", "name = '../up'"),
         ("small-mobilenetv2", "loss.class_weights=true", "no effect on the asymmetric loss"),
-        ("small-mobilenetv2", "optimiser.rate=inf", "optimiser.rate = inf"),
+        ("small-mobilenetv2", "optimiser.learning_rate=inf", "optimiser.learning_rate = inf"),
         ("small-mobilenetv2", "input.row=3", "unknown key input.row; did you mean input.rows?"),
         (
             "small-mobilenetv2",
@@ -128,6 +128,6 @@ def test_missing_and_broken_files(tmp_path: Path) -> None:
 
 def test_difference_names_the_setting() -> None:
     one = load_recipe("small-mobilenetv2")
-    other = load_recipe("small-mobilenetv2", ["optimiser.rate=0.5"])
-    assert difference(one, other).startswith("optimiser.rate = ")
+    other = load_recipe("small-mobilenetv2", ["optimiser.learning_rate=0.5"])
+    assert difference(one, other).startswith("optimiser.learning_rate = ")
     assert "rate = 0.5" in recipe_text(other)

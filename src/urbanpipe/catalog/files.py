@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from urbanpipe.catalog.catalog_file import group_of, printable
 from urbanpipe.catalog.labels import Labels
-from urbanpipe.catalog.table import group_of, printable
 from urbanpipe.contracts.names import canonical_name
 from urbanpipe.errors import CatalogError, LabelError
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from urbanpipe.catalog.catalog_file import Source, column_values, read_source
 from urbanpipe.catalog.labels import label_matrix
 from urbanpipe.catalog.stratify import assign_folds as assign_folds
-from urbanpipe.catalog.table import Source, column_values, read_source
 from urbanpipe.contracts.csv_reading import read_table, read_text
 from urbanpipe.contracts.names import canonical_name
 from urbanpipe.errors import FoldError, LabelError
@@ -27,7 +27,7 @@ class FoldPlan:
         fold: (n,) fold of each, 0 to K-1.
         targets: (n, C) boolean labels.
         groups: what was kept together, a key for each video.
-        roots: the inspection that each video is a piece of, as far as its name or catalog tells.
+        roots: the inspection that each video is a segment of, as far as its name or catalog tells.
         taxonomy: the C classes.
         unreadable: videos of the catalog that cannot be read, so have no fold.
         unlabelled: videos that can be read but have no labels, so have no fold.
@@ -70,7 +70,7 @@ class FoldPlan:
 
     @property
     def leaks(self) -> int:
-        """How many videos have a sibling, a piece of the same inspection, in another fold."""
+        """How many videos have a sibling, a segment of the same inspection, in another fold."""
         folds_of_root: dict[str, set[int]] = {}
         for root, fold in zip(self.roots, self.fold, strict=True):
             folds_of_root.setdefault(root, set()).add(int(fold))
@@ -82,7 +82,7 @@ class FoldPlan:
         said = [] if self.leaks == 0 else [_leak_warning(self.leaks, len(self.names))]
         rows = list(zip(self.taxonomy.codes, self.targets.sum(axis=0), self.groups_with, strict=True))
         if absent := [code for code, videos, _ in rows if videos == 0]:
-            said.append(f"no video shows {', '.join(absent)}: nothing can be learnt or measured for them")
+            said.append(f"no video shows {', '.join(absent)}: nothing can be learned or measured for them")
         for code, videos, groups in rows:
             if 0 < groups < self.n_folds:
                 said.append(
@@ -101,7 +101,7 @@ def folds(
         source: a catalog or a label file.
         out: the CSV to write.
         folds: number of folds K.
-        group_by: `root` keeps the pieces of one inspection together, `none` keeps nothing together, and the name of a
+        group_by: `root` keeps the segments of one inspection together, `none` keeps nothing together, and the name of a
             catalog's column keeps videos together that have the same value there.
         seed: the same seed gives the same folds, whatever the order of the source.
         taxonomy: a TOML file of classes; by default those of QV-Pipe.
@@ -223,6 +223,6 @@ def _groups(data: Source, group_by: str, source: Path) -> list[str]:
 
 def _leak_warning(leaks: int, videos: int) -> str:
     return (
-        f"{leaks} of {videos} videos leak: another piece of the same inspection is in another fold, so scores will be "
-        "too good; --group-by root keeps pieces together"
+        f"{leaks} of {videos} videos leak: another segment of the same inspection is in another fold, so scores will be "
+        "too good; --group-by root keeps segments together"
     )

@@ -5,10 +5,10 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from urbanpipe.catalog.catalog_file import Catalog, Video, read_catalog, write_catalog
 from urbanpipe.catalog.files import find_videos, match_labels, video_groups, video_names
 from urbanpipe.catalog.labels import Labels, read_labels
-from urbanpipe.catalog.reading import read_videos
-from urbanpipe.catalog.table import Catalog, Video, read_catalog, write_catalog
+from urbanpipe.catalog.probe_cache import read_videos
 from urbanpipe.errors import OutputError
 from urbanpipe.outputs import output_folder, write_csv
 from urbanpipe.taxonomy import Taxonomy, load_taxonomy

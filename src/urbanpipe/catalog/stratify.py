@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from urbanpipe.errors import FoldError
 
 _MAX_SWEEPS = 500
-_LEAST_GAIN = 1e-6
+_MIN_GAIN = 1e-6
 _SWAP_KINDS = 256  # kinds of group a fold that one search for a swap looks at
 _RESTARTS = 3
 
@@ -118,7 +118,7 @@ def _move(table: Counts, kinds: Counts, excess: NDArray[np.float64]) -> bool:
     every = np.arange(len(kinds))
     change = pull[every, targets] - pull[every, sources] + (kinds**2).sum(axis=1)
     kind = int(change.argmin())
-    if change[kind] > -_LEAST_GAIN:
+    if change[kind] > -_MIN_GAIN:
         return False
     _transfer(table, kinds, excess, kind, int(sources[kind]), int(targets[kind]))
     return True
@@ -133,7 +133,7 @@ def _swap(
     pull = kinds @ (excess[there] - excess[here])
     square = (kinds**2).sum(axis=1)
     change = (pull + square)[ours, None] - (pull - square)[None, theirs] - 2 * kinds[ours] @ kinds[theirs].T
-    if not change.size or change.min() > -_LEAST_GAIN:
+    if not change.size or change.min() > -_MIN_GAIN:
         return False
     row, column = np.unravel_index(change.argmin(), change.shape)
     _transfer(table, kinds, excess, int(ours[row]), here, there)

@@ -45,7 +45,7 @@ def command(
     from urbanpipe.errors import RecipeError
 
     if list_rows:
-        from urbanpipe.reproduce.rows import listing
+        from urbanpipe.reproduce.changes import listing
 
         print(listing(row or [], recipe, override or [], change or []))
         return

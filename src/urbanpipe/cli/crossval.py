@@ -29,7 +29,7 @@ def command(
     given = folds_given(folds)
     from urbanpipe.training.crossval import crossval
 
-    study = crossval(
+    experiment = crossval(
         data=data,
         recipes=recipe,
         out=out,
@@ -46,11 +46,11 @@ def command(
     )
     if int(os.environ.get("RANK", 0)) != 0:  # one process speaks for all
         return
-    for table in study.tables:
+    for table in experiment.tables:
         print(f"{table}\n\n{table.read_text(encoding='utf-8')}")
-    if study.ensemble is None:
+    if experiment.ensemble is None:
         print("some folds are still to be trained: run the command without --only-fold for tables and ensemble")
-    print(f"results: {study.folder}")
+    print(f"results: {experiment.folder}")
 
 
 def folds_given(folds: str) -> int | Path:

@@ -24,14 +24,14 @@ def command(
     from urbanpipe.demo import RECIPES, demo
 
     done = demo(out, videos, unseen, folds, seed, override or [])
-    study = done.study
-    assert study.ensemble is not None
+    experiment = done.experiment
+    assert experiment.ensemble is not None
     print(f"\n{done.summary.read_text(encoding='utf-8')}")
     print(f"mAP over the defects on unseen videos: {done.learned:.3f}; chance is {done.chance:.3f}")
     print("The videos are simulated: these figures say nothing of real pipes.\n")
     print(f"this table       {done.summary}")
     print(f"unseen videos    {out / 'predictions.csv'}")
-    print(f"the ensemble     {study.ensemble} (table3.md: single networks beside it; table6.md: fold by fold)")
+    print(f"the ensemble     {experiment.ensemble} (table3.md: single networks beside it; table6.md: fold by fold)")
     print(f"each network     {', '.join(str(out / name) for name in RECIPES)} (metrics.csv and TensorBoard a fold)")
     print(f"the videos       {out / 'data'}, {out / 'unseen'}")
     print(f"results: {out}")

@@ -27,7 +27,7 @@ def command(
 ) -> None:
     """Make one predictor of several runs; print single models and ensembles side by side."""
     from urbanpipe.ensembling.ensemble import ensemble
-    from urbanpipe.reproduce.entries import report_weights
+    from urbanpipe.reproduce.report_models import report_weights
 
     given = report_weights(runs) if weights == "report" else weights
     made = ensemble(runs, out, given, _threshold(exclusive_threshold), recall)

@@ -19,7 +19,7 @@ def command(
         str,
         typer.Option(
             metavar="root|none|COLUMN",
-            help="What stays in one fold: `root`, the pieces of one inspection; `none`, nothing; or the videos with "
+            help="What stays in one fold: `root`, the segments of one inspection; `none`, nothing; or the videos with "
             "the same value in a column of the catalog.",
         ),
     ] = "root",
@@ -56,7 +56,7 @@ def _print(plan: "FoldPlan") -> None:
     if plan.unreadable or plan.unlabelled:
         print(f"without a fold: {plan.unreadable} unreadable and {plan.unlabelled} unlabelled videos")
     print_table("Videos a fold, and the largest distance of a fold from an equal share", _deviations(plan))
-    print(f"videos with a piece of the same inspection in another fold: {plan.leaks}")
+    print(f"videos with a segment of the same inspection in another fold: {plan.leaks}")
     for warning in plan.warnings:
         print(f"warning: {warning}")
 

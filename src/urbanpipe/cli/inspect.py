@@ -21,7 +21,7 @@ def command(
     batch_size: Annotated[int, typer.Option(min=1, help="Frames or clips at once.")] = 8,
 ) -> None:
     """Find what videos show, when and where, for a person to check. Exit status 3: some videos could not be read."""
-    from urbanpipe.archive.inspecting import InspectedVideo, inspect
+    from urbanpipe.archive.inspect import InspectedVideo, inspect
     from urbanpipe.inspection.distance import region_of
 
     def say(video: InspectedVideo) -> None:

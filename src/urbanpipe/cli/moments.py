@@ -8,7 +8,7 @@ import typer
 
 def command(
     source: Annotated[
-        Path, typer.Argument(help="Run folder of `crossval`, or the NAME.pieces.npz that `predict` wrote.")
+        Path, typer.Argument(help="Run folder of `crossval`, or the NAME.segments.npz that `predict` wrote.")
     ],
     out: Annotated[Path, typer.Option("--out", help="Moments as CCTV-Pipe JSON; OUT's stem + .settings.toml beside.")],
     truth: Annotated[

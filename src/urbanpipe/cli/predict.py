@@ -8,7 +8,7 @@ import typer
 
 def command(
     model: Annotated[
-        Path, typer.Argument(help="The folder of a study (its ensemble predicts), of an ensemble, or of a run.")
+        Path, typer.Argument(help="The folder of a experiment (its ensemble predicts), of an ensemble, or of a run.")
     ],
     videos: Annotated[list[Path], typer.Argument(help="Videos, or folders of videos.")],
     out: Annotated[Path, typer.Option("--out", help="Predictions as JSON; the same as CSV goes beside it.")],

@@ -23,7 +23,7 @@ def command(
         Path | None, typer.Option(help="TOML table of your own classes; by default the 17 of QV-Pipe.")
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes that read videos; by default one a processor.")
+        int | None, typer.Option(min=1, help="DistributedContext that read videos; by default one a processor.")
     ] = None,
 ) -> None:
     """Make the catalog of a folder of videos: one row a video, and why where it cannot be used."""

@@ -30,7 +30,7 @@ def command(
         float, typer.Option(help="Share of the qv videos with a defect that nine uniform frames should miss.")
     ] = 0.15,
     balance: Annotated[float, typer.Option(help="0: classes as often as in QV-Pipe; 1: about equally often.")] = 0.0,
-    workers: Annotated[int | None, typer.Option(help="Processes; by default one a core.")] = None,
+    workers: Annotated[int | None, typer.Option(help="DistributedContext; by default one a core.")] = None,
     contact_sheets: Annotated[
         bool, typer.Option("--contact-sheets", help="Also write a picture of each class, contact_sheets/CODE.png.")
     ] = False,

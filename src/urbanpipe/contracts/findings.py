@@ -16,7 +16,7 @@ from urbanpipe.settings import complaint
 FORMAT: Literal["urbanpipe inspection 1"] = "urbanpipe inspection 1"
 FINDINGS = "findings.json"
 UNLIKELY = 0.1
-Gate = Literal["accept", "look", "reject"]
+TriageDecision = Literal["accept", "review", "reject"]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
@@ -50,15 +50,15 @@ class Evidence(_Part):
     distance_metres: FiniteFloat | None = None
 
 
-class Sighting(_Part):
+class Occurrence(_Part):
     """A moment at which a class is to be seen.
 
     Attributes:
         seconds: when best.
-        begin_seconds: of the stretch around it in which the score stays above half of its peak.
+        begin_seconds: of the interval around it in which the score stays above half of its peak.
         end_seconds: likewise.
         score: of the class at the peak, smoothed over time, in [0, 1], not calibrated.
-        evidence: frames of that stretch, the one with the highest score first; may be empty.
+        evidence: frames of that interval, the one with the highest score first; may be empty.
     """
 
     seconds: Seconds
@@ -78,10 +78,10 @@ class Finding(_Part):
         kind: `normal`, `structural`, `functional` or empty.
         probability: that the video shows the class; calibrated where the bundle could be.
         score: what the networks said before calibration.
-        gate: what a person is asked to do: accept it, look at it, or nothing (reject). A class of which the networks
+        triage: what a person is asked to do: accept it, look at it, or nothing (reject). A class of which the networks
             have had no example is rejected, and a remark says so.
-        sightings: in order of time; none of the class that means "nothing wrong" or of a rejected one. Where the
-            networks see a video as one piece, the one frame of it that spoke most for the class.
+        occurrences: in order of time; none of the class that means "nothing wrong" or of a rejected one. Where the
+            networks see a video as one segment, the one frame of it that spoke most for the class.
     """
 
     code: str
@@ -90,22 +90,22 @@ class Finding(_Part):
     kind: str = ""
     probability: Share
     score: Share
-    gate: Gate
-    sightings: tuple[Sighting, ...] = ()
+    triage: TriageDecision
+    occurrences: tuple[Occurrence, ...] = ()
 
     @property
     def unlikely(self) -> bool:
         """To look at only because the bound on what may be missed asks for it."""
-        return self.gate == "look" and self.probability < UNLIKELY
+        return self.triage == "review" and self.probability < UNLIKELY
 
 
 class Timeline(_Part):
     """Scores over time.
 
     Attributes:
-        seconds: middle of every piece (frame or clip), ascending, (m,).
+        seconds: middle of every segment (frame or clip), ascending, (m,).
         codes: of the classes, (C,).
-        scores: (m, C) in [0, 1], smoothed as the sightings' are, not calibrated.
+        scores: (m, C) in [0, 1], smoothed as the occurrences' are, not calibrated.
     """
 
     seconds: tuple[Seconds, ...]
@@ -169,14 +169,14 @@ class Remark(_Part):
     """What a person must know of this video before they trust what was found in it.
 
     Attributes:
-        kind: `foreign` (unlike what the networks have learnt from), `dark`, `short`, `damaged`, `cut` (ends before its
+        kind: `foreign` (unlike what the networks have trained on), `dark`, `short`, `damaged`, `cut` (ends before its
             container says), `size` (the picture's size changes in mid-file), or `other`.
         text: one sentence in English.
         key: of the sentence in `remarks.toml`, where other languages have it; empty where they do not.
         values: what is filled into it.
     """
 
-    kind: Literal["foreign", "dark", "short", "damaged", "cut", "size", "other"]
+    kind: Literal["out_of_distribution", "dark", "short", "damaged", "cut", "size", "other"]
     text: str
     key: str = ""
     values: dict[str, str] = Field(default_factory=dict)
@@ -193,7 +193,7 @@ class Inspection(_Part):
             None where it was not.
         exclusive: code of the class that means "nothing wrong"; None where the taxonomy has none.
         findings: one a class, in the order of the taxonomy.
-        timeline: scores over time; None where the networks see a video as one piece.
+        timeline: scores over time; None where the networks see a video as one segment.
         remarks: what must be known beside them.
         made_at: when, ISO 8601 with the time zone.
     """
@@ -211,8 +211,8 @@ class Inspection(_Part):
     @property
     def defects(self) -> tuple[Finding, ...]:
         """Defects to accept or to look at, accepted ones first, then the most probable."""
-        shown = [one for one in self.findings if one.gate != "reject" and one.code != self.exclusive]
-        return tuple(sorted(shown, key=lambda one: (one.gate != "accept", -one.probability)))
+        shown = [one for one in self.findings if one.triage != "reject" and one.code != self.exclusive]
+        return tuple(sorted(shown, key=lambda one: (one.triage != "accept", -one.probability)))
 
 
 def write_inspection(inspection: Inspection, folder: Path) -> Path:

@@ -27,7 +27,7 @@ def _texts() -> dict[str, dict[str, str]]:
 
 
 def remark(
-    kind: Literal["foreign", "dark", "short", "damaged", "cut", "size", "other"], key: str, **values: str
+    kind: Literal["out_of_distribution", "dark", "short", "damaged", "cut", "size", "other"], key: str, **values: str
 ) -> Remark:
     """Return the remark `key` of `remarks.toml`, its English text filled with `values`."""
     return Remark(kind=kind, text=_texts()["en"][key].format(**values), key=key, values=values)

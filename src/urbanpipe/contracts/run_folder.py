@@ -10,9 +10,9 @@ from urbanpipe.errors import RunError
 TRAINING_STATE = "last.pt"
 WEIGHTS = "weights.safetensors"
 DONE = "done.json"
-PIECES = "pieces.npz"
+SEGMENTS = "segments.npz"
 OUT_OF_FOLD = "out_of_fold.json"
-OUT_OF_FOLD_PIECES = "out_of_fold_pieces.npz"
+OUT_OF_FOLD_SEGMENTS = "out_of_fold_segments.npz"
 INPUTS = ("taxonomy.toml", "labels.json", "folds.csv", "groups.csv")
 LEFT_OUT = "left_out.csv"
 _DAMAGED = "{path} is missing or damaged; delete {folder} to begin it again"

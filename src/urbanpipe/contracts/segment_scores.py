@@ -1,4 +1,4 @@
-"""Scores of the pieces of videos: what a network said of each frame or clip that it saw at once, and where it peaks."""
+"""Scores of the segments of videos: what a network said of each frame or clip that it saw at once, and where it peaks."""
 
 import zipfile
 import zlib
@@ -23,14 +23,14 @@ _DAMAGE = (OSError, ValueError, KeyError, EOFError, NotImplementedError, zipfile
 
 
 @dataclass(frozen=True, eq=False)
-class Pieces:
-    """Scores of the m pieces of n videos.
+class SegmentScores:
+    """Scores of the m segments of n videos.
 
     Attributes:
         names: the videos, each once.
-        starts: (n + 1,) int64; the pieces of video i are the rows starts[i]:starts[i + 1], in order of time, at least
+        starts: (n + 1,) int64; the segments of video i are the rows starts[i]:starts[i + 1], in order of time, at least
             one.
-        seconds: (m, 2) float64, begin and end of every piece in its video; of a single frame both are equal.
+        seconds: (m, 2) float64, begin and end of every segment in its video; of a single frame both are equal.
         scores: (m, C) float64 in [0, 1], classes in the order of the taxonomy.
     """
 
@@ -43,16 +43,16 @@ class Pieces:
         """Refuse arrays that do not fit each other.
 
         Raises:
-            ValueError: shapes that do not fit, a name twice, or a video without pieces.
+            ValueError: shapes that do not fit, a name twice, or a video without segments.
         """
         n, m = len(self.names), len(self.scores)
         if self.starts.shape != (n + 1,) or self.seconds.shape != (m, 2) or self.scores.ndim != 2:
             shapes = f"starts {self.starts.shape}, seconds {self.seconds.shape}, scores {self.scores.shape}"
             raise ValueError(f"{n} names need starts ({n + 1},), seconds (m, 2) and scores (m, C), not {shapes}")
         if len(set(self.names)) != n:
-            raise ValueError("a video is named twice; each stands once, with all its pieces")
+            raise ValueError("a video is named twice; each stands once, with all its segments")
         if self.starts[0] != 0 or self.starts[-1] != m or (np.diff(self.starts) < 1).any():
-            raise ValueError(f"starts must rise from 0 to {m}, at least one piece a video")
+            raise ValueError(f"starts must rise from 0 to {m}, at least one segment a video")
 
     @cached_property
     def rows(self) -> dict[str, slice]:
@@ -61,18 +61,18 @@ class Pieces:
         return {name: slice(edges[row], edges[row + 1]) for row, name in enumerate(self.names)}
 
     def of(self, name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Begins and ends (k, 2) and scores (k, C) of the k pieces of a video.
+        """Begins and ends (k, 2) and scores (k, C) of the k segments of a video.
 
         Raises:
             PredictionError: there is no such video.
         """
         if name not in self.rows:
-            raise PredictionError(f"there are no pieces of video {name!r}")
+            raise PredictionError(f"there are no segments of video {name!r}")
         return self.seconds[self.rows[name]], self.scores[self.rows[name]]
 
 
-def joined(parts: Sequence[Pieces]) -> Pieces:
-    """The pieces of several sets of videos as one, in their order.
+def joined(parts: Sequence[SegmentScores]) -> SegmentScores:
+    """The segments of several sets of videos as one, in their order.
 
     Raises:
         ValueError: no parts, or parts with other numbers of classes.
@@ -80,9 +80,9 @@ def joined(parts: Sequence[Pieces]) -> Pieces:
     """
     names = tuple(name for part in parts for name in part.names)
     if twice := sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []:
-        raise PredictionError(f"pieces of the same video come from two places, {shortened(twice)}")
+        raise PredictionError(f"segments of the same video come from two places, {shortened(twice)}")
     lengths = np.concatenate([np.diff(part.starts) for part in parts])
-    return Pieces(
+    return SegmentScores(
         names=names,
         starts=np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)]),
         seconds=np.concatenate([part.seconds for part in parts]),
@@ -90,31 +90,31 @@ def joined(parts: Sequence[Pieces]) -> Pieces:
     )
 
 
-def write_pieces(pieces: Pieces, path: Path, taxonomy: Taxonomy) -> None:
+def write_segment_scores(segments: SegmentScores, path: Path, taxonomy: Taxonomy) -> None:
     """Write an npz with the arrays codes, names, starts, seconds and scores; every digit is kept, nothing is pickled.
 
     Raises:
         ValueError: the scores are not of the taxonomy's classes.
-        PredictionError: a score or a time that `read_pieces` would refuse; nothing is written.
+        PredictionError: a score or a time that `read_segment_scores` would refuse; nothing is written.
         OutputError: the file cannot be written.
     """
     path = Path(path)
-    if pieces.scores.shape[1] != len(taxonomy):
-        raise ValueError(f"scores {pieces.scores.shape} must be (m, {len(taxonomy)})")
-    _check_values(pieces, path, taxonomy)
+    if segments.scores.shape[1] != len(taxonomy):
+        raise ValueError(f"scores {segments.scores.shape} must be (m, {len(taxonomy)})")
+    _check_values(segments, path, taxonomy)
     with whole_file(path, "wb") as file:
         np.savez_compressed(
             file,
             codes=np.array(taxonomy.codes),
-            names=np.array(pieces.names),
-            starts=pieces.starts.astype(np.int64),
-            seconds=pieces.seconds.astype(np.float64),
-            scores=pieces.scores.astype(np.float64),
+            names=np.array(segments.names),
+            starts=segments.starts.astype(np.int64),
+            seconds=segments.seconds.astype(np.float64),
+            scores=segments.scores.astype(np.float64),
         )
 
 
-def read_pieces(path: Path, taxonomy: Taxonomy) -> Pieces:
-    """Read what `write_pieces` wrote.
+def read_segment_scores(path: Path, taxonomy: Taxonomy) -> SegmentScores:
+    """Read what `write_segment_scores` wrote.
 
     Raises:
         PredictionError: the file is missing, damaged or of other classes; a score is NaN or outside [0, 1]; times are
@@ -130,53 +130,53 @@ def read_pieces(path: Path, taxonomy: Taxonomy) -> Pieces:
         )
     names = tuple(canonical_name(name) for name in arrays["names"].tolist())
     try:
-        pieces = Pieces(names, arrays["starts"], arrays["seconds"], arrays["scores"])
+        segments = SegmentScores(names, arrays["starts"], arrays["seconds"], arrays["scores"])
     except ValueError as error:
         raise PredictionError(f"{path} is damaged: {error}") from error
-    if pieces.scores.shape[1] != len(taxonomy):
-        raise PredictionError(f"{path} is damaged: scores {pieces.scores.shape} for {len(taxonomy)} classes")
-    _check_values(pieces, path, taxonomy)
-    return pieces
+    if segments.scores.shape[1] != len(taxonomy):
+        raise PredictionError(f"{path} is damaged: scores {segments.scores.shape} for {len(taxonomy)} classes")
+    _check_values(segments, path, taxonomy)
+    return segments
 
 
 def _arrays(path: Path) -> dict[str, NDArray[Any]]:
     """The arrays of the file by name, each of the kind that it must be."""
     if not path.is_file():
-        raise PredictionError(f"cannot read the pieces {path}: no such file; give an .npz of pieces")
+        raise PredictionError(f"cannot read the segments {path}: no such file; give an .npz of segments")
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             found = {name: np.asarray(file[name]) for name in _ARRAYS}
     except (*_DAMAGE, TypeError, AttributeError) as error:  # the last two: an .npy, which is a bare array
         text = (str(error).splitlines() or [""])[0][:80]
-        raise PredictionError(f"{path} is damaged or no file of pieces ({type(error).__name__}: {text})") from error
+        raise PredictionError(f"{path} is damaged or no file of segments ({type(error).__name__}: {text})") from error
     for name, kind in zip(_ARRAYS, "UUiff", strict=True):
         if found[name].dtype.kind != kind or (kind == "U" and found[name].ndim != 1):
             raise PredictionError(f"{path} is damaged: {name} is {found[name].dtype} {found[name].shape}")
     return found
 
 
-def _check_values(pieces: Pieces, path: Path, taxonomy: Taxonomy) -> None:
-    bad = ~((pieces.scores >= 0.0) & (pieces.scores <= 1.0))
+def _check_values(segments: SegmentScores, path: Path, taxonomy: Taxonomy) -> None:
+    bad = ~((segments.scores >= 0.0) & (segments.scores <= 1.0))
     if bad.any():
         row, column = np.argwhere(bad)[0].tolist()
-        found = f"{pieces.scores[row, column]} for {taxonomy.codes[column]} at {pieces.seconds[row, 0]:g} s"
-        raise PredictionError(f"{path}: {_video_of(pieces, row)} has {found}; expected a number in [0, 1]")
-    begins, ends = pieces.seconds.T
+        found = f"{segments.scores[row, column]} for {taxonomy.codes[column]} at {segments.seconds[row, 0]:g} s"
+        raise PredictionError(f"{path}: {_video_of(segments, row)} has {found}; expected a number in [0, 1]")
+    begins, ends = segments.seconds.T
     wrong = ~(np.isfinite(begins) & np.isfinite(ends) & (begins >= 0.0) & (ends >= begins))
     later = np.ones(len(wrong), dtype=bool)
-    later[1:] = (np.diff(pieces.seconds, axis=0) >= 0.0).all(axis=1)
-    later[pieces.starts[:-1]] = True
+    later[1:] = (np.diff(segments.seconds, axis=0) >= 0.0).all(axis=1)
+    later[segments.starts[:-1]] = True
     if (odd := np.flatnonzero(wrong | ~later)).size:
         row = int(odd[0])
-        times = f"a piece from {begins[row]:g} to {ends[row]:g} s"
+        times = f"a segment from {begins[row]:g} to {ends[row]:g} s"
         raise PredictionError(
-            f"{path}: {_video_of(pieces, row)} has {times}; pieces begin at 0 or later, end after they begin and stand "
+            f"{path}: {_video_of(segments, row)} has {times}; segments begin at 0 or later, end after they begin and stand "
             "in order of time"
         )
 
 
-def _video_of(pieces: Pieces, row: int) -> str:
-    return pieces.names[int(np.searchsorted(pieces.starts, row, side="right")) - 1]
+def _video_of(segments: SegmentScores, row: int) -> str:
+    return segments.names[int(np.searchsorted(segments.starts, row, side="right")) - 1]
 
 
 def _listed(codes: Sequence[str]) -> str:

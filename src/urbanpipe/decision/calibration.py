@@ -162,8 +162,8 @@ def cross_calibrated(
     for fold in np.unique(folds):
         held = folds == fold
         if not held.all():
-            learnt = fit_calibration(values[~held], present[~held], kind, folds[~held])
-            result[held] = learnt.apply(values[held])
+            learned = fit_calibration(values[~held], present[~held], kind, folds[~held])
+            result[held] = learned.apply(values[held])
     return result
 
 

@@ -14,7 +14,7 @@ SPREAD = (0.3, 1.0)  # how far scale and shift of a class are expected from thos
 SURE = 1e-6  # nearer to 0 or 1 than this a score is one of a rule or of a saturated network, not a graded opinion
 _SURE_PRIOR = 5.0
 _TINY = 1e-12
-_LEAST_SCALE, _MOST_SCALE = 0.01, 100.0
+_MIN_SCALE, _MAX_SCALE = 0.01, 100.0
 
 _Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
@@ -132,7 +132,7 @@ def _most_likely(
         slope = (p - targets) / (p * (1.0 - p)) * span * sigma * (1.0 - sigma)
         return entropy + 0.5 * off @ off, np.array([slope @ x, slope.sum()]) + off / spread
 
-    found = minimize(loss, common, jac=True, method="L-BFGS-B", bounds=[(_LEAST_SCALE, _MOST_SCALE), (None, None)])
+    found = minimize(loss, common, jac=True, method="L-BFGS-B", bounds=[(_MIN_SCALE, _MAX_SCALE), (None, None)])
     result: NDArray[np.float64] = found.x
     return result
 

@@ -20,9 +20,9 @@ class MomentsConfig(Section):
 
     Attributes:
         smooth_seconds: standard deviation of the Gaussian that smooths scores over time; 0 smooths nothing.
-        least: a moment's score must be above this.
+        min_score: a moment's score must be above this.
         apart_seconds: of two peaks of a class that are nearer than this, the higher one stays.
-        most: moments a class and video.
+        max_moments: moments a class and video.
         weigh_by_video: a moment's score is the peak times the video's probability of the class.
         learn_shift: move the moments of a class by what the truth of other videos teaches.
         shift_prior: for how many moments the shift that all classes have in common counts in that of each class.
@@ -30,9 +30,9 @@ class MomentsConfig(Section):
     """
 
     smooth_seconds: float = Field(2.0, ge=0, allow_inf_nan=False)
-    least: float = Field(0.01, ge=0, le=1)
+    min_score: float = Field(0.01, ge=0, le=1)
     apart_seconds: float = Field(10.0, ge=0, allow_inf_nan=False)
-    most: int = Field(10, ge=1)
+    max_moments: int = Field(10, ge=1)
     weigh_by_video: bool = True
     learn_shift: bool = True
     shift_prior: float = Field(5.0, ge=0, allow_inf_nan=False)
@@ -54,7 +54,7 @@ def read_config(settings: Path | None, overrides: Sequence[str]) -> MomentsConfi
     for override in overrides:
         key, equals, text = override.partition("=")
         if not equals:
-            raise RecipeError(f"--set {override}: want key=value, for example --set least=0.1")
+            raise RecipeError(f"--set {override}: want key=value, for example --set min_score=0.1")
         values[key.strip()] = value_of(text)
     try:
         return MomentsConfig.model_validate(values)

@@ -105,7 +105,10 @@ def reliability_diagram(before: ArrayLike, after: ArrayLike, targets: ArrayLike,
     FigureCanvasAgg(figure)
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[4, 1])
     top.plot([0, 1], [0, 1], color=_PALE, linewidth=1, linestyle=(0, (4, 3)), label="perfectly calibrated")
-    series = [("before", before, _BEFORE, "s", -0.004), ("after, learnt on the other folds", after, _AFTER, "o", 0.004)]
+    series = [
+        ("before", before, _BEFORE, "s", -0.004),
+        ("after, learned on the other folds", after, _AFTER, "o", 0.004),
+    ]
     for name, probabilities, colour, marker, aside in series:
         if not np.isnan(probabilities).all():
             label = f"{name}: ECE {100 * expected_calibration_error(probabilities, targets, bins).pooled:.1f} %"

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from urbanpipe.errors import RecipeError
 
-UNKNOWN = 0.5  # what a class gets that no video shows, as nothing can be learnt about it
+UNKNOWN = 0.5  # what a class gets that no video shows, as nothing can be learned about it
 
 Chooser = Callable[[NDArray[np.float64], NDArray[np.bool_]], NDArray[np.float64]]
 
@@ -35,7 +35,7 @@ def f1_thresholds(scores: NDArray[np.float64], targets: NDArray[np.bool_]) -> ND
     the highest is taken.
 
     Args:
-        scores: (n, C) float in [0, 1], of videos that the model has not learnt from.
+        scores: (n, C) float in [0, 1], of videos that the model has not trained on.
         targets: (n, C) bool.
 
     Returns:
@@ -48,7 +48,7 @@ def recall_thresholds(scores: NDArray[np.float64], targets: NDArray[np.bool_], r
     """For each class the highest threshold, in the sense of `f1_thresholds`, that finds `recall` of its positives.
 
     Args:
-        scores: (n, C) float in [0, 1], of videos that the model has not learnt from.
+        scores: (n, C) float in [0, 1], of videos that the model has not trained on.
         targets: (n, C) bool.
         recall: in (0, 1].
 
@@ -74,10 +74,10 @@ def nested_decisions(
             nan = np.full(targets.shape[1], np.nan)
             return Decisions(nan, nan, nan)
         present[held] = scores[held] >= choose(scores[~held], targets[~held])
-    return judge(present, targets)
+    return decision_metrics(present, targets)
 
 
-def judge(present: NDArray[np.bool_], targets: NDArray[np.bool_]) -> Decisions:
+def decision_metrics(present: NDArray[np.bool_], targets: NDArray[np.bool_]) -> Decisions:
     """Precision, recall and F1 of decisions, both (n, C) bool."""
     right = (present & targets).sum(axis=0).astype(np.float64)
     said, true = present.sum(axis=0), targets.sum(axis=0)

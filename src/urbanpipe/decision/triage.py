@@ -1,4 +1,4 @@
-"""The gate: what is accepted, what a person looks at, and what is rejected, with a bound on what rejecting misses."""
+"""The triage: what is accepted, what a person looks at, and what is rejected, with a bound on what rejecting misses."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any, Self
@@ -9,12 +9,12 @@ from pydantic import Field, NonNegativeInt, ValidationError, model_validator
 from scipy.stats import beta
 
 from urbanpipe.decision.calibration import checked, checked_scores, damaged
-from urbanpipe.decision.thresholds import judge
+from urbanpipe.decision.thresholds import decision_metrics
 from urbanpipe.errors import RecipeError
 from urbanpipe.settings import Section
 
-ACCEPT, LOOK, REJECT = "accept", "look", "reject"
-GATES = (ACCEPT, LOOK, REJECT)
+ACCEPT, REVIEW, REJECT = "accept", "review", "reject"
+GATES = (ACCEPT, REVIEW, REJECT)
 MISS_BOUND = 0.05
 PRECISION = 0.9
 LEVEL = 0.95
@@ -24,7 +24,7 @@ _Inside = Annotated[float, Field(gt=0.0, lt=1.0)]
 
 
 class _Table(Section):
-    """Gates as they stand in a bundle."""
+    """Triage as they stand in a bundle."""
 
     miss_bound: _Inside
     wanted_precision: _Inside
@@ -43,13 +43,13 @@ class _Table(Section):
 
 
 @dataclass(frozen=True, eq=False)
-class Gates:
+class Triage:
     """Two thresholds a class.
 
     Attributes:
         reject_below: (C,) float in [0, 1]; what is below is rejected, at 0 nothing.
         accept_from: (C,) float, at least `reject_below`; what is at it or above is accepted, at infinity nothing.
-        miss_bound: what share of the videos that show a class may be rejected, as `choose_gates` bounds it.
+        miss_bound: what share of the videos that show a class may be rejected, as `choose_triage` bounds it.
         wanted_precision: what share of the accepted is to be right.
         positives: (C,) int, videos that the thresholds of each class rest on.
     """
@@ -61,7 +61,7 @@ class Gates:
     positives: NDArray[np.int64]
 
     def decide(self, probabilities: ArrayLike) -> NDArray[np.str_]:
-        """(n, C) of "accept", "look" and "reject" for probabilities (n, C) like those that the gates were chosen on.
+        """(n, C) of "accept", "review" and "reject" for probabilities (n, C) like those that the triage were chosen on.
 
         Raises:
             PredictionError: a probability is NaN or outside [0, 1].
@@ -70,7 +70,7 @@ class Gates:
         values = checked_scores(probabilities)
         if values.shape[1] != len(self.positives):
             raise ValueError(f"probabilities {values.shape} must be (n, {len(self.positives)})")
-        low = np.where(values < self.reject_below, REJECT, LOOK)
+        low = np.where(values < self.reject_below, REJECT, REVIEW)
         return np.where(values >= self.accept_from, ACCEPT, low)
 
     def to_table(self) -> dict[str, Any]:
@@ -93,7 +93,7 @@ class Gates:
         try:
             read = _Table.model_validate(table)
         except ValidationError as error:
-            raise damaged("gate", error) from None
+            raise damaged("triage", error) from None
         accept_from = np.array(read.accept_from, dtype=np.float64)
         return cls(
             reject_below=np.array(read.reject_below, dtype=np.float64),
@@ -104,13 +104,13 @@ class Gates:
         )
 
 
-def choose_gates(
+def choose_triage(
     scores: ArrayLike,
     targets: ArrayLike,
     miss_bound: float = MISS_BOUND,
     precision: float = PRECISION,
     level: float = LEVEL,
-) -> Gates:
+) -> Triage:
     """Choose both thresholds of every class on predictions of models that have not seen the videos.
 
     `reject_below` is conformal risk control (Angelopoulos et al., arXiv 2208.02814, eq. 4) of the risk "a video that
@@ -124,10 +124,10 @@ def choose_gates(
     The guarantee: the probability that a new video that shows the class is rejected is at most `miss_bound`. It is
     marginal, over the draw of the n videos and the new one together: with luck or bad luck in those n, the share
     missed from then on is lower or higher. It is a promise for each class, not for all of a video's. It assumes that
-    the new video is exchangeable with the n. Pieces of one inspection resemble each other, so that they count for
+    the new video is exchangeable with the n. Segments of one inspection resemble each other, so that they count for
     fewer than n; another site, camera or annotator breaks it. Out-of-fold scores come from one network a fold, while
     an inspection averages the networks of all folds, and an epoch or weights chosen by these very scores flatter
-    them; so the guarantee is close to, not exactly, what the mathematics says. `nested_gates` shows what it came to.
+    them; so the guarantee is close to, not exactly, what the mathematics says. `nested_triage` shows what it came to.
 
     `accept_from` is the lowest score, not below `reject_below`, from which on the share of videos that show the class
     is credibly at least `precision`: the one-sided lower bound of Clopper and Pearson (1934) at `level` is. The bound
@@ -135,13 +135,13 @@ def choose_gates(
     draws each) the true precision was too low in at most 4 % of the draws; but where few draws accepted anything, those
     were the lucky ones, and a fifth or more of them were wrong. A class where no score does accepts nothing (infinity).
 
-    Maps that never fall keep these decisions: on calibrated probabilities the gates are the same as on raw scores as
+    Maps that never fall keep these decisions: on calibrated probabilities the triage are the same as on raw scores as
     long as no scores become equal. Where some do (isotonic maps), fewer are rejected, which keeps the guarantee; more
-    may be accepted, so choose on the very probabilities that the gates will decide on.
+    may be accepted, so choose on the very probabilities that the triage will decide on.
 
     Args:
         scores: (n, C) float in [0, 1], raw or calibrated.
-        targets: (n, C) bool or 0/1. The exclusive class is gated as any other.
+        targets: (n, C) bool or 0/1. The exclusive class is triaged as any other.
         miss_bound: in (0, 1).
         precision: in (0, 1).
         level: of the bound on precision, in (0, 1).
@@ -158,12 +158,12 @@ def choose_gates(
     columns = [*zip(values.T, present.T, strict=True)]
     reject_below = [_reject_below(x[y], miss_bound) for x, y in columns]
     accept_from = [_accept_from(x, y, t, precision, level) for (x, y), t in zip(columns, reject_below, strict=True)]
-    return Gates(np.array(reject_below), np.array(accept_from), miss_bound, precision, present.sum(axis=0))
+    return Triage(np.array(reject_below), np.array(accept_from), miss_bound, precision, present.sum(axis=0))
 
 
 @dataclass(frozen=True, eq=False)
-class NestedGates:
-    """What gates did on videos that they were not chosen on; NaN where a figure does not exist.
+class NestedTriage:
+    """What triage did on videos that they were not chosen on; NaN where a figure does not exist.
 
     Attributes:
         missed: (C,) share of the videos that show the class that were rejected: to hold against the miss bound.
@@ -186,15 +186,15 @@ class NestedGates:
         return float(np.average(self.missed[known], weights=self.positives[known])) if known.any() else float("nan")
 
 
-def nested_gates(
+def nested_triage(
     scores: ArrayLike,
     targets: ArrayLike,
     folds: NDArray[np.int64],
     miss_bound: float = MISS_BOUND,
     precision: float = PRECISION,
     level: float = LEVEL,
-) -> NestedGates:
-    """Gates chosen on all folds but one and judged on that one, for every fold.
+) -> NestedTriage:
+    """Triage chosen on all folds but one and judged on that one, for every fold.
 
     With one fold only there is nothing to choose on, and all figures are NaN. Raw scores serve as well as calibrated
     ones, and nothing of a fold's labels is in them; else give those of `cross_calibrated`.
@@ -203,29 +203,29 @@ def nested_gates(
         scores: (n, C) float in [0, 1].
         targets: (n, C) bool or 0/1.
         folds: (n,) fold of every video.
-        miss_bound: as for `choose_gates`.
-        precision: as for `choose_gates`.
-        level: as for `choose_gates`.
+        miss_bound: as for `choose_triage`.
+        precision: as for `choose_triage`.
+        level: as for `choose_triage`.
 
     Raises:
-        RecipeError, PredictionError, ValueError: as `choose_gates`.
+        RecipeError, PredictionError, ValueError: as `choose_triage`.
     """
     values, present = checked(scores, targets)
-    decisions = np.full(values.shape, LOOK, dtype=object)
+    decisions = np.full(values.shape, REVIEW, dtype=object)
     for fold in np.unique(folds):
         held = folds == fold
         if held.all():
             nan = np.full(values.shape[1], np.nan)
-            return NestedGates(nan, nan, np.full((len(nan), 3), np.nan), present.sum(axis=0), float("nan"))
-        gates = choose_gates(values[~held], present[~held], miss_bound, precision, level)
-        decisions[held] = gates.decide(values[held])
+            return NestedTriage(nan, nan, np.full((len(nan), 3), np.nan), present.sum(axis=0), float("nan"))
+        triage = choose_triage(values[~held], present[~held], miss_bound, precision, level)
+        decisions[held] = triage.decide(values[held])
     known = present.any(axis=0)
-    return NestedGates(
-        missed=judge(decisions == REJECT, present).recall,
-        precision=judge(decisions == ACCEPT, present).precision,
-        shares=np.stack([(decisions == gate).mean(axis=0) for gate in GATES], axis=1),
+    return NestedTriage(
+        missed=decision_metrics(decisions == REJECT, present).recall,
+        precision=decision_metrics(decisions == ACCEPT, present).precision,
+        shares=np.stack([(decisions == triage).mean(axis=0) for triage in GATES], axis=1),
         positives=present.sum(axis=0),
-        decided=float((decisions[:, known] != LOOK).all(axis=1).mean()),
+        decided=float((decisions[:, known] != REVIEW).all(axis=1).mean()),
     )
 
 

@@ -22,9 +22,9 @@ from urbanpipe.decision.reliability_plot import (
     expected_calibration_error,
     reliability_diagram,
 )
-from urbanpipe.decision.triage import MISS_BOUND, PRECISION, Gates, NestedGates, choose_gates, nested_gates
+from urbanpipe.decision.triage import MISS_BOUND, PRECISION, NestedTriage, Triage, choose_triage, nested_triage
 from urbanpipe.ensembling.model_card import model_card
-from urbanpipe.ensembling.ood_fit import learn_foreign
+from urbanpipe.ensembling.ood_fit import fit_ood_detector_of
 from urbanpipe.errors import BundleError, RunError
 from urbanpipe.evaluation.average_precision import Scores, score
 from urbanpipe.evaluation.plots import save
@@ -34,17 +34,17 @@ from urbanpipe.inference.bundle import (
     CALIBRATION,
     CARD,
     DIAGRAM,
-    FOREIGN,
     FORMAT,
     MANIFEST,
     METRICS,
+    OOD,
     TAXONOMY,
     Manifest,
     ManifestMember,
     member_files,
 )
 from urbanpipe.inference.members import Trained, find_trained, weight_files
-from urbanpipe.inference.ood import Foreign, write_foreign
+from urbanpipe.inference.ood import OODDetector, write_ood_detector
 from urbanpipe.methods.recipe import load_recipe, write_recipe
 from urbanpipe.models.device import choose_device
 from urbanpipe.outputs import explained, output_folder, whole_path, write_json, write_text
@@ -53,7 +53,7 @@ from urbanpipe.video.probe import digest
 
 
 @dataclass(frozen=True, eq=False)
-class Judgement:
+class BundleEvaluation:
     """What the out-of-fold predictions teach, and what that is worth.
 
     Attributes:
@@ -61,9 +61,9 @@ class Judgement:
         honest: (n, C) probabilities, calibrated by the other folds.
         before: expected calibration error of the scores.
         after: the same of `honest`.
-        calibration: of the bundle, learnt from all folds.
-        gates: of the bundle, likewise.
-        nested: what gates chosen on the other folds did.
+        calibration: of the bundle, trained on all folds.
+        triage: of the bundle, likewise.
+        nested: what triage chosen on the other folds did.
     """
 
     scores: Scores
@@ -71,8 +71,8 @@ class Judgement:
     before: CalibrationError
     after: CalibrationError
     calibration: Calibration
-    gates: Gates
-    nested: NestedGates
+    triage: Triage
+    nested: NestedTriage
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,15 +83,15 @@ class Bundled:
         folder: the bundle.
         manifest: what it says of itself.
         taxonomy: its C classes.
-        judged: calibration and gates, and how good they are.
-        foreign: what tells videos that are no pipes; None without training videos.
+        judged: calibration and triage, and how good they are.
+        ood: what tells videos that are no pipes; None without training videos.
     """
 
     folder: Path
     manifest: Manifest
     taxonomy: Taxonomy
-    judged: Judgement
-    foreign: Foreign | None
+    judged: BundleEvaluation
+    ood: OODDetector | None
 
     def lines(self) -> Iterator[str]:
         """What a user should know of it."""
@@ -100,14 +100,14 @@ class Bundled:
         yield f"{networks} networks; mAP out of fold {of_all} (defects {of_defects})"
         before, after = judged.before.pooled, judged.after.pooled
         yield f"expected calibration error {before:.3f}, calibrated by other folds {after:.3f}"
-        missed, bound = per_cent(judged.nested.missed_of_all), per_cent(judged.gates.miss_bound)
-        yield f"gates chosen on other folds rejected {missed} % of what was to be found (wanted: at most {bound} %)"
-        rows = [*zip(self.taxonomy.codes, judged.gates.positives, judged.gates.reject_below, strict=True)]
+        missed, bound = per_cent(judged.nested.missed_of_all), per_cent(judged.triage.miss_bound)
+        yield f"triage chosen on other folds rejected {missed} % of what was to be found (wanted: at most {bound} %)"
+        rows = [*zip(self.taxonomy.codes, judged.triage.positives, judged.triage.reject_below, strict=True)]
         if rare := [code for code, count, least in rows if count and least == 0]:
             yield f"too few videos to reject anything: {' '.join(rare)}; every video is to be looked at for these"
         if unknown := [code for code, count, _ in rows if not count]:
             yield f"no video shows {' '.join(unknown)}: the networks cannot find these"
-        if self.foreign is None:
+        if self.ood is None:
             yield "without --data it cannot tell videos that are no pipes"
 
 
@@ -123,14 +123,14 @@ def bundle(
     half: bool = False,
     device: str = "auto",
 ) -> Bundled:
-    """Make a bundle of a cross-validated run, an ensemble, or a study, which means its ensemble.
+    """Make a bundle of a cross-validated run, an ensemble, or a experiment, which means its ensemble.
 
-    Calibration and gates are learnt from the out-of-fold predictions.
+    Calibration and triage are trained on the out-of-fold predictions.
 
     Args:
         model: the folder.
         out: of the bundle; a bundle that is there is replaced when the new one is whole, anything else is refused.
-        data: catalog of the videos that the networks have learnt from; some are watched to tell foreign videos later.
+        data: catalog of the videos that the networks have trained on; some are observed to tell ood videos later.
         name: of the bundle; None takes the folder's.
         miss_bound: wanted share of true classes that at most are rejected.
         precision: wanted share of accepted classes that are right.
@@ -152,7 +152,7 @@ def bundle(
     seen, settings = read_out_of_fold(trained.folder), read_config(moments, ())
     _check_out(out)
     judged = _judged(seen, miss_bound, precision)
-    foreign = learn_foreign(trained, seen, data, choose_device(device)) if data else None
+    ood = fit_ood_detector_of(trained, seen, data, choose_device(device)) if data else None
     with _replaced(out) as folder:
         manifest = Manifest(
             format=FORMAT,
@@ -165,23 +165,23 @@ def bundle(
             moments=settings.model_copy(update={"shift_seconds": {}}),
             files={},
         )
-        made = Bundled(folder, manifest, seen.taxonomy, judged, foreign)
+        made = Bundled(folder, manifest, seen.taxonomy, judged, ood)
         _write(made, seen)
     return replace(made, folder=out)
 
 
-def _judged(seen: OutOfFold, miss_bound: float, precision: float) -> Judgement:
-    """Learn calibration and gates on all folds, and see what those of the other folds are worth."""
+def _judged(seen: OutOfFold, miss_bound: float, precision: float) -> BundleEvaluation:
+    """Learn calibration and triage on all folds, and see what those of the other folds are worth."""
     calibration = fit_calibration(seen.scores, seen.targets, "auto", seen.folds)
     honest = cross_calibrated(seen.scores, seen.targets, seen.folds)
-    return Judgement(
+    return BundleEvaluation(
         scores=score(seen.scores, seen.targets, seen.taxonomy),
         honest=honest,
         before=expected_calibration_error(seen.scores, seen.targets),
         after=expected_calibration_error(honest, seen.targets),
         calibration=calibration,
-        gates=choose_gates(calibration.apply(seen.scores), seen.targets, miss_bound, precision),
-        nested=nested_gates(seen.scores, seen.targets, seen.folds, miss_bound, precision),
+        triage=choose_triage(calibration.apply(seen.scores), seen.targets, miss_bound, precision),
+        nested=nested_triage(seen.scores, seen.targets, seen.folds, miss_bound, precision),
     )
 
 
@@ -236,15 +236,15 @@ def _write(made: Bundled, seen: OutOfFold) -> None:
     """Write everything else, the manifest last: with it the bundle is complete."""
     out, judged = made.folder, made.judged
     write_text(out / TAXONOMY, tomli_w.dumps(taxonomy_table(made.taxonomy)))
-    write_json(out / CALIBRATION, {"calibration": judged.calibration.to_table(), "gates": judged.gates.to_table()})
+    write_json(out / CALIBRATION, {"calibration": judged.calibration.to_table(), "triage": judged.triage.to_table()})
     metrics = _metrics(made, seen)
     write_json(out / METRICS, metrics)
     write_text(out / CARD, model_card(made.manifest, made.taxonomy, metrics))
     save(reliability_diagram(seen.scores, judged.honest, seen.targets), out / DIAGRAM)
     files = [TAXONOMY, CALIBRATION, METRICS, CARD, DIAGRAM]
-    if made.foreign:
-        write_foreign(made.foreign, out / FOREIGN)
-        files.append(FOREIGN)
+    if made.ood:
+        write_ood_detector(made.ood, out / OOD)
+        files.append(OOD)
     files += [file for member in made.manifest.members for file in member_files(member)]
     digests = {file: digest(out / file) for file in files}
     manifest = made.manifest.model_copy(update={"files": digests})
@@ -268,7 +268,7 @@ def _metrics(made: Bundled, seen: OutOfFold) -> dict[str, object]:
         "map_defects": _number(judged.scores.map_defects),
         "ece": _number(judged.before.pooled),
         "ece_calibrated_by_other_folds": _number(judged.after.pooled),
-        "miss_bound": judged.gates.miss_bound,
+        "miss_bound": judged.triage.miss_bound,
         "rejected_of_all": _number(judged.nested.missed_of_all),
         "classes": classes,
     }

@@ -15,9 +15,9 @@ from urbanpipe.contracts.names import shortened
 from urbanpipe.contracts.predictions import Predictions, write_predictions
 from urbanpipe.contracts.run_folder import OUT_OF_FOLD
 from urbanpipe.decision.exclusive import EXCLUSIVE_THRESHOLD, apply_exclusive
-from urbanpipe.decision.thresholds import Chooser, f1_thresholds, judge, nested_decisions, recall_thresholds
+from urbanpipe.decision.thresholds import Chooser, decision_metrics, f1_thresholds, nested_decisions, recall_thresholds
 from urbanpipe.ensembling.contributions import contributions
-from urbanpipe.ensembling.table import EnsembleTable, ensemble_table
+from urbanpipe.ensembling.ensemble_table import EnsembleTable, ensemble_table
 from urbanpipe.ensembling.weights import (
     SEARCHES,
     equal_weights,
@@ -173,7 +173,7 @@ def _write_thresholds(
     path: Path, thresholds: NDArray[np.float64], data: OutOfFold, final: NDArray[np.float64], choose: Chooser
 ) -> None:
     """Each class's threshold with what it means on the videos it was chosen on, and nested on those it was not."""
-    seen = judge(final >= thresholds, data.targets)
+    seen = decision_metrics(final >= thresholds, data.targets)
     nested = nested_decisions(final, data.targets, data.folds, choose)
     header = ["class", "name", "positives", "threshold", "precision", "recall", "f1"]
     columns = (thresholds, seen.precision, seen.recall, seen.f1, nested.precision, nested.recall, nested.f1)

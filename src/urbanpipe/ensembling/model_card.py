@@ -20,16 +20,16 @@ urbanpipe {made_with}.
 |---|---:|---:|
 {members}
 
-## What it has learnt from
+## What it has trained on
 
 {videos} videos of {groups} inspections, in {folds} folds that keep inspections whole; the labels say which classes a
 video shows, not when or where. Fingerprint of videos, labels and folds: `{data}`.
 
 ## How good it is
 
-Out of fold: every video was judged by a network that has not seen it or another piece of its inspection. mAP {map} %
+Out of fold: every video was judged by a network that has not seen it or another segment of its inspection. mAP {map} %
 over all classes, {map_defects} % over the defects. Expected calibration error {ece}, after calibration by the other
-folds {ece_after} (`{diagram}`). *Rejected* and *precision* are of gates chosen on the other folds: the share of the
+folds {ece_after} (`{diagram}`). *Rejected* and *precision* are of triage chosen on the other folds: the share of the
 videos with the class that ended in *reject* (wanted: at most {miss_bound} %; in all classes together {rejected} %), and
 the share of the accepted that was right.
 
@@ -39,7 +39,7 @@ Bundled networks judge together, by their mean; the figures are of one network a
 ## What it is not for
 
 It proposes; a certified person decides. It says whether a class is present, not how severe it is: it gives no grades.
-Videos from other cameras, pipes or annotators than it has learnt from are judged worse, and neither calibration nor the
+Videos from other cameras, pipes or annotators than it has trained on are judged worse, and neither calibration nor the
 bound on what is rejected holds for them.
 """
 

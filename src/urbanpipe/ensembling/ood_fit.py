@@ -7,21 +7,21 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from urbanpipe.catalog.catalog_file import Video, read_catalog
 from urbanpipe.catalog.folds import read_folds
-from urbanpipe.catalog.table import Video, read_catalog
 from urbanpipe.contracts.names import shortened
 from urbanpipe.errors import BundleError
 from urbanpipe.evaluation.runs import OutOfFold
 from urbanpipe.inference.members import Member, Models, Trained, load_models
-from urbanpipe.inference.ood import Features, Foreign, fit_foreign
-from urbanpipe.inspection.video_pass import Watcher, looking_member
+from urbanpipe.inference.ood import Features, OODDetector, fit_ood_detector
+from urbanpipe.inspection.video_pass import VideoPass, looking_member
 from urbanpipe.progress import track
 
-MOST_VIDEOS = 300  # that are watched, of those learnt from and of those held out each
+MAX_VIDEOS = 300  # that are observed, of those trained on and of those held out each
 
 
-def learn_foreign(trained: Trained, seen: OutOfFold, data: Path, device: torch.device) -> Foreign:
-    """Watch videos that the looking network has learnt from, and videos that it has not.
+def fit_ood_detector_of(trained: Trained, seen: OutOfFold, data: Path, device: torch.device) -> OODDetector:
+    """Watch videos that the looking network has trained on, and videos that it has not.
 
     Args:
         trained: the networks.
@@ -40,14 +40,14 @@ def learn_foreign(trained: Trained, seen: OutOfFold, data: Path, device: torch.d
     one = Models(models.taxonomy, (_first_network(models, member),), None)
     by_name = {video.name: video for video in read_catalog(data, seen.taxonomy, labels=False).ok}
     if lacking := [name for name in seen.names if name not in by_name]:
-        raise BundleError(f"{data} lacks {shortened(lacking)}, which {run} has learnt from; give its catalog")
+        raise BundleError(f"{data} lacks {shortened(lacking)}, which {run} has trained on; give its catalog")
     held = seen.folds == fold
-    watcher = Watcher(one, device)
+    video_pass = VideoPass(one, device)
     known, unseen = (
-        _features(watcher, [by_name[seen.names[row]] for row in _some(np.flatnonzero(part))], label)
-        for part, label in ((~held, "what was learnt"), (held, "what was held out"))
+        _features(video_pass, [by_name[seen.names[row]] for row in _some(np.flatnonzero(part))], label)
+        for part, label in ((~held, "what was learned"), (held, "what was held out"))
     )
-    return fit_foreign(known, unseen)
+    return fit_ood_detector(known, unseen)
 
 
 def _first_network(models: Models, number: int) -> Member:
@@ -56,12 +56,12 @@ def _first_network(models: Models, number: int) -> Member:
 
 
 def _some(rows: NDArray[np.intp]) -> list[int]:
-    """At most MOST_VIDEOS of them, the same each time."""
-    drawn = np.random.default_rng(0).permutation(rows)[:MOST_VIDEOS]
+    """At most MAX_VIDEOS of them, the same each time."""
+    drawn = np.random.default_rng(0).permutation(rows)[:MAX_VIDEOS]
     return sorted(drawn.tolist())
 
 
-def _features(watcher: Watcher, videos: list[Video], label: str) -> Features:
+def _features(video_pass: VideoPass, videos: list[Video], label: str) -> Features:
     """Each feature of all videos, (videos, d)."""
-    each = [watcher.watch(video.path).features for video in track(videos, len(videos), label)]
+    each = [video_pass.watch(video.path).features for video in track(videos, len(videos), label)]
     return [np.stack(part) for part in zip(*each, strict=True)]

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from urbanpipe.catalog.catalog_file import Source, Video, read_source
 from urbanpipe.catalog.labels import label_matrix
-from urbanpipe.catalog.table import Source, Video, read_source
 from urbanpipe.evaluation.shortcuts import Shortcut, find_shortcuts
 from urbanpipe.taxonomy import Taxonomy, load_taxonomy
 
@@ -139,7 +139,7 @@ def _label_warnings(data: Source, targets: NDArray[np.bool_], taxonomy: Taxonomy
     said = []
     counts = targets.sum(axis=0)
     if absent := [code for code, count in zip(taxonomy.codes, counts, strict=True) if count == 0]:
-        said.append(f"no video shows {', '.join(absent)}: nothing can be learnt or measured for them")
+        said.append(f"no video shows {', '.join(absent)}: nothing can be learned or measured for them")
     if few := [f"{code} ({count})" for code, count in zip(taxonomy.codes, counts, strict=True) if 0 < count < _FEW]:
         said.append(f"very few videos show {', '.join(few)}: their AP will swing from fold to fold")
     if taxonomy.exclusive is not None:

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from urbanpipe.catalog.catalog_file import Source, read_source
 from urbanpipe.catalog.labels import label_matrix
-from urbanpipe.catalog.table import Source, read_source
 from urbanpipe.contracts.names import shortened
 from urbanpipe.contracts.predictions import Predictions, read_predictions
 from urbanpipe.errors import PredictionError

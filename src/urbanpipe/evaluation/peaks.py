@@ -10,7 +10,7 @@ _ROWS = 512
 
 
 def smoothed(times: NDArray[np.float64], scores: NDArray[np.float64], width: float) -> NDArray[np.float64]:
-    """Gaussian mean of scores over real time, so that neither uneven pieces nor the ends of a video bend it.
+    """Gaussian mean of scores over real time, so that neither uneven segments nor the ends of a video bend it.
 
     Args:
         times: (m,) seconds, not falling.

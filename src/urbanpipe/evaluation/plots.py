@@ -12,7 +12,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from urbanpipe.evaluation.tables import FoldTable, Row, per_cent
+from urbanpipe.evaluation.tables import FoldTable, FoldTableRow, per_cent
 from urbanpipe.outputs import whole_path
 from urbanpipe.taxonomy import DefectClass
 
@@ -81,12 +81,12 @@ def _is_dark(colour: Sequence[float]) -> bool:
     return bool(weights @ np.asarray(colour[:3]) < 0.55)
 
 
-def _pooled_text(row: Row) -> str:
+def _pooled_text(row: FoldTableRow) -> str:
     interval = "" if np.isnan(row.low) else f"  [{per_cent(row.low)}–{per_cent(row.high)}]"
     return per_cent(row.pooled) + interval
 
 
-def _labels(table: FoldTable, rows: Sequence[Row]) -> list[str]:
+def _labels(table: FoldTable, rows: Sequence[FoldTableRow]) -> list[str]:
     means = [f"{row.label}, {row.name}" if row.label == "mAP" else f"mAP, {row.name}" for row in rows[:2]]
     counts = [row.positives for row in rows[2:]]
     return means + [

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from urbanpipe.contracts.run_folder import OUT_OF_FOLD_PIECES
-from urbanpipe.contracts.segment_scores import Pieces, read_pieces
+from urbanpipe.contracts.run_folder import OUT_OF_FOLD_SEGMENTS
+from urbanpipe.contracts.segment_scores import SegmentScores, read_segment_scores
 from urbanpipe.evaluation.runs import read_out_of_fold
-from urbanpipe.evaluation.tables import FoldTable, Row, fold_table, markdown_table, per_cent
+from urbanpipe.evaluation.tables import FoldTable, FoldTableRow, fold_table, markdown_table, per_cent
 from urbanpipe.outputs import write_csv, write_text
 
 POOLS: dict[str, Callable[..., Any]] = {"mean": np.mean, "max": np.max, "median": np.median}
@@ -26,13 +26,13 @@ def write_pooling(run: Path) -> dict[str, FoldTable]:
 
     Raises:
         RunError: the cross-validation is not complete.
-        PredictionError: its predictions or pieces cannot be used, or a video has no pieces.
+        PredictionError: its predictions or segments cannot be used, or a video has no segments.
         OutputError: the tables cannot be written.
     """
     data = read_out_of_fold(run)
-    pieces = read_pieces(data.run / OUT_OF_FOLD_PIECES, data.taxonomy)
+    segments = read_segment_scores(data.run / OUT_OF_FOLD_SEGMENTS, data.taxonomy)
     tables = {
-        name: fold_table(pooled(pieces, data.names, name), data.targets, data.folds, data.taxonomy, draws=0)
+        name: fold_table(pooled(segments, data.names, name), data.targets, data.folds, data.taxonomy, draws=0)
         for name in POOLS
     }
     _write_csv(tables, data.run / "pooling.csv")
@@ -40,16 +40,16 @@ def write_pooling(run: Path) -> dict[str, FoldTable]:
     return tables
 
 
-def pooled(pieces: Pieces, names: tuple[str, ...], pool: str) -> NDArray[np.float64]:
-    """Scores (videos, C) of the videos `names`: class by class, the pool (a key of POOLS) of those of their pieces.
+def pooled(segments: SegmentScores, names: tuple[str, ...], pool: str) -> NDArray[np.float64]:
+    """Scores (videos, C) of the videos `names`: class by class, the pool (a key of POOLS) of those of their segments.
 
     Raises:
-        PredictionError: a video has no pieces.
+        PredictionError: a video has no segments.
     """
-    return np.stack([POOLS[pool](pieces.of(name)[1], axis=0) for name in names])
+    return np.stack([POOLS[pool](segments.of(name)[1], axis=0) for name in names])
 
 
-def _rows(tables: Mapping[str, FoldTable]) -> list[tuple[str, Row]]:
+def _rows(tables: Mapping[str, FoldTable]) -> list[tuple[str, FoldTableRow]]:
     """The two means of each pool."""
     return [(name, row) for name, table in tables.items() for row in table.rows[:2]]
 

@@ -104,7 +104,7 @@ def _check_complete(run: Path) -> None:
     if not run.is_dir():
         raise RunError(f"{run} is not a folder; give the folder that `urbanpipe crossval` wrote")
     if runs := sorted(path.parent.name for path in run.glob("*/recipe.toml")):
-        raise RunError(f"{run} is a study; give its runs, for example {run / runs[0]}")
+        raise RunError(f"{run} is a experiment; give its runs, for example {run / runs[0]}")
     missing = [name for name in INPUTS if not (run / name).is_file()]
     if len(missing) == len(INPUTS):
         raise RunError(

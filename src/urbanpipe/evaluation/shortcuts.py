@@ -15,13 +15,13 @@ from pathlib import PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
+from urbanpipe.catalog.catalog_file import Source, Video
 from urbanpipe.catalog.stratify import assign_folds
-from urbanpipe.catalog.table import Source, Video
 from urbanpipe.evaluation.average_precision import ranking
 from urbanpipe.taxonomy import Taxonomy
 
 N_FOLDS = 5
-LEAST_POSITIVES = 10
+MIN_POSITIVES = 10
 SHORTCUT_AP = 0.9
 CLUE_GAIN = 0.1  # of the way from chance to 1
 FALSE_ALARM = 0.01
@@ -30,7 +30,7 @@ _DEALS = 100
 _NULL_DEVIATIONS = 4.0
 _BEYOND_DOUBT = 12.0  # standard deviations
 _TREES = 30
-_MOST_VIDEOS = 10_000
+_MAX_VIDEOS = 10_000
 
 Features = tuple[str | float, ...]
 Properties = dict[str, NDArray[np.float64]]
@@ -132,19 +132,19 @@ def name_features(name: str) -> Features:
 
 
 def _sample(groups: Sequence[str]) -> NDArray[np.int64]:
-    """Rows to test on: all, or whole random groups up to `_MOST_VIDEOS` videos."""
-    if len(groups) <= _MOST_VIDEOS:
+    """Rows to test on: all, or whole random groups up to `_MAX_VIDEOS` videos."""
+    if len(groups) <= _MAX_VIDEOS:
         return np.arange(len(groups))
     keys, group_of_row = np.unique(np.asarray(groups), return_inverse=True)
     place = np.random.default_rng(0).permutation(len(keys))[group_of_row]
-    return np.sort(np.argsort(place, kind="stable")[:_MOST_VIDEOS])
+    return np.sort(np.argsort(place, kind="stable")[:_MAX_VIDEOS])
 
 
 def _testable(targets: NDArray[np.bool_], groups: NDArray[np.str_], classes: list[int]) -> list[int]:
     """The classes that enough videos, in enough groups, show, and enough do not."""
 
     def enough(side: NDArray[np.bool_]) -> bool:
-        return bool(side.sum() >= LEAST_POSITIVES and len(np.unique(groups[side])) >= N_FOLDS)
+        return bool(side.sum() >= MIN_POSITIVES and len(np.unique(groups[side])) >= N_FOLDS)
 
     return [index for index in classes if enough(targets[:, index]) and enough(~targets[:, index])]
 

@@ -19,7 +19,7 @@ MAP_DEFECTS = "mAP defects"
 
 
 @dataclass(frozen=True)
-class Row:
+class FoldTableRow:
     """One line of the table; figures are fractions in [0, 1], NaN where there is none.
 
     Attributes:
@@ -80,7 +80,7 @@ class FoldTable:
         return self.rows[1].mean
 
     @property
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[FoldTableRow]:
         """The two means, then the classes in the order of the taxonomy."""
         ends, pooled = self.intervals, self.pooled
         none = (float("nan"), float("nan"))
@@ -267,9 +267,9 @@ def per_cent(value: float, digits: int = 1) -> str:
 
 def _row(
     label: str, name: str, positives: int | None, values: Sequence[float], pooled: float, ends: tuple[float, ...]
-) -> Row:
+) -> FoldTableRow:
     known = np.array([value for value in values if not np.isnan(value)])
-    return Row(
+    return FoldTableRow(
         label=label,
         name=name,
         positives=positives,
@@ -282,13 +282,13 @@ def _row(
     )
 
 
-def _csv_row(row: Row) -> list[object]:
+def _csv_row(row: FoldTableRow) -> list[object]:
     figures = (*row.by_fold, row.mean, row.sd, row.pooled, row.low, row.high)
     cells = ["" if np.isnan(value) else f"{value:.6f}" for value in figures]
     return [row.label, row.name, "" if row.positives is None else row.positives, *cells]
 
 
-def _markdown_row(row: Row, with_interval: bool) -> list[str]:
+def _markdown_row(row: FoldTableRow, with_interval: bool) -> list[str]:
     cells = [row.label, row.name, "" if row.positives is None else str(row.positives), *map(per_cent, row.by_fold)]
     cells += [f"{per_cent(row.mean)} ({per_cent(row.sd)})", per_cent(row.pooled)]
     interval = NONE if np.isnan(row.low) else f"{per_cent(row.low)}-{per_cent(row.high)}"

@@ -12,15 +12,15 @@ from urbanpipe.contracts.names import canonical_name
 from urbanpipe.errors import OutOfMemoryError, PredictionError, VideoError
 from urbanpipe.explain.grad_cam import grad_cam, recorded
 from urbanpipe.explain.heat import Heat, of_frames, scaled, tiles_of
-from urbanpipe.explain.layers import Layout, choose_layer, layout_of, piece_logits
+from urbanpipe.explain.layers import Layout, choose_layer, layout_of, segment_logits
 from urbanpipe.explain.network import Explained, load_explained
 from urbanpipe.explain.writing import Explanation, check_others, write
 from urbanpipe.inference.new_videos import NewVideos
-from urbanpipe.inference.prediction import Judged
-from urbanpipe.inference.scoring import judge, mirrored
+from urbanpipe.inference.prediction import VideoPrediction
+from urbanpipe.inference.scoring import mirrored, predict_batches
 from urbanpipe.inputs.batches import collate
 from urbanpipe.inputs.config import DenseConfig, InputConfig, VideoConfig, has_clips
-from urbanpipe.inputs.footage import Footage, Selection
+from urbanpipe.inputs.frame_timeline import FrameTimeline, Selection
 from urbanpipe.inputs.view import View, make_view
 from urbanpipe.models.device import choose_device, images_to
 from urbanpipe.outputs import output_folder
@@ -50,9 +50,9 @@ def explain(
         classes: codes or indices; none for those with a probability of .5 or more, else the most probable one.
         layer: a module of the backbone by name; None for the last with a map that is fine enough, see `choose_layer`.
         fold: of a cross-validation; None for the first.
-        top: pieces (frames, clips) that are explained a class, those with its highest scores.
+        top: segments (frames, clips) that are explained a class, those with its highest scores.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
-        batch_size: pieces at once where none has a gradient.
+        batch_size: segments at once where none has a gradient.
 
     Raises:
         RunError: the run cannot be explained, or there is no such fold or layer.
@@ -72,7 +72,7 @@ def explain(
     asked = [loaded.taxonomy.index(code) for code in dict.fromkeys(classes)]
     try:
         looking = Looking(loaded, video, chosen, layer)
-        judged = looking.judged(batch_size)
+        judged = looking.prediction(batch_size)
         found = [looking.heat(judged, index, top) for index in dict.fromkeys(asked or likely(judged.scores))]
     except torch.OutOfMemoryError as error:
         advice = "lower --batch-size, give a later --layer, or --device cpu"
@@ -105,55 +105,55 @@ class Looking:
         recipe = loaded.recipe
         self.view: View = make_view(recipe.input, recipe.augment)
         self.index: FrameIndex = index_frames(video)
-        self.footage = Footage(self.index.frame_count, self.index.duration_seconds, self.index.times_seconds)
+        self.timeline = FrameTimeline(self.index.frame_count, self.index.duration_seconds, self.index.times_seconds)
         self.layout: Layout = layout_of(loaded.network.backbone.net, input_size(recipe.input))
         image = self._on_device(noise(recipe.input))
         self.layer = choose_layer(loaded.network, self.layout, image, layer, tiles_of(recipe.input))
 
-    def judged(self, batch_size: int) -> Judged:
-        """What the network says of the video and of each piece, in one pass without gradients.
+    def prediction(self, batch_size: int) -> VideoPrediction:
+        """What the network says of the video and of each segment, in one pass without gradients.
 
         Raises:
             VideoError: it cannot be read.
         """
         samples = NewVideos([self.index.path], self.view, batch_size)
         batches = (collate([sample]) for sample in samples)
-        ((_, said),) = judge(self.loaded.recipe, [self.loaded.network], batches, self.device)
+        ((_, said),) = predict_batches(self.loaded.recipe, [self.loaded.network], batches, self.device)
         if isinstance(said, VideoError):
             raise said
         return said[0]
 
-    def heat(self, judged: Judged, index: int, top: int) -> Heat:
-        """The maps of a class in the pieces that say most of it, read again one by one.
+    def heat(self, judged: VideoPrediction, index: int, top: int) -> Heat:
+        """The maps of a class in the segments that say most of it, read again one by one.
 
         Args:
             judged: what the network says.
             index: of the class.
-            top: so many pieces at most; of equal scores the earlier.
+            top: so many segments at most; of equal scores the earlier.
         """
-        selection = self.view.judged(self.footage)
-        best = np.sort(np.argsort(-judged.pieces[:, index], kind="stable")[:top])
+        selection = self.view.evaluation_sample(self.timeline)
+        best = np.sort(np.argsort(-judged.segments[:, index], kind="stable")[:top])
         raw = [self._maps(selection[best[place : place + 1]], index) for place in range(len(best))]
         frames = np.concatenate([selection.frames[row, : selection.real[row]] for row in best])
-        pieces = np.repeat(best, selection.real[best])
+        segments = np.repeat(best, selection.real[best])
         maps, highest = scaled(np.concatenate(raw))
         order = np.argsort(frames, kind="stable")
         return Heat(
             index=index,
             probability=float(judged.scores[index]),
             frames=frames[order],
-            seconds=self.footage.edges_seconds[frames[order]],
-            pieces=pieces[order],
-            piece_scores=judged.pieces[pieces[order], index],
+            seconds=self.timeline.edges_seconds[frames[order]],
+            segments=segments[order],
+            segment_scores=judged.segments[segments[order], index],
             maps=maps[order],
             raw_maximum=highest,
         )
 
-    def _maps(self, piece: Selection, index: int) -> NDArray[np.float32]:
-        """Raw maps (k, h, w) of the frames of one piece that are not padding."""
-        pixels = read_frames(self.index.path, piece.frames[0], self.view.frame_size, self.index, "conceal")
-        images = self._on_device(self.view.test_view(pixels)[None])
-        return frame_maps(self.loaded, self.layer, self.layout, images, int(piece.real[0]), index)
+    def _maps(self, segment: Selection, index: int) -> NDArray[np.float32]:
+        """Raw maps (k, h, w) of the frames of one segment that are not padding."""
+        pixels = read_frames(self.index.path, segment.frames[0], self.view.frame_size, self.index, "conceal")
+        images = self._on_device(self.view.evaluation_input(pixels)[None])
+        return frame_maps(self.loaded, self.layer, self.layout, images, int(segment.real[0]), index)
 
     def _on_device(self, images: Tensor) -> Tensor:
         return images_to(images, self.device, self.loaded.recipe.training.channels_last)
@@ -162,13 +162,13 @@ class Looking:
 def frame_maps(
     loaded: Explained, layer: str, layout: Layout, image: Tensor, real: int, index: int
 ) -> NDArray[np.float32]:
-    """Raw maps (k, h, w), 0 or more, of a class in the k frames of one piece that are not padding.
+    """Raw maps (k, h, w), 0 or more, of a class in the k frames of one segment that are not padding.
 
     Args:
         loaded: the network.
         layer: of the backbone.
         layout: of the backbone.
-        image: the piece as the view makes it, (1, ...), on the network's device.
+        image: the segment as the view makes it, (1, ...), on the network's device.
         real: k.
         index: of the class.
     """
@@ -180,23 +180,23 @@ def frame_maps(
 
 
 def class_maps(loaded: Explained, layer: str, layout: Layout, images: Tensor, real: Tensor, index: int) -> Tensor:
-    """Grad-CAM of a class's logit in pieces, in full precision whatever the recipe's: small gradients would be lost.
+    """Grad-CAM of a class's logit in segments, in full precision whatever the recipe's: small gradients would be lost.
 
     Args:
         loaded: the network.
         layer: of the backbone.
         layout: of the backbone.
-        images: pieces as the view makes them, on the network's device.
-        real: frames of each that are not padding, (pieces,), on the same device.
+        images: segments as the view makes them, on the network's device.
+        real: frames of each that are not padding, (segments,), on the same device.
         index: of the class.
 
     Returns:
-        float32, 0 or more: (pieces, h, w), (pieces, t, h, w) of clips, or (pieces * frames, h, w) where an image
+        float32, 0 or more: (segments, h, w), (segments, t, h, w) of clips, or (segments * frames, h, w) where an image
         network sees the frames of clips one by one.
     """
     module = loaded.network.backbone.net.get_submodule(layer)
     with recorded(module) as kept, torch.enable_grad():
-        score = piece_logits(loaded.network, images, real)[:, index].sum()
+        score = segment_logits(loaded.network, images, real)[:, index].sum()
     (gradient,) = torch.autograd.grad(score, kept)
     activations, gradients = layout.maps(kept[0].detach()), layout.maps(gradient)
     assert activations is not None, "the layer was chosen for its map"
@@ -212,7 +212,7 @@ def input_size(config: InputConfig) -> tuple[int, ...]:
 
 
 def noise(config: InputConfig) -> Tensor:
-    """One piece of noise, uint8 (1, 3, height, width) or (1, 3, frames, height, width), the same each time."""
+    """One segment of noise, uint8 (1, 3, height, width) or (1, 3, frames, height, width), the same each time."""
     shape = (1, 3, config.frames) if has_clips(config) else (1, 3)
     generator = torch.Generator().manual_seed(0)
     return torch.randint(256, (*shape, *config.image_size[::-1]), dtype=torch.uint8, generator=generator)

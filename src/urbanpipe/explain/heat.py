@@ -1,4 +1,4 @@
-"""Maps of pieces become maps of frames, with a time each and one scale for all of them."""
+"""Maps of segments become maps of frames, with a time each and one scale for all of them."""
 
 import math
 from dataclasses import dataclass
@@ -21,10 +21,10 @@ class Heat:
     Attributes:
         index: of the class.
         probability: of the class in the whole video.
-        frames: (n,) int64, frame numbers in order of time. A frame that two pieces hold is there twice.
+        frames: (n,) int64, frame numbers in order of time. A frame that two segments hold is there twice.
         seconds: (n,) float64, when they are shown.
-        pieces: (n,) int64, number of the piece among all that were judged.
-        piece_scores: (n,) float64, probability of the class in that piece.
+        segments: (n,) int64, number of the segment among all that were judged.
+        segment_scores: (n,) float64, probability of the class in that segment.
         maps: (n, h, w) float32 in [0, 1]: the raw maps divided by their common maximum; all zero where that is 0.
         raw_maximum: the highest value before that, in the unit of the logit; 0 where nothing spoke for the class.
     """
@@ -33,8 +33,8 @@ class Heat:
     probability: float
     frames: NDArray[np.int64]
     seconds: NDArray[np.float64]
-    pieces: NDArray[np.int64]
-    piece_scores: NDArray[np.float64]
+    segments: NDArray[np.int64]
+    segment_scores: NDArray[np.float64]
     maps: Maps
     raw_maximum: float
 
@@ -106,10 +106,10 @@ def tiles_of(config: InputConfig) -> tuple[int, int]:
 
 
 def of_frames(raw: Tensor, config: InputConfig) -> Tensor:
-    """The maps (k, h, w) of a piece's k frames, those that are padding too.
+    """The maps (k, h, w) of a segment's k frames, those that are padding too.
 
     Args:
-        raw: what `grad_cam` gives for one piece: (1, h, w), (1, t, h, w) of a clip, or (k, h, w) where an image network
+        raw: what `grad_cam` gives for one segment: (1, h, w), (1, t, h, w) of a clip, or (k, h, w) where an image network
             saw the frames of a clip one by one.
         config: the method's input.
     """

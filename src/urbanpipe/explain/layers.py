@@ -91,15 +91,15 @@ def layout_of(net: nn.Module, size: Size) -> Layout:
     return Layout(size, extra_tokens=extra, channels_last=is_last, in_order=not hasattr(net, "reroll"))
 
 
-def piece_logits(network: Network, images: Tensor, real: Tensor) -> Tensor:
-    """Logits (pieces, classes) that a network gives each piece by itself, with gradient.
+def segment_logits(network: Network, images: Tensor, real: Tensor) -> Tensor:
+    """Logits (segments, classes) that a network gives each segment by itself, with gradient.
 
     Of the dense method they are those of its clips; of a bag what each frame alone would make them.
     """
     if isinstance(network, BagClassifier):
         features = network.backbone.pooled(network.normalise(images))
         return torch.stack([network(frame.unsqueeze(0)) for frame in features])
-    seen = network.see(images, real)
+    seen = network.encode(images, real)
     if isinstance(network, DenseClassifier):
         return network(seen, torch.zeros(len(seen), device=seen.device))[1]  # type: ignore[no-any-return]
     return seen
@@ -118,7 +118,7 @@ def choose_layer(
     Args:
         network: on its device, in evaluation, its parameters without gradients.
         layout: of its backbone.
-        image: one piece of any content, (1, ...).
+        image: one segment of any content, (1, ...).
         wanted: a module's name; None chooses.
         tiles: rows and columns of frames in the image.
 
@@ -131,7 +131,7 @@ def choose_layer(
         raise RunError(f"the backbone has no layer {wanted!r}; {_hint(wanted, names)}")
     tried = [wanted] if wanted else [name for name in names if name.count(".") <= _DEPTH]
     with _ran(net, tried) as ran, torch.no_grad():
-        piece_logits(network, image, _one(image))
+        segment_logits(network, image, _one(image))
     maps = ran.maps(layout)
     if wanted:
         _check_wanted(wanted, ran.outputs, wanted in maps and _counts(network, layout, wanted, image))
@@ -150,21 +150,21 @@ def first_layer(network: Network, layout: Layout, image: Tensor) -> str:
     Args:
         network: on its device, in evaluation.
         layout: of its backbone.
-        image: one piece of any content, (1, ...).
+        image: one segment of any content, (1, ...).
 
     Raises:
         RunError: no layer has a map.
     """
     names = [name for name, _ in network.backbone.net.named_modules() if len(name) > 0 and name.count(".") <= _DEPTH]
     with _ran(network.backbone.net, names) as ran, torch.no_grad():
-        piece_logits(network, image, _one(image))
+        segment_logits(network, image, _one(image))
     for name in ran.maps(layout):
         return name
     raise RunError(f"no layer of the backbone has a map of several places for an input of {layout.size} px")
 
 
 def _one(image: Tensor) -> Tensor:
-    """The number of frames that are not padding, for a piece of which it does not matter."""
+    """The number of frames that are not padding, for a segment of which it does not matter."""
     return torch.ones(1, dtype=torch.int64, device=image.device)
 
 
@@ -250,7 +250,7 @@ def _ran(net: nn.Module, names: Sequence[str]) -> Iterator[_Ran]:
 def _counts(network: Network, layout: Layout, name: str, image: Tensor) -> bool:
     """Whether any score depends on the places of a layer, which runs once."""
     with recorded(network.backbone.net.get_submodule(name)) as kept, torch.enable_grad():
-        score = piece_logits(network, image, _one(image)).sum()
+        score = segment_logits(network, image, _one(image)).sum()
     if len(kept) != 1 or not score.requires_grad:
         return False
     (gradient,) = torch.autograd.grad(score, kept, allow_unused=True)

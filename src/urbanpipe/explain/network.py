@@ -45,7 +45,7 @@ def load_explained(run: Path, fold: int | None, video: str, device: torch.device
         device: for the network.
 
     Raises:
-        RunError: it is no run, an ensemble or a study, the fold is not there or not finished, or weights are damaged.
+        RunError: it is no run, an ensemble or a experiment, the fold is not there or not finished, or weights are damaged.
     """
     _refuse_others(run)
     folds = _folds(run)
@@ -67,9 +67,9 @@ def _refuse_others(run: Path) -> None:
     """Refuse what is no run, and say which runs belong to it."""
     if (run / "weights.toml").exists():
         raise RunError(f"{run} is an ensemble; give the run of one of its members: {_members(run)}")
-    if (run / "study.json").exists() and not (run / "recipe.toml").exists():
+    if (run / "experiment.json").exists() and not (run / "recipe.toml").exists():
         runs = sorted(path.parent.name for path in run.glob("*/recipe.toml"))
-        raise RunError(f"{run} is a study; give one of its runs: {', '.join(runs) or 'there is none yet'}")
+        raise RunError(f"{run} is a experiment; give one of its runs: {', '.join(runs) or 'there is none yet'}")
     if not (run / "recipe.toml").exists():
         raise RunError(f"{run} is no run: it has no recipe.toml")
 
@@ -93,8 +93,8 @@ def _notes(run: Path, folds: list[int], number: int | None, is_default: bool, vi
     if is_default and len(folds) > 1:
         notes.append(f"the network of fold {number} is explained, the first of {len(folds)}; --fold takes another")
     if number is None:
-        learnt = read_json(run / "labels.json") if (run / "labels.json").exists() else {}
-        return (f"this network was trained on {video}",) if _named_so(video, learnt) else ()
+        learned = read_json(run / "labels.json") if (run / "labels.json").exists() else {}
+        return (f"this network was trained on {video}",) if _named_so(video, learned) else ()
     assignment = read_folds(run / "folds.csv") if (run / "folds.csv").exists() else {}
     own = {assignment[name] for name in _named_so(video, assignment)}
     if len(own) == 1 and own != {number}:

@@ -16,13 +16,13 @@ from urbanpipe.evaluation.plots import class_label
 from urbanpipe.explain.heat import Heat
 from urbanpipe.taxonomy import Taxonomy
 
-MOST_TILES = 16
+MAX_TILES = 16
 _INK, _PALE, _HOT = "#1f2933", "#7b8794", "#c2410c"
 _COLOURS = colormaps["turbo"]
 _STRONGEST = 0.62  # of the blend: pixels stay visible below the hottest point
 _LISTED = 5  # classes in the list of scores
 _TILE_INCHES = 1.9  # height of a tile
-_LEAST_INCHES = 2.3  # width that a caption needs, wider than a tile of an upright video
+_MIN_INCHES = 2.3  # width that a caption needs, wider than a tile of an upright video
 _LETTERS = 12  # of the line below the title, an inch
 _SIDE_INCHES = 2.9  # width of the list of scores
 _TOP_INCHES, _CAPTION_INCHES, _GAP_INCHES = 0.75, 0.3, 0.1
@@ -46,19 +46,19 @@ class Title:
 
 
 def shown(heat: Heat, whole: bool) -> NDArray[np.int64]:
-    """Which frames have a tile, ascending: all of them, or of each piece the hottest frame of equal parts of it.
+    """Which frames have a tile, ascending: all of them, or of each segment the hottest frame of equal parts of it.
 
     Args:
         heat: of the class.
         whole: show all however many they are, as of a super-image, which is one picture.
     """
-    if whole or len(heat.frames) <= MOST_TILES:
+    if whole or len(heat.frames) <= MAX_TILES:
         return np.arange(len(heat.frames))
-    pieces = np.unique(heat.pieces)
-    parts = max(1, MOST_TILES // len(pieces))
+    segments = np.unique(heat.segments)
+    parts = max(1, MAX_TILES // len(segments))
     chosen = []
-    for piece in pieces:
-        places = np.flatnonzero(heat.pieces == piece)
+    for segment in segments:
+        places = np.flatnonzero(heat.segments == segment)
         chosen += [part[heat.heights[part].argmax()] for part in np.array_split(places, min(parts, len(places)))]
     return np.sort(np.array(chosen, dtype=np.int64))
 
@@ -86,7 +86,7 @@ def picture(heat: Heat, places: NDArray[np.int64], pixels: NDArray[np.uint8], ti
     columns = math.ceil(math.sqrt(len(places)))
     rows = math.ceil(len(places) / columns)
     tile = _TILE_INCHES * pixels.shape[2] / pixels.shape[1]
-    cell = max(tile, _LEAST_INCHES) + _GAP_INCHES
+    cell = max(tile, _MIN_INCHES) + _GAP_INCHES
     width = columns * cell + _GAP_INCHES + _SIDE_INCHES
     height = max(rows * (_TILE_INCHES + _CAPTION_INCHES) + _TOP_INCHES, 3.4)
     figure = Figure(figsize=(width, height))

@@ -156,8 +156,8 @@ def _write_maps(heat: Heat, code: str, path: Path) -> None:
             maps=heat.maps,
             frames=heat.frames,
             seconds=heat.seconds,
-            pieces=heat.pieces,
-            scores=heat.piece_scores,
+            segments=heat.segments,
+            scores=heat.segment_scores,
             peak=heat.peaks,
         )
 
@@ -192,8 +192,8 @@ def _frame(heat: Heat, place: int) -> dict[str, Any]:
     return {
         "frame": int(heat.frames[place]),
         "seconds": round(float(heat.seconds[place]), 3),
-        "piece": int(heat.pieces[place]),
-        "piece_probability": round(float(heat.piece_scores[place]), 6),
+        "segment": int(heat.segments[place]),
+        "segment_probability": round(float(heat.segment_scores[place]), 6),
         "peak": {"x": x, "y": y, "height": round(height, 4)} if height > 0 else None,
         "share_of_heat": round(float(heat.shares[place]), 4),
     }

@@ -8,14 +8,16 @@ from urbanpipe.contracts.remarks import sentence
 from urbanpipe.errors import InspectionError
 from urbanpipe.exports.columns import DEFECT_COLUMNS, Language, word
 from urbanpipe.exports.csv_safety import csv_text, minutes, relative, write_new
-from urbanpipe.exports.rows import Inspected, Row
+from urbanpipe.exports.records import InspectionRecord, RecordRow
 from urbanpipe.exports.rules import Rules, read_rules
-from urbanpipe.exports.workbook import MOST_ROWS, Cell, write_workbook
+from urbanpipe.exports.workbook import MAX_ROWS, Cell, write_workbook
 
-OFF_SECONDS = 1.0  # from a sighting's time to that of its picture or its distance: more is remarked
+OFF_SECONDS = 1.0  # from a occurrence's time to that of its picture or its distance: more is remarked
 
 
-def write_table(inspected: Sequence[Inspected], rows: Sequence[Row], out: Path, language: Language) -> tuple[Path, ...]:
+def write_table(
+    inspected: Sequence[InspectionRecord], rows: Sequence[RecordRow], out: Path, language: Language
+) -> tuple[Path, ...]:
     """Write the table; `.xlsx` has sheets for the segments beside it, `.csv` has the same rows.
 
     Raises:
@@ -32,9 +34,9 @@ def write_table(inspected: Sequence[Inspected], rows: Sequence[Row], out: Path, 
         write_new(out, "\ufeff" + csv_text(header, cells))
     elif suffix != ".xlsx":
         raise InspectionError(f"{out}: a CJJ 181 table is .xlsx or .csv; give such an --out")
-    elif max(len(cells), len(inspected)) > MOST_ROWS:
+    elif max(len(cells), len(inspected)) > MAX_ROWS:
         raise InspectionError(
-            f"{out}: {len(cells)} rows are too many for a sheet, which has {MOST_ROWS}; export as .csv"
+            f"{out}: {len(cells)} rows are too many for a sheet, which has {MAX_ROWS}; export as .csv"
         )
     else:
         named = [(segments[id(one)], one.name) for one in inspected]
@@ -42,8 +44,8 @@ def write_table(inspected: Sequence[Inspected], rows: Sequence[Row], out: Path, 
     return (out,)
 
 
-def table_row(row: Row, segment: str, folder: Path, language: Language, rules: Rules) -> list[Cell]:
-    """The cells of a sighting in the order of the columns; grade and length stay empty, as no machine gives them."""
+def table_row(row: RecordRow, segment: str, folder: Path, language: Language, rules: Rules) -> list[Cell]:
+    """The cells of a occurrence in the order of the columns; grade and length stay empty, as no machine gives them."""
     frame, read = row.evidence, row.distance
     metres = read.distance_metres if read else None
     values: dict[str, Cell] = {
@@ -52,10 +54,10 @@ def table_row(row: Row, segment: str, folder: Path, language: Language, rules: R
         "code": row.finding.code,
         "name": (language == "zh" and row.finding.zh) or row.finding.en,
         "kind": word(row.finding.kind, language),
-        "time": minutes(row.sighting.seconds) if row.sighting else None,
+        "time": minutes(row.occurrence.seconds) if row.occurrence else None,
         "distance": metres if metres is not None and metres >= 0 else None,
         "confidence": round(row.finding.probability, 3),
-        "gate": word(row.finding.gate, language),
+        "triage": word(row.finding.triage, language),
         "picture": relative(row.inspected.folder / frame.picture, folder) if frame else None,
         "source": "; ".join(_source(row, language)),
         "remark": "; ".join(_remarks(row, language, rules)) or None,
@@ -63,17 +65,17 @@ def table_row(row: Row, segment: str, folder: Path, language: Language, rules: R
     return [values.get(column.key) for column in DEFECT_COLUMNS]
 
 
-def _source(row: Row, language: Language) -> list[str]:
+def _source(row: RecordRow, language: Language) -> list[str]:
     demonstration = row.inspected.inspection.bundle.demonstration
     return [word("proposal", language), *([word("demonstration", language)] if demonstration else [])]
 
 
-def _remarks(row: Row, language: Language, rules: Rules) -> list[str]:
+def _remarks(row: RecordRow, language: Language, rules: Rules) -> list[str]:
     """What a person must know of this row before they grade it."""
     inspection, frame, read = row.inspected.inspection, row.evidence, row.distance
     remarks = []
     if row.finding.code != inspection.exclusive:
-        if row.sighting is None:
+        if row.occurrence is None:
             remarks.append(word("no_time", language))
         if row.finding.code not in rules.by_code:
             remarks.append(word("not_in_rules", language))
@@ -88,12 +90,12 @@ def _remarks(row: Row, language: Language, rules: Rules) -> list[str]:
     return remarks + [sentence(remark, language) for remark in inspection.remarks]
 
 
-def _is_off(frame: Evidence, row: Row) -> bool:
+def _is_off(frame: Evidence, row: RecordRow) -> bool:
     """Whether a frame is of another moment than the row's."""
-    return row.sighting is not None and abs(frame.seconds - row.sighting.seconds) > OFF_SECONDS
+    return row.occurrence is not None and abs(frame.seconds - row.occurrence.seconds) > OFF_SECONDS
 
 
-def _head(inspected: Sequence[Inspected], language: Language) -> list[str]:
+def _head(inspected: Sequence[InspectionRecord], language: Language) -> list[str]:
     """The lines above the table."""
     bundles = {one.inspection.bundle.digest: one.inspection.bundle for one in inspected}
     names = ", ".join(sorted(f"{bundle.name} {bundle.digest[:12]}" for bundle in bundles.values()))

@@ -13,7 +13,7 @@ from urbanpipe.exports.cjj181 import write_table
 from urbanpipe.exports.columns import LANGUAGES, Language
 from urbanpipe.exports.csv_safety import relative
 from urbanpipe.exports.pacp import write_pacp
-from urbanpipe.exports.rows import Inspected, Row, read_inspected, rows_of
+from urbanpipe.exports.records import InspectionRecord, RecordRow, read_inspected, rows_of
 from urbanpipe.outputs import write_text
 from urbanpipe.taxonomy import DefectClass, Taxonomy, load_taxonomy
 
@@ -27,7 +27,7 @@ class Exported:
     Attributes:
         files: in the order in which they were.
         videos: how many inspections were read.
-        rows: sightings of what is to be accepted or looked at, and findings without sightings.
+        rows: occurrences of what is to be accepted or looked at, and findings without occurrences.
         demonstration: whether any inspection was made by a demonstration bundle.
     """
 
@@ -85,7 +85,7 @@ def _check(out: Path, to: str, language: str) -> None:
         raise InspectionError(f"{out}: {to} is written as {suffixes[to]}; give such an --out")
 
 
-def _taxonomy_of(inspected: Sequence[Inspected]) -> Taxonomy:
+def _taxonomy_of(inspected: Sequence[InspectionRecord]) -> Taxonomy:
     """The classes of the inspections, which must be the same in all."""
     first = inspected[0]
     codes = [one.code for one in first.inspection.findings]
@@ -98,7 +98,7 @@ def _taxonomy_of(inspected: Sequence[Inspected]) -> Taxonomy:
     return Taxonomy(first.inspection.bundle.taxonomy, items, first.inspection.exclusive)
 
 
-def _write_scores(inspected: Sequence[Inspected], out: Path) -> tuple[Path, ...]:
+def _write_scores(inspected: Sequence[InspectionRecord], out: Path) -> tuple[Path, ...]:
     """VideoPipe track 1: the scores before calibration, as calibration may tie scores, and only their order counts."""
     _taxonomy_of(inspected)
     lines = (
@@ -109,14 +109,14 @@ def _write_scores(inspected: Sequence[Inspected], out: Path) -> tuple[Path, ...]
     return (out,)
 
 
-def _write_moments(inspected: Sequence[Inspected], out: Path) -> tuple[Path, ...]:
-    """VideoPipe track 2: every sighting of a defect with the score at its peak."""
+def _write_moments(inspected: Sequence[InspectionRecord], out: Path) -> tuple[Path, ...]:
+    """VideoPipe track 2: every occurrence of a defect with the score at its peak."""
     taxonomy = _taxonomy_of(inspected)
     moments = {
         one.name: [
-            Moment(taxonomy.index(finding.code), sighting.seconds, sighting.score)
+            Moment(taxonomy.index(finding.code), occurrence.seconds, occurrence.score)
             for finding in one.inspection.defects
-            for sighting in finding.sightings
+            for occurrence in finding.occurrences
         ]
         for one in inspected
     }
@@ -124,7 +124,7 @@ def _write_moments(inspected: Sequence[Inspected], out: Path) -> tuple[Path, ...
     return (out,)
 
 
-def _write_lines(inspected: Sequence[Inspected], rows: Sequence[Row], out: Path) -> tuple[Path, ...]:
+def _write_lines(inspected: Sequence[InspectionRecord], rows: Sequence[RecordRow], out: Path) -> tuple[Path, ...]:
     """One JSON object a line: every row, and one without a code for each video that has none."""
     seen = {id(row.inspected) for row in rows}
     objects = [_line(row, out.parent) for row in rows]
@@ -133,7 +133,7 @@ def _write_lines(inspected: Sequence[Inspected], rows: Sequence[Row], out: Path)
     return (out,)
 
 
-def _facts(one: Inspected) -> dict[str, Any]:
+def _facts(one: InspectionRecord) -> dict[str, Any]:
     inspection = one.inspection
     return {
         "video": one.name,
@@ -147,21 +147,21 @@ def _facts(one: Inspected) -> dict[str, Any]:
     }
 
 
-def _line(row: Row, folder: Path) -> dict[str, Any]:
-    finding, sighting, frame, read = row.finding, row.sighting, row.evidence, row.distance
+def _line(row: RecordRow, folder: Path) -> dict[str, Any]:
+    finding, occurrence, frame, read = row.finding, row.occurrence, row.evidence, row.distance
     pictures = row.inspected.folder
     return _facts(row.inspected) | {
         "code": finding.code,
         "en": finding.en,
         "zh": finding.zh,
         "kind": finding.kind,
-        "gate": finding.gate,
+        "triage": finding.triage,
         "probability": finding.probability,
         "score": finding.score,
-        "seconds": sighting.seconds if sighting else None,
-        "begin_seconds": sighting.begin_seconds if sighting else None,
-        "end_seconds": sighting.end_seconds if sighting else None,
-        "sighting_score": sighting.score if sighting else None,
+        "seconds": occurrence.seconds if occurrence else None,
+        "begin_seconds": occurrence.begin_seconds if occurrence else None,
+        "end_seconds": occurrence.end_seconds if occurrence else None,
+        "occurrence_score": occurrence.score if occurrence else None,
         "distance_metres": read.distance_metres if read else None,
         "distance_text": read.distance_text if read else "",
         "picture": relative(pictures / frame.picture, folder) if frame else None,

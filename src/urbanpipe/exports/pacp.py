@@ -1,6 +1,6 @@
 """PACP-shaped CSVs: tables and columns named as in NASSCO's exchange database, filled with proposals.
 
-Not certified, and no coded survey: codes are families that a certified coder completes or replaces, and what a person
+Not certified, and no coded packet_scan: codes are families that a certified coder completes or replaces, and what a person
 knows (who surveyed, which pipe, values, clock positions) stays empty.
 """
 
@@ -12,7 +12,7 @@ from typing import Any
 
 from urbanpipe.exports.columns import word
 from urbanpipe.exports.csv_safety import csv_text, relative, write_new
-from urbanpipe.exports.rows import Inspected, Row
+from urbanpipe.exports.records import InspectionRecord, RecordRow
 from urbanpipe.outputs import output_folder
 from urbanpipe.taxonomy import Taxonomy
 
@@ -30,7 +30,9 @@ MEDIA = ("MediaConditionID", "ConditionID", "Image_Reference", "Image_Path")
 _UNCODED = "no PACP code proposed"
 
 
-def write_pacp(inspected: Sequence[Inspected], rows: Sequence[Row], out: Path, taxonomy: Taxonomy) -> tuple[Path, ...]:
+def write_pacp(
+    inspected: Sequence[InspectionRecord], rows: Sequence[RecordRow], out: Path, taxonomy: Taxonomy
+) -> tuple[Path, ...]:
     """Write the three tables into a folder.
 
     Raises:
@@ -54,14 +56,14 @@ def write_pacp(inspected: Sequence[Inspected], rows: Sequence[Row], out: Path, t
     return tuple(out / name for name in tables)
 
 
-def _inspection(one: Inspected, number: int) -> dict[str, object]:
-    """A survey; its date is not known, since when the software looked says nothing of when the camera drove."""
+def _inspection(one: InspectionRecord, number: int) -> dict[str, object]:
+    """A packet_scan; its date is not known, since when the software looked says nothing of when the camera drove."""
     demonstration = [word("demonstration", "en")] if one.inspection.bundle.demonstration else []
     notes = [word("proposal", "en"), *demonstration, *(remark.text for remark in one.inspection.remarks)]
     return {"InspectionID": number, "Media_Label": one.name, "IsImperial": 0, "Additional_Info": "; ".join(notes)}
 
 
-def _condition(row: Row, number: int, inspection: int, taxonomy: Taxonomy) -> dict[str, object]:
+def _condition(row: RecordRow, number: int, inspection: int, taxonomy: Taxonomy) -> dict[str, object]:
     code, complete = _proposed(row.finding.code, taxonomy)
     said = f"{row.finding.code} {row.finding.en}, confidence {row.finding.probability:.2f}"
     read = row.distance
@@ -72,11 +74,11 @@ def _condition(row: Row, number: int, inspection: int, taxonomy: Taxonomy) -> di
         "Distance": metres if metres is not None and metres >= 0 else None,
         "PACP_Code": code,
         "Remarks": "; ".join([word("proposal", "en"), said, complete]),
-        "VCR_Time": _clock(row.sighting.seconds) if row.sighting else None,
+        "VCR_Time": _clock(row.occurrence.seconds) if row.occurrence else None,
     }
 
 
-def _media(rows: Sequence[Row], out: Path) -> list[dict[str, object]]:
+def _media(rows: Sequence[RecordRow], out: Path) -> list[dict[str, object]]:
     shown = [(number, row, row.evidence) for number, row in enumerate(rows, 1)]
     pictures = [(number, row.inspected.folder / frame.picture) for number, row, frame in shown if frame]
     return [

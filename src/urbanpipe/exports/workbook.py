@@ -33,8 +33,8 @@ from urbanpipe.exports.tamper_check import refuse_if_touched, seal
 from urbanpipe.outputs import whole_path
 
 Cell = str | int | float | None
-MOST_ROWS = 1_000_000  # a sheet has 1,048,576, and some are needed for heads and for what a person adds
-_MOST_LINKS = 60_000  # Excel repairs, that is damages, a sheet with more than 65,530
+MAX_ROWS = 1_000_000  # a sheet has 1,048,576, and some are needed for heads and for what a person adds
+_MAX_LINKS = 60_000  # Excel repairs, that is damages, a sheet with more than 65,530
 _SPARE_ROWS = 200
 _RANGES_A_RULE = 200
 _NOT_IN_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
@@ -113,7 +113,7 @@ def _defects(
 def _links(sheet: Worksheet, rows: Sequence[Sequence[Cell]], first: int) -> None:
     """Let a click open the picture."""
     column = list(_KEYS).index("picture")
-    for number, row in enumerate(rows[:_MOST_LINKS], first):
+    for number, row in enumerate(rows[:_MAX_LINKS], first):
         link = row[column]
         if isinstance(link, str):
             cell = put(sheet, number, column + 1, link)

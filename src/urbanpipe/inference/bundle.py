@@ -3,8 +3,8 @@
 bundle.toml       what it is, its members, and a digest of every other file
 taxonomy.toml     the classes
 members/<name>/   recipe.toml and the weights of each fold's network (safetensors)
-calibration.json  from scores to probabilities, and the gates
-foreign.safetensors  what videos that are no pipes are told by, where the bundle was given training videos
+calibration.json  from scores to probabilities, and the triage
+ood.safetensors  what videos that are no pipes are told by, where the bundle was given training videos
 metrics.json      what is known of how good it is
 MODEL_CARD.md, reliability.png  the same for people
 """
@@ -20,22 +20,22 @@ from pydantic import Field, ValidationError, model_validator
 from urbanpipe.contracts.run_folder import read_json
 from urbanpipe.decision.calibration import Calibration
 from urbanpipe.decision.localization import MomentsConfig
-from urbanpipe.decision.triage import Gates
+from urbanpipe.decision.triage import Triage
 from urbanpipe.errors import BundleError, UrbanpipeError
 from urbanpipe.inference.members import Member, Models
-from urbanpipe.inference.ood import Foreign, read_foreign
+from urbanpipe.inference.ood import OODDetector, read_ood_detector
 from urbanpipe.inference.torch_runtime import load_network
 from urbanpipe.methods.recipe import load_recipe
 from urbanpipe.settings import Section, complaint
 from urbanpipe.taxonomy import load_taxonomy
 from urbanpipe.video.probe import digest
 
-FORMAT: Literal["urbanpipe bundle 1"] = "urbanpipe bundle 1"
+FORMAT: Literal["urbanpipe bundle 2"] = "urbanpipe bundle 2"
 MANIFEST = "bundle.toml"
-TAXONOMY, CALIBRATION, FOREIGN, METRICS, CARD, DIAGRAM = (
+TAXONOMY, CALIBRATION, OOD, METRICS, CARD, DIAGRAM = (
     "taxonomy.toml",
     "calibration.json",
-    "foreign.safetensors",
+    "ood.safetensors",
     "metrics.json",
     "MODEL_CARD.md",
     "reliability.png",
@@ -66,14 +66,14 @@ class Manifest(Section):
         name: what it is called.
         demonstration: trained on simulated videos, to show how it works.
         made_with: version of urbanpipe.
-        data: fingerprint of videos, labels and folds that it has learnt from.
+        data: fingerprint of videos, labels and folds that it has trained on.
         exclusive_threshold: of the rule for the exclusive class; None leaves it out.
         members: whose weights sum to 1.
         moments: how moments are made of scores.
         files: digest (BLAKE2b-128) of every other file, by path.
     """
 
-    format: Literal["urbanpipe bundle 1"]
+    format: Literal["urbanpipe bundle 2"]
     name: str
     demonstration: bool = False
     made_with: str
@@ -103,8 +103,8 @@ class Bundle:
         manifest: what it says of itself.
         models: the networks.
         calibration: from scores to probabilities.
-        gates: what a person is asked to do.
-        foreign: tells videos that are unlike those learnt from; None where it cannot.
+        triage: what a person is asked to do.
+        ood: tells videos that are unlike those trained on; None where it cannot.
     """
 
     folder: Path
@@ -112,15 +112,15 @@ class Bundle:
     manifest: Manifest
     models: Models
     calibration: Calibration
-    gates: Gates
-    foreign: Foreign | None
+    triage: Triage
+    ood: OODDetector | None
 
 
 def read_bundle(folder: Path, device: torch.device) -> Bundle:
     """Read a bundle; nothing in it is executed.
 
     Raises:
-        BundleError: it is missing, foreign or damaged; the message names the file.
+        BundleError: it is missing, ood or damaged; the message names the file.
     """
     folder = Path(folder)
     manifest = read_manifest(folder)
@@ -129,15 +129,15 @@ def read_bundle(folder: Path, device: torch.device) -> Bundle:
         taxonomy = load_taxonomy(folder / TAXONOMY)
         members = tuple(_member(folder, one, device) for one in manifest.members)
         tables = read_json(folder / CALIBRATION)
-        calibration, gates = Calibration.from_table(tables["calibration"]), Gates.from_table(tables["gates"])
-        foreign = read_foreign(folder / FOREIGN) if FOREIGN in manifest.files else None
+        calibration, triage = Calibration.from_table(tables["calibration"]), Triage.from_table(tables["triage"])
+        ood = read_ood_detector(folder / OOD) if OOD in manifest.files else None
     except BundleError:
         raise
     except (UrbanpipeError, KeyError, TypeError) as error:
         raise BundleError(f"{folder} is no sound bundle: {error}") from error
     models = Models(taxonomy, members, manifest.exclusive_threshold)
-    _check_classes(folder, len(taxonomy), calibration, gates)
-    return Bundle(folder, digest(folder / MANIFEST), manifest, models, calibration, gates, foreign)
+    _check_classes(folder, len(taxonomy), calibration, triage)
+    return Bundle(folder, digest(folder / MANIFEST), manifest, models, calibration, triage, ood)
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -155,7 +155,10 @@ def read_manifest(folder: Path) -> Manifest:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise BundleError(f"{path} is damaged: {error}") from error
     if table.get("format") != FORMAT:
-        raise BundleError(f"{path} has the format {table.get('format')!r}; this version reads {FORMAT!r}")
+        raise BundleError(
+            f"{path} has the format {table.get('format')!r} and this version reads {FORMAT!r}; make the bundle again "
+            "with `urbanpipe bundle`, from a run of this version"
+        )
     try:
         return Manifest.model_validate(table)
     except ValidationError as error:
@@ -163,7 +166,7 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def _is_run(folder: Path) -> bool:
-    return any((folder / name).exists() for name in ("recipe.toml", "weights.toml", "study.json"))
+    return any((folder / name).exists() for name in ("recipe.toml", "weights.toml", "experiment.json"))
 
 
 def _check_files(folder: Path, manifest: Manifest) -> None:
@@ -200,7 +203,7 @@ def _member(folder: Path, member: ManifestMember, device: torch.device) -> Membe
     return Member(recipe.name, recipe, networks, member.weight)
 
 
-def _check_classes(folder: Path, classes: int, calibration: Calibration, gates: Gates) -> None:
-    for what, count in (("calibration", len(calibration.maps)), ("gates", len(gates.positives))):
+def _check_classes(folder: Path, classes: int, calibration: Calibration, triage: Triage) -> None:
+    for what, count in (("calibration", len(calibration.maps)), ("triage", len(triage.positives))):
         if count != classes:
             raise BundleError(f"{folder / CALIBRATION}: {what} of {count} classes, the taxonomy has {classes}")

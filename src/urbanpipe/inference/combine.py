@@ -7,17 +7,17 @@ from numpy.typing import NDArray
 
 from urbanpipe.decision.exclusive import apply_exclusive
 from urbanpipe.inference.members import Models
-from urbanpipe.inference.prediction import Judged
+from urbanpipe.inference.prediction import VideoPrediction
 
 
-def mean_judged(each: Sequence[Judged]) -> Judged:
+def mean_prediction(each: Sequence[VideoPrediction]) -> VideoPrediction:
     """The mean of what a member's folds say."""
-    return Judged(
-        np.mean([one.scores for one in each], axis=0), np.mean([one.pieces for one in each], axis=0), each[0].seconds
+    return VideoPrediction(
+        np.mean([one.scores for one in each], axis=0), np.mean([one.segments for one in each], axis=0), each[0].seconds
     )
 
 
-def combined(models: Models, judged: Sequence[dict[int, Judged]], done: Sequence[int]) -> NDArray[np.float64]:
+def combined(models: Models, judged: Sequence[dict[int, VideoPrediction]], done: Sequence[int]) -> NDArray[np.float64]:
     """Weighted probabilities (videos, classes) of the members, after the rule of the exclusive class."""
     parts = [
         np.stack([of_member[place].scores for place in done]) * member.weight

@@ -58,12 +58,12 @@ class Trained:
 
 
 def find_trained(folder: Path) -> Trained:
-    """Find the networks of a run folder (recipe.toml), an ensemble's (weights.toml), or a study's: its ensemble.
+    """Find the networks of a run folder (recipe.toml), an ensemble's (weights.toml), or a experiment's: its ensemble.
 
     Raises:
         RunError: it is neither, or a member is missing.
     """
-    if (folder / "study.json").exists() and (folder / "ensemble" / "weights.toml").exists():
+    if (folder / "experiment.json").exists() and (folder / "ensemble" / "weights.toml").exists():
         folder = folder / "ensemble"
     if (folder / "weights.toml").exists():
         return _ensemble(folder)
@@ -134,7 +134,7 @@ def _model_folders(run: Path) -> list[Path]:
 
 
 # Settings of inputs that change what training sees, or what is made of the scores, and no pixel that is judged.
-_OF_TRAINING = {"pooling", "train_frames", "shuffle", "fraction", "most_clips", "mode"}
+_OF_TRAINING = {"pooling", "train_frames", "shuffle", "fraction", "max_clips", "mode"}
 
 
 def sharing_a_reading(members: Sequence[Member]) -> list[list[int]]:

@@ -10,17 +10,17 @@ from urbanpipe.catalog.files import find_videos, video_names
 from urbanpipe.contracts.names import canonical_name
 from urbanpipe.errors import CatalogError, PredictionError, VideoError
 from urbanpipe.inputs.batches import Sample
-from urbanpipe.inputs.reading import stream_pieces
+from urbanpipe.inputs.reading import stream_segments
 from urbanpipe.inputs.view import View
 
 
 class NewVideos(IterableDataset[Any]):
-    """Pieces of videos that are in no catalog, a few at a time; each video is read in one pass by one worker.
+    """Segments of videos that are in no catalog, a few at a time; each video is read in one pass by one worker.
 
     Args:
         paths: the videos.
         view: cuts them.
-        most: pieces of a video at once.
+        most: segments of a video at once.
     """
 
     def __init__(self, paths: Sequence[Path], view: View, most: int) -> None:
@@ -35,10 +35,10 @@ class NewVideos(IterableDataset[Any]):
     def _samples(self, place: int) -> Iterator[Sample]:
         held = None
         try:
-            for pieces in stream_pieces(self.paths[place], self.view, self.most):
+            for segments in stream_segments(self.paths[place], self.view, self.most):
                 if held is not None:
                     yield Sample(place, held, whole=False)
-                held = pieces
+                held = segments
         except VideoError as error:
             yield Sample(place, error)
         else:

@@ -1,11 +1,11 @@
-"""Is a video unlike all that the networks have learnt from? Distances in the space of a network's own features.
+"""Is a video unlike all that the networks have trained on? Distances in the space of a network's own features.
 
-Two features of a video are looked at, each the mean over its pieces: mean and standard deviation of the channels of the
+Two features of a video are looked at, each the mean over its segments: mean and standard deviation of the channels of the
 first layer (what light, colours and textures are like), and what the head is given (what the network takes it for).
 Each has a Gaussian, fitted to the training videos, with the covariance of probabilistic PCA (Tipping and Bishop 1999,
 equations 7 and 8): some directions with their own variance, one variance for all others. The score is the larger of the
 two Mahalanobis distances (as in Lee et al., arXiv 1807.03888, for one class), each in units of what few known videos
-exceed; the threshold is a quantile of the scores of videos that the network has not learnt from.
+exceed; the threshold is a quantile of the scores of videos that the network has not trained on.
 """
 
 from collections.abc import Sequence
@@ -21,9 +21,9 @@ from urbanpipe.errors import BundleError
 from urbanpipe.outputs import whole_file
 
 FALSE_ALARMS = 0.01  # wanted share of sound videos that are called foreign
-MOST_COMPONENTS = 32
-LEAST_VIDEOS = 20  # to fit, and to find the threshold by
-_LEAST_REST = 1e-4  # of the largest variance: directions in which nothing varied must not decide alone
+MAX_COMPONENTS = 32
+MIN_VIDEOS = 20  # to fit, and to find the threshold by
+_MIN_REST = 1e-4  # of the largest variance: directions in which nothing varied must not decide alone
 _ARRAYS = ("mean", "components", "variances", "rest")
 
 Features = Sequence[NDArray[np.float64]]
@@ -62,13 +62,13 @@ class Gaussian:
 
 
 @dataclass(frozen=True, eq=False)
-class Foreign:
+class OODDetector:
     """Tells videos that are unlike the known ones.
 
     Attributes:
         parts: a Gaussian for each feature.
         scales: (parts,), the distance that few known videos exceed.
-        threshold: score above which a video is foreign.
+        threshold: score above which a video is ood.
     """
 
     parts: tuple[Gaussian, ...]
@@ -85,8 +85,8 @@ class Foreign:
         return max(part.distance(feature) / float(scale) for part, feature, scale in pairs)
 
 
-def fit_foreign(known: Features, unseen: Features) -> Foreign:
-    """Fit to features of videos that the network has learnt from, and find the threshold on others of the same kind.
+def fit_ood_detector(known: Features, unseen: Features) -> OODDetector:
+    """Fit to features of videos that the network has trained on, and find the threshold on others of the same kind.
 
     Args:
         known: (n, d) for each part.
@@ -94,29 +94,29 @@ def fit_foreign(known: Features, unseen: Features) -> Foreign:
             FALSE_ALARMS of them at most.
 
     Raises:
-        BundleError: fewer than LEAST_VIDEOS of either.
+        BundleError: fewer than MIN_VIDEOS of either.
     """
     n, m = len(known[0]), len(unseen[0])
-    if min(n, m) < LEAST_VIDEOS:
+    if min(n, m) < MIN_VIDEOS:
         raise BundleError(
-            f"{n} videos that a network has learnt from and {m} that it has not are too few to say "
-            f"which are foreign: want {LEAST_VIDEOS} of each; leave --data out"
+            f"{n} videos that a network has trained on and {m} that it has not are too few to say "
+            f"which are ood: want {MIN_VIDEOS} of each; leave --data out"
         )
     parts = tuple(map(_fitted, known))
     # Of the known videos: were scales and threshold of the same ones, each part would have its own chance of an alarm.
     scales = [_few_exceed([part.distance(one) for one in each]) for part, each in zip(parts, known, strict=True)]
-    plain = Foreign(parts, np.maximum(scales, np.finfo(float).tiny), np.inf)
+    plain = OODDetector(parts, np.maximum(scales, np.finfo(float).tiny), np.inf)
     scores = [plain.score(features) for features in zip(*unseen, strict=True)]
-    return Foreign(parts, plain.scales, _few_exceed(scores))
+    return OODDetector(parts, plain.scales, _few_exceed(scores))
 
 
 def _fitted(features: NDArray[np.float64]) -> Gaussian:
     mean = features.mean(axis=0)
     _, singular, rows = np.linalg.svd(features - mean, full_matrices=False)
     variances = singular**2 / (len(features) - 1)
-    count = min(MOST_COMPONENTS, len(features) // 4, features.shape[1] - 1)
+    count = min(MAX_COMPONENTS, len(features) // 4, features.shape[1] - 1)
     rest = float(variances[count:].sum()) / (features.shape[1] - count)
-    rest = max(rest, _LEAST_REST * float(variances[0]), np.finfo(float).tiny)
+    rest = max(rest, _MIN_REST * float(variances[0]), np.finfo(float).tiny)
     return Gaussian(mean, rows[:count], np.maximum(variances[:count], rest), np.array([rest]))
 
 
@@ -126,20 +126,20 @@ def _few_exceed(values: Sequence[float]) -> float:
     return float(np.sort(values)[rank - 1])
 
 
-def write_foreign(foreign: Foreign, path: Path) -> None:
+def write_ood_detector(ood: OODDetector, path: Path) -> None:
     """Write a safetensors file.
 
     Raises:
         OutputError: it cannot be written.
     """
-    arrays = {f"{number}.{name}": getattr(part, name) for number, part in enumerate(foreign.parts) for name in _ARRAYS}
-    arrays |= {"scales": foreign.scales, "threshold": np.array([foreign.threshold])}
+    arrays = {f"{number}.{name}": getattr(part, name) for number, part in enumerate(ood.parts) for name in _ARRAYS}
+    arrays |= {"scales": ood.scales, "threshold": np.array([ood.threshold])}
     with whole_file(path, "wb") as file:
         file.write(save({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
 
 
-def read_foreign(path: Path) -> Foreign:
-    """Read what `write_foreign` wrote.
+def read_ood_detector(path: Path) -> OODDetector:
+    """Read what `write_ood_detector` wrote.
 
     Raises:
         BundleError: it is damaged.
@@ -151,6 +151,6 @@ def read_foreign(path: Path) -> Foreign:
         for part in parts:
             part.components.reshape(len(part.variances), len(part.mean))
             part.distance(part.mean)
-        return Foreign(parts, found["scales"], float(found["threshold"].item()))
+        return OODDetector(parts, found["scales"], float(found["threshold"].item()))
     except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
         raise BundleError(f"{path} is damaged: {error}") from error

@@ -10,13 +10,13 @@ import torch
 from torch.utils.data import DataLoader
 
 from urbanpipe.contracts.predictions import Predictions, read_predictions, write_predictions
-from urbanpipe.contracts.segment_scores import write_pieces
+from urbanpipe.contracts.segment_scores import write_segment_scores
 from urbanpipe.errors import OutOfMemoryError, OutputError, PredictionError, VideoError
-from urbanpipe.inference.combine import combined, mean_judged
+from urbanpipe.inference.combine import combined, mean_prediction
 from urbanpipe.inference.members import Models, load_models, sharing_a_reading
 from urbanpipe.inference.new_videos import NewVideos, named_videos
-from urbanpipe.inference.prediction import Judged, pieces_of
-from urbanpipe.inference.scoring import judge
+from urbanpipe.inference.prediction import VideoPrediction, segment_scores_of
+from urbanpipe.inference.scoring import predict_batches
 from urbanpipe.inputs.batches import Batch, Sample, collate
 from urbanpipe.inputs.dataset import loading_workers
 from urbanpipe.inputs.view import make_view
@@ -55,13 +55,13 @@ def predict(
     """Rank every class in every video; a bad video is named and skipped.
 
     Args:
-        model: a run folder, an ensemble's, or a study's, whose ensemble then predicts.
+        model: a run folder, an ensemble's, or a experiment's, whose ensemble then predicts.
         videos: files and folders.
         out: gets the predictions as JSON, and as CSV beside it; also `<out>.failures.csv` where videos were bad, and
-            `<out>.pieces.npz` with what every frame or clip says, where one run predicts whose method sees many.
+            `<out>.segments.npz` with what every frame or clip says, where one run predicts whose method sees many.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         workers: decoding processes; -1 for as many as the machine allows.
-        batch_size: pieces (super-images, frames, clips) at once.
+        batch_size: segments (super-images, frames, clips) at once.
 
     Raises:
         CatalogError: there is no video.
@@ -93,7 +93,7 @@ def predict(
     named = tuple(names[place] for place in done)
     predictions = Predictions(named, combined(models, judged, done))
     write_predictions(predictions, out, models.taxonomy)
-    _write_pieces(models, named, [judged[0][place] for place in done], out)
+    _write_segments(models, named, [judged[0][place] for place in done], out)
     _write_failures(out, bad)
     return Predicted(predictions, bad, len(names) / seconds, models.taxonomy)
 
@@ -114,9 +114,9 @@ def _check_out(out: Path, taxonomy: Taxonomy) -> None:
 
 def _judged(
     models: Models, paths: Sequence[Path], device: torch.device, workers: int, batch_size: int
-) -> tuple[list[dict[int, Judged]], dict[int, VideoError]]:
+) -> tuple[list[dict[int, VideoPrediction]], dict[int, VideoError]]:
     """What each member says of each video that could be read, by place; and the errors of the others."""
-    found: list[dict[int, Judged]] = [{} for _ in models.members]
+    found: list[dict[int, VideoPrediction]] = [{} for _ in models.members]
     failures: dict[int, VideoError] = {}
     for group in sharing_a_reading(models.members):
         recipe = models.members[group[0]].recipe
@@ -124,7 +124,7 @@ def _judged(
         count = min(loading_workers(workers), len(paths))
         loader = DataLoader(dataset, batch_size=None, num_workers=count)
         networks = [network for number in group for network in models.members[number].networks]
-        judged = judge(recipe, networks, _batches(loader, batch_size), device)
+        judged = predict_batches(recipe, networks, _batches(loader, batch_size), device)
         for place, said in track(judged, len(paths), "predicting", "videos"):
             if not isinstance(said, VideoError) and not all(np.isfinite(one.scores).all() for one in said):
                 said = VideoError(paths[place], "the networks say nothing of it but NaN")
@@ -133,16 +133,16 @@ def _judged(
                 continue
             for number in group:
                 member = models.members[number]
-                found[number][place] = mean_judged([said.pop(0) for _ in member.networks])
+                found[number][place] = mean_prediction([said.pop(0) for _ in member.networks])
     return found, failures
 
 
 def _batches(samples: Iterable[Sample], batch_size: int) -> Iterator[Batch]:
-    """Samples of at most `batch_size` pieces, and those that cannot be read, put side by side to no more pieces."""
+    """Samples of at most `batch_size` segments, and those that cannot be read, put side by side to no more segments."""
     waiting: list[Sample] = []
     room = batch_size
     for sample in samples:
-        count = 0 if isinstance(sample.pieces, VideoError) else len(sample.pieces.rows)
+        count = 0 if isinstance(sample.segments, VideoError) else len(sample.segments.rows)
         if count > room:
             yield collate(waiting)
             waiting, room = [], batch_size
@@ -152,12 +152,12 @@ def _batches(samples: Iterable[Sample], batch_size: int) -> Iterator[Batch]:
         yield collate(waiting)
 
 
-def _write_pieces(models: Models, names: tuple[str, ...], judged: Sequence[Judged], out: Path) -> None:
-    path = out.with_suffix(".pieces.npz")
-    if len(models.members) > 1 or not models.members[0].recipe.input.many_pieces:
+def _write_segments(models: Models, names: tuple[str, ...], judged: Sequence[VideoPrediction], out: Path) -> None:
+    path = out.with_suffix(".segments.npz")
+    if len(models.members) > 1 or not models.members[0].recipe.input.many_segments:
         path.unlink(missing_ok=True)
         return
-    write_pieces(pieces_of(names, judged), path, models.taxonomy)
+    write_segment_scores(segment_scores_of(names, judged), path, models.taxonomy)
 
 
 def _write_failures(out: Path, failures: dict[str, str]) -> None:

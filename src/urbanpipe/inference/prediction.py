@@ -6,29 +6,29 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from urbanpipe.contracts.segment_scores import Pieces
+from urbanpipe.contracts.segment_scores import SegmentScores
 
 
 @dataclass(frozen=True, eq=False)
-class Judged:
+class VideoPrediction:
     """What a network says of a video.
 
     Attributes:
         scores: probabilities (classes,), float64.
-        pieces: probabilities (pieces, classes) of what it saw of it at once, float64.
-        seconds: begin and end of each piece, (pieces, 2).
+        segments: probabilities (segments, classes) of what it saw of it at once, float64.
+        seconds: begin and end of each segment, (segments, 2).
     """
 
     scores: NDArray[np.float64]
-    pieces: NDArray[np.float64]
+    segments: NDArray[np.float64]
     seconds: NDArray[np.float64]
 
 
-def pieces_of(names: tuple[str, ...], judged: Sequence[Judged]) -> Pieces:
-    """What was said of the pieces of videos, to be written."""
-    return Pieces(
+def segment_scores_of(names: tuple[str, ...], judged: Sequence[VideoPrediction]) -> SegmentScores:
+    """What was said of the segments of videos, to be written."""
+    return SegmentScores(
         names=names,
-        starts=np.cumsum([0, *(len(video.pieces) for video in judged)], dtype=np.int64),
+        starts=np.cumsum([0, *(len(video.segments) for video in judged)], dtype=np.int64),
         seconds=np.concatenate([video.seconds for video in judged]),
-        scores=np.concatenate([video.pieces for video in judged]),
+        scores=np.concatenate([video.segments for video in judged]),
     )

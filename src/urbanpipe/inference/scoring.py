@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from urbanpipe.errors import VideoError
-from urbanpipe.inference.prediction import Judged
+from urbanpipe.inference.prediction import VideoPrediction
 from urbanpipe.inputs.batches import Batch
 from urbanpipe.inputs.config import InputConfig, SuperImageConfig, VideoConfig
 from urbanpipe.methods.recipe import Recipe
@@ -28,12 +28,12 @@ class _Waiting:
     seconds: list[NDArray[np.float64]]
 
 
-def judge(
+def predict_batches(
     recipe: Recipe, networks: Sequence[Network], batches: Iterable[Batch], device: torch.device
-) -> Iterator[tuple[int, list[Judged] | VideoError]]:
-    """What networks say of each video once all its pieces have come, as (index, one for each network or the error).
+) -> Iterator[tuple[int, list[VideoPrediction] | VideoError]]:
+    """What networks say of each video once all its segments have come, as (index, one for each network or the error).
 
-    Of a video only what `conclude` needs is kept, a few numbers a piece, so memory does not grow with its pixels.
+    Of a video only what `aggregate` needs is kept, a few numbers a segment, so memory does not grow with its pixels.
     """
     for network in networks:
         network.eval()
@@ -46,7 +46,7 @@ def judge(
         if not batch.samples:
             continue
         first = {eye: place for place, eye in enumerate(dict.fromkeys(eyes))}
-        seen = see(recipe, [networks[eye] for eye in first], batch, device)
+        seen = encode(recipe, [networks[eye] for eye in first], batch, device)
         parts = [tuple(sample[first[eye]] for eye in eyes) for sample in seen]
         spans = np.split(batch.seconds, np.cumsum(batch.counts)[:-1])
         for index, part, span, whole in zip(batch.samples, parts, spans, batch.whole, strict=True):
@@ -56,7 +56,7 @@ def judge(
             held.seconds.append(span)
             if whole:
                 done = waiting.pop(index)
-                yield index, conclude(recipe, networks, done.seen, np.concatenate(done.seconds), device)
+                yield index, aggregate(recipe, networks, done.seen, np.concatenate(done.seconds), device)
 
 
 def _eyes(networks: Sequence[Network]) -> list[int]:
@@ -76,12 +76,14 @@ def _sees_alike(one: Network, other: Network) -> bool:
 
 
 @torch.inference_mode()
-def see(recipe: Recipe, networks: Sequence[Network], batch: Batch, device: torch.device) -> list[tuple[Tensor, ...]]:
+def encode(recipe: Recipe, networks: Sequence[Network], batch: Batch, device: torch.device) -> list[tuple[Tensor, ...]]:
     """What each network sees of each sample: [sample][network]."""
     images = images_to(batch.images, device, recipe.training.channels_last)
     views = [images.flip(axes) if axes else images for axes in mirrored(recipe.input)]
     with autocast(device, recipe.training.precision):
-        seen = [torch.stack([network.see(view, batch.real).float() for view in views]).mean(0) for network in networks]
+        seen = [
+            torch.stack([network.encode(view, batch.real).float() for view in views]).mean(0) for network in networks
+        ]
     return [*zip(*(torch.split(each, batch.counts) for each in seen), strict=True)]
 
 
@@ -92,25 +94,25 @@ def mirrored(config: InputConfig) -> list[tuple[int, ...]]:
 
 
 @torch.inference_mode()
-def conclude(
+def aggregate(
     recipe: Recipe,
     networks: Sequence[Network],
     seen: Sequence[Sequence[Tensor]],
     seconds: NDArray[np.float64],
     device: torch.device,
-) -> list[Judged]:
+) -> list[VideoPrediction]:
     """What each network says of a video.
 
     Args:
         recipe: of the networks.
         networks: on the device.
-        seen: what each saw of the video's pieces, in parts: [network][part], as `see` gives it.
-        seconds: begin and end of all pieces, (pieces, 2).
+        seen: what each saw of the video's segments, in parts: [network][part], as `encode` gives it.
+        seconds: begin and end of all segments, (segments, 2).
         device: of the networks.
     """
     concluded = []
     for network, parts in zip(networks, seen, strict=True):
         with autocast(device, recipe.training.precision):
-            video, pieces = network.conclude(torch.cat([*parts]), torch.from_numpy(seconds).to(device))
-        concluded.append(Judged(video.cpu().numpy(), pieces.cpu().numpy(), seconds))
+            video, segments = network.aggregate(torch.cat([*parts]), torch.from_numpy(seconds).to(device))
+        concluded.append(VideoPrediction(video.cpu().numpy(), segments.cpu().numpy(), seconds))
     return concluded

@@ -1,6 +1,6 @@
 """Augmentations by name, over torchvision's transforms.
 
-They draw from torch's global generator; the caller seeds it a sample, so that a sample looks the same whichever worker
+They seed from torch's global generator; the caller seeds it a sample, so that a sample looks the same whichever worker
 makes it.
 """
 

@@ -9,35 +9,35 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from urbanpipe.errors import VideoError
-from urbanpipe.inputs.reading import PieceInputs
+from urbanpipe.inputs.reading import SegmentInputs
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Pieces of one video.
+    """Segments of one video.
 
     Attributes:
         index: the video's place in its data set.
-        pieces: what was read of it, or why it cannot be.
-        whole: no more of its pieces follow.
+        segments: what was read of it, or why it cannot be.
+        whole: no more of its segments follow.
     """
 
     index: int
-    pieces: PieceInputs | VideoError
+    segments: SegmentInputs | VideoError
     whole: bool = True
 
 
 @dataclass(frozen=True)
 class Batch:
-    """What a loader yields: pieces of some videos, side by side.
+    """What a loader yields: segments of some videos, side by side.
 
     Attributes:
-        images: uint8 (pieces, ...).
+        images: uint8 (segments, ...).
         samples: the videos' places in the data set, one a sample; training may see a video twice in a batch.
-        counts: pieces of each sample.
-        rows: number of each piece among all that are judged of its video, (pieces,).
-        real: frames of each piece that are not padding, (pieces,).
-        seconds: begin and end of each piece in its video, (pieces, 2).
+        counts: segments of each sample.
+        rows: number of each segment among all that are judged of its video, (segments,).
+        real: frames of each segment that are not padding, (segments,).
+        seconds: begin and end of each segment in its video, (segments, 2).
         whole: whether each sample ends its video.
         failures: (index, error) of videos that could not be read; they are in no tensor.
     """
@@ -57,14 +57,14 @@ class Batch:
 
     @property
     def videos(self) -> NDArray[np.int64]:
-        """Place in the data set of each piece's video, (pieces,)."""
+        """Place in the data set of each segment's video, (segments,)."""
         return np.repeat(np.array(self.samples, dtype=np.int64), self.counts)
 
 
 def collate(samples: Sequence[Sample]) -> Batch:
     """Put what could be read side by side and keep the rest by name."""
-    good = [(sample, sample.pieces) for sample in samples if isinstance(sample.pieces, PieceInputs)]
-    parts = [pieces for _, pieces in good]
+    good = [(sample, sample.segments) for sample in samples if isinstance(sample.segments, SegmentInputs)]
+    parts = [segments for _, segments in good]
     return Batch(
         images=torch.cat([part.images for part in parts]) if parts else torch.empty(0, dtype=torch.uint8),
         samples=[sample.index for sample, _ in good],
@@ -73,5 +73,5 @@ def collate(samples: Sequence[Sample]) -> Batch:
         real=torch.from_numpy(np.concatenate([np.empty(0, np.int64), *(part.real for part in parts)])),
         seconds=np.concatenate([np.empty((0, 2)), *(part.seconds for part in parts)]),
         whole=[sample.whole for sample, _ in good],
-        failures=[(sample.index, sample.pieces) for sample in samples if isinstance(sample.pieces, VideoError)],
+        failures=[(sample.index, sample.segments) for sample in samples if isinstance(sample.segments, VideoError)],
     )

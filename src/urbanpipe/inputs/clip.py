@@ -7,10 +7,10 @@ from torch import Tensor
 
 from urbanpipe.inputs.augment import apply, augmentations, frames_tensor
 from urbanpipe.inputs.config import AugmentConfig, VideoConfig
-from urbanpipe.inputs.drawing import DrawnFrames
+from urbanpipe.inputs.frame_sampling import SampledFrames
 
 
-class Clip(DrawnFrames):
+class Clip(SampledFrames):
     """Clips of a video. See `inputs.view.View`.
 
     Args:
@@ -23,13 +23,13 @@ class Clip(DrawnFrames):
         self.config = config
         self._transforms = augmentations((*augment.tile, *augment.image), augment, config.frame_size)
 
-    def train_view(self, frames: NDArray[np.uint8]) -> Tensor:
+    def training_input(self, frames: NDArray[np.uint8]) -> Tensor:
         """An augmented clip of `frames` (frames, height, width, 3): uint8 (3, frames, height, width)."""
         clip = apply(self._transforms, frames_tensor(frames))
         if self.config.shuffle:
             clip = clip[torch.randperm(len(clip))]
         return clip.transpose(0, 1)
 
-    def test_view(self, frames: NDArray[np.uint8]) -> Tensor:
+    def evaluation_input(self, frames: NDArray[np.uint8]) -> Tensor:
         """The clip in order of time: uint8 (3, frames, height, width)."""
         return frames_tensor(frames).transpose(0, 1)

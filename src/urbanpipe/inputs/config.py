@@ -18,15 +18,15 @@ class _Pictures(Section):
     Attributes:
         aspect: `square`, `W:H`, or `frame` (the commonest shape in the catalog, fixed when a run starts). A picture is
             as high as the method's `tile` or `size` says and as wide as this says, rounded to a multiple of 8.
-        many_pieces: whether a video's pieces are of different moments, so that the scores of each are worth keeping.
+        many_segments: whether a video's segments are of different moments, so that the scores of each are worth keeping.
     """
 
-    many_pieces: ClassVar[bool] = False
+    many_segments: ClassVar[bool] = False
     aspect: str = "square"
 
     @property
-    def train_pieces(self) -> int:
-        """Pieces of a video in a step."""
+    def train_segments(self) -> int:
+        """Segments of a video in a step."""
         return 1
 
     @field_validator("aspect")
@@ -140,12 +140,12 @@ class _AtInterval(_OneSize):
         every_seconds: from one frame to the next; every one of them is judged.
     """
 
-    many_pieces: ClassVar[bool] = True
+    many_segments: ClassVar[bool] = True
     every_seconds: float = Field(1.0, gt=0, le=3600)
 
     @property
     def frames(self) -> int:
-        """Frames a piece holds."""
+        """Frames a segment holds."""
         return 1
 
 
@@ -163,7 +163,7 @@ class FrameConfig(_AtInterval):
     pooling: Literal["mean", "max", "median"] = "mean"
 
     @property
-    def train_pieces(self) -> int:
+    def train_segments(self) -> int:
         """Frames of a video in a step."""
         return self.train_frames
 
@@ -204,12 +204,12 @@ class DenseConfig(_OneSize):
         rows: rows of tiles of the `super-image` encoder; its columns are frames / rows.
         fraction: share of a video's clips that a step encodes with gradient, as a walk over a permutation: every clip
             is visited once in ceil(1 / fraction) epochs, so .6 is .5.
-        most_clips: at most so many of them, whatever the length of the video, which bounds memory; 0 is no bound.
+        max_clips: at most so many of them, whatever the length of the video, which bounds memory; 0 is no bound.
         mode: `stale` (the rest of the clips from the feature memory), `exact-sampled` (the rest encoded without
             gradient) or `exact` (every clip with gradient, recomputed in the backward pass).
     """
 
-    many_pieces: ClassVar[bool] = True
+    many_segments: ClassVar[bool] = True
     method: Literal["dense"] = "dense"
     size: int = Field(112, ge=16, le=1024)
     frames: int = Field(8, ge=1, le=64)
@@ -217,7 +217,7 @@ class DenseConfig(_OneSize):
     encoder: Literal["pool", "super-image", "video"] = "pool"
     rows: int = Field(2, ge=1, le=8)
     fraction: float = Field(0.25, gt=0, le=1)
-    most_clips: int = Field(0, ge=0)
+    max_clips: int = Field(0, ge=0)
     mode: Literal["stale", "exact-sampled", "exact"] = "stale"
 
     @model_validator(mode="after")
@@ -227,14 +227,14 @@ class DenseConfig(_OneSize):
         return self
 
     @property
-    def train_pieces(self) -> int:
+    def train_segments(self) -> int:
         """Clips of a video in a step, about."""
-        return self.most_clips or 16
+        return self.max_clips or 16
 
     @property
     def smaller(self) -> str:
         """What to turn where memory is short."""
-        return f"input.most_clips (now {self.most_clips}), input.frames or input.size smaller (now {self.size})"
+        return f"input.max_clips (now {self.max_clips}), input.frames or input.size smaller (now {self.size})"
 
     @property
     def image_size(self) -> tuple[int, int]:
@@ -252,7 +252,7 @@ class BagConfig(_AtInterval):
     size: int = Field(224, ge=16, le=2048)
 
     @property
-    def train_pieces(self) -> int:
+    def train_segments(self) -> int:
         """Frames of a video that are encoded at once, about."""
         return 4
 

@@ -1,4 +1,4 @@
-"""From rows of a catalog to batches of pieces, the same whichever process or worker makes them."""
+"""From rows of a catalog to batches of segments, the same whichever process or worker makes them."""
 
 import math
 import os
@@ -9,22 +9,22 @@ from typing import Any
 import numpy as np
 from torch.utils.data import DataLoader, Dataset
 
-from urbanpipe.catalog.table import Video
+from urbanpipe.catalog.catalog_file import Video
 from urbanpipe.errors import RunError, VideoError
 from urbanpipe.inputs.batches import Batch, Sample, collate
-from urbanpipe.inputs.footage import Draw
-from urbanpipe.inputs.reading import CatalogReader, footage_of
+from urbanpipe.inputs.frame_timeline import SampleSeed
+from urbanpipe.inputs.reading import CatalogReader, frame_timeline_of
 from urbanpipe.inputs.view import View
 from urbanpipe.video.cache import FrameCache
 
 TrainKey = tuple[int, int]  # (epoch, index of a video)
-JudgeKey = tuple[int, int, int]  # (index of a video, first piece, end of the pieces)
-Key = TrainKey | JudgeKey
-READ_AT_ONCE = 64  # pieces of a video, where all that matters is that they can be read
+EvaluationKey = tuple[int, int, int]  # (index of a video, first segment, end of the segments)
+Key = TrainKey | EvaluationKey
+READ_AT_ONCE = 64  # segments of a video, where all that matters is that they can be read
 
 
 class VideoDataset(Dataset[Any]):
-    """Pieces of videos, by key: those of an epoch of training, or a part of those that are judged.
+    """Segments of videos, by key: those of an epoch of training, or a part of those that are judged.
 
     Args:
         videos: rows of the catalog that can be read.
@@ -44,20 +44,20 @@ class VideoDataset(Dataset[Any]):
         index = key[1] if len(key) == 2 else key[0]
         try:
             if len(key) == 2:
-                return Sample(index, self._reader.training(self.videos[index], Draw(self.seed, *key)))
+                return Sample(index, self._reader.training(self.videos[index], SampleSeed(self.seed, *key)))
             index, begin, end = key
-            pieces = self._reader.judged(self.videos[index], begin, end)
-            return Sample(index, pieces, end >= self.piece_count(index))
+            segments = self._reader.evaluation_sample(self.videos[index], begin, end)
+            return Sample(index, segments, end >= self.segment_count(index))
         except VideoError as error:
             return Sample(index, error)
 
-    def piece_count(self, index: int) -> int:
-        """How many pieces are judged of a video."""
-        return len(self.view.judged(footage_of(self.videos[index])))
+    def segment_count(self, index: int) -> int:
+        """How many segments are judged of a video."""
+        return len(self.view.evaluation_sample(frame_timeline_of(self.videos[index])))
 
 
 def without_pixels(keys: Sequence[TrainKey]) -> Batch:
-    """A batch that only names its videos, for a learner that needs no pieces of them."""
+    """A batch that only names its videos, for a learner that needs no segments of them."""
     empty = collate([])
     samples = [index for _, index in keys]
     return Batch(
@@ -100,27 +100,29 @@ def training_batches(
     return [[(epoch, int(index)) for index in batch] for batch in mine]
 
 
-def judging_batches(pieces: Sequence[int], batch_size: int, processes: int = 1, rank: int = 0) -> list[list[JudgeKey]]:
-    """The batches of one process when every piece is seen once, in order, as in a test.
+def evaluation_batches(
+    segments: Sequence[int], batch_size: int, processes: int = 1, rank: int = 0
+) -> list[list[EvaluationKey]]:
+    """The batches of one process when every segment is seen once, in order, as in a test.
 
     Args:
-        pieces: how many each video has.
-        batch_size: pieces at once; a longer video is spread over several batches.
+        segments: how many each video has.
+        batch_size: segments at once; a longer video is spread over several batches.
         processes: how many share the videos.
         rank: which of them this is.
 
     Returns:
-        Lists of (video, first piece, end of the pieces).
+        Lists of (video, first segment, end of the segments).
     """
-    batches: list[list[JudgeKey]] = []
+    batches: list[list[EvaluationKey]] = []
     room = 0
-    for index in range(rank, len(pieces), processes):
+    for index in range(rank, len(segments), processes):
         begin = 0
-        while begin < pieces[index]:
+        while begin < segments[index]:
             if not room:
                 batches.append([])
                 room = batch_size
-            end = min(pieces[index], begin + room)
+            end = min(segments[index], begin + room)
             batches[-1].append((index, begin, end))
             room, begin = room - (end - begin), end
     return batches
@@ -128,13 +130,13 @@ def judging_batches(pieces: Sequence[int], batch_size: int, processes: int = 1, 
 
 def unreadable(dataset: VideoDataset, workers: int) -> Iterator[tuple[int, VideoError | None]]:
     """Read every video once, which also fills the cache: yields (index, None or why it cannot be read), once each."""
-    pieces, bad = [0] * len(dataset), set()
+    segments, bad = [0] * len(dataset), set()
     for index in range(len(dataset)):
         try:
-            pieces[index] = dataset.piece_count(index)
+            segments[index] = dataset.segment_count(index)
         except VideoError as unknown:
             yield index, unknown
-    parts = [[key] for batch in judging_batches(pieces, READ_AT_ONCE) for key in batch]
+    parts = [[key] for batch in evaluation_batches(segments, READ_AT_ONCE) for key in batch]
     for batch in make_loader(dataset, parts, workers):
         for index, error in batch.failures:
             if index not in bad:

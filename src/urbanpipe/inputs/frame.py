@@ -6,7 +6,7 @@ from torch import Tensor
 
 from urbanpipe.inputs.augment import apply, augmentations, frames_tensor
 from urbanpipe.inputs.config import AugmentConfig, BagConfig, FrameConfig
-from urbanpipe.inputs.footage import Draw, Footage, Indices, Selection, select
+from urbanpipe.inputs.frame_timeline import FrameTimeline, Indices, SampleSeed, Selection, select
 from urbanpipe.video import sampling
 
 
@@ -21,24 +21,24 @@ class BagOfFrames:
         self.frame_size = config.frame_size
         self._every_seconds = config.every_seconds
 
-    def kept(self, footage: Footage) -> Indices:
+    def cacheable_frames(self, timeline: FrameTimeline) -> Indices:
         """The frames at the interval."""
-        return sampling.interval(footage.edges_seconds[:-1], self._every_seconds)
+        return sampling.interval(timeline.edges_seconds[:-1], self._every_seconds)
 
-    def drawn(self, footage: Footage, draw: Draw) -> Selection:
+    def training_sample(self, timeline: FrameTimeline, seed: SampleSeed) -> Selection:
         """All of them."""
-        del draw
-        return self.judged(footage)
+        del seed
+        return self.evaluation_sample(timeline)
 
-    def judged(self, footage: Footage) -> Selection:
+    def evaluation_sample(self, timeline: FrameTimeline) -> Selection:
         """All of them."""
-        return select(self.kept(footage)[:, None])
+        return select(self.cacheable_frames(timeline)[:, None])
 
-    def train_view(self, frames: NDArray[np.uint8]) -> Tensor:
+    def training_input(self, frames: NDArray[np.uint8]) -> Tensor:
         """The frame itself, of `frames` (1, height, width, 3): uint8 (3, height, width)."""
-        return self.test_view(frames)
+        return self.evaluation_input(frames)
 
-    def test_view(self, frames: NDArray[np.uint8]) -> Tensor:
+    def evaluation_input(self, frames: NDArray[np.uint8]) -> Tensor:
         """The frame itself: uint8 (3, height, width)."""
         return frames_tensor(frames)[0]
 
@@ -56,12 +56,12 @@ class SingleFrames(BagOfFrames):
         self.config = config
         self._transforms = augmentations((*augment.tile, *augment.image), augment, config.frame_size)
 
-    def drawn(self, footage: Footage, draw: Draw) -> Selection:
+    def training_sample(self, timeline: FrameTimeline, seed: SampleSeed) -> Selection:
         """`train_frames` of them, one from each of as many equal parts of the video."""
-        kept = self.kept(footage)
-        rows = sampling.jittered(len(kept), self.config.train_frames, draw.rng)
+        kept = self.cacheable_frames(timeline)
+        rows = sampling.jittered(len(kept), self.config.train_frames, seed.rng)
         return select(kept[rows][:, None], rows)
 
-    def train_view(self, frames: NDArray[np.uint8]) -> Tensor:
+    def training_input(self, frames: NDArray[np.uint8]) -> Tensor:
         """An augmented frame of `frames` (1, height, width, 3): uint8 (3, height, width)."""
         return apply(self._transforms, frames_tensor(frames)[0])

@@ -1,4 +1,4 @@
-"""Pieces of videos as tensors: through the frame cache for videos of a catalog, in one pass for videos from outside."""
+"""Segments of videos as tensors: through the frame cache for videos of a catalog, in one pass for videos from outside."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from urbanpipe.catalog.table import Video
+from urbanpipe.catalog.catalog_file import Video
 from urbanpipe.errors import VideoError
-from urbanpipe.inputs.footage import Draw, Footage, Indices, Seconds, Selection
+from urbanpipe.inputs.frame_timeline import FrameTimeline, Indices, SampleSeed, Seconds, Selection
 from urbanpipe.inputs.view import View
 from urbanpipe.video.cache import FrameCache
 from urbanpipe.video.decode import FrameIndex, index_frames, read_frames, stream_frames
@@ -25,14 +25,14 @@ BLOCK = 256  # frames of a cache entry, in order of time: one pass of a long vid
 
 
 @dataclass(frozen=True)
-class PieceInputs:
+class SegmentInputs:
     """What a network sees of one video, or a part of it.
 
     Attributes:
-        images: uint8 (pieces, ...), as the view makes them.
-        rows: number of each piece among all that are judged of the video, shape (pieces,).
-        real: frames of each that are not padding, shape (pieces,).
-        seconds: begin and end of each in the video, shape (pieces, 2).
+        images: uint8 (segments, ...), as the view makes them.
+        rows: number of each segment among all that are judged of the video, shape (segments,).
+        real: frames of each that are not padding, shape (segments,).
+        seconds: begin and end of each in the video, shape (segments, 2).
     """
 
     images: Tensor
@@ -41,7 +41,7 @@ class PieceInputs:
     seconds: Seconds
 
 
-def footage_of(video: Video) -> Footage:
+def frame_timeline_of(video: Video) -> FrameTimeline:
     """What the catalog knows of a video; the times of frames that are not evenly spaced are read from the file.
 
     Raises:
@@ -50,12 +50,12 @@ def footage_of(video: Video) -> Footage:
     if not video.frame_count or not video.duration_seconds:
         raise VideoError(video.path, "its catalog has no frame_count or duration_seconds; run `urbanpipe scan` again")
     if video.uneven_seconds <= UNEVEN_SECONDS:
-        return Footage(video.frame_count, video.duration_seconds)
-    return Footage(video.frame_count, video.duration_seconds, _times(video.path, video.modified_ns))
+        return FrameTimeline(video.frame_count, video.duration_seconds)
+    return FrameTimeline(video.frame_count, video.duration_seconds, _times(video.path, video.modified_ns))
 
 
 class CatalogReader:
-    """Pieces of the videos of a catalog.
+    """Segments of the videos of a catalog.
 
     Args:
         view: cuts them.
@@ -65,35 +65,37 @@ class CatalogReader:
     def __init__(self, view: View, cache: FrameCache | None) -> None:
         self.view, self.cache = view, cache
 
-    def training(self, video: Video, draw: Draw) -> PieceInputs:
-        """The augmented pieces of one epoch.
+    def training(self, video: Video, seed: SampleSeed) -> SegmentInputs:
+        """The augmented segments of one epoch.
 
         Raises:
             VideoError: the video cannot be read, or is no longer the one that was scanned.
         """
-        footage = footage_of(video)
-        selection = self.view.drawn(footage, draw)
-        frames = self._frames(video, footage, selection)
+        timeline = frame_timeline_of(video)
+        selection = self.view.training_sample(timeline, seed)
+        frames = self._frames(video, timeline, selection)
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(draw.torch_seed)
-            images = torch.stack([self.view.train_view(piece) for piece in frames])
-        return PieceInputs(images, selection.rows, selection.real, footage.spans(selection.frames))
+            torch.manual_seed(seed.torch_seed)
+            images = torch.stack([self.view.training_input(segment) for segment in frames])
+        return SegmentInputs(images, selection.rows, selection.real, timeline.spans(selection.frames))
 
-    def judged(self, video: Video, begin: int, end: int) -> PieceInputs:
-        """The plain pieces `begin` to `end`, exclusive, of those that are judged. Raises as `training`."""
-        footage = footage_of(video)
-        whole = self.view.judged(footage)
+    def evaluation_sample(self, video: Video, begin: int, end: int) -> SegmentInputs:
+        """The plain segments `begin` to `end`, exclusive, of those that are judged. Raises as `training`."""
+        timeline = frame_timeline_of(video)
+        whole = self.view.evaluation_sample(timeline)
         selection = whole[begin:end]
-        frames = self._frames(video, footage, selection, part=len(selection) < len(whole))
-        images = torch.stack([self.view.test_view(piece) for piece in frames])
-        return PieceInputs(images, selection.rows, selection.real, footage.spans(selection.frames))
+        frames = self._frames(video, timeline, selection, part=len(selection) < len(whole))
+        images = torch.stack([self.view.evaluation_input(segment) for segment in frames])
+        return SegmentInputs(images, selection.rows, selection.real, timeline.spans(selection.frames))
 
-    def _frames(self, video: Video, footage: Footage, selection: Selection, part: bool = False) -> NDArray[np.uint8]:
-        """Pixels (pieces, k, height, width, 3); `part` where other parts of the video are read too."""
+    def _frames(
+        self, video: Video, timeline: FrameTimeline, selection: Selection, part: bool = False
+    ) -> NDArray[np.uint8]:
+        """Pixels (segments, k, height, width, 3); `part` where other parts of the video are read too."""
         wanted, places = np.unique(selection.frames, return_inverse=True)
         if video.digest:
             unchanged(video, self.cache)
-        kept = self.view.kept(footage) if self.cache and video.digest else None
+        kept = self.view.cacheable_frames(timeline) if self.cache and video.digest else None
         if self.cache is None or kept is None:
             index = _index(video.path, video.modified_ns) if part else None
             pixels = read_frames(video.path, wanted, self.view.frame_size, index, "conceal")
@@ -167,43 +169,43 @@ def _digest(path: Path, modified_ns: int, size_bytes: int) -> str:
     return digest(path)
 
 
-def stream_pieces(path: Path, view: View, most: int) -> Iterator[PieceInputs]:
-    """The plain pieces of a video that is in no catalog, in one pass and in memory that its length does not move.
+def stream_segments(path: Path, view: View, most: int) -> Iterator[SegmentInputs]:
+    """The plain segments of a video that is in no catalog, in one pass and in memory that its length does not move.
 
     Args:
         path: the video.
         view: cuts it.
-        most: pieces at once.
+        most: segments at once.
 
     Raises:
         VideoError: it cannot be read.
     """
     index = index_frames(path)
-    footage = Footage(index.frame_count, index.duration_seconds, index.times_seconds)
-    selection = view.judged(footage)
+    timeline = FrameTimeline(index.frame_count, index.duration_seconds, index.times_seconds)
+    selection = view.evaluation_sample(timeline)
     images: list[Tensor] = []
     for place, frames in enumerate(_streamed(index, selection, view.frame_size)):
-        images.append(view.test_view(frames))
+        images.append(view.evaluation_input(frames))
         if len(images) == most or place == len(selection) - 1:
             part = selection[place + 1 - len(images) : place + 1]
-            yield PieceInputs(torch.stack(images), part.rows, part.real, footage.spans(part.frames))
+            yield SegmentInputs(torch.stack(images), part.rows, part.real, timeline.spans(part.frames))
             images = []
 
 
 def _streamed(index: FrameIndex, selection: Selection, size: tuple[int, int]) -> Iterator[NDArray[np.uint8]]:
-    """The frames (k, height, width, 3) of each piece. A frame that cannot be decoded is its nearest neighbour."""
-    pieces: Assembler[NDArray[np.uint8]] = Assembler(index.path, selection)
+    """The frames (k, height, width, 3) of each segment. A frame that cannot be decoded is its nearest neighbour."""
+    segments: Assembler[NDArray[np.uint8]] = Assembler(index.path, selection)
     for number, picture in stream_frames(index.path, np.unique(selection.frames), size, index, "conceal"):
-        yield from (np.stack(frames) for _, frames in pieces.push(number, picture))
-    yield from (np.stack(frames) for _, frames in pieces.rest())
+        yield from (np.stack(frames) for _, frames in segments.push(number, picture))
+    yield from (np.stack(frames) for _, frames in segments.rest())
 
 
 class Assembler(Generic[T]):
-    """Puts frames that come in order of time together to pieces, and holds no more of them than later pieces need.
+    """Puts frames that come in order of time together to segments, and holds no more of them than later segments need.
 
     Args:
         path: of the video, for messages.
-        selection: the pieces.
+        selection: the segments.
 
     Attributes:
         wanted: numbers of the frames that it must be given.
@@ -218,13 +220,13 @@ class Assembler(Generic[T]):
         self._place, self._reached = 0, -1
 
     def push(self, number: int, frame: T) -> Iterator[tuple[int, list[T]]]:
-        """Take a frame; give the pieces that are complete now, with their place in the selection."""
+        """Take a frame; give the segments that are complete now, with their place in the selection."""
         self._held[number], self._reached = frame, number
         while self._place < len(self._selection) and self._lasts[self._place] <= number:
             yield self._next()
 
     def rest(self) -> Iterator[tuple[int, list[T]]]:
-        """The pieces that still wait for frames, which did not come; their nearest neighbours stand for them.
+        """The segments that still wait for frames, which did not come; their nearest neighbours stand for them.
 
         Raises:
             VideoError: no frame came at all.

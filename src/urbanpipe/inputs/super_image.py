@@ -11,8 +11,8 @@ from torch import Tensor
 
 from urbanpipe.inputs.augment import apply, augmentations, frames_tensor
 from urbanpipe.inputs.config import AugmentConfig, SuperImageConfig
-from urbanpipe.inputs.drawing import DrawnFrames
-from urbanpipe.inputs.footage import Footage, Selection, select
+from urbanpipe.inputs.frame_sampling import SampledFrames
+from urbanpipe.inputs.frame_timeline import FrameTimeline, Selection, select
 
 
 def lay_out(tiles: Tensor, rows: int, columns: int) -> Tensor:
@@ -40,7 +40,7 @@ def tile_box(position: int, columns: int, tile_size: tuple[int, int]) -> tuple[i
     return column * width, row * height, (column + 1) * width, (row + 1) * height
 
 
-class SuperImage(DrawnFrames):
+class SuperImage(SampledFrames):
     """Makes super-images of a video: says which frames it wants, and puts them together. See `inputs.view.View`.
 
     Args:
@@ -55,9 +55,9 @@ class SuperImage(DrawnFrames):
         self._tile_transforms = augmentations(augment.tile, augment, config.frame_size)
         self._image_transforms = augmentations(augment.image, augment, config.image_size)
 
-    def judged(self, footage: Footage) -> Selection:
-        """Each draw in order of time, then in `test_shuffles` layouts, which are the same for all videos."""
-        drawn = super().judged(footage).frames
+    def evaluation_sample(self, timeline: FrameTimeline) -> Selection:
+        """Each seed in order of time, then in `test_shuffles` layouts, which are the same for all videos."""
+        drawn = super().evaluation_sample(timeline).frames
         rng = np.random.default_rng(0)
         layouts = [
             np.arange(drawn.shape[1]),
@@ -65,7 +65,7 @@ class SuperImage(DrawnFrames):
         ]
         return select(np.concatenate([drawn[:, layout] for layout in layouts]))
 
-    def train_view(self, frames: NDArray[np.uint8]) -> Tensor:
+    def training_input(self, frames: NDArray[np.uint8]) -> Tensor:
         """An augmented super-image of `frames` (frames, height, width, 3): uint8 (3, rows * height, columns * width).
 
         Draws from torch's global generator.
@@ -75,6 +75,6 @@ class SuperImage(DrawnFrames):
             tiles = tiles[torch.randperm(len(tiles))]
         return apply(self._image_transforms, lay_out(tiles, self.config.rows, self.config.columns))
 
-    def test_view(self, frames: NDArray[np.uint8]) -> Tensor:
+    def evaluation_input(self, frames: NDArray[np.uint8]) -> Tensor:
         """The super-image of `frames` in order of time: uint8 (3, rows * height, columns * width)."""
         return lay_out(frames_tensor(frames), self.config.rows, self.config.columns)

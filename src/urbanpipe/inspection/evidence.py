@@ -1,4 +1,4 @@
-"""From scores over time and kept pictures to sightings with their evidence."""
+"""From scores over time and kept pictures to occurrences with their evidence."""
 
 import io
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from urbanpipe.contracts.findings import Evidence, Sighting
+from urbanpipe.contracts.findings import Evidence, Occurrence
 from urbanpipe.decision.localization import MomentsConfig
 from urbanpipe.evaluation.peaks import peaks, suppressed
 from urbanpipe.explain.explain import frame_maps, input_size, noise
@@ -22,14 +22,14 @@ from urbanpipe.explain.layers import choose_layer, layout_of
 from urbanpipe.explain.network import Explained
 from urbanpipe.inference.members import Member
 from urbanpipe.inspection.distance import Distance, DistanceReader
-from urbanpipe.inspection.evidence_buffer import Candidate, Candidates, Still
+from urbanpipe.inspection.evidence_buffer import Candidate, EvidenceBuffer, Still
 from urbanpipe.models.device import images_to
 from urbanpipe.taxonomy import Taxonomy
 
-LEAST_SHARE = 0.5  # of the class's highest peak that another peak must reach to be a sighting of its own
-MOST_SIGHTINGS = 5  # a class
-MOST_STILLS = 2  # a sighting
-CLOSE_SECONDS = 3.0  # to a moment: pictures of it, before others of its stretch
+MIN_SHARE = 0.5  # of the class's highest peak that another peak must reach to be a occurrence of its own
+MAX_OCCURRENCES = 5  # a class
+MAX_STILLS = 2  # a occurrence
+CLOSE_SECONDS = 3.0  # to a moment: pictures of it, before others of its interval
 HEAT_HEIGHT = 120  # pixels of the picture that is laid over a frame
 _COLOURS = colormaps["inferno"]
 _OPAQUE = 0.7  # at the hottest point
@@ -39,8 +39,8 @@ Pictures = dict[str, bytes]
 
 
 @dataclass(frozen=True)
-class Stretch:
-    """A peak of a class's score, and the stretch around it in which the score stays above half of it."""
+class Interval:
+    """A peak of a class's score, and the interval around it in which the score stays above half of it."""
 
     seconds: float
     begin: float
@@ -48,35 +48,35 @@ class Stretch:
     score: float
 
 
-def stretches(
-    times: NDArray[np.float64], scores: NDArray[np.float64], config: MomentsConfig, most: int = MOST_SIGHTINGS
-) -> list[Stretch]:
+def intervals(
+    times: NDArray[np.float64], scores: NDArray[np.float64], config: MomentsConfig, most: int = MAX_OCCURRENCES
+) -> list[Interval]:
     """The moments of a class, in order of time: its highest peak, and others at least half as high.
 
     Args:
-        times: of the pieces, ascending, (m,) seconds.
+        times: of the segments, ascending, (m,) seconds.
         scores: of the class, smoothed, (m,).
         config: least score of a peak, how far peaks are apart, and how many.
         most: likewise how many.
     """
-    when, heights = peaks(times, scores, config.least)
-    kept = suppressed(when, heights, config.apart_seconds, min(config.most, most))
+    when, heights = peaks(times, scores, config.min_score)
+    kept = suppressed(when, heights, config.apart_seconds, min(config.max_moments, most))
     if not kept:
         return []
     highest = max(heights[row] for row in kept)
-    places = sorted(int(np.abs(times - when[r]).argmin()) for r in kept if heights[r] >= LEAST_SHARE * highest)
+    places = sorted(int(np.abs(times - when[r]).argmin()) for r in kept if heights[r] >= MIN_SHARE * highest)
     valleys = [a + int(scores[a : b + 1].argmin()) for a, b in pairwise(places)]
     bounds = zip([0, *valleys], places, [*valleys, len(times) - 1], strict=True)
-    return [_stretch(times, scores, *bound) for bound in bounds]
+    return [_interval(times, scores, *bound) for bound in bounds]
 
 
-def _stretch(times: NDArray[np.float64], scores: NDArray[np.float64], first: int, place: int, last: int) -> Stretch:
+def _interval(times: NDArray[np.float64], scores: NDArray[np.float64], first: int, place: int, last: int) -> Interval:
     """Around the peak at `place`, between `first` and `last`: the lowest places between it and the peaks beside it."""
     low = np.flatnonzero(scores < scores[place] / 2)
     before, after = low[low < place], low[low > place]
     begin = max(first, int(before[-1]) + 1 if len(before) else 0)
     end = min(last, int(after[0]) - 1 if len(after) else len(times) - 1)
-    return Stretch(float(times[place]), float(times[begin]), float(times[end]), float(scores[place]))
+    return Interval(float(times[place]), float(times[begin]), float(times[end]), float(scores[place]))
 
 
 class Showing:
@@ -101,11 +101,11 @@ class Showing:
         self.layout = layout_of(net, input_size(config))
         self.layer = choose_layer(network, self.layout, self._placed(noise(config)), None, tiles_of(config))
 
-    def sightings(
-        self, label: int, moments: Sequence[Stretch], candidates: Candidates, pictures: Pictures
-    ) -> list[Sighting]:
-        """Sightings of a class at its moments, with the kept pictures that lie in them; adds those to `pictures`."""
-        chosen = [_nearest_first(candidates.between(label, one.begin, one.end), one)[:MOST_STILLS] for one in moments]
+    def occurrences(
+        self, label: int, moments: Sequence[Interval], candidates: EvidenceBuffer, pictures: Pictures
+    ) -> list[Occurrence]:
+        """Occurrences of a class at its moments, with the kept pictures that lie in them; adds those to `pictures`."""
+        chosen = [_nearest_first(candidates.between(label, one.begin, one.end), one)[:MAX_STILLS] for one in moments]
         hot = {id(one): self._maps(one, label) for one in dict.fromkeys(c for each in chosen for c in each)}
         highest = max((float(maps.max()) for maps in hot.values()), default=0.0)
         result = []
@@ -116,7 +116,7 @@ class Showing:
                 for one, letter in zip(shown, "abcdefgh", strict=False)
             ]
             result.append(
-                Sighting(
+                Occurrence(
                     seconds=round(moment.seconds, 3),
                     begin_seconds=round(moment.begin, 3),
                     end_seconds=round(moment.end, 3),
@@ -126,15 +126,15 @@ class Showing:
             )
         return result
 
-    def whole(self, label: int, score: float, candidates: Candidates, pictures: Pictures) -> list[Sighting]:
-        """The sighting of a class where the network saw the video as one piece: at the frame that spoke most for it."""
+    def whole(self, label: int, score: float, candidates: EvidenceBuffer, pictures: Pictures) -> list[Occurrence]:
+        """The occurrence of a class where the network saw the video as one segment: at the frame that spoke most for it."""
         found = candidates.between(label, -np.inf, np.inf)[:1]
         if not found:
             return []
         maps = self._maps(found[0], label)
         shown = self._evidence(found[0], label, maps, float(maps.max()), f"{self._name(label)}-1a", pictures)
         at = shown.seconds
-        return [Sighting(seconds=at, begin_seconds=at, end_seconds=at, score=round(score, 6), evidence=(shown,))]
+        return [Occurrence(seconds=at, begin_seconds=at, end_seconds=at, score=round(score, 6), evidence=(shown,))]
 
     def forget(self) -> None:
         """Forget what was read in the frames of the video before."""
@@ -179,7 +179,7 @@ class Showing:
         )
 
 
-def _nearest_first(candidates: Sequence[Candidate], moment: Stretch) -> list[Candidate]:
+def _nearest_first(candidates: Sequence[Candidate], moment: Interval) -> list[Candidate]:
     """Those close to the moment, the best first, and then the others, the nearest first."""
     return sorted(candidates, key=lambda one: max(0.0, abs(one.seconds - moment.seconds) - CLOSE_SECONDS))
 

@@ -1,4 +1,4 @@
-"""The pictures that may become evidence: of each class the pieces that spoke most for it, few and apart in time."""
+"""The pictures that may become evidence: of each class the segments that spoke most for it, few and apart in time."""
 
 import io
 from collections.abc import Sequence
@@ -11,9 +11,9 @@ from torch import Tensor
 
 MOST = 16  # a class
 APART_SECONDS = 5.0  # of two nearer ones the better stays
-LEAST = 0.01  # score below which a piece is no candidate
+LEAST = 0.01  # score below which a segment is no candidate
 JPEG_QUALITY = 85
-WIDE_SECONDS = 2.0  # frames of a piece that lasts longer are different views, each of which may be evidence
+WIDE_SECONDS = 2.0  # frames of a segment that lasts longer are different views, each of which may be evidence
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,7 +21,7 @@ class Still:
     """A frame that was kept.
 
     Attributes:
-        offset: its place among the frames of its piece.
+        offset: its place among the frames of its segment.
         frame: its number in the video.
         seconds: when it is shown.
         jpeg: the picture.
@@ -37,11 +37,11 @@ class Still:
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """A piece that was kept.
+    """A segment that was kept.
 
     Attributes:
         seconds: its middle.
-        scores: (classes,) of the piece alone.
+        scores: (classes,) of the segment alone.
         image: what the network saw, uint8 (1, ...).
         real: frames of it that are not padding.
         stills: its frames that may be shown.
@@ -54,8 +54,8 @@ class Candidate:
     stills: tuple[Still, ...]
 
 
-class Candidates:
-    """The best pieces of each class so far; memory is bounded whatever the video's length.
+class EvidenceBuffer:
+    """The best segments of each class so far; memory is bounded whatever the video's length.
 
     Args:
         labels: the classes that are to have any.
@@ -65,7 +65,7 @@ class Candidates:
         self._best: dict[int, list[Candidate]] = {label: [] for label in labels}
 
     def wants(self, seconds: float, scores: NDArray[np.float64]) -> list[int]:
-        """The classes for which a piece with these scores would be kept."""
+        """The classes for which a segment with these scores would be kept."""
         return [label for label, best in self._best.items() if _is_better(best, seconds, scores, label)]
 
     def add(self, candidate: Candidate, labels: Sequence[int]) -> None:
@@ -76,7 +76,7 @@ class Candidates:
             self._best[label] = ranked[:MOST]
 
     def between(self, label: int, begin: float, end: float) -> list[Candidate]:
-        """Those of a class in a stretch of time, best first."""
+        """Those of a class in a interval of time, best first."""
         return [one for one in self._best[label] if begin <= one.seconds <= end]
 
 
@@ -89,10 +89,10 @@ def _is_better(best: Sequence[Candidate], seconds: float, scores: NDArray[np.flo
 
 
 def shown_offsets(times: NDArray[np.float64], real: int) -> list[int]:
-    """Which frames of a piece may be shown: the middle one, or of a piece of several views all.
+    """Which frames of a segment may be shown: the middle one, or of a segment of several views all.
 
     Args:
-        times: of the piece's frames, (k,).
+        times: of the segment's frames, (k,).
         real: how many of them are not padding.
     """
     if times[real - 1] - times[0] <= WIDE_SECONDS:

@@ -12,15 +12,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from urbanpipe.catalog.table import printable
+from urbanpipe.catalog.catalog_file import printable
 from urbanpipe.contracts.findings import (
     UNLIKELY,
     BundleFacts,
     Finding,
-    Gate,
     Inspection,
-    Sighting,
+    Occurrence,
     Timeline,
+    TriageDecision,
     VideoFacts,
     write_inspection,
 )
@@ -28,11 +28,11 @@ from urbanpipe.errors import InspectionError, OutOfMemoryError, VideoError
 from urbanpipe.evaluation.peaks import smoothed
 from urbanpipe.inference.bundle import DEMONSTRATION, Bundle, read_bundle
 from urbanpipe.inference.combine import combined
-from urbanpipe.inference.prediction import Judged
+from urbanpipe.inference.prediction import VideoPrediction
 from urbanpipe.inspection.distance import DistanceReader
-from urbanpipe.inspection.evidence import MOST_SIGHTINGS, Pictures, Showing, stretches
+from urbanpipe.inspection.evidence import MAX_OCCURRENCES, Pictures, Showing, intervals
 from urbanpipe.inspection.remarks import remarks_on
-from urbanpipe.inspection.video_pass import Region, Watched, Watcher
+from urbanpipe.inspection.video_pass import Region, VideoPass, VideoPassResult
 from urbanpipe.models.device import choose_device
 from urbanpipe.outputs import whole_file
 from urbanpipe.taxonomy import DefectClass
@@ -96,13 +96,13 @@ def _relative(video: Path, folder: Path) -> str:
 
 
 class Inspector:
-    """Networks, calibration and gates of a bundle, ready for videos.
+    """Networks, calibration and triage of a bundle, ready for videos.
 
     Example:
         >>> from urbanpipe.api import Inspector
         >>> inspected = Inspector.load().inspect("video.mp4")  # doctest: +SKIP
         >>> for finding in inspected.findings:  # doctest: +SKIP
-        ...     print(finding.code, finding.gate, finding.probability, [s.seconds for s in finding.sightings])
+        ...     print(finding.code, finding.triage, finding.probability, [s.seconds for s in finding.occurrences])
     """
 
     def __init__(
@@ -111,10 +111,10 @@ class Inspector:
         if batch_size < 1:
             raise InspectionError(f"batch size {batch_size}: give 1 or more")
         self.bundle, self.device, self.distance_region = bundle, device, distance_region
-        self._watcher = Watcher(bundle.models, device, batch_size, distance_region)
+        self._video_pass = VideoPass(bundle.models, device, batch_size, distance_region)
         distance = DistanceReader() if distance_region else None
-        member = bundle.models.members[self._watcher.looking]
-        self._many = member.recipe.input.many_pieces
+        member = bundle.models.members[self._video_pass.looking]
+        self._many = member.recipe.input.many_segments
         self._showing = Showing(member, bundle.models.taxonomy, device, distance)
 
     @classmethod
@@ -130,11 +130,11 @@ class Inspector:
         Args:
             bundle: its folder; None takes the demonstration that comes with the package.
             device: `auto`, `cpu`, `cuda` or `cuda:N`.
-            batch_size: pieces (super-images, frames, clips) at once.
+            batch_size: segments (super-images, frames, clips) at once.
             distance_region: left, top, width and height, in shares of the picture, of where it shows the distance.
 
         Raises:
-            BundleError: it is missing, foreign or damaged.
+            BundleError: it is missing, ood or damaged.
             InspectionError: the distance is wanted and the extra `ocr` is not installed, or a batch size below 1.
         """
         chosen = choose_device(device)
@@ -151,63 +151,63 @@ class Inspector:
         check_file(path)
         self._showing.forget()
         try:
-            watched = self._watcher.watch(path)
+            observed = self._video_pass.watch(path)
             started = time.perf_counter()
             pictures: Pictures = {}
-            inspection = self._inspection(path, watched, pictures)
+            inspection = self._inspection(path, observed, pictures)
         except torch.OutOfMemoryError as error:
             advice = "lower --batch-size, take a smaller bundle, or --device cpu"
             raise OutOfMemoryError(f"out of memory on {self.device}: {advice}") from error
-        return Inspected(path, inspection, pictures, watched.seconds | {"evidence": time.perf_counter() - started})
+        return Inspected(path, inspection, pictures, observed.seconds | {"evidence": time.perf_counter() - started})
 
-    def _inspection(self, path: Path, watched: Watched, pictures: Pictures) -> Inspection:
+    def _inspection(self, path: Path, observed: VideoPassResult, pictures: Pictures) -> Inspection:
         models, taxonomy = self.bundle.models, self.bundle.models.taxonomy
-        scores = combined(models, [{0: one} for one in watched.judged], [0])
+        scores = combined(models, [{0: one} for one in observed.judged], [0])
         probabilities = self.bundle.calibration.apply(scores)[0]
-        gates = self._gates(probabilities)
-        times, over_time = self._over_time(watched.judged[self._watcher.looking])
+        triage = self._triage(probabilities)
+        times, over_time = self._over_time(observed.judged[self._video_pass.looking])
         findings = []
-        for item, gate in zip(taxonomy.classes, gates, strict=True):
-            shown = gate != "reject" and item.code != taxonomy.exclusive
+        for item, triage in zip(taxonomy.classes, triage, strict=True):
+            shown = triage != "reject" and item.code != taxonomy.exclusive
             probability, score = float(probabilities[item.index]), float(scores[0, item.index])
-            seen = self._sightings(item, probability, times, over_time, watched, pictures) if shown else []
-            findings.append(_finding(item, probability, score, gate, seen))
+            seen = self._occurrences(item, probability, times, over_time, observed, pictures) if shown else []
+            findings.append(_finding(item, probability, score, triage, seen))
         return Inspection(
-            video=_facts(path, watched.index),
+            video=_facts(path, observed.index),
             bundle=self._bundle_facts(),
             distance_region=self.distance_region,
             exclusive=taxonomy.exclusive,
             findings=tuple(findings),
             timeline=_timeline(times, over_time, taxonomy.codes) if self._many else None,
-            remarks=tuple(remarks_on(watched, self.bundle.foreign, self._not_learnt())),
+            remarks=tuple(remarks_on(observed, self.bundle.ood, self._not_learned())),
             made_at=datetime.now(UTC).isoformat(timespec="seconds"),
         )
 
-    def _gates(self, probabilities: NDArray[np.float64]) -> list[Gate]:
+    def _triage(self, probabilities: NDArray[np.float64]) -> list[TriageDecision]:
         """What to do with each class; one of which the networks have had no example is none to look at."""
-        decided = self.bundle.gates.decide(probabilities[None])[0]
-        return np.where(self.bundle.gates.positives > 0, decided, "reject").tolist()  # type: ignore[no-any-return]
+        decided = self.bundle.triage.decide(probabilities[None])[0]
+        return np.where(self.bundle.triage.positives > 0, decided, "reject").tolist()  # type: ignore[no-any-return]
 
-    def _over_time(self, judged: Judged) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Middles of the pieces (m,) and their scores (m, C), smoothed."""
+    def _over_time(self, judged: VideoPrediction) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Middles of the segments (m,) and their scores (m, C), smoothed."""
         times = judged.seconds.mean(axis=1)
-        return times, smoothed(times, judged.pieces, self.bundle.manifest.moments.smooth_seconds)
+        return times, smoothed(times, judged.segments, self.bundle.manifest.moments.smooth_seconds)
 
-    def _sightings(
+    def _occurrences(
         self,
         item: DefectClass,
         probability: float,
         times: NDArray[np.float64],
         over_time: NDArray[np.float64],
-        watched: Watched,
+        observed: VideoPassResult,
         pictures: Pictures,
-    ) -> list[Sighting]:
-        candidates = watched.candidates
+    ) -> list[Occurrence]:
+        candidates = observed.candidates
         if not self._many:
             return self._showing.whole(item.index, float(over_time[0, item.index]), candidates, pictures)
-        most = MOST_SIGHTINGS if probability >= UNLIKELY else 1  # where to look, no more
-        moments = stretches(times, over_time[:, item.index], self.bundle.manifest.moments, most)
-        return self._showing.sightings(item.index, moments, candidates, pictures)
+        most = MAX_OCCURRENCES if probability >= UNLIKELY else 1  # where to look, no more
+        moments = intervals(times, over_time[:, item.index], self.bundle.manifest.moments, most)
+        return self._showing.occurrences(item.index, moments, candidates, pictures)
 
     def _bundle_facts(self) -> BundleFacts:
         return BundleFacts(
@@ -216,12 +216,12 @@ class Inspector:
             taxonomy=self.bundle.models.taxonomy.name,
             demonstration=self.bundle.manifest.demonstration,
             calibrated=True,
-            miss_bound=self.bundle.gates.miss_bound,
+            miss_bound=self.bundle.triage.miss_bound,
         )
 
-    def _not_learnt(self) -> list[str]:
+    def _not_learned(self) -> list[str]:
         codes = self.bundle.models.taxonomy.codes
-        return [code for code, count in zip(codes, self.bundle.gates.positives, strict=True) if count == 0]
+        return [code for code, count in zip(codes, self.bundle.triage.positives, strict=True) if count == 0]
 
 
 def digest_of(path: Path) -> str:
@@ -236,7 +236,9 @@ def digest_of(path: Path) -> str:
         raise VideoError(path, error.strerror or "cannot be read") from error
 
 
-def _finding(item: DefectClass, probability: float, score: float, gate: Gate, seen: Sequence[Sighting]) -> Finding:
+def _finding(
+    item: DefectClass, probability: float, score: float, triage: TriageDecision, seen: Sequence[Occurrence]
+) -> Finding:
     return Finding(
         code=item.code,
         en=item.en,
@@ -244,8 +246,8 @@ def _finding(item: DefectClass, probability: float, score: float, gate: Gate, se
         kind=item.kind,
         probability=round(probability, 6),
         score=round(score, 6),
-        gate=gate,
-        sightings=tuple(seen),
+        triage=triage,
+        occurrences=tuple(seen),
     )
 
 

@@ -1,4 +1,4 @@
-"""When defects are to be seen: from the scores of a video's pieces to time points, one a defect."""
+"""When defects are to be seen: from the scores of a video's segments to time points, one a defect."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from urbanpipe.contracts.names import shortened
 from urbanpipe.contracts.predictions import Predictions, read_predictions
-from urbanpipe.contracts.run_folder import OUT_OF_FOLD_PIECES
-from urbanpipe.contracts.segment_scores import Pieces, read_pieces
+from urbanpipe.contracts.run_folder import OUT_OF_FOLD_SEGMENTS
+from urbanpipe.contracts.segment_scores import SegmentScores, read_segment_scores
 from urbanpipe.decision.localization import MomentsConfig, given_shifts, read_config
 from urbanpipe.errors import LabelError, OutputError, PredictionError, RunError
 from urbanpipe.evaluation.moments import (
@@ -33,12 +33,12 @@ from urbanpipe.taxonomy import Taxonomy, load_taxonomy
 
 
 def find_moments(
-    pieces: Pieces, config: MomentsConfig, taxonomy: Taxonomy, videos: Predictions | None = None
+    segments: SegmentScores, config: MomentsConfig, taxonomy: Taxonomy, videos: Predictions | None = None
 ) -> dict[str, list[Moment]]:
     """Moments of every defect in every video, in order of time; the exclusive class (nothing wrong) has none.
 
     Args:
-        pieces: scores over time.
+        segments: scores over time.
         config: how.
         taxonomy: the C classes.
         videos: predictions of the same videos, with which `weigh_by_video` weighs; without them nothing is weighed.
@@ -46,18 +46,18 @@ def find_moments(
     Raises:
         PredictionError: `videos` lack one of the videos.
     """
-    weights = np.ones((len(pieces.names), len(taxonomy)))
+    weights = np.ones((len(segments.names), len(taxonomy)))
     if config.weigh_by_video and videos is not None:
-        weights = videos.aligned(pieces.names)
+        weights = videos.aligned(segments.names)
     found: dict[str, list[Moment]] = {}
-    for name, weight in zip(pieces.names, weights, strict=True):
-        seconds, scores = pieces.of(name)
+    for name, weight in zip(segments.names, weights, strict=True):
+        seconds, scores = segments.of(name)
         times = seconds.mean(axis=1)
         scores = smoothed(times, scores, config.smooth_seconds) * weight
         moments: list[Moment] = []
         for label in taxonomy.defects:
-            when, heights = peaks(times, scores[:, label], config.least)
-            kept = suppressed(when, heights, config.apart_seconds, config.most)
+            when, heights = peaks(times, scores[:, label], config.min_score)
+            kept = suppressed(when, heights, config.apart_seconds, config.max_moments)
             moments += [Moment(label, round(float(when[row]), 3), float(heights[row])) for row in kept]
         found[name] = sorted(moments, key=lambda moment: moment.seconds)
     return found
@@ -87,11 +87,11 @@ def learn_shifts(found: Moments, truth: Truth, config: MomentsConfig, taxonomy: 
     return np.where(counts > 0, (counts * own + prior * common) / np.maximum(counts + prior, 1), 0.0).round(3)
 
 
-def moved(found: Moments, shifts: NDArray[np.float64], pieces: Pieces) -> dict[str, list[Moment]]:
+def moved(found: Moments, shifts: NDArray[np.float64], segments: SegmentScores) -> dict[str, list[Moment]]:
     """The moments shifted by (C,) seconds, none out of its video."""
     result: dict[str, list[Moment]] = {}
     for name, moments in found.items():
-        end = float(pieces.of(name)[0][-1, 1])
+        end = float(segments.of(name)[0][-1, 1])
         times = [min(max(moment.seconds + float(shifts[moment.label]), 0.0), end) for moment in moments]
         shifted = [replace(m, seconds=round(s, 3)) for m, s in zip(moments, times, strict=True)]
         result[name] = sorted(shifted, key=lambda moment: moment.seconds)
@@ -141,7 +141,7 @@ class FoundMoments:
 class _Source:
     """What moments are made from; without folds, of videos that are new to all models."""
 
-    pieces: Pieces
+    segments: SegmentScores
     taxonomy: Taxonomy
     videos: Predictions | None
     folds: Mapping[str, int] | None
@@ -160,7 +160,7 @@ def moments(
     Shifts that `settings` holds are applied; else `truth` teaches them, in a run each fold's from the other folds.
 
     Args:
-        source: a run of `crossval` with pieces, or an npz of pieces with its predictions beside it.
+        source: a run of `crossval` with segments, or an npz of segments with its predictions beside it.
         out: gets the submission (JSON); `<out stem>.settings.toml` beside it gets settings and shifts.
         truth: true moments in the CCTV-Pipe form.
         overrides: `key=value` each, of `MomentsConfig`.
@@ -168,7 +168,7 @@ def moments(
         taxonomy: the classes of an npz; a run has its own.
 
     Raises:
-        RunError, PredictionError: `source` cannot be used, or its method sees a video as one piece.
+        RunError, PredictionError: `source` cannot be used, or its method sees a video as one segment.
         LabelError: `truth` cannot be used, or knows none of the videos.
         RecipeError: unknown or impossible settings.
         OutputError: the results cannot be written.
@@ -178,8 +178,8 @@ def moments(
     shifts = given_shifts(config, seen.taxonomy)
     _check_out(Path(out), [path for path in (source, truth, settings) if path])
     known = _known(truth, seen, source)
-    plain = find_moments(seen.pieces, config, seen.taxonomy, seen.videos)
-    final, notes = moved(plain, shifts, seen.pieces), []
+    plain = find_moments(seen.segments, config, seen.taxonomy, seen.videos)
+    final, notes = moved(plain, shifts, seen.segments), []
     if known and not config.shift_seconds and config.learn_shift:
         shifts = learn_shifts(plain, known, config, seen.taxonomy)
         final = _held_out(plain, known, config, seen)
@@ -200,22 +200,22 @@ def moments(
 def _read_source(source: Path, taxonomy: Path | None, config: MomentsConfig) -> _Source:
     if not source.is_dir():
         classes = load_taxonomy(taxonomy)
-        pieces = read_pieces(source, classes)
-        beside = source.with_name(source.name.removesuffix(".npz").removesuffix(".pieces") + ".json")
+        segments = read_segment_scores(source, classes)
+        beside = source.with_name(source.name.removesuffix(".npz").removesuffix(".segments") + ".json")
         if config.weigh_by_video and not beside.is_file():
             advice = f"put {beside.name} there, or --set weigh_by_video=false"
             raise PredictionError(f"{source} has no predictions of its videos beside it; {advice}")
-        return _Source(pieces, classes, read_predictions(beside, classes) if config.weigh_by_video else None, None)
+        return _Source(segments, classes, read_predictions(beside, classes) if config.weigh_by_video else None, None)
     data = read_out_of_fold(source)
-    if not (source / OUT_OF_FOLD_PIECES).is_file():
-        why = "its method sees a video as one piece; moments need a frame, dense or bag run"
-        raise RunError(f"{source} has no {OUT_OF_FOLD_PIECES}: {why}")
-    pieces = read_pieces(source / OUT_OF_FOLD_PIECES, data.taxonomy)
-    if odd := sorted(set(pieces.names) ^ set(data.names)):
+    if not (source / OUT_OF_FOLD_SEGMENTS).is_file():
+        why = "its method sees a video as one segment; moments need a frame, dense or bag run"
+        raise RunError(f"{source} has no {OUT_OF_FOLD_SEGMENTS}: {why}")
+    segments = read_segment_scores(source / OUT_OF_FOLD_SEGMENTS, data.taxonomy)
+    if odd := sorted(set(segments.names) ^ set(data.names)):
         raise RunError(
-            f"{source / OUT_OF_FOLD_PIECES} and the run's labels do not have the same videos: {shortened(odd)}"
+            f"{source / OUT_OF_FOLD_SEGMENTS} and the run's labels do not have the same videos: {shortened(odd)}"
         )
-    return _Source(pieces, data.taxonomy, data.predictions, dict(zip(data.names, data.folds.tolist(), strict=True)))
+    return _Source(segments, data.taxonomy, data.predictions, dict(zip(data.names, data.folds.tolist(), strict=True)))
 
 
 def _check_out(out: Path, inputs: Collection[Path]) -> None:
@@ -231,7 +231,7 @@ def _check_out(out: Path, inputs: Collection[Path]) -> None:
 def _known(truth: Path | None, seen: _Source, source: Path) -> Truth | None:
     if truth is None:
         return None
-    known, names = read_truth(truth, seen.taxonomy), seen.pieces.names
+    known, names = read_truth(truth, seen.taxonomy), seen.segments.names
     if not set(names) & set(known.moments):
         raise LabelError(f"{truth} knows none of the {len(names)} videos of {source}, such as {names[0]}")
     return known.only(names)
@@ -239,10 +239,10 @@ def _known(truth: Path | None, seen: _Source, source: Path) -> Truth | None:
 
 def _held_out(plain: Moments, known: Truth, config: MomentsConfig, seen: _Source) -> dict[str, list[Moment]]:
     """The moments of every fold moved by what the videos of the other folds taught; without folds, of all."""
-    folds = seen.folds or dict.fromkeys(seen.pieces.names, 0)
+    folds = seen.folds or dict.fromkeys(seen.segments.names, 0)
     result: dict[str, list[Moment]] = {}
     for fold in sorted(set(folds.values())):
         mine = {name: found for name, found in plain.items() if folds[name] == fold}
         others = plain if seen.folds is None else {name: plain[name] for name in plain if name not in mine}
-        result |= moved(mine, learn_shifts(others, known, config, seen.taxonomy), seen.pieces)
+        result |= moved(mine, learn_shifts(others, known, config, seen.taxonomy), seen.segments)
     return {name: result[name] for name in plain}

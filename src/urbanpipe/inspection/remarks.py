@@ -5,8 +5,8 @@ from typing import Literal
 
 from urbanpipe.contracts.findings import Remark
 from urbanpipe.contracts.remarks import remark
-from urbanpipe.inference.ood import Foreign
-from urbanpipe.inspection.video_pass import Watched
+from urbanpipe.inference.ood import OODDetector
+from urbanpipe.inspection.video_pass import VideoPassResult
 
 SHORT_SECONDS = 1.0
 
@@ -14,27 +14,29 @@ SHORT_SECONDS = 1.0
 DARK_SHARE = 0.5  # of the frames that must be dark for the video to be called so
 
 
-def remarks_on(watched: Watched, foreign: Foreign | None, unlearnt: Sequence[str]) -> Iterator[Remark]:
+def remarks_on(observed: VideoPassResult, ood: OODDetector | None, untrained: Sequence[str]) -> Iterator[Remark]:
     """The remarks on a video.
 
     Args:
-        watched: what was seen of it.
-        foreign: tells videos that are unlike those that the networks have learnt from.
-        unlearnt: codes of classes that the networks have had no example of.
+        observed: what was seen of it.
+        ood: tells videos that are unlike those that the networks have trained on.
+        untrained: codes of classes that the networks have had no example of.
     """
-    index = watched.index
-    if unlearnt:
-        yield remark("other", "unlearnt", classes=", ".join(unlearnt))
-    if foreign and (score := foreign.score(watched.features)) > foreign.threshold:
-        yield remark("foreign", "foreign", distance=f"{score:.2f}", limit=f"{foreign.threshold:.2f}")
-    if watched.dark > DARK_SHARE:
-        yield remark("dark", "dark", share=f"{watched.dark:.0%}")
+    index = observed.index
+    if untrained:
+        yield remark("other", "untrained", classes=", ".join(untrained))
+    if ood and (score := ood.score(observed.features)) > ood.threshold:
+        yield remark(
+            "out_of_distribution", "out_of_distribution", distance=f"{score:.2f}", limit=f"{ood.threshold:.2f}"
+        )
+    if observed.dark > DARK_SHARE:
+        yield remark("dark", "dark", share=f"{observed.dark:.0%}")
     if index.duration_seconds < SHORT_SECONDS:
         yield remark("short", "short", seconds=f"{index.duration_seconds:.2f}")
-    if len(watched.sizes) > 1:
-        yield remark("size", "size", sizes=", ".join(f"{width}x{height}" for width, height in watched.sizes))
-    if watched.damaged and not index.damage:
-        yield remark("damaged", "corrupt", share=f"{max(watched.damaged, 0.001):.1%}")
+    if len(observed.sizes) > 1:
+        yield remark("size", "size", sizes=", ".join(f"{width}x{height}" for width, height in observed.sizes))
+    if observed.damaged and not index.damage:
+        yield remark("damaged", "corrupt", share=f"{max(observed.damaged, 0.001):.1%}")
     if index.damage:
         kind: Literal["cut", "damaged"] = "cut" if index.damage.startswith("truncated") else "damaged"
         yield remark(kind, kind, damage=index.damage)

@@ -16,16 +16,16 @@ from torch import Tensor
 from urbanpipe.explain.explain import input_size, noise
 from urbanpipe.explain.grad_cam import first_tensor
 from urbanpipe.explain.layers import Layout, first_layer, layout_of
-from urbanpipe.inference.combine import mean_judged
+from urbanpipe.inference.combine import mean_prediction
 from urbanpipe.inference.members import Member, Models, sharing_a_reading
-from urbanpipe.inference.prediction import Judged
-from urbanpipe.inference.scoring import conclude, see
+from urbanpipe.inference.prediction import VideoPrediction
+from urbanpipe.inference.scoring import aggregate, encode
 from urbanpipe.inputs.batches import Sample, collate
-from urbanpipe.inputs.footage import Footage, Selection
-from urbanpipe.inputs.reading import Assembler, PieceInputs
+from urbanpipe.inputs.frame_timeline import FrameTimeline, Selection
+from urbanpipe.inputs.reading import Assembler, SegmentInputs
 from urbanpipe.inputs.view import make_view
-from urbanpipe.inspection.evidence_buffer import Candidate, Candidates, Still, shown_offsets, to_jpeg
-from urbanpipe.models.classifier import PieceClassifier
+from urbanpipe.inspection.evidence_buffer import Candidate, EvidenceBuffer, Still, shown_offsets, to_jpeg
+from urbanpipe.models.classifier import SegmentClassifier
 from urbanpipe.models.device import images_to
 from urbanpipe.models.network import Network
 from urbanpipe.video.decode import FrameIndex, index_frames, stream_decoded
@@ -38,13 +38,13 @@ Region = tuple[float, float, float, float]
 
 
 @dataclass(eq=False)
-class Watched:
+class VideoPassResult:
     """What one pass gave.
 
     Attributes:
         index: of the video.
         judged: what each member says, mean over its folds.
-        features: means over the pieces of what the looking network's first layer gave (mean and standard deviation of
+        features: means over the segments of what the looking network's first layer gave (mean and standard deviation of
             each channel, (2 channels,)) and its head was given, (d,).
         candidates: for evidence.
         dark: share of the wanted frames that are dark.
@@ -54,9 +54,9 @@ class Watched:
     """
 
     index: FrameIndex
-    judged: list[Judged]
+    judged: list[VideoPrediction]
     features: tuple[NDArray[np.float64], ...]
-    candidates: Candidates
+    candidates: EvidenceBuffer
     dark: float
     damaged: float
     sizes: list[tuple[int, int]]
@@ -64,17 +64,17 @@ class Watched:
 
 
 def looking_member(members: Sequence[Member]) -> int:
-    """The member whose pieces tell when: the heaviest of those that see many pieces, else the heaviest."""
-    return max(range(len(members)), key=lambda n: (members[n].recipe.input.many_pieces, members[n].weight, -n))
+    """The member whose segments tell when: the heaviest of those that see many segments, else the heaviest."""
+    return max(range(len(members)), key=lambda n: (members[n].recipe.input.many_segments, members[n].weight, -n))
 
 
-class Watcher:
+class VideoPass:
     """Networks that are ready to watch videos.
 
     Args:
         models: the networks.
         device: that they are on.
-        batch_size: pieces at once.
+        batch_size: segments at once.
         region: part of the picture that shows the distance; None where it is not to be read.
     """
 
@@ -87,7 +87,7 @@ class Watcher:
         image = images_to(noise(config), device, member.recipe.training.channels_last)
         self.first_layer = first_layer(network, self.layout, image)
 
-    def watch(self, path: Path) -> Watched:
+    def watch(self, path: Path) -> VideoPassResult:
         """Decode a video once and let every network see what it sees of it.
 
         Raises:
@@ -96,7 +96,7 @@ class Watcher:
         started = time.perf_counter()
         index = index_frames(path)
         parts = [_Part(self, numbers, index) for numbers in sharing_a_reading(self.models.members)]
-        wanted = sorted(set().union(*(part.pieces.wanted for part in parts)))
+        wanted = sorted(set().union(*(part.segments.wanted for part in parts)))
         facts = _Facts()
         for found in stream_decoded(index, wanted, "conceal"):
             facts.damaged += found.damaged
@@ -105,12 +105,12 @@ class Watcher:
                 facts.note(found.frame, picture)
                 for part in parts:
                     part.push(found.number, picture)
-        judged: dict[int, Judged] = {}
+        judged: dict[int, VideoPrediction] = {}
         for part in parts:
             judged |= part.finish()
         (looking,) = (part for part in parts if part.looks)
         network = sum(part.network_seconds for part in parts)
-        return Watched(
+        return VideoPassResult(
             index=index,
             judged=[judged[number] for number in range(len(self.models.members))],
             features=looking.features,
@@ -148,22 +148,22 @@ class _Came:
 class _Part:
     """The members that see the same pixels, and how far they have come in a video."""
 
-    def __init__(self, watcher: Watcher, numbers: Sequence[int], index: FrameIndex) -> None:
-        members = watcher.models.members
-        self.watcher, self.members = watcher, {number: members[number] for number in numbers}
-        self.looks = watcher.looking in numbers
+    def __init__(self, video_pass: VideoPass, numbers: Sequence[int], index: FrameIndex) -> None:
+        members = video_pass.models.members
+        self.video_pass, self.members = video_pass, {number: members[number] for number in numbers}
+        self.looks = video_pass.looking in numbers
         self.recipe = members[numbers[0]].recipe
         self.networks = [network for number in numbers for network in members[number].networks]
-        self.looking = members[watcher.looking].networks if self.looks else ()
+        self.looking = members[video_pass.looking].networks if self.looks else ()
         self.view = make_view(self.recipe.input, self.recipe.augment)
-        self.footage = Footage(index.frame_count, index.duration_seconds, index.times_seconds)
-        self.selection: Selection = self.view.judged(self.footage)
-        self.pieces: Assembler[_Came] = Assembler(index.path, self.selection)
+        self.timeline = FrameTimeline(index.frame_count, index.duration_seconds, index.times_seconds)
+        self.selection: Selection = self.view.evaluation_sample(self.timeline)
+        self.segments: Assembler[_Came] = Assembler(index.path, self.selection)
         self.shown = self._shown() if self.looks else {}
         self.shown_frames = {int(self.selection.frames[p, o]) for p, offsets in self.shown.items() for o in offsets}
         self.waiting: list[tuple[int, Tensor, list[_Came]]] = []
         self.seen: list[list[Tensor]] = [[] for _ in self.networks]
-        self.candidates = Candidates(watcher.models.taxonomy.defects)
+        self.candidates = EvidenceBuffer(video_pass.models.taxonomy.defects)
         self.sums: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
         self.network_seconds = 0.0
 
@@ -172,44 +172,46 @@ class _Part:
         return tuple(sum(part) / len(self.selection) for part in zip(*self.sums, strict=True))
 
     def _shown(self) -> dict[int, list[int]]:
-        """Offsets of the frames of each piece that may be shown."""
-        times = self.footage.edges_seconds
+        """Offsets of the frames of each segment that may be shown."""
+        times = self.timeline.edges_seconds
         rows = zip(self.selection.frames, self.selection.real.tolist(), strict=True)
         return {place: shown_offsets(times[frames], real) for place, (frames, real) in enumerate(rows)}
 
     def push(self, number: int, picture: Pixels) -> None:
-        if number not in self.pieces.wanted:
+        if number not in self.segments.wanted:
             return
-        kept = _kept(picture, self.watcher.region) if number in self.shown_frames else None
-        for place, frames in self.pieces.push(number, _Came(number, resized(picture, self.view.frame_size), kept)):
+        kept = _kept(picture, self.video_pass.region) if number in self.shown_frames else None
+        for place, frames in self.segments.push(number, _Came(number, resized(picture, self.view.frame_size), kept)):
             self._take(place, frames)
 
-    def finish(self) -> dict[int, Judged]:
+    def finish(self) -> dict[int, VideoPrediction]:
         """What each member says of the video."""
-        for place, frames in self.pieces.rest():
+        for place, frames in self.segments.rest():
             self._take(place, frames)
         if self.waiting:
             self._see()
-        spans = self.footage.spans(self.selection.frames)
-        said = conclude(self.recipe, self.networks, self.seen, spans, self.watcher.device)
-        return {number: mean_judged([said.pop(0) for _ in member.networks]) for number, member in self.members.items()}
+        spans = self.timeline.spans(self.selection.frames)
+        said = aggregate(self.recipe, self.networks, self.seen, spans, self.video_pass.device)
+        return {
+            number: mean_prediction([said.pop(0) for _ in member.networks]) for number, member in self.members.items()
+        }
 
     def _take(self, place: int, frames: list[_Came]) -> None:
-        image = self.view.test_view(np.stack([frame.small for frame in frames]))
+        image = self.view.evaluation_input(np.stack([frame.small for frame in frames]))
         self.waiting.append((place, image, frames))
-        if len(self.waiting) == self.watcher.batch_size:
+        if len(self.waiting) == self.video_pass.batch_size:
             self._see()
 
     def _see(self) -> None:
-        """Show the pieces that wait to the networks."""
+        """Show the segments that wait to the networks."""
         started = time.perf_counter()
         places = np.array([place for place, *_ in self.waiting])
         part, images = self.selection[places], torch.stack([image for _, image, _ in self.waiting])
-        spans = self.footage.spans(part.frames)
-        batch = collate([Sample(0, PieceInputs(images, part.rows, part.real, spans))])
-        tapped = _Tapped(self.looking[0], self.watcher.layout, self.watcher.first_layer) if self.looks else None
+        spans = self.timeline.spans(part.frames)
+        batch = collate([Sample(0, SegmentInputs(images, part.rows, part.real, spans))])
+        tapped = _Tapped(self.looking[0], self.video_pass.layout, self.video_pass.first_layer) if self.looks else None
         with tapped or nullcontext():
-            (seen,) = see(self.recipe, self.networks, batch, self.watcher.device)
+            (seen,) = encode(self.recipe, self.networks, batch, self.video_pass.device)
         for kept, one in zip(self.seen, seen, strict=True):
             kept.append(one)
         if tapped:
@@ -220,9 +222,9 @@ class _Part:
         self.waiting = []
 
     def _look(self, seen: Sequence[Tensor], spans: NDArray[np.float64]) -> None:
-        """Keep the pieces that speak more for a class than those that were kept."""
+        """Keep the segments that speak more for a class than those that were kept."""
         scores = np.mean(
-            [alone(self.recipe, n, s, self.watcher.device) for n, s in zip(self.looking, seen, strict=True)], 0
+            [alone(self.recipe, n, s, self.video_pass.device) for n, s in zip(self.looking, seen, strict=True)], 0
         )
         for (place, image, frames), score, span in zip(self.waiting, scores, spans, strict=True):
             middle = float(span.mean())
@@ -236,7 +238,7 @@ class _Part:
         """The frame that came, which may be the neighbour of one that could not be decoded."""
         assert came.kept is not None, "the caller has looked"
         picture, region = came.kept
-        seconds = float(self.footage.edges_seconds[came.number])
+        seconds = float(self.timeline.edges_seconds[came.number])
         return Still(offset, came.number, seconds, to_jpeg(picture), region)
 
 
@@ -259,14 +261,14 @@ def _cut(picture: Pixels, region: Region) -> Pixels:
 
 
 def alone(recipe: Any, network: Network, seen: Tensor, device: torch.device) -> NDArray[np.float64]:
-    """Probabilities (pieces, classes) that a network would give each piece if it were all of the video."""
+    """Probabilities (segments, classes) that a network would give each segment if it were all of the video."""
     nothing = np.zeros((1, 2))
-    each = [conclude(recipe, [network], [[piece[None]]], nothing, device)[0].pieces for piece in seen]
+    each = [aggregate(recipe, [network], [[segment[None]]], nothing, device)[0].segments for segment in seen]
     return np.concatenate(each)
 
 
 class _Tapped:
-    """What goes through a network while the block runs: out of its first layer, and into a piece classifier's head.
+    """What goes through a network while the block runs: out of its first layer, and into a segment classifier's head.
 
     Args:
         network: one of the looking member's.
@@ -282,7 +284,7 @@ class _Tapped:
 
     def __enter__(self) -> None:
         self.handles: list[Any] = [self.module.register_forward_hook(self._keep_first)]
-        if isinstance(self.network, PieceClassifier):
+        if isinstance(self.network, SegmentClassifier):
             keep = self.network.head.register_forward_pre_hook(lambda _, inputs: self.given.append(inputs[0]))
             self.handles.append(keep)
 
@@ -296,13 +298,13 @@ class _Tapped:
         places = maps.flatten(2).double()
         self.first.append(torch.cat([places.mean(2), places.std(2)], dim=1))
 
-    def of_first_layer(self, pieces: int) -> NDArray[np.float64]:
-        """Sum over the pieces, (2 channels,): of the plain of mirrored views, of frames seen one by one their mean."""
-        total: NDArray[np.float64] = (self.first[0].mean(0) * pieces).cpu().numpy()
+    def of_first_layer(self, segments: int) -> NDArray[np.float64]:
+        """Sum over the segments, (2 channels,): of the plain of mirrored views, of frames seen one by one their mean."""
+        total: NDArray[np.float64] = (self.first[0].mean(0) * segments).cpu().numpy()
         return total
 
     def of_head(self, seen: Tensor) -> NDArray[np.float64]:
-        """Sum over the pieces of what the head was given, (d,): of tokens their mean; else what `see` gave."""
+        """Sum over the segments of what the head was given, (d,): of tokens their mean; else what `encode` gave."""
         features = self.given[0] if self.given else seen
         pooled = features.mean(1) if features.ndim == 3 else features
         total: NDArray[np.float64] = pooled.double().sum(0).cpu().numpy()

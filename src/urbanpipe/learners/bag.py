@@ -19,7 +19,7 @@ from urbanpipe.learners.state import State
 from urbanpipe.methods.recipe import Recipe
 from urbanpipe.models.bag import BagClassifier
 from urbanpipe.models.device import autocast
-from urbanpipe.models.distributed import Processes
+from urbanpipe.models.distributed import DistributedContext
 
 
 class BagLearner:
@@ -42,7 +42,7 @@ class BagLearner:
         self,
         recipe: Recipe,
         state: State,
-        processes: Processes,
+        distributed: DistributedContext,
         loss: Loss,
         targets: NDArray[np.float32],
         dataset: VideoDataset,
@@ -50,11 +50,11 @@ class BagLearner:
     ) -> None:
         assert isinstance(state.model, BagClassifier)
         assert isinstance(recipe.input, BagConfig)
-        self._recipe, self._state, self._processes, self._dataset = recipe, state, processes, dataset
+        self._recipe, self._state, self._distributed, self._dataset = recipe, state, distributed, dataset
         self._model, self._loss, self._targets = state.model, loss, torch.from_numpy(targets)
         self._copy, self._filled = folder / "memory.copy", False
-        frames = [dataset.piece_count(index) for index in range(len(dataset))]
-        path, width = folder / f"memory.{processes.rank}.features", state.model.backbone.pooled_width
+        frames = [dataset.segment_count(index) for index in range(len(dataset))]
+        path, width = folder / f"memory.{distributed.rank}.features", state.model.backbone.pooled_width
         self.store = FeatureMemory(path, frames, width, fingerprint(recipe, dataset.videos))
 
     def begin_epoch(self) -> None:
@@ -63,14 +63,14 @@ class BagLearner:
             return
         self._filled = True
         if self._state.epoch:  # a state was saved, so the copy is of the same backbone
-            lost = next(filter(None, self._processes.gather(self.store.load_copy(self._copy))), "")
+            lost = next(filter(None, self._distributed.gather(self.store.load_copy(self._copy))), "")
             if not lost:
                 return
-            self._processes.say(f"features of frames: {lost}; they are made again")
-        for video, features in encoded(self._model, self._dataset, self._recipe, self._processes):
+            self._distributed.say(f"features of frames: {lost}; they are made again")
+        for video, features in encoded(self._model, self._dataset, self._recipe, self._distributed):
             self.store.write(video, np.arange(len(features)), features, self._state.step)
-        exchange(self.store, self._processes)
-        if self._processes.is_main:
+        exchange(self.store, self._distributed)
+        if self._distributed.is_main:
             self.store.save_copy(self._copy)
 
     def reads(self) -> bool:
@@ -79,13 +79,13 @@ class BagLearner:
 
     def learn(self, batch: Batch, last: bool) -> Tensor:
         """Forward and backward, video by video: bags of unequal sizes need no padding then."""
-        training, device = self._recipe.training, self._processes.device
+        training, device = self._recipe.training, self._distributed.device
         with autocast(device, training.precision):
             logits = torch.stack([self._model(bag.to(device)) for bag in self._bags(batch.samples)])
         value = self._loss(logits.float(), self._targets[batch.samples].to(device))
         self._state.scaler.scale(value / training.accumulation).backward()  # type: ignore[no-untyped-call]
         if last:
-            self._processes.average([p.grad for p in self._model.parameters() if p.grad is not None])
+            self._distributed.average([p.grad for p in self._model.parameters() if p.grad is not None])
         return value.detach()
 
     def _bags(self, videos: Sequence[int]) -> list[Tensor]:
@@ -98,5 +98,5 @@ class BagLearner:
     def forget(self) -> None:
         """Remove the store."""
         self.store.path.unlink(missing_ok=True)
-        if self._processes.is_main:
+        if self._distributed.is_main:
             self._copy.unlink(missing_ok=True)

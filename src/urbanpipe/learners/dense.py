@@ -16,8 +16,8 @@ from urbanpipe.inputs.batches import Batch
 from urbanpipe.inputs.config import DenseConfig
 from urbanpipe.inputs.dataset import VideoDataset
 from urbanpipe.inputs.dense import visited
-from urbanpipe.inputs.footage import Draw
-from urbanpipe.inputs.reading import footage_of
+from urbanpipe.inputs.frame_timeline import SampleSeed
+from urbanpipe.inputs.reading import frame_timeline_of
 from urbanpipe.learners.feature_memory import FeatureMemory, fingerprint
 from urbanpipe.learners.losses import Loss
 from urbanpipe.learners.memory_fill import exchange, fill, write_batch
@@ -25,7 +25,7 @@ from urbanpipe.learners.state import State
 from urbanpipe.methods.recipe import Recipe
 from urbanpipe.models.dense import DenseClassifier, smooth_max
 from urbanpipe.models.device import autocast, images_to
-from urbanpipe.models.distributed import Processes
+from urbanpipe.models.distributed import DistributedContext
 
 AT_ONCE = 16  # clips encoded at once where no gradient, or a recomputed one, is wanted: bounds memory
 
@@ -47,7 +47,7 @@ class DenseLearner:
         self,
         recipe: Recipe,
         state: State,
-        processes: Processes,
+        distributed: DistributedContext,
         loss: Loss,
         targets: NDArray[np.float32],
         dataset: VideoDataset,
@@ -55,18 +55,18 @@ class DenseLearner:
     ) -> None:
         assert isinstance(state.model, DenseClassifier)
         assert isinstance(recipe.input, DenseConfig)
-        self._recipe, self._input, self._state, self._processes = recipe, recipe.input, state, processes
+        self._recipe, self._input, self._state, self._distributed = recipe, recipe.input, state, distributed
         self._model, self._loss, self._targets = state.model, loss, torch.from_numpy(targets)
         self._dataset, self._folder = dataset, folder
         self._resumed = True  # until the first epoch of this process has begun
         self._seconds = [self._middles(index) for index in range(len(dataset))]
         clips = [len(seconds) for seconds in self._seconds]
-        path = folder / f"memory.{processes.rank}.features"
+        path = folder / f"memory.{distributed.rank}.features"
         self.memory = FeatureMemory(path, clips, recipe.dense.width, fingerprint(recipe, dataset.videos))
 
     def _middles(self, index: int) -> Tensor:
-        footage = footage_of(self._dataset.videos[index])
-        return torch.from_numpy(footage.spans(self._dataset.view.judged(footage).frames).mean(axis=1))
+        timeline = frame_timeline_of(self._dataset.videos[index])
+        return torch.from_numpy(timeline.spans(self._dataset.view.evaluation_sample(timeline).frames).mean(axis=1))
 
     @property
     def _head_alone(self) -> bool:
@@ -84,9 +84,11 @@ class DenseLearner:
             self._model.encoder.load_state_dict(self._state.ema.module.encoder.state_dict())
         lost = ""
         if self._resumed and self._state.epoch and self._in_use and not self._refresh_is_due():
-            lost = next(filter(None, self._processes.gather(self.memory.load_copy(self._copy(self._state.epoch)))), "")
+            lost = next(
+                filter(None, self._distributed.gather(self.memory.load_copy(self._copy(self._state.epoch)))), ""
+            )
         if lost:
-            self._processes.say(f"feature memory: {lost}; it is built again")
+            self._distributed.say(f"feature memory: {lost}; it is built again")
         if lost or self._refresh_is_due():
             self._refresh()
         self._resumed = False
@@ -115,7 +117,7 @@ class DenseLearner:
     def _refresh(self) -> None:
         """Encode every clip anew, the videos shared among the processes."""
         step = self._state.step
-        fill(self.memory, self._writer(), self._dataset, self._recipe, self._processes, step, AT_ONCE)
+        fill(self.memory, self._writer(), self._dataset, self._recipe, self._distributed, step, AT_ONCE)
 
     def learn(self, batch: Batch, last: bool) -> Tensor:
         """Forward and backward, then write the fresh features back."""
@@ -125,7 +127,7 @@ class DenseLearner:
             steps = {"stale": self._stale_step, "exact-sampled": self._sampled_step, "exact": self._exact_step}
             loss = steps[self._input.mode](batch)
         if last:
-            self._processes.average([p.grad for p in self._model.parameters() if p.grad is not None])
+            self._distributed.average([p.grad for p in self._model.parameters() if p.grad is not None])
         return loss
 
     def _head_step(self, batch: Batch) -> Tensor:
@@ -180,11 +182,11 @@ class DenseLearner:
     def _sampled(self, video: int, clips: int) -> Tensor:
         """Which of a video's clips have their turn, (clips,) bool."""
         turn = torch.zeros(clips, dtype=torch.bool)
-        turn[visited(clips, self._input, Draw(self._dataset.seed, self._state.epoch, video))] = True
+        turn[visited(clips, self._input, SampleSeed(self._dataset.seed, self._state.epoch, video))] = True
         return turn
 
     def _by_sample(self, batch: Batch, features: Tensor) -> Iterator[tuple[int, Tensor, Tensor]]:
-        """Of each sample: its video, the rows of its pieces, and their features."""
+        """Of each sample: its video, the rows of its segments, and their features."""
         rows = torch.split(torch.from_numpy(batch.rows), batch.counts)
         yield from zip(batch.samples, rows, torch.split(features, batch.counts), strict=True)
 
@@ -195,9 +197,9 @@ class DenseLearner:
             video: its number.
             features: (clips, width).
             fresh: the clips with a feature of this step, (clips,) bool; where there are none, all count as such.
-            stored: those that take part as the memory has them, of which at most `most_stored` do.
+            stored: those that take part as the memory has them, of which at most `max_stored` do.
         """
-        device, most = self._processes.device, self._recipe.memory.most_stored
+        device, most = self._distributed.device, self._recipe.memory.max_stored
         if self._input.mode == "stale" and int(stored.sum()) > most:
             places = stored.nonzero().squeeze(1)
             stored = torch.zeros_like(stored)
@@ -211,7 +213,7 @@ class DenseLearner:
     def _backward(self, batch: Batch, said: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
         """The loss of the videos, and a little of what their fresh clips say alone; returns its value, detached."""
         videos, of_fresh = (torch.stack(part) for part in zip(*said, strict=True))
-        targets = self._targets[batch.samples].to(self._processes.device)
+        targets = self._targets[batch.samples].to(self._distributed.device)
         value = self._loss(videos, targets)
         if self._recipe.memory.auxiliary:
             value = value + self._recipe.memory.auxiliary * self._loss(of_fresh, targets)
@@ -219,16 +221,16 @@ class DenseLearner:
         return value.detach()
 
     def _encode(self, images: Tensor, real: Tensor, at_once: int = 0) -> Tensor:
-        training, device = self._recipe.training, self._processes.device
+        training, device = self._recipe.training, self._distributed.device
         with autocast(device, training.precision):
             return self._model.encode(images_to(images, device, training.channels_last), real, at_once)
 
     def _written(self, batch: Batch, fresh: Tensor) -> Tensor:
-        """What goes back into the memory: the fresh features, or those of the moving average's encoder."""
+        """What goes back into the memory: the fresh features, or those of the EMA's encoder."""
         writer = self._writer()
         if writer is self._model:
             return fresh
-        device, training = self._processes.device, self._recipe.training
+        device, training = self._distributed.device, self._recipe.training
         with torch.no_grad(), autocast(device, training.precision):
             return writer.encode(images_to(batch.images, device, training.channels_last), batch.real)
 
@@ -236,8 +238,8 @@ class DenseLearner:
         """Share what was written, and keep a copy that goes with the state about to be saved."""
         if not self._in_use:
             return
-        exchange(self.memory, self._processes)
-        if self._processes.is_main:  # all have the same now
+        exchange(self.memory, self._distributed)
+        if self._distributed.is_main:  # all have the same now
             self.memory.save_copy(self._copy(self._state.epoch + 1))
             for path in self._copies():
                 if path.name < self._copy(self._state.epoch).name:
@@ -251,5 +253,5 @@ class DenseLearner:
 
     def forget(self) -> None:
         """Remove the memory."""
-        for path in (self.memory.path, *(self._copies() if self._processes.is_main else ())):
+        for path in (self.memory.path, *(self._copies() if self._distributed.is_main else ())):
             path.unlink(missing_ok=True)

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from urbanpipe.catalog.table import Video
+from urbanpipe.catalog.catalog_file import Video
 from urbanpipe.errors import RunError
 from urbanpipe.methods.recipe import Recipe
 from urbanpipe.outputs import explained, reserve, whole_path
@@ -50,7 +50,7 @@ class FeatureMemory:
         reserve(path, self._size)
         self._map()
         self.stamps[:] = NEVER
-        self._untold = np.zeros(self.slots, dtype=bool)
+        self._dirty = np.zeros(self.slots, dtype=bool)
 
     @property
     def slots(self) -> int:
@@ -81,24 +81,24 @@ class FeatureMemory:
             values = features.detach().float().cpu().numpy().astype(np.float16)
         if not np.isfinite(values).all():
             raise RunError(
-                f"features are not finite numbers at step {step}; lower optimiser.rate, or set "
+                f"features are not finite numbers at step {step}; lower optimiser.learning_rate, or set "
                 "training.precision to bf16 or fp32"
             )
         slots = self._starts[video] + rows
-        self._features[slots], self.stamps[slots], self._untold[slots] = values, step, True
+        self._features[slots], self.stamps[slots], self._dirty[slots] = values, step, True
 
     @property
-    def untold(self) -> int:
+    def dirty(self) -> int:
         """Slots written here and not told yet."""
-        return int(self._untold.sum())
+        return int(self._dirty.sum())
 
-    def tell(self, most: int) -> tuple[NDArray[np.int64], NDArray[np.float16], NDArray[np.int64]]:
+    def export_updates(self, most: int) -> tuple[NDArray[np.int64], NDArray[np.float16], NDArray[np.int64]]:
         """Up to `most` slots written here and not told before, their features and their stamps."""
-        slots = np.flatnonzero(self._untold)[:most]
-        self._untold[slots] = False
+        slots = np.flatnonzero(self._dirty)[:most]
+        self._dirty[slots] = False
         return slots, np.asarray(self._features[slots]), np.asarray(self.stamps[slots])
 
-    def take_over(self, slots: NDArray[np.int64], features: NDArray[np.float16], stamps: NDArray[np.int64]) -> None:
+    def apply_updates(self, slots: NDArray[np.int64], features: NDArray[np.float16], stamps: NDArray[np.int64]) -> None:
         """Write what a process has told, except where something later stands."""
         newer = stamps >= self.stamps[slots]
         self._features[slots[newer]], self.stamps[slots[newer]] = features[newer], stamps[newer]

@@ -13,26 +13,26 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from urbanpipe.inputs.dataset import VideoDataset, judging_batches, make_loader
-from urbanpipe.inputs.reading import footage_of, unchanged
+from urbanpipe.inputs.dataset import VideoDataset, evaluation_batches, make_loader
+from urbanpipe.inputs.reading import frame_timeline_of, unchanged
 from urbanpipe.methods.recipe import Recipe
 from urbanpipe.models.bag import BagClassifier
 from urbanpipe.models.device import autocast, images_to
-from urbanpipe.models.distributed import Processes
+from urbanpipe.models.distributed import DistributedContext
 from urbanpipe.progress import track
 
 VERSION = b"upfeatures1"  # raise it when the same network and video give other features
 
 
 def encoded(
-    network: BagClassifier, dataset: VideoDataset, recipe: Recipe, processes: Processes
+    network: BagClassifier, dataset: VideoDataset, recipe: Recipe, distributed: DistributedContext
 ) -> Iterator[tuple[int, Tensor]]:
     """What a frozen network sees of each video that is this process's, those from the store first.
 
     Args:
         network: on the device; its backbone alone matters.
         dataset: the videos; with its cache goes the store.
-        recipe: precision, memory layout, loading processes, pieces at once.
+        recipe: precision, memory layout, loading distributed, segments at once.
         processes: those that share the videos.
 
     Yields:
@@ -41,35 +41,37 @@ def encoded(
     Raises:
         VideoError: a video can no longer be read.
     """
-    store = FeatureStore(dataset, network, recipe, processes.device) if dataset.cache else None
-    counts = [dataset.piece_count(index) for index in range(len(dataset))]
-    for index in range(processes.rank, len(dataset), processes.count):
+    store = FeatureStore(dataset, network, recipe, distributed.device) if dataset.cache else None
+    counts = [dataset.segment_count(index) for index in range(len(dataset))]
+    for index in range(distributed.rank, len(dataset), distributed.count):
         if store and (found := store.read(index)) is not None:
             counts[index] = 0
             yield index, torch.from_numpy(found)
-    for index, features in _encode(network, dataset, counts, recipe, processes):
+    for index, features in _encode(network, dataset, counts, recipe, distributed):
         if store:
             store.write(index, features.numpy())
         yield index, features
 
 
 def _encode(
-    network: BagClassifier, dataset: VideoDataset, counts: list[int], recipe: Recipe, processes: Processes
+    network: BagClassifier, dataset: VideoDataset, counts: list[int], recipe: Recipe, distributed: DistributedContext
 ) -> Iterator[tuple[int, Tensor]]:
     """The same of the videos that have a count of frames, from their pixels."""
-    training, device = recipe.training, processes.device
-    batches = judging_batches(counts, training.batch_size * recipe.input.train_pieces, processes.count, processes.rank)
+    training, device = recipe.training, distributed.device
+    batches = evaluation_batches(
+        counts, training.batch_size * recipe.input.train_segments, distributed.count, distributed.rank
+    )
     if not batches:
         return
     loader = make_loader(dataset, batches, training.workers, pin=device.type == "cuda")
-    shown = track(loader, len(batches), f"{recipe.name}: encoding frames", "batches") if processes.is_main else loader
+    shown = track(loader, len(batches), f"{recipe.name}: encoding frames", "batches") if distributed.is_main else loader
     parts: dict[int, list[Tensor]] = {}
     for batch in shown:
         if batch.failures:
             raise batch.failures[0][1]
         images = images_to(batch.images, device, training.channels_last)
         with torch.inference_mode(), autocast(device, training.precision):
-            features = network.see(images, batch.real).float().cpu()
+            features = network.encode(images, batch.real).float().cpu()
         each = zip(batch.samples, torch.split(features, batch.counts), batch.whole, strict=True)
         for index, part, whole in each:
             parts.setdefault(index, []).append(part)
@@ -112,7 +114,7 @@ class FeatureStore:
 
     def _key(self, index: int) -> bytes:
         video = self._dataset.videos[index]
-        frames = self._dataset.view.judged(footage_of(video)).frames
+        frames = self._dataset.view.evaluation_sample(frame_timeline_of(video)).frames
         return b"\0".join(
             (VERSION, self._encoder, self._jpeg_quality, video.digest.encode(), frames.astype("<i8").tobytes())
         )

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 
 from urbanpipe.inputs.batches import Batch
-from urbanpipe.inputs.dataset import VideoDataset, judging_batches, make_loader
+from urbanpipe.inputs.dataset import VideoDataset, evaluation_batches, make_loader
 from urbanpipe.learners.feature_memory import FeatureMemory
 from urbanpipe.methods.recipe import Recipe
 from urbanpipe.models.device import autocast, images_to
-from urbanpipe.models.distributed import Processes
+from urbanpipe.models.distributed import DistributedContext
 from urbanpipe.models.network import Network
 from urbanpipe.progress import track
 
@@ -23,55 +23,55 @@ def fill(
     network: Network,
     dataset: VideoDataset,
     recipe: Recipe,
-    processes: Processes,
+    distributed: DistributedContext,
     step: int,
     at_once: int,
 ) -> None:
-    """Encode every piece of a training set once; afterwards all processes have the same memory.
+    """Encode every segment of a training set once; afterwards all processes have the same memory.
 
     Args:
         memory: of this process; overwritten.
-        network: whose `see` makes the features, in evaluation mode while it does.
+        network: whose `encode` makes the features, in evaluation mode while it does.
         dataset: the training set.
         recipe: precision, memory layout, loading processes.
         processes: those that share the videos.
         step: at which this is done.
-        at_once: pieces at once.
+        at_once: segments at once.
 
     Raises:
         VideoError: a video can no longer be read.
         RunError: a feature is no number.
     """
-    training, device = recipe.training, processes.device
+    training, device = recipe.training, distributed.device
     was_training, _ = network.training, network.eval()
-    pieces = [dataset.piece_count(index) for index in range(len(dataset))]
-    batches = judging_batches(pieces, at_once, processes.count, processes.rank)
+    segments = [dataset.segment_count(index) for index in range(len(dataset))]
+    batches = evaluation_batches(segments, at_once, distributed.count, distributed.rank)
     loader = make_loader(dataset, batches, training.workers, pin=device.type == "cuda")
     said = track(loader, len(batches), "filling the feature memory", "batches")
     with torch.inference_mode():
-        for batch in said if processes.is_main else loader:
+        for batch in said if distributed.is_main else loader:
             if batch.failures:
                 raise batch.failures[0][1]
             with autocast(device, training.precision):
-                features = network.see(images_to(batch.images, device, training.channels_last), batch.real)
+                features = network.encode(images_to(batch.images, device, training.channels_last), batch.real)
             write_batch(memory, batch, features, step)
     network.train(was_training)
-    exchange(memory, processes)
+    exchange(memory, distributed)
 
 
 def write_batch(memory: FeatureMemory, batch: Batch, features: Tensor, step: int) -> None:
-    """Write the features (pieces, width) of a batch into the rows of its videos."""
+    """Write the features (segments, width) of a batch into the rows of its videos."""
     starts = np.cumsum([0, *batch.counts])
     for number, video in enumerate(batch.samples):
         part = slice(starts[number], starts[number + 1])
         memory.write(video, batch.rows[part], features[part], step)
 
 
-def exchange(memory: FeatureMemory, processes: Processes) -> None:
+def exchange(memory: FeatureMemory, distributed: DistributedContext) -> None:
     """Tell the other processes what this one has written; all take it over by rank, so that all end the same."""
-    if processes.count == 1:
+    if distributed.count == 1:
         return
-    rounds = max(processes.gather(math.ceil(memory.untold / TOLD_AT_ONCE)))
+    rounds = max(distributed.gather(math.ceil(memory.dirty / TOLD_AT_ONCE)))
     for _ in range(rounds):
-        for written in processes.gather(memory.tell(TOLD_AT_ONCE)):
-            memory.take_over(*written)
+        for written in distributed.gather(memory.export_updates(TOLD_AT_ONCE)):
+            memory.apply_updates(*written)

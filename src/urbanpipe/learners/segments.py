@@ -1,4 +1,4 @@
-"""How a step learns from a batch. The loop steps the optimiser; a learner turns pieces into gradients."""
+"""How a step learns from a batch. The loop steps the optimiser; a learner turns segments into gradients."""
 
 from contextlib import nullcontext
 from typing import Protocol
@@ -12,9 +12,9 @@ from urbanpipe.inputs.batches import Batch
 from urbanpipe.learners.losses import Loss
 from urbanpipe.learners.state import State
 from urbanpipe.methods.recipe import Recipe
-from urbanpipe.models.classifier import PieceClassifier
+from urbanpipe.models.classifier import SegmentClassifier
 from urbanpipe.models.device import autocast, images_to
-from urbanpipe.models.distributed import Processes
+from urbanpipe.models.distributed import DistributedContext
 
 
 class Learner(Protocol):
@@ -36,8 +36,8 @@ class Learner(Protocol):
         """Remove what only training needed; called once the model is done."""
 
 
-class PieceLearner:
-    """Pieces that carry their video's labels: super-images, clips, single frames.
+class SegmentLearner:
+    """Segments that carry their video's labels: super-images, clips, single frames.
 
     Args:
         recipe: precision, accumulation, compilation.
@@ -48,14 +48,14 @@ class PieceLearner:
     """
 
     def __init__(
-        self, recipe: Recipe, state: State, processes: Processes, loss: Loss, targets: NDArray[np.float32]
+        self, recipe: Recipe, state: State, distributed: DistributedContext, loss: Loss, targets: NDArray[np.float32]
     ) -> None:
-        assert isinstance(state.model, PieceClassifier)
-        self._training, self._state, self._processes, self._loss = recipe.training, state, processes, loss
+        assert isinstance(state.model, SegmentClassifier)
+        self._training, self._state, self._distributed, self._loss = recipe.training, state, distributed, loss
         self._targets = torch.from_numpy(targets)
         network = torch.compile(state.model) if recipe.training.compile else state.model
         # A head on tokens leaves the norm of the backbone's own pooling without a gradient.
-        self._forward = processes.wrap(network, unused_parameters=state.model.on_tokens)  # type: ignore[arg-type]
+        self._forward = distributed.wrap(network, unused_parameters=state.model.on_tokens)  # type: ignore[arg-type]
 
     def begin_epoch(self) -> None:
         """Nothing."""
@@ -66,8 +66,8 @@ class PieceLearner:
 
     def learn(self, batch: Batch, last: bool) -> Tensor:
         """Forward and backward."""
-        training, device = self._training, self._processes.device
-        apart = not last and self._processes.count > 1
+        training, device = self._training, self._distributed.device
+        apart = not last and self._distributed.count > 1
         with self._forward.no_sync() if apart else nullcontext():  # type: ignore[operator]
             with autocast(device, training.precision):
                 logits = self._forward(images_to(batch.images, device, training.channels_last))

@@ -11,11 +11,11 @@ from torch.optim import AdamW
 from torch.optim.lr_scheduler import LRScheduler
 
 from urbanpipe.errors import RunError
-from urbanpipe.models.distributed import Processes
+from urbanpipe.models.distributed import DistributedContext
 from urbanpipe.models.network import Network
 from urbanpipe.outputs import whole_path
 
-Row = dict[str, float | int]
+EpochMetrics = dict[str, float | int]
 
 
 def save_whole(value: dict[str, Any], path: Path) -> None:
@@ -41,7 +41,7 @@ class State:
     best: float = -1.0
     best_epoch: int = -1
 
-    def save(self, path: Path, rows: list[Row], processes: Processes) -> None:
+    def save(self, path: Path, rows: list[EpochMetrics], distributed: DistributedContext) -> None:
         """Write the state and the log's rows, whole or not at all."""
         value = {
             "model": self.model.state_dict(),
@@ -51,23 +51,23 @@ class State:
             "scaler": self.scaler.state_dict(),
             "counters": (self.epoch, self.step, self.best, self.best_epoch),
             "rows": rows,
-            "processes": processes.count,
+            "processes": distributed.count,
         }
         save_whole(value, path)
 
-    def load(self, path: Path, processes: Processes) -> list[Row]:
+    def load(self, path: Path, distributed: DistributedContext) -> list[EpochMetrics]:
         """Go on from a saved state; returns the log's rows.
 
         Raises:
             RunError: it is damaged, or was saved by another number of processes.
         """
         try:
-            value: dict[str, Any] = torch.load(path, processes.device, weights_only=True)
+            value: dict[str, Any] = torch.load(path, distributed.device, weights_only=True)
         except Exception as error:  # whatever torch or pickle makes of a damaged file
             raise RunError(f"{path} is damaged; delete it and this model starts again from its first epoch") from error
-        if (count := value.get("processes")) != processes.count:
+        if (count := value.get("processes")) != distributed.count:
             raise RunError(
-                f"{path} is of {count} processes and this is {processes.count}, whose steps would differ; "
+                f"{path} is of {count} processes and this is {distributed.count}, whose steps would differ; "
                 f"go on with {count}, or delete {path.parent} to begin this model again"
             )
         try:
@@ -79,7 +79,7 @@ class State:
                 f"{path} was saved by another version; delete it and this model starts again from its first epoch"
             ) from error
 
-    def _take(self, value: dict[str, Any]) -> list[Row]:
+    def _take(self, value: dict[str, Any]) -> list[EpochMetrics]:
         self.model.load_state_dict(value["model"])
         if self.ema:
             self.ema.module.load_state_dict(value["ema"])
@@ -87,10 +87,10 @@ class State:
         self.schedule.load_state_dict(value["schedule"])
         self.scaler.load_state_dict(value["scaler"])
         self.epoch, self.step, self.best, self.best_epoch = value["counters"]
-        rows: list[Row] = value["rows"]
+        rows: list[EpochMetrics] = value["rows"]
         return rows
 
     @property
     def final(self) -> Network:
-        """The weights that count: the moving average where there is one."""
+        """The weights that count: the EMA where there is one."""
         return self.ema.module if self.ema else self.model

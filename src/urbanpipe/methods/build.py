@@ -5,7 +5,7 @@ from urbanpipe.inputs.config import BagConfig, DenseConfig, FrameConfig, VideoCo
 from urbanpipe.methods.recipe import Recipe
 from urbanpipe.models.backbone import Backbone
 from urbanpipe.models.bag import BagClassifier
-from urbanpipe.models.classifier import PieceClassifier
+from urbanpipe.models.classifier import SegmentClassifier
 from urbanpipe.models.dense import DenseClassifier
 from urbanpipe.models.network import Network
 from urbanpipe.models.video import VideoBackbone, is_video_backbone
@@ -33,6 +33,6 @@ def build_model(recipe: Recipe, taxonomy: Taxonomy) -> Network:
     if isinstance(config, BagConfig):
         assert isinstance(backbone, Backbone)
         return BagClassifier(backbone, recipe.bag, classes)
-    return PieceClassifier(
+    return SegmentClassifier(
         recipe.model, backbone, classes, config.pooling if isinstance(config, FrameConfig) else "mean"
     )

@@ -20,8 +20,8 @@ class OptimiserConfig(Section):
     """AdamW and its rates.
 
     Attributes:
-        rate: highest learning rate, of the head.
-        backbone_factor: the backbone's rate as a share of the head's.
+        learning_rate: highest learning rate, of the head.
+        backbone_lr_scale: the backbone's rate as a share of the head's.
         layer_decay: further factor a layer of the backbone, from the last to the first; 1 is none.
         weight_decay: on weights; never on biases and norms.
         schedule: `onecycle` (cosine up and down, and momentum against it) or `cosine` (linear up, cosine down).
@@ -30,8 +30,8 @@ class OptimiserConfig(Section):
         fused: torch's fused AdamW, on a GPU.
     """
 
-    rate: float = Field(1e-3, gt=0, allow_inf_nan=False)
-    backbone_factor: float = Field(1.0, ge=0, le=1)
+    learning_rate: float = Field(1e-3, gt=0, allow_inf_nan=False)
+    backbone_lr_scale: float = Field(1.0, ge=0, le=1)
     layer_decay: float = Field(1.0, gt=0, le=1)
     weight_decay: float = Field(0.02, ge=0, allow_inf_nan=False)
     schedule: Literal["onecycle", "cosine"] = "onecycle"
@@ -69,7 +69,7 @@ class TrainingConfig(Section):
         checkpointing: recompute activations in the backward pass, for memory.
         channels_last: memory layout, faster for most convolutional networks.
         compile: torch.compile the network.
-        ema_decay: of the weights' moving average, reached by a warm-up; 0 is none.
+        ema_decay: of the EMA of weights, reached by a warm-up; 0 is none.
         keep: `best` epoch by validation mAP, or `last`.
         validate_every: validate after every so many epochs, and after the last; `best` is one of these.
         workers: loading processes a training process; -1 takes what the machine has, at most 8.
@@ -95,17 +95,17 @@ class MemoryConfig(Section):
 
     Attributes:
         keep_stale: p, the probability with which a feature from the memory takes part in a step.
-        most_stored: in the mode `stale` at most so many features from the memory take part for a video, drawn at
+        max_stored: in the mode `stale` at most so many features from the memory take part for a video, drawn at
             random, which bounds memory for videos of many minutes.
-        write: what a step writes back: the `fresh` features, or those of the moving average's encoder (`ema`).
+        write: what a step writes back: the `fresh` features, or those of the EMA's encoder (`ema`).
         refresh_epochs: the whole memory is encoded anew every so many epochs; 0 never does.
         warmup_epochs: first epochs, in which the head alone learns, on the memory as it was filled.
-        final_epochs: last epochs, in which the head alone learns, on features of the moving average's encoder.
+        final_epochs: last epochs, in which the head alone learns, on features of the EMA's encoder.
         auxiliary: weight of the loss on the pooled logits of the fresh clips alone.
     """
 
     keep_stale: float = Field(0.5, ge=0, le=1)
-    most_stored: int = Field(1024, ge=1)
+    max_stored: int = Field(1024, ge=1)
     write: Literal["fresh", "ema"] = "fresh"
     refresh_epochs: int = Field(3, ge=0)
     warmup_epochs: int = Field(1, ge=0)
@@ -171,7 +171,7 @@ class Recipe(Section):
             "model.head": model.head != "linear",
             "model.dropout": model.dropout,
             "model.drop_path": model.drop_path,
-            "optimiser.backbone_factor": optimiser.backbone_factor < 1,
+            "optimiser.backbone_lr_scale": optimiser.backbone_lr_scale < 1,
             "optimiser.layer_decay": optimiser.layer_decay < 1,
             "training.compile": self.training.compile,
             "training.checkpointing": self.training.checkpointing,
@@ -187,7 +187,7 @@ class Recipe(Section):
         if self.training.compile:
             raise ValueError("training.compile = true has no effect on the dense method")
         if self.memory.write == "ema" and not self.training.ema_decay:
-            raise ValueError('memory.write = "ema" needs a moving average: give training.ema_decay')
+            raise ValueError('memory.write = "ema" needs a EMA: give training.ema_decay')
         alone = self.memory.warmup_epochs + self.memory.final_epochs
         if alone >= self.training.epochs:
             raise ValueError(

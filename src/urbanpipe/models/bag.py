@@ -174,8 +174,8 @@ class BagClassifier(nn.Module):
         return self.head(bag)  # type: ignore[no-any-return]
 
     @torch.no_grad()
-    def see(self, images: Tensor, real: Tensor) -> Tensor:
-        """What `conclude` needs of each frame, (frames, features): its pooled feature.
+    def encode(self, images: Tensor, real: Tensor) -> Tensor:
+        """What `aggregate` needs of each frame, (frames, features): its pooled feature.
 
         Args:
             images: (frames, 3, height, width), 0 to 255, uint8 or float.
@@ -184,7 +184,7 @@ class BagClassifier(nn.Module):
         del real
         return self.backbone.pooled(self.normalise(images))
 
-    def conclude(self, seen: Tensor, seconds: Tensor) -> tuple[Tensor, Tensor]:
+    def aggregate(self, seen: Tensor, seconds: Tensor) -> tuple[Tensor, Tensor]:
         """Probabilities (classes,) of a video and (frames, classes) of its frames, from the features of them all.
 
         A frame's score is its share of the head's attention, scaled so that the frame of most attention has the video's

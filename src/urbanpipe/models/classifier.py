@@ -1,4 +1,4 @@
-"""A piece classifier: normalisation, backbone, head. Its pieces are super-images, single frames, or clips."""
+"""A segment classifier: normalisation, backbone, head. Its segments are super-images, single frames, or clips."""
 
 from typing import Literal
 
@@ -12,14 +12,14 @@ from urbanpipe.models.video import VideoBackbone
 Pooling = Literal["mean", "max", "median"]
 
 
-class PieceClassifier(nn.Module):
-    """Logits of pieces; a video's probabilities are the pool of those of its pieces.
+class SegmentClassifier(nn.Module):
+    """Logits of segments; a video's probabilities are the pool of those of its segments.
 
     Args:
         config: the head; weights are loaded separately (`models.weights`).
         backbone: of images or of clips.
         classes: number of classes.
-        pooling: of a video's pieces.
+        pooling: of a video's segments.
     """
 
     def __init__(
@@ -37,29 +37,29 @@ class PieceClassifier(nn.Module):
         )
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (pieces, classes).
+        """Logits (segments, classes).
 
         Args:
-            images: (pieces, 3, height, width) or (pieces, 3, frames, height, width), 0 to 255, uint8 or float.
+            images: (segments, 3, height, width) or (segments, 3, frames, height, width), 0 to 255, uint8 or float.
         """
         images = self.normalise(images)
         features = self.backbone.tokens(images) if self.on_tokens else self.backbone.pooled(images)
         return self.head(features)  # type: ignore[no-any-return]
 
-    def see(self, images: Tensor, real: Tensor) -> Tensor:
-        """What `conclude` needs of each piece, (pieces, values): its logits."""
+    def encode(self, images: Tensor, real: Tensor) -> Tensor:
+        """What `aggregate` needs of each segment, (segments, values): its logits."""
         del real
         return self(images)  # type: ignore[no-any-return]
 
-    def conclude(self, seen: Tensor, seconds: Tensor) -> tuple[Tensor, Tensor]:
-        """Probabilities (classes,) of a video and (pieces, classes) of its pieces, from what was seen of them all."""
+    def aggregate(self, seen: Tensor, seconds: Tensor) -> tuple[Tensor, Tensor]:
+        """Probabilities (classes,) of a video and (segments, classes) of its segments, from what was seen of them all."""
         del seconds
         each = seen.double().sigmoid()
         return pooled(each, self.pooling), each
 
 
 def pooled(scores: Tensor, pooling: Pooling) -> Tensor:
-    """The pool (..., values) over the last but one axis of scores (..., pieces, values).
+    """The pool (..., values) over the last but one axis of scores (..., segments, values).
 
     The median of an even number is the mean of the middle two, as numpy's.
     """
@@ -68,6 +68,6 @@ def pooled(scores: Tensor, pooling: Pooling) -> Tensor:
     return scores.mean(-2) if pooling == "mean" else scores.quantile(0.5, dim=-2)
 
 
-def image_classifier(config: ModelConfig, image_size: tuple[int, int], classes: int) -> PieceClassifier:
+def image_classifier(config: ModelConfig, image_size: tuple[int, int], classes: int) -> SegmentClassifier:
     """A classifier of images of `image_size` (width, height)."""
-    return PieceClassifier(config, Backbone(config, image_size), classes)
+    return SegmentClassifier(config, Backbone(config, image_size), classes)

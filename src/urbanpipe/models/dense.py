@@ -179,11 +179,7 @@ class DenseClassifier(nn.Module):
         parts = zip(torch.split(clips, at_once), torch.split(real, at_once), strict=True)
         return torch.cat([checkpoint(self.encoder, *part, use_reentrant=False) for part in parts])
 
-    def see(self, images: Tensor, real: Tensor) -> Tensor:
-        """What `conclude` needs of each clip, (clips, width): its feature."""
-        return self.encode(images, real)
-
-    def conclude(self, seen: Tensor, seconds: Tensor) -> tuple[Tensor, Tensor]:
+    def aggregate(self, seen: Tensor, seconds: Tensor) -> tuple[Tensor, Tensor]:
         """Probabilities (classes,) of a video and (clips, classes) of its clips, from the features of them all."""
         video, clips = self.head(seen, seconds.to(seen.device).mean(-1))
         return video.double().sigmoid(), clips.double().sigmoid()

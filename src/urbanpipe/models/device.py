@@ -34,7 +34,7 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
 
 
 def choose_device(device: str, local_rank: int = 0) -> torch.device:
-    """The torch device that `device` means on this machine; see `join_processes`."""
+    """The torch device that `device` means on this machine; see `join_distributed`."""
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     try:

@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Processes:
+class DistributedContext:
     """This process among those of the run.
 
     Attributes:
@@ -35,14 +35,14 @@ class Processes:
         return self.rank == 0
 
     def say(self, text: str) -> None:
-        """Print a line once for all processes, to standard error."""
+        """Print a line once for all distributed, to standard error."""
         if self.is_main:
             import sys
 
             print(text, file=sys.stderr, flush=True)
 
     def gather(self, value: T) -> list[T]:
-        """The values of all processes, by rank, in every process."""
+        """The values of all distributed, by rank, in every process."""
         if self.count == 1:
             return [value]
         values: list[Any] = [None] * self.count
@@ -96,7 +96,7 @@ class Processes:
                 tensor /= self.count
 
 
-def join_processes(device: str = "auto") -> Processes:
+def join_distributed(device: str = "auto") -> DistributedContext:
     """Find out what this process is; under `torchrun` join the others (nccl on GPUs, gloo on CPUs).
 
     Args:
@@ -116,4 +116,4 @@ def join_processes(device: str = "auto") -> Processes:
         )  # the others wait while rank 0 reads an archive
     if chosen.type == "cuda":
         torch.cuda.set_device(chosen)
-    return Processes(rank, count, chosen)
+    return DistributedContext(rank, count, chosen)

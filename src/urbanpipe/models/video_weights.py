@@ -23,7 +23,7 @@ _DEFAULTS: dict[str, Any] = {
     "mvit_v2_s": MViT_V2_S_Weights.KINETICS400_V1,
 }
 _HEADS = ("head", "cls_head")
-_BUILT = ("relative_position_index", "attn_mask")  # made by the module, never learnt
+_BUILT = ("relative_position_index", "attn_mask")  # made by the module, never learned
 _TABLE = "relative_position_bias_table"
 _LARGEST_SIDE = 32  # of a published window; Swin's largest is 24
 

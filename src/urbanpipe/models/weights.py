@@ -150,7 +150,7 @@ def _load(backbone: Backbone | VideoBackbone, state: dict[str, Tensor], source: 
 
 
 def _report(source: str, own: dict[str, Tensor], state: dict[str, Tensor], good: dict[str, Tensor]) -> WeightsReport:
-    wanted = {key: value for key, value in own.items() if value.is_floating_point()}  # counters, indices: not learnt
+    wanted = {key: value for key, value in own.items() if value.is_floating_point()}  # counters, indices: not learned
     values = sum(value.numel() for value in wanted.values())
     return WeightsReport(
         source=source,

@@ -20,7 +20,7 @@ class PretrainConfig(Section):
         every_seconds: from one frame of a video to the next.
         epochs: passes over the frames.
         batch_size: frames at once.
-        rate: highest learning rate of AdamW.
+        learning_rate: highest learning rate of AdamW.
         weight_decay: on weights; never on biases and norms.
         warmup_epochs: epochs until the highest rate, which then falls as half a cosine.
         clip_norm: largest gradient norm; 0 is no clipping.
@@ -36,7 +36,7 @@ class PretrainConfig(Section):
     every_seconds: float = Field(1.0, gt=0, le=3600)
     epochs: int = Field(100, ge=1)
     batch_size: int = Field(256, ge=2)
-    rate: float = Field(5e-4, gt=0, allow_inf_nan=False)
+    learning_rate: float = Field(5e-4, gt=0, allow_inf_nan=False)
     weight_decay: float = Field(0.05, ge=0, allow_inf_nan=False)
     warmup_epochs: float = Field(5.0, ge=0)
     clip_norm: float = Field(1.0, ge=0)

@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from urbanpipe.errors import RecipeError, VideoError
 from urbanpipe.inputs.dataset import VideoDataset, loading_workers
-from urbanpipe.inputs.reading import PieceInputs
+from urbanpipe.inputs.reading import SegmentInputs
 from urbanpipe.pretraining.config import MAEConfig, SimCLRConfig
 from urbanpipe.pretraining.views import Views
 
@@ -21,7 +21,7 @@ class Frames(Dataset[Any]):
     """The views of a frame, or why its video cannot be read.
 
     Args:
-        dataset: of the videos, whose pieces are single frames.
+        dataset: of the videos, whose segments are single frames.
         views: of a frame.
         seed: with the key it decides all that is random about the views.
     """
@@ -31,12 +31,12 @@ class Frames(Dataset[Any]):
 
     def __getitem__(self, key: FrameKey) -> Tensor | VideoError:
         _, video, row = key
-        pieces = self.dataset[(video, row, row + 1)].pieces
-        if not isinstance(pieces, PieceInputs):
-            return pieces
+        segments = self.dataset[(video, row, row + 1)].segments
+        if not isinstance(segments, SegmentInputs):
+            return segments
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed_of(self.seed, *key))
-            return self.views(pieces.images[0])
+            return self.views(segments.images[0])
 
 
 def seed_of(*parts: int) -> int:

@@ -19,7 +19,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from urbanpipe.contracts.run_folder import DONE, TRAINING_STATE, WEIGHTS
 from urbanpipe.errors import DivergedError, RunError, VideoError
-from urbanpipe.learners.state import Row, save_whole
+from urbanpipe.learners.state import EpochMetrics, save_whole
 from urbanpipe.methods.recipe import OptimiserConfig
 from urbanpipe.models.backbone import Backbone
 from urbanpipe.models.device import autocast
@@ -43,12 +43,12 @@ class PretrainState:
     scaler: torch.amp.GradScaler
     epoch: int = 0
 
-    def save(self, path: Path, rows: list[Row]) -> None:
+    def save(self, path: Path, rows: list[EpochMetrics]) -> None:
         """Write the state and the log's rows, whole or not at all."""
         parts = {name: getattr(self, name).state_dict() for name in _PARTS}
         save_whole(parts | {"epoch": self.epoch, "rows": rows}, path)
 
-    def load(self, path: Path, device: torch.device) -> list[Row]:
+    def load(self, path: Path, device: torch.device) -> list[EpochMetrics]:
         """Go on from a saved state; returns the log's rows.
 
         Raises:
@@ -63,7 +63,7 @@ class PretrainState:
         except Exception as error:  # whatever torch or pickle makes of a damaged file
             raise RunError(f"{path} is damaged; delete it and pretraining starts again from its first epoch") from error
         self.epoch = value["epoch"]
-        rows: list[Row] = value["rows"]
+        rows: list[EpochMetrics] = value["rows"]
         return rows
 
 
@@ -76,8 +76,8 @@ def make_state(
     """The state before the first epoch, of so many steps an epoch."""
     objective.to(device).to(memory_format=torch.channels_last)
     groups = param_groups_weight_decay(objective, config.weight_decay)
-    optimiser = AdamW(groups, lr=config.rate, betas=BETAS)
-    rates = OptimiserConfig(rate=config.rate, schedule="cosine", warmup_epochs=config.warmup_epochs)
+    optimiser = AdamW(groups, lr=config.learning_rate, betas=BETAS)
+    rates = OptimiserConfig(learning_rate=config.learning_rate, schedule="cosine", warmup_epochs=config.warmup_epochs)
     return PretrainState(
         objective,
         optimiser,
@@ -102,7 +102,7 @@ def run_epochs(
         VideoError: a video can no longer be read.
         RecipeError: there are fewer frames than a batch.
     """
-    counts = [frames.dataset.piece_count(index) for index in range(len(frames.dataset))]
+    counts = [frames.dataset.segment_count(index) for index in range(len(frames.dataset))]
     state = make_state(objective, config, len(batches_of(counts, config, 0)), device)
     path = folder / TRAINING_STATE
     for left in folder.glob(f".{path.name}.*"):  # of a kill in the middle of writing
@@ -124,7 +124,7 @@ def run_epochs(
 
 def _epoch(
     state: PretrainState, frames: Frames, counts: Sequence[int], config: SimCLRConfig | MAEConfig, device: torch.device
-) -> Row:
+) -> EpochMetrics:
     batches = batches_of(counts, config, state.epoch)
     loader = frame_loader(frames, batches, config.workers, pin=device.type == "cuda")
     label = f"{config.method} epoch {state.epoch + 1}/{config.epochs}"
@@ -138,11 +138,11 @@ def _epoch(
     mean, seconds = float(total) / len(batches), time.perf_counter() - started
     if not math.isfinite(mean):
         raise DivergedError(
-            f"the loss became {mean} in epoch {state.epoch + 1}; lower --set rate (now {config.rate:g})"
+            f"the loss became {mean} in epoch {state.epoch + 1}; lower --set learning_rate (now {config.learning_rate:g})"
         )
     return {
         "loss": mean,
-        "rate": state.optimiser.param_groups[0]["lr"],
+        "learning_rate": state.optimiser.param_groups[0]["lr"],
         "frames_per_second": len(batches) * config.batch_size / seconds,
         "train_seconds": seconds,
         "peak_memory_mib": peak_memory_mib(device),

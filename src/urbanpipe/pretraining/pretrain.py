@@ -16,15 +16,15 @@ import tomli_w
 import torch
 from torch import nn
 
+from urbanpipe.catalog.catalog_file import Catalog, Video, read_catalog
 from urbanpipe.catalog.folds import read_folds
-from urbanpipe.catalog.table import Catalog, Video, read_catalog
 from urbanpipe.contracts.names import shortened
 from urbanpipe.contracts.run_folder import read_done, read_left_out
 from urbanpipe.errors import CatalogError, FoldError, OutOfMemoryError, RunError
 from urbanpipe.inputs.config import BagConfig
 from urbanpipe.inputs.dataset import VideoDataset, frame_cache, loading_workers, unreadable
 from urbanpipe.inputs.frame import BagOfFrames
-from urbanpipe.locks import alone_in
+from urbanpipe.locks import folder_lock
 from urbanpipe.models.backbone import Backbone
 from urbanpipe.models.config import ModelConfig
 from urbanpipe.models.device import choose_device, processors_left
@@ -81,7 +81,7 @@ def pretrain(
     objective = _objective(network, config)
     videos = _videos(read_catalog(data, labels=False), data, folds, without_fold)
     frames = frame_cache(cache, cache_gb)
-    with alone_in(out):
+    with folder_lock(out):
         good = _begin(out, config, backbone, videos, frames)
         if read_done(out):
             return out
@@ -173,7 +173,7 @@ def _begin(
         if len(left_out) == len(videos):
             name, reason = next(iter(left_out.items()))
             raise CatalogError(f"none of the {len(videos)} videos can be read; the first, {name}: {reason}")
-        kept = [dataset.piece_count(index) for index, video in enumerate(videos) if video.name not in left_out]
+        kept = [dataset.segment_count(index) for index, video in enumerate(videos) if video.name not in left_out]
         batches_of(kept, config, 0)  # too few begin nothing
         write_csv(out / "left_out.csv", ["video", "reason"], sorted(left_out.items()))
         write_text(out / SETTINGS, tomli_w.dumps(asked))

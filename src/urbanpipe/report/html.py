@@ -103,7 +103,7 @@ class Row:
         href: of its report.
         duration: in seconds.
         found: accepted findings.
-        look: findings to look at.
+        review: findings to review.
         unsure: nothing was found, but the class that says "nothing wrong" was not accepted either.
         remarks: kind, its short text and the sentence.
         demonstration: made by a bundle that shows how it works.
@@ -114,7 +114,7 @@ class Row:
     href: str
     duration: float
     found: tuple[Chip, ...]
-    look: tuple[Chip, ...]
+    review: tuple[Chip, ...]
     unlikely: str
     unsure: bool
     remarks: tuple[tuple[str, str, str], ...]
@@ -166,10 +166,10 @@ def _report(inspection: Inspection, folder: Path, t: Wording) -> dict[str, objec
         "exclusive": _exclusive(inspection),
         "remarks": [
             (one.kind, text := sentence(one, t.language), "en" if text == one.text else t.language)
-            for one in sorted(inspection.remarks, key=lambda one: one.kind != "foreign")
+            for one in sorted(inspection.remarks, key=lambda one: one.kind != "out_of_distribution")
         ],
-        "found": [item for item in items if item.gate == "accept"],
-        "look": [item for item in items if item.gate == "look" and not item.unlikely],
+        "found": [item for item in items if item.triage == "accept"],
+        "review": [item for item in items if item.triage == "review" and not item.unlikely],
         "unlikely": [item for item in items if item.unlikely],
         "likely": [item for item in items if not item.unlikely],
         "items": items,
@@ -200,31 +200,33 @@ def _exclusive(inspection: Inspection) -> Finding | None:
 def _is_unsure(inspection: Inspection) -> bool:
     """Whether nothing was found, but "nothing wrong" was not accepted either."""
     normal = _exclusive(inspection)
-    return not inspection.defects and normal is not None and normal.gate != "accept"
+    return not inspection.defects and normal is not None and normal.triage != "accept"
 
 
 def _verdict(inspection: Inspection, t: Wording) -> str:
-    found = sum(one.gate == "accept" for one in inspection.defects)
+    found = sum(one.triage == "accept" for one in inspection.defects)
     unlikely = sum(one.unlikely for one in inspection.defects)
-    look = len(inspection.defects) - found - unlikely
+    review = len(inspection.defects) - found - unlikely
     if not inspection.defects:
         return t("verdict_unsure" if _is_unsure(inspection) else "verdict_none")
-    if not found and not look:
+    if not found and not review:
         return t.count("verdict_unlikely", unlikely)
     if not found:
-        return t.count("verdict_only", look)
-    return t("verdict_join").join([t.count("verdict_found", found), *([t.count("verdict_look", look)] if look else [])])
+        return t.count("verdict_only", review)
+    return t("verdict_join").join(
+        [t.count("verdict_found", found), *([t.count("verdict_review", review)] if review else [])]
+    )
 
 
 def _others(inspection: Inspection) -> list[Finding]:
     """The rejected classes that the networks know, most probable first."""
-    shown = {inspection.exclusive, *(one.code for one in inspection.defects), *_unlearnt(inspection)}
+    shown = {inspection.exclusive, *(one.code for one in inspection.defects), *_untrained(inspection)}
     return sorted((one for one in inspection.findings if one.code not in shown), key=lambda one: -one.probability)
 
 
-def _unlearnt(inspection: Inspection) -> set[str]:
+def _untrained(inspection: Inspection) -> set[str]:
     """Codes of the classes of which the networks have had no example; what is promised of others is not of these."""
-    told = [remark.values.get("classes", "") for remark in inspection.remarks if remark.key == "unlearnt"]
+    told = [remark.values.get("classes", "") for remark in inspection.remarks if remark.key == "untrained"]
     return {code for classes in told for code in classes.split(", ") if code}
 
 
@@ -252,14 +254,14 @@ def _rows(folders: Sequence[Path], out: Path, t: Wording, failed: dict[str, str]
             Chip(f"{href}#f{place}", one.code, t.name(one), sureness(one.probability, inspection.bundle.calibrated))
             for place, one in enumerate(inspection.defects, 1)
         ]
-        accepted = sum(one.gate == "accept" for one in inspection.defects)
+        accepted = sum(one.triage == "accept" for one in inspection.defects)
         unlikely = sum(one.unlikely for one in inspection.defects)
         yield Row(
             name=inspection.video.name,
             href=href,
             duration=inspection.video.duration_seconds,
             found=tuple(chips[:accepted]),
-            look=tuple(chips[accepted : len(chips) - unlikely]),
+            review=tuple(chips[accepted : len(chips) - unlikely]),
             unlikely=t.count("unlikely", unlikely) if unlikely else "",
             unsure=_is_unsure(inspection),
             remarks=tuple((one.kind, t(f"remark_{one.kind}"), sentence(one, t.language)) for one in inspection.remarks),
@@ -279,11 +281,11 @@ def _href(folder: Path, out: Path) -> str:
 
 def _totals(rows: Sequence[Row], failed: int, t: Wording) -> list[str]:
     found = sum(bool(row.found) for row in rows)
-    look = sum(bool(row.look or row.unlikely or row.unsure) and not row.found for row in rows)
+    review = sum(bool(row.review or row.unlikely or row.unsure) and not row.found for row in rows)
     return [
         t.count("total_videos", len(rows)),
         t.count("total_found", found),
-        t.count("total_look", look),
-        t.count("total_none", len(rows) - found - look),
+        t.count("total_review", review),
+        t.count("total_none", len(rows) - found - review),
         *([t.count("total_failed", failed)] if failed else []),
     ]

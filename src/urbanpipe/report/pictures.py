@@ -11,7 +11,7 @@ from PIL import Image
 
 from urbanpipe.contracts.findings import Evidence, Inspection
 
-MOST_LETTERS = 4_200_000
+MAX_LETTERS = 4_200_000
 """What all data URIs of a report may have together, so that it stays below 5 MB."""
 
 _STEPS = ((640, 80), (480, 72), (400, 66), (320, 60), (240, 50))  # longest side in pixels and JPEG quality
@@ -34,11 +34,11 @@ class Album:
     lost: dict[str, str]
 
 
-def album(inspection: Inspection, folder: Path, most_letters: int = MOST_LETTERS) -> Album:
+def album(inspection: Inspection, folder: Path, most_letters: int = MAX_LETTERS) -> Album:
     """The pictures and heats of the shown findings.
 
     All are made smaller by the same step, so that cards stay alike. Where the smallest step is still too large, the
-    least telling are left out: later frames of a sighting, then sightings of less probable classes.
+    least telling are left out: later frames of a occurrence, then occurrences of less probable classes.
 
     Args:
         inspection: what names them.
@@ -64,10 +64,10 @@ def thumbnail(folder: Path, name: str) -> str | None:
 
 def _most_telling_first(inspection: Inspection) -> list[Evidence]:
     ranked = [
-        (rank, place, -sighting.score, evidence)
+        (rank, place, -occurrence.score, evidence)
         for place, finding in enumerate(inspection.defects)
-        for sighting in finding.sightings
-        for rank, evidence in enumerate(sighting.evidence)
+        for occurrence in finding.occurrences
+        for rank, evidence in enumerate(occurrence.evidence)
     ]
     return [evidence for *_, evidence in sorted(ranked, key=lambda one: one[:3])]
 

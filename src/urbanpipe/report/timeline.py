@@ -11,13 +11,13 @@ from urbanpipe.contracts.findings import Finding, Inspection
 from urbanpipe.report.wording import clock
 
 WIDTH, HEIGHT = 1000, 100
-"""Of the box that a curve is drawn in; browsers stretch it to the lane."""
+"""Of the box that a curve is drawn in; browsers interval it to the lane."""
 
-MOST_PIECES = 400
-"""Pieces of the time axis of which a curve keeps the lowest and the highest score."""
+MAX_SEGMENTS = 400
+"""Segments of the time axis of which a curve keeps the lowest and the highest score."""
 
 _STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)  # seconds from tick to tick
-_MOST_TICKS = 8
+_MAX_TICKS = 8
 
 
 @dataclass(frozen=True)
@@ -41,55 +41,55 @@ class Lane:
 
     Attributes:
         curve: path of the area below the curve, in a box of `WIDTH` by `HEIGHT`; empty where there is none.
-        stretches: (x, width) of its sightings, per cent of the width.
-        marks: (x, y) of its sightings, per cent of width and height from the left and the top.
+        intervals: (x, width) of its occurrences, per cent of the width.
+        marks: (x, y) of its occurrences, per cent of width and height from the left and the top.
     """
 
     curve: str
-    stretches: tuple[tuple[float, float], ...]
+    intervals: tuple[tuple[float, float], ...]
     marks: tuple[tuple[float, float], ...]
 
 
 def span_seconds(inspection: Inspection) -> float:
     """Length of the time axis: the video, or more where something was seen after its end; never 0."""
     last = inspection.timeline.seconds[-1:] if inspection.timeline else ()
-    seen = [sighting.seconds for finding in inspection.findings for sighting in finding.sightings]
+    seen = [occurrence.seconds for finding in inspection.findings for occurrence in finding.occurrences]
     return max(inspection.video.duration_seconds, *last, *seen, 0.1)
 
 
 def ticks(span: float) -> tuple[Tick, ...]:
     """The lines of a time axis of `span` seconds."""
-    step = next((step for step in _STEPS if span / step <= _MOST_TICKS), 3600.0 * np.ceil(span / 3600 / _MOST_TICKS))
+    step = next((step for step in _STEPS if span / step <= _MAX_TICKS), 3600.0 * np.ceil(span / 3600 / _MAX_TICKS))
     times = np.arange(0.0, span + 1e-9, step).tolist()
     return tuple(Tick(_percent(at, span), clock(at, tenths=step < 1), n % 2 == 1) for n, at in enumerate(times))
 
 
 def lane(inspection: Inspection, finding: Finding, span: float) -> Lane:
     """The curve and the marks of a finding."""
-    stretches = tuple(
+    intervals = tuple(
         (
             _percent(one.begin_seconds, span),
             round(_percent(one.end_seconds, span) - _percent(one.begin_seconds, span), 2),
         )
-        for one in finding.sightings
+        for one in finding.occurrences
     )
-    marks = tuple((_percent(one.seconds, span), round(100 - 100 * one.score, 1)) for one in finding.sightings)
-    return Lane(_curve(inspection, finding.code, span), stretches, marks)
+    marks = tuple((_percent(one.seconds, span), round(100 - 100 * one.score, 1)) for one in finding.occurrences)
+    return Lane(_curve(inspection, finding.code, span), intervals, marks)
 
 
-def thinned(seconds: NDArray[np.float64], scores: NDArray[np.float64], most: int = MOST_PIECES) -> NDArray[np.intp]:
-    """Which points to draw, ascending: the ends, and of `most` equal pieces of time the lowest and the highest.
+def thinned(seconds: NDArray[np.float64], scores: NDArray[np.float64], most: int = MAX_SEGMENTS) -> NDArray[np.intp]:
+    """Which points to draw, ascending: the ends, and of `most` equal segments of time the lowest and the highest.
 
     Args:
         seconds: (m,), ascending.
         scores: (m,).
-        most: pieces.
+        most: segments.
     """
     if len(seconds) <= 2 * most:
         return np.arange(len(seconds))
     length = max(seconds[-1] - seconds[0], 1e-9)
-    pieces = np.minimum((seconds - seconds[0]) / length * most, most - 1).astype(int)
-    bounds = np.searchsorted(pieces, np.arange(most + 1))
+    segments = np.minimum((seconds - seconds[0]) / length * most, most - 1).astype(int)
+    bounds = np.searchsorted(segments, np.arange(most + 1))
     parts = [(a, scores[a:b]) for a, b in pairwise(bounds.tolist()) if b > a]
     extremes = [a + choice for a, part in parts for choice in (part.argmin(), part.argmax())]
     return np.unique([0, *extremes, len(seconds) - 1])

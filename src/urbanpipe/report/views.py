@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from urbanpipe.contracts.findings import Evidence, Finding, Inspection, Sighting
+from urbanpipe.contracts.findings import Evidence, Finding, Inspection, Occurrence
 from urbanpipe.report.pictures import Album, thumbnail
 from urbanpipe.report.timeline import Lane, lane
 from urbanpipe.report.wording import Wording, clock, sureness
@@ -14,7 +14,7 @@ LEAD_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class Shot:
-    """A frame of a sighting.
+    """A frame of a occurrence.
 
     Attributes:
         at: its second.
@@ -40,8 +40,8 @@ class Shot:
 
 
 @dataclass(frozen=True)
-class Moment:
-    """A sighting; `id` is its anchor in the page, `shots` are its frames (at least one, perhaps without a picture)."""
+class MomentView:
+    """A occurrence; `id` is its anchor in the page, `shots` are its frames (at least one, perhaps without a picture)."""
 
     id: str
     at: float
@@ -59,12 +59,12 @@ class Item:
         code: of the class.
         name: in the language of the report.
         kind: likewise.
-        gate: `accept` or `look`.
+        triage: `accept` or `review`.
         unlikely: to look at only because the bound on what may be missed asks for it.
         probability: as text.
         share: per cent, the length of its bar.
         meaning: of the probability, in plain words.
-        moments: its sightings in order of time.
+        moments: its occurrences in order of time.
         best: place of the one with the highest score; None where there are none.
         thumbnail: data URI of its first readable picture.
         lane: its curve.
@@ -74,12 +74,12 @@ class Item:
     code: str
     name: str
     kind: str
-    gate: str
+    triage: str
     unlikely: bool
     probability: str
     share: float
     meaning: str
-    moments: tuple[Moment, ...]
+    moments: tuple[MomentView, ...]
     best: int | None
     thumbnail: str | None
     lane: Lane
@@ -98,37 +98,37 @@ class Builder:
     def item(self, place: int, finding: Finding) -> Item:
         """The view of the finding that is shown at `place`."""
         calibrated = self.inspection.bundle.calibrated
-        best = max(finding.sightings, key=lambda one: one.score, default=None)
-        moments = tuple(self._moment(f"f{place}-{n}", finding, one) for n, one in enumerate(finding.sightings, 1))
+        best = max(finding.occurrences, key=lambda one: one.score, default=None)
+        moments = tuple(self._moment(f"f{place}-{n}", finding, one) for n, one in enumerate(finding.occurrences, 1))
         return Item(
             id=f"f{place}",
             code=finding.code,
             name=self.t.name(finding),
             kind=self.t.kind(finding.kind),
-            gate=finding.gate,
+            triage=finding.triage,
             unlikely=finding.unlikely,
             probability=sureness(finding.probability, calibrated),
             share=round(100 * finding.probability, 1),
             meaning=self.t.meaning(finding.probability, calibrated),
             moments=moments,
-            best=None if best is None else finding.sightings.index(best),
+            best=None if best is None else finding.occurrences.index(best),
             thumbnail=self._thumbnail(finding),
             lane=lane(self.inspection, finding, self.span),
         )
 
     def _thumbnail(self, finding: Finding) -> str | None:
-        ranked = sorted(finding.sightings, key=lambda one: -one.score)
-        names = [sighting.evidence[0].picture for sighting in ranked if sighting.evidence]
+        ranked = sorted(finding.occurrences, key=lambda one: -one.score)
+        names = [occurrence.evidence[0].picture for occurrence in ranked if occurrence.evidence]
         return next((uri for name in names if (uri := thumbnail(self.folder, name))), None)
 
-    def _moment(self, anchor: str, finding: Finding, sighting: Sighting) -> Moment:
-        shots = tuple(self._shot(finding, one) for one in sighting.evidence)
-        label = self._label(finding, sighting.seconds, sighting.score, shots[0].distance if shots else "")
-        seek = _before(sighting.seconds)
+    def _moment(self, anchor: str, finding: Finding, occurrence: Occurrence) -> MomentView:
+        shots = tuple(self._shot(finding, one) for one in occurrence.evidence)
+        label = self._label(finding, occurrence.seconds, occurrence.score, shots[0].distance if shots else "")
+        seek = _before(occurrence.seconds)
         if not shots:
             unseen = self.t("lost_none")
-            shots = (Shot(sighting.seconds, seek, label, sighting.score, "", None, None, None, unseen),)
-        return Moment(anchor, sighting.seconds, seek, label, shots)
+            shots = (Shot(occurrence.seconds, seek, label, occurrence.score, "", None, None, None, unseen),)
+        return MomentView(anchor, occurrence.seconds, seek, label, shots)
 
     def _shot(self, finding: Finding, evidence: Evidence) -> Shot:
         picture = self.album.uris.get(evidence.picture)

@@ -8,23 +8,23 @@ from pathlib import Path
 
 import numpy as np
 
-from urbanpipe.catalog.table import Catalog, Video, read_catalog
+from urbanpipe.catalog.catalog_file import Catalog, Video, read_catalog
 from urbanpipe.contracts.names import shortened
 from urbanpipe.contracts.run_folder import read_done
 from urbanpipe.errors import CatalogError, RecipeError, WeightsError
 from urbanpipe.evaluation.tables import absent
-from urbanpipe.locks import alone_in
+from urbanpipe.locks import folder_lock
 from urbanpipe.methods.build import build_model
 from urbanpipe.methods.recipe import Recipe, load_recipe
 from urbanpipe.models.weights import load_weights
-from urbanpipe.reproduce.entries import notes_on_epochs
-from urbanpipe.reproduce.gains import Gain, Judged, Scores, gain
-from urbanpipe.reproduce.judging import judge_again, read_fold
-from urbanpipe.reproduce.mixtures import MIXTURES
+from urbanpipe.reproduce.ablation_table import Ablation, Line
+from urbanpipe.reproduce.changes import Change, Trial, asked_changes, read_changes, trial
+from urbanpipe.reproduce.experiment import NOT_TRAINED, Experiment, begin, refuse_folder
 from urbanpipe.reproduce.models import check_recipes, misfit
-from urbanpipe.reproduce.rows import Row, Trial, asked_rows, read_rows, trial
-from urbanpipe.reproduce.table import Ablation, Line
-from urbanpipe.reproduce.work import NOT_TRAINED, Work, begin, refuse_folder
+from urbanpipe.reproduce.paired_comparison import ComparisonData, PairedComparison, Scores, compare_paired
+from urbanpipe.reproduce.re_evaluation import re_evaluate, read_fold
+from urbanpipe.reproduce.report_models import notes_on_epochs
+from urbanpipe.reproduce.score_changes import SCORE_CHANGES
 from urbanpipe.taxonomy import load_taxonomy
 from urbanpipe.training.crossval import CACHE_GB, find_unreadable, resolve
 
@@ -36,7 +36,7 @@ class _Plan:
     """What is to be trained and judged.
 
     Attributes:
-        work: on what.
+        experiment: on what.
         trials: the rows.
         networks: recipes to train, by name.
         sides: of each row that trains, the names with and without the trick.
@@ -44,7 +44,7 @@ class _Plan:
         test: other labelled videos.
     """
 
-    work: Work
+    experiment: Experiment
     trials: Sequence[Trial]
     networks: Mapping[str, Recipe]
     sides: Mapping[str, tuple[str, str]]
@@ -53,9 +53,9 @@ class _Plan:
 
     def runs(self, name: str) -> list[Path]:
         """The folders of a network's cross-validations, one a seed."""
-        return [self.work.out / f"seed{seed}" / name for seed in self.seeds]
+        return [self.experiment.out / f"seed{seed}" / name for seed in self.seeds]
 
-    def judged_as(self, row: Row) -> str:
+    def evaluation_folder(self, row: Change) -> str:
         """The folder, in that of a seed, of what a row judges again: other test videos have another one."""
         if row.kind != "videos":
             return row.key
@@ -104,7 +104,7 @@ def ablate(
         UrbanpipeError: whatever of the above cannot be used; nothing that was there is harmed. Of several processes
             one that runs out of memory ends them all; one alone goes on without the row.
     """
-    base, chosen = load_recipe(recipe, list(overrides)), asked_rows(rows, changes)
+    base, chosen = load_recipe(recipe, list(overrides)), asked_changes(rows, changes)
     if seeds < 1:
         raise RecipeError(f"seeds = {seeds}: give 1 or more")
     if test and not any(row.kind == "videos" for row in chosen):
@@ -112,17 +112,17 @@ def ablate(
     refuse_folder(data)
     catalog = read_catalog(data, load_taxonomy(taxonomy))
     others = tuple(read_catalog(test, load_taxonomy(taxonomy)).labelled) if test else ()
-    _refuse_learnt(others, catalog)
+    _refuse_trained_on(others, catalog)
     _check_own(base, chosen, catalog, out)
-    work = begin(data, out, folds, only_folds, taxonomy, device, cache, cache_gb)
-    made = run_ablation(work, base, chosen, seeds, others)
-    if work.processes.is_main:
-        with alone_in(out, wait=True):
+    experiment = begin(data, out, folds, only_folds, taxonomy, device, cache, cache_gb)
+    made = run_ablation(experiment, base, chosen, seeds, others)
+    if experiment.distributed.is_main:
+        with folder_lock(out, wait=True):
             made.write(out / "ablation")
     return made
 
 
-def _check_own(recipe: Recipe, rows: Sequence[Row], catalog: Catalog, out: Path) -> None:
+def _check_own(recipe: Recipe, rows: Sequence[Change], catalog: Catalog, out: Path) -> None:
     """Refuse a base or a user's own change that cannot be tried, before anything is begun.
 
     Raises:
@@ -146,68 +146,72 @@ def _check_own(recipe: Recipe, rows: Sequence[Row], catalog: Catalog, out: Path)
                 raise WeightsError(f"--change {each.row.name!r}: {error}") from error
 
 
-def run_ablation(work: Work, recipe: Recipe, rows: Sequence[Row], seeds: int, test: Sequence[Video]) -> Ablation:
+def run_ablation(
+    experiment: Experiment, recipe: Recipe, rows: Sequence[Change], seeds: int, test: Sequence[Video]
+) -> Ablation:
     """Train and judge what is missing below `work.out`, and compare; see `ablate`."""
-    base = resolve(recipe, work.catalog)
+    base = resolve(recipe, experiment.catalog)
     trials = [trial(row, base) for row in rows]
     networks, sides = _networks(base, trials)
     seen = tuple(base.training.seed + number for number in range(seeds))
-    plan = _Plan(work, trials, networks, sides, seen, _unseen(work, base, test))
+    plan = _Plan(experiment, trials, networks, sides, seen, _unseen(experiment, base, test))
     failed = {
         name: f"{name} cannot be built with these settings: {reason}"
         for name, network in networks.items()
-        if (reason := misfit(network, work.catalog))
+        if (reason := misfit(network, experiment.catalog))
     }
     for seed in seen:
-        _train_and_judge(plan, seed, failed)
-    names = work.judged_by([run for name in networks if name not in failed for run in plan.runs(name)])
-    data = work.judged(work.videos(names))
+        _train_and_evaluate(plan, seed, failed)
+    names = experiment.videos_predicted_by([run for name in networks if name not in failed for run in plan.runs(name)])
+    data = experiment.comparison_data(experiment.videos(names))
     notes = absent(data.targets, data.folds, data.taxonomy)
     if base.training.keep != "best":
         notes += notes_on_epochs(networks)
     notes += _notes_on_processes(plan, [name for name in networks if name not in failed])
-    return Ablation(base, work.used, seen, tuple(_lines(plan, failed, data, names)), tuple(notes))
+    return Ablation(base, experiment.used, seen, tuple(_lines(plan, failed, data, names)), tuple(notes))
 
 
 def _notes_on_processes(plan: _Plan, names: Sequence[str]) -> list[str]:
-    """A sentence where networks were trained by other numbers of processes, so that their batches differ too."""
+    """A sentence where networks were trained by other numbers of distributed, so that their batches differ too."""
     counts: dict[int, list[str]] = {}
     for name in names:
-        done = [read_done(run / f"fold{fold}") or {} for run in plan.runs(name) for fold in plan.work.used]
+        done = [read_done(run / f"fold{fold}") or {} for run in plan.runs(name) for fold in plan.experiment.used]
         for count in {each["processes"] for each in done if "processes" in each}:
             counts.setdefault(count, []).append(name)
     if len(counts) < 2:
         return []
     each = "; ".join(f"{count}: {', '.join(counts[count])}" for count in sorted(counts))
-    return [f"Trained by other numbers of processes, so with other batches, which may be all that differs: {each}."]
+    return [f"Trained by other numbers of distributed, so with other batches, which may be all that differs: {each}."]
 
 
-def _unseen(work: Work, base: Recipe, test: Sequence[Video]) -> tuple[Video, ...]:
-    """The test videos that can be read and that are no pieces of the folds' inspections; see `_refuse_learnt`."""
-    _refuse_learnt(test, work.catalog)
-    groups = {video.group for video in work.catalog.labelled}
+def _unseen(experiment: Experiment, base: Recipe, test: Sequence[Video]) -> tuple[Video, ...]:
+    """The test videos that can be read and that are no segments of the folds' inspections; see `_refuse_trained_on`."""
+    _refuse_trained_on(test, experiment.catalog)
+    groups = {video.group for video in experiment.catalog.labelled}
     others = [video for video in test if video.group not in groups]
     if len(others) < len(test):
-        work.processes.say(f"--test: {len(test) - len(others)} videos left out, of inspections that the folds have")
-    bad = work.processes.on_main(lambda: find_unreadable(base, others, work.cache) if others else {})
+        experiment.distributed.say(
+            f"--test: {len(test) - len(others)} videos left out, of inspections that the folds have"
+        )
+    bad = experiment.distributed.on_main(lambda: find_unreadable(base, others, experiment.cache) if others else {})
     return tuple(video for video in others if video.name not in bad)
 
 
-def _refuse_learnt(test: Sequence[Video], catalog: Catalog) -> None:
+def _refuse_trained_on(test: Sequence[Video], catalog: Catalog) -> None:
     """Refuse test videos that the folds learn from.
 
     Raises:
         CatalogError: one of them is itself among those.
     """
-    if seen := _learnt_from(test, catalog.labelled):
+    if seen := _trained_on(test, catalog.labelled):
         raise CatalogError(f"--test: {shortened(seen)}, which the folds learn from; give other videos")
 
 
-def _learnt_from(test: Sequence[Video], learnt: Sequence[Video]) -> list[str]:
-    """Names of the test videos that are among `learnt`: by content, or by name and size where one has no digest."""
-    digests = {video.digest for video in learnt if video.digest}
-    files = {(video.name, video.size_bytes) for video in learnt}
-    bare = {(video.name, video.size_bytes) for video in learnt if not video.digest}
+def _trained_on(test: Sequence[Video], learned: Sequence[Video]) -> list[str]:
+    """Names of the test videos that are among `learned`: by content, or by name and size where one has no digest."""
+    digests = {video.digest for video in learned if video.digest}
+    files = {(video.name, video.size_bytes) for video in learned}
+    bare = {(video.name, video.size_bytes) for video in learned if not video.digest}
     return [
         video.name
         for video in test
@@ -227,7 +231,7 @@ def _networks(base: Recipe, trials: Sequence[Trial]) -> tuple[dict[str, Recipe],
         return name
 
     sides = {}
-    of_report = [trial(row, base) for row in read_rows().values()]
+    of_report = [trial(row, base) for row in read_changes().values()]
     # All of the report's, so that a network is called the same whichever rows are asked for.
     for each in [*of_report, *(each for each in trials if each.row.table is None)]:
         row = each.row
@@ -238,31 +242,31 @@ def _networks(base: Recipe, trials: Sequence[Trial]) -> tuple[dict[str, Recipe],
     return {name: recipe for name, recipe in everything.items() if name in needed}, sides
 
 
-def _train_and_judge(plan: _Plan, seed: int, failed: dict[str, str]) -> None:
+def _train_and_evaluate(plan: _Plan, seed: int, failed: dict[str, str]) -> None:
     """Train and judge what is missing; what cannot be trained goes to `failed` with the reason, but for the base."""
-    work, folder = plan.work, plan.work.out / f"seed{seed}"
+    experiment, folder = plan.experiment, plan.experiment.out / f"seed{seed}"
     for name in [name for name in plan.networks if name not in failed]:
         recipe = plan.networks[name]
         training = recipe.training.model_copy(update={"seed": seed})
         try:
-            work.train(folder / name, recipe.model_copy(update={"name": name, "training": training}))
+            experiment.train(folder / name, recipe.model_copy(update={"name": name, "training": training}))
         except (*NOT_TRAINED, RecipeError, WeightsError) as error:
             if name == BASE:
                 raise
             failed[name] = f"{name}: {error}"
-            work.processes.say(f"not trained: {failed[name]}")
+            experiment.distributed.say(f"not trained: {failed[name]}")
     for each in plan.trials:
-        if each.reason or each.row.kind not in ("judge", "videos"):
+        if each.reason or each.row.kind not in ("evaluate", "videos"):
             continue
-        valid = {fold: work.videos(names) for fold, names in work.names(folder / BASE).items()}
-        videos = valid if each.row.kind == "judge" else dict.fromkeys(work.used, plan.test)
+        valid = {fold: experiment.videos(names) for fold, names in experiment.names(folder / BASE).items()}
+        videos = valid if each.row.kind == "evaluate" else dict.fromkeys(experiment.used, plan.test)
         if all(videos.values()):
-            where = folder / BASE, each.on, folder / plan.judged_as(each.row)
-            judge_again(*where, videos, work.catalog.taxonomy, work.processes, work.cache)
+            where = folder / BASE, each.on, folder / plan.evaluation_folder(each.row)
+            re_evaluate(*where, videos, experiment.catalog.taxonomy, experiment.distributed, experiment.cache)
 
 
-def _lines(plan: _Plan, failed: Mapping[str, str], data: Judged, names: Sequence[str]) -> list[Line]:
-    scores = {name: plan.work.scores(plan.runs(name), names) for name in plan.networks if name not in failed}
+def _lines(plan: _Plan, failed: Mapping[str, str], data: ComparisonData, names: Sequence[str]) -> list[Line]:
+    scores = {name: plan.experiment.scores(plan.runs(name), names) for name in plan.networks if name not in failed}
     lines = []
     for each in plan.trials:
         lost = [failed[name] for name in plan.sides.get(each.row.key, ()) if name in failed]
@@ -273,34 +277,36 @@ def _lines(plan: _Plan, failed: Mapping[str, str], data: Judged, names: Sequence
     return lines
 
 
-def _line(plan: _Plan, each: Trial, data: Judged, scores: Mapping[str, Scores], names: Sequence[str]) -> Line:
+def _line(plan: _Plan, each: Trial, data: ComparisonData, scores: Mapping[str, Scores], names: Sequence[str]) -> Line:
     """The row's gain, or why there is none."""
     key, kind = each.row.key, each.row.kind
     if kind == "train":
         on, off = plan.sides[key]
-        costs = plan.work.costs(plan.runs(on)), plan.work.costs(plan.runs(off))
-        return Line(each.row, gain(scores[on], scores[off], data), costs[0], costs[1])
+        costs = plan.experiment.costs(plan.runs(on)), plan.experiment.costs(plan.runs(off))
+        return Line(each.row, compare_paired(scores[on], scores[off], data), costs[0], costs[1])
     try:
-        if kind == "judge":
-            return Line(each.row, gain(plan.work.scores(plan.runs(key), names), scores[BASE], data))
+        if kind == "evaluate":
+            return Line(each.row, compare_paired(plan.experiment.scores(plan.runs(key), names), scores[BASE], data))
         if kind == "videos":
-            return Line(each.row, _of_the_mean_of_folds(plan, plan.judged_as(each.row)))
-        return Line(each.row, gain(*MIXTURES[key](scores[BASE], [*scores.values()], data), data))
+            return Line(each.row, _of_the_mean_of_folds(plan, plan.evaluation_folder(each.row)))
+        return Line(each.row, compare_paired(*SCORE_CHANGES[key](scores[BASE], [*scores.values()], data), data))
     except RecipeError as error:
         return Line(each.row, reason=str(error))
 
 
-def _of_the_mean_of_folds(plan: _Plan, judged: str) -> Gain:
+def _of_the_mean_of_folds(plan: _Plan, judged: str) -> PairedComparison:
     """The mean of the folds' networks against each of them, on videos that none has seen; `judged` is the folder."""
     if not plan.test:
         raise RecipeError("it needs labelled videos that no fold has seen: --test CATALOG")
-    if len(plan.work.used) < 2:
+    if len(plan.experiment.used) < 2:
         raise RecipeError("it needs two folds: a mean of one network is that network")
-    names, taxonomy = [video.name for video in plan.test], plan.work.catalog.taxonomy
+    names, taxonomy = [video.name for video in plan.test], plan.experiment.catalog.taxonomy
     each = np.array(
-        [[read_fold(run, fold, taxonomy).aligned(names) for fold in plan.work.used] for run in plan.runs(judged)]
+        [[read_fold(run, fold, taxonomy).aligned(names) for fold in plan.experiment.used] for run in plan.runs(judged)]
     )  # (S, K, n, C)
     mean = np.broadcast_to(each.mean(axis=1, keepdims=True), each.shape)
     flat = (each.shape[0] * each.shape[1], *each.shape[2:])
-    found = gain(mean.reshape(flat), each.reshape(flat), plan.work.judged(plan.test, [0] * len(names)))
+    found = compare_paired(
+        mean.reshape(flat), each.reshape(flat), plan.experiment.comparison_data(plan.test, [0] * len(names))
+    )
     return replace(found, p=float("nan"), one_test=True)

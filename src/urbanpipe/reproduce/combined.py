@@ -7,14 +7,20 @@ from pathlib import Path
 import numpy as np
 
 from urbanpipe.ensembling.ensemble import Ensemble, ensemble
-from urbanpipe.ensembling.table import EnsembleTable
-from urbanpipe.ensembling.table import Row as TableRow
+from urbanpipe.ensembling.ensemble_table import EnsembleRow, EnsembleTable
 from urbanpipe.errors import RunError
-from urbanpipe.evaluation.tables import NONE, Row, fold_table, markdown_table, per_cent
+from urbanpipe.evaluation.tables import NONE, FoldTableRow, fold_table, markdown_table, per_cent
 from urbanpipe.outputs import write_csv, write_text
-from urbanpipe.reproduce.entries import Entry, Scale, notes_on, notes_on_epochs, report_classes, report_ensemble
+from urbanpipe.reproduce.experiment import Experiment
 from urbanpipe.reproduce.models import Model, notes_of
-from urbanpipe.reproduce.work import Work
+from urbanpipe.reproduce.report_models import (
+    ReportModel,
+    Scale,
+    notes_on,
+    notes_on_epochs,
+    report_classes,
+    report_ensemble,
+)
 
 OF_REPORT = "the report's weights"
 
@@ -54,11 +60,11 @@ def table_of_ensembles(models: Sequence[Model], out: Path, scale: Scale) -> str:
     return text
 
 
-def _joined(made: Sequence[Ensemble], members: Sequence[Entry]) -> EnsembleTable:
+def _joined(made: Sequence[Ensemble], members: Sequence[ReportModel]) -> EnsembleTable:
     """One table of several ensembles of the same members, each row once, beside the report's figures."""
     report = {(entry.key, False): (entry.validation, entry.test) for entry in members}
     report[OF_REPORT, True] = report_ensemble()
-    rows: dict[tuple[str, bool], TableRow] = {}
+    rows: dict[tuple[str, bool], EnsembleRow] = {}
     notes: dict[str, None] = {}
     for each in made:
         for row in each.table.rows:
@@ -69,7 +75,7 @@ def _joined(made: Sequence[Ensemble], members: Sequence[Entry]) -> EnsembleTable
     return EnsembleTable(tuple(rows.values()), tuple(notes))
 
 
-def table_of_classes(work: Work, model: Model, out: Path, scale: Scale) -> str:
+def table_of_classes(experiment: Experiment, model: Model, out: Path, scale: Scale) -> str:
     """AP by class and fold beside the report's mean and spread; writes `table6.csv` and `.md`.
 
     Raises:
@@ -77,9 +83,9 @@ def table_of_classes(work: Work, model: Model, out: Path, scale: Scale) -> str:
     """
     if model.maps is None:
         raise RunError(f"{model.entry.name} could not be trained: {model.reason}")
-    names = work.judged_by([model.run])
-    data = work.judged(work.videos(names))
-    (scores,) = work.scores([model.run], names)
+    names = experiment.videos_predicted_by([model.run])
+    data = experiment.comparison_data(experiment.videos(names))
+    (scores,) = experiment.scores([model.run], names)
     table = fold_table(scores, data.targets, data.folds, data.taxonomy, data.groups, draws=0)
     report = report_classes()
     known = {row.label: report.get(row.label, (float("nan"), float("nan"))) for row in table.rows}
@@ -115,7 +121,7 @@ def table_of_classes(work: Work, model: Model, out: Path, scale: Scale) -> str:
     return text
 
 
-def _names(row: Row) -> list[str]:
+def _names(row: FoldTableRow) -> list[str]:
     return [row.label, row.name, "" if row.positives is None else str(row.positives)]
 
 

@@ -8,25 +8,25 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from urbanpipe.catalog.table import Video
+from urbanpipe.catalog.catalog_file import Video
 from urbanpipe.errors import RunError
 from urbanpipe.explain.explain import explain
 from urbanpipe.inputs.config import SuperImageConfig
-from urbanpipe.inputs.footage import Draw
+from urbanpipe.inputs.frame_timeline import SampleSeed
 from urbanpipe.inputs.reading import CatalogReader
 from urbanpipe.inputs.view import make_view
 from urbanpipe.methods.recipe import Recipe
 from urbanpipe.outputs import whole_path, write_text
-from urbanpipe.reproduce.entries import Scale, notes_on
+from urbanpipe.reproduce.experiment import Experiment
 from urbanpipe.reproduce.models import Model, notes_of
-from urbanpipe.reproduce.work import Work
+from urbanpipe.reproduce.report_models import Scale, notes_on
 
 SHOWN = 4
 SIDE = 480  # px of an image in the picture
 _LINE = 28
 
 
-def picture_of_inputs(work: Work, recipe: Recipe, out: Path, scale: Scale) -> str:
+def picture_of_inputs(experiment: Experiment, recipe: Recipe, out: Path, scale: Scale) -> str:
     """Super-images of the videos with most labels, as tests see them and as one epoch of training does.
 
     Writes `figure2.png` and returns what it shows.
@@ -37,12 +37,15 @@ def picture_of_inputs(work: Work, recipe: Recipe, out: Path, scale: Scale) -> st
     """
     if not isinstance(recipe.input, SuperImageConfig):
         raise RunError(f"{recipe.name} has no super-images; it is of the method {recipe.input.method}")
-    videos = sorted(work.catalog.labelled, key=lambda video: (-len(video.labels or ()), video.name))[:SHOWN]
+    videos = sorted(experiment.catalog.labelled, key=lambda video: (-len(video.labels or ()), video.name))[:SHOWN]
     reader = CatalogReader(make_view(recipe.input, recipe.augment), None)
     rows = []
     for index, video in enumerate(videos):
-        images = [reader.judged(video, 0, 1).images[0], reader.training(video, Draw(0, 0, index)).images[0]]
-        codes = " ".join(work.catalog.taxonomy.codes[label] for label in video.labels or ())
+        images = [
+            reader.evaluation_sample(video, 0, 1).images[0],
+            reader.training(video, SampleSeed(0, 0, index)).images[0],
+        ]
+        codes = " ".join(experiment.catalog.taxonomy.codes[label] for label in video.labels or ())
         rows.append(_row([_picture(image) for image in images], [f"{video.name}  {codes}", "in training"]))
     with whole_path(out / "figure2.png") as path:
         Image.fromarray(np.concatenate(rows)).save(path, format="PNG")
@@ -66,7 +69,7 @@ def _row(pictures: Sequence[NDArray[np.uint8]], titles: Sequence[str]) -> NDArra
     return np.concatenate([columns[0], gap, columns[1]], axis=1)
 
 
-def pictures_of_attention(work: Work, model: Model, device: str, out: Path, scale: Scale) -> str:
+def pictures_of_attention(experiment: Experiment, model: Model, device: str, out: Path, scale: Scale) -> str:
     """Grad-CAM of the videos of a fold with most labels, by the network that has not seen them; see `explain`.
 
     Writes `figure3/` and `figure3.md`, and returns what is there.
@@ -77,18 +80,18 @@ def pictures_of_attention(work: Work, model: Model, device: str, out: Path, scal
     """
     if model.maps is None:
         raise RunError(f"{model.entry.name} could not be trained: {model.reason}")
-    fold, names = next(iter(work.names(model.run).items()))
-    labelled = [video for video in work.videos(names) if video.labels]
+    fold, names = next(iter(experiment.names(model.run).items()))
+    labelled = [video for video in experiment.videos(names) if video.labels]
     videos = sorted(labelled, key=lambda video: (-len(video.labels or ()), video.name))[:SHOWN]
-    made = [path for video in videos for path in _explained(work, model, fold, video, device, out / "figure3")]
-    text = f"{model.entry.key}, fold {fold}: the true classes in {len(videos)} videos that it has not learnt from.\n\n"
+    made = [path for video in videos for path in _explained(experiment, model, fold, video, device, out / "figure3")]
+    text = f"{model.entry.key}, fold {fold}: the true classes in {len(videos)} videos that it has not trained on.\n\n"
     text += "".join(f"- {line}\n" for line in (*made, *notes_of(model, scale)))
     write_text(out / "figure3.md", text)
     return text
 
 
-def _explained(work: Work, model: Model, fold: int, video: Video, device: str, out: Path) -> list[str]:
+def _explained(experiment: Experiment, model: Model, fold: int, video: Video, device: str, out: Path) -> list[str]:
     """Pictures of a video's classes, in folders as the videos are: names may recur in others."""
-    codes = [work.catalog.taxonomy.codes[label] for label in video.labels or ()]
+    codes = [experiment.catalog.taxonomy.codes[label] for label in video.labels or ()]
     found = explain(model.run, video.path, out / Path(video.name).parent, codes, fold=fold, device=device)
     return [path.relative_to(out).as_posix() for path in found.pictures]

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from urbanpipe.catalog.table import Catalog
+from urbanpipe.catalog.catalog_file import Catalog
 from urbanpipe.errors import FoldError, RecipeError, WeightsError
 from urbanpipe.evaluation.average_precision import mean_of_known, sd_of_known
 from urbanpipe.evaluation.tables import NONE, absent, markdown_table, per_cent
@@ -16,9 +16,9 @@ from urbanpipe.inputs.config import has_clips
 from urbanpipe.methods.build import build_model
 from urbanpipe.methods.recipe import Recipe
 from urbanpipe.outputs import write_csv, write_text
-from urbanpipe.reproduce.entries import Entry, Given, Scale, notes_on, notes_on_epochs
-from urbanpipe.reproduce.gains import fold_maps
-from urbanpipe.reproduce.work import NOT_TRAINED, Work
+from urbanpipe.reproduce.experiment import NOT_TRAINED, Experiment
+from urbanpipe.reproduce.paired_comparison import fold_maps
+from urbanpipe.reproduce.report_models import Given, ReportModel, Scale, notes_on, notes_on_epochs
 from urbanpipe.taxonomy import Taxonomy
 from urbanpipe.training.crossval import resolve
 
@@ -39,7 +39,7 @@ class Model:
         reason: why it was not trained.
     """
 
-    entry: Entry
+    entry: ReportModel
     run: Path
     recipe: Recipe | None = None
     maps: NDArray[np.float64] | None = None
@@ -48,25 +48,25 @@ class Model:
     reason: str = ""
 
 
-def train_models(work: Work, entries: Sequence[Entry], given: Given) -> list[Model]:
+def train_models(experiment: Experiment, entries: Sequence[ReportModel], given: Given) -> list[Model]:
     """Train what is not trained yet; a model whose weights cannot be had, or whose training fails, is left out.
 
     All recipes are checked before the first is trained.
 
     Args:
-        work: the data; runs go to `work.out / models`.
+        experiment: the data; runs go to `work.out / models`.
         entries: the models.
         given: for their recipes.
 
     Raises:
         RecipeError: an override does not fit one of the recipes.
     """
-    recipes = load_entries(entries, given)
-    check_recipes(recipes, work.catalog)
-    return [_trained(work, entry, recipes.get(entry.key)) for entry in entries]
+    recipes = load_report_models(entries, given)
+    check_recipes(recipes, experiment.catalog)
+    return [_trained(experiment, entry, recipes.get(entry.key)) for entry in entries]
 
 
-def load_entries(entries: Sequence[Entry], given: Given) -> dict[str, Recipe]:
+def load_report_models(entries: Sequence[ReportModel], given: Given) -> dict[str, Recipe]:
     """The recipes by key, of the entries that have one at this scale; see `train_models`."""
     return {entry.key: entry.load(given.scale, given.changes(entry.key)) for entry in entries if entry.at(given.scale)}
 
@@ -97,25 +97,25 @@ def misfit(recipe: Recipe, catalog: Catalog) -> str:
 
 @torch.no_grad()
 def _pass_shapes(recipe: Recipe, taxonomy: Taxonomy) -> None:
-    (width, height), pieces = recipe.input.image_size, 2
+    (width, height), segments = recipe.input.image_size, 2
     frames = [recipe.input.frames] if has_clips(recipe.input) else []
     with torch.device("meta"):
         network = build_model(recipe, taxonomy).eval()
-        seen = network.see(torch.zeros(pieces, 3, *frames, height, width), torch.ones(pieces, dtype=torch.int64))
-        network.conclude(seen, torch.zeros(pieces, 2))
+        seen = network.encode(torch.zeros(segments, 3, *frames, height, width), torch.ones(segments, dtype=torch.int64))
+        network.aggregate(seen, torch.zeros(segments, 2))
 
 
-def _trained(work: Work, entry: Entry, recipe: Recipe | None) -> Model:
-    run, reason = work.out / "models" / entry.key, entry.small_lacks
+def _trained(experiment: Experiment, entry: ReportModel, recipe: Recipe | None) -> Model:
+    run, reason = experiment.out / "models" / entry.key, entry.small_lacks
     if recipe is not None:
         try:
-            work.train(run, recipe)
-            return _judged(work, Model(entry, run, recipe))
+            experiment.train(run, recipe)
+            return _judged(experiment, Model(entry, run, recipe))
         except WeightsError as error:
-            reason = lacking_weights(entry.key, recipe, error, work.catalog)
+            reason = lacking_weights(entry.key, recipe, error, experiment.catalog)
         except NOT_TRAINED as error:
             reason = str(error)
-    work.processes.say(f"{entry.key}: not trained: {reason}")
+    experiment.distributed.say(f"{entry.key}: not trained: {reason}")
     return Model(entry, run, recipe, reason=reason)
 
 
@@ -128,12 +128,12 @@ def lacking_weights(key: str, recipe: Recipe, error: WeightsError, catalog: Cata
     return f"no weights of {recipe.model.backbone} from the hub; fetch {published} and give --weights {key}=FILE"
 
 
-def _judged(work: Work, model: Model) -> Model:
-    names = work.judged_by([model.run])
-    data = work.judged(work.videos(names))
-    maps: NDArray[np.float64] = fold_maps(work.scores([model.run], names), data)[0]
+def _judged(experiment: Experiment, model: Model) -> Model:
+    names = experiment.videos_predicted_by([model.run])
+    data = experiment.comparison_data(experiment.videos(names))
+    maps: NDArray[np.float64] = fold_maps(experiment.scores([model.run], names), data)[0]
     notes = absent(data.targets, data.folds, data.taxonomy)
-    return replace(model, maps=maps, absent=tuple(notes), costs=work.costs([model.run]))
+    return replace(model, maps=maps, absent=tuple(notes), costs=experiment.costs([model.run]))
 
 
 def notes_of(model: Model, scale: Scale) -> list[str]:
@@ -188,11 +188,11 @@ def _markdown_row(model: Model) -> list[str]:
     return [entry.name, *report, *figures, f"{model.costs[0] / 60:.1f}", f"{model.costs[1]:.0f}"]
 
 
-def need_all_folds(work: Work, what: str) -> None:
+def need_all_folds(experiment: Experiment, what: str) -> None:
     """Refuse what stands on out-of-fold predictions of every video.
 
     Raises:
         FoldError: only some folds were asked for.
     """
-    if len(work.used) < work.all_folds:
+    if len(experiment.used) < experiment.all_folds:
         raise FoldError(f"{what} needs every fold; leave --only-fold out (what is trained is not trained again)")

@@ -11,14 +11,14 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from urbanpipe.evaluation.average_precision import mean_of_known
 from urbanpipe.evaluation.plots import is_drawable
-from urbanpipe.reproduce.gains import Gain
-from urbanpipe.reproduce.rows import Row
+from urbanpipe.reproduce.changes import Change
+from urbanpipe.reproduce.paired_comparison import PairedComparison
 
 _INK, _PALE = "#1f2933", "#9aa5b1"
 _COLOURS = {"gain": "#1b7837", "loss": "#b35806", "not told apart": "#52606d"}
 _REPORT = "#5e3c99"
 _LONGEST = 60  # letters of a label
-Tried = Sequence[tuple[Row, Gain]]
+Tried = Sequence[tuple[Change, PairedComparison]]
 
 
 def forest_plot(tried: Tried) -> Figure:
@@ -49,7 +49,7 @@ def forest_plot(tried: Tried) -> Figure:
     return figure
 
 
-def _draw(axes: Any, place: int, row: Row, gain: Gain) -> None:
+def _draw(axes: Any, place: int, row: Change, gain: PairedComparison) -> None:
     colour, each = _COLOURS[gain.reading], 100 * gain.gains.ravel()
     if np.isfinite(gain.low):
         axes.plot([100 * gain.low, 100 * gain.high], [place, place], color=colour, linewidth=2, alpha=0.55, zorder=2)
@@ -60,7 +60,7 @@ def _draw(axes: Any, place: int, row: Row, gain: Gain) -> None:
         axes.scatter([row.report], [place], s=34, marker="D", facecolors="none", edgecolors=_REPORT, zorder=4)
 
 
-def _label(row: Row) -> str:
+def _label(row: Change) -> str:
     label = row.name if is_drawable(row.name) else row.key
     return label if len(label) <= _LONGEST else f"{label[: _LONGEST - 3]}..."
 

@@ -4,29 +4,38 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from urbanpipe.catalog.table import Video, read_catalog
+from urbanpipe.catalog.catalog_file import Video, read_catalog
 from urbanpipe.errors import RecipeError, WeightsError
-from urbanpipe.locks import alone_in
+from urbanpipe.locks import folder_lock
 from urbanpipe.methods.recipe import Recipe
 from urbanpipe.models.weights import is_weights_file
 from urbanpipe.outputs import write_json
 from urbanpipe.reproduce.ablate import BASE, run_ablation
+from urbanpipe.reproduce.ablation_table import Ablation, Line
+from urbanpipe.reproduce.changes import Change, read_changes
 from urbanpipe.reproduce.combined import table_of_classes, table_of_ensembles
-from urbanpipe.reproduce.entries import BASES, Entry, Given, Scale, load_base, notes_on, notes_on_epochs, read_entries
+from urbanpipe.reproduce.experiment import NOT_TRAINED, Experiment, begin
 from urbanpipe.reproduce.figures import picture_of_inputs, pictures_of_attention
 from urbanpipe.reproduce.models import (
     Model,
     check_recipes,
     lacking_weights,
-    load_entries,
+    load_report_models,
     need_all_folds,
     train_models,
     write_models,
 )
-from urbanpipe.reproduce.rows import Row, read_rows
-from urbanpipe.reproduce.table import Ablation, Line
-from urbanpipe.reproduce.weak import check_pretraining, weak_lines
-from urbanpipe.reproduce.work import NOT_TRAINED, Work, begin
+from urbanpipe.reproduce.report_models import (
+    BASES,
+    Given,
+    ReportModel,
+    Scale,
+    load_base,
+    notes_on,
+    notes_on_epochs,
+    read_report_models,
+)
+from urbanpipe.reproduce.weak_supervision import check_pretraining, weak_supervision_lines
 from urbanpipe.taxonomy import load_taxonomy
 from urbanpipe.training.crossval import CACHE_GB, resolve
 from urbanpipe.training.environment import environment
@@ -47,7 +56,7 @@ class _Asked:
 
 
 Finish = Callable[[], str]  # writes the table and returns it, in one process
-Maker = Callable[[Work, _Asked], Finish]  # trains what is missing, in all processes
+Maker = Callable[[Experiment, _Asked], Finish]  # trains what is missing, in all processes
 
 
 def reproduce(
@@ -97,14 +106,14 @@ def reproduce(
     _check(what, given, seeds, test, only_folds)
     others = tuple(read_catalog(test, load_taxonomy(taxonomy)).labelled) if test else ()
     asked = _Asked(given, seeds, others, device)
-    work = begin(data, out, folds, only_folds, taxonomy, device, cache, cache_gb)
-    finish = MAKERS[what](work, asked)
+    experiment = begin(data, out, folds, only_folds, taxonomy, device, cache, cache_gb)
+    finish = MAKERS[what](experiment, asked)
     text = ""
-    if work.processes.is_main:
-        with alone_in(out, wait=True):
+    if experiment.distributed.is_main:
+        with folder_lock(out, wait=True):
             text = finish()
-            write_json(out / f"{what}.json", {"scale": scale, "folds": list(work.used)} | environment())
-    return work.processes.from_main(text)
+            write_json(out / f"{what}.json", {"scale": scale, "folds": list(experiment.used)} | environment())
+    return experiment.distributed.from_main(text)
 
 
 def _check(what: str, given: Given, seeds: int, test: Path | None, only_folds: Sequence[int]) -> None:
@@ -147,103 +156,103 @@ def _keys(what: str, scale: Scale) -> list[str]:
         return [ONE_MODEL]
     if what in ("table4", "figure2"):
         return [BASE]
-    weak = [entry.key for entry in read_entries(what) if entry.at(scale)]
+    weak = [entry.key for entry in read_report_models(what) if entry.at(scale)]
     return [*BASES, *weak] if what == "table5" else weak
 
 
 def _models(name: str) -> Maker:
-    def make(work: Work, asked: _Asked) -> Finish:
-        models = train_models(work, read_entries(name), asked.given)
-        return lambda: write_models(models, work.out / name, asked.given.scale, work.used)
+    def make(experiment: Experiment, asked: _Asked) -> Finish:
+        models = train_models(experiment, read_report_models(name), asked.given)
+        return lambda: write_models(models, experiment.out / name, asked.given.scale, experiment.used)
 
     return make
 
 
-def _table3(work: Work, asked: _Asked) -> Finish:
-    need_all_folds(work, "table3")
-    models = train_models(work, read_entries("table3"), asked.given)
-    return lambda: table_of_ensembles(models, work.out, asked.given.scale)
+def _table3(experiment: Experiment, asked: _Asked) -> Finish:
+    need_all_folds(experiment, "table3")
+    models = train_models(experiment, read_report_models("table3"), asked.given)
+    return lambda: table_of_ensembles(models, experiment.out, asked.given.scale)
 
 
-def _rows(name: str) -> list[Row]:
-    return [row for row in read_rows().values() if f"table{row.table}" == name]
+def _rows(name: str) -> list[Change]:
+    return [row for row in read_changes().values() if f"table{row.table}" == name]
 
 
-def _ablation(work: Work, base: Recipe, rows: Sequence[Row], asked: _Asked) -> Ablation:
+def _ablation(experiment: Experiment, base: Recipe, rows: Sequence[Change], asked: _Asked) -> Ablation:
     try:
-        return run_ablation(replace(work, out=work.out / "ablation"), base, rows, asked.seeds, asked.test)
+        return run_ablation(replace(experiment, out=experiment.out / "ablation"), base, rows, asked.seeds, asked.test)
     except WeightsError as error:
-        raise WeightsError(lacking_weights(BASE, base, error, work.catalog)) from error
+        raise WeightsError(lacking_weights(BASE, base, error, experiment.catalog)) from error
 
 
-def _table4(work: Work, asked: _Asked) -> Finish:
+def _table4(experiment: Experiment, asked: _Asked) -> Finish:
     base = load_base(BASE, asked.given)
-    check_recipes({BASE: base}, work.catalog)
-    made = _ablation(work, base, _rows("table4"), asked)
+    check_recipes({BASE: base}, experiment.catalog)
+    made = _ablation(experiment, base, _rows("table4"), asked)
     notes = notes_on({f"the base {base.name}": base}, asked.given.scale)
-    return lambda: replace(made, notes=(*made.notes, *notes)).write(work.out / "table4")
+    return lambda: replace(made, notes=(*made.notes, *notes)).write(experiment.out / "table4")
 
 
-def _table5(work: Work, asked: _Asked) -> Finish:
+def _table5(experiment: Experiment, asked: _Asked) -> Finish:
     """The rows of `ablate`, those that are not about super-images on a base of their own, and the bags."""
-    given, bags = asked.given, read_entries("table5")
-    bases, recipes = {key: load_base(key, given) for key in BASES}, load_entries(bags, given)
-    check_recipes(bases | recipes, work.catalog)  # what does not fit is told before hours of training
-    check_pretraining(work, given)
+    given, bags = asked.given, read_report_models("table5")
+    bases, recipes = {key: load_base(key, given) for key in BASES}, load_report_models(bags, given)
+    check_recipes(bases | recipes, experiment.catalog)  # what does not fit is told before hours of training
+    check_pretraining(experiment, given)
     of_clips = [row for row in _rows("table5") if row.methods and "super-image" not in row.methods]
     rows = [row for row in _rows("table5") if row not in of_clips]
-    made = _ablation(work, bases[BASE], rows, asked)
-    lines = [*made.lines, *_lines_of_clips(work, bases[VIDEO_BASE], of_clips, asked.seeds)]
-    lines += weak_lines(work, work.out / "ablation" / f"seed{made.seeds[0]}" / BASE, given)
+    made = _ablation(experiment, bases[BASE], rows, asked)
+    lines = [*made.lines, *_lines_of_clips(experiment, bases[VIDEO_BASE], of_clips, asked.seeds)]
+    lines += weak_supervision_lines(experiment, experiment.out / "ablation" / f"seed{made.seeds[0]}" / BASE, given)
     shown = {entry.key: _begun(entry, recipes[entry.key], given) for entry in bags if entry.key in recipes}
     notes = notes_on({f"the base {bases[BASE].name}": bases[BASE], VIDEO_BASE: bases[VIDEO_BASE], **shown}, given.scale)
     notes += notes_on_epochs({VIDEO_BASE: bases[VIDEO_BASE], **recipes})
     if asked.seeds > 1:
         notes.append(f"Bags of frozen features, and the base they stand against: seed {made.seeds[0]} alone.")
     whole = replace(made, lines=tuple(lines), notes=(*made.notes, *notes))
-    return lambda: whole.write(work.out / "table5")
+    return lambda: whole.write(experiment.out / "table5")
 
 
-def _begun(entry: Entry, recipe: Recipe, given: Given) -> Recipe:
+def _begun(entry: ReportModel, recipe: Recipe, given: Given) -> Recipe:
     """The recipe with the name of the pretraining that it starts from, where it does."""
     if not entry.pretrained or entry.key in given.weights:
         return recipe
     return recipe.model_copy(update={"model": recipe.model.model_copy(update={"weights": entry.pretrained})})
 
 
-def _lines_of_clips(work: Work, base: Recipe, rows: Sequence[Row], seeds: int) -> list[Line]:
+def _lines_of_clips(experiment: Experiment, base: Recipe, rows: Sequence[Change], seeds: int) -> list[Line]:
     """The rows on the base of clips, which is left out like a model where it cannot be trained."""
     named = [row.model_copy(update={"name": f"{row.name} (of {VIDEO_BASE})"}) for row in rows]
     try:
-        return [*run_ablation(replace(work, out=work.out / "ablation-video"), base, named, seeds, ()).lines]
+        return [*run_ablation(replace(experiment, out=experiment.out / "ablation-video"), base, named, seeds, ()).lines]
     except WeightsError as error:
-        reason = lacking_weights(VIDEO_BASE, base, error, work.catalog)
+        reason = lacking_weights(VIDEO_BASE, base, error, experiment.catalog)
     except NOT_TRAINED as error:
         reason = f"{VIDEO_BASE}: {error}"
-    work.processes.say(f"not trained: {reason}")
+    experiment.distributed.say(f"not trained: {reason}")
     return [Line(row, reason=reason) for row in named]
 
 
-def _one(work: Work, asked: _Asked) -> Model:
+def _one(experiment: Experiment, asked: _Asked) -> Model:
     """The model of Table 6 and Figure 3, trained."""
-    entry = next(each for each in read_entries("table2") if each.key == ONE_MODEL)
-    (model,) = train_models(work, [entry], asked.given)
+    entry = next(each for each in read_report_models("table2") if each.key == ONE_MODEL)
+    (model,) = train_models(experiment, [entry], asked.given)
     return model
 
 
-def _table6(work: Work, asked: _Asked) -> Finish:
-    model = _one(work, asked)
-    return lambda: table_of_classes(work, model, work.out, asked.given.scale)
+def _table6(experiment: Experiment, asked: _Asked) -> Finish:
+    model = _one(experiment, asked)
+    return lambda: table_of_classes(experiment, model, experiment.out, asked.given.scale)
 
 
-def _figure2(work: Work, asked: _Asked) -> Finish:
-    recipe = resolve(load_base(BASE, asked.given), work.catalog)
-    return lambda: picture_of_inputs(work, recipe, work.out, asked.given.scale)
+def _figure2(experiment: Experiment, asked: _Asked) -> Finish:
+    recipe = resolve(load_base(BASE, asked.given), experiment.catalog)
+    return lambda: picture_of_inputs(experiment, recipe, experiment.out, asked.given.scale)
 
 
-def _figure3(work: Work, asked: _Asked) -> Finish:
-    model = _one(work, asked)
-    return lambda: pictures_of_attention(work, model, asked.device, work.out, asked.given.scale)
+def _figure3(experiment: Experiment, asked: _Asked) -> Finish:
+    model = _one(experiment, asked)
+    return lambda: pictures_of_attention(experiment, model, asked.device, experiment.out, asked.given.scale)
 
 
 MAKERS: dict[str, Maker] = {

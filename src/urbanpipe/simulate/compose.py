@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from urbanpipe.simulate.camera import Kind
 from urbanpipe.simulate.cast import Caster
+from urbanpipe.simulate.defects.registry import DEFECTS, LOOKALIKES
 from urbanpipe.simulate.defects.spot import Rule, Spot
-from urbanpipe.simulate.defects.table import DEFECTS, LOOKALIKES
 from urbanpipe.simulate.eye import Eye, Scene
 from urbanpipe.simulate.path import QV_START, Aim, cctv_camera, qv_camera, travel
 from urbanpipe.simulate.pipe import FORM_PER_RADIUS, FORM_ROWS, Pipe

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from urbanpipe.catalog.table import Catalog, Video
+from urbanpipe.catalog.catalog_file import Catalog, Video
 from urbanpipe.contracts.predictions import Predictions, read_predictions, write_predictions
-from urbanpipe.contracts.run_folder import OUT_OF_FOLD_PIECES, PIECES, read_done, read_left_out
-from urbanpipe.contracts.segment_scores import joined, read_pieces, write_pieces
+from urbanpipe.contracts.run_folder import OUT_OF_FOLD_SEGMENTS, SEGMENTS, read_done, read_left_out
+from urbanpipe.contracts.segment_scores import joined, read_segment_scores, write_segment_scores
 from urbanpipe.ensembling.ensemble import ensemble as make_ensemble
 from urbanpipe.errors import CatalogError, FoldError, RunError
 from urbanpipe.evaluation.pooling import write_pooling
@@ -17,25 +17,25 @@ from urbanpipe.evaluation.tables import write_fold_tables
 from urbanpipe.inputs.config import FrameConfig
 from urbanpipe.inputs.dataset import VideoDataset, frame_cache, unreadable
 from urbanpipe.inputs.view import make_view
-from urbanpipe.locks import alone_in
+from urbanpipe.locks import folder_lock
 from urbanpipe.methods.build import build_model
 from urbanpipe.methods.recipe import Recipe, load_recipe
-from urbanpipe.models.distributed import Processes, join_processes
+from urbanpipe.models.distributed import DistributedContext, join_distributed
 from urbanpipe.models.weights import load_weights
 from urbanpipe.outputs import output_folder
 from urbanpipe.progress import track
 from urbanpipe.taxonomy import Taxonomy
-from urbanpipe.training.job import Job
+from urbanpipe.training.experiment import experiment_data, warn_of_split_groups
+from urbanpipe.training.fold_job import FoldJob
 from urbanpipe.training.loop import train_model
 from urbanpipe.training.run import begin_run, is_begun
-from urbanpipe.training.study import study_data, warn_of_torn_groups
 from urbanpipe.video.cache import FrameCache
 
 CACHE_GB = 20.0
 
 
 @dataclass(frozen=True)
-class Study:
+class Experiment:
     """What a cross-validation left.
 
     Attributes:
@@ -71,7 +71,7 @@ def crossval(
     device: str = "auto",
     cache: Path | None = None,
     cache_gb: float = CACHE_GB,
-) -> Study:
+) -> Experiment:
     """Train every recipe on every fold, judge each video by the model that has not seen it, and ensemble the recipes.
 
     Args:
@@ -95,22 +95,22 @@ def crossval(
     """
     loaded = [load_recipe(recipe, list(overrides)) for recipe in recipes]
     _check_names(loaded)
-    processes = join_processes(device)
+    distributed = join_distributed(device)
     output_folder(out)
-    begun = study_data(data, out, labels, taxonomy, folds, group_by, seed) if processes.is_main else None
-    shared = processes.from_main(begun)
+    begun = experiment_data(data, out, labels, taxonomy, folds, group_by, seed) if distributed.is_main else None
+    shared = distributed.from_main(begun)
     assert shared is not None
     catalog, assignment = shared
-    warn_of_torn_groups(catalog, assignment, processes)
+    warn_of_split_groups(catalog, assignment, distributed)
     frames = frame_cache(cache, cache_gb)
     runs = tuple(out / recipe.name for recipe in loaded)
     for recipe, run in zip(loaded, runs, strict=True):
-        run_folds(run, resolve(recipe, catalog), catalog, assignment, processes, frames, only_folds)
+        run_folds(run, resolve(recipe, catalog), catalog, assignment, distributed, frames, only_folds)
     ensemble = None
-    if processes.is_main and all((run / "out_of_fold.json").exists() for run in runs):
+    if distributed.is_main and all((run / "out_of_fold.json").exists() for run in runs):
         ensemble = out / "ensemble"
         make_ensemble(runs, ensemble)
-    return Study(out, runs, ensemble)
+    return Experiment(out, runs, ensemble)
 
 
 def _check_names(recipes: Sequence[Recipe]) -> None:
@@ -121,8 +121,8 @@ def _check_names(recipes: Sequence[Recipe]) -> None:
         raise RunError(
             f"two recipes are called {double.pop()}; a recipe's name is also its folder: --set name=... or edit one"
         )
-    if bad := {"ensemble", "catalog.csv", "folds.csv", "study.json"} & set(names):
-        raise RunError(f"a recipe may not be called {bad.pop()}; the study has something else of that name")
+    if bad := {"ensemble", "catalog.csv", "folds.csv", "experiment.json"} & set(names):
+        raise RunError(f"a recipe may not be called {bad.pop()}; the experiment has something else of that name")
 
 
 def resolve(recipe: Recipe, catalog: Catalog) -> Recipe:
@@ -145,7 +145,7 @@ def run_folds(
     recipe: Recipe,
     catalog: Catalog,
     folds: Mapping[str, int],
-    processes: Processes,
+    distributed: DistributedContext,
     cache: FrameCache | None,
     only_folds: Sequence[int] = (),
 ) -> None:
@@ -153,14 +153,14 @@ def run_folds(
     numbers = sorted(set(folds.values()))
     if unknown := set(only_folds) - set(numbers):
         raise FoldError(f"there is no fold {min(unknown)}; the folds are {numbers[0]} to {numbers[-1]}")
-    good = begin(run, recipe, catalog, folds, processes, cache)
+    good = begin(run, recipe, catalog, folds, distributed, cache)
     for number in only_folds or numbers:
-        train_model(fold_job(run, recipe, catalog, good, folds, number, cache), processes)
-    if processes.is_main:
-        with alone_in(run, wait=True):
+        train_model(fold_job(run, recipe, catalog, good, folds, number, cache), distributed)
+    if distributed.is_main:
+        with folder_lock(run, wait=True):
             if all(read_done(run / f"fold{number}") for number in numbers):
                 _conclude(run, recipe, catalog.taxonomy, numbers)
-    processes.from_main(None)
+    distributed.from_main(None)
 
 
 def begin(
@@ -168,14 +168,14 @@ def begin(
     recipe: Recipe,
     catalog: Catalog,
     folds: Mapping[str, int],
-    processes: Processes,
+    distributed: DistributedContext,
     cache: FrameCache | None,
 ) -> list[Video]:
     """The run's videos that can be decoded; rank 0 begins the run folder, or checks it."""
     videos = [video for video in catalog.labelled if not folds or video.name in folds]
-    left_out = processes.on_main(lambda: _left_out(run, recipe, catalog, videos, folds, cache))
+    left_out = distributed.on_main(lambda: _left_out(run, recipe, catalog, videos, folds, cache))
     for name, reason in left_out.items():
-        processes.say(f"{recipe.name}: left out {name}: {reason}")
+        distributed.say(f"{recipe.name}: left out {name}: {reason}")
     return [video for video in videos if video.name not in left_out]
 
 
@@ -187,7 +187,7 @@ def _left_out(
     folds: Mapping[str, int],
     cache: FrameCache | None,
 ) -> dict[str, str]:
-    with alone_in(run, wait=True):
+    with folder_lock(run, wait=True):
         if is_begun(run, recipe, catalog.taxonomy, videos, folds):
             return read_left_out(run)
         model = build_model(recipe, catalog.taxonomy)  # so that a wrong name or file begins nothing
@@ -223,7 +223,7 @@ def fold_job(
     folds: Mapping[str, int],
     number: int,
     cache: FrameCache | None,
-) -> Job:
+) -> FoldJob:
     """The training of one fold's model, which that fold judges."""
     train = [video for video in videos if folds[video.name] != number]
     valid = [video for video in videos if folds[video.name] == number]
@@ -231,7 +231,7 @@ def fold_job(
         raise FoldError(
             f"fold {number} leaves {len(train)} videos to learn from and {len(valid)} to judge by; both need some"
         )
-    return Job(recipe, catalog.taxonomy, train, valid, run / f"fold{number}", cache, f"{recipe.name} fold {number}")
+    return FoldJob(recipe, catalog.taxonomy, train, valid, run / f"fold{number}", cache, f"{recipe.name} fold {number}")
 
 
 def _conclude(run: Path, recipe: Recipe, taxonomy: Taxonomy, folds: Sequence[int]) -> None:
@@ -239,9 +239,9 @@ def _conclude(run: Path, recipe: Recipe, taxonomy: Taxonomy, folds: Sequence[int
     parts = [read_predictions(run / f"fold{number}" / "predictions.json", taxonomy) for number in folds]
     names = tuple(name for part in parts for name in part.names)
     whole = Predictions(names, np.concatenate([part.scores for part in parts]))
-    if all((run / f"fold{number}" / PIECES).exists() for number in folds):
-        pieces = [read_pieces(run / f"fold{number}" / PIECES, taxonomy) for number in folds]
-        write_pieces(joined(pieces), run / OUT_OF_FOLD_PIECES, taxonomy)
+    if all((run / f"fold{number}" / SEGMENTS).exists() for number in folds):
+        segments = [read_segment_scores(run / f"fold{number}" / SEGMENTS, taxonomy) for number in folds]
+        write_segment_scores(joined(segments), run / OUT_OF_FOLD_SEGMENTS, taxonomy)
     write_predictions(whole, run / "out_of_fold.json", taxonomy)
     write_fold_tables(run)
     if isinstance(recipe.input, FrameConfig):

@@ -3,20 +3,20 @@
 from collections.abc import Iterator, Sequence
 
 from urbanpipe.errors import VideoError
-from urbanpipe.inference.prediction import Judged
-from urbanpipe.inference.scoring import conclude, judge
-from urbanpipe.inputs.dataset import VideoDataset, judging_batches, make_loader
-from urbanpipe.inputs.reading import footage_of
+from urbanpipe.inference.prediction import VideoPrediction
+from urbanpipe.inference.scoring import aggregate, predict_batches
+from urbanpipe.inputs.dataset import VideoDataset, evaluation_batches, make_loader
+from urbanpipe.inputs.reading import frame_timeline_of
 from urbanpipe.learners.features import encoded, encoder_digest
 from urbanpipe.methods.recipe import Recipe
 from urbanpipe.models.bag import BagClassifier
-from urbanpipe.models.distributed import Processes
+from urbanpipe.models.distributed import DistributedContext
 from urbanpipe.models.network import Network
 
 
-def judge_all(
-    recipe: Recipe, networks: Sequence[Network], dataset: VideoDataset, processes: Processes
-) -> list[list[Judged]]:
+def predict_all(
+    recipe: Recipe, networks: Sequence[Network], dataset: VideoDataset, distributed: DistributedContext
+) -> list[list[VideoPrediction]]:
     """What networks say of a data set: [network][video].
 
     The data set is read once for all networks; for bags once for each backbone, and not at all where its features are
@@ -26,38 +26,40 @@ def judge_all(
         VideoError: a video cannot be read.
     """
     bags = [network for network in networks if isinstance(network, BagClassifier)]
-    judged = _of_bags(recipe, bags, dataset, processes) if bags else _of_pixels(recipe, networks, dataset, processes)
-    found = {key: video for part in processes.gather(dict(judged)) for key, video in part.items()}
+    judged = (
+        _of_bags(recipe, bags, dataset, distributed) if bags else _of_pixels(recipe, networks, dataset, distributed)
+    )
+    found = {key: video for part in distributed.gather(dict(judged)) for key, video in part.items()}
     return [[found[number, index] for index in range(len(dataset))] for number in range(len(networks))]
 
 
 def _of_pixels(
-    recipe: Recipe, networks: Sequence[Network], dataset: VideoDataset, processes: Processes
-) -> Iterator[tuple[tuple[int, int], Judged]]:
+    recipe: Recipe, networks: Sequence[Network], dataset: VideoDataset, distributed: DistributedContext
+) -> Iterator[tuple[tuple[int, int], VideoPrediction]]:
     """((network, video), what it says) of this process's videos."""
-    device, training = processes.device, recipe.training
-    pieces = [dataset.piece_count(index) for index in range(len(dataset))]
-    at_once = training.batch_size * recipe.input.train_pieces
-    batches = judging_batches(pieces, at_once, processes.count, processes.rank)
+    device, training = distributed.device, recipe.training
+    segments = [dataset.segment_count(index) for index in range(len(dataset))]
+    at_once = training.batch_size * recipe.input.train_segments
+    batches = evaluation_batches(segments, at_once, distributed.count, distributed.rank)
     loader = make_loader(dataset, batches, training.workers, pin=device.type == "cuda")
-    for index, judged in judge(recipe, networks, loader, device):
+    for index, judged in predict_batches(recipe, networks, loader, device):
         if isinstance(judged, VideoError):
             raise judged
         yield from (((number, index), each) for number, each in enumerate(judged))
 
 
 def _of_bags(
-    recipe: Recipe, networks: Sequence[BagClassifier], dataset: VideoDataset, processes: Processes
-) -> Iterator[tuple[tuple[int, int], Judged]]:
+    recipe: Recipe, networks: Sequence[BagClassifier], dataset: VideoDataset, distributed: DistributedContext
+) -> Iterator[tuple[tuple[int, int], VideoPrediction]]:
     """The same of bags, from features; networks with the same frozen backbone share them."""
     alike: dict[bytes, list[int]] = {}
     for number, network in enumerate(networks):
-        alike.setdefault(encoder_digest(network.eval(), recipe, processes.device), []).append(number)
+        alike.setdefault(encoder_digest(network.eval(), recipe, distributed.device), []).append(number)
     for numbers in alike.values():
         group = [networks[number] for number in numbers]
-        for index, features in encoded(group[0], dataset, recipe, processes):
-            footage = footage_of(dataset.videos[index])
-            spans = footage.spans(dataset.view.judged(footage).frames)
-            seen = [[features.to(processes.device)]] * len(group)
-            judged = conclude(recipe, group, seen, spans, processes.device)
+        for index, features in encoded(group[0], dataset, recipe, distributed):
+            timeline = frame_timeline_of(dataset.videos[index])
+            spans = timeline.spans(dataset.view.evaluation_sample(timeline).frames)
+            seen = [[features.to(distributed.device)]] * len(group)
+            judged = aggregate(recipe, group, seen, spans, distributed.device)
             yield from (((number, index), each) for number, each in zip(numbers, judged, strict=True))

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch.utils.tensorboard import SummaryWriter
 
-from urbanpipe.learners.state import Row
+from urbanpipe.learners.state import EpochMetrics
 from urbanpipe.outputs import write_csv
 
 
@@ -24,11 +24,11 @@ class MetricsLog:
         rows: those of earlier epochs, when a run goes on.
     """
 
-    def __init__(self, folder: Path, rows: list[Row]) -> None:
+    def __init__(self, folder: Path, rows: list[EpochMetrics]) -> None:
         self.folder, self.rows = folder, list(rows)
         self._board: Any = SummaryWriter(str(folder / "tensorboard"), purge_step=len(rows) + 1)
 
-    def add(self, row: Row) -> None:
+    def add(self, row: EpochMetrics) -> None:
         """Append a row; its `epoch` is the step on the board."""
         self.rows.append(row)
         header = max((list(row) for row in self.rows), key=len)  # an epoch without validation has fewer

@@ -1,4 +1,4 @@
-"""The training loop of one model: epochs, steps, moving average, validation, best weights, and going on after a kill.
+"""The training loop of one model: epochs, steps, EMA, validation, best weights, and going on after a kill.
 
 Everything random in an epoch follows from (seed, epoch, place in the epoch), so the state at the end of an epoch is all
 that a killed run needs to end where an uninterrupted one ends.
@@ -15,7 +15,7 @@ from timm.utils import ModelEmaV3
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
-from urbanpipe.contracts.run_folder import DONE, PIECES, TRAINING_STATE, WEIGHTS, read_done
+from urbanpipe.contracts.run_folder import DONE, SEGMENTS, TRAINING_STATE, WEIGHTS, read_done
 from urbanpipe.errors import DivergedError, OutOfMemoryError, RunError, WeightsError
 from urbanpipe.inputs.config import BagConfig, DenseConfig
 from urbanpipe.inputs.dataset import VideoDataset, loading_workers, make_loader, training_batches, without_pixels
@@ -23,24 +23,24 @@ from urbanpipe.inputs.view import make_view
 from urbanpipe.learners.bag import BagLearner
 from urbanpipe.learners.dense import DenseLearner
 from urbanpipe.learners.losses import make_loss
-from urbanpipe.learners.segments import Learner, PieceLearner
-from urbanpipe.learners.state import Row, State
-from urbanpipe.locks import alone_in
+from urbanpipe.learners.segments import Learner, SegmentLearner
+from urbanpipe.learners.state import EpochMetrics, State
+from urbanpipe.locks import folder_lock
 from urbanpipe.methods.build import build_model
 from urbanpipe.methods.recipe import Recipe
 from urbanpipe.models.device import place, processors_left
-from urbanpipe.models.distributed import Processes
+from urbanpipe.models.distributed import DistributedContext
 from urbanpipe.models.weights import load_weights
 from urbanpipe.outputs import write_json
 from urbanpipe.progress import track
 from urbanpipe.training.environment import environment
-from urbanpipe.training.job import Job
+from urbanpipe.training.fold_job import FoldJob
 from urbanpipe.training.log import MetricsLog, forget_peak_memory, peak_memory_mib
 from urbanpipe.training.optimiser import make_optimiser, make_schedule, step_scaled
 from urbanpipe.training.validation import keep, validate
 
 
-def train_model(job: Job, processes: Processes) -> None:
+def train_model(job: FoldJob, distributed: DistributedContext) -> None:
     """Train one model, or finish training it; a model that is done is left as it is.
 
     Raises:
@@ -51,14 +51,14 @@ def train_model(job: Job, processes: Processes) -> None:
         VideoError: a video can no longer be read.
     """
     try:
-        with alone_in(job.folder) if processes.is_main else nullcontext():
-            if not processes.from_main(read_done(job.folder) if processes.is_main else None):
-                with processors_left(processes.device, loading_workers(job.recipe.training.workers)):
-                    _train(job, processes)
+        with folder_lock(job.folder) if distributed.is_main else nullcontext():
+            if not distributed.from_main(read_done(job.folder) if distributed.is_main else None):
+                with processors_left(distributed.device, loading_workers(job.recipe.training.workers)):
+                    _train(job, distributed)
     except (torch.OutOfMemoryError, RuntimeError) as error:
         if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
             raise
-        raise OutOfMemoryError(_out_of_memory(job.recipe, processes.device)) from error
+        raise OutOfMemoryError(_out_of_memory(job.recipe, distributed.device)) from error
     except ValueError as error:  # of torch's batch normalisation
         if "more than 1 value per channel" not in str(error):
             raise
@@ -68,77 +68,77 @@ def train_model(job: Job, processes: Processes) -> None:
         ) from error
 
 
-def _train(job: Job, processes: Processes) -> None:
+def _train(job: FoldJob, distributed: DistributedContext) -> None:
     recipe, path = job.recipe, job.folder / TRAINING_STATE
-    if processes.is_main:
+    if distributed.is_main:
         _sweep(job.folder)
-    forget_peak_memory(processes.device)
+    forget_peak_memory(distributed.device)
     view = make_view(recipe.input, recipe.augment)
     datasets = [VideoDataset(videos, view, job.cache, recipe.training.seed) for videos in (job.train, job.valid)]
-    steps = len(_batches(job, processes, 0)) // recipe.training.accumulation
-    state = _start(job, processes, steps)
-    if processes.from_main(path.exists()) and not path.exists():
+    steps = len(_batches(job, distributed, 0)) // recipe.training.accumulation
+    state = _start(job, distributed, steps)
+    if distributed.from_main(path.exists()) and not path.exists():
         raise RunError(
-            f"process {processes.rank} does not see {path}: all machines of a run need the same --out folder"
+            f"process {distributed.rank} does not see {path}: all machines of a run need the same --out folder"
         )
-    rows = state.load(path, processes) if path.exists() else []
-    log = MetricsLog(job.folder, rows) if processes.is_main else None
-    learner = _learner(job, processes, state, datasets[0])
+    rows = state.load(path, distributed) if path.exists() else []
+    log = MetricsLog(job.folder, rows) if distributed.is_main else None
+    learner = _learner(job, distributed, state, datasets[0])
     while state.epoch < recipe.training.epochs:
-        row: Row = {"epoch": state.epoch + 1} | _epoch(job, processes, state, learner, datasets[0])
-        _average_buffers(state, processes)
+        row: EpochMetrics = {"epoch": state.epoch + 1} | _epoch(job, distributed, state, learner, datasets[0])
+        _average_buffers(state, distributed)
         if (state.epoch + 1) % recipe.training.validate_every == 0 or state.epoch + 1 == recipe.training.epochs:
-            row |= validate(job, processes, state, datasets[1])
-        row["peak_memory_mib"] = max(processes.gather(peak_memory_mib(processes.device)))
+            row |= validate(job, distributed, state, datasets[1])
+        row["peak_memory_mib"] = max(distributed.gather(peak_memory_mib(distributed.device)))
         learner.end_epoch()
         state.epoch += 1
         if log:
             log.add(row)
-            state.save(path, log.rows, processes)
-        processes.say(_line(job, row))
+            state.save(path, log.rows, distributed)
+        distributed.say(_line(job, row))
     learner.forget()
-    _finish(job, processes, state, log)
+    _finish(job, distributed, state, log)
 
 
-def _average_buffers(state: State, processes: Processes) -> None:
+def _average_buffers(state: State, distributed: DistributedContext) -> None:
     """Let all processes have the same running statistics, each of which has seen other videos.
 
     What does not change, a frozen backbone too, is left alone: the mean of equal numbers is not always that number.
     """
     norms = [name for name, part in state.model.named_modules() if isinstance(part, _NormBase) and part.training]
     for model in (state.model, state.final) if state.ema else (state.model,):
-        processes.average([buffer for name in norms for buffer in model.get_submodule(name).buffers(recurse=False)])
+        distributed.average([buffer for name in norms for buffer in model.get_submodule(name).buffers(recurse=False)])
 
 
-def _learner(job: Job, processes: Processes, state: State, dataset: VideoDataset) -> Learner:
+def _learner(job: FoldJob, distributed: DistributedContext, state: State, dataset: VideoDataset) -> Learner:
     """The learner of the recipe's method."""
     targets = job.targets(job.train)
     loss = make_loss(job.recipe.loss, torch.from_numpy(targets))
     if isinstance(job.recipe.input, DenseConfig):
-        return DenseLearner(job.recipe, state, processes, loss, targets, dataset, job.folder)
+        return DenseLearner(job.recipe, state, distributed, loss, targets, dataset, job.folder)
     if isinstance(job.recipe.input, BagConfig):
-        return BagLearner(job.recipe, state, processes, loss, targets, dataset, job.folder)
-    return PieceLearner(job.recipe, state, processes, loss, targets)
+        return BagLearner(job.recipe, state, distributed, loss, targets, dataset, job.folder)
+    return SegmentLearner(job.recipe, state, distributed, loss, targets)
 
 
 def _sweep(folder: Path) -> None:
     """Remove what a kill in the middle of writing left."""
-    for name in (TRAINING_STATE, WEIGHTS, "predictions.json", "predictions.csv", PIECES, "metrics.csv", "memory"):
+    for name in (TRAINING_STATE, WEIGHTS, "predictions.json", "predictions.csv", SEGMENTS, "metrics.csv", "memory"):
         for left in folder.glob(f".{name}.*"):
             left.unlink(missing_ok=True)
 
 
-def _start(job: Job, processes: Processes, steps_per_epoch: int) -> State:
-    recipe, device = job.recipe, processes.device
+def _start(job: FoldJob, distributed: DistributedContext, steps_per_epoch: int) -> State:
+    recipe, device = job.recipe, distributed.device
     torch.manual_seed(recipe.training.seed)
     model = build_model(recipe, job.taxonomy)
     try:
         loaded = load_weights(model.backbone, recipe.model.backbone, recipe.model.weights)
     except WeightsError as error:
-        if processes.count == 1:
+        if distributed.count == 1:
             raise
-        raise RunError(f"process {processes.rank}: {error}") from error  # a table could go on; the others wait
-    processes.say(f"{job.name}: {loaded}")
+        raise RunError(f"process {distributed.rank}: {error}") from error  # a table could go on; the others wait
+    distributed.say(f"{job.name}: {loaded}")
     if recipe.training.checkpointing:
         model.backbone.checkpoint_activations(True)
     place(model, recipe, device)
@@ -153,17 +153,19 @@ def _start(job: Job, processes: Processes, steps_per_epoch: int) -> State:
     )
 
 
-def _batches(job: Job, processes: Processes, epoch: int) -> list[list[tuple[int, int]]]:
+def _batches(job: FoldJob, distributed: DistributedContext, epoch: int) -> list[list[tuple[int, int]]]:
     t = job.recipe.training
     return training_batches(
-        len(job.train), t.batch_size, t.accumulation, processes.count, processes.rank, t.seed, epoch
+        len(job.train), t.batch_size, t.accumulation, distributed.count, distributed.rank, t.seed, epoch
     )
 
 
-def _epoch(job: Job, processes: Processes, state: State, learner: Learner, dataset: VideoDataset) -> Row:
+def _epoch(
+    job: FoldJob, distributed: DistributedContext, state: State, learner: Learner, dataset: VideoDataset
+) -> EpochMetrics:
     """One epoch of steps; returns mean loss, rate and throughput."""
-    training, device = job.recipe.training, processes.device
-    batches = _batches(job, processes, state.epoch)
+    training, device = job.recipe.training, distributed.device
+    batches = _batches(job, distributed, state.epoch)
     started = time.perf_counter()
     learner.begin_epoch()
     loader = (
@@ -175,37 +177,37 @@ def _epoch(job: Job, processes: Processes, state: State, learner: Learner, datas
     total, waited, asked = torch.zeros((), device=device), 0.0, time.perf_counter()
     state.model.train()
     for place_in_epoch, batch in enumerate(
-        track(loader, len(batches), label, "batches") if processes.is_main else loader
+        track(loader, len(batches), label, "batches") if distributed.is_main else loader
     ):
         waited += time.perf_counter() - asked
         if batch.failures:
             raise batch.failures[0][1]
-        torch.manual_seed(_seed(training.seed, state.epoch, place_in_epoch * processes.count + processes.rank))
+        torch.manual_seed(_seed(training.seed, state.epoch, place_in_epoch * distributed.count + distributed.rank))
         last = (place_in_epoch + 1) % training.accumulation == 0
         total += learner.learn(batch, last)
         if last:
             step_optimiser(state, job.recipe.optimiser.clip_norm)
         asked = time.perf_counter()
     seconds = time.perf_counter() - started
-    means = processes.gather(float(total) / len(batches))
+    means = distributed.gather(float(total) / len(batches))
     mean = sum(means) / len(means)
     if not math.isfinite(mean):
         raise DivergedError(
             f"{job.name}: the loss became {mean} in epoch {state.epoch + 1}; "
-            "lower optimiser.rate, or set training.precision to bf16 or fp32"
+            "lower optimiser.learning_rate, or set training.precision to bf16 or fp32"
         )
     return {
         "loss": mean,
-        "rate": state.optimiser.param_groups[-1]["lr"],
-        "backbone_rate": state.optimiser.param_groups[0]["lr"],
-        "videos_per_second": sum(map(len, batches)) * processes.count / seconds,
+        "learning_rate": state.optimiser.param_groups[-1]["lr"],
+        "backbone_learning_rate": state.optimiser.param_groups[0]["lr"],
+        "videos_per_second": sum(map(len, batches)) * distributed.count / seconds,
         "waited_for_data": waited / seconds,
         "train_seconds": seconds,
     }
 
 
 def step_optimiser(state: State, clip_norm: float) -> None:
-    """One step of optimiser, schedule and moving average on the gradients that are there."""
+    """One step of optimiser, schedule and EMA on the gradients that are there."""
     if clip_norm:
         state.scaler.unscale_(state.optimiser)
         nn.utils.clip_grad_norm_(state.model.parameters(), clip_norm)
@@ -215,7 +217,7 @@ def step_optimiser(state: State, clip_norm: float) -> None:
         state.ema.update(state.model, state.step)
 
 
-def _finish(job: Job, processes: Processes, state: State, log: MetricsLog | None) -> None:
+def _finish(job: FoldJob, distributed: DistributedContext, state: State, log: MetricsLog | None) -> None:
     if log:
         if not job.valid:
             keep(job, state, ())
@@ -224,17 +226,17 @@ def _finish(job: Job, processes: Processes, state: State, log: MetricsLog | None
         seconds = sum(row["train_seconds"] for row in log.rows)
         size = (job.folder / WEIGHTS).stat().st_size
         done = {"best_epoch": best, "map": state.best if job.valid else None, "train_seconds": seconds}
-        made = {"processes": processes.count, "weights_bytes": size, "commit": environment()["commit"]}
+        made = {"processes": distributed.count, "weights_bytes": size, "commit": environment()["commit"]}
         write_json(job.folder / DONE, done | made)
         (job.folder / TRAINING_STATE).unlink(missing_ok=True)
-    processes.from_main(None)
+    distributed.from_main(None)
 
 
 def _seed(*parts: int) -> int:
     return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
-def _line(job: Job, row: Row) -> str:
+def _line(job: FoldJob, row: EpochMetrics) -> str:
     judged = f", mAP {row['map']:.4f} (defects {row['map_defects']:.4f})" if "map" in row else ""
     raw = f", raw weights {row['raw_map']:.4f}" if "raw_map" in row else ""
     epoch = f"{job.name} epoch {row['epoch']}/{job.recipe.training.epochs}"

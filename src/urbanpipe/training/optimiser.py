@@ -21,7 +21,7 @@ def parameter_groups(model: Network, config: OptimiserConfig) -> list[dict[str, 
         net, config.weight_decay, no_weight_decay_list=unregularised, layer_decay=config.layer_decay
     )
     for group in groups:
-        group["lr"] = config.rate * config.backbone_factor * group.pop("lr_scale")
+        group["lr"] = config.learning_rate * config.backbone_lr_scale * group.pop("lr_scale")
     of_backbone = {id(parameter) for parameter in net.parameters()}
     return [*groups, *_head_groups([p for p in model.parameters() if id(p) not in of_backbone], config)]
 
@@ -30,12 +30,12 @@ def _head_groups(others: list[nn.Parameter], config: OptimiserConfig) -> list[di
     parameters = [p for p in others if p.requires_grad]
     matrices, vectors = [p for p in parameters if p.ndim > 1], [p for p in parameters if p.ndim <= 1]
     split = [(matrices, config.weight_decay), (vectors, 0.0)]
-    return [{"params": group, "lr": config.rate, "weight_decay": decay} for group, decay in split if group]
+    return [{"params": group, "lr": config.learning_rate, "weight_decay": decay} for group, decay in split if group]
 
 
 def make_optimiser(model: Network, config: OptimiserConfig, on_gpu: bool) -> AdamW:
     """AdamW over `parameter_groups`."""
-    return AdamW(parameter_groups(model, config), lr=config.rate, fused=config.fused and on_gpu)
+    return AdamW(parameter_groups(model, config), lr=config.learning_rate, fused=config.fused and on_gpu)
 
 
 def make_schedule(optimiser: AdamW, config: OptimiserConfig, epochs: int, steps_per_epoch: int) -> LRScheduler:

@@ -5,7 +5,7 @@
 - fold<k>/: weights.safetensors, metrics.csv, tensorboard/, predictions.json and .csv, done.json
 - out_of_fold.json and .csv: every labelled video, judged by the model that has not seen it
 - table6.csv, .md and .png: AP by class and fold; folds.png: labels by fold
-- out_of_fold_pieces.npz: what every frame or clip says, where the method sees many; pooling.csv and .md of a frame run
+- out_of_fold_segments.npz: what every frame or clip says, where the method sees many; pooling.csv and .md of a frame run
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import tomli_w
 
-from urbanpipe.catalog.table import Video
+from urbanpipe.catalog.catalog_file import Video
 from urbanpipe.contracts.run_folder import read_json
 from urbanpipe.errors import RunError
 from urbanpipe.methods.recipe import Recipe, difference, load_recipe, write_recipe

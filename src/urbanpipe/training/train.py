@@ -3,16 +3,16 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from urbanpipe.catalog.table import read_catalog
+from urbanpipe.catalog.catalog_file import read_catalog
 from urbanpipe.errors import CatalogError, FoldError
 from urbanpipe.inputs.dataset import frame_cache
 from urbanpipe.methods.recipe import load_recipe
-from urbanpipe.models.distributed import join_processes
+from urbanpipe.models.distributed import join_distributed
 from urbanpipe.taxonomy import load_taxonomy
 from urbanpipe.training.crossval import CACHE_GB, begin, fold_job, resolve
-from urbanpipe.training.job import Job
+from urbanpipe.training.experiment import checked_folds, warn_of_split_groups
+from urbanpipe.training.fold_job import FoldJob
 from urbanpipe.training.loop import train_model
-from urbanpipe.training.study import checked_folds, warn_of_torn_groups
 
 
 def train(
@@ -50,7 +50,7 @@ def train(
     """
     if (folds is None) != (fold is None):
         raise FoldError("--folds FILE and --fold K go together; without both, the model learns from every video")
-    processes = join_processes(device)
+    processes = join_distributed(device)
     catalog = read_catalog(data, load_taxonomy(taxonomy))
     if not catalog.labelled:
         raise CatalogError(f"{data} has no video that is both readable and labelled: see its columns status and labels")
@@ -59,11 +59,11 @@ def train(
     if fold is not None and fold not in assignment.values():
         raise FoldError(f"there is no fold {fold} in {folds}; it has {sorted(set(assignment.values()))}")
     if assignment:
-        warn_of_torn_groups(catalog, assignment, processes)
+        warn_of_split_groups(catalog, assignment, processes)
     frames = frame_cache(cache, cache_gb)
     good = begin(out, settings, catalog, assignment, processes, frames)
     if fold is None:
-        job = Job(settings, catalog.taxonomy, good, (), out, frames, settings.name)
+        job = FoldJob(settings, catalog.taxonomy, good, (), out, frames, settings.name)
     else:
         job = fold_job(out, settings, catalog, good, assignment, fold, frames)
     train_model(job, processes)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from urbanpipe.errors import VideoError
 from urbanpipe.video.container import OpenVideo, open_video
 from urbanpipe.video.frames import decode_all
-from urbanpipe.video.survey import Survey, damage, survey
+from urbanpipe.video.packet_scan import PacketScan, damage, packet_scan
 
 Times = NDArray[np.float64]
 Numbers = NDArray[np.int64]
@@ -120,7 +120,7 @@ def index_frames(path: Path, thorough: bool = False) -> FrameIndex:
     """
     path = Path(path)
     with open_video(path) as video:
-        found = survey(video)
+        found = packet_scan(video)
     timeline = _by_packets(found) if found.timed else _by_decoding(path, found)
     worn = damage(path, found) or timeline.damage
     if thorough and found.timed and not worn:
@@ -134,7 +134,7 @@ def quick_index(video: OpenVideo) -> FrameIndex:
     Raises:
         VideoError: as `index_frames`.
     """
-    found = survey(video)
+    found = packet_scan(video)
     return _index(video.path, found, _by_packets(found) if found.timed else _UNKNOWN, damage(video.path, found))
 
 
@@ -143,7 +143,7 @@ def clockwise(frame: VideoFrame) -> int:
     return round(-frame.rotation / 90) % 4 * 90
 
 
-def _index(path: Path, found: Survey, timeline: _Timeline, worn: str) -> FrameIndex:
+def _index(path: Path, found: PacketScan, timeline: _Timeline, worn: str) -> FrameIndex:
     first = found.first
     assert first is not None
     sides = (first.width, first.height)
@@ -167,7 +167,7 @@ def _index(path: Path, found: Survey, timeline: _Timeline, worn: str) -> FrameIn
     )
 
 
-def _by_packets(found: Survey) -> _Timeline:
+def _by_packets(found: PacketScan) -> _Timeline:
     pts = np.array(found.pts, dtype=np.int64)
     shown = np.flatnonzero(~np.array(found.hidden))
     packet_of = shown[np.argsort(pts[shown])]
@@ -178,7 +178,7 @@ def _by_packets(found: Survey) -> _Timeline:
     return _Timeline(times, float(end), packet_of)
 
 
-def _by_decoding(path: Path, found: Survey) -> _Timeline:
+def _by_decoding(path: Path, found: PacketScan) -> _Timeline:
     frames = [(shown.packet, shown.frame.pts, shown.damaged) for shown in decode_all(path, found.torn)]
     last = len(found.pts) - 1
     frames = [frame for frame in frames if not (frame[0] == last and frame[2])]  # a cut runs through the last packet
@@ -201,7 +201,7 @@ def _decoding_damage(path: Path, timeline: _Timeline) -> str:
     return f"corrupt data: {errors} frames are damaged" if errors > 0 else ""
 
 
-def _mended(ticks: list[int], frame_count: int, found: Survey) -> Times:
+def _mended(ticks: list[int], frame_count: int, found: PacketScan) -> Times:
     """Ascending times: the usual gap where ticks go back (joined recordings), the frame rate where some are missing."""
     if len(ticks) < frame_count:
         return np.arange(frame_count, dtype=np.float64) * found.frame_seconds
@@ -211,12 +211,12 @@ def _mended(ticks: list[int], frame_count: int, found: Survey) -> Times:
     return np.concatenate([[0.0], np.cumsum(gaps)])
 
 
-def _seconds(ticks: Numbers, found: Survey) -> Times:
+def _seconds(ticks: Numbers, found: PacketScan) -> Times:
     """Exact where a float can be: one rounding, in the division."""
     times: Times = ticks * found.tick_seconds.numerator / found.tick_seconds.denominator
     return times
 
 
-def _usual_gap(times: Times, found: Survey) -> float:
+def _usual_gap(times: Times, found: PacketScan) -> float:
     gaps = np.diff(times)
     return float(np.median(gaps[gaps > 0])) if (gaps > 0).any() else found.frame_seconds

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.stats import binom
 
 from urbanpipe.decision.calibration import fit_calibration
-from urbanpipe.decision.triage import ACCEPT, LOOK, REJECT, Gates, choose_gates, nested_gates
+from urbanpipe.decision.triage import ACCEPT, REJECT, REVIEW, Triage, choose_triage, nested_triage
 from urbanpipe.errors import BundleError, PredictionError, RecipeError
 
 Sample = tuple[NDArray[np.float64], NDArray[np.bool_]]
@@ -32,7 +32,7 @@ rows = st.lists(
 @given(rows, st.sampled_from([0.05, 0.1, 0.3, 0.5, 0.9]))
 def test_rejects_from_the_highest_score_that_the_rule_allows(cells: list[tuple[float, bool]], bound: float) -> None:
     scores, targets = (np.array([[cell[i]] for cell in cells]) for i in (0, 1))
-    found = choose_gates(scores, targets, bound).reject_below[0]
+    found = choose_triage(scores, targets, bound).reject_below[0]
     positives = scores[targets]
     allowed = [0.0] + [
         t for t in positives.tolist() if ((positives < t).sum() + 1) / (len(positives) + 1) <= bound + 1e-12
@@ -46,7 +46,7 @@ def test_too_few_positives_reject_nothing(bound: float, enough: int) -> None:
     for count in (enough - 1, enough):
         targets = np.zeros((300, 1), bool)
         targets[150 : 150 + count] = True
-        found = choose_gates(scores, targets, bound)
+        found = choose_triage(scores, targets, bound)
         assert found.reject_below[0] == (scores[150, 0] if count == enough else 0.0)
         assert (found.decide(scores) == REJECT).sum() == (150 if count == enough else 0)
         assert found.positives.tolist() == [count]
@@ -54,7 +54,7 @@ def test_too_few_positives_reject_nothing(bound: float, enough: int) -> None:
 
 def test_rounding_costs_no_video() -> None:
     scores = np.arange(1, 100)[:, None] / 100
-    assert choose_gates(scores, np.ones((99, 1), bool), 0.29).reject_below[0] == scores[28, 0]
+    assert choose_triage(scores, np.ones((99, 1), bool), 0.29).reject_below[0] == scores[28, 0]
 
 
 @pytest.mark.parametrize("digits", [9, 1])
@@ -65,8 +65,8 @@ def test_bound_holds_over_many_draws_and_is_no_empty_promise(positives: int, bou
     for _ in range(800):
         scores = np.round(rng.beta(3, 2, size=positives + 200), digits)[:, None]
         targets = np.ones_like(scores, dtype=bool)
-        gates = choose_gates(scores[:positives], targets[:positives], bound)
-        missed.append((gates.decide(scores[positives:]) == REJECT).mean())
+        triage = choose_triage(scores[:positives], targets[:positives], bound)
+        missed.append((triage.decide(scores[positives:]) == REJECT).mean())
     error = np.std(missed) / np.sqrt(len(missed))
     assert np.mean(missed) <= bound + 3 * error
     assert np.mean(missed) > (0.5 * bound if digits > 1 else 0.0)
@@ -77,7 +77,7 @@ def test_accepts_from_the_lowest_score_that_is_credible(
     cells: list[tuple[float, bool]], precision: float, level: float
 ) -> None:
     scores, targets = (np.array([[cell[i]] for cell in cells]) for i in (0, 1))
-    found = choose_gates(scores, targets, 0.3, precision, level)
+    found = choose_triage(scores, targets, 0.3, precision, level)
     credible = [np.inf]
     for t in scores[scores >= found.reject_below[0]].tolist():
         right, said = int(targets[scores >= t].sum()), int((scores >= t).sum())
@@ -92,18 +92,18 @@ def test_29_right_ones_make_90_per_cent_credible_and_28_do_not() -> None:
     for right in (28, 29):
         rows_ = slice(100 - right, 200)
         targets = (scores > 0.5)[rows_]
-        assert np.isfinite(choose_gates(scores[rows_], targets).accept_from[0]) == (right == 29)
+        assert np.isfinite(choose_triage(scores[rows_], targets).accept_from[0]) == (right == 29)
 
 
 def test_three_gates_meet_without_gap_or_overlap() -> None:
-    gates = Gates(np.array([0.2, 0.0, 0.3]), np.array([0.7, np.inf, 0.3]), 0.05, 0.9, np.array([40, 3, 50]))
-    found = gates.decide([[0.2, 0.0, 0.3], [np.nextafter(0.2, 0), 1.0, np.nextafter(0.3, 0)], [0.7, 0.5, 1.0]])
-    assert found.tolist() == [[LOOK, LOOK, ACCEPT], [REJECT, LOOK, REJECT], [ACCEPT, LOOK, ACCEPT]]
+    triage = Triage(np.array([0.2, 0.0, 0.3]), np.array([0.7, np.inf, 0.3]), 0.05, 0.9, np.array([40, 3, 50]))
+    found = triage.decide([[0.2, 0.0, 0.3], [np.nextafter(0.2, 0), 1.0, np.nextafter(0.3, 0)], [0.7, 0.5, 1.0]])
+    assert found.tolist() == [[REVIEW, REVIEW, ACCEPT], [REJECT, REVIEW, REJECT], [ACCEPT, REVIEW, ACCEPT]]
 
 
 def test_accepting_starts_not_below_rejecting() -> None:
     scores, targets = np.linspace(0, 1, 400)[:, None], np.ones((400, 1), bool)
-    found = choose_gates(scores, targets, 0.2)
+    found = choose_triage(scores, targets, 0.2)
     assert found.reject_below[0] > 0.15
     assert found.accept_from[0] == found.reject_below[0]
 
@@ -111,15 +111,15 @@ def test_accepting_starts_not_below_rejecting() -> None:
 def test_calibrated_probabilities_are_gated_as_raw_scores() -> None:
     scores, targets = sample(600, classes=3)
     mapped = fit_calibration(scores, targets, "platt").apply(scores)
-    raw, calibrated = (choose_gates(x, targets).decide(x) for x in (scores, mapped))
+    raw, calibrated = (choose_triage(x, targets).decide(x) for x in (scores, mapped))
     assert (raw == calibrated).all()
-    assert {ACCEPT, LOOK, REJECT} == set(raw.ravel().tolist())
+    assert {ACCEPT, REVIEW, REJECT} == set(raw.ravel().tolist())
 
 
 def test_ties_of_an_isotonic_map_reject_fewer_never_others() -> None:
     scores, targets = sample(600, classes=3)
     mapped = fit_calibration(scores, targets, "isotonic").apply(scores)
-    raw, calibrated = (choose_gates(x, targets).decide(x) == REJECT for x in (scores, mapped))
+    raw, calibrated = (choose_triage(x, targets).decide(x) == REJECT for x in (scores, mapped))
     assert not (calibrated & ~raw).any()
     assert (calibrated != raw).any()
     missed = (calibrated & targets).sum(axis=0) + 1
@@ -130,20 +130,20 @@ def test_equal_scores_reject_nothing() -> None:
     targets = np.arange(200)[:, None] % 2 == 0
     for level in (0.0, 0.4, 1.0):
         scores = np.full((200, 1), level)
-        found = choose_gates(scores, targets)
-        assert (found.decide(scores) == LOOK).all(), "and a precision of a half is not worth accepting"
+        found = choose_triage(scores, targets)
+        assert (found.decide(scores) == REVIEW).all(), "and a precision of a half is not worth accepting"
 
 
 def test_positives_at_zero_keep_the_gate_open() -> None:
     scores, targets = sample(300)
     scores[np.flatnonzero(targets[:, 0])[:10]] = 0.0
-    assert choose_gates(scores, targets).reject_below[0] == 0.0
+    assert choose_triage(scores, targets).reject_below[0] == 0.0
 
 
 def test_class_without_positives_is_neither_accepted_nor_rejected() -> None:
     scores, targets = sample(300, classes=2)
     targets[:, 1] = False
-    found = choose_gates(scores, targets)
+    found = choose_triage(scores, targets)
     assert found.reject_below[0] > 0
     assert (found.reject_below[1], found.accept_from[1], found.positives[1]) == (0.0, np.inf, 0)
 
@@ -152,19 +152,19 @@ def test_class_without_positives_is_neither_accepted_nor_rejected() -> None:
 def test_impossible_wishes_are_refused(wrong: float) -> None:
     for wish, name in (("miss_bound", "miss bound"), ("precision", "wanted precision"), ("level", "level")):
         with pytest.raises(RecipeError, match=f"the {name} is .*above 0 and below 1"):
-            choose_gates(*sample(20), **{wish: wrong})
+            choose_triage(*sample(20), **{wish: wrong})
 
 
 def test_scores_that_are_none_are_refused() -> None:
     scores, targets = sample(40)
-    gates = choose_gates(scores, targets)
+    triage = choose_triage(scores, targets)
     with pytest.raises(ValueError, match=r"\(n, 1\)"):
-        gates.decide(np.zeros((2, 3)))
+        triage.decide(np.zeros((2, 3)))
     scores[7] = np.nan
     for attempt in (
-        lambda: choose_gates(scores, targets),
-        lambda: nested_gates(scores, targets, np.arange(40) % 2),
-        lambda: gates.decide(scores),
+        lambda: choose_triage(scores, targets),
+        lambda: nested_triage(scores, targets, np.arange(40) % 2),
+        lambda: triage.decide(scores),
     ):
         with pytest.raises(PredictionError, match="row 7, class 0 is nan"):
             attempt()
@@ -174,33 +174,33 @@ def test_nested_figures_are_those_of_gates_that_have_not_seen_the_fold() -> None
     scores, targets = sample(500, classes=3)
     targets[:, 2] = False
     folds = np.arange(500) % 5
-    found = nested_gates(scores, targets, folds, 0.1, 0.8)
+    found = nested_triage(scores, targets, folds, 0.1, 0.8)
     decisions = np.empty(scores.shape, dtype=object)
     for fold in range(5):
         kept = folds != fold
-        decisions[~kept] = choose_gates(scores[kept], targets[kept], 0.1, 0.8).decide(scores[~kept])
+        decisions[~kept] = choose_triage(scores[kept], targets[kept], 0.1, 0.8).decide(scores[~kept])
     for index in (0, 1):
         column, true = decisions[:, index], targets[:, index]
         assert found.missed[index] == pytest.approx((column[true] == REJECT).mean())
         assert found.precision[index] == pytest.approx(true[column == ACCEPT].mean())
-        wanted = [(column == gate).mean() for gate in (ACCEPT, LOOK, REJECT)]
+        wanted = [(column == triage).mean() for triage in (ACCEPT, REVIEW, REJECT)]
         assert found.shares[index] == pytest.approx(wanted)
         assert min(wanted) > 0
     assert np.isnan([found.missed[2], found.precision[2]]).all()
     assert found.shares[2].tolist() == [0, 1, 0]
-    assert found.decided == pytest.approx((decisions[:, :2] != LOOK).all(axis=1).mean())
+    assert found.decided == pytest.approx((decisions[:, :2] != REVIEW).all(axis=1).mean())
     assert 0 < found.decided < 1
     assert found.missed_of_all == pytest.approx((decisions == REJECT)[targets].mean())
 
 
 def test_nested_misses_are_near_the_bound() -> None:
     scores, targets = sample(3000, classes=4)
-    found = nested_gates(scores, targets, np.arange(3000) % 5, miss_bound=0.1)
+    found = nested_triage(scores, targets, np.arange(3000) % 5, miss_bound=0.1)
     assert found.missed == pytest.approx([0.1] * 4, abs=0.03)
 
 
 def test_one_fold_gives_no_figure() -> None:
-    found = nested_gates(*sample(50, classes=2), np.zeros(50, np.int64))
+    found = nested_triage(*sample(50, classes=2), np.zeros(50, np.int64))
     assert np.isnan([*found.missed, *found.precision, *found.shares.ravel(), found.decided]).all()
     assert np.isnan(found.missed_of_all)
     assert found.positives.sum() > 0
@@ -218,8 +218,8 @@ def through_toml(table: dict[str, Any]) -> Any:
 def test_table_keeps_every_digit(through: Callable[[dict[str, Any]], Any]) -> None:
     scores, targets = sample(400, classes=3, skill=3.0)
     targets[:, 1] = False
-    found = choose_gates(scores, targets)
-    again = Gates.from_table(through(found.to_table()))
+    found = choose_triage(scores, targets)
+    again = Triage.from_table(through(found.to_table()))
     assert np.isinf(found.accept_from).tolist() == [False, True, False]
     assert (again.accept_from == found.accept_from).all()
     assert (again.reject_below == found.reject_below).all()
@@ -252,14 +252,14 @@ TABLE = {
     ],
 )
 def test_damaged_table_is_refused_in_one_line(change: dict[str, Any], says: str) -> None:
-    Gates.from_table(TABLE)
+    Triage.from_table(TABLE)
     with pytest.raises(BundleError) as caught:
-        Gates.from_table(TABLE | change)
-    assert str(caught.value).startswith("the gate is damaged: ")
+        Triage.from_table(TABLE | change)
+    assert str(caught.value).startswith("the triage is damaged: ")
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_what_is_no_table_is_refused() -> None:
-    with pytest.raises(BundleError, match="the gate is damaged"):
-        Gates.from_table([1, 2])
+    with pytest.raises(BundleError, match="the triage is damaged"):
+        Triage.from_table([1, 2])

@@ -8,12 +8,12 @@ from urbanpipe.decision.exclusive import EXCLUSIVE_THRESHOLD, apply_exclusive
 from urbanpipe.decision.thresholds import f1_thresholds
 from urbanpipe.ensembling.weights import best_per_class
 from urbanpipe.errors import RecipeError
-from urbanpipe.reproduce.gains import Judged, Scores
+from urbanpipe.reproduce.paired_comparison import ComparisonData, Scores
 
-Mixture = Callable[[Scores, Sequence[Scores], Judged], tuple[Scores, Scores]]
+ScoreChange = Callable[[Scores, Sequence[Scores], ComparisonData], tuple[Scores, Scores]]
 
 
-def exclusive_rule(base: Scores, networks: Sequence[Scores], data: Judged) -> tuple[Scores, Scores]:
+def exclusive_rule(base: Scores, networks: Sequence[Scores], data: ComparisonData) -> tuple[Scores, Scores]:
     """The rule for the exclusive class at the report's threshold."""
     del networks
     if data.taxonomy.exclusive is None:
@@ -21,7 +21,7 @@ def exclusive_rule(base: Scores, networks: Sequence[Scores], data: Judged) -> tu
     return np.stack([apply_exclusive(each, data.taxonomy, EXCLUSIVE_THRESHOLD) for each in base]), base
 
 
-def thresholds(base: Scores, networks: Sequence[Scores], data: Judged) -> tuple[Scores, Scores]:
+def thresholds(base: Scores, networks: Sequence[Scores], data: ComparisonData) -> tuple[Scores, Scores]:
     """Scores under the class's threshold of best F1, chosen on the other folds, set to 0."""
     del networks
     if len(np.unique(data.folds)) < 2:
@@ -35,7 +35,7 @@ def thresholds(base: Scores, networks: Sequence[Scores], data: Judged) -> tuple[
     return cut, base
 
 
-def best_network(base: Scores, networks: Sequence[Scores], data: Judged) -> tuple[Scores, Scores]:
+def best_network(base: Scores, networks: Sequence[Scores], data: ComparisonData) -> tuple[Scores, Scores]:
     """Of each class the network that is best on the other folds, against the mean of all networks."""
     del base
     if len(networks) < 2 or len(np.unique(data.folds)) < 2:
@@ -45,7 +45,7 @@ def best_network(base: Scores, networks: Sequence[Scores], data: Judged) -> tupl
 
 
 # A row's key, and how scores (S, n, C) with and without its change come about; a RecipeError says why they cannot.
-MIXTURES: dict[str, Mixture] = {
+SCORE_CHANGES: dict[str, ScoreChange] = {
     "exclusive-rule": exclusive_rule,
     "thresholds": thresholds,
     "best-per-class": best_network,

@@ -7,15 +7,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from urbanpipe.catalog.catalog_file import Video
 from urbanpipe.catalog.labels import label_matrix
-from urbanpipe.catalog.table import Video
 from urbanpipe.methods.recipe import Recipe
 from urbanpipe.taxonomy import Taxonomy
 from urbanpipe.video.cache import FrameCache
 
 
 @dataclass(frozen=True)
-class Job:
+class FoldJob:
     """One model to train.
 
     Attributes:

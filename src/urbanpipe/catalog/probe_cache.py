@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from urbanpipe.catalog.catalog_file import OK, Video, printable
 from urbanpipe.catalog.probing import CRASHED, TIMED_OUT, probe_all
-from urbanpipe.catalog.table import OK, Video, printable
 from urbanpipe.errors import OutputError
 from urbanpipe.progress import track
 

@@ -9,31 +9,31 @@ from typing import Any
 
 import numpy as np
 
-from urbanpipe.catalog.table import Video
+from urbanpipe.catalog.catalog_file import Video
 from urbanpipe.contracts.predictions import Predictions, read_predictions, write_predictions
 from urbanpipe.contracts.run_folder import DONE, WEIGHTS, read_json
 from urbanpipe.errors import RunError
 from urbanpipe.inference.torch_runtime import load_network
 from urbanpipe.inputs.dataset import VideoDataset
 from urbanpipe.inputs.view import make_view
-from urbanpipe.locks import alone_in
+from urbanpipe.locks import folder_lock
 from urbanpipe.methods.recipe import Recipe
-from urbanpipe.models.distributed import Processes
+from urbanpipe.models.distributed import DistributedContext
 from urbanpipe.outputs import write_json
 from urbanpipe.taxonomy import Taxonomy
-from urbanpipe.training.evaluation_pass import judge_all
+from urbanpipe.training.evaluation_pass import predict_all
 from urbanpipe.video.cache import FrameCache
 
 JUDGED = "judged.json"
 
 
-def judge_again(
+def re_evaluate(
     run: Path,
     recipe: Recipe,
     out: Path,
     videos: Mapping[int, Sequence[Video]],
     taxonomy: Taxonomy,
-    processes: Processes,
+    distributed: DistributedContext,
     cache: FrameCache | None,
 ) -> None:
     """Let the folds' networks of a run judge videos; what is there already of the same networks and settings stays.
@@ -46,7 +46,7 @@ def judge_again(
         out: gets `fold<k>/predictions.json`.
         videos: what each fold's network judges.
         taxonomy: the classes.
-        processes: that share the work.
+        processes: that share the experiment.
         cache: frames on disk, or None.
 
     Raises:
@@ -55,36 +55,36 @@ def judge_again(
     """
     for fold, of_fold in videos.items():
         folder = out / f"fold{fold}"
-        with alone_in(folder, wait=True) if processes.is_main else nullcontext():
-            _judge_fold(run / f"fold{fold}" / WEIGHTS, recipe, folder, of_fold, taxonomy, processes, cache)
+        with folder_lock(folder, wait=True) if distributed.is_main else nullcontext():
+            _predict_fold(run / f"fold{fold}" / WEIGHTS, recipe, folder, of_fold, taxonomy, distributed, cache)
 
 
-def _judge_fold(
+def _predict_fold(
     weights: Path,
     recipe: Recipe,
     folder: Path,
     videos: Sequence[Video],
     taxonomy: Taxonomy,
-    processes: Processes,
+    distributed: DistributedContext,
     cache: FrameCache | None,
 ) -> None:
     path = folder / JUDGED
-    asked = {"by": processes.on_main(partial(_fingerprint, weights, recipe, videos))}
-    if processes.on_main(partial(_read_judged, path)) == asked:
+    asked = {"by": distributed.on_main(partial(_fingerprint, weights, recipe, videos))}
+    if distributed.on_main(partial(_read_predicted, path)) == asked:
         return
-    processes.say(f"{folder.parent.name} {folder.name}: judging {len(videos)} videos")
-    network = load_network(weights, recipe, taxonomy, processes.device)
+    distributed.say(f"{folder.parent.name} {folder.name}: judging {len(videos)} videos")
+    network = load_network(weights, recipe, taxonomy, distributed.device)
     dataset = VideoDataset(videos, make_view(recipe.input, recipe.augment), cache)
-    (judged,) = judge_all(recipe, [network], dataset, processes)
-    if processes.is_main:
+    (judged,) = predict_all(recipe, [network], dataset, distributed)
+    if distributed.is_main:
         path.unlink(missing_ok=True)  # what follows is of other networks or settings than it says
         found = Predictions(tuple(video.name for video in videos), np.stack([each.scores for each in judged]))
         write_predictions(found, folder / "predictions.json", taxonomy)
         write_json(path, asked)
-    processes.from_main(None)  # nobody reads before it is there
+    distributed.from_main(None)  # nobody reads before it is there
 
 
-def _read_judged(path: Path) -> dict[str, Any]:
+def _read_predicted(path: Path) -> dict[str, Any]:
     return read_json(path) if path.exists() else {}
 
 

@@ -15,7 +15,7 @@ Scores = NDArray[np.float64]  # (S, n, C), of S trainings
 
 
 @dataclass(frozen=True, eq=False)
-class Judged:
+class ComparisonData:
     """The videos that models are compared by.
 
     Attributes:
@@ -34,7 +34,7 @@ class Judged:
 
 
 @dataclass(frozen=True, eq=False)
-class Gain:
+class PairedComparison:
     """One way against another, on the same videos, folds and seeds; fractions in [0, 1].
 
     Attributes:
@@ -59,7 +59,7 @@ class Gain:
 
     @property
     def gains(self) -> NDArray[np.float64]:
-        """Gain over the defects, (S, K)."""
+        """PairedComparison over the defects, (S, K)."""
         return self.on_defects - self.off_defects
 
     @property
@@ -71,7 +71,9 @@ class Gain:
         return "gain" if self.low > 0 else "loss"
 
 
-def gain(on: NDArray[np.float64], off: NDArray[np.float64], data: Judged, draws: int = 1000) -> Gain:
+def compare_paired(
+    on: NDArray[np.float64], off: NDArray[np.float64], data: ComparisonData, draws: int = 1000
+) -> PairedComparison:
     """Compare scores (S, n, C) of S seeds with and without a change.
 
     Args:
@@ -82,7 +84,7 @@ def gain(on: NDArray[np.float64], off: NDArray[np.float64], data: Judged, draws:
     """
     difference = compare(on, off, data.targets, data.folds, data.groups, data.taxonomy, draws)
     with_it, without = fold_maps(on, data), fold_maps(off, data)
-    return Gain(
+    return PairedComparison(
         on=with_it[..., 0],
         off=without[..., 0],
         on_defects=with_it[..., 1],
@@ -93,7 +95,7 @@ def gain(on: NDArray[np.float64], off: NDArray[np.float64], data: Judged, draws:
     )
 
 
-def fold_maps(scores: NDArray[np.float64], data: Judged) -> NDArray[np.float64]:
+def fold_maps(scores: NDArray[np.float64], data: ComparisonData) -> NDArray[np.float64]:
     """Of every seed and fold the mAP over all classes and over the defects, (S, K, 2); no positives: left out.
 
     Args:

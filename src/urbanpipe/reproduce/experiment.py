@@ -6,18 +6,18 @@ from pathlib import Path
 
 import numpy as np
 
+from urbanpipe.catalog.catalog_file import Catalog, Video
 from urbanpipe.catalog.labels import label_matrix
-from urbanpipe.catalog.table import Catalog, Video
 from urbanpipe.contracts.predictions import Predictions
 from urbanpipe.errors import CatalogError, DivergedError, FoldError, OutOfMemoryError, RunError
 from urbanpipe.inputs.dataset import frame_cache
 from urbanpipe.methods.recipe import Recipe, load_recipe
-from urbanpipe.models.distributed import Processes, join_processes
-from urbanpipe.reproduce.gains import Judged, Scores
-from urbanpipe.reproduce.judging import read_fold
+from urbanpipe.models.distributed import DistributedContext, join_distributed
+from urbanpipe.reproduce.paired_comparison import ComparisonData, Scores
+from urbanpipe.reproduce.re_evaluation import read_fold
 from urbanpipe.training.crossval import resolve, run_folds
+from urbanpipe.training.experiment import experiment_data, warn_of_split_groups
 from urbanpipe.training.log import read_costs
-from urbanpipe.training.study import study_data, warn_of_torn_groups
 from urbanpipe.video.cache import FrameCache
 
 # What costs a network, and with it a row of a table, and not the table.
@@ -25,7 +25,7 @@ NOT_TRAINED = (OutOfMemoryError, DivergedError)
 
 
 @dataclass(frozen=True)
-class Work:
+class Experiment:
     """The data, and what trains on it.
 
     Attributes:
@@ -34,7 +34,7 @@ class Work:
         catalog: the videos.
         folds: fold of every labelled one.
         used: folds that are trained and judged.
-        processes: that share the work.
+        distributed: that share the experiment.
         cache: frames on disk, or None.
         cache_folder, cache_gb: as the user gave them.
     """
@@ -44,7 +44,7 @@ class Work:
     catalog: Catalog
     folds: Mapping[str, int]
     used: tuple[int, ...]
-    processes: Processes
+    distributed: DistributedContext
     cache: FrameCache | None
     cache_folder: Path | None
     cache_gb: float
@@ -64,11 +64,11 @@ class Work:
                 of costs may not.
         """
         settled = resolve(recipe, self.catalog)
-        self.processes.on_main(lambda: _same_checkpointing(run, settled))
+        self.distributed.on_main(lambda: _same_checkpointing(run, settled))
         try:
-            run_folds(run, settled, self.catalog, self.folds, self.processes, self.cache, self.used)
+            run_folds(run, settled, self.catalog, self.folds, self.distributed, self.cache, self.used)
         except NOT_TRAINED as error:
-            if self.processes.count == 1:
+            if self.distributed.count == 1:
                 raise
             raise RunError(
                 f"{error}; of several processes none goes on without the others, so mend it, or start a single one, "
@@ -79,7 +79,7 @@ class Work:
         """The videos that each fold's network of a run has judged."""
         return {fold: read_fold(run, fold, self.catalog.taxonomy).names for fold in self.used}
 
-    def judged_by(self, runs: Sequence[Path]) -> list[str]:
+    def videos_predicted_by(self, runs: Sequence[Path]) -> list[str]:
         """The videos that all of the runs have judged, by fold: one may have left out what another could read."""
         each = [self._whole(run).names for run in runs]
         shared = set(each[0]).intersection(*each[1:])
@@ -103,10 +103,10 @@ class Work:
         names = tuple(name for part in parts for name in part.names)
         return Predictions(names, np.concatenate([part.scores for part in parts]))
 
-    def judged(self, videos: Sequence[Video], folds: Sequence[int] | None = None) -> Judged:
+    def comparison_data(self, videos: Sequence[Video], folds: Sequence[int] | None = None) -> ComparisonData:
         """What models are compared by on `videos`; in folds of their own where that is asked."""
         names, labels = [video.name for video in videos], {video.name: video.labels or () for video in videos}
-        return Judged(
+        return ComparisonData(
             taxonomy=self.catalog.taxonomy,
             targets=label_matrix(names, labels, len(self.catalog.taxonomy)),
             folds=np.array([self.folds[name] for name in names] if folds is None else folds, dtype=np.int64),
@@ -143,17 +143,19 @@ def begin(
     device: str,
     cache: Path | None,
     cache_gb: float,
-) -> Work:
+) -> Experiment:
     """Read the catalog, make or read the folds, join the other processes; see `ablate` for the arguments."""
     refuse_folder(data)
-    processes = join_processes(device)
-    shared = processes.from_main(study_data(data, out, None, taxonomy, folds, "root", 0) if processes.is_main else None)
+    distributed = join_distributed(device)
+    shared = distributed.from_main(
+        experiment_data(data, out, None, taxonomy, folds, "root", 0) if distributed.is_main else None
+    )
     assert shared is not None
     catalog, assignment = shared
     numbers = tuple(sorted(set(assignment.values())))
     if unknown := set(only_folds) - set(numbers):
         raise FoldError(f"there is no fold {min(unknown)}; the folds are {numbers[0]} to {numbers[-1]}")
-    warn_of_torn_groups(catalog, assignment, processes)
+    warn_of_split_groups(catalog, assignment, distributed)
     used = tuple(sorted(set(only_folds))) or numbers
     frames = frame_cache(cache, cache_gb)
-    return Work(data, out, catalog, assignment, used, processes, frames, cache, cache_gb)
+    return Experiment(data, out, catalog, assignment, used, distributed, frames, cache, cache_gb)

@@ -16,7 +16,7 @@ from urbanpipe.outputs import write_csv
 
 
 @dataclass(frozen=True)
-class Row:
+class EnsembleRow:
     """One model or ensemble; figures are fractions in [0, 1], NaN where there is none.
 
     Attributes:
@@ -54,7 +54,7 @@ class EnsembleTable:
         of_folder: on what the ensemble's folder predicts with.
     """
 
-    rows: tuple[Row, ...]
+    rows: tuple[EnsembleRow, ...]
     notes: tuple[str, ...]
     of_folder: tuple[str, ...] = ()
 
@@ -94,7 +94,7 @@ def judged(
     threshold: float | None = None,
     weight: float | None = None,
     used: bool = False,
-) -> Row:
+) -> EnsembleRow:
     """The line of one model or ensemble, a class without positives in a fold left out of that fold's mAP.
 
     Args:
@@ -110,7 +110,7 @@ def judged(
     by_fold = [score(final[row], data.targets[row], data.taxonomy, "skip") for row in rows]
     pooled = score(final, data.targets, data.taxonomy, "skip")
     maps = np.array([fold.map_all for fold in by_fold])
-    return Row(
+    return EnsembleRow(
         name=name,
         weight=weight,
         rule=threshold is not None,
@@ -171,7 +171,7 @@ def ensemble_table(
 
 
 def _notes(
-    rows: Sequence[Row], names: Sequence[str], searched: Searched | None, threshold: float | None, kind: str
+    rows: Sequence[EnsembleRow], names: Sequence[str], searched: Searched | None, threshold: float | None, kind: str
 ) -> list[str]:
     rule = "off" if threshold is None else f"where the exclusive class is above {threshold:g}, the others are set to 0"
     notes = ["mAP: mean over folds, out of fold; pooled: all videos ranked together.", f"Rule: {rule}."]
@@ -196,18 +196,18 @@ def _way(kind: str) -> str:
     return "simplex" if kind == "simplex" else "searched"
 
 
-def _report(row: Row, none: str, unit: int, digits: int) -> list[str]:
+def _report(row: EnsembleRow, none: str, unit: int, digits: int) -> list[str]:
     return [none if value is None else f"{value / unit:.{digits}f}" for value in row.report]
 
 
-def _csv_row(row: Row) -> list[object]:
+def _csv_row(row: EnsembleRow) -> list[object]:
     figures = (row.map_all, row.map_sd, row.map_defects, row.pooled_all, row.pooled_defects)
     cells = ["" if np.isnan(value) else f"{value:.6f}" for value in figures]
     weight = "" if row.weight is None else f"{row.weight:.6f}"
     return [row.name, weight, int(row.rule), int(row.used), *cells]
 
 
-def _markdown_row(row: Row) -> list[str]:
+def _markdown_row(row: EnsembleRow) -> list[str]:
     weight = NONE if row.weight is None else f"{row.weight:.3f}"
     figures = [f"{per_cent(row.map_all, 2)} ({per_cent(row.map_sd, 2)})"]
     figures += [per_cent(value, 2) for value in (row.map_defects, row.pooled_all, row.pooled_defects)]

@@ -72,12 +72,12 @@ def _transport_breaks(data: mmap.mmap) -> Iterator[int]:
     while found is not None:
         at, part_bytes = found
         while at < len(data):
-            piece = np.frombuffer(data[at : at + part_bytes * TS_PARTS_AT_ONCE], dtype=np.uint8)[::part_bytes]
-            wrong = np.flatnonzero(piece != TS_SYNC)
+            segment = np.frombuffer(data[at : at + part_bytes * TS_PARTS_AT_ONCE], dtype=np.uint8)[::part_bytes]
+            wrong = np.flatnonzero(segment != TS_SYNC)
             if wrong.size:
                 at += int(wrong[0]) * part_bytes
                 break
-            at += part_bytes * len(piece)
+            at += part_bytes * len(segment)
         else:
             return
         yield at

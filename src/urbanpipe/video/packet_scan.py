@@ -14,8 +14,8 @@ from av.video.stream import VideoStream
 
 from urbanpipe.errors import VideoError
 from urbanpipe.video.container import OpenVideo, outer_damage
+from urbanpipe.video.container_gaps import lost_places
 from urbanpipe.video.frames import JOIN_PACKETS
-from urbanpipe.video.gaps import lost_places
 
 # Containers whose packets carry their own presentation time and that can be sought by it, and codecs in which a packet
 # is a picture. In anything else frames are found by counting what the decoder gives.
@@ -27,7 +27,7 @@ ZEROS = bytes(16)
 
 
 @dataclass
-class Survey:
+class PacketScan:
     """What the packets of a video say, in decoding order.
 
     Attributes:
@@ -89,7 +89,7 @@ class Survey:
         return bool(starts_whole and reorder <= MAX_REORDER_PACKETS and (np.diff(pts[order]) > 0).all())
 
 
-def survey(video: OpenVideo) -> Survey:
+def packet_scan(video: OpenVideo) -> PacketScan:
     """Read every packet of a freshly opened video once, and decode its first frame.
 
     Raises:
@@ -115,7 +115,7 @@ def survey(video: OpenVideo) -> Survey:
     return found
 
 
-def damage(path: Path, found: Survey) -> str:
+def damage(path: Path, found: PacketScan) -> str:
     """What is wrong with the file, as far as that shows without decoding; "" where nothing does."""
     if outer := outer_damage(path):
         return outer
@@ -128,9 +128,9 @@ def damage(path: Path, found: Survey) -> str:
     return found.broken or _unread(size, found)
 
 
-def _header(container: InputContainer, stream: VideoStream) -> Survey:
+def _header(container: InputContainer, stream: VideoStream) -> PacketScan:
     rate = stream.average_rate or stream.guessed_rate
-    return Survey(
+    return PacketScan(
         container="mp4" if "mp4" in container.format.name else container.format.name.split(",")[0],
         codec=stream.codec_context.name,
         tick_seconds=stream.time_base or Fraction(0),
@@ -139,7 +139,7 @@ def _header(container: InputContainer, stream: VideoStream) -> Survey:
     )
 
 
-def _note(found: Survey, number: int, packet: "Packet[VideoStream]") -> None:
+def _note(found: PacketScan, number: int, packet: "Packet[VideoStream]") -> None:
     found.pts.append(packet.pts)
     found.dts.append(packet.dts)
     found.durations.append(packet.duration or 0)
@@ -162,14 +162,14 @@ def _first_frame(stream: VideoStream, packet: "Packet[VideoStream] | None") -> V
     return frames[0] if frames else None
 
 
-def _within(size: int, breaks: list[int], found: Survey) -> list[int]:
+def _within(size: int, breaks: list[int], found: PacketScan) -> list[int]:
     """Without the padding that some recorders leave behind the last frame."""
     end = found.begins[-1] if found.begins else 0
     hole = max(UNREAD_BYTES, UNREAD_SHARE * size)
     return [at for at in breaks if at < end or size - at > hole]
 
 
-def _unread(size: int, found: Survey) -> str:
+def _unread(size: int, found: PacketScan) -> str:
     """Whether a part of a file with nothing in it but video has given no frames."""
     if (
         not found.ends or not found.alone or found.container == "mp4"

@@ -4,7 +4,7 @@ from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
-from urbanpipe.catalog.table import read_catalog
+from urbanpipe.catalog.catalog_file import read_catalog
 from urbanpipe.contracts.run_folder import WEIGHTS
 from urbanpipe.errors import RecipeError, RunError, WeightsError
 from urbanpipe.inputs.config import BagConfig
@@ -13,12 +13,12 @@ from urbanpipe.inputs.frame import BagOfFrames
 from urbanpipe.methods.recipe import Recipe
 from urbanpipe.pretraining.config import PretrainConfig, read_settings
 from urbanpipe.pretraining.pretrain import pretrain
-from urbanpipe.reproduce.entries import Entry, Given, Scale, read_entries
-from urbanpipe.reproduce.gains import gain
+from urbanpipe.reproduce.ablation_table import Line
+from urbanpipe.reproduce.changes import Change
+from urbanpipe.reproduce.experiment import NOT_TRAINED, Experiment
 from urbanpipe.reproduce.models import Model, train_models
-from urbanpipe.reproduce.rows import Row
-from urbanpipe.reproduce.table import Line
-from urbanpipe.reproduce.work import NOT_TRAINED, Work
+from urbanpipe.reproduce.paired_comparison import compare_paired
+from urbanpipe.reproduce.report_models import Given, ReportModel, Scale, read_report_models
 
 # `pretrain` at its defaults is for GPUs.
 PRETRAINING: dict[Scale, tuple[str, ...]] = {
@@ -32,51 +32,51 @@ DECODER: dict[Scale, tuple[str, ...]] = {
 }
 
 
-def weak_lines(work: Work, base: Path, given: Given) -> list[Line]:
+def weak_supervision_lines(experiment: Experiment, base: Path, given: Given) -> list[Line]:
     """Train the bag models and compare each with a run of the super-image on the same videos and folds.
 
     Networks that are to learn without labels do so first, on all videos as in the report, once for the rows that share
     them. Where their weights cannot be had, or a training runs out of memory or diverges, the row is left out.
 
     Args:
-        work: the data.
+        experiment: the data.
         base: run of the super-image.
         given: for the recipes; a model that has first weights is not pretrained.
 
     Raises:
         UrbanpipeError: whatever else keeps a network from being trained.
     """
-    return [_line(work, base, _model(work, entry, given)) for entry in read_entries("table5")]
+    return [_line(experiment, base, _model(experiment, entry, given)) for entry in read_report_models("table5")]
 
 
-def check_pretraining(work: Work, given: Given) -> None:
+def check_pretraining(experiment: Experiment, given: Given) -> None:
     """Refuse to begin what ends where the package is missing that pretrains.
 
     Raises:
         RunError: lightly is not installed, and a model is still to be pretrained.
     """
-    keys = [entry.key for entry in read_entries("table5") if entry.pretrained and entry.key not in given.weights]
-    missing = [key for key in keys if not work.processes.on_main(_recipe(work, key).exists)]
+    keys = [entry.key for entry in read_report_models("table5") if entry.pretrained and entry.key not in given.weights]
+    missing = [key for key in keys if not experiment.distributed.on_main(_recipe(experiment, key).exists)]
     if missing and find_spec("lightly") is None:
         needs = 'the package lightly: pip install "urbanpipe[pretrain]"'
         raise RunError(f"pretraining needs {needs}, or give --weights KEY=FILE for {', '.join(missing)}")
 
 
-def _recipe(work: Work, key: str) -> Path:
+def _recipe(experiment: Experiment, key: str) -> Path:
     """What is there once the run of a model is begun."""
-    return work.out / "models" / key / "recipe.toml"
+    return experiment.out / "models" / key / "recipe.toml"
 
 
-def _model(work: Work, entry: Entry, given: Given) -> Model:
+def _model(experiment: Experiment, entry: ReportModel, given: Given) -> Model:
     """The model, trained, or with the reason why it is not."""
     if entry.pretrained and entry.key not in given.weights:
         try:
-            made = _pretrained(work, entry, given)
+            made = _pretrained(experiment, entry, given)
         except (*NOT_TRAINED, WeightsError, _TooFewFramesError) as error:
-            work.processes.say(f"{entry.key}: its pretraining: {error}")
-            return Model(entry, work.out / "models" / entry.key, reason=f"its pretraining: {error}")
+            experiment.distributed.say(f"{entry.key}: its pretraining: {error}")
+            return Model(entry, experiment.out / "models" / entry.key, reason=f"its pretraining: {error}")
         given = replace(given, weights={**given.weights, entry.key: str(made)})
-    (model,) = train_models(work, [entry], given)
+    (model,) = train_models(experiment, [entry], given)
     return model
 
 
@@ -84,57 +84,61 @@ class _TooFewFramesError(RecipeError):
     """The videos have fewer frames than a batch of the pretraining."""
 
 
-def _pretrained(work: Work, entry: Entry, given: Given) -> Path:
+def _pretrained(experiment: Experiment, entry: ReportModel, given: Given) -> Path:
     """The weights that an entry starts from, made if they are not there.
 
     A run that is begun goes on with those that it has, whatever videos came later.
     """
     recipe = entry.load(given.scale, given.changes(entry.key))
-    folder = work.out / "pretrained" / f"{entry.pretrained}-{recipe.model.backbone}"
-    if not work.processes.on_main(_recipe(work, entry.key).exists):
-        work.processes.on_main(lambda: _pretrain(work, entry, recipe, given.scale, folder))
+    folder = experiment.out / "pretrained" / f"{entry.pretrained}-{recipe.model.backbone}"
+    if not experiment.distributed.on_main(_recipe(experiment, entry.key).exists):
+        experiment.distributed.on_main(lambda: _pretrain(experiment, entry, recipe, given.scale, folder))
     return (folder / WEIGHTS).resolve()
 
 
-def _pretrain(work: Work, entry: Entry, recipe: Recipe, scale: Scale, folder: Path) -> None:
+def _pretrain(experiment: Experiment, entry: ReportModel, recipe: Recipe, scale: Scale, folder: Path) -> None:
     options = ", ".join(
         f"{key} = {str(value).lower() if isinstance(value, bool) else repr(value)}"
         for key, value in recipe.model.options.items()
     )
     settings = [*PRETRAINING[scale], *(DECODER[scale] if entry.pretrained == "mae" else ()), f"options={{{options}}}"]
     config, method = read_settings(entry.pretrained, settings), entry.pretrained
-    frames = _frames(work, config)
+    frames = _frames(experiment, config)
     if scale == "small" and 2 <= frames < config.batch_size:
         settings.append(f"batch_size={frames}")
     elif frames < config.batch_size:
         raise _TooFewFramesError(
             f"{frames} frames are fewer than a batch of {config.batch_size}; make the weights with `urbanpipe pretrain "
-            f"{work.data} --method {method} --backbone {recipe.model.backbone} --set batch_size=N --out DIR` and give "
+            f"{experiment.data} --method {method} --backbone {recipe.model.backbone} --set batch_size=N --out DIR` and give "
             f"--weights {entry.key}=DIR/{WEIGHTS}"
         )
     pretrain(
-        work.data,
+        experiment.data,
         method,
         recipe.model.backbone,
         folder,
         settings,
-        device=str(work.processes.device),
-        cache=work.cache_folder,
-        cache_gb=work.cache_gb,
+        device=str(experiment.distributed.device),
+        cache=experiment.cache_folder,
+        cache_gb=experiment.cache_gb,
     )
 
 
-def _frames(work: Work, config: PretrainConfig) -> int:
+def _frames(experiment: Experiment, config: PretrainConfig) -> int:
     """How many frames pretraining learns from."""
     view = BagOfFrames(BagConfig(size=config.size, every_seconds=config.every_seconds))
-    dataset = VideoDataset(read_catalog(work.data, labels=False).ok, view, None)
-    return sum(dataset.piece_count(index) for index in range(len(dataset)))
+    dataset = VideoDataset(read_catalog(experiment.data, labels=False).ok, view, None)
+    return sum(dataset.segment_count(index) for index in range(len(dataset)))
 
 
-def _line(work: Work, base: Path, model: Model) -> Line:
-    row = Row(key=model.entry.key, table=5, name=model.entry.name, report=model.entry.report)
+def _line(experiment: Experiment, base: Path, model: Model) -> Line:
+    row = Change(key=model.entry.key, table=5, name=model.entry.name, report=model.entry.report)
     if model.maps is None:
         return Line(row, reason=model.reason)
-    names = work.judged_by([base, model.run])
-    found = gain(work.scores([model.run], names), work.scores([base], names), work.judged(work.videos(names)))
-    return Line(row, found, model.costs, work.costs([base]))
+    names = experiment.videos_predicted_by([base, model.run])
+    found = compare_paired(
+        experiment.scores([model.run], names),
+        experiment.scores([base], names),
+        experiment.comparison_data(experiment.videos(names)),
+    )
+    return Line(row, found, model.costs, experiment.costs([base]))

@@ -12,9 +12,9 @@ from urbanpipe.evaluation.plots import save
 from urbanpipe.evaluation.tables import NONE, markdown_table, per_cent
 from urbanpipe.methods.recipe import Recipe
 from urbanpipe.outputs import write_csv, write_text
-from urbanpipe.reproduce.gains import Gain
+from urbanpipe.reproduce.changes import Change
+from urbanpipe.reproduce.paired_comparison import PairedComparison
 from urbanpipe.reproduce.plot import forest_plot
-from urbanpipe.reproduce.rows import Row
 
 _NAMES = ["table", "row", "change"]
 
@@ -31,8 +31,8 @@ class Line:
         reason: why it could not be tried.
     """
 
-    row: Row
-    gain: Gain | None = None
+    row: Change
+    gain: PairedComparison | None = None
     on: tuple[float, float] | None = None
     off: tuple[float, float] | None = None
     reason: str = ""

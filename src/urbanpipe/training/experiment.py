@@ -1,6 +1,6 @@
-"""The study folder: the catalog and folds that all its runs share, and what they were made from.
+"""The experiment folder: the catalog and folds that all its runs share, and what they were made from.
 
-What `study.json` says was made is made once. The same command again goes on with it; another one is refused before it
+What `experiment.json` says was made is made once. The same command again goes on with it; another one is refused before it
 touches a file.
 """
 
@@ -10,27 +10,27 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from urbanpipe.catalog.catalog_file import OK, Catalog, read_catalog
 from urbanpipe.catalog.folds import folds as make_folds
 from urbanpipe.catalog.folds import read_folds
 from urbanpipe.catalog.scan import ScanReport, scan_report
-from urbanpipe.catalog.table import OK, Catalog, read_catalog
 from urbanpipe.contracts.names import shortened
 from urbanpipe.errors import CatalogError, FoldError, RunError
-from urbanpipe.locks import alone_in
-from urbanpipe.models.distributed import Processes
+from urbanpipe.locks import folder_lock
+from urbanpipe.models.distributed import DistributedContext
 from urbanpipe.outputs import write_json
 from urbanpipe.taxonomy import load_taxonomy
 
-BEGUN_WITH = "study.json"
+BEGUN_WITH = "experiment.json"
 
 
-def study_data(
+def experiment_data(
     data: Path, out: Path, labels: Path | None, taxonomy: Path | None, folds: int | Path, group_by: str, seed: int
 ) -> tuple[Catalog, dict[str, int]]:
-    """The study's catalog, and the fold of every labelled video; made if this is its first command.
+    """The experiment's catalog, and the fold of every labelled video; made if this is its first command.
 
     Raises:
-        RunError: the folder holds a study of other data or folds, or folds that no study made.
+        RunError: the folder holds a experiment of other data or folds, or folds that no experiment made.
         CatalogError, LabelError, FoldError: data that cannot be used; see `crossval`.
     """
     if data.is_dir() and labels is None:
@@ -38,7 +38,7 @@ def study_data(
     if not data.is_dir() and labels is not None:
         raise CatalogError("--labels goes with a folder of videos; a catalog has its labels from its scan")
     asked = _asked(data, labels, taxonomy, folds, group_by, seed)
-    with alone_in(out, wait=True):
+    with folder_lock(out, wait=True):
         made = _check(out, asked)
         if not made:
             write_json(out / BEGUN_WITH, asked | {"made": False})
@@ -71,7 +71,7 @@ def _say(report: ScanReport, path: Path) -> None:
 def _asked(
     data: Path, labels: Path | None, taxonomy: Path | None, folds: int | Path, group_by: str, seed: int
 ) -> dict[str, Any]:
-    """What a study is made from. Names and contents, not places, so that it can move."""
+    """What a experiment is made from. Names and contents, not places, so that it can move."""
     asked: dict[str, Any] = {"videos": data.resolve().name, "classes": list(load_taxonomy(taxonomy).codes)}
     if labels is not None and labels.is_file():
         asked["labels"] = hashlib.blake2b(labels.read_bytes(), digest_size=16).hexdigest()
@@ -81,7 +81,7 @@ def _asked(
 
 
 def _check(out: Path, asked: dict[str, Any]) -> bool:
-    """Whether the folder holds the study that is asked for, with its catalog and folds made."""
+    """Whether the folder holds the experiment that is asked for, with its catalog and folds made."""
     path = out / BEGUN_WITH
     if not path.exists():
         if isinstance(asked["folds"], int) and (out / "folds.csv").exists():
@@ -115,10 +115,12 @@ def checked_folds(catalog: Catalog, folds: Path) -> dict[str, int]:
     return {name: given[name] for name in names}
 
 
-def warn_of_torn_groups(catalog: Catalog, folds: dict[str, int], processes: Processes) -> None:
-    """Name groups whose videos are in several folds, so that a model is judged on siblings of what it learnt from."""
+def warn_of_split_groups(catalog: Catalog, folds: dict[str, int], distributed: DistributedContext) -> None:
+    """Name groups whose videos are in several folds, so that a model is judged on siblings of what it trained on."""
     seen: dict[str, set[int]] = {}
     for video in catalog.labelled:
         seen.setdefault(video.group, set()).add(folds[video.name])
     if torn := sorted(group for group, numbers in seen.items() if len(numbers) > 1):
-        processes.say(f"warning: {len(torn)} groups, {torn[0]} first, are in several folds, which flatters the figures")
+        distributed.say(
+            f"warning: {len(torn)} groups, {torn[0]} first, are in several folds, which flatters the figures"
+        )

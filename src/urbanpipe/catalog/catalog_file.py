@@ -111,7 +111,7 @@ class Source(NamedTuple):
 
 
 def group_of(name: str) -> str:
-    """The group that a name tells: the name without piece number and extension, with its folder if it has one.
+    """The group that a name tells: the name without segment number and extension, with its folder if it has one.
 
     >>> group_of("d23910_17.mp4"), group_of("d23910.mp4"), group_of("north/7_1.avi")
     ('d23910', 'd23910', 'north/7')

@@ -22,7 +22,7 @@ _LONGEST = 80  # letters of a folder's name
 _OF_EIGHT = {"tile", "size"}  # pixels that backbones halve several times
 
 
-class Row(Section):
+class Change(Section):
     """One change and what the report says of it.
 
     Attributes:
@@ -42,7 +42,7 @@ class Row(Section):
     name: str
     report: float | None = None
     says: str = ""
-    kind: Literal["train", "judge", "scores", "videos"] = "train"
+    kind: Literal["train", "evaluate", "scores", "videos"] = "train"
     on: tuple[str, ...] = ()
     off: tuple[str, ...] = ()
     methods: tuple[str, ...] = ()
@@ -63,26 +63,26 @@ class Trial:
         reason: why the row cannot be tried with this recipe; empty where it can.
     """
 
-    row: Row
+    row: Change
     on: Recipe
     off: Recipe
     reason: str = ""
 
 
-def read_rows() -> dict[str, Row]:
+def read_changes() -> dict[str, Change]:
     """All rows by key, in the report's order."""
-    text = (resources.files("urbanpipe") / "reproduce" / "rows.toml").read_text(encoding="utf-8")
-    rows = [Row.model_validate(row) for row in tomllib.loads(text)["row"]]
+    text = (resources.files("urbanpipe") / "reproduce" / "changes.toml").read_text(encoding="utf-8")
+    rows = [Change.model_validate(row) for row in tomllib.loads(text)["row"]]
     return {row.key: row for row in rows}
 
 
-def choose_rows(keys: Sequence[str]) -> list[Row]:
+def choose_rows(keys: Sequence[str]) -> list[Change]:
     """The rows called so, all of them where none is named.
 
     Raises:
         RecipeError: there is no such row; the nearest is named.
     """
-    rows = read_rows()
+    rows = read_changes()
     for key in keys:
         if key not in rows:
             near = difflib.get_close_matches(key, rows, n=1, cutoff=0.4)
@@ -91,7 +91,7 @@ def choose_rows(keys: Sequence[str]) -> list[Row]:
     return [rows[key] for key in dict.fromkeys(keys)] or [*rows.values()]
 
 
-def own_row(text: str) -> Row:
+def own_row(text: str) -> Change:
     """The row of a user's own change against the base.
 
     Args:
@@ -106,10 +106,10 @@ def own_row(text: str) -> Row:
     if "training.seed" in paths:
         raise RecipeError(f"--change {text}: seeds are what --seeds is for")
     name = "; ".join(changes)
-    return Row(key=name, table=None, name=name, on=changes)
+    return Change(key=name, table=None, name=name, on=changes)
 
 
-def asked_rows(keys: Sequence[str], changes: Sequence[str]) -> list[Row]:
+def asked_changes(keys: Sequence[str], changes: Sequence[str]) -> list[Change]:
     """The report's rows called so and the user's own changes; all of the report's where nothing is asked for.
 
     Raises:
@@ -119,7 +119,7 @@ def asked_rows(keys: Sequence[str], changes: Sequence[str]) -> list[Row]:
     return [*(choose_rows(keys) if keys or not own else ()), *own]
 
 
-def trial(row: Row, base: Recipe) -> Trial:
+def trial(row: Change, base: Recipe) -> Trial:
     """The row with `base`.
 
     One of the user's own gets a key that says what it changes there, for folders; it trains a network, but where it
@@ -131,12 +131,12 @@ def trial(row: Row, base: Recipe) -> Trial:
         on, off = change(base, row.on), change(base, row.off)
     except RecipeError as error:
         return Trial(row, base, base, str(error))
-    if row.kind in ("train", "judge") and on == off:
+    if row.kind in ("train", "evaluate") and on == off:
         return Trial(row, base, base, "it changes nothing in this recipe")
     return Trial(row if row.table else _named(row, on, base), on, off)
 
 
-def _named(row: Row, on: Recipe, base: Recipe) -> Row:
+def _named(row: Change, on: Recipe, base: Recipe) -> Change:
     """The row by what it changes: the same for the same network, however the changes are written."""
     with_it, without = on.model_dump(mode="json"), base.model_dump(mode="json")
     changed = {
@@ -147,7 +147,7 @@ def _named(row: Row, on: Recipe, base: Recipe) -> Row:
         if value != without[section].get(key)
     }
     of_tests = all(path.startswith("input.test_") for path in changed)
-    return row.model_copy(update={"key": _folder_of(changed), "kind": "judge" if of_tests else "train"})
+    return row.model_copy(update={"key": _folder_of(changed), "kind": "evaluate" if of_tests else "train"})
 
 
 def _folder_of(changed: Mapping[str, object]) -> str:
@@ -221,7 +221,7 @@ def listing(keys: Sequence[str], recipe: str | None, overrides: Sequence[str], c
     Raises:
         RecipeError: no such row, change or recipe.
     """
-    rows = asked_rows(keys, changes)
+    rows = asked_changes(keys, changes)
     base = None if recipe is None else load_recipe(recipe, list(overrides))
     width = max(len(row.key) for row in rows if row.table) if any(row.table for row in rows) else 0
     lines = []
@@ -243,7 +243,7 @@ def _effect(each: Trial) -> str:
         return f"not for this recipe: {each.reason}"
     if each.row.kind in ("scores", "videos"):
         return "trains nothing"
-    how = "judges the base again" if each.row.kind == "judge" else "trains"
+    how = "judges the base again" if each.row.kind == "evaluate" else "trains"
     sides = [
         f"{side}: {', '.join(changes) or 'the recipe as it is'}"
         for side, changes in (("on", each.row.on), ("off", each.row.off))

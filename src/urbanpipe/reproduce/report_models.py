@@ -57,7 +57,7 @@ class Given:
         return (_LAST, *common, *own, *first)
 
 
-class Entry(Section):
+class ReportModel(Section):
     """A model of a table.
 
     Attributes:
@@ -109,11 +109,11 @@ def _tables() -> dict[str, Any]:
     return tomllib.loads(text)
 
 
-def read_entries(table: str) -> list[Entry]:
+def read_report_models(table: str) -> list[ReportModel]:
     """The models of `table1`, `table2` or `table5`, in the report's order; of `table3` those that it weighs."""
     if table == "table3":
-        return [each for name in ("table2", "table1") for each in read_entries(name) if each.weight is not None]
-    return [Entry.model_validate(entry) for entry in _tables()[table]]
+        return [each for name in ("table2", "table1") for each in read_report_models(name) if each.weight is not None]
+    return [ReportModel.model_validate(entry) for entry in _tables()[table]]
 
 
 def report_ensemble() -> tuple[float, float]:
@@ -135,7 +135,7 @@ def report_weights(runs: Sequence[Path]) -> list[float]:
     Raises:
         RecipeError: a run's recipe is not one that the report weighs.
     """
-    entries = [entry for entry in read_entries("table3") if entry.weight is not None]
+    entries = [entry for entry in read_report_models("table3") if entry.weight is not None]
     weights = {name: entry.weight or 0.0 for entry in entries for name in (entry.recipe, entry.key)}
     recipes = [load_recipe(run / "recipe.toml").name for run in runs]
     for run, name in zip(runs, recipes, strict=True):

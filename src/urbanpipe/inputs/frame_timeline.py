@@ -11,7 +11,7 @@ Seconds = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Footage:
+class FrameTimeline:
     """How many frames a video has, and when they are shown.
 
     Attributes:
@@ -33,14 +33,14 @@ class Footage:
         return np.linspace(0.0, self.duration_seconds, self.frame_count + 1)
 
     def spans(self, frames: Indices) -> Seconds:
-        """Begin and end in seconds, shape (pieces, 2), of pieces (pieces, k); a single frame is one moment."""
+        """Begin and end in seconds, shape (segments, 2), of segments (segments, k); a single frame is one moment."""
         begin = self.edges_seconds[frames.min(axis=1)]
         end = begin if frames.shape[1] == 1 else self.edges_seconds[frames.max(axis=1) + 1]
         return np.stack([begin, end], axis=1)
 
 
 @dataclass(frozen=True)
-class Draw:
+class SampleSeed:
     """What decides all that is random about one training input.
 
     Attributes:
@@ -64,18 +64,18 @@ class Draw:
 
     @property
     def torch_seed(self) -> int:
-        """For torch's global generator, which the augmentations draw from."""
+        """For torch's global generator, which the augmentations seed from."""
         return int(self._sequence.generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Pieces of a video: what a network sees at once, as frames to read.
+    """Segments of a video: what a network sees at once, as frames to read.
 
     Attributes:
-        rows: number of each piece among all that are judged of the video, shape (pieces,).
-        frames: frame numbers, shape (pieces, k).
-        real: how many of a piece's frames are not padding at its end, shape (pieces,).
+        rows: number of each segment among all that are judged of the video, shape (segments,).
+        frames: frame numbers, shape (segments, k).
+        real: how many of a segment's frames are not padding at its end, shape (segments,).
     """
 
     rows: Indices
@@ -90,6 +90,6 @@ class Selection:
 
 
 def select(frames: Indices, rows: Indices | None = None) -> Selection:
-    """Pieces (pieces, k) without padding, numbered from 0 where `rows` does not say otherwise."""
+    """Segments (segments, k) without padding, numbered from 0 where `rows` does not say otherwise."""
     numbers = np.arange(len(frames)) if rows is None else rows
     return Selection(numbers, frames, np.full(len(frames), frames.shape[1]))

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from urbanpipe.catalog.table import printable
+from urbanpipe.catalog.catalog_file import printable
 from urbanpipe.contracts.findings import FINDINGS, Finding, Inspection, inspection_folders, read_inspection
 from urbanpipe.errors import CatalogError, InspectionError, PredictionError, VideoError
 from urbanpipe.inference.new_videos import named_videos
 from urbanpipe.inspection.inspector import Inspector, digest_of, placed
 from urbanpipe.inspection.video_pass import Region
-from urbanpipe.locks import alone_in
+from urbanpipe.locks import folder_lock
 from urbanpipe.outputs import write_csv
 from urbanpipe.report.html import write_index, write_report
 from urbanpipe.report.wording import wording
@@ -105,13 +105,13 @@ def inspect(
         language: of the reports: `en` or `zh`.
         distance_region: left, top, width and height, in shares of the picture, of where it shows the distance.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
-        batch_size: pieces (super-images, frames, clips) at once.
+        batch_size: segments (super-images, frames, clips) at once.
         say: called with each video as soon as it is done.
 
     Raises:
         CatalogError: there is no video.
         PredictionError: two different files are given under one name.
-        BundleError: the bundle is missing, foreign or damaged.
+        BundleError: the bundle is missing, ood or damaged.
         InspectionError: `out` holds inspections of another bundle, or a language that there is not.
         RunError: another process works in `out`.
         OutputError: a result cannot be written, which is tried before the work.
@@ -124,7 +124,7 @@ def inspect(
         raise CatalogError(f"all videos lie in {out}, which is for results; give another --out")
     inspector = Inspector.load(bundle, device, batch_size, distance_region)
     made = Inspections(out, demonstration=inspector.bundle.manifest.demonstration)
-    with alone_in(out):
+    with folder_lock(out):
         shelf = _Shelf(out, inspector)
         try:
             for name, path in found.items():
@@ -224,7 +224,7 @@ def _before(folder: Path) -> Inspection | None:
         found = read_inspection(folder)
     except InspectionError:
         return None
-    shown = [one for finding in found.findings for sighting in finding.sightings for one in sighting.evidence]
+    shown = [one for finding in found.findings for occurrence in finding.occurrences for one in occurrence.evidence]
     names = {name for one in shown for name in (one.picture, one.heat) if name}
     return found if all((folder / name).is_file() for name in names) else None
 
@@ -305,7 +305,7 @@ def _write_failures(out: Path, failures: dict[str, str]) -> None:
 
 
 def _summary(inspection: Inspection) -> str:
-    accepted = sum(one.gate == "accept" for one in inspection.defects)
+    accepted = sum(one.triage == "accept" for one in inspection.defects)
     unlikely = sum(one.unlikely for one in inspection.defects)
     if not inspection.defects:
         return "no defect found"
@@ -313,6 +313,6 @@ def _summary(inspection: Inspection) -> str:
 
 
 def _line(finding: Finding) -> str:
-    times = ", ".join(f"{one.seconds:.1f}" for one in finding.sightings)
-    gate = "found" if finding.gate == "accept" else "look "
-    return f"{gate} {finding.code} {finding.en}: {finding.probability:.0%}" + (f" at {times} s" if times else "")
+    times = ", ".join(f"{one.seconds:.1f}" for one in finding.occurrences)
+    triage = "found" if finding.triage == "accept" else "review"
+    return f"{triage} {finding.code} {finding.en}: {finding.probability:.0%}" + (f" at {times} s" if times else "")

@@ -3,12 +3,12 @@
 import numpy as np
 
 from urbanpipe.inputs.config import SuperImageConfig, VideoConfig
-from urbanpipe.inputs.footage import Draw, Footage, Indices, Selection, select
+from urbanpipe.inputs.frame_timeline import FrameTimeline, Indices, SampleSeed, Selection, select
 from urbanpipe.video import sampling
 
 
-class DrawnFrames:
-    """The part of a view that chooses: training sees one draw of N frames an epoch, tests see `test_draws`.
+class SampledFrames:
+    """The part of a view that chooses: training sees one seed of N frames an epoch, tests see `test_draws`.
 
     Args:
         config: how many frames, and how they are sampled.
@@ -29,15 +29,15 @@ class DrawnFrames:
         starts = sampling.uniform(max(1, frame_count - n + 1), count)
         return np.stack([sampling.sequence(frame_count, n, int(start)) for start in starts])
 
-    def kept(self, footage: Footage) -> Indices | None:
+    def cacheable_frames(self, timeline: FrameTimeline) -> Indices | None:
         """The frames of all candidates; None where training draws from the whole video."""
-        return np.unique(self.candidates(footage.frame_count)) if self._cacheable else None
+        return np.unique(self.candidates(timeline.frame_count)) if self._cacheable else None
 
-    def drawn(self, footage: Footage, draw: Draw) -> Selection:
-        """The one piece that training sees of a video in an epoch."""
+    def training_sample(self, timeline: FrameTimeline, seed: SampleSeed) -> Selection:
+        """The one segment that training sees of a video in an epoch."""
         if not self._cacheable:
-            return select(self._from_all(footage.frame_count, draw.rng)[None])
-        kept, n, rng = self.candidates(footage.frame_count), self.sampled.frames, draw.rng
+            return select(self._from_all(timeline.frame_count, seed.rng)[None])
+        kept, n, rng = self.candidates(timeline.frame_count), self.sampled.frames, seed.rng
         own = self.sampled.sampling == "jittered"  # each frame is drawn by itself, a sequence as a whole
         chosen = rng.integers(len(kept), size=n) if own else np.full(n, rng.integers(len(kept)))
         return select(kept[chosen, np.arange(n)][None])
@@ -48,7 +48,7 @@ class DrawnFrames:
             return sampling.jittered(frame_count, n, rng)
         return sampling.sequence(frame_count, n, int(rng.integers(max(1, frame_count - n + 1))))
 
-    def judged(self, footage: Footage) -> Selection:
-        """The pieces that tests see: `test_draws` of the candidates, spread evenly."""
-        kept = self.candidates(footage.frame_count)
+    def evaluation_sample(self, timeline: FrameTimeline) -> Selection:
+        """The segments that tests see: `test_draws` of the candidates, spread evenly."""
+        kept = self.candidates(timeline.frame_count)
         return select(kept[sampling.uniform(len(kept), self.sampled.test_draws)])

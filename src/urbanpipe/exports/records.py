@@ -1,4 +1,4 @@
-"""What exports are made of: inspections with names that tell videos apart, and one row a sighting."""
+"""What exports are made of: inspections with names that tell videos apart, and one row a occurrence."""
 
 import re
 from collections import defaultdict
@@ -10,7 +10,7 @@ from urbanpipe.contracts.findings import (
     Evidence,
     Finding,
     Inspection,
-    Sighting,
+    Occurrence,
     inspection_folders,
     read_inspection,
 )
@@ -19,7 +19,7 @@ from urbanpipe.progress import track
 
 
 @dataclass(frozen=True)
-class Inspected:
+class InspectionRecord:
     """An inspection and where it lies.
 
     Attributes:
@@ -36,37 +36,37 @@ class Inspected:
     def shown(self) -> tuple[Finding, ...]:
         """Findings to accept or to look at, also that of "nothing wrong" where it is accepted."""
         exclusive = self.inspection.exclusive
-        normal = [one for one in self.inspection.findings if one.code == exclusive and one.gate == "accept"]
+        normal = [one for one in self.inspection.findings if one.code == exclusive and one.triage == "accept"]
         return (*normal, *self.inspection.defects)
 
 
 @dataclass(frozen=True)
-class Row:
-    """A sighting of a finding, or a finding without any.
+class RecordRow:
+    """A occurrence of a finding, or a finding without any.
 
     Attributes:
         inspected: where.
         finding: what.
-        sighting: when; None where the networks see a video as one piece.
+        occurrence: when; None where the networks see a video as one piece.
     """
 
-    inspected: Inspected
+    inspected: InspectionRecord
     finding: Finding
-    sighting: Sighting | None
+    occurrence: Occurrence | None
 
     @property
     def evidence(self) -> Evidence | None:
         """The frame that shows it best."""
-        return self.sighting.evidence[0] if self.sighting and self.sighting.evidence else None
+        return self.occurrence.evidence[0] if self.occurrence and self.occurrence.evidence else None
 
     @property
     def distance(self) -> Evidence | None:
         """The best of its frames whose on-screen distance was read as a number, if any."""
-        frames = self.sighting.evidence if self.sighting else ()
+        frames = self.occurrence.evidence if self.occurrence else ()
         return next((frame for frame in frames if frame.distance_metres is not None), None)
 
 
-def read_inspected(inspections: Path) -> list[Inspected]:
+def read_inspected(inspections: Path) -> list[InspectionRecord]:
     """Read all inspections of an output folder of `inspect`, or one video's folder in it, in order of their folders.
 
     Raises:
@@ -78,11 +78,11 @@ def read_inspected(inspections: Path) -> list[Inspected]:
         for folder in track(folders, len(folders), "reading inspections")
     ]
     names = _names(read, folders)
-    return [Inspected(*parts) for parts in zip(names, folders, read, strict=True)]
+    return [InspectionRecord(*parts) for parts in zip(names, folders, read, strict=True)]
 
 
-def rows_of(inspected: Iterable[Inspected], unlikely: bool) -> Iterator[Row]:
-    """One row a sighting of what is to be accepted or looked at, by time; one of a finding without sightings.
+def rows_of(inspected: Iterable[InspectionRecord], unlikely: bool) -> Iterator[RecordRow]:
+    """One row a occurrence of what is to be accepted or looked at, by time; one of a finding without occurrences.
 
     Args:
         inspected: the videos.
@@ -90,8 +90,10 @@ def rows_of(inspected: Iterable[Inspected], unlikely: bool) -> Iterator[Row]:
     """
     for one in inspected:
         shown = [finding for finding in one.shown if unlikely or not finding.unlikely]
-        rows = [Row(one, finding, sighting) for finding in shown for sighting in finding.sightings or (None,)]
-        yield from sorted(rows, key=lambda row: row.sighting.seconds if row.sighting else -1)
+        rows = [
+            RecordRow(one, finding, occurrence) for finding in shown for occurrence in finding.occurrences or (None,)
+        ]
+        yield from sorted(rows, key=lambda row: row.occurrence.seconds if row.occurrence else -1)
 
 
 def _names(inspections: Sequence[Inspection], folders: Sequence[Path]) -> list[str]:
