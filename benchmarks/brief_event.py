@@ -30,7 +30,7 @@ def run(videos: list[Video], when: dict[str, int], keep: float, auxiliary: float
     """A row of the table."""
     from event_videos import EVENT, RATE, SETTINGS
 
-    chosen = [f"memory.keep_stale={keep}", f"memory.auxiliary={auxiliary}", f"training.seed={seed}"]
+    chosen = [f"input.memory.keep_stale={keep}", f"input.memory.auxiliary={auxiliary}", f"training.seed={seed}"]
     recipe, taxonomy = load_recipe("small-dense", [*SETTINGS, *chosen]), default_taxonomy()
     job = FoldJob(recipe, taxonomy, videos[:LEARNED_FROM], videos[LEARNED_FROM:], folder, None, "event")
     train_model(job, DistributedContext(0, 1, torch.device("cpu")))

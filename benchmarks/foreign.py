@@ -65,7 +65,7 @@ def main() -> None:
     bundle = read_bundle(given.bundle, torch.device("cpu"))
     if bundle.ood is None:
         raise SystemExit(f"{given.bundle} was made without --data")
-    watcher, rows = VideoPass(bundle.models, torch.device("cpu")), []
+    watcher, rows = VideoPass(bundle.models), []
     with tempfile.TemporaryDirectory() as folder:
         for number, (name, picture) in enumerate(pictures().items()):
             rows.append(row(name, [panned(picture, Path(folder) / f"{number}.mp4")], watcher, bundle.ood))

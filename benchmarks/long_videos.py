@@ -26,8 +26,8 @@ SETTINGS = (
     "training.batch_size=2",
     "training.accumulation=1",
     "training.workers=0",
-    "memory.warmup_epochs=1",
-    "memory.final_epochs=1",
+    "input.memory.warmup_epochs=1",
+    "input.memory.final_epochs=1",
 )
 
 

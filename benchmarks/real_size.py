@@ -23,7 +23,7 @@ from urbanpipe.evaluation.tables import markdown_table
 
 RECIPES = ("super-image-convnext-b", "frame-tresnet-m", "video-swin-b-k400", "dense-convnext-b")
 EPOCHS = 4
-PHASES = {"dense-convnext-b": ["memory.warmup_epochs=1", "memory.final_epochs=1"]}  # so that they fit
+PHASES = {"dense-convnext-b": ["input.memory.warmup_epochs=1", "input.memory.final_epochs=1"]}  # so that they fit
 
 
 def run(*arguments: str | Path) -> None:

@@ -25,11 +25,11 @@ from timm.utils import ModelEmaV3
 
 from urbanpipe.evaluation.tables import markdown_table
 from urbanpipe.inputs.batches import Batch
-from urbanpipe.inputs.config import has_clips
+from urbanpipe.inputs.dataset import VideoDataset
+from urbanpipe.learners.learner import LearnerContext
 from urbanpipe.learners.losses import make_loss
 from urbanpipe.learners.segments import SegmentLearner
 from urbanpipe.learners.state import State
-from urbanpipe.methods.build import build_model
 from urbanpipe.methods.recipe import Recipe, load_recipe
 from urbanpipe.models.device import autocast, choose_device, images_to, place
 from urbanpipe.models.distributed import DistributedContext
@@ -43,21 +43,23 @@ STEPS = 3
 ESTIMATE = "estimate"
 
 
+def random_images(recipe: Recipe) -> torch.Tensor:
+    """Return the random pixels of a batch."""
+    segments = recipe.training.batch_size * recipe.input.train_segments
+    return torch.randint(0, 256, (segments, *recipe.input.segment_shape), dtype=torch.uint8)
+
+
 def batch_of(recipe: Recipe) -> Batch:
-    """Random pixels."""
-    count = recipe.training.batch_size
-    width, height = recipe.input.image_size
-    frames = [recipe.input.frames] if has_clips(recipe.input) else []
-    segments = count * recipe.input.train_segments
-    images = torch.randint(0, 256, (segments, 3, *frames, height, width), dtype=torch.uint8)
-    each = recipe.input.train_segments
+    """Return a batch of random pixels."""
+    count, each = recipe.training.batch_size, recipe.input.train_segments
+    images = random_images(recipe).numpy()
     return Batch(
         images=images,
         samples=[*range(count)],
         counts=[each] * count,
         rows=np.tile(np.arange(each), count),
-        real=torch.ones(segments, dtype=torch.int64),
-        seconds=np.zeros((segments, 2)),
+        real=np.ones(count * each, dtype=np.int64),
+        seconds=np.zeros((count * each, 2)),
         whole=[True] * count,
         failures=[],
     )
@@ -67,10 +69,10 @@ def measure(recipe: Recipe, device: torch.device) -> tuple[float, float]:
     """Peak MiB, and median seconds of an optimiser step."""
     torch.manual_seed(0)
     taxonomy, training = default_taxonomy(), recipe.training
-    model = build_model(recipe, taxonomy)
+    model = recipe.network(len(taxonomy))
     if training.checkpointing:
         model.backbone.checkpoint_activations(True)
-    place(model, recipe, device)
+    place(model, training.channels_last, device)
     optimiser = make_optimiser(model, recipe.optimiser, device.type == "cuda")
     state = State(
         model=model.train(),
@@ -80,9 +82,9 @@ def measure(recipe: Recipe, device: torch.device) -> tuple[float, float]:
         scaler=torch.amp.GradScaler(device.type, enabled=training.precision == "fp16"),
     )
     targets = np.zeros((training.batch_size, len(taxonomy)), np.float32)
-    learner = SegmentLearner(
-        recipe, state, DistributedContext(0, 1, device), make_loss(recipe.loss, torch.from_numpy(targets)), targets
-    )
+    loss, alone = make_loss(recipe.loss, torch.from_numpy(targets)), DistributedContext(0, 1, device)
+    dataset = VideoDataset([], recipe.view, None)
+    learner = SegmentLearner(LearnerContext(recipe, state, alone, loss, targets, dataset, Path()))
     batch, seconds = batch_of(recipe), []
     forget_peak_memory(device)
     for _ in range(STEPS):
@@ -103,7 +105,7 @@ def estimate(recipe: Recipe) -> tuple[float, float]:
 
     training, cpu = recipe.training, torch.device("cpu")
     with torch.device("meta"):
-        model = build_model(recipe, default_taxonomy())
+        model = recipe.network(len(default_taxonomy()))
     weights = sum(tensor.nbytes for tensor in model.state_dict().values())
     _norms_in_fp32()
     with FakeTensorMode(allow_non_fake_inputs=True):
@@ -111,7 +113,7 @@ def estimate(recipe: Recipe) -> tuple[float, float]:
         if training.checkpointing:
             model.backbone.checkpoint_activations(True)
         optimiser = make_optimiser(model, recipe.optimiser, on_gpu=False)
-        images = batch_of(recipe).images
+        images = random_images(recipe)
         tracker = MemTracker()
         tracker.track_external(model, optimiser, images)
         with tracker:

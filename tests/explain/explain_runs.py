@@ -12,14 +12,13 @@ import tomli_w
 import torch
 from safetensors.torch import save_file
 
-from urbanpipe.methods.build import build_model
 from urbanpipe.methods.recipe import Recipe, load_recipe, write_recipe
 from urbanpipe.taxonomy import default_taxonomy, taxonomy_table
 
 TAXONOMY = default_taxonomy()
 SMALL = ("model.backbone=test_convnext", "model.options={}")
 SWIN = ("model.backbone=swin3d_nano", "model.options={}")
-DENSE = ("input.size=64", "dense.width=16", "dense.layers=1", "dense.heads=2")
+DENSE = ("input.size=64", "input.head.width=16", "input.head.layers=1", "input.head.heads=2")
 METHODS: dict[str, tuple[str, tuple[str, ...]]] = {
     "super-image": ("small-mobilenetv2", (*SMALL, "input.rows=2", "input.columns=3")),
     "super-image-3-draws": ("small-mobilenetv2", (*SMALL, "input.rows=2", "input.columns=2", "input.test_draws=3")),
@@ -28,7 +27,10 @@ METHODS: dict[str, tuple[str, tuple[str, ...]]] = {
     "dense-pool": ("small-dense", (*SMALL, *DENSE, "input.frames=3", "input.encoder=pool")),
     "dense-super-image": ("small-dense", (*SMALL, *DENSE, "input.frames=6")),
     "dense-video": ("small-dense", (*DENSE, "input.frames=4", "input.encoder=video", *SWIN)),
-    "bag": ("small-bag", (*SMALL, "input.size=64", "input.every_seconds=0.3", "bag.width=16", "bag.heads=2")),
+    "bag": (
+        "small-bag",
+        (*SMALL, "input.size=64", "input.every_seconds=0.3", "input.head.width=16", "input.head.heads=2"),
+    ),
 }
 
 
@@ -46,7 +48,7 @@ def make_run(
     for number, place in enumerate([folder / f"fold{number}" for number in folds] or [folder]):
         place.mkdir(exist_ok=True)
         torch.manual_seed(5 + len(place.name) + 100 * number)
-        network = build_model(recipe, TAXONOMY)
+        network = recipe.network(len(TAXONOMY))
         if change:
             change(network)
         save_file(network.state_dict(), place / "weights.safetensors")

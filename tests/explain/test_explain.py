@@ -17,7 +17,6 @@ from urbanpipe.explain.explain import class_maps, explain
 from urbanpipe.explain.network import Explained
 from urbanpipe.inference.predict import predict
 from urbanpipe.inputs.frame_timeline import FrameTimeline
-from urbanpipe.inputs.view import make_view
 from urbanpipe.models.classifier import SegmentClassifier
 from urbanpipe.video import decode
 from urbanpipe.video.decode import index_frames
@@ -44,7 +43,7 @@ def test_each_method_end_to_end(name: str, video: Path, tmp_path: Path) -> None:
     np.testing.assert_allclose(made.scores, expected, atol=1e-6)
 
     index = index_frames(video)
-    judged = make_view(recipe.input, recipe.augment).evaluation_sample(
+    judged = recipe.view.evaluation_sample(
         FrameTimeline(index.frame_count, index.duration_seconds, index.times_seconds)
     )
     about = json.loads((tmp_path / "out" / f"{video.stem}.json").read_text())

@@ -9,12 +9,12 @@ from torch import Tensor, nn
 from torch.nn.functional import layer_norm, relu
 
 from urbanpipe.errors import RunError
-from urbanpipe.explain.grad_cam import grad_cam, recorded
-from urbanpipe.explain.layers import Layout, choose_layer, layout_of
+from urbanpipe.explain.grad_cam import grad_cam
 from urbanpipe.models.backbone import Backbone
 from urbanpipe.models.classifier import SegmentClassifier
 from urbanpipe.models.config import ModelConfig
 from urbanpipe.models.heads import LinearHead
+from urbanpipe.models.layers import Layout, choose_layer, layout_of, recorded
 from urbanpipe.models.video import VideoBackbone
 
 

@@ -8,8 +8,11 @@ from numpy.typing import NDArray
 from urbanpipe.explain.explain import likely
 from urbanpipe.explain.heat import Heat, cut, of_frames, over_frames, scaled
 from urbanpipe.explain.picture import MAX_TILES, Title, blended, picture, shown
-from urbanpipe.inputs.config import DenseConfig, FrameConfig, SuperImageConfig, VideoConfig
-from urbanpipe.inputs.super_image import tile_box
+from urbanpipe.inputs.tiles import tile_box
+from urbanpipe.methods.dense import DenseConfig
+from urbanpipe.methods.frame import FrameConfig
+from urbanpipe.methods.super_image import SuperImageConfig
+from urbanpipe.methods.video import VideoConfig
 from urbanpipe.taxonomy import DefectClass, Taxonomy
 
 

@@ -7,12 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from urbanpipe.inputs.clip import Clip
-from urbanpipe.inputs.config import AugmentationName, AugmentConfig, BagConfig, DenseConfig, FrameConfig, VideoConfig
-from urbanpipe.inputs.dense import DenseClips
-from urbanpipe.inputs.frame import SingleFrames
+from urbanpipe.inputs.config import AugmentationName, AugmentConfig
 from urbanpipe.inputs.frame_timeline import FrameTimeline, SampleSeed
-from urbanpipe.inputs.view import make_view
+from urbanpipe.methods.bag import BagConfig
+from urbanpipe.methods.dense import DenseClips, DenseConfig
+from urbanpipe.methods.frame import FrameConfig, SingleFrames
+from urbanpipe.methods.table import method_named
+from urbanpipe.methods.video import Clip, VideoConfig
 
 PLAIN = AugmentConfig(tile=())
 RANDOM: tuple[AugmentationName, ...] = ("horizontal_flip", "rotation", "crop", "colour_jitter", "rand_augment")
@@ -93,16 +94,16 @@ def test_another_epoch_another_frame_and_the_same_epoch_the_same() -> None:
 
 def test_a_bag_is_every_frame_at_the_interval_as_it_is_in_training_too() -> None:
     augment = AugmentConfig(tile=RANDOM, flip_probability=1.0)
-    view = make_view(BagConfig(size=HEIGHT, aspect="3:2", every_seconds=0.4), augment)
-    alone = make_view(FrameConfig(size=HEIGHT, aspect="3:2", every_seconds=0.4), augment)
+    view = method_named("bag").view(BagConfig(size=HEIGHT, aspect="3:2", every_seconds=0.4), augment)
+    alone = method_named("frame").view(FrameConfig(size=HEIGHT, aspect="3:2", every_seconds=0.4), augment)
     timeline, frame = FrameTimeline(500, 20.0), pictures(1)
     for epoch in (0, 1):
         assert np.array_equal(
             view.training_sample(timeline, SampleSeed(0, epoch, 3)).frames, alone.evaluation_sample(timeline).frames
         )
     assert len(view.evaluation_sample(timeline)) == 50
-    assert torch.equal(view.training_input(frame), torch.from_numpy(frame[0]).permute(2, 0, 1))
-    assert not torch.equal(alone.training_input(frame), view.training_input(frame))
+    assert np.array_equal(view.training_input(frame), frame[0].transpose(2, 0, 1))
+    assert not np.array_equal(alone.training_input(frame), view.training_input(frame))
 
 
 def test_a_frame_is_an_image_of_its_own() -> None:
@@ -110,8 +111,8 @@ def test_a_frame_is_an_image_of_its_own() -> None:
     assert view.frame_size == (WIDTH, HEIGHT)
     frame = pictures(1)
     for made in (view.evaluation_input(frame), view.training_input(frame)):
-        assert made.dtype == torch.uint8
-        assert torch.equal(made, torch.from_numpy(frame[0]).permute(2, 0, 1))
+        assert made.dtype == np.uint8
+        assert np.array_equal(made, frame[0].transpose(2, 0, 1))
 
 
 @pytest.mark.parametrize("part", ["tile", "image"])
@@ -122,17 +123,17 @@ def test_all_frames_of_a_clip_are_augmented_alike(
 ) -> None:
     """A clip that stands still stands still after it, and is not always the same."""
     augment = AugmentConfig.model_validate({"tile": (), "colour_strength": 0.8} | {part: (name,)})
-    view = make_view(config.model_copy(update={"aspect": "3:2"}), augment)
+    view = method_named(config.method).view(config.model_copy(update={"aspect": "3:2"}), augment)
     still = pictures(1).repeat(5, 0)
     found = []
     for seed in range(12):
         torch.manual_seed(seed)
         clip = view.training_input(still)
         assert clip.shape == (3, 5, HEIGHT, WIDTH)
-        assert clip.dtype == torch.uint8
-        assert all(torch.equal(clip[:, 0], clip[:, other]) for other in range(1, 5))
+        assert clip.dtype == np.uint8
+        assert all(np.array_equal(clip[:, 0], clip[:, other]) for other in range(1, 5))
         found.append(clip[:, 0])
-    assert any(not torch.equal(found[0], other) for other in found[1:])
+    assert any(not np.array_equal(found[0], other) for other in found[1:])
 
 
 @given(
@@ -178,15 +179,15 @@ def test_a_clip_keeps_time_in_tests_and_may_lose_it_in_training() -> None:
     for view in (ordered, shuffled):
         clip = view.evaluation_input(frames)
         assert clip.shape == (3, 12, HEIGHT, WIDTH)
-        assert torch.equal(clip, torch.from_numpy(frames).permute(3, 0, 1, 2))
-    assert torch.equal(ordered.training_input(frames), ordered.evaluation_input(frames))
+        assert np.array_equal(clip, frames.transpose(3, 0, 1, 2))
+    assert np.array_equal(ordered.training_input(frames), ordered.evaluation_input(frames))
     orders = []
     for seed in range(4):
         torch.manual_seed(seed)
         clip = shuffled.training_input(frames)
         order = clip[0, :, 0, 0].tolist()
         assert sorted(order) == list(range(12)), "every frame once"
-        assert torch.equal(clip, shuffled.evaluation_input(frames)[:, order]), "whole frames are moved"
+        assert np.array_equal(clip, shuffled.evaluation_input(frames)[:, order]), "whole frames are moved"
         orders.append(tuple(order))
     assert len(set(orders)) == 4
 
@@ -245,7 +246,7 @@ def test_a_clip_of_the_grid_is_a_clip_or_one_image_of_tiles() -> None:
     for encoder in ("pool", "video"):
         config = DenseConfig.model_validate({"size": HEIGHT, "aspect": "3:2", "frames": 6, "encoder": encoder})
         clip = DenseClips(config, PLAIN).evaluation_input(frames)
-        assert torch.equal(clip, torch.from_numpy(frames).permute(3, 0, 1, 2))
+        assert np.array_equal(clip, frames.transpose(3, 0, 1, 2))
     tiles = DenseConfig(size=HEIGHT, aspect="3:2", frames=6, encoder="super-image", rows=2)
     view = DenseClips(tiles, PLAIN)
     image = view.evaluation_input(frames)
@@ -253,5 +254,5 @@ def test_a_clip_of_the_grid_is_a_clip_or_one_image_of_tiles() -> None:
     for number, frame in enumerate(frames):
         row, column = divmod(number, 3)
         tile = image[:, row * HEIGHT : (row + 1) * HEIGHT, column * WIDTH : (column + 1) * WIDTH]
-        assert torch.equal(tile, torch.from_numpy(frame).permute(2, 0, 1)), "in order of time, row by row"
-    assert torch.equal(view.training_input(frames), image)
+        assert np.array_equal(tile, frame.transpose(2, 0, 1)), "in order of time, row by row"
+    assert np.array_equal(view.training_input(frames), image)

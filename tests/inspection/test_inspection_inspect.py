@@ -610,7 +610,7 @@ def test_candidates_are_few_apart_and_the_best() -> None:
     for at, score in zip(times, scores, strict=True):
         row = np.array([score])
         if labels := kept.wants(float(at), row):
-            kept.add(Candidate(float(at), row, torch.zeros(1), 1, ()), labels)
+            kept.add(Candidate(float(at), row, np.zeros(1, np.uint8), 1, ()), labels)
     found = kept.between(0, 0, 1000)
     assert len(found) == MOST
     assert found[0].scores[0] == scores.max()

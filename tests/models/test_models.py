@@ -8,8 +8,7 @@ from safetensors.torch import save_file
 from timm.layers.ml_decoder import TransformerDecoderLayerOptimal
 
 from urbanpipe.errors import RecipeError, WeightsError
-from urbanpipe.inputs.config import has_clips
-from urbanpipe.methods.build import build_model
+from urbanpipe.methods.dense import DenseConfig
 from urbanpipe.methods.recipe import shipped_recipes
 from urbanpipe.models.backbone import Backbone, Normalise
 from urbanpipe.models.classifier import image_classifier
@@ -54,12 +53,14 @@ def test_other_recipes_build_at_full_size(name: str) -> None:
     """As above, for what a network sees of one segment: an image, or a clip."""
     recipe = shipped_recipes()[name]
     width, height = recipe.input.image_size
-    clip = [recipe.input.frames] if has_clips(recipe.input) else []
+    clip = [] if recipe.input.clip_frames is None else [recipe.input.clip_frames]
     with torch.device("meta"):
-        model = build_model(recipe, default_taxonomy())
+        model = recipe.network(len(default_taxonomy()))
         images, real = torch.empty(1, 3, *clip, height, width), torch.full((1,), recipe.input.frames)
         seen = model.encode(images, real)
-    widths = {"dense": recipe.dense.width, "bag": model.backbone.pooled_width}
+    widths = {"bag": model.backbone.pooled_width}
+    if isinstance(recipe.input, DenseConfig):
+        widths["dense"] = recipe.input.head.width
     assert seen.shape == (1, widths.get(recipe.input.method, 17))
 
 

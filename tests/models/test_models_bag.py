@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from urbanpipe.methods.build import build_model
-from urbanpipe.methods.recipe import OptimiserConfig, load_recipe, shipped_recipes
+from urbanpipe.learners.config import OptimiserConfig
+from urbanpipe.methods.recipe import load_recipe, shipped_recipes
 from urbanpipe.models.backbone import Backbone
 from urbanpipe.models.bag import PPEG, AttentionLayer, BagClassifier, TransMILHead
 from urbanpipe.models.config import BagHeadConfig, ModelConfig
@@ -176,7 +176,8 @@ def test_the_backbone_has_no_gradients_no_place_in_the_optimiser_and_never_train
 def test_the_reports_bag_rows_are_the_reports() -> None:
     rows = {name: recipe for name, recipe in shipped_recipes().items() if name.startswith("bag-")}
     assert {
-        (recipe.model.weights, recipe.model.backbone.split(".")[0], recipe.bag.kind) for recipe in rows.values()
+        (recipe.model.weights, recipe.model.backbone.split(".")[0], recipe.input.model_dump()["head"]["kind"])
+        for recipe in rows.values()
     } == {
         (weights, backbone, kind)
         for weights, backbone in (("simclr", "resnet50"), ("mae", "vit_base_patch16_224"), ("hub", "resnet50"))
@@ -188,7 +189,7 @@ def test_the_reports_bag_rows_are_the_reports() -> None:
 
 def test_a_transformer_gives_the_mean_of_its_patches_in_the_mae_recipes() -> None:
     recipe = load_recipe("bag-mae-transmil", ["model.backbone=test_vit", "input.size=160"])
-    model = build_model(recipe, default_taxonomy()).eval()
+    model = recipe.network(len(default_taxonomy())).eval()
     assert isinstance(model, BagClassifier)
     images = torch.randint(0, 256, (2, 3, 160, 160), dtype=torch.uint8)
     tokens = model.backbone.tokens(model.normalise(images))

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from torchvision.models import swin_transformer
 
 from urbanpipe.errors import RecipeError, WeightsError
-from urbanpipe.methods.build import build_model
 from urbanpipe.methods.recipe import load_recipe
 from urbanpipe.models.config import ModelConfig
 from urbanpipe.models.video import VideoBackbone, is_video_backbone
@@ -305,9 +304,9 @@ def test_the_hub_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_dense_runs_encoder_is_first_weights_for_a_video_network(tmp_path: Path) -> None:
     size = ("input.size=32", "input.frames=4", "model.backbone=swin3d_nano", "model.options={}")
-    dense = load_recipe("small-dense", [*size, "input.encoder=video", "dense.width=16", "dense.heads=2"])
-    trained = build_model(dense, default_taxonomy())
+    dense = load_recipe("small-dense", [*size, "input.encoder=video", "input.head.width=16", "input.head.heads=2"])
+    trained = dense.network(len(default_taxonomy()))
     save_file(trained.state_dict(), tmp_path / "weights.safetensors")
-    other = build_model(load_recipe("small-video", size), default_taxonomy())
+    other = load_recipe("small-video", size).network(len(default_taxonomy()))
     found = load_weights(other.backbone, "swin3d_nano", str(tmp_path / "weights.safetensors"))
     assert (found.matched, found.share) == (found.total, 1)

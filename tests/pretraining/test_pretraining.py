@@ -18,7 +18,6 @@ from urbanpipe.catalog.catalog_file import Catalog, read_catalog, write_catalog
 from urbanpipe.catalog.folds import read_folds
 from urbanpipe.contracts.run_folder import DONE, TRAINING_STATE, WEIGHTS
 from urbanpipe.errors import CatalogError, DivergedError, FoldError, RecipeError, RunError, UrbanpipeError
-from urbanpipe.methods.build import build_model
 from urbanpipe.methods.recipe import load_recipe
 from urbanpipe.models.backbone import Backbone
 from urbanpipe.models.config import ModelConfig
@@ -130,7 +129,7 @@ def test_it_leaves_weights_that_a_recipe_takes_whole(method: str, archive: Path,
     assert settings["backbone"] == backbone
     assert settings["settings"]["size"] == 32
     recipe = load_recipe(f"bag-{method}-transmil", [f"model.backbone={backbone}", "input.size=96"])
-    model = build_model(recipe, read_catalog(archive / "catalog.csv").taxonomy)
+    model = recipe.network(len(read_catalog(archive / "catalog.csv").taxonomy))
     assert load_weights(model.backbone, backbone, str(tmp_path / "out" / WEIGHTS)).share == 1
 
 

@@ -10,7 +10,6 @@ from urbanpipe.catalog.catalog_file import Catalog, Video
 from urbanpipe.contracts import predictions
 from urbanpipe.errors import RunError
 from urbanpipe.locks import folder_lock
-from urbanpipe.methods import build as forward
 from urbanpipe.methods.recipe import Recipe
 from urbanpipe.models.distributed import DistributedContext
 from urbanpipe.reproduce import re_evaluation as judging
@@ -25,7 +24,7 @@ def trained(tiny: Recipe, catalog: Catalog, tmp_path: Path) -> Path:
     """A run with the network of one fold."""
     folder = tmp_path / "run"
     (folder / "fold0").mkdir(parents=True)
-    save_file(forward.build_model(tiny, catalog.taxonomy).state_dict(), folder / "fold0" / "weights.safetensors")
+    save_file(tiny.network(len(catalog.taxonomy)).state_dict(), folder / "fold0" / "weights.safetensors")
     return folder
 
 

@@ -10,9 +10,6 @@ from urbanpipe.catalog.catalog_file import Catalog
 from urbanpipe.contracts.predictions import read_predictions
 from urbanpipe.decision.exclusive import EXCLUSIVE_THRESHOLD
 from urbanpipe.errors import RecipeError
-from urbanpipe.inputs.config import has_clips
-from urbanpipe.inputs.view import make_view
-from urbanpipe.methods.build import build_model
 from urbanpipe.methods.recipe import Recipe, load_recipe
 from urbanpipe.models.distributed import DistributedContext
 from urbanpipe.reproduce.changes import asked_changes, change, choose_rows, listing, read_changes, trial
@@ -67,9 +64,9 @@ def test_every_row_builds(key: str, name: str) -> None:
     assert found.on != found.off
     assert base in (found.on, found.off) or row.key in ("flip", "onecycle")
     for recipe in (found.on, found.off):
-        make_view(recipe.input, recipe.augment)
+        assert recipe.view.frame_size
         if name.startswith("small"):
-            build_model(recipe, TAXONOMY)
+            recipe.network(len(TAXONOMY))
 
 
 @pytest.mark.parametrize("name", [name for name in BASES if not name.startswith("small")])
@@ -78,7 +75,7 @@ def test_every_network_of_the_rows_goes_forward_at_paper_scale(name: str) -> Non
     trials = [trial(row, base) for row in read_changes().values()]
     networks = {}
     for recipe in (recipe for each in trials for recipe in (each.on, each.off)):
-        seen = recipe.input.image_size, has_clips(recipe.input), recipe.training.checkpointing
+        seen = recipe.input.image_size, recipe.input.clip_frames is not None, recipe.training.checkpointing
         networks[*seen, recipe.model.model_dump_json()] = recipe
     sizes = {"super-image": {(1344, 1344), (1152, 1152), (1360, 1360)}, "video": {(224, 224)}}
     assert {size for size, *_ in networks} == sizes[base.input.method]
@@ -89,9 +86,9 @@ def test_every_network_of_the_rows_goes_forward_at_paper_scale(name: str) -> Non
 def on_meta(recipe: Recipe) -> torch.Tensor:
     """What a network says of two inputs, as far as shapes go: without memory or arithmetic."""
     width, height = recipe.input.image_size
-    frames = [recipe.input.frames] if has_clips(recipe.input) else []
+    frames = [] if recipe.input.clip_frames is None else [recipe.input.clip_frames]
     with torch.device("meta"):
-        model = build_model(recipe, TAXONOMY)
+        model = recipe.network(len(TAXONOMY))
         model.backbone.checkpoint_activations(recipe.training.checkpointing)
         images = torch.zeros((2, 3, *frames, height, width), dtype=torch.uint8)
         return model.encode(images, torch.ones(2, dtype=torch.int64))
@@ -175,7 +172,7 @@ def test_changes_of_ones_own() -> None:
     assert [row.name for row in rows][2:] == ["input.rows=4; input.columns=4", "augment.tile+=rotation"]
     base = load_recipe("small-mobilenetv2")
     grid = trial(rows[2], base)
-    assert (grid.on.input.rows, grid.on.input.columns) == (4, 4)  # type: ignore[union-attr]
+    assert grid.on.input.tile_grid == (4, 4)
     assert grid.off == base
     assert len(asked_changes([], [])) == len(read_changes())
     (quoted,) = asked_changes([], ['model.options={name="x;y", other=1}'])

@@ -15,8 +15,6 @@ from urbanpipe.cli.main import app
 from urbanpipe.ensembling.weights import mean_map
 from urbanpipe.errors import CatalogError, FoldError, OutOfMemoryError, RecipeError, RunError, WeightsError
 from urbanpipe.evaluation.runs import read_out_of_fold
-from urbanpipe.inputs.config import has_clips
-from urbanpipe.methods.build import build_model
 from urbanpipe.methods.recipe import load_recipe
 from urbanpipe.models import weights
 from urbanpipe.pretraining import pretrain as pretraining
@@ -68,16 +66,16 @@ def test_the_figures_of_the_report() -> None:
 def test_every_row_builds_at_paper_scale(entry: ReportModel) -> None:
     recipe = entry.load("paper")
     with torch.device("meta"):
-        model = build_model(recipe, TAXONOMY)
+        model = recipe.network(len(TAXONOMY))
     assert sum(parameter.numel() for parameter in model.parameters()) > 20e6
 
 
 @pytest.mark.parametrize("entry", [entry for entry in ENTRIES if entry.small], ids=lambda entry: entry.key)
 def test_every_row_steps_at_a_small_scale(entry: ReportModel) -> None:
     recipe = entry.load("small")
-    model = build_model(recipe, TAXONOMY).train()
+    model = recipe.network(len(TAXONOMY)).train()
     width, height = recipe.input.image_size
-    frames = [recipe.input.frames] if has_clips(recipe.input) else []
+    frames = [] if recipe.input.clip_frames is None else [recipe.input.clip_frames]
     images = torch.randint(0, 255, (2, 3, *frames, height, width), dtype=torch.uint8)
     seen = model.encode(images, torch.ones(2, dtype=torch.int64))
     if recipe.input.method == "bag":  # a frozen backbone, and a head over what it saw of all frames
@@ -234,7 +232,7 @@ def _no_network(*_: object) -> object:
     raise WeightsError("no network")
 
 
-BAGS = ["input.size=32", "training.epochs=1", "training.workers=0", "bag.width=16", "bag.heads=2"]
+BAGS = ["input.size=32", "training.epochs=1", "training.workers=0", "input.head.width=16", "input.head.heads=2"]
 PRETRAINING = ("size=32", "every_seconds=0.5", "epochs=1", "workers=0", "warmup_epochs=0")
 
 

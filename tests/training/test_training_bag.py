@@ -20,17 +20,16 @@ from urbanpipe.contracts.predictions import read_predictions
 from urbanpipe.contracts.run_folder import TRAINING_STATE, WEIGHTS
 from urbanpipe.contracts.segment_scores import read_segment_scores
 from urbanpipe.errors import VideoError, WeightsError
-from urbanpipe.inference.new_videos import NewVideos
 from urbanpipe.inference.scoring import predict_batches
+from urbanpipe.inference.torch_runtime import TorchRuntime
 from urbanpipe.inputs.batches import collate
 from urbanpipe.inputs.dataset import VideoDataset
+from urbanpipe.inputs.new_videos import new_samples
 from urbanpipe.inputs.reading import SegmentInputs
-from urbanpipe.inputs.view import make_view
 from urbanpipe.inspection.moments import moments
 from urbanpipe.learners import bag as bag_module
 from urbanpipe.learners.bag import BagLearner
 from urbanpipe.learners.features import FeatureStore, encoded
-from urbanpipe.methods.build import build_model
 from urbanpipe.methods.recipe import Recipe, load_recipe
 from urbanpipe.models.bag import BagClassifier
 from urbanpipe.models.distributed import DistributedContext
@@ -49,8 +48,8 @@ TINY_BAG = (
     "input.every_seconds=0.3",
     "model.backbone=test_resnet",
     "model.options={}",
-    "bag.width=16",
-    "bag.heads=2",
+    "input.head.width=16",
+    "input.head.heads=2",
     "optimiser.learning_rate=3e-3",
     "optimiser.warmup_epochs=1",
     "training.epochs=4",
@@ -71,7 +70,7 @@ def job(catalog: Catalog, recipe: Recipe, folder: Path) -> FoldJob:
 
 def learner_of(one: FoldJob) -> BagLearner:
     """A learner in its first epoch."""
-    dataset = VideoDataset(one.train, make_view(one.recipe.input, one.recipe.augment), None)
+    dataset = VideoDataset(one.train, one.recipe.view, None)
     learner = loop._learner(one, ALONE, loop._start(one, ALONE, 2), dataset)
     assert isinstance(learner, BagLearner)
     learner.begin_epoch()
@@ -100,7 +99,7 @@ def test_the_store_holds_what_the_backbone_sees_of_every_frame(catalog: Catalog,
     for video in range(len(dataset)):
         segments = dataset[(video, 0, dataset.segment_count(video))].segments
         assert isinstance(segments, SegmentInputs)
-        fresh = learner._model.eval().encode(segments.images, torch.from_numpy(segments.real))
+        fresh = learner._model.eval().encode(torch.from_numpy(segments.images), torch.from_numpy(segments.real))
         assert len(fresh) > 1
         torch.testing.assert_close(learner.store.read(video), fresh, rtol=2e-3, atol=1e-4)
         assert fresh.std(0).max() > 2e-3, "the frames are told apart"
@@ -111,7 +110,7 @@ def test_the_store_holds_what_the_backbone_sees_of_every_frame(catalog: Catalog,
 def test_killed_and_started_again_it_ends_the_same(
     catalog: Catalog, bag: Recipe, tmp_path: Path, call: int, kind: str
 ) -> None:
-    recipe = changed(bag, "bag", kind=kind)
+    recipe = changed(bag, "input.head", kind=kind)
     train_model(job(catalog, recipe, tmp_path / "whole"), ALONE)
     with killed_at(BagLearner, "learn", call):
         train_model(job(catalog, recipe, tmp_path / "killed"), ALONE)
@@ -175,7 +174,7 @@ def kept(catalog: Catalog, recipe: Recipe, folder: Path) -> FoldJob:
 
 
 def frames_of(one: FoldJob) -> int:
-    dataset = VideoDataset([*one.train, *one.valid], make_view(one.recipe.input, one.recipe.augment), None)
+    dataset = VideoDataset([*one.train, *one.valid], one.recipe.view, None)
     return sum(dataset.segment_count(index) for index in range(len(dataset)))
 
 
@@ -191,7 +190,7 @@ def test_features_are_kept_for_other_folds_and_heads(
     assert sum(seen) == frames_of(first), "each frame once, whatever epochs and averages"
     seen.clear()
     train_model(kept(catalog, recipe, tmp_path / "again"), ALONE)
-    train_model(kept(catalog, changed(recipe, "bag", kind="ml-decoder"), tmp_path / "other-head"), ALONE)
+    train_model(kept(catalog, changed(recipe, "input.head", kind="ml-decoder"), tmp_path / "other-head"), ALONE)
     fold = kept(catalog, recipe, tmp_path / "other-fold")
     train_model(replace(fold, train=[*first.valid, *first.train[:4]], valid=first.train[4:]), ALONE)
     assert not seen
@@ -216,8 +215,8 @@ def test_features_are_kept_for_other_folds_and_heads(
 def test_processes_share_the_videos_whatever_is_kept(
     catalog: Catalog, bag: Recipe, tmp_path: Path, shared: bool
 ) -> None:
-    videos, view = catalog.labelled[:7], make_view(bag.input, bag.augment)
-    network = build_model(bag, catalog.taxonomy).eval()
+    videos, view = catalog.labelled[:7], bag.view
+    network = bag.network(len(catalog.taxonomy)).eval()
     assert isinstance(network, BagClassifier)
 
     def of_rank(rank: int, count: int, folder: str) -> dict[int, torch.Tensor]:
@@ -238,7 +237,7 @@ def test_videos_without_a_digest_are_not_taken_for_each_other(
     first = catalog.labelled[0]
     other = next(video for video in catalog.labelled[1:] if video.frame_count != first.frame_count)
     videos = [replace(video, digest="", frame_count=8, duration_seconds=1.0) for video in (first, other)]
-    dataset = VideoDataset(videos, make_view(bag.input, bag.augment), FrameCache(tmp_path / "cache", 10**8))
+    dataset = VideoDataset(videos, bag.view, FrameCache(tmp_path / "cache", 10**8))
     network = learner_of(job(catalog, bag, tmp_path / "one"))._model
     found = dict(encoded(network, dataset, bag, ALONE))
     assert not torch.allclose(found[0], found[1])
@@ -281,7 +280,7 @@ def test_kept_features_that_are_damaged_are_made_again(
 ) -> None:
     one = kept(catalog, bag, tmp_path / "one")
     learner = learner_of(one)
-    learner._dataset = VideoDataset(one.train, make_view(bag.input, bag.augment), one.cache)
+    learner._dataset = VideoDataset(one.train, bag.view, one.cache)
     before = dict(encoded(learner._model, learner._dataset, bag, ALONE))
     store = FeatureStore(learner._dataset, learner._model, bag, torch.device("cpu"))
     assert one.cache is not None
@@ -299,7 +298,7 @@ def test_kept_features_of_a_video_that_changed_are_not_taken(catalog: Catalog, b
     path = tmp_path / "copy.mp4"
     shutil.copy2(catalog.labelled[0].path, path)
     video = replace(catalog.labelled[0], path=path)
-    dataset = VideoDataset([video], make_view(bag.input, bag.augment), FrameCache(tmp_path / "cache", 10**8))
+    dataset = VideoDataset([video], bag.view, FrameCache(tmp_path / "cache", 10**8))
     network = learner_of(job(catalog, bag, tmp_path / "one"))._model
     assert len([*encoded(network, dataset, bag, ALONE)]) == 1
     shutil.copy2(catalog.labelled[1].path, path)
@@ -309,11 +308,10 @@ def test_kept_features_of_a_video_that_changed_are_not_taken(catalog: Catalog, b
 
 def test_networks_with_backbones_of_their_own_see_for_themselves(catalog: Catalog, bag: Recipe, tmp_path: Path) -> None:
     torch.manual_seed(5)
-    one, other = build_model(bag, catalog.taxonomy), build_model(bag, catalog.taxonomy)
+    one, other = bag.network(len(catalog.taxonomy)), bag.network(len(catalog.taxonomy))
     same = copy.deepcopy(one)
     cached, plain = (
-        VideoDataset(catalog.labelled[:3], make_view(bag.input, bag.augment), cache)
-        for cache in (FrameCache(tmp_path / "cache", 10**8), None)
+        VideoDataset(catalog.labelled[:3], bag.view, cache) for cache in (FrameCache(tmp_path / "cache", 10**8), None)
     )
     together = predict_all(bag, [one, other, same], cached, ALONE)
     alone = [predict_all(bag, [network], cached, ALONE)[0] for network in (one, other, same)]
@@ -330,13 +328,14 @@ def test_networks_with_backbones_of_their_own_see_for_themselves(catalog: Catalo
 def test_new_videos_are_encoded_once_for_networks_of_one_frozen_backbone(
     catalog: Catalog, bag: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one, same, other = (build_model(bag, default_taxonomy()) for _ in range(3))
+    one, same, other = (bag.network(len(default_taxonomy())) for _ in range(3))
     same.backbone.load_state_dict(one.backbone.state_dict())
     paths = [video.path for video in catalog.labelled[:2]]
 
     def said(*networks: Network) -> list[list[np.ndarray[tuple[int, ...], np.dtype[np.float64]]]]:
-        samples = NewVideos(paths, make_view(bag.input, bag.augment), 4)
-        judged = predict_batches(bag, networks, (collate([sample]) for sample in samples), torch.device("cpu"))
+        samples = new_samples(paths, bag.view, 4)
+        runtimes = [TorchRuntime(network, bag, torch.device("cpu")) for network in networks]
+        judged = predict_batches(runtimes, (collate([sample]) for sample in samples))
         return [[each.scores for each in found] for _, found in judged if not isinstance(found, VideoError)]
 
     alone = [said(network) for network in (one, other, same)]
@@ -377,7 +376,7 @@ def test_one_frame_in_sixty_is_learned_from_the_label_of_its_video(
     events: tuple[list[Video], dict[str, int]], bag: Recipe, tmp_path: Path, kind: str
 ) -> None:
     videos, when = events
-    recipe = changed(changed(bag, "bag", kind=kind, width=32, dropout=0.0), "input", every_seconds=1.0)
+    recipe = changed(changed(bag, "input.head", kind=kind, width=32, dropout=0.0), "input", every_seconds=1.0)
     recipe = changed(
         changed(recipe, "model", backbone="test_convnext"), "training", epochs=30, validate_every=30, seed=1
     )
@@ -404,7 +403,7 @@ def test_one_frame_in_sixty_is_learned_from_the_label_of_its_video(
 
 
 def test_two_processes_equal_one_with_twice_the_accumulation(archive: Path, tmp_path: Path) -> None:
-    settings = (*TINY_BAG, "training.batch_size=2", "bag.dropout=0.2")
+    settings = (*TINY_BAG, "training.batch_size=2", "input.head.dropout=0.2")
     runs = [
         launch(1, archive, tmp_path / "one", "training.accumulation=2", recipe="small-bag", tiny=settings),
         launch(2, archive, tmp_path / "two", "training.accumulation=1", recipe="small-bag", tiny=settings),
@@ -432,7 +431,7 @@ def test_without_their_file_the_reports_rows_say_how_it_is_made(
 
 @pytest.mark.parametrize("kind", ["transmil", "ml-decoder"])
 def test_mixed_precision_trains_close_to_full(catalog: Catalog, bag: Recipe, tmp_path: Path, kind: str) -> None:
-    recipe = changed(changed(bag, "bag", kind=kind, dropout=0.0), "training", epochs=2)
+    recipe = changed(changed(bag, "input.head", kind=kind, dropout=0.0), "training", epochs=2)
     train_model(job(catalog, recipe, tmp_path / "fp32"), ALONE)
     train_model(job(catalog, changed(recipe, "training", precision="bf16"), tmp_path / "bf16"), ALONE)
     assert losses(tmp_path / "bf16") != losses(tmp_path / "fp32"), "mixed precision was not entered"

@@ -18,15 +18,14 @@ from urbanpipe.contracts.run_folder import TRAINING_STATE
 from urbanpipe.contracts.segment_scores import read_segment_scores
 from urbanpipe.errors import RunError
 from urbanpipe.inputs.batches import Batch, collate
-from urbanpipe.inputs.config import DenseConfig
+from urbanpipe.inputs.clip_schedule import visited, visits
 from urbanpipe.inputs.dataset import VideoDataset
-from urbanpipe.inputs.dense import visited, visits
 from urbanpipe.inputs.frame_timeline import FrameTimeline, SampleSeed
-from urbanpipe.inputs.view import make_view
 from urbanpipe.learners.dense import DenseLearner
 from urbanpipe.learners.feature_memory import FeatureMemory
-from urbanpipe.methods.build import build_model
+from urbanpipe.methods.dense import DenseConfig
 from urbanpipe.methods.recipe import Recipe, load_recipe
+from urbanpipe.methods.table import method_named
 from urbanpipe.models.dense import DenseClassifier
 from urbanpipe.taxonomy import default_taxonomy
 from urbanpipe.training import loop
@@ -38,9 +37,9 @@ TINY_DENSE = (
     *TINY,
     "optimiser.learning_rate=1e-3",
     "optimiser.warmup_epochs=1",
-    "memory.refresh_epochs=2",
-    "memory.final_epochs=1",
-    "memory.warmup_epochs=1",
+    "input.memory.refresh_epochs=2",
+    "input.memory.final_epochs=1",
+    "input.memory.warmup_epochs=1",
     "training.epochs=5",
     "training.batch_size=4",
     "training.workers=0",
@@ -59,8 +58,8 @@ def job(catalog: Catalog, recipe: Recipe, folder: Path) -> FoldJob:
 
 def learner_of(catalog: Catalog, recipe: Recipe, folder: Path) -> DenseLearner:
     """A learner with a filled memory, in its first epoch with the encoder."""
-    one = job(catalog, changed(recipe, "memory", warmup_epochs=0), folder)
-    view = make_view(one.recipe.input, one.recipe.augment)
+    one = job(catalog, changed(recipe, "input.memory", warmup_epochs=0), folder)
+    view = one.recipe.view
     dataset = VideoDataset(one.train, view, None, one.recipe.training.seed)
     state = loop._start(one, ALONE, 2)
     learner = loop._learner(one, ALONE, state, dataset)
@@ -83,11 +82,13 @@ def gradients(model: torch.nn.Module) -> dict[str, Tensor]:
 def plain_gradients(learner: DenseLearner, batch: Batch) -> dict[str, Tensor]:
     """Back-propagation through all clips of a batch of one video, written out."""
     model, (video,) = learner._model, batch.samples
-    logits, clips = model(model.encode(batch.images, batch.real), learner._seconds[video])
+    logits, clips = model(
+        model.encode(torch.from_numpy(batch.images), torch.from_numpy(batch.real)), learner._seconds[video]
+    )
     targets = learner._targets[[video]]
     loss = learner._loss(logits.unsqueeze(0), targets)
     pooled = clips.exp().mean(0).log().unsqueeze(0)
-    (loss + learner._recipe.memory.auxiliary * learner._loss(pooled, targets)).backward()  # type: ignore[no-untyped-call]
+    (loss + learner._input.memory.auxiliary * learner._loss(pooled, targets)).backward()  # type: ignore[no-untyped-call]
     return gradients(model)
 
 
@@ -96,8 +97,8 @@ def plain_gradients(learner: DenseLearner, batch: Batch) -> dict[str, Tensor]:
 def test_with_every_clip_fresh_the_gradient_is_that_of_plain_back_propagation(
     catalog: Catalog, dense: Recipe, tmp_path: Path, mode: str, encoder: str
 ) -> None:
-    recipe = changed(changed(dense, "input", mode=mode, fraction=1.0, encoder=encoder), "dense", dropout=0.0)
-    learner = learner_of(catalog, changed(recipe, "memory", keep_stale=1.0), tmp_path)
+    recipe = changed(changed(dense, "input", mode=mode, fraction=1.0, encoder=encoder), "input.head", dropout=0.0)
+    learner = learner_of(catalog, changed(recipe, "input.memory", keep_stale=1.0), tmp_path)
     batch = batch_of(learner, [3])
     learner.learn(batch, last=True)
     found, expected = gradients(learner._model), plain_gradients(learner, batch)
@@ -111,7 +112,7 @@ def test_the_gradient_is_that_of_plain_back_propagation_with_random_depth_too(
     catalog: Catalog, dense: Recipe, tmp_path: Path, mode: str
 ) -> None:
     """What a clip's feature was computed with is what its gradient goes through."""
-    recipe = changed(changed(dense, "input", mode=mode, fraction=1.0, encoder="video"), "dense", dropout=0.0)
+    recipe = changed(changed(dense, "input", mode=mode, fraction=1.0, encoder="video"), "input.head", dropout=0.0)
     recipe = changed(recipe, "model", backbone="swin3d_nano", drop_path=0.3)
     learner = learner_of(catalog, recipe, tmp_path)
     batch = batch_of(learner, [3])
@@ -128,7 +129,7 @@ def test_sampled_exact_gradients_of_the_head_are_those_of_all_clips(
     catalog: Catalog, dense: Recipe, tmp_path: Path
 ) -> None:
     """The encoder learns from some clips; the head sees all of them as they are now."""
-    plain = changed(changed(dense, "dense", dropout=0.0), "memory", auxiliary=0.0)
+    plain = changed(changed(dense, "input.head", dropout=0.0), "input.memory", auxiliary=0.0)
     found = []
     for mode in ("exact-sampled", "exact"):
         learner = learner_of(catalog, changed(plain, "input", mode=mode, fraction=0.3), tmp_path / mode)
@@ -160,7 +161,7 @@ def test_only_the_sampled_slots_change_in_a_step(catalog: Catalog, dense: Recipe
 def test_what_is_written_back_is_of_the_encoder_that_was_asked_for(
     catalog: Catalog, dense: Recipe, tmp_path: Path, write: str
 ) -> None:
-    learner = learner_of(catalog, changed(dense, "memory", write=write), tmp_path)
+    learner = learner_of(catalog, changed(dense, "input.memory", write=write), tmp_path)
     assert learner._state.ema is not None
     with torch.no_grad():
         for parameter in learner._state.ema.module.encoder.parameters():
@@ -185,9 +186,8 @@ def test_what_is_written_back_is_of_the_encoder_that_was_asked_for(
 def test_every_clip_is_visited_whichever_the_first_epoch(
     clips: int, fraction: float, most: int, first: int, seed: int
 ) -> None:
-    config = DenseConfig(fraction=fraction, max_clips=most)
-    epochs = visits(clips, config)
-    seen = [visited(clips, config, SampleSeed(seed, first + turn, 3)) for turn in range(epochs)]
+    epochs = visits(clips, fraction, most)
+    seen = [visited(clips, fraction, most, SampleSeed(seed, first + turn, 3)) for turn in range(epochs)]
     assert all(len(turn) >= 1 for turn in seen)
     if most:
         assert max(map(len, seen)) <= most
@@ -199,7 +199,7 @@ def test_every_clip_is_visited_whichever_the_first_epoch(
 
 
 def test_the_clips_of_a_step_are_bounded_whatever_the_length(dense: Recipe) -> None:
-    view = make_view(DenseConfig(frames=2, stride=1, size=32, max_clips=5), dense.augment)
+    view = method_named("dense").view(DenseConfig(frames=2, stride=1, size=32, max_clips=5), dense.augment)
     for minutes in (0.5, 30):
         timeline = FrameTimeline(int(minutes * 60 * 25), minutes * 60)
         assert len(view.training_sample(timeline, SampleSeed(0, 0, 0))) <= 5
@@ -264,7 +264,7 @@ def test_videos_of_unequal_lengths_in_a_batch_do_not_touch_each_other(
     catalog: Catalog, dense: Recipe, tmp_path: Path
 ) -> None:
     """The gradient of a batch is the mean of those of its videos alone."""
-    recipe = changed(changed(dense, "dense", dropout=0.0), "memory", keep_stale=1.0)
+    recipe = changed(changed(dense, "input.head", dropout=0.0), "input.memory", keep_stale=1.0)
     learner = learner_of(catalog, recipe, tmp_path)
     counts = [len(seconds) for seconds in learner._seconds]
     short, long = int(np.argmin(counts)), int(np.argmax(counts))
@@ -285,7 +285,7 @@ def test_videos_of_unequal_lengths_in_a_batch_do_not_touch_each_other(
 @pytest.mark.parametrize("kind", ["queries", "token"])
 def test_a_clips_logits_are_its_own_and_the_videos_need_not_be_in_order(dense: Recipe, kind: str) -> None:
     torch.manual_seed(0)
-    model = build_model(changed(dense, "dense", kind=kind), default_taxonomy()).eval()
+    model = changed(dense, "input.head", kind=kind).network(len(default_taxonomy())).eval()
     features, middles = torch.randn(7, 16), torch.rand(7) * 60
     video, clips = model(features, middles)
     order = torch.randperm(7)
@@ -297,8 +297,8 @@ def test_a_clips_logits_are_its_own_and_the_videos_need_not_be_in_order(dense: R
 
 def test_the_padding_of_a_last_clip_is_left_out_of_the_pool(dense: Recipe) -> None:
     for pooling in ("mean", "max"):
-        recipe = changed(changed(dense, "dense", pooling=pooling), "input", frames=4)
-        model = build_model(recipe, default_taxonomy()).eval()
+        recipe = changed(changed(dense, "input.head", pooling=pooling), "input", frames=4)
+        model = recipe.network(len(default_taxonomy())).eval()
         assert isinstance(model, DenseClassifier)
         clip = torch.randint(0, 256, (1, 3, 4, 32, 32), dtype=torch.uint8)
         other = clip.clone()
@@ -349,7 +349,8 @@ def test_an_event_of_a_second_in_a_minute_is_found_that_nine_frames_miss(
     videos, when = events
     # Where one clip decides, a step that leaves it out teaches the wrong thing: no stale feature is dropped.
     recipe = load_recipe(
-        "small-dense", [*SETTINGS, "memory.keep_stale=1", "memory.auxiliary=0", "training.epochs=9", "name=event"]
+        "small-dense",
+        [*SETTINGS, "input.memory.keep_stale=1", "input.memory.auxiliary=0", "training.epochs=9", "name=event"],
     )
     split = FoldJob(recipe, default_taxonomy(), videos[:22], videos[22:], tmp_path, None, "event")
     train_model(split, ALONE)

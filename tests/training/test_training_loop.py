@@ -24,7 +24,6 @@ from urbanpipe.contracts.run_folder import TRAINING_STATE, WEIGHTS
 from urbanpipe.errors import OutOfMemoryError, RunError, VideoError
 from urbanpipe.inputs.dataset import VideoDataset
 from urbanpipe.inputs.reading import SegmentInputs
-from urbanpipe.inputs.view import make_view
 from urbanpipe.methods.recipe import Recipe
 from urbanpipe.models.distributed import DistributedContext
 from urbanpipe.taxonomy import default_taxonomy
@@ -43,8 +42,13 @@ def job(catalog: Catalog, recipe: Recipe, folder: Path, cache: FrameCache | None
 
 
 def changed(recipe: Recipe, section: str, **values: object) -> Recipe:
+    """Return the recipe with other values in a section, such as `training` or `input.head`."""
     table = recipe.model_dump()
-    return Recipe.model_validate(table | {section: table[section] | values})
+    part = table
+    for name in section.split("."):
+        part = part[name]
+    part |= values
+    return Recipe.model_validate(table)
 
 
 def metrics(folder: Path) -> list[dict[str, str]]:
@@ -240,7 +244,7 @@ def test_a_copy_with_another_time_is_the_same_video(catalog: Catalog, tiny: Reci
     other.write_bytes(bytes(reversed(video.path.read_bytes())))
     cache = FrameCache(tmp_path / "frames", 10**8)
     for path, good in ((copy, True), (other, False)):
-        dataset = VideoDataset([replace(video, path=path)], make_view(tiny.input, tiny.augment), cache)
+        dataset = VideoDataset([replace(video, path=path)], tiny.view, cache)
         assert isinstance(dataset[(0, 0, 1)].segments, SegmentInputs) == good
 
 

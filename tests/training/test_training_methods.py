@@ -26,14 +26,13 @@ from urbanpipe.ensembling.ensemble import ensemble
 from urbanpipe.errors import VideoError
 from urbanpipe.inference import predict as prediction
 from urbanpipe.inference.members import load_models
-from urbanpipe.inference.predict import _batches, predict
-from urbanpipe.inputs.batches import Sample
+from urbanpipe.inference.predict import predict
+from urbanpipe.inputs.batches import Sample, batches_of
 from urbanpipe.inputs.dataset import VideoDataset
 from urbanpipe.inputs.reading import SegmentInputs as Seen
 from urbanpipe.inputs.reading import stream_segments
-from urbanpipe.inputs.view import View, make_view
+from urbanpipe.inputs.view import View
 from urbanpipe.learners.dense import DenseLearner
-from urbanpipe.methods.build import build_model
 from urbanpipe.methods.recipe import Recipe, load_recipe, write_recipe
 from urbanpipe.models.distributed import DistributedContext
 from urbanpipe.taxonomy import default_taxonomy
@@ -80,10 +79,10 @@ VARIANTS = {
     "video-shuffled": variant(VIDEO, "input.shuffle=true"),
     "video-3-draws": variant(VIDEO, "input.test_draws=3", "input.sampling=sequence"),
     "dense-pool": DENSE,
-    "dense-token": variant(DENSE, "dense.kind=token"),
+    "dense-token": variant(DENSE, "input.head.kind=token"),
     "dense-super-image": variant(DENSE_OF_FOUR, "input.encoder=super-image"),
     "bag-transmil": BAG,
-    "bag-ml-decoder": variant(BAG, "bag.kind=ml-decoder"),
+    "bag-ml-decoder": variant(BAG, "input.head.kind=ml-decoder"),
     "dense-video": variant(DENSE_OF_FOUR, "input.encoder=video", "model.backbone=swin3d_nano"),
 }
 
@@ -150,11 +149,11 @@ def test_flips_average_what_is_said_of_the_mirrored_inputs(catalog: Catalog) -> 
     plain = recipe_of("super-image")
     flipped = changed(plain, "input", test_flips=("horizontal", "vertical"))
     torch.manual_seed(0)
-    network = build_model(plain, TAXONOMY)
-    dataset = VideoDataset(catalog.labelled[:4], make_view(plain.input, plain.augment), None)
+    network = plain.network(len(TAXONOMY))
+    dataset = VideoDataset(catalog.labelled[:4], plain.view, None)
     (found,) = predict_all(flipped, [network], dataset, ALONE)
     for index, video in enumerate(found):
-        image = dataset[index, 0, 1].segments.images  # type: ignore[union-attr]
+        image = torch.from_numpy(dataset[index, 0, 1].segments.images)  # type: ignore[union-attr]
         with torch.inference_mode():
             logits = torch.stack([network(image), network(image.flip(-1)), network(image.flip(-2))]).mean(0)
         np.testing.assert_allclose(video.scores, logits[0].double().sigmoid(), atol=1e-6)
@@ -179,7 +178,7 @@ MEMBERS = {
     "first": variant(SUPER_IMAGE, "training.epochs=1"),
     "second": variant(SUPER_IMAGE, "training.epochs=1", "model.backbone=test_byobnet"),  # the first's input
     "frames": variant(FRAME, "training.epochs=1"),
-    "moments": variant(DENSE, "training.epochs=1", "memory.warmup_epochs=0", "memory.final_epochs=0"),
+    "moments": variant(DENSE, "training.epochs=1", "input.memory.warmup_epochs=0", "input.memory.final_epochs=0"),
 }
 
 
@@ -268,12 +267,12 @@ class InThreads(DistributedContext):
 def learners(catalog: Catalog, folder: Path) -> list[DenseLearner]:
     """The learners of two processes before their first epoch with the encoder, whose weights are not the same."""
     first = InThreads(0, 2, torch.device("cpu"))
-    recipe = changed(recipe_of("dense-pool"), "memory", warmup_epochs=0, final_epochs=0)
+    recipe = changed(recipe_of("dense-pool"), "input.memory", warmup_epochs=0, final_epochs=0)
     found = []
     for processes in (first, replace(first, rank=1)):
         one = job(catalog, recipe, folder)
         state = loop._start(one, processes, 2)
-        dataset = VideoDataset(one.train, make_view(recipe.input, recipe.augment), None)
+        dataset = VideoDataset(one.train, recipe.view, None)
         learner = loop._learner(one, processes, state, dataset)
         assert isinstance(learner, DenseLearner)
         found.append(learner)
@@ -334,15 +333,17 @@ def test_two_processes_equal_one_with_twice_the_accumulation_for_the_dense_metho
 
 @given(lengths=st.lists(st.integers(1, 20), max_size=8), batch_size=st.integers(1, 9))
 def test_no_batch_of_a_prediction_is_larger_than_asked(lengths: list[int], batch_size: int) -> None:
-    """Videos come in parts of at most a batch, as `NewVideos` gives them, and none of their segments is lost."""
+    """Videos come in parts of at most a batch, as `new_samples` gives them, and none of their segments is lost."""
     samples: list[Sample] = []
     for video, length in enumerate(lengths):
         for begin in range(0, length, batch_size):
             end = min(length, begin + batch_size)
-            seen = Seen(torch.zeros(end - begin, 1), np.arange(begin, end), np.ones(1, int), np.zeros((end - begin, 2)))
+            seen = Seen(
+                np.zeros((end - begin, 1), np.uint8), np.arange(begin, end), np.ones(1, int), np.zeros((end - begin, 2))
+            )
             samples.append(Sample(video, seen, whole=end == length))
         samples.append(Sample(100 + video, VideoError(Path("bad.mp4"), "bad")))
-    batches = list(_batches(samples, batch_size))
+    batches = list(batches_of(samples, batch_size))
     assert all(len(batch.images) <= batch_size for batch in batches)
     found = [pair for batch in batches for pair in zip(batch.videos.tolist(), batch.rows.tolist(), strict=True)]
     assert found == [(video, row) for video, length in enumerate(lengths) for row in range(length)]

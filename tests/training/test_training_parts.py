@@ -14,12 +14,13 @@ from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data._utils import pin_memory as torch_pin
 
 from urbanpipe.errors import OutputError, RunError
-from urbanpipe.inputs.batches import Batch
-from urbanpipe.inputs.dataset import evaluation_batches, training_batches, without_pixels
+from urbanpipe.inputs.batches import Batch, Sample
+from urbanpipe.inputs.loading import _collate_shared, evaluation_batches, training_batches
+from urbanpipe.inputs.reading import SegmentInputs
+from urbanpipe.learners.config import LossConfig, OptimiserConfig
 from urbanpipe.learners.feature_memory import FeatureMemory
 from urbanpipe.learners.losses import make_loss, positive_weights, weighted_bce
 from urbanpipe.learners.state import State
-from urbanpipe.methods.recipe import LossConfig, OptimiserConfig
 from urbanpipe.models.classifier import SegmentClassifier, image_classifier
 from urbanpipe.models.config import DenseHeadConfig, ModelConfig
 from urbanpipe.models.dense import VideoHead
@@ -170,11 +171,12 @@ def test_a_batch_is_pinned_whole_for_copies_to_a_gpu(monkeypatch: pytest.MonkeyP
         return self
 
     monkeypatch.setattr(torch.Tensor, "pin_memory", pin)
-    batch = without_pixels([(0, 3), (0, 1)])
-    found = torch_pin.pin_memory(batch)  # type: ignore[no-untyped-call]
-    assert isinstance(found, Batch)
-    assert found.samples == [3, 1]
-    assert any(tensor is batch.images for tensor in pinned)
+    segments = SegmentInputs(np.zeros((2, 3, 4, 4), np.uint8), np.arange(2), np.ones(2, int), np.zeros((2, 2)))
+    images, batch = torch_pin.pin_memory(_collate_shared([Sample(3, segments)]))  # type: ignore[no-untyped-call]
+    assert isinstance(batch, Batch)
+    assert batch.samples == [3]
+    assert any(tensor is images for tensor in pinned)
+    assert images.shape == (2, 3, 4, 4)
 
 
 def test_a_state_of_another_version_is_named(tmp_path: Path) -> None:

@@ -3,8 +3,9 @@ from pathlib import Path
 import pytest
 
 from urbanpipe.errors import RecipeError
-from urbanpipe.inputs.config import SuperImageConfig, VideoConfig
 from urbanpipe.methods.recipe import difference, load_recipe, recipe_text, shipped_recipes, write_recipe
+from urbanpipe.methods.super_image import SuperImageConfig
+from urbanpipe.methods.video import VideoConfig
 
 
 def test_every_shipped_recipe_reads_and_survives_a_round_trip(tmp_path: Path) -> None:
@@ -88,22 +89,22 @@ def test_set_overrides_any_value_with_toml_or_a_bare_word() -> None:
         ("small-mobilenetv2", "input.method=frame", "unknown key input."),
         ("small-mobilenetv2", "input.test_draws=5", "test_draws = 5: jittered sampling, candidates = 3, has 3"),
         ("small-mobilenetv2", "input.method=[1]", "input.method = [1]: the methods are"),
-        ("small-mobilenetv2", "memory.refresh_epochs=1", "no effect on the method super-image"),
-        ("small-mobilenetv2", "bag.width=64", "the section bag has no effect on the method super-image"),
-        ("small-bag", "bag.heads=5", "bag: width = 256: must be a multiple of heads = 5"),
-        ("small-bag", "dense.width=64", "no effect on the method bag"),
+        ("small-mobilenetv2", "input.memory.refresh_epochs=1", "no effect on the method super-image"),
+        ("small-mobilenetv2", "input.head.width=64", "the section bag has no effect on the method super-image"),
+        ("small-bag", "input.head.heads=5", "bag: width = 256: must be a multiple of heads = 5"),
+        ("small-bag", "input.head.width=64", "no effect on the method bag"),
         ("small-bag", "augment.tile=[]", "the section augment has no effect on the bag method"),
         ("small-bag", "model.head=ml-decoder", "model.head has no effect on the bag method"),
         ("small-bag", "optimiser.layer_decay=0.9", "optimiser.layer_decay has no effect on the bag method"),
         ("small-bag", "training.checkpointing=true", "training.checkpointing has no effect on the bag method"),
         ("small-bag", "model.decoder_width=128", "model.decoder_width has no effect on the bag method"),
-        ("bag-imagenet-ml-decoder", "bag.layers=3", "bag: layers = 3 has no effect on ml-decoder"),
+        ("bag-imagenet-ml-decoder", "input.head.layers=3", "bag: layers = 3 has no effect on ml-decoder"),
         ("small-dense", "input.frames=7", "input: frames = 7 do not fill rows = 2 of tiles"),
         ("small-dense", "training.compile=true", "no effect on the dense method"),
         ("small-dense", "training.epochs=2", "leave none for the encoder"),
         ("small-dense", "model.head=ml-decoder", "no effect on the dense method"),
-        ("small-dense", "dense.heads=5", "dense: width = 256: must be even and a multiple of heads = 5"),
-        ("small-dense", "memory.auxiliary=inf", "memory.auxiliary = inf"),
+        ("small-dense", "input.head.heads=5", "dense: width = 256: must be even and a multiple of heads = 5"),
+        ("small-dense", "input.memory.auxiliary=inf", "memory.auxiliary = inf"),
     ],
 )
 def test_a_bad_setting_is_named_in_one_line(recipe: str, override: str, message: str) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from urbanpipe.catalog.catalog_file import printable
 from urbanpipe.contracts.findings import FINDINGS, Finding, Inspection, inspection_folders, read_inspection
 from urbanpipe.errors import CatalogError, InspectionError, PredictionError, VideoError
-from urbanpipe.inference.new_videos import named_videos
+from urbanpipe.inputs.new_videos import named_videos
 from urbanpipe.inspection.inspector import Inspector, digest_of, placed
 from urbanpipe.inspection.video_pass import Region
 from urbanpipe.locks import folder_lock

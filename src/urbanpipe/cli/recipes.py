@@ -9,7 +9,6 @@ def command(
     name: Annotated[str | None, typer.Argument(help="Print this recipe, every setting, as TOML.")] = None,
 ) -> None:
     """List the recipes that come with urbanpipe, or print one to copy and change."""
-    from urbanpipe.inputs.config import has_clips
     from urbanpipe.methods.recipe import load_recipe, recipe_text, shipped_recipes
 
     if name is not None:
@@ -18,6 +17,6 @@ def command(
     recipes = shipped_recipes()
     width = max(map(len, recipes))
     for key, recipe in recipes.items():
-        clip = [recipe.input.frames] if has_clips(recipe.input) else []
+        clip = [] if recipe.input.clip_frames is None else [recipe.input.clip_frames]
         size = "x".join(map(str, [*clip, *recipe.input.image_size]))
         print(f"{key:<{width}}  {size:>10}  {recipe.description}")

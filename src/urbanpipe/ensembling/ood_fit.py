@@ -42,7 +42,7 @@ def fit_ood_detector_of(trained: Trained, seen: OutOfFold, data: Path, device: t
     if lacking := [name for name in seen.names if name not in by_name]:
         raise BundleError(f"{data} lacks {shortened(lacking)}, which {run} has trained on; give its catalog")
     held = seen.folds == fold
-    video_pass = VideoPass(one, device)
+    video_pass = VideoPass(one)
     known, unseen = (
         _features(video_pass, [by_name[seen.names[row]] for row in _some(np.flatnonzero(part))], label)
         for part, label in ((~held, "what was learned"), (held, "what was held out"))
@@ -52,7 +52,7 @@ def fit_ood_detector_of(trained: Trained, seen: OutOfFold, data: Path, device: t
 
 def _first_network(models: Models, number: int) -> Member:
     member = models.members[number]
-    return replace(member, networks=member.networks[:1], weight=1.0)
+    return replace(member, runtimes=member.runtimes[:1], weight=1.0)
 
 
 def _some(rows: NDArray[np.intp]) -> list[int]:

@@ -10,19 +10,19 @@ from torch import Tensor
 
 from urbanpipe.contracts.names import canonical_name
 from urbanpipe.errors import OutOfMemoryError, PredictionError, VideoError
-from urbanpipe.explain.grad_cam import grad_cam, recorded
-from urbanpipe.explain.heat import Heat, of_frames, scaled, tiles_of
-from urbanpipe.explain.layers import Layout, choose_layer, layout_of, segment_logits
+from urbanpipe.explain.grad_cam import grad_cam
+from urbanpipe.explain.heat import Heat, of_frames, scaled
 from urbanpipe.explain.network import Explained, load_explained
 from urbanpipe.explain.writing import Explanation, check_others, write
-from urbanpipe.inference.new_videos import NewVideos
 from urbanpipe.inference.prediction import VideoPrediction
-from urbanpipe.inference.scoring import mirrored, predict_batches
+from urbanpipe.inference.scoring import predict_batches
+from urbanpipe.inference.torch_runtime import TorchRuntime
 from urbanpipe.inputs.batches import collate
-from urbanpipe.inputs.config import DenseConfig, InputConfig, VideoConfig, has_clips
 from urbanpipe.inputs.frame_timeline import FrameTimeline, Selection
-from urbanpipe.inputs.view import View, make_view
+from urbanpipe.inputs.new_videos import new_samples
+from urbanpipe.inputs.view import View
 from urbanpipe.models.device import choose_device, images_to
+from urbanpipe.models.layers import Layout, choose_layer, layout_of, noise, recorded
 from urbanpipe.outputs import output_folder
 from urbanpipe.video.container import check_file
 from urbanpipe.video.decode import FrameIndex, index_frames, read_frames
@@ -74,7 +74,7 @@ def explain(
         looking = Looking(loaded, video, chosen, layer)
         judged = looking.prediction(batch_size)
         found = [looking.heat(judged, index, top) for index in dict.fromkeys(asked or likely(judged.scores))]
-    except torch.OutOfMemoryError as error:
+    except (torch.OutOfMemoryError, OutOfMemoryError) as error:
         advice = "lower --batch-size, give a later --layer, or --device cpu"
         raise OutOfMemoryError(f"out of memory on {chosen}: {advice}") from error
     return write(out, run, loaded, looking.layer, looking.index, judged.scores, found)
@@ -103,12 +103,12 @@ class Looking:
     def __init__(self, loaded: Explained, video: Path, device: torch.device, layer: str | None) -> None:
         self.loaded, self.device = loaded, device
         recipe = loaded.recipe
-        self.view: View = make_view(recipe.input, recipe.augment)
+        self.view: View = recipe.view
         self.index: FrameIndex = index_frames(video)
         self.timeline = FrameTimeline(self.index.frame_count, self.index.duration_seconds, self.index.times_seconds)
-        self.layout: Layout = layout_of(loaded.network.backbone.net, input_size(recipe.input))
+        self.layout: Layout = layout_of(loaded.network.backbone.net, recipe.input.backbone_size)
         image = self._on_device(noise(recipe.input))
-        self.layer = choose_layer(loaded.network, self.layout, image, layer, tiles_of(recipe.input))
+        self.layer = choose_layer(loaded.network, self.layout, image, layer, recipe.input.tile_grid)
 
     def prediction(self, batch_size: int) -> VideoPrediction:
         """What the network says of the video and of each segment, in one pass without gradients.
@@ -116,9 +116,9 @@ class Looking:
         Raises:
             VideoError: it cannot be read.
         """
-        samples = NewVideos([self.index.path], self.view, batch_size)
-        batches = (collate([sample]) for sample in samples)
-        ((_, said),) = predict_batches(self.loaded.recipe, [self.loaded.network], batches, self.device)
+        samples = new_samples([self.index.path], self.view, batch_size)
+        runtime = TorchRuntime(self.loaded.network, self.loaded.recipe, self.device)
+        ((_, said),) = predict_batches([runtime], (collate([sample]) for sample in samples))
         if isinstance(said, VideoError):
             raise said
         return said[0]
@@ -152,7 +152,7 @@ class Looking:
     def _maps(self, segment: Selection, index: int) -> NDArray[np.float32]:
         """Raw maps (k, h, w) of the frames of one segment that are not padding."""
         pixels = read_frames(self.index.path, segment.frames[0], self.view.frame_size, self.index, "conceal")
-        images = self._on_device(self.view.evaluation_input(pixels)[None])
+        images = self._on_device(torch.from_numpy(self.view.evaluation_input(pixels)[None]))
         return frame_maps(self.loaded, self.layer, self.layout, images, int(segment.real[0]), index)
 
     def _on_device(self, images: Tensor) -> Tensor:
@@ -174,7 +174,7 @@ def frame_maps(
     """
     config = loaded.recipe.input
     count = torch.tensor([real], device=image.device)
-    views = [class_maps(loaded, layer, layout, image.flip(axes), count, index).flip(axes) for axes in mirrored(config)]
+    views = [class_maps(loaded, layer, layout, image.flip(axes), count, index).flip(axes) for axes in config.flip_axes]
     found: NDArray[np.float32] = of_frames(torch.stack(views).mean(0), config)[:real].cpu().numpy()
     return found
 
@@ -196,23 +196,9 @@ def class_maps(loaded: Explained, layer: str, layout: Layout, images: Tensor, re
     """
     module = loaded.network.backbone.net.get_submodule(layer)
     with recorded(module) as kept, torch.enable_grad():
-        score = segment_logits(loaded.network, images, real)[:, index].sum()
+        score = loaded.network.segment_logits(images, real)[:, index].sum()
     (gradient,) = torch.autograd.grad(score, kept)
     activations, gradients = layout.maps(kept[0].detach()), layout.maps(gradient)
     assert activations is not None, "the layer was chosen for its map"
     assert gradients is not None, "gradients are of the same shape"
     return grad_cam(activations, gradients).float()
-
-
-def input_size(config: InputConfig) -> tuple[int, ...]:
-    """What the backbone sees at once: (height, width), or (frames, height, width)."""
-    size = config.image_size[::-1]
-    of_clips = isinstance(config, VideoConfig) or (isinstance(config, DenseConfig) and config.encoder == "video")
-    return (config.frames, *size) if of_clips else size
-
-
-def noise(config: InputConfig) -> Tensor:
-    """One segment of noise, uint8 (1, 3, height, width) or (1, 3, frames, height, width), the same each time."""
-    shape = (1, 3, config.frames) if has_clips(config) else (1, 3)
-    generator = torch.Generator().manual_seed(0)
-    return torch.randint(256, (*shape, *config.image_size[::-1]), dtype=torch.uint8, generator=generator)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from urbanpipe.inputs.config import DenseConfig, InputConfig, SuperImageConfig
+from urbanpipe.inputs.config import InputConfig
 
 Maps = NDArray[np.float32]
 
@@ -96,15 +96,6 @@ def _resized(one_map: Tensor, size: tuple[int, ...]) -> Tensor:
     return interpolate(one_map[None, None], size=size, mode=mode, align_corners=False)[0, 0]
 
 
-def tiles_of(config: InputConfig) -> tuple[int, int]:
-    """Rows and columns of frames in one image."""
-    if isinstance(config, SuperImageConfig):
-        return config.rows, config.columns
-    if isinstance(config, DenseConfig) and config.encoder == "super-image":
-        return config.rows, config.frames // config.rows
-    return 1, 1
-
-
 def of_frames(raw: Tensor, config: InputConfig) -> Tensor:
     """The maps (k, h, w) of a segment's k frames, those that are padding too.
 
@@ -115,5 +106,4 @@ def of_frames(raw: Tensor, config: InputConfig) -> Tensor:
     """
     if raw.ndim == 4:
         return over_frames(raw[0], config.frames)
-    tiles = tiles_of(config)
-    return raw if tiles == (1, 1) else cut(raw[0], *tiles)
+    return raw if config.tile_grid == (1, 1) else cut(raw[0], *config.tile_grid)

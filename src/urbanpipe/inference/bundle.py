@@ -12,9 +12,8 @@ MODEL_CARD.md, reliability.png  the same for people
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
-import torch
 from pydantic import Field, ValidationError, model_validator
 
 from urbanpipe.contracts.run_folder import read_json
@@ -24,11 +23,13 @@ from urbanpipe.decision.triage import Triage
 from urbanpipe.errors import BundleError, UrbanpipeError
 from urbanpipe.inference.members import Member, Models
 from urbanpipe.inference.ood import OODDetector, read_ood_detector
-from urbanpipe.inference.torch_runtime import load_network
 from urbanpipe.methods.recipe import load_recipe
 from urbanpipe.settings import Section, complaint
 from urbanpipe.taxonomy import load_taxonomy
 from urbanpipe.video.probe import digest
+
+if TYPE_CHECKING:
+    import torch
 
 FORMAT: Literal["urbanpipe bundle 2"] = "urbanpipe bundle 2"
 MANIFEST = "bundle.toml"
@@ -116,7 +117,7 @@ class Bundle:
     ood: OODDetector | None
 
 
-def read_bundle(folder: Path, device: torch.device) -> Bundle:
+def read_bundle(folder: Path, device: "torch.device") -> Bundle:
     """Read a bundle; nothing in it is executed.
 
     Raises:
@@ -194,13 +195,15 @@ def member_files(member: ManifestMember) -> list[str]:
     return [f"{folder}/recipe.toml", *(f"{folder}/fold{number}.safetensors" for number in range(member.networks))]
 
 
-def _member(folder: Path, member: ManifestMember, device: torch.device) -> Member:
+def _member(folder: Path, member: ManifestMember, device: "torch.device") -> Member:
     first, *weights = (folder / name for name in member_files(member))
     recipe, taxonomy = load_recipe(first), load_taxonomy(folder / TAXONOMY)
-    networks = tuple(load_network(file, recipe, taxonomy, device) for file in weights)
-    for network in networks:
-        network.requires_grad_(False)
-    return Member(recipe.name, recipe, networks, member.weight)
+    from urbanpipe.inference.torch_runtime import load_runtimes
+
+    runtimes = load_runtimes(weights, recipe, taxonomy, device)
+    for runtime in runtimes:
+        runtime.network.requires_grad_(False)
+    return Member(recipe.name, recipe, runtimes, member.weight)
 
 
 def _check_classes(folder: Path, classes: int, calibration: Calibration, triage: Triage) -> None:

@@ -4,26 +4,26 @@ import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from urbanpipe.catalog.folds import read_folds
 from urbanpipe.contracts.run_folder import WEIGHTS, read_done
 from urbanpipe.errors import RunError
-from urbanpipe.inference.torch_runtime import load_network
+from urbanpipe.inference.runtime import Runtime
 from urbanpipe.methods.recipe import Recipe, load_recipe
-from urbanpipe.models.network import Network
 from urbanpipe.taxonomy import Taxonomy, load_taxonomy
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True)
 class Member:
-    """One recipe's networks, one a fold, and what their mean weighs."""
+    """One recipe's networks, one per fold, and the weight of their mean."""
 
     name: str
     recipe: Recipe
-    networks: tuple[Network, ...]
+    runtimes: tuple[Runtime, ...]
     weight: float
 
 
@@ -72,7 +72,7 @@ def find_trained(folder: Path) -> Trained:
     return Trained(folder, ((folder, 1.0),), None)
 
 
-def load_models(folder: Path, device: torch.device) -> Models:
+def load_models(folder: Path, device: "torch.device") -> Models:
     """Load what `find_trained` finds. Nothing in it is executed.
 
     Raises:
@@ -108,10 +108,11 @@ def _run_path(folder: Path, row: dict[str, Any]) -> Path:
     return written
 
 
-def _member(run: Path, weight: float, device: torch.device) -> Member:
+def _member(run: Path, weight: float, device: "torch.device") -> Member:
     recipe, taxonomy = load_recipe(run / "recipe.toml"), load_taxonomy(run / "taxonomy.toml")
-    networks = tuple(load_network(file, recipe, taxonomy, device) for file in weight_files(run))
-    return Member(recipe.name, recipe, networks, weight)
+    from urbanpipe.inference.torch_runtime import load_runtimes
+
+    return Member(recipe.name, recipe, load_runtimes(weight_files(run), recipe, taxonomy, device), weight)
 
 
 def weight_files(run: Path) -> list[Path]:
@@ -133,15 +134,11 @@ def _model_folders(run: Path) -> list[Path]:
     return sorted(path for path in run.glob("fold*") if path.is_dir()) or [run]
 
 
-# Settings of inputs that change what training sees, or what is made of the scores, and no pixel that is judged.
-_OF_TRAINING = {"pooling", "train_frames", "shuffle", "fraction", "max_clips", "mode"}
-
-
 def sharing_a_reading(members: Sequence[Member]) -> list[list[int]]:
     """Numbers of the members that judge the same pixels in the same precision, to read a video once for them."""
     groups: dict[str, list[int]] = {}
     for number, member in enumerate(members):
-        pixels, training = member.recipe.input.model_dump_json(exclude=_OF_TRAINING), member.recipe.training
+        pixels, training = member.recipe.input.pixels(), member.recipe.training
         key = f"{pixels} {training.precision} {training.channels_last}"
         groups.setdefault(key, []).append(number)
     return list(groups.values())

@@ -1,26 +1,22 @@
 """Probabilities of every class for videos that nobody has labelled."""
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
-from torch.utils.data import DataLoader
 
 from urbanpipe.contracts.predictions import Predictions, read_predictions, write_predictions
 from urbanpipe.contracts.segment_scores import write_segment_scores
 from urbanpipe.errors import OutOfMemoryError, OutputError, PredictionError, VideoError
 from urbanpipe.inference.combine import combined, mean_prediction
 from urbanpipe.inference.members import Models, load_models, sharing_a_reading
-from urbanpipe.inference.new_videos import NewVideos, named_videos
 from urbanpipe.inference.prediction import VideoPrediction, segment_scores_of
 from urbanpipe.inference.scoring import predict_batches
-from urbanpipe.inputs.batches import Batch, Sample, collate
-from urbanpipe.inputs.dataset import loading_workers
-from urbanpipe.inputs.view import make_view
-from urbanpipe.models.device import choose_device
+from urbanpipe.inputs.batches import batches_of
+from urbanpipe.inputs.loading import SampleLoader
+from urbanpipe.inputs.new_videos import named_videos
 from urbanpipe.outputs import output_folder, write_csv
 from urbanpipe.progress import track
 from urbanpipe.taxonomy import Taxonomy
@@ -74,16 +70,18 @@ def predict(
         raise PredictionError(f"workers {workers}, batch size {batch_size}: give -1 or more, and 1 or more")
     output_folder(out.parent)
     found = named_videos(videos)
+    from urbanpipe.models.device import choose_device
+
     chosen = choose_device(device)
     models = load_models(model, chosen)
     _check_out(out, models.taxonomy)
     names, paths = list(found), list(found.values())
     started = time.perf_counter()
     try:
-        judged, failures = _judged(models, paths, chosen, workers, batch_size)
-    except torch.OutOfMemoryError as error:
+        judged, failures = _judged(models, paths, workers, batch_size)
+    except OutOfMemoryError as error:
         advice = f"lower --batch-size (now {batch_size}), predict with one run instead of an ensemble, or --device cpu"
-        raise OutOfMemoryError(f"out of memory on {chosen}: {advice}") from error
+        raise OutOfMemoryError(f"{error}: {advice}") from error
     seconds = time.perf_counter() - started
     bad = {names[place]: error.reason for place, error in sorted(failures.items())}
     done = [place for place in range(len(names)) if place not in failures]
@@ -113,18 +111,16 @@ def _check_out(out: Path, taxonomy: Taxonomy) -> None:
 
 
 def _judged(
-    models: Models, paths: Sequence[Path], device: torch.device, workers: int, batch_size: int
+    models: Models, paths: Sequence[Path], workers: int, batch_size: int
 ) -> tuple[list[dict[int, VideoPrediction]], dict[int, VideoError]]:
     """What each member says of each video that could be read, by place; and the errors of the others."""
     found: list[dict[int, VideoPrediction]] = [{} for _ in models.members]
     failures: dict[int, VideoError] = {}
     for group in sharing_a_reading(models.members):
-        recipe = models.members[group[0]].recipe
-        dataset = NewVideos(paths, make_view(recipe.input, recipe.augment), batch_size)
-        count = min(loading_workers(workers), len(paths))
-        loader = DataLoader(dataset, batch_size=None, num_workers=count)
-        networks = [network for number in group for network in models.members[number].networks]
-        judged = predict_batches(recipe, networks, _batches(loader, batch_size), device)
+        view = models.members[group[0]].recipe.view
+        batches = batches_of(SampleLoader(paths, view, batch_size, workers), batch_size)
+        runtimes = [runtime for number in group for runtime in models.members[number].runtimes]
+        judged = predict_batches(runtimes, batches)
         for place, said in track(judged, len(paths), "predicting", "videos"):
             if not isinstance(said, VideoError) and not all(np.isfinite(one.scores).all() for one in said):
                 said = VideoError(paths[place], "the networks say nothing of it but NaN")
@@ -133,23 +129,8 @@ def _judged(
                 continue
             for number in group:
                 member = models.members[number]
-                found[number][place] = mean_prediction([said.pop(0) for _ in member.networks])
+                found[number][place] = mean_prediction([said.pop(0) for _ in member.runtimes])
     return found, failures
-
-
-def _batches(samples: Iterable[Sample], batch_size: int) -> Iterator[Batch]:
-    """Samples of at most `batch_size` segments, and those that cannot be read, put side by side to no more segments."""
-    waiting: list[Sample] = []
-    room = batch_size
-    for sample in samples:
-        count = 0 if isinstance(sample.segments, VideoError) else len(sample.segments.rows)
-        if count > room:
-            yield collate(waiting)
-            waiting, room = [], batch_size
-        waiting.append(sample)
-        room -= count
-    if waiting:
-        yield collate(waiting)
 
 
 def _write_segments(models: Models, names: tuple[str, ...], judged: Sequence[VideoPrediction], out: Path) -> None:

@@ -1,29 +1,147 @@
 """Networks that run in torch."""
 
+from collections.abc import Sequence
+from contextlib import nullcontext
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from torch import Tensor
 
-from urbanpipe.errors import RunError
-from urbanpipe.methods.build import build_model
+from urbanpipe.errors import OutOfMemoryError, RunError
+from urbanpipe.inference.prediction import VideoPrediction
+from urbanpipe.inference.runtime import Encoded
+from urbanpipe.learners.config import RecipeSettings
 from urbanpipe.methods.recipe import Recipe
-from urbanpipe.models.device import place
+from urbanpipe.models.classifier import SegmentClassifier
+from urbanpipe.models.device import autocast, images_to, place
+from urbanpipe.models.layers import Layout, first_layer, first_tensor, layout_of, noise
 from urbanpipe.models.network import Network
 from urbanpipe.taxonomy import Taxonomy
 
 
 def load_network(file: Path, recipe: Recipe, taxonomy: Taxonomy, device: torch.device) -> Network:
-    """A trained network, ready to judge.
+    """Return a trained network in evaluation mode.
 
     Raises:
         RunError: the weights are damaged or of another recipe.
     """
-    model = build_model(recipe, taxonomy)
+    network = recipe.network(len(taxonomy))
     try:
-        model.load_state_dict(load_file(file))
+        network.load_state_dict(load_file(file))
     except (SafetensorError, RuntimeError, OSError) as error:
         raise RunError(f"{file} is damaged or not of its recipe: {str(error).splitlines()[0]}") from error
-    place(model, recipe, device)
-    return model.eval()
+    place(network, recipe.training.channels_last, device)
+    return network.eval()
+
+
+class TorchRuntime:
+    """Run a network in torch, with the precision and memory layout of its recipe. See `inference.runtime.Runtime`.
+
+    Args:
+        network: on the device; it is put into evaluation mode.
+        recipe: of the network.
+        device: that it is on.
+    """
+
+    def __init__(self, network: Network, recipe: RecipeSettings, device: torch.device) -> None:
+        self.network, self.recipe, self.device = network.eval(), recipe, device
+
+    def shares_encoder(self, other: "TorchRuntime") -> bool:
+        """Return whether both have the same frozen backbone."""
+        return self.network.shares_encoder(other.network)
+
+    @torch.inference_mode()
+    def encode(self, images: NDArray[np.uint8], real: NDArray[np.int64], observe: bool = False) -> Encoded:
+        """Encode segments; the mean over the mirrored views that the recipe asks for.
+
+        Raises:
+            OutOfMemoryError: of the device.
+        """
+        training = self.recipe.training
+        placed = images_to(torch.from_numpy(images), self.device, training.channels_last)
+        views = [placed.flip(axes) if axes else placed for axes in self.recipe.input.flip_axes]
+        count = torch.from_numpy(real)
+        taps = _Taps(self.network, *self._first_layer) if observe else None
+        try:
+            with taps or nullcontext(), autocast(self.device, training.precision):
+                features = torch.stack([self.network.encode(view, count).float() for view in views]).mean(0)
+        except torch.OutOfMemoryError as error:
+            raise OutOfMemoryError(f"out of memory on {self.device}") from error
+        observed = taps.sums(len(images), features) if taps else ()
+        return Encoded(features.cpu().numpy(), observed)
+
+    @torch.inference_mode()
+    def aggregate(self, features: NDArray[np.float32], seconds: NDArray[np.float64]) -> VideoPrediction:
+        """Return the prediction for a video."""
+        encoded, spans = (torch.from_numpy(each).to(self.device) for each in (features, seconds))
+        with autocast(self.device, self.recipe.training.precision):
+            video, segments = self.network.aggregate(encoded, spans)
+        return VideoPrediction(video.cpu().numpy(), segments.cpu().numpy(), seconds)
+
+    @cached_property
+    def _first_layer(self) -> tuple[Layout, str]:
+        """Layout of the backbone, and its first layer that has a map, by name."""
+        config = self.recipe.input
+        layout = layout_of(self.network.backbone.net, config.backbone_size)
+        image = images_to(noise(config), self.device, self.recipe.training.channels_last)
+        return layout, first_layer(self.network, layout, image)
+
+
+def load_runtimes(
+    files: Sequence[Path], recipe: Recipe, taxonomy: Taxonomy, device: torch.device
+) -> tuple[TorchRuntime, ...]:
+    """Return a runtime per file of weights.
+
+    Raises:
+        RunError: weights are damaged or of another recipe.
+    """
+    return tuple(TorchRuntime(load_network(file, recipe, taxonomy, device), recipe, device) for file in files)
+
+
+class _Taps:
+    """Keep what goes through a network while the block runs: out of its first layer, and into a classifier's head.
+
+    Args:
+        network: the network.
+        layout: of its backbone.
+        layer: the first that has a map, by name.
+    """
+
+    def __init__(self, network: Network, layout: Layout, layer: str) -> None:
+        self.network, self.layout = network, layout
+        self.module = network.backbone.net.get_submodule(layer)
+        self.first: list[Tensor] = []
+        self.given: list[Tensor] = []
+
+    def __enter__(self) -> None:
+        self.handles: list[Any] = [self.module.register_forward_hook(self._keep_first)]
+        if isinstance(self.network, SegmentClassifier):
+            keep = self.network.head.register_forward_pre_hook(lambda _, inputs: self.given.append(inputs[0]))
+            self.handles.append(keep)
+
+    def __exit__(self, *_: object) -> None:
+        for handle in self.handles:
+            handle.remove()
+
+    def _keep_first(self, _module: Any, _inputs: Any, output: Any) -> None:
+        maps = self.layout.maps(first_tensor(output))
+        assert maps is not None, "the layer was chosen for its map"
+        places = maps.flatten(2).double()
+        self.first.append(torch.cat([places.mean(2), places.std(2)], dim=1))
+
+    def sums(self, segments: int, features: Tensor) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return sums over the segments: of the first layer's channels (mean and standard deviation), of the features.
+
+        Of mirrored views the plain one counts, of frames seen one by one their mean, of tokens their mean.
+        Where the head is no classifier of segments, its features are what `encode` returned.
+        """
+        first = self.first[0].mean(0) * segments
+        given = self.given[0] if self.given else features
+        pooled = given.mean(1) if given.ndim == 3 else given
+        return first.cpu().numpy(), pooled.double().sum(0).cpu().numpy()

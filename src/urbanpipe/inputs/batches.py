@@ -1,15 +1,14 @@
 """Segments of videos side by side."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from urbanpipe.errors import VideoError
 from urbanpipe.inputs.reading import SegmentInputs
+from urbanpipe.inputs.view import Frames as Images
 
 
 @dataclass(frozen=True)
@@ -27,33 +26,29 @@ class Sample:
     whole: bool = True
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Batch:
-    """What a loader yields: segments of some videos, side by side.
+    """Segments of some videos, side by side.
 
     Attributes:
         images: uint8 (segments, ...).
-        samples: the videos' places in the data set, one a sample; training may see a video twice in a batch.
+        samples: the videos' places in the data set, one per sample; training may see a video twice in a batch.
         counts: segments of each sample.
-        rows: number of each segment among all that are judged of its video, (segments,).
+        rows: number of each segment among all that are evaluated of its video, (segments,).
         real: frames of each segment that are not padding, (segments,).
         seconds: begin and end of each segment in its video, (segments, 2).
         whole: whether each sample ends its video.
-        failures: (index, error) of videos that could not be read; they are in no tensor.
+        failures: (index, error) of videos that could not be read; they are in no array.
     """
 
-    images: Tensor
+    images: Images
     samples: list[int]
     counts: list[int]
     rows: NDArray[np.int64]
-    real: Tensor
+    real: NDArray[np.int64]
     seconds: NDArray[np.float64]
     whole: list[bool]
     failures: list[tuple[int, VideoError]]
-
-    def pin_memory(self) -> "Batch":
-        """Called by a loader's pinning thread, so that copies to a GPU run beside the computing."""
-        return replace(self, images=self.images.pin_memory(), real=self.real.pin_memory())
 
     @property
     def videos(self) -> NDArray[np.int64]:
@@ -66,12 +61,27 @@ def collate(samples: Sequence[Sample]) -> Batch:
     good = [(sample, sample.segments) for sample in samples if isinstance(sample.segments, SegmentInputs)]
     parts = [segments for _, segments in good]
     return Batch(
-        images=torch.cat([part.images for part in parts]) if parts else torch.empty(0, dtype=torch.uint8),
+        images=np.concatenate([part.images for part in parts]) if parts else np.empty(0, dtype=np.uint8),
         samples=[sample.index for sample, _ in good],
         counts=[len(part.rows) for part in parts],
         rows=np.concatenate([np.empty(0, np.int64), *(part.rows for part in parts)]),
-        real=torch.from_numpy(np.concatenate([np.empty(0, np.int64), *(part.real for part in parts)])),
+        real=np.concatenate([np.empty(0, np.int64), *(part.real for part in parts)]),
         seconds=np.concatenate([np.empty((0, 2)), *(part.seconds for part in parts)]),
         whole=[sample.whole for sample, _ in good],
         failures=[(sample.index, sample.segments) for sample in samples if isinstance(sample.segments, VideoError)],
     )
+
+
+def batches_of(samples: Iterable[Sample], batch_size: int) -> Iterator[Batch]:
+    """Yield samples of at most `batch_size` segments, and those that cannot be read, as batches of no more segments."""
+    waiting: list[Sample] = []
+    room = batch_size
+    for sample in samples:
+        count = 0 if isinstance(sample.segments, VideoError) else len(sample.segments.rows)
+        if count > room:
+            yield collate(waiting)
+            waiting, room = [], batch_size
+        waiting.append(sample)
+        room -= count
+    if waiting:
+        yield collate(waiting)

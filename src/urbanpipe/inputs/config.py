@@ -1,7 +1,7 @@
-"""Settings of the inputs; importable without torch."""
+"""Settings that the inputs of several methods share; importable without torch."""
 
 import re
-from typing import ClassVar, Literal, Self
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -11,23 +11,95 @@ AugmentationName = Literal[
     "horizontal_flip", "vertical_flip", "rotation", "crop", "colour_jitter", "rand_augment", "auto_augment"
 ]
 
+_FLIP_AXIS = {"horizontal": -1, "vertical": -2}
 
-class _Pictures(Section):
-    """What every input has: pictures of one size.
+
+class InputConfig(Section):
+    """What a network sees of a video; the base of every method's own config.
 
     Attributes:
+        method: name of the method.
         aspect: `square`, `W:H`, or `frame` (the commonest shape in the catalog, fixed when a run starts). A picture is
             as high as the method's `tile` or `size` says and as wide as this says, rounded to a multiple of 8.
         many_segments: whether a video's segments are of different moments, so that the scores of each are worth keeping.
+        frozen_backbone: whether the backbone never learns.
+        compares_pools: whether cross-validation compares the pools of segment scores.
+        not_pixels: settings that change no pixel that is evaluated.
     """
 
     many_segments: ClassVar[bool] = False
+    frozen_backbone: ClassVar[bool] = False
+    compares_pools: ClassVar[bool] = False
+    not_pixels: ClassVar[frozenset[str]] = frozenset()
+    method: str
     aspect: str = "square"
+
+    if TYPE_CHECKING:  # a setting of some methods, fixed in others
+
+        @property
+        def frames(self) -> int:
+            """Frames of a segment."""
+
+    @property
+    def frame_size(self) -> tuple[int, int]:
+        """Width and height of a frame in pixels."""
+        raise NotImplementedError
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Width and height in pixels of what the backbone sees."""
+        raise NotImplementedError
+
+    @property
+    def smaller(self) -> str:
+        """Which settings to lower where memory is short."""
+        raise NotImplementedError
+
+    @property
+    def summary(self) -> str:
+        """What the network sees, in a few words."""
+        return f"frames of {self.frame_size[1]} px"
 
     @property
     def train_segments(self) -> int:
         """Segments of a video in a step."""
         return 1
+
+    @property
+    def flip_axes(self) -> tuple[tuple[int, ...], ...]:
+        """Axes along which each evaluated view of an input is mirrored; the first view is plain."""
+        return ((),)
+
+    @property
+    def tile_grid(self) -> tuple[int, int]:
+        """Rows and columns of frames in one image."""
+        return 1, 1
+
+    @property
+    def clip_frames(self) -> int | None:
+        """Frames of a segment that is a clip; None where a segment is one image."""
+        return None
+
+    @property
+    def backbone_frames(self) -> int | None:
+        """Frames that the backbone sees at once; None for an image backbone."""
+        return None
+
+    @property
+    def segment_shape(self) -> tuple[int, ...]:
+        """Shape of a segment: (3, height, width), or (3, frames, height, width)."""
+        frames = () if self.clip_frames is None else (self.clip_frames,)
+        return (3, *frames, *self.image_size[::-1])
+
+    @property
+    def backbone_size(self) -> tuple[int, ...]:
+        """What the backbone sees at once: (height, width), or (frames, height, width)."""
+        frames = () if self.backbone_frames is None else (self.backbone_frames,)
+        return (*frames, *self.image_size[::-1])
+
+    def pixels(self) -> str:
+        """Settings that decide which pixels are evaluated, as JSON."""
+        return self.model_dump_json(exclude=set(self.not_pixels))
 
     @field_validator("aspect")
     @classmethod
@@ -45,7 +117,7 @@ class _Pictures(Section):
         return max(8, round(height * across / down / 8) * 8), height
 
 
-class _OneSize(_Pictures):
+class SizedConfig(InputConfig):
     """Pictures that a network sees as they are.
 
     Attributes:
@@ -65,7 +137,7 @@ class _OneSize(_Pictures):
         return self.frame_size
 
 
-class _Sampled(_Pictures):
+class SampledConfig(InputConfig):
     """An input of N frames taken from the whole video.
 
     Attributes:
@@ -82,6 +154,11 @@ class _Sampled(_Pictures):
     test_draws: int = Field(1, ge=1, le=31)
     test_flips: tuple[Literal["horizontal", "vertical"], ...] = ()
 
+    @property
+    def flip_axes(self) -> tuple[tuple[int, ...], ...]:
+        """Axes along which each evaluated view of an input is mirrored; the first view is plain."""
+        return ((), *((_FLIP_AXIS[flip],) for flip in self.test_flips))
+
     @model_validator(mode="after")
     def _drawn_from_the_candidates(self) -> Self:
         if self.candidates and self.candidates % 2 == 0:
@@ -94,46 +171,7 @@ class _Sampled(_Pictures):
         return self
 
 
-class SuperImageConfig(_Sampled):
-    """N frames of the whole video as tiles of one image.
-
-    Attributes:
-        rows: rows of tiles.
-        columns: columns of tiles.
-        tile: height of a tile in pixels.
-        test_shuffles: random layouts of the tiles that are judged beside the one in order of time; their probabilities
-            are averaged.
-    """
-
-    method: Literal["super-image"] = "super-image"
-    rows: int = Field(3, ge=1, le=8)
-    columns: int = Field(3, ge=1, le=8)
-    tile: int = Field(448, ge=16, le=2048)
-    test_shuffles: int = Field(0, ge=0, le=31)
-
-    @property
-    def frames(self) -> int:
-        """Frames a super-image holds."""
-        return self.rows * self.columns
-
-    @property
-    def smaller(self) -> str:
-        """What to turn where memory is short."""
-        return f"input.tile smaller (now {self.tile})"
-
-    @property
-    def frame_size(self) -> tuple[int, int]:
-        """Width and height of a tile in pixels."""
-        return self._sized(self.tile)
-
-    @property
-    def image_size(self) -> tuple[int, int]:
-        """Width and height of the whole input in pixels."""
-        width, height = self.frame_size
-        return width * self.columns, height * self.rows
-
-
-class _AtInterval(_OneSize):
+class IntervalConfig(SizedConfig):
     """Single frames at an interval.
 
     Attributes:
@@ -147,134 +185,6 @@ class _AtInterval(_OneSize):
     def frames(self) -> int:
         """Frames a segment holds."""
         return 1
-
-
-class FrameConfig(_AtInterval):
-    """Single frames at an interval; a video is the pool of them.
-
-    Attributes:
-        train_frames: frames of a video in an epoch, one drawn from each of as many equal parts of it, so that a long
-            video weighs no more than a short one.
-        pooling: what the probabilities of a video's frames become: their `mean`, `max` or `median`.
-    """
-
-    method: Literal["frame"] = "frame"
-    train_frames: int = Field(4, ge=1, le=256)
-    pooling: Literal["mean", "max", "median"] = "mean"
-
-    @property
-    def train_segments(self) -> int:
-        """Frames of a video in a step."""
-        return self.train_frames
-
-    @property
-    def smaller(self) -> str:
-        """What to turn where memory is short."""
-        return f"input.train_frames (now {self.train_frames}) or input.size smaller (now {self.size})"
-
-
-class VideoConfig(_Sampled, _OneSize):
-    """One clip of N frames from the whole video, for a video network.
-
-    Attributes:
-        frames: how many.
-        shuffle: bring them into a random order in training.
-    """
-
-    method: Literal["video"] = "video"
-    size: int = Field(224, ge=16, le=1024)
-    frames: int = Field(32, ge=2, le=128)
-    shuffle: bool = False
-
-    @property
-    def smaller(self) -> str:
-        """What to turn where memory is short."""
-        return f"input.frames (now {self.frames}) or input.size smaller (now {self.size})"
-
-
-class DenseConfig(_OneSize):
-    """Every moment of the video: clips of consecutive frames side by side over its whole length.
-
-    Attributes:
-        frames: L, frames a clip.
-        stride: from one frame of a clip to the next; a clip spans L * stride frames of the video.
-        encoder: how a clip becomes a feature: `pool` (an image backbone on each frame, pooled over time), `super-image`
-            (an image backbone on the clip's frames as tiles, so that it can see water move) or `video` (a video
-            network).
-        rows: rows of tiles of the `super-image` encoder; its columns are frames / rows.
-        fraction: share of a video's clips that a step encodes with gradient, as a walk over a permutation: every clip
-            is visited once in ceil(1 / fraction) epochs, so .6 is .5.
-        max_clips: at most so many of them, whatever the length of the video, which bounds memory; 0 is no bound.
-        mode: `stale` (the rest of the clips from the feature memory), `exact-sampled` (the rest encoded without
-            gradient) or `exact` (every clip with gradient, recomputed in the backward pass).
-    """
-
-    many_segments: ClassVar[bool] = True
-    method: Literal["dense"] = "dense"
-    size: int = Field(112, ge=16, le=1024)
-    frames: int = Field(8, ge=1, le=64)
-    stride: int = Field(2, ge=1, le=64)
-    encoder: Literal["pool", "super-image", "video"] = "pool"
-    rows: int = Field(2, ge=1, le=8)
-    fraction: float = Field(0.25, gt=0, le=1)
-    max_clips: int = Field(0, ge=0)
-    mode: Literal["stale", "exact-sampled", "exact"] = "stale"
-
-    @model_validator(mode="after")
-    def _whole_rows(self) -> Self:
-        if self.encoder == "super-image" and self.frames % self.rows:
-            raise ValueError(f"frames = {self.frames} do not fill rows = {self.rows} of tiles; give a multiple")
-        return self
-
-    @property
-    def train_segments(self) -> int:
-        """Clips of a video in a step, about."""
-        return self.max_clips or 16
-
-    @property
-    def smaller(self) -> str:
-        """What to turn where memory is short."""
-        return f"input.max_clips (now {self.max_clips}), input.frames or input.size smaller (now {self.size})"
-
-    @property
-    def image_size(self) -> tuple[int, int]:
-        """Width and height of what the backbone sees, in pixels."""
-        width, height = self.frame_size
-        if self.encoder != "super-image":
-            return width, height
-        return width * (self.frames // self.rows), height * self.rows
-
-
-class BagConfig(_AtInterval):
-    """All frames at an interval as one bag, in training too and without augmentation: they are encoded once."""
-
-    method: Literal["bag"] = "bag"
-    size: int = Field(224, ge=16, le=2048)
-
-    @property
-    def train_segments(self) -> int:
-        """Frames of a video that are encoded at once, about."""
-        return 4
-
-    @property
-    def smaller(self) -> str:
-        """What to turn where memory is short."""
-        return f"input.size smaller (now {self.size}) or input.every_seconds larger (now {self.every_seconds:g})"
-
-
-InputConfig = SuperImageConfig | FrameConfig | VideoConfig | DenseConfig | BagConfig
-METHODS: dict[str, type[InputConfig]] = {
-    "super-image": SuperImageConfig,
-    "frame": FrameConfig,
-    "video": VideoConfig,
-    "dense": DenseConfig,
-    "bag": BagConfig,
-}
-
-
-def has_clips(config: InputConfig) -> bool:
-    """Whether the network sees frames one behind the other, not one image."""
-    return isinstance(config, VideoConfig) or (isinstance(config, DenseConfig) and config.encoder != "super-image")
 
 
 class AugmentConfig(Section):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from urbanpipe.inputs.config import SuperImageConfig, VideoConfig
+from urbanpipe.inputs.config import SampledConfig
 from urbanpipe.inputs.frame_timeline import FrameTimeline, Indices, SampleSeed, Selection, select
 from urbanpipe.video import sampling
 
@@ -14,7 +14,7 @@ class SampledFrames:
         config: how many frames, and how they are sampled.
     """
 
-    def __init__(self, config: SuperImageConfig | VideoConfig) -> None:
+    def __init__(self, config: SampledConfig) -> None:
         self.sampled = config
         self.frame_size = config.frame_size
         self._cacheable = config.sampling == "uniform" or config.candidates > 0

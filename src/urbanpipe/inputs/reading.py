@@ -7,14 +7,12 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from urbanpipe.catalog.catalog_file import Video
 from urbanpipe.errors import VideoError
 from urbanpipe.inputs.frame_timeline import FrameTimeline, Indices, SampleSeed, Seconds, Selection
-from urbanpipe.inputs.view import View
+from urbanpipe.inputs.view import Frames, View
 from urbanpipe.video.cache import FrameCache
 from urbanpipe.video.decode import FrameIndex, index_frames, read_frames, stream_frames
 from urbanpipe.video.probe import digest
@@ -35,7 +33,7 @@ class SegmentInputs:
         seconds: begin and end of each in the video, shape (segments, 2).
     """
 
-    images: Tensor
+    images: Frames
     rows: Indices
     real: Indices
     seconds: Seconds
@@ -74,9 +72,11 @@ class CatalogReader:
         timeline = frame_timeline_of(video)
         selection = self.view.training_sample(timeline, seed)
         frames = self._frames(video, timeline, selection)
+        import torch
+
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed.torch_seed)
-            images = torch.stack([self.view.training_input(segment) for segment in frames])
+            images = np.stack([self.view.training_input(segment) for segment in frames])
         return SegmentInputs(images, selection.rows, selection.real, timeline.spans(selection.frames))
 
     def evaluation_sample(self, video: Video, begin: int, end: int) -> SegmentInputs:
@@ -85,7 +85,7 @@ class CatalogReader:
         whole = self.view.evaluation_sample(timeline)
         selection = whole[begin:end]
         frames = self._frames(video, timeline, selection, part=len(selection) < len(whole))
-        images = torch.stack([self.view.evaluation_input(segment) for segment in frames])
+        images = np.stack([self.view.evaluation_input(segment) for segment in frames])
         return SegmentInputs(images, selection.rows, selection.real, timeline.spans(selection.frames))
 
     def _frames(
@@ -183,12 +183,12 @@ def stream_segments(path: Path, view: View, most: int) -> Iterator[SegmentInputs
     index = index_frames(path)
     timeline = FrameTimeline(index.frame_count, index.duration_seconds, index.times_seconds)
     selection = view.evaluation_sample(timeline)
-    images: list[Tensor] = []
+    images: list[Frames] = []
     for place, frames in enumerate(_streamed(index, selection, view.frame_size)):
         images.append(view.evaluation_input(frames))
         if len(images) == most or place == len(selection) - 1:
             part = selection[place + 1 - len(images) : place + 1]
-            yield SegmentInputs(torch.stack(images), part.rows, part.real, timeline.spans(part.frames))
+            yield SegmentInputs(np.stack(images), part.rows, part.real, timeline.spans(part.frames))
             images = []
 
 

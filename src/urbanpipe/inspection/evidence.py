@@ -16,14 +16,15 @@ from torch.nn.functional import interpolate
 from urbanpipe.contracts.findings import Evidence, Occurrence
 from urbanpipe.decision.localization import MomentsConfig
 from urbanpipe.evaluation.peaks import peaks, suppressed
-from urbanpipe.explain.explain import frame_maps, input_size, noise
-from urbanpipe.explain.heat import Maps, tiles_of
-from urbanpipe.explain.layers import choose_layer, layout_of
+from urbanpipe.explain.explain import frame_maps
+from urbanpipe.explain.heat import Maps
 from urbanpipe.explain.network import Explained
 from urbanpipe.inference.members import Member
+from urbanpipe.inference.torch_runtime import TorchRuntime
 from urbanpipe.inspection.distance import Distance, DistanceReader
 from urbanpipe.inspection.evidence_buffer import Candidate, EvidenceBuffer, Still
 from urbanpipe.models.device import images_to
+from urbanpipe.models.layers import choose_layer, layout_of, noise
 from urbanpipe.taxonomy import Taxonomy
 
 MIN_SHARE = 0.5  # of the class's highest peak that another peak must reach to be a occurrence of its own
@@ -94,12 +95,14 @@ class Showing:
     ) -> None:
         self.taxonomy, self.device, self.distance = taxonomy, device, distance
         self._read: dict[Still, Distance | None] = {}
-        network = member.networks[0]
+        runtime = member.runtimes[0]
+        assert isinstance(runtime, TorchRuntime), "heat maps need gradients, which only torch has"
+        network = runtime.network
         self.loaded = Explained(member.recipe, taxonomy, network, None, ())
         config = member.recipe.input
         net: nn.Module = network.backbone.net
-        self.layout = layout_of(net, input_size(config))
-        self.layer = choose_layer(network, self.layout, self._placed(noise(config)), None, tiles_of(config))
+        self.layout = layout_of(net, config.backbone_size)
+        self.layer = choose_layer(network, self.layout, self._placed(noise(config)), None, config.tile_grid)
 
     def occurrences(
         self, label: int, moments: Sequence[Interval], candidates: EvidenceBuffer, pictures: Pictures
@@ -153,7 +156,7 @@ class Showing:
 
     def _maps(self, candidate: Candidate, label: int) -> Maps:
         """Raw maps (k, h, w) of the candidate's frames that are not padding."""
-        return frame_maps(self.loaded, self.layer, self.layout, self._placed(candidate.image), candidate.real, label)
+        return frame_maps(self.loaded, self.layer, self.layout, self._placed(torch.from_numpy(candidate.image)), candidate.real, label)
 
     def _placed(self, image: Tensor) -> Tensor:
         return images_to(image, self.device, self.loaded.recipe.training.channels_last)

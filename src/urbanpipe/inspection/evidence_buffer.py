@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 
 MOST = 16  # a class
 APART_SECONDS = 5.0  # of two nearer ones the better stays
@@ -49,7 +48,7 @@ class Candidate:
 
     seconds: float
     scores: NDArray[np.float64]
-    image: Tensor
+    image: NDArray[np.uint8]
     real: int
     stills: tuple[Still, ...]
 

@@ -111,7 +111,7 @@ class Inspector:
         if batch_size < 1:
             raise InspectionError(f"batch size {batch_size}: give 1 or more")
         self.bundle, self.device, self.distance_region = bundle, device, distance_region
-        self._video_pass = VideoPass(bundle.models, device, batch_size, distance_region)
+        self._video_pass = VideoPass(bundle.models, batch_size, distance_region)
         distance = DistanceReader() if distance_region else None
         member = bundle.models.members[self._video_pass.looking]
         self._many = member.recipe.input.many_segments
@@ -155,7 +155,7 @@ class Inspector:
             started = time.perf_counter()
             pictures: Pictures = {}
             inspection = self._inspection(path, observed, pictures)
-        except torch.OutOfMemoryError as error:
+        except (torch.OutOfMemoryError, OutOfMemoryError) as error:
             advice = "lower --batch-size, take a smaller bundle, or --device cpu"
             raise OutOfMemoryError(f"out of memory on {self.device}: {advice}") from error
         return Inspected(path, inspection, pictures, observed.seconds | {"evidence": time.perf_counter() - started})
@@ -164,10 +164,10 @@ class Inspector:
         models, taxonomy = self.bundle.models, self.bundle.models.taxonomy
         scores = combined(models, [{0: one} for one in observed.judged], [0])
         probabilities = self.bundle.calibration.apply(scores)[0]
-        triage = self._triage(probabilities)
+        decisions = self._triage(probabilities)
         times, over_time = self._over_time(observed.judged[self._video_pass.looking])
         findings = []
-        for item, triage in zip(taxonomy.classes, triage, strict=True):
+        for item, triage in zip(taxonomy.classes, decisions, strict=True):
             shown = triage != "reject" and item.code != taxonomy.exclusive
             probability, score = float(probabilities[item.index]), float(scores[0, item.index])
             seen = self._occurrences(item, probability, times, over_time, observed, pictures) if shown else []

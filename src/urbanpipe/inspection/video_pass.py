@@ -2,32 +2,21 @@
 
 import time
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import torch
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
-from torch import Tensor
 
-from urbanpipe.explain.explain import input_size, noise
-from urbanpipe.explain.grad_cam import first_tensor
-from urbanpipe.explain.layers import Layout, first_layer, layout_of
 from urbanpipe.inference.combine import mean_prediction
 from urbanpipe.inference.members import Member, Models, sharing_a_reading
 from urbanpipe.inference.prediction import VideoPrediction
-from urbanpipe.inference.scoring import aggregate, encode
-from urbanpipe.inputs.batches import Sample, collate
+from urbanpipe.inference.runtime import Runtime
+from urbanpipe.inference.scoring import encode_all
 from urbanpipe.inputs.frame_timeline import FrameTimeline, Selection
-from urbanpipe.inputs.reading import Assembler, SegmentInputs
-from urbanpipe.inputs.view import make_view
+from urbanpipe.inputs.reading import Assembler
 from urbanpipe.inspection.evidence_buffer import Candidate, EvidenceBuffer, Still, shown_offsets, to_jpeg
-from urbanpipe.models.classifier import SegmentClassifier
-from urbanpipe.models.device import images_to
-from urbanpipe.models.network import Network
 from urbanpipe.video.decode import FrameIndex, index_frames, stream_decoded
 from urbanpipe.video.picture import Pixels, resized, to_rgb
 
@@ -73,19 +62,13 @@ class VideoPass:
 
     Args:
         models: the networks.
-        device: that they are on.
         batch_size: segments at once.
         region: part of the picture that shows the distance; None where it is not to be read.
     """
 
-    def __init__(self, models: Models, device: torch.device, batch_size: int = 8, region: Region | None = None) -> None:
-        self.models, self.device, self.batch_size, self.region = models, device, batch_size, region
+    def __init__(self, models: Models, batch_size: int = 8, region: Region | None = None) -> None:
+        self.models, self.batch_size, self.region = models, batch_size, region
         self.looking = looking_member(models.members)
-        member = models.members[self.looking]
-        network, config = member.networks[0], member.recipe.input
-        self.layout = layout_of(network.backbone.net, input_size(config))
-        image = images_to(noise(config), device, member.recipe.training.channels_last)
-        self.first_layer = first_layer(network, self.layout, image)
 
     def watch(self, path: Path) -> VideoPassResult:
         """Decode a video once and let every network see what it sees of it.
@@ -152,19 +135,18 @@ class _Part:
         members = video_pass.models.members
         self.video_pass, self.members = video_pass, {number: members[number] for number in numbers}
         self.looks = video_pass.looking in numbers
-        self.recipe = members[numbers[0]].recipe
-        self.networks = [network for number in numbers for network in members[number].networks]
-        self.looking = members[video_pass.looking].networks if self.looks else ()
-        self.view = make_view(self.recipe.input, self.recipe.augment)
+        self.runtimes = [runtime for number in numbers for runtime in members[number].runtimes]
+        self.looking = members[video_pass.looking].runtimes if self.looks else ()
+        self.view = members[numbers[0]].recipe.view
         self.timeline = FrameTimeline(index.frame_count, index.duration_seconds, index.times_seconds)
         self.selection: Selection = self.view.evaluation_sample(self.timeline)
         self.segments: Assembler[_Came] = Assembler(index.path, self.selection)
         self.shown = self._shown() if self.looks else {}
         self.shown_frames = {int(self.selection.frames[p, o]) for p, offsets in self.shown.items() for o in offsets}
-        self.waiting: list[tuple[int, Tensor, list[_Came]]] = []
-        self.seen: list[list[Tensor]] = [[] for _ in self.networks]
+        self.waiting: list[tuple[int, Pixels, list[_Came]]] = []
+        self.features_of: list[list[NDArray[np.float32]]] = [[] for _ in self.runtimes]
         self.candidates = EvidenceBuffer(video_pass.models.taxonomy.defects)
-        self.sums: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
+        self.sums: list[tuple[NDArray[np.float64], ...]] = []
         self.network_seconds = 0.0
 
     @property
@@ -191,9 +173,10 @@ class _Part:
         if self.waiting:
             self._see()
         spans = self.timeline.spans(self.selection.frames)
-        said = aggregate(self.recipe, self.networks, self.seen, spans, self.video_pass.device)
+        together = zip(self.runtimes, self.features_of, strict=True)
+        said = [runtime.aggregate(np.concatenate(parts), spans) for runtime, parts in together]
         return {
-            number: mean_prediction([said.pop(0) for _ in member.networks]) for number, member in self.members.items()
+            number: mean_prediction([said.pop(0) for _ in member.runtimes]) for number, member in self.members.items()
         }
 
     def _take(self, place: int, frames: list[_Came]) -> None:
@@ -206,26 +189,22 @@ class _Part:
         """Show the segments that wait to the networks."""
         started = time.perf_counter()
         places = np.array([place for place, *_ in self.waiting])
-        part, images = self.selection[places], torch.stack([image for _, image, _ in self.waiting])
-        spans = self.timeline.spans(part.frames)
-        batch = collate([Sample(0, SegmentInputs(images, part.rows, part.real, spans))])
-        tapped = _Tapped(self.looking[0], self.video_pass.layout, self.video_pass.first_layer) if self.looks else None
-        with tapped or nullcontext():
-            (seen,) = encode(self.recipe, self.networks, batch, self.video_pass.device)
-        for kept, one in zip(self.seen, seen, strict=True):
-            kept.append(one)
-        if tapped:
-            first = self.networks.index(self.looking[0])
-            self._look(seen[first : first + len(self.looking)], spans)
-            self.sums.append((tapped.of_first_layer(len(places)), tapped.of_head(seen[first])))
+        part, images = self.selection[places], np.stack([image for _, image, _ in self.waiting])
+        first = self.runtimes.index(self.looking[0]) if self.looks else None
+        encoded = encode_all(self.runtimes, images, part.real, observe=first)
+        for parts, one in zip(self.features_of, encoded, strict=True):
+            parts.append(one.features)
+        if first is not None:
+            looking = encoded[first : first + len(self.looking)]
+            self._look([one.features for one in looking], self.timeline.spans(part.frames))
+            self.sums.append(encoded[first].observed)
         self.network_seconds += time.perf_counter() - started
         self.waiting = []
 
-    def _look(self, seen: Sequence[Tensor], spans: NDArray[np.float64]) -> None:
+    def _look(self, features: Sequence[NDArray[np.float32]], spans: NDArray[np.float64]) -> None:
         """Keep the segments that speak more for a class than those that were kept."""
-        scores = np.mean(
-            [alone(self.recipe, n, s, self.video_pass.device) for n, s in zip(self.looking, seen, strict=True)], 0
-        )
+        together = zip(self.looking, features, strict=True)
+        scores = np.mean([segment_alone(runtime, each) for runtime, each in together], axis=0)
         for (place, image, frames), score, span in zip(self.waiting, scores, spans, strict=True):
             middle = float(span.mean())
             came = [(offset, frames[offset]) for offset in self.shown[place] if frames[offset].kept is not None]
@@ -260,52 +239,7 @@ def _cut(picture: Pixels, region: Region) -> Pixels:
     return picture[y:bottom, x:right].copy()
 
 
-def alone(recipe: Any, network: Network, seen: Tensor, device: torch.device) -> NDArray[np.float64]:
-    """Probabilities (segments, classes) that a network would give each segment if it were all of the video."""
+def segment_alone(runtime: Runtime, features: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the probabilities (segments, classes) that a network would give each segment if it were all of the video."""
     nothing = np.zeros((1, 2))
-    each = [aggregate(recipe, [network], [[segment[None]]], nothing, device)[0].segments for segment in seen]
-    return np.concatenate(each)
-
-
-class _Tapped:
-    """What goes through a network while the block runs: out of its first layer, and into a segment classifier's head.
-
-    Args:
-        network: one of the looking member's.
-        layout: of its backbone.
-        layer: the first that has a map, by name.
-    """
-
-    def __init__(self, network: Network, layout: Layout, layer: str) -> None:
-        self.network, self.layout = network, layout
-        self.module = network.backbone.net.get_submodule(layer)
-        self.first: list[Tensor] = []
-        self.given: list[Tensor] = []
-
-    def __enter__(self) -> None:
-        self.handles: list[Any] = [self.module.register_forward_hook(self._keep_first)]
-        if isinstance(self.network, SegmentClassifier):
-            keep = self.network.head.register_forward_pre_hook(lambda _, inputs: self.given.append(inputs[0]))
-            self.handles.append(keep)
-
-    def __exit__(self, *_: object) -> None:
-        for handle in self.handles:
-            handle.remove()
-
-    def _keep_first(self, _module: Any, _inputs: Any, output: Any) -> None:
-        maps = self.layout.maps(first_tensor(output))
-        assert maps is not None, "the layer was chosen for its map"
-        places = maps.flatten(2).double()
-        self.first.append(torch.cat([places.mean(2), places.std(2)], dim=1))
-
-    def of_first_layer(self, segments: int) -> NDArray[np.float64]:
-        """Sum over the segments, (2 channels,): of the plain of mirrored views, of frames seen one by one their mean."""
-        total: NDArray[np.float64] = (self.first[0].mean(0) * segments).cpu().numpy()
-        return total
-
-    def of_head(self, seen: Tensor) -> NDArray[np.float64]:
-        """Sum over the segments of what the head was given, (d,): of tokens their mean; else what `encode` gave."""
-        features = self.given[0] if self.given else seen
-        pooled = features.mean(1) if features.ndim == 3 else features
-        total: NDArray[np.float64] = pooled.double().sum(0).cpu().numpy()
-        return total
+    return np.concatenate([runtime.aggregate(segment[None], nothing).segments for segment in features])

@@ -1,60 +1,43 @@
 """Learning from bags of features: the frozen backbone encodes every sampled frame once, then the head learns alone."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from urbanpipe.inputs.batches import Batch
-from urbanpipe.inputs.config import BagConfig
-from urbanpipe.inputs.dataset import VideoDataset
 from urbanpipe.learners.feature_memory import FeatureMemory, fingerprint
 from urbanpipe.learners.features import encoded
-from urbanpipe.learners.losses import Loss
+from urbanpipe.learners.learner import LearnerContext
 from urbanpipe.learners.memory_fill import exchange
-from urbanpipe.learners.state import State
-from urbanpipe.methods.recipe import Recipe
 from urbanpipe.models.bag import BagClassifier
 from urbanpipe.models.device import autocast
-from urbanpipe.models.distributed import DistributedContext
 
 
 class BagLearner:
     """The learner of the bag method; see `training.learner.Learner`.
 
     Args:
-        recipe: precision, accumulation.
-        state: of the model.
-        processes: those that share a step; each has its own store, and the first keeps a copy for all.
-        loss: of (logits, targets).
-        targets: (videos, classes) of the training set.
-        dataset: the training set.
-        folder: gets the store of features.
+        context: what it learns with.
 
     Attributes:
         store: the feature of every frame of the training set.
     """
 
-    def __init__(
-        self,
-        recipe: Recipe,
-        state: State,
-        distributed: DistributedContext,
-        loss: Loss,
-        targets: NDArray[np.float32],
-        dataset: VideoDataset,
-        folder: Path,
-    ) -> None:
-        assert isinstance(state.model, BagClassifier)
-        assert isinstance(recipe.input, BagConfig)
-        self._recipe, self._state, self._distributed, self._dataset = recipe, state, distributed, dataset
-        self._model, self._loss, self._targets = state.model, loss, torch.from_numpy(targets)
-        self._copy, self._filled = folder / "memory.copy", False
+    def __init__(self, context: LearnerContext) -> None:
+        model, recipe, dataset = context.state.model, context.recipe, context.dataset
+        assert isinstance(model, BagClassifier), "the method builds no other"
+        self._recipe, self._state, self._distributed, self._dataset = (
+            recipe,
+            context.state,
+            context.distributed,
+            dataset,
+        )
+        self._model, self._loss, self._targets = model, context.loss, torch.from_numpy(context.targets)
+        self._copy, self._filled = context.folder / "memory.copy", False
         frames = [dataset.segment_count(index) for index in range(len(dataset))]
-        path, width = folder / f"memory.{distributed.rank}.features", state.model.backbone.pooled_width
+        path, width = context.folder / f"memory.{context.distributed.rank}.features", model.backbone.pooled_width
         self.store = FeatureMemory(path, frames, width, fingerprint(recipe, dataset.videos))
 
     def begin_epoch(self) -> None:

@@ -6,26 +6,24 @@ GST-EFD's (arXiv 2305.12322), the exact gradients of sampled clips are ETAD's (C
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from urbanpipe.inputs.batches import Batch
-from urbanpipe.inputs.config import DenseConfig
-from urbanpipe.inputs.dataset import VideoDataset
-from urbanpipe.inputs.dense import visited
+from urbanpipe.inputs.clip_schedule import visited
 from urbanpipe.inputs.frame_timeline import SampleSeed
 from urbanpipe.inputs.reading import frame_timeline_of
 from urbanpipe.learners.feature_memory import FeatureMemory, fingerprint
-from urbanpipe.learners.losses import Loss
+from urbanpipe.learners.learner import LearnerContext
 from urbanpipe.learners.memory_fill import exchange, fill, write_batch
-from urbanpipe.learners.state import State
-from urbanpipe.methods.recipe import Recipe
+from urbanpipe.methods.dense import DenseConfig
 from urbanpipe.models.dense import DenseClassifier, smooth_max
 from urbanpipe.models.device import autocast, images_to
-from urbanpipe.models.distributed import DistributedContext
+
+if TYPE_CHECKING:
+    from urbanpipe.methods.dense import DenseConfig
 
 AT_ONCE = 16  # clips encoded at once where no gradient, or a recomputed one, is wanted: bounds memory
 
@@ -34,35 +32,21 @@ class DenseLearner:
     """The learner of the dense method; see `training.learner.Learner`.
 
     Args:
-        recipe: mode, phases, precision, accumulation.
-        state: of the model.
-        processes: those that share a step; each has its own memory, and the first keeps a copy for all.
-        loss: of (logits, targets).
-        targets: (videos, classes) of the training set.
-        dataset: the training set.
-        folder: gets the memory.
+        config: of the method.
+        context: what it learns with.
     """
 
-    def __init__(
-        self,
-        recipe: Recipe,
-        state: State,
-        distributed: DistributedContext,
-        loss: Loss,
-        targets: NDArray[np.float32],
-        dataset: VideoDataset,
-        folder: Path,
-    ) -> None:
-        assert isinstance(state.model, DenseClassifier)
-        assert isinstance(recipe.input, DenseConfig)
-        self._recipe, self._input, self._state, self._distributed = recipe, recipe.input, state, distributed
-        self._model, self._loss, self._targets = state.model, loss, torch.from_numpy(targets)
-        self._dataset, self._folder = dataset, folder
+    def __init__(self, config: "DenseConfig", context: LearnerContext) -> None:
+        model, recipe, dataset = context.state.model, context.recipe, context.dataset
+        assert isinstance(model, DenseClassifier), "the method builds no other"
+        self._recipe, self._input, self._state, self._distributed = recipe, config, context.state, context.distributed
+        self._model, self._loss, self._targets = model, context.loss, torch.from_numpy(context.targets)
+        self._dataset, self._folder = dataset, context.folder
         self._resumed = True  # until the first epoch of this process has begun
         self._seconds = [self._middles(index) for index in range(len(dataset))]
         clips = [len(seconds) for seconds in self._seconds]
-        path = folder / f"memory.{distributed.rank}.features"
-        self.memory = FeatureMemory(path, clips, recipe.dense.width, fingerprint(recipe, dataset.videos))
+        path = context.folder / f"memory.{context.distributed.rank}.features"
+        self.memory = FeatureMemory(path, clips, config.head.width, fingerprint(recipe, dataset.videos))
 
     def _middles(self, index: int) -> Tensor:
         timeline = frame_timeline_of(self._dataset.videos[index])
@@ -70,7 +54,7 @@ class DenseLearner:
 
     @property
     def _head_alone(self) -> bool:
-        memory, epoch = self._recipe.memory, self._state.epoch
+        memory, epoch = self._input.memory, self._state.epoch
         return epoch < memory.warmup_epochs or epoch >= self._recipe.training.epochs - memory.final_epochs
 
     def reads(self) -> bool:
@@ -80,7 +64,7 @@ class DenseLearner:
     def begin_epoch(self) -> None:
         """Fill or refresh the memory where that is due; hold the encoder still where the head learns alone."""
         self._model.encoder.requires_grad_(not self._head_alone)
-        if self._state.epoch == self._recipe.training.epochs - self._recipe.memory.final_epochs and self._state.ema:
+        if self._state.epoch == self._recipe.training.epochs - self._input.memory.final_epochs and self._state.ema:
             self._model.encoder.load_state_dict(self._state.ema.module.encoder.state_dict())
         lost = ""
         if self._resumed and self._state.epoch and self._in_use and not self._refresh_is_due():
@@ -99,7 +83,7 @@ class DenseLearner:
         return self._input.mode == "stale" or self._head_alone
 
     def _refresh_is_due(self) -> bool:
-        memory, epoch = self._recipe.memory, self._state.epoch
+        memory, epoch = self._input.memory, self._state.epoch
         if epoch == self._recipe.training.epochs - memory.final_epochs:
             return True
         if epoch == 0:
@@ -110,7 +94,7 @@ class DenseLearner:
 
     def _writer(self) -> DenseClassifier:
         """The network whose features fill the memory."""
-        if self._recipe.memory.write == "ema" and self._state.ema:
+        if self._input.memory.write == "ema" and self._state.ema:
             return self._state.ema.module  # type: ignore[no-any-return]
         return self._model
 
@@ -140,13 +124,13 @@ class DenseLearner:
 
     def _stale_step(self, batch: Batch) -> Tensor:
         """The share of clips with gradient, spliced into stored features of which some are dropped."""
-        fresh = self._encode(batch.images, batch.real)
+        fresh = self._encode(torch.from_numpy(batch.images), torch.from_numpy(batch.real))
         said = []
         for video, rows, part in self._by_sample(batch, fresh):
             spliced = self.memory.read(video).to(part.device).index_copy(0, rows.to(part.device), part.float())
             is_fresh = torch.zeros(len(spliced), dtype=torch.bool)
             is_fresh[rows] = True
-            stored = ~is_fresh & (torch.rand(len(spliced)) < self._recipe.memory.keep_stale)
+            stored = ~is_fresh & (torch.rand(len(spliced)) < self._input.memory.keep_stale)
             said.append(self._say(video, spliced, is_fresh, stored))
         loss = self._backward(batch, said)
         write_batch(self.memory, batch, self._written(batch, fresh.detach()), self._state.step)
@@ -154,7 +138,7 @@ class DenseLearner:
 
     def _exact_step(self, batch: Batch) -> Tensor:
         """Every clip with gradient, activations recomputed a few clips at a time."""
-        features = self._encode(batch.images, batch.real, AT_ONCE)
+        features = self._encode(torch.from_numpy(batch.images), torch.from_numpy(batch.real), AT_ONCE)
         said = []
         for video, rows, part in self._by_sample(batch, features):
             everything = torch.ones(len(rows), dtype=torch.bool)
@@ -165,11 +149,14 @@ class DenseLearner:
         """The sampled clips with gradient, spliced into the others as they are now, without."""
         sampled = [self._sampled(*one) for one in zip(batch.samples, batch.counts, strict=True)]
         chosen = torch.cat(sampled)
-        fresh = self._encode(batch.images[chosen], batch.real[chosen]).float()
+        fresh = self._encode(torch.from_numpy(batch.images)[chosen], torch.from_numpy(batch.real)[chosen]).float()
         features = fresh.new_zeros(len(chosen), fresh.shape[1])
         if not bool(chosen.all()):
             with torch.no_grad():
-                parts = (torch.split(each[~chosen], AT_ONCE) for each in (batch.images, batch.real))
+                parts = (
+                    torch.split(each[~chosen], AT_ONCE)
+                    for each in (torch.from_numpy(batch.images), torch.from_numpy(batch.real))
+                )
                 rest = torch.cat([self._encode(*part).float() for part in zip(*parts, strict=True)])
             features[~chosen] = rest
         features = features.index_copy(0, chosen.nonzero().squeeze(1).to(fresh.device), fresh)
@@ -182,7 +169,14 @@ class DenseLearner:
     def _sampled(self, video: int, clips: int) -> Tensor:
         """Which of a video's clips have their turn, (clips,) bool."""
         turn = torch.zeros(clips, dtype=torch.bool)
-        turn[visited(clips, self._input, SampleSeed(self._dataset.seed, self._state.epoch, video))] = True
+        turn[
+            visited(
+                clips,
+                self._input.fraction,
+                self._input.max_clips,
+                SampleSeed(self._dataset.seed, self._state.epoch, video),
+            )
+        ] = True
         return turn
 
     def _by_sample(self, batch: Batch, features: Tensor) -> Iterator[tuple[int, Tensor, Tensor]]:
@@ -199,7 +193,7 @@ class DenseLearner:
             fresh: the clips with a feature of this step, (clips,) bool; where there are none, all count as such.
             stored: those that take part as the memory has them, of which at most `max_stored` do.
         """
-        device, most = self._distributed.device, self._recipe.memory.max_stored
+        device, most = self._distributed.device, self._input.memory.max_stored
         if self._input.mode == "stale" and int(stored.sum()) > most:
             places = stored.nonzero().squeeze(1)
             stored = torch.zeros_like(stored)
@@ -215,8 +209,8 @@ class DenseLearner:
         videos, of_fresh = (torch.stack(part) for part in zip(*said, strict=True))
         targets = self._targets[batch.samples].to(self._distributed.device)
         value = self._loss(videos, targets)
-        if self._recipe.memory.auxiliary:
-            value = value + self._recipe.memory.auxiliary * self._loss(of_fresh, targets)
+        if self._input.memory.auxiliary:
+            value = value + self._input.memory.auxiliary * self._loss(of_fresh, targets)
         self._state.scaler.scale(value / self._recipe.training.accumulation).backward()  # type: ignore[no-untyped-call]
         return value.detach()
 
@@ -232,7 +226,9 @@ class DenseLearner:
             return fresh
         device, training = self._distributed.device, self._recipe.training
         with torch.no_grad(), autocast(device, training.precision):
-            return writer.encode(images_to(batch.images, device, training.channels_last), batch.real)
+            return writer.encode(
+                images_to(torch.from_numpy(batch.images), device, training.channels_last), torch.from_numpy(batch.real)
+            )
 
     def end_epoch(self) -> None:
         """Share what was written, and keep a copy that goes with the state about to be saved."""

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from urbanpipe.catalog.catalog_file import Video
 from urbanpipe.errors import RunError
-from urbanpipe.methods.recipe import Recipe
+from urbanpipe.learners.config import RecipeSettings
 from urbanpipe.outputs import explained, reserve, whole_path
 
 HEADER = 4096
@@ -137,14 +137,12 @@ class FeatureMemory:
         return ""
 
 
-def fingerprint(recipe: Recipe, videos: Sequence[Video]) -> str:
+def fingerprint(recipe: RecipeSettings, videos: Sequence[Video]) -> str:
     """What the features of a memory depend on, but for the first weights, which are always those of its run."""
     data = [(video.name, video.digest, video.frame_count) for video in videos]
     encoder = [
         recipe.input.model_dump(),
         recipe.model.model_dump(exclude={"weights"}),
-        recipe.dense.width,
-        recipe.dense.pooling,
     ]
     text = json.dumps([data, encoder, recipe.training.precision])
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

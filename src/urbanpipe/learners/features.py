@@ -13,19 +13,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from urbanpipe.inputs.dataset import VideoDataset, evaluation_batches, make_loader
+from urbanpipe.inputs.dataset import VideoDataset
+from urbanpipe.inputs.loading import BatchLoader, evaluation_batches
 from urbanpipe.inputs.reading import frame_timeline_of, unchanged
-from urbanpipe.methods.recipe import Recipe
-from urbanpipe.models.bag import BagClassifier
+from urbanpipe.learners.config import RecipeSettings
 from urbanpipe.models.device import autocast, images_to
 from urbanpipe.models.distributed import DistributedContext
+from urbanpipe.models.network import Network
 from urbanpipe.progress import track
 
 VERSION = b"upfeatures1"  # raise it when the same network and video give other features
 
 
 def encoded(
-    network: BagClassifier, dataset: VideoDataset, recipe: Recipe, distributed: DistributedContext
+    network: Network, dataset: VideoDataset, recipe: RecipeSettings, distributed: DistributedContext
 ) -> Iterator[tuple[int, Tensor]]:
     """What a frozen network sees of each video that is this process's, those from the store first.
 
@@ -54,7 +55,7 @@ def encoded(
 
 
 def _encode(
-    network: BagClassifier, dataset: VideoDataset, counts: list[int], recipe: Recipe, distributed: DistributedContext
+    network: Network, dataset: VideoDataset, counts: list[int], recipe: RecipeSettings, distributed: DistributedContext
 ) -> Iterator[tuple[int, Tensor]]:
     """The same of the videos that have a count of frames, from their pixels."""
     training, device = recipe.training, distributed.device
@@ -63,15 +64,15 @@ def _encode(
     )
     if not batches:
         return
-    loader = make_loader(dataset, batches, training.workers, pin=device.type == "cuda")
+    loader = BatchLoader(dataset, batches, training.workers, pin=device.type == "cuda")
     shown = track(loader, len(batches), f"{recipe.name}: encoding frames", "batches") if distributed.is_main else loader
     parts: dict[int, list[Tensor]] = {}
     for batch in shown:
         if batch.failures:
             raise batch.failures[0][1]
-        images = images_to(batch.images, device, training.channels_last)
+        images = images_to(torch.from_numpy(batch.images), device, training.channels_last)
         with torch.inference_mode(), autocast(device, training.precision):
-            features = network.encode(images, batch.real).float().cpu()
+            features = network.encode(images, torch.from_numpy(batch.real)).float().cpu()
         each = zip(batch.samples, torch.split(features, batch.counts), batch.whole, strict=True)
         for index, part, whole in each:
             parts.setdefault(index, []).append(part)
@@ -89,7 +90,7 @@ class FeatureStore:
         device: that computes them.
     """
 
-    def __init__(self, dataset: VideoDataset, network: BagClassifier, recipe: Recipe, device: torch.device) -> None:
+    def __init__(self, dataset: VideoDataset, network: Network, recipe: RecipeSettings, device: torch.device) -> None:
         assert dataset.cache is not None
         self._dataset, self._cache, self._width = dataset, dataset.cache, network.backbone.pooled_width
         self._jpeg_quality = bytes([dataset.cache.quality])
@@ -120,12 +121,12 @@ class FeatureStore:
         )
 
 
-def encoder_digest(network: BagClassifier, recipe: Recipe, device: torch.device) -> bytes:
+def encoder_digest(network: Network, recipe: RecipeSettings, device: torch.device) -> bytes:
     """What decides a feature beside the pixels: the backbone with its content, the input, and what computes it."""
     backbone = network.backbone
     parts = [
         [recipe.model.backbone, recipe.model.options, backbone.mean, backbone.std],
-        recipe.input.model_dump(mode="json"),
+        recipe.input.pixels(),
         [recipe.training.precision, recipe.training.channels_last, device.type],
         [version("torch"), version("timm")],
     ]

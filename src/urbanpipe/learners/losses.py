@@ -10,7 +10,7 @@ from timm.loss import AsymmetricLossMultiLabel
 from torch import Tensor
 from torch.nn import functional
 
-from urbanpipe.methods.recipe import LossConfig
+from urbanpipe.learners.config import LossConfig
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 LARGEST_WEIGHT = 10.0

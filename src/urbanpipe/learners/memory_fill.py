@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 
 from urbanpipe.inputs.batches import Batch
-from urbanpipe.inputs.dataset import VideoDataset, evaluation_batches, make_loader
+from urbanpipe.inputs.dataset import VideoDataset
+from urbanpipe.inputs.loading import BatchLoader, evaluation_batches
+from urbanpipe.learners.config import RecipeSettings
 from urbanpipe.learners.feature_memory import FeatureMemory
-from urbanpipe.methods.recipe import Recipe
 from urbanpipe.models.device import autocast, images_to
 from urbanpipe.models.distributed import DistributedContext
 from urbanpipe.models.network import Network
@@ -22,7 +23,7 @@ def fill(
     memory: FeatureMemory,
     network: Network,
     dataset: VideoDataset,
-    recipe: Recipe,
+    recipe: RecipeSettings,
     distributed: DistributedContext,
     step: int,
     at_once: int,
@@ -46,14 +47,17 @@ def fill(
     was_training, _ = network.training, network.eval()
     segments = [dataset.segment_count(index) for index in range(len(dataset))]
     batches = evaluation_batches(segments, at_once, distributed.count, distributed.rank)
-    loader = make_loader(dataset, batches, training.workers, pin=device.type == "cuda")
+    loader = BatchLoader(dataset, batches, training.workers, pin=device.type == "cuda")
     said = track(loader, len(batches), "filling the feature memory", "batches")
     with torch.inference_mode():
         for batch in said if distributed.is_main else loader:
             if batch.failures:
                 raise batch.failures[0][1]
             with autocast(device, training.precision):
-                features = network.encode(images_to(batch.images, device, training.channels_last), batch.real)
+                features = network.encode(
+                    images_to(torch.from_numpy(batch.images), device, training.channels_last),
+                    torch.from_numpy(batch.real),
+                )
             write_batch(memory, batch, features, step)
     network.train(was_training)
     exchange(memory, distributed)

@@ -1,61 +1,29 @@
-"""How a step learns from a batch. The loop steps the optimiser; a learner turns segments into gradients."""
+"""Learn from segments that carry the labels of their video."""
 
 from contextlib import nullcontext
-from typing import Protocol
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from urbanpipe.inputs.batches import Batch
-from urbanpipe.learners.losses import Loss
-from urbanpipe.learners.state import State
-from urbanpipe.methods.recipe import Recipe
-from urbanpipe.models.classifier import SegmentClassifier
+from urbanpipe.learners.learner import LearnerContext
 from urbanpipe.models.device import autocast, images_to
-from urbanpipe.models.distributed import DistributedContext
-
-
-class Learner(Protocol):
-    """What the loop asks of a method."""
-
-    def begin_epoch(self) -> None:
-        """Before the first batch of an epoch."""
-
-    def reads(self) -> bool:
-        """Whether this epoch's batches need pixels."""
-
-    def learn(self, batch: Batch, last: bool) -> Tensor:
-        """Add a batch's gradients, `last` of its step; returns its mean loss, detached."""
-
-    def end_epoch(self) -> None:
-        """After the last step of an epoch, before its state is saved."""
-
-    def forget(self) -> None:
-        """Remove what only training needed; called once the model is done."""
 
 
 class SegmentLearner:
     """Segments that carry their video's labels: super-images, clips, single frames.
 
     Args:
-        recipe: precision, accumulation, compilation.
-        state: of the model.
-        processes: those that share a step.
-        loss: of (logits, targets).
-        targets: (videos, classes) of the training set.
+        context: what it learns with.
     """
 
-    def __init__(
-        self, recipe: Recipe, state: State, distributed: DistributedContext, loss: Loss, targets: NDArray[np.float32]
-    ) -> None:
-        assert isinstance(state.model, SegmentClassifier)
-        self._training, self._state, self._distributed, self._loss = recipe.training, state, distributed, loss
-        self._targets = torch.from_numpy(targets)
-        network = torch.compile(state.model) if recipe.training.compile else state.model
+    def __init__(self, context: LearnerContext) -> None:
+        self._training, self._state, self._loss = context.recipe.training, context.state, context.loss
+        self._distributed, self._targets = context.distributed, torch.from_numpy(context.targets)
+        model = context.state.model
+        network = torch.compile(model) if self._training.compile else model
         # A head on tokens leaves the norm of the backbone's own pooling without a gradient.
-        self._forward = distributed.wrap(network, unused_parameters=state.model.on_tokens)  # type: ignore[arg-type]
+        self._forward = self._distributed.wrap(network, unused_parameters=getattr(model, "on_tokens", False))  # type: ignore[arg-type]
 
     def begin_epoch(self) -> None:
         """Nothing."""
@@ -70,7 +38,7 @@ class SegmentLearner:
         apart = not last and self._distributed.count > 1
         with self._forward.no_sync() if apart else nullcontext():  # type: ignore[operator]
             with autocast(device, training.precision):
-                logits = self._forward(images_to(batch.images, device, training.channels_last))
+                logits = self._forward(images_to(torch.from_numpy(batch.images), device, training.channels_last))
             targets = self._targets[batch.videos].to(device, non_blocking=True)
             value = self._loss(logits, targets) / training.accumulation
             self._state.scaler.scale(value).backward()  # type: ignore[no-untyped-call]

@@ -4,116 +4,23 @@ import difflib
 import tomllib
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import tomli_w
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, SerializeAsAny, ValidationError, field_validator, model_validator
 
 from urbanpipe.errors import RecipeError
-from urbanpipe.inputs.config import METHODS, AugmentConfig, BagConfig, DenseConfig, InputConfig, SuperImageConfig
-from urbanpipe.models.config import BagHeadConfig, DenseHeadConfig, ModelConfig
+from urbanpipe.inputs.config import AugmentConfig, InputConfig
+from urbanpipe.inputs.view import View
+from urbanpipe.learners.config import LossConfig, OptimiserConfig, TrainingConfig
+from urbanpipe.methods.super_image import SuperImageConfig, SuperImageMethod
+from urbanpipe.methods.table import METHODS, method_named, method_of
+from urbanpipe.models.config import ModelConfig
 from urbanpipe.outputs import write_text
 from urbanpipe.settings import Section, value_of
 
-
-class OptimiserConfig(Section):
-    """AdamW and its rates.
-
-    Attributes:
-        learning_rate: highest learning rate, of the head.
-        backbone_lr_scale: the backbone's rate as a share of the head's.
-        layer_decay: further factor a layer of the backbone, from the last to the first; 1 is none.
-        weight_decay: on weights; never on biases and norms.
-        schedule: `onecycle` (cosine up and down, and momentum against it) or `cosine` (linear up, cosine down).
-        warmup_epochs: epochs until the highest rate; at most nine tenths of all epochs, however large.
-        clip_norm: largest gradient norm; 0 is no clipping.
-        fused: torch's fused AdamW, on a GPU.
-    """
-
-    learning_rate: float = Field(1e-3, gt=0, allow_inf_nan=False)
-    backbone_lr_scale: float = Field(1.0, ge=0, le=1)
-    layer_decay: float = Field(1.0, gt=0, le=1)
-    weight_decay: float = Field(0.02, ge=0, allow_inf_nan=False)
-    schedule: Literal["onecycle", "cosine"] = "onecycle"
-    warmup_epochs: float = Field(9.0, ge=0)
-    clip_norm: float = Field(1.0, ge=0)
-    fused: bool = True
-
-
-class LossConfig(Section):
-    """The loss.
-
-    Attributes:
-        name: `asymmetric` (arXiv 2009.14119), `bce` or `focal` (arXiv 1708.02002).
-        gamma_negative, gamma_positive, clip: of the asymmetric loss.
-        gamma: of the focal loss.
-        class_weights: weigh positives by the square root of negatives over positives of their class (`bce`, `focal`).
-    """
-
-    name: Literal["asymmetric", "bce", "focal"] = "asymmetric"
-    gamma_negative: float = Field(4.0, ge=0)
-    gamma_positive: float = Field(1.0, ge=0)
-    clip: float = Field(0.05, ge=0, lt=1)
-    gamma: float = Field(2.0, ge=0)
-    class_weights: bool = False
-
-
-class TrainingConfig(Section):
-    """How long, how much at once, at what precision.
-
-    Attributes:
-        epochs: passes over the training videos.
-        batch_size: videos at once in a process.
-        accumulation: batches a step and process; a step sees batch_size * accumulation * processes videos.
-        precision: `fp32`, `bf16` or `fp16` (mixed).
-        checkpointing: recompute activations in the backward pass, for memory.
-        channels_last: memory layout, faster for most convolutional networks.
-        compile: torch.compile the network.
-        ema_decay: of the EMA of weights, reached by a warm-up; 0 is none.
-        keep: `best` epoch by validation mAP, or `last`.
-        validate_every: validate after every so many epochs, and after the last; `best` is one of these.
-        workers: loading processes a training process; -1 takes what the machine has, at most 8.
-        seed: of initial weights, order and augmentation.
-    """
-
-    epochs: int = Field(30, ge=1)
-    batch_size: int = Field(4, ge=1)
-    accumulation: int = Field(8, ge=1)
-    precision: Literal["fp32", "bf16", "fp16"] = "bf16"
-    checkpointing: bool = False
-    channels_last: bool = True
-    compile: bool = False
-    ema_decay: float = Field(0.998, ge=0, lt=1)
-    keep: Literal["best", "last"] = "best"
-    validate_every: int = Field(1, ge=1)
-    workers: int = Field(-1, ge=-1)
-    seed: int = Field(0, ge=0)
-
-
-class MemoryConfig(Section):
-    """The feature memory of the dense method, and the phases of its training.
-
-    Attributes:
-        keep_stale: p, the probability with which a feature from the memory takes part in a step.
-        max_stored: in the mode `stale` at most so many features from the memory take part for a video, drawn at
-            random, which bounds memory for videos of many minutes.
-        write: what a step writes back: the `fresh` features, or those of the EMA's encoder (`ema`).
-        refresh_epochs: the whole memory is encoded anew every so many epochs; 0 never does.
-        warmup_epochs: first epochs, in which the head alone learns, on the memory as it was filled.
-        final_epochs: last epochs, in which the head alone learns, on features of the EMA's encoder.
-        auxiliary: weight of the loss on the pooled logits of the fresh clips alone.
-    """
-
-    keep_stale: float = Field(0.5, ge=0, le=1)
-    max_stored: int = Field(1024, ge=1)
-    write: Literal["fresh", "ema"] = "fresh"
-    refresh_epochs: int = Field(3, ge=0)
-    warmup_epochs: int = Field(1, ge=0)
-    final_epochs: int = Field(2, ge=0)
-    auxiliary: float = Field(0.2, ge=0, allow_inf_nan=False)
-
-
-_DECODER = ("decoder_width", "decoder_heads", "decoder_hidden", "decoder_dropout")
+if TYPE_CHECKING:
+    from urbanpipe.models.network import Network
 
 
 class Recipe(Section):
@@ -122,78 +29,51 @@ class Recipe(Section):
     Attributes:
         name: also the name of the run's folder.
         description: one line for people.
-        input: what the network sees, by `method`.
-        dense, memory: of the dense method alone.
-        bag: of the bag method alone.
+        input: what the network sees; a config of the method that `input.method` names.
+        augment: what is done to training inputs.
+        model: backbone, head and first weights.
+        optimiser: AdamW and its schedule.
+        loss: the loss.
+        training: how long, how much at once, at what precision.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     description: str = ""
-    input: InputConfig = Field(SuperImageConfig(), discriminator="method")
+    input: SerializeAsAny[InputConfig] = SuperImageConfig()
     augment: AugmentConfig = AugmentConfig()
     model: ModelConfig = ModelConfig()
-    dense: DenseHeadConfig = DenseHeadConfig()
-    memory: MemoryConfig = MemoryConfig()
-    bag: BagHeadConfig = BagHeadConfig()
     optimiser: OptimiserConfig = OptimiserConfig()
     loss: LossConfig = LossConfig()
     training: TrainingConfig = TrainingConfig()
 
-    @model_validator(mode="before")
+    @field_validator("input", mode="before")
     @classmethod
-    def _known_method(cls, table: Any) -> Any:
-        given = table.get("input") if isinstance(table, dict) else None
-        if not isinstance(given, dict):
-            return table
-        if (method := given.get("method", "super-image")) not in [*METHODS]:
-            raise ValueError(f"input.method = {method!r}: the methods are {', '.join(METHODS)}")
-        return table | {"input": {"method": method, **given}}
+    def _config_of_the_method(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        return method_named(str(value.get("method", SuperImageMethod.name()))).config_type.model_validate(value)
 
     @model_validator(mode="after")
     def _no_setting_without_effect(self) -> Self:
-        if isinstance(self.input, DenseConfig):
-            self._dense_phases_fit()
-        elif (self.dense, self.memory) != (DenseHeadConfig(), MemoryConfig()):
-            raise ValueError(f"the sections dense and memory have no effect on the method {self.input.method}")
-        if isinstance(self.input, BagConfig):
-            self._bag_is_frozen()
-        elif self.bag != BagHeadConfig():
-            raise ValueError(f"the section bag has no effect on the method {self.input.method}")
+        method_of(self).check(self.input, self)
         if self.loss.class_weights and self.loss.name == "asymmetric":
             raise ValueError("loss.class_weights = true has no effect on the asymmetric loss; use bce or focal")
         if self.model.dropout and self.model.head == "ml-decoder":
             raise ValueError("model.dropout has no effect on ml-decoder; use model.decoder_dropout")
         return self
 
-    def _bag_is_frozen(self) -> None:
-        model, optimiser = self.model, self.optimiser
-        without_effect = {
-            "model.head": model.head != "linear",
-            "model.dropout": model.dropout,
-            "model.drop_path": model.drop_path,
-            "optimiser.backbone_lr_scale": optimiser.backbone_lr_scale < 1,
-            "optimiser.layer_decay": optimiser.layer_decay < 1,
-            "training.compile": self.training.compile,
-            "training.checkpointing": self.training.checkpointing,
-            **{f"model.{key}": getattr(model, key) != getattr(ModelConfig(), key) for key in _DECODER},
-            "the section augment": self.augment != AugmentConfig(),
-        }
-        if given := [name for name, is_given in without_effect.items() if is_given]:
-            raise ValueError(f"{given[0]} has no effect on the bag method: its backbone is frozen, its head is [bag]")
+    @property
+    def view(self) -> View:
+        """The view that its method has of a video."""
+        return method_of(self).view(self.input, self.augment)
 
-    def _dense_phases_fit(self) -> None:
-        if self.model.head != "linear" or self.model.dropout:
-            raise ValueError("model.head and model.dropout have no effect on the dense method; its head is [dense]")
-        if self.training.compile:
-            raise ValueError("training.compile = true has no effect on the dense method")
-        if self.memory.write == "ema" and not self.training.ema_decay:
-            raise ValueError('memory.write = "ema" needs a EMA: give training.ema_decay')
-        alone = self.memory.warmup_epochs + self.memory.final_epochs
-        if alone >= self.training.epochs:
-            raise ValueError(
-                f"training.epochs = {self.training.epochs}: memory.warmup_epochs and memory.final_epochs take {alone} "
-                "and leave none for the encoder"
-            )
+    def network(self, classes: int) -> "Network":
+        """Return the network with random weights, on the CPU.
+
+        Raises:
+            RecipeError: the backbone is not known, or is not of the kind that the method needs.
+        """
+        return method_of(self).network(self.input, self.model, classes)
 
 
 def shipped_recipes() -> dict[str, Recipe]:
@@ -224,7 +104,14 @@ def recipe_from_table(table: dict[str, Any], where: str) -> Recipe:
     try:
         return Recipe.model_validate(table)
     except ValidationError as error:
-        raise RecipeError(f"{where}: {_plain(error.errors()[0])}") from None
+        raise RecipeError(f"{where}: {_plain(error.errors()[0], _config_type(table))}") from None
+
+
+def _config_type(table: dict[str, Any]) -> type[BaseModel]:
+    """Return the type of the table's `[input]` section, as far as it names a method."""
+    section = table.get("input")
+    name = section.get("method") if isinstance(section, dict) else None
+    return METHODS[name].config_type if name in METHODS else SuperImageConfig
 
 
 def write_recipe(recipe: Recipe, path: Path) -> None:
@@ -288,11 +175,10 @@ def set_value(table: dict[str, Any], override: str) -> None:
     table[keys[-1]] = value_of(text)
 
 
-def _plain(error: Any) -> str:
+def _plain(error: Any, config_type: type[BaseModel]) -> str:
     where = [str(part) for part in error["loc"]]
-    method = where.pop(1) if len(where) > 1 and where[0] == "input" else ""
     if error["type"] == "extra_forbidden":
-        known = _known_keys(where[:-1], method)
+        known = _known_keys(where[:-1], config_type)
         near = difflib.get_close_matches(where[-1], known, n=1, cutoff=0.4)
         hint = f"did you mean {'.'.join([*where[:-1], near[0]])}?" if near else f"known are {', '.join(known)}"
         return f"unknown key {'.'.join(where)}; {hint}"
@@ -304,10 +190,11 @@ def _plain(error: Any) -> str:
     return f"{'.'.join(where)} = {error['input']!r}: {message[0].lower()}{message[1:]}"
 
 
-def _known_keys(sections: list[str], method: str) -> list[str]:
+def _known_keys(sections: list[str], config_type: type[BaseModel]) -> list[str]:
     model: type[BaseModel] = Recipe
-    for section in sections:
-        inner = METHODS[method] if section == "input" else model.model_fields[section].annotation
+    for number, section in enumerate(sections):
+        is_input = number == 0 and section == "input"
+        inner = config_type if is_input else model.model_fields[section].annotation
         if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
             return []
         model = inner

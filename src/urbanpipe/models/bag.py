@@ -9,6 +9,7 @@ from torch.nn import functional
 from urbanpipe.models.backbone import Backbone, Normalise
 from urbanpipe.models.config import BagHeadConfig, ModelConfig
 from urbanpipe.models.heads import MLDecoderHead
+from urbanpipe.models.network import Network
 
 
 class AttentionLayer(nn.Module):
@@ -147,7 +148,7 @@ class DecoderHead(nn.Module):
         return self.decoder.attention_weights(bag.unsqueeze(0))[0].T
 
 
-class BagClassifier(nn.Module):
+class BagClassifier(Network):
     """A backbone that never learns, and a head over the features of all frames of a video.
 
     Args:
@@ -155,6 +156,9 @@ class BagClassifier(nn.Module):
         config: the head.
         classes: number of classes.
     """
+
+    frozen_encoder = True
+    backbone: Backbone
 
     def __init__(self, backbone: Backbone, config: BagHeadConfig, classes: int) -> None:
         super().__init__()
@@ -175,16 +179,11 @@ class BagClassifier(nn.Module):
 
     @torch.no_grad()
     def encode(self, images: Tensor, real: Tensor) -> Tensor:
-        """What `aggregate` needs of each frame, (frames, features): its pooled feature.
-
-        Args:
-            images: (frames, 3, height, width), 0 to 255, uint8 or float.
-            real: not needed.
-        """
+        """Return the pooled feature of each frame, (frames, features)."""
         del real
         return self.backbone.pooled(self.normalise(images))
 
-    def aggregate(self, seen: Tensor, seconds: Tensor) -> tuple[Tensor, Tensor]:
+    def aggregate(self, encoded: Tensor, seconds: Tensor) -> tuple[Tensor, Tensor]:
         """Probabilities (classes,) of a video and (frames, classes) of its frames, from the features of them all.
 
         A frame's score is its share of the head's attention, scaled so that the frame of most attention has the video's
@@ -192,5 +191,11 @@ class BagClassifier(nn.Module):
         token looks with one attention for all classes, at frames that have seen each other.
         """
         del seconds
-        video, attention = self(seen).double().sigmoid(), self.head.attention(seen).double()
+        video, attention = self(encoded).double().sigmoid(), self.head.attention(encoded).double()
         return video, video * attention / attention.amax(0).clamp_min(1e-30)  # all of it on the class token: no NaN
+
+    def segment_logits(self, images: Tensor, real: Tensor) -> Tensor:
+        """Return the logits that each frame alone would make, (frames, classes)."""
+        del real
+        features = self.backbone.pooled(self.normalise(images))
+        return torch.stack([self(frame.unsqueeze(0)) for frame in features])

@@ -7,12 +7,13 @@ from torch import Tensor, nn
 from urbanpipe.models.backbone import Backbone, Normalise
 from urbanpipe.models.config import ModelConfig
 from urbanpipe.models.heads import LinearHead, MLDecoderHead
+from urbanpipe.models.network import Network
 from urbanpipe.models.video import VideoBackbone
 
 Pooling = Literal["mean", "max", "median"]
 
 
-class SegmentClassifier(nn.Module):
+class SegmentClassifier(Network):
     """Logits of segments; a video's probabilities are the pool of those of its segments.
 
     Args:
@@ -47,15 +48,19 @@ class SegmentClassifier(nn.Module):
         return self.head(features)  # type: ignore[no-any-return]
 
     def encode(self, images: Tensor, real: Tensor) -> Tensor:
-        """What `aggregate` needs of each segment, (segments, values): its logits."""
+        """Return the logits of each segment, (segments, classes)."""
         del real
         return self(images)  # type: ignore[no-any-return]
 
-    def aggregate(self, seen: Tensor, seconds: Tensor) -> tuple[Tensor, Tensor]:
-        """Probabilities (classes,) of a video and (segments, classes) of its segments, from what was seen of them all."""
+    def aggregate(self, encoded: Tensor, seconds: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the pool of the segments' probabilities, and these."""
         del seconds
-        each = seen.double().sigmoid()
+        each = encoded.double().sigmoid()
         return pooled(each, self.pooling), each
+
+    def segment_logits(self, images: Tensor, real: Tensor) -> Tensor:
+        """Return the logits of each segment, (segments, classes)."""
+        return self.encode(images, real)
 
 
 def pooled(scores: Tensor, pooling: Pooling) -> Tensor:

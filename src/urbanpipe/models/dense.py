@@ -12,10 +12,9 @@ from torch.utils.checkpoint import checkpoint
 
 from urbanpipe.models.backbone import Backbone, Normalise
 from urbanpipe.models.config import DenseHeadConfig
+from urbanpipe.models.network import Network
 from urbanpipe.models.video import VideoBackbone
 
-# torch's fast path for evaluation makes all weights of attention at once on a CPU: clips squared.
-torch.backends.mha.set_fastpath_enabled(False)
 SLOWEST_SECONDS = 2000.0  # longest wavelength of the time code: more than half an hour
 FASTEST_SECONDS = 0.5
 
@@ -122,13 +121,23 @@ class VideoHead(nn.Module):
         x = (features + time_code(seconds, features.shape[-1]).to(features.dtype)).unsqueeze(0)
         queries = self.queries.unsqueeze(0).to(x.dtype)
         if self.kind == "token":
-            asked = self.norm(self.layers(torch.cat([queries, x], 1)))[:, :1]
+            asked = self.norm(self._transformed(torch.cat([queries, x], 1)))[:, :1]
         else:
-            x = self.norm(self.layers(x))
+            x = self.norm(self._transformed(x))
             asked = self.attention(queries, x, x, need_weights=False)[0]
         clips = self.of_clip(self.norm_clip(features))
         video = (asked[0] * self.of_video).sum(-1) + self.bias
         return video + smooth_max(clips), clips
+
+    def _transformed(self, x: Tensor) -> Tensor:
+        """Run the Transformer without torch's fast path for evaluation, which makes all weights of attention at once."""
+        before = torch.backends.mha.get_fastpath_enabled()
+        torch.backends.mha.set_fastpath_enabled(False)
+        try:
+            transformed: Tensor = self.layers(x)
+        finally:
+            torch.backends.mha.set_fastpath_enabled(before)
+        return transformed
 
 
 def smooth_max(logits: Tensor) -> Tensor:
@@ -143,7 +152,7 @@ def smooth_max(logits: Tensor) -> Tensor:
     return logits.float().logsumexp(0) - math.log(len(logits))
 
 
-class DenseClassifier(nn.Module):
+class DenseClassifier(Network):
     """Clip encoder and video head.
 
     Args:
@@ -158,28 +167,33 @@ class DenseClassifier(nn.Module):
         self.head = VideoHead(config, classes)
 
     @property
-    def backbone(self) -> Backbone | VideoBackbone:
-        """The encoder's."""
+    def backbone(self) -> Backbone | VideoBackbone:  # type: ignore[override]
+        """The encoder's backbone."""
         return self.encoder.backbone
 
     def forward(self, features: Tensor, seconds: Tensor) -> tuple[Tensor, Tensor]:
         """The head alone; see `VideoHead`."""
         return self.head(features, seconds)  # type: ignore[no-any-return]
 
-    def encode(self, clips: Tensor, real: Tensor, at_once: int = 0) -> Tensor:
-        """Features (clips, width) of clips; see `ClipEncoder`.
+    def encode(self, images: Tensor, real: Tensor, at_once: int = 0) -> Tensor:
+        """Return the features (clips, width) of clips; see `ClipEncoder`.
 
         Args:
-            clips: as the view makes them.
-            real: frames that are not padding.
+            images: clips as the view makes them.
+            real: frames of each that are not padding, (clips,).
             at_once: recompute in the backward pass, so many clips at once; 0 keeps activations.
         """
         if not at_once:
-            return self.encoder(clips, real)  # type: ignore[no-any-return]
-        parts = zip(torch.split(clips, at_once), torch.split(real, at_once), strict=True)
+            return self.encoder(images, real)  # type: ignore[no-any-return]
+        parts = zip(torch.split(images, at_once), torch.split(real, at_once), strict=True)
         return torch.cat([checkpoint(self.encoder, *part, use_reentrant=False) for part in parts])
 
-    def aggregate(self, seen: Tensor, seconds: Tensor) -> tuple[Tensor, Tensor]:
-        """Probabilities (classes,) of a video and (clips, classes) of its clips, from the features of them all."""
-        video, clips = self.head(seen, seconds.to(seen.device).mean(-1))
+    def aggregate(self, encoded: Tensor, seconds: Tensor) -> tuple[Tensor, Tensor]:
+        """Return probabilities (classes,) of a video and (clips, classes) of its clips, from all their features."""
+        video, clips = self.head(encoded, seconds.to(encoded.device).mean(-1))
         return video.double().sigmoid(), clips.double().sigmoid()
+
+    def segment_logits(self, images: Tensor, real: Tensor) -> Tensor:
+        """Return the logits of each clip by itself, (clips, classes)."""
+        encoded = self.encode(images, real)
+        return self(encoded, torch.zeros(len(encoded), device=encoded.device))[1]  # type: ignore[no-any-return]

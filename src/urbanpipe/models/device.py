@@ -8,15 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from urbanpipe.errors import RunError
-from urbanpipe.methods.recipe import Recipe
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-def place(model: nn.Module, recipe: Recipe, device: torch.device) -> None:
+def place(model: nn.Module, channels_last: bool, device: torch.device) -> None:
     """Move a network to its device and memory layout."""
     model.to(device)
-    if recipe.training.channels_last:
+    if channels_last:
         for module in model.modules():  # weights of 3-D convolutions have no such layout
             if isinstance(module, nn.Conv2d):
                 module.to(memory_format=torch.channels_last)

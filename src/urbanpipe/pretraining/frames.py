@@ -9,7 +9,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from urbanpipe.errors import RecipeError, VideoError
-from urbanpipe.inputs.dataset import VideoDataset, loading_workers
+from urbanpipe.inputs.dataset import VideoDataset
+from urbanpipe.inputs.loading import loading_workers
 from urbanpipe.inputs.reading import SegmentInputs
 from urbanpipe.pretraining.config import MAEConfig, SimCLRConfig
 from urbanpipe.pretraining.views import Views

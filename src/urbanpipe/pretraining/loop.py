@@ -19,8 +19,8 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from urbanpipe.contracts.run_folder import DONE, TRAINING_STATE, WEIGHTS
 from urbanpipe.errors import DivergedError, RunError, VideoError
+from urbanpipe.learners.config import OptimiserConfig
 from urbanpipe.learners.state import EpochMetrics, save_whole
-from urbanpipe.methods.recipe import OptimiserConfig
 from urbanpipe.models.backbone import Backbone
 from urbanpipe.models.device import autocast
 from urbanpipe.outputs import whole_file, write_json

@@ -21,10 +21,11 @@ from urbanpipe.catalog.folds import read_folds
 from urbanpipe.contracts.names import shortened
 from urbanpipe.contracts.run_folder import read_done, read_left_out
 from urbanpipe.errors import CatalogError, FoldError, OutOfMemoryError, RunError
-from urbanpipe.inputs.config import BagConfig
-from urbanpipe.inputs.dataset import VideoDataset, frame_cache, loading_workers, unreadable
-from urbanpipe.inputs.frame import BagOfFrames
+from urbanpipe.inputs.dataset import VideoDataset, frame_cache
+from urbanpipe.inputs.interval_frames import AllFrames
+from urbanpipe.inputs.loading import loading_workers, unreadable
 from urbanpipe.locks import folder_lock
+from urbanpipe.methods.bag import BagConfig
 from urbanpipe.models.backbone import Backbone
 from urbanpipe.models.config import ModelConfig
 from urbanpipe.models.device import choose_device, processors_left
@@ -137,7 +138,7 @@ def _videos(catalog: Catalog, data: Path, folds: Path | None, without_fold: int 
 
 
 def _dataset(config: SimCLRConfig | MAEConfig, videos: Sequence[Video], cache: FrameCache | None) -> VideoDataset:
-    view = BagOfFrames(BagConfig(size=config.size, every_seconds=config.every_seconds))
+    view = AllFrames(BagConfig(size=config.size, every_seconds=config.every_seconds))
     return VideoDataset(videos, view, cache, config.seed)
 
 

@@ -14,7 +14,6 @@ from urbanpipe.contracts.run_folder import read_done
 from urbanpipe.errors import CatalogError, RecipeError, WeightsError
 from urbanpipe.evaluation.tables import absent
 from urbanpipe.locks import folder_lock
-from urbanpipe.methods.build import build_model
 from urbanpipe.methods.recipe import Recipe, load_recipe
 from urbanpipe.models.weights import load_weights
 from urbanpipe.reproduce.ablation_table import Ablation, Line
@@ -139,7 +138,7 @@ def _check_own(recipe: Recipe, rows: Sequence[Change], catalog: Catalog, out: Pa
     for each in own:
         begun = out / f"seed{base.training.seed}" / each.row.key / "recipe.toml"
         if each.on.model != base.model and not begun.exists():
-            model = build_model(each.on, catalog.taxonomy)
+            model = each.on.network(len(catalog.taxonomy))
             try:
                 load_weights(model.backbone, each.on.model.backbone, each.on.model.weights)
             except WeightsError as error:

@@ -11,10 +11,8 @@ from PIL import Image, ImageDraw, ImageFont
 from urbanpipe.catalog.catalog_file import Video
 from urbanpipe.errors import RunError
 from urbanpipe.explain.explain import explain
-from urbanpipe.inputs.config import SuperImageConfig
 from urbanpipe.inputs.frame_timeline import SampleSeed
 from urbanpipe.inputs.reading import CatalogReader
-from urbanpipe.inputs.view import make_view
 from urbanpipe.methods.recipe import Recipe
 from urbanpipe.outputs import whole_path, write_text
 from urbanpipe.reproduce.experiment import Experiment
@@ -35,10 +33,10 @@ def picture_of_inputs(experiment: Experiment, recipe: Recipe, out: Path, scale: 
         RunError: the recipe's method has no super-images.
         VideoError: a video cannot be read.
     """
-    if not isinstance(recipe.input, SuperImageConfig):
+    if recipe.input.tile_grid == (1, 1):
         raise RunError(f"{recipe.name} has no super-images; it is of the method {recipe.input.method}")
     videos = sorted(experiment.catalog.labelled, key=lambda video: (-len(video.labels or ()), video.name))[:SHOWN]
-    reader = CatalogReader(make_view(recipe.input, recipe.augment), None)
+    reader = CatalogReader(recipe.view, None)
     rows = []
     for index, video in enumerate(videos):
         images = [

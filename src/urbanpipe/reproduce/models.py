@@ -12,8 +12,6 @@ from urbanpipe.catalog.catalog_file import Catalog
 from urbanpipe.errors import FoldError, RecipeError, WeightsError
 from urbanpipe.evaluation.average_precision import mean_of_known, sd_of_known
 from urbanpipe.evaluation.tables import NONE, absent, markdown_table, per_cent
-from urbanpipe.inputs.config import has_clips
-from urbanpipe.methods.build import build_model
 from urbanpipe.methods.recipe import Recipe
 from urbanpipe.outputs import write_csv, write_text
 from urbanpipe.reproduce.experiment import NOT_TRAINED, Experiment
@@ -98,9 +96,9 @@ def misfit(recipe: Recipe, catalog: Catalog) -> str:
 @torch.no_grad()
 def _pass_shapes(recipe: Recipe, taxonomy: Taxonomy) -> None:
     (width, height), segments = recipe.input.image_size, 2
-    frames = [recipe.input.frames] if has_clips(recipe.input) else []
+    frames = [] if recipe.input.clip_frames is None else [recipe.input.clip_frames]
     with torch.device("meta"):
-        network = build_model(recipe, taxonomy).eval()
+        network = recipe.network(len(taxonomy)).eval()
         seen = network.encode(torch.zeros(segments, 3, *frames, height, width), torch.ones(segments, dtype=torch.int64))
         network.aggregate(seen, torch.zeros(segments, 2))
 
@@ -124,7 +122,7 @@ def lacking_weights(key: str, recipe: Recipe, error: WeightsError, catalog: Cata
     if recipe.model.weights != "hub":
         return f"{error}; its own weights: --weights {key}=FILE"
     with torch.device("meta"):
-        published = build_model(resolve(recipe, catalog), catalog.taxonomy).backbone.published(recipe.model.backbone)
+        published = resolve(recipe, catalog).network(len(catalog.taxonomy)).backbone.published(recipe.model.backbone)
     return f"no weights of {recipe.model.backbone} from the hub; fetch {published} and give --weights {key}=FILE"
 
 

@@ -15,7 +15,6 @@ from urbanpipe.contracts.run_folder import DONE, WEIGHTS, read_json
 from urbanpipe.errors import RunError
 from urbanpipe.inference.torch_runtime import load_network
 from urbanpipe.inputs.dataset import VideoDataset
-from urbanpipe.inputs.view import make_view
 from urbanpipe.locks import folder_lock
 from urbanpipe.methods.recipe import Recipe
 from urbanpipe.models.distributed import DistributedContext
@@ -74,7 +73,7 @@ def _predict_fold(
         return
     distributed.say(f"{folder.parent.name} {folder.name}: judging {len(videos)} videos")
     network = load_network(weights, recipe, taxonomy, distributed.device)
-    dataset = VideoDataset(videos, make_view(recipe.input, recipe.augment), cache)
+    dataset = VideoDataset(videos, recipe.view, cache)
     (judged,) = predict_all(recipe, [network], dataset, distributed)
     if distributed.is_main:
         path.unlink(missing_ok=True)  # what follows is of other networks or settings than it says

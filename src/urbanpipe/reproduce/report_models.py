@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from urbanpipe.errors import RecipeError
-from urbanpipe.inputs.config import SuperImageConfig
 from urbanpipe.methods.recipe import Recipe, load_recipe
 from urbanpipe.settings import Section
 
@@ -171,8 +170,6 @@ def notes_on_epochs(recipes: Mapping[str, Recipe]) -> list[str]:
 
 
 def _seen_by(recipe: Recipe) -> str:
-    seen, weights = recipe.input, recipe.model.weights
+    weights = recipe.model.weights
     network = f"{recipe.model.backbone} from {_FIRST.get(weights) or Path(weights).name}"
-    if isinstance(seen, SuperImageConfig):
-        return f"{network}, {seen.rows}x{seen.columns} tiles of {seen.tile} px"
-    return f"{network}, frames of {seen.size} px"
+    return f"{network}, {recipe.input.summary}"

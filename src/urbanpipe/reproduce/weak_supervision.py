@@ -7,9 +7,9 @@ from pathlib import Path
 from urbanpipe.catalog.catalog_file import read_catalog
 from urbanpipe.contracts.run_folder import WEIGHTS
 from urbanpipe.errors import RecipeError, RunError, WeightsError
-from urbanpipe.inputs.config import BagConfig
 from urbanpipe.inputs.dataset import VideoDataset
-from urbanpipe.inputs.frame import BagOfFrames
+from urbanpipe.inputs.interval_frames import AllFrames
+from urbanpipe.methods.bag import BagConfig
 from urbanpipe.methods.recipe import Recipe
 from urbanpipe.pretraining.config import PretrainConfig, read_settings
 from urbanpipe.pretraining.pretrain import pretrain
@@ -126,7 +126,7 @@ def _pretrain(experiment: Experiment, entry: ReportModel, recipe: Recipe, scale:
 
 def _frames(experiment: Experiment, config: PretrainConfig) -> int:
     """How many frames pretraining learns from."""
-    view = BagOfFrames(BagConfig(size=config.size, every_seconds=config.every_seconds))
+    view = AllFrames(BagConfig(size=config.size, every_seconds=config.every_seconds))
     dataset = VideoDataset(read_catalog(experiment.data, labels=False).ok, view, None)
     return sum(dataset.segment_count(index) for index in range(len(dataset)))
 

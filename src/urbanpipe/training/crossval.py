@@ -14,11 +14,9 @@ from urbanpipe.ensembling.ensemble import ensemble as make_ensemble
 from urbanpipe.errors import CatalogError, FoldError, RunError
 from urbanpipe.evaluation.pooling import write_pooling
 from urbanpipe.evaluation.tables import write_fold_tables
-from urbanpipe.inputs.config import FrameConfig
-from urbanpipe.inputs.dataset import VideoDataset, frame_cache, unreadable
-from urbanpipe.inputs.view import make_view
+from urbanpipe.inputs.dataset import VideoDataset, frame_cache
+from urbanpipe.inputs.loading import unreadable
 from urbanpipe.locks import folder_lock
-from urbanpipe.methods.build import build_model
 from urbanpipe.methods.recipe import Recipe, load_recipe
 from urbanpipe.models.distributed import DistributedContext, join_distributed
 from urbanpipe.models.weights import load_weights
@@ -190,7 +188,7 @@ def _left_out(
     with folder_lock(run, wait=True):
         if is_begun(run, recipe, catalog.taxonomy, videos, folds):
             return read_left_out(run)
-        model = build_model(recipe, catalog.taxonomy)  # so that a wrong name or file begins nothing
+        model = recipe.network(len(catalog.taxonomy))  # so that a wrong name or file begins nothing
         load_weights(model.backbone, recipe.model.backbone, recipe.model.weights)
         left_out = find_unreadable(recipe, videos, cache)
         _check_left(videos, folds, left_out)
@@ -210,7 +208,7 @@ def _check_left(videos: Sequence[Video], folds: Mapping[str, int], left_out: Map
 
 def find_unreadable(recipe: Recipe, videos: Sequence[Video], cache: FrameCache | None) -> dict[str, str]:
     """Reasons, by name, of the videos whose frames cannot be decoded; reading them all once also fills the cache."""
-    dataset = VideoDataset(videos, make_view(recipe.input, recipe.augment), cache)
+    dataset = VideoDataset(videos, recipe.view, cache)
     checks = track(unreadable(dataset, recipe.training.workers), len(videos), f"{recipe.name}: reading frames")
     return {videos[index].name: error.reason for index, error in checks if error is not None}
 
@@ -244,5 +242,5 @@ def _conclude(run: Path, recipe: Recipe, taxonomy: Taxonomy, folds: Sequence[int
         write_segment_scores(joined(segments), run / OUT_OF_FOLD_SEGMENTS, taxonomy)
     write_predictions(whole, run / "out_of_fold.json", taxonomy)
     write_fold_tables(run)
-    if isinstance(recipe.input, FrameConfig):
+    if recipe.input.compares_pools:
         write_pooling(run)

@@ -4,12 +4,13 @@ from collections.abc import Iterator, Sequence
 
 from urbanpipe.errors import VideoError
 from urbanpipe.inference.prediction import VideoPrediction
-from urbanpipe.inference.scoring import aggregate, predict_batches
-from urbanpipe.inputs.dataset import VideoDataset, evaluation_batches, make_loader
+from urbanpipe.inference.scoring import predict_batches
+from urbanpipe.inference.torch_runtime import TorchRuntime
+from urbanpipe.inputs.dataset import VideoDataset
+from urbanpipe.inputs.loading import BatchLoader, evaluation_batches
 from urbanpipe.inputs.reading import frame_timeline_of
 from urbanpipe.learners.features import encoded, encoder_digest
 from urbanpipe.methods.recipe import Recipe
-from urbanpipe.models.bag import BagClassifier
 from urbanpipe.models.distributed import DistributedContext
 from urbanpipe.models.network import Network
 
@@ -25,7 +26,7 @@ def predict_all(
     Raises:
         VideoError: a video cannot be read.
     """
-    bags = [network for network in networks if isinstance(network, BagClassifier)]
+    bags = [network for network in networks if network.frozen_encoder]
     judged = (
         _of_bags(recipe, bags, dataset, distributed) if bags else _of_pixels(recipe, networks, dataset, distributed)
     )
@@ -41,15 +42,16 @@ def _of_pixels(
     segments = [dataset.segment_count(index) for index in range(len(dataset))]
     at_once = training.batch_size * recipe.input.train_segments
     batches = evaluation_batches(segments, at_once, distributed.count, distributed.rank)
-    loader = make_loader(dataset, batches, training.workers, pin=device.type == "cuda")
-    for index, judged in predict_batches(recipe, networks, loader, device):
+    loader = BatchLoader(dataset, batches, training.workers, pin=device.type == "cuda")
+    runtimes = [TorchRuntime(network, recipe, device) for network in networks]
+    for index, judged in predict_batches(runtimes, loader):
         if isinstance(judged, VideoError):
             raise judged
         yield from (((number, index), each) for number, each in enumerate(judged))
 
 
 def _of_bags(
-    recipe: Recipe, networks: Sequence[BagClassifier], dataset: VideoDataset, distributed: DistributedContext
+    recipe: Recipe, networks: Sequence[Network], dataset: VideoDataset, distributed: DistributedContext
 ) -> Iterator[tuple[tuple[int, int], VideoPrediction]]:
     """The same of bags, from features; networks with the same frozen backbone share them."""
     alike: dict[bytes, list[int]] = {}
@@ -60,6 +62,6 @@ def _of_bags(
         for index, features in encoded(group[0], dataset, recipe, distributed):
             timeline = frame_timeline_of(dataset.videos[index])
             spans = timeline.spans(dataset.view.evaluation_sample(timeline).frames)
-            seen = [[features.to(distributed.device)]] * len(group)
-            judged = aggregate(recipe, group, seen, spans, distributed.device)
+            runtimes = [TorchRuntime(network, recipe, distributed.device) for network in group]
+            judged = [runtime.aggregate(features.numpy(), spans) for runtime in runtimes]
             yield from (((number, index), each) for number, each in zip(numbers, judged, strict=True))

@@ -17,17 +17,14 @@ from torch.nn.modules.batchnorm import _NormBase
 
 from urbanpipe.contracts.run_folder import DONE, SEGMENTS, TRAINING_STATE, WEIGHTS, read_done
 from urbanpipe.errors import DivergedError, OutOfMemoryError, RunError, WeightsError
-from urbanpipe.inputs.config import BagConfig, DenseConfig
-from urbanpipe.inputs.dataset import VideoDataset, loading_workers, make_loader, training_batches, without_pixels
-from urbanpipe.inputs.view import make_view
-from urbanpipe.learners.bag import BagLearner
-from urbanpipe.learners.dense import DenseLearner
+from urbanpipe.inputs.dataset import VideoDataset, without_pixels
+from urbanpipe.inputs.loading import BatchLoader, loading_workers, training_batches
+from urbanpipe.learners.learner import Learner, LearnerContext
 from urbanpipe.learners.losses import make_loss
-from urbanpipe.learners.segments import Learner, SegmentLearner
 from urbanpipe.learners.state import EpochMetrics, State
 from urbanpipe.locks import folder_lock
-from urbanpipe.methods.build import build_model
 from urbanpipe.methods.recipe import Recipe
+from urbanpipe.methods.table import method_of
 from urbanpipe.models.device import place, processors_left
 from urbanpipe.models.distributed import DistributedContext
 from urbanpipe.models.weights import load_weights
@@ -55,8 +52,10 @@ def train_model(job: FoldJob, distributed: DistributedContext) -> None:
             if not distributed.from_main(read_done(job.folder) if distributed.is_main else None):
                 with processors_left(distributed.device, loading_workers(job.recipe.training.workers)):
                     _train(job, distributed)
-    except (torch.OutOfMemoryError, RuntimeError) as error:
-        if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
+    except (OutOfMemoryError, RuntimeError) as error:
+        if not isinstance(error, (OutOfMemoryError, torch.OutOfMemoryError)) and "can't allocate memory" not in str(
+            error
+        ):
             raise
         raise OutOfMemoryError(_out_of_memory(job.recipe, distributed.device)) from error
     except ValueError as error:  # of torch's batch normalisation
@@ -73,7 +72,7 @@ def _train(job: FoldJob, distributed: DistributedContext) -> None:
     if distributed.is_main:
         _sweep(job.folder)
     forget_peak_memory(distributed.device)
-    view = make_view(recipe.input, recipe.augment)
+    view = recipe.view
     datasets = [VideoDataset(videos, view, job.cache, recipe.training.seed) for videos in (job.train, job.valid)]
     steps = len(_batches(job, distributed, 0)) // recipe.training.accumulation
     state = _start(job, distributed, steps)
@@ -114,11 +113,8 @@ def _learner(job: FoldJob, distributed: DistributedContext, state: State, datase
     """The learner of the recipe's method."""
     targets = job.targets(job.train)
     loss = make_loss(job.recipe.loss, torch.from_numpy(targets))
-    if isinstance(job.recipe.input, DenseConfig):
-        return DenseLearner(job.recipe, state, distributed, loss, targets, dataset, job.folder)
-    if isinstance(job.recipe.input, BagConfig):
-        return BagLearner(job.recipe, state, distributed, loss, targets, dataset, job.folder)
-    return SegmentLearner(job.recipe, state, distributed, loss, targets)
+    context = LearnerContext(job.recipe, state, distributed, loss, targets, dataset, job.folder)
+    return method_of(job.recipe).learner(job.recipe.input, context)
 
 
 def _sweep(folder: Path) -> None:
@@ -131,7 +127,7 @@ def _sweep(folder: Path) -> None:
 def _start(job: FoldJob, distributed: DistributedContext, steps_per_epoch: int) -> State:
     recipe, device = job.recipe, distributed.device
     torch.manual_seed(recipe.training.seed)
-    model = build_model(recipe, job.taxonomy)
+    model = recipe.network(len(job.taxonomy))
     try:
         loaded = load_weights(model.backbone, recipe.model.backbone, recipe.model.weights)
     except WeightsError as error:
@@ -141,7 +137,7 @@ def _start(job: FoldJob, distributed: DistributedContext, steps_per_epoch: int) 
     distributed.say(f"{job.name}: {loaded}")
     if recipe.training.checkpointing:
         model.backbone.checkpoint_activations(True)
-    place(model, recipe, device)
+    place(model, recipe.training.channels_last, device)
     optimiser = make_optimiser(model, recipe.optimiser, device.type == "cuda")
     decay = recipe.training.ema_decay
     return State(
@@ -169,7 +165,7 @@ def _epoch(
     started = time.perf_counter()
     learner.begin_epoch()
     loader = (
-        make_loader(dataset, batches, training.workers, pin=device.type == "cuda")
+        BatchLoader(dataset, batches, training.workers, pin=device.type == "cuda")
         if learner.reads()
         else map(without_pixels, batches)
     )
@@ -245,7 +241,7 @@ def _line(job: FoldJob, row: EpochMetrics) -> str:
 
 def _out_of_memory(recipe: Recipe, device: torch.device) -> str:
     t = recipe.training
-    is_frozen = isinstance(recipe.input, BagConfig)
+    is_frozen = recipe.input.frozen_backbone
     recompute = "" if is_frozen else f", set training.checkpointing = true (now {str(t.checkpointing).lower()})"
     return (
         f"out of memory on {device} with {recipe.name}: turn training.batch_size down (now {t.batch_size}; raise "

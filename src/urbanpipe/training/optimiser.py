@@ -9,7 +9,7 @@ from torch.amp import GradScaler
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 
-from urbanpipe.methods.recipe import OptimiserConfig
+from urbanpipe.learners.config import OptimiserConfig
 from urbanpipe.models.network import Network
 
 

@@ -1,10 +1,7 @@
-"""Videos that are in no catalog."""
+"""Read videos that are in no catalog."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
-
-from torch.utils.data import IterableDataset, get_worker_info
 
 from urbanpipe.catalog.files import find_videos, video_names
 from urbanpipe.contracts.names import canonical_name
@@ -14,28 +11,22 @@ from urbanpipe.inputs.reading import stream_segments
 from urbanpipe.inputs.view import View
 
 
-class NewVideos(IterableDataset[Any]):
-    """Segments of videos that are in no catalog, a few at a time; each video is read in one pass by one worker.
+def new_samples(
+    paths: Sequence[Path], view: View, max_segments: int, first: int = 0, step: int = 1
+) -> Iterator[Sample]:
+    """Yield the segments of every `step`-th video from `first` on, a few at a time; each video is read in one pass.
 
     Args:
         paths: the videos.
         view: cuts them.
-        most: segments of a video at once.
+        max_segments: segments of a video at once.
+        first: place of the first video.
+        step: from one video to the next.
     """
-
-    def __init__(self, paths: Sequence[Path], view: View, most: int) -> None:
-        self.paths, self.view, self.most = paths, view, most
-
-    def __iter__(self) -> Iterator[Sample]:
-        worker = get_worker_info()
-        first, step = (0, 1) if worker is None else (worker.id, worker.num_workers)
-        for place in range(first, len(self.paths), step):
-            yield from self._samples(place)
-
-    def _samples(self, place: int) -> Iterator[Sample]:
+    for place in range(first, len(paths), step):
         held = None
         try:
-            for segments in stream_segments(self.paths[place], self.view, self.most):
+            for segments in stream_segments(paths[place], view, max_segments):
                 if held is not None:
                     yield Sample(place, held, whole=False)
                 held = segments

@@ -12,9 +12,7 @@ from torch import Tensor, nn
 from torchvision.models.video.mvit import MViT
 
 from urbanpipe.errors import RunError
-from urbanpipe.explain.grad_cam import first_tensor, recorded
-from urbanpipe.models.bag import BagClassifier
-from urbanpipe.models.dense import DenseClassifier
+from urbanpipe.inputs.config import InputConfig
 from urbanpipe.models.network import Network
 
 _DEPTH = 2  # names of at most so many parts are tried by themselves: stages, blocks and norms, not what is inside them
@@ -91,20 +89,6 @@ def layout_of(net: nn.Module, size: Size) -> Layout:
     return Layout(size, extra_tokens=extra, channels_last=is_last, in_order=not hasattr(net, "reroll"))
 
 
-def segment_logits(network: Network, images: Tensor, real: Tensor) -> Tensor:
-    """Logits (segments, classes) that a network gives each segment by itself, with gradient.
-
-    Of the dense method they are those of its clips; of a bag what each frame alone would make them.
-    """
-    if isinstance(network, BagClassifier):
-        features = network.backbone.pooled(network.normalise(images))
-        return torch.stack([network(frame.unsqueeze(0)) for frame in features])
-    seen = network.encode(images, real)
-    if isinstance(network, DenseClassifier):
-        return network(seen, torch.zeros(len(seen), device=seen.device))[1]  # type: ignore[no-any-return]
-    return seen
-
-
 def choose_layer(
     network: Network, layout: Layout, image: Tensor, wanted: str | None, tiles: tuple[int, int] = (1, 1)
 ) -> str:
@@ -131,7 +115,7 @@ def choose_layer(
         raise RunError(f"the backbone has no layer {wanted!r}; {_hint(wanted, names)}")
     tried = [wanted] if wanted else [name for name in names if name.count(".") <= _DEPTH]
     with _ran(net, tried) as ran, torch.no_grad():
-        segment_logits(network, image, _one(image))
+        network.segment_logits(image, _one(image))
     maps = ran.maps(layout)
     if wanted:
         _check_wanted(wanted, ran.outputs, wanted in maps and _counts(network, layout, wanted, image))
@@ -157,7 +141,7 @@ def first_layer(network: Network, layout: Layout, image: Tensor) -> str:
     """
     names = [name for name, _ in network.backbone.net.named_modules() if len(name) > 0 and name.count(".") <= _DEPTH]
     with _ran(network.backbone.net, names) as ran, torch.no_grad():
-        segment_logits(network, image, _one(image))
+        network.segment_logits(image, _one(image))
     for name in ran.maps(layout):
         return name
     raise RunError(f"no layer of the backbone has a map of several places for an input of {layout.size} px")
@@ -250,9 +234,45 @@ def _ran(net: nn.Module, names: Sequence[str]) -> Iterator[_Ran]:
 def _counts(network: Network, layout: Layout, name: str, image: Tensor) -> bool:
     """Whether any score depends on the places of a layer, which runs once."""
     with recorded(network.backbone.net.get_submodule(name)) as kept, torch.enable_grad():
-        score = segment_logits(network, image, _one(image)).sum()
+        score = network.segment_logits(image, _one(image)).sum()
     if len(kept) != 1 or not score.requires_grad:
         return False
     (gradient,) = torch.autograd.grad(score, kept, allow_unused=True)
     maps = None if gradient is None else layout.maps(gradient)
     return maps is not None and bool(maps.any())
+
+
+@contextmanager
+def recorded(layer: nn.Module) -> Iterator[list[Tensor]]:
+    """Keep what a layer puts out in the block, as leaves to take a gradient with respect to.
+
+    The graph begins at the leaf, so the layers before it need no memory for gradients, provided that the parameters
+    want none. What follows gets a copy: a ReLU in place would otherwise change what is kept.
+
+    Yields:
+        one tensor for each time the layer ran; of a layer that puts out a tuple, the first.
+    """
+    kept: list[Tensor] = []
+
+    def keep(_module: nn.Module, _inputs: Any, output: Any) -> Any:
+        kept.append(first_tensor(output).detach().requires_grad_())
+        passed_on = kept[-1].clone()
+        return (passed_on, *output[1:]) if isinstance(output, tuple) else passed_on
+
+    handle = layer.register_forward_hook(keep)
+    try:
+        yield kept
+    finally:
+        handle.remove()
+
+
+def first_tensor(output: Any) -> Tensor:
+    """A layer's output, or the first of a tuple: MViT's blocks put out tokens and their grid."""
+    first: Tensor = output[0] if isinstance(output, tuple) else output
+    return first
+
+
+def noise(config: InputConfig) -> Tensor:
+    """Return one segment of noise, uint8 (1, *config.segment_shape), the same each time."""
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(256, (1, *config.segment_shape), dtype=torch.uint8, generator=generator)

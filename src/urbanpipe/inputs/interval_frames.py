@@ -1,0 +1,40 @@
+"""Views of single frames at an interval."""
+
+from urbanpipe.inputs.config import IntervalConfig
+from urbanpipe.inputs.frame_timeline import FrameTimeline, Indices, SampleSeed, Selection, select
+from urbanpipe.inputs.view import Frames
+from urbanpipe.video import sampling
+
+
+class AllFrames:
+    """View all frames at an interval, as they are, in training as in evaluation. See `inputs.view.View`.
+
+    Args:
+        config: interval and size.
+    """
+
+    def __init__(self, config: IntervalConfig) -> None:
+        self.frame_size = config.frame_size
+        self._every_seconds = config.every_seconds
+
+    def cacheable_frames(self, timeline: FrameTimeline) -> Indices:
+        """The frames at the interval."""
+        return sampling.interval(timeline.edges_seconds[:-1], self._every_seconds)
+
+    def training_sample(self, timeline: FrameTimeline, seed: SampleSeed) -> Selection:
+        """All of them."""
+        del seed
+        return self.evaluation_sample(timeline)
+
+    def evaluation_sample(self, timeline: FrameTimeline) -> Selection:
+        """All of them."""
+        return select(self.cacheable_frames(timeline)[:, None])
+
+    def training_input(self, frames: Frames) -> Frames:
+        """The frame itself, of `frames` (1, height, width, 3): uint8 (3, height, width)."""
+        return self.evaluation_input(frames)
+
+    def evaluation_input(self, frames: Frames) -> Frames:
+        """The frame itself: uint8 (3, height, width)."""
+        image: Frames = frames[0].transpose(2, 0, 1)
+        return image

@@ -1,0 +1,164 @@
+"""Load segments in worker processes, in batches whose order does not depend on how many there are."""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+
+from urbanpipe.errors import VideoError
+from urbanpipe.inputs.batches import Batch, Sample, collate
+from urbanpipe.inputs.dataset import EvaluationKey, Key, TrainKey, VideoDataset
+from urbanpipe.inputs.new_videos import new_samples
+from urbanpipe.inputs.view import View
+
+
+class BatchLoader:
+    """Load batches in worker processes.
+
+    Pixels travel between processes as torch tensors, in shared memory; a batch holds numpy arrays.
+
+    Args:
+        dataset: the videos.
+        batches: keys of each batch, in order.
+        workers: as for `loading_workers`.
+        pin: in page-locked memory, so that copies to a GPU run beside the computing.
+    """
+
+    def __init__(
+        self, dataset: VideoDataset, batches: Sequence[Sequence[Key]], workers: int, pin: bool = False
+    ) -> None:
+        self._count = len(batches)
+        processes = min(loading_workers(workers), len(batches))
+        self._loader: DataLoader[Any] = DataLoader(
+            dataset,
+            batch_sampler=batches,  # type: ignore[arg-type]
+            num_workers=processes,
+            collate_fn=_collate_shared,
+            pin_memory=pin,
+            prefetch_factor=4 if processes else None,
+        )
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[Batch]:
+        for images, batch in self._loader:
+            yield replace(batch, images=images.numpy())
+
+
+def _collate_shared(samples: Sequence[Sample]) -> tuple[Tensor, Batch]:
+    batch = collate(samples)
+    return torch.from_numpy(batch.images), replace(batch, images=batch.images[:0])
+
+
+class SampleLoader:
+    """Load videos that are in no catalog, each in one pass by one worker process.
+
+    Args:
+        paths: the videos.
+        view: cuts them.
+        max_segments: segments of a video at once.
+        workers: as for `loading_workers`.
+    """
+
+    def __init__(self, paths: Sequence[Path], view: View, max_segments: int, workers: int) -> None:
+        count = min(loading_workers(workers), len(paths))
+        dataset = _NewVideoDataset(paths, view, max_segments)
+        self._loader: DataLoader[Any] = DataLoader(dataset, batch_size=None, num_workers=count, collate_fn=_share)  # type: ignore[arg-type]
+
+    def __iter__(self) -> Iterator[Sample]:
+        for images, sample in self._loader:
+            segments = sample.segments
+            yield sample if images is None else replace(sample, segments=replace(segments, images=images.numpy()))
+
+
+class _NewVideoDataset(IterableDataset[Any]):
+    def __init__(self, paths: Sequence[Path], view: View, max_segments: int) -> None:
+        self._paths, self._view, self._max_segments = paths, view, max_segments
+
+    def __iter__(self) -> Iterator[Sample]:
+        worker = get_worker_info()
+        first, step = (0, 1) if worker is None else (worker.id, worker.num_workers)
+        yield from new_samples(self._paths, self._view, self._max_segments, first, step)
+
+
+def _share(sample: Sample) -> tuple[Tensor | None, Sample]:
+    if isinstance(sample.segments, VideoError):
+        return None, sample
+    images = sample.segments.images
+    return torch.from_numpy(images), replace(sample, segments=replace(sample.segments, images=images[:0]))
+
+
+def loading_workers(wanted: int) -> int:
+    """`wanted` processes; for -1 one fewer than the processors, 1 to 8."""
+    return min(8, max(1, (os.cpu_count() or 1) - 1)) if wanted < 0 else wanted
+
+
+def training_batches(
+    videos: int, batch_size: int, accumulation: int, processes: int, rank: int, seed: int, epoch: int
+) -> list[list[TrainKey]]:
+    """The batches of one process in one epoch, `accumulation` of them a step.
+
+    All steps are whole: the last videos of the epoch's random order that do not fill one wait for another epoch; fewer
+    videos than a step are repeated. Which videos make a step depends only on batch_size * accumulation * processes.
+    """
+    step = batch_size * accumulation * processes
+    order = np.random.default_rng([seed, epoch]).permutation(videos)
+    order = np.resize(order, max(1, videos // step) * step)
+    mine = order.reshape(-1, processes, batch_size)[:, rank]
+    return [[(epoch, int(index)) for index in batch] for batch in mine]
+
+
+def evaluation_batches(
+    segments: Sequence[int], batch_size: int, processes: int = 1, rank: int = 0
+) -> list[list[EvaluationKey]]:
+    """The batches of one process when every segment is seen once, in order, as in a test.
+
+    Args:
+        segments: how many each video has.
+        batch_size: segments at once; a longer video is spread over several batches.
+        processes: how many share the videos.
+        rank: which of them this is.
+
+    Returns:
+        Lists of (video, first segment, end of the segments).
+    """
+    batches: list[list[EvaluationKey]] = []
+    room = 0
+    for index in range(rank, len(segments), processes):
+        begin = 0
+        while begin < segments[index]:
+            if not room:
+                batches.append([])
+                room = batch_size
+            end = min(segments[index], begin + room)
+            batches[-1].append((index, begin, end))
+            room, begin = room - (end - begin), end
+    return batches
+
+
+READ_AT_ONCE = 64  # segments of a video, where all that matters is that they can be read
+
+
+def unreadable(dataset: VideoDataset, workers: int) -> Iterator[tuple[int, VideoError | None]]:
+    """Read every video once, which also fills the cache: yields (index, None or why it cannot be read), once each."""
+    segments, bad = [0] * len(dataset), set()
+    for index in range(len(dataset)):
+        try:
+            segments[index] = dataset.segment_count(index)
+        except VideoError as unknown:
+            yield index, unknown
+    parts = [[key] for batch in evaluation_batches(segments, READ_AT_ONCE) for key in batch]
+    for batch in BatchLoader(dataset, parts, workers):
+        for index, error in batch.failures:
+            if index not in bad:
+                yield index, error
+            bad.add(index)
+        ended = [index for index, whole in zip(batch.samples, batch.whole, strict=True) if whole]
+        yield from ((index, None) for index in ended if index not in bad)

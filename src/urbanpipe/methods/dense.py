@@ -1,0 +1,201 @@
+"""The dense clip grid: every moment of a video belongs to a clip, of which a training step takes a share."""
+
+from functools import cached_property
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from urbanpipe.inputs.clip_schedule import visited
+from urbanpipe.inputs.config import AugmentConfig, SizedConfig
+from urbanpipe.inputs.frame_timeline import FrameTimeline, Indices, SampleSeed, Selection
+from urbanpipe.inputs.tiles import lay_out
+from urbanpipe.inputs.view import Frames
+from urbanpipe.learners.config import MemoryConfig, RecipeSettings
+from urbanpipe.methods.method import Method
+from urbanpipe.models.config import DenseHeadConfig, ModelConfig
+from urbanpipe.video import sampling
+
+if TYPE_CHECKING:
+    from urbanpipe.inputs.augment import Transform
+    from urbanpipe.learners.learner import Learner, LearnerContext
+    from urbanpipe.models.network import Network
+
+
+class DenseConfig(SizedConfig):
+    """Every moment of the video: clips of consecutive frames side by side over its whole length.
+
+    Attributes:
+        frames: L, frames a clip.
+        stride: from one frame of a clip to the next; a clip spans L * stride frames of the video.
+        encoder: how a clip becomes a feature: `pool` (an image backbone on each frame, pooled over time), `super-image`
+            (an image backbone on the clip's frames as tiles, so that it can see water move) or `video` (a video
+            network).
+        rows: rows of tiles of the `super-image` encoder; its columns are frames / rows.
+        fraction: share of a video's clips that a step encodes with gradient, as a walk over a permutation: every clip
+            is visited once in ceil(1 / fraction) epochs, so .6 is .5.
+        max_clips: at most so many of them, whatever the length of the video, which bounds memory; 0 is no bound.
+        mode: `stale` (the rest of the clips from the feature memory), `exact-sampled` (the rest encoded without
+            gradient) or `exact` (every clip with gradient, recomputed in the backward pass).
+        head: aggregates the features of the clips.
+        memory: the feature memory, and the phases of training.
+    """
+
+    many_segments: ClassVar[bool] = True
+    not_pixels: ClassVar[frozenset[str]] = frozenset({"fraction", "max_clips", "mode", "head", "memory"})
+    method: Literal["dense"] = "dense"
+    size: int = Field(112, ge=16, le=1024)
+    frames: int = Field(8, ge=1, le=64)
+    stride: int = Field(2, ge=1, le=64)
+    encoder: Literal["pool", "super-image", "video"] = "pool"
+    rows: int = Field(2, ge=1, le=8)
+    fraction: float = Field(0.25, gt=0, le=1)
+    max_clips: int = Field(0, ge=0)
+    mode: Literal["stale", "exact-sampled", "exact"] = "stale"
+    head: DenseHeadConfig = DenseHeadConfig()
+    memory: MemoryConfig = MemoryConfig()
+
+    @model_validator(mode="after")
+    def _whole_rows(self) -> Self:
+        if self.encoder == "super-image" and self.frames % self.rows:
+            raise ValueError(f"frames = {self.frames} do not fill rows = {self.rows} of tiles; give a multiple")
+        return self
+
+    @property
+    def tile_grid(self) -> tuple[int, int]:
+        """Rows and columns of frames in one image."""
+        return (self.rows, self.frames // self.rows) if self.encoder == "super-image" else (1, 1)
+
+    @property
+    def clip_frames(self) -> int | None:
+        """Frames of a clip; None where they are tiles of one image."""
+        return None if self.encoder == "super-image" else self.frames
+
+    @property
+    def backbone_frames(self) -> int | None:
+        """Frames that the backbone sees at once; None where it sees images."""
+        return self.frames if self.encoder == "video" else None
+
+    @property
+    def train_segments(self) -> int:
+        """Clips of a video in a step, about."""
+        return self.max_clips or 16
+
+    @property
+    def smaller(self) -> str:
+        """What to turn where memory is short."""
+        return f"input.max_clips (now {self.max_clips}), input.frames or input.size smaller (now {self.size})"
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Width and height of what the backbone sees, in pixels."""
+        width, height = self.frame_size
+        if self.encoder != "super-image":
+            return width, height
+        return width * (self.frames // self.rows), height * self.rows
+
+
+class DenseClips:
+    """All clips of a video. See `inputs.view.View`.
+
+    Args:
+        config: length and stride of a clip, size, encoder, and the share that a step takes.
+        augment: what is done in training, to all frames of a clip alike.
+    """
+
+    def __init__(self, config: DenseConfig, augment: AugmentConfig) -> None:
+        self.config = config
+        self.frame_size = config.frame_size
+        self._augment = augment
+
+    @cached_property
+    def _clip_transforms(self) -> "list[Transform]":
+        from urbanpipe.inputs.augment import augmentations
+
+        names = self._augment.tile if self._is_tiled else (*self._augment.tile, *self._augment.image)
+        return augmentations(names, self._augment, self.config.frame_size)
+
+    @cached_property
+    def _image_transforms(self) -> "list[Transform]":
+        from urbanpipe.inputs.augment import augmentations
+
+        return augmentations(self._augment.image if self._is_tiled else (), self._augment, self.config.image_size)
+
+    @property
+    def _is_tiled(self) -> bool:
+        return self.config.encoder == "super-image"
+
+    def cacheable_frames(self, timeline: FrameTimeline) -> Indices:
+        """The frames of the whole grid."""
+        return np.unique(self.evaluation_sample(timeline).frames)
+
+    def training_sample(self, timeline: FrameTimeline, seed: SampleSeed) -> Selection:
+        """The clips of this epoch's turn; in the exact modes all."""
+        whole = self.evaluation_sample(timeline)
+        return (
+            whole[visited(len(whole), self.config.fraction, self.config.max_clips, seed)]
+            if self.config.mode == "stale"
+            else whole
+        )
+
+    def evaluation_sample(self, timeline: FrameTimeline) -> Selection:
+        """All clips."""
+        frames, real = sampling.clip_grid(timeline.frame_count, self.config.frames, self.config.stride)
+        return Selection(np.arange(len(frames)), frames, real.sum(axis=1))
+
+    def training_input(self, frames: Frames) -> Frames:
+        """Return an augmented clip of `frames` (L, height, width, 3): uint8, as `evaluation_input`."""
+        import torch
+
+        from urbanpipe.inputs.augment import apply, frames_tensor
+
+        clip = self._put_together(apply(self._clip_transforms, frames_tensor(frames)).numpy())
+        return apply(self._image_transforms, torch.from_numpy(clip)).numpy()
+
+    def evaluation_input(self, frames: Frames) -> Frames:
+        """Return the clip: uint8 (3, L, height, width), or the image (3, rows * height, columns * width) of its tiles."""
+        return self._put_together(frames.transpose(0, 3, 1, 2))
+
+    def _put_together(self, frames: Frames) -> Frames:
+        if self._is_tiled:
+            return lay_out(frames, *self.config.tile_grid)
+        return frames.transpose(1, 0, 2, 3)
+
+
+class DenseMethod(Method[DenseConfig]):
+    """Every moment of a video in clips, of which a training step encodes a share and takes the rest from a memory."""
+
+    config_type = DenseConfig
+
+    def view(self, config: DenseConfig, augment: AugmentConfig) -> DenseClips:
+        """Return the view of the dense grid of clips."""
+        return DenseClips(config, augment)
+
+    def network(self, config: DenseConfig, model: ModelConfig, classes: int) -> "Network":
+        """Return an encoder of clips with the head of `config`."""
+        from urbanpipe.models.dense import DenseClassifier
+
+        return DenseClassifier(self.backbone(config, model), config.head, classes)
+
+    def learner(self, config: DenseConfig, context: "LearnerContext") -> "Learner":
+        """Return a learner with a feature memory."""
+        from urbanpipe.learners.dense import DenseLearner
+
+        return DenseLearner(config, context)
+
+    def check(self, config: DenseConfig, recipe: RecipeSettings) -> None:
+        """Refuse settings of another head, and phases that leave the encoder no epoch."""
+        if recipe.model.head != "linear" or recipe.model.dropout:
+            raise ValueError(
+                "model.head and model.dropout have no effect on the dense method; its head is [input.head]"
+            )
+        if recipe.training.compile:
+            raise ValueError("training.compile = true has no effect on the dense method")
+        if config.memory.write == "ema" and not recipe.training.ema_decay:
+            raise ValueError('input.memory.write = "ema" needs an EMA: give training.ema_decay')
+        frozen = config.memory.warmup_epochs + config.memory.final_epochs
+        if frozen >= recipe.training.epochs:
+            raise ValueError(
+                f"training.epochs = {recipe.training.epochs}: input.memory.warmup_epochs and input.memory.final_epochs "
+                f"take {frozen} and leave none for the encoder"
+            )

@@ -1,0 +1,136 @@
+"""The super-image: N frames of a video laid out as tiles of one image, which any image backbone can classify.
+
+The idea is SIFAR's (arXiv 2106.14104).
+The 3x3 grid with frames augmented one by one and tiles shuffled in training is the UrbanPipe report's.
+"""
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from pydantic import Field
+
+from urbanpipe.inputs.config import AugmentConfig, SampledConfig
+from urbanpipe.inputs.frame_sampling import SampledFrames
+from urbanpipe.inputs.frame_timeline import FrameTimeline, Selection, select
+from urbanpipe.inputs.tiles import lay_out
+from urbanpipe.inputs.view import Frames
+from urbanpipe.methods.method import Method
+
+if TYPE_CHECKING:
+    from urbanpipe.inputs.augment import Transform
+
+
+class SuperImageConfig(SampledConfig):
+    """N frames of the whole video as tiles of one image.
+
+    Attributes:
+        rows: rows of tiles.
+        columns: columns of tiles.
+        tile: height of a tile in pixels.
+        test_shuffles: random layouts of the tiles that are judged beside the one in order of time; their probabilities
+            are averaged.
+    """
+
+    method: Literal["super-image"] = "super-image"
+    rows: int = Field(3, ge=1, le=8)
+    columns: int = Field(3, ge=1, le=8)
+    tile: int = Field(448, ge=16, le=2048)
+    test_shuffles: int = Field(0, ge=0, le=31)
+
+    @property
+    def frames(self) -> int:
+        """Frames a super-image holds."""
+        return self.rows * self.columns
+
+    @property
+    def tile_grid(self) -> tuple[int, int]:
+        """Rows and columns of frames in one image."""
+        return self.rows, self.columns
+
+    @property
+    def summary(self) -> str:
+        """What the network sees, in a few words."""
+        return f"{self.rows}x{self.columns} tiles of {self.tile} px"
+
+    @property
+    def smaller(self) -> str:
+        """What to turn where memory is short."""
+        return f"input.tile smaller (now {self.tile})"
+
+    @property
+    def frame_size(self) -> tuple[int, int]:
+        """Width and height of a tile in pixels."""
+        return self._sized(self.tile)
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Width and height of the whole input in pixels."""
+        width, height = self.frame_size
+        return width * self.columns, height * self.rows
+
+
+class SuperImage(SampledFrames):
+    """Makes super-images of a video: says which frames it wants, and puts them together. See `inputs.view.View`.
+
+    Args:
+        config: grid, tile size and sampling.
+        augment: what is done in training.
+    """
+
+    def __init__(self, config: SuperImageConfig, augment: AugmentConfig) -> None:
+        super().__init__(config)
+        self.config = config
+        self._shuffle = augment.tile_shuffle
+        self._augment = augment
+
+    @cached_property
+    def _tile_transforms(self) -> "list[Transform]":
+        from urbanpipe.inputs.augment import augmentations
+
+        return augmentations(self._augment.tile, self._augment, self.config.frame_size)
+
+    @cached_property
+    def _image_transforms(self) -> "list[Transform]":
+        from urbanpipe.inputs.augment import augmentations
+
+        return augmentations(self._augment.image, self._augment, self.config.image_size)
+
+    def evaluation_sample(self, timeline: FrameTimeline) -> Selection:
+        """Each seed in order of time, then in `test_shuffles` layouts, which are the same for all videos."""
+        drawn = super().evaluation_sample(timeline).frames
+        rng = np.random.default_rng(0)
+        layouts = [
+            np.arange(drawn.shape[1]),
+            *(rng.permutation(drawn.shape[1]) for _ in range(self.config.test_shuffles)),
+        ]
+        return select(np.concatenate([drawn[:, layout] for layout in layouts]))
+
+    def training_input(self, frames: Frames) -> Frames:
+        """An augmented super-image of `frames` (frames, height, width, 3): uint8 (3, rows * height, columns * width).
+
+        Draws from torch's global generator.
+        """
+        import torch
+
+        from urbanpipe.inputs.augment import apply, frames_tensor
+
+        tiles = torch.stack([apply(self._tile_transforms, tile) for tile in frames_tensor(frames)])
+        if self._shuffle:
+            tiles = tiles[torch.randperm(len(tiles))]
+        image = lay_out(tiles.numpy(), self.config.rows, self.config.columns)
+        return apply(self._image_transforms, torch.from_numpy(image)).numpy()
+
+    def evaluation_input(self, frames: Frames) -> Frames:
+        """The super-image of `frames` in order of time: uint8 (3, rows * height, columns * width)."""
+        return lay_out(frames.transpose(0, 3, 1, 2), self.config.rows, self.config.columns)
+
+
+class SuperImageMethod(Method[SuperImageConfig]):
+    """One forward pass per video, for any image backbone."""
+
+    config_type = SuperImageConfig
+
+    def view(self, config: SuperImageConfig, augment: AugmentConfig) -> SuperImage:
+        """Return the view that lays out super-images."""
+        return SuperImage(config, augment)

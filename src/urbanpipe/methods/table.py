@@ -1,0 +1,47 @@
+"""The table of methods: the only place that knows which there are."""
+
+from importlib.metadata import entry_points
+from typing import Any
+
+from urbanpipe.inputs.config import InputConfig
+from urbanpipe.learners.config import RecipeSettings
+from urbanpipe.methods.bag import BagMethod
+from urbanpipe.methods.dense import DenseMethod
+from urbanpipe.methods.frame import FrameMethod
+from urbanpipe.methods.method import Method
+from urbanpipe.methods.super_image import SuperImageMethod
+from urbanpipe.methods.video import VideoMethod
+
+ENTRY_POINTS = "urbanpipe.methods"
+METHODS: dict[str, Method[Any]] = {
+    method.name(): method for method in (SuperImageMethod(), FrameMethod(), VideoMethod(), DenseMethod(), BagMethod())
+}
+
+
+def register(method: Method[Any]) -> None:
+    """Add a method that another package defines; a method of the same name is replaced."""
+    METHODS[method.name()] = method
+
+
+def method_named(name: str) -> Method[Any]:
+    """Return a method by its name, those of installed packages (entry points `urbanpipe.methods`) included.
+
+    Raises:
+        ValueError: there is no such method.
+    """
+    if name not in METHODS:
+        for entry_point in entry_points(group=ENTRY_POINTS, name=name):
+            register(entry_point.load()())
+    if name not in METHODS:
+        raise ValueError(f"input.method = {name!r}: the methods are {', '.join(METHODS)}")
+    return METHODS[name]
+
+
+def method_of(recipe: RecipeSettings) -> Method[Any]:
+    """Return the method of a recipe."""
+    return method_named(recipe.input.method)
+
+
+def config_type(name: str) -> type[InputConfig]:
+    """Return the config of a method by the method's name."""
+    return method_named(name).config_type

@@ -1,0 +1,89 @@
+"""One clip of frames from the whole video, for a video network: the report's video-based method."""
+
+from functools import cached_property
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pydantic import Field
+
+from urbanpipe.inputs.config import AugmentConfig, SampledConfig, SizedConfig
+from urbanpipe.inputs.frame_sampling import SampledFrames
+from urbanpipe.inputs.view import Frames
+from urbanpipe.methods.method import Method
+
+if TYPE_CHECKING:
+    from urbanpipe.inputs.augment import Transform
+
+
+class VideoConfig(SampledConfig, SizedConfig):
+    """One clip of N frames from the whole video, for a video network.
+
+    Attributes:
+        frames: how many.
+        shuffle: bring them into a random order in training.
+    """
+
+    not_pixels: ClassVar[frozenset[str]] = frozenset({"shuffle"})
+    method: Literal["video"] = "video"
+    size: int = Field(224, ge=16, le=1024)
+    frames: int = Field(32, ge=2, le=128)
+    shuffle: bool = False
+
+    @property
+    def clip_frames(self) -> int:
+        """Frames of a clip."""
+        return self.frames
+
+    @property
+    def backbone_frames(self) -> int:
+        """Frames that the backbone sees at once."""
+        return self.frames
+
+    @property
+    def smaller(self) -> str:
+        """What to turn where memory is short."""
+        return f"input.frames (now {self.frames}) or input.size smaller (now {self.size})"
+
+
+class Clip(SampledFrames):
+    """Clips of a video. See `inputs.view.View`.
+
+    Args:
+        config: frames, size and sampling.
+        augment: what is done in training, to all frames of a clip alike.
+    """
+
+    def __init__(self, config: VideoConfig, augment: AugmentConfig) -> None:
+        super().__init__(config)
+        self.config = config
+        self._augment = augment
+
+    @cached_property
+    def _transforms(self) -> "list[Transform]":
+        from urbanpipe.inputs.augment import augmentations
+
+        return augmentations((*self._augment.tile, *self._augment.image), self._augment, self.config.frame_size)
+
+    def training_input(self, frames: Frames) -> Frames:
+        """An augmented clip of `frames` (frames, height, width, 3): uint8 (3, frames, height, width)."""
+        import torch
+
+        from urbanpipe.inputs.augment import apply, frames_tensor
+
+        clip = apply(self._transforms, frames_tensor(frames))
+        if self.config.shuffle:
+            clip = clip[torch.randperm(len(clip))]
+        return clip.transpose(0, 1).numpy()
+
+    def evaluation_input(self, frames: Frames) -> Frames:
+        """The clip in order of time: uint8 (3, frames, height, width)."""
+        return frames.transpose(3, 0, 1, 2)
+
+
+class VideoMethod(Method[VideoConfig]):
+    """One clip per video, for a video network."""
+
+    config_type = VideoConfig
+
+    def view(self, config: VideoConfig, augment: AugmentConfig) -> Clip:
+        """Return the view that cuts clips."""
+        return Clip(config, augment)

@@ -1,0 +1,23 @@
+"""The backbone of a recipe: of images or of clips."""
+
+from urbanpipe.errors import RecipeError
+from urbanpipe.models.backbone import Backbone
+from urbanpipe.models.config import ModelConfig
+from urbanpipe.models.video import VideoBackbone, is_video_backbone
+
+
+def make_backbone(model: ModelConfig, image_size: tuple[int, int], frames: int | None) -> Backbone | VideoBackbone:
+    """Return a backbone with random weights.
+
+    Args:
+        model: its name and options.
+        image_size: width and height of its inputs in pixels.
+        frames: that it sees at once; None for images.
+
+    Raises:
+        RecipeError: it is not known, or is not of the kind that is wanted.
+    """
+    if is_video_backbone(model.backbone) != (frames is not None):
+        wanted = "an image network" if frames is None else "a network of clips"
+        raise RecipeError(f"model.backbone = {model.backbone!r}: this input needs {wanted}")
+    return Backbone(model, image_size) if frames is None else VideoBackbone(model, image_size, frames)
