@@ -1,1 +1,1 @@
-"""Calibration, thresholds, triage and localization settings, chosen on out-of-fold scores."""
+"""Calibration, thresholds, triage, and localization settings, all chosen on out-of-fold scores."""

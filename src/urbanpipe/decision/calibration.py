@@ -1,4 +1,4 @@
-"""Calibration: scores made into probabilities that can be taken at their word."""
+"""Calibration: map scores to probabilities that match observed frequencies."""
 
 from typing import Annotated, Any, Literal, Self, get_args
 
@@ -12,15 +12,16 @@ from urbanpipe.settings import Section, complaint
 
 Kind = Literal["auto", "platt", "isotonic"]
 KINDS: tuple[str, ...] = get_args(Kind)
-ISOTONIC_POSITIVES = 50  # with fewer positives (or negatives) a class has too few steps to be worth a free form
+ISOTONIC_POSITIVES = 50  # with fewer positives (or negatives) an isotonic map has too few steps to be worth fitting
 
 
 class Calibration(Section):
-    """One map a class from score to probability. No map ever falls, so that rankings stay, but for ties.
+    """One map per class from score to probability. Every map is non-decreasing, so it keeps rankings except for ties.
 
     Attributes:
         maps: C maps.
-        positives: of each class among the videos that taught its map. A class with 0 has the map of all classes.
+        positives: number of positives of each class among the videos that its map was fitted on. A class with 0 has
+            the pooled map of all classes.
     """
 
     maps: tuple[Annotated[Platt | Isotonic, Field(discriminator="kind")], ...]
@@ -34,11 +35,11 @@ class Calibration(Section):
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """What each class has: "platt", "isotonic", or "pooled" where it had no positives to learn from."""
+        """Kind of each class's map: "platt", "isotonic", or "pooled" where the class had no positives to fit on."""
         return tuple(item.kind if n else "pooled" for item, n in zip(self.maps, self.positives, strict=True))
 
     def apply(self, scores: ArrayLike) -> NDArray[np.float64]:
-        """Probabilities, (n, C) float64 in [0, 1], of scores, (n, C) in [0, 1].
+        """Return the probabilities, (n, C) float64 in [0, 1], of scores, (n, C) in [0, 1].
 
         Raises:
             PredictionError: a score is NaN or outside [0, 1].
@@ -50,13 +51,13 @@ class Calibration(Section):
         return np.stack([item(column) for item, column in zip(self.maps, values.T, strict=True)], axis=1)
 
     def to_table(self) -> dict[str, Any]:
-        """Lists, texts and numbers, for JSON or TOML."""
+        """Return lists, strings and numbers, for JSON or TOML."""
         table: dict[str, Any] = self.model_dump(mode="json")
         return table
 
     @classmethod
     def from_table(cls, table: object) -> Self:
-        """What `to_table` gave.
+        """Return the calibration that `to_table` wrote.
 
         Raises:
             BundleError: the table is damaged.
@@ -68,12 +69,17 @@ class Calibration(Section):
 
 
 def damaged(what: str, error: ValidationError) -> BundleError:
-    """The first complaint about a table of a bundle as one line."""
+    """Return an error whose one line gives the first problem found in a table of a bundle."""
     return BundleError(f"the {what} is damaged: {complaint(error)}; write the bundle again")
 
 
 def checked_scores(scores: ArrayLike) -> NDArray[np.float64]:
-    """Scores as (n, C) float64; a PredictionError where one is NaN or outside [0, 1]."""
+    """Return scores as (n, C) float64.
+
+    Raises:
+        PredictionError: a score is NaN or outside [0, 1].
+        ValueError: the scores are not (n, C).
+    """
     values = np.asarray(scores, dtype=np.float64)
     if values.ndim != 2:
         raise ValueError(f"scores {values.shape} must be (n, C)")
@@ -84,7 +90,12 @@ def checked_scores(scores: ArrayLike) -> NDArray[np.float64]:
 
 
 def checked(scores: ArrayLike, targets: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Scores as `checked_scores` gives them, and targets as (n, C) bool; a ValueError where shapes do not fit."""
+    """Return scores as from `checked_scores`, and targets as (n, C) bool.
+
+    Raises:
+        PredictionError: a score is NaN or outside [0, 1].
+        ValueError: the scores are not (n, C), or the targets have another shape.
+    """
     values, present = checked_scores(scores), np.asarray(targets, dtype=bool)
     if values.shape != present.shape:
         raise ValueError(f"scores {values.shape} and targets {present.shape} must both be (n, C)")
@@ -94,25 +105,26 @@ def checked(scores: ArrayLike, targets: ArrayLike) -> tuple[NDArray[np.float64],
 def fit_calibration(
     scores: ArrayLike, targets: ArrayLike, kind: Kind = "auto", folds: NDArray[np.int64] | None = None
 ) -> Calibration:
-    """Learn a map a class from predictions of models that have not seen the videos.
+    """Fit one map per class to out-of-fold predictions.
 
-    "platt" (Platt 1999; Guo et al., arXiv 1706.04599) fits scale and shift of the logit by maximum likelihood. So
-    that a class with few positives does not go wild, both have a normal prior around the fit of all classes together,
-    with the standard deviations `SPREAD` of the maps. That ties the scale, which a handful of positives tells little
-    about, more than the shift, which the class's own frequency tells; with hundreds of positives the prior hardly
-    counts.
+    "platt" (Platt 1999; Guo et al., arXiv 1706.04599) fits scale and shift of the logit by maximum likelihood. To
+    regularize classes with few positives, both have a normal prior centred on the pooled fit of all classes, with the
+    standard deviations `SPREAD`. The prior is tighter on the scale, about which a handful of positives says little,
+    than on the shift, which the frequency of the class determines. With hundreds of positives it hardly matters.
 
-    Scores of 0 and 1, to within 1e-6, have no use of a logit (the rule for the exclusive class makes such). Floor and
-    ceiling of the map are the shares of positives among them, drawn towards Platt's smoothed targets as if 5 videos
-    had shown those; without such scores they are 0 and 1. Where the floor is not below the ceiling, the map is level.
+    Scores within 1e-6 of 0 or 1 have no finite logit (the rule for the exclusive class produces such scores). Floor
+    and ceiling of the map are the shares of positives among them, shrunk towards Platt's smoothed targets, which count
+    as 5 videos. Without such scores they are 0 and 1. Where the floor is not below the ceiling, the map is constant.
 
-    "isotonic" (Zadrozny & Elkan 2002) is any never falling map, kept off 0 and 1 by Platt's smoothed targets. Only
-    classes with `ISOTONIC_POSITIVES` positives and as many negatives get it, the others "platt".
+    "isotonic" (Zadrozny & Elkan 2002) fits any non-decreasing map, kept away from 0 and 1 by Platt's smoothed targets.
+    Only classes with at least `ISOTONIC_POSITIVES` positives and as many negatives get it; the others get "platt".
 
-    "auto" takes "isotonic" for the classes where its log loss, every fold calibrated by what the others taught, is
-    lower than that of "platt" by more than one standard error of the difference. Without two folds it is "platt".
+    "auto" chooses "isotonic" for the classes where its cross-fitted log loss (every fold calibrated by a map fitted on
+    the other folds) is lower than that of "platt" by more than one standard error of the difference. With fewer than
+    two folds it is "platt".
 
-    A class without positives gets the map of all classes that have some, or none at all (p = score) without any.
+    A class without positives gets the pooled map of the classes that have positives, or the identity (p = score) if
+    no class has any.
 
     Args:
         scores: (n, C) float in [0, 1].
@@ -122,7 +134,7 @@ def fit_calibration(
 
     Raises:
         PredictionError: a score is NaN or outside [0, 1].
-        ValueError: shapes that do not fit, or an unknown kind.
+        ValueError: the shapes do not match, or the kind is unknown.
     """
     values, present = checked(scores, targets)
     if kind not in KINDS:
@@ -142,20 +154,20 @@ def fit_calibration(
 def cross_calibrated(
     scores: ArrayLike, targets: ArrayLike, folds: NDArray[np.int64], kind: Kind = "auto"
 ) -> NDArray[np.float64]:
-    """Each fold's scores calibrated by what the other folds taught: what calibration is worth on new videos.
+    """Calibrate each fold's scores with maps fitted on the other folds, to estimate calibration on new videos.
 
     Args:
         scores: (n, C) float in [0, 1].
         targets: (n, C) bool or 0/1.
         folds: (n,) fold of every video.
-        kind: as for `fit_calibration`; "auto" chooses anew for each fold, on the others alone.
+        kind: as for `fit_calibration`; "auto" chooses separately for each fold, using only the other folds.
 
     Returns:
-        (n, C) float64 in [0, 1]; all NaN where there is one fold only, as nothing is left to learn from.
+        (n, C) float64 in [0, 1]; all NaN if there is only one fold, since no videos are left to fit on.
 
     Raises:
         PredictionError: a score is NaN or outside [0, 1].
-        ValueError: shapes that do not fit, or an unknown kind.
+        ValueError: the shapes do not match, or the kind is unknown.
     """
     values, present = checked(scores, targets)
     result = np.full(values.shape, np.nan)
@@ -170,7 +182,10 @@ def cross_calibrated(
 def _is_better_isotonic(
     scores: NDArray[np.float64], targets: NDArray[np.bool_], folds: NDArray[np.int64]
 ) -> NDArray[np.bool_]:
-    """(C,), by more than one standard error of the paired difference: smaller ones are mostly chance."""
+    """Return a (C,) mask: isotonic is better by more than one standard error of the paired difference.
+
+    Smaller differences are mostly chance.
+    """
     ways: tuple[Kind, Kind] = ("platt", "isotonic")
     by_way = (cross_calibrated(scores, targets, folds, way) for way in ways)
     platt, isotonic = (-np.log(np.maximum(np.where(targets, p, 1.0 - p), SURE)) for p in by_way)

@@ -1,4 +1,4 @@
-"""The maps of a calibration, one a class, and how each is fitted."""
+"""The maps of a calibration, one per class, and how they are fitted."""
 
 from typing import Annotated, Literal, Self
 
@@ -10,8 +10,8 @@ from scipy.special import expit
 
 from urbanpipe.settings import Section
 
-SPREAD = (0.3, 1.0)  # how far scale and shift of a class are expected from those of all classes, standard deviations
-SURE = 1e-6  # nearer to 0 or 1 than this a score is one of a rule or of a saturated network, not a graded opinion
+SPREAD = (0.3, 1.0)  # prior standard deviations of a class's scale and shift around the pooled fit
+SURE = 1e-6  # a score nearer to 0 or 1 than this comes from a rule or a saturated network and carries no ranking
 _SURE_PRIOR = 5.0
 _TINY = 1e-12
 _MIN_SCALE, _MAX_SCALE = 0.01, 100.0
@@ -23,10 +23,10 @@ class Platt(Section):
     """p = floor + (ceiling - floor) sigmoid(scale logit(score) + shift); 1 / scale is the temperature.
 
     Attributes:
-        scale: of the logit; above 0, so that the order of scores stays.
-        shift: of the logit.
-        floor: what a score of 0 becomes.
-        ceiling: what a score of 1 becomes.
+        scale: factor of the logit; above 0, so that the order of scores is kept.
+        shift: offset of the logit.
+        floor: probability of a score of 0.
+        ceiling: probability of a score of 1.
     """
 
     kind: Literal["platt"] = "platt"
@@ -49,11 +49,11 @@ class Platt(Section):
 
 
 class Isotonic(Section):
-    """A never falling line through knots, level beyond the first and the last.
+    """A non-decreasing, piecewise linear map through knots, constant beyond the first and the last.
 
     Attributes:
-        scores: of the knots, rising.
-        probabilities: of the knots, never falling.
+        scores: scores of the knots, increasing.
+        probabilities: probabilities of the knots, non-decreasing.
     """
 
     kind: Literal["isotonic"] = "isotonic"
@@ -72,12 +72,12 @@ class Isotonic(Section):
         """Probabilities of scores in [0, 1], both (n,)."""
         knots, values = np.array(self.scores), np.array(self.probabilities)
         above = values[np.minimum(np.searchsorted(knots, scores), len(knots) - 1)]
-        line: NDArray[np.float64] = np.minimum(np.interp(scores, knots, values), above)  # rounding may lift it above
+        line: NDArray[np.float64] = np.minimum(np.interp(scores, knots, values), above)  # rounding can exceed `above`
         return line
 
 
 def _logits(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Logits; infinite where a score is as good as 0 or 1."""
+    """Return logits; infinite where a score is within `SURE` of 0 or 1."""
     inner = np.clip(scores, SURE, 1.0 - SURE)
     logits = np.log(inner) - np.log1p(-inner)
     result: NDArray[np.float64] = np.where(inner == scores, logits, np.where(scores < 0.5, -np.inf, np.inf))
@@ -85,7 +85,13 @@ def _logits(scores: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def fit_platt(scores: NDArray[np.float64], targets: NDArray[np.bool_], common: NDArray[np.float64]) -> Platt:
-    """The map of a class, of scores and targets (n,), with (scale, shift) `common` to all for its prior."""
+    """Fit the Platt map of a class.
+
+    Args:
+        scores: (n,) in [0, 1].
+        targets: (n,).
+        common: (scale, shift) of the pooled fit, the centre of the prior.
+    """
     if not targets.any():
         return Platt(scale=common[0], shift=common[1])
     floor, ceiling = _ends(scores, targets)
@@ -96,7 +102,7 @@ def fit_platt(scores: NDArray[np.float64], targets: NDArray[np.bool_], common: N
 
 
 def fit_isotonic(scores: NDArray[np.float64], targets: NDArray[np.bool_]) -> Isotonic:
-    """The map of a class, of scores and targets (n,)."""
+    """Fit the isotonic map of a class to scores and targets, both (n,)."""
     from sklearn.isotonic import IsotonicRegression
 
     fit = IsotonicRegression(out_of_bounds="clip").fit(scores, targets)
@@ -106,10 +112,10 @@ def fit_isotonic(scores: NDArray[np.float64], targets: NDArray[np.bool_]) -> Iso
 
 
 def fit_pooled(scores: NDArray[np.float64], targets: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """(scale, shift) of all classes together."""
+    """Fit (scale, shift) to all classes together."""
     x = _logits(scores)
     graded = np.isfinite(x)
-    negative, positive = _smoothed(targets[graded])  # keeps the fit finite where the scores part the two
+    negative, positive = _smoothed(targets[graded])  # keeps the fit finite where the scores separate the two perfectly
     wanted = np.where(targets[graded], positive, negative)
     return _most_likely(x[graded], wanted, np.array([1.0, 0.0]), (np.inf, np.inf), (0.0, 1.0))
 
@@ -121,7 +127,7 @@ def _most_likely(
     spread: tuple[float, float],
     ends: tuple[float, float],
 ) -> NDArray[np.float64]:
-    """(scale, shift) of the highest posterior."""
+    """Return the (scale, shift) with the highest posterior."""
     floor, span = ends[0], ends[1] - ends[0]
 
     def loss(theta: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
@@ -138,7 +144,7 @@ def _most_likely(
 
 
 def _ends(scores: NDArray[np.float64], targets: NDArray[np.bool_]) -> tuple[float, float]:
-    """Floor and ceiling: what scores as good as 0 and 1 are worth."""
+    """Return floor and ceiling: the probabilities of scores within `SURE` of 0 and 1."""
     surely_not, surely = scores < SURE, scores > 1.0 - SURE
     negative, positive = _smoothed(targets)
     floor = _rate(targets[surely_not], negative)
@@ -153,6 +159,6 @@ def _rate(found: NDArray[np.bool_], prior: float) -> float:
 
 
 def _smoothed(targets: NDArray[np.bool_]) -> tuple[float, float]:
-    """Platt's targets of negatives and positives: what is right so often is not yet right for sure."""
+    """Return Platt's smoothed targets of negatives and positives, which keep estimates off 0 and 1."""
     positives = int(targets.sum())
     return 1.0 / (len(targets) - positives + 2.0), (positives + 1.0) / (positives + 2.0)

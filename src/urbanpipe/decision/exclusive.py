@@ -1,4 +1,4 @@
-"""The rule for the exclusive class: what is surely in order shows no defect."""
+"""The rule for the exclusive class: a video that is confidently normal shows no defect."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,15 +10,15 @@ EXCLUSIVE_THRESHOLD = 0.9
 
 
 def apply_exclusive(scores: NDArray[np.float64], taxonomy: Taxonomy, threshold: float | None) -> NDArray[np.float64]:
-    """Where P(exclusive class) > threshold set it to 1 and all others to 0.
+    """Set the exclusive class to 1 and all other classes to 0 where P(exclusive class) > threshold.
 
-    The UrbanPipe report does so with QV-Pipe's normal class ZC and 0.9. The rule makes ties, which the tie order of
-    average precision decides.
+    The UrbanPipe report applies this rule to QV-Pipe's normal class ZC with a threshold of 0.9. The rule produces
+    ties, which are ranked by the tie order of average precision.
 
     Args:
-        scores: (n, C) float in [0, 1]; left as they are.
-        taxonomy: the C classes; without an exclusive one the rule changes nothing.
-        threshold: in [0, 1]; None leaves the rule out.
+        scores: (n, C) float in [0, 1]; not modified.
+        taxonomy: the C classes; without an exclusive class the rule changes nothing.
+        threshold: in [0, 1]; None disables the rule.
 
     Returns:
         (n, C) float.

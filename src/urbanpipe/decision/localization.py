@@ -1,4 +1,4 @@
-"""Settings of moments: how they are made of scores, and by how much each class is moved."""
+"""Settings of moments: how scores become moments, and by how much the moments of each class are shifted."""
 
 import difflib
 import tomllib
@@ -16,17 +16,17 @@ from urbanpipe.taxonomy import Taxonomy
 
 
 class MomentsConfig(Section):
-    """How moments are made of scores.
+    """How scores become moments.
 
     Attributes:
-        smooth_seconds: standard deviation of the Gaussian that smooths scores over time; 0 smooths nothing.
+        smooth_seconds: standard deviation of the Gaussian that smooths scores over time; 0 disables smoothing.
         min_score: a moment's score must be above this.
-        apart_seconds: of two peaks of a class that are nearer than this, the higher one stays.
-        max_moments: moments a class and video.
-        weigh_by_video: a moment's score is the peak times the video's probability of the class.
-        learn_shift: move the moments of a class by what the truth of other videos teaches.
-        shift_prior: for how many moments the shift that all classes have in common counts in that of each class.
-        shift_seconds: shift by class code, 0 for those not named; where it is given, none is learned.
+        apart_seconds: of two peaks of a class that are closer than this, the higher one is kept.
+        max_moments: maximum number of moments per class and video.
+        weigh_by_video: multiply the score of a peak by the video's probability of the class.
+        learn_shift: shift the moments of a class by an offset estimated from the ground truth of other videos.
+        shift_prior: number of moments that the shift common to all classes counts for in the shift of each class.
+        shift_seconds: shift by class code, 0 for classes not named; if given, none is learned.
     """
 
     smooth_seconds: float = Field(2.0, ge=0, allow_inf_nan=False)
@@ -40,10 +40,10 @@ class MomentsConfig(Section):
 
 
 def read_config(settings: Path | None, overrides: Sequence[str]) -> MomentsConfig:
-    """The settings of a file (TOML), or the defaults, with `key=value` overrides.
+    """Read the settings from a TOML file, or take the defaults, and apply `key=value` overrides.
 
     Raises:
-        RecipeError: the file cannot be read, or a key or value is not known.
+        RecipeError: the file cannot be read, a key is unknown, or a value is invalid.
     """
     try:
         values = tomllib.loads(Path(settings).read_text(encoding="utf-8")) if settings else {}
@@ -71,7 +71,11 @@ def _plain(error: Any, where: str) -> str:
 
 
 def given_shifts(config: MomentsConfig, taxonomy: Taxonomy) -> NDArray[np.float64]:
-    """The shifts that the settings hold, (C,) seconds."""
+    """Return the shifts that the settings give, (C,) seconds.
+
+    Raises:
+        RecipeError: a code is not in the taxonomy.
+    """
     shifts = np.zeros(len(taxonomy))
     try:
         for code, value in config.shift_seconds.items():

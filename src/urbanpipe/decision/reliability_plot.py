@@ -1,4 +1,4 @@
-"""Reliability: how far probabilities are from the shares that come true, as a figure and as a diagram."""
+"""Reliability: how far probabilities are from observed frequencies, as expected calibration error and as a diagram."""
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -20,10 +20,10 @@ _Z = 1.959963985  # of a 95 % interval
 
 @dataclass(frozen=True, eq=False)
 class CalibrationError:
-    """How far probabilities are from the shares that come true; all in [0, 1], NaN where there is no figure.
+    """Expected calibration error; values in [0, 1], NaN where undefined.
 
     Attributes:
-        pooled: over the cells of all classes with positives together.
+        pooled: over the (video, class) pairs of all classes with positives together.
         by_class: (C,); NaN for a class without positives.
     """
 
@@ -32,11 +32,11 @@ class CalibrationError:
 
 
 def expected_calibration_error(probabilities: ArrayLike, targets: ArrayLike, bins: int = BINS) -> CalibrationError:
-    """ECE: mean over cells (a video and a class) of |mean probability - share that is true| of the cell's bin.
+    """Compute the ECE: the mean over (video, class) pairs of |mean probability - share of positives| of the pair's bin.
 
-    Bins are equally wide (Naeini et al. 2015; Guo et al., arXiv 1706.04599). Classes without positives count
-    nowhere: they are right for free and would dilute the figure. ECE is never 0 by chance alone, and the fewer
-    videos the farther from it: compare figures of one set of videos only.
+    Bins have equal width (Naeini et al. 2015; Guo et al., arXiv 1706.04599). Classes without positives are left out:
+    they are easy to get right and would dilute the result. ECE is biased upwards, the more so the fewer videos there
+    are, so compare values for the same set of videos only.
 
     Args:
         probabilities: (n, C) float in [0, 1], or all NaN (`cross_calibrated` with one fold), which gives NaN.
@@ -45,7 +45,7 @@ def expected_calibration_error(probabilities: ArrayLike, targets: ArrayLike, bin
 
     Raises:
         PredictionError: a probability is outside [0, 1], or some are NaN.
-        ValueError: shapes that do not fit.
+        ValueError: the shapes do not match.
     """
     present = np.asarray(targets, dtype=bool)
     if np.isnan(probabilities).all():
@@ -59,7 +59,7 @@ def expected_calibration_error(probabilities: ArrayLike, targets: ArrayLike, bin
 
 
 class Bins(NamedTuple):
-    """Equally wide bins that hold something, B of them: counts, mean probability, and share that is true, all (B,)."""
+    """The B non-empty bins of equal width: counts, mean probability, and share of positives, all (B,)."""
 
     counts: NDArray[np.int64]
     said: NDArray[np.float64]
@@ -67,7 +67,7 @@ class Bins(NamedTuple):
 
 
 def binned(probabilities: NDArray[np.float64], targets: NDArray[np.bool_], bins: int = BINS) -> Bins:
-    """The bins of probabilities in [0, 1] and targets, both (m,)."""
+    """Return the non-empty bins of probabilities in [0, 1] and targets, both (m,)."""
     place = np.minimum((probabilities * bins).astype(np.intp), bins - 1)
     counts = np.bincount(place, minlength=bins)
     full = counts > 0
@@ -83,23 +83,23 @@ def _error(probabilities: NDArray[np.float64], targets: NDArray[np.bool_], bins:
 
 
 def reliability_diagram(before: ArrayLike, after: ArrayLike, targets: ArrayLike, bins: int = BINS) -> Figure:
-    """Shares that come true over probabilities, before and after calibration, above how many cells each bin holds.
+    """Draw a reliability diagram before and after calibration, above a histogram of the probabilities.
 
-    A dot is a bin of `expected_calibration_error`; its whiskers are Wilson's 95 % interval, as if videos were
-    independent. Classes without positives are left out.
+    Each dot is a bin of `expected_calibration_error`; its whiskers are Wilson's 95 % interval, which assumes that
+    videos are independent. Classes without positives are left out.
 
     Args:
         before: (n, C) float in [0, 1].
-        after: (n, C) float in [0, 1], of `cross_calibrated`; all NaN (one fold only) leaves it out.
+        after: (n, C) float in [0, 1], from `cross_calibrated`; not drawn if all NaN (one fold only).
         targets: (n, C) bool or 0/1.
         bins: number of bins.
 
     Returns:
-        A figure, which `plots.save` writes.
+        A figure; `plots.save` writes it.
 
     Raises:
         PredictionError: a probability is outside [0, 1], or some are NaN.
-        ValueError: shapes that do not fit.
+        ValueError: the shapes do not match.
     """
     figure = Figure(figsize=(5.4, 6.6), layout=ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.06))
     FigureCanvasAgg(figure)
@@ -107,7 +107,7 @@ def reliability_diagram(before: ArrayLike, after: ArrayLike, targets: ArrayLike,
     top.plot([0, 1], [0, 1], color=_PALE, linewidth=1, linestyle=(0, (4, 3)), label="perfectly calibrated")
     series = [
         ("before", before, _BEFORE, "s", -0.004),
-        ("after, learned on the other folds", after, _AFTER, "o", 0.004),
+        ("after, fitted on the other folds", after, _AFTER, "o", 0.004),
     ]
     for name, probabilities, colour, marker, aside in series:
         if not np.isnan(probabilities).all():
@@ -120,7 +120,7 @@ def reliability_diagram(before: ArrayLike, after: ArrayLike, targets: ArrayLike,
 
 
 def _known(probabilities: ArrayLike, targets: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """The cells, (m,), of the classes with positives."""
+    """Return the (video, class) pairs, (m,), of the classes with positives."""
     values, present = checked(probabilities, targets)
     known = present.any(axis=0)
     return values[:, known].ravel(), present[:, known].ravel()
@@ -133,7 +133,7 @@ def _draw_bins(axes: Any, found: Bins, colour: str, marker: str, aside: float, l
 
 
 def _wilson(found: Bins) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Middles and half widths of Wilson's intervals."""
+    """Return centres and half widths of Wilson's intervals."""
     scale = 1.0 + _Z**2 / found.counts
     middle = (found.true + _Z**2 / (2 * found.counts)) / scale
     spread = found.true * (1 - found.true) / found.counts + _Z**2 / (4 * found.counts.astype(np.float64) ** 2)
@@ -146,8 +146,8 @@ def _draw_counts(axes: Any, probabilities: NDArray[np.float64], bins: int, colou
 
 
 def _dress(top: Any, bottom: Any, cells: int) -> None:
-    top.set_title(f"Reliability, out of fold ({cells} cells: a video and a class)", loc="left", size=10, color=_INK)
-    top.set_ylabel("share that is true", color=_INK)
+    top.set_title(f"Reliability, out of fold ({cells} pairs of video and class)", loc="left", size=10, color=_INK)
+    top.set_ylabel("share of positives", color=_INK)
     top.set_ylim(-0.02, 1.02)
     top.set_aspect("equal")
     top.yaxis.set_major_formatter(PercentFormatter(1.0))
@@ -155,7 +155,7 @@ def _dress(top: Any, bottom: Any, cells: int) -> None:
     bottom.set_yscale("log")
     bottom.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     bottom.set_ylim(bottom=0.5)
-    bottom.set_ylabel("cells a bin", color=_INK)
+    bottom.set_ylabel("pairs per bin", color=_INK)
     bottom.set_xlabel("probability", color=_INK)
     bottom.set_xlim(-0.02, 1.02)
     bottom.xaxis.set_major_formatter(PercentFormatter(1.0))

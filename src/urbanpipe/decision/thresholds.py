@@ -1,4 +1,4 @@
-"""Per-class thresholds: from which score on a class is said to be present."""
+"""Per-class thresholds: the score from which a class is predicted as present."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,19 +8,19 @@ from numpy.typing import NDArray
 
 from urbanpipe.errors import RecipeError
 
-UNKNOWN = 0.5  # what a class gets that no video shows, as nothing can be learned about it
+UNKNOWN = 0.5  # threshold of a class that no video shows, since no threshold can be fitted
 
 Chooser = Callable[[NDArray[np.float64], NDArray[np.bool_]], NDArray[np.float64]]
 
 
 @dataclass(frozen=True, eq=False)
 class Decisions:
-    """What deciding by thresholds would have meant; (C,) each, NaN where a figure does not exist.
+    """Precision, recall and F1 of decisions by thresholds; (C,) each, NaN where undefined.
 
     Attributes:
-        precision: share of the videos said to show the class that do.
-        recall: share of the videos that show the class that are said to.
-        f1: their harmonic mean.
+        precision: share of the videos predicted to show the class that do.
+        recall: share of the videos that show the class that are predicted to.
+        f1: harmonic mean of both.
     """
 
     precision: NDArray[np.float64]
@@ -29,9 +29,9 @@ class Decisions:
 
 
 def f1_thresholds(scores: NDArray[np.float64], targets: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """For each class the threshold of best F1; a class is present where score >= threshold.
+    """Return the threshold with the best F1 for each class; a class is present where score >= threshold.
 
-    A threshold stands half way between the lowest score that it lets in and the next lower one. Of equally good ones
+    A threshold lies halfway between the lowest score that passes and the next lower one. Of equally good thresholds
     the highest is taken.
 
     Args:
@@ -45,7 +45,7 @@ def f1_thresholds(scores: NDArray[np.float64], targets: NDArray[np.bool_]) -> ND
 
 
 def recall_thresholds(scores: NDArray[np.float64], targets: NDArray[np.bool_], recall: float) -> NDArray[np.float64]:
-    """For each class the highest threshold, in the sense of `f1_thresholds`, that finds `recall` of its positives.
+    """Return the highest threshold, as in `f1_thresholds`, that finds `recall` of the positives of each class.
 
     Args:
         scores: (n, C) float in [0, 1], of videos that the model has not trained on.
@@ -66,11 +66,14 @@ def recall_thresholds(scores: NDArray[np.float64], targets: NDArray[np.bool_], r
 def nested_decisions(
     scores: NDArray[np.float64], targets: NDArray[np.bool_], folds: NDArray[np.int64], choose: Chooser
 ) -> Decisions:
-    """What the choice of thresholds is worth on new videos: chosen on all folds but one, judged on that one."""
+    """Evaluate on each fold the thresholds chosen on the other folds, to estimate their quality on new videos.
+
+    With a single fold all results are NaN.
+    """
     present = np.zeros_like(targets)
     for fold in np.unique(folds):
         held = folds == fold
-        if held.all():  # one fold only: there is nothing to choose on
+        if held.all():  # one fold only: no videos to choose on
             nan = np.full(targets.shape[1], np.nan)
             return Decisions(nan, nan, nan)
         present[held] = scores[held] >= choose(scores[~held], targets[~held])
@@ -78,7 +81,7 @@ def nested_decisions(
 
 
 def decision_metrics(present: NDArray[np.bool_], targets: NDArray[np.bool_]) -> Decisions:
-    """Precision, recall and F1 of decisions, both (n, C) bool."""
+    """Compute precision, recall and F1 of decisions against targets, both (n, C) bool."""
     right = (present & targets).sum(axis=0).astype(np.float64)
     said, true = present.sum(axis=0), targets.sum(axis=0)
     return Decisions(
@@ -99,7 +102,7 @@ def _f1_threshold(scores: NDArray[np.float64], targets: NDArray[np.bool_]) -> fl
     ranked, found = scores[order], np.cumsum(targets[order])
     said = np.arange(1, len(ranked) + 1)
     f1 = 2 * found / (said + found[-1])
-    f1[:-1][ranked[:-1] == ranked[1:]] = -1.0  # a threshold lets in all of equal scores or none
+    f1[:-1][ranked[:-1] == ranked[1:]] = -1.0  # equal scores pass a threshold together or not at all
     return _below(ranked, int(np.argmax(f1)))
 
 
@@ -113,7 +116,7 @@ def _recall_threshold(scores: NDArray[np.float64], targets: NDArray[np.bool_], r
 
 
 def _below(ranked: NDArray[np.float64], last: int) -> float:
-    """A threshold that lets in the falling scores up to place `last` and none after."""
+    """Return a threshold that the descending scores up to index `last` pass and no later ones."""
     lowest = float(ranked[last])
     following = float(ranked[last + 1]) if last + 1 < len(ranked) else 0.0
     middle = (lowest + following) / 2

@@ -1,4 +1,4 @@
-"""The triage: what is accepted, what a person looks at, and what is rejected, with a bound on what rejecting misses."""
+"""Triage: accept, review or reject each class of a video, with a bound on the positives that are rejected."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any, Self
@@ -18,13 +18,13 @@ GATES = (ACCEPT, REVIEW, REJECT)
 MISS_BOUND = 0.05
 PRECISION = 0.9
 LEVEL = 0.95
-NEVER = 2.0  # `accept_from` in a table where nothing is accepted: JSON has no infinity
+NEVER = 2.0  # `accept_from` of a class that accepts nothing, in a table: JSON has no infinity
 
 _Inside = Annotated[float, Field(gt=0.0, lt=1.0)]
 
 
 class _Table(Section):
-    """Triage as they stand in a bundle."""
+    """The triage as stored in a bundle."""
 
     miss_bound: _Inside
     wanted_precision: _Inside
@@ -44,14 +44,14 @@ class _Table(Section):
 
 @dataclass(frozen=True, eq=False)
 class Triage:
-    """Two thresholds a class.
+    """Two thresholds per class.
 
     Attributes:
-        reject_below: (C,) float in [0, 1]; what is below is rejected, at 0 nothing.
-        accept_from: (C,) float, at least `reject_below`; what is at it or above is accepted, at infinity nothing.
-        miss_bound: what share of the videos that show a class may be rejected, as `choose_triage` bounds it.
-        wanted_precision: what share of the accepted is to be right.
-        positives: (C,) int, videos that the thresholds of each class rest on.
+        reject_below: (C,) float in [0, 1]; scores below are rejected, with 0 none.
+        accept_from: (C,) float, at least `reject_below`; scores at or above are accepted, with infinity none.
+        miss_bound: maximum share of the videos that show a class that may be rejected, as bounded by `choose_triage`.
+        wanted_precision: minimum precision of the accepted.
+        positives: (C,) int, number of positive videos behind the thresholds of each class.
     """
 
     reject_below: NDArray[np.float64]
@@ -61,7 +61,11 @@ class Triage:
     positives: NDArray[np.int64]
 
     def decide(self, probabilities: ArrayLike) -> NDArray[np.str_]:
-        """(n, C) of "accept", "review" and "reject" for probabilities (n, C) like those that the triage were chosen on.
+        """Return an (n, C) array of "accept", "review" and "reject".
+
+        Args:
+            probabilities: (n, C) in [0, 1], of the same kind (raw or calibrated) as those that the thresholds were
+                chosen on.
 
         Raises:
             PredictionError: a probability is NaN or outside [0, 1].
@@ -74,7 +78,7 @@ class Triage:
         return np.where(values >= self.accept_from, ACCEPT, low)
 
     def to_table(self) -> dict[str, Any]:
-        """Lists and numbers, for JSON or TOML; a class that accepts nothing has an `accept_from` of 2."""
+        """Return lists and numbers, for JSON or TOML; a class that accepts nothing has an `accept_from` of 2."""
         return {
             "miss_bound": self.miss_bound,
             "wanted_precision": self.wanted_precision,
@@ -85,7 +89,7 @@ class Triage:
 
     @classmethod
     def from_table(cls, table: object) -> Self:
-        """What `to_table` gave.
+        """Return the triage that `to_table` wrote.
 
         Raises:
             BundleError: the table is damaged.
@@ -111,45 +115,48 @@ def choose_triage(
     precision: float = PRECISION,
     level: float = LEVEL,
 ) -> Triage:
-    """Choose both thresholds of every class on predictions of models that have not seen the videos.
+    """Choose both thresholds of every class on out-of-fold predictions.
 
-    `reject_below` is conformal risk control (Angelopoulos et al., arXiv 2208.02814, eq. 4) of the risk "a video that
-    shows the class is rejected". With the n videos that show it, k of which score below t, it is the highest t with
+    `reject_below` applies conformal risk control (Angelopoulos et al., arXiv 2208.02814, eq. 4) to the risk "a video
+    that shows the class is rejected". With n videos that show the class, k of which score below t, it is the highest
+    t with
 
         n / (n + 1) * k / n + 1 / (n + 1) = (k + 1) / (n + 1) <= miss_bound,
 
-    which is the (k + 1)-th lowest of their scores for the largest such k. With fewer than 1 / miss_bound - 1 of them
-    not even k = 0 is allowed: the threshold is 0 and nothing is rejected. Scores equal to it are not rejected.
+    which is the (k + 1)-th lowest of their scores for the largest such k. With fewer than 1 / miss_bound - 1 such
+    videos even k = 0 violates the bound: the threshold is 0 and nothing is rejected. Scores equal to the threshold are
+    not rejected.
 
     The guarantee: the probability that a new video that shows the class is rejected is at most `miss_bound`. It is
-    marginal, over the draw of the n videos and the new one together: with luck or bad luck in those n, the share
-    missed from then on is lower or higher. It is a promise for each class, not for all of a video's. It assumes that
-    the new video is exchangeable with the n. Segments of one inspection resemble each other, so that they count for
-    fewer than n; another site, camera or annotator breaks it. Out-of-fold scores come from one network a fold, while
-    an inspection averages the networks of all folds, and an epoch or weights chosen by these very scores flatter
-    them; so the guarantee is close to, not exactly, what the mathematics says. `nested_triage` shows what it came to.
+    marginal over the draw of the n videos and the new one; conditional on a particular sample of n, the miss rate may
+    be lower or higher. It holds for each class separately, not jointly for all classes of a video. It assumes that the
+    new video is exchangeable with the n. Segments of one inspection resemble each other, so the effective sample is
+    smaller than n; a different site, camera or annotator breaks the assumption. Out-of-fold scores come from one
+    network per fold, while an inspection averages the networks of all folds, and scores are optimistic if the epoch or
+    the ensemble weights were chosen on them. The guarantee therefore holds approximately, not exactly. `nested_triage`
+    measures the miss rate in practice.
 
-    `accept_from` is the lowest score, not below `reject_below`, from which on the share of videos that show the class
-    is credibly at least `precision`: the one-sided lower bound of Clopper and Pearson (1934) at `level` is. The bound
-    holds for a threshold fixed beforehand, not for the lowest of many. In simulated classes (500 to 5,000 videos, 400
-    draws each) the true precision was too low in at most 4 % of the draws; but where few draws accepted anything, those
-    were the lucky ones, and a fifth or more of them were wrong. A class where no score does accepts nothing (infinity).
+    `accept_from` is the lowest score, not below `reject_below`, from which on the one-sided lower bound of Clopper and
+    Pearson (1934) at `level` on the precision is at least `precision`. The bound holds for a threshold fixed
+    beforehand, not for the lowest of many. In simulated classes (500 to 5,000 videos, 400 draws each) the true
+    precision was too low in at most 4 % of the draws; but where few draws accepted anything, a fifth or more of those
+    draws were wrong. A class without such a score accepts nothing (infinity).
 
-    Maps that never fall keep these decisions: on calibrated probabilities the triage are the same as on raw scores as
-    long as no scores become equal. Where some do (isotonic maps), fewer are rejected, which keeps the guarantee; more
-    may be accepted, so choose on the very probabilities that the triage will decide on.
+    Non-decreasing maps keep these decisions: on calibrated probabilities they are the same as on raw scores unless
+    different scores become equal. Where some do (isotonic maps), fewer are rejected, which keeps the guarantee, but
+    more may be accepted, so choose the thresholds on the same kind of probabilities that they will be applied to.
 
     Args:
         scores: (n, C) float in [0, 1], raw or calibrated.
-        targets: (n, C) bool or 0/1. The exclusive class is triaged as any other.
+        targets: (n, C) bool or 0/1. The exclusive class is triaged like any other.
         miss_bound: in (0, 1).
         precision: in (0, 1).
-        level: of the bound on precision, in (0, 1).
+        level: confidence level of the bound on precision, in (0, 1).
 
     Raises:
         RecipeError: `miss_bound`, `precision` or `level` is outside (0, 1).
         PredictionError: a score is NaN or outside [0, 1].
-        ValueError: shapes that do not fit.
+        ValueError: the shapes do not match.
     """
     for name, value in (("miss bound", miss_bound), ("wanted precision", precision), ("level", level)):
         if not 0.0 < value < 1.0:
@@ -163,14 +170,14 @@ def choose_triage(
 
 @dataclass(frozen=True, eq=False)
 class NestedTriage:
-    """What triage did on videos that they were not chosen on; NaN where a figure does not exist.
+    """Results of triage on videos that its thresholds were not chosen on; NaN where undefined.
 
     Attributes:
-        missed: (C,) share of the videos that show the class that were rejected: to hold against the miss bound.
-        precision: (C,) share of the accepted that show the class.
-        shares: (C, 3) share of all videos that were accepted, left to a look, rejected.
-        positives: (C,) int, videos that show the class.
-        decided: share of videos that no class with positives leaves to a look.
+        missed: (C,) share of the videos that show the class that were rejected; compare it with the miss bound.
+        precision: (C,) share of the accepted videos that show the class.
+        shares: (C, 3) shares of all videos that were accepted, left for review, and rejected.
+        positives: (C,) int, number of videos that show the class.
+        decided: share of videos for which no class with positives is left for review.
     """
 
     missed: NDArray[np.float64]
@@ -181,7 +188,7 @@ class NestedTriage:
 
     @property
     def missed_of_all(self) -> float:
-        """Share rejected of all that is to be found, over the classes together."""
+        """Share of all positives that were rejected, over all classes together."""
         known = self.positives > 0
         return float(np.average(self.missed[known], weights=self.positives[known])) if known.any() else float("nan")
 
@@ -194,10 +201,10 @@ def nested_triage(
     precision: float = PRECISION,
     level: float = LEVEL,
 ) -> NestedTriage:
-    """Triage chosen on all folds but one and judged on that one, for every fold.
+    """Evaluate on each fold the triage thresholds chosen on the other folds.
 
-    With one fold only there is nothing to choose on, and all figures are NaN. Raw scores serve as well as calibrated
-    ones, and nothing of a fold's labels is in them; else give those of `cross_calibrated`.
+    With a single fold all results are NaN. Raw scores work as well as calibrated ones and carry no information about
+    a fold's labels; for calibrated ones pass the result of `cross_calibrated`.
 
     Args:
         scores: (n, C) float in [0, 1].
@@ -242,5 +249,5 @@ def _accept_from(
     wrong = np.arange(1, len(ranked) + 1) - found
     bound = beta.ppf(1.0 - level, np.maximum(found, 1), wrong + 1)
     good = (bound >= precision) & (found > 0) & (ranked >= least)
-    good[:-1] &= ranked[:-1] != ranked[1:]  # a threshold lets in all of equal scores or none
+    good[:-1] &= ranked[:-1] != ranked[1:]  # equal scores pass a threshold together or not at all
     return float(ranked[good][-1]) if good.any() else float("inf")
