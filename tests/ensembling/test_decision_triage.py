@@ -95,7 +95,7 @@ def test_29_right_ones_make_90_per_cent_credible_and_28_do_not() -> None:
         assert np.isfinite(choose_triage(scores[rows_], targets).accept_from[0]) == (right == 29)
 
 
-def test_three_gates_meet_without_gap_or_overlap() -> None:
+def test_triage_outcomes_meet_without_gap_or_overlap() -> None:
     triage = Triage(np.array([0.2, 0.0, 0.3]), np.array([0.7, np.inf, 0.3]), 0.05, 0.9, np.array([40, 3, 50]))
     found = triage.decide([[0.2, 0.0, 0.3], [np.nextafter(0.2, 0), 1.0, np.nextafter(0.3, 0)], [0.7, 0.5, 1.0]])
     assert found.tolist() == [[REVIEW, REVIEW, ACCEPT], [REJECT, REVIEW, REJECT], [ACCEPT, REVIEW, ACCEPT]]
@@ -108,7 +108,7 @@ def test_accepting_starts_not_below_rejecting() -> None:
     assert found.accept_from[0] == found.reject_below[0]
 
 
-def test_calibrated_probabilities_are_gated_as_raw_scores() -> None:
+def test_triage_of_calibrated_probabilities_is_that_of_raw_scores() -> None:
     scores, targets = sample(600, classes=3)
     mapped = fit_calibration(scores, targets, "platt").apply(scores)
     raw, calibrated = (choose_triage(x, targets).decide(x) for x in (scores, mapped))
@@ -134,7 +134,7 @@ def test_equal_scores_reject_nothing() -> None:
         assert (found.decide(scores) == REVIEW).all(), "and a precision of a half is not worth accepting"
 
 
-def test_positives_at_zero_keep_the_gate_open() -> None:
+def test_positives_at_zero_reject_nothing() -> None:
     scores, targets = sample(300)
     scores[np.flatnonzero(targets[:, 0])[:10]] = 0.0
     assert choose_triage(scores, targets).reject_below[0] == 0.0
@@ -170,27 +170,37 @@ def test_scores_that_are_none_are_refused() -> None:
             attempt()
 
 
-def test_nested_figures_are_those_of_gates_that_have_not_seen_the_fold() -> None:
-    scores, targets = sample(500, classes=3)
-    targets[:, 2] = False
-    folds = np.arange(500) % 5
-    found = nested_triage(scores, targets, folds, 0.1, 0.8)
-    decisions = np.empty(scores.shape, dtype=object)
-    for fold in range(5):
-        kept = folds != fold
-        decisions[~kept] = choose_triage(scores[kept], targets[kept], 0.1, 0.8).decide(scores[~kept])
-    for index in (0, 1):
-        column, true = decisions[:, index], targets[:, index]
-        assert found.missed[index] == pytest.approx((column[true] == REJECT).mean())
-        assert found.precision[index] == pytest.approx(true[column == ACCEPT].mean())
-        wanted = [(column == triage).mean() for triage in (ACCEPT, REVIEW, REJECT)]
-        assert found.shares[index] == pytest.approx(wanted)
-        assert min(wanted) > 0
-    assert np.isnan([found.missed[2], found.precision[2]]).all()
-    assert found.shares[2].tolist() == [0, 1, 0]
-    assert found.decided == pytest.approx((decisions[:, :2] != REVIEW).all(axis=1).mean())
-    assert 0 < found.decided < 1
-    assert found.missed_of_all == pytest.approx((decisions == REJECT)[targets].mean())
+def test_nested_triage_worked_out_by_hand() -> None:
+    # A bound of .25 takes the lowest of three positives, and nothing with fewer. A precision of .7 at level .5 takes
+    # two right ones without a wrong one (.5 ** (1 / 2) = .707; one right one gives .5, three right of four .614).
+    scores = np.array(
+        [
+            # fold 0: its thresholds are .6 and .8; none and none; 0 and .8
+            [0.90, 0.4, 0.9],  # by the thresholds of fold 1: accept; review; review
+            [0.80, 0.4, 0.8],  # review; review; review
+            [0.70, 0.4, 0.1],  # review; review; review
+            [0.60, 0.4, 0.1],  # review; review; review
+            [0.20, 0.4, 0.1],  # reject; review; review
+            [0.10, 0.4, 0.1],  # reject; review; review
+            # fold 1: its thresholds are .5 and .85; none and none; 0 and none
+            [0.95, 0.4, 0.9],  # by the thresholds of fold 0: accept; review; accept
+            [0.85, 0.4, 0.1],  # accept; review; review
+            [0.82, 0.4, 0.1],  # accept, which is wrong; review; review
+            [0.50, 0.4, 0.1],  # reject, which is a miss; review; review
+            [0.30, 0.4, 0.1],  # reject; review; review
+            [0.10, 0.4, 0.1],  # reject; review; review
+        ]
+    )
+    targets = np.zeros((12, 3), bool)
+    targets[[0, 1, 3, 6, 7, 9], 0] = True
+    targets[[0, 1, 6], 2] = True
+    found = nested_triage(scores, targets, np.repeat([0, 1], 6), miss_bound=0.25, precision=0.7, level=0.5)
+    assert found.missed == pytest.approx([1 / 6, float("nan"), 0], nan_ok=True)
+    assert found.precision == pytest.approx([3 / 4, float("nan"), 1], nan_ok=True)
+    assert found.shares == pytest.approx(np.array([[4, 3, 5], [0, 12, 0], [1, 11, 0]]) / 12)
+    assert found.positives.tolist() == [6, 0, 3]
+    assert found.decided == pytest.approx(1 / 12), "the class without positives does not count"
+    assert found.missed_of_all == pytest.approx(1 / 9)
 
 
 def test_nested_misses_are_near_the_bound() -> None:

@@ -167,7 +167,7 @@ def test_the_weights_of_the_report_go_by_the_names_of_recipes(runs: list[Path], 
     assert {"super-image-tresnet-xl", "super-image-efficientnet-l2", "video-swin-b-k400"} <= {*eight}
 
 
-def test_a_class_that_a_fold_lacks_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_class_that_a_fold_lacks_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     targets = TARGETS.copy()
     targets[FOLDS == 1, 2] = False
     monkeypatch.setattr(sys.modules[__name__], "TARGETS", targets)
@@ -212,7 +212,7 @@ def test_thresholds_for_a_wanted_recall(runs: list[Path], tmp_path: Path) -> Non
     assert tomllib.loads((tmp_path / "out" / "weights.toml").read_text())["thresholds_by"] == "recall=0.9"
 
 
-def test_runs_of_one_name_are_told_apart(tmp_path: Path) -> None:
+def test_runs_of_one_name_are_distinguished(tmp_path: Path) -> None:
     runs = [make_run(tmp_path / experiment / "atto", seed) for seed, experiment in enumerate(("first", "second"))]
     assert ensemble(runs, tmp_path / "out").names == ("first/atto", "second/atto")
 
@@ -226,8 +226,8 @@ def edited(path: Path, old: str, new: str) -> None:
 @pytest.mark.parametrize(
     ("file", "old", "new", "message"),
     [
-        ("folds.csv", "v5.mp4,2", "v5.mp4,1", r"other folds for 1 video: v5\.mp4"),
-        ("taxonomy.toml", 'code = "B"', 'code = "C"', "other classes"),
+        ("folds.csv", "v5.mp4,2", "v5.mp4,1", r"different folds for 1 video: v5\.mp4"),
+        ("taxonomy.toml", 'code = "B"', 'code = "C"', "different classes"),
     ],
 )
 def test_runs_over_other_data_do_not_mix(
@@ -246,7 +246,7 @@ def test_runs_over_other_data_do_not_mix(
 def test_runs_with_other_labels_or_videos_do_not_mix(runs: list[Path], tmp_path: Path) -> None:
     labels = json.loads((runs[1] / "labels.json").read_text())
     (runs[1] / "labels.json").write_text(json.dumps(labels | {"v7.mp4": [0, 1, 2]}))
-    with pytest.raises(RunError, match=r"other labels for 1 video: v7\.mp4"):
+    with pytest.raises(RunError, match=r"different labels for 1 video: v7\.mp4"):
         ensemble(runs, tmp_path / "out")
     del labels["v7.mp4"]
     (runs[1] / "labels.json").write_text(json.dumps(labels))

@@ -102,7 +102,7 @@ def test_impossible_recall(recall: float) -> None:
         recall_thresholds(np.zeros((1, 3)), np.zeros((1, 3), dtype=bool), recall)
 
 
-def test_decisions_are_judged_as_scikit_learn_does() -> None:
+def test_decision_metrics_equal_those_of_scikit_learn() -> None:
     from sklearn.metrics import precision_recall_fscore_support
 
     rng = np.random.default_rng(0)
@@ -114,7 +114,7 @@ def test_decisions_are_judged_as_scikit_learn_does() -> None:
     assert np.isnan([none.precision, none.recall, none.f1]).all()
 
 
-def test_nested_thresholds_are_not_flattered() -> None:
+def test_nested_thresholds_are_not_optimistic() -> None:
     """Thresholds for noise look better on the videos that they were chosen on than on others."""
     gaps = []
     for seed in range(8):
@@ -188,7 +188,7 @@ def test_no_small_move_improves_what_the_simplex_search_found() -> None:
 
 
 @each_search
-def test_nested_search_does_not_flatter(search: Search) -> None:
+def test_nested_search_is_not_optimistic(search: Search) -> None:
     """Members of pure noise: the search seems to gain points, and nested validation shows that there are none."""
     flattered, nested = [], []
     for seed in range(4):

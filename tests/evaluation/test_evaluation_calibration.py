@@ -329,7 +329,7 @@ def test_diagram_shows_both_errors(tmp_path: Path) -> None:
     texts = legend(figure)
     errors = [f"ECE {100 * expected_calibration_error(p, targets).pooled:.1f} %" for p in (scores, after)]
     assert [any(error in text for text in texts) for error in errors] == [True, True]
-    assert "1200 cells" in figure.axes[0].get_title(loc="left")
+    assert "1200 pairs" in figure.axes[0].get_title(loc="left")
     plots.save(figure, tmp_path / "reliability.png")
     assert (tmp_path / "reliability.png").stat().st_size > 20_000
 

@@ -38,7 +38,7 @@ def predictions(tmp_path: Path) -> Path:
     return path
 
 
-def test_judges_in_the_order_of_the_labels(labels: Path, predictions: Path) -> None:
+def test_breaks_ties_in_the_order_of_the_labels(labels: Path, predictions: Path) -> None:
     found = evaluate(labels, predictions, draws=50)
     assert (found.scores.ap == score(SCORES, TARGETS, TAXONOMY).ap).all()
     assert found.intervals is not None
@@ -77,7 +77,7 @@ def test_missing_and_unknown_videos_are_named(labels: Path, predictions: Path) -
     with pytest.raises(PredictionError, match=r"lack 5 videos: d0_0\.mp4, d0_1\.mp4, d1_0\.mp4, \.\.\."):
         evaluate(labels, predictions)
     predictions.write_text(json.dumps(table | {"new.mp4": [0.0] * 17}))
-    with pytest.raises(PredictionError, match=r"has 1 video: new\.mp4, which .* does not know"):
+    with pytest.raises(PredictionError, match=r"has 1 video: new\.mp4, which .* does not have"):
         evaluate(labels, predictions)
 
 
@@ -132,7 +132,7 @@ def test_labels_that_cannot_be_read(predictions: Path, tmp_path: Path) -> None:
         evaluate(tmp_path / "none.json", predictions)
 
 
-def test_real_labels_judge_themselves_as_perfect(shared: Path, tmp_path: Path) -> None:
+def test_real_labels_score_themselves_as_perfect(shared: Path, tmp_path: Path) -> None:
     source = shared / "data" / "qv_pipe_train_labels.json"
     table = {n: [float(i in classes) for i in range(17)] for n, classes in json.loads(source.read_text()).items()}
     (tmp_path / "p.json").write_text(json.dumps(table))

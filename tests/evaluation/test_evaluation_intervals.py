@@ -137,7 +137,7 @@ def test_the_difference_is_that_of_the_means_and_lies_in_its_interval(gap: float
     assert found.low < exact < found.high
 
 
-def test_a_clear_gain_is_told_from_none() -> None:
+def test_a_clear_gain_is_significant_and_none_is_not() -> None:
     assert compared(1.5)[0].low > 0
     signs = [np.sign(compared(0.12, seed)[0].low) for seed in range(4)]
     assert -1 in signs

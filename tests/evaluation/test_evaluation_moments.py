@@ -197,10 +197,10 @@ BAD_RESULTS = {
     "a number": (results(3), "is not"),
     "no score": (results({"label": "TJ", "moment": 3}), "is not"),
     "no list": ({"results": {"v1": {}}}, "has no list"),
-    "unknown video": (results(video="v9"), r"1 video: v9, of which no truth is known"),
+    "unknown video": (results(video="v9"), r"1 video: v9, without ground truth"),
     "unannotated video": (results(video="v3"), "v3.mp4"),
-    "video twice": ({"results": {"v1": [], "v1.mp4": []}}, r"'v1\.mp4' is there twice"),
-    "key twice": ('{"results": {"v1": [], "v1": []}}', "'v1' is there twice"),
+    "video twice": ({"results": {"v1": [], "v1.mp4": []}}, r"'v1\.mp4' is listed twice"),
+    "key twice": ('{"results": {"v1": [], "v1": []}}', "'v1' is listed twice"),
     "unknown class": (results(row("TX")), "unknown class 'TX'.*did you mean T"),
     "score NaN": (results(row(score=float("nan"))), "score nan; expected a number"),
     "score infinite": (results(row(score=float("inf"))), "score inf"),
@@ -209,8 +209,8 @@ BAD_RESULTS = {
     "score huge": (results(row(score=10**400)), "score 1000"),
     "moment NaN": (results(row(moment=float("nan"))), "moment nan"),
     "moment text": (results(row(moment="3")), "moment '3'"),
-    "negative": (results(row(moment=-0.1)), "moment -0.1; expected a second from 0 to 60"),
-    "too late": (results(row(moment=61.5)), "moment 61.5; expected a second from 0 to 60"),
+    "negative": (results(row(moment=-0.1)), "moment -0.1; expected seconds from 0 to 60"),
+    "too late": (results(row(moment=61.5)), "moment 61.5; expected seconds from 0 to 60"),
 }
 
 
@@ -235,7 +235,7 @@ def test_bad_results_are_named_errors_of_one_line(tmp_path: Path, kind: str) -> 
         (database(v4={"annotations": [{"label": "TJ", "moment": -1}]}), "moment -1"),
         (database(v4={"annotations": [{"label": "TJ", "moment": float("nan")}]}), "moment nan"),
         (database(v4={"annotations": [{"label": "TX", "moment": 1}]}), "unknown class"),
-        ({"database": {"v4": {"annotations": []}}}, "nothing to judge by"),
+        ({"database": {"v4": {"annotations": []}}}, "1 videos of the ground truth have no moments"),
         ({"database": {}}, "no labelled videos"),
     ],
 )
@@ -277,7 +277,7 @@ def test_the_verb_prints_the_table(files: list[str]) -> None:
     assert lines["CJ"][1:] == ["1", "1", "100.0", "100.0", "100.0", "100.0"]
     assert lines["TJ"][1:] == ["2", "1", "0.0", "50.0", "50.0", "33.3"]
     assert lines["SG"][1:] == ["0", "1", "-", "-", "-", "-"]
-    assert "2 videos. Classes without true moments are in no mean; moments found of them: 1." in table
+    assert "2 videos. Classes without true moments are left out of all means; moments predicted for them: 1." in table
 
 
 def test_the_verb_prints_json_of_a_subset(files: list[str]) -> None:

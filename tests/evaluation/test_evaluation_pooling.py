@@ -72,7 +72,7 @@ def test_the_median_of_an_even_number_is_between_the_middle_two() -> None:
     assert classifier.pooled(scores, "median").item() == pytest.approx(0.5)
 
 
-def test_each_pool_is_judged_fold_by_fold(run: Path) -> None:
+def test_each_pool_is_evaluated_fold_by_fold(run: Path) -> None:
     _, targets, folds = material()
     segments, _ = frame_scores()
     tables = write_pooling(run)
@@ -85,7 +85,7 @@ def test_each_pool_is_judged_fold_by_fold(run: Path) -> None:
     assert len({table.map_all for table in tables.values()}) == 3, "the pools differ"
 
 
-def test_the_table_holds_what_was_judged(run: Path) -> None:
+def test_the_table_holds_what_was_evaluated(run: Path) -> None:
     tables = write_pooling(run)
     with (run / "pooling.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))

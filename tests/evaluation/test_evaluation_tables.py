@@ -156,7 +156,7 @@ def test_incomplete_runs_are_named_errors(tmp_path: Path) -> None:
     ("file", "old", "new", "error", "message"),
     [
         ("groups.csv", "v3.mp4,", "w3.mp4,", RunError, r"groups\.csv lacks 1 video: v3\.mp4"),
-        ("groups.csv", "v3.mp4,", "v4.mp4,", RunError, r"v4\.mp4 is named twice"),
+        ("groups.csv", "v3.mp4,", "v4.mp4,", RunError, r"v4\.mp4 is listed twice"),
         ("groups.csv", "video,group", "video,site", RunError, "no column `group`"),
         ("folds.csv", "v3.mp4,", "w3.mp4,", RunError, r"folds\.csv lacks 1 video: v3\.mp4"),
         ("folds.csv", "v3.mp4,0", "v3.mp4,x", FoldError, "fold 'x'"),

@@ -246,7 +246,7 @@ def test_a_picture_is_enlarged_and_arrows_go_on(opened: Opening) -> None:
     assert not dialog.is_visible()
 
 
-def test_the_keys_are_told(opened: Opening) -> None:
+def test_the_keys_are_listed(opened: Opening) -> None:
     page = opened("d1_1/report.html")
     page.keyboard.press("?")
     assert page.locator("#keys").is_visible()

@@ -59,7 +59,7 @@ def csv_rows(path: Path, encoding: str = "utf-8-sig") -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_the_table_has_a_row_a_occurrence_and_no_grade(out: Path, tmp_path: Path) -> None:
+def test_the_table_has_a_row_per_occurrence_and_no_grade(out: Path, tmp_path: Path) -> None:
     done = export(out, tmp_path / "t.xlsx", "cjj181")
     assert (done.files, done.videos, done.rows, done.demonstration) == ((tmp_path / "t.xlsx",), 2, 8, True)
     rows = sheet_rows(tmp_path / "t.xlsx")
@@ -285,7 +285,7 @@ def test_what_is_no_export_is_never_replaced(out: Path, tmp_path: Path) -> None:
     export(out, tmp_path / "new.csv", "cjj181")  # the same again harms nobody
 
 
-def test_videos_of_the_same_name_are_told_apart(tmp_path: Path) -> None:
+def test_videos_of_the_same_name_are_distinguished(tmp_path: Path) -> None:
     for folder, place in (("d1", "a/1"), ("d1-2", "b/1"), ("d1-3", "b/2"), ("d2", "b/2")):
         made = made_inspection(tmp_path / "out" / folder, "d2.mp4" if folder == "d2" else "d1.mp4")
         changed(
@@ -296,7 +296,7 @@ def test_videos_of_the_same_name_are_told_apart(tmp_path: Path) -> None:
     assert names == ("a/1/d1.mp4", "b/1/d1.mp4", "b/2/d1.mp4", "d2.mp4")
 
 
-def test_a_video_inspected_twice_is_told_apart_by_its_folders(tmp_path: Path) -> None:
+def test_a_video_inspected_twice_is_distinguished_by_its_folders(tmp_path: Path) -> None:
     made_inspection(tmp_path / "out" / "d1")
     shutil.copytree(tmp_path / "out" / "d1", tmp_path / "out" / "d1-again")
     export(tmp_path / "out", tmp_path / "c.json", "cctvpipe")
@@ -330,7 +330,7 @@ def test_classes_that_differ_are_refused_by_name(out: Path, tmp_path: Path) -> N
             export(out, tmp_path / "q.json", form)
 
 
-def test_lines_hold_all_that_is_known_of_a_occurrence(out: Path, tmp_path: Path) -> None:
+def test_lines_hold_all_that_is_known_of_an_occurrence(out: Path, tmp_path: Path) -> None:
     rejected = [one.model_copy(update={"triage": "reject"}) for one in read_inspection(out / "d2").findings]
     changed(out / "d2", findings=tuple(rejected))
     export(out, tmp_path / "j.jsonl", "jsonl")

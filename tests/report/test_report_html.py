@@ -314,7 +314,7 @@ def test_remarks_stand_above_all_and_the_worst_first(tmp_path: Path) -> None:
     assert len(page.having("out_of_distribution")) == 1
 
 
-def test_a_video_judged_as_one_segment_has_no_times(tmp_path: Path) -> None:
+def test_a_video_predicted_as_one_segment_has_no_times(tmp_path: Path) -> None:
     made = made_inspection(tmp_path / "v", timeline=None)
     findings = tuple(one.model_copy(update={"occurrences": ()}) for one in made.findings)
     page = Page(write_report(changed(made, findings=findings), tmp_path / "v"))

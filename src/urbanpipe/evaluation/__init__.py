@@ -1,1 +1,1 @@
-"""How good predictions are: average precision in the official order, intervals, fold tables."""
+"""Evaluate predictions: average precision in the official tie order, intervals, fold tables."""

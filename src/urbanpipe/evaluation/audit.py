@@ -1,4 +1,4 @@
-"""Audit: what the labels say, and what would let a model cheat."""
+"""Audit an archive: label statistics, and shortcuts that a model could learn instead of the defects."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -25,17 +25,17 @@ class Audit:
 
     Attributes:
         taxonomy: the C classes.
-        videos: labelled videos that can be read.
-        unreadable: videos of the catalog that cannot be read.
-        unlabelled: videos that can be read and have no label.
-        counts: (C,) videos that show each class.
-        groups_with: (C,) groups in which each class occurs.
-        labels_per_video: how many videos have 0, 1, 2, ... labels.
-        co_occurrence: (C, C) videos that show both classes; the diagonal is `counts`.
-        group_sizes: how many groups have 1, 2, ... videos.
-        likeness: mean Jaccard similarity of the labels of two videos of one group, and of two of different groups; only
-            videos that show a defect count; NaN where there is no such pair.
-        shortcuts: how well each property tells each class.
+        videos: number of labelled, readable videos.
+        unreadable: number of videos in the catalog that cannot be read.
+        unlabelled: number of readable videos without labels.
+        counts: (C,) number of videos that show each class.
+        groups_with: (C,) number of groups in which each class occurs.
+        labels_per_video: number of videos by number of labels (0, 1, 2, ...).
+        co_occurrence: (C, C) number of videos that show both classes; the diagonal is `counts`.
+        group_sizes: number of groups by number of videos (1, 2, ...).
+        likeness: mean Jaccard similarity of the labels of two videos of the same group, and of two videos of different
+            groups. Only videos that show a defect count. NaN where there is no such pair.
+        shortcuts: how well each property predicts each class.
         warnings: what a user should know before training.
     """
 
@@ -54,11 +54,11 @@ class Audit:
 
     @property
     def cardinality(self) -> float:
-        """Mean number of labels a video."""
+        """Mean number of labels per video."""
         return float(self.counts.sum() / self.videos)
 
     def as_json(self) -> dict[str, Any]:
-        """Everything as JSON values, by class code where it is by class."""
+        """Return all fields as JSON values; per-class values are keyed by class code."""
         codes = self.taxonomy.codes
         return {
             "videos": self.videos,
@@ -81,14 +81,14 @@ class Audit:
 
 
 def audit(source: Path, taxonomy: Path | None = None) -> Audit:
-    """Count labels and groups, and test which properties of the files tell the classes without a look at the picture.
+    """Count labels and groups, and test which file properties predict the classes without the image content.
 
     Args:
-        source: a catalog or a label file; a label file has only names to test.
-        taxonomy: a TOML file of classes; by default those of QV-Pipe.
+        source: a catalog or a label file; with a label file only names can be tested.
+        taxonomy: a TOML file of classes; default: the 17 QV-Pipe classes.
 
     Raises:
-        CatalogError, LabelError, TaxonomyError: an input that cannot be read, or no labelled video.
+        CatalogError, LabelError, TaxonomyError: an input cannot be read, or no video is labelled.
     """
     classes = load_taxonomy(taxonomy)
     data = read_source(source, classes)
@@ -141,7 +141,7 @@ def _label_warnings(data: Source, targets: NDArray[np.bool_], taxonomy: Taxonomy
     if absent := [code for code, count in zip(taxonomy.codes, counts, strict=True) if count == 0]:
         said.append(f"no video shows {', '.join(absent)}: nothing can be learned or measured for them")
     if few := [f"{code} ({count})" for code, count in zip(taxonomy.codes, counts, strict=True) if 0 < count < _FEW]:
-        said.append(f"very few videos show {', '.join(few)}: their AP will swing from fold to fold")
+        said.append(f"very few videos show {', '.join(few)}: their AP will vary a lot from fold to fold")
     if taxonomy.exclusive is not None:
         both = targets[:, taxonomy.index(taxonomy.exclusive)] & (targets.sum(axis=1) > 1)
         if both.any():
@@ -170,15 +170,15 @@ def _copy_warnings(data: Source) -> list[str]:
     if apart := [videos for videos in several if len({video.group for video in videos}) > 1]:
         names = _names([" = ".join(video.name for video in videos) for videos in apart])
         said.append(
-            f"{len(apart)} recordings have copies in different groups, which may part them between folds: {names}"
+            f"{len(apart)} recordings have copies in different groups, so they may end up in different folds: {names}"
         )
     return said
 
 
 def _shortcut_warnings(shortcuts: list[Shortcut]) -> list[str]:
     said = [
-        f"{row.code} can be told from the {row.of} alone (AP {row.ap:.3f}, by chance {row.chance:.3f}): never let it "
-        f"become a feature, doubt every model's AP on {row.code}, and report the mean without it as well"
+        f"{row.code} can be told from the {row.of} alone (AP {row.ap:.3f}, by chance {row.chance:.3f}): never use it "
+        f"as a feature, distrust every model's AP on {row.code}, and also report the mean without it"
         for row in shortcuts
         if row.level == "shortcut"
     ]
@@ -188,15 +188,13 @@ def _shortcut_warnings(shortcuts: list[Shortcut]) -> list[str]:
         )
         best = ", ".join(f"{row.code} {row.ap:.2f} against {row.chance:.2f}" for row in rows[:3])
         classes = "1 class" if len(rows) == 1 else f"{len(rows)} classes"
-        said.append(
-            f"the {of} tells something of {classes} (AP against chance: {best}): {_MEANING.get(of, _MEANING[''])}"
-        )
+        said.append(f"the {of} partly predicts {classes} (AP against chance: {best}): {_MEANING.get(of, _MEANING[''])}")
     return said
 
 
 _MEANING = {
-    "name": "videos with neighbouring names share labels, so even grouped folds may flatter a model a little",
-    "folder": "videos of one folder share labels; if a folder is one job, keep it in one fold with --group-by",
+    "name": "videos with adjacent names share labels, so scores may be slightly optimistic even with grouped folds",
+    "folder": "videos of one folder share labels; if a folder is one inspection, keep it in one fold with --group-by",
     "": "a model may learn this instead of the defect",
 }
 

@@ -1,4 +1,4 @@
-"""Average precision as the public scorer of QV-Pipe defines it, ties included, and its means over classes."""
+"""Average precision exactly as in the public QV-Pipe scorer, including ties, and its means over classes."""
 
 import random
 from dataclasses import dataclass
@@ -17,16 +17,16 @@ EMPTY_RULES: tuple[str, ...] = get_args(Empty)
 
 @lru_cache(maxsize=16)
 def _shuffle(n: int) -> NDArray[np.intp]:
-    """The scorer's shuffle: `random.seed(0); random.sample(range(n), n)` from a generator of our own."""
+    """Return the scorer's shuffle: `random.seed(0); random.sample(range(n), n)`, from a separate generator."""
     order = np.array(random.Random(0).sample(range(n), n), dtype=np.intp)
     order.flags.writeable = False
     return order
 
 
 def ranking(scores: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Indices of the videos from the highest score to the lowest, equal scores in the official order.
+    """Return the indices of the videos from the highest score to the lowest, equal scores in the official order.
 
-    The public scorer shuffles with a fixed seed and then sorts stably, so the shuffle decides between equal scores.
+    The public scorer shuffles with a fixed seed and then sorts stably, so the shuffle breaks ties.
 
     Args:
         scores: (n,) float, no NaN.
@@ -39,21 +39,21 @@ def ranking(scores: NDArray[np.float64]) -> NDArray[np.intp]:
 
 
 def average_precision(scores: ArrayLike, targets: ArrayLike) -> float:
-    """Average precision of one class: the mean over its positives of (positives so far / rank).
+    """Compute the average precision of one class: the mean over its positives of (positives so far / rank).
 
-    Equal, bit for bit, to the public scorer of the VideoPipe challenge's first track. Where no two scores are equal it
-    is also scikit-learn's `average_precision_score`; with ties it is not, see `ranking`.
+    The result equals that of the public scorer of the VideoPipe challenge's first track bit for bit. Without ties it
+    also equals scikit-learn's `average_precision_score`; with ties it does not, see `ranking`.
 
     Args:
         scores: (n,) float, any range, no NaN.
         targets: (n,) bool or 0/1, whether the class is present.
 
     Returns:
-        A figure in [0, 1]; 0.0 where there are no positives.
+        A value in [0, 1]; 0.0 without positives.
 
     Raises:
-        PredictionError: the scores hold a NaN.
-        ValueError: the arrays are not of one length.
+        PredictionError: a score is NaN.
+        ValueError: the arrays are not 1-dimensional or differ in length.
 
     Example:
         >>> average_precision([0.9, 0.8, 0.1], [True, False, True])
@@ -80,12 +80,12 @@ class Scores:
     """Average precisions of a set of videos.
 
     Attributes:
-        codes: the C classes.
+        codes: codes of the C classes.
         ap: (C,) float in [0, 1]; a class without positives has 0.0 under "zero" and NaN under "skip".
-        positives: (C,) int, videos that have the class.
-        videos: n.
-        map_all: mean over all classes; NaN where nothing is left to average.
-        map_defects: mean over all classes but the exclusive one.
+        positives: (C,) int, number of videos that show the class.
+        videos: number of videos, n.
+        map_all: mean over all classes; NaN if no class has a value.
+        map_defects: mean over all classes except the exclusive one.
         empty: "zero" (the official rule: a class without positives counts as 0) or "skip" (the means leave it out).
     """
 
@@ -103,7 +103,7 @@ class Scores:
         return tuple(code for code, count in zip(self.codes, self.positives, strict=True) if count == 0)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values; a figure that does not exist is None."""
+        """Return JSON values; NaN becomes None."""
         return {
             "videos": self.videos,
             "map_all": number_or_none(self.map_all),
@@ -116,17 +116,17 @@ class Scores:
 
 
 def score(scores: ArrayLike, targets: ArrayLike, taxonomy: Taxonomy, empty: Empty = "zero") -> Scores:
-    """AP of every class, and mAP over all classes and over the defects.
+    """Compute the AP of every class, and the mAP over all classes and over the defects.
 
     Args:
         scores: (n, C) float, any range, no NaN.
         targets: (n, C) bool or 0/1.
         taxonomy: the C classes.
-        empty: what a class without positives counts in the means: "zero" (official) or "skip" (left out).
+        empty: how a class without positives counts in the means: "zero" (official) or "skip" (left out).
 
     Raises:
-        PredictionError: the scores hold a NaN.
-        ValueError: shapes that do not fit, or an unknown `empty`.
+        PredictionError: a score is NaN.
+        ValueError: the shapes do not match, or `empty` is unknown.
     """
     values = np.asarray(scores, dtype=np.float64)
     present = np.asarray(targets, dtype=bool)
@@ -151,26 +151,26 @@ def score(scores: ArrayLike, targets: ArrayLike, taxonomy: Taxonomy, empty: Empt
 
 
 def mean_of_known(values: NDArray[np.float64]) -> float:
-    """Mean of the values that are not NaN; NaN where there are none."""
+    """Return the mean of the values that are not NaN; NaN if there are none."""
     known = values[~np.isnan(values)]
     return float(known.mean()) if known.size else float("nan")
 
 
 def means_of_known(values: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
-    """Means along an axis of the values that are not NaN; NaN where there are none."""
+    """Return the means along an axis of the values that are not NaN; NaN where there are none."""
     known = ~np.isnan(values)
     total = np.where(known, values, 0.0).sum(axis=axis)
     return np.where(known.any(axis=axis), total / np.maximum(known.sum(axis=axis), 1), np.nan)
 
 
 def sd_of_known(values: NDArray[np.float64]) -> float:
-    """Sample standard deviation of the values that are not NaN; NaN where there are fewer than two."""
+    """Return the sample standard deviation of the values that are not NaN; NaN if there are fewer than two."""
     known = values[~np.isnan(values)]
     return float(known.std(ddof=1)) if known.size > 1 else float("nan")
 
 
 def fold_aps(scores: NDArray[np.float64], targets: NDArray[np.bool_], folds: NDArray[np.int64]) -> NDArray[np.float64]:
-    """AP of every class in every fold, (K, C); NaN where a fold has no positive of the class.
+    """Compute the AP of every class in every fold, (K, C); NaN where a fold has no positive of the class.
 
     Args:
         scores: (n, C) float.
@@ -189,11 +189,11 @@ def fold_aps(scores: NDArray[np.float64], targets: NDArray[np.bool_], folds: NDA
 
 
 def number_or_none(value: float) -> float | None:
-    """A float for JSON, which has no NaN."""
+    """Return a float, or None for NaN, which JSON does not have."""
     return None if np.isnan(value) else float(value)
 
 
 def _refuse_nan(scores: NDArray[np.float64]) -> None:
     if np.isnan(scores).any():
         row = int(np.flatnonzero(np.isnan(scores.reshape(len(scores), -1)).any(axis=1))[0])
-        raise PredictionError(f"the scores hold NaN (first in row {row}); a score is a number")
+        raise PredictionError(f"the scores contain NaN (first in row {row}); every score must be a number")

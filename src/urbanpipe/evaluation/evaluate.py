@@ -1,4 +1,4 @@
-"""The verb `evaluate`: judge a prediction file by a label file, or moments by true ones."""
+"""The verb `evaluate`: score a prediction file against a label file, or moments against ground truth."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,14 +21,14 @@ from urbanpipe.taxonomy import Taxonomy, load_taxonomy
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """How good a prediction file is.
+    """The scores of a prediction file.
 
     Attributes:
-        labels: the file that it was judged by.
-        predictions: the file.
+        labels: the label file.
+        predictions: the prediction file.
         taxonomy: the C classes.
         scores: AP of every class and both means.
-        intervals: how far chance could have moved them; None if not asked for.
+        intervals: bootstrap intervals of the scores; None if not requested.
     """
 
     labels: Path
@@ -38,7 +38,7 @@ class Evaluation:
     intervals: Intervals | None
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, fractions in [0, 1]."""
+        """Return JSON values; scores are fractions in [0, 1]."""
         return {
             "labels": str(self.labels),
             "predictions": str(self.predictions),
@@ -47,7 +47,7 @@ class Evaluation:
         }
 
     def to_markdown(self) -> str:
-        """The table in per cent, and what must be known beside it."""
+        """Return the table in per cent, followed by the notes."""
         scores, ends = self.scores, self.intervals
         header = ["class", "name", "positives", "AP", *([f"{ends.level:.0%} interval"] if ends else [])]
         classes, defects = len(self.taxonomy), len(self.taxonomy.defects)
@@ -65,7 +65,7 @@ class Evaluation:
 
     @property
     def notes(self) -> list[str]:
-        """What a reader must know beside the figures, one sentence each."""
+        """Notes on the scores, one sentence each."""
         notes = []
         if empty := self.scores.empty_classes:
             counted = "count as 0 in" if self.scores.empty == "zero" else "are left out of"
@@ -84,22 +84,23 @@ def evaluate(
     draws: int = 1000,
     seed: int = 0,
 ) -> Evaluation:
-    """Judge predictions by labels, as the public scorer of QV-Pipe does.
+    """Score predictions against labels, as the public scorer of QV-Pipe does.
 
-    The scorer breaks ties by a shuffle of the videos in the order of the label file; so is it here.
+    Like the scorer, it breaks ties by a shuffle of the videos in the order of the label file.
 
     Args:
-        labels: a label file in any form, or a catalog with labels.
-        predictions: QV-Pipe JSON or CSV; exactly the labelled videos (videos that a catalog lists without labels may be
-            there too and are not judged).
-        taxonomy: the classes as a TOML file; by default those of QV-Pipe.
-        empty: what a class without positives counts in the means: "zero" (official) or "skip" (left out).
-        draws: bootstrap resamples of the groups for the intervals; 0 for no intervals.
-        seed: of the bootstrap.
+        labels: a label file in any supported format, or a catalog with labels.
+        predictions: QV-Pipe JSON or CSV with exactly the labelled videos. Videos that a catalog lists without labels
+            may be included and are ignored.
+        taxonomy: the classes as a TOML file; default: the 17 QV-Pipe classes.
+        empty: how a class without positives counts in the means: "zero" (official) or "skip" (left out).
+        draws: number of bootstrap resamples of the groups for the intervals; 0 for no intervals.
+        seed: seed of the bootstrap.
 
     Raises:
         LabelError, CatalogError, TaxonomyError: `labels` or `taxonomy` cannot be used.
-        PredictionError: predictions that are missing, of unknown videos, short, not numbers, or outside [0, 1].
+        PredictionError: predictions are missing, belong to unknown videos, have the wrong number of values, or hold
+            values that are not numbers in [0, 1].
     """
     classes = load_taxonomy(taxonomy)
     source = read_source(Path(labels), classes)
@@ -119,17 +120,18 @@ def evaluate(
 def evaluate_moments(
     labels: Path, predictions: Path, taxonomy: Path | None = None, subset: str | None = None
 ) -> MomentScores:
-    """Judge time points of defects as the public scorer of CCTV-Pipe does; `evaluate --moments` on the command line.
+    """Score time points of defects as the public scorer of CCTV-Pipe does; `evaluate --moments` on the command line.
 
     Args:
-        labels: true moments, `{"database": ...}`.
+        labels: ground-truth moments, `{"database": ...}`.
         predictions: a submission, `{"results": ...}`; a video that it lacks has no moments.
-        taxonomy: the classes as a TOML file; by default those of QV-Pipe.
-        subset: judge only videos whose `subset` is this; without it all that are annotated.
+        taxonomy: the classes as a TOML file; default: the 17 QV-Pipe classes.
+        subset: score only videos with this `subset`; default: all annotated videos.
 
     Raises:
-        LabelError, TaxonomyError: `labels` or `taxonomy` cannot be used, or there are no true moments.
-        PredictionError: moments of unknown videos or classes, before or after the video, or without a number as score.
+        LabelError, TaxonomyError: `labels` or `taxonomy` cannot be used, or there are no ground-truth moments.
+        PredictionError: moments belong to unknown videos or classes, lie before or after the video, or have a score
+            that is not a number.
     """
     classes = load_taxonomy(taxonomy)
     truth = read_truth(Path(labels), classes, subset)
@@ -141,4 +143,4 @@ def _refuse_unknown(found: Predictions, source: Source, labels: Path, prediction
     if source.catalog is not None:
         known = [video.name for video in source.catalog.videos]
     if unknown := sorted(set(found.names) - set(known)):
-        raise PredictionError(f"{predictions} has {shortened(unknown)}, which {labels} does not know; leave them out")
+        raise PredictionError(f"{predictions} has {shortened(unknown)}, which {labels} does not have; leave them out")

@@ -1,4 +1,4 @@
-"""Plots of the catalog's room."""
+"""Plot of the class counts of folds."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
 
 
 def plot_folds(folds: Folds, labels: Labels, taxonomy: Taxonomy, path: Path) -> None:
-    """Draw how many videos of every fold show each class, as in figure 2 of the UrbanPipe report.
+    """Draw the number of videos per class in every fold, as in figure 2 of the UrbanPipe report.
 
     Args:
         folds: fold by video name.
         labels: class indices by video name, for at least the videos of `folds`.
         taxonomy: the classes.
-        path: the picture; its suffix says which kind (.png, .pdf, .svg).
+        path: the image file; its suffix gives the format (.png, .pdf, .svg).
 
     Raises:
         LabelError: a video of `folds` has no labels.
-        FoldError: a suffix that is no kind of picture.
-        OutputError: it cannot be written.
+        FoldError: the suffix is not an image format.
+        OutputError: the file cannot be written.
     """
     from matplotlib.figure import Figure
 
@@ -48,7 +48,7 @@ def plot_folds(folds: Folds, labels: Labels, taxonomy: Taxonomy, path: Path) -> 
 
 
 def _draw(axes: "Axes", counts: NDArray[np.int64], codes: Sequence[str]) -> None:
-    """Bars of (K, C) counts: a cluster a class, a bar a fold, and the mean of a cluster above it."""
+    """Draw (K, C) counts: one cluster per class, one bar per fold, and the mean of each cluster above it."""
     from matplotlib import colormaps
 
     places = np.arange(len(codes))

@@ -1,4 +1,4 @@
-"""How far chance alone could have moved an average precision: a bootstrap over groups of videos."""
+"""Confidence intervals of average precision: a bootstrap over groups of videos."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from urbanpipe.evaluation.average_precision import Empty, means_of_known, number
 from urbanpipe.taxonomy import Taxonomy
 
 _CELLS_A_CHUNK = 4_000_000
-FEWEST_GROUPS = 10  # that `compare` draws an interval from, over all folds
+FEWEST_GROUPS = 10  # minimum number of groups, over all folds, for an interval of `compare`
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,15 +19,15 @@ class Intervals:
     """Bootstrap intervals of average precisions.
 
     Attributes:
-        codes: the C classes.
-        level: what share of such intervals should hold the true figure, such as 0.95.
-        draws: how many resamples were drawn.
-        units: how many groups (or videos, where there are no groups) were resampled.
+        codes: codes of the C classes.
+        level: nominal coverage, such as 0.95.
+        draws: number of resamples.
+        units: number of groups (or of videos, if there are no groups) that were resampled.
         map_all: low and high end for the mean over all classes.
         map_defects: low and high end for the mean over the defects.
-        ap: (C, 2) low and high end a class; NaN for a class without positives.
-        absent: (C,) int, in how many draws the class had no positive. Those draws say nothing about its AP, and the
-            means of those draws are over the classes that are left.
+        ap: (C, 2) low and high end per class; NaN for a class without positives.
+        absent: (C,) int, number of draws without a positive of the class. Such a draw is left out of the class's
+            interval, and its means are over the remaining classes.
     """
 
     codes: tuple[str, ...]
@@ -40,7 +40,7 @@ class Intervals:
     absent: NDArray[np.int64]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values; an end that does not exist is None."""
+        """Return JSON values; an undefined end is None."""
         return {
             "level": self.level,
             "draws": self.draws,
@@ -64,26 +64,27 @@ def bootstrap(
     level: float = 0.95,
     empty: Empty = "zero",
 ) -> Intervals:
-    """Percentile bootstrap of every class's AP and of both means, resampling whole groups with replacement.
+    """Compute percentile bootstrap intervals of every class's AP and of both means.
 
-    Videos of one site resemble each other, so that resampling them one by one would make the intervals too narrow.
+    Whole groups are resampled with replacement: videos of one site resemble each other, so resampling single videos
+    would make the intervals too narrow.
 
-    The intervals are themselves estimates. In simulations of single classes nominal 95 % intervals held the true AP in
-    91-94 % of the trials with 60 positives and in 75-91 % with 6 to 12: read those of rare classes as too narrow.
+    The intervals are themselves estimates. In simulations of single classes nominal 95 % intervals covered the true AP
+    in 91-94 % of the trials with 60 positives and in 75-91 % with 6 to 12: those of rare classes are too narrow.
 
     Args:
         scores: (n, C) float, no NaN.
         targets: (n, C) bool.
-        groups: group of every video, or None where videos are independent.
+        groups: group of every video, or None if videos are independent.
         taxonomy: the C classes.
         draws: number of resamples.
-        seed: of the resampling.
-        level: in (0, 1).
-        empty: what a class without a single positive counts in the means, as for `score`. (A class that only a draw
-            happens to miss is left out of that draw's means.)
+        seed: seed of the resampling.
+        level: nominal coverage, in (0, 1).
+        empty: how a class without any positives counts in the means, as for `score`. (A class that is only missing in
+            some draws is left out of the means of those draws.)
 
     Raises:
-        ValueError: `draws` or `level` out of range, or shapes that do not fit.
+        ValueError: `draws` or `level` is out of range, or the shapes do not match.
     """
     if scores.shape != targets.shape or scores.shape[1:] != (len(taxonomy),):
         raise ValueError(f"scores {scores.shape} and targets {targets.shape} must both be (n, {len(taxonomy)})")
@@ -114,14 +115,14 @@ def bootstrap(
 
 @dataclass(frozen=True)
 class Difference:
-    """By how much one model is better than another on the same videos.
+    """Difference between two models on the same videos.
 
     Attributes:
         map_defects: difference of the means over folds of the mAP over the defects.
-        low: low end of its interval; NaN where there are too few groups to draw from.
+        low: low end of its interval; NaN if there are too few groups.
         high: high end of its interval.
-        level: what share of such intervals should hold the true figure.
-        draws: how many resamples were drawn.
+        level: nominal coverage of the interval.
+        draws: number of resamples.
     """
 
     map_defects: float
@@ -142,22 +143,22 @@ def compare(
     seed: int = 0,
     level: float = 0.95,
 ) -> Difference:
-    """Paired bootstrap: both models are judged on the same resampled groups, fold by fold.
+    """Compare two models with a paired bootstrap: both are evaluated on the same resampled groups, fold by fold.
 
-    It tells how far another choice of videos could have moved the difference; how far another seed of the training
-    could have, only more trainings tell.
+    The interval covers the variation from the choice of videos. The variation from the training seed can only be
+    measured by repeated trainings.
 
     Args:
         one: (n, C) out-of-fold scores of a model, or (S, n, C) of S trainings of it, whose differences are averaged.
-        other: the same of the model to compare with.
+        other: the same for the model to compare with.
         targets: (n, C) bool.
         folds: (n,) fold of every video.
-        groups: group of every video, whole in one fold. With fewer than `FEWEST_GROUPS` of them, or one alone in a
-            fold, draws hardly differ, and an interval would be too narrow to mean anything: there is none.
-        taxonomy: the C classes; a class without positives in a fold counts nothing there.
+        groups: group of every video; a group lies within one fold. With fewer than `FEWEST_GROUPS` groups, or only one
+            in a fold, the draws hardly differ and an interval would be far too narrow, so none is computed.
+        taxonomy: the C classes; a class without positives in a fold is left out of that fold's mean.
         draws: number of resamples.
-        seed: of the resampling.
-        level: in (0, 1).
+        seed: seed of the resampling.
+        level: nominal coverage, in (0, 1).
     """
     defects = list(taxonomy.defects)
     pairs = [*zip(_trainings(one), _trainings(other), strict=True)]
@@ -191,12 +192,12 @@ def _trainings(scores: NDArray[np.float64]) -> NDArray[np.float64]:
 def _gain(
     one: NDArray[np.float64], other: NDArray[np.float64], targets: NDArray[np.bool_], counts: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """Differences of AP, (draws, C)."""
+    """Return differences of AP, (draws, C)."""
     return _ap_of_draws(one, targets, counts) - _ap_of_draws(other, targets, counts)
 
 
 def _members(groups: Sequence[str] | None, n: int) -> NDArray[np.intp]:
-    """Index of every video's group."""
+    """Return the index of every video's group."""
     if groups is None:
         return np.arange(n)
     if len(groups) != n:
@@ -207,7 +208,7 @@ def _members(groups: Sequence[str] | None, n: int) -> NDArray[np.intp]:
 def _resamples(
     members: NDArray[np.intp], units: int, draws: int, rng: np.random.Generator
 ) -> Iterator[NDArray[np.int64]]:
-    """Chunks of (draws, n): how often a draw holds each video."""
+    """Yield chunks of (draws, n): how often each draw contains each video."""
     chunk = max(1, _CELLS_A_CHUNK // len(members))
     for start in range(0, draws, chunk):
         rows = min(chunk, draws - start)
@@ -219,7 +220,7 @@ def _resamples(
 def _ap_of_draws(
     scores: NDArray[np.float64], targets: NDArray[np.bool_], counts: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """AP of every draw and class, (draws, C); NaN where a draw has no positive of the class."""
+    """Compute the AP of every draw and class, (draws, C); NaN where a draw has no positive of the class."""
     harmonic = np.concatenate(([0.0], np.cumsum(1.0 / np.arange(1, counts.sum(axis=1).max() + 1))))
     columns = []
     for index in range(scores.shape[1]):
@@ -231,7 +232,7 @@ def _ap_of_draws(
 def _ap_with_copies(
     counts: NDArray[np.int64], hits: NDArray[np.intp], harmonic: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """AP of rankings in which the video of rank r stands `counts[:, r]` times, without writing the copies out.
+    """Compute the AP of rankings in which the video of rank r occurs `counts[:, r]` times, without expanding copies.
 
     The m copies of a positive after P positives and R videos add sum_j (P+j)/(R+j), j = 1..m, which is
     m + (P-R) (H(R+m) - H(R)) with the harmonic numbers H.

@@ -1,4 +1,4 @@
-"""Time points of defects: the files of CCTV-Pipe, and its public scorer (track 2 of the VideoPipe challenge)."""
+"""Time points of defects: the CCTV-Pipe file formats and public scorer (track 2 of the VideoPipe challenge)."""
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -26,7 +26,7 @@ _FORM = '{"label": "TJ", "score": 0.9, "moment": 12.5}'
 
 @dataclass(frozen=True)
 class Moment:
-    """One time point: the index of its class, its second in the video, and how sure it is (1 for the truth)."""
+    """One time point: class index, time in the video in seconds, and score (1 for ground truth)."""
 
     label: int
     seconds: float
@@ -39,12 +39,12 @@ Moments = Mapping[str, Sequence[Moment]]
 
 @dataclass(frozen=True)
 class Truth:
-    """The known moments of videos.
+    """Ground-truth moments of videos.
 
     Attributes:
-        moments: of every annotated video; a video may have none.
-        keys: what each video is called in the `database` (and in a submission), by its name.
-        durations: seconds, by name, of the videos for which the file says them.
+        moments: moments of every annotated video, by name; a video may have none.
+        keys: key of each video in the `database` (and in a submission), by its name.
+        durations: durations in seconds by name, for the videos whose duration the file gives.
     """
 
     moments: Moments
@@ -52,7 +52,7 @@ class Truth:
     durations: Mapping[str, float] = field(default_factory=dict)
 
     def only(self, names: Collection[str]) -> "Truth":
-        """The truth of those of `names` that are annotated."""
+        """Return the ground truth restricted to the annotated videos in `names`."""
         kept = self.moments.keys() & set(names)
         return replace(self, moments={name: found for name, found in self.moments.items() if name in kept})
 
@@ -63,14 +63,14 @@ def read_truth(path: Path, taxonomy: Taxonomy, subset: str | None = None) -> Tru
     Args:
         path: the file.
         taxonomy: the classes.
-        subset: take only videos whose `subset` is this (`training`, `testing`); all without.
+        subset: read only videos with this `subset` (`training`, `testing`); default: all videos.
 
     Raises:
-        LabelError: the file cannot be read or has another form, an unknown class, a moment that is negative or no
-            number, or no video of the subset.
+        LabelError: the file cannot be read, has another form, contains an unknown class or a moment that is negative
+            or not a number, or has no video of the subset.
     """
     path = Path(path)
-    read_labels(path, taxonomy)  # the one reader of this form checks all of it but the moments
+    read_labels(path, taxonomy)  # checks everything in this format except the moments
     text = read_text(path)
     database = json.loads(text).get("database") if text.lstrip().startswith("{") else None
     if not isinstance(database, dict):
@@ -95,7 +95,7 @@ def read_truth(path: Path, taxonomy: Taxonomy, subset: str | None = None) -> Tru
 def _annotation(item: Mapping[str, Any], taxonomy: Taxonomy, where: str) -> Moment:
     seconds = item.get("moment")
     if not _is_number(seconds) or seconds < 0:
-        raise LabelError(f"{where}: {item['label']} has the moment {seconds!r}; expected a second of the video, from 0")
+        raise LabelError(f"{where}: {item['label']} has the moment {seconds!r}; expected seconds, 0 or more")
     return Moment(taxonomy.index(str(item["label"])), float(seconds))
 
 
@@ -107,8 +107,8 @@ def read_results(path: Path, taxonomy: Taxonomy, truth: Truth) -> dict[str, list
     """Read a submission `{"results": {key: [{"label": ..., "score": ..., "moment": ...}]}}`, by keys or by file names.
 
     Raises:
-        PredictionError: the file cannot be read or has another form; an unknown class or video, or a video twice; a
-            score or moment that is no number; a moment before the video or after its end.
+        PredictionError: the file cannot be read, has another form, contains an unknown class or video or the same
+            video twice, or has a score or moment that is not a number, or a moment outside the video.
     """
     path = Path(path)
     try:
@@ -123,11 +123,11 @@ def read_results(path: Path, taxonomy: Taxonomy, truth: Truth) -> dict[str, list
     names = {canonical_name(key): name for name, key in truth.keys.items()}
     named = [(names.get(canonical_name(key), canonical_name(key)), found) for key, found in results.items()]
     if unknown := sorted({name for name, _ in named} - set(truth.moments)):
-        raise PredictionError(f"{path} has {shortened(unknown)}, of which no truth is known; leave them out")
+        raise PredictionError(f"{path} has {shortened(unknown)}, without ground truth; leave them out")
     moments: dict[str, list[Moment]] = {}
     for name, found in named:
         if name in moments or not isinstance(found, list):
-            wrong = "is there twice" if name in moments else "has no list"
+            wrong = "is listed twice" if name in moments else "has no list"
             raise PredictionError(f"{path}: video {name!r} {wrong}; give each video one list of {_FORM}")
         end = truth.durations.get(name, float("inf"))
         moments[name] = [_found(item, taxonomy, end, f"{path}, video {name!r}") for item in found]
@@ -138,7 +138,7 @@ def _no_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     content = dict(pairs)
     if len(content) < len(pairs):
         keys = [key for key, _ in pairs]
-        raise ValueError(f"{next(key for key in keys if keys.count(key) > 1)!r} is there twice; keep one")
+        raise ValueError(f"{next(key for key in keys if keys.count(key) > 1)!r} is listed twice; keep one")
     return content
 
 
@@ -154,15 +154,15 @@ def _found(item: object, taxonomy: Taxonomy, end: float, where: str) -> Moment:
     seconds = item["moment"]
     if not _is_number(seconds) or not 0 <= seconds <= end + _LATE_SECONDS:
         length = "" if end == float("inf") else f" to {end:g}"
-        raise PredictionError(f"{where}: {item['label']} has the moment {seconds!r}; expected a second from 0{length}")
+        raise PredictionError(f"{where}: {item['label']} has the moment {seconds!r}; expected seconds from 0{length}")
     return Moment(label, float(seconds), float(item["score"]))
 
 
 def write_results(moments: Moments, path: Path, taxonomy: Taxonomy, keys: Mapping[str, str] | None = None) -> None:
-    """Write a submission, one line a video, which is called by its key where it has one.
+    """Write a submission, one line per video, identified by its key if it has one and otherwise by its name.
 
     Raises:
-        OutputError: it cannot be written.
+        OutputError: the file cannot be written.
     """
     lines = []
     for name, found in moments.items():
@@ -173,10 +173,10 @@ def write_results(moments: Moments, path: Path, taxonomy: Taxonomy, keys: Mappin
 
 
 def ranked(moments: Moments, label: int) -> Iterator[tuple[str, Moment]]:
-    """The moments of a class with their videos, highest score first; of equal scores the one that stands later first.
+    """Return the moments of a class with their videos, highest score first; of equal scores the later entry first.
 
-    The public scorer reverses a sort that is not stable: for up to 16 moments of a class this is its order of equal
-    scores, for more it has none that could be relied on.
+    The public scorer reverses an unstable sort: for up to 16 moments of a class this reproduces its order of equal
+    scores; for more, its order is unspecified.
     """
     rows = [(name, moment) for name, found in moments.items() for moment in found if moment.label == label]
     order = np.argsort([moment.score for _, moment in rows], kind="stable")[::-1]
@@ -184,10 +184,10 @@ def ranked(moments: Moments, label: int) -> Iterator[tuple[str, Moment]]:
 
 
 def matched(found: Moments, truth: Moments, label: int, tolerance: float) -> list[tuple[Moment, float | None]]:
-    """The found moments of a class in the order of `ranked`, each with the second of the true moment that it takes.
+    """Return the predicted moments of a class in the order of `ranked`, each with the time of its matched true moment.
 
-    Each takes the nearest moment of its video that none before it has taken (of two as near the one annotated first),
-    if that is at most `tolerance` seconds away; None where there is no such.
+    Each is matched to the nearest unmatched true moment of its video (of two equally near ones, the one annotated
+    first) if that is at most `tolerance` seconds away, and otherwise to None.
     """
     free = {name: [moment.seconds for moment in known if moment.label == label] for name, known in truth.items()}
     pairs = []
@@ -200,10 +200,10 @@ def matched(found: Moments, truth: Moments, label: int, tolerance: float) -> lis
 
 
 def interpolated_precision(hits: NDArray[np.bool_], positives: int) -> float:
-    """Area under the precision-recall curve after each precision is raised to the best at any higher recall (VOC 2010).
+    """Compute the interpolated AP (VOC 2010): each precision is raised to the maximum at any higher recall.
 
     Args:
-        hits: (n,) bool, whether each found moment is right, highest score first.
+        hits: (n,) bool, whether each predicted moment is correct, highest score first.
         positives: number of true moments, at least one.
     """
     precision = np.cumsum(hits) / np.arange(1, len(hits) + 1)
@@ -213,15 +213,15 @@ def interpolated_precision(hits: NDArray[np.bool_], positives: int) -> float:
 
 @dataclass(frozen=True, eq=False)
 class MomentScores:
-    """How well found moments agree with the truth.
+    """Scores of predicted moments.
 
     Attributes:
         taxonomy: the C classes.
         tolerances: (T,) seconds.
-        ap: (T, C) float in [0, 1]; NaN for a class without true moments, which no mean counts.
-        positives: (C,) int, true moments.
-        found: (C,) int, found moments.
-        videos: how many were judged.
+        ap: (T, C) float in [0, 1]; NaN for a class without true moments, which is left out of all means.
+        positives: (C,) int, number of true moments.
+        found: (C,) int, number of predicted moments.
+        videos: number of scored videos.
     """
 
     taxonomy: Taxonomy
@@ -238,11 +238,11 @@ class MomentScores:
 
     @property
     def mean(self) -> float:
-        """Mean of the mAPs: the figure of the challenge."""
+        """Mean of the mAPs over the tolerances: the metric of the challenge."""
         return float(np.mean(self.maps))
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, fractions in [0, 1]; a figure that does not exist is None."""
+        """Return JSON values; scores are fractions in [0, 1], and NaN becomes None."""
         codes, names = self.taxonomy.codes, [f"{seconds:g}" for seconds in self.tolerances]
         return {
             "videos": self.videos,
@@ -257,7 +257,7 @@ class MomentScores:
         }
 
     def to_markdown(self) -> str:
-        """The table in per cent, and what must be known beside it."""
+        """Return the table in per cent, followed by the notes."""
         header = ["class", "name", "moments", "found", *(f"AP {seconds:g} s" for seconds in self.tolerances), "mean AP"]
         what = f"the {(self.positives > 0).sum()} classes with moments"
         counts = [str(self.positives.sum()), str(self.found.sum())]
@@ -266,31 +266,32 @@ class MomentScores:
             counts = [str(self.positives[item.index]), str(self.found[item.index])]
             rows.append([item.code, item.en, *counts, *map(per_cent, column), per_cent(column.mean())])
         stray = int(self.found[self.positives == 0].sum())
-        note = f"Classes without true moments are in no mean; moments found of them: {stray}."
+        note = f"Classes without true moments are left out of all means; moments predicted for them: {stray}."
         return markdown_table(header, rows, left=2) + f"\n- {self.videos} videos. {note}\n"
 
 
 def score_moments(found: Moments, truth: Truth, taxonomy: Taxonomy) -> MomentScores:
-    """AP of every class at 5, 10 and 15 s, as the public scorer of CCTV-Pipe counts it.
+    """Compute the AP of every class at 5, 10 and 15 s, as the public scorer of CCTV-Pipe does.
 
-    At each tolerance by itself, the found moments of a class, best score first, each take the nearest true moment that
-    is left in their video, if it is at most the tolerance away; AP is VOC-interpolated. The classes of the truth count,
-    also those of which nothing was found (AP 0). From eval_detection.py of the VideoPipe authors, itself ActivityNet's.
+    At each tolerance independently, the predicted moments of a class, highest score first, are each matched to the
+    nearest unmatched true moment of their video, if it is at most the tolerance away; AP is VOC-interpolated. All
+    classes with true moments count, including those without predictions (AP 0). Source: eval_detection.py of the
+    VideoPipe authors, which derives from ActivityNet's.
 
     Args:
-        found: moments by video; a video that is missing has none.
-        truth: the videos to judge.
+        found: predicted moments by video; a missing video has none.
+        truth: ground truth of the videos to score.
         taxonomy: the C classes.
 
     Raises:
-        LabelError: the truth has no moments.
-        PredictionError: moments of videos that the truth does not know.
+        LabelError: the ground truth has no moments.
+        PredictionError: moments belong to videos without ground truth.
     """
     if unknown := sorted(set(found) - set(truth.moments)):
-        raise PredictionError(f"moments were found in {shortened(unknown)}, of which no truth is known; leave them out")
+        raise PredictionError(f"moments were predicted for {shortened(unknown)}, without ground truth; leave them out")
     positives = _counts(truth.moments, len(taxonomy))
     if not positives.any():
-        raise LabelError(f"the {len(truth.moments)} videos of the truth have no moments: there is nothing to judge by")
+        raise LabelError(f"the {len(truth.moments)} videos of the ground truth have no moments; annotate at least one")
     ap = np.full((len(TOLERANCES), len(taxonomy)), np.nan)
     for label in np.flatnonzero(positives).tolist():
         for row, tolerance in enumerate(TOLERANCES):

@@ -3,19 +3,19 @@
 import numpy as np
 from numpy.typing import NDArray
 
-_REACH = 5.0  # a Gaussian has nothing to say beyond so many of its widths
+_REACH = 5.0  # standard deviations after which the Gaussian is cut off
 
 
 _ROWS = 512
 
 
 def smoothed(times: NDArray[np.float64], scores: NDArray[np.float64], width: float) -> NDArray[np.float64]:
-    """Gaussian mean of scores over real time, so that neither uneven segments nor the ends of a video bend it.
+    """Smooth scores with a normalized Gaussian over real time, unbiased by uneven segments or the ends of a video.
 
     Args:
-        times: (m,) seconds, not falling.
+        times: (m,) seconds, non-decreasing.
         scores: (m, C).
-        width: standard deviation in seconds; 0 gives the scores as they are.
+        width: standard deviation in seconds; 0 returns the scores unchanged.
 
     Returns:
         (m, C).
@@ -28,18 +28,21 @@ def smoothed(times: NDArray[np.float64], scores: NDArray[np.float64], width: flo
         near = slice(*np.searchsorted(times, reach, side="right"))
         weights = np.exp(-0.5 * ((times[rows, None] - times[None, near]) / width) ** 2)
         parts.append(weights @ scores[near] / weights.sum(axis=1, keepdims=True))
-    return np.concatenate(parts).round(9)  # a plateau stays one, whatever the last bits of its sums
+    return np.concatenate(parts).round(9)  # keeps plateaus flat despite rounding errors in the sums
 
 
 def peaks(
     times: NDArray[np.float64], scores: NDArray[np.float64], least: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Seconds and heights of the local maxima above `least`; a plateau gives its middle, the ends may be maxima too.
+    """Find the local maxima above `least`; a plateau counts once, at its middle, and the ends may be maxima too.
 
     Args:
-        times: (m,) seconds, not falling; m at least 1.
+        times: (m,) seconds, non-decreasing; m at least 1.
         scores: (m,).
-        least: what a maximum must be above.
+        least: a maximum must be above this.
+
+    Returns:
+        Times in seconds and scores of the maxima.
     """
     steps = np.flatnonzero(np.diff(scores))
     first, last = np.append(0, steps + 1), np.append(steps, len(scores) - 1)
@@ -49,7 +52,11 @@ def peaks(
 
 
 def suppressed(seconds: NDArray[np.float64], heights: NDArray[np.float64], apart: float, most: int) -> list[int]:
-    """Which peaks stay, best first: greedily those with no better one nearer than `apart` seconds, `most` in all."""
+    """Select peaks greedily, best first: at least `apart` seconds from every better one, and at most `most` of them.
+
+    Returns:
+        Indices of the selected peaks, best first.
+    """
     kept: list[int] = []
     for row in np.argsort(-heights, kind="stable").tolist():
         if len(kept) < most and all(abs(seconds[row] - seconds[other]) >= apart for other in kept):

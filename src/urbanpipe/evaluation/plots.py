@@ -1,4 +1,4 @@
-"""The heat map of the paper's Table 6, and what other pictures share with it."""
+"""The heat map of the paper's Table 6, and helpers shared with other plots."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +20,7 @@ _INK = "#1f2933"
 _PALE = "#7b8794"
 _NO_FIGURE = "#e4e7eb"
 _COLOURS = colormaps["YlGnBu"]
-_LATIN_END = "\u0250"  # the fonts that come with matplotlib have no more than this for sure
+_LATIN_END = "\u0250"  # the fonts that come with matplotlib are only sure to cover letters below this
 _DPI = 150
 _MEAN_WIDTH = 2.1
 _GAP = 0.2
@@ -30,14 +30,14 @@ def save(figure: Figure, path: Path) -> None:
     """Write a figure as PNG.
 
     Raises:
-        OutputError: it cannot be written.
+        OutputError: the file cannot be written.
     """
     with whole_path(path) as temporary:
         figure.savefig(temporary, format="png", dpi=_DPI, facecolor="white")
 
 
 def heat_map(table: FoldTable) -> Figure:
-    """AP of every class (rows) in every fold (columns); beside it mean (sd), pooled figure, interval."""
+    """Draw the AP of every class (rows) in every fold (columns), with mean (sd), pooled AP and interval."""
     rows = table.rows
     folds = len(table.folds)
     figure = _figure(width=4.4 + 0.62 * (folds + 2 * _MEAN_WIDTH), height=1.3 + 0.32 * len(rows))
@@ -95,11 +95,11 @@ def _labels(table: FoldTable, rows: Sequence[FoldTableRow]) -> list[str]:
 
 
 def class_label(item: DefectClass) -> str:
-    """What a picture calls a class: its name and code, as far as fonts have their letters."""
+    """Return the label of a class in plots: its name and code, as far as the fonts have their letters."""
     code = item.code if is_drawable(item.code) else f"class {item.index}"
     return f"{item.en} ({code})" if item.en != item.code and is_drawable(item.en) else code
 
 
 def is_drawable(text: str) -> bool:
-    """Whether the fonts that come with matplotlib have all letters of a text."""
+    """Return whether the fonts that come with matplotlib have all letters of a text."""
     return all(letter < _LATIN_END for letter in text)

@@ -1,4 +1,4 @@
-"""Which pool of a video's frames ranks the videos best: their mean, maximum or median, each judged out of fold."""
+"""Compare ways of pooling frame scores into video scores (mean, maximum, median), each evaluated out of fold."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,12 +17,12 @@ POOLS: dict[str, Callable[..., Any]] = {"mean": np.mean, "max": np.max, "median"
 
 
 def write_pooling(run: Path) -> dict[str, FoldTable]:
-    """Judge each pool of the frames of a cross-validated run; write RUN/pooling.csv and pooling.md.
+    """Evaluate each way of pooling on a cross-validated run; write RUN/pooling.csv and pooling.md.
 
-    All pools are of the same networks. Where the recipe keeps the best epoch, that is the best by its own pool.
+    All use the same networks. If the recipe keeps the best epoch, it was chosen with the recipe's own pooling.
 
     Returns:
-        The fold table of each pool, by name.
+        The fold table of each way of pooling, by name.
 
     Raises:
         RunError: the cross-validation is not complete.
@@ -41,7 +41,15 @@ def write_pooling(run: Path) -> dict[str, FoldTable]:
 
 
 def pooled(segments: SegmentScores, names: tuple[str, ...], pool: str) -> NDArray[np.float64]:
-    """Scores (videos, C) of the videos `names`: class by class, the pool (a key of POOLS) of those of their segments.
+    """Pool the segment scores of the videos `names` class by class.
+
+    Args:
+        segments: scores of the segments.
+        names: the videos.
+        pool: a key of `POOLS`.
+
+    Returns:
+        (videos, C) scores.
 
     Raises:
         PredictionError: a video has no segments.
@@ -50,7 +58,7 @@ def pooled(segments: SegmentScores, names: tuple[str, ...], pool: str) -> NDArra
 
 
 def _rows(tables: Mapping[str, FoldTable]) -> list[tuple[str, FoldTableRow]]:
-    """The two means of each pool."""
+    """Return the two mean rows of each pool."""
     return [(name, row) for name, table in tables.items() for row in table.rows[:2]]
 
 
@@ -59,7 +67,7 @@ def _folds(tables: Mapping[str, FoldTable]) -> tuple[int, ...]:
 
 
 def _write_csv(tables: Mapping[str, FoldTable], path: Path) -> None:
-    """Figures as fractions in [0, 1]; a cell without a figure is empty."""
+    """Write values as fractions in [0, 1]; undefined ones are empty cells."""
     header = ["pooling", "figure", *(f"fold_{fold}" for fold in _folds(tables)), "mean", "sd"]
     figures = [(name, row.label, (*row.by_fold, row.mean, row.sd)) for name, row in _rows(tables)]
     cells = ([name, label, *("" if np.isnan(one) else f"{one:.6f}" for one in line)] for name, label, line in figures)
@@ -67,7 +75,7 @@ def _write_csv(tables: Mapping[str, FoldTable], path: Path) -> None:
 
 
 def _markdown(tables: Mapping[str, FoldTable]) -> str:
-    """Figures in per cent."""
+    """Return the table in per cent."""
     header = ["pooling", "figure", "over", *(f"fold {fold}" for fold in _folds(tables)), "mean (sd)"]
     lines = [
         [name, row.label, row.name, *map(per_cent, row.by_fold), f"{per_cent(row.mean)} ({per_cent(row.sd)})"]

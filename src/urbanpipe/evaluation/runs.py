@@ -1,4 +1,4 @@
-"""What a finished cross-validation left in its run folder: labels, folds, groups, out-of-fold predictions."""
+"""Read the run folder of a finished cross-validation: labels, folds, groups, out-of-fold predictions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -20,10 +20,10 @@ from urbanpipe.taxonomy import Taxonomy, load_taxonomy
 
 @dataclass(frozen=True, eq=False)
 class OutOfFold:
-    """Labelled videos with the prediction of a model that has not seen them.
+    """Labelled videos with out-of-fold predictions: each from a model that was not trained on it.
 
     Attributes:
-        run: the folder.
+        run: the run folder.
         taxonomy: its C classes.
         names: the n labelled videos, in the order of the label file.
         targets: (n, C) bool.
@@ -42,11 +42,11 @@ class OutOfFold:
 
     @property
     def predictions(self) -> Predictions:
-        """The scores with their names."""
+        """The scores with the video names."""
         return Predictions(self.names, self.scores)
 
     def only(self, rows: NDArray[np.intp]) -> "OutOfFold":
-        """The same of some of the videos, in the order of `rows`."""
+        """Return a copy restricted to some of the videos, in the order of `rows`."""
         return replace(
             self,
             names=tuple(self.names[row] for row in rows.tolist()),
@@ -60,7 +60,7 @@ class OutOfFold:
         """Write the four files of `INPUTS` for these videos.
 
         Raises:
-            OutputError: one cannot be written.
+            OutputError: a file cannot be written.
         """
         write_text(folder / "taxonomy.toml", (self.run / "taxonomy.toml").read_text(encoding="utf-8"))
         labels = {name: np.flatnonzero(row).tolist() for name, row in zip(self.names, self.targets, strict=True)}
@@ -73,8 +73,8 @@ def read_out_of_fold(run: Path) -> OutOfFold:
     """Read RUN/taxonomy.toml, labels.json, folds.csv, groups.csv and out_of_fold.json.
 
     Raises:
-        RunError: a file is missing, or they do not speak of the same videos.
-        PredictionError: predictions that cannot be used.
+        RunError: a file is missing, or the files do not cover the same videos.
+        PredictionError: the predictions cannot be used.
     """
     run = Path(run)
     _check_complete(run)
@@ -104,7 +104,7 @@ def _check_complete(run: Path) -> None:
     if not run.is_dir():
         raise RunError(f"{run} is not a folder; give the folder that `urbanpipe crossval` wrote")
     if runs := sorted(path.parent.name for path in run.glob("*/recipe.toml")):
-        raise RunError(f"{run} is a experiment; give its runs, for example {run / runs[0]}")
+        raise RunError(f"{run} is an experiment; give one of its runs, for example {run / runs[0]}")
     missing = [name for name in INPUTS if not (run / name).is_file()]
     if len(missing) == len(INPUTS):
         raise RunError(
@@ -114,7 +114,7 @@ def _check_complete(run: Path) -> None:
         raise RunError(f"{run} has no {', '.join(missing)}; run `urbanpipe crossval` again on it")
     if not (run / OUT_OF_FOLD).is_file():
         raise RunError(
-            f"{run} has no {OUT_OF_FOLD}: its cross-validation is not done; finish `urbanpipe crossval` on it"
+            f"{run} has no {OUT_OF_FOLD}: its cross-validation is not complete; finish `urbanpipe crossval` on it"
         )
 
 
@@ -132,17 +132,20 @@ def read_groups(path: Path) -> dict[str, str]:
         for line, cells in rows:
             name = canonical_name(cells["video"])
             if name in groups:
-                raise RunError(f"{path}, line {line}: {name} is named twice")
+                raise RunError(f"{path}, line {line}: {name} is listed twice; list each video once")
             groups[name] = cells["group"]
-    except LabelError as error:  # the one reader of CSV tables words its complaints for any table
+    except LabelError as error:  # the shared CSV reader raises LabelError for any table
         raise RunError(str(error)) from error
     return groups
 
 
 def without_left_out(runs: Sequence[OutOfFold]) -> tuple[list[OutOfFold], list[str]]:
-    """Runs of one catalog without the videos that any of them could not decode, and the names of those that others had.
+    """Remove from runs on one catalog the videos that at least one of them could not decode.
 
     One method may fail at a frame that another does not read.
+
+    Returns:
+        The runs, all without these videos, and the names of the videos that were removed from at least one run.
     """
     left_out = {name for each in runs for name in _left_out(each.run)}
     lost = sorted({name for each in runs for name in each.names} & left_out)
@@ -163,14 +166,14 @@ def _left_out(run: Path) -> list[str]:
 
 
 def same_data(first: OutOfFold, other: OutOfFold) -> OutOfFold:
-    """`other` with its videos in the order of `first`.
+    """Return `other` with its videos in the order of `first`.
 
     Raises:
         RunError: classes, videos, labels or folds differ; the message says which.
     """
     both = f"{first.run} and {other.run}"
     if first.taxonomy.codes != other.taxonomy.codes or first.taxonomy.exclusive != other.taxonomy.exclusive:
-        raise RunError(f"{both} have other classes; an ensemble needs one taxonomy")
+        raise RunError(f"{both} have different classes; an ensemble needs one taxonomy")
     if odd := sorted(set(first.names) ^ set(other.names)):
         raise RunError(
             f"{both} do not have the same videos, they differ in {shortened(odd)}; train them on one catalog"
@@ -183,5 +186,5 @@ def same_data(first: OutOfFold, other: OutOfFold) -> OutOfFold:
     ):
         if (odd_rows := np.flatnonzero((left != right).any(axis=1))).size:
             names = [first.names[index] for index in odd_rows]
-            raise RunError(f"{both} have other {what} for {shortened(names)}; train them with one {what} file")
+            raise RunError(f"{both} have different {what} for {shortened(names)}; train them with one {what} file")
     return replace(first, run=other.run, taxonomy=other.taxonomy, scores=other.scores[order])

@@ -1,10 +1,10 @@
-"""The shortcut test: what can be told of a video's classes without looking at it.
+"""The shortcut test: which file properties predict a video's classes without its image content.
 
-For each property that is not the picture itself (name, folder, duration, frame rate, size, bit rate, codec) a forest of
-randomised trees learns the classes from that property alone. Its scores for videos of folds that it has not seen, with
-whole groups in a fold, are judged by average precision against two levels: chance, which is the share of videos that
-show the class, and what the same scores reach when the labels of whole groups are dealt to other groups. Many tests are
-made, so a clue is one that luck would find in one audit of a hundred, whatever the number of tests (Bonferroni).
+For each property (name, folder, duration, frame rate, size, bit rate, codec) a forest of extremely randomized trees
+predicts the classes from that property alone. Its out-of-fold scores, with whole groups in a fold, are evaluated by
+average precision against two baselines: chance, which is the share of videos that show the class, and the AP of the
+same scores when the labels of whole groups are permuted between groups. With the Bonferroni correction for the number
+of tests, an audit reports a false clue with a probability of at most 1 %.
 """
 
 import re
@@ -25,7 +25,7 @@ MIN_POSITIVES = 10
 SHORTCUT_AP = 0.9
 CLUE_GAIN = 0.1  # of the way from chance to 1
 FALSE_ALARM = 0.01
-"""How often all the tests of an audit together may find a clue where there is none."""
+"""Probability that all tests of an audit together find at least one clue where there is none."""
 _DEALS = 100
 _NULL_DEVIATIONS = 4.0
 _BEYOND_DOUBT = 12.0  # standard deviations
@@ -38,16 +38,16 @@ Properties = dict[str, NDArray[np.float64]]
 
 @dataclass(frozen=True)
 class Shortcut:
-    """How well one property tells one class.
+    """How well one property predicts one class.
 
     Attributes:
-        code: the class.
+        code: code of the class.
         of: the property.
         ap: cross-validated average precision, 0-1.
-        chance: share of videos that show the class, the AP of a random order; for other classes than the exclusive one,
-            among the videos that do not show that one.
-        null: the AP that scores without any meaning hardly exceed, from dealing the labels of whole groups anew.
-        level: `shortcut` (nearly gives the class away), `clue` (clearly above chance) or empty.
+        chance: share of videos that show the class, the AP of a random order; for classes other than the exclusive
+            one, among the videos that do not show the exclusive one.
+        null: an AP that uninformative scores rarely exceed, from permuting the labels of whole groups.
+        level: `shortcut` (almost determines the class), `clue` (clearly above chance) or empty.
     """
 
     code: str
@@ -61,8 +61,8 @@ class Shortcut:
 def find_shortcuts(source: Source, targets: NDArray[np.bool_], taxonomy: Taxonomy) -> list[Shortcut]:
     """Test every property of the videos on every class that occurs often enough.
 
-    The exclusive class (nothing wrong) is tested among all videos, the others among the videos without it: otherwise
-    what tells the exclusive class would seem to tell them all.
+    The exclusive class (no defect) is tested on all videos, the others on the videos without it: otherwise a property
+    that predicts the exclusive class would seem to predict all of them.
 
     Args:
         source: the videos; a label file has only their names.
@@ -95,7 +95,7 @@ def find_shortcuts(source: Source, targets: NDArray[np.bool_], taxonomy: Taxonom
 
 
 def video_properties(source: Source) -> Properties:
-    """What is known of the videos but their pictures: (n, F) ranks for each property that is not the same for all."""
+    """Return (n, F) ranks for each property of the videos (other than image content) that is not constant."""
     tables: dict[str, list[Features]] = {"name": [name_features(name) for name in source.names]}
     if source.catalog is not None:
         described = [_described(video) for video in source.catalog.labelled]
@@ -118,12 +118,16 @@ def _described(video: Video) -> dict[str, Features]:
 
 
 def _ranks(column: Sequence[str | float]) -> NDArray[np.float64]:
-    """Ranks instead of values: a few huge numbers must not swallow the random thresholds of the trees."""
+    """Return ranks instead of values, so that outliers do not dominate the random thresholds of the trees."""
     return np.unique(np.asarray(column), return_inverse=True)[1].astype(np.float64)
 
 
 def name_features(name: str) -> Features:
-    """Pattern of a file name (digits as `#`), first number, its digits, last number, count of numbers, length."""
+    """Return features of a file name.
+
+    They are its pattern (numbers as `#`), its first number, the number of digits of that, its last number, the count of
+    numbers, and the length.
+    """
     stem = PurePosixPath(name).stem
     numbers = re.findall(r"[0-9]+", stem) or [""]
     pattern = re.sub(r"[0-9]+", "#", PurePosixPath(name).name)
@@ -132,7 +136,7 @@ def name_features(name: str) -> Features:
 
 
 def _sample(groups: Sequence[str]) -> NDArray[np.int64]:
-    """Rows to test on: all, or whole random groups up to `_MAX_VIDEOS` videos."""
+    """Return the rows to test on: all, or whole random groups up to `_MAX_VIDEOS` videos."""
     if len(groups) <= _MAX_VIDEOS:
         return np.arange(len(groups))
     keys, group_of_row = np.unique(np.asarray(groups), return_inverse=True)
@@ -141,7 +145,7 @@ def _sample(groups: Sequence[str]) -> NDArray[np.int64]:
 
 
 def _testable(targets: NDArray[np.bool_], groups: NDArray[np.str_], classes: list[int]) -> list[int]:
-    """The classes that enough videos, in enough groups, show, and enough do not."""
+    """Return the classes with enough positive and enough negative videos, each in enough groups."""
 
     def enough(side: NDArray[np.bool_]) -> bool:
         return bool(side.sum() >= MIN_POSITIVES and len(np.unique(groups[side])) >= N_FOLDS)
@@ -165,7 +169,7 @@ def _test(
 def _out_of_fold(
     columns: NDArray[np.float64], targets: NDArray[np.bool_], fold: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """(n, C) scores of each video by trees that have not seen its fold."""
+    """Return out-of-fold scores, (n, C), of trees that were fitted on the other folds."""
     from sklearn.ensemble import ExtraTreesRegressor
 
     scores = np.zeros(targets.shape)
@@ -178,7 +182,7 @@ def _out_of_fold(
 
 
 def _dealt(groups: NDArray[np.str_], deal: int) -> NDArray[np.int64]:
-    """Rows whose labels every row gets when the labels of whole groups are dealt anew."""
+    """Return for every row the row whose labels it gets when the labels of whole groups are permuted."""
     rng = np.random.default_rng([0, deal])
     keys, group_of_row = np.unique(groups, return_inverse=True)
     dealt = np.empty(len(groups), dtype=np.int64)
@@ -210,9 +214,9 @@ def _judged(
 def _luck_is_rarer(
     alarm: float, ap: float, target: NDArray[np.bool_], order: NDArray[np.int64], groups: NDArray[np.str_]
 ) -> bool:
-    """Whether labels dealt anew reach an AP with a probability of `alarm` at most (permutation test)."""
+    """Return whether permuted labels reach the AP with a probability of at most `alarm` (permutation test)."""
     count = int(np.ceil(2 / alarm))
-    lucky = 1  # the labels as they are
+    lucky = 1  # the observed labels count as one permutation
     for deal in range(_DEALS, _DEALS + count):
         lucky += _ap(target[_dealt(groups, deal)][order]) >= ap
         if lucky > alarm * (count + 1):

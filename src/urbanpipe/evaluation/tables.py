@@ -1,4 +1,4 @@
-"""The paper's Table 6: every fold's mAP and AP per class, mean and spread, and the pooled out-of-fold figure."""
+"""The paper's Table 6: mAP and AP per class in every fold, mean and standard deviation, and pooled out-of-fold AP."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,18 +20,18 @@ MAP_DEFECTS = "mAP defects"
 
 @dataclass(frozen=True)
 class FoldTableRow:
-    """One line of the table; figures are fractions in [0, 1], NaN where there is none.
+    """One row of the table; values are fractions in [0, 1], NaN where undefined.
 
     Attributes:
         label: class code, or which mean.
         name: English name, or what the mean is over.
-        positives: videos that have the class; None for a mean.
-        by_fold: one figure a fold.
-        mean: over the folds that have a figure.
+        positives: number of videos that show the class; None for a mean.
+        by_fold: one value per fold.
+        mean: mean over the folds that have a value.
         sd: sample standard deviation (n - 1) over those folds.
-        pooled: one figure over all videos at once, each with its own fold's model.
-        low: low end of the pooled figure's interval.
-        high: high end.
+        pooled: value over all videos together, each scored by its own fold's model.
+        low: low end of the interval of the pooled value.
+        high: high end of that interval.
     """
 
     label: str
@@ -47,15 +47,15 @@ class FoldTableRow:
 
 @dataclass(frozen=True, eq=False)
 class FoldTable:
-    """Out-of-fold figures of one run.
+    """Out-of-fold scores of one run.
 
     Attributes:
         taxonomy: the C classes.
-        folds: fold numbers, rising.
-        scores: one `Scores` a fold.
+        folds: fold numbers, ascending.
+        scores: one `Scores` per fold.
         counts: (folds, C) int, positives of every fold.
-        pooled: `Scores` of all videos at once.
-        intervals: of the pooled figures, or None.
+        pooled: `Scores` of all videos together.
+        intervals: intervals of the pooled scores, or None.
     """
 
     taxonomy: Taxonomy
@@ -71,7 +71,7 @@ class FoldTable:
 
     @property
     def map_all(self) -> float:
-        """Mean over folds of the mAP over all classes: the paper's validation figure."""
+        """Mean over folds of the mAP over all classes: the validation score of the paper."""
         return self.rows[0].mean
 
     @property
@@ -123,7 +123,7 @@ class FoldTable:
 
     @property
     def notes(self) -> list[str]:
-        """What a reader must know beside the figures, one sentence each."""
+        """Notes on the scores, one sentence each."""
         return [*self._empty_notes(), *self._interval_notes()]
 
     def _empty_notes(self) -> list[str]:
@@ -152,7 +152,7 @@ class FoldTable:
         return notes
 
     def to_csv(self, path: Path) -> None:
-        """Write the rows with figures as fractions in [0, 1]; a cell without a figure is empty."""
+        """Write the rows with values as fractions in [0, 1]; undefined ones are empty cells."""
         level = self.intervals.level if self.intervals else 0.95
         header = ["class", "name", "positives", *(f"fold_{fold}" for fold in self.folds), "mean", "sd", "pooled"]
         write_csv(
@@ -160,7 +160,7 @@ class FoldTable:
         )
 
     def to_markdown(self) -> str:
-        """The table with figures in per cent, and the notes under it."""
+        """Return the table in per cent, followed by the notes."""
         header = ["class", "name", "positives", *(f"fold {fold}" for fold in self.folds), "mean (sd)", "pooled"]
         if self.intervals:
             header.append(f"{self.intervals.level:.0%} interval")
@@ -179,18 +179,18 @@ def fold_table(
     draws: int = 1000,
     seed: int = 0,
 ) -> FoldTable:
-    """Judge out-of-fold predictions fold by fold and together.
+    """Evaluate out-of-fold predictions per fold and pooled.
 
     Args:
-        scores: (n, C) float, each row from the model that did not see that video.
+        scores: (n, C) float, each row from a model that was not trained on that video.
         targets: (n, C) bool.
         folds: (n,) int.
         taxonomy: the C classes.
-        groups: group of every video for the bootstrap; None where videos are independent.
-        empty: what a class without positives counts in a fold's mAP. A fold without a rare class says nothing about
-            it, so by default it is left out; "zero" is the public scorer's rule.
-        draws: bootstrap resamples; 0 for no intervals.
-        seed: of the bootstrap.
+        groups: group of every video for the bootstrap; None if videos are independent.
+        empty: how a class without positives counts in a fold's mAP. A fold without a rare class says nothing about
+            it, so by default it is left out ("skip"); "zero" is the public scorer's rule.
+        draws: number of bootstrap resamples; 0 for no intervals.
+        seed: seed of the bootstrap.
     """
     numbers = tuple(int(fold) for fold in np.unique(folds))
     rows = [folds == fold for fold in numbers]
@@ -204,7 +204,7 @@ def fold_table(
 
 
 def write_fold_tables(run: Path) -> FoldTable:
-    """Judge the out-of-fold predictions of a run; write RUN/table6.csv, table6.md, table6.png and folds.png.
+    """Evaluate the out-of-fold predictions of a run; write RUN/table6.csv, table6.md, table6.png and folds.png.
 
     Raises:
         RunError: the cross-validation is not complete.
@@ -225,12 +225,12 @@ def write_fold_tables(run: Path) -> FoldTable:
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
-    """A Markdown table whose columns are padded, so that it reads as well on a terminal.
+    """Return a Markdown table with padded columns, so that it is also readable on a terminal.
 
     Args:
         header: column names.
         rows: cells as text.
-        left: how many first columns are set flush left; the others flush right.
+        left: number of leading columns that are left-aligned; the others are right-aligned.
     """
     cells = [[cell.replace("|", "\\|") for cell in row] for row in (header, *rows)]
     widths = [max(3, *(len(row[column]) for row in cells)) for column in range(len(header))]
@@ -241,9 +241,9 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]], left: i
 
 
 def absent(targets: NDArray[np.bool_], folds: NDArray[np.int64], taxonomy: Taxonomy) -> list[str]:
-    """A note for each fold that lacks videos of a class: such classes are left out of its mAP.
+    """Return a note for each fold that lacks videos of a class: such classes are left out of its mAP.
 
-    A class that no fold has is no class of these videos, and is not told.
+    Classes that no fold has are not reported.
 
     Args:
         targets: (n, C) bool.
@@ -261,7 +261,7 @@ def absent(targets: NDArray[np.bool_], folds: NDArray[np.int64], taxonomy: Taxon
 
 
 def per_cent(value: float, digits: int = 1) -> str:
-    """`72.7`, or `-` for NaN."""
+    """Format a fraction in per cent, such as `72.7`; `-` for NaN."""
     return NONE if np.isnan(value) else f"{100 * value:.{digits}f}"
 
 
