@@ -1,10 +1,11 @@
-"""Locks on folders."""
+"""Locks between processes, on files and folders."""
 
-import fcntl
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from urbanpipe.errors import RunError
 from urbanpipe.outputs import output_folder
@@ -23,12 +24,31 @@ def folder_lock(folder: Path, wait: bool = False) -> Iterator[None]:
         OutputError: it cannot be written to.
     """
     output_folder(folder)
-    with (folder / ".lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if not wait:
-                raise RunError(f"another process is working in {folder}; wait for it, or give another --out") from None
-            print(f"waiting for another process in {folder}", file=sys.stderr, flush=True)
-            fcntl.flock(file, fcntl.LOCK_EX)
+    with file_lock(folder / ".lock", busy=folder, wait=wait):
         yield
+
+
+@contextmanager
+def file_lock(path: Path, busy: Path, wait: bool = False) -> Iterator[None]:
+    """Hold a lock file, in a folder that exists, while the block runs.
+
+    Args:
+        path: of the lock file.
+        busy: what it stands for, for messages.
+        wait: for another process to let go of it, instead of giving up.
+
+    Raises:
+        RunError: another process holds it.
+    """
+    lock = FileLock(path, thread_local=False)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        if not wait:
+            raise RunError(f"another process is working in {busy}; wait for it, or give another --out") from None
+        print(f"waiting for another process in {busy}", file=sys.stderr, flush=True)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()

@@ -60,7 +60,8 @@ def made_inspection(folder: Path, name: str = "d1_1.mp4", duration: float = 60.0
         ),
         "made_at": "2026-01-02T03:04:05+00:00",
     }
-    inspection = Inspection(**(values | changes))
+    given = values | changes
+    inspection = Inspection(**(given | {"timed": given["timeline"] is not None}))
     write_inspection(inspection, folder)
     return inspection
 

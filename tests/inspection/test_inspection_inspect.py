@@ -15,16 +15,17 @@ import numpy as np
 import pytest
 import torch
 from explain_runs import METHODS, TAXONOMY, make_run, make_video, recipe_of
+from filelock import FileLock
 from numpy.typing import NDArray
 from PIL import Image
 from typer.testing import CliRunner
 
 from urbanpipe.archive import inspect as inspecting
-from urbanpipe.archive.inspect import folder_name, inspect
+from urbanpipe.archive.inspect import LOCKS, InspectedVideo, folder_name, inspect
 from urbanpipe.catalog.scan import scan
 from urbanpipe.cli.main import app
 from urbanpipe.contracts import remarks
-from urbanpipe.contracts.findings import read_inspection
+from urbanpipe.contracts.findings import TIMELINE, read_inspection, read_timeline
 from urbanpipe.contracts.predictions import Predictions, write_predictions
 from urbanpipe.contracts.remarks import sentence
 from urbanpipe.decision.localization import MomentsConfig
@@ -42,7 +43,6 @@ from urbanpipe.inspection import video_pass as watching
 from urbanpipe.inspection.evidence import intervals
 from urbanpipe.inspection.evidence_buffer import APART_SECONDS, MOST, Candidate, EvidenceBuffer
 from urbanpipe.inspection.inspector import Inspector
-from urbanpipe.locks import folder_lock
 from urbanpipe.report.html import write_report
 from urbanpipe.report.wording import all_texts
 
@@ -125,8 +125,9 @@ def test_evidence_are_the_very_frames_with_heat_of_their_shape(frame_bundle: Pat
     assert any(one.heat for one in evidence)
     folder = tmp_path / "out"
     written = inspected.write(folder)
-    assert read_inspection(folder) == written
-    assert {path.name for path in folder.iterdir()} == {"findings.json", *inspected.pictures}
+    assert read_inspection(folder) == written.model_copy(update={"timeline": None})
+    assert read_timeline(folder) == written.timeline
+    assert {path.name for path in folder.iterdir()} == {"findings.json", "timeline.json", *inspected.pictures}
     assert (folder / written.video.relative).resolve() == video.resolve()
 
 
@@ -219,7 +220,7 @@ class TestBundle:
     @pytest.mark.parametrize(
         ("old", "new", "message"),
         [
-            ('format = "urbanpipe bundle 1"', 'format = "urbanpipe bundle 7"', "has the format 'urbanpipe bundle 7'"),
+            ('format = "urbanpipe bundle 2"', 'format = "urbanpipe bundle 7"', "has the format 'urbanpipe bundle 7'"),
             ("[files]", '[files]\n"../../etc/hosts" = "0"', "lies outside the bundle"),
             ("weight = 1.0", "weight = 2.0", "members.0.weight"),
             ("weight = 1.0", "weight = 0.5", "do not sum to 1"),
@@ -227,7 +228,7 @@ class TestBundle:
             ("format =", "format", "is damaged"),
         ],
     )
-    def test_a_foreign_manifest_is_refused(
+    def test_a_manifest_of_another_kind_is_refused(
         self, old: str, new: str, message: str, frame_bundle: Path, tmp_path: Path
     ) -> None:
         changed = Path(shutil.copytree(frame_bundle, tmp_path / "b"))
@@ -294,8 +295,8 @@ class TestBundle:
         assert (first.folder, read_bundle(again.folder, CPU).manifest.name) == (again.folder, "two")
 
 
-class TestForeign:
-    def test_videos_unlike_those_learnt_from_are_remarked(self, tmp_path: Path) -> None:
+class TestOutOfDistribution:
+    def test_out_of_distribution_videos_are_remarked(self, tmp_path: Path) -> None:
         """Known videos are grey noise of some brightness; the ood one is of strong colours."""
         run = finished_run(tmp_path / "run", "frame")
         folder = tmp_path / "videos"
@@ -304,7 +305,7 @@ class TestForeign:
         for number in range(60):
             noisy_video(folder / f"d{number}_1.mp4", rng, colour=False)
         noisy_video(tmp_path / "known.mp4", rng, colour=False)
-        noisy_video(tmp_path / "ood.mp4", rng, colour=True)
+        noisy_video(tmp_path / "out_of_distribution.mp4", rng, colour=True)
         scan(folder, tmp_path / "catalog.csv")
         made = bundle(run, tmp_path / "bundle", data=tmp_path / "catalog.csv")
         assert OOD in read_bundle(made.folder, CPU).manifest.files
@@ -460,7 +461,7 @@ class TestInspect:
             assert found.failures == {"cam.mp4": "Input/output error"}
             assert {path.name: path.read_bytes() for path in first.folder.iterdir()} == before
         monkeypatch.undo()
-        monkeypatch.setattr(Inspector, "inspect", lambda _self, path: away(path))
+        monkeypatch.setattr(Inspector, "inspect", lambda _self, path, digest: away(path))
         monkeypatch.setattr(inspecting, "_is_done", lambda *_: False)  # as with another region for the distance
         assert inspect([tmp_path / "d1"], out, frame_bundle).failures
         assert {path.name: path.read_bytes() for path in first.folder.iterdir()} == before
@@ -528,9 +529,35 @@ class TestInspect:
         assert "bad.mp4" in (tmp_path / "out" / "failures.csv").read_text()
         assert "bad.mp4" in made.index.read_text()
 
-    def test_two_calls_in_one_folder_do_not_mix(self, frame_bundle: Path, video: Path, tmp_path: Path) -> None:
-        with folder_lock(tmp_path / "out"), pytest.raises(RunError, match="another process is working"):
-            inspect([video], tmp_path / "out", frame_bundle)
+    def test_a_video_that_another_process_inspects_comes_last(
+        self, frame_bundle: Path, video: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        other, out, names = Path(shutil.copy(video, tmp_path / "other.mp4")), tmp_path / "out", list[str]()
+        (locks := out / LOCKS).mkdir(parents=True)
+        held = FileLock(locks / f"{folder_name(video.name)}.lock", thread_local=False)
+        held.acquire()
+
+        def note(done: InspectedVideo) -> None:
+            names.append(done.name)
+            held.release()
+
+        made = inspect([video, other], out, frame_bundle, say=note)
+        assert names == ["other.mp4", video.name]
+        assert not made.failures
+        assert read_inspection(out / folder_name(video.name)).video.name == video.name
+
+    def test_findings_of_an_earlier_version_are_named(self, frame_bundle: Path, video: Path, tmp_path: Path) -> None:
+        (made,) = inspect([video], tmp_path / "out", frame_bundle).videos
+        path = made.folder / "findings.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"format": "urbanpipe inspection 1"}))
+        with pytest.raises(InspectionError, match="has the format 'urbanpipe inspection 1'.*make it again with"):
+            read_inspection(made.folder)
+
+    def test_a_lost_timeline_is_made_again(self, frame_bundle: Path, video: Path, tmp_path: Path) -> None:
+        (first,) = inspect([video], tmp_path / "out", frame_bundle).videos
+        (first.folder / TIMELINE).unlink()
+        assert not inspect([video], tmp_path / "out", frame_bundle).videos[0].reused
+        assert read_timeline(first.folder).seconds
 
     def test_another_bundles_folder_is_refused(self, frame_bundle: Path, video: Path, tmp_path: Path) -> None:
         inspect([video], tmp_path / "out", frame_bundle)

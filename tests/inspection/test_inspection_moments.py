@@ -73,9 +73,9 @@ def test_settings_of_peaks() -> None:
 
     assert seconds() == [10.5], "the lower of two that are 6 s apart goes"
     assert seconds(apart_seconds=6.0) == [10.5, 16.5]
-    assert seconds(apart_seconds=6.0, most=1) == [10.5]
-    assert seconds(apart_seconds=6.0, least=0.85) == [10.5]
-    assert seconds(apart_seconds=6.0, least=0.9) == [], "a peak must be above it"
+    assert seconds(apart_seconds=6.0, max_moments=1) == [10.5]
+    assert seconds(apart_seconds=6.0, min_score=0.85) == [10.5]
+    assert seconds(apart_seconds=6.0, min_score=0.9) == [], "a peak must be above it"
     assert seconds(apart_seconds=1.0, smooth_seconds=8.0) == [12.5], "a wide Gaussian makes one of them"
 
 
@@ -127,7 +127,7 @@ def test_outliers_do_not_move_the_shift() -> None:
 def test_nothing_to_learn_from() -> None:
     segments = segments_with(many(3))
     assert learned(segments, Truth({}), PLAIN, SMALL).tolist() == [0, 0, 0, 0]
-    assert learned(segments, truth_of(many(3)), PLAIN.model_copy(update={"least": 1.0}), SMALL).tolist() == [0] * 4
+    assert learned(segments, truth_of(many(3)), PLAIN.model_copy(update={"min_score": 1.0}), SMALL).tolist() == [0] * 4
 
 
 def make_run(folder: Path, peaks: Peaks, folds: Sequence[int]) -> Path:
@@ -268,7 +268,7 @@ def test_the_verb(run: Path, truth: Path, tmp_path: Path) -> None:
 
 
 def mistakes(run: Path, truth: Path, tmp_path: Path) -> dict[str, tuple[type[UrbanpipeError], str, dict[str, object]]]:
-    (tmp_path / "bad.toml").write_text("least = [")
+    (tmp_path / "bad.toml").write_text("min_score = [")
     (tmp_path / "class.toml").write_text("[shift_seconds]\nXY = 1.0\n")
     other = write_truth(tmp_path / "other.json", Truth({"else.mp4": [Moment(AB, 1.0)]}, {"else.mp4": "else"}))
     return {
@@ -276,10 +276,10 @@ def mistakes(run: Path, truth: Path, tmp_path: Path) -> dict[str, tuple[type[Urb
         "no run": (RunError, "is not a run", {"source": tmp_path}),
         "other truth": (LabelError, "knows none of the 40 videos", {"truth": other}),
         "no truth": (LabelError, "cannot read", {"truth": tmp_path / "none.json"}),
-        "unknown key": (RecipeError, "unknown key lest; did you mean least", {"overrides": ["lest=1"]}),
-        "range": (RecipeError, "least = 2: input should be less than or equal to 1", {"overrides": ["least=2"]}),
-        "text": (RecipeError, "most = 'many'", {"overrides": ["most=many"]}),
-        "no value": (RecipeError, "want key=value", {"overrides": ["most"]}),
+        "unknown key": (RecipeError, "unknown key min_scor; did you mean min_score", {"overrides": ["min_scor=1"]}),
+        "range": (RecipeError, "min_score = 2: input should be less than or equal to 1", {"overrides": ["min_score=2"]}),
+        "text": (RecipeError, "max_moments = 'many'", {"overrides": ["max_moments=many"]}),
+        "no value": (RecipeError, "want key=value", {"overrides": ["max_moments"]}),
         "no TOML": (RecipeError, "is not TOML", {"settings": tmp_path / "bad.toml"}),
         "no settings": (RecipeError, "cannot read the settings", {"settings": tmp_path / "none.toml"}),
         "unknown class": (RecipeError, "unknown class 'XY'", {"settings": tmp_path / "class.toml"}),

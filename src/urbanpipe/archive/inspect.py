@@ -8,17 +8,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from urbanpipe.catalog.catalog_file import printable
-from urbanpipe.contracts.findings import FINDINGS, Finding, Inspection, inspection_folders, read_inspection
-from urbanpipe.errors import CatalogError, InspectionError, PredictionError, VideoError
+from urbanpipe.contracts.findings import FINDINGS, TIMELINE, Finding, Inspection, inspection_folders, read_inspection
+from urbanpipe.errors import CatalogError, InspectionError, PredictionError, RunError, VideoError
 from urbanpipe.inputs.new_videos import named_videos
 from urbanpipe.inspection.inspector import Inspector, digest_of, placed
 from urbanpipe.inspection.video_pass import Region
-from urbanpipe.locks import folder_lock
-from urbanpipe.outputs import write_csv
+from urbanpipe.locks import file_lock
+from urbanpipe.outputs import explained, output_folder, write_csv
 from urbanpipe.report.html import write_index, write_report
 from urbanpipe.report.wording import wording
 
 FAILURES = "failures.csv"
+LOCKS = ".locks"  # a lock per video, so that several processes can share a folder
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,6 @@ def inspect(
         PredictionError: two different files are given under one name.
         BundleError: the bundle is missing, ood or damaged.
         InspectionError: `out` holds inspections of another bundle, or a language that there is not.
-        RunError: another process works in `out`.
         OutputError: a result cannot be written, which is tried before the work.
         OutOfMemoryError: of the device.
     """
@@ -124,17 +124,32 @@ def inspect(
         raise CatalogError(f"all videos lie in {out}, which is for results; give another --out")
     inspector = Inspector.load(bundle, device, batch_size, distance_region)
     made = Inspections(out, demonstration=inspector.bundle.manifest.demonstration)
-    with folder_lock(out):
-        shelf = _Shelf(out, inspector)
-        try:
-            for name, path in found.items():
-                made.videos.append(_one(inspector, name, path, shelf, language))
-                say(made.videos[-1])
-        finally:  # an interrupted call leaves an index of what is done
+    output_folder(out)
+    shelf = _Shelf(out, inspector)
+    try:
+        for video in _inspected_videos(inspector, found, shelf, language):
+            made.videos.append(video)
+            say(video)
+    finally:  # an interrupted call leaves an index of what is done
+        with file_lock(out / ".lock", busy=out, wait=True):
             failures = _kept_failures(out, made) | made.failures
             _write_failures(out, failures)
-            write_index(inspection_folders_of(out), out, language, failures)
+            write_index(inspection_folders_of(out), out, language, failures, read=shelf.read)
     return made
+
+
+def _inspected_videos(
+    inspector: Inspector, found: dict[str, Path], shelf: "_Shelf", language: str
+) -> Iterator[InspectedVideo]:
+    """Yield each video once it is inspected; those that another process inspects now come last."""
+    busy: dict[str, Path] = {}
+    for name, path in found.items():
+        try:
+            yield _one(inspector, name, path, shelf, language)
+        except RunError:
+            busy[name] = path
+    for name, path in busy.items():
+        yield _one(inspector, name, path, shelf, language, wait=True)
 
 
 class _Shelf:
@@ -153,6 +168,7 @@ class _Shelf:
         self._by_path: dict[str, Path] = {}
         self._by_digest: dict[str, list[tuple[Path, str]]] = {}
         self._taken: set[Path] = set()
+        self._inspections: dict[Path, Inspection] = {}
         for folder in inspection_folders_of(out):
             try:
                 inspection = read_inspection(folder)
@@ -164,9 +180,24 @@ class _Shelf:
     def add(self, folder: Path, inspection: Inspection) -> None:
         """Note an inspection that is there now."""
         video = inspection.video
+        self._inspections[folder] = inspection.model_copy(update={"timeline": None})
         self._by_path[video.path] = folder
         self._by_digest.setdefault(video.digest, []).append((folder, video.path))
         self._taken.add(folder)
+
+    def forget(self, folder: Path) -> None:
+        """Note that an inspection is gone."""
+        self._inspections.pop(folder, None)
+
+    def read(self, folder: Path) -> Inspection:
+        """Return the inspection in a folder, which is read once.
+
+        Raises:
+            InspectionError: there is none, or it is damaged.
+        """
+        if folder not in self._inspections:
+            self.add(folder, read_inspection(folder))
+        return self._inspections[folder]
 
     def folder(self, name: str, path: Path, content: str) -> Path:
         """Where a video's inspection is, or will be.
@@ -188,44 +219,56 @@ class _Shelf:
         return self.out / f"{folder_name(name)}-{_short_hash(here)}" if plain in self._taken else plain
 
 
-def _one(inspector: Inspector, name: str, path: Path, shelf: _Shelf, language: str) -> InspectedVideo:
+def _one(
+    inspector: Inspector, name: str, path: Path, shelf: _Shelf, language: str, wait: bool = False
+) -> InspectedVideo:
     """Inspect a video, or take what was found before.
 
     Of one that cannot be read now, what was found before stays, unless it is known to be of other content.
+
+    Raises:
+        RunError: another process inspects it, and `wait` is false.
     """
     try:
         content = digest_of(path)
     except VideoError as error:
         return InspectedVideo(name, shelf.out / folder_name(name), error.reason)
     folder = shelf.folder(name, path, content)
-    before = _before(folder)
-    reused = before is not None and _is_done(inspector, before, content)
-    try:
-        inspection = placed(before, path, folder) if before and reused else _inspected(inspector, path, folder)
-    except (VideoError, PredictionError) as error:  # the latter of networks that say nothing of it but NaN
-        if before is None or before.video.digest != content:
-            _clear(folder)
-        return InspectedVideo(name, folder, error.reason if isinstance(error, VideoError) else str(error))
-    shelf.add(folder, inspection)
-    write_report(inspection, folder, language)
+    with explained(locks := shelf.out / LOCKS):
+        locks.mkdir(exist_ok=True)
+    with file_lock(locks / f"{folder.name}.lock", busy=folder, wait=wait):
+        before = _before(folder, shelf)
+        reused = before is not None and _is_done(inspector, before, content)
+        try:
+            if before and reused:
+                inspection = placed(before, path, folder)
+            else:
+                inspection = _inspected(inspector, path, content, folder)
+        except (VideoError, PredictionError) as error:  # the latter of networks whose scores are NaN
+            if before is None or before.video.digest != content:
+                _clear(folder)
+                shelf.forget(folder)
+            return InspectedVideo(name, folder, error.reason if isinstance(error, VideoError) else str(error))
+        shelf.add(folder, inspection)
+        write_report(inspection, folder, language)
     return InspectedVideo(name, folder, reused=reused)
 
 
-def _inspected(inspector: Inspector, path: Path, folder: Path) -> Inspection:
+def _inspected(inspector: Inspector, path: Path, content: str, folder: Path) -> Inspection:
     """Inspect a video into its folder."""
-    found = inspector.inspect(path)
+    found = inspector.inspect(path, digest=content)
     _clear(folder)
     return found.write(folder)
 
 
-def _before(folder: Path) -> Inspection | None:
-    """The inspection that a folder holds, if it is whole."""
+def _before(folder: Path, shelf: _Shelf) -> Inspection | None:
+    """Return the inspection that a folder holds, if it is whole."""
     try:
-        found = read_inspection(folder)
+        found = shelf.read(folder)
     except InspectionError:
         return None
     shown = [one for finding in found.findings for occurrence in finding.occurrences for one in occurrence.evidence]
-    names = {name for one in shown for name in (one.picture, one.heat) if name}
+    names = {name for one in shown for name in (one.picture, one.heat) if name} | ({TIMELINE} if found.timed else set())
     return found if all((folder / name).is_file() for name in names) else None
 
 
@@ -247,7 +290,7 @@ def _clear(folder: Path) -> None:
 
     What is not an inspection's by its name stays, whoever put it there.
     """
-    for pattern in (FINDINGS, "report.html", "frame-[0-9]*.jpg", "class[0-9]*.heat.png"):
+    for pattern in (FINDINGS, TIMELINE, "report.html", "frame-[0-9]*.jpg", "class[0-9]*.heat.png"):
         for path in folder.glob(pattern):
             path.unlink()
 

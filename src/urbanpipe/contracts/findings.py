@@ -1,9 +1,10 @@
 """What an inspection of a video found: typed, and a JSON file that a person can read.
 
-The file is the only thing that reports and exports read. Probabilities are the machine's; people's decisions are kept
-elsewhere.
+`findings.json` is what lists, indexes and exports read; `timeline.json` beside it is what a report draws.
+Probabilities are the software's; people's decisions are kept elsewhere.
 """
 
+import json
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -13,12 +14,15 @@ from urbanpipe.errors import InspectionError
 from urbanpipe.outputs import write_text
 from urbanpipe.settings import complaint
 
-FORMAT: Literal["urbanpipe inspection 1"] = "urbanpipe inspection 1"
+FORMAT: Literal["urbanpipe findings 2"] = "urbanpipe findings 2"
 FINDINGS = "findings.json"
+TIMELINE = "timeline.json"
 UNLIKELY = 0.1
 TriageDecision = Literal["accept", "review", "reject"]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+_AGAIN = "make it again with `urbanpipe inspect`"
 
 
 class _Part(BaseModel):
@@ -169,7 +173,7 @@ class Remark(_Part):
     """What a person must know of this video before they trust what was found in it.
 
     Attributes:
-        kind: `foreign` (unlike what the networks have trained on), `dark`, `short`, `damaged`, `cut` (ends before its
+        kind: `out_of_distribution` (unlike what the networks have trained on), `dark`, `short`, `damaged`, `cut` (ends before its
             container says), `size` (the picture's size changes in mid-file), or `other`.
         text: one sentence in English.
         key: of the sentence in `remarks.toml`, where other languages have it; empty where they do not.
@@ -193,18 +197,20 @@ class Inspection(_Part):
             None where it was not.
         exclusive: code of the class that means "nothing wrong"; None where the taxonomy has none.
         findings: one a class, in the order of the taxonomy.
-        timeline: scores over time; None where the networks see a video as one segment.
+        timed: whether there are scores over time; not where the networks see a video as one segment.
+        timeline: these scores, in a file of their own; None where they do not exist or were not read.
         remarks: what must be known beside them.
         made_at: when, ISO 8601 with the time zone.
     """
 
-    format: Literal["urbanpipe inspection 1"] = FORMAT
+    format: Literal["urbanpipe findings 2"] = FORMAT
     video: VideoFacts
     bundle: BundleFacts
     distance_region: tuple[Share, Share, Share, Share] | None = None
     exclusive: str | None
     findings: tuple[Finding, ...]
-    timeline: Timeline | None
+    timed: bool = False
+    timeline: Timeline | None = Field(default=None, exclude=True)
     remarks: tuple[Remark, ...] = ()
     made_at: str
 
@@ -216,34 +222,57 @@ class Inspection(_Part):
 
 
 def write_inspection(inspection: Inspection, folder: Path) -> Path:
-    """Write `findings.json` into the inspection's folder.
+    """Write `timeline.json` (if the inspection holds its timeline) and then `findings.json`; return the latter.
 
     Raises:
-        OutputError: it cannot be written.
+        OutputError: one cannot be written.
     """
+    if inspection.timeline is not None:
+        write_text(folder / TIMELINE, inspection.timeline.model_dump_json() + "\n")
     path = folder / FINDINGS
     write_text(path, inspection.model_dump_json(indent=1) + "\n")
     return path
 
 
 def read_inspection(folder: Path | str) -> Inspection:
-    """Read what `write_inspection` wrote.
+    """Read `findings.json`, which is small; the timeline is read by `read_timeline`.
 
     Raises:
         InspectionError: there is none, it is damaged, or of another format.
     """
     path = Path(folder) / FINDINGS
+    table = _read_json(path)
+    if isinstance(table, dict) and table.get("format") != FORMAT:
+        raise InspectionError(
+            f"{path} has the format {table.get('format')!r} and this version reads {FORMAT!r}; {_AGAIN}"
+        )
     try:
-        text = path.read_text(encoding="utf-8")
+        return Inspection.model_validate(table)
+    except ValidationError as error:
+        raise InspectionError(f"{path} is damaged: {complaint(error)}; {_AGAIN}") from error
+
+
+def read_timeline(folder: Path | str) -> Timeline:
+    """Read `timeline.json`.
+
+    Raises:
+        InspectionError: there is none, or it is damaged.
+    """
+    path = Path(folder) / TIMELINE
+    try:
+        return Timeline.model_validate(_read_json(path))
+    except ValidationError as error:
+        raise InspectionError(f"{path} is damaged: {complaint(error)}; {_AGAIN}") from error
+
+
+def _read_json(path: Path) -> object:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "no UTF-8"
-        raise InspectionError(f"cannot read {path}: {reason}; make it again with `urbanpipe inspect`") from error
-    try:
-        return Inspection.model_validate_json(text)
-    except ValidationError as error:
-        raise InspectionError(
-            f"{path} is damaged: {complaint(error)}; make it again with `urbanpipe inspect`"
-        ) from error
+        raise InspectionError(f"cannot read {path}: {reason}; {_AGAIN}") from error
+    except (ValueError, RecursionError) as error:
+        raise InspectionError(f"{path} is damaged: {error}; {_AGAIN}") from error
 
 
 def inspection_folders(out: Path) -> list[Path]:

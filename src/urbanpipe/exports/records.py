@@ -25,7 +25,7 @@ class InspectionRecord:
     Attributes:
         name: of the video; with so much of its path before it as tells it from others of its name.
         folder: of the inspection.
-        inspection: without its timeline, which no export needs and which is most of its size.
+        inspection: without its timeline, which no export needs.
     """
 
     name: str
@@ -73,10 +73,7 @@ def read_inspected(inspections: Path) -> list[InspectionRecord]:
         InspectionError: there are none, or one is damaged.
     """
     folders = inspection_folders(Path(inspections))
-    read = [
-        read_inspection(folder).model_copy(update={"timeline": None})
-        for folder in track(folders, len(folders), "reading inspections")
-    ]
+    read = [read_inspection(folder) for folder in track(folders, len(folders), "reading inspections")]
     names = _names(read, folders)
     return [InspectionRecord(*parts) for parts in zip(names, folders, read, strict=True)]
 

@@ -156,7 +156,9 @@ class Showing:
 
     def _maps(self, candidate: Candidate, label: int) -> Maps:
         """Raw maps (k, h, w) of the candidate's frames that are not padding."""
-        return frame_maps(self.loaded, self.layer, self.layout, self._placed(torch.from_numpy(candidate.image)), candidate.real, label)
+        return frame_maps(
+            self.loaded, self.layer, self.layout, self._placed(torch.from_numpy(candidate.image)), candidate.real, label
+        )
 
     def _placed(self, image: Tensor) -> Tensor:
         return images_to(image, self.device, self.loaded.recipe.training.channels_last)

@@ -38,7 +38,7 @@ from urbanpipe.outputs import whole_file
 from urbanpipe.taxonomy import DefectClass
 from urbanpipe.video.container import check_file
 from urbanpipe.video.index import FrameIndex
-from urbanpipe.video.probe import digest
+from urbanpipe.video.probe import digest as file_digest
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +63,7 @@ class Inspected:
         return self.inspection.defects
 
     def write(self, folder: Path | str) -> Inspection:
-        """Write pictures and findings.json into a folder, the latter last: with it the inspection is complete.
+        """Write pictures, timeline.json and findings.json into a folder, the last one completes the inspection.
 
         Raises:
             OutputError: it cannot be written.
@@ -140,8 +140,12 @@ class Inspector:
         chosen = choose_device(device)
         return cls(read_bundle(Path(bundle or DEMONSTRATION), chosen), chosen, batch_size, distance_region)
 
-    def inspect(self, video: Path | str) -> Inspected:
+    def inspect(self, video: Path | str, digest: str | None = None) -> Inspected:
         """Find what a video shows, in one pass over it; memory does not grow with its length.
+
+        Args:
+            video: the file.
+            digest: of the file, where the caller knows it; None computes it.
 
         Raises:
             VideoError: it is missing or cannot be read.
@@ -154,13 +158,13 @@ class Inspector:
             observed = self._video_pass.watch(path)
             started = time.perf_counter()
             pictures: Pictures = {}
-            inspection = self._inspection(path, observed, pictures)
+            inspection = self._inspection(path, digest or digest_of(path), observed, pictures)
         except (torch.OutOfMemoryError, OutOfMemoryError) as error:
             advice = "lower --batch-size, take a smaller bundle, or --device cpu"
             raise OutOfMemoryError(f"out of memory on {self.device}: {advice}") from error
         return Inspected(path, inspection, pictures, observed.seconds | {"evidence": time.perf_counter() - started})
 
-    def _inspection(self, path: Path, observed: VideoPassResult, pictures: Pictures) -> Inspection:
+    def _inspection(self, path: Path, digest: str, observed: VideoPassResult, pictures: Pictures) -> Inspection:
         models, taxonomy = self.bundle.models, self.bundle.models.taxonomy
         scores = combined(models, [{0: one} for one in observed.judged], [0])
         probabilities = self.bundle.calibration.apply(scores)[0]
@@ -173,11 +177,12 @@ class Inspector:
             seen = self._occurrences(item, probability, times, over_time, observed, pictures) if shown else []
             findings.append(_finding(item, probability, score, triage, seen))
         return Inspection(
-            video=_facts(path, observed.index),
+            video=_facts(path, digest, observed.index),
             bundle=self._bundle_facts(),
             distance_region=self.distance_region,
             exclusive=taxonomy.exclusive,
             findings=tuple(findings),
+            timed=self._many,
             timeline=_timeline(times, over_time, taxonomy.codes) if self._many else None,
             remarks=tuple(remarks_on(observed, self.bundle.ood, self._not_learned())),
             made_at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -231,7 +236,7 @@ def digest_of(path: Path) -> str:
         VideoError: it cannot be read any more.
     """
     try:
-        return digest(path)
+        return file_digest(path)
     except OSError as error:
         raise VideoError(path, error.strerror or "cannot be read") from error
 
@@ -256,12 +261,12 @@ def _timeline(times: NDArray[np.float64], scores: NDArray[np.float64], codes: tu
     return Timeline(seconds=tuple(times.round(3).tolist()), codes=codes, scores=rows)
 
 
-def _facts(path: Path, index: FrameIndex) -> VideoFacts:
+def _facts(path: Path, digest: str, index: FrameIndex) -> VideoFacts:
     return VideoFacts(
         name=printable(path.name),
         path=printable(str(path.resolve())),
         relative="",
-        digest=digest_of(path),
+        digest=digest,
         duration_seconds=index.duration_seconds,
         frame_count=index.frame_count,
         width=index.width,

@@ -1,7 +1,7 @@
 """The report of an inspected video and the index of a folder of them, as HTML that needs no network and no server."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,7 +9,7 @@ from itertools import count
 from pathlib import Path
 from urllib.parse import quote
 
-from urbanpipe.contracts.findings import Finding, Inspection, read_inspection
+from urbanpipe.contracts.findings import Finding, Inspection, Timeline, read_inspection, read_timeline
 from urbanpipe.contracts.remarks import sentence
 from urbanpipe.errors import InspectionError
 from urbanpipe.outputs import write_text
@@ -41,12 +41,26 @@ def write_report(inspection: Inspection, folder: Path, language: str = "en") -> 
         OutputError: it cannot be written.
     """
     path = Path(folder) / REPORT
+    if inspection.timed and inspection.timeline is None:
+        inspection = inspection.model_copy(update={"timeline": _timeline(path.parent)})
     write_text(path, page("report.html", "report.js", t := wording(language), _report(inspection, path.parent, t)))
     return path
 
 
+def _timeline(folder: Path) -> Timeline | None:
+    """Return the timeline of an inspection; None where it is lost, so that its report has no curves."""
+    try:
+        return read_timeline(folder)
+    except InspectionError:
+        return None
+
+
 def write_index(
-    folders: Sequence[Path], out: Path, language: str = "en", failures: Mapping[str, str] | None = None
+    folders: Sequence[Path],
+    out: Path,
+    language: str = "en",
+    failures: Mapping[str, str] | None = None,
+    read: Callable[[Path], Inspection] = read_inspection,
 ) -> Path:
     """Write `index.html`: a row for each inspection, which links to its report.
 
@@ -58,6 +72,7 @@ def write_index(
         out: folder to write to.
         language: `en` or `zh`.
         failures: videos that could not be inspected, and why.
+        read: returns the inspection in a folder.
 
     Raises:
         InspectionError: there are no texts in that language.
@@ -65,7 +80,7 @@ def write_index(
     """
     t = wording(language)
     failed = dict(failures or {})
-    rows = list(_rows(folders, Path(out), t, failed))
+    rows = list(_rows(folders, Path(out), t, failed, read))
     path = Path(out) / INDEX
     parts = [rows[begin : begin + PAGE_VIDEOS] for begin in range(0, len(rows), PAGE_VIDEOS)] or [rows]
     leaves = [Leaf(number, part) for number, part in enumerate(parts, 1)]
@@ -242,10 +257,12 @@ def _made_at(text: str) -> str:
         return text
 
 
-def _rows(folders: Sequence[Path], out: Path, t: Wording, failed: dict[str, str]) -> Iterator[Row]:
+def _rows(
+    folders: Sequence[Path], out: Path, t: Wording, failed: dict[str, str], read: Callable[[Path], Inspection]
+) -> Iterator[Row]:
     for folder in folders:
         try:
-            inspection = read_inspection(folder)
+            inspection = read(folder)
         except InspectionError as error:
             failed[folder.name] = str(error)
             continue

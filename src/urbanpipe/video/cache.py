@@ -6,7 +6,6 @@ version of this code), so entries never go stale and a moved video keeps its own
 """
 
 import errno
-import fcntl
 import hashlib
 import logging
 import os
@@ -18,6 +17,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+from filelock import FileLock
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
@@ -192,14 +192,10 @@ def _write_whole(entry: Path, packed: bytes) -> None:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[Path]:
-    """Hold the folder's lock, which ends with the process that holds it; gives the ledger's path."""
+    """Hold the folder's lock, which ends with the process that holds it; yield the ledger's path."""
     folder.mkdir(parents=True, exist_ok=True)
-    handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o666)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+    with FileLock(folder / "lock", thread_local=False):
         yield folder / "total_bytes"
-    finally:
-        os.close(handle)
 
 
 def _ledger_total(ledger: Path) -> int | None:
