@@ -102,8 +102,8 @@ def test_table_has_models_and_all_ensembles(runs: list[Path], tmp_path: Path) ->
     assert float(rows[6]["map"]) == pytest.approx(mean_map(data.scores, data.targets, data.folds, TAXONOMY), abs=1e-6)
     text = (tmp_path / "out" / "table3.md").read_text(encoding="utf-8")
     assert text == made.table.to_markdown()
-    assert "the second is what to expect" in text
-    assert "flattered." not in text
+    assert "(nested): expect the second" in text
+    assert "are optimistic" not in text
 
 
 @pytest.mark.parametrize(("way", "name"), [("search", "searched"), ("simplex", "simplex")])
@@ -114,7 +114,7 @@ def test_search_is_what_the_folder_uses_and_says_so(way: str, name: str, runs: l
     used = [row for row in made.table.rows if row.used]
     assert [(row.name, row.rule) for row in used] == [(f"{name}, flattered", True)]
     assert [row.name for row in made.table.rows][-1] == f"{name}, nested"
-    assert any("they are flattered" in note for note in made.table.of_folder)
+    assert any("their scores are optimistic" in note for note in made.table.of_folder)
     found = read_predictions(tmp_path / "out" / "out_of_fold.json", TAXONOMY).aligned(NAMES)
     expected = apply_exclusive(mixed(runs, made.weights.tolist()), TAXONOMY, 0.9)
     assert np.allclose(found, expected, atol=1e-12)
@@ -286,7 +286,7 @@ def test_impossible_members(runs: list[Path], tmp_path: Path) -> None:
         ensemble([], tmp_path / "out")
     with pytest.raises(RunError, match="given twice"):
         ensemble([runs[0], runs[1], runs[0] / ".." / "atto"], tmp_path / "out")
-    with pytest.raises(RunError, match="is a run or holds them; give the ensemble a folder of its own"):
+    with pytest.raises(RunError, match="is a run or contains one; give the ensemble a folder of its own"):
         ensemble(runs, runs[0])
     (runs[1] / "out_of_fold.json").unlink()
     with pytest.raises(RunError, match=r"dilated has no out_of_fold\.json.*finish `urbanpipe crossval`"):

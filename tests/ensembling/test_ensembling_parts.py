@@ -261,12 +261,15 @@ def test_impossible_weights(weights: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("members = [", "does not hold weights"),
-        ("a = 1", "does not hold weights"),
-        ("members = 3", "does not hold weights"),
-        ('members = [{name = "a"}]', "does not hold weights"),
-        ('members = [{name = "a", weight = "much"}]', "does not hold weights"),
-        ('members = [{name = "a", weight = 1}, {name = "c", weight = 1}]', "weighs a, c; the runs given are a, b"),
+        ("members = [", "does not contain weights"),
+        ("a = 1", "does not contain weights"),
+        ("members = 3", "does not contain weights"),
+        ('members = [{name = "a"}]', "does not contain weights"),
+        ('members = [{name = "a", weight = "much"}]', "does not contain weights"),
+        (
+            'members = [{name = "a", weight = 1}, {name = "c", weight = 1}]',
+            "has weights for a, c; the runs given are a, b",
+        ),
     ],
 )
 def test_impossible_weight_files(tmp_path: Path, text: str, message: str) -> None:

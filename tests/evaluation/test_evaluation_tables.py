@@ -11,9 +11,10 @@ from PIL import Image
 from urbanpipe.contracts.predictions import Predictions, write_predictions
 from urbanpipe.errors import FoldError, PredictionError, RunError
 from urbanpipe.evaluation.average_precision import score
+from urbanpipe.evaluation.fold_report import write_fold_tables
 from urbanpipe.evaluation.plots import heat_map, save
 from urbanpipe.evaluation.runs import read_out_of_fold
-from urbanpipe.evaluation.tables import fold_table, markdown_table, write_fold_tables
+from urbanpipe.evaluation.tables import fold_table, markdown_table
 from urbanpipe.outputs import write_csv, write_json, write_text
 from urbanpipe.taxonomy import DefectClass, Taxonomy, taxonomy_table
 

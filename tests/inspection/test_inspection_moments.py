@@ -277,7 +277,11 @@ def mistakes(run: Path, truth: Path, tmp_path: Path) -> dict[str, tuple[type[Urb
         "other truth": (LabelError, "knows none of the 40 videos", {"truth": other}),
         "no truth": (LabelError, "cannot read", {"truth": tmp_path / "none.json"}),
         "unknown key": (RecipeError, "unknown key min_scor; did you mean min_score", {"overrides": ["min_scor=1"]}),
-        "range": (RecipeError, "min_score = 2: input should be less than or equal to 1", {"overrides": ["min_score=2"]}),
+        "range": (
+            RecipeError,
+            "min_score = 2: input should be less than or equal to 1",
+            {"overrides": ["min_score=2"]},
+        ),
         "text": (RecipeError, "max_moments = 'many'", {"overrides": ["max_moments=many"]}),
         "no value": (RecipeError, "want key=value", {"overrides": ["max_moments"]}),
         "no TOML": (RecipeError, "is not TOML", {"settings": tmp_path / "bad.toml"}),

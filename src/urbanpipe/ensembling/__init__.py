@@ -1,1 +1,1 @@
-"""Several models made into one: weights over models, the rule for the exclusive class, thresholds."""
+"""Combine models into one: weights over models, the rule for the exclusive class, thresholds, bundles."""

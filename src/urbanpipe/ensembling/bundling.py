@@ -1,4 +1,4 @@
-"""`bundle`: from a cross-validated run or ensemble to the folder that `inspect` runs."""
+"""The verb `bundle`: turn a cross-validated run or ensemble into the folder that `inspect` runs."""
 
 import re
 import shutil
@@ -54,16 +54,16 @@ from urbanpipe.video.probe import digest
 
 @dataclass(frozen=True, eq=False)
 class BundleEvaluation:
-    """What the out-of-fold predictions teach, and what that is worth.
+    """Calibration and triage fitted on the out-of-fold predictions, and their evaluation.
 
     Attributes:
-        scores: average precision out of fold.
-        honest: (n, C) probabilities, calibrated by the other folds.
+        scores: average precision of the out-of-fold predictions.
+        honest: (n, C) probabilities, calibrated by maps fitted on the other folds.
         before: expected calibration error of the scores.
-        after: the same of `honest`.
-        calibration: of the bundle, trained on all folds.
-        triage: of the bundle, likewise.
-        nested: what triage chosen on the other folds did.
+        after: expected calibration error of `honest`.
+        calibration: calibration of the bundle, fitted on all folds.
+        triage: triage of the bundle, its thresholds chosen on all folds.
+        nested: results of triage thresholds chosen on the other folds.
     """
 
     scores: Scores
@@ -77,14 +77,14 @@ class BundleEvaluation:
 
 @dataclass(frozen=True, eq=False)
 class Bundled:
-    """What `bundle` made.
+    """The result of `bundle`.
 
     Attributes:
-        folder: the bundle.
-        manifest: what it says of itself.
+        folder: folder of the bundle.
+        manifest: its manifest.
         taxonomy: its C classes.
-        judged: calibration and triage, and how good they are.
-        ood: what tells videos that are no pipes; None without training videos.
+        judged: calibration and triage, and their evaluation.
+        ood: detector of out-of-distribution videos; None without training videos.
     """
 
     folder: Path
@@ -94,21 +94,21 @@ class Bundled:
     ood: OODDetector | None
 
     def lines(self) -> Iterator[str]:
-        """What a user should know of it."""
+        """Yield lines that summarize the bundle for a user."""
         judged, networks = self.judged, sum(member.networks for member in self.manifest.members)
         of_all, of_defects = per_cent(judged.scores.map_all), per_cent(judged.scores.map_defects)
         yield f"{networks} networks; mAP out of fold {of_all} (defects {of_defects})"
         before, after = judged.before.pooled, judged.after.pooled
-        yield f"expected calibration error {before:.3f}, calibrated by other folds {after:.3f}"
+        yield f"expected calibration error {before:.3f}, calibrated on the other folds {after:.3f}"
         missed, bound = per_cent(judged.nested.missed_of_all), per_cent(judged.triage.miss_bound)
-        yield f"triage chosen on other folds rejected {missed} % of what was to be found (wanted: at most {bound} %)"
+        yield f"triage thresholds chosen on the other folds reject {missed} % of the positives (target: up to {bound} %)"
         rows = [*zip(self.taxonomy.codes, judged.triage.positives, judged.triage.reject_below, strict=True)]
         if rare := [code for code, count, least in rows if count and least == 0]:
             yield f"too few videos to reject anything: {' '.join(rare)}; every video is to be looked at for these"
         if unknown := [code for code, count, _ in rows if not count]:
-            yield f"no video shows {' '.join(unknown)}: the networks cannot find these"
+            yield f"no video shows {' '.join(unknown)}: the networks cannot recognise these"
         if self.ood is None:
-            yield "without --data it cannot tell videos that are no pipes"
+            yield "without --data it cannot detect non-pipe videos"
 
 
 def bundle(
@@ -123,32 +123,34 @@ def bundle(
     half: bool = False,
     device: str = "auto",
 ) -> Bundled:
-    """Make a bundle of a cross-validated run, an ensemble, or a experiment, which means its ensemble.
+    """Make a bundle of a cross-validated run, an ensemble, or an experiment (of which its ensemble is used).
 
-    Calibration and triage are trained on the out-of-fold predictions.
+    Calibration and triage are fitted on the out-of-fold predictions.
 
     Args:
-        model: the folder.
-        out: of the bundle; a bundle that is there is replaced when the new one is whole, anything else is refused.
-        data: catalog of the videos that the networks have trained on; some are observed to tell ood videos later.
-        name: of the bundle; None takes the folder's.
-        miss_bound: wanted share of true classes that at most are rejected.
-        precision: wanted share of accepted classes that are right.
-        moments: settings file of `moments`; None takes the defaults. Its shifts are left out: they bring moments to
-            where annotators mark them, an inspector wants the second at which there is something to see.
-        demonstration: mark it as not to be relied on.
-        half: store weights in half precision, for size.
-        device: for watching `data`.
+        model: folder of the run, ensemble or experiment.
+        out: folder of the bundle. An existing bundle is replaced once the new one is complete; anything else is
+            refused.
+        data: catalog of the videos that the networks were trained on; the detector of out-of-distribution videos is
+            fitted to some of them.
+        name: name of the bundle; default: the name of the model's folder.
+        miss_bound: maximum share of true classes that may be rejected.
+        precision: minimum share of accepted classes that are correct.
+        moments: settings file of `moments`; default: the default settings. Its shifts are left out: they move moments
+            to where annotators mark them, while an inspector wants the time at which the defect is visible.
+        demonstration: mark the bundle as a demonstration, not to be relied on.
+        half: store weights in half precision, which halves their size.
+        device: device for the pass over `data`.
 
     Raises:
-        BundleError: `out` holds something else, or `data` does not fit.
+        BundleError: `out` holds something else, or `data` does not match the run.
         RunError: the model is unfinished or was not cross-validated.
         RecipeError: bounds or settings that cannot be used.
-        OutputError: it cannot be written.
+        OutputError: the bundle cannot be written.
     """
     trained, out = find_trained(Path(model)), Path(out)
     if not (trained.folder / "folds.csv").exists():
-        raise RunError(f"{model} was not cross-validated, so nobody knows how sure it may be; give a run of `crossval`")
+        raise RunError(f"{model} was not cross-validated, so it cannot be calibrated; give a run of `crossval`")
     seen, settings = read_out_of_fold(trained.folder), read_config(moments, ())
     _check_out(out)
     judged = _judged(seen, miss_bound, precision)
@@ -171,7 +173,7 @@ def bundle(
 
 
 def _judged(seen: OutOfFold, miss_bound: float, precision: float) -> BundleEvaluation:
-    """Learn calibration and triage on all folds, and see what those of the other folds are worth."""
+    """Fit calibration and triage on all folds, and evaluate on each fold those fitted on the other folds."""
     calibration = fit_calibration(seen.scores, seen.targets, "auto", seen.folds)
     honest = cross_calibrated(seen.scores, seen.targets, seen.folds)
     return BundleEvaluation(
@@ -187,11 +189,11 @@ def _judged(seen: OutOfFold, miss_bound: float, precision: float) -> BundleEvalu
 
 @contextmanager
 def _replaced(out: Path) -> Iterator[Path]:
-    """A folder beside `out` that takes its place when the block ends without an error."""
+    """Yield a folder beside `out` that replaces `out` when the block ends without an error."""
     output_folder(out.parent)
     fresh, old = (out.with_name(f".{out.name}.{which}") for which in ("new", "old"))
     with explained(out):
-        for left in (fresh, old):  # of a call that was killed
+        for left in (fresh, old):  # left over from a call that was killed
             shutil.rmtree(left, ignore_errors=True)
         fresh.mkdir()
     try:
@@ -233,7 +235,7 @@ def _stored(tensor: torch.Tensor, half: bool) -> torch.Tensor:
 
 
 def _write(made: Bundled, seen: OutOfFold) -> None:
-    """Write everything else, the manifest last: with it the bundle is complete."""
+    """Write all other files, and the manifest last, which makes the bundle complete."""
     out, judged = made.folder, made.judged
     write_text(out / TAXONOMY, tomli_w.dumps(taxonomy_table(made.taxonomy)))
     write_json(out / CALIBRATION, {"calibration": judged.calibration.to_table(), "triage": judged.triage.to_table()})
@@ -252,7 +254,7 @@ def _write(made: Bundled, seen: OutOfFold) -> None:
 
 
 def _metrics(made: Bundled, seen: OutOfFold) -> dict[str, object]:
-    """What is known of how good it is, NaN as None: JSON has none."""
+    """Return the contents of `metrics.json`, with None for NaN, which JSON does not have."""
     judged, nested = made.judged, made.judged.nested
     found = judged.scores
     columns = zip(made.taxonomy.codes, found.ap, found.positives, nested.missed, nested.precision, strict=True)

@@ -1,4 +1,4 @@
-"""What each member of an ensemble adds to it, class by class."""
+"""The contribution of each member to an ensemble, class by class."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,13 +15,13 @@ from urbanpipe.outputs import write_csv
 
 @dataclass(frozen=True, eq=False)
 class Contributions:
-    """By how much the ensemble is better than without a member; fractions, NaN where there is no figure.
+    """Difference between the ensemble and the ensemble without a member; fractions, NaN where undefined.
 
     Attributes:
-        codes: the C classes.
-        weights: (M,) of the members.
+        codes: codes of the C classes.
+        weights: (M,) weights of the members.
         ap: (M, C) difference in the mean over folds of each class's AP.
-        map_all: (M,) its mean over the classes.
+        map_all: (M,) mean of `ap` over the classes.
     """
 
     codes: tuple[str, ...]
@@ -30,18 +30,18 @@ class Contributions:
     map_all: NDArray[np.float64]
 
     def to_csv(self, path: Path, names: Sequence[str]) -> None:
-        """Write a row a member."""
+        """Write one row per member."""
         rows = zip(names, self.weights, self.map_all, self.ap, strict=True)
         cells = [[name, f"{weight:.6f}", *map(_cell, (mean, *each))] for name, weight, mean, each in rows]
         write_csv(path, ["model", "weight", "map", *self.codes], cells)
 
 
 def contributions(stack: NDArray[np.float64], weights: NDArray[np.float64], data: OutOfFold) -> Contributions:
-    """Leave each member out in turn, the others' weights raised to the same sum.
+    """Leave each member out in turn, with the other weights rescaled to the same sum.
 
     Args:
         stack: (M, n, C) out-of-fold scores.
-        weights: (M,) with sum 1. A member without weight adds nothing; where one has all, nothing is left without it.
+        weights: (M,) with sum 1. A member with weight 0 contributes 0; one with weight 1 has NaN, as no other is left.
         data: labels and folds.
     """
 

@@ -1,4 +1,4 @@
-"""The verb `ensemble`: several cross-validated runs made into one predictor."""
+"""The verb `ensemble`: combine several cross-validated runs into one predictor."""
 
 import math
 from collections.abc import Sequence
@@ -28,8 +28,8 @@ from urbanpipe.ensembling.weights import (
     weights_by,
 )
 from urbanpipe.errors import RunError
+from urbanpipe.evaluation.fold_report import write_fold_tables
 from urbanpipe.evaluation.runs import OutOfFold, read_out_of_fold, same_data, without_left_out
-from urbanpipe.evaluation.tables import write_fold_tables
 from urbanpipe.outputs import output_folder, write_csv, write_text
 
 WEIGHTS = "weights.toml"
@@ -37,15 +37,15 @@ WEIGHTS = "weights.toml"
 
 @dataclass(frozen=True, eq=False)
 class Ensemble:
-    """What `ensemble` made.
+    """The result of `ensemble`.
 
     Attributes:
-        folder: where it is.
-        names: the M members.
+        folder: folder of the ensemble.
+        names: names of the M members.
         weights: (M,) with sum 1.
-        exclusive_threshold: of the rule for the exclusive class; None where it is left out.
-        thresholds: (C,) from which score on each class is said to be present.
-        table: single models and ensembles.
+        exclusive_threshold: threshold of the rule for the exclusive class; None if the rule is not applied.
+        thresholds: (C,) score from which each class is predicted as present.
+        table: scores of the single models and ensembles.
     """
 
     folder: Path
@@ -63,23 +63,25 @@ def ensemble(
     exclusive_threshold: float | None = EXCLUSIVE_THRESHOLD,
     recall: float | None = None,
 ) -> Ensemble:
-    """Weigh runs, apply the rule for the exclusive class, choose thresholds; write what `predict` needs, and tables.
+    """Weigh runs, apply the rule for the exclusive class, choose thresholds, and write what `predict` needs and tables.
 
-    `out` gets `out_of_fold.json` and `.csv`, `thresholds.csv`, `table3.csv` and `.md`, `contributions.csv` (by how much
-    each member raises the AP of each class), the fold tables, copies of the
-    data's files, and at last `weights.toml`, with which the ensemble is complete.
+    `out` gets `out_of_fold.json` and `.csv`, `thresholds.csv`, `table3.csv` and `.md`, `contributions.csv` (how much
+    each member raises the AP of each class), the fold tables, copies of the data files, and last `weights.toml`, which
+    marks the ensemble as complete.
 
     Args:
         runs: folders of finished cross-validations over the same videos, labels and folds.
         out: folder of the ensemble.
-        weights: "equal"; "search" (greedily, on out-of-fold predictions); "simplex" (the same, finer and slower); one
-            number a run, as a list or as text like "0.3,0.7"; or a TOML file with the members' names and weights, such
-            as an ensemble's weights.toml.
-        exclusive_threshold: where P(exclusive class) is above it, that class is set to 1, the others to 0; None: never.
-        recall: choose each class's threshold to find this share of its videos; None: for the best F1.
+        weights: "equal"; "search" (greedy search on out-of-fold predictions); "simplex" (a finer and slower search);
+            one number per run, as a list or as text like "0.3,0.7"; or a TOML file with the members' names and
+            weights, such as an ensemble's weights.toml.
+        exclusive_threshold: where P(exclusive class) is above this, that class is set to 1 and the others to 0; None
+            disables the rule.
+        recall: choose each class's threshold to find this share of its videos; None chooses it for the best F1.
 
     Raises:
-        RunError: a run is not finished, is given twice, or has other videos, labels, folds or classes; `out` is a run.
+        RunError: a run is not finished, is given twice, or has different videos, labels, folds or classes; or `out` is
+            a run.
         RecipeError: weights, threshold or recall that cannot be used.
         OutputError: a result cannot be written.
     """
@@ -89,7 +91,7 @@ def ensemble(
     choose: Chooser = f1_thresholds if recall is None else partial(recall_thresholds, recall=recall)
     stack = np.stack([member.scores for member in members])
     kind, asked = weights_by(weights), read_weights(weights, names)
-    apply_exclusive(first.scores[:0], first.taxonomy, exclusive_threshold)  # an impossible one is said before the work
+    apply_exclusive(first.scores[:0], first.taxonomy, exclusive_threshold)  # refuses an invalid threshold early
     choose(first.scores[:0], first.targets[:0])
     output_folder(out)
     search = SEARCHES.get(kind, search_weights)
@@ -100,7 +102,7 @@ def ensemble(
     final = apply_exclusive(weighted_mean(stack, chosen), first.taxonomy, threshold)
     table = ensemble_table(stack, names, first, chosen, kind, searched, threshold)
     if lost:
-        table = replace(table, notes=(*table.notes, f"Without {shortened(lost)}, which not all models could read."))
+        table = replace(table, notes=(*table.notes, f"Without {shortened(lost)}, which some models could not read."))
     result = Ensemble(
         folder=Path(out),
         names=names,
@@ -114,7 +116,7 @@ def ensemble(
 
 
 def _read_members(runs: Sequence[Path], out: Path) -> tuple[list[OutOfFold], list[str]]:
-    """The members on the videos that all of them could decode, and the names of the others."""
+    """Read the members, restricted to the videos that all of them could decode, and return the names of the others."""
     places = [Path(run).resolve() for run in runs]
     if not places:
         raise RunError("no runs; give the folders that `urbanpipe crossval` wrote")
@@ -122,16 +124,16 @@ def _read_members(runs: Sequence[Path], out: Path) -> tuple[list[OutOfFold], lis
         raise RunError(f"the run {twice[0]} is given twice; give it once and raise its weight")
     target = Path(out).resolve()
     if (target / "recipe.toml").exists() or any(target == place or target in place.parents for place in places):
-        raise RunError(f"{out} is a run or holds them; give the ensemble a folder of its own with --out")
+        raise RunError(f"{out} is a run or contains one; give the ensemble a folder of its own with --out")
     for place in places:
         if (place / WEIGHTS).exists() and not (place / "recipe.toml").exists():
-            raise RunError(f"{place} is itself an ensemble; give the runs that it is made of")
+            raise RunError(f"{place} is itself an ensemble; give the runs that it consists of")
     members, lost = without_left_out([read_out_of_fold(place) for place in places])
     return [members[0], *(same_data(members[0], member) for member in members[1:])], lost
 
 
 def _names(places: Sequence[Path]) -> tuple[str, ...]:
-    """Folder names, with as many parents as it takes to tell them apart."""
+    """Return folder names, with as many parents as needed to make them unique."""
     for parts in range(1, max(len(place.parts) for place in places) + 1):
         names = tuple("/".join(place.parts[-parts:]) for place in places)
         if len(set(names)) == len(names):
@@ -148,7 +150,7 @@ def _write(
     recall: float | None,
 ) -> None:
     first, out = members[0], result.folder
-    (out / WEIGHTS).unlink(missing_ok=True)  # what follows is not an ensemble until its last file is there
+    (out / WEIGHTS).unlink(missing_ok=True)  # the folder is not an ensemble until its last file is written
     first.write_inputs(out)
     write_predictions(Predictions(first.names, final), out / OUT_OF_FOLD, first.taxonomy)
     _write_thresholds(out / "thresholds.csv", result.thresholds, first, final, choose)
@@ -172,7 +174,7 @@ def _write(
 def _write_thresholds(
     path: Path, thresholds: NDArray[np.float64], data: OutOfFold, final: NDArray[np.float64], choose: Chooser
 ) -> None:
-    """Each class's threshold with what it means on the videos it was chosen on, and nested on those it was not."""
+    """Write each class's threshold with precision, recall and F1 on the videos it was chosen on, and nested ones."""
     seen = decision_metrics(final >= thresholds, data.targets)
     nested = nested_decisions(final, data.targets, data.folds, choose)
     header = ["class", "name", "positives", "threshold", "precision", "recall", "f1"]

@@ -1,4 +1,4 @@
-"""The paper's Table 3: single models and their ensembles, judged out of fold."""
+"""The paper's Table 3: single models and their ensembles, evaluated out of fold."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,19 +17,19 @@ from urbanpipe.outputs import write_csv
 
 @dataclass(frozen=True)
 class EnsembleRow:
-    """One model or ensemble; figures are fractions in [0, 1], NaN where there is none.
+    """One model or ensemble; scores are fractions in [0, 1], NaN where undefined.
 
     Attributes:
-        name: of the model, or how the ensemble's weights came about.
-        weight: of a single model in the ensemble that is used; None for ensembles.
+        name: name of the model, or how the ensemble's weights were chosen.
+        weight: weight of a single model in the ensemble that is used; None for ensembles.
         rule: whether the rule for the exclusive class was applied.
-        used: whether this is what the ensemble's folder predicts with.
+        used: whether the ensemble's folder predicts with this one.
         map_all: mean over folds of mAP over all classes.
         map_sd: sample standard deviation of that over folds.
         map_defects: mean over folds of mAP over the defects.
         pooled_all: mAP over all classes with all videos ranked together.
         pooled_defects: the same over the defects.
-        report: of the UrbanPipe report, mAP in validation and on the test set, per cent; None where it has none.
+        report: mAP in the UrbanPipe report in validation and on the test set, per cent; None where it gives none.
     """
 
     name: str
@@ -46,12 +46,12 @@ class EnsembleRow:
 
 @dataclass(frozen=True)
 class EnsembleTable:
-    """Single models, then ensembles, and what a reader must know beside the figures.
+    """Single models, then ensembles, and notes on their scores.
 
     Attributes:
         rows: the models and ensembles.
-        notes: on the figures.
-        of_folder: on what the ensemble's folder predicts with.
+        notes: notes on the scores.
+        of_folder: notes on what the ensemble's folder predicts with.
     """
 
     rows: tuple[EnsembleRow, ...]
@@ -60,11 +60,11 @@ class EnsembleTable:
 
     @property
     def beside_report(self) -> bool:
-        """Whether a row has figures of the report, which get columns."""
+        """Whether any row has scores of the report, for which columns are added."""
         return any(row.report != (None, None) for row in self.rows)
 
     def to_csv(self, path: Path) -> None:
-        """Write the rows with figures as fractions in [0, 1]; a cell without a figure is empty."""
+        """Write the rows with scores as fractions in [0, 1]; undefined ones are empty cells."""
         header = ["model", "weight", "exclusive_rule", "used", "map", "map_sd", "map_defects"]
         header += ["pooled_map", "pooled_map_defects"]
         rows = [_csv_row(row) for row in self.rows]
@@ -74,7 +74,7 @@ class EnsembleTable:
         write_csv(path, header, rows)
 
     def to_markdown(self) -> str:
-        """The table with figures in per cent, and the notes under it."""
+        """Return the table in per cent, followed by the notes."""
         header = ["model", "rule", "weight", "mAP (sd)", "mAP defects", "pooled mAP", "pooled defects", "used"]
         lines = [_markdown_row(row) for row in self.rows]
         if self.beside_report:
@@ -95,15 +95,15 @@ def judged(
     weight: float | None = None,
     used: bool = False,
 ) -> EnsembleRow:
-    """The line of one model or ensemble, a class without positives in a fold left out of that fold's mAP.
+    """Evaluate one model or ensemble; a class without positives in a fold is left out of that fold's mAP.
 
     Args:
-        name: of the line.
+        name: name of the row.
         scores: (n, C) out-of-fold scores.
         data: labels and folds.
-        threshold: of the rule for the exclusive class; None leaves the rule out.
-        weight: of a single model.
-        used: whether this is what the ensemble's folder predicts with.
+        threshold: threshold of the rule for the exclusive class; None disables the rule.
+        weight: weight of a single model.
+        used: whether the ensemble's folder predicts with this one.
     """
     final = apply_exclusive(scores, data.taxonomy, threshold)
     rows = [data.folds == fold for fold in np.unique(data.folds)]
@@ -132,16 +132,16 @@ def ensemble_table(
     searched: Searched | None,
     threshold: float | None,
 ) -> EnsembleTable:
-    """Judge ensemble of ones and ensembles, each ensemble without the rule for the exclusive class and with it.
+    """Evaluate single models and ensembles, each ensemble with and without the rule for the exclusive class.
 
     Args:
         stack: (M, n, C) out-of-fold scores.
-        names: of the M members.
+        names: names of the M members.
         data: labels and folds.
         chosen: (M,) weights that are used.
-        kind: how they came about: "equal", "search", "simplex" or "given".
-        searched: weights searched by the simplex where `kind` says so, else greedily; None for a single member.
-        threshold: of the rule; None where it is left out.
+        kind: how they were chosen: "equal", "search", "simplex" or "given".
+        searched: result of the simplex search if `kind` is "simplex", else of the greedy one; None for a single member.
+        threshold: threshold of the rule; None disables it.
     """
     rows = [judged(name, row, data, None, float(w)) for name, row, w in zip(names, stack, chosen, strict=True)]
     mixes: list[tuple[str, NDArray[np.float64], str]] = []
@@ -161,7 +161,10 @@ def ensemble_table(
         for name, scores, made_by in mixes
         for rule in rules
     ]
-    flattered = "The out-of-fold predictions and fold tables of this folder use these weights: they are flattered."
+    flattered = (
+        "The out-of-fold predictions and fold tables of this folder use weights searched on the same videos: "
+        "their scores are optimistic."
+    )
     of_folder = (flattered,) if kind in SEARCHES and searched and searched.nested is not None else ()
     notes = [
         *_notes(rows, names, searched, threshold, kind),
@@ -174,18 +177,18 @@ def _notes(
     rows: Sequence[EnsembleRow], names: Sequence[str], searched: Searched | None, threshold: float | None, kind: str
 ) -> list[str]:
     rule = "off" if threshold is None else f"where the exclusive class is above {threshold:g}, the others are set to 0"
-    notes = ["mAP: mean over folds, out of fold; pooled: all videos ranked together.", f"Rule: {rule}."]
+    notes = ["mAP: mean over folds, out of fold. Pooled: all videos ranked together.", f"Rule: {rule}."]
     if searched is None:
         return notes
     by_name = {row.name: row for row in rows if not row.rule}
     equal = by_name["equal weights"].map_all
     flattered = 100 * (by_name[f"{_way(kind)}, flattered"].map_all - equal)
     weights = "Weights searched over the simplex" if kind == "simplex" else "Searched weights"
-    gain = f"{weights} against equal ones: {flattered:+.2f} points on the videos that they were searched on"
+    gain = f"{weights} against equal ones: {flattered:+.2f} points on the videos that they were searched on (flattered)"
     if searched.by_fold is None or searched.nested is None:
-        return [*notes, f"{gain}; with one fold there is no honest figure."]
+        return [*notes, f"{gain}; with one fold there is no unbiased estimate."]
     nested = 100 * (by_name[f"{_way(kind)}, nested"].map_all - equal)
-    notes.append(f"{gain}, {nested:+.2f} on folds that they have not seen (nested): the second is what to expect.")
+    notes.append(f"{gain}, {nested:+.2f} on folds that they were not searched on (nested): expect the second.")
     ends = zip(names, searched.weights, searched.by_fold.min(axis=0), searched.by_fold.max(axis=0), strict=True)
     spread = ", ".join(f"{name} {weight:.2f} ({low:.2f}-{high:.2f})" for name, weight, low, high in ends)
     notes.append(f"{weights} (range over the nested searches): {spread}.")

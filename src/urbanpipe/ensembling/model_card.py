@@ -1,4 +1,4 @@
-"""The model card of a bundle: what it is, how good it is, and what it must not be used for."""
+"""The model card of a bundle: contents, training data, evaluation and intended use."""
 
 from typing import Any
 
@@ -7,50 +7,50 @@ from urbanpipe.inference.bundle import DIAGRAM, Manifest
 from urbanpipe.taxonomy import Taxonomy
 
 _DEMONSTRATION = """
-> **A demonstration, trained on simulated videos. It shows how `urbanpipe inspect` works and knows nothing of real
-> pipes: rely on nothing that it says of one.**
+> **A demonstration, trained on simulated videos. It shows how `urbanpipe inspect` works and has never seen a real
+> pipe: do not rely on its predictions.**
 """
 
 _TEXT = """# {name}
 {warning}
-Networks that say which of {classes} classes ({taxonomy}) a pipe-inspection video shows, when and where. Made with
+Networks that predict which of {classes} classes ({taxonomy}) a pipe-inspection video shows, when and where. Made with
 urbanpipe {made_with}.
 
 | member | weight | networks |
 |---|---:|---:|
 {members}
 
-## What it has trained on
+## Training data
 
-{videos} videos of {groups} inspections, in {folds} folds that keep inspections whole; the labels say which classes a
+{videos} videos of {groups} inspections, in {folds} folds that keep inspections whole. The labels say which classes a
 video shows, not when or where. Fingerprint of videos, labels and folds: `{data}`.
 
-## How good it is
+## Evaluation
 
-Out of fold: every video was judged by a network that has not seen it or another segment of its inspection. mAP {map} %
-over all classes, {map_defects} % over the defects. Expected calibration error {ece}, after calibration by the other
-folds {ece_after} (`{diagram}`). *Rejected* and *precision* are of triage chosen on the other folds: the share of the
-videos with the class that ended in *reject* (wanted: at most {miss_bound} %; in all classes together {rejected} %), and
-the share of the accepted that was right.
+Out of fold: every video was scored by a network that was not trained on it or on another segment of its inspection.
+mAP {map} % over all classes, {map_defects} % over the defects. Expected calibration error {ece}, after calibration on
+the other folds {ece_after} (`{diagram}`). *Rejected* and *precision* are for triage thresholds chosen on the other
+folds. *Rejected* is the share of the videos with the class that were rejected (target: at most {miss_bound} %; over all
+classes together {rejected} %). *Precision* is the share of the accepted that was correct.
 
 {table}
-Bundled networks judge together, by their mean; the figures are of one network a video.
+The bundled networks predict together, by their mean; the scores above are for one network per video.
 
-## What it is not for
+## Limitations
 
-It proposes; a certified person decides. It says whether a class is present, not how severe it is: it gives no grades.
-Videos from other cameras, pipes or annotators than it has trained on are judged worse, and neither calibration nor the
-bound on what is rejected holds for them.
+It proposes; a certified person decides. It predicts whether a class is present, not how severe it is: it gives no
+grades. It is less accurate on videos from other cameras, pipes or annotators than those it was trained on, and neither
+calibration nor the bound on rejected positives holds for them.
 """
 
 
 def model_card(manifest: Manifest, taxonomy: Taxonomy, metrics: dict[str, Any]) -> str:
-    """The card in Markdown.
+    """Return the model card in Markdown.
 
     Args:
-        manifest: of the bundle.
+        manifest: manifest of the bundle.
         taxonomy: its classes.
-        metrics: what `metrics.json` holds.
+        metrics: contents of `metrics.json`.
     """
     members = (f"| {one.name} | {one.weight:.2f} | {one.networks} |" for one in manifest.members)
     return _TEXT.format(

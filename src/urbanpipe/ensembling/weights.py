@@ -1,4 +1,4 @@
-"""Weights over models: equal, given, or searched on out-of-fold predictions and judged by nested validation."""
+"""Weights over models: equal, given, or searched on out-of-fold predictions and evaluated by nested validation."""
 
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
@@ -25,14 +25,13 @@ Search = Callable[[NDArray[np.float64], NDArray[np.bool_], NDArray[np.int64], Ta
 
 @dataclass(frozen=True, eq=False)
 class Searched:
-    """Weights that were searched.
+    """Result of a weight search.
 
     Attributes:
-        weights: (M,) found on all folds, sum 1. What the search says of them is flattered: it judges by the videos that
-            it chose by.
-        by_fold: (K, M), for each fold the weights found on the other folds; None where there is one fold only.
-        nested: (n, C) scores, each fold's mixed by the weights that have not seen it, by which the search can be judged
-            honestly; None where there is one fold only.
+        weights: (M,) found on all folds, sum 1. Scores of these weights on the same videos are optimistic.
+        by_fold: (K, M), for each fold the weights found on the other folds; None if there is only one fold.
+        nested: (n, C) scores, each fold's mixed with the weights found on the other folds, which give an unbiased
+            estimate of the search; None if there is only one fold.
     """
 
     weights: NDArray[np.float64]
@@ -41,22 +40,22 @@ class Searched:
 
 
 def equal_weights(members: int) -> NDArray[np.float64]:
-    """(M,), 1/M each."""
+    """Return (M,) equal weights, 1/M each."""
     return np.full(members, 1.0 / members)
 
 
 def given_weights(values: Sequence[float], names: Sequence[str]) -> NDArray[np.float64]:
-    """The weights that a user gives, divided by their sum.
+    """Normalize the weights that a user gives to sum 1.
 
     Args:
-        values: one a member, 0 or more.
-        names: of the M members.
+        values: one per member, 0 or more.
+        names: names of the M members.
 
     Returns:
         (M,) with sum 1.
 
     Raises:
-        RecipeError: another number of weights than members, a negative one, or no positive one.
+        RecipeError: the number of weights is not that of the members, one is negative, or none is positive.
     """
     if len(values) != len(names):
         raise RecipeError(f"{len(values)} weights for {len(names)} models; give one for each of {', '.join(names)}")
@@ -69,7 +68,7 @@ def given_weights(values: Sequence[float], names: Sequence[str]) -> NDArray[np.f
 
 
 def weighted_mean(members: ArrayLike, weights: ArrayLike) -> NDArray[np.float64]:
-    """Mean of member scores (M, n, C) by weights (M,) with sum 1: (n, C), within [0, 1] where the members are."""
+    """Return the weighted mean, (n, C), clipped to [0, 1], of member scores (M, n, C) by weights (M,) with sum 1."""
     mean: NDArray[np.float64] = np.tensordot(np.asarray(weights), np.asarray(members, dtype=np.float64), axes=1)
     return mean.clip(0.0, 1.0)  # weights sum to 1 only up to rounding
 
@@ -77,7 +76,7 @@ def weighted_mean(members: ArrayLike, weights: ArrayLike) -> NDArray[np.float64]
 def mean_map(
     scores: NDArray[np.float64], targets: NDArray[np.bool_], folds: NDArray[np.int64], taxonomy: Taxonomy
 ) -> float:
-    """Mean over folds of mAP over all classes, a class without positives in a fold left out of that fold's."""
+    """Compute the mean over folds of mAP over all classes; a class without positives in a fold is left out there."""
     rows = [folds == fold for fold in np.unique(folds)]
     return mean_of_known(np.array([score(scores[row], targets[row], taxonomy, "skip").map_all for row in rows]))
 
@@ -89,17 +88,18 @@ def search_weights(
     taxonomy: Taxonomy,
     rounds: int = ROUNDS,
 ) -> NDArray[np.float64]:
-    """Greedy selection with replacement (Caruana et al., ICML 2004) for the best mean of the folds' mAP.
+    """Search the weights with the best mean mAP over folds by greedy selection with replacement.
 
-    Starting from nothing, each round adds the member that makes the mean of the chosen ones best; a member can be
-    chosen again, which raises its weight. The best round counts. Equal weights are kept where no round beats them.
+    The method is that of Caruana et al. (ICML 2004). Starting empty, each round adds the member that maximizes the mAP
+    of the mean of the chosen ones; a member can be chosen again, which raises its weight. The weights of the best round
+    are returned, or equal weights if no round beats them.
 
     Args:
         members: (M, n, C) out-of-fold scores.
         targets: (n, C) bool.
         folds: (n,) int.
         taxonomy: the C classes.
-        rounds: at most so many choices; the weights are multiples of 1/rounds or coarser.
+        rounds: maximum number of choices; weights are multiples of 1/k, where k <= rounds choices were made.
 
     Returns:
         (M,) with sum 1.
@@ -124,7 +124,7 @@ def _choices(
     taxonomy: Taxonomy,
     rounds: int,
 ) -> Iterator[list[int]]:
-    """The members chosen so far, after each round."""
+    """Yield the members chosen so far, after each round."""
     total = np.zeros(members.shape[1:])
     chosen: list[int] = []
     for _ in range(rounds):
@@ -137,10 +137,10 @@ def _choices(
 def search_simplex(
     members: NDArray[np.float64], targets: NDArray[np.bool_], folds: NDArray[np.int64], taxonomy: Taxonomy
 ) -> NDArray[np.float64]:
-    """Pattern search over the simplex of weights for the best mean of the folds' mAP.
+    """Search the weights with the best mean mAP over folds by a pattern search over the simplex.
 
-    From equal weights, a step's weight is moved from one member to another wherever that is the best of all such
-    moves and better than none; then the step is made smaller. Finer than the greedy selection, and slower.
+    Starting from equal weights, it moves weight (one step) from one member to another, always by the best of all such
+    moves, until none improves the mAP; then it reduces the step. Finer and slower than the greedy selection.
 
     Args:
         members: (M, n, C) out-of-fold scores.
@@ -180,14 +180,14 @@ def search_nested(
     taxonomy: Taxonomy,
     search: Search = search_weights,
 ) -> Searched:
-    """Search weights on all folds, and again without each fold in turn to judge what the search is worth.
+    """Search weights on all folds, and again without each fold in turn, to evaluate the search.
 
     Args:
         members: (M, n, C) out-of-fold scores.
         targets: (n, C) bool.
         folds: (n,) int.
         taxonomy: the C classes.
-        search: how.
+        search: the search function.
     """
     weights = search(members, targets, folds, taxonomy)
     numbers = np.unique(folds)
@@ -205,9 +205,9 @@ def search_nested(
 def best_per_class(
     members: NDArray[np.float64], targets: NDArray[np.bool_], folds: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """Each class's scores from the member of the highest AP in it, chosen on the other folds: (n, C).
+    """Take each class's scores from the member with the highest AP for it, chosen on the other folds: (n, C).
 
-    A fold's AP is on that fold's videos; a class that no other fold shows is taken from the first member.
+    The AP of a fold is computed on that fold's videos. A class that no other fold shows is taken from the first member.
 
     Args:
         members: (M, n, C) out-of-fold scores.
@@ -225,15 +225,15 @@ def best_per_class(
 
 
 def weights_by(weights: str | Path | Sequence[float]) -> str:
-    """How weights come about: "equal", "search", "simplex" or "given"."""
+    """Return how weights are chosen: "equal", "search", "simplex" or "given"."""
     return weights if isinstance(weights, str) and weights in ("equal", *SEARCHES) else "given"
 
 
 def read_weights(weights: str | Path | Sequence[float], names: Sequence[str]) -> NDArray[np.float64] | None:
-    """The given weights of the members called `names`; None where they are to be equal or searched.
+    """Read the given weights of the members `names`; None if they are to be equal or searched.
 
     Raises:
-        RecipeError: they cannot be used, or are of other members.
+        RecipeError: the weights cannot be used, or belong to other members.
     """
     if weights_by(weights) != "given":
         return None
@@ -244,7 +244,7 @@ def read_weights(weights: str | Path | Sequence[float], names: Sequence[str]) ->
     try:
         values = [float(part) for part in str(weights).split(",")]
     except ValueError:
-        choices = "equal, search, simplex, one number a run such as 0.3,0.7, or a TOML file"
+        choices = "equal, search, simplex, one number per run such as 0.3,0.7, or a TOML file"
         raise RecipeError(f"weights {str(weights)!r} are none of: {choices}") from None
     return given_weights(values, names)
 
@@ -258,7 +258,7 @@ def _weights_of_file(path: Path, names: Sequence[str]) -> list[float]:
     except OSError as error:
         raise RecipeError(f"cannot read the weights {path}: {error.strerror}") from error
     except (ValueError, KeyError, TypeError) as error:
-        raise RecipeError(f"{path} does not hold weights ({error!r}); {form}") from error
+        raise RecipeError(f"{path} does not contain weights ({error!r}); {form}") from error
     if set(found) != set(names):
-        raise RecipeError(f"{path} weighs {', '.join(found)}; the runs given are {', '.join(names)}")
+        raise RecipeError(f"{path} has weights for {', '.join(found)}; the runs given are {', '.join(names)}")
     return [found[name] for name in names]

@@ -142,3 +142,8 @@ def sharing_a_reading(members: Sequence[Member]) -> list[list[int]]:
         key = f"{pixels} {training.precision} {training.channels_last}"
         groups.setdefault(key, []).append(number)
     return list(groups.values())
+
+
+def looking_member(members: Sequence[Member]) -> int:
+    """The member whose segments tell when: the heaviest of those that see many segments, else the heaviest."""
+    return max(range(len(members)), key=lambda n: (members[n].recipe.input.many_segments, members[n].weight, -n))

@@ -10,7 +10,7 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from urbanpipe.inference.combine import mean_prediction
-from urbanpipe.inference.members import Member, Models, sharing_a_reading
+from urbanpipe.inference.members import Models, looking_member, sharing_a_reading
 from urbanpipe.inference.prediction import VideoPrediction
 from urbanpipe.inference.runtime import Runtime
 from urbanpipe.inference.scoring import encode_all
@@ -50,11 +50,6 @@ class VideoPassResult:
     damaged: float
     sizes: list[tuple[int, int]]
     seconds: dict[str, float]
-
-
-def looking_member(members: Sequence[Member]) -> int:
-    """The member whose segments tell when: the heaviest of those that see many segments, else the heaviest."""
-    return max(range(len(members)), key=lambda n: (members[n].recipe.input.many_segments, members[n].weight, -n))
 
 
 class VideoPass:

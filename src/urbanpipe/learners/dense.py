@@ -18,7 +18,6 @@ from urbanpipe.inputs.reading import frame_timeline_of
 from urbanpipe.learners.feature_memory import FeatureMemory, fingerprint
 from urbanpipe.learners.learner import LearnerContext
 from urbanpipe.learners.memory_fill import exchange, fill, write_batch
-from urbanpipe.methods.dense import DenseConfig
 from urbanpipe.models.dense import DenseClassifier, smooth_max
 from urbanpipe.models.device import autocast, images_to
 

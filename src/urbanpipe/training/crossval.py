@@ -12,8 +12,8 @@ from urbanpipe.contracts.run_folder import OUT_OF_FOLD_SEGMENTS, SEGMENTS, read_
 from urbanpipe.contracts.segment_scores import joined, read_segment_scores, write_segment_scores
 from urbanpipe.ensembling.ensemble import ensemble as make_ensemble
 from urbanpipe.errors import CatalogError, FoldError, RunError
+from urbanpipe.evaluation.fold_report import write_fold_tables
 from urbanpipe.evaluation.pooling import write_pooling
-from urbanpipe.evaluation.tables import write_fold_tables
 from urbanpipe.inputs.dataset import VideoDataset, frame_cache
 from urbanpipe.inputs.loading import unreadable
 from urbanpipe.locks import folder_lock

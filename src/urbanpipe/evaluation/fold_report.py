@@ -1,0 +1,29 @@
+"""The tables and plots of a cross-validated run."""
+
+from pathlib import Path
+
+import numpy as np
+
+from urbanpipe.evaluation.fold_plots import plot_folds
+from urbanpipe.evaluation.plots import heat_map, save
+from urbanpipe.evaluation.runs import read_out_of_fold
+from urbanpipe.evaluation.tables import FoldTable, fold_table
+from urbanpipe.outputs import write_text
+
+
+def write_fold_tables(run: Path) -> FoldTable:
+    """Evaluate the out-of-fold predictions of a run; write RUN/table6.csv, table6.md, table6.png and folds.png.
+
+    Raises:
+        RunError: the cross-validation is not complete.
+        PredictionError: its predictions cannot be used.
+        OutputError: the tables cannot be written.
+    """
+    data = read_out_of_fold(run)
+    table = fold_table(data.scores, data.targets, data.folds, data.taxonomy, data.groups)
+    table.to_csv(data.run / "table6.csv")
+    write_text(data.run / "table6.md", table.to_markdown())
+    save(heat_map(table), data.run / "table6.png")
+    labels = {name: tuple(np.flatnonzero(row).tolist()) for name, row in zip(data.names, data.targets, strict=True)}
+    plot_folds(dict(zip(data.names, data.folds.tolist(), strict=True)), labels, data.taxonomy, data.run / "folds.png")
+    return table
