@@ -30,13 +30,13 @@ def test_scan(made: tuple[Path, Result]) -> None:
     folder, result = made
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
-    assert lines[0] == "14 videos, 0 of them known from before"
+    assert lines[0] == "14 videos, 0 of them unchanged since an earlier scan"
     assert "1 cannot be read:" in lines
     assert lines[lines.index("1 labelled names have no file:") + 1] == "  gone.mp4"
     assert {"  broken.mp4", "  new.mp4"} <= set(lines[lines.index("2 videos have no label:") :])
     assert lines[-1] == f"catalog: {folder / 'catalog.csv'}"
     again = run("scan", folder / "videos", "--out", folder / "catalog.csv", "--workers", "1")
-    assert again.stdout.splitlines()[0] == "14 videos, 14 of them known from before"
+    assert again.stdout.splitlines()[0] == "14 videos, 14 of them unchanged since an earlier scan"
 
 
 def test_folds_of_a_catalog(made: tuple[Path, Result], tmp_path: Path) -> None:
@@ -67,7 +67,9 @@ def test_audit(made: tuple[Path, Result]) -> None:
     folder, _ = made
     result = run("audit", folder / "catalog.csv")
     assert result.exit_code == 0, result.output
-    assert result.stdout.startswith("12 labelled videos, 1.00 labels a video, 6 groups, 6 of them of several videos")
+    assert result.stdout.startswith(
+        "12 labelled videos, 1.00 labels per video, 6 groups, 6 of them with several videos"
+    )
     assert "shortcut test: too few videos" in result.stdout
     found = json.loads(run("audit", folder / "labels.json", "--json").stdout)
     assert (found["videos"], found["counts"]["CJ"], found["groups"]) == (13, 6, 7)

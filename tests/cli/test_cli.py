@@ -95,7 +95,7 @@ def test_an_interrupt_says_how_to_go_on(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "interrupted; what is finished is kept, run the same command again" in errors
+    assert "interrupted; finished work is kept, rerun the same command to resume" in errors
     assert "Traceback" not in errors
 
 

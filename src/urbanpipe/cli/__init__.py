@@ -1,1 +1,1 @@
-"""The command line: one small module a verb; none imports torch before it runs."""
+"""Command line: one small module per verb; none imports torch before it runs."""

@@ -5,43 +5,54 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from urbanpipe.training.options import RunOptions
+from urbanpipe.training.options import FoldOptions
+from urbanpipe.reproduce.options import AblationPlan
 
 
 def command(
-    data: Annotated[Path | None, typer.Argument(help="Catalog (from `scan`).")] = None,
-    recipe: Annotated[str | None, typer.Option("--recipe", "-r", help="The base: recipe name or TOML file.")] = None,
+    data: Annotated[Path | None, typer.Argument(help="Catalog from `urbanpipe scan`.")] = None,
+    recipe: Annotated[str | None, typer.Option("--recipe", "-r", help="Base recipe: name or TOML file.")] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", help="Folder for networks, which are kept, and the table, which is this call's."),
+        typer.Option(
+            "--out", help="Output folder; trained models are kept for later calls, the table covers this call."
+        ),
     ] = None,
-    row: Annotated[
-        list[str] | None, typer.Option("--row", help="This row alone; again for more: the table holds those named.")
-    ] = None,
+    row: Annotated[list[str] | None, typer.Option("--row", help="Include only this row; repeatable.")] = None,
     change: Annotated[
         list[str] | None,
         typer.Option(
             "--change",
-            help="A row of your own: section.key=value, *=factor, +=value or -=value against the base; again for more.",
+            help="Add a row: section.key=value, *=factor, +=value or -=value relative to the base; repeatable.",
         ),
     ] = None,
     list_rows: Annotated[
-        bool, typer.Option("--list", help="Print the rows, and with --recipe what each changes.")
+        bool, typer.Option("--list", help="List the rows, with --recipe also what each changes.")
     ] = False,
-    folds: Annotated[str, typer.Option(help="How many folds to make, or a CSV video,fold.")] = "5",
-    only_fold: Annotated[
-        list[int] | None, typer.Option(help="Train and judge this fold alone; again for more.")
-    ] = None,
-    seeds: Annotated[int, typer.Option(help="Trainings of each network, a seed each.")] = 1,
+    folds: Annotated[str, typer.Option(help="Number of folds, or a CSV file with columns video,fold.")] = "5",
+    only_fold: Annotated[list[int] | None, typer.Option(help="Train and evaluate only this fold; repeatable.")] = None,
+    seeds: Annotated[int, typer.Option(help="Number of seeds to train each model with.")] = 1,
     test: Annotated[
-        Path | None, typer.Option(help="Catalog of labelled videos no fold has, for fold-ensemble.")
+        Path | None, typer.Option(help="Catalog of labelled test videos outside all folds, for the row fold-ensemble.")
     ] = None,
-    override: Annotated[list[str] | None, typer.Option("--set", help="section.key=value, for the base.")] = None,
-    taxonomy: Annotated[Path | None, typer.Option(help="Your own classes (TOML); the 17 of QV-Pipe without.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    cache: Annotated[Path | None, typer.Option(help="Folder for decoded frames; one for all runs by default.")] = None,
-    cache_gb: Annotated[float, typer.Option(help="Largest size of that folder in GB; 0: decode every time.")] = 20.0,
+    override: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Override a setting of the base recipe: section.key=value; repeatable."),
+    ] = None,
+    taxonomy: Annotated[
+        Path | None, typer.Option(help="Your own classes (TOML); default: the 17 QV-Pipe classes.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="Device: auto, cpu, cuda or cuda:N.")] = "auto",
+    cache: Annotated[
+        Path | None, typer.Option(help="Folder of the frame cache; default: one shared by all runs.")
+    ] = None,
+    cache_gb: Annotated[float, typer.Option(help="Maximum size of the frame cache in GB; 0 disables it.")] = 20.0,
 ) -> None:
-    """Say what each trick of the report is worth on your data: a recipe with and without it, same folds and seeds."""
+    """Measure what each technique of the UrbanPipe report contributes on your data.
+
+    Each row trains the recipe with and without one technique, on the same folds and seeds.
+    """
     from urbanpipe.errors import RecipeError
 
     if list_rows:
@@ -54,22 +65,7 @@ def command(
     from urbanpipe.cli.crossval import folds_given
     from urbanpipe.reproduce.ablate import ablate
 
-    made = ablate(
-        data=data,
-        recipe=recipe,
-        out=out,
-        rows=row or [],
-        changes=change or [],
-        folds=folds_given(folds),
-        only_folds=only_fold or [],
-        seeds=seeds,
-        overrides=override or [],
-        test=test,
-        taxonomy=taxonomy,
-        device=device,
-        cache=cache,
-        cache_gb=cache_gb,
-    )
-    if int(os.environ.get("RANK", 0)) == 0:  # one process speaks for all
+    made = ablate(data=data, recipe=recipe, out=out, overrides=override or [], taxonomy=taxonomy, plan=AblationPlan(rows=row or [], changes=change or [], seeds=seeds, test=test), split=FoldOptions(folds=folds_given(folds), only=only_fold or []), options=RunOptions(device=device, cache=cache, cache_gb=cache_gb))
+    if int(os.environ.get("RANK", 0)) == 0:  # only the main process prints
         print(made.to_markdown())
         print(f"results: {out}")

@@ -12,16 +12,16 @@ if TYPE_CHECKING:
 
 
 def command(
-    source: Annotated[Path, typer.Argument(help="A catalog of `urbanpipe scan` or a label file.")],
+    source: Annotated[Path, typer.Argument(help="Catalog from `urbanpipe scan`, or a label file.")],
     taxonomy: Annotated[
-        Path | None, typer.Option(help="TOML table of your own classes; by default the 17 of QV-Pipe.")
+        Path | None, typer.Option(help="Your own classes (TOML); default: the 17 QV-Pipe classes.")
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print everything as JSON instead of tables.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
-    """Count labels and groups, and test whether name, duration, size or rates give a class away."""
+    """Count labels and groups, and test whether name, duration, size or rates predict a class."""
     from urbanpipe.evaluation.audit import audit
 
-    found = audit(source, taxonomy)
+    found = audit(source, taxonomy=taxonomy)
     if json:
         from json import dumps
 
@@ -33,17 +33,22 @@ def command(
 def _print(found: "Audit") -> None:
     from urbanpipe.cli.tables import print_table
 
-    print(f"{found.videos} labelled videos, {found.cardinality:.2f} labels a video, {_groups(found)}")
+    print(f"{found.videos} labelled videos, {found.cardinality:.2f} labels per video, {_groups(found)}")
     if found.unreadable or found.unlabelled:
         print(f"not counted: {found.unreadable} unreadable and {found.unlabelled} unlabelled videos")
     print_table("Labels", _label_table(found))
-    print("labels a video: " + ", ".join(f"{count} with {labels}" for labels, count in found.labels_per_video.items()))
-    print("videos a group: " + ", ".join(f"{count} with {size}" for size, count in found.group_sizes.items()))
+    print(
+        "labels per video: " + ", ".join(f"{count} with {labels}" for labels, count in found.labels_per_video.items())
+    )
+    print("videos per group: " + ", ".join(f"{count} with {size}" for size, count in found.group_sizes.items()))
     inside, across = found.likeness
-    print(f"likeness of two videos' defects (Jaccard): {inside:.2f} inside a group, {across:.2f} between groups")
-    print_table("Of the videos with the class on the left, how many in a hundred have also", _co_occurrence(found))
+    print(f"similarity of two videos' defects (Jaccard): {inside:.2f} within a group, {across:.2f} between groups")
+    print_table(
+        "Co-occurrence: % of the videos with the class on the left that also show the class above",
+        _co_occurrence(found),
+    )
     if found.shortcuts:
-        title = "Shortcut test: AP of a class from one property alone (!! nearly gives it away, + clearly above chance)"
+        title = "Shortcut test: AP of a class from one property alone (!! almost determines it, + clearly above chance)"
         print_table(title, _shortcut_table(found))
     else:
         print("shortcut test: too few videos to test (a class needs 10 videos in 5 groups)")
@@ -53,7 +58,7 @@ def _print(found: "Audit") -> None:
 
 def _groups(found: "Audit") -> str:
     several = sum(count for size, count in found.group_sizes.items() if size > 1)
-    return f"{sum(found.group_sizes.values())} groups, {several} of them of several videos"
+    return f"{sum(found.group_sizes.values())} groups, {several} of them with several videos"
 
 
 def _label_table(found: "Audit") -> "Table":

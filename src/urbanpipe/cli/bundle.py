@@ -4,28 +4,32 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from urbanpipe.ensembling.bundling import TriageTargets
+from urbanpipe.ensembling.bundling import BundleLabel
 
 
 def command(
-    model: Annotated[Path, typer.Argument(help="A run of `crossval`, an ensemble, or a experiment: its ensemble.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder of the bundle.")],
+    model: Annotated[
+        Path, typer.Argument(help="Folder of a `crossval` run, an ensemble, or an experiment (its ensemble is used).")
+    ],
+    out: Annotated[Path, typer.Option("--out", help="Output folder of the bundle.")],
     data: Annotated[
-        Path | None, typer.Option(help="Catalog that was trained on: teaches it to tell videos that are no pipes.")
+        Path | None, typer.Option(help="Training catalog, to fit the detection of non-pipe videos.")
     ] = None,
-    name: Annotated[str | None, typer.Option(help="Of the bundle; by default the folder's.")] = None,
-    miss_bound: Annotated[float, typer.Option(help="Wanted share of true classes that at most are rejected.")] = 0.05,
-    precision: Annotated[float, typer.Option(help="Wanted share of accepted classes that are right.")] = 0.9,
-    moments: Annotated[Path | None, typer.Option(help="Settings that `moments` wrote.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the bundle; default: the name of MODEL's folder.")] = None,
+    miss_bound: Annotated[float, typer.Option(help="Maximum share of true classes that triage may reject.")] = 0.05,
+    precision: Annotated[float, typer.Option(help="Target precision of the accepted classes.")] = 0.9,
+    moments: Annotated[Path | None, typer.Option(help="Settings file written by `urbanpipe moments`.")] = None,
     demonstration: Annotated[
-        bool, typer.Option("--demonstration", help="Mark it as a demonstration, not to be relied on.")
+        bool, typer.Option("--demonstration", help="Mark the bundle as a demonstration, not for real use.")
     ] = False,
-    half: Annotated[bool, typer.Option("--half", help="Weights in half precision: half the size.")] = False,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    half: Annotated[bool, typer.Option("--half", help="Store weights in half precision: half the size.")] = False,
+    device: Annotated[str, typer.Option(help="Device: auto, cpu, cuda or cuda:N.")] = "auto",
 ) -> None:
-    """Make of a cross-validated run what `inspect` needs: networks, calibrated probabilities, three triage a class."""
+    """Build the bundle that `inspect` runs: models, calibrated probabilities and triage thresholds per class."""
     from urbanpipe.ensembling.bundling import bundle
 
-    made = bundle(model, out, data, name, miss_bound, precision, moments, demonstration, half, device)
+    made = bundle(model, out=out, data=data, moments=moments, half=half, device=device, label=BundleLabel(name=name, demonstration=demonstration), targets=TriageTargets(miss_bound=miss_bound, precision=precision))
     for line in made.lines():
         print(line)
     print(f"bundle: {made.folder}")

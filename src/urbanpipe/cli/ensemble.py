@@ -7,30 +7,30 @@ import typer
 
 
 def command(
-    runs: Annotated[list[Path], typer.Argument(help="Run folders of `urbanpipe crossval`, over the same data.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder for the ensemble; `predict` takes it.")],
+    runs: Annotated[list[Path], typer.Argument(help="Run folders of `urbanpipe crossval` on the same data.")],
+    out: Annotated[Path, typer.Option("--out", help="Output folder of the ensemble, for `predict` and `bundle`.")],
     weights: Annotated[
         str,
         typer.Option(
             metavar="equal|search|simplex|report|0.3,0.7|FILE.toml",
-            help="Weights of the runs: numbers in their order; report: the UrbanPipe report's, by the names of their "
-            "recipes (super-image-swin-l, ...), scaled to sum 1.",
+            help="Weights of the runs; numbers follow the order of RUNS. report: the weights of the UrbanPipe report, "
+            "by recipe name (super-image-swin-l, ...), scaled to sum to 1.",
         ),
     ] = "equal",
     exclusive_threshold: Annotated[
         str,
-        typer.Option(metavar="0.9|off", help="Above this P(nothing wrong), every defect is set to 0."),
+        typer.Option(metavar="0.9|off", help="Set every defect to 0 above this probability of no defect."),
     ] = "0.9",
     recall: Annotated[
-        float | None, typer.Option(help="Choose thresholds that find this share of each class; by default best F1.")
+        float | None, typer.Option(help="Choose thresholds for this recall per class; default: best F1.")
     ] = None,
 ) -> None:
-    """Make one predictor of several runs; print single models and ensembles side by side."""
+    """Combine several runs into an ensemble; print single models and ensembles side by side."""
     from urbanpipe.ensembling.ensemble import ensemble
     from urbanpipe.reproduce.report_models import report_weights
 
     given = report_weights(runs) if weights == "report" else weights
-    made = ensemble(runs, out, given, _threshold(exclusive_threshold), recall)
+    made = ensemble(runs, out=out, weights=given, exclusive_threshold=_threshold(exclusive_threshold), recall=recall)
     print(made.table.to_markdown())
     print(f"results: {made.folder}")
 

@@ -8,7 +8,7 @@ import typer
 
 
 class Format(StrEnum):
-    """What to write."""
+    """Output format."""
 
     cjj181 = "cjj181"
     pacp = "pacp"
@@ -18,31 +18,31 @@ class Format(StrEnum):
 
 
 class Words(StrEnum):
-    """Language of headings and words; the other stands beside the headings."""
+    """Language of headings and terms; headings also show the other language."""
 
     en = "en"
     zh = "zh"
 
 
 def command(
-    inspections: Annotated[Path, typer.Argument(help="The --out folder of `inspect`, or one video's folder in it.")],
+    inspections: Annotated[Path, typer.Argument(help="Output folder of `inspect`, or one video's folder in it.")],
     to: Annotated[
         Format,
-        typer.Option("--to", help="CJJ 181 table, PACP-shaped CSVs, VideoPipe track 1 or 2, or JSON lines."),
+        typer.Option("--to", help="Format: CJJ 181 table, PACP-shaped CSVs, VideoPipe track 1 or 2, or JSON lines."),
     ],
     out: Annotated[
         Path,
-        typer.Option("--out", help="File: .xlsx or .csv (cjj181), .json (qvpipe, cctvpipe), .jsonl; folder (pacp)."),
+        typer.Option(
+            "--out", help="Output file: .xlsx or .csv (cjj181), .json (qvpipe, cctvpipe), .jsonl; for pacp a folder."
+        ),
     ],
     language: Annotated[Words, typer.Option(help="Language of the CJJ 181 table.")] = Words.en,
-    taxonomy: Annotated[
-        Path | None, typer.Option(help="TOML table of your own classes, for their PACP crosswalk.")
-    ] = None,
+    taxonomy: Annotated[Path | None, typer.Option(help="Your own classes (TOML), for their PACP crosswalk.")] = None,
 ) -> None:
-    """Write inspections as a table to grade, or for other tools. All of it is a proposal that nobody has reviewed."""
+    """Export inspections as a table to grade, or for other tools. All rows are proposals that nobody has reviewed."""
     from urbanpipe.exports.export import export
 
-    done = export(inspections, out, to.value, language.value, taxonomy)
-    warning = "; made by a demonstration model, not to be relied on" if done.demonstration else ""
+    done = export(inspections, out=out, to=to.value, language=language.value, taxonomy=taxonomy)
+    warning = "; made by a demonstration model, not for real use" if done.demonstration else ""
     print(f"{done.videos} videos, {done.rows} proposals, not reviewed{warning}")
     print(f"results: {' '.join(map(str, done.files))}")

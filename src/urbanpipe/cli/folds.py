@@ -12,28 +12,26 @@ if TYPE_CHECKING:
 
 
 def command(
-    source: Annotated[Path, typer.Argument(help="A catalog of `urbanpipe scan` or a label file.")],
-    out: Annotated[Path, typer.Option(help="The CSV `video,fold` to write.")],
+    source: Annotated[Path, typer.Argument(help="Catalog from `urbanpipe scan`, or a label file.")],
+    out: Annotated[Path, typer.Option(help="Output CSV file with columns video,fold.")],
     folds: Annotated[int, typer.Option(help="Number of folds.")] = 5,
     group_by: Annotated[
         str,
         typer.Option(
             metavar="root|none|COLUMN",
-            help="What stays in one fold: `root`, the segments of one inspection; `none`, nothing; or the videos with "
-            "the same value in a column of the catalog.",
+            help="What to keep in one fold: `root`, the segments of one inspection; `none`, nothing; or the videos "
+            "with the same value in this column of the catalog.",
         ),
     ] = "root",
     seed: Annotated[
-        int, typer.Option(min=0, help="The same seed gives the same folds, in any order of the source.")
+        int, typer.Option(min=0, help="Seed; the same seed gives the same folds, in any order of SOURCE.")
     ] = 0,
     taxonomy: Annotated[
-        Path | None, typer.Option(help="TOML table of your own classes; by default the 17 of QV-Pipe.")
+        Path | None, typer.Option(help="Your own classes (TOML); default: the 17 QV-Pipe classes.")
     ] = None,
-    plot: Annotated[
-        Path | None, typer.Option(help="Also draw how the classes spread over the folds (.png, .pdf, .svg).")
-    ] = None,
+    plot: Annotated[Path | None, typer.Option(help="Also plot the classes per fold (.png, .pdf, .svg).")] = None,
 ) -> None:
-    """Split labelled videos into folds: every class evenly, whole inspections in one fold."""
+    """Split labelled videos into folds: classes spread evenly, whole inspections in one fold."""
     from urbanpipe.catalog.folds import check_folds_out, plan_folds, write_folds
 
     check_folds_out(source, out)
@@ -55,7 +53,7 @@ def _print(plan: "FoldPlan") -> None:
     print(f"{len(plan.names)} videos in {len(set(plan.groups))} groups, {plan.n_folds} folds")
     if plan.unreadable or plan.unlabelled:
         print(f"without a fold: {plan.unreadable} unreadable and {plan.unlabelled} unlabelled videos")
-    print_table("Videos a fold, and the largest distance of a fold from an equal share", _deviations(plan))
+    print_table("Videos per fold, and the largest deviation of a fold from an equal share", _deviations(plan))
     print(f"videos with a segment of the same inspection in another fold: {plan.leaks}")
     for warning in plan.warnings:
         print(f"warning: {warning}")

@@ -5,22 +5,26 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from urbanpipe.inference.options import InferenceOptions
 
 
 def command(
-    videos: Annotated[list[Path], typer.Argument(help="Videos, or folders with videos.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder: one a video with its report, and index.html.")],
+    videos: Annotated[list[Path], typer.Argument(help="Video files or folders.")],
+    out: Annotated[
+        Path, typer.Option("--out", help="Output folder: one folder per video with its report, and index.html.")
+    ],
     bundle: Annotated[
-        Path | None, typer.Option(help="Folder of `bundle`; by default a demonstration, not to be relied on.")
+        Path | None, typer.Option(help="Bundle folder; default: a demonstration, not for real use.")
     ] = None,
-    language: Annotated[str, typer.Option(help="Of the reports: en or zh.")] = "en",
+    language: Annotated[str, typer.Option(help="Language of the reports: en or zh.")] = "en",
     distance_region: Annotated[
-        str | None, typer.Option(help="LEFT,TOP,WIDTH,HEIGHT, shares of the picture that shows the distance.")
+        str | None,
+        typer.Option(help="Where the frame shows the distance: LEFT,TOP,WIDTH,HEIGHT as fractions of its size."),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    batch_size: Annotated[int, typer.Option(min=1, help="Frames or clips at once.")] = 8,
+    device: Annotated[str, typer.Option(help="Device: auto, cpu, cuda or cuda:N.")] = "auto",
+    batch_size: Annotated[int, typer.Option(min=1, help="Frames or clips per batch.")] = 8,
 ) -> None:
-    """Find what videos show, when and where, for a person to check. Exit status 3: some videos could not be read."""
+    """Find defects in videos, when and where, for a person to review. Exit status 3: some videos could not be read."""
     from urbanpipe.archive.inspect import InspectedVideo, inspect
     from urbanpipe.inspection.distance import region_of
 
@@ -29,9 +33,9 @@ def command(
             print(line, flush=True)
 
     region = region_of(distance_region) if distance_region else None
-    made = inspect(videos, out, bundle, language, region, device, batch_size, say)
+    made = inspect(videos, out=out, bundle=bundle, language=language, distance_region=region, say=say, options=InferenceOptions(device=device, batch_size=batch_size))
     if made.demonstration:
-        warning = "a demonstration, trained on simulated videos: rely on nothing that it says of real pipes"
+        warning = "a demonstration, trained on simulated videos: do not rely on its results for real pipes"
         print(f"urbanpipe: the bundle is {warning}", file=sys.stderr)
     print(f"reports: {made.index}")
     if made.failures:

@@ -1,4 +1,4 @@
-"""The `urbanpipe` command: collects the verbs and turns a user's mistake into one line and exit status 2."""
+"""The `urbanpipe` command: collects the verbs and turns a user error into one line and exit status 2."""
 
 import importlib
 import os
@@ -58,12 +58,15 @@ def _root(
 
 
 def _stop_on_interrupt() -> None:
-    """On Ctrl-C say how to go on, instead of a traceback from every process; workers leave it to their parent."""
+    """Print on Ctrl-C how to resume, instead of a traceback from every process.
+
+    Worker processes leave that to their parent.
+    """
     parent = os.getpid()
 
     def stop(*_: object) -> None:
         if os.getpid() == parent:
-            print("urbanpipe: interrupted; what is finished is kept, run the same command again", file=sys.stderr)
+            print("urbanpipe: interrupted; finished work is kept, rerun the same command to resume", file=sys.stderr)
             sys.exit(130)
 
     signal.signal(signal.SIGINT, stop)
@@ -72,9 +75,9 @@ def _stop_on_interrupt() -> None:
 def main() -> None:
     """Run the command line.
 
-    Exit status: 0 done, 1 a bug, 2 a mistake to mend, 3 done but some videos were bad.
+    Exit status: 0 success, 1 bug, 2 user error, 3 done except for inputs that could not be used.
     """
-    # Waiting threads that spin are what makes torch slow on a machine that others use too.
+    # Spinning idle threads slow torch down on a shared machine.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     _stop_on_interrupt()
     try:
@@ -82,7 +85,7 @@ def main() -> None:
     except UrbanpipeError as error:
         print(f"urbanpipe: {error}", file=sys.stderr)
         sys.exit(2)
-    except BrokenPipeError:  # the reader of our output has gone, as in `urbanpipe audit ... | head`
+    except BrokenPipeError:  # the reader of the output has closed it, as in `urbanpipe audit ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
 

@@ -8,23 +8,30 @@ import typer
 
 def command(
     source: Annotated[
-        Path, typer.Argument(help="Run folder of `crossval`, or the NAME.segments.npz that `predict` wrote.")
+        Path, typer.Argument(help="Run folder of `crossval`, or a NAME.segments.npz file from `predict`.")
     ],
-    out: Annotated[Path, typer.Option("--out", help="Moments as CCTV-Pipe JSON; OUT's stem + .settings.toml beside.")],
+    out: Annotated[
+        Path, typer.Option("--out", help="Output file: CCTV-Pipe JSON; settings go to OUT's stem + .settings.toml.")
+    ],
     truth: Annotated[
-        Path | None, typer.Option(help="True moments (CCTV-Pipe JSON): learn shifts, print scores.")
+        Path | None, typer.Option(help="True moments (CCTV-Pipe JSON), to fit shifts and print scores.")
     ] = None,
     override: Annotated[
-        list[str] | None, typer.Option("--set", help="key=value, for example apart_seconds=5; see docs/moments.md.")
+        list[str] | None,
+        typer.Option(
+            "--set", help="Override a setting: key=value, such as apart_seconds=5; repeatable; see docs/moments.md."
+        ),
     ] = None,
-    settings: Annotated[Path | None, typer.Option(help="A .settings.toml of an earlier call, shifts included.")] = None,
+    settings: Annotated[
+        Path | None, typer.Option(help="A .settings.toml file of an earlier call, including its shifts.")
+    ] = None,
     taxonomy: Annotated[
-        Path | None, typer.Option(help="TOML table of your own classes, for an .npz; a run has its own.")
+        Path | None, typer.Option(help="Your own classes (TOML), for an .npz file; a run stores its own.")
     ] = None,
 ) -> None:
-    """Find when each defect is to be seen, from the scores of frames or clips; a submission to CCTV-Pipe."""
+    """Find when each defect is visible, from the scores of frames or clips; write a CCTV-Pipe submission."""
     from urbanpipe.inspection.moments import moments
 
-    made = moments(source, out, truth, override or [], settings, taxonomy)
+    made = moments(source, out=out, truth=truth, overrides=override or [], settings=settings, taxonomy=taxonomy)
     print(made.to_markdown())
     print(f"results: {made.out} and {made.settings}")

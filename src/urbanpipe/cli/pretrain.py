@@ -4,22 +4,29 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from urbanpipe.training.options import RunOptions
 
 
 def command(
-    data: Annotated[Path, typer.Argument(help="Catalog, from `urbanpipe scan`; its labels are not read.")],
-    method: Annotated[str, typer.Option("--method", "-m", help="simclr (any backbone) or mae (a plain ViT).")],
-    backbone: Annotated[str, typer.Option("--backbone", "-b", help="A timm name, for example resnet50.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder for weights.safetensors; run again, it goes on.")],
-    override: Annotated[list[str] | None, typer.Option("--set", help="key=value; may be given again.")] = None,
-    folds: Annotated[Path | None, typer.Option(help="CSV video,fold, together with --without-fold.")] = None,
-    without_fold: Annotated[int | None, typer.Option(help="Leave this fold's videos out, so that they judge.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    cache: Annotated[Path | None, typer.Option(help="Folder for decoded frames; one for all runs by default.")] = None,
-    cache_gb: Annotated[float, typer.Option(help="Largest size of that folder in GB; 0: decode every time.")] = 20.0,
+    data: Annotated[Path, typer.Argument(help="Catalog from `urbanpipe scan`; its labels are not used.")],
+    method: Annotated[str, typer.Option("--method", "-m", help="simclr (any backbone) or mae (plain ViT).")],
+    backbone: Annotated[str, typer.Option("--backbone", "-b", help="timm model name, such as resnet50.")],
+    out: Annotated[Path, typer.Option("--out", help="Output folder for weights.safetensors; rerun to resume.")],
+    override: Annotated[
+        list[str] | None, typer.Option("--set", help="Override a setting: key=value; repeatable.")
+    ] = None,
+    folds: Annotated[
+        Path | None, typer.Option(help="CSV file with columns video,fold; requires --without-fold.")
+    ] = None,
+    without_fold: Annotated[int | None, typer.Option(help="Leave this fold's videos out, for evaluation.")] = None,
+    device: Annotated[str, typer.Option(help="Device: auto, cpu, cuda or cuda:N.")] = "auto",
+    cache: Annotated[
+        Path | None, typer.Option(help="Folder of the frame cache; default: one shared by all runs.")
+    ] = None,
+    cache_gb: Annotated[float, typer.Option(help="Maximum size of the frame cache in GB; 0 disables it.")] = 20.0,
 ) -> None:
-    """Teach a backbone on the frames of your own videos, without labels; recipes take it as model.weights."""
+    """Pretrain a backbone on the frames of your own videos, without labels; recipes load it with model.weights."""
     from urbanpipe.pretraining.pretrain import pretrain
 
-    folder = pretrain(data, method, backbone, out, override or [], folds, without_fold, device, cache, cache_gb)
+    folder = pretrain(data, method, backbone=backbone, out=out, overrides=override or [], folds=folds, without_fold=without_fold, options=RunOptions(device=device, cache=cache, cache_gb=cache_gb))
     print(f"results: {folder / 'weights.safetensors'}")

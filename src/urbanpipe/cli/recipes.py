@@ -6,7 +6,7 @@ import typer
 
 
 def command(
-    name: Annotated[str | None, typer.Argument(help="Print this recipe, every setting, as TOML.")] = None,
+    name: Annotated[str | None, typer.Argument(help="Recipe to print as TOML, with every setting.")] = None,
 ) -> None:
     """List the recipes that come with urbanpipe, or print one to copy and change."""
     from urbanpipe.methods.recipe import load_recipe, recipe_text, shipped_recipes

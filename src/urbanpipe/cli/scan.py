@@ -14,19 +14,19 @@ SHOWN = 10
 
 
 def command(
-    videos: Annotated[Path, typer.Argument(help="The folder with the videos; folders below it are searched too.")],
-    out: Annotated[Path, typer.Option(help="The catalog (CSV) to write. What it has already is not read again.")],
+    videos: Annotated[Path, typer.Argument(help="Folder with the videos; it is searched recursively.")],
+    out: Annotated[Path, typer.Option(help="Catalog (CSV) to write or update; unchanged videos are not read again.")],
     labels: Annotated[
-        Path | None, typer.Option(help="Label file: QV-Pipe JSON, CSV with a column `video`, or CCTV-Pipe JSON.")
+        Path | None, typer.Option(help="Label file: QV-Pipe JSON, CSV with a `video` column, or CCTV-Pipe JSON.")
     ] = None,
     taxonomy: Annotated[
-        Path | None, typer.Option(help="TOML table of your own classes; by default the 17 of QV-Pipe.")
+        Path | None, typer.Option(help="Your own classes (TOML); default: the 17 QV-Pipe classes.")
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="DistributedContext that read videos; by default one a processor.")
+        int | None, typer.Option(min=1, help="Number of processes that read videos; default: one per CPU core.")
     ] = None,
 ) -> None:
-    """Make the catalog of a folder of videos: one row a video, and why where it cannot be used."""
+    """Create the catalog of a folder of videos: one row per video, with the reason if it cannot be used."""
     from urbanpipe.catalog.scan import scan_report
 
     report = scan_report(videos, out, labels, taxonomy, workers)
@@ -39,20 +39,20 @@ def _print(report: "ScanReport") -> None:
     bad = [f"{video.name}: {video.status}" for video in catalog.videos if video.status != "ok"]
     damaged = [f"{video.name}: {video.damage}" for video in catalog.ok if video.damage]
     hours = sum(video.duration_seconds for video in catalog.ok) / 3600
-    print(f"{len(catalog.videos)} videos, {report.reused} of them known from before")
+    print(f"{len(catalog.videos)} videos, {report.reused} of them unchanged since an earlier scan")
     print(f"{len(catalog.ok)} can be read ({hours:.2f} hours), {len(catalog.labelled)} of them are labelled")
     _list("cannot be read", bad)
     _list("can be read but are damaged", damaged)
     _list("labelled names have no file", report.without_file)
     _list("videos have no label", report.without_labels)
-    _list("rows from before, with labels or columns of yours, are gone with their videos", report.lost)
-    _list("videos are copies of another", _copies(report))
+    _list("earlier rows with labels or your own columns were removed, as their videos are gone", report.lost)
+    _list("videos are copies of another video", _copies(report))
     _list("folders cannot be opened", report.closed)
     if report.left_out:
         kinds = ", ".join(f"{count} {kind}" for kind, count in report.left_out.most_common(SHOWN))
-        print(f"{report.left_out.total()} files have no video's extension: {kinds}")
+        print(f"{report.left_out.total()} files have no video extension: {kinds}")
     if report.without_file or report.without_labels:
-        print(f"all that do not match: {report.unmatched}")
+        print(f"full list of mismatches: {report.unmatched}")
 
 
 def _copies(report: "ScanReport") -> list[str]:
@@ -63,7 +63,7 @@ def _copies(report: "ScanReport") -> list[str]:
         for video in report.catalog.ok
         if digests[video.digest] > 1
     ]
-    return [f"{name} is {other}" for name, other in pairs if name != other]
+    return [f"{name} is a copy of {other}" for name, other in pairs if name != other]
 
 
 def _list(what: str, items: Sequence[str]) -> None:

@@ -7,47 +7,45 @@ from typing import Annotated, Literal
 import typer
 
 from urbanpipe.errors import UrbanpipeError
+from urbanpipe.simulate.options import ClassMix
+from urbanpipe.simulate.options import VideoOptions
 
 
 def command(
-    out: Annotated[
-        Path, typer.Argument(help="Folder to write to: videos/, labels.json, moments.json and truth.jsonl.")
-    ],
-    videos: Annotated[int, typer.Option(help="How many videos.")] = 60,
-    seed: Annotated[int, typer.Option(help="Same seed, same videos.")] = 0,
-    classes: Annotated[
-        str | None, typer.Option(help="Codes of the classes wanted, as ZC,CJ,PL; by default all 17.")
-    ] = None,
+    out: Annotated[Path, typer.Argument(help="Output folder for videos/, labels.json, moments.json and truth.jsonl.")],
+    videos: Annotated[int, typer.Option(help="Number of videos.")] = 60,
+    seed: Annotated[int, typer.Option(help="Seed; the same seed gives the same videos.")] = 0,
+    classes: Annotated[str | None, typer.Option(help="Class codes, such as ZC,CJ,PL; default: all 17.")] = None,
     size: Annotated[str, typer.Option(help="Width x height in pixels.")] = "640x480",
-    fps: Annotated[float, typer.Option(help="Frames a second.")] = 25,
+    fps: Annotated[float, typer.Option(help="Frames per second.")] = 25,
     seconds: Annotated[
-        str | None, typer.Option(help="Shortest:longest duration; by default 5:40 for qv, 120:240 for cctv.")
+        str | None, typer.Option(help="Shortest:longest duration; default: 5:40 for qv, 120:240 for cctv.")
     ] = None,
     kind: Annotated[
-        Literal["qv", "cctv"], typer.Option(help="qv: a pole camera in the pipe's mouth. cctv: a crawler.")
+        Literal["qv", "cctv"], typer.Option(help="qv: a pole camera in the mouth of the pipe; cctv: a crawler.")
     ] = "qv",
     brief: Annotated[
         float, typer.Option(help="Share of the qv videos with a defect that nine uniform frames should miss.")
     ] = 0.15,
-    balance: Annotated[float, typer.Option(help="0: classes as often as in QV-Pipe; 1: about equally often.")] = 0.0,
-    workers: Annotated[int | None, typer.Option(help="DistributedContext; by default one a core.")] = None,
+    balance: Annotated[float, typer.Option(help="0: class frequencies of QV-Pipe; 1: about equal frequencies.")] = 0.0,
+    workers: Annotated[int | None, typer.Option(help="Number of processes; default: one per CPU core.")] = None,
     contact_sheets: Annotated[
-        bool, typer.Option("--contact-sheets", help="Also write a picture of each class, contact_sheets/CODE.png.")
+        bool, typer.Option("--contact-sheets", help="Also write sample frames of each class, contact_sheets/CODE.png.")
     ] = False,
 ) -> None:
-    """Make synthetic inspection videos whose labels, moments and boxes are known.
+    """Generate synthetic inspection videos with known labels, moments and boxes.
 
-    To try and to test with: a score on them says nothing of real pipes.
+    They are for trials and tests: a score on them says nothing about real pipes.
     """
     width, height = _pair(size, "x", "--size", "640x480")
     span = None if seconds is None else _pair(seconds, ":", "--seconds", "5:40")
     wanted = None if classes is None else [code for code in re.split(r"[,\s]+", classes) if code]
     if not (width.is_integer() and height.is_integer()):
-        raise UrbanpipeError(f"--size is {size!r}; give whole pixels, as 640x480")
+        raise UrbanpipeError(f"--size is {size!r}; give whole pixels, such as 640x480")
     from urbanpipe.simulate.generator import simulate
 
     pixels = int(width), int(height)
-    made = simulate(out, videos, seed, wanted, pixels, fps, span, kind, brief, balance, workers, contact_sheets)
+    made = simulate(out, videos=videos, seed=seed, workers=workers, contact_sheets=contact_sheets, mix=ClassMix(classes=wanted, brief=brief, balance=balance), video=VideoOptions(size=pixels, fps=fps, seconds=span, kind=kind))
     print("class  videos")
     for code, count in made.counts.items():
         print(f"{code:5}  {count:6}")

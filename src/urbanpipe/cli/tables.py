@@ -10,7 +10,7 @@ _WIDTH_OF_A_FILE = 200
 
 
 def new_table(*headings: str) -> Table:
-    """An empty table: the first column flush left, the others, numbers, flush right."""
+    """Return an empty table with the first column left-aligned and the others, numbers, right-aligned."""
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for place, heading in enumerate(headings):
         table.add_column(heading, justify="right" if place else "left", no_wrap=True)
@@ -18,6 +18,6 @@ def new_table(*headings: str) -> Table:
 
 
 def print_table(title: str, table: Table) -> None:
-    """Print a table under its title, as wide as it is: no column is dropped where the output is not a terminal."""
+    """Print a table under its title, at full width: no column is dropped if the output is not a terminal."""
     print(f"\n{title}")
     Console(width=None if sys.stdout.isatty() else _WIDTH_OF_A_FILE).print(table)
