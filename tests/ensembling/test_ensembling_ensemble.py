@@ -58,7 +58,7 @@ def mixed(runs: list[Path], weights: list[float]):  # type: ignore[no-untyped-de
 
 
 def test_writes_all_that_prediction_needs(runs: list[Path], tmp_path: Path) -> None:
-    made = ensemble(runs, tmp_path / "out", weights=[1, 2, 1])
+    made = ensemble(runs, out=tmp_path / "out", weights=[1, 2, 1])
     assert api.ensemble is ensemble
     table = tomllib.loads((tmp_path / "out" / "weights.toml").read_text(encoding="utf-8"))
     assert [(m["name"], Path(m["path"]), m["weight"]) for m in table["members"]] == [
@@ -81,7 +81,7 @@ def test_writes_all_that_prediction_needs(runs: list[Path], tmp_path: Path) -> N
 
 
 def test_table_has_models_and_all_ensembles(runs: list[Path], tmp_path: Path) -> None:
-    made = ensemble(runs, tmp_path / "out", weights="0.2,0.3,0.5")
+    made = ensemble(runs, out=tmp_path / "out", weights="0.2,0.3,0.5")
     with (tmp_path / "out" / "table3.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [(row["model"], row["exclusive_rule"], row["used"]) for row in rows] == [
@@ -109,7 +109,7 @@ def test_table_has_models_and_all_ensembles(runs: list[Path], tmp_path: Path) ->
 @pytest.mark.parametrize(("way", "name"), [("search", "searched"), ("simplex", "simplex")])
 def test_search_is_what_the_folder_uses_and_says_so(way: str, name: str, runs: list[Path], tmp_path: Path) -> None:
     make_run(runs[2], 2, skill=-1.0)
-    made = ensemble(runs, tmp_path / "out", weights=way)
+    made = ensemble(runs, out=tmp_path / "out", weights=way)
     assert made.weights[2] == 0
     used = [row for row in made.table.rows if row.used]
     assert [(row.name, row.rule) for row in used] == [(f"{name}, flattered", True)]
@@ -121,7 +121,7 @@ def test_search_is_what_the_folder_uses_and_says_so(way: str, name: str, runs: l
 
 
 def test_contributions_are_what_is_lost_without_a_member(runs: list[Path], tmp_path: Path) -> None:
-    ensemble(runs, tmp_path / "out", weights="0.25,0.5,0.25", exclusive_threshold=None)
+    ensemble(runs, out=tmp_path / "out", weights="0.25,0.5,0.25", exclusive_threshold=None)
     with (tmp_path / "out" / "contributions.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["model"] for row in rows] == ["atto", "dilated", "swin"]
@@ -138,25 +138,25 @@ def _fold_mean(scores: NDArray[np.float64], column: int) -> float:
 
 
 def test_a_member_without_weight_adds_nothing(runs: list[Path], tmp_path: Path) -> None:
-    ensemble(runs, tmp_path / "out", weights="0,0,1")
+    ensemble(runs, out=tmp_path / "out", weights="0,0,1")
     with (tmp_path / "out" / "contributions.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["map"] for row in rows] == ["+0.000000", "+0.000000", ""]
 
 
 def test_weights_of_an_ensemble_serve_again(runs: list[Path], tmp_path: Path) -> None:
-    first = ensemble(runs, tmp_path / "out", weights="0.2,0.3,0.5")
-    again = ensemble(runs[::-1], tmp_path / "again", weights=tmp_path / "out" / "weights.toml")
+    first = ensemble(runs, out=tmp_path / "out", weights="0.2,0.3,0.5")
+    again = ensemble(runs[::-1], out=tmp_path / "again", weights=tmp_path / "out" / "weights.toml")
     assert again.weights.tolist() == pytest.approx(first.weights[::-1].tolist())
 
 
 def test_the_weights_of_the_report_go_by_the_names_of_recipes(runs: list[Path], tmp_path: Path) -> None:
     for run, name in zip(runs, ("super-image-swin-l", "super-image-nfnet-f3", "video-swin-b-k400"), strict=True):
         write_text(run / "recipe.toml", f'name = "{name}"\n')
-    made = ensemble(runs, tmp_path / "out", report_weights(runs))
+    made = ensemble(runs, out=tmp_path / "out", weights=report_weights(runs))
     assert made.weights == pytest.approx(np.array([0.2, 0.15, 0.1]) / 0.45)
     write_text(runs[1] / "recipe.toml", 'name = "nfnet-f3"\n')  # as `reproduce` calls it
-    assert ensemble(runs, tmp_path / "again", report_weights(runs)).weights == pytest.approx(made.weights)
+    assert ensemble(runs, out=tmp_path / "again", weights=report_weights(runs)).weights == pytest.approx(made.weights)
     write_text(runs[1] / "recipe.toml", 'name = "small-video"\n')
     with pytest.raises(
         RecipeError, match="dilated is of the recipe small-video, which the report does not weigh"
@@ -171,13 +171,13 @@ def test_a_class_that_a_fold_lacks_is_reported(tmp_path: Path, monkeypatch: pyte
     targets = TARGETS.copy()
     targets[FOLDS == 1, 2] = False
     monkeypatch.setattr(sys.modules[__name__], "TARGETS", targets)
-    made = ensemble([make_run(tmp_path / name, seed) for seed, name in enumerate("ab")], tmp_path / "out")
+    made = ensemble([make_run(tmp_path / name, seed) for seed, name in enumerate("ab")], out=tmp_path / "out")
     assert "Fold 1: no video of B, left out of its mAP." in made.table.notes
     assert "report" not in (tmp_path / "out" / "table3.csv").read_text()
 
 
 def test_single_run(runs: list[Path], tmp_path: Path) -> None:
-    made = ensemble(runs[:1], tmp_path / "out")
+    made = ensemble(runs[:1], out=tmp_path / "out")
     assert made.weights.tolist() == [1.0]
     assert [(row.name, row.rule, row.used) for row in made.table.rows] == [
         ("atto", False, False),
@@ -187,10 +187,10 @@ def test_single_run(runs: list[Path], tmp_path: Path) -> None:
 
 
 def test_rule_off_and_taxonomy_without_an_exclusive_class(runs: list[Path], tmp_path: Path) -> None:
-    off = ensemble(runs, tmp_path / "off", exclusive_threshold=None)
+    off = ensemble(runs, out=tmp_path / "off", exclusive_threshold=None)
     plain = Taxonomy("plain", TAXONOMY.classes)
     others = [make_run(tmp_path / f"plain_{seed}", seed, taxonomy=plain) for seed in range(3)]
-    none = ensemble(others, tmp_path / "none")
+    none = ensemble(others, out=tmp_path / "none")
     for made, folder in ((off, "off"), (none, "none")):
         assert "exclusive_threshold" not in tomllib.loads((tmp_path / folder / "weights.toml").read_text())
         assert not any(row.rule for row in made.table.rows)
@@ -199,7 +199,7 @@ def test_rule_off_and_taxonomy_without_an_exclusive_class(runs: list[Path], tmp_
 
 
 def test_thresholds_for_a_wanted_recall(runs: list[Path], tmp_path: Path) -> None:
-    made = ensemble(runs, tmp_path / "out", recall=0.9)
+    made = ensemble(runs, out=tmp_path / "out", recall=0.9)
     with (tmp_path / "out" / "thresholds.csv").open(encoding="utf-8", newline="") as file:
         rows = {row["class"]: row for row in csv.DictReader(file)}
     scores = read_predictions(tmp_path / "out" / "out_of_fold.json", TAXONOMY).aligned(NAMES)
@@ -214,7 +214,7 @@ def test_thresholds_for_a_wanted_recall(runs: list[Path], tmp_path: Path) -> Non
 
 def test_runs_of_one_name_are_distinguished(tmp_path: Path) -> None:
     runs = [make_run(tmp_path / experiment / "atto", seed) for seed, experiment in enumerate(("first", "second"))]
-    assert ensemble(runs, tmp_path / "out").names == ("first/atto", "second/atto")
+    assert ensemble(runs, out=tmp_path / "out").names == ("first/atto", "second/atto")
 
 
 def edited(path: Path, old: str, new: str) -> None:
@@ -237,7 +237,7 @@ def test_runs_over_other_data_do_not_mix(
     if file == "taxonomy.toml":
         edited(runs[1] / "out_of_fold.csv", ",B", ",C")
     with pytest.raises(RunError, match=message) as caught:
-        ensemble(runs, tmp_path / "out")
+        ensemble(runs, out=tmp_path / "out")
     assert str(runs[0]) in str(caught.value)
     assert str(runs[1]) in str(caught.value)
     assert not (tmp_path / "out").exists()
@@ -247,11 +247,11 @@ def test_runs_with_other_labels_or_videos_do_not_mix(runs: list[Path], tmp_path:
     labels = json.loads((runs[1] / "labels.json").read_text())
     (runs[1] / "labels.json").write_text(json.dumps(labels | {"v7.mp4": [0, 1, 2]}))
     with pytest.raises(RunError, match=r"different labels for 1 video: v7\.mp4"):
-        ensemble(runs, tmp_path / "out")
+        ensemble(runs, out=tmp_path / "out")
     del labels["v7.mp4"]
     (runs[1] / "labels.json").write_text(json.dumps(labels))
     with pytest.raises(RunError, match=r"differ in 1 video: v7\.mp4"):
-        ensemble(runs, tmp_path / "out")
+        ensemble(runs, out=tmp_path / "out")
 
 
 def test_videos_that_one_member_could_not_read_are_left_out_of_all_and_named(runs: list[Path], tmp_path: Path) -> None:
@@ -259,9 +259,9 @@ def test_videos_that_one_member_could_not_read_are_left_out_of_all_and_named(run
         values = json.loads((runs[1] / file).read_text())
         (runs[1] / file).write_text(json.dumps({name: value for name, value in values.items() if name != "v7.mp4"}))
     with pytest.raises(RunError, match=r"differ in 1 video: v7\.mp4"):
-        ensemble(runs, tmp_path / "out")
+        ensemble(runs, out=tmp_path / "out")
     write_csv(runs[1] / "left_out.csv", ("video", "reason"), [("v7.mp4", "cut off")])
-    made = ensemble(runs, tmp_path / "out")
+    made = ensemble(runs, out=tmp_path / "out")
     assert any("Without 1 video: v7.mp4" in note for note in made.table.notes)
     rows = [row for row, name in enumerate(NAMES) if name != "v7.mp4"]
     found = read_out_of_fold(tmp_path / "out")
@@ -283,47 +283,47 @@ def re_evaluate(run: Path, rows: list[int]) -> float:
 
 def test_impossible_members(runs: list[Path], tmp_path: Path) -> None:
     with pytest.raises(RunError, match="no runs"):
-        ensemble([], tmp_path / "out")
+        ensemble([], out=tmp_path / "out")
     with pytest.raises(RunError, match="given twice"):
-        ensemble([runs[0], runs[1], runs[0] / ".." / "atto"], tmp_path / "out")
+        ensemble([runs[0], runs[1], runs[0] / ".." / "atto"], out=tmp_path / "out")
     with pytest.raises(RunError, match="is a run or contains one; give the ensemble a folder of its own"):
-        ensemble(runs, runs[0])
+        ensemble(runs, out=runs[0])
     (runs[1] / "out_of_fold.json").unlink()
     with pytest.raises(RunError, match=r"dilated has no out_of_fold\.json.*finish `urbanpipe crossval`"):
-        ensemble(runs, tmp_path / "out")
-    ensemble([runs[0]], tmp_path / "one")
+        ensemble(runs, out=tmp_path / "out")
+    ensemble([runs[0]], out=tmp_path / "one")
     with pytest.raises(RunError, match="is itself an ensemble"):
-        ensemble([runs[2], tmp_path / "one"], tmp_path / "out")
+        ensemble([runs[2], tmp_path / "one"], out=tmp_path / "out")
     with pytest.raises(RecipeError, match="3 weights for 2"):
-        ensemble([runs[0], runs[2]], tmp_path / "out", weights="1,2,3")
+        ensemble([runs[0], runs[2]], out=tmp_path / "out", weights="1,2,3")
     with pytest.raises(RecipeError, match="exclusive threshold is 2"):
-        ensemble([runs[0], runs[2]], tmp_path / "out", exclusive_threshold=2)
+        ensemble([runs[0], runs[2]], out=tmp_path / "out", exclusive_threshold=2)
     with pytest.raises(RecipeError, match="wanted recall is 2"):
-        ensemble([runs[0], runs[2]], tmp_path / "out", recall=2)
+        ensemble([runs[0], runs[2]], out=tmp_path / "out", recall=2)
     assert not (tmp_path / "out").exists(), "nothing is written before all is known to be well"
 
 
 def test_folder_of_an_ensemble_is_complete_or_has_no_weights(
     runs: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ensemble(runs, tmp_path / "out")
+    ensemble(runs, out=tmp_path / "out")
 
     def fail(run: Path) -> None:
         raise OutputError("the disk is full")
 
     monkeypatch.setattr(room, "write_fold_tables", fail)
     with pytest.raises(OutputError):
-        ensemble(runs[:2], tmp_path / "out")
+        ensemble(runs[:2], out=tmp_path / "out")
     assert not (tmp_path / "out" / "weights.toml").exists()
     monkeypatch.undo()
-    ensemble(runs[:2], tmp_path / "out")
+    ensemble(runs[:2], out=tmp_path / "out")
     assert len(tomllib.loads((tmp_path / "out" / "weights.toml").read_text())["members"]) == 2
 
 
 def test_output_that_is_a_file(runs: list[Path], tmp_path: Path) -> None:
     (tmp_path / "out").write_text("")
     with pytest.raises(OutputError):
-        ensemble(runs, tmp_path / "out")
+        ensemble(runs, out=tmp_path / "out")
 
 
 def test_command(runs: list[Path], tmp_path: Path) -> None:

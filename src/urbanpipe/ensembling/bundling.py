@@ -101,7 +101,7 @@ class Bundled:
         before, after = judged.before.pooled, judged.after.pooled
         yield f"expected calibration error {before:.3f}, calibrated on the other folds {after:.3f}"
         missed, bound = per_cent(judged.nested.missed_of_all), per_cent(judged.triage.miss_bound)
-        yield f"triage thresholds chosen on the other folds reject {missed} % of the positives (target: up to {bound} %)"
+        yield f"triage thresholds chosen on the other folds reject {missed} % of the positives (bound: {bound} %)"
         rows = [*zip(self.taxonomy.codes, judged.triage.positives, judged.triage.reject_below, strict=True)]
         if rare := [code for code, count, least in rows if count and least == 0]:
             yield f"too few videos to reject anything: {' '.join(rare)}; every video is to be looked at for these"
@@ -113,7 +113,7 @@ class Bundled:
 
 def bundle(
     model: Path,
-    out: Path,
+    *, out: Path,
     data: Path | None = None,
     name: str | None = None,
     miss_bound: float = MISS_BOUND,
@@ -183,7 +183,7 @@ def _judged(seen: OutOfFold, miss_bound: float, precision: float) -> BundleEvalu
         after=expected_calibration_error(honest, seen.targets),
         calibration=calibration,
         triage=choose_triage(calibration.apply(seen.scores), seen.targets, miss_bound, precision),
-        nested=nested_triage(seen.scores, seen.targets, seen.folds, miss_bound, precision),
+        nested=nested_triage(seen.scores, seen.targets, seen.folds, miss_bound=miss_bound, precision=precision),
     )
 
 

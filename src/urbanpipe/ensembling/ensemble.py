@@ -58,7 +58,7 @@ class Ensemble:
 
 def ensemble(
     runs: Sequence[Path],
-    out: Path,
+    *, out: Path,
     weights: str | Path | Sequence[float] = "equal",
     exclusive_threshold: float | None = EXCLUSIVE_THRESHOLD,
     recall: float | None = None,
@@ -100,7 +100,7 @@ def ensemble(
     if kind in SEARCHES and searched is not None:
         chosen = searched.weights
     final = apply_exclusive(weighted_mean(stack, chosen), first.taxonomy, threshold)
-    table = ensemble_table(stack, names, first, chosen, kind, searched, threshold)
+    table = ensemble_table(stack, names, first, chosen=chosen, kind=kind, searched=searched, threshold=threshold)
     if lost:
         table = replace(table, notes=(*table.notes, f"Without {shortened(lost)}, which some models could not read."))
     result = Ensemble(
@@ -111,7 +111,7 @@ def ensemble(
         thresholds=choose(final, first.targets),
         table=table,
     )
-    _write(result, members, final, choose, kind, recall)
+    _write(result, members, final, choose=choose, kind=kind, recall=recall)
     return result
 
 
@@ -145,7 +145,7 @@ def _write(
     result: Ensemble,
     members: Sequence[OutOfFold],
     final: NDArray[np.float64],
-    choose: Chooser,
+    *, choose: Chooser,
     kind: str,
     recall: float | None,
 ) -> None:
