@@ -68,7 +68,7 @@ def test_a_truncated_file_is_right_up_to_the_cut(name: str, sound: Callable[[str
     assert info.frame_count == len(given)
     assert info.duration_seconds < 0.8 * FRAMES / 25
     if name not in {"ts", "h264"}:  # these do not say how long they are
-        assert info.damage == f"truncated: {path.stat().st_size} of {_declared(name, data)} bytes are there"
+        assert info.damage == f"truncated: {path.stat().st_size} of {_declared(name, data)} bytes present"
     with pytest.raises(VideoError, match="no frame 74; it has frames 0 to"):
         read_frames(path, [74], index=index_frames(path))
 

@@ -1,1 +1,1 @@
-"""Pixels out of files: probe, exact frame access, frame sampling, frame cache."""
+"""Video decoding: probe, exact frame access, frame sampling, frame cache."""

@@ -1,8 +1,8 @@
 """Sampled frames kept on disk, so that only the first epoch decodes video.
 
 An entry is one file: the frames of one request as JPEGs, packed behind their lengths and followed by a checksum. Its
-name is a hash of everything that decides its pixels (the video's content, the frames, the size, the quality, the
-version of this code), so entries never go stale and a moved video keeps its own.
+name is a hash of everything that determines its pixels (the content of the video, the frames, the size, the quality,
+the version of this code). So entries never become stale, and a moved video keeps its entries.
 """
 
 import errno
@@ -25,24 +25,25 @@ from urbanpipe.video.decode import OnDamage, read_frames, stream_frames
 from urbanpipe.video.index import FrameIndex
 from urbanpipe.video.picture import Pixels
 
-VERSION = b"upframes1"  # raise it when decoding, resizing or packing changes a pixel
+VERSION = b"upframes1"  # increase it when decoding, resizing or packing changes a pixel
 CHECKSUM_BYTES = 16
 SUFFIX = ".frames"
-KEEP_SHARE = 0.9  # of the bound, after making room: so that not every new entry has to look through the folder
+KEEP_SHARE = 0.9  # of the limit, after removing entries: so that not every new entry has to scan the folder
 log = logging.getLogger(__name__)
 
 
 class FrameCache:
-    """Frames by content, from disk where they were asked for before.
+    """Frames on disk, addressed by the content of their video.
 
-    Several processes may use one folder. A kill at any moment leaves entries whole or absent; a damaged entry is found
-    by its checksum, dropped and made again. Where nothing can be written (full disk, read-only folder) frames are
-    decoded every time, after one warning. The entries together stay within `max_bytes`; those not read for longest go.
+    Several processes may use one folder. A kill at any moment leaves entries complete or absent; a damaged entry is
+    detected by its checksum and replaced. If nothing can be written (full disk, read-only folder), frames are decoded
+    every time, after one warning. The entries together stay within `max_bytes`; the least recently read are removed
+    first.
 
     Args:
-        folder: made when the first entry is stored.
-        max_bytes: bound on the entries together, > 0.
-        quality: of the JPEGs, 1 to 100.
+        folder: created with the first entry.
+        max_bytes: maximum total size of the entries, > 0.
+        quality: JPEG quality, 1 to 100.
     """
 
     def __init__(self, folder: Path, max_bytes: int, quality: int = 90) -> None:
@@ -64,15 +65,15 @@ class FrameCache:
         on_damage: OnDamage = "conceal",
         only: ArrayLike | None = None,
     ) -> Pixels:
-        """The frames `indices` of a video at `size`, as they are after JPEG, whether they were in the cache or not.
+        """Return the frames `indices` of a video at `size`, after JPEG compression, cached or not.
 
         Args:
-            path: the video; read only where the cache has no such entry.
-            digest: its content address (`VideoInfo.digest`).
+            path: the video; read only if the cache has no such entry.
+            digest: content address of the video (`VideoInfo.digest`).
             indices: frame numbers, shape (n,), in any order.
             size: (width, height).
-            only: places in `indices` to return, shape (m,); the entry always holds all. None: every place.
-            on_damage: as in `read_frames`. A long training run goes on over a damaged video, with a warning.
+            only: positions in `indices` to return, shape (m,); the entry always holds all. None: all positions.
+            on_damage: as in `read_frames`. With "conceal", training continues over a damaged video, with a warning.
 
         Returns:
             uint8, shape (n, height, width, 3) or (m, ...), RGB.
@@ -90,19 +91,19 @@ class FrameCache:
         return _decode([packed[place] for place in places], size)
 
     def holds(self, digest: str, indices: ArrayLike, size: tuple[int, int]) -> bool:
-        """Whether `frames` has such an entry, with frames that could not be decoded concealed."""
+        """Return whether `frames` has such an entry, with frames that cannot be decoded concealed."""
         return self._entry(digest, np.asarray(indices, dtype=np.int64), size, "conceal").exists()
 
     def fill(self, index: FrameIndex, digest: str, parts: Sequence[NDArray[np.int64]], size: tuple[int, int]) -> None:
-        """Store several entries of a video in one pass over it; those that are there stay.
+        """Store several entries of a video in one pass over it; existing entries are kept.
 
-        For videos that can only be decoded from their start, where each entry by itself costs all that is before it. An
-        entry of which a frame cannot be decoded is left to `frames`.
+        For videos that can only be decoded from their start, where every single entry costs all frames before it. An
+        entry with a frame that cannot be decoded is left to `frames`.
 
         Args:
-            index: of the video.
-            digest: its content address.
-            parts: frame numbers of each entry, ascending, and from one entry to the next.
+            index: index of the video.
+            digest: content address of the video.
+            parts: frame numbers of each entry, ascending within and across entries.
             size: (width, height).
 
         Raises:
@@ -122,12 +123,12 @@ class FrameCache:
                 held = {frame: kept for frame, kept in held.items() if frame > part[-1]}
 
     def read(self, key: bytes) -> bytes | None:
-        """Other content that was kept under a key, or None."""
+        """Return other content that was stored under a key, or None."""
         found = self._read(self._place_of(key))
         return found[0] if found else None
 
     def write(self, key: bytes, content: bytes) -> None:
-        """Keep other content within the same bound; a key, and this code's version, must decide it."""
+        """Store other content within the same size limit; the key and this code's version must determine it."""
         self._store(self._place_of(key), _pack([content]))
 
     def _place_of(self, key: bytes) -> Path:
@@ -149,10 +150,10 @@ class FrameCache:
         jpegs = _unpack(packed)
         try:
             if jpegs is None:
-                log.warning("%s: damaged cache entry; making it again", entry)
+                log.warning("%s: damaged cache entry; writing it again", entry)
                 entry.unlink(missing_ok=True)
             else:
-                os.utime(entry)  # read just now: last to be dropped
+                os.utime(entry)  # read just now: removed last
         except OSError:
             pass
         return jpegs
@@ -171,9 +172,9 @@ class FrameCache:
             log.warning("frame cache %s cannot be written (%s): decoding instead", self.folder, why)
 
     def _make_room(self, ledger: Path, needed: int) -> None:
-        """Enter `needed` bytes in the ledger, dropping entries where they would pass the bound.
+        """Add `needed` bytes to the ledger, and remove entries if they would exceed the limit.
 
-        The ledger is written ahead of the entry, so a kill between them makes it too high, never too low.
+        The ledger is written before the entry, so a kill between the two makes it too high, never too low.
         """
         total = _ledger_total(ledger)
         if total is None or total + needed > self.max_bytes:
@@ -207,8 +208,8 @@ def _ledger_total(ledger: Path) -> int | None:
 
 
 def _drop_oldest(folder: Path, max_bytes: int, needed: int) -> int:
-    """Remove entries, those unread for longest first, until `needed` bytes fit; the bytes that remain."""
-    for left_by_a_kill in folder.glob("??/*.part"):  # only the holder of the lock writes, and that is us
+    """Remove entries, least recently read first, until `needed` bytes fit; return the bytes that remain."""
+    for left_by_a_kill in folder.glob("??/*.part"):  # only the holder of the lock writes
         left_by_a_kill.unlink(missing_ok=True)
     found = sorted((stat.st_mtime_ns, stat.st_size, entry) for entry, stat in _entries(folder))
     total = sum(size for _, size, _ in found)
@@ -226,7 +227,7 @@ def _entries(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
     for entry in folder.glob(f"??/*{SUFFIX}"):
         try:
             yield entry, entry.stat()
-        except FileNotFoundError:  # a reader dropped it as damaged
+        except FileNotFoundError:  # another process removed it as damaged
             continue
 
 
@@ -237,7 +238,7 @@ def _pack(jpegs: list[bytes]) -> bytes:
 
 
 def _unpack(packed: bytes) -> list[bytes] | None:
-    """The JPEGs of an entry, or None where a byte of it is not as it was written."""
+    """Return the JPEGs of an entry, or None if the entry is damaged."""
     body = memoryview(packed)[:-CHECKSUM_BYTES]
     if hashlib.blake2b(body, digest_size=CHECKSUM_BYTES).digest() != packed[-CHECKSUM_BYTES:]:
         return None

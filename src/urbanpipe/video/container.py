@@ -1,4 +1,4 @@
-"""Opening a file as a video: one stream of one container, one decoding thread, and plain reasons where that fails."""
+"""Open a file as a video: one stream of one container, one decoding thread, and a plain reason if that fails."""
 
 import struct
 from collections.abc import Iterator
@@ -32,8 +32,8 @@ class OpenVideo:
 
     Attributes:
         path: the file.
-        container: as opened.
-        stream: the first video stream that is not a cover picture; the others are left out of reading.
+        container: the open container.
+        stream: the first video stream that is not a cover picture; all other streams are skipped.
         fresh: whether nothing has been read yet, so that packets come from the start.
     """
 
@@ -43,18 +43,20 @@ class OpenVideo:
     fresh: bool = True
 
     def packets(self) -> "Iterator[Packet[VideoStream]]":
-        """The packets from here on in decoding order, without empty ones.
+        """Return the remaining packets in decoding order, without empty ones.
 
-        An empty packet (AVI writes one for a repeated frame) would tell the decoder that the video has ended.
+        An empty packet (AVI writes one for a repeated frame) would signal the end of the video to the decoder.
         """
         self.fresh = False
         return (packet for packet in self.container.demux(self.stream) if packet.size > 0)
 
     def seek(self, ticks: int) -> None:
-        """Go to the last keyframe shown at or before a time, as far as the container knows; the decoder starts anew.
+        """Seek to the last keyframe shown at or before a time, as far as the container knows.
+
+        The decoder is reset.
 
         Raises:
-            av.error.FFmpegError: the container cannot.
+            av.error.FFmpegError: the container cannot seek.
         """
         self.fresh = False
         self.container.seek(ticks, stream=self.stream, backward=True)
@@ -62,10 +64,10 @@ class OpenVideo:
 
 @contextmanager
 def open_video(path: Path) -> Iterator[OpenVideo]:
-    """The opened video, closed at the end of the block.
+    """Open a video, and close it at the end of the block.
 
     Raises:
-        VideoError: there is no such file, it is empty, no video, or has no video stream.
+        VideoError: the file does not exist, is empty, is not a video, or has no video stream.
     """
     path = Path(path)
     check_file(path)
@@ -79,7 +81,7 @@ def open_video(path: Path) -> Iterator[OpenVideo]:
 
 
 def outer_damage(path: Path) -> str:
-    """What the outer boxes of MP4, AVI and Matroska say about missing bytes: "" or one line."""
+    """Return what the outer boxes of MP4, AVI and Matroska say about missing bytes: "" or one line."""
     size = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(12)
@@ -95,7 +97,7 @@ def outer_damage(path: Path) -> str:
 
 
 def _truncated(size: int, declared: int) -> str:
-    return f"truncated: {size} of {declared} bytes are there" if declared > size else ""
+    return f"truncated: {size} of {declared} bytes present" if declared > size else ""
 
 
 def _mp4_damage(file: BinaryIO, size: int) -> str:
@@ -106,16 +108,16 @@ def _mp4_damage(file: BinaryIO, size: int) -> str:
         if length == 1:
             length = int.from_bytes(file.read(8), "big")
         fragmented |= kind == b"moof"
-        if fragmented and length == 0 and kind == bytes(4):  # without fragments it is padding
+        if fragmented and length == 0 and kind == bytes(4):  # without fragments, zeros are padding
             return f"only zeros from byte {end} of {size} on"
-        if length < 8:  # 0: up to the end of the file; else no box at all
+        if length < 8:  # 0: up to the end of the file; otherwise not a box
             return ""
         end += length
     return _truncated(size, end)
 
 
 def _matroska_bytes(file: BinaryIO) -> int | None:
-    """The length of the header and the segment, or None where the segment's is left open."""
+    """Return the length of the header and the segment, or None if the segment's length is not given."""
     for _ in range(2):
         first = file.read(4)
         if first not in {EBML, MATROSKA_SEGMENT}:
@@ -130,10 +132,10 @@ def _matroska_bytes(file: BinaryIO) -> int | None:
 
 
 def check_file(path: Path) -> None:
-    """See that there is a file that can be read and is not empty, without looking into it.
+    """Check that a file exists, is readable and is not empty, without looking into it.
 
     Raises:
-        VideoError: there is none.
+        VideoError: there is no such file.
     """
     try:
         if path.is_dir():
@@ -169,7 +171,7 @@ def _video_stream(path: Path, container: InputContainer) -> VideoStream:
     found = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
     if not found:
         audio = bool(container.streams.audio)
-        raise VideoError(path, "no video in it, only sound" if audio else "no video in it")
+        raise VideoError(path, "no video stream, only audio" if audio else "no video stream")
     stream = found[0]
     for other in container.streams:
         if other.index != stream.index:

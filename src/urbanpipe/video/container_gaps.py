@@ -1,7 +1,8 @@
-"""Places where the parts of an AVI, Matroska or MPEG-TS file do not follow on each other: bytes and frames are lost.
+"""Container gaps: places in an AVI, Matroska or MPEG-TS file where bytes, and so frames, are missing.
 
-A reader looks for the next part that it knows and goes on, so the frames behind such a place are decoded against the
-wrong pictures, and no decoder need notice. MP4 needs no such search: it has a table of all frames.
+There, the parts of the container do not follow each other. A reader continues at the next part that it recognises, so
+the frames after a gap are decoded against the wrong reference pictures, and a decoder need not notice. MP4 needs no
+such search: it has a table of all frames.
 """
 
 import mmap
@@ -11,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 SEGMENT, CLUSTER = bytes.fromhex("18538067"), bytes.fromhex("1f43b675")
-# https://www.rfc-editor.org/rfc/rfc9559: what holds blocks is entered; what may stand beside them is stepped over.
+# https://www.rfc-editor.org/rfc/rfc9559: elements that hold blocks are entered, elements beside blocks are skipped.
 ENTERED = frozenset({SEGMENT, CLUSTER, b"\xa0"})
 BESIDE_BLOCKS = (
     "1a45dfa3 114d9b74 1549a966 1654ae6b 1c53bb6b 1941a469 1043a770 1254c367 1b538667 "  # head, tracks, index, tags
@@ -22,12 +23,12 @@ STEPPED_OVER = frozenset(bytes.fromhex(element) for element in BESIDE_BLOCKS.spl
 
 
 def lost_places(path: Path, container: str, begins: Sequence[int]) -> list[int]:
-    """Positions in bytes at which a file's parts break off; empty for containers not known here.
+    """Return the byte positions where a file's parts break off; empty for unsupported containers.
 
     Args:
         path: the file, not empty.
         container: "avi", "matroska" or "mpegts".
-        begins: where the video packets that a reader found begin, ascending; the walk over the boxes resumes there.
+        begins: byte positions of the video packets that a reader found, ascending; after a gap the scan resumes there.
     """
     if container not in {"avi", "matroska", "mpegts"}:
         return []
@@ -48,7 +49,7 @@ def _avi_breaks(data: mmap.mmap, begins: Sequence[int]) -> Iterator[int]:
             at += step
             continue
         broken, at = at, next((begin - 8 for begin in following if begin - 8 > at), len(data))
-        if not known or at < len(data):  # else it is the last part, cut off
+        if not known or at < len(data):  # otherwise it is the last part, truncated
             yield broken
 
 
@@ -85,7 +86,10 @@ def _transport_breaks(data: mmap.mmap) -> Iterator[int]:
 
 
 def _transport_start(data: mmap.mmap, at: int) -> tuple[int, int] | None:
-    """The next place where three parts follow on each other, and their length (plain, with time codes, with checks)."""
+    """Return the next place where three parts follow each other, and their length.
+
+    A part has 188 bytes, or 192 with time codes, or 204 with checksums.
+    """
     while (at := data.find(bytes([TS_SYNC]), at)) >= 0:
         for part_bytes in (188, 192, 204):
             if data[at : at + 2 * part_bytes + 1 : part_bytes] == bytes([TS_SYNC] * 3):
@@ -95,7 +99,10 @@ def _transport_start(data: mmap.mmap, at: int) -> tuple[int, int] | None:
 
 
 def _element(data: mmap.mmap, at: int) -> tuple[bytes, int, int | None]:
-    """The name of the element at a position, where its content begins, and its length (None: not a number)."""
+    """Return the name of the element at a position, where its content begins, and its length.
+
+    The length is None if it is not a number.
+    """
     name_bytes = 9 - data[at].bit_length()
     size_at = at + name_bytes
     lead = data[size_at] if size_at < len(data) else 0

@@ -1,8 +1,8 @@
-"""Exact frames by number or time: a frame asked for is the frame that decoding the whole video would give.
+"""Exact frame access by number or time: every frame is the one that decoding the whole video would give.
 
-For the frames wanted, decoding starts at the nearest keyframe that they do not reach across, and leaves out pictures
-that nothing depends on. Where a file does not allow that (no presentation times, keyframes that are none), decoding
-goes from the start; there are never more seeks than a small multiple of the wanted frames.
+Decoding starts at the nearest keyframe that the wanted frames do not reach back across, and skips pictures that no
+other picture depends on. Where a file does not allow that (no presentation times, false keyframes), decoding starts at
+the first frame. The number of seeks is at most a small multiple of the number of wanted frames.
 """
 
 import logging
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 
 class Found(NamedTuple):
-    """A wanted frame; `frame` is None where nothing could be decoded."""
+    """A wanted frame; `frame` is None if it could not be decoded."""
 
     number: int
     frame: VideoFrame | None
@@ -38,7 +38,7 @@ class Found(NamedTuple):
 
 
 class _CannotSeekError(Exception):
-    """The file does not do what its index promises: decode it from the start."""
+    """The file does not match its index: decode it from the start."""
 
 
 def read_frames(
@@ -48,21 +48,21 @@ def read_frames(
     index: FrameIndex | None = None,
     on_damage: OnDamage = "raise",
 ) -> Pixels:
-    """The frames at `indices` as RGB.
+    """Return the frames at `indices` as RGB.
 
     Args:
         path: the video.
-        indices: frame numbers in presentation order, shape (n,), in any order, with repeats.
+        indices: frame numbers, counted in presentation order, shape (n,); in any order, repeats allowed.
         size: (width, height) to resize to; None keeps the displayed size.
-        index: of this video, from `index_frames`; None makes one.
-        on_damage: what to do where corrupt data reached a wanted frame. "raise" refuses; "conceal" takes the decoder's
-            repaired picture, or the nearest wanted frame where there is none, and logs one warning.
+        index: index of this video, from `index_frames`; None creates one.
+        on_damage: what to do if corrupt data reached a wanted frame. "raise" raises an error; "conceal" takes the
+            decoder's repaired picture, or the nearest wanted frame if there is none, and logs one warning.
 
     Returns:
         uint8, shape (n, height, width, 3).
 
     Raises:
-        VideoError: it cannot be read, an index is outside it, or a wanted frame is damaged (see `on_damage`).
+        VideoError: the video cannot be read, an index is out of range, or a wanted frame is damaged (see `on_damage`).
     """
     wanted = np.asarray(indices)
     if wanted.ndim != 1 or (wanted.size and not np.issubdtype(wanted.dtype, np.integer)):
@@ -90,7 +90,10 @@ def read_frames_at(
     index: FrameIndex | None = None,
     on_damage: OnDamage = "raise",
 ) -> Pixels:
-    """The frames on screen at `seconds` after the first frame, shape (n,), as RGB; otherwise as `read_frames`."""
+    """Return the frames on screen at `seconds` after the first frame, shape (n,), as RGB.
+
+    Everything else is as in `read_frames`.
+    """
     index = index or index_frames(path)
     return read_frames(path, index.frame_at(np.asarray(seconds, dtype=np.float64)), size, index, on_damage)
 
@@ -102,14 +105,16 @@ def stream_frames(
     index: FrameIndex | None = None,
     on_damage: OnDamage = "raise",
 ) -> Iterator[tuple[int, Pixels]]:
-    """(frame number, RGB picture) in presentation order, in constant memory; otherwise as `read_frames`.
+    """Yield (frame number, RGB picture) in presentation order, in constant memory.
+
+    Everything else is as in `read_frames`.
 
     Args:
         path: the video.
-        indices: the wanted frames; each comes once, in presentation order. None: all.
+        indices: the wanted frames; each is yielded once, in presentation order. None: all.
         size: (width, height) to resize to; None keeps the displayed size.
-        index: of this video, from `index_frames`; None makes one.
-        on_damage: "raise" or "conceal"; a frame of which nothing could be decoded is left out when concealing.
+        index: index of this video, from `index_frames`; None creates one.
+        on_damage: "raise" or "conceal"; when concealing, a frame that cannot be decoded is left out.
     """
     with open_video(path) as video:
         index = index or quick_index(video)
@@ -119,12 +124,12 @@ def stream_frames(
 
 
 def stream_decoded(index: FrameIndex, indices: ArrayLike, on_damage: OnDamage = "raise") -> Iterator[Found]:
-    """The frames at `indices` as the decoder gives them, for who wants each at several sizes (`to_rgb`).
+    """Yield the frames at `indices` as decoded, for callers that need each at several sizes (`to_rgb`).
 
     Args:
-        index: of the video, from `index_frames`.
+        index: index of the video, from `index_frames`.
         indices: as in `stream_frames`.
-        on_damage: likewise.
+        on_damage: as in `stream_frames`.
     """
     with open_video(index.path) as video:
         yield from _shown(video, index, indices, on_damage)
@@ -147,13 +152,13 @@ def _check_range(index: FrameIndex, numbers: NDArray[np.int64]) -> None:
 
 
 def _undamaged(index: FrameIndex, found: Iterator[Found], on_damage: OnDamage) -> Iterator[Found]:
-    """Pass frames on; refuse damaged ones or say once that there are some."""
+    """Yield the frames; raise an error for damaged ones, or warn once."""
     said = False
     for one in found:
         if one.damaged and on_damage == "raise":
             raise VideoError(index.path, f"frame {one.number} is damaged: corrupt data")
         if one.damaged and not said:
-            log.warning("%s: corrupt data; frame %d is not as it was recorded", index.path, one.number)
+            log.warning("%s: corrupt data; frame %d may differ from the recording", index.path, one.number)
             said = True
         yield one
 
@@ -183,7 +188,7 @@ def _nearest_of_all(index: FrameIndex, wanted: int, size: tuple[int, ...]) -> Pi
 
 
 def _found(video: OpenVideo, index: FrameIndex, numbers: NDArray[np.int64] | None) -> Iterator[Found]:
-    """The frames `numbers` (ascending; None: all) with their fields brought to one moment."""
+    """Yield the frames `numbers` (ascending; None: all), deinterlaced."""
     if numbers is not None and not numbers.size:
         return
     if index.interlaced:
@@ -252,7 +257,7 @@ def _sought(video: OpenVideo, index: FrameIndex, numbers: NDArray[np.int64]) -> 
 
 
 def _runs(index: FrameIndex, numbers: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.int64]]]:
-    """Split the wanted frames where seeking ahead saves decoding: (first packet, frames)."""
+    """Split the wanted frames where seeking ahead saves decoding; yield (first packet, frames)."""
     starts = index.start_of[numbers]
     reached = np.maximum.accumulate(index.packet_of[numbers])
     cuts = np.flatnonzero(starts[1:] > reached[:-1] + 1) + 1
@@ -261,10 +266,10 @@ def _runs(index: FrameIndex, numbers: NDArray[np.int64]) -> Iterator[tuple[int, 
 
 
 def _decode_run(video: OpenVideo, index: FrameIndex, start: int, run: NDArray[np.int64]) -> Iterator[Found]:
-    """The frames `run`, in order, decoded from packet `start` on.
+    """Yield the frames `run`, in order, decoded from packet `start` on.
 
     Raises:
-        _CannotSeekError: `start` is no keyframe after all, or a frame does not come though nothing is damaged.
+        _CannotSeekError: `start` is not a keyframe after all, or a frame is missing although nothing is damaged.
     """
     wanted = {int(index.packet_of[number]): int(number) for number in run}
     numbered = _packets_from(video, index, start, max(wanted))
@@ -291,7 +296,7 @@ def _lost(number: int, start: int, damaged: bool) -> Found:
 
 
 def _packets_from(video: OpenVideo, index: FrameIndex, start: int, last: int) -> Iterator[NumberedPacket]:
-    """Packets `start` to `last` with their numbers."""
+    """Yield packets `start` to `last` with their numbers."""
     before = index.keyframes[: np.searchsorted(index.keyframes, start) + 1]
     for key in reversed(before[-SEEK_TRIES:]):
         if start or not video.fresh:

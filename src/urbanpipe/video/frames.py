@@ -1,4 +1,4 @@
-"""Decoding packets into frames: which packet a frame came from, and whether damage reached it."""
+"""Decode packets into frames: which packet a frame came from, and whether damage reached it."""
 
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator
@@ -14,12 +14,12 @@ from urbanpipe.video.container import open_video
 
 NumberedPacket = tuple[int, "Packet[VideoStream]"]
 
-# Codecs in which a picture marked as no reference is needed by no other. In HEVC the mark holds within a temporal layer
-# only, so skipping there could change a wanted frame.
+# Codecs in which no other picture needs a picture marked as non-reference. In HEVC the mark holds only within a
+# temporal layer, so skipping there could change a wanted frame.
 SKIPPABLE_CODECS = frozenset({"h264", "mpeg1video", "mpeg2video", "mpeg4"})
-REORDER_FRAMES = 16  # the longest way that a picture may be shown ahead of one it depends on (H.264, HEVC)
-# MPEG-TS marks a packet where its count of parts jumps. So soon before a keyframe that is where two recordings were
-# joined, and no picture lacks anything; were one hurt all the same, the decoder would tell.
+REORDER_FRAMES = 16  # maximum distance by which a picture may precede one that it depends on (H.264, HEVC)
+# MPEG-TS marks a packet where its continuity counter jumps. This close to a keyframe, two recordings were joined there,
+# and no picture is incomplete; if one is nevertheless, the decoder reports it.
 JOIN_PACKETS = 2
 
 
@@ -39,14 +39,14 @@ class Shown:
 
 
 def decode_all(path: Path, torn: Iterable[int] = ()) -> Iterator[Shown]:
-    """Every frame of a video in order of presentation, as a plain decoding pass gives them.
+    """Yield every frame of a video in presentation order, from one plain decoding pass.
 
     Args:
         path: the video.
-        torn: packets after which bytes are known to be lost.
+        torn: packets after which bytes are known to be missing.
 
     Raises:
-        VideoError: it cannot be opened. Damage further on only marks frames, or ends them early.
+        VideoError: the video cannot be opened. Damage further on only marks frames, or ends them early.
     """
     with open_video(path) as video:
         yield from decode_packets(video.stream, enumerate(video.packets()), None, torn)
@@ -58,10 +58,10 @@ def decode_packets(
     keep: Collection[int] | None = None,
     torn: Iterable[int] = (),
 ) -> Iterator[Shown]:
-    """The frames of consecutive packets in order of presentation; with `keep`, only the frames of those packets.
+    """Yield the frames of consecutive packets in presentation order; with `keep`, only those of these packets.
 
-    With `keep`, pictures that no other needs are not decoded at all (H.264, MPEG-1, -2 and -4). The decoder is drained
-    at the end, so that it gives all it has without being fed packets that nobody wants.
+    With `keep`, pictures that no other picture needs are not decoded at all (H.264, MPEG-1, -2 and -4). At the end the
+    decoder is drained, so that it returns all frames without being fed further packets.
     """
     context = stream.codec_context
     skipping = keep is not None and context.name in SKIPPABLE_CODECS
@@ -80,7 +80,7 @@ def decode_packets(
 def _readable(numbered: Iterable[NumberedPacket]) -> Iterator[NumberedPacket]:
     try:
         yield from numbered
-    except (av.error.FFmpegError, OSError):  # the container breaks off: what was read before it is still good
+    except (av.error.FFmpegError, OSError):  # the container breaks off: frames before it are still valid
         return
 
 
@@ -97,7 +97,7 @@ def _decode(
 
 @dataclass
 class _DamageWatch:
-    """Carries damage from where the decoder met it to every frame that may depend on it, up to the next keyframe.
+    """Propagates damage from where the decoder met it to every dependent frame, up to the next keyframe.
 
     A frame is held back until every picture that it may depend on has been shown too.
     """
@@ -109,7 +109,10 @@ class _DamageWatch:
     marked: int | None = None
 
     def mark(self, number: int, packet: "Packet[VideoStream]") -> None:
-        """Take the container's word that a packet is corrupt, unless recordings are joined there (JOIN_PACKETS)."""
+        """Treat a packet as corrupt if the container says so.
+
+        Marks where two recordings were joined are ignored (JOIN_PACKETS).
+        """
         if self.marked is not None and packet.is_keyframe:
             self.marked = None
         if self.marked is not None and (packet.is_corrupt or number >= self.marked + JOIN_PACKETS):
@@ -120,7 +123,7 @@ class _DamageWatch:
             self.taint(number)
 
     def confirm(self) -> None:
-        """The mark stands: nothing that followed explains it."""
+        """Confirm the pending mark: nothing that followed explains it."""
         if self.marked is not None:
             self.taint(self.marked)
             self.marked = None

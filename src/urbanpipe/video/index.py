@@ -1,7 +1,7 @@
-"""When every frame of a video is shown, and from where it can be decoded: one pass over the packets, before any pixels.
+"""Frame index: when every frame is shown and from where it can be decoded, from one pass over the packets.
 
-A container's header is never asked how many frames there are: packets are counted, and where packets cannot be trusted
-(no presentation times, a codec with hidden frames, corrupt packets) the frames of one decoding pass are.
+The frame count in the header of a container is never used: packets are counted. Where packets cannot be trusted (no
+presentation times, a codec with hidden frames, corrupt packets), the frames of one decoding pass are counted.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from urbanpipe.video.packet_scan import PacketScan, damage, packet_scan
 
 Times = NDArray[np.float64]
 Numbers = NDArray[np.int64]
-SLACK_SECONDS = 5e-7  # a time asked for and a container's tick seldom meet exactly
+SLACK_SECONDS = 5e-7  # a requested time and a container's ticks rarely coincide exactly
 
 
 @dataclass(frozen=True)
@@ -30,16 +30,16 @@ class FrameIndex:
         path: the file.
         times_seconds: time of each frame after the first, shape (frames,), float64, ascending, starting at 0.
         duration_seconds: from the first frame to the end of the last.
-        width: of the picture as displayed, after rotation, in pixels.
-        height: likewise.
-        rotation: clockwise turn that the container asks for: 0, 90, 180 or 270.
+        width: displayed width, after rotation, in pixels.
+        height: displayed height, after rotation, in pixels.
+        rotation: clockwise rotation that the container asks for: 0, 90, 180 or 270.
         interlaced: whether the first frame holds two fields.
-        codec: FFmpeg's name of the codec.
-        timed: whether frames can be sought by their presentation time; else they are counted from the start.
-        pts: presentation time of each packet in decoding order, in ticks; empty where not `timed`.
-        packet_of: packet that holds each frame; empty where not `timed`.
-        keyframes: packets marked as fit to start decoding from; ascending.
-        torn: packets after which bytes are lost from the file; ascending.
+        codec: FFmpeg's codec name.
+        timed: whether frames can be found by their presentation time; otherwise they are counted from the start.
+        pts: presentation time of each packet in decoding order, in ticks; empty if not `timed`.
+        packet_of: packet that holds each frame; empty if not `timed`.
+        keyframes: packets marked as keyframes; ascending.
+        torn: packets after which bytes are missing from the file; ascending.
         damage: "" or what is wrong with the file.
     """
 
@@ -60,7 +60,7 @@ class FrameIndex:
 
     @property
     def frame_count(self) -> int:
-        """How many frames are presented."""
+        """Number of presented frames."""
         return len(self.times_seconds)
 
     @cached_property
@@ -82,7 +82,7 @@ class FrameIndex:
         return starts
 
     def frame_at(self, seconds: Times) -> Numbers:
-        """The frame on screen at each time after the first frame; int64, same shape.
+        """Return the frame on screen at each time after the first frame; int64, same shape.
 
         Raises:
             VideoError: a time is negative, not a number, or after the end of the video.
@@ -107,16 +107,16 @@ _UNKNOWN = _Timeline(np.empty(0), 0.0, np.empty(0, dtype=np.int64))
 
 
 def index_frames(path: Path, thorough: bool = False) -> FrameIndex:
-    """The index of a video, reusable for several reads.
+    """Return the index of a video, reusable for several reads.
 
-    Costs one pass over the file without decoding; where packets cannot be trusted, one decoding pass.
+    The cost is one pass over the file without decoding; if packets cannot be trusted, one decoding pass.
 
     Args:
         path: the file.
-        thorough: decode every frame in any case, so that `damage` tells of corrupt pictures.
+        thorough: decode every frame in any case, so that `damage` also reports corrupt pictures.
 
     Raises:
-        VideoError: missing, empty, not a video, without pictures, or no frame of it can be decoded.
+        VideoError: the file is missing, empty or not a video, has no pictures, or no frame of it can be decoded.
     """
     path = Path(path)
     with open_video(path) as video:
@@ -129,7 +129,9 @@ def index_frames(path: Path, thorough: bool = False) -> FrameIndex:
 
 
 def quick_index(video: OpenVideo) -> FrameIndex:
-    """As `index_frames`, but a video that would have to be decoded for it gets an index without frames and times.
+    """Return an index as `index_frames` does, but without decoding the whole video.
+
+    A video that would have to be decoded gets an index without frames and times.
 
     Raises:
         VideoError: as `index_frames`.
@@ -139,7 +141,7 @@ def quick_index(video: OpenVideo) -> FrameIndex:
 
 
 def clockwise(frame: VideoFrame) -> int:
-    """The clockwise turn in degrees that brings a decoded frame upright: 0, 90, 180 or 270."""
+    """Return the clockwise rotation in degrees that turns a decoded frame upright: 0, 90, 180 or 270."""
     return round(-frame.rotation / 90) % 4 * 90
 
 
@@ -181,10 +183,10 @@ def _by_packets(found: PacketScan) -> _Timeline:
 def _by_decoding(path: Path, found: PacketScan) -> _Timeline:
     frames = [(shown.packet, shown.frame.pts, shown.damaged) for shown in decode_all(path, found.torn)]
     last = len(found.pts) - 1
-    frames = [frame for frame in frames if not (frame[0] == last and frame[2])]  # a cut runs through the last packet
+    frames = [frame for frame in frames if not (frame[0] == last and frame[2])]  # cut within the last packet
     if not frames:
         raise VideoError(path, "no frame of it can be decoded")
-    if found.container == "avi":  # which has decoding times only; shown frames come at the same beat
+    if found.container == "avi":  # AVI has decoding times only; frames are shown at the same rate
         clock = [found.dts[packet] for packet, _, _ in frames]
         ticks = sorted(tick for tick in clock if tick is not None)
     else:
@@ -202,7 +204,10 @@ def _decoding_damage(path: Path, timeline: _Timeline) -> str:
 
 
 def _mended(ticks: list[int], frame_count: int, found: PacketScan) -> Times:
-    """Ascending times: the usual gap where ticks go back (joined recordings), the frame rate where some are missing."""
+    """Return ascending times.
+
+    The usual gap replaces backward steps (joined recordings); the frame rate is used if ticks are missing.
+    """
     if len(ticks) < frame_count:
         return np.arange(frame_count, dtype=np.float64) * found.frame_seconds
     times = _seconds(np.array(ticks, dtype=np.int64), found)
@@ -212,7 +217,7 @@ def _mended(ticks: list[int], frame_count: int, found: PacketScan) -> Times:
 
 
 def _seconds(ticks: Numbers, found: PacketScan) -> Times:
-    """Exact where a float can be: one rounding, in the division."""
+    """Return times in seconds, exact up to one rounding, in the division."""
     times: Times = ticks * found.tick_seconds.numerator / found.tick_seconds.denominator
     return times
 

@@ -1,4 +1,4 @@
-"""One pass over a video's packets: what they say of the frames, and what is wrong with the file."""
+"""Packet scan: one pass over the packets of a video, for frame times and damage of the file."""
 
 from bisect import bisect_right
 from dataclasses import dataclass, field
@@ -17,12 +17,12 @@ from urbanpipe.video.container import OpenVideo, outer_damage
 from urbanpipe.video.container_gaps import lost_places
 from urbanpipe.video.frames import JOIN_PACKETS
 
-# Containers whose packets carry their own presentation time and that can be sought by it, and codecs in which a packet
-# is a picture. In anything else frames are found by counting what the decoder gives.
+# Containers whose packets have presentation times that can be used for seeking, and codecs in which a packet is a
+# picture. In all others, frames are found by counting the output of the decoder.
 TIMED_CONTAINERS = frozenset({"mp4", "matroska", "mpegts"})
 TIMED_CODECS = frozenset({"h264", "hevc", "mpeg4", "mpeg2video", "mjpeg", "vp9", "av1"})
 MAX_REORDER_PACKETS = 32  # a decoder holds at most 16 pictures; times further out of order belong to joined recordings
-UNREAD_SHARE, UNREAD_BYTES = 0.05, 16_384  # a hole larger than both is no header or index
+UNREAD_SHARE, UNREAD_BYTES = 0.05, 16_384  # a hole larger than both is not a header or index
 ZEROS = bytes(16)
 
 
@@ -32,20 +32,20 @@ class PacketScan:
 
     Attributes:
         container: "mp4" (also QuickTime), "matroska" (also WebM), or FFmpeg's first name of the format.
-        codec: FFmpeg's name of the codec.
+        codec: FFmpeg's codec name.
         tick_seconds: unit of the times.
-        frame_seconds: a frame's length by the header; used only where nothing better is known.
-        pts: presentation times in ticks, None where a packet has none.
-        dts: decoding times likewise.
-        durations: lengths in ticks, 0 where unknown.
+        frame_seconds: frame duration by the header; used only if nothing better is known.
+        pts: presentation times in ticks; None for a packet without one.
+        dts: decoding times in ticks; None for a packet without one.
+        durations: durations in ticks; 0 if unknown.
         keyframes: numbers of the packets marked as keyframes.
         hidden: whether a packet is decoded but not presented (before the start of an edit list).
-        begins: where packets begin in the file, in bytes; empty where that is unknown.
-        ends: likewise, where they end.
-        alone: whether there is nothing but this stream in the file.
-        breaks: positions in bytes where parts of the container are lost.
+        begins: byte positions in the file where packets begin; empty if unknown.
+        ends: byte positions where packets end; empty if unknown.
+        alone: whether this is the only stream in the file.
+        breaks: byte positions of container gaps.
         marked: numbers of the packets that the container marks as corrupt, or that begin with zeros only.
-        broken: "" or where reading stopped before the end.
+        broken: "", or where reading stopped before the end.
         first: the first frame that can be decoded.
     """
 
@@ -68,17 +68,17 @@ class PacketScan:
 
     @property
     def torn(self) -> list[int]:
-        """Packets after which bytes are lost: the next packets may be missing, and the end of this one overwritten."""
+        """Packets after which bytes are missing: later packets may be missing, and the end of this one overwritten."""
         end = self.begins[-1] if self.begins else 0
         return sorted({max(bisect_right(self.begins, at), 1) - 1 for at in self.breaks if at < end})
 
     @property
     def timed(self) -> bool:
-        """Whether every packet is known by its time, and sorting by it gives the order of presentation."""
+        """Whether packets are identified by their time, and sorting by it gives the presentation order."""
         if self.container not in TIMED_CONTAINERS or self.codec not in TIMED_CODECS or self.marked or self.broken:
             return False
         if self.container == "mpegts" and self.first is not None and self.first.interlaced_frame:
-            return False  # there, the fields of a frame may be packets of their own
+            return False  # there, each field of a frame may be a packet of its own
         if not self.keyframes or self.keyframes[0] != 0 or any(pts is None for pts in self.pts):
             return False
         pts = np.array(self.pts, dtype=np.int64)
@@ -93,7 +93,7 @@ def packet_scan(video: OpenVideo) -> PacketScan:
     """Read every packet of a freshly opened video once, and decode its first frame.
 
     Raises:
-        VideoError: there are no pictures in it, or none can be decoded.
+        VideoError: the video has no pictures, or none can be decoded.
     """
     found = _header(video.container, video.stream)
     try:
@@ -109,14 +109,14 @@ def packet_scan(video: OpenVideo) -> PacketScan:
         found.begins, found.ends = [], []
     found.breaks = _within(video.path.stat().st_size, lost_places(video.path, found.container, found.begins), found)
     if not found.pts:
-        raise VideoError(video.path, "no frames in it")
+        raise VideoError(video.path, "no frames")
     if found.first is None:
         raise VideoError(video.path, "no frame of it can be decoded")
     return found
 
 
 def damage(path: Path, found: PacketScan) -> str:
-    """What is wrong with the file, as far as that shows without decoding; "" where nothing does."""
+    """Return what is wrong with the file, as far as that shows without decoding; "" if nothing is."""
     if outer := outer_damage(path):
         return outer
     joins = {keyframe - ahead for keyframe in found.keyframes for ahead in range(1, JOIN_PACKETS + 1)}
@@ -124,7 +124,7 @@ def damage(path: Path, found: PacketScan) -> str:
         return f"corrupt packets: {corrupt} of {len(found.pts)}"
     size = path.stat().st_size
     if found.breaks:
-        return f"corrupt: bytes are lost in {len(found.breaks)} places, first at {found.breaks[0]} of {size}"
+        return f"corrupt: bytes are missing in {len(found.breaks)} places, first at {found.breaks[0]} of {size}"
     return found.broken or _unread(size, found)
 
 
@@ -163,17 +163,17 @@ def _first_frame(stream: VideoStream, packet: "Packet[VideoStream] | None") -> V
 
 
 def _within(size: int, breaks: list[int], found: PacketScan) -> list[int]:
-    """Without the padding that some recorders leave behind the last frame."""
+    """Return the gaps without the padding that some recorders leave after the last frame."""
     end = found.begins[-1] if found.begins else 0
     hole = max(UNREAD_BYTES, UNREAD_SHARE * size)
     return [at for at in breaks if at < end or size - at > hole]
 
 
 def _unread(size: int, found: PacketScan) -> str:
-    """Whether a part of a file with nothing in it but video has given no frames."""
+    """Return damage if a large part of a file that holds only video gave no frames; otherwise ""."""
     if (
         not found.ends or not found.alone or found.container == "mp4"
-    ):  # in an MP4 the table of contents says where frames are
+    ):  # the table of contents of an MP4 says where frames are
         return ""
     begins = np.array([*found.begins[1:], size])
     gaps = begins - np.array(found.ends)

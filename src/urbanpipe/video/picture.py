@@ -1,4 +1,4 @@
-"""From a decoded picture to an upright RGB array of the wanted size."""
+"""From a decoded frame to an upright RGB array of the requested size."""
 
 from fractions import Fraction
 
@@ -13,10 +13,10 @@ Pixels = NDArray[np.uint8]
 
 
 def to_rgb(frame: VideoFrame, index: FrameIndex, size: tuple[int, int] | None) -> Pixels:
-    """The frame as displayed: RGB, turned upright, `size` = (width, height) or as large as the index says.
+    """Return the frame as displayed: RGB, upright, `size` = (width, height) or as large as the index says.
 
-    Resizing is bilinear with antialiasing, equal to Pillow's `BILINEAR` to one grey level. It follows the conversion to
-    RGB because that is as fast as swscale's own scaling straight from YUV and nearer to the exact filter
+    Resizing is bilinear with antialiasing, within one grey level of Pillow's `BILINEAR`. It follows the conversion to
+    RGB, because that is as fast as swscale's own scaling straight from YUV and closer to the exact filter
     (benchmarks/decoding.md).
 
     Returns:
@@ -28,7 +28,7 @@ def to_rgb(frame: VideoFrame, index: FrameIndex, size: tuple[int, int] | None) -
 
 
 def resized(rgb: Pixels, size: tuple[int, int]) -> Pixels:
-    """The picture at `size` = (width, height); uint8, contiguous."""
+    """Return the picture at `size` = (width, height); uint8, contiguous."""
     width, height = size
     if min(size) < 1:
         raise ValueError(f"size is {size}; width and height must be at least 1")
@@ -37,16 +37,17 @@ def resized(rgb: Pixels, size: tuple[int, int]) -> Pixels:
     import torch
     from torch.nn.functional import interpolate
 
-    # The batch axis comes before the permutation: only then are the strides channels-last to torch, and it is fast.
+    # Add the batch axis before the permutation: only then does torch see channels-last strides, which are fast.
     planes = torch.from_numpy(np.ascontiguousarray(rgb))[None].permute(0, 3, 1, 2)
     small = interpolate(planes, size=(height, width), mode="bilinear", antialias=True, align_corners=False)
     return np.ascontiguousarray(small.permute(0, 2, 3, 1)[0].numpy())
 
 
 def deinterlaced(previous: VideoFrame | None, frame: VideoFrame, following: VideoFrame | None) -> VideoFrame:
-    """The frame with both fields at one moment (bwdif), from its neighbours; a progressive frame comes back unchanged.
+    """Return the frame with both fields at one moment (bwdif), computed from its neighbours.
 
-    bwdif looks one frame to either side and no further, so the result is what it gives in a pass over the whole video.
+    A progressive frame is returned unchanged. bwdif uses one frame on either side and no more, so the result is the
+    same as in a pass over the whole video.
     """
     if not frame.interlaced_frame:
         return frame

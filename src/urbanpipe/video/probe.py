@@ -1,4 +1,4 @@
-"""What a video is: size, length, codec, content address, what is wrong with it; counted, not read off its header."""
+"""Probe a video: size, length, codec, content address and damage, counted instead of taken from the header."""
 
 import hashlib
 from dataclasses import dataclass
@@ -13,22 +13,22 @@ DIGEST_BYTES = 16
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """Facts of a video that can be read.
+    """Properties of a readable video.
 
     Attributes:
         duration_seconds: from the first frame to the end of the last, by the frames' own times.
-        frame_count: frames that are presented.
-        frame_rate: mean, frames a second.
-        width: as displayed, after rotation, in pixels; pixels that are not square are not stretched.
-        height: likewise.
-        codec: FFmpeg's name of the codec, e.g. "h264".
-        bit_rate: bits of the whole file a second.
-        size_bytes: of the file.
-        rotation: clockwise turn that the container asks for: 0, 90, 180 or 270.
+        frame_count: number of presented frames.
+        frame_rate: mean frames per second.
+        width: displayed width, after rotation, in pixels; non-square pixels are not stretched.
+        height: displayed height, after rotation, in pixels.
+        codec: FFmpeg's codec name, such as "h264".
+        bit_rate: bits per second of the whole file.
+        size_bytes: size of the file.
+        rotation: clockwise rotation that the container asks for: 0, 90, 180 or 270.
         interlaced: whether frames hold two fields of different moments.
-        uneven_seconds: largest distance of a frame's time from where it would be if all were evenly spaced.
+        uneven_seconds: largest deviation of a frame's time from evenly spaced frames.
         digest: BLAKE2b-128 of the file's bytes, hexadecimal; the same content has the same digest under any name.
-        damage: "" or what is wrong though frames can be read.
+        damage: "", or what is wrong although frames can be read.
     """
 
     duration_seconds: float
@@ -51,10 +51,10 @@ def probe(path: Path, thorough: bool = False) -> VideoInfo:
 
     Args:
         path: the file.
-        thorough: also decode every frame, so that `damage` tells of corrupt pictures inside an otherwise sound file.
+        thorough: also decode every frame, so that `damage` reports corrupt pictures in an otherwise sound file.
 
     Raises:
-        VideoError: missing, empty, not a video, only sound, no frames, or no frame that can be decoded.
+        VideoError: the file is missing, empty or not a video, has only audio or no frames, or no frame can be decoded.
     """
     path = Path(path)
     index = index_frames(path, thorough)
@@ -78,6 +78,6 @@ def probe(path: Path, thorough: bool = False) -> VideoInfo:
 
 
 def digest(path: Path) -> str:
-    """The content address of a file: BLAKE2b-128 of its bytes, 32 hexadecimal digits."""
+    """Return the content address of a file: BLAKE2b-128 of its bytes, 32 hexadecimal digits."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=DIGEST_BYTES)).hexdigest()

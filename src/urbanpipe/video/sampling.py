@@ -1,4 +1,4 @@
-"""Which frames of a video to look at: small pure functions from counts or times to frame indices.
+"""Frame sampling: small pure functions from frame counts or times to frame indices.
 
 Every function returns int64 indices in presentation order, each in [0, frame_count).
 """
@@ -7,13 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 Indices = NDArray[np.int64]
-SLACK_SECONDS = 5e-7  # times come from a container's ticks and do not meet multiples of a gap exactly
+SLACK_SECONDS = 5e-7  # times come from a container's ticks and are not exact multiples of the gap
 
 
 def uniform(frame_count: int, n: int) -> Indices:
-    """The middle frames of `n` equal segments: floor((i + 0.5) * frame_count / n), shape (n,).
+    """Return the middle frames of `n` equal segments: floor((i + 0.5) * frame_count / n), shape (n,).
 
-    A video of fewer than `n` frames repeats some.
+    In a video of fewer than `n` frames, some repeat.
 
     Raises:
         ValueError: `frame_count` or `n` is below one.
@@ -23,9 +23,9 @@ def uniform(frame_count: int, n: int) -> Indices:
 
 
 def jittered(frame_count: int, n: int, rng: np.random.Generator) -> Indices:
-    """One random frame inside each of `n` equal segments, shape (n,); for training.
+    """Return one random frame of each of `n` equal segments, shape (n,); for training.
 
-    Segment i holds the frames from floor(i * frame_count / n) up to, and without, floor((i + 1) * frame_count / n); a
+    Segment i holds the frames from floor(i * frame_count / n) up to but excluding floor((i + 1) * frame_count / n). A
     segment without a frame of its own (fewer frames than segments) gives the frame that it lies in.
 
     Raises:
@@ -38,7 +38,7 @@ def jittered(frame_count: int, n: int, rng: np.random.Generator) -> Indices:
 
 
 def sequence(frame_count: int, n: int, start: int) -> Indices:
-    """`n` consecutive frames from `start`, shape (n,); past the end the last frame repeats.
+    """Return `n` consecutive frames from `start`, shape (n,); past the end, the last frame repeats.
 
     Raises:
         ValueError: `frame_count` or `n` is below one, or `start` is not a frame of the video.
@@ -50,14 +50,14 @@ def sequence(frame_count: int, n: int, start: int) -> Indices:
 
 
 def interval(times_seconds: NDArray[np.float64], every_seconds: float) -> Indices:
-    """The frames on screen at 0, t, 2t, ... seconds after the first frame, t = `every_seconds`, without repeats.
+    """Return the frames on screen at 0, t, 2t, ... seconds after the first frame, without repeats.
 
     Args:
-        times_seconds: presentation time of every frame, shape (frames,), ascending; any frame rate, also a varying one.
-        every_seconds: the wanted gap, > 0.
+        times_seconds: presentation time of every frame, shape (frames,), ascending; the frame rate may vary.
+        every_seconds: t, > 0.
 
     Raises:
-        ValueError: no times, times that descend or are not finite, or a gap that is not a positive number.
+        ValueError: `times_seconds` is empty, descending or not finite, or `every_seconds` is not a positive number.
     """
     times = np.asarray(times_seconds, dtype=np.float64)
     if times.ndim != 1 or times.size == 0 or not np.isfinite(times).all() or (np.diff(times) < 0).any():
@@ -71,7 +71,7 @@ def interval(times_seconds: NDArray[np.float64], every_seconds: float) -> Indice
 
 
 def clip_grid(frame_count: int, length: int, stride: int) -> tuple[Indices, NDArray[np.bool_]]:
-    """Every clip of `length` frames, `stride` apart, on hops of length * stride: no moment is left out.
+    """Return all clips of `length` frames, `stride` apart, on hops of length * stride: no moment is left out.
 
     Returns:
         Indices (clips, length) and a mask (clips, length), False where the last clip is padded by repeating its last
