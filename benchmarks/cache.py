@@ -45,7 +45,7 @@ def measure(folder: Path, gop: int, videos: int, seconds: float, repeats: int, q
 
     def reading() -> None:
         for path, content in zip(paths, digests, strict=True):
-            cache.frames(path, content, nine, (SIDE, SIDE))
+            cache.frames(path, content, nine, size=(SIDE, SIDE))
 
     decoded = cpu_seconds(decoding, repeats)
     stored = cpu_seconds(reading, 1)

@@ -84,7 +84,8 @@ def main() -> None:
     inputs = features(catalog, given.backbone, given.weights)
     scores = [out_of_fold(inputs, targets, folds, strength) for strength in STRENGTHS]
     tables = [
-        fold_table(Predictions(names, found).scores, targets, folds, catalog.taxonomy, groups) for found in scores
+        fold_table(Predictions(names, found).scores, targets, folds, taxonomy=catalog.taxonomy, groups=groups)
+        for found in scores
     ]
     for strength, table in zip(STRENGTHS, tables, strict=True):
         print(f"C = {strength}: mAP over the defects {table.map_defects:.4f}, mean of the folds")
@@ -93,7 +94,7 @@ def main() -> None:
     for run in given.against:
         found = read_out_of_fold(run)
         rows = [found.names.index(name) for name in names]
-        gain = compare(found.scores[rows], scores[best], targets, folds, groups, catalog.taxonomy)
+        gain = compare(found.scores[rows], scores[best], targets, folds=folds, groups=groups, taxonomy=catalog.taxonomy)
         print(f"{run}: {gain.map_defects:+.4f} ({gain.level:.0%} interval {gain.low:+.4f} to {gain.high:+.4f})")
 
 

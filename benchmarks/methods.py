@@ -95,7 +95,7 @@ def predicted(run: Path, folds: Sequence[int], videos: Path) -> tuple[Found, flo
             shutil.copytree(run / f"fold{fold}", alone / f"fold{fold}")
             for file in ("recipe.toml", "taxonomy.toml"):
                 shutil.copy(run / file, alone / file)
-            said = predict(alone, [videos], Path(name) / "p.json")
+            said = predict(alone, [videos], out=Path(name) / "p.json")
         found[fold] = said.predictions
         speeds.append(said.videos_per_second)
     return found, float(np.median(speeds))
@@ -144,7 +144,9 @@ def ensembles(experiment: Path, names: Sequence[str], folds: Sequence[int], taxo
     texts = []
     for kind, search in SEARCHES.items():
         searched = search_nested(stack, data.targets, data.folds, taxonomy, search)
-        table = ensemble_table(stack, tuple(names), data, searched.weights, kind, searched, threshold)
+        table = ensemble_table(
+            stack, tuple(names), data, chosen=searched.weights, kind=kind, searched=searched, threshold=threshold
+        )
         texts.append(replace(table, of_folder=()).to_markdown())
     each = contributions(stack, equal_weights(len(stack)), data)
     rows = [

@@ -51,13 +51,19 @@ def main() -> None:
         (folder / "videos").mkdir()
         for video, row in rows.items():
             as_video(given.stills / row["file"], folder / "videos" / video)
-        found = predict(given.run, [folder / "videos"], folder / "predictions.json").predictions
+        found = predict(given.run, [folder / "videos"], out=folder / "predictions.json").predictions
     labels = {video: tuple(sorted(map(taxonomy.index, row["labels"].split()))) for video, row in rows.items()}
     targets = label_matrix(found.names, labels, len(taxonomy))
     there = np.flatnonzero(targets.any(axis=0))
     scores = score(found.scores, targets, taxonomy, empty="skip")
     ends = bootstrap(
-        found.scores, targets, [rows[name]["group"] for name in found.names], taxonomy, 1000, 0, empty="skip"
+        found.scores,
+        targets,
+        [rows[name]["group"] for name in found.names],
+        taxonomy=taxonomy,
+        draws=1000,
+        seed=0,
+        empty="skip",
     )
     table = [["mAP", "", per_cent(float(targets[:, there].mean())), per_cent(scores.map_all), _interval(ends.map_all)]]
     for index in there:

@@ -12,6 +12,7 @@ from urbanpipe.catalog.folds import folds
 from urbanpipe.catalog.scan import scan
 from urbanpipe.methods.recipe import Recipe, load_recipe
 from urbanpipe.simulate.generator import simulate
+from urbanpipe.simulate.options import ClassMix, VideoOptions
 
 os.environ.setdefault(
     "OMP_NUM_THREADS", "1"
@@ -50,9 +51,16 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with videos/, labels.json, catalog.csv and folds.csv (two folds): 20 simulated videos, four classes."""
     folder = tmp_path_factory.mktemp("archive")
     classes = ["ZC", "CJ", "ZW", "AJ"]
-    simulate(folder, 20, 3, classes, size=(96, 80), fps=8, seconds=(1.0, 2.0), balance=1.0, workers=1)
-    scan(folder / "videos", folder / "catalog.csv", labels=folder / "labels.json", workers=1)
-    folds(folder / "catalog.csv", folder / "folds.csv", folds=2)
+    simulate(
+        folder,
+        videos=20,
+        seed=3,
+        workers=1,
+        mix=ClassMix(classes=classes, balance=1.0),
+        video=VideoOptions(size=(96, 80), fps=8, seconds=(1.0, 2.0)),
+    )
+    scan(folder / "videos", out=folder / "catalog.csv", labels=folder / "labels.json", workers=1)
+    folds(folder / "catalog.csv", out=folder / "folds.csv", folds=2)
     return folder
 
 

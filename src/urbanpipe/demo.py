@@ -22,8 +22,10 @@ from urbanpipe.evaluation.tables import markdown_table
 from urbanpipe.inference.predict import predict
 from urbanpipe.outputs import output_folder, write_json, write_text
 from urbanpipe.simulate.generator import simulate
+from urbanpipe.simulate.options import ClassMix, VideoOptions
 from urbanpipe.taxonomy import Taxonomy, default_taxonomy
-from urbanpipe.training.crossval import Experiment, crossval
+from urbanpipe.training.crossval import CrossvalResult, crossval
+from urbanpipe.training.options import FoldOptions, RunOptions
 
 RECIPES = ("demo-mobilenetv3", "demo-byobnet")
 CLASSES = ("ZC", "CJ", "CK", "ZW", "FZ", "FS", "CQ")
@@ -46,14 +48,14 @@ class Demo:
         summary: the table of both, in Markdown: learned and chance by class, cross-validated and on unseen videos.
     """
 
-    experiment: Experiment
+    experiment: CrossvalResult
     learned: float
     chance: float
     summary: Path
 
 
 def demo(
-    out: Path, videos: int = 240, unseen: int = 60, folds: int = 3, seed: int = 0, overrides: Sequence[str] = ()
+    out: Path, *, videos: int = 240, unseen: int = 60, folds: int = 3, seed: int = 0, overrides: Sequence[str] = ()
 ) -> Demo:
     """Simulate, scan, audit, make folds, cross-validate and ensemble two small recipes, and predict unseen videos.
 
@@ -81,10 +83,17 @@ def demo(
     _simulate(fresh, unseen, 2 * seed + 1)
     catalog = _prepare(data, out, folds)
     _say(f"5/6 crossval: {len(RECIPES)} small networks from random weights, each trained {folds} times; then ensemble")
-    experiment = crossval(catalog, RECIPES, out, folds=out / "folds.csv", overrides=overrides, cache=out / "frames")
+    experiment = crossval(
+        catalog,
+        RECIPES,
+        out=out,
+        overrides=overrides,
+        split=FoldOptions(folds=out / "folds.csv"),
+        options=RunOptions(cache=out / "frames"),
+    )
     assert experiment.ensemble is not None
     _say(f"6/6 predict: {unseen} videos that no network has seen; the most probable classes of the first {SHOWN}")
-    found = predict(experiment.ensemble, [fresh / "videos"], out / "predictions.json").predictions
+    found = predict(experiment.ensemble, [fresh / "videos"], out=out / "predictions.json").predictions
     known = read_labels(fresh / "labels.json", default_taxonomy())
     _show(found, known, default_taxonomy())
     done = _judge(experiment, found, known, out / "summary.md")
@@ -105,20 +114,26 @@ def _claim(out: Path, asked: dict[str, int]) -> None:
 def _simulate(folder: Path, videos: int, seed: int) -> None:
     if (folder / "labels.json").exists():  # written last: the videos are all there
         return
-    simulate(folder, videos, seed, CLASSES, SIZE, FPS, SECONDS, brief=0.0, balance=BALANCE)
+    simulate(
+        folder,
+        videos=videos,
+        seed=seed,
+        mix=ClassMix(classes=CLASSES, brief=0.0, balance=BALANCE),
+        video=VideoOptions(size=SIZE, fps=FPS, seconds=SECONDS),
+    )
 
 
 def _prepare(data: Path, out: Path, folds: int) -> Path:
     """Scan, audit, make folds; returns the catalog."""
     catalog = out / "catalog.csv"
     _say("2/6 scan: what is in the files")
-    rows = scan(data / "videos", catalog, labels=data / "labels.json")
+    rows = scan(data / "videos", out=catalog, labels=data / "labels.json")
     print(f"{len(rows.ok)} of {len(rows.videos)} videos can be read, {len(rows.labelled)} have labels", file=sys.stderr)
     _say("3/6 audit: what is rare, and do names, durations or sizes give labels away?")
     for warning in audit(catalog).warnings or ["nothing suspicious"]:
         print(warning, file=sys.stderr)
     _say(f"4/6 folds: {folds}, the videos of a site together, each class spread evenly")
-    make_folds(catalog, out / "folds.csv", folds)
+    make_folds(catalog, out=out / "folds.csv", folds=folds)
     return catalog
 
 
@@ -131,7 +146,7 @@ def _show(found: Predictions, known: Mapping[str, tuple[int, ...]], taxonomy: Ta
         print(f"{name}: {ranked}  (shows {truth})", file=sys.stderr)
 
 
-def _judge(experiment: Experiment, found: Predictions, known: Mapping[str, tuple[int, ...]], path: Path) -> Demo:
+def _judge(experiment: CrossvalResult, found: Predictions, known: Mapping[str, tuple[int, ...]], path: Path) -> Demo:
     """Write the summary: AP learned and by chance, of the videos learned from (out of fold) and of the unseen ones."""
     assert experiment.ensemble is not None
     taxonomy = default_taxonomy()

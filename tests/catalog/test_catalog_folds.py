@@ -114,7 +114,7 @@ def labels_file(folder: Path) -> Path:
 
 
 def test_folds_are_written_and_read(tmp_path: Path) -> None:
-    found = folds(labels_file(tmp_path), tmp_path / "folds.csv", folds=3)
+    found = folds(labels_file(tmp_path), out=tmp_path / "folds.csv", folds=3)
     assert read_folds(tmp_path / "folds.csv") == found
     assert len(found) == 18
     assert all(found[f"v{i}_0.mp4"] == found[f"v{i}_1.mp4"] for i in range(9))
@@ -165,7 +165,7 @@ def test_columns_that_cannot_group(tmp_path: Path) -> None:
     [
         ("video,part\na,0\n", "no column 'fold'"),
         ("name,fold\na,0\n", "no column 'video'"),
-        ("video,fold\na,0\na,1\n", "line 3: video 'a' is there twice"),
+        ("video,fold\na,0\na,1\n", "line 3: video 'a' occurs twice"),
         ("video,fold\na,0\nb,one\n", "line 3, video 'b': fold 'one'"),
         ("video,fold\na,0\nb,-1\n", "fold '-1' is not"),
         ("video,fold\na,0\nb,1.0\n", "fold '1.0' is not"),

@@ -71,7 +71,7 @@ def test_bad_files_are_rows_with_their_reason(tmp_path: Path, videos: Path) -> N
     (videos / "broken link.mp4").symlink_to(videos / "nowhere.mp4")
     os.mkfifo(videos / "pipe.mp4")
     (videos / "folder.mp4").mkdir()
-    catalog = scan(videos, tmp_path / "catalog.csv", workers=2)
+    catalog = scan(videos, out=tmp_path / "catalog.csv", workers=2)
     reasons = {video.name: video.status for video in catalog.videos}
     assert [name for name, reason in reasons.items() if reason == "ok"] == ["good.mp4"]
     assert len(reasons) == 7
@@ -84,15 +84,15 @@ def test_bad_files_are_rows_with_their_reason(tmp_path: Path, videos: Path) -> N
 
 def test_one_video_alone(tmp_path: Path, videos: Path) -> None:
     write_video(videos / "only.mp4")
-    assert [video.status for video in scan(videos, tmp_path / "c.csv").videos] == ["ok"]
+    assert [video.status for video in scan(videos, out=tmp_path / "c.csv").videos] == ["ok"]
 
 
 def test_unreadable_file(tmp_path: Path, videos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_video(videos / "closed.mp4")
     monkeypatch.setattr(os, "access", lambda *_: False)
-    assert scan(videos, tmp_path / "c.csv").videos[0].status == "cannot be opened: no permission to read it"
+    assert scan(videos, out=tmp_path / "c.csv").videos[0].status == "cannot be opened: no permission to read it"
     monkeypatch.undo()
-    assert scan(videos, tmp_path / "c.csv").videos[0].status == "ok", "permission is asked for again"
+    assert scan(videos, out=tmp_path / "c.csv").videos[0].status == "ok", "permission is asked for again"
 
 
 def test_a_hang_or_a_crash_costs_only_its_own_video(
@@ -101,7 +101,7 @@ def test_a_hang_or_a_crash_costs_only_its_own_video(
     monkeypatch.setattr(probing, "PROBE_SECONDS", 2.0)
     for number, name in enumerate(["a.mp4", "chatty.mp4", "crash.mp4", "hang.mp4", "z.mp4"]):
         write_video(videos / name, level=number)
-    catalog = scan(videos, tmp_path / "c.csv", workers=2)
+    catalog = scan(videos, out=tmp_path / "c.csv", workers=2)
     reasons = {video.name: video.status for video in catalog.videos}
     assert reasons.pop("crash.mp4") == "reading it crashed the decoder (SIGSEGV)"
     assert reasons.pop("hang.mp4") == "reading it took more than 2 s"
@@ -113,7 +113,7 @@ def test_a_second_scan_reads_only_what_changed(tmp_path: Path, videos: Path, pro
     for number, name in enumerate(["a.mp4", "b.mp4", "c.mp4"]):
         write_video(videos / name, level=number)
     (videos / "bad.mp4").write_text("x")
-    first = scan(videos, out, workers=1)
+    first = scan(videos, out=out, workers=1)
     write_video(videos / "b.mp4", frames=9)
     write_video(videos / "d.mp4", level=7)
     (videos / "c.mp4").unlink()
@@ -130,11 +130,11 @@ def test_a_second_scan_reads_only_what_changed(tmp_path: Path, videos: Path, pro
 def test_labels_and_own_columns_survive_a_scan_without_labels(tmp_path: Path, videos: Path) -> None:
     out = tmp_path / "c.csv"
     write_video(videos / "a.mp4")
-    scan(videos, out, labels_of(tmp_path, {"a.mp4": "CJ"}))
+    scan(videos, out=out, labels=labels_of(tmp_path, {"a.mp4": "CJ"}))
     rows = list(csv.reader(out.read_text().splitlines()))
     out.write_text("\n".join(",".join([*row, extra]) for row, extra in zip(rows, ["site", "north"], strict=True)))
     write_video(videos / "b.mp4", level=3)
-    found = scan(videos, out).videos
+    found = scan(videos, out=out).videos
     assert [(video.labels, dict(video.extra)) for video in found] == [((1,), {"site": "north"}), (None, {})]
     assert read_catalog(out).videos[1].extra == {"site": ""}
 
@@ -145,7 +145,7 @@ def test_labels_and_own_columns_of_moved_videos_are_kept_and_what_is_lost_is_tol
     for number, name in enumerate(("a.mp4", "b.mp4")):
         write_video(before / name, frames=5 + number)
     out = tmp_path / "catalog.csv"
-    scan(before, out, workers=1)
+    scan(before, out=out, workers=1)
     rows = read_catalog(out)
     marked = [replace(video, labels=(1,), extra={"site": video.name}) for video in rows.videos]
     gone = replace(marked[0], name="gone.mp4", path=before / "gone.mp4", digest="0")
@@ -194,7 +194,7 @@ def test_names_that_recur_in_folders(tmp_path: Path, videos: Path) -> None:
     for number, name in enumerate(["1_1.mp4", "north/1_1.mp4", "north/1_2.mp4", "south/1_1.mp4", "south/x.mp4"]):
         write_video(videos / name, level=number)
     labels = {"north/1_1.mp4": "CJ", "south/1_1.mp4": "CK", "./1_1.mp4": "ZC", "x.mp4": "SL", "north\\1_2.mp4": "TL"}
-    found = scan(videos, tmp_path / "c.csv", labels_of(tmp_path, labels)).videos
+    found = scan(videos, out=tmp_path / "c.csv", labels=labels_of(tmp_path, labels)).videos
     assert [(video.name, video.group, video.labels) for video in found] == [
         ("./1_1.mp4", "1", (0,)),
         ("north/1_1.mp4", "north/1", (1,)),
@@ -203,9 +203,9 @@ def test_names_that_recur_in_folders(tmp_path: Path, videos: Path) -> None:
         ("x.mp4", "x", (13,)),
     ]
     with pytest.raises(LabelError, match=r"'1_1\.mp4' may be .*1_1\.mp4 and north/1_1\.mp4 and 1 more"):
-        scan(videos, tmp_path / "c.csv", labels_of(tmp_path, {"1_1.mp4": "CJ"}))
+        scan(videos, out=tmp_path / "c.csv", labels=labels_of(tmp_path, {"1_1.mp4": "CJ"}))
     with pytest.raises(LabelError, match=r"'x\.mp4' and 'south/x\.mp4' are the same file"):
-        scan(videos, tmp_path / "c.csv", labels_of(tmp_path, {"x.mp4": "CJ", "south/x.mp4": "CJ"}))
+        scan(videos, out=tmp_path / "c.csv", labels=labels_of(tmp_path, {"x.mp4": "CJ", "south/x.mp4": "CJ"}))
 
 
 def test_copies_share_a_group(tmp_path: Path, videos: Path) -> None:
@@ -214,7 +214,7 @@ def test_copies_share_a_group(tmp_path: Path, videos: Path) -> None:
     write_video(videos / "e.mp4", level=3)
     (videos / "copy.mp4").write_bytes((videos / "d2_1.mp4").read_bytes())
     (videos / "d1_2.mp4").write_bytes((videos / "d2_1.mp4").read_bytes())
-    found = {video.name: video.group for video in scan(videos, tmp_path / "c.csv").videos}
+    found = {video.name: video.group for video in scan(videos, out=tmp_path / "c.csv").videos}
     assert len({found[name] for name in ("d1_1.mp4", "d1_2.mp4", "d2_1.mp4", "copy.mp4")}) == 1
     assert found["e.mp4"] == "e"
 
@@ -222,12 +222,12 @@ def test_copies_share_a_group(tmp_path: Path, videos: Path) -> None:
 def test_accents_may_be_encoded_differently(tmp_path: Path, videos: Path) -> None:
     decomposed, composed = normalize("NFD", "café.mp4"), normalize("NFC", "café.mp4")
     write_video(videos / decomposed)
-    found = scan(videos, tmp_path / "c.csv", labels_of(tmp_path, {composed: "CJ"})).videos
+    found = scan(videos, out=tmp_path / "c.csv", labels=labels_of(tmp_path, {composed: "CJ"})).videos
     assert [(video.name, video.labels, video.path.exists()) for video in found] == [(composed, (1,), True)]
     assert read_catalog(tmp_path / "c.csv").videos[0].path.exists()
     write_video(videos / composed)
-    with pytest.raises(CatalogError, match="same name but for how accents"):
-        scan(videos, tmp_path / "c.csv")
+    with pytest.raises(CatalogError, match="same name except for the encoding of accents"):
+        scan(videos, out=tmp_path / "c.csv")
 
 
 def test_a_name_that_is_not_text(tmp_path: Path, videos: Path) -> None:
@@ -236,7 +236,7 @@ def test_a_name_that_is_not_text(tmp_path: Path, videos: Path) -> None:
         (videos / os.fsdecode(b"b\xff.mp4")).write_bytes(b"x")
     except OSError:
         pytest.skip("this file system takes only names that are text")
-    found = scan(videos, tmp_path / "c.csv").videos
+    found = scan(videos, out=tmp_path / "c.csv").videos
     assert [(video.name, video.status) for video in found] == [
         ("a.mp4", "ok"),
         ("b\\xff.mp4", "its name is not valid text; rename it"),
@@ -249,7 +249,7 @@ def test_linked_folders_are_followed_once(tmp_path: Path, videos: Path) -> None:
     videos.mkdir()
     (videos / "link").symlink_to(tmp_path / "elsewhere")
     (videos / "loop").symlink_to(videos)
-    found = scan(videos, tmp_path / "c.csv").videos
+    found = scan(videos, out=tmp_path / "c.csv").videos
     assert [video.name for video in found] == ["a.mp4"]
 
 
@@ -266,28 +266,28 @@ def test_what_does_not_match_is_listed(tmp_path: Path, videos: Path) -> None:
 def test_folders_that_cannot_be_scanned(tmp_path: Path, videos: Path) -> None:
     out = tmp_path / "c.csv"
     with pytest.raises(CatalogError, match="missing; give the folder"):
-        scan(videos, out)
+        scan(videos, out=out)
     videos.mkdir()
     with pytest.raises(CatalogError, match=r"no videos in .*videos$"):
-        scan(videos, out)
+        scan(videos, out=out)
     (videos / "a.txt").write_text("x")
     with pytest.raises(CatalogError, match="of its 1 files none has"):
-        scan(videos, out)
+        scan(videos, out=out)
     with pytest.raises(CatalogError, match="is a file"):
-        scan(videos / "a.txt", out)
+        scan(videos / "a.txt", out=out)
     assert not out.exists()
 
 
 def test_outputs_that_cannot_be_written(tmp_path: Path, videos: Path) -> None:
     write_video(videos / "a.mp4")
     with pytest.raises(OutputError, match="is a folder"):
-        scan(videos, tmp_path)
+        scan(videos, out=tmp_path)
     (tmp_path / "file").write_text("x")
     with pytest.raises(OutputError, match="cannot write"):
-        scan(videos, tmp_path / "file" / "c.csv")
+        scan(videos, out=tmp_path / "file" / "c.csv")
     (tmp_path / ".c.csv.progress").mkdir()
     with pytest.raises(OutputError, match=r"\.c\.csv\.progress"):
-        scan(videos, tmp_path / "c.csv")
+        scan(videos, out=tmp_path / "c.csv")
     with pytest.raises(CatalogError, match="not a catalog"):
-        scan(videos, tmp_path / "file")
+        scan(videos, out=tmp_path / "file")
     assert (tmp_path / "file").read_text() == "x", "what is not a catalog is not overwritten"

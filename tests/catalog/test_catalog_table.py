@@ -113,7 +113,7 @@ def edited(catalog: Path, old: str, new: str) -> Path:
         (",2.48,", ",-1,", CatalogError, "duration_seconds is '-1'"),
         (",2.48,", ",nan,", CatalogError, "duration_seconds is 'nan'"),
         ("CJ QF", "CJ QX", LabelError, "line 2, video 'a b_1.mp4': unknown class 'QX'"),
-        ("c.mp4", "bad.mp4", CatalogError, "'bad.mp4' is there twice"),
+        ("c.mp4", "bad.mp4", CatalogError, "'bad.mp4' occurs twice"),
         (",empty file,", ",,", CatalogError, "line 3.*status is empty"),
         ("bad.mp4", "bad.mp4,more", CatalogError, "line 3: 19 cells"),
     ],

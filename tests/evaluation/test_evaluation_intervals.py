@@ -34,7 +34,7 @@ def test_holds_the_figure_and_narrows_with_more_videos() -> None:
     widths = []
     for n in (200, 3200):
         scores, targets = sample(n)
-        found = bootstrap(scores, targets, None, SMALL, draws=300)
+        found = bootstrap(scores, targets, None, taxonomy=SMALL, draws=300)
         point = score(scores, targets, SMALL)
         assert found.units == n
         for value, (low, high) in [
@@ -49,16 +49,18 @@ def test_holds_the_figure_and_narrows_with_more_videos() -> None:
 
 def test_level_sets_the_width() -> None:
     scores, targets = sample(200)
-    wide, narrow = (bootstrap(scores, targets, None, SMALL, 300, level=level).map_all for level in (0.95, 0.5))
+    wide, narrow = (
+        bootstrap(scores, targets, None, taxonomy=SMALL, draws=300, level=level).map_all for level in (0.95, 0.5)
+    )
     assert wide[0] < narrow[0] < narrow[1] < wide[1]
 
 
 def test_copies_of_a_video_in_one_group_add_no_certainty() -> None:
     scores, targets = sample(150)
     copies = np.repeat(np.arange(150), 8)
-    grouped = bootstrap(scores[copies], targets[copies], [str(i) for i in copies], SMALL, draws=300)
-    alone = bootstrap(scores[copies], targets[copies], None, SMALL, draws=300)
-    single = bootstrap(scores, targets, None, SMALL, draws=300)
+    grouped = bootstrap(scores[copies], targets[copies], [str(i) for i in copies], taxonomy=SMALL, draws=300)
+    alone = bootstrap(scores[copies], targets[copies], None, taxonomy=SMALL, draws=300)
+    single = bootstrap(scores, targets, None, taxonomy=SMALL, draws=300)
     assert grouped.units == 150
     width = [found.map_all[1] - found.map_all[0] for found in (grouped, single, alone)]
     assert width[0] == pytest.approx(width[1], rel=0.25)
@@ -67,18 +69,20 @@ def test_copies_of_a_video_in_one_group_add_no_certainty() -> None:
 
 def test_depends_on_the_seed_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     scores, targets = sample(60)
-    first, again, other = (bootstrap(scores, targets, None, SMALL, 50, seed=seed) for seed in (1, 1, 2))
+    first, again, other = (bootstrap(scores, targets, None, taxonomy=SMALL, draws=50, seed=seed) for seed in (1, 1, 2))
     assert (first.ap == again.ap).all()
     assert (first.ap != other.ap).any()
     monkeypatch.setattr(intervals, "_CELLS_A_CHUNK", 200)
-    assert (bootstrap(scores, targets, None, SMALL, 50, seed=1).ap == first.ap).all(), "chunks change nothing"
+    assert (bootstrap(scores, targets, None, taxonomy=SMALL, draws=50, seed=1).ap == first.ap).all(), (
+        "chunks change nothing"
+    )
 
 
 def test_class_absent_in_some_draws_is_counted() -> None:
     scores, targets = sample(40)
     targets[:, 2] = False
     targets[7, 2] = True
-    found = bootstrap(scores, targets, None, SMALL, draws=400)
+    found = bootstrap(scores, targets, None, taxonomy=SMALL, draws=400)
     assert found.absent[:2].tolist() == [0, 0]
     assert 0.25 < found.absent[2] / 400 < 0.5, "a video is absent from about 1/e of the draws"
     assert np.isfinite(found.ap).all()
@@ -88,7 +92,9 @@ def test_class_absent_in_some_draws_is_counted() -> None:
 def test_class_without_positives_follows_the_rule_of_the_means() -> None:
     scores, targets = sample(100)
     targets[:, 2] = False
-    zero, skip = (bootstrap(scores, targets, None, SMALL, 200, empty=empty) for empty in ("zero", "skip"))
+    zero, skip = (
+        bootstrap(scores, targets, None, taxonomy=SMALL, draws=200, empty=empty) for empty in ("zero", "skip")
+    )
     for found, empty in ((zero, "zero"), (skip, "skip")):
         point = score(scores, targets, SMALL, empty)  # type: ignore[arg-type]
         assert found.map_all[0] < point.map_all < found.map_all[1]
@@ -99,7 +105,7 @@ def test_class_without_positives_follows_the_rule_of_the_means() -> None:
 
 
 def test_no_positives_at_all() -> None:
-    found = bootstrap(np.zeros((5, 3)), np.zeros((5, 3), dtype=bool), None, SMALL, 10, empty="skip")
+    found = bootstrap(np.zeros((5, 3)), np.zeros((5, 3), dtype=bool), None, taxonomy=SMALL, draws=10, empty="skip")
     assert found.to_json()["map_all"] == [None, None]
 
 
@@ -107,11 +113,11 @@ def test_refuses_impossible_settings() -> None:
     scores, targets = sample(10)
     for keywords in ({"draws": 0}, {"level": 1.0}, {"level": 0.0}):
         with pytest.raises(ValueError, match="at least 1"):
-            bootstrap(scores, targets, None, SMALL, **keywords)
+            bootstrap(scores, targets, None, taxonomy=SMALL, **keywords)
     with pytest.raises(ValueError, match="groups for 10"):
-        bootstrap(scores, targets, ["a"], SMALL)
+        bootstrap(scores, targets, ["a"], taxonomy=SMALL)
     with pytest.raises(ValueError, match=r"\(n, 3\)"):
-        bootstrap(scores[:, :2], targets[:, :2], None, SMALL)
+        bootstrap(scores[:, :2], targets[:, :2], None, taxonomy=SMALL)
 
 
 def compared(gap: float, seed: int = 0) -> tuple[Difference, float]:
@@ -127,7 +133,9 @@ def compared(gap: float, seed: int = 0) -> tuple[Difference, float]:
         np.mean([score(scores[folds == fold], targets[folds == fold], taxonomy).map_defects for fold in range(4)])
         for scores in (one, other)
     ]
-    return compare(one, other, targets, folds, groups, taxonomy, draws=300), float(maps[0] - maps[1])
+    return compare(one, other, targets, folds=folds, groups=groups, taxonomy=taxonomy, draws=300), float(
+        maps[0] - maps[1]
+    )
 
 
 @pytest.mark.parametrize("gap", [0.0, 1.0])
@@ -147,7 +155,15 @@ def test_equal_models_do_not_differ() -> None:
     rng = np.random.default_rng(0)
     scores, targets = rng.random((60, 1)), rng.random((60, 1)) < 0.4
     taxonomy = Taxonomy("one", (DefectClass(0, "A", "a"),))
-    found = compare(scores, scores, targets, np.arange(60) % 3, [f"g{row}" for row in range(60)], taxonomy, draws=50)
+    found = compare(
+        scores,
+        scores,
+        targets,
+        folds=np.arange(60) % 3,
+        groups=[f"g{row}" for row in range(60)],
+        taxonomy=taxonomy,
+        draws=50,
+    )
     assert (found.map_defects, found.low, found.high) == (0, 0, 0)
 
 
@@ -155,13 +171,13 @@ def test_several_trainings_are_compared_in_pairs() -> None:
     scores, targets = sample(300)
     better, _ = sample(300, skill=3.0)
     folds, groups = np.arange(300) % 3, [str(n // 2) for n in range(300)]
-    args = (targets, folds, groups, SMALL, 200)
-    single = compare(better, scores, *args)
-    assert compare(np.stack([better, better]), np.stack([scores, scores]), *args) == single
-    mixed = compare(np.stack([better, scores]), np.stack([scores, scores]), *args)
+    data = {"targets": targets, "folds": folds, "groups": groups, "taxonomy": SMALL, "draws": 200}
+    single = compare(better, scores, **data)
+    assert compare(np.stack([better, better]), np.stack([scores, scores]), **data) == single
+    mixed = compare(np.stack([better, scores]), np.stack([scores, scores]), **data)
     assert mixed.map_defects == pytest.approx(single.map_defects / 2)
     with pytest.raises(ValueError, match=r"shorter|longer"):
-        compare(np.stack([better, better]), scores, *args)
+        compare(np.stack([better, better]), scores, **data)
 
 
 def test_too_few_groups_give_no_interval_instead_of_a_narrow_one() -> None:
@@ -172,8 +188,15 @@ def test_too_few_groups_give_no_interval_instead_of_a_narrow_one() -> None:
         (np.zeros(120, np.int64), [f"g{row % 9}" for row in range(120)]),
         (np.arange(120) % 2, [f"g{row}" if row % 2 else "alone in its fold" for row in range(120)]),
     ):
-        found = compare(better, scores, targets, folds, groups, SMALL, draws=50)
+        found = compare(better, scores, targets, folds=folds, groups=groups, taxonomy=SMALL, draws=50)
         assert found.map_defects > 0
         assert np.isnan([found.low, found.high]).all()
-    enough = compare(better, scores, targets, np.zeros(120, np.int64), [f"g{row % 10}" for row in range(120)], SMALL)
+    enough = compare(
+        better,
+        scores,
+        targets,
+        folds=np.zeros(120, np.int64),
+        groups=[f"g{row % 10}" for row in range(120)],
+        taxonomy=SMALL,
+    )
     assert enough.low < enough.map_defects < enough.high

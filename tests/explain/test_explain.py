@@ -15,6 +15,7 @@ from urbanpipe.contracts.segment_scores import read_segment_scores
 from urbanpipe.explain import explain as room
 from urbanpipe.explain.explain import class_maps, explain
 from urbanpipe.explain.network import Explained
+from urbanpipe.inference.options import InferenceOptions
 from urbanpipe.inference.predict import predict
 from urbanpipe.inputs.frame_timeline import FrameTimeline
 from urbanpipe.models.classifier import SegmentClassifier
@@ -36,9 +37,16 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_each_method_end_to_end(name: str, video: Path, tmp_path: Path) -> None:
     recipe = recipe_of(name)
     run = make_run(tmp_path / "run", recipe)
-    made = explain(run, video, tmp_path / "out", ["CJ", "AJ", "CJ"], top=3, device="cpu", batch_size=2)
+    made = explain(
+        run,
+        video,
+        out=tmp_path / "out",
+        classes=["CJ", "AJ", "CJ"],
+        top=3,
+        options=InferenceOptions(device="cpu", batch_size=2),
+    )
     assert [TAXONOMY.codes[heat.index] for heat in made.found] == ["CJ", "AJ"]
-    predict(run, [video], tmp_path / "p.json", device="cpu", workers=0)
+    predict(run, [video], out=tmp_path / "p.json", workers=0, options=InferenceOptions(device="cpu"))
     expected = read_predictions(tmp_path / "p.json", TAXONOMY).scores[0]
     np.testing.assert_allclose(made.scores, expected, atol=1e-6)
 
@@ -117,7 +125,9 @@ def test_the_hottest_point_is_where_and_when_the_class_is(
     loaded = Explained(recipe_of(name, *settings), TAXONOMY, Bright(), None, ())  # type: ignore[arg-type]
     monkeypatch.setattr(room, "load_explained", lambda *given: loaded)
     first, second = TAXONOMY.codes[:2]
-    made = explain(tmp_path, video, tmp_path / "out", [first, second], top=4, device="cpu")
+    made = explain(
+        tmp_path, video, out=tmp_path / "out", classes=[first, second], top=4, options=InferenceOptions(device="cpu")
+    )
     for heat, begin, box in zip(
         made.found, (RED_SECONDS, BLUE_SECONDS), ((0.75, 0.12, 0.95, 0.4), (0.05, 0.6, 0.27, 0.9)), strict=True
     ):
@@ -136,9 +146,9 @@ def test_only_the_best_segments_are_read_again_one_by_one(
     sizes: list[int] = []
     reads: list[int] = []
 
-    def counted(loaded: Any, layer: str, layout: Any, images: Tensor, *rest: Any) -> Tensor:
+    def counted(loaded: Any, layer: str, layout: Any, images: Tensor, **rest: Any) -> Tensor:
         sizes.append(len(images))
-        return class_maps(loaded, layer, layout, images, *rest)
+        return class_maps(loaded, layer, layout, images=images, **rest)
 
     def read(path: Path, frames: Any, *rest: Any) -> Any:
         reads.append(len(frames))
@@ -147,7 +157,7 @@ def test_only_the_best_segments_are_read_again_one_by_one(
     original = decode.read_frames
     monkeypatch.setattr(room, "class_maps", counted)
     monkeypatch.setattr(room, "read_frames", read)
-    made = explain(run, video, tmp_path, ["CJ"], top=4, device="cpu")
+    made = explain(run, video, out=tmp_path, classes=["CJ"], top=4, options=InferenceOptions(device="cpu"))
     assert sizes == [1, 1, 1, 1]
     assert reads == [1, 1, 1, 1]
     assert len(made.found[0].frames) == 4
@@ -161,7 +171,13 @@ def test_nothing_that_speaks_for_a_class_is_said_so(video: Path, tmp_path: Path)
             linear.weight[1] = -1.0
 
     recipe = recipe_of("frame", "input.size=64", "model.backbone=test_resnet")
-    made = explain(make_run(tmp_path / "run", recipe, change=against), video, tmp_path / "out", ["CJ"], device="cpu")
+    made = explain(
+        make_run(tmp_path / "run", recipe, change=against),
+        video,
+        out=tmp_path / "out",
+        classes=["CJ"],
+        options=InferenceOptions(device="cpu"),
+    )
     (heat,) = made.found
     assert heat.raw_maximum == 0
     assert not heat.maps.any()
@@ -180,7 +196,12 @@ def test_unasked_the_likely_classes_are_explained(video: Path, tmp_path: Path) -
             linear.bias[:] = -3.0
             linear.bias[4], linear.bias[2] = 2.0, 1.0
 
-    made = explain(make_run(tmp_path / "r", recipe_of("frame"), change=sure), video, tmp_path / "o", device="cpu")
+    made = explain(
+        make_run(tmp_path / "r", recipe_of("frame"), change=sure),
+        video,
+        out=tmp_path / "o",
+        options=InferenceOptions(device="cpu"),
+    )
     assert [heat.index for heat in made.found] == [4, 2]
     assert sorted(path.name for path in (tmp_path / "o").iterdir()) == sorted(
         [f"{video.stem}.json"]

@@ -13,6 +13,7 @@ from urbanpipe import api
 from urbanpipe.cli.main import app, main
 from urbanpipe.errors import OutputError, PredictionError, RunError, TaxonomyError, UrbanpipeError, VideoError
 from urbanpipe.explain.explain import explain
+from urbanpipe.inference.options import InferenceOptions
 
 
 @pytest.fixture(scope="module")
@@ -28,32 +29,32 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_folds(video: Path, run: Path, tmp_path: Path) -> None:
     folded = make_run(tmp_path / "experiment" / "r", recipe_of("frame"), folds=(0, 1))
     (folded / "folds.csv").write_text(f"video,fold\n{video.name},1\nother.mp4,0\n")
-    first = explain(folded, video, tmp_path / "o", ["CJ"], device="cpu")
+    first = explain(folded, video, out=tmp_path / "o", classes=["CJ"], options=InferenceOptions(device="cpu"))
     assert json.loads(first.summary.read_text())["fold"] == 0
     assert first.notes == (
         "the network of fold 0 is explained, the first of 2; --fold takes another",
         f"this network was trained on {video.name}; --fold 1 has not seen it",
     )
-    asked = explain(folded, video, tmp_path / "o", ["CJ"], fold=1, device="cpu")
+    asked = explain(folded, video, out=tmp_path / "o", classes=["CJ"], fold=1, options=InferenceOptions(device="cpu"))
     assert asked.notes == ()
     with pytest.raises(RunError, match="has no fold 2: it has 0, 1"):
-        explain(folded, video, tmp_path / "o", fold=2)
+        explain(folded, video, out=tmp_path / "o", fold=2)
     with pytest.raises(RunError, match="has no fold 0: it is a single model"):
-        explain(run, video, tmp_path / "o", fold=0)
+        explain(run, video, out=tmp_path / "o", fold=0)
     (folded / "fold1" / "done.json").unlink()
-    explain(folded, video, tmp_path / "o", ["CJ"], device="cpu")
+    explain(folded, video, out=tmp_path / "o", classes=["CJ"], options=InferenceOptions(device="cpu"))
     with pytest.raises(RunError, match="fold1 is not finished"):
-        explain(folded, video, tmp_path / "o", fold=1)
+        explain(folded, video, out=tmp_path / "o", fold=1)
     (tmp_path / "experiment" / "experiment.json").write_text("{}")
-    with pytest.raises(RunError, match=r"is a experiment; give one of its runs: r$"):
-        explain(tmp_path / "experiment", video, tmp_path / "o")
+    with pytest.raises(RunError, match=r"is an experiment; give one of its runs: r$"):
+        explain(tmp_path / "experiment", video, out=tmp_path / "o")
 
 
 def test_an_ensemble_is_sent_to_its_members(video: Path, tmp_path: Path) -> None:
     (tmp_path / "e").mkdir()
     (tmp_path / "e" / "weights.toml").write_text('members = [{ path = "experiment/a", weight = 1.0 }]')
     with pytest.raises(RunError, match="is an ensemble; give the run of one of its members: experiment/a"):
-        explain(tmp_path / "e", video, tmp_path / "o")
+        explain(tmp_path / "e", video, out=tmp_path / "o")
 
 
 def broken(run: Path, folder: Path) -> Path:
@@ -65,7 +66,7 @@ def broken(run: Path, folder: Path) -> Path:
 
 @pytest.fixture
 def given(run: Path, video: Path, tmp_path: Path) -> dict[str, Any]:
-    return {"run": run, "video": video, "out": tmp_path / "o", "device": "cpu", "top": 1}
+    return {"run": run, "video": video, "out": tmp_path / "o", "options": InferenceOptions(device="cpu"), "top": 1}
 
 
 @pytest.mark.parametrize(
@@ -80,7 +81,7 @@ def given(run: Path, video: Path, tmp_path: Path) -> dict[str, Any]:
         ({"run": Path(__file__).parent}, RunError, "is no run: it has no recipe.toml"),
         ({"out": Path(__file__) / "o"}, OutputError, "cannot write"),
         ({"top": 0}, PredictionError, "top 0"),
-        ({"device": "tpu"}, RunError, "unknown device"),
+        ({"options": InferenceOptions(device="tpu")}, RunError, "unknown device"),
     ],
 )
 def test_mistakes_are_one_line(
@@ -100,39 +101,42 @@ def test_nothing_of_another_network_stays_and_nothing_of_others_is_written_over(
     run: Path, video: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "o"
-    explain(run, video, out, ["CJ", "AJ"], device="cpu", top=1)
-    explain(run, video, out, ["CJ"], device="cpu", top=1)
+    explain(run, video, out=out, classes=["CJ", "AJ"], top=1, options=InferenceOptions(device="cpu"))
+    explain(run, video, out=out, classes=["CJ"], top=1, options=InferenceOptions(device="cpu"))
     assert {path.name for path in out.iterdir()} == {"event.json", "event.CJ.png", "event.CJ.npz"}
     copy = shutil.copy(video, tmp_path / "event.mkv")
     with pytest.raises(OutputError, match=r"event.json is of event.mp4 and would be written over; give another --out"):
-        explain(run, Path(copy), out, ["CJ"], device="cpu", top=1)
+        explain(run, Path(copy), out=out, classes=["CJ"], top=1, options=InferenceOptions(device="cpu"))
     (out / "event.json").write_text('{"mine": 1}')
     with pytest.raises(OutputError, match=r"event.json is not of `explain` and would be written over"):
-        explain(run, video, out, ["CJ"], device="cpu", top=1)
+        explain(run, video, out=out, classes=["CJ"], top=1, options=InferenceOptions(device="cpu"))
     assert (out / "event.json").read_text() == '{"mine": 1}'
 
 
 def test_a_network_that_has_learnt_from_the_video_says_so(run: Path, video: Path, tmp_path: Path) -> None:
     single = Path(shutil.copytree(run, tmp_path / "single"))
     (single / "labels.json").write_text(json.dumps({"north/event.mp4": [1], "other.mp4": []}))
-    found = explain(single, video, tmp_path / "o", ["CJ"], device="cpu", top=1)
+    found = explain(single, video, out=tmp_path / "o", classes=["CJ"], top=1, options=InferenceOptions(device="cpu"))
     assert found.notes == (f"this network was trained on {video.name}",)
     (single / "labels.json").write_text(json.dumps({"other.mp4": []}))
-    assert explain(single, video, tmp_path / "o", ["CJ"], device="cpu", top=1).notes == ()
+    assert (
+        explain(single, video, out=tmp_path / "o", classes=["CJ"], top=1, options=InferenceOptions(device="cpu")).notes
+        == ()
+    )
 
 
 def test_unfinished_and_damaged_runs(run: Path, video: Path, tmp_path: Path) -> None:
     with pytest.raises(RunError, match="is damaged or not of its recipe"):
-        explain(broken(run, tmp_path / "b"), video, tmp_path / "o")
+        explain(broken(run, tmp_path / "b"), video, out=tmp_path / "o")
     (tmp_path / "b" / "done.json").write_text("[]")
     with pytest.raises(RunError, match=r"done.json is missing or damaged; delete .*b to begin it again"):
-        explain(tmp_path / "b", video, tmp_path / "o")
+        explain(tmp_path / "b", video, out=tmp_path / "o")
     (tmp_path / "b" / "done.json").unlink()
     with pytest.raises(RunError, match="is not finished"):
-        explain(tmp_path / "b", video, tmp_path / "o")
+        explain(tmp_path / "b", video, out=tmp_path / "o")
     (tmp_path / "b" / "weights.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(RunError, match=r"is an ensemble; .*its weights.toml is damaged and does not tell"):
-        explain(tmp_path / "b", video, tmp_path / "o")
+        explain(tmp_path / "b", video, out=tmp_path / "o")
 
 
 def test_the_command(

@@ -68,7 +68,7 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Video]:
         made = FORMS[form][0](work)
         (folder / "videos").mkdir(exist_ok=True)
         paths[form] = made.rename(folder / "videos" / f"{number}{made.suffix}")
-    scan(folder / "videos", folder / "catalog.csv", workers=1)
+    scan(folder / "videos", out=folder / "catalog.csv", workers=1)
     rows = {video.path.name: video for video in read_catalog(folder / "catalog.csv").ok}
     return {form: rows[path.name] for form, path in paths.items()}
 
@@ -131,7 +131,7 @@ class Watched(FrameCache):
 
     def frames(self, path, digest, indices, size, on_damage="conceal", only=None):  # type: ignore[no-untyped-def]
         self.asked.append((np.asarray(indices).tolist(), np.asarray(indices)[only].tolist()))
-        return super().frames(path, digest, indices, size, on_damage, only)
+        return super().frames(path, digest, indices, size=size, on_damage=on_damage, only=only)
 
 
 @pytest.fixture

@@ -30,12 +30,13 @@ from urbanpipe.contracts.predictions import Predictions, write_predictions
 from urbanpipe.contracts.remarks import sentence
 from urbanpipe.decision.localization import MomentsConfig
 from urbanpipe.ensembling import bundling
-from urbanpipe.ensembling.bundling import Bundled, bundle
+from urbanpipe.ensembling.bundling import Bundled, BundleLabel, bundle
 from urbanpipe.errors import BundleError, CatalogError, InspectionError, RecipeError, RunError, VideoError
 from urbanpipe.inference import predict as predicting
 from urbanpipe.inference import scoring as forward
 from urbanpipe.inference.bundle import DEMONSTRATION, MANIFEST, OOD, read_bundle
 from urbanpipe.inference.ood import MIN_VIDEOS, fit_ood_detector, read_ood_detector, write_ood_detector
+from urbanpipe.inference.options import InferenceOptions
 from urbanpipe.inference.predict import predict
 from urbanpipe.inference.prediction import VideoPrediction
 from urbanpipe.inspection import inspector as inspector_module
@@ -77,15 +78,19 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def frame_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("frame")
-    return bundle(finished_run(folder / "run", "frame"), folder / "bundle", demonstration=True).folder
+    return bundle(
+        finished_run(folder / "run", "frame"), out=folder / "bundle", label=BundleLabel(demonstration=True)
+    ).folder
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_can_be_bundled_and_inspects_as_it_predicts(method: str, tmp_path: Path, video: Path) -> None:
     run = finished_run(tmp_path / "run", method)
-    made = bundle(run, tmp_path / "bundle")
+    made = bundle(run, out=tmp_path / "bundle")
     inspected = Inspector.load(made.folder, "cpu").inspect(video)
-    plain = predict(run, [video], tmp_path / "p.json", device="cpu", workers=0).predictions.scores[0]
+    plain = predict(
+        run, [video], out=tmp_path / "p.json", workers=0, options=InferenceOptions(device="cpu")
+    ).predictions.scores[0]
     findings = inspected.inspection.findings
     assert [one.code for one in findings] == list(TAXONOMY.codes)
     np.testing.assert_allclose([one.score for one in findings], plain, atol=2e-6)
@@ -132,7 +137,7 @@ def test_evidence_are_the_very_frames_with_heat_of_their_shape(frame_bundle: Pat
 
 
 def test_a_bundle_in_half_precision_says_nearly_the_same(frame_bundle: Path, tmp_path: Path, video: Path) -> None:
-    half = bundle(finished_run(tmp_path / "run", "frame"), tmp_path / "half", half=True).folder
+    half = bundle(finished_run(tmp_path / "run", "frame"), out=tmp_path / "half", half=True).folder
     sizes = [next(folder.glob("members/*/fold0.safetensors")).stat().st_size for folder in (frame_bundle, half)]
     assert sizes[1] < 0.6 * sizes[0]
     one, other = (
@@ -146,7 +151,7 @@ def test_a_class_that_was_never_learnt_is_not_looked_for_and_the_report_says_so(
     labels = json.loads((run / "labels.json").read_text())
     unknown = TAXONOMY.index("TL")
     (run / "labels.json").write_text(json.dumps({k: [i for i in v if i != unknown] for k, v in labels.items()}))
-    inspection = Inspector.load(bundle(run, tmp_path / "bundle").folder).inspect(video).inspection
+    inspection = Inspector.load(bundle(run, out=tmp_path / "bundle").folder).inspect(video).inspection
     assert inspection.findings[unknown].triage == "reject"
     (remark,) = (one for one in inspection.remarks if one.kind == "other")
     assert "no example of TL" in remark.text
@@ -174,7 +179,11 @@ def test_what_was_read_in_a_video_is_forgotten_with_it(
 
 class TestBundle:
     def test_it_says_what_it_is_and_how_good(self, tmp_path: Path) -> None:
-        made = bundle(finished_run(tmp_path / "run", "frame"), tmp_path / "b", name="mine", demonstration=True)
+        made = bundle(
+            finished_run(tmp_path / "run", "frame"),
+            out=tmp_path / "b",
+            label=BundleLabel(name="mine", demonstration=True),
+        )
         card = (made.folder / "MODEL_CARD.md").read_text()
         assert "# mine" in card
         assert "demonstration" in card
@@ -186,7 +195,7 @@ class TestBundle:
             assert min(picture.size) > 300
 
     def test_it_is_whole_without_the_run(self, tmp_path: Path, video: Path) -> None:
-        bundle(finished_run(tmp_path / "run", "frame"), tmp_path / "b")
+        bundle(finished_run(tmp_path / "run", "frame"), out=tmp_path / "b")
         shutil.rmtree(tmp_path / "run")
         (tmp_path / "b").rename(tmp_path / "elsewhere")
         assert Inspector.load(tmp_path / "elsewhere").inspect(video).inspection.findings
@@ -195,12 +204,14 @@ class TestBundle:
         from urbanpipe.ensembling.ensemble import ensemble
 
         runs = [finished_run(tmp_path / name, name) for name in ("frame", "super-image")]
-        ensemble(runs, tmp_path / "ensemble", [0.25, 0.75])
-        found = bundle(tmp_path / "ensemble", tmp_path / "b")
+        ensemble(runs, out=tmp_path / "ensemble", weights=[0.25, 0.75])
+        found = bundle(tmp_path / "ensemble", out=tmp_path / "b")
         read = read_bundle(found.folder, CPU)
         assert [one.weight for one in read.models.members] == [0.25, 0.75]
         assert read.models.exclusive_threshold == 0.9
-        plain = predict(tmp_path / "ensemble", [video], tmp_path / "p.json", device="cpu", workers=0)
+        plain = predict(
+            tmp_path / "ensemble", [video], out=tmp_path / "p.json", workers=0, options=InferenceOptions(device="cpu")
+        )
         scores = [one.score for one in Inspector.load(found.folder, "cpu").inspect(video).inspection.findings]
         np.testing.assert_allclose(scores, plain.predictions.scores[0], atol=2e-6)
 
@@ -249,21 +260,23 @@ class TestBundle:
         from urbanpipe.ensembling.ensemble import ensemble
 
         runs = [finished_run(tmp_path / place / "same", name) for place, name in (("a", "frame"), ("b", "bag"))]
-        ensemble(runs, tmp_path / "ensemble", [0.5, 0.5])
-        made = bundle(tmp_path / "ensemble", tmp_path / "bundle")
-        plain = predict(tmp_path / "ensemble", [video], tmp_path / "p.json", device="cpu", workers=0)
+        ensemble(runs, out=tmp_path / "ensemble", weights=[0.5, 0.5])
+        made = bundle(tmp_path / "ensemble", out=tmp_path / "bundle")
+        plain = predict(
+            tmp_path / "ensemble", [video], out=tmp_path / "p.json", workers=0, options=InferenceOptions(device="cpu")
+        )
         scores = [one.score for one in Inspector.load(made.folder, "cpu").inspect(video).inspection.findings]
         np.testing.assert_allclose(scores, plain.predictions.scores[0], atol=2e-6)
 
     def test_a_killed_replacement_leaves_the_old_bundle(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         run = finished_run(tmp_path / "run", "frame")
-        bundle(run, tmp_path / "b", name="old")
+        bundle(run, out=tmp_path / "b", label=BundleLabel(name="old"))
         monkeypatch.setattr(bundling, "model_card", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
-            bundle(run, tmp_path / "b", name="new")
+            bundle(run, out=tmp_path / "b", label=BundleLabel(name="new"))
         monkeypatch.undo()
         assert read_bundle(tmp_path / "b", CPU).manifest.name == "old"
-        bundle(run, tmp_path / "b", name="new")
+        bundle(run, out=tmp_path / "b", label=BundleLabel(name="new"))
         assert read_bundle(tmp_path / "b", CPU).manifest.name == "new"
         assert sorted(path.name for path in tmp_path.iterdir()) == ["b", "run"]
 
@@ -281,7 +294,7 @@ class TestBundle:
         (tmp_path / "run").mkdir()
         run = make_run(tmp_path / "run", recipe_of("frame"))
         with pytest.raises(RunError, match="was not cross-validated"):
-            bundle(run, tmp_path / "b")
+            bundle(run, out=tmp_path / "b")
         assert not (tmp_path / "b").exists()
 
     def test_nothing_but_a_bundle_is_written_over(self, tmp_path: Path) -> None:
@@ -289,9 +302,9 @@ class TestBundle:
         (tmp_path / "mine").mkdir()
         (tmp_path / "mine" / "thesis.txt").write_text("years")
         with pytest.raises(BundleError, match="is there and is no bundle"):
-            bundle(run, tmp_path / "mine")
-        first = bundle(run, tmp_path / "b", name="one")
-        again = bundle(run, tmp_path / "b", name="two")
+            bundle(run, out=tmp_path / "mine")
+        first = bundle(run, out=tmp_path / "b", label=BundleLabel(name="one"))
+        again = bundle(run, out=tmp_path / "b", label=BundleLabel(name="two"))
         assert (first.folder, read_bundle(again.folder, CPU).manifest.name) == (again.folder, "two")
 
 
@@ -306,8 +319,8 @@ class TestOutOfDistribution:
             noisy_video(folder / f"d{number}_1.mp4", rng, colour=False)
         noisy_video(tmp_path / "known.mp4", rng, colour=False)
         noisy_video(tmp_path / "out_of_distribution.mp4", rng, colour=True)
-        scan(folder, tmp_path / "catalog.csv")
-        made = bundle(run, tmp_path / "bundle", data=tmp_path / "catalog.csv")
+        scan(folder, out=tmp_path / "catalog.csv")
+        made = bundle(run, out=tmp_path / "bundle", data=tmp_path / "catalog.csv")
         assert OOD in read_bundle(made.folder, CPU).manifest.files
         inspector = Inspector.load(made.folder)
         kinds = {
@@ -350,7 +363,7 @@ class TestOutOfDistribution:
         run = finished_run(tmp_path / "run", "frame")
         (tmp_path / "c.csv").write_text("name,path,status,group,labels\nother.mp4,other.mp4,ok,other,\n")
         with pytest.raises(BundleError, match="has trained on; give its catalog"):
-            bundle(run, tmp_path / "b", data=tmp_path / "c.csv")
+            bundle(run, out=tmp_path / "b", data=tmp_path / "c.csv")
 
 
 def noisy_video(
@@ -398,7 +411,7 @@ class TestInspect:
             shutil.copy(video, source / name)
         (source / "broken.mp4").write_bytes(b"no video at all")
         out = source / "results"
-        first = inspect([source], out, frame_bundle)
+        first = inspect([source], out=out, bundle=frame_bundle)
         assert [one.name for one in first.videos] == ["a.mp4", "b c<d>.mp4", "broken.mp4"]
         assert list(first.failures) == ["broken.mp4"]
         assert "broken.mp4" in (out / "failures.csv").read_text()
@@ -406,7 +419,7 @@ class TestInspect:
         assert "broken.mp4" in first.index.read_text()
         stamps = {path: path.stat().st_mtime_ns for path in out.glob("*/*.jpg")}
         (first.videos[1].folder / "findings.json").write_text("{")
-        again = inspect([source], out, frame_bundle)
+        again = inspect([source], out=out, bundle=frame_bundle)
         assert [one.reused for one in again.videos] == [True, False, False]
         assert all(
             path.stat().st_mtime_ns == at for path, at in stamps.items() if path.parent == first.videos[0].folder
@@ -416,19 +429,19 @@ class TestInspect:
         (tmp_path / "one").mkdir()
         (tmp_path / "two").mkdir()
         first = Path(shutil.copy(video, tmp_path / "one" / "a.mp4"))
-        inspect([first], tmp_path / "out", frame_bundle)
+        inspect([first], out=tmp_path / "out", bundle=frame_bundle)
         second = first.rename(tmp_path / "two" / "a.mp4")
-        (again,) = inspect([second], tmp_path / "out", frame_bundle).videos
+        (again,) = inspect([second], out=tmp_path / "out", bundle=frame_bundle).videos
         assert again.reused
         assert read_inspection(again.folder).video.relative == "../../two/a.mp4"
 
     def test_a_name_that_is_no_text_is_inspected_too(self, frame_bundle: Path, video: Path, tmp_path: Path) -> None:
         odd = tmp_path / os.fsdecode(b"b\xff.mp4")
         shutil.copy(video, odd)
-        (found,) = inspect([odd], tmp_path / "out", frame_bundle).videos
+        (found,) = inspect([odd], out=tmp_path / "out", bundle=frame_bundle).videos
         assert found.inspection.video.name == "b\\xff.mp4"
         assert found.inspection.video.relative == ""
-        assert inspect([odd], tmp_path / "out", frame_bundle).videos[0].reused
+        assert inspect([odd], out=tmp_path / "out", bundle=frame_bundle).videos[0].reused
 
     def test_videos_of_one_name_from_two_folders_do_not_replace_each_other(
         self, frame_bundle: Path, video: Path, tmp_path: Path
@@ -436,7 +449,9 @@ class TestInspect:
         for number in (1, 2):
             (tmp_path / f"d{number}").mkdir()
             noisy_video(tmp_path / f"d{number}" / "cam.mp4", np.random.default_rng(number), colour=False)
-        found = [inspect([tmp_path / f"d{n}"], tmp_path / "out", frame_bundle).videos[0] for n in (1, 2, 1, 2)]
+        found = [
+            inspect([tmp_path / f"d{n}"], out=tmp_path / "out", bundle=frame_bundle).videos[0] for n in (1, 2, 1, 2)
+        ]
         assert len({one.folder for one in found}) == 2
         assert [one.reused for one in found] == [False, False, True, True]
         assert {one.inspection.video.path for one in found} == {str(p) for p in tmp_path.glob("d*/cam.mp4")}
@@ -449,7 +464,7 @@ class TestInspect:
             (tmp_path / f"d{number}").mkdir()
             noisy_video(tmp_path / f"d{number}" / "cam.mp4", np.random.default_rng(number), colour=False)
         out = tmp_path / "out"
-        (first,) = inspect([tmp_path / "d1"], out, frame_bundle).videos
+        (first,) = inspect([tmp_path / "d1"], out=out, bundle=frame_bundle).videos
         before = {path.name: path.read_bytes() for path in first.folder.iterdir()}
 
         def away(path: Path) -> str:
@@ -457,13 +472,13 @@ class TestInspect:
 
         monkeypatch.setattr(inspecting, "digest_of", away)
         for number in (1, 2):
-            found = inspect([tmp_path / f"d{number}"], out, frame_bundle)
+            found = inspect([tmp_path / f"d{number}"], out=out, bundle=frame_bundle)
             assert found.failures == {"cam.mp4": "Input/output error"}
             assert {path.name: path.read_bytes() for path in first.folder.iterdir()} == before
         monkeypatch.undo()
         monkeypatch.setattr(Inspector, "inspect", lambda _self, path, digest: away(path))
         monkeypatch.setattr(inspecting, "_is_done", lambda *_: False)  # as with another region for the distance
-        assert inspect([tmp_path / "d1"], out, frame_bundle).failures
+        assert inspect([tmp_path / "d1"], out=out, bundle=frame_bundle).failures
         assert {path.name: path.read_bytes() for path in first.folder.iterdir()} == before
 
     def test_an_archived_video_keeps_its_inspection_beside_a_new_one_of_its_name(
@@ -472,10 +487,10 @@ class TestInspect:
         for number in (1, 2):
             (tmp_path / f"d{number}").mkdir()
             noisy_video(tmp_path / f"d{number}" / "cam.mp4", np.random.default_rng(number), colour=False)
-        (first,) = inspect([tmp_path / "d1"], tmp_path / "out", frame_bundle).videos
+        (first,) = inspect([tmp_path / "d1"], out=tmp_path / "out", bundle=frame_bundle).videos
         digest = first.inspection.video.digest
         (tmp_path / "d1" / "cam.mp4").unlink()
-        (second,) = inspect([tmp_path / "d2"], tmp_path / "out", frame_bundle).videos
+        (second,) = inspect([tmp_path / "d2"], out=tmp_path / "out", bundle=frame_bundle).videos
         assert second.folder != first.folder
         assert first.inspection.video.digest == digest
 
@@ -485,9 +500,9 @@ class TestInspect:
         for number in (1, 2):
             (tmp_path / "archive" / f"d{number}").mkdir(parents=True)
         noisy_video(tmp_path / "archive" / "d1" / "cam.mp4", np.random.default_rng(1), colour=False)
-        (first,) = inspect([tmp_path / "archive"], tmp_path / "out", frame_bundle).videos
+        (first,) = inspect([tmp_path / "archive"], out=tmp_path / "out", bundle=frame_bundle).videos
         noisy_video(tmp_path / "archive" / "d2" / "cam.mp4", np.random.default_rng(2), colour=False)
-        both = inspect([tmp_path / "archive"], tmp_path / "out", frame_bundle).videos
+        both = inspect([tmp_path / "archive"], out=tmp_path / "out", bundle=frame_bundle).videos
         assert [(one.name, one.reused) for one in both] == [("d1/cam.mp4", True), ("d2/cam.mp4", False)]
         assert both[0].folder == first.folder
         assert len(list((tmp_path / "out").glob("*/findings.json"))) == 2
@@ -498,33 +513,33 @@ class TestInspect:
         """Also where the call is killed between the pictures and the findings, and where the new file is no video."""
         path, out = tmp_path / "a.mp4", tmp_path / "out"
         shutil.copy(video, path)
-        folder = inspect([path], out, frame_bundle).videos[0].folder
+        folder = inspect([path], out=out, bundle=frame_bundle).videos[0].folder
         old = {one.name for one in folder.glob("*.jpg")}
         assert old
         (folder / "mine.jpg").write_bytes(b"a person's")
         noisy_video(path, np.random.default_rng(0), colour=True)
         monkeypatch.setattr(inspector_module, "write_inspection", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
-            inspect([path], out, frame_bundle)
+            inspect([path], out=out, bundle=frame_bundle)
         monkeypatch.undo()
         assert not (folder / "findings.json").exists()
         assert not (folder / "report.html").exists()
-        (again,) = inspect([path], out, frame_bundle).videos
+        (again,) = inspect([path], out=out, bundle=frame_bundle).videos
         shown = {e.picture for f in again.inspection.findings for s in f.occurrences for e in s.evidence}
         assert {one.name for one in folder.glob("*.jpg")} == shown | {"mine.jpg"}
         path.write_bytes(b"no video")
-        assert inspect([path], out, frame_bundle).failures
+        assert inspect([path], out=out, bundle=frame_bundle).failures
         assert [one.name for one in folder.iterdir()] == ["mine.jpg"]
 
     def test_a_lost_picture_is_made_again(self, frame_bundle: Path, video: Path, tmp_path: Path) -> None:
-        (first,) = inspect([video], tmp_path / "out", frame_bundle).videos
+        (first,) = inspect([video], out=tmp_path / "out", bundle=frame_bundle).videos
         next(iter(first.folder.glob("*.jpg"))).unlink()
-        assert not inspect([video], tmp_path / "out", frame_bundle).videos[0].reused
+        assert not inspect([video], out=tmp_path / "out", bundle=frame_bundle).videos[0].reused
 
     def test_failures_of_earlier_calls_are_kept(self, frame_bundle: Path, video: Path, tmp_path: Path) -> None:
         (tmp_path / "bad.mp4").write_bytes(b"x")
-        inspect([tmp_path / "bad.mp4"], tmp_path / "out", frame_bundle)
-        made = inspect([video], tmp_path / "out", frame_bundle)
+        inspect([tmp_path / "bad.mp4"], out=tmp_path / "out", bundle=frame_bundle)
+        made = inspect([video], out=tmp_path / "out", bundle=frame_bundle)
         assert not made.failures
         assert "bad.mp4" in (tmp_path / "out" / "failures.csv").read_text()
         assert "bad.mp4" in made.index.read_text()
@@ -541,37 +556,39 @@ class TestInspect:
             names.append(done.name)
             held.release()
 
-        made = inspect([video, other], out, frame_bundle, say=note)
+        made = inspect([video, other], out=out, bundle=frame_bundle, say=note)
         assert names == ["other.mp4", video.name]
         assert not made.failures
         assert read_inspection(out / folder_name(video.name)).video.name == video.name
 
     def test_findings_of_an_earlier_version_are_named(self, frame_bundle: Path, video: Path, tmp_path: Path) -> None:
-        (made,) = inspect([video], tmp_path / "out", frame_bundle).videos
+        (made,) = inspect([video], out=tmp_path / "out", bundle=frame_bundle).videos
         path = made.folder / "findings.json"
         path.write_text(json.dumps(json.loads(path.read_text()) | {"format": "urbanpipe inspection 1"}))
         with pytest.raises(InspectionError, match=r"has the format .urbanpipe inspection 1..*make it again with"):
             read_inspection(made.folder)
 
     def test_a_lost_timeline_is_made_again(self, frame_bundle: Path, video: Path, tmp_path: Path) -> None:
-        (first,) = inspect([video], tmp_path / "out", frame_bundle).videos
+        (first,) = inspect([video], out=tmp_path / "out", bundle=frame_bundle).videos
         (first.folder / TIMELINE).unlink()
-        assert not inspect([video], tmp_path / "out", frame_bundle).videos[0].reused
+        assert not inspect([video], out=tmp_path / "out", bundle=frame_bundle).videos[0].reused
         assert read_timeline(first.folder).seconds
 
     def test_another_bundles_folder_is_refused(self, frame_bundle: Path, video: Path, tmp_path: Path) -> None:
-        inspect([video], tmp_path / "out", frame_bundle)
-        other = bundle(finished_run(tmp_path / "run", "bag"), tmp_path / "other", name="other").folder
+        inspect([video], out=tmp_path / "out", bundle=frame_bundle)
+        other = bundle(
+            finished_run(tmp_path / "run", "bag"), out=tmp_path / "other", label=BundleLabel(name="other")
+        ).folder
         with pytest.raises(InspectionError, match="holds inspections by another bundle"):
-            inspect([video], tmp_path / "out", other)
+            inspect([video], out=tmp_path / "out", bundle=other)
 
     def test_mistakes_are_said_before_the_work(self, frame_bundle: Path, video: Path, tmp_path: Path) -> None:
         with pytest.raises(InspectionError, match="xx"):
-            inspect([video], tmp_path / "out", frame_bundle, language="xx")
+            inspect([video], out=tmp_path / "out", bundle=frame_bundle, language="xx")
         with pytest.raises(CatalogError, match="missing"):
-            inspect([tmp_path / "no.mp4"], tmp_path / "out", frame_bundle)
+            inspect([tmp_path / "no.mp4"], out=tmp_path / "out", bundle=frame_bundle)
         with pytest.raises(CatalogError, match="which is for results"):
-            inspect([video], video.parent, frame_bundle)
+            inspect([video], out=video.parent, bundle=frame_bundle)
         with pytest.raises(VideoError, match="no such file"):
             Inspector.load(frame_bundle).inspect(tmp_path / "no.mp4")
 
@@ -670,7 +687,7 @@ def test_memory_does_not_grow_with_the_length(
 
 
 def test_bundled_has_lines_for_people(tmp_path: Path) -> None:
-    made: Bundled = bundle(finished_run(tmp_path / "run", "frame", videos=20), tmp_path / "b")
+    made: Bundled = bundle(finished_run(tmp_path / "run", "frame", videos=20), out=tmp_path / "b")
     text = "\n".join(made.lines())
     assert "2 networks" in text
     assert "every video is to be looked at" in text
@@ -726,7 +743,7 @@ class TestRemarks:
     @pytest.mark.parametrize("method", ["frame", "dense-super-image", "super-image", "bag"])
     def test_corrupt_data_in_mid_file(self, method: str, tmp_path: Path) -> None:
         """Frames are as bright as their number is high, so that evidence can be held against what it shows."""
-        made = bundle(finished_run(tmp_path / "run", method), tmp_path / "bundle")
+        made = bundle(finished_run(tmp_path / "run", method), out=tmp_path / "bundle")
         spoilt_video(tmp_path / "spoilt.mp4")
         inspected = Inspector.load(made.folder).inspect(tmp_path / "spoilt.mp4")
         texts = [one.text for one in inspected.inspection.remarks if one.kind == "damaged"]
@@ -787,6 +804,6 @@ def test_a_video_of_which_networks_say_nothing_but_nan_is_named_and_skipped(
             yield place, [replace(one, scores=one.scores * np.nan) for one in said] if place == 0 else said
 
     monkeypatch.setattr(predicting, "predict_batches", predict_batches)
-    found = predict(run, [video, other], tmp_path / "p.json", device="cpu", workers=0)
+    found = predict(run, [video, other], out=tmp_path / "p.json", workers=0, options=InferenceOptions(device="cpu"))
     assert found.predictions.names == ("other.mp4",)
     assert "NaN" in found.failures[video.name]

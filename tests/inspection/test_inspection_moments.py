@@ -171,7 +171,7 @@ def truth(tmp_path: Path) -> Path:
 
 def test_a_run_end_to_end(run: Path, truth: Path, tmp_path: Path) -> None:
     out = tmp_path / "new" / "results.json"
-    made = moments(run, out, truth, ["smooth_seconds=0.5"])
+    made = moments(run, out=out, truth=truth, overrides=["smooth_seconds=0.5"])
     assert made.plain is not None
     assert made.scores is not None
     assert made.plain.maps == (0, 1, 1)
@@ -184,7 +184,7 @@ def test_a_run_end_to_end(run: Path, truth: Path, tmp_path: Path) -> None:
     assert list(table["shift_seconds"]) == ["AB"]
     assert 6 < table["shift_seconds"]["AB"] < 7
     codes = tmp_path / "run" / "taxonomy.toml"
-    assert evaluate_moments(truth, out, codes).mean == made.scores.mean, "the written file scores as was said"
+    assert evaluate_moments(truth, out, taxonomy=codes).mean == made.scores.mean, "the written file scores as was said"
     assert api.moments is moments
 
 
@@ -197,7 +197,7 @@ def test_shifts_are_learned_on_the_other_folds(tmp_path: Path) -> None:
     known = {name: (late if fold == 0 else early).moments[name] for name, fold in zip(names, folds, strict=True)}
     truth = write_truth(tmp_path / "t.json", Truth(known, late.keys))
     run = make_run(tmp_path / "run", peaks, folds)
-    made = moments(run, tmp_path / "r.json", truth, ["smooth_seconds=0", "shift_prior=0"])
+    made = moments(run, out=tmp_path / "r.json", truth=truth, overrides=["smooth_seconds=0", "shift_prior=0"])
     for name, fold in zip(names, folds, strict=True):
         centre = int(peaks[name][0][1]) + 0.5
         assert made.moments[name][0].seconds == centre + (-9.0 if fold == 0 else 3.0)
@@ -207,12 +207,12 @@ def test_shifts_are_learned_on_the_other_folds(tmp_path: Path) -> None:
 
 
 def test_learned_settings_serve_new_segments(run: Path, truth: Path, tmp_path: Path) -> None:
-    moments(run, tmp_path / "r.json", truth)
+    moments(run, out=tmp_path / "r.json", truth=truth)
     write_segment_scores(segments_with(many(3, seed=5)), tmp_path / "p.segments.npz", SMALL)
     write_predictions(Predictions(tuple(many(3)), np.ones((3, 4))), tmp_path / "p.json", SMALL)
     made = moments(
         tmp_path / "p.segments.npz",
-        tmp_path / "new.json",
+        out=tmp_path / "new.json",
         settings=tmp_path / "r.settings.toml",
         taxonomy=run / "taxonomy.toml",
     )
@@ -226,12 +226,16 @@ def test_learned_settings_serve_new_segments(run: Path, truth: Path, tmp_path: P
 
 def test_segments_without_folds_say_that_their_shift_flatters(run: Path, truth: Path, tmp_path: Path) -> None:
     made = moments(
-        run / OUT_OF_FOLD_SEGMENTS, tmp_path / "r.json", truth, ["weigh_by_video=false"], taxonomy=run / "taxonomy.toml"
+        run / OUT_OF_FOLD_SEGMENTS,
+        out=tmp_path / "r.json",
+        truth=truth,
+        overrides=["weigh_by_video=false"],
+        taxonomy=run / "taxonomy.toml",
     )
     assert made.scores is not None
     assert made.scores.maps == (1, 1, 1)
     assert "flatters" in made.to_markdown()
-    still = moments(run, tmp_path / "r.json", truth, ["learn_shift=false"])
+    still = moments(run, out=tmp_path / "r.json", truth=truth, overrides=["learn_shift=false"])
     assert still.scores is not None
     assert still.scores.maps == (0, 1, 1)
 
@@ -239,9 +243,9 @@ def test_segments_without_folds_say_that_their_shift_flatters(run: Path, truth: 
 def test_no_moment_leaves_its_video(tmp_path: Path) -> None:
     peaks = many(20) | {"end.mp4": [(AB, 58.0)]}
     run = make_run(tmp_path / "run", peaks, [i % 2 for i in range(21)])
-    made = moments(run, tmp_path / "r.json", overrides=["shift_seconds={AB=9}"])
+    made = moments(run, out=tmp_path / "r.json", overrides=["shift_seconds={AB=9}"])
     assert made.moments["end.mp4"][0].seconds == LENGTH
-    early = moments(run, tmp_path / "r.json", overrides=["shift_seconds={AB=-99}"])
+    early = moments(run, out=tmp_path / "r.json", overrides=["shift_seconds={AB=-99}"])
     assert early.moments["end.mp4"][0].seconds == 0
 
 
@@ -249,7 +253,7 @@ def test_videos_that_only_one_side_has(run: Path, tmp_path: Path) -> None:
     some = truth_of(many(40), later=1.0)
     kept = {name: some.moments[name] for name in list(some.moments)[:10]} | {"else.mp4": [Moment(AB, 5.0)]}
     path = write_truth(tmp_path / "t.json", Truth(kept, {name: name for name in kept}))
-    made = moments(run, tmp_path / "r.json", path)
+    made = moments(run, out=tmp_path / "r.json", truth=path)
     assert len(made.moments) == 40
     assert made.scores is not None
     assert made.scores.videos == 10
@@ -325,4 +329,4 @@ def test_a_run_without_segments_says_what_it_needs(
 def test_segments_of_other_videos_are_refused(run: Path, tmp_path: Path) -> None:
     write_segment_scores(segments_with(many(39)), run / OUT_OF_FOLD_SEGMENTS, SMALL)
     with pytest.raises(RunError, match=r"do not have the same videos: 1 video: v39\.mp4"):
-        moments(run, tmp_path / "r.json")
+        moments(run, out=tmp_path / "r.json")

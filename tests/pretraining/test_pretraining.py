@@ -29,6 +29,7 @@ from urbanpipe.pretraining.mae import MAE
 from urbanpipe.pretraining.pretrain import _videos, pretrain
 from urbanpipe.pretraining.simclr import SimCLR
 from urbanpipe.pretraining.views import mae_views, simclr_views
+from urbanpipe.training.options import RunOptions
 
 SHORT = ("size=32", "every_seconds=0.4", "epochs=3", "batch_size=16", "warmup_epochs=1", "precision=fp32", "workers=0")
 TINY = {
@@ -40,7 +41,12 @@ TINY = {
 def pretrained(method: str, archive: Path, out: Path, *settings: str) -> Path:
     backbone, tiny = TINY[method]
     return pretrain(
-        archive / "catalog.csv", method, backbone, out, (*tiny, *settings), device="cpu", cache=archive / "frames"
+        archive / "catalog.csv",
+        method,
+        backbone=backbone,
+        out=out,
+        overrides=(*tiny, *settings),
+        options=RunOptions(device="cpu", cache=archive / "frames"),
     )
 
 
@@ -186,7 +192,14 @@ def test_labels_are_not_read(archive: Path, catalog: Catalog, tmp_path: Path) ->
     for name in ("bad", "no"):
         backbone, settings = TINY["simclr"]
         given = (*settings, "epochs=1")
-        pretrain(tmp_path / f"{name}.csv", "simclr", backbone, tmp_path / name, given, device="cpu", cache_gb=0)
+        pretrain(
+            tmp_path / f"{name}.csv",
+            "simclr",
+            backbone=backbone,
+            out=tmp_path / name,
+            overrides=given,
+            options=RunOptions(device="cpu", cache_gb=0),
+        )
         found.append(tmp_path / name)
     assert same_weights(found[0], found[1])
 
@@ -265,11 +278,10 @@ def test_a_mistake_is_named(
         pretrain(
             archive / "catalog.csv",
             method,
-            backbone,
-            tmp_path,
-            (*SHORT, *settings),
-            device="cpu",
-            cache=archive / "frames",
+            backbone=backbone,
+            out=tmp_path,
+            overrides=(*SHORT, *settings),
+            options=RunOptions(device="cpu", cache=archive / "frames"),
         )
     assert "\n" not in str(caught.value)
     assert (tmp_path / "settings.toml").exists() == (error is DivergedError), "what cannot begin begins nothing"
@@ -289,22 +301,59 @@ def test_without_lightly_it_says_how_to_install_it(
 def test_folds_that_do_not_fit_and_videos_that_cannot_be_read(catalog: Catalog, archive: Path, tmp_path: Path) -> None:
     backbone, settings = TINY["simclr"]
     with pytest.raises(FoldError, match="there is no fold 7"):
-        pretrain(archive / "catalog.csv", "simclr", backbone, tmp_path, settings, archive / "folds.csv", 7)
+        pretrain(
+            archive / "catalog.csv",
+            "simclr",
+            backbone=backbone,
+            out=tmp_path,
+            overrides=settings,
+            folds=archive / "folds.csv",
+            without_fold=7,
+        )
     with pytest.raises(FoldError, match="go together"):
-        pretrain(archive / "catalog.csv", "simclr", backbone, tmp_path, settings, archive / "folds.csv")
+        pretrain(
+            archive / "catalog.csv",
+            "simclr",
+            backbone=backbone,
+            out=tmp_path,
+            overrides=settings,
+            folds=archive / "folds.csv",
+        )
     other = tmp_path / "folds.csv"
     other.write_text((archive / "folds.csv").read_text() + "north/elsewhere.mp4,1\n")
     with pytest.raises(FoldError, match=r"puts 1 video: north/elsewhere.mp4 in fold 1, which .* does not have"):
-        pretrain(archive / "catalog.csv", "simclr", backbone, tmp_path / "p", settings, other, 1)
+        pretrain(
+            archive / "catalog.csv",
+            "simclr",
+            backbone=backbone,
+            out=tmp_path / "p",
+            overrides=settings,
+            folds=other,
+            without_fold=1,
+        )
     assert not (tmp_path / "p" / "settings.toml").exists()
     bad = tmp_path / "bad.mp4"
     bad.write_bytes(b"no video" * 100)
     rows = tuple(replace(video, path=bad) for video in catalog.videos)
     write_catalog(Catalog(rows, catalog.taxonomy), tmp_path / "bad.csv")
     with pytest.raises(CatalogError, match=r"none of the 20 videos can be read; the first, .*mp4:"):
-        pretrain(tmp_path / "bad.csv", "simclr", backbone, tmp_path / "out", settings, device="cpu", cache_gb=0)
+        pretrain(
+            tmp_path / "bad.csv",
+            "simclr",
+            backbone=backbone,
+            out=tmp_path / "out",
+            overrides=settings,
+            options=RunOptions(device="cpu", cache_gb=0),
+        )
     write_catalog(Catalog((rows[0], *catalog.videos[1:]), catalog.taxonomy), tmp_path / "one.csv")
-    out = pretrain(tmp_path / "one.csv", "simclr", backbone, tmp_path / "rest", settings, device="cpu", cache_gb=0)
+    out = pretrain(
+        tmp_path / "one.csv",
+        "simclr",
+        backbone=backbone,
+        out=tmp_path / "rest",
+        overrides=settings,
+        options=RunOptions(device="cpu", cache_gb=0),
+    )
     assert json.loads((out / DONE).read_text())["videos"] == 19
     assert catalog.videos[0].name in (out / "left_out.csv").read_text()
 
@@ -320,12 +369,12 @@ def test_another_folder_is_asked_for_where_settings_or_videos_changed(archive: P
         pretrain(
             archive / "catalog.csv",
             "simclr",
-            backbone,
-            tmp_path,
-            (*settings, "epochs=1"),
-            archive / "folds.csv",
-            0,
-            "cpu",
+            backbone=backbone,
+            out=tmp_path,
+            overrides=(*settings, "epochs=1"),
+            folds=archive / "folds.csv",
+            without_fold=0,
+            options=RunOptions(device="cpu"),
         )
     pretrained("simclr", archive, tmp_path, "epochs=1", "workers=1")
 

@@ -30,7 +30,7 @@ D = Decimal
 def figures(tmp_path: Path, row: Mapping[str, object], *defects: Mapping[str, object]) -> dict[str, Any]:
     """All figures of a table with one segment."""
     table = filled_table(tmp_path / "t.xlsx", [row], defects)
-    condition(table, tmp_path / "c.json")
+    condition(table, out=tmp_path / "c.json")
     made: dict[str, Any] = json.loads((tmp_path / "c.json").read_text(encoding="utf-8"))["segments"][0]
     return made
 
@@ -206,7 +206,7 @@ def test_what_is_empty_refuses_its_segment_and_names_the_cell(tmp_path: Path) ->
         defect("PL", 2, 3, name="B"),
         defect("PL", 2, 3, name=7.0),
     ]
-    done = condition(filled_table(tmp_path / "t.xlsx", segments, rows), tmp_path / "c.csv")
+    done = condition(filled_table(tmp_path / "t.xlsx", segments, rows), out=tmp_path / "c.csv")
     assert [one.segment.name for one in done.segments] == ["B", "7"]
     missing = {one.name: one.missing for one in done.refused}
     assert missing["A"] == (
@@ -234,7 +234,7 @@ def test_without_any_grade_nothing_is_computed(tmp_path: Path) -> None:
     with pytest.raises(
         InspectionError, match=r"no segment that is filled in: .*row 3, column I.*1 more cells are empty"
     ):
-        condition(table, tmp_path / "c.json")
+        condition(table, out=tmp_path / "c.json")
     assert not (tmp_path / "c.json").exists()
 
 
@@ -270,7 +270,7 @@ def test_a_bad_row_is_one_line_that_says_what_would_be_right(
 ) -> None:
     table = filled_table(tmp_path / "t.xlsx", [segment()], [CK | change])
     with pytest.raises(InspectionError) as caught:
-        condition(table, tmp_path / "c.json")
+        condition(table, out=tmp_path / "c.json")
     message = str(caught.value)
     assert "sheet 'defects'" in message
     assert where in message
@@ -291,14 +291,14 @@ def test_a_bad_row_is_one_line_that_says_what_would_be_right(
 )
 def test_a_bad_segment_is_one_line(change: dict[str, object], where: str, tmp_path: Path) -> None:
     with pytest.raises(InspectionError) as caught:
-        condition(filled_table(tmp_path / "t.xlsx", [segment() | change], []), tmp_path / "c.json")
+        condition(filled_table(tmp_path / "t.xlsx", [segment() | change], []), out=tmp_path / "c.json")
     assert where in str(caught.value)
 
 
 def test_several_mistakes_are_counted_and_a_segment_is_named_once(tmp_path: Path) -> None:
     table = filled_table(tmp_path / "t.xlsx", [segment(), segment()], [defect("CK", 9, 3), defect("XX", 1, 3)])
     with pytest.raises(InspectionError, match=r"row 4, column A \(segment\) names 'S1' again.*and 2 more cells"):
-        condition(table, tmp_path / "c.json")
+        condition(table, out=tmp_path / "c.json")
 
 
 def test_choices_are_understood_in_both_languages(tmp_path: Path) -> None:
@@ -322,15 +322,15 @@ def test_what_is_no_table_is_one_line(tmp_path: Path) -> None:
     other.save(tmp_path / "sheetless.xlsx")
     for path, message in (
         (tmp_path / "absent.xlsx", "cannot read the table"),
-        (no_workbook, "is no Excel workbook"),
-        (csv_table, "is no .xlsx; the sheets"),
+        (no_workbook, "is not an Excel workbook"),
+        (csv_table, "is not .xlsx; only an .xlsx export"),
         (empty, "names no segment"),
-        (tmp_path / "twice.xlsx", "the column 'code' is there twice"),
+        (tmp_path / "twice.xlsx", "the column 'code' occurs twice"),
         (tmp_path / "headless.xlsx", "sheet 'defects' has no row of headings"),
         (tmp_path / "sheetless.xlsx", "has no sheet 'segment', only 'defects'"),
     ):
         with pytest.raises(InspectionError) as caught:
-            condition(path, tmp_path / "c.json")
+            condition(path, out=tmp_path / "c.json")
         assert message in str(caught.value)
 
 
@@ -339,7 +339,7 @@ def test_a_missing_column_is_named(tmp_path: Path) -> None:
     book["defects"]["I2"] = "points"
     book.save(tmp_path / "t.xlsx")
     with pytest.raises(InspectionError, match="sheet 'defects', row 2: the column 'grade' is missing"):
-        condition(tmp_path / "t.xlsx", tmp_path / "c.json")
+        condition(tmp_path / "t.xlsx", out=tmp_path / "c.json")
 
 
 def test_a_file_that_lies_about_its_size_is_read_whole(tmp_path: Path) -> None:
@@ -347,21 +347,21 @@ def test_a_file_that_lies_about_its_size_is_read_whole(tmp_path: Path) -> None:
     with ZipFile(tmp_path / "t.xlsx") as old, ZipFile(tmp_path / "small.xlsx", "w") as new:
         for name in old.namelist():
             new.writestr(name, re.sub(rb'<dimension ref="[^"]*"', b'<dimension ref="A1:N3"', old.read(name)))
-    done = condition(tmp_path / "small.xlsx", tmp_path / "c.json")
+    done = condition(tmp_path / "small.xlsx", out=tmp_path / "c.json")
     assert done.segments[0].structural.maximum == 10
 
 
 def test_figures_replace_only_figures(tmp_path: Path) -> None:
     table = filled_table(tmp_path / "t.xlsx", [segment()], [CK])
     for name in ("c.json", "c.csv"):
-        condition(table, tmp_path / name)
-        condition(table, tmp_path / name)
+        condition(table, out=tmp_path / name)
+        condition(table, out=tmp_path / name)
         (tmp_path / name).write_text("a person's notes")
-        with pytest.raises(InspectionError, match="holds no condition figures"):
-            condition(table, tmp_path / name)
+        with pytest.raises(InspectionError, match="does not contain condition figures"):
+            condition(table, out=tmp_path / name)
         assert (tmp_path / name).read_text() == "a person's notes"
     with pytest.raises(InspectionError, match=r"written as \.json or \.csv"):
-        condition(table, table)
+        condition(table, out=table)
 
 
 def test_other_rules_are_read_and_checked(tmp_path: Path) -> None:
@@ -369,12 +369,12 @@ def test_other_rules_are_read_and_checked(tmp_path: Path) -> None:
     table = filled_table(tmp_path / "t.xlsx", [segment(length=10)], [defect("CK", 3, 1), defect("CK", 3, 2.2)])
     mine = tmp_path / "mine.toml"
     mine.write_text(shipped.replace("near_weight = 1.1", "near_weight = 2"), "utf-8")
-    assert condition(table, tmp_path / "c.json", rules=mine).segments[0].structural.value == 10
+    assert condition(table, out=tmp_path / "c.json", rules=mine).segments[0].structural.value == 10
     for old, new, message in (
         ("near_weight = 1.1", "near_wait = 1.1", "places.near_weight"),
         ("scores = [1, 3]\n", "scores = [1, 3, 5]\n", "TL has 3 scores and 2 criteria"),
         ('name = "II", at_most = 3', 'name = "II", at_most = 0.5', "rising limits"),
-        ("{ F = 0.7, K", "{ F = 0.7, Q", "RI speaks of ['Q']"),
+        ("{ F = 0.7, K", "{ F = 0.7, Q", "RI has the unknown values ['Q']"),
         ("scores = [0.5, 2, 5]\n", "scores = [0, 2, 5]\n", "greater than 0"),
     ):
         assert old in shipped

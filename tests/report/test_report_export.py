@@ -60,7 +60,7 @@ def csv_rows(path: Path, encoding: str = "utf-8-sig") -> list[dict[str, str]]:
 
 
 def test_the_table_has_a_row_per_occurrence_and_no_grade(out: Path, tmp_path: Path) -> None:
-    done = export(out, tmp_path / "t.xlsx", "cjj181")
+    done = export(out, out=tmp_path / "t.xlsx", to="cjj181")
     assert (done.files, done.videos, done.rows, done.demonstration) == ((tmp_path / "t.xlsx",), 2, 8, True)
     rows = sheet_rows(tmp_path / "t.xlsx")
     assert [(row["video"], row["code"], row["time"]) for row in rows[:5]] == [
@@ -80,14 +80,14 @@ def test_the_table_has_a_row_per_occurrence_and_no_grade(out: Path, tmp_path: Pa
 def test_the_head_says_that_nobody_has_reviewed_it(out: Path, tmp_path: Path) -> None:
     for language in LANGUAGES:
         path = tmp_path / f"{language}.xlsx"
-        api.export(out, path, "cjj181", language=language)
+        api.export(out, out=path, to="cjj181", language=language)
         first, second = (str(load_workbook(path)["defects"].cell(row, 1).value) for row in (1, 2))
         assert first.startswith({"en": "Proposal by software, not reviewed", "zh": "软件建议，未经人工复核"}[language])
         assert {"en": "demonstration model", "zh": "演示模型"}[language] in second
 
 
 def test_headings_and_words_come_in_two_languages(out: Path, tmp_path: Path) -> None:
-    export(out, tmp_path / "t.xlsx", "cjj181", language="zh")
+    export(out, out=tmp_path / "t.xlsx", to="cjj181", language="zh")
     sheet = load_workbook(tmp_path / "t.xlsx")["defects"]
     assert [sheet.cell(4, column).value for column in (1, 9)] == ["管段 / segment", "等级 / grade"]
     assert [sheet.cell(FIRST, column).value for column in (3, 4, 5, 11)] == ["CK", "错口", "结构性", "接受"]
@@ -104,7 +104,7 @@ def test_a_spreadsheet_offers_the_grades_that_a_class_has(out: Path, tmp_path: P
     low = {"triage": "review", "probability": 0.2}
     findings = [one.model_copy(update=low if one.code in ("TL", "FZ", "AJ") else {}) for one in inspection.findings]
     changed(out / "d2", findings=tuple(findings))
-    export(out, tmp_path / "t.xlsx", "cjj181")
+    export(out, out=tmp_path / "t.xlsx", to="cjj181")
     sheet = load_workbook(tmp_path / "t.xlsx")["defects"]
     by_code = {str(sheet.cell(row, 3).value): offered(sheet, f"I{row}") for row in range(FIRST, FIRST + 11)}
     assert by_code == {
@@ -125,13 +125,13 @@ def test_unlikely_classes_are_in_no_table_and_in_the_lines(out: Path, tmp_path: 
     low = {"triage": "review", "probability": 0.04}
     changed(out / "d2", findings=tuple(f.model_copy(update=low if f.code == "SL" else {}) for f in inspection.findings))
     for to, name in (("cjj181", "t.csv"), ("jsonl", "f.jsonl")):
-        export(out / "d2", tmp_path / name, to)
+        export(out / "d2", out=tmp_path / name, to=to)
     assert "SL" not in (tmp_path / "t.csv").read_text(encoding="utf-8-sig")
     assert '"code": "SL"' in (tmp_path / "f.jsonl").read_text(encoding="utf-8")
 
 
 def test_the_sheet_of_segments_waits_for_a_person(out: Path, tmp_path: Path) -> None:
-    export(out, tmp_path / "t.xlsx", "cjj181")
+    export(out, out=tmp_path / "t.xlsx", to="cjj181")
     book = load_workbook(tmp_path / "t.xlsx")
     assert book.sheetnames == ["defects", "segment", "grades", "choices"]
     rows = sheet_rows(tmp_path / "t.xlsx", "segment")
@@ -151,8 +151,8 @@ def test_the_sheet_of_segments_waits_for_a_person(out: Path, tmp_path: Path) -> 
 
 
 def test_the_csv_has_the_same_rows_and_opens_with_chinese(out: Path, tmp_path: Path) -> None:
-    export(out, tmp_path / "t.xlsx", "cjj181", language="zh")
-    export(out, tmp_path / "t.csv", "cjj181", language="zh")
+    export(out, out=tmp_path / "t.xlsx", to="cjj181", language="zh")
+    export(out, out=tmp_path / "t.csv", to="cjj181", language="zh")
     assert (tmp_path / "t.csv").read_bytes().startswith(b"\xef\xbb\xbf")
     in_sheet = [["" if cell is None else str(cell) for cell in row.values()] for row in sheet_rows(tmp_path / "t.xlsx")]
     assert [list(row.values()) for row in csv_rows(tmp_path / "t.csv")] == in_sheet
@@ -165,15 +165,15 @@ NASTY = ("=HYPERLINK(1).mp4", "+1.mp4", "-1.mp4", "@SUM(A1).mp4", "#NAME?")
 def test_a_file_name_never_becomes_a_formula(name: str, tmp_path: Path) -> None:
     made_inspection(tmp_path / "out" / name, name)
     made_inspection(tmp_path / "out" / "b", "a\x07b.mp4")
-    export(tmp_path / "out", tmp_path / "t.xlsx", "cjj181")
+    export(tmp_path / "out", out=tmp_path / "t.xlsx", to="cjj181")
     sheet = load_workbook(tmp_path / "t.xlsx")["defects"]
     named = {str(sheet.cell(row, 2).value): sheet.cell(row, 2) for row in range(FIRST, FIRST + 8)}
     assert set(named) == {name, "a\ufffdb.mp4"}
     assert named[name].data_type == "s"
     assert named[name].quotePrefix == (name[0] != "#")
     assert load_workbook(tmp_path / "t.xlsx")["segment"]["B3"].data_type == "s"
-    export(tmp_path / "out", tmp_path / "t.csv", "cjj181")
-    export(tmp_path / "out", tmp_path / "pacp", "pacp")
+    export(tmp_path / "out", out=tmp_path / "t.csv", to="cjj181")
+    export(tmp_path / "out", out=tmp_path / "pacp", to="pacp")
     names = {row["video / 视频"] for row in csv_rows(tmp_path / "t.csv")}
     names |= {row["Media_Label"] for row in csv_rows(tmp_path / "pacp" / "PACP_Inspections.csv")}
     assert ("'" + name if name[0] != "#" else name) in names
@@ -183,7 +183,7 @@ def test_a_file_name_never_becomes_a_formula(name: str, tmp_path: Path) -> None:
 def test_pictures_are_linked_whatever_their_folder_is_called(tmp_path: Path) -> None:
     made_inspection(tmp_path / "out" / "a b#1 50%")
     (tmp_path / "tables").mkdir()
-    export(tmp_path / "out", tmp_path / "tables" / "t.xlsx", "cjj181")
+    export(tmp_path / "out", out=tmp_path / "tables" / "t.xlsx", to="cjj181")
     cell = load_workbook(tmp_path / "tables" / "t.xlsx")["defects"].cell(FIRST, 12)
     assert cell.value == "../out/a b#1 50%/CK-1.jpg"
     assert cell.hyperlink is not None
@@ -202,11 +202,11 @@ def test_a_finding_without_a_time_or_a_distance_gets_none(out: Path, tmp_path: P
     remark = Remark(kind="dark", text="half of the video is too dark.")
     bundle = inspection.bundle.model_copy(update={"calibrated": False, "demonstration": False})
     changed(out / "d1_1", findings=tuple(findings), remarks=(remark,), bundle=bundle)
-    export(out / "d1_1", tmp_path / "t.xlsx", "cjj181")
+    export(out / "d1_1", out=tmp_path / "t.xlsx", to="cjj181")
     ck, sl, cj_row = sheet_rows(tmp_path / "t.xlsx")
     assert (ck["code"], ck["time"], ck["distance m"], ck["picture"]) == ("CK", None, None, None)
     assert ck["remark"] == (
-        "no time: seen in the video as a whole; confidence not calibrated; half of the video is too dark."
+        "no time: predicted for the video as a whole; confidence not calibrated; half of the video is too dark."
     )
     assert (cj_row["distance m"], cj_row["remark"].split("; ")[0]) == (None, "distance read as -0.40")
     assert sl["source"] == "proposal by software, not reviewed"
@@ -219,7 +219,7 @@ def test_a_picture_or_distance_of_another_moment_is_remarked(out: Path, tmp_path
     shown = first.evidence[0].model_copy(update={"seconds": first.seconds + 22.5, "distance_metres": 9.0})
     moved = cj.model_copy(update={"occurrences": (first.model_copy(update={"evidence": (shown,)}),)})
     changed(out / "d1_1", findings=tuple(moved if one.code == "CJ" else one for one in inspection.findings))
-    export(out / "d1_1", tmp_path / "t.xlsx", "cjj181")
+    export(out / "d1_1", out=tmp_path / "t.xlsx", to="cjj181")
     (row,) = [row for row in sheet_rows(tmp_path / "t.xlsx") if row["code"] == "CJ"]
     assert row["distance m"] == 9.0
     there = minutes(shown.seconds)
@@ -231,7 +231,7 @@ def test_remarks_in_chinese(out: Path, tmp_path: Path) -> None:
     older = Remark(kind="dark", text="It is dark.")
     broken = Remark(kind="size", text="It changes its size.", key="size")
     changed(out / "d1_1", remarks=(known, older, broken))
-    export(out / "d1_1", tmp_path / "t.xlsx", "cjj181", language="zh")
+    export(out / "d1_1", out=tmp_path / "t.xlsx", to="cjj181", language="zh")
     said = sheet_rows(tmp_path / "t.xlsx")[0]["备注"]
     assert said.endswith("视频只有 0.40 秒，能看到的内容很少。; It is dark.; It changes its size.")
 
@@ -242,18 +242,18 @@ def test_nothing_wrong_is_a_row_too(out: Path, tmp_path: Path) -> None:
         one.model_copy(update={"triage": "accept" if one.code == "ZC" else "reject"}) for one in inspection.findings
     ]
     changed(out / "d2", findings=tuple(findings))
-    export(out, tmp_path / "t.xlsx", "cjj181")
+    export(out, out=tmp_path / "t.xlsx", to="cjj181")
     (row,) = [row for row in sheet_rows(tmp_path / "t.xlsx") if row["video"] == "d2.mp4"]
     assert (row["code"], row["kind"], row["time"], row["remark"]) == ("ZC", "normal", None, None)
-    export(out, tmp_path / "pacp", "pacp")
+    export(out, out=tmp_path / "pacp", to="pacp")
     assert {row["InspectionID"] for row in csv_rows(tmp_path / "pacp" / "PACP_Conditions.csv")} == {"1"}
 
 
 @pytest.mark.parametrize("how", ["grade", "segment", "comment", "saved"])
 def test_a_table_in_which_a_person_worked_is_never_replaced(how: str, out: Path, tmp_path: Path) -> None:
     path = tmp_path / "t.xlsx"
-    export(out, path, "cjj181")
-    export(out, path, "cjj181", language="zh")
+    export(out, out=path, to="cjj181")
+    export(out, out=path, to="cjj181", language="zh")
     book = load_workbook(path)
     if how == "grade":
         book["defects"].cell(FIRST, 9).value = 2
@@ -265,8 +265,8 @@ def test_a_table_in_which_a_person_worked_is_never_replaced(how: str, out: Path,
         book.properties.lastModifiedBy = "Wang Li"
     book.save(path)
     before = path.read_bytes()
-    with pytest.raises(InspectionError, match=r"t\.xlsx is there and may hold a person's work; give another --out"):
-        export(out, path, "cjj181")
+    with pytest.raises(InspectionError, match=r"t\.xlsx exists and may contain a person's work; give another --out"):
+        export(out, out=path, to="cjj181")
     assert path.read_bytes() == before
 
 
@@ -278,11 +278,11 @@ def test_what_is_no_export_is_never_replaced(out: Path, tmp_path: Path) -> None:
     (tmp_path / "pacp").mkdir()
     (tmp_path / "pacp" / "PACP_Conditions.csv").write_text("ConditionID,PACP_Code\n1,JOM\n")
     for name in ("book.xlsx", "old.xlsx", "notes.xlsx", "table.csv", "pacp"):
-        with pytest.raises(InspectionError, match="may hold a person's work"):
-            export(out, tmp_path / name, "pacp" if name == "pacp" else "cjj181")
+        with pytest.raises(InspectionError, match="may contain a person's work"):
+            export(out, out=tmp_path / name, to="pacp" if name == "pacp" else "cjj181")
     assert (tmp_path / "pacp" / "PACP_Conditions.csv").read_text().endswith("JOM\n")
-    export(out, tmp_path / "new.csv", "cjj181")
-    export(out, tmp_path / "new.csv", "cjj181")  # the same again harms nobody
+    export(out, out=tmp_path / "new.csv", to="cjj181")
+    export(out, out=tmp_path / "new.csv", to="cjj181")  # the same again harms nobody
 
 
 def test_videos_of_the_same_name_are_distinguished(tmp_path: Path) -> None:
@@ -291,7 +291,7 @@ def test_videos_of_the_same_name_are_distinguished(tmp_path: Path) -> None:
         changed(
             tmp_path / "out" / folder, video=made.video.model_copy(update={"path": f"/v/{place}/{made.video.name}"})
         )
-    export(tmp_path / "out", tmp_path / "q.json", "qvpipe")
+    export(tmp_path / "out", out=tmp_path / "q.json", to="qvpipe")
     names = read_predictions(tmp_path / "q.json", default_taxonomy()).names
     assert names == ("a/1/d1.mp4", "b/1/d1.mp4", "b/2/d1.mp4", "d2.mp4")
 
@@ -299,7 +299,7 @@ def test_videos_of_the_same_name_are_distinguished(tmp_path: Path) -> None:
 def test_a_video_inspected_twice_is_distinguished_by_its_folders(tmp_path: Path) -> None:
     made_inspection(tmp_path / "out" / "d1")
     shutil.copytree(tmp_path / "out" / "d1", tmp_path / "out" / "d1-again")
-    export(tmp_path / "out", tmp_path / "c.json", "cctvpipe")
+    export(tmp_path / "out", out=tmp_path / "c.json", to="cctvpipe")
     names = set(json.loads((tmp_path / "c.json").read_text())["results"])
     assert names == {"d1_1.mp4 [d1]", "d1_1.mp4 [d1-again]"}
 
@@ -308,7 +308,7 @@ def test_track_1_holds_the_scores_of_all_classes(out: Path, tmp_path: Path) -> N
     inspection = read_inspection(out / "d1_1")
     findings = [one.model_copy(update={"score": one.probability / 2}) for one in inspection.findings]
     changed(out / "d1_1", findings=tuple(findings))
-    export(out, tmp_path / "q.json", "qvpipe")
+    export(out, out=tmp_path / "q.json", to="qvpipe")
     read = read_predictions(tmp_path / "q.json", default_taxonomy())
     assert read.names == ("d1_1.mp4", "d2.mp4")
     assert read.scores[0].tolist() == [one.probability / 2 for one in inspection.findings]
@@ -316,7 +316,7 @@ def test_track_1_holds_the_scores_of_all_classes(out: Path, tmp_path: Path) -> N
 
 
 def test_track_2_holds_label_score_and_moment(out: Path, tmp_path: Path) -> None:
-    export(out, tmp_path / "c.json", "cctvpipe")
+    export(out, out=tmp_path / "c.json", to="cctvpipe")
     taxonomy = default_taxonomy()
     found = read_results(tmp_path / "c.json", taxonomy, Truth({"d1_1.mp4": (), "d2.mp4": ()}))
     times = sorted((taxonomy.codes[one.label], one.seconds, round(one.score, 3)) for one in found["d2.mp4"])
@@ -327,13 +327,13 @@ def test_classes_that_differ_are_refused_by_name(out: Path, tmp_path: Path) -> N
     changed(out / "d2", findings=read_inspection(out / "d2").findings[::-1])
     for form in ("qvpipe", "cctvpipe"):
         with pytest.raises(InspectionError, match=r"d1_1 and .*d2 have different classes"):
-            export(out, tmp_path / "q.json", form)
+            export(out, out=tmp_path / "q.json", to=form)
 
 
 def test_lines_hold_all_that_is_known_of_an_occurrence(out: Path, tmp_path: Path) -> None:
     rejected = [one.model_copy(update={"triage": "reject"}) for one in read_inspection(out / "d2").findings]
     changed(out / "d2", findings=tuple(rejected))
-    export(out, tmp_path / "j.jsonl", "jsonl")
+    export(out, out=tmp_path / "j.jsonl", to="jsonl")
     lines = [json.loads(line) for line in (tmp_path / "j.jsonl").read_text(encoding="utf-8").splitlines()]
     assert [line["code"] for line in lines] == ["CK", "SL", "CK", "CJ", None]
     first = lines[0]
@@ -351,7 +351,7 @@ def test_lines_hold_all_that_is_known_of_an_occurrence(out: Path, tmp_path: Path
 
 
 def test_pacp_tables_hang_together_and_leave_the_coders_cells_empty(out: Path, tmp_path: Path) -> None:
-    done = export(out, tmp_path / "pacp", "pacp")
+    done = export(out, out=tmp_path / "pacp", to="pacp")
     assert [path.name for path in done.files] == [
         "PACP_Inspections.csv",
         "PACP_Conditions.csv",
@@ -373,7 +373,7 @@ def test_pacp_tables_hang_together_and_leave_the_coders_cells_empty(out: Path, t
 def test_a_users_taxonomy_says_which_pacp_code_it_means(out: Path, tmp_path: Path) -> None:
     mine = tmp_path / "mine.toml"
     mine.write_text('[[classes]]\ncode = "CK"\ncrosswalk = { pacp = "JOM" }\n')
-    export(out, tmp_path / "pacp", "pacp", taxonomy=mine)
+    export(out, out=tmp_path / "pacp", to="pacp", taxonomy=mine)
     codes = [row["PACP_Code"] for row in csv_rows(tmp_path / "pacp" / "PACP_Conditions.csv")]
     assert codes[:4] == ["JOM", "I", "JOM", "DS"]
 
@@ -389,13 +389,13 @@ def test_a_users_taxonomy_says_which_pacp_code_it_means(out: Path, tmp_path: Pat
 )
 def test_a_mistake_is_said_in_one_line(to: str, name: str, message: str, out: Path, tmp_path: Path) -> None:
     with pytest.raises(InspectionError, match=message):
-        export(out, tmp_path / name, to)
+        export(out, out=tmp_path / name, to=to)
     assert not (tmp_path / name).exists()
 
 
 def test_a_folder_without_inspections_is_named(tmp_path: Path) -> None:
     with pytest.raises(InspectionError, match="holds no inspection"):
-        export(tmp_path, tmp_path / "t.csv", "cjj181")
+        export(tmp_path, out=tmp_path / "t.csv", to="cjj181")
 
 
 def test_every_format_is_a_choice_of_the_command(out: Path, tmp_path: Path) -> None:
@@ -420,7 +420,7 @@ def test_a_spreadsheet_opens_the_table(out: Path, tmp_path: Path) -> None:
         pytest.skip("no LibreOffice here")
     import subprocess
 
-    export(out, tmp_path / "t.xlsx", "cjj181", language="zh")
+    export(out, out=tmp_path / "t.xlsx", to="cjj181", language="zh")
     form = "csv:Text - txt - csv (StarCalc):44,34,76"
     command = [office, "--headless", "--convert-to", form, "--outdir", str(tmp_path), str(tmp_path / "t.xlsx")]
     subprocess.run(command, check=True, timeout=120)

@@ -25,10 +25,13 @@ from urbanpipe.reproduce import experiment as room
 from urbanpipe.reproduce.ablate import _unseen, ablate, run_ablation
 from urbanpipe.reproduce.ablation_table import Ablation
 from urbanpipe.reproduce.changes import choose_rows
-from urbanpipe.reproduce.experiment import Experiment, begin
+from urbanpipe.reproduce.experiment import ReportExperiment, begin
+from urbanpipe.reproduce.options import AblationPlan
 from urbanpipe.simulate.generator import simulate
+from urbanpipe.simulate.options import ClassMix, VideoOptions
 from urbanpipe.taxonomy import default_taxonomy
 from urbanpipe.training.crossval import run_folds
+from urbanpipe.training.options import FoldOptions, RunOptions
 
 T = TypeVar("T")
 ROWS = (
@@ -49,19 +52,28 @@ QUICK = (*TINY, "training.epochs=1", "training.keep=last", "name=quick")
 def unseen(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A catalog of other videos."""
     folder = tmp_path_factory.mktemp("unseen")
-    simulate(folder, 8, 77, ["ZC", "CJ", "ZW", "AJ"], size=(96, 80), fps=8, seconds=(1.0, 2.0), balance=1.0, workers=1)
-    scan(folder / "videos", folder / "catalog.csv", labels=folder / "labels.json", workers=1)
+    simulate(
+        folder,
+        videos=8,
+        seed=77,
+        workers=1,
+        mix=ClassMix(classes=["ZC", "CJ", "ZW", "AJ"], balance=1.0),
+        video=VideoOptions(size=(96, 80), fps=8, seconds=(1.0, 2.0)),
+    )
+    scan(folder / "videos", out=folder / "catalog.csv", labels=folder / "labels.json", workers=1)
     return folder / "catalog.csv"
 
 
 def run(archive: Path, out: Path, *rows: str, **given: object) -> Ablation:
+    split = FoldOptions(folds=given.pop("folds", archive / "folds.csv"), only=given.pop("only_folds", ()))  # type: ignore[arg-type]
     return ablate(
         archive / "catalog.csv",
         "small-mobilenetv2",
-        out,
-        rows=rows,
+        out=out,
+        plan=AblationPlan(rows=rows, **given),  # type: ignore[arg-type]
         overrides=QUICK,
-        **({"folds": archive / "folds.csv", "device": "cpu"} | given),  # type: ignore[arg-type]
+        split=split,
+        options=RunOptions(device="cpu"),
     )
 
 
@@ -197,11 +209,11 @@ def test_another_base_in_the_same_folder_is_refused(done: tuple[Path, Ablation],
             ablate(
                 archive / "catalog.csv",
                 "small-mobilenetv2",
-                out,
-                rows=["flip"],
-                folds=archive / "folds.csv",
+                out=out,
                 overrides=[*QUICK, setting],
-                device="cpu",
+                plan=AblationPlan(rows=["flip"]),
+                split=FoldOptions(folds=archive / "folds.csv"),
+                options=RunOptions(device="cpu"),
             )
 
 
@@ -228,14 +240,14 @@ def test_a_network_is_called_the_same_whichever_rows_are_asked_for(archive: Path
 def test_a_network_that_cannot_be_trained_costs_its_row_alone(
     archive: Path, done: tuple[Path, Ablation], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = Experiment.train
+    real = ReportExperiment.train
 
-    def diverges(experiment: Experiment, run: Path, recipe: Recipe) -> None:
+    def diverges(experiment: ReportExperiment, run: Path, recipe: Recipe) -> None:
         if recipe.name == "no-warm-up":
             raise DivergedError("the loss became nan")
         real(experiment, run, recipe)
 
-    monkeypatch.setattr(Experiment, "train", diverges)
+    monkeypatch.setattr(ReportExperiment, "train", diverges)
     made = run(archive, done[0], "flip", "warm-up")
     assert [line.reason for line in made.lines] == ["", "no-warm-up: the loss became nan"]
     assert made.lines[0].gain is not None
@@ -258,7 +270,13 @@ def test_a_failure_in_one_of_several_processes_ends_them_all(
     def fails(*_: object) -> None:
         raise error
 
-    experiment = begin(archive / "catalog.csv", tmp_path, archive / "folds.csv", [0], None, "cpu", None, 0.1)
+    experiment = begin(
+        archive / "catalog.csv",
+        tmp_path,
+        taxonomy=None,
+        split=FoldOptions(folds=archive / "folds.csv", only=[0]),
+        options=RunOptions(device="cpu", cache=None, cache_gb=0.1),
+    )
     experiment = replace(experiment, distributed=OneOfTwo(0, count, torch.device("cpu")))
     monkeypatch.setattr(room, "run_folds", fails)
     with pytest.raises(type(error) if count == 1 else RunError, match=str(error)) as caught:
@@ -279,7 +297,13 @@ def test_a_row_that_fails_in_one_of_several_processes_is_not_passed_over(
         real(run, *given)  # type: ignore[arg-type]
 
     monkeypatch.setattr(room, "run_folds", too_large)
-    experiment = begin(archive / "catalog.csv", done[0], archive / "folds.csv", [], None, "cpu", None, 0.1)
+    experiment = begin(
+        archive / "catalog.csv",
+        done[0],
+        taxonomy=None,
+        split=FoldOptions(folds=archive / "folds.csv", only=[]),
+        options=RunOptions(device="cpu", cache=None, cache_gb=0.1),
+    )
     base, rows = load_recipe("small-mobilenetv2", QUICK), choose_rows(["flip", "warm-up"])
     assert [line.reason for line in run_ablation(experiment, base, rows, 1, ()).lines] == [
         "",
@@ -314,11 +338,11 @@ def test_groups_in_several_folds_are_warned_of_once(
 ) -> None:
     torn = [replace(video, group="one") for video in catalog.videos]
     write_catalog(Catalog(tuple(torn), catalog.taxonomy), tmp_path / "catalog.csv")
-    given = tmp_path, archive / "folds.csv", [0], None, "cpu", None, 0.1
-    begin(tmp_path / "catalog.csv", *given)
+    split, options = FoldOptions(folds=archive / "folds.csv", only=[0]), RunOptions(device="cpu", cache_gb=0.1)
+    begin(tmp_path / "catalog.csv", tmp_path, split=split, options=options)
     said = "warning: 1 groups, one first, are in several folds, which flatters the figures"
     assert capsys.readouterr().err.count(said) == 1
-    begin(archive / "catalog.csv", tmp_path / "whole", *given[1:])
+    begin(archive / "catalog.csv", tmp_path / "whole", split=split, options=options)
     assert "warning" not in capsys.readouterr().err
 
 
@@ -337,7 +361,13 @@ def test_videos_without_digests_are_told_apart_by_name_and_size(
         data = without_digests(data, tmp_path / "data.csv")
     if bare != "folds":
         test = without_digests(unseen, tmp_path / "test.csv")
-    experiment = begin(data, tmp_path / "out", archive / "folds.csv", [], None, "cpu", None, 0.1)
+    experiment = begin(
+        data,
+        tmp_path / "out",
+        taxonomy=None,
+        split=FoldOptions(folds=archive / "folds.csv", only=[]),
+        options=RunOptions(device="cpu", cache=None, cache_gb=0.1),
+    )
     others = read_catalog(test).labelled
     base = load_recipe("small-mobilenetv2", QUICK)
     found = _unseen(experiment, base, [replace(video, group=f"other {video.name}") for video in others])
@@ -423,7 +453,7 @@ def test_bad_input(archive: Path, tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="--test has no effect without the row fold-ensemble"):
         run(archive, tmp_path / "out", "ema", test=archive / "catalog.csv")
     with pytest.raises(CatalogError, match=r"is a folder; give a catalog: urbanpipe scan"):
-        ablate(archive / "videos", "small-mobilenetv2", tmp_path / "out", rows=["ema"])
+        ablate(archive / "videos", "small-mobilenetv2", out=tmp_path / "out", plan=AblationPlan(rows=["ema"]))
     with pytest.raises(RecipeError, match="seeds = 0"):
         run(archive, tmp_path / "out", "ema", seeds=0)
     assert not (tmp_path / "out").exists()

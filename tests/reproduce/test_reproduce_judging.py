@@ -43,7 +43,7 @@ def judgings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def predict_batches(trained: Path, recipe: Recipe, catalog: Catalog, videos: tuple[Video, ...]) -> tuple[str, ...]:
     out = trained.parent / "again"
-    re_evaluate(trained, recipe, out, {0: videos}, catalog.taxonomy, ALONE, None)
+    re_evaluate(trained, recipe, out, videos={0: videos}, taxonomy=catalog.taxonomy, distributed=ALONE, cache=None)
     return read_fold(out, 0, catalog.taxonomy).names
 
 

@@ -21,8 +21,9 @@ from urbanpipe.pretraining import pretrain as pretraining
 from urbanpipe.reproduce import reproduce as room
 from urbanpipe.reproduce import weak_supervision as weak
 from urbanpipe.reproduce.changes import read_changes
-from urbanpipe.reproduce.experiment import Experiment, begin
+from urbanpipe.reproduce.experiment import ReportExperiment, begin
 from urbanpipe.reproduce.models import check_recipes, lacking_weights, train_models
+from urbanpipe.reproduce.options import ReportOptions
 from urbanpipe.reproduce.report_models import (
     Given,
     ReportModel,
@@ -36,6 +37,7 @@ from urbanpipe.reproduce.report_models import (
 from urbanpipe.reproduce.reproduce import reproduce
 from urbanpipe.reproduce.weak_supervision import weak_supervision_lines
 from urbanpipe.taxonomy import default_taxonomy
+from urbanpipe.training.options import FoldOptions, RunOptions
 
 TAXONOMY = default_taxonomy()
 QUICK = (*TINY, "training.epochs=1", "training.keep=last")
@@ -89,7 +91,13 @@ def test_every_row_steps_at_a_small_scale(entry: ReportModel) -> None:
 def test_a_row_that_is_about_large_weights_has_no_small_one(archive: Path, tmp_path: Path) -> None:
     lacking = [entry for entry in ENTRIES if not entry.small]
     assert [entry.key for entry in lacking] == ["video-swin-b-k600", "video-swin-b-ssv2"]
-    experiment = begin(archive / "catalog.csv", tmp_path, archive / "folds.csv", [1], None, "cpu", None, 0.1)
+    experiment = begin(
+        archive / "catalog.csv",
+        tmp_path,
+        taxonomy=None,
+        split=FoldOptions(folds=archive / "folds.csv", only=[1]),
+        options=RunOptions(device="cpu", cache=None, cache_gb=0.1),
+    )
     models = train_models(experiment, lacking, Given())
     assert all("weights that exist for the full network alone" in model.reason for model in models)
 
@@ -106,8 +114,11 @@ OF_ONE = [*QUICK, "model.head=linear"]
 
 
 def run(archive: Path, out: Path, what: str, **given: object) -> str:
-    settings = {"folds": archive / "folds.csv", "device": "cpu", "overrides": QUICK} | given
-    return reproduce(what, archive / "catalog.csv", out, **settings)  # type: ignore[arg-type]
+    split = FoldOptions(folds=given.pop("folds", archive / "folds.csv"), only=given.pop("only_folds", ()))  # type: ignore[arg-type]
+    report = ReportOptions(**{"overrides": QUICK} | given)  # type: ignore[arg-type]
+    return reproduce(
+        what, archive / "catalog.csv", out=out, report=report, split=split, options=RunOptions(device="cpu")
+    )
 
 
 @pytest.fixture(scope="module")
@@ -181,7 +192,13 @@ def test_figures(done: tuple[Path, str], archive: Path) -> None:
 def test_some_folds_alone(archive: Path, tmp_path: Path) -> None:
     with pytest.raises(FoldError, match="table3 needs every fold"):
         run(archive, tmp_path, "table3", only_folds=[0])
-    experiment = begin(archive / "catalog.csv", tmp_path, archive / "folds.csv", [1], None, "cpu", None, 0.1)
+    experiment = begin(
+        archive / "catalog.csv",
+        tmp_path,
+        taxonomy=None,
+        split=FoldOptions(folds=archive / "folds.csv", only=[1]),
+        options=RunOptions(device="cpu", cache=None, cache_gb=0.1),
+    )
     entry = next(each for each in read_report_models("table2") if each.key == "convnext-b")
     (model,) = train_models(experiment, [entry], Given("small", QUICK))
     assert model.maps is not None
@@ -190,7 +207,13 @@ def test_some_folds_alone(archive: Path, tmp_path: Path) -> None:
 
 
 def test_weights_that_cannot_be_had_are_named_and_the_rest_goes_on(archive: Path, tmp_path: Path) -> None:
-    experiment = begin(archive / "catalog.csv", tmp_path, archive / "folds.csv", [1], None, "cpu", None, 0.1)
+    experiment = begin(
+        archive / "catalog.csv",
+        tmp_path,
+        taxonomy=None,
+        split=FoldOptions(folds=archive / "folds.csv", only=[1]),
+        options=RunOptions(device="cpu", cache=None, cache_gb=0.1),
+    )
     entries = [each for each in read_report_models("table2") if each.key in ("convnext-b", "swin-l")]
     models = train_models(
         experiment, entries, Given("small", OF_ONE, {"convnext-b": str(tmp_path / "none.safetensors")})
@@ -210,7 +233,7 @@ def test_bad_input(archive: Path, tmp_path: Path) -> None:
     with pytest.raises(FoldError, match="there is no fold 9"):
         run(archive, tmp_path / "out", "table1", only_folds=[9])
     with pytest.raises(CatalogError, match=r"is a folder; give a catalog: urbanpipe scan"):
-        reproduce("table1", archive / "videos", tmp_path / "out")
+        reproduce("table1", archive / "videos", out=tmp_path / "out")
 
 
 def test_on_the_command_line(archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -243,17 +266,23 @@ def quick_pretraining(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def one_fold(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Experiment:
+def one_fold(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> ReportExperiment:
     """A base that is trained, on one fold."""
     out = tmp_path_factory.mktemp("weak")
-    experiment = begin(archive / "catalog.csv", out, archive / "folds.csv", [0], None, "cpu", None, 0.1)
+    experiment = begin(
+        archive / "catalog.csv",
+        out,
+        taxonomy=None,
+        split=FoldOptions(folds=archive / "folds.csv", only=[0]),
+        options=RunOptions(device="cpu", cache=None, cache_gb=0.1),
+    )
     experiment.train(out / "base", load_recipe("small-mobilenetv2", [*QUICK, "name=base"]))
     return experiment
 
 
 @pytest.mark.usefixtures("quick_pretraining")
 def test_weak_rows_are_pretrained_once_and_compared_with_the_base(
-    one_fold: Experiment, monkeypatch: pytest.MonkeyPatch
+    one_fold: ReportExperiment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = one_fold.out
     lines = weak_supervision_lines(one_fold, out / "base", Given("small", BAGS))
@@ -282,7 +311,7 @@ def _out_of_memory(*_: object, **__: object) -> Path:
     raise OutOfMemoryError("too large")
 
 
-def _of_one_bag(experiment: Experiment, out: Path, monkeypatch: pytest.MonkeyPatch) -> Experiment:
+def _of_one_bag(experiment: ReportExperiment, out: Path, monkeypatch: pytest.MonkeyPatch) -> ReportExperiment:
     """The same data in another folder, for the first of the bags alone."""
     (entry,) = [each for each in read_report_models("table5") if each.key == "simclr-transmil"]
     monkeypatch.setattr(weak, "read_report_models", lambda _: [entry])
@@ -291,7 +320,7 @@ def _of_one_bag(experiment: Experiment, out: Path, monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.usefixtures("quick_pretraining")
 def test_only_what_is_of_one_row_costs_it_alone(
-    one_fold: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    one_fold: ReportExperiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     experiment = _of_one_bag(one_fold, tmp_path, monkeypatch)
     monkeypatch.setattr(weak, "pretrain", _out_of_memory)
@@ -304,12 +333,12 @@ def test_only_what_is_of_one_row_costs_it_alone(
 
 @pytest.mark.usefixtures("quick_pretraining")
 def test_few_frames_are_a_small_batch_or_say_how_to_pretrain(
-    one_fold: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    one_fold: ReportExperiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     experiment = _of_one_bag(one_fold, tmp_path, monkeypatch)
     monkeypatch.setitem(weak.PRETRAINING, "small", PRETRAINING)  # a batch of 256
     begun: list[str] = []
-    monkeypatch.setattr(weak, "pretrain", lambda *given, **_: begun.extend(given[4]))
+    monkeypatch.setattr(weak, "pretrain", lambda *_, overrides, **__: begun.extend(overrides))
     (line,) = weak_supervision_lines(experiment, one_fold.out / "base", Given("small", BAGS))
     (batch,) = [setting for setting in begun if setting.startswith("batch_size=")]
     frames = int(batch.partition("=")[2])
@@ -346,7 +375,13 @@ def test_a_recipe_that_does_not_fit_is_told_before_anything_is_trained(
 
 
 def test_every_network_of_table_2_takes_other_tiles(archive: Path, tmp_path: Path) -> None:
-    experiment = begin(archive / "catalog.csv", tmp_path, archive / "folds.csv", [1], None, "cpu", None, 0.1)
+    experiment = begin(
+        archive / "catalog.csv",
+        tmp_path,
+        taxonomy=None,
+        split=FoldOptions(folds=archive / "folds.csv", only=[1]),
+        options=RunOptions(device="cpu", cache=None, cache_gb=0.1),
+    )
     for tile in (32, 48):
         given = Given("small", [f"input.tile={tile}"])
         check_recipes(
@@ -441,7 +476,13 @@ def test_weights_that_the_hub_does_not_give_are_asked_for_by_key(catalog: Catalo
 
 
 def test_an_error_of_the_whole_run_is_no_models(archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    experiment = begin(archive / "catalog.csv", tmp_path, archive / "folds.csv", [1], None, "cpu", None, 0.1)
-    monkeypatch.setattr(Experiment, "train", _working_elsewhere)  # as where several processes ran out of memory
+    experiment = begin(
+        archive / "catalog.csv",
+        tmp_path,
+        taxonomy=None,
+        split=FoldOptions(folds=archive / "folds.csv", only=[1]),
+        options=RunOptions(device="cpu", cache=None, cache_gb=0.1),
+    )
+    monkeypatch.setattr(ReportExperiment, "train", _working_elsewhere)  # as where several processes ran out of memory
     with pytest.raises(RunError, match="another process"):
         train_models(experiment, read_report_models("table2")[:1], Given())

@@ -13,13 +13,20 @@ from typer.testing import CliRunner
 from urbanpipe.cli.simulate import command
 from urbanpipe.errors import OutputError, TaxonomyError, UrbanpipeError
 from urbanpipe.simulate.generator import SimulatedSet, simulate
+from urbanpipe.simulate.options import ClassMix, VideoOptions
 from urbanpipe.simulate.render import Renderer
 from urbanpipe.taxonomy import default_taxonomy
 
 
 def small(out: Path, videos: int = 6, seed: int = 0, workers: int = 1, contact_sheets: bool = False) -> SimulatedSet:
     return simulate(
-        out, videos, seed, None, (96, 64), 6.0, (1.5, 2.5), balance=1.0, workers=workers, contact_sheets=contact_sheets
+        out,
+        videos=videos,
+        seed=seed,
+        workers=workers,
+        contact_sheets=contact_sheets,
+        mix=ClassMix(classes=None, balance=1.0),
+        video=VideoOptions(size=(96, 64), fps=6.0, seconds=(1.5, 2.5)),
     )
 
 
@@ -139,14 +146,28 @@ def test_what_a_killed_run_left_is_cleared_away(tmp_path: Path) -> None:
 
 
 def test_only_the_classes_asked_for(tmp_path: Path) -> None:
-    counts = simulate(tmp_path, 4, 0, ["pl", "ZC"], (96, 64), 6.0, (1.5, 2.0), balance=1.0, workers=1).counts
+    counts = simulate(
+        tmp_path,
+        videos=4,
+        seed=0,
+        workers=1,
+        mix=ClassMix(classes=["pl", "ZC"], balance=1.0),
+        video=VideoOptions(size=(96, 64), fps=6.0, seconds=(1.5, 2.0)),
+    ).counts
     assert counts.keys() == {"ZC", "PL"}
     assert sum(counts.values()) == 4
     assert min(counts.values()) >= 1
 
 
 def test_a_crawler_drives_through(tmp_path: Path) -> None:
-    made = simulate(tmp_path, 1, 3, ["CJ", "PL", "BX"], (96, 64), 4.0, (20.0, 20.0), "cctv", balance=1.0, workers=1)
+    made = simulate(
+        tmp_path,
+        videos=1,
+        seed=3,
+        workers=1,
+        mix=ClassMix(classes=["CJ", "PL", "BX"], balance=1.0),
+        video=VideoOptions(size=(96, 64), fps=4.0, seconds=(20.0, 20.0), kind="cctv"),
+    )
     truth = [json.loads(line) for line in made.truth.read_text(encoding="utf-8").splitlines()]
     assert {line["class"] for line in truth} <= {"CJ", "PL", "BX"}
     assert truth
@@ -159,7 +180,14 @@ def test_a_crawler_drives_through(tmp_path: Path) -> None:
 
 def test_a_larger_size_shows_the_same_scenes(tmp_path: Path) -> None:
     small, large = (
-        simulate(tmp_path / str(side), 3, 2, None, (side, side * 3 // 4), 6.0, (1.5, 2.0), workers=1)
+        simulate(
+            tmp_path / str(side),
+            videos=3,
+            seed=2,
+            workers=1,
+            mix=ClassMix(classes=None),
+            video=VideoOptions(size=(side, side * 3 // 4), fps=6.0, seconds=(1.5, 2.0)),
+        )
         for side in (96, 192)
     )
     assert small.labels.read_bytes() == large.labels.read_bytes()

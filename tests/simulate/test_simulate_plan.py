@@ -25,7 +25,7 @@ VIDEOS = 6399
 
 
 def plans(videos: int, seed: int = 0, classes: list[str] = CODES, **more: float) -> list[VideoPlan]:
-    return plan_videos(videos, seed, classes, (3, 8), **more)
+    return plan_videos(videos, seed, classes, seconds=(3, 8), **more)
 
 
 def counts(made: list[VideoPlan]) -> Counter[str]:
@@ -113,7 +113,7 @@ def test_names_and_durations_say_nothing_of_the_labels() -> None:
 
 
 def test_a_long_drive_meets_a_class_again_and_no_other() -> None:
-    before = plan_videos(300, 0, CODES, (120, 240))
+    before = plan_videos(300, 0, CODES, seconds=(120, 240))
     after = met_again(before, 0)
     assert [set(plan.labels) for plan in after] == [set(plan.labels) for plan in before]
     more = sum(len(plan.labels) for plan in after) / sum(len(plan.labels) for plan in before) - 1

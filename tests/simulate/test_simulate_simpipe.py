@@ -16,7 +16,7 @@ PAGE = Path(__file__).parents[2] / "benchmarks" / "simpipe.md"
 
 
 def plans(videos: int, seed: int, seconds: tuple[float, float], brief: float, balance: float = 0.0) -> list[VideoPlan]:
-    return plan_videos(videos, seed, default_taxonomy().codes, seconds, brief, balance)
+    return plan_videos(videos, seed, default_taxonomy().codes, seconds=seconds, brief=brief, balance=balance)
 
 
 def digest(value: object) -> str:

@@ -41,7 +41,10 @@ def pair(
             patch.setitem(DEFECTS, code, replace(rule, draw=lambda spot: rule.draw(replace(spot, severity=severity))))
         made = compose(plan((code,), number), 5, "qv", FPS, 4 / 3)
         patch.setitem(DEFECTS, code, replace(rule, draw=lambda spot: without_rafts(rule, spot)))
-        attempts = (composing._attempt(plan((code,), number), 5, "qv", FPS, 4 / 3, attempt) for attempt in range(8))
+        attempts = (
+            composing._attempt(plan((code,), number), 5, "qv", fps=FPS, aspect=4 / 3, attempt=attempt)
+            for attempt in range(8)
+        )
         return made, next(without for without in attempts if same_camera(without, made))
 
 

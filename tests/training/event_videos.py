@@ -69,5 +69,5 @@ def make_events(folder: Path, videos: int) -> tuple[list[Video], dict[str, int]]
         labels[name] = [NOTHING] if event is None else [EVENT]
         when |= {} if event is None else {name: event}
     write_json(folder / "labels.json", labels)
-    scan(folder / "videos", folder / "catalog.csv", labels=folder / "labels.json", workers=1)
+    scan(folder / "videos", out=folder / "catalog.csv", labels=folder / "labels.json", workers=1)
     return list(read_catalog(folder / "catalog.csv").labelled), when

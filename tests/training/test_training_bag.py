@@ -39,6 +39,7 @@ from urbanpipe.training import loop
 from urbanpipe.training.evaluation_pass import predict_all
 from urbanpipe.training.fold_job import FoldJob
 from urbanpipe.training.loop import train_model
+from urbanpipe.training.options import RunOptions
 from urbanpipe.training.train import train
 from urbanpipe.video import cache as cache_module
 from urbanpipe.video.cache import FrameCache
@@ -394,7 +395,7 @@ def test_one_frame_in_sixty_is_learned_from_the_label_of_its_video(
             assert abs(seconds[of_frames[:, EVENT].argmax(), 0] - when[name] / RATE) <= 1, "where the head looked"
     found = moments(
         tmp_path / "segments.npz",
-        tmp_path / "moments.json",
+        out=tmp_path / "moments.json",
         overrides=["weigh_by_video=false", "least=0.5", "smooth_seconds=0"],
     )
     assert {name for name, of_video in found.moments.items() if any(m.label == EVENT for m in of_video)} == {
@@ -421,7 +422,12 @@ def test_without_their_file_the_reports_rows_say_how_it_is_made(
     archive: Path, tmp_path: Path, method: str, backbone: str
 ) -> None:
     with pytest.raises(WeightsError) as caught:
-        train(archive / "catalog.csv", f"bag-{method}-transmil", tmp_path / "run", device="cpu", cache_gb=0)
+        train(
+            archive / "catalog.csv",
+            f"bag-{method}-transmil",
+            out=tmp_path / "run",
+            options=RunOptions(device="cpu", cache_gb=0),
+        )
     said = str(caught.value)
     assert f"`urbanpipe pretrain CATALOG --method {method} --backbone {backbone} --out DIR`" in said
     assert "--set model.weights=DIR/weights.safetensors" in said

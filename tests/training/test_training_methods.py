@@ -26,6 +26,7 @@ from urbanpipe.ensembling.ensemble import ensemble
 from urbanpipe.errors import VideoError
 from urbanpipe.inference import predict as prediction
 from urbanpipe.inference.members import load_models
+from urbanpipe.inference.options import InferenceOptions
 from urbanpipe.inference.predict import predict
 from urbanpipe.inputs.batches import Sample, batches_of
 from urbanpipe.inputs.dataset import VideoDataset
@@ -37,9 +38,10 @@ from urbanpipe.methods.recipe import Recipe, load_recipe, write_recipe
 from urbanpipe.models.distributed import DistributedContext
 from urbanpipe.taxonomy import default_taxonomy
 from urbanpipe.training import loop
-from urbanpipe.training.crossval import Experiment, crossval
+from urbanpipe.training.crossval import CrossvalResult, crossval
 from urbanpipe.training.evaluation_pass import predict_all
 from urbanpipe.training.loop import train_model
+from urbanpipe.training.options import FoldOptions, RunOptions
 from urbanpipe.training.train import train
 
 TAXONOMY = default_taxonomy()
@@ -94,8 +96,15 @@ def recipe_of(name: str) -> Recipe:
 
 def trained(name: str, archive: Path, out: Path, cache_gb: float) -> Path:
     source, settings = VARIANTS[name]
-    given = {"folds": archive / "folds.csv", "fold": 0, "device": "cpu", "cache_gb": cache_gb}
-    return train(archive / "catalog.csv", source, out, overrides=[*settings, f"name={name}"], **given)  # type: ignore[arg-type]
+    return train(
+        archive / "catalog.csv",
+        source,
+        out=out,
+        folds=archive / "folds.csv",
+        fold=0,
+        overrides=[*settings, f"name={name}"],
+        options=RunOptions(device="cpu", cache_gb=cache_gb),
+    )
 
 
 def judged_videos(archive: Path) -> list[Path]:
@@ -130,7 +139,9 @@ def test_from_the_file_a_video_is_what_the_run_said_it_is(
     (member,) = load_models(run, torch.device("cpu")).members
     assert member.recipe == recipe_of(name)
     out, fold = tmp_path / "found.json", run / "fold0"
-    found = predict(run, judged_videos(archive), out, device="cpu", workers=0, batch_size=3)
+    found = predict(
+        run, judged_videos(archive), out=out, workers=0, options=InferenceOptions(device="cpu", batch_size=3)
+    )
     names = read_predictions(fold / "predictions.json", TAXONOMY).names
     assert set(found.predictions.names) == set(names)
     expected = scores_of(fold / "predictions.json", names)
@@ -183,18 +194,22 @@ MEMBERS = {
 
 
 @pytest.fixture(scope="module")
-def experiment(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Experiment:
+def experiment(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> CrossvalResult:
     """Four recipes of three methods, cross-validated over two folds."""
     out, recipes = tmp_path_factory.mktemp("experiment"), tmp_path_factory.mktemp("recipes")
     for name, (source, settings) in MEMBERS.items():
         write_recipe(load_recipe(source, [*settings, f"name={name}"]), recipes / f"{name}.toml")
     files = [recipes / f"{name}.toml" for name in MEMBERS]
     return crossval(
-        archive / "catalog.csv", files, out, folds=archive / "folds.csv", device="cpu", cache=out / "frames"
+        archive / "catalog.csv",
+        files,
+        out=out,
+        split=FoldOptions(folds=archive / "folds.csv"),
+        options=RunOptions(device="cpu", cache=out / "frames"),
     )
 
 
-def test_what_a_cross_validation_of_each_method_leaves(experiment: Experiment, archive: Path) -> None:
+def test_what_a_cross_validation_of_each_method_leaves(experiment: CrossvalResult, archive: Path) -> None:
     labelled = set(read_folds(archive / "folds.csv"))
     for run in experiment.runs:
         assert set(read_predictions(run / "out_of_fold.json", TAXONOMY).names) == labelled
@@ -205,7 +220,7 @@ def test_what_a_cross_validation_of_each_method_leaves(experiment: Experiment, a
         assert not list(run.glob("fold*/memory*"))
 
 
-def test_the_table_of_pools_says_of_the_recipes_own_pool_what_the_run_says(experiment: Experiment) -> None:
+def test_the_table_of_pools_says_of_the_recipes_own_pool_what_the_run_says(experiment: CrossvalResult) -> None:
     run = experiment.folder / "frames"
     pooled, whole = ((run / name).read_text(encoding="utf-8").splitlines() for name in ("pooling.csv", "table6.csv"))
     assert pooled[1].split(",")[:2] == ["mean", "mAP"]
@@ -213,12 +228,15 @@ def test_the_table_of_pools_says_of_the_recipes_own_pool_what_the_run_says(exper
 
 
 def test_methods_make_one_ensemble_that_reads_a_video_once_an_input(
-    experiment: Experiment, archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    experiment: CrossvalResult, archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     weights = (0.1, 0.2, 0.3, 0.4)
-    ensemble(experiment.runs, tmp_path / "all", weights=weights, exclusive_threshold=EXCLUSIVE_THRESHOLD)
+    ensemble(experiment.runs, out=tmp_path / "all", weights=weights, exclusive_threshold=EXCLUSIVE_THRESHOLD)
     videos = judged_videos(archive)[:4]
-    alone = [predict(run, videos, tmp_path / f"{run.name}.json", device="cpu", workers=0) for run in experiment.runs]
+    alone = [
+        predict(run, videos, out=tmp_path / f"{run.name}.json", workers=0, options=InferenceOptions(device="cpu"))
+        for run in experiment.runs
+    ]
     read: list[Path] = []
 
     def counted(path: Path, view: View, most: int) -> Iterator[Seen]:
@@ -226,7 +244,9 @@ def test_methods_make_one_ensemble_that_reads_a_video_once_an_input(
         return stream_segments(path, view, most)
 
     monkeypatch.setattr(prediction, "stream_segments", counted)
-    together = predict(tmp_path / "all", videos, tmp_path / "all.json", device="cpu", workers=0)
+    together = predict(
+        tmp_path / "all", videos, out=tmp_path / "all.json", workers=0, options=InferenceOptions(device="cpu")
+    )
     assert sorted(read) == sorted(3 * videos), "four members, three inputs"
     assert together.predictions.names == alone[0].predictions.names
     mean = sum(weight * one.predictions.scores for weight, one in zip(weights, alone, strict=True))
@@ -236,12 +256,18 @@ def test_methods_make_one_ensemble_that_reads_a_video_once_an_input(
 
 
 def test_an_unreadable_video_is_named_once_and_the_others_are_judged(
-    experiment: Experiment, archive: Path, tmp_path: Path
+    experiment: CrossvalResult, archive: Path, tmp_path: Path
 ) -> None:
     good, bad = judged_videos(archive)[:2], tmp_path / "bad.mp4"
     bad.write_bytes(good[0].read_bytes()[:2000])
     assert experiment.ensemble is not None
-    found = predict(experiment.ensemble, [*good, bad], tmp_path / "found.json", device="cpu", workers=0)
+    found = predict(
+        experiment.ensemble,
+        [*good, bad],
+        out=tmp_path / "found.json",
+        workers=0,
+        options=InferenceOptions(device="cpu"),
+    )
     assert set(found.predictions.names) == {path.name for path in good}
     assert list(found.failures) == ["bad.mp4"]
 

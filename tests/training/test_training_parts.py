@@ -40,8 +40,15 @@ from urbanpipe.training.optimiser import cosine_factor, make_optimiser, make_sch
 def test_processes_share_the_videos_of_one_processs_steps(
     videos: int, batch_size: int, accumulation: int, processes: int, epoch: int
 ) -> None:
-    alone = training_batches(videos, batch_size, accumulation * processes, 1, 0, 7, epoch)
-    together = [training_batches(videos, batch_size, accumulation, processes, r, 7, epoch) for r in range(processes)]
+    alone = training_batches(
+        videos, batch_size, accumulation=accumulation * processes, processes=1, rank=0, seed=7, epoch=epoch
+    )
+    together = [
+        training_batches(
+            videos, batch_size, accumulation=accumulation, processes=processes, rank=r, seed=7, epoch=epoch
+        )
+        for r in range(processes)
+    ]
     steps = len(alone) // (accumulation * processes)
     for step in range(steps):
         one = [key for batch in alone[step * accumulation * processes :][: accumulation * processes] for key in batch]
@@ -53,7 +60,7 @@ def test_processes_share_the_videos_of_one_processs_steps(
 
 
 def test_epochs_have_their_own_order() -> None:
-    orders = [training_batches(30, 30, 1, 1, 0, 0, epoch)[0] for epoch in (0, 1)]
+    orders = [training_batches(30, 30, accumulation=1, processes=1, rank=0, seed=0, epoch=epoch)[0] for epoch in (0, 1)]
     assert [index for _, index in orders[0]] != [index for _, index in orders[1]]
 
 

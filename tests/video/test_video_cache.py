@@ -71,11 +71,11 @@ def test_second_reading_is_the_same_and_decodes_nothing(
 def test_the_content_decides_not_the_name(video: tuple[Path, str], tmp_path: Path, decodings: list[list[int]]) -> None:
     cache = FrameCache(tmp_path, PLENTY)
     first = cache.frames(*video, uniform(FRAMES, 9), SIZE)
-    np.testing.assert_array_equal(cache.frames(Path("moved away"), video[1], uniform(FRAMES, 9), SIZE), first)
+    np.testing.assert_array_equal(cache.frames(Path("moved away"), video[1], uniform(FRAMES, 9), size=SIZE), first)
     cache.frames(*video, uniform(FRAMES, 8), SIZE)
     cache.frames(*video, uniform(FRAMES, 9), (96, 72))
     cache.frames(*video, uniform(FRAMES, 9)[::-1], SIZE)
-    cache.frames(video[0], "0" * 32, uniform(FRAMES, 9), SIZE)
+    cache.frames(video[0], "0" * 32, uniform(FRAMES, 9), size=SIZE)
     FrameCache(tmp_path, PLENTY, quality=70).frames(*video, uniform(FRAMES, 9), SIZE)
     assert len(decodings) == len(entries(tmp_path)) == 6
 
@@ -268,5 +268,5 @@ def test_bad_arguments_and_bad_videos(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="quality is 101"):
         FrameCache(tmp_path, 1, 101)
     with pytest.raises(VideoError, match="no such file"):
-        FrameCache(tmp_path, PLENTY).frames(tmp_path / "absent.mp4", "0" * 32, [1], SIZE)
+        FrameCache(tmp_path, PLENTY).frames(tmp_path / "absent.mp4", "0" * 32, [1], size=SIZE)
     assert entries(tmp_path) == []

@@ -10,6 +10,7 @@ from pathlib import Path
 from urbanpipe.catalog.catalog_file import printable
 from urbanpipe.contracts.findings import FINDINGS, TIMELINE, Finding, Inspection, inspection_folders, read_inspection
 from urbanpipe.errors import CatalogError, InspectionError, PredictionError, RunError, VideoError
+from urbanpipe.inference.options import InferenceOptions
 from urbanpipe.inputs.new_videos import named_videos
 from urbanpipe.inspection.inspector import Inspector, digest_of, placed
 from urbanpipe.inspection.video_pass import Region
@@ -85,12 +86,12 @@ class Inspections:
 
 def inspect(
     videos: Sequence[Path],
+    *,
     out: Path,
     bundle: Path | None = None,
     language: str = "en",
     distance_region: Region | None = None,
-    device: str = "auto",
-    batch_size: int = 8,
+    options: InferenceOptions = InferenceOptions(),
     say: Callable[[InspectedVideo], None] = lambda _: None,
 ) -> Inspections:
     """Inspect videos and write a folder with findings, pictures and a report for each, and an index of all.
@@ -105,14 +106,13 @@ def inspect(
         bundle: folder of a bundle; None takes the demonstration that comes with the package.
         language: of the reports: `en` or `zh`.
         distance_region: left, top, width and height, in shares of the picture, of where it shows the distance.
-        device: `auto`, `cpu`, `cuda` or `cuda:N`.
-        batch_size: segments (super-images, frames, clips) at once.
+        options: device, and segments (super-images, frames, clips) at once.
         say: called with each video as soon as it is done.
 
     Raises:
         CatalogError: there is no video.
         PredictionError: two different files are given under one name.
-        BundleError: the bundle is missing, ood or damaged.
+        BundleError: the bundle is missing, damaged or of another kind.
         InspectionError: `out` holds inspections of another bundle, or a language that there is not.
         OutputError: a result cannot be written, which is tried before the work.
         OutOfMemoryError: of the device.
@@ -122,7 +122,7 @@ def inspect(
     found = {printable(name): path for name, path in named_videos(videos).items() if not _is_inside(path, out)}
     if not found:
         raise CatalogError(f"all videos lie in {out}, which is for results; give another --out")
-    inspector = Inspector.load(bundle, device, batch_size, distance_region)
+    inspector = Inspector.load(bundle, options.device, options.batch_size, distance_region)
     made = Inspections(out, demonstration=inspector.bundle.manifest.demonstration)
     output_folder(out)
     shelf = _Shelf(out, inspector)
@@ -145,11 +145,11 @@ def _inspected_videos(
     busy: dict[str, Path] = {}
     for name, path in found.items():
         try:
-            yield _one(inspector, name, path, shelf, language)
+            yield _one(inspector, name, path, shelf=shelf, language=language)
         except RunError:
             busy[name] = path
     for name, path in busy.items():
-        yield _one(inspector, name, path, shelf, language, wait=True)
+        yield _one(inspector, name, path, shelf=shelf, language=language, wait=True)
 
 
 class _Shelf:
@@ -220,7 +220,7 @@ class _Shelf:
 
 
 def _one(
-    inspector: Inspector, name: str, path: Path, shelf: _Shelf, language: str, wait: bool = False
+    inspector: Inspector, name: str, path: Path, *, shelf: _Shelf, language: str, wait: bool = False
 ) -> InspectedVideo:
     """Inspect a video, or take what was found before.
 

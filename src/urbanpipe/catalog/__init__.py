@@ -1,1 +1,1 @@
-"""Which videos there are, what is known of each: labels, scan, audit, groups and folds."""
+"""Catalog of the videos of an archive: labels, scan, groups and folds."""

@@ -1,4 +1,4 @@
-"""The catalog: a CSV with one row a video, and the SOURCE that audits and folds are made from."""
+"""The catalog: a CSV with one row per video, and the source of audits and folds."""
 
 import os
 import re
@@ -39,21 +39,21 @@ class Video:
         name: the file name where it is unique in the folder tree, else the path relative to the tree's top.
         path: the file.
         status: `ok`, or why the video cannot be used.
-        duration_seconds: length in time; 0 where unknown, as with every number of a bad video.
-        frame_count: frames counted, not what the header claims.
-        frame_rate: frames a second.
-        uneven_seconds: largest distance of a frame's time from where it would be if all were evenly spaced.
-        width: of the picture as displayed, pixels.
-        height: of the picture as displayed, pixels.
-        codec: FFmpeg's name of the video codec.
-        bit_rate: bits a second.
+        duration_seconds: duration; 0 if unknown, as is every number of an unusable video.
+        frame_count: number of frames, counted, not read from the header.
+        frame_rate: frames per second.
+        uneven_seconds: largest deviation of a frame's time from evenly spaced frames.
+        width: displayed width, pixels.
+        height: displayed height, pixels.
+        codec: FFmpeg's codec name.
+        bit_rate: bits per second.
         size_bytes: size of the file.
-        modified_ns: when the file was last modified, nanoseconds since 1970.
-        digest: fingerprint of the content; equal digests are the same recording.
-        group: videos of one inspection share it and stay in one fold.
-        labels: sorted class indices; empty if the video shows none of the classes; None if nobody has labelled it.
-        damage: what is broken in a video that can be used nevertheless; empty if nothing is.
-        extra: columns that a user added.
+        modified_ns: modification time of the file, nanoseconds since 1970.
+        digest: hash of the content; videos with equal digests are the same recording.
+        group: group of the video; videos of one inspection share it and stay in one fold.
+        labels: sorted class indices; empty if the video shows none of the classes; None if it is not labelled.
+        damage: what is damaged in a usable video; empty if nothing is.
+        extra: columns added by a user.
     """
 
     name: str
@@ -78,7 +78,7 @@ class Video:
 
 @dataclass(frozen=True)
 class Catalog:
-    """All videos of an archive, usable or not, and the classes that their labels count."""
+    """All videos of an archive, usable or not, and the classes that their labels refer to."""
 
     videos: tuple[Video, ...]
     taxonomy: Taxonomy
@@ -95,13 +95,13 @@ class Catalog:
 
 
 class Source(NamedTuple):
-    """What audits and folds are made from: labelled, usable videos.
+    """Labelled, usable videos: the input of audits and folds.
 
     Attributes:
         names: video names.
         labels: class indices by name.
         groups: group of each of `names`.
-        catalog: the whole catalog where the source is one, else None.
+        catalog: the whole catalog if the source is one, otherwise None.
     """
 
     names: list[str]
@@ -111,7 +111,7 @@ class Source(NamedTuple):
 
 
 def group_of(name: str) -> str:
-    """The group that a name tells: the name without segment number and extension, with its folder if it has one.
+    """Return the group encoded in a name: its folder, if any, and the name without segment number and extension.
 
     >>> group_of("d23910_17.mp4"), group_of("d23910.mp4"), group_of("north/7_1.avi")
     ('d23910', 'd23910', 'north/7')
@@ -122,21 +122,21 @@ def group_of(name: str) -> str:
 
 
 def printable(name: str) -> str:
-    r"""A file's name with bytes that are not text written as `\xff`, so that it can stand in a result."""
+    r"""Return a file name with non-text bytes written as `\xff`, so that it can be printed and stored."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def read_catalog(path: Path, taxonomy: Taxonomy | None = None, labels: bool = True) -> Catalog:
-    """Read a catalog that `write_catalog` wrote, with whatever columns were added to it.
+    """Read a catalog written by `write_catalog`, including added columns.
 
     Args:
-        path: the CSV; relative paths in it count from its folder.
-        taxonomy: the classes; by default those of QV-Pipe.
-        labels: read them too; without, every video is as one that nobody has labelled.
+        path: the CSV; relative paths in it start at its folder.
+        taxonomy: the classes; default: the QV-Pipe classes.
+        labels: whether to read the labels; if not, every video counts as unlabelled.
 
     Raises:
-        CatalogError: it is missing, has no such columns, an impossible number, or a name twice.
-        LabelError: a label is none of the classes.
+        CatalogError: the file or a required column is missing, a number is invalid, or a name occurs twice.
+        LabelError: a label is not one of the classes.
     """
     path, taxonomy = Path(path), taxonomy or default_taxonomy()
     try:
@@ -152,16 +152,16 @@ def read_catalog(path: Path, taxonomy: Taxonomy | None = None, labels: bool = Tr
     seen: set[str] = set()
     for video in videos:
         if video.name in seen:
-            raise CatalogError(f"{path}: video {video.name!r} is there twice; keep one row a video")
+            raise CatalogError(f"{path}: video {video.name!r} occurs twice; keep one row per video")
         seen.add(video.name)
     return Catalog(videos, taxonomy)
 
 
 def write_catalog(catalog: Catalog, path: Path) -> None:
-    """Write the catalog as CSV, whole or not at all; videos below its folder get relative paths, so both can move.
+    """Write the catalog as CSV, atomically; videos below its folder get relative paths, so both can move.
 
     Raises:
-        OutputError: it cannot be written.
+        OutputError: the file cannot be written.
     """
     path = Path(path)
     extra = list(dict.fromkeys(column for video in catalog.videos for column in video.extra))
@@ -176,8 +176,8 @@ def read_source(path: Path, taxonomy: Taxonomy | None = None) -> Source:
     """Read the labelled, usable videos of a catalog or of a label file in any form.
 
     Raises:
-        CatalogError: a catalog that cannot be read or has no labelled video that can be read.
-        LabelError: a label file that cannot be read.
+        CatalogError: a catalog is unreadable or has no labelled, readable video.
+        LabelError: a label file is unreadable.
     """
     path = Path(path)
     if not _is_catalog(read_text(path)):
@@ -197,7 +197,10 @@ def read_source(path: Path, taxonomy: Taxonomy | None = None) -> Source:
 
 
 def column_values(videos: Sequence[Video], column: str) -> list[str] | None:
-    """The cells of a text column (`group`, `codec`, ... or one that a user added); None if there is no such column."""
+    """Return the cells of a text column (`group`, `codec`, ... or one that a user added).
+
+    Return None if there is no such column.
+    """
     if column in COLUMNS:
         return [str(getattr(video, column)) for video in videos]
     if not any(column in video.extra for video in videos):

@@ -1,4 +1,4 @@
-"""Which files of a folder tree are videos, and what each is called."""
+"""Video files of a folder tree, and their names."""
 
 import os
 from collections import Counter, defaultdict
@@ -21,11 +21,11 @@ EXTENSIONS = frozenset(f".{ending}" for ending in _VIDEO.split())
 
 @dataclass(frozen=True)
 class FoundVideos:
-    """The video files of a tree.
+    """The video files of a folder tree.
 
     Attributes:
         paths: the file of each relative POSIX path (in Unicode normal form C), in order.
-        left_out: how many files of each other extension there are.
+        left_out: number of files with each other extension.
         closed: folders that cannot be read.
     """
 
@@ -35,12 +35,12 @@ class FoundVideos:
 
 
 def find_videos(folder: Path) -> FoundVideos:
-    """Find all files with the extension of a video below `folder`; hidden files and folders are passed over.
+    """Find all files with a video extension below `folder`; hidden files and folders are skipped.
 
-    Links to folders are followed, each folder is visited once.
+    Links to folders are followed; each folder is visited once.
 
     Raises:
-        CatalogError: `folder` is missing, not a folder or has no videos, or names two files alike.
+        CatalogError: `folder` is missing, is not a folder or has no videos, or two files have the same name.
     """
     if not folder.is_dir():
         raise CatalogError(f"{folder} is {'a file' if folder.exists() else 'missing'}; give the folder with the videos")
@@ -60,7 +60,7 @@ def find_videos(folder: Path) -> FoundVideos:
             if not name.startswith("."):
                 _add(found, folder, Path(here, name))
     if not found.paths:
-        others = f"; of its {found.left_out.total()} files none has a video's extension" if found.left_out else ""
+        others = f"; of its {found.left_out.total()} files none has a video extension" if found.left_out else ""
         closed = f"; {found.closed[0]} cannot be opened" if found.closed else ""
         raise CatalogError(f"no videos in {folder}{others}{closed}")
     ordered = {key: found.paths[key] for key in sorted(found.paths)}
@@ -74,13 +74,14 @@ def _add(found: FoundVideos, folder: Path, path: Path) -> None:
         return
     relative = canonical_name(printable(path.relative_to(folder).as_posix()))
     if (other := found.paths.setdefault(relative, path)) != path:
-        raise CatalogError(f"{other!r} and {path!r} have the same name but for how accents are encoded; rename one")
+        raise CatalogError(f"{other!r} and {path!r} have the same name except for the encoding of accents; rename one")
 
 
 def video_names(relatives: Sequence[str]) -> dict[str, str]:
-    """Name of each video by its relative path: the file name where unique in the tree, otherwise the relative path.
+    """Return the name of each video by its relative path.
 
-    A file directly in the top folder that has a namesake further down is called `./name`.
+    The name is the file name if it is unique in the tree, otherwise the relative path. A file directly in the top
+    folder whose file name also occurs further down is called `./name`.
     """
     repeated = Counter(PurePosixPath(relative).name for relative in relatives)
     names = {}
@@ -91,11 +92,11 @@ def video_names(relatives: Sequence[str]) -> dict[str, str]:
 
 
 def video_groups(names: dict[str, str], digests: dict[str, str]) -> dict[str, str]:
-    """Group of each video by its relative path.
+    """Return the group of each video by its relative path.
 
-    The root of the file name tells the group (`group_of`). Where file names recur in several folders, the numbering
-    starts anew in each, so the folder belongs to the group. Identical files (equal digests) are the same recording:
-    their groups become one.
+    The group is the root of the file name (`group_of`). If file names recur in several folders, the numbering starts
+    anew in each folder, so the folder is part of the group. Identical files (equal digests) are the same recording:
+    their groups are merged.
 
     Args:
         names: video name by relative path.
@@ -128,15 +129,15 @@ def match_labels(labels: Labels, names: dict[str, str], where: str) -> tuple[Lab
     """Find the file of every labelled name.
 
     Args:
-        labels: classes by the name in the label file: a file name, or a path relative to the folder.
+        labels: classes by the name in the label file, which is a file name or a path relative to the folder.
         names: video name by relative path.
-        where: what the message of an error begins with.
+        where: beginning of error messages.
 
     Returns:
-        Classes by relative path, and the labelled names that no file has.
+        Classes by relative path, and the labelled names without a file.
 
     Raises:
-        LabelError: a file name that several folders have, or two labels for one file.
+        LabelError: a file name occurs in several folders, or a file has two labels.
     """
     by_base: dict[str, list[str]] = defaultdict(list)
     for relative in names:

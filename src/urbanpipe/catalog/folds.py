@@ -1,4 +1,4 @@
-"""Folds for cross-validation: which of K parts each labelled video belongs to."""
+"""Folds for cross-validation: which of K folds each labelled video belongs to."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,17 +20,17 @@ Folds = dict[str, int]
 
 @dataclass(frozen=True)
 class FoldPlan:
-    """Folds together with what they were made from.
+    """Folds together with the data that they were made from.
 
     Attributes:
         names: n videos.
         fold: (n,) fold of each, 0 to K-1.
         targets: (n, C) boolean labels.
-        groups: what was kept together, a key for each video.
-        roots: the inspection that each video is a segment of, as far as its name or catalog tells.
+        groups: group of each video; groups were kept together.
+        roots: inspection of each video, as far as its name or the catalog tells.
         taxonomy: the C classes.
-        unreadable: videos of the catalog that cannot be read, so have no fold.
-        unlabelled: videos that can be read but have no labels, so have no fold.
+        unreadable: number of videos of the catalog without a fold because they cannot be read.
+        unlabelled: number of readable videos without a fold because they have no labels.
     """
 
     names: list[str]
@@ -70,7 +70,7 @@ class FoldPlan:
 
     @property
     def leaks(self) -> int:
-        """How many videos have a sibling, a segment of the same inspection, in another fold."""
+        """Number of videos with a sibling, a segment of the same inspection, in another fold."""
         folds_of_root: dict[str, set[int]] = {}
         for root, fold in zip(self.roots, self.fold, strict=True):
             folds_of_root.setdefault(root, set()).add(int(fold))
@@ -87,31 +87,31 @@ class FoldPlan:
             if 0 < groups < self.n_folds:
                 said.append(
                     f"{code} occurs in {videos} videos of {groups} groups: too few for {self.n_folds} folds, so some "
-                    "folds have none of it and its AP there means nothing"
+                    "folds have none of it and its AP there is undefined"
                 )
         return said
 
 
 def folds(
-    source: Path, out: Path, folds: int = 5, group_by: str = "root", seed: int = 0, taxonomy: Path | None = None
+    source: Path, *, out: Path, folds: int = 5, group_by: str = "root", seed: int = 0, taxonomy: Path | None = None
 ) -> Folds:
-    """Assign every labelled, usable video to a fold and write them as CSV `video,fold`.
+    """Assign every labelled, usable video to a fold and write the folds as CSV `video,fold`.
 
     Args:
         source: a catalog or a label file.
         out: the CSV to write.
         folds: number of folds K.
         group_by: `root` keeps the segments of one inspection together, `none` keeps nothing together, and the name of a
-            catalog's column keeps videos together that have the same value there.
+            column of the catalog keeps videos with the same value together.
         seed: the same seed gives the same folds, whatever the order of the source.
-        taxonomy: a TOML file of classes; by default those of QV-Pipe.
+        taxonomy: TOML file of the classes; default: the QV-Pipe classes.
 
     Returns:
         Fold, 0 to K-1, by video name.
 
     Raises:
-        FoldError: fewer than two folds, more folds than groups, or a column that does not exist or has empty cells.
-        LabelError, CatalogError, TaxonomyError: an input that cannot be read.
+        FoldError: there are fewer than two folds or more than groups, or the column is missing or has empty cells.
+        LabelError, CatalogError, TaxonomyError: an input cannot be read.
         OutputError: `out` cannot be written.
     """
     check_folds_out(source, out)
@@ -121,24 +121,24 @@ def folds(
 
 
 def check_folds_out(source: Path, out: Path) -> None:
-    """Refuse to write folds over their source, or over anything that is not folds.
+    """Raise an error if `out` is the source itself or an existing file that does not hold folds.
 
     Raises:
-        FoldError: `out` is such a file.
+        FoldError: `out` is one of these.
     """
     if not out.is_file():
         return
     try:
         read_folds(out)
     except FoldError:
-        what = "the source itself" if out.samefile(source) else "no file of folds"
-        raise FoldError(f"{out} is there and is {what}; give another --out") from None
+        what = "is the source itself" if out.samefile(source) else "exists and is not a folds file"
+        raise FoldError(f"{out} {what}; give another --out") from None
 
 
 def plan_folds(
     source: Path, folds: int = 5, group_by: str = "root", seed: int = 0, taxonomy: Path | None = None
 ) -> FoldPlan:
-    """Like `folds`, but writes nothing and returns all that there is to say about them."""
+    """Plan folds as `folds` does, but write nothing and return all details."""
     classes = load_taxonomy(taxonomy)
     data = read_source(source, classes)
     targets = label_matrix(data.names, data.labels, len(classes))
@@ -160,7 +160,7 @@ def write_folds(folds: Folds, out: Path) -> None:
     """Write folds as CSV `video,fold`.
 
     Raises:
-        OutputError: it cannot be written.
+        OutputError: the file cannot be written.
     """
     write_csv(out, ("video", "fold"), folds.items())
 
@@ -169,7 +169,7 @@ def read_folds(path: Path) -> Folds:
     """Read the CSV that `folds` writes.
 
     Raises:
-        FoldError: it cannot be read, names a video twice, or its folds are not the numbers 0 to K-1 with K >= 2.
+        FoldError: the file cannot be read, lists a video twice, or its folds are not the numbers 0 to K-1 with K >= 2.
     """
     path = Path(path)
     try:
@@ -193,7 +193,7 @@ def read_folds(path: Path) -> Folds:
 def _add(folds: Folds, video: str, fold: str, where: str) -> None:
     name = canonical_name(video)
     if name in folds:
-        raise FoldError(f"{where}: video {name!r} is there twice; keep one row a video")
+        raise FoldError(f"{where}: video {name!r} occurs twice; keep one row per video")
     if not (fold.isascii() and fold.isdecimal() and len(fold) < 6):
         raise FoldError(f"{where}, video {name!r}: fold {fold!r} is not a number from 0")
     folds[name] = int(fold)
@@ -206,7 +206,7 @@ def _groups(data: Source, group_by: str, source: Path) -> list[str]:
         return data.names
     if data.catalog is None:
         raise FoldError(
-            f"--group-by {group_by} asks for a column of a catalog, but {source} is a label file: use root or none"
+            f"--group-by {group_by} needs a column of a catalog, but {source} is a label file; use root or none"
         )
     values = column_values(data.catalog.labelled, group_by)
     if values is None:
@@ -223,6 +223,6 @@ def _groups(data: Source, group_by: str, source: Path) -> list[str]:
 
 def _leak_warning(leaks: int, videos: int) -> str:
     return (
-        f"{leaks} of {videos} videos leak: another segment of the same inspection is in another fold, so scores will be "
-        "too good; --group-by root keeps segments together"
+        f"{leaks} of {videos} videos leak: another segment of the same inspection is in another fold, so scores will "
+        "be too high; --group-by root keeps segments together"
     )

@@ -1,10 +1,10 @@
-"""Label files: which classes each video shows, in the three forms that people have them in.
+"""Label files: which classes each video shows, in three common forms.
 
-- QV-Pipe JSON: `{"d16427.mp4": [1, 14], ...}`, class indices (codes are understood as well);
+- QV-Pipe JSON: `{"d16427.mp4": [1, 14], ...}`, class indices or codes;
 - CSV with a `video` column and either a `labels` column (codes or indices, separated by spaces; an empty cell or `-`
-  says that the video shows none of the classes) or one 0/1 column for every class, headed by its code or index;
-- CCTV-Pipe JSON: `{"database": {id: {"file_name": ..., "annotations": [{"label": ..., "moment": ...}]}}}`, of which the
-  moments are dropped here; a video without `annotations` has no known labels and is left out.
+  means that the video shows none of the classes) or one 0/1 column per class, named by its code or index;
+- CCTV-Pipe JSON: `{"database": {id: {"file_name": ..., "annotations": [{"label": ..., "moment": ...}]}}}`, whose
+  moments are ignored here; a video without `annotations` has no known labels and is left out.
 """
 
 import difflib
@@ -29,17 +29,17 @@ _BINARY = {"0": False, "0.0": False, "1": True, "1.0": True}
 
 
 def read_labels(path: Path, taxonomy: Taxonomy | None = None) -> Labels:
-    """Read a label file in any of the three forms, told apart by its content.
+    """Read a label file in any of the three forms, recognised by its content.
 
     Args:
         path: the file, UTF-8 with or without a byte order mark.
-        taxonomy: the classes; by default those of QV-Pipe.
+        taxonomy: the classes; default: the QV-Pipe classes.
 
     Returns:
-        For each video name (in Unicode normal form C) its class indices, sorted, each once; in the order of the file.
+        Class indices, sorted, each once, by video name (in Unicode normal form C); in the order of the file.
 
     Raises:
-        LabelError: the file cannot be read, has none of the three forms, or names a video twice or an unknown class.
+        LabelError: the file cannot be read, has none of the three forms, lists a video twice or has an unknown class.
     """
     path = Path(path)
     taxonomy = taxonomy or default_taxonomy()
@@ -51,7 +51,7 @@ def read_labels(path: Path, taxonomy: Taxonomy | None = None) -> Labels:
         if not key.strip():
             raise LabelError(f"{path}, {where}: the name of the video is empty")
         if key in labels:
-            raise LabelError(f"{path}, {where}: video {key!r} is there twice; keep one line a video")
+            raise LabelError(f"{path}, {where}: video {key!r} occurs twice; keep one line per video")
         labels[key] = _indices(classes, taxonomy, f"{path}, {where}, video {key!r}")
     if not labels:
         raise LabelError(f"{path} has no labelled videos")
@@ -59,7 +59,7 @@ def read_labels(path: Path, taxonomy: Taxonomy | None = None) -> Labels:
 
 
 def label_matrix(names: Sequence[str], labels: Labels, classes: int) -> NDArray[np.bool_]:
-    """The labels of `names` as a matrix.
+    """Return the labels of `names` as a matrix.
 
     Args:
         names: n video names.
@@ -83,15 +83,15 @@ def label_matrix(names: Sequence[str], labels: Labels, classes: int) -> NDArray[
 
 
 def labels_cell(indices: Iterable[int], taxonomy: Taxonomy) -> str:
-    """The cell of a `labels` column: codes separated by spaces, `-` for none of the classes."""
+    """Return the cell of a `labels` column: codes separated by spaces, `-` for none of the classes."""
     return " ".join(taxonomy.codes[index] for index in indices) or NO_CLASS
 
 
 def parse_labels_cell(cell: str, taxonomy: Taxonomy, where: str) -> tuple[int, ...]:
-    """Class indices of a `labels` cell.
+    """Return the class indices of a `labels` cell.
 
     Raises:
-        LabelError: an unknown or repeated class; the message begins with `where`.
+        LabelError: a class is unknown or repeated; the message begins with `where`.
     """
     return _indices(_words(cell), taxonomy, where)
 
@@ -101,7 +101,7 @@ def _csv_pairs(text: str, path: Path, taxonomy: Taxonomy) -> Iterator[tuple[str,
         header, rows = read_table(text, path, "video")
     except LabelError as error:
         forms = (
-            'a CSV with the columns "video" and "labels" (or one 0/1 column a class), or JSON {"video.mp4": [1, 14]}'
+            'a CSV with the columns "video" and "labels" (or one 0/1 column per class), or JSON {"video.mp4": [1, 14]}'
         )
         raise LabelError(f"{error}; a label file is {forms}") from error
     if "labels" in header:
@@ -144,7 +144,7 @@ def _json_pairs(text: str, path: Path) -> Iterator[tuple[str, str, list[object]]
     try:
         content = json.loads(text, object_pairs_hook=_no_repeats)
     except _RepeatedKeyError as error:
-        raise LabelError(f"{path}: {error.args[0]!r} is there twice; keep one") from error
+        raise LabelError(f"{path}: {error.args[0]!r} occurs twice; keep one") from error
     except (ValueError, RecursionError) as error:
         raise LabelError(f"{path} is not JSON: {error}") from error
     if not isinstance(content, dict):
@@ -199,7 +199,7 @@ def _no_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _indices(classes: Sequence[object], taxonomy: Taxonomy, where: str) -> tuple[int, ...]:
     indices = [_index(item, taxonomy, where) for item in classes]
     if twice := [taxonomy.codes[index] for index in indices if indices.count(index) > 1]:
-        raise LabelError(f"{where}: class {twice[0]} is there twice; name each class once")
+        raise LabelError(f"{where}: class {twice[0]} occurs twice; list each class once")
     return tuple(sorted(indices))
 
 

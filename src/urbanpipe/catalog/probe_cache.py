@@ -1,4 +1,4 @@
-"""Reading the videos of a scan: what is known already is not read again, and what has been read is never lost."""
+"""Probe cache: a scan does not read known videos again, and an interrupted scan loses no results."""
 
 import json
 import os
@@ -26,7 +26,7 @@ _FACTS = (
     "digest",
     "damage",
 )
-_TRY_AGAIN = (TIMED_OUT, CRASHED, _CLOSED)  # reasons that may be gone although the file is the same
+_TRY_AGAIN = (TIMED_OUT, CRASHED, _CLOSED)  # reasons that may disappear although the file is unchanged
 
 _Key = tuple[Path, int, int]  # path, size in bytes, time of modification in nanoseconds
 
@@ -38,12 +38,12 @@ def read_videos(
 
     Args:
         paths: the files, by relative path.
-        before: rows of an earlier catalog; those of unchanged files are taken as they are.
-        progress: side file that takes each result as it comes, so that an interrupted scan can go on.
+        before: rows of an earlier catalog; those of unchanged files are reused.
+        progress: file that each result is appended to, so that an interrupted scan can resume.
         workers: number of processes.
 
     Returns:
-        A row for each of `paths`, without name, group and labels, in their order, and how many of them were known.
+        A row for each of `paths`, in their order, without name, group and labels, and the number of reused rows.
 
     Raises:
         OutputError: `progress` cannot be written.
@@ -73,7 +73,7 @@ def _key(video: Video) -> _Key:
 
 
 def _unread(path: Path) -> Video:
-    """What can be said of a file without opening it."""
+    """Return a row with what is known of a file without opening it."""
     if printable(str(path)) != str(path):
         return Video("", path, "its name is not valid text; rename it")
     try:
@@ -123,9 +123,9 @@ def _row(path: Path, size_bytes: int, modified_ns: int, found: dict[str, Any]) -
 
 
 def _saved(rows: Iterator[Video], progress: Path) -> Iterator[Video]:
-    """Pass rows on, each once it stands in the side file."""
+    """Yield each row after it has been written to the progress file."""
     with _written(progress), progress.open("ab", buffering=0) as file:
-        file.write(b"\n")  # ends the line that a killed scan may have left unfinished
+        file.write(b"\n")  # ends an incomplete line of a killed scan
     for row in rows:
         with _written(progress), progress.open("ab", buffering=0) as file:
             file.write(_line(row).encode() + b"\n")
@@ -148,7 +148,10 @@ def _line(row: Video) -> str:
 
 
 def _read_progress(path: Path) -> Iterator[Video]:
-    """Rows that an interrupted scan left behind; the line that it was writing when it was killed is passed over."""
+    """Yield the rows that an interrupted scan left behind.
+
+    An incomplete line, from a kill while writing, is skipped.
+    """
     if not path.is_file():
         return
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():

@@ -1,6 +1,6 @@
-"""A process that probes videos: a path comes in as a line of JSON, what the probe found goes out as one.
+"""Worker process that probes videos: it reads paths and writes results, one JSON line each.
 
-It is started by `probing.py` and stands alone so that a video that crashes or hangs the decoder harms nothing else.
+`probing.py` starts it as a separate process, so that a video that crashes or hangs the decoder affects nothing else.
 """
 
 import json
@@ -16,20 +16,20 @@ from urbanpipe.video.probe import probe
 
 
 def answer(path: str) -> dict[str, Any]:
-    """What the probe says of a video: its facts, or under `reason` why it cannot be used."""
+    """Return the properties of a video, or under `reason` why it cannot be used."""
     try:
         return asdict(probe(Path(path)))
     except VideoError as error:
         reason = error.reason
     except OSError as error:
         reason = error.strerror or str(error)
-    except Exception as error:  # one video must not end the job: its row says what went wrong
+    except Exception as error:  # one video must not stop the scan: its row reports the error
         reason = f"the probe failed: {type(error).__name__}: {error}"
     return {"reason": " ".join(reason.split()) or "unknown"}
 
 
 def main() -> None:
-    """Answer until the input ends. Whatever FFmpeg prints goes to standard error, not between the answers."""
+    """Answer until the input ends; FFmpeg prints to standard error, not between the answers."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="ascii") as answers:
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())

@@ -1,4 +1,4 @@
-"""Probing many videos in parallel, so that one that hangs or crashes the decoder costs only itself."""
+"""Probe many videos in parallel, so that a video that hangs or crashes the decoder affects only itself."""
 
 import json
 import os
@@ -22,9 +22,10 @@ TIMED_OUT, CRASHED = "reading it took more than", "reading it crashed the decode
 
 
 def probe_all(paths: Sequence[Path], workers: int) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Probe videos in `workers` processes; yields each as it is done.
+    """Probe videos in `workers` processes; yield each result when it is ready.
 
-    A process that says nothing for `PROBE_SECONDS` plus the size of the file at `PROBE_BYTES_PER_SECOND` is killed.
+    A process is killed if it gives no answer for `PROBE_SECONDS` plus the time to read the file at
+    `PROBE_BYTES_PER_SECOND`.
 
     Yields:
         The path and either the fields of `VideoInfo` by name or `{"reason": why it cannot be used}`.
@@ -53,7 +54,7 @@ def probe_all(paths: Sequence[Path], workers: int) -> Iterator[tuple[Path, dict[
 
 
 class _Prober:
-    """One `probe_worker` process, started when first needed and again after it died."""
+    """One `probe_worker` process, started on first use and restarted after it died."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[str] | None = None
@@ -73,7 +74,7 @@ class _Prober:
             process.stdin.write(json.dumps(str(path)) + "\n")
             process.stdin.flush()
             line = process.stdout.readline()
-        except (OSError, ValueError):  # it died, or was closed, while we wrote
+        except (OSError, ValueError):  # it died, or was closed, during the write
             line = ""
         finally:
             timer.cancel()
@@ -114,13 +115,13 @@ def _kill(process: "subprocess.Popen[str]", late: threading.Event) -> None:
 
 
 def _stop(process: "subprocess.Popen[str]", patience_seconds: float = 0.0) -> int:
-    """Kill a process that has not ended by itself in `patience_seconds`; returns its exit code."""
+    """Kill a process that has not ended by itself within `patience_seconds`; return its exit code."""
     with suppress(subprocess.TimeoutExpired):
         process.wait(patience_seconds)
     process.kill()
     code = process.wait()
     for pipe in (process.stdin, process.stdout):
-        with suppress(OSError):  # unsent input of a process that is gone
+        with suppress(OSError):  # unsent input of a dead process
             if pipe is not None:
                 pipe.close()
     return code

@@ -1,4 +1,4 @@
-"""Scan: a folder of videos becomes a catalog, in parallel, and again without reading what has not changed."""
+"""Scan: build the catalog of a folder of videos in parallel; unchanged videos are not read again."""
 
 import os
 from collections import Counter
@@ -16,17 +16,17 @@ from urbanpipe.taxonomy import Taxonomy, load_taxonomy
 
 @dataclass(frozen=True)
 class ScanReport:
-    """A catalog and what came up while it was made.
+    """A catalog and what was found while creating it.
 
     Attributes:
         catalog: all videos.
-        reused: videos that an earlier scan had read and that have not changed since.
-        left_out: number of files of each extension that is not a video's.
+        reused: number of videos from an earlier scan that have not changed since.
+        left_out: number of files with each extension that is not a video extension.
         closed: folders that cannot be read.
-        without_file: names in the label file that no file has.
-        without_labels: videos that the label file does not name; empty where no label file was given.
-        lost: rows of the catalog from before, with labels or a user's columns, whose videos are no longer there.
-        unmatched: the CSV that lists both, or None where no label file was given.
+        without_file: names in the label file without a file.
+        without_labels: videos that are missing from the label file; empty if no label file was given.
+        lost: earlier rows with labels or user columns whose videos no longer exist.
+        unmatched: the CSV that lists `without_file` and `without_labels`, or None if no label file was given.
     """
 
     catalog: Catalog
@@ -40,24 +40,24 @@ class ScanReport:
 
 
 def scan(
-    videos: Path, out: Path, labels: Path | None = None, taxonomy: Path | None = None, workers: int | None = None
+    videos: Path, *, out: Path, labels: Path | None = None, taxonomy: Path | None = None, workers: int | None = None
 ) -> Catalog:
-    """Read every video below a folder and write the catalog: one row a video, with its reason where it cannot be used.
+    """Read every video below a folder and write the catalog: one row per video, with the reason if unusable.
 
-    Videos that `out` has already, with the same size and time of modification, are not read again; a scan that was
-    interrupted goes on where it was. Labels and columns that `out` has and this call does not give are kept, also of
-    videos that were moved: those are known by their content alone, as cameras give the same names again.
+    Videos that `out` lists already, with the same size and modification time, are not read again; an interrupted scan
+    resumes. Labels and columns of `out` that this call does not provide are kept, also for moved videos. Moved videos
+    are identified by their content alone, as cameras reuse names.
 
     Args:
-        videos: the folder, searched with all folders below it.
+        videos: the folder, searched recursively.
         out: the CSV to write.
-        labels: a label file in any form; what it and the folder do not share is listed in `<out>-unmatched.csv`.
-        taxonomy: a TOML file of classes; by default those of QV-Pipe.
-        workers: processes that read videos; by default one a processor.
+        labels: a label file in any form; mismatches with the folder are listed in `<out>-unmatched.csv`.
+        taxonomy: TOML file of the classes; default: the QV-Pipe classes.
+        workers: number of processes that read videos; default: one per CPU core.
 
     Raises:
-        CatalogError: the folder is missing or has no videos, or `out` is there and is not a catalog.
-        LabelError, TaxonomyError: an input that cannot be read, or a label that may mean several files.
+        CatalogError: the folder is missing or has no videos, or `out` exists and is not a catalog.
+        LabelError, TaxonomyError: an input cannot be read, or a label matches several files.
         OutputError: `out` cannot be written.
     """
     return scan_report(videos, out, labels, taxonomy, workers).catalog
@@ -66,7 +66,7 @@ def scan(
 def scan_report(
     videos: Path, out: Path, labels: Path | None = None, taxonomy: Path | None = None, workers: int | None = None
 ) -> ScanReport:
-    """Like `scan`, but returns all that came up as well."""
+    """Scan as `scan` does, but return all details."""
     out, classes = Path(out), load_taxonomy(taxonomy)
     before = _earlier(out, classes)
     given = None if labels is None else read_labels(labels, classes)
@@ -88,7 +88,7 @@ def scan_report(
 
 
 def _earlier(out: Path, taxonomy: Taxonomy) -> tuple[Video, ...]:
-    """The rows that `out` has already, once it is sure that it can be written."""
+    """Return the existing rows of `out`, after checking that it can be written."""
     output_folder(out.parent)
     if out.is_dir():
         raise OutputError(f"cannot write {out}: it is a folder; give the name of a CSV file")
@@ -96,9 +96,9 @@ def _earlier(out: Path, taxonomy: Taxonomy) -> tuple[Video, ...]:
 
 
 def _earlier_rows(read: dict[str, Video], names: dict[str, str], before: tuple[Video, ...]) -> dict[str, Video]:
-    """The row from before of each video, by relative path: of the same file, else of one that was moved.
+    """Return the earlier row of each video, by relative path: of the same file, or else of a moved one.
 
-    A name tells nothing of a file in another place, unless the row is one that knows no content.
+    A name alone does not identify a file in another place, unless the earlier row has no digest.
     """
     by_path = {video.path: video for video in before}
     here = {video.path for video in read.values()}
@@ -114,7 +114,7 @@ def _earlier_rows(read: dict[str, Video], names: dict[str, str], before: tuple[V
 
 
 def _rows(read: dict[str, Video], names: dict[str, str], before: dict[str, Video], given: Labels | None) -> list[Video]:
-    """Complete the rows: name, group, labels (those given, else those from before) and the user's columns."""
+    """Complete the rows with name, group, labels (those given, otherwise earlier ones) and user columns."""
     groups = video_groups(names, {relative: video.digest for relative, video in read.items() if video.digest})
     rows = []
     for relative, video in read.items():

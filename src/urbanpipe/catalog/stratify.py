@@ -1,10 +1,10 @@
 """Multi-label stratified folds over whole groups.
 
 Groups with the same label counts and size are interchangeable, so the search works on kinds of groups: a table of how
-many groups of each kind every fold has. Iterative stratification (Sechidis, Tsoumakas and Vlahavas, "On the
-Stratification of Multi-label Data", ECML PKDD 2011), run over groups with their label counts, makes the start; descent
-over moves of one group and swaps of two goes on until neither improves. Which group of a kind goes where is drawn by
-the seed.
+many groups of each kind each fold has. It starts from iterative stratification (Sechidis, Tsoumakas and Vlahavas, "On
+the Stratification of Multi-label Data", ECML PKDD 2011), run over groups with their label counts. Descent over moves of
+one group and swaps of two continues until neither improves the cost. The seed decides which group of a kind goes to
+which fold.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from urbanpipe.errors import FoldError
 
 _MAX_SWEEPS = 500
 _MIN_GAIN = 1e-6
-_SWAP_KINDS = 256  # kinds of group a fold that one search for a swap looks at
+_SWAP_KINDS = 256  # kinds of groups per fold that one search for a swap considers
 _RESTARTS = 3
 
 Counts = NDArray[np.int64]
@@ -26,31 +26,29 @@ Counts = NDArray[np.int64]
 def assign_folds(
     names: Sequence[str], targets: NDArray[np.bool_], groups: Sequence[str], n_folds: int, seed: int = 0
 ) -> NDArray[np.int64]:
-    """A fold for every video: each class and the videos spread as evenly as whole groups allow.
+    """Assign a fold to every video, with each class and the videos spread as evenly as whole groups allow.
 
     Args:
-        names: n video names, each once.
+        names: n distinct video names.
         targets: (n, C) boolean, the labels.
         groups: group of each video; all videos of a group get the same fold.
         n_folds: number of folds K, at least 2 and at most the number of groups.
-        seed: the same seed gives the same folds, in whatever order the videos come.
+        seed: the same seed gives the same folds, in any order of the videos.
 
     Returns:
         (n,) fold of each video, 0 to K-1; no fold is empty.
 
     Raises:
-        FoldError: fewer than two folds, more folds than groups, or a negative seed.
+        FoldError: there are fewer than two folds or more folds than groups, or the seed is negative.
     """
     assert len(names) == len(targets) == len(groups)
     keys, group_of_row = np.unique(np.asarray(groups, dtype=np.str_), return_inverse=True)
     if seed < 0:
         raise FoldError(f"the seed {seed} is negative; give 0 or more")
     if n_folds < 2:
-        raise FoldError(f"{n_folds} folds make no cross-validation; ask for 2 or more")
+        raise FoldError(f"{n_folds} folds are too few for cross-validation; use 2 or more")
     if n_folds > len(keys):
-        most = (
-            f"ask for at most {len(keys)}" if len(keys) > 1 else "add videos, or learn from all with `urbanpipe train`"
-        )
+        most = f"use at most {len(keys)}" if len(keys) > 1 else "add videos, or train on all with `urbanpipe train`"
         raise FoldError(f"{n_folds} folds of {len(keys)} groups leave folds empty; {most}")
     counts = np.zeros((len(keys), targets.shape[1] + 1), dtype=np.int64)
     np.add.at(counts, group_of_row, np.column_stack([targets, np.ones(len(names), dtype=np.bool_)]).astype(np.int64))
@@ -59,7 +57,7 @@ def assign_folds(
 
 
 def _group_folds(counts: Counts, n_folds: int, seed: int) -> Counts:
-    """Folds of (G, C + 1) groups, whose last column is their size."""
+    """Return the folds of (G, C + 1) groups, whose last column is their size."""
     kinds, kind_of_group = np.unique(counts, axis=0, return_inverse=True)
     kind_of_group = kind_of_group.reshape(-1)
     rngs = [np.random.default_rng([seed, restart]) for restart in range(_RESTARTS)]
@@ -71,14 +69,17 @@ def _group_folds(counts: Counts, n_folds: int, seed: int) -> Counts:
 def _searched(
     counts: Counts, kinds: Counts, kind_of_group: Counts, n_folds: int, rng: np.random.Generator
 ) -> tuple[float, Counts]:
-    """Cost and table (kinds, K) of one search from a start of its own."""
+    """Return the cost and table (kinds, K) of one search from its own random start."""
     table = np.zeros((len(kinds), n_folds), dtype=np.int64)
     np.add.at(table, (kind_of_group, _iterative(counts, n_folds, rng)), 1)
     return _refine(table, kinds, rng), table
 
 
 def _iterative(counts: Counts, n_folds: int, rng: np.random.Generator) -> Counts:
-    """Iterative stratification over groups: the rarest class first, each group to the fold that lacks it most."""
+    """Return folds of groups by iterative stratification.
+
+    The rarest class comes first, and each group goes to the fold that lacks the class most.
+    """
     folds = np.full(len(counts), -1, dtype=np.int64)
     lacking = np.tile(counts.sum(axis=0) / n_folds, (n_folds, 1))
     remaining = counts.sum(axis=0)
@@ -95,10 +96,10 @@ def _iterative(counts: Counts, n_folds: int, rng: np.random.Generator) -> Counts
 
 
 def _refine(table: Counts, kinds: Counts, rng: np.random.Generator) -> float:
-    """Improve `table` (kinds, K) in place by moves and swaps of groups until none helps; returns its cost.
+    """Improve `table` (kinds, K) in place by moves and swaps of groups until none helps; return its cost.
 
     The cost is the sum over folds and columns (each class, and all videos) of the squared distance from an equal share.
-    A fold without any group never survives: giving it one of a fold that has several lowers the cost.
+    A fold without any group never survives: giving it a group from a fold with several lowers the cost.
     """
     excess = table.T @ kinds - (table.sum(axis=1) @ kinds) / table.shape[1]
     pairs = list(combinations(range(table.shape[1]), 2))
@@ -111,7 +112,7 @@ def _refine(table: Counts, kinds: Counts, rng: np.random.Generator) -> float:
 
 
 def _move(table: Counts, kinds: Counts, excess: NDArray[np.float64]) -> bool:
-    """Make the best move of one group to another fold, if any lowers the cost."""
+    """Make the best move of one group to another fold, if any lowers the cost; return whether one was made."""
     pull = kinds @ excess.T
     sources = np.where(table > 0, pull, -np.inf).argmax(axis=1)
     targets = pull.argmin(axis=1)
@@ -120,14 +121,14 @@ def _move(table: Counts, kinds: Counts, excess: NDArray[np.float64]) -> bool:
     kind = int(change.argmin())
     if change[kind] > -_MIN_GAIN:
         return False
-    _transfer(table, kinds, excess, kind, int(sources[kind]), int(targets[kind]))
+    _transfer(table, kinds, excess, kind=kind, source=int(sources[kind]), target=int(targets[kind]))
     return True
 
 
 def _swap(
     table: Counts, kinds: Counts, excess: NDArray[np.float64], pair: tuple[int, int], rng: np.random.Generator
 ) -> bool:
-    """Make the best exchange of two groups between two folds, if any lowers the cost."""
+    """Make the best swap of two groups between two folds, if any lowers the cost; return whether one was made."""
     here, there = pair
     ours, theirs = _some(table[:, here], rng), _some(table[:, there], rng)
     pull = kinds @ (excess[there] - excess[here])
@@ -136,8 +137,8 @@ def _swap(
     if not change.size or change.min() > -_MIN_GAIN:
         return False
     row, column = np.unravel_index(change.argmin(), change.shape)
-    _transfer(table, kinds, excess, int(ours[row]), here, there)
-    _transfer(table, kinds, excess, int(theirs[column]), there, here)
+    _transfer(table, kinds, excess, kind=int(ours[row]), source=here, target=there)
+    _transfer(table, kinds, excess, kind=int(theirs[column]), source=there, target=here)
     return True
 
 
@@ -146,7 +147,9 @@ def _some(column: Counts, rng: np.random.Generator) -> Counts:
     return present if len(present) <= _SWAP_KINDS else rng.choice(present, _SWAP_KINDS, replace=False)
 
 
-def _transfer(table: Counts, kinds: Counts, excess: NDArray[np.float64], kind: int, source: int, target: int) -> None:
+def _transfer(
+    table: Counts, kinds: Counts, excess: NDArray[np.float64], *, kind: int, source: int, target: int
+) -> None:
     table[kind, source] -= 1
     table[kind, target] += 1
     excess[source] -= kinds[kind]
@@ -154,7 +157,7 @@ def _transfer(table: Counts, kinds: Counts, excess: NDArray[np.float64], kind: i
 
 
 def _deal(table: Counts, kind_of_group: Counts, rng: np.random.Generator) -> Counts:
-    """Folds of the groups: those of each kind are shuffled and dealt as `table` says."""
+    """Return the folds of the groups: those of each kind are shuffled and dealt as `table` says."""
     shuffled = rng.permutation(len(kind_of_group))
     by_kind = shuffled[np.argsort(kind_of_group[shuffled], kind="stable")]
     folds = np.empty(len(kind_of_group), dtype=np.int64)

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from urbanpipe.training.options import RunOptions
-from urbanpipe.training.options import FoldOptions
+
 from urbanpipe.reproduce.options import AblationPlan
+from urbanpipe.training.options import FoldOptions, RunOptions
 
 
 def command(
@@ -65,7 +65,16 @@ def command(
     from urbanpipe.cli.crossval import folds_given
     from urbanpipe.reproduce.ablate import ablate
 
-    made = ablate(data=data, recipe=recipe, out=out, overrides=override or [], taxonomy=taxonomy, plan=AblationPlan(rows=row or [], changes=change or [], seeds=seeds, test=test), split=FoldOptions(folds=folds_given(folds), only=only_fold or []), options=RunOptions(device=device, cache=cache, cache_gb=cache_gb))
+    made = ablate(
+        data=data,
+        recipe=recipe,
+        out=out,
+        overrides=override or [],
+        taxonomy=taxonomy,
+        plan=AblationPlan(rows=row or [], changes=change or [], seeds=seeds, test=test),
+        split=FoldOptions(folds=folds_given(folds), only=only_fold or []),
+        options=RunOptions(device=device, cache=cache, cache_gb=cache_gb),
+    )
     if int(os.environ.get("RANK", 0)) == 0:  # only the main process prints
         print(made.to_markdown())
         print(f"results: {out}")

@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from urbanpipe.ensembling.bundling import TriageTargets
-from urbanpipe.ensembling.bundling import BundleLabel
+
+from urbanpipe.ensembling.bundling import BundleLabel, TriageTargets
 
 
 def command(
@@ -29,7 +29,16 @@ def command(
     """Build the bundle that `inspect` runs: models, calibrated probabilities and triage thresholds per class."""
     from urbanpipe.ensembling.bundling import bundle
 
-    made = bundle(model, out=out, data=data, moments=moments, half=half, device=device, label=BundleLabel(name=name, demonstration=demonstration), targets=TriageTargets(miss_bound=miss_bound, precision=precision))
+    made = bundle(
+        model,
+        out=out,
+        data=data,
+        moments=moments,
+        half=half,
+        device=device,
+        label=BundleLabel(name=name, demonstration=demonstration),
+        targets=TriageTargets(miss_bound=miss_bound, precision=precision),
+    )
     for line in made.lines():
         print(line)
     print(f"bundle: {made.folder}")

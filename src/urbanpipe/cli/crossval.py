@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from urbanpipe.training.options import RunOptions
-from urbanpipe.training.options import FoldOptions
+
+from urbanpipe.training.options import FoldOptions, RunOptions
 
 
 def command(
@@ -40,7 +40,16 @@ def command(
     given = folds_given(folds)
     from urbanpipe.training.crossval import crossval
 
-    experiment = crossval(data=data, recipes=recipe, out=out, labels=labels, taxonomy=taxonomy, overrides=override or [], split=FoldOptions(folds=given, group_by=group_by, seed=seed, only=only_fold or []), options=RunOptions(device=device, cache=cache, cache_gb=cache_gb))
+    experiment = crossval(
+        data=data,
+        recipes=recipe,
+        out=out,
+        labels=labels,
+        taxonomy=taxonomy,
+        overrides=override or [],
+        split=FoldOptions(folds=given, group_by=group_by, seed=seed, only=only_fold or []),
+        options=RunOptions(device=device, cache=cache, cache_gb=cache_gb),
+    )
     if int(os.environ.get("RANK", 0)) != 0:  # only the main process prints
         return
     for table in experiment.tables:

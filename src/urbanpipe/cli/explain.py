@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+
 from urbanpipe.inference.options import InferenceOptions
 
 
@@ -34,7 +35,16 @@ def command(
     """Show where and when a model detects a class in a video: heat maps over its frames (Grad-CAM)."""
     from urbanpipe.explain.explain import explain
 
-    made = explain(run, video, out=out, classes=class_ or [], layer=layer, fold=fold, top=top, options=InferenceOptions(device=device, batch_size=batch_size))
+    made = explain(
+        run,
+        video,
+        out=out,
+        classes=class_ or [],
+        layer=layer,
+        fold=fold,
+        top=top,
+        options=InferenceOptions(device=device, batch_size=batch_size),
+    )
     for line in made.lines():
         print(line)
     print(f"results: {made.summary} and {len(made.pictures) + len(made.data)} files beside it")

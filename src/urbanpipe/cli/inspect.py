@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+
 from urbanpipe.inference.options import InferenceOptions
 
 
@@ -33,7 +34,15 @@ def command(
             print(line, flush=True)
 
     region = region_of(distance_region) if distance_region else None
-    made = inspect(videos, out=out, bundle=bundle, language=language, distance_region=region, say=say, options=InferenceOptions(device=device, batch_size=batch_size))
+    made = inspect(
+        videos,
+        out=out,
+        bundle=bundle,
+        language=language,
+        distance_region=region,
+        say=say,
+        options=InferenceOptions(device=device, batch_size=batch_size),
+    )
     if made.demonstration:
         warning = "a demonstration, trained on simulated videos: do not rely on its results for real pipes"
         print(f"urbanpipe: the bundle is {warning}", file=sys.stderr)

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+
 from urbanpipe.inference.options import InferenceOptions
 
 
@@ -25,7 +26,9 @@ def command(
     """Rank the classes of every video with the models of all folds. Exit status 3: some videos could not be read."""
     from urbanpipe.inference.predict import predict
 
-    done = predict(model, videos, out=out, workers=workers, options=InferenceOptions(device=device, batch_size=batch_size))
+    done = predict(
+        model, videos, out=out, workers=workers, options=InferenceOptions(device=device, batch_size=batch_size)
+    )
     for line in done.lines(top):
         print(line)
     print(f"{len(done.predictions.names)} videos, {done.videos_per_second:.2f} videos/s, {len(done.failures)} left out")

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+
 from urbanpipe.training.options import RunOptions
 
 
@@ -28,5 +29,14 @@ def command(
     """Pretrain a backbone on the frames of your own videos, without labels; recipes load it with model.weights."""
     from urbanpipe.pretraining.pretrain import pretrain
 
-    folder = pretrain(data, method, backbone=backbone, out=out, overrides=override or [], folds=folds, without_fold=without_fold, options=RunOptions(device=device, cache=cache, cache_gb=cache_gb))
+    folder = pretrain(
+        data,
+        method,
+        backbone=backbone,
+        out=out,
+        overrides=override or [],
+        folds=folds,
+        without_fold=without_fold,
+        options=RunOptions(device=device, cache=cache, cache_gb=cache_gb),
+    )
     print(f"results: {folder / 'weights.safetensors'}")

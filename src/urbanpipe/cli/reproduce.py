@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from urbanpipe.training.options import RunOptions
+
 from urbanpipe.reproduce.options import ReportOptions
-from urbanpipe.training.options import FoldOptions
+from urbanpipe.training.options import FoldOptions, RunOptions
 
 
 def command(
@@ -59,7 +59,15 @@ def command(
     given, folds_or_file = _weights(weights or []), folds_given(folds)
     from urbanpipe.reproduce.reproduce import reproduce
 
-    text = reproduce(what=what, data=data, out=out, taxonomy=taxonomy, report=ReportOptions(scale=scale, seeds=seeds, overrides=override or [], weights=given, test=test), split=FoldOptions(folds=folds_or_file, only=only_fold or []), options=RunOptions(device=device, cache=cache, cache_gb=cache_gb))
+    text = reproduce(
+        what=what,
+        data=data,
+        out=out,
+        taxonomy=taxonomy,
+        report=ReportOptions(scale=scale, seeds=seeds, overrides=override or [], weights=given, test=test),
+        split=FoldOptions(folds=folds_or_file, only=only_fold or []),
+        options=RunOptions(device=device, cache=cache, cache_gb=cache_gb),
+    )
     if int(os.environ.get("RANK", 0)) == 0:  # only the main process prints
         print(text)
         print(f"results: {out}")

@@ -7,8 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from urbanpipe.errors import UrbanpipeError
-from urbanpipe.simulate.options import ClassMix
-from urbanpipe.simulate.options import VideoOptions
+from urbanpipe.simulate.options import ClassMix, VideoOptions
 
 
 def command(
@@ -45,7 +44,15 @@ def command(
     from urbanpipe.simulate.generator import simulate
 
     pixels = int(width), int(height)
-    made = simulate(out, videos=videos, seed=seed, workers=workers, contact_sheets=contact_sheets, mix=ClassMix(classes=wanted, brief=brief, balance=balance), video=VideoOptions(size=pixels, fps=fps, seconds=span, kind=kind))
+    made = simulate(
+        out,
+        videos=videos,
+        seed=seed,
+        workers=workers,
+        contact_sheets=contact_sheets,
+        mix=ClassMix(classes=wanted, brief=brief, balance=balance),
+        video=VideoOptions(size=pixels, fps=fps, seconds=span, kind=kind),
+    )
     print("class  videos")
     for code, count in made.counts.items():
         print(f"{code:5}  {count:6}")

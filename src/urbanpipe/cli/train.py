@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+
 from urbanpipe.training.options import RunOptions
 
 
@@ -29,6 +30,15 @@ def command(
     """Train one model, on all labelled videos or on all but one fold."""
     from urbanpipe.training.train import train
 
-    run = train(data, recipe, out=out, taxonomy=taxonomy, folds=folds, fold=fold, overrides=override or [], options=RunOptions(device=device, cache=cache, cache_gb=cache_gb))
+    run = train(
+        data,
+        recipe,
+        out=out,
+        taxonomy=taxonomy,
+        folds=folds,
+        fold=fold,
+        overrides=override or [],
+        options=RunOptions(device=device, cache=cache, cache_gb=cache_gb),
+    )
     if int(os.environ.get("RANK", 0)) == 0:
         print(f"results: {run}")

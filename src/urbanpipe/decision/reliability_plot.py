@@ -113,7 +113,7 @@ def reliability_diagram(before: ArrayLike, after: ArrayLike, targets: ArrayLike,
         if not np.isnan(probabilities).all():
             label = f"{name}: ECE {100 * expected_calibration_error(probabilities, targets, bins).pooled:.1f} %"
             found = binned(*_known(probabilities, targets), bins)
-            _draw_bins(top, found, colour, marker, aside, label)
+            _draw_bins(top, found, colour, marker=marker, aside=aside, label=label)
             _draw_counts(bottom, _known(probabilities, targets)[0], bins, colour)
     _dress(top, bottom, int(_known(before, targets)[1].size))
     return figure
@@ -126,7 +126,7 @@ def _known(probabilities: ArrayLike, targets: ArrayLike) -> tuple[NDArray[np.flo
     return values[:, known].ravel(), present[:, known].ravel()
 
 
-def _draw_bins(axes: Any, found: Bins, colour: str, marker: str, aside: float, label: str) -> None:
+def _draw_bins(axes: Any, found: Bins, colour: str, *, marker: str, aside: float, label: str) -> None:
     middle, half = _wilson(found)
     axes.errorbar(found.said + aside, middle, half, fmt="none", ecolor=colour, elinewidth=1, alpha=0.55, capsize=2)
     axes.plot(found.said + aside, found.true, color=colour, marker=marker, markersize=5, linewidth=1.4, label=label)

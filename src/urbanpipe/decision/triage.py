@@ -197,6 +197,7 @@ def nested_triage(
     scores: ArrayLike,
     targets: ArrayLike,
     folds: NDArray[np.int64],
+    *,
     miss_bound: float = MISS_BOUND,
     precision: float = PRECISION,
     level: float = LEVEL,

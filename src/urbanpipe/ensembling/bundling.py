@@ -111,15 +111,40 @@ class Bundled:
             yield "without --data it cannot detect non-pipe videos"
 
 
+@dataclass(frozen=True, kw_only=True)
+class TriageTargets:
+    """What triage must hold on videos that the networks were not trained on.
+
+    Attributes:
+        miss_bound: maximum share of true classes that may be rejected.
+        precision: minimum share of accepted classes that are correct.
+    """
+
+    miss_bound: float = MISS_BOUND
+    precision: float = PRECISION
+
+
+@dataclass(frozen=True, kw_only=True)
+class BundleLabel:
+    """What a bundle calls itself.
+
+    Attributes:
+        name: default: the name of the model's folder.
+        demonstration: not to be relied on.
+    """
+
+    name: str | None = None
+    demonstration: bool = False
+
+
 def bundle(
     model: Path,
-    *, out: Path,
+    *,
+    out: Path,
     data: Path | None = None,
-    name: str | None = None,
-    miss_bound: float = MISS_BOUND,
-    precision: float = PRECISION,
+    targets: TriageTargets = TriageTargets(),
     moments: Path | None = None,
-    demonstration: bool = False,
+    label: BundleLabel = BundleLabel(),
     half: bool = False,
     device: str = "auto",
 ) -> Bundled:
@@ -133,12 +158,10 @@ def bundle(
             refused.
         data: catalog of the videos that the networks were trained on; the detector of out-of-distribution videos is
             fitted to some of them.
-        name: name of the bundle; default: the name of the model's folder.
-        miss_bound: maximum share of true classes that may be rejected.
-        precision: minimum share of accepted classes that are correct.
+        targets: what triage must hold.
         moments: settings file of `moments`; default: the default settings. Its shifts are left out: they move moments
             to where annotators mark them, while an inspector wants the time at which the defect is visible.
-        demonstration: mark the bundle as a demonstration, not to be relied on.
+        label: name of the bundle, and whether it is a demonstration.
         half: store weights in half precision, which halves their size.
         device: device for the pass over `data`.
 
@@ -153,13 +176,13 @@ def bundle(
         raise RunError(f"{model} was not cross-validated, so it cannot be calibrated; give a run of `crossval`")
     seen, settings = read_out_of_fold(trained.folder), read_config(moments, ())
     _check_out(out)
-    judged = _judged(seen, miss_bound, precision)
+    judged = _judged(seen, targets.miss_bound, targets.precision)
     ood = fit_ood_detector_of(trained, seen, data, choose_device(device)) if data else None
     with _replaced(out) as folder:
         manifest = Manifest(
             format=FORMAT,
-            name=name or Path(model).resolve().name,
-            demonstration=demonstration,
+            name=label.name or Path(model).resolve().name,
+            demonstration=label.demonstration,
             made_with=__version__,
             data=str(read_json(trained.runs[0][0] / "environment.json").get("data", "")),
             exclusive_threshold=trained.exclusive_threshold,

@@ -58,7 +58,8 @@ class Ensemble:
 
 def ensemble(
     runs: Sequence[Path],
-    *, out: Path,
+    *,
+    out: Path,
     weights: str | Path | Sequence[float] = "equal",
     exclusive_threshold: float | None = EXCLUSIVE_THRESHOLD,
     recall: float | None = None,
@@ -145,7 +146,8 @@ def _write(
     result: Ensemble,
     members: Sequence[OutOfFold],
     final: NDArray[np.float64],
-    *, choose: Chooser,
+    *,
+    choose: Chooser,
     kind: str,
     recall: float | None,
 ) -> None:

@@ -91,7 +91,8 @@ def judged(
     name: str,
     scores: NDArray[np.float64],
     data: OutOfFold,
-    *, threshold: float | None = None,
+    *,
+    threshold: float | None = None,
     weight: float | None = None,
     used: bool = False,
 ) -> EnsembleRow:
@@ -127,7 +128,8 @@ def ensemble_table(
     stack: NDArray[np.float64],
     names: Sequence[str],
     data: OutOfFold,
-    *, chosen: NDArray[np.float64],
+    *,
+    chosen: NDArray[np.float64],
     kind: str,
     searched: Searched | None,
     threshold: float | None,
@@ -143,7 +145,10 @@ def ensemble_table(
         searched: result of the simplex search if `kind` is "simplex", else of the greedy one; None for a single member.
         threshold: threshold of the rule; None disables it.
     """
-    rows = [judged(name, row, data, threshold=None, weight=float(w)) for name, row, w in zip(names, stack, chosen, strict=True)]
+    rows = [
+        judged(name, row, data, threshold=None, weight=float(w))
+        for name, row, w in zip(names, stack, chosen, strict=True)
+    ]
     mixes: list[tuple[str, NDArray[np.float64], str]] = []
     if searched is None:
         mixes.append(("ensemble of one", stack[0], kind))

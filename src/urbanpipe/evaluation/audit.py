@@ -80,7 +80,7 @@ class Audit:
         }
 
 
-def audit(source: Path, taxonomy: Path | None = None) -> Audit:
+def audit(source: Path, *, taxonomy: Path | None = None) -> Audit:
     """Count labels and groups, and test which file properties predict the classes without the image content.
 
     Args:

@@ -79,6 +79,7 @@ class Evaluation:
 def evaluate(
     labels: Path,
     predictions: Path,
+    *,
     taxonomy: Path | None = None,
     empty: Empty = "zero",
     draws: int = 1000,
@@ -113,12 +114,14 @@ def evaluate(
         predictions=Path(predictions),
         taxonomy=classes,
         scores=score(values, targets, classes, empty),
-        intervals=bootstrap(values, targets, source.groups, classes, draws, seed, empty=empty) if draws else None,
+        intervals=bootstrap(values, targets, source.groups, taxonomy=classes, draws=draws, seed=seed, empty=empty)
+        if draws
+        else None,
     )
 
 
 def evaluate_moments(
-    labels: Path, predictions: Path, taxonomy: Path | None = None, subset: str | None = None
+    labels: Path, predictions: Path, *, taxonomy: Path | None = None, subset: str | None = None
 ) -> MomentScores:
     """Score time points of defects as the public scorer of CCTV-Pipe does; `evaluate --moments` on the command line.
 

@@ -46,9 +46,11 @@ def heat_map(table: FoldTable) -> Figure:
     tops = [index + (0.0 if index < 2 else 2 * _GAP) for index in range(len(rows))]
     for row, top in zip(rows, tops, strict=True):
         for left, value in zip(lefts, row.by_fold, strict=False):
-            _cell(axes, left, top, 1.0, value, per_cent(value))
-        _cell(axes, lefts[-2], top, _MEAN_WIDTH, row.mean, f"{per_cent(row.mean)} ({per_cent(row.sd)})")
-        _cell(axes, lefts[-1], top, _MEAN_WIDTH, row.pooled, _pooled_text(row))
+            _cell(axes, left, top, width=1.0, value=value, text=per_cent(value))
+        _cell(
+            axes, lefts[-2], top, width=_MEAN_WIDTH, value=row.mean, text=f"{per_cent(row.mean)} ({per_cent(row.sd)})"
+        )
+        _cell(axes, lefts[-1], top, width=_MEAN_WIDTH, value=row.pooled, text=_pooled_text(row))
     axes.set_xlim(0, lefts[-1] + _MEAN_WIDTH)
     axes.set_ylim(tops[-1] + 1, 0)
     axes.set_yticks([top + 0.5 for top in tops], _labels(table, rows), color=_INK, fontsize=9, parse_math=False)
@@ -68,7 +70,7 @@ def _figure(width: float, height: float) -> Figure:
     return figure
 
 
-def _cell(axes: Any, left: float, top: float, width: float, value: float, text: str) -> None:
+def _cell(axes: Any, left: float, top: float, *, width: float, value: float, text: str) -> None:
     known = not np.isnan(value)
     colour: Any = _COLOURS(0.04 + 0.9 * value) if known else _NO_FIGURE
     ink = "white" if known and _is_dark(colour) else _INK

@@ -162,7 +162,11 @@ def _test(
     for key, columns in properties.items():
         scores = _out_of_fold(columns, targets, fold)
         for column, code in enumerate(codes):
-            found.append(_judged(code, key, scores[:, column], targets[:, column], groups, deals, alarm))
+            found.append(
+                _judged(
+                    code, key, scores[:, column], target=targets[:, column], groups=groups, deals=deals, alarm=alarm
+                )
+            )
     return found
 
 
@@ -194,6 +198,7 @@ def _judged(
     code: str,
     of: str,
     scores: NDArray[np.float64],
+    *,
     target: NDArray[np.bool_],
     groups: NDArray[np.str_],
     deals: list[NDArray[np.int64]],

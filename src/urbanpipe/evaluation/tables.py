@@ -89,26 +89,26 @@ class FoldTable:
                 MAP_ALL,
                 f"all {classes} classes",
                 None,
-                [fold.map_all for fold in self.scores],
-                pooled.map_all,
-                ends.map_all if ends else none,
+                values=[fold.map_all for fold in self.scores],
+                pooled=pooled.map_all,
+                ends=ends.map_all if ends else none,
             ),
             _row(
                 MAP_DEFECTS,
                 f"the {len(self.taxonomy.defects)} defects",
                 None,
-                [fold.map_defects for fold in self.scores],
-                pooled.map_defects,
-                ends.map_defects if ends else none,
+                values=[fold.map_defects for fold in self.scores],
+                pooled=pooled.map_defects,
+                ends=ends.map_defects if ends else none,
             ),
             *(
                 _row(
                     item.code,
                     item.en,
                     int(pooled.positives[item.index]),
-                    self._of_class(item.index),
-                    self._pooled_of_class(item.index),
-                    tuple(ends.ap[item.index]) if ends else none,
+                    values=self._of_class(item.index),
+                    pooled=self._pooled_of_class(item.index),
+                    ends=tuple(ends.ap[item.index]) if ends else none,
                 )
                 for item in self.taxonomy.classes
             ),
@@ -172,6 +172,7 @@ def fold_table(
     scores: NDArray[np.float64],
     targets: NDArray[np.bool_],
     folds: NDArray[np.int64],
+    *,
     taxonomy: Taxonomy,
     groups: Sequence[str] | None = None,
     empty: Empty = "skip",
@@ -198,7 +199,9 @@ def fold_table(
         folds=numbers,
         scores=tuple(score(scores[row], targets[row], taxonomy, empty) for row in rows),
         pooled=score(scores, targets, taxonomy, empty),
-        intervals=bootstrap(scores, targets, groups, taxonomy, draws, seed, empty=empty) if draws else None,
+        intervals=bootstrap(scores, targets, groups, taxonomy=taxonomy, draws=draws, seed=seed, empty=empty)
+        if draws
+        else None,
     )
 
 
@@ -244,7 +247,7 @@ def per_cent(value: float, digits: int = 1) -> str:
 
 
 def _row(
-    label: str, name: str, positives: int | None, values: Sequence[float], pooled: float, ends: tuple[float, ...]
+    label: str, name: str, positives: int | None, *, values: Sequence[float], pooled: float, ends: tuple[float, ...]
 ) -> FoldTableRow:
     known = np.array([value for value in values if not np.isnan(value)])
     return FoldTableRow(

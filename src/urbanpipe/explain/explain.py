@@ -14,6 +14,7 @@ from urbanpipe.explain.grad_cam import grad_cam
 from urbanpipe.explain.heat import Heat, of_frames, scaled
 from urbanpipe.explain.network import Explained, load_explained
 from urbanpipe.explain.writing import Explanation, check_others, write
+from urbanpipe.inference.options import InferenceOptions
 from urbanpipe.inference.prediction import VideoPrediction
 from urbanpipe.inference.scoring import predict_batches
 from urbanpipe.inference.torch_runtime import TorchRuntime
@@ -33,13 +34,13 @@ CERTAIN = 0.5  # classes at least so probable are explained unasked
 def explain(
     run: Path,
     video: Path,
+    *,
     out: Path,
     classes: Sequence[str] = (),
     layer: str | None = None,
     fold: int | None = None,
     top: int = 9,
-    device: str = "auto",
-    batch_size: int = 8,
+    options: InferenceOptions = InferenceOptions(),
 ) -> Explanation:
     """Show where and when one network of a run saw a class in a video, by Grad-CAM (arXiv 1610.02391).
 
@@ -51,8 +52,7 @@ def explain(
         layer: a module of the backbone by name; None for the last with a map that is fine enough, see `choose_layer`.
         fold: of a cross-validation; None for the first.
         top: segments (frames, clips) that are explained a class, those with its highest scores.
-        device: `auto`, `cpu`, `cuda` or `cuda:N`.
-        batch_size: segments at once where none has a gradient.
+        options: device, and segments at once where none has a gradient.
 
     Raises:
         RunError: the run cannot be explained, or there is no such fold or layer.
@@ -62,22 +62,22 @@ def explain(
         OutputError: the results cannot be written, which is tried before the work; or `out` has something else under
             their names.
     """
-    if top < 1 or batch_size < 1:
-        raise PredictionError(f"top {top}, batch size {batch_size}: give 1 or more")
+    if top < 1 or options.batch_size < 1:
+        raise PredictionError(f"top {top}, batch size {options.batch_size}: give 1 or more")
     check_file(video)
     output_folder(out)
     check_others(out, video)
-    chosen = choose_device(device)
+    chosen = choose_device(options.device)
     loaded = load_explained(run, fold, canonical_name(video.name), chosen)
     asked = [loaded.taxonomy.index(code) for code in dict.fromkeys(classes)]
     try:
         looking = Looking(loaded, video, chosen, layer)
-        judged = looking.prediction(batch_size)
+        judged = looking.prediction(options.batch_size)
         found = [looking.heat(judged, index, top) for index in dict.fromkeys(asked or likely(judged.scores))]
     except (torch.OutOfMemoryError, OutOfMemoryError) as error:
         advice = "lower --batch-size, give a later --layer, or --device cpu"
         raise OutOfMemoryError(f"out of memory on {chosen}: {advice}") from error
-    return write(out, run, loaded, looking.layer, looking.index, judged.scores, found)
+    return write(out, run, loaded, layer=looking.layer, index=looking.index, scores=judged.scores, found=found)
 
 
 def likely(scores: NDArray[np.float64]) -> list[int]:
@@ -153,14 +153,14 @@ class Looking:
         """Raw maps (k, h, w) of the frames of one segment that are not padding."""
         pixels = read_frames(self.index.path, segment.frames[0], self.view.frame_size, self.index, "conceal")
         images = self._on_device(torch.from_numpy(self.view.evaluation_input(pixels)[None]))
-        return frame_maps(self.loaded, self.layer, self.layout, images, int(segment.real[0]), index)
+        return frame_maps(self.loaded, self.layer, self.layout, image=images, real=int(segment.real[0]), index=index)
 
     def _on_device(self, images: Tensor) -> Tensor:
         return images_to(images, self.device, self.loaded.recipe.training.channels_last)
 
 
 def frame_maps(
-    loaded: Explained, layer: str, layout: Layout, image: Tensor, real: int, index: int
+    loaded: Explained, layer: str, layout: Layout, *, image: Tensor, real: int, index: int
 ) -> NDArray[np.float32]:
     """Raw maps (k, h, w), 0 or more, of a class in the k frames of one segment that are not padding.
 
@@ -174,12 +174,15 @@ def frame_maps(
     """
     config = loaded.recipe.input
     count = torch.tensor([real], device=image.device)
-    views = [class_maps(loaded, layer, layout, image.flip(axes), count, index).flip(axes) for axes in config.flip_axes]
+    views = [
+        class_maps(loaded, layer, layout, images=image.flip(axes), real=count, index=index).flip(axes)
+        for axes in config.flip_axes
+    ]
     found: NDArray[np.float32] = of_frames(torch.stack(views).mean(0), config)[:real].cpu().numpy()
     return found
 
 
-def class_maps(loaded: Explained, layer: str, layout: Layout, images: Tensor, real: Tensor, index: int) -> Tensor:
+def class_maps(loaded: Explained, layer: str, layout: Layout, *, images: Tensor, real: Tensor, index: int) -> Tensor:
     """Grad-CAM of a class's logit in segments, in full precision whatever the recipe's: small gradients would be lost.
 
     Args:

@@ -45,7 +45,7 @@ def load_explained(run: Path, fold: int | None, video: str, device: torch.device
         device: for the network.
 
     Raises:
-        RunError: it is no run, an ensemble or a experiment, the fold is not there or not finished, or weights are damaged.
+        RunError: it is no run, an ensemble or an experiment, the fold is not there or not finished, or weights are damaged.
     """
     _refuse_others(run)
     folds = _folds(run)
@@ -69,7 +69,7 @@ def _refuse_others(run: Path) -> None:
         raise RunError(f"{run} is an ensemble; give the run of one of its members: {_members(run)}")
     if (run / "experiment.json").exists() and not (run / "recipe.toml").exists():
         runs = sorted(path.parent.name for path in run.glob("*/recipe.toml"))
-        raise RunError(f"{run} is a experiment; give one of its runs: {', '.join(runs) or 'there is none yet'}")
+        raise RunError(f"{run} is an experiment; give one of its runs: {', '.join(runs) or 'there is none yet'}")
     if not (run / "recipe.toml").exists():
         raise RunError(f"{run} is no run: it has no recipe.toml")
 

@@ -65,6 +65,7 @@ def write(
     out: Path,
     run: Path,
     loaded: Explained,
+    *,
     layer: str,
     index: FrameIndex,
     scores: NDArray[np.float64],

@@ -1,1 +1,1 @@
-"""Inspection records in the formats that people and other tools read."""
+"""Export inspections in the formats that people and other tools read."""

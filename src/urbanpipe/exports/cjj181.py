@@ -1,4 +1,4 @@
-"""The CJJ 181 table: proposals of the software, and yellow cells in which a person grades them; XLSX or CSV."""
+"""The CJJ 181 table (XLSX or CSV): proposals of the software, and yellow cells in which a person grades them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,40 +12,41 @@ from urbanpipe.exports.records import InspectionRecord, RecordRow
 from urbanpipe.exports.rules import Rules, read_rules
 from urbanpipe.exports.workbook import MAX_ROWS, Cell, write_workbook
 
-OFF_SECONDS = 1.0  # from a occurrence's time to that of its picture or its distance: more is remarked
+OFF_SECONDS = 1.0  # a picture or distance further than this from the time of its occurrence gets a remark
 
 
 def write_table(
     inspected: Sequence[InspectionRecord], rows: Sequence[RecordRow], out: Path, language: Language
 ) -> tuple[Path, ...]:
-    """Write the table; `.xlsx` has sheets for the segments beside it, `.csv` has the same rows.
+    """Write the table; `.xlsx` has additional sheets for segments, grades and choices, `.csv` has the same rows.
 
     Raises:
-        InspectionError: another suffix, too many rows for a sheet, or a table in which a person may have worked.
-        OutputError: it cannot be written.
+        InspectionError: the suffix is another one, a sheet cannot hold all rows, or a table exists in which a person
+            may have worked.
+        OutputError: the table cannot be written.
     """
     rules = read_rules()
     segments = {id(one): f"S{number}" for number, one in enumerate(inspected, 1)}
     cells = [table_row(row, segments[id(row.inspected)], out.parent, language, rules) for row in rows]
     suffix = out.suffix.lower()
     if suffix == ".csv":
-        # Excel takes a CSV without a byte order mark for the system's old code page and garbles Chinese.
+        # Excel reads a CSV without a byte order mark in the system's legacy code page and garbles Chinese.
         header = [column.heading(language) for column in DEFECT_COLUMNS]
         write_new(out, "\ufeff" + csv_text(header, cells))
     elif suffix != ".xlsx":
-        raise InspectionError(f"{out}: a CJJ 181 table is .xlsx or .csv; give such an --out")
+        raise InspectionError(f"{out}: a CJJ 181 table is .xlsx or .csv; give --out with one of these suffixes")
     elif max(len(cells), len(inspected)) > MAX_ROWS:
         raise InspectionError(
             f"{out}: {len(cells)} rows are too many for a sheet, which has {MAX_ROWS}; export as .csv"
         )
     else:
         named = [(segments[id(one)], one.name) for one in inspected]
-        write_workbook(out, cells, named, _head(inspected, language), rules, language)
+        write_workbook(out, cells, named, head=_head(inspected, language), rules=rules, language=language)
     return (out,)
 
 
 def table_row(row: RecordRow, segment: str, folder: Path, language: Language, rules: Rules) -> list[Cell]:
-    """The cells of a occurrence in the order of the columns; grade and length stay empty, as no machine gives them."""
+    """Return the cells of an occurrence in column order; grade and length stay empty, as only a person gives them."""
     frame, read = row.evidence, row.distance
     metres = read.distance_metres if read else None
     values: dict[str, Cell] = {
@@ -71,7 +72,7 @@ def _source(row: RecordRow, language: Language) -> list[str]:
 
 
 def _remarks(row: RecordRow, language: Language, rules: Rules) -> list[str]:
-    """What a person must know of this row before they grade it."""
+    """Return remarks that a person needs before grading this row."""
     inspection, frame, read = row.inspected.inspection, row.evidence, row.distance
     remarks = []
     if row.finding.code != inspection.exclusive:
@@ -91,12 +92,12 @@ def _remarks(row: RecordRow, language: Language, rules: Rules) -> list[str]:
 
 
 def _is_off(frame: Evidence, row: RecordRow) -> bool:
-    """Whether a frame is of another moment than the row's."""
+    """Return whether a frame shows another moment than that of the row."""
     return row.occurrence is not None and abs(frame.seconds - row.occurrence.seconds) > OFF_SECONDS
 
 
 def _head(inspected: Sequence[InspectionRecord], language: Language) -> list[str]:
-    """The lines above the table."""
+    """Return the lines above the table."""
     bundles = {one.inspection.bundle.digest: one.inspection.bundle for one in inspected}
     names = ", ".join(sorted(f"{bundle.name} {bundle.digest[:12]}" for bundle in bundles.values()))
     notes = [word("demonstration", language)] if any(bundle.demonstration for bundle in bundles.values()) else []

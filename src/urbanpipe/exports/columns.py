@@ -1,4 +1,4 @@
-"""Sheets, columns and words of the CJJ 181 table in two languages, shared by what writes it and what reads it."""
+"""Sheets, columns and words of the CJJ 181 table in two languages, shared by its writer and its reader."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -7,7 +7,7 @@ Language = Literal["en", "zh"]
 LANGUAGES: tuple[Language, ...] = ("en", "zh")
 DEFECTS, SEGMENTS, GRADES, CHOICES = "defects", "segment", "grades", "choices"
 STRUCK = "-"
-"""In place of a grade: the person saw no such defect there."""
+"""Entry in place of a grade: the person saw no such defect."""
 
 
 @dataclass(frozen=True)
@@ -15,11 +15,11 @@ class Column:
     """A column.
 
     Attributes:
-        key: what the code calls it.
-        en: English heading, by which it is recognised.
+        key: its name in the code.
+        en: English heading, by which the column is recognised.
         zh: Chinese heading, likewise.
-        width: in characters.
-        person: a person fills it in, or may change it.
+        width: width in characters.
+        person: whether a person fills it in or may change it.
     """
 
     key: str
@@ -29,7 +29,7 @@ class Column:
     person: bool = False
 
     def heading(self, language: Language) -> str:
-        """Both, `language` first."""
+        """Return both headings, that in `language` first."""
         return f"{self.zh} / {self.en}" if language == "zh" else f"{self.en} / {self.zh}"
 
 
@@ -67,28 +67,28 @@ WORDS: dict[str, dict[Language, str]] = {
     "review": {"en": "review", "zh": "待看"},
     "proposal": {"en": "proposal by software, not reviewed", "zh": "软件建议，未经人工复核"},
     "demonstration": {
-        "en": "demonstration model, trained on simulated videos: not to be relied on",
+        "en": "demonstration model, trained on simulated videos: do not rely on it",
         "zh": "演示模型，仅以仿真视频训练：不可依赖",
     },
     "uncalibrated": {"en": "confidence not calibrated", "zh": "置信度未校准"},
     "head": {
-        "en": "Proposal by software, not reviewed: a machine made every code below. Grades are given by a person.",
+        "en": "Proposal by software, not reviewed: all codes below were made by software. A person gives the grades.",
         "zh": "软件建议，未经人工复核（proposal by software, not reviewed）：以下代码均由软件给出，等级由人工填写。",
     },
     "how": {
-        "en": "Yellow is for you. Code: correct it. Grade: see the sheet 'grades', or - where there is no such defect. "
-        "Distance: metres from the start of the segment, check what was read from the picture. Length: of a long "
-        "defect, empty for a point. Add rows for what the software missed.",
+        "en": "Fill in the yellow cells. Code: correct it if it is wrong. Grade: see the sheet 'grades', or enter - if "
+        "there is no such defect. Distance: metres from the start of the segment; check values read from the picture. "
+        "Length: for a continuous defect; leave it empty for a point defect. Add rows for missed defects.",
         "zh": "黄色单元格由人工填写。代码：有误请改正。等级：见 grades 表；不是缺陷填 -。距离：距管段起点的米数，"
         "自动读取的须核对。缺陷长度：连续缺陷填写，点状缺陷留空。软件漏检的缺陷请加行。",
     },
     "segments": {
-        "en": "One row a segment, for you to fill in; one a video is proposed. Rename segments here and in 'defects' "
-        "as your drawings do. E follows from the diameter. 'Reviewed by' says who answers for grades and data.",
+        "en": "Fill in one row per segment; one per video is proposed. Rename segments here and in 'defects' to match "
+        "your drawings. E follows from the diameter. 'Reviewed by' names the person responsible for grades and data.",
         "zh": "每个管段一行，由人工填写；默认每个视频一个管段。请按图纸在本表和 defects 表中改名。E 由管径得出。"
         "“复核人”对等级和数据负责。",
     },
-    "no_time": {"en": "no time: seen in the video as a whole", "zh": "无时间：由整段视频判断"},
+    "no_time": {"en": "no time: predicted for the video as a whole", "zh": "无时间：由整段视频判断"},
     "read_at": {"en": "distance read at", "zh": "距离读取于"},
     "picture_at": {"en": "picture at", "zh": "图片取自"},
     "read_as": {"en": "distance read as", "zh": "距离读作"},
@@ -103,5 +103,5 @@ WORDS: dict[str, dict[Language, str]] = {
 
 
 def word(key: str, language: Language) -> str:
-    """A fixed word or sentence; a key without an entry stands for itself."""
+    """Return a fixed word or sentence; a key without an entry is returned unchanged."""
     return WORDS[key][language] if key in WORDS else key

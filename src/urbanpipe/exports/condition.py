@@ -1,6 +1,7 @@
-"""Condition figures of pipe segments from the grades that people gave, after rules that are read from a file.
+"""Condition figures of pipe segments, computed from the grades that people gave, by rules read from a file.
 
-CJJ 181-2012, chapter 8, as `cjj181.toml` has it. All is computed with decimals, so that a figure on a limit is on it.
+The rules are those of CJJ 181-2012, chapter 8, as given in `cjj181.toml`. All arithmetic uses decimals, so that a value
+exactly on a limit stays there.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,13 +17,13 @@ ZERO = Decimal(0)
 
 @dataclass(frozen=True)
 class Defect:
-    """What a person graded.
+    """A defect that a person graded.
 
     Attributes:
-        code: of a class that the rules know.
-        grade: from 1.
-        start: metres along the segment.
-        length: in metres, 0 of one that is a point.
+        code: code of a class in the rules.
+        grade: grade, from 1.
+        start: start in metres along the segment.
+        length: length in metres; 0 for a point defect.
     """
 
     code: str
@@ -32,24 +33,24 @@ class Defect:
 
     @property
     def end(self) -> Decimal:
-        """Metres along the segment."""
+        """End in metres along the segment."""
         return self.start + self.length
 
 
 @dataclass(frozen=True)
 class Segment:
-    """A pipe from shaft to shaft with all that a person said of it.
+    """A pipe from shaft to shaft with the data that a person entered.
 
     Attributes:
-        name: of the segment.
-        length: in metres, above 0.
-        diameter: in millimetres, above 0.
+        name: name of the segment.
+        length: length in metres, above 0.
+        diameter: diameter in millimetres, above 0.
         region: value of K.
         soil: value of T.
-        reviewer: who answers for grades and data.
-        defects: the scored ones.
-        recorded: codes of what is recorded and not scored.
-        struck: how many proposals were none to the person.
+        reviewer: person responsible for grades and data.
+        defects: scored defects.
+        recorded: codes of defects that are recorded but not scored.
+        struck: number of proposals that the person rejected.
     """
 
     name: str
@@ -65,14 +66,14 @@ class Segment:
 
 @dataclass(frozen=True)
 class Place:
-    """Defects that count as one.
+    """Defects that are merged into one.
 
     Attributes:
-        start: of the first, metres along the segment.
-        end: of the last.
-        score: their sum, as far as the rules let it go.
-        defects: how many they are.
-        weight: of the score in mean and density.
+        start: start of the first, metres along the segment.
+        end: end of the last, metres along the segment.
+        score: sum of their scores, limited by the rules.
+        defects: number of defects.
+        weight: weight of the score in mean and density.
     """
 
     start: Decimal
@@ -84,16 +85,16 @@ class Place:
 
 @dataclass(frozen=True)
 class Figures:
-    """Figures of one kind of defects in a segment.
+    """Condition figures for one kind of defects in a segment.
 
     Attributes:
-        places: in order along the segment.
-        mean: S or Y, sum of weighted scores over the number of places; 0 without any.
+        places: places in order along the segment.
+        mean: S or Y, sum of weighted scores divided by the number of places; 0 without any.
         maximum: Smax or Ymax, the highest score of a place.
-        value: F or G, the larger of the two.
-        level: of the value.
+        value: F or G, the larger of mean and maximum.
+        level: level of the value.
         density: share of the segment that defects of the mean score would fill.
-        density_level: None without defects.
+        density_level: level of the density; None without defects.
     """
 
     places: tuple[Place, ...]
@@ -111,8 +112,8 @@ class IndexFigure:
 
     Attributes:
         value: the weighted sum.
-        level: of the value.
-        counted: the values that went into the sum, by name; 0 where one does not count beside so small a parameter.
+        level: level of the value.
+        counted: values in the sum, by name; 0 for those that do not count because the parameter is too small.
     """
 
     value: Decimal
@@ -122,7 +123,7 @@ class IndexFigure:
 
 @dataclass(frozen=True)
 class SegmentCondition:
-    """All figures of a segment."""
+    """All condition figures of a segment."""
 
     segment: Segment
     structural: Figures
@@ -132,12 +133,12 @@ class SegmentCondition:
 
     @cached_property
     def defects(self) -> int:
-        """How many defects were scored."""
+        """Number of scored defects."""
         return len(self.segment.defects)
 
 
 def segment_condition(segment: Segment, rules: Rules) -> SegmentCondition:
-    """The figures of a segment whose defects a person graded."""
+    """Compute the condition figures of a segment whose defects a person graded."""
     structural = _figures(segment, "structural", rules.structural, rules)
     functional = _figures(segment, "functional", rules.functional, rules)
     given = {"K": segment.region, "E": rules.pipe_value(segment.diameter), "T": segment.soil}
@@ -151,11 +152,11 @@ def segment_condition(segment: Segment, rules: Rules) -> SegmentCondition:
 
 
 def merged(defects: Iterable[Defect], rules: Rules) -> list[Place]:
-    """Defects put together into places, in order along the segment, each with its weight.
+    """Merge defects into places, in order along the segment, each with its weight.
 
-    A defect joins the place before it where the clear distance to that place's end is less than `merge_below_metres`;
-    the scores add, up to `merged_score_at_most`. A place is weighted where the next one on either side is at most
-    `near_up_to_metres` away.
+    A defect joins the preceding place if the clear distance to that place's end is less than `merge_below_metres`; the
+    scores are added, up to `merged_score_at_most`. A place gets the near weight if the next one on either side is at
+    most `near_up_to_metres` away.
     """
     limits = rules.places
     places: list[Place] = []
@@ -177,7 +178,7 @@ def _weighted(places: Sequence[Place], near_metres: Decimal, weight: Decimal) ->
 
 
 def _figures(segment: Segment, kind: Kind, parameter: Parameter, rules: Rules) -> Figures:
-    """S, Smax and F (or Y, Ymax and G) and the density: the standard's 8.2 and 8.3."""
+    """Compute S, Smax and F (or Y, Ymax and G) and the density: sections 8.2 and 8.3 of the standard."""
     places = merged((one for one in segment.defects if rules.by_code[one.code].kind == kind), rules)
     if not places:
         return Figures((), ZERO, ZERO, ZERO, parameter.level(ZERO), ZERO, None)
@@ -194,14 +195,14 @@ def _figures(segment: Segment, kind: Kind, parameter: Parameter, rules: Rules) -
     )
     mean, maximum = total / len(places), max(one.score for one in places)
     value = max(mean, maximum)
-    # not through the mean, which may be rounded: a density on a limit must be on it
+    # not from the mean, which may be rounded: a density exactly on a limit must stay there
     density = filled * len(places) / (total * segment.length)
     level = rules.density.level(density)
     return Figures(tuple(places), mean, maximum, value, parameter.level(value), density, level)
 
 
 def _index(rule: Index, parameter: str, value: Decimal, given: dict[str, Decimal]) -> IndexFigure:
-    """RI = .7 F + .1 K + .05 E + .15 T, MI = .8 G + .15 K + .05 E, with the weights of the rules."""
+    """Compute RI = .7 F + .1 K + .05 E + .15 T or MI = .8 G + .15 K + .05 E, with the weights of the rules."""
     counted = {name: one if rule.counts(name, value) else ZERO for name, one in given.items() if name in rule.weights}
     counted[parameter] = value
     total = sum((rule.weights[name] * one for name, one in counted.items() if name in rule.weights), ZERO)

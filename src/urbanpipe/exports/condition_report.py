@@ -1,4 +1,4 @@
-"""Condition figures of a table that a person graded, as a file and as lines."""
+"""The verb `condition`: condition figures of a table that a person graded, as a file and as lines of text."""
 
 import json
 from collections.abc import Iterator
@@ -24,10 +24,10 @@ class Condition:
     """Figures of all segments that a person graded.
 
     Attributes:
-        rules: after which.
-        segments: in the order of the table.
-        refused: segments with cells that nobody has filled in yet.
-        language: of the texts, `en` or `zh`.
+        rules: the rules applied.
+        segments: figures per segment, in the order of the table.
+        refused: segments with cells that are still empty.
+        language: language of the texts, `en` or `zh`.
     """
 
     rules: Rules
@@ -36,7 +36,7 @@ class Condition:
     language: Language
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values; figures rounded to four digits after the point."""
+        """Return JSON values; figures are rounded to four decimals."""
         return {
             "format": FORMAT,
             "rules": {"name": self.rules.name, "year": self.rules.year, "version": self.rules.version},
@@ -45,14 +45,14 @@ class Condition:
         }
 
     def rows(self) -> Iterator[dict[str, object]]:
-        """One flat row a segment, those without figures last, with the reason."""
+        """Yield one flat row per segment; those without figures come last, with the reason."""
         for one in self.segments:
             yield dict(_flat(self._segment(one)))
         for refused in self.refused:
             yield {"segment": refused.name, "not_computed": "; ".join(refused.missing)}
 
     def lines(self) -> Iterator[str]:
-        """A few lines a segment, for a person."""
+        """Yield a few lines per segment, for a person."""
         for one in self.segments:
             segment = one.segment
             yield f"{segment.name}: {segment.length:f} m, {one.defects} defects, reviewed by {segment.reviewer}"
@@ -72,7 +72,7 @@ class Condition:
         )
 
     def _segment(self, one: SegmentCondition) -> dict[str, Any]:
-        """Values of a segment, grouped; names of figures are the standard's."""
+        """Return the values of a segment, grouped; figures are named as in the standard."""
         values: dict[str, Any] = {
             "segment": one.segment.name,
             "length_m": _plain(one.segment.length),
@@ -93,26 +93,27 @@ class Condition:
         return values
 
 
-def condition(table: Path, out: Path, rules: Path | None = None, language: Language = "en") -> Condition:
-    """Compute the condition figures of the segments in a table that a person graded, and write them.
+def condition(table: Path, *, out: Path, rules: Path | None = None, language: Language = "en") -> Condition:
+    """Compute and write the condition figures of the segments in a table that a person graded.
 
     Args:
-        table: XLSX of `urbanpipe export --to cjj181`, filled in.
-        out: `.json`, or `.csv` with one row a segment.
-        rules: rules in place of those of CJJ 181-2012 that come with the package.
-        language: of the texts, `en` or `zh`.
+        table: XLSX file of `urbanpipe export --to cjj181`, filled in.
+        out: `.json`, or `.csv` with one row per segment.
+        rules: rules to use instead of the packaged rules of CJJ 181-2012.
+        language: language of the texts, `en` or `zh`.
 
     Returns:
-        The figures, and the segments that have none because a cell is empty.
+        The figures, and the segments without figures because a cell is empty.
 
     Raises:
-        InspectionError: no such table; a cell that cannot be; no segment is complete; another suffix of `out`.
-        RecipeError: `rules` holds none.
+        InspectionError: the table cannot be read, a cell is invalid, no segment is complete, or `out` has another
+            suffix.
+        RecipeError: `rules` does not contain rules.
         OutputError: `out` cannot be written.
     """
     table, out = Path(table), Path(out)
     if out.suffix.lower() not in (".json", ".csv"):
-        raise InspectionError(f"{out}: condition figures are written as .json or .csv; give such an --out")
+        raise InspectionError(f"{out}: condition figures are written as .json or .csv; give --out with such a suffix")
     if language not in LANGUAGES:
         raise InspectionError(f"language is {language!r}; expected {' or '.join(LANGUAGES)}")
     known = read_rules(rules)
@@ -127,10 +128,10 @@ def condition(table: Path, out: Path, rules: Path | None = None, language: Langu
 
 
 def _write(done: Condition, out: Path) -> None:
-    """Write the figures, over older figures but over nothing else."""
+    """Write the figures; replace older figures but no other file."""
     if out.is_file() and not _holds_figures(out):
         raise InspectionError(
-            f"{out} is there and holds no condition figures; give another --out, or delete it yourself"
+            f"{out} exists and does not contain condition figures; give another --out, or delete it yourself"
         )
     if out.suffix.lower() == ".json":
         write_json(out, done.to_json())
@@ -167,7 +168,7 @@ def _parameter(parameter: Parameter, figures: Figures, language: Language) -> di
 
 
 def _place(one: Place) -> dict[str, Any]:
-    """So that a person can see which defects were put together."""
+    """Return a place as JSON values, which show which defects were merged."""
     values = {"from_m": one.start, "to_m": one.end, "score": one.score, "weight": one.weight}
     return {key: _plain(value) for key, value in values.items()} | {"defects": one.defects}
 
@@ -177,7 +178,7 @@ def _plain(value: Decimal) -> float:
 
 
 def _flat(values: dict[str, Any], before: str = "") -> Iterator[tuple[str, object]]:
-    """One level of keys: `F_Smax` for `Smax` in `F`, `F` for its `value`; of places only how many."""
+    """Yield values with flat keys: `F_Smax` for `Smax` in `F`, `F` for its `value`; of places only their number."""
     for key, value in values.items():
         name = before.rstrip("_") if key == "value" and before else f"{before}{key}"
         if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Reads the CJJ 181 table in which a person filled in grades and the data of segments."""
+"""Read the CJJ 181 table in which a person filled in grades and segment data."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,7 +19,7 @@ _METRES = "metres from the start of the segment, such as 12.4"
 
 @dataclass(frozen=True)
 class Refused:
-    """A segment that has no figures yet, and the cells that a person has left empty."""
+    """A segment without figures, and the cells that are still empty."""
 
     name: str
     missing: tuple[str, ...]
@@ -27,11 +27,11 @@ class Refused:
 
 @dataclass(frozen=True)
 class FilledTable:
-    """What a person filled in.
+    """A table that a person filled in.
 
     Attributes:
-        segments: those that are complete, in the order of their sheet.
-        refused: the others.
+        segments: complete segments, in the order of their sheet.
+        refused: incomplete segments.
     """
 
     segments: tuple[Segment, ...]
@@ -40,7 +40,7 @@ class FilledTable:
 
 @dataclass
 class _Draft:
-    """A segment while its rows are read; `length` is None until a person gives it."""
+    """A segment while its rows are read; `length` is None if its cell is empty."""
 
     segment: Segment
     length: Decimal | None
@@ -56,18 +56,19 @@ class _Draft:
 def read_filled(path: Path, rules: Rules, ignored: Iterable[str] = ("ZC",)) -> FilledTable:
     """Read grades and segments from the table.
 
-    What is empty refuses its segment and is named; what is wrong refuses the table. Rows of the kind `normal` say that
-    nothing is wrong, whatever the taxonomy calls it, and are left out, unless a person put a defect's code there.
+    A segment with an empty cell is refused, and the cell is named. An invalid cell raises an error for the whole table.
+    Rows of the kind `normal` mean "no defect", whatever their code in the taxonomy, and are ignored unless a person
+    entered the code of a defect.
 
     Args:
         path: an XLSX file of `urbanpipe export --to cjj181`.
         rules: classes, grades and choices.
-        ignored: codes whose rows say that nothing is wrong even where the column of kinds is gone.
+        ignored: codes that mean "no defect" even if the table has no column of kinds.
 
     Raises:
-        InspectionError: no such table, or a cell holds what it cannot: a grade that the class does not have, a distance
-            that is no number or not within the segment, an unknown code, segment or choice, a formula. It names the
-            first such cell, what would be right there, and how many more there are.
+        InspectionError: the table cannot be read, or a cell is invalid: a grade that the class does not have, a
+            distance that is not a number or not within the segment, an unknown code, segment or choice, or a formula.
+            The message names the first such cell, the expected value, and the number of other invalid cells.
     """
     columns = {
         DEFECTS: [column for column in DEFECT_COLUMNS if column.key in _READ],
@@ -80,7 +81,7 @@ def read_filled(path: Path, rules: Rules, ignored: Iterable[str] = ("ZC",)) -> F
         problems.catch(partial(_take, row, drafts, rules, {code.upper() for code in ignored}))
     problems.raise_any()
     if not drafts:
-        raise InspectionError(f"{path}: sheet {SEGMENTS!r} names no segment; expected one row a segment")
+        raise InspectionError(f"{path}: sheet {SEGMENTS!r} names no segment; expected one row per segment")
     return FilledTable(
         segments=tuple(draft.done() for draft in drafts.values() if not draft.missing),
         refused=tuple(Refused(name, tuple(draft.missing)) for name, draft in drafts.items() if draft.missing),
@@ -102,7 +103,7 @@ def _segments(rows: Sequence[SheetRow], rules: Rules, problems: Problems) -> dic
 def _segment(row: SheetRow, rules: Rules) -> _Draft:
     name = row["segment"].text()
     if not name:
-        raise row["segment"].wrong("the name of the segment whose data stand in this row")
+        raise row["segment"].wrong("the name of the segment that this row describes")
     missing: list[str] = []
     length = _above_zero(row["length"], "the segment's length in metres, above 0, such as 35.5", missing)
     diameter = _above_zero(row["diameter"], "the diameter in millimetres, above 0, such as 600", missing)
@@ -110,7 +111,7 @@ def _segment(row: SheetRow, rules: Rules) -> _Draft:
     soil = _choice(row["soil"], rules.soils, missing)
     reviewer = row["reviewer"].text()
     if not reviewer:
-        missing.append(row["reviewer"].missing("who answers for grades and data"))
+        missing.append(row["reviewer"].missing("the name of the person responsible for grades and data"))
     segment = Segment(name, length or ZERO, diameter or ZERO, region or ZERO, soil or ZERO, reviewer)
     return _Draft(segment, length, missing)
 
@@ -138,9 +139,9 @@ def _choice(cell: Field, choices: Sequence[Choice], missing: list[str]) -> Decim
 
 
 def _take(row: SheetRow, drafts: dict[str, _Draft], rules: Rules, ignored: set[str]) -> None:
-    """Put a row of the sheet of defects where it belongs."""
+    """Add a row of the sheet of defects to its segment."""
     code = row["code"].text().upper()
-    is_known = code in rules.by_code  # a person may have corrected the code of a row that said nothing is wrong
+    is_known = code in rules.by_code  # a person may have corrected the code of a "no defect" row
     if code in ignored or (not is_known and row["kind"].text().casefold() in _NORMAL):
         return
     draft = drafts.get(row["segment"].text())
@@ -157,7 +158,7 @@ def _take(row: SheetRow, drafts: dict[str, _Draft], rules: Rules, ignored: set[s
 
 
 def _add(row: SheetRow, draft: _Draft, rule: DefectRule) -> None:
-    """Add a defect to its segment, or what is missing of it."""
+    """Add a defect to its segment, or the cells that it lacks."""
     grade = _grade(row["grade"], rule)
     if not rule.scores:
         draft.recorded.append(rule.code)
@@ -177,7 +178,7 @@ def _add(row: SheetRow, draft: _Draft, rule: DefectRule) -> None:
 def _grade(cell: Field, rule: DefectRule) -> int | None:
     if cell.empty:
         return None
-    right = f"a grade of {rule.code}, a whole number from 1 to {rule.grades}, or {STRUCK} where there is no such defect"
+    right = f"a grade of {rule.code}, a whole number from 1 to {rule.grades}, or {STRUCK} if there is no such defect"
     number = cell.number(right)
     if number != int(number) or not 1 <= number <= rule.grades:
         raise cell.wrong(right)

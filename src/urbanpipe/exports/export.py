@@ -1,4 +1,4 @@
-"""Exports of inspections: the CJJ 181 table, PACP-shaped CSVs, and JSON for other tools."""
+"""The verb `export`: the CJJ 181 table, CSV files in the shape of PACP, and JSON for other tools."""
 
 import difflib
 import json
@@ -22,13 +22,13 @@ FORMATS = ("cjj181", "pacp", "qvpipe", "cctvpipe", "jsonl")
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written.
+    """The result of `export`.
 
     Attributes:
-        files: in the order in which they were.
-        videos: how many inspections were read.
-        rows: occurrences of what is to be accepted or looked at, and findings without occurrences.
-        demonstration: whether any inspection was made by a demonstration bundle.
+        files: written files, in the order of writing.
+        videos: number of inspections that were read.
+        rows: number of occurrences of accepted findings and findings to review, and of those findings that have none.
+        demonstration: whether any inspection was made with a demonstration bundle.
     """
 
     files: tuple[Path, ...]
@@ -37,19 +37,21 @@ class Exported:
     demonstration: bool
 
 
-def export(inspections: Path, out: Path, to: str, language: Language = "en", taxonomy: Path | None = None) -> Exported:
-    """Write inspections in a form that people or other tools read. Nothing in it was seen by a person.
+def export(
+    inspections: Path, *, out: Path, to: str, language: Language = "en", taxonomy: Path | None = None
+) -> Exported:
+    """Write inspections in a format that people or other tools read. The exports contain no human review.
 
     Args:
         inspections: output folder of `inspect`, or the folder of one video in it.
         out: the file: `.xlsx` or `.csv` (cjj181), `.json` (qvpipe, cctvpipe), `.jsonl` (jsonl); a folder (pacp).
         to: one of `FORMATS`.
-        language: of headings and words in the CJJ 181 table, `en` or `zh`.
-        taxonomy: TOML table of your own classes, for their `pacp` crosswalk; by default the 17 of QV-Pipe.
+        language: language of headings and words in the CJJ 181 table, `en` or `zh`.
+        taxonomy: TOML file of your own classes, for their `pacp` crosswalk; default: the 17 QV-Pipe classes.
 
     Raises:
-        InspectionError: no inspections, a damaged one, an unknown format or suffix, inspections of different classes,
-            or a table is there in which a person may have worked.
+        InspectionError: there are no inspections, one is damaged, the format or suffix is unknown, the inspections have
+            different classes, or a table exists in which a person may have worked.
         TaxonomyError: `taxonomy` cannot be read.
         OutputError: `out` cannot be written.
     """
@@ -73,7 +75,7 @@ def export(inspections: Path, out: Path, to: str, language: Language = "en", tax
 
 
 def _check(out: Path, to: str, language: str) -> None:
-    """Refuse what cannot be written before anything is read."""
+    """Check format, language and suffix before anything is read."""
     if to not in FORMATS:
         near = difflib.get_close_matches(to, FORMATS, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
@@ -82,24 +84,22 @@ def _check(out: Path, to: str, language: str) -> None:
         raise InspectionError(f"language is {language!r}; expected {' or '.join(LANGUAGES)}")
     suffixes = {"qvpipe": ".json", "cctvpipe": ".json", "jsonl": ".jsonl"}
     if to in suffixes and out.suffix.lower() != suffixes[to]:
-        raise InspectionError(f"{out}: {to} is written as {suffixes[to]}; give such an --out")
+        raise InspectionError(f"{out}: {to} is written as {suffixes[to]}; give --out with this suffix")
 
 
 def _taxonomy_of(inspected: Sequence[InspectionRecord]) -> Taxonomy:
-    """The classes of the inspections, which must be the same in all."""
+    """Return the classes of the inspections, which must all be the same."""
     first = inspected[0]
     codes = [one.code for one in first.inspection.findings]
     for other in inspected:
         if [one.code for one in other.inspection.findings] != codes:
-            raise InspectionError(
-                f"{first.folder} and {other.folder} have different classes; export them one after the other"
-            )
+            raise InspectionError(f"{first.folder} and {other.folder} have different classes; export them separately")
     items = tuple(DefectClass(i, one.code, one.en, one.zh, one.kind) for i, one in enumerate(first.inspection.findings))
     return Taxonomy(first.inspection.bundle.taxonomy, items, first.inspection.exclusive)
 
 
 def _write_scores(inspected: Sequence[InspectionRecord], out: Path) -> tuple[Path, ...]:
-    """VideoPipe track 1: the scores before calibration, as calibration may tie scores, and only their order counts."""
+    """Write VideoPipe track 1: scores before calibration, since calibration may create ties and only order counts."""
     _taxonomy_of(inspected)
     lines = (
         f"{json.dumps(one.name, ensure_ascii=False)}: {json.dumps([found.score for found in one.inspection.findings])}"
@@ -110,7 +110,7 @@ def _write_scores(inspected: Sequence[InspectionRecord], out: Path) -> tuple[Pat
 
 
 def _write_moments(inspected: Sequence[InspectionRecord], out: Path) -> tuple[Path, ...]:
-    """VideoPipe track 2: every occurrence of a defect with the score at its peak."""
+    """Write VideoPipe track 2: every occurrence of a defect with the score at its peak."""
     taxonomy = _taxonomy_of(inspected)
     moments = {
         one.name: [
@@ -125,7 +125,7 @@ def _write_moments(inspected: Sequence[InspectionRecord], out: Path) -> tuple[Pa
 
 
 def _write_lines(inspected: Sequence[InspectionRecord], rows: Sequence[RecordRow], out: Path) -> tuple[Path, ...]:
-    """One JSON object a line: every row, and one without a code for each video that has none."""
+    """Write one JSON object per line: every row, and an object with the code null for each video without rows."""
     seen = {id(row.inspected) for row in rows}
     objects = [_line(row, out.parent) for row in rows]
     objects += [_facts(one) | {"code": None} for one in inspected if id(one) not in seen]

@@ -1,7 +1,7 @@
-"""PACP-shaped CSVs: tables and columns named as in NASSCO's exchange database, filled with proposals.
+"""CSV files in the shape of PACP: tables and columns named as in NASSCO's exchange database, filled with proposals.
 
-Not certified, and no coded packet_scan: codes are families that a certified coder completes or replaces, and what a person
-knows (who surveyed, which pipe, values, clock positions) stays empty.
+The files are not certified and are not a coded survey. Codes are families that a certified coder completes or replaces,
+and fields that only a person knows (surveyor, pipe, values, clock positions) stay empty.
 """
 
 import tomllib
@@ -36,8 +36,8 @@ def write_pacp(
     """Write the three tables into a folder.
 
     Raises:
-        InspectionError: a table of other content is there, in which a coder may have worked.
-        OutputError: they cannot be written.
+        InspectionError: a table with other content exists, in which a coder may have worked.
+        OutputError: the tables cannot be written.
     """
     output_folder(out)
     defects = [row for row in rows if row.finding.code != row.inspected.inspection.exclusive]
@@ -51,13 +51,13 @@ def write_pacp(
         "PACP_Media_Conditions.csv": (MEDIA, _media(defects, out)),
     }
     for name, (header, values) in tables.items():
-        # No byte order mark here: importers take it for a part of the first column's name.
+        # No byte order mark: importers read it as part of the first column's name.
         write_new(out / name, csv_text(header, [[one.get(key) for key in header] for one in values]))
     return tuple(out / name for name in tables)
 
 
 def _inspection(one: InspectionRecord, number: int) -> dict[str, object]:
-    """A packet_scan; its date is not known, since when the software looked says nothing of when the camera drove."""
+    """Return a row for a survey, without a date: the time of the software's run is not that of the survey."""
     demonstration = [word("demonstration", "en")] if one.inspection.bundle.demonstration else []
     notes = [word("proposal", "en"), *demonstration, *(remark.text for remark in one.inspection.remarks)]
     return {"InspectionID": number, "Media_Label": one.name, "IsImperial": 0, "Additional_Info": "; ".join(notes)}
@@ -93,13 +93,13 @@ def _media(rows: Sequence[RecordRow], out: Path) -> list[dict[str, object]]:
 
 
 def _clock(seconds: float) -> str:
-    """`hh:mm:ss`, the second in which it is seen."""
+    """Format a time as `hh:mm:ss`, rounded down to the second."""
     whole = int(seconds)
     return f"{whole // 3600:02d}:{whole % 3600 // 60:02d}:{whole % 60:02d}"
 
 
 def _proposed(code: str, taxonomy: Taxonomy) -> tuple[str, str]:
-    """The PACP code that a class may become, and what a coder has to add."""
+    """Return the proposed PACP code of a class, and what a coder has to add."""
     walk = next((item.crosswalk for item in taxonomy.classes if item.code == code), {})
     known = _families().get(code, {})
     european = f"EN 13508-2 {walk['en13508']}" if "en13508" in walk else ""

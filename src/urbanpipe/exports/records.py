@@ -1,4 +1,4 @@
-"""What exports are made of: inspections with names that tell videos apart, and one row a occurrence."""
+"""The input of exports: inspections with unique video names, and one row per occurrence."""
 
 import re
 from collections import defaultdict
@@ -20,12 +20,12 @@ from urbanpipe.progress import track
 
 @dataclass(frozen=True)
 class InspectionRecord:
-    """An inspection and where it lies.
+    """An inspection and its folder.
 
     Attributes:
-        name: of the video; with so much of its path before it as tells it from others of its name.
-        folder: of the inspection.
-        inspection: without its timeline, which no export needs.
+        name: name of the video; preceded by as much of its path as makes it unique among the inspections.
+        folder: folder of the inspection.
+        inspection: the inspection without its timeline, which no export needs.
     """
 
     name: str
@@ -34,7 +34,7 @@ class InspectionRecord:
 
     @property
     def shown(self) -> tuple[Finding, ...]:
-        """Findings to accept or to look at, also that of "nothing wrong" where it is accepted."""
+        """Accepted findings and findings to review, including the exclusive class if it is accepted."""
         exclusive = self.inspection.exclusive
         normal = [one for one in self.inspection.findings if one.code == exclusive and one.triage == "accept"]
         return (*normal, *self.inspection.defects)
@@ -42,12 +42,12 @@ class InspectionRecord:
 
 @dataclass(frozen=True)
 class RecordRow:
-    """A occurrence of a finding, or a finding without any.
+    """An occurrence of a finding, or a finding without occurrences.
 
     Attributes:
-        inspected: where.
-        finding: what.
-        occurrence: when; None where the networks see a video as one piece.
+        inspected: the inspection.
+        finding: the finding.
+        occurrence: the occurrence; None if the networks process a video as one segment.
     """
 
     inspected: InspectionRecord
@@ -56,21 +56,21 @@ class RecordRow:
 
     @property
     def evidence(self) -> Evidence | None:
-        """The frame that shows it best."""
+        """The frame that shows the occurrence best."""
         return self.occurrence.evidence[0] if self.occurrence and self.occurrence.evidence else None
 
     @property
     def distance(self) -> Evidence | None:
-        """The best of its frames whose on-screen distance was read as a number, if any."""
+        """The best of the frames whose on-screen distance was read as a number; None if there is none."""
         frames = self.occurrence.evidence if self.occurrence else ()
         return next((frame for frame in frames if frame.distance_metres is not None), None)
 
 
 def read_inspected(inspections: Path) -> list[InspectionRecord]:
-    """Read all inspections of an output folder of `inspect`, or one video's folder in it, in order of their folders.
+    """Read all inspections of an output folder of `inspect`, or of one video's folder in it, in order of the folders.
 
     Raises:
-        InspectionError: there are none, or one is damaged.
+        InspectionError: there are no inspections, or one is damaged.
     """
     folders = inspection_folders(Path(inspections))
     read = [read_inspection(folder) for folder in track(folders, len(folders), "reading inspections")]
@@ -79,11 +79,13 @@ def read_inspected(inspections: Path) -> list[InspectionRecord]:
 
 
 def rows_of(inspected: Iterable[InspectionRecord], unlikely: bool) -> Iterator[RecordRow]:
-    """One row a occurrence of what is to be accepted or looked at, by time; one of a finding without occurrences.
+    """Yield one row per occurrence of accepted findings and findings to review, by time.
+
+    A finding without occurrences has one row.
 
     Args:
-        inspected: the videos.
-        unlikely: also what is to be looked at only because the bound on what may be missed asks for it.
+        inspected: the inspections.
+        unlikely: whether to include unlikely findings, which need review only because of the bound on missed defects.
     """
     for one in inspected:
         shown = [finding for finding in one.shown if unlikely or not finding.unlikely]
@@ -94,7 +96,7 @@ def rows_of(inspected: Iterable[InspectionRecord], unlikely: bool) -> Iterator[R
 
 
 def _names(inspections: Sequence[Inspection], folders: Sequence[Path]) -> list[str]:
-    """Each video's file name; of several with the same name the shortest ends of their paths that differ."""
+    """Return the file name of each video; for equal names, the shortest ends of their paths that differ."""
     names = [canonical_name(one.video.name) for one in inspections]
     groups: defaultdict[str, list[int]] = defaultdict(list)
     for index, name in enumerate(names):
@@ -109,7 +111,7 @@ def _names(inspections: Sequence[Inspection], folders: Sequence[Path]) -> list[s
 
 
 def _tails(paths: Sequence[Sequence[str]]) -> list[str] | None:
-    """Ends of paths that differ, as short as can be; None of the same path twice."""
+    """Return the shortest ends of paths that differ; None if a path occurs twice."""
     for depth in range(2, max(map(len, paths)) + 1):
         tails = ["/".join(path[-depth:]) for path in paths]
         if len(set(tails)) == len(tails):

@@ -1,6 +1,6 @@
 """The rules of condition figures: scores, limits, weights and texts, read from a versioned TOML file.
 
-The code that computes knows no number of the standard; it knows only how the rules are put together.
+All numbers of the standard are in the file; the code only implements how they are combined.
 """
 
 import tomllib
@@ -21,13 +21,13 @@ Positive = Annotated[Decimal, Field(gt=0, allow_inf_nan=False)]
 
 
 class Text(Section):
-    """The same in two languages."""
+    """A text in two languages."""
 
     en: str
     zh: str
 
     def in_(self, language: str) -> str:
-        """The text in `language`, `en` or `zh`."""
+        """Return the text in `language`, `en` or `zh`."""
         return self.zh if language == "zh" else self.en
 
 
@@ -35,10 +35,10 @@ class DefectRule(Section):
     """Grades of a class.
 
     Attributes:
-        code: of the class.
-        kind: what its scores count for.
-        scores: by grade from 1; empty where the class is recorded and not scored.
-        criteria: what each grade means.
+        code: code of the class.
+        kind: kind of condition that its scores count for.
+        scores: scores by grade, from 1; empty if the class is recorded but not scored.
+        criteria: meaning of each grade.
     """
 
     code: str
@@ -54,17 +54,17 @@ class DefectRule(Section):
 
     @property
     def grades(self) -> int:
-        """How many there are: 1 is the slightest, this the worst."""
+        """Number of grades: 1 is the slightest, this the worst."""
         return len(self.criteria)
 
 
 class Level(Text):
-    """A grade of a figure; the first of several whose limit holds.
+    """A level of a figure; of several levels, the first whose limit holds applies.
 
     Attributes:
-        name: such as `II`.
-        at_most: limit that still belongs to it.
-        below: limit that does not.
+        name: name of the level, such as `II`.
+        at_most: inclusive upper limit.
+        below: exclusive upper limit.
     """
 
     name: str
@@ -72,12 +72,12 @@ class Level(Text):
     below: Number | None = None
 
     def holds(self, value: Decimal) -> bool:
-        """Whether `value` is within its limit."""
+        """Return whether `value` is within the limit."""
         return (self.at_most is None or value <= self.at_most) and (self.below is None or value < self.below)
 
 
 class Levels(Section):
-    """Grades of a figure, from the slightest."""
+    """Levels of a figure, from the slightest."""
 
     levels: tuple[Level, ...] = Field(min_length=1)
 
@@ -87,16 +87,16 @@ class Levels(Section):
         known = [limit for limit in limits if limit is not None]
         rising = all(low < high for low, high in pairwise(known))
         if limits[-1] is not None or len(known) != len(limits) - 1 or not rising:
-            raise ValueError("levels need rising limits (at_most or below), and the last none")
+            raise ValueError("levels need rising limits (at_most or below), and the last level must have none")
         return self
 
     def level(self, value: Decimal) -> Level:
-        """The level of `value`."""
+        """Return the level of `value`."""
         return next(level for level in self.levels if level.holds(value))
 
 
 class Places(Section):
-    """How defects along a segment are put together; distances and lengths in metres."""
+    """How defects along a segment are merged; distances and lengths in metres."""
 
     merge_below_metres: Number
     near_up_to_metres: Number
@@ -107,7 +107,7 @@ class Places(Section):
 
 
 class Parameter(Levels):
-    """What a kind's parameter, the mean and the largest of its scores are called, and its levels."""
+    """Names of the parameter of a kind and of the mean and maximum of its scores, and its levels."""
 
     parameter: str
     mean: str
@@ -118,10 +118,10 @@ class Index(Levels):
     """A weighted sum of a parameter and of K, E and T.
 
     Attributes:
-        index: its name.
-        weights: by name of the value.
-        counted_from: the value counts as 0 unless the parameter is at least this.
-        counted_above: likewise, unless the parameter is above this.
+        index: name of the index.
+        weights: weights by name of the value.
+        counted_from: by name, the value counts as 0 unless the parameter is at least this.
+        counted_above: by name, the value counts as 0 unless the parameter is above this.
     """
 
     index: str
@@ -130,29 +130,29 @@ class Index(Levels):
     counted_above: dict[str, Number] = Field(default_factory=dict)
 
     def counts(self, name: str, parameter: Decimal) -> bool:
-        """Whether the value called `name` counts beside a parameter of this size."""
+        """Return whether the value `name` counts for this value of the parameter."""
         above = self.counted_above.get(name)
         return parameter >= self.counted_from.get(name, Decimal(0)) and (above is None or parameter > above)
 
 
 class Choice(Text):
-    """What a person chooses for a segment, and the value that it stands for."""
+    """An option that a person chooses for a segment, and its value."""
 
     key: str
     value: Number
 
     def label(self, language: str) -> str:
-        """As the table offers it: both languages, `language` first."""
+        """Return the label that the table offers: both languages, `language` first."""
         return f"{self.zh} / {self.en}" if language == "zh" else f"{self.en} / {self.zh}"
 
     @property
     def names(self) -> tuple[str, ...]:
-        """All that a person may write for it."""
+        """All names that a person may enter for it."""
         return (self.key, self.en, self.zh, self.label("en"), self.label("zh"))
 
 
 class Diameter(Section):
-    """Value of pipes whose diameter in millimetres is above or at least something; the last has neither."""
+    """Value of pipes whose diameter in millimetres is above or at least a limit; the last entry has no limit."""
 
     value: Number
     above: Number | None = None
@@ -163,11 +163,11 @@ class Rules(Section):
     """All rules of a standard.
 
     Attributes:
-        name: of the standard.
-        year: of its edition.
-        version: of this file.
-        places: how defects are put together.
-        classes: grades and scores.
+        name: name of the standard.
+        year: year of its edition.
+        version: version of this file.
+        places: how defects are merged.
+        classes: grades and scores of the classes.
         structural, functional: levels of the two parameters.
         density: levels of the density of defects.
         repair, maintenance: the two indices.
@@ -195,21 +195,21 @@ class Rules(Section):
         for parameter, index in ((self.structural, self.repair), (self.functional, self.maintenance)):
             known = {parameter.parameter, "K", "E", "T"}
             if unknown := {*index.weights, *index.counted_from, *index.counted_above} - known:
-                raise ValueError(f"{index.index} speaks of {sorted(unknown)}; known are {sorted(known)}")
+                raise ValueError(f"{index.index} has the unknown values {sorted(unknown)}; known are {sorted(known)}")
         if len(self.by_code) != len(self.classes):
-            raise ValueError("a code is there twice")
+            raise ValueError("a code occurs twice; list each class once")
         last = self.diameters[-1]
         if last.above is not None or last.at_least is not None:
-            raise ValueError("the last of the diameters must be for all others, without a limit")
+            raise ValueError("the last of the diameters must have no limit, to cover all other pipes")
         return self
 
     @cached_property
     def by_code(self) -> dict[str, DefectRule]:
-        """The classes by code."""
+        """Classes by code."""
         return {rule.code: rule for rule in self.classes}
 
     def pipe_value(self, diameter_mm: Decimal) -> Decimal:
-        """E of a pipe."""
+        """Return E of a pipe, given its diameter in millimetres."""
         for rule in self.diameters:
             above = rule.above is None or diameter_mm > rule.above
             if above and (rule.at_least is None or diameter_mm >= rule.at_least):
@@ -218,10 +218,10 @@ class Rules(Section):
 
 
 def read_rules(path: Path | None = None) -> Rules:
-    """Read rules; by default those of CJJ 181-2012.
+    """Read rules; default: those of CJJ 181-2012.
 
     Raises:
-        RecipeError: the file cannot be read, is not TOML, or does not describe rules.
+        RecipeError: the file cannot be read, is not TOML, or does not contain valid rules.
     """
     path = Path(path or Path(__file__).with_name("cjj181.toml"))
     try:
@@ -233,4 +233,4 @@ def read_rules(path: Path | None = None) -> Rules:
     try:
         return Rules.model_validate(table)
     except ValidationError as error:
-        raise RecipeError(f"{path} holds no rules: {complaint(error)}; start from a copy of cjj181.toml") from None
+        raise RecipeError(f"{path} has no valid rules: {complaint(error)}; start from a copy of cjj181.toml") from None

@@ -1,4 +1,4 @@
-"""Sheets of a workbook that a person filled in, as rows whose cells know where they stand and what would be right."""
+"""Read sheets of a workbook that a person filled in, as rows of cells that know their position for error messages."""
 
 import re
 import warnings
@@ -17,36 +17,36 @@ from urbanpipe.exports.columns import Column
 
 T = TypeVar("T")
 _HEAD_ROWS = 20
-_LONGEST = 12  # digits; no pipe needs more, and a number of a million digits would take for ever
+_LONGEST = 12  # digits; no pipe needs more, and a number with a million digits would take forever
 _NUMBER = re.compile(r"-?\d{1,12}([.]\d{1,12})?", re.ASCII)
 
 
 @dataclass(frozen=True)
 class Field:
-    """A cell: where it is, for people, and what it holds."""
+    """A cell: its position, for people, and its value."""
 
     where: str
     value: object
 
     @property
     def empty(self) -> bool:
-        """Whether a person would call it so."""
+        """Whether the cell has no value or only white space."""
         return self.value is None or (isinstance(self.value, str) and not self.value.strip())
 
     def wrong(self, right: str) -> InspectionError:
-        """An error that says what is there and what would be right."""
+        """Return an error that gives the value and what was expected."""
         found = "nothing" if self.empty else repr(self.value) if isinstance(self.value, str) else str(self.value)
         return InspectionError(f"{self.where} has {found[:60]}; expected {right}")
 
     def missing(self, right: str) -> str:
-        """A line that says what is not there yet."""
+        """Return a line that says that the cell is empty and what is expected."""
         return f"{self.where} is empty; expected {right}"
 
     def text(self) -> str:
-        """A text; a whole number that a spreadsheet made of one loses its point.
+        """Return the value as text; a whole number is written without a decimal point.
 
         Raises:
-            InspectionError: it is a date, or true or false.
+            InspectionError: the value is a date, or true or false.
         """
         if isinstance(self.value, float) and self.value.is_integer():
             return str(int(self.value))
@@ -55,10 +55,10 @@ class Field:
         return "" if self.value is None else str(self.value).strip()
 
     def number(self, right: str) -> Decimal:
-        """A number, exactly as it is shown.
+        """Return the value as a number, exactly as the spreadsheet shows it.
 
         Raises:
-            InspectionError: it is none; a comma, a unit or a date are not guessed at.
+            InspectionError: the value is not a number; commas, units and dates are not interpreted.
         """
         if isinstance(self.value, int | float) and not isinstance(self.value, bool):
             number = Decimal(repr(self.value))
@@ -72,7 +72,7 @@ class Field:
 
 @dataclass(frozen=True)
 class SheetRow:
-    """A row of a table: its number in the sheet, and its cells by column."""
+    """A row of a table: its position in the sheet, and its cells by column."""
 
     where: str
     cells: dict[str, Field]
@@ -82,13 +82,13 @@ class SheetRow:
 
 
 class Problems:
-    """Collects what is wrong in a table, so that a person hears how much it is and not only the first."""
+    """Collects the errors of a table, so that the message gives their number and not only the first."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
 
     def catch(self, read: Callable[[], T]) -> T | None:
-        """What `read` gives, or None after noting its error."""
+        """Return the result of `read`, or record its error and return None."""
         try:
             return read()
         except InspectionError as error:
@@ -96,7 +96,7 @@ class Problems:
             return None
 
     def raise_any(self) -> None:
-        """Raise the first, with the number of the others."""
+        """Raise the first error, if any, with the number of the others."""
         if self.lines:
             more = f" (and {len(self.lines) - 1} more cells are wrong)" if len(self.lines) > 1 else ""
             raise InspectionError(self.lines[0] + more)
@@ -105,21 +105,21 @@ class Problems:
 def read_sheets(
     path: Path, wanted: Mapping[str, Sequence[Column]], optional: Collection[str] = ()
 ) -> dict[str, list[SheetRow]]:
-    """The rows of some sheets, without those that are empty in all columns.
+    """Read the rows of some sheets, without those that are empty in all columns.
 
     Args:
         path: an XLSX file.
-        wanted: the columns of each sheet by its title; they may stand in any order, among others.
-        optional: keys of columns that may be missing; their fields are empty then.
+        wanted: columns of each sheet, by title; they may be in any order and among others.
+        optional: keys of columns that may be missing; their fields are then empty.
 
     Raises:
-        InspectionError: the file cannot be read or is no workbook; a sheet or a column is missing or there twice; a
-            cell holds a formula or an error.
+        InspectionError: the file cannot be read or is not a workbook, a sheet or a column is missing or occurs twice,
+            or a cell holds a formula or an error.
     """
     if Path(path).suffix.lower() != ".xlsx":
-        raise InspectionError(f"{path} is no .xlsx; the sheets for grades and segments are only in an .xlsx export")
+        raise InspectionError(f"{path} is not .xlsx; only an .xlsx export has the sheets for grades and segments")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of parts that openpyxl does not know, such as Excel's newer validations
+        warnings.simplefilter("ignore")  # about parts that openpyxl does not know, such as newer validations of Excel
         with closing(_opened(path)) as book:
             titles = {name.strip().casefold(): name for name in book.sheetnames}
             if missing := [title for title in wanted if title not in titles]:
@@ -137,12 +137,12 @@ def _opened(path: Path) -> Any:
         return load_workbook(path, read_only=True)
     except OSError as error:
         raise InspectionError(f"cannot read the table {path}: {error.strerror or error}") from error
-    except Exception as error:  # openpyxl raises whatever a damaged file makes it stumble over
-        raise InspectionError(f"{path} is no Excel workbook (.xlsx): {type(error).__name__}: {error}") from error
+    except Exception as error:  # openpyxl raises many kinds of errors for damaged files
+        raise InspectionError(f"{path} is not an Excel workbook (.xlsx): {type(error).__name__}: {error}") from error
 
 
 def _rows(sheet: Any, title: str, columns: Sequence[Column], optional: Collection[str]) -> Iterator[SheetRow]:
-    sheet.reset_dimensions()  # what a file says of its size need not be so
+    sheet.reset_dimensions()  # the dimensions stored in a file may be wrong
     places: dict[str, int] = {}
     for number, cells in enumerate(sheet.iter_rows(), 1):
         if not places:
@@ -159,7 +159,7 @@ def _rows(sheet: Any, title: str, columns: Sequence[Column], optional: Collectio
 def _places(
     values: Sequence[object], title: str, columns: Sequence[Column], optional: Collection[str], number: int
 ) -> dict[str, int]:
-    """The places of the columns if this row holds their headings, in either language; else nothing."""
+    """Return the positions of the columns if this row holds their headings, in either language; else an empty dict."""
     parts = [{part.strip().casefold() for part in str(value or "").split("/")} for value in values]
     found = {
         column.key: [place for place, names in enumerate(parts) if names & {column.en.casefold(), column.zh.casefold()}]
@@ -171,7 +171,7 @@ def _places(
         return {}
     for column in columns:
         if len(found[column.key]) != 1 and (found[column.key] or column.key not in optional):
-            how = "is missing" if not found[column.key] else "is there twice"
+            how = "is missing" if not found[column.key] else "occurs twice"
             raise InspectionError(f"sheet {title!r}, row {number}: the column {column.en!r} {how}; keep one of each")
     return {key: places[0] for key, places in found.items() if places}
 

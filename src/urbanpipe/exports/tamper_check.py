@@ -1,4 +1,4 @@
-"""Whether anybody has worked in a workbook since it was exported: a person's grades must never be lost."""
+"""Tamper check: detect whether a workbook was edited since its export, so that a person's grades are never lost."""
 
 import hashlib
 import warnings
@@ -21,14 +21,14 @@ def seal(book: Workbook) -> None:
 
 
 def refuse_if_touched(path: Path) -> None:
-    """Make sure that a file which is about to be replaced is an export that nobody has saved since.
+    """Refuse to replace a file that is not an unmodified export.
 
     Raises:
-        InspectionError: it is something else, or a cell or a comment was changed, or a spreadsheet saved it.
+        InspectionError: the file is something else, a cell or a comment was changed, or a spreadsheet saved it.
     """
     if path.exists() and not _untouched(path):
         raise InspectionError(
-            f"{path} is there and may hold a person's work; give another --out, or delete it yourself"
+            f"{path} exists and may contain a person's work; give another --out, or delete it yourself"
         )
 
 
@@ -39,12 +39,12 @@ def _untouched(path: Path) -> bool:
             book: Any = load_workbook(path)
         stored = {one.name: one.value for one in book.custom_doc_props.props}.get(_NAME)
         return stored == _digest(book) and not book.properties.lastModifiedBy
-    except Exception:  # openpyxl raises whatever a damaged file makes it stumble over, and such a file is not ours
+    except Exception:  # openpyxl raises many kinds of errors for damaged files, which are not exports
         return False
 
 
 def _digest(book: Workbook) -> str:
-    """Of all values and comments by their place; a whole number is the same with and without a point."""
+    """Hash all values and comments with their positions; 1 and 1.0 count as equal."""
     digest = hashlib.sha256()
     for sheet in book.worksheets:
         digest.update(f"sheet {sheet.title}\n".encode())

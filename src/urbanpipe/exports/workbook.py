@@ -1,4 +1,4 @@
-"""The CJJ 181 table as a workbook: a sheet of defects, one of segments, and the grades and choices to pick from."""
+"""The CJJ 181 table as a workbook: a sheet of defects, one of segments, and the grades and choices to select from."""
 
 import re
 from collections import defaultdict
@@ -33,8 +33,8 @@ from urbanpipe.exports.tamper_check import refuse_if_touched, seal
 from urbanpipe.outputs import whole_path
 
 Cell = str | int | float | None
-MAX_ROWS = 1_000_000  # a sheet has 1,048,576, and some are needed for heads and for what a person adds
-_MAX_LINKS = 60_000  # Excel repairs, that is damages, a sheet with more than 65,530
+MAX_ROWS = 1_000_000  # a sheet has 1,048,576; some are needed for headings and for rows that a person adds
+_MAX_LINKS = 60_000  # Excel "repairs" (damages) a sheet with more than 65,530 links
 _SPARE_ROWS = 200
 _RANGES_A_RULE = 200
 _NOT_IN_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
@@ -48,6 +48,7 @@ def write_workbook(
     out: Path,
     rows: Sequence[Sequence[Cell]],
     segments: Sequence[tuple[str, str]],
+    *,
     head: Sequence[str],
     rules: Rules,
     language: Language,
@@ -58,19 +59,19 @@ def write_workbook(
         out: the file.
         rows: cells of the sheet of defects, in the order of its columns.
         segments: proposed name of every segment, and the video that it was proposed for.
-        head: lines above the sheet of defects.
+        head: lines above the table of defects.
         rules: grades and choices.
-        language: of headings, `en` or `zh`; the other stands beside.
+        language: first language of the headings, `en` or `zh`; the other one follows.
 
     Raises:
-        InspectionError: the file is there and is no export that nobody has touched.
-        OutputError: it cannot be written.
+        InspectionError: the file exists and is not an unmodified export.
+        OutputError: the file cannot be written.
     """
     refuse_if_touched(out)
     book = Workbook()
     first = book.worksheets[0]
     first.title = DEFECTS
-    _defects(first, rows, head, rules, language, len(segments))
+    _defects(first, rows, head, rules=rules, language=language, named=len(segments))
     regions, soils = _choices(book.create_sheet(CHOICES), rules, language)
     _segments(book.create_sheet(SEGMENTS, 1), segments, (regions, soils), language)
     _grades(book.create_sheet(GRADES, 2), rules, language)
@@ -80,7 +81,7 @@ def write_workbook(
 
 
 def put(sheet: Worksheet, row: int, column: int, value: Cell) -> SheetCell:
-    """Set a cell so that a text stays text: neither a formula nor an error, also when a person edits it."""
+    """Set a cell so that text stays text: neither a formula nor an error, even after a person edits it."""
     cell = sheet.cell(row, column)
     assert isinstance(cell, SheetCell), "nothing is merged"
     if isinstance(value, str):
@@ -93,7 +94,13 @@ def put(sheet: Worksheet, row: int, column: int, value: Cell) -> SheetCell:
 
 
 def _defects(
-    sheet: Worksheet, rows: Sequence[Sequence[Cell]], head: Sequence[str], rules: Rules, language: Language, named: int
+    sheet: Worksheet,
+    rows: Sequence[Sequence[Cell]],
+    head: Sequence[str],
+    *,
+    rules: Rules,
+    language: Language,
+    named: int,
 ) -> None:
     first = _top(sheet, head, DEFECT_COLUMNS, language)
     end = first + len(rows) + _SPARE_ROWS - 1
@@ -104,14 +111,19 @@ def _defects(
     _grade_rules(sheet, [row[list(_KEYS).index("code")] for row in rows], first, rules)
     for key in ("distance", "length"):
         _check(
-            sheet, "decimal", "0", [f"{_KEYS[key]}{first}:{_KEYS[key]}{end}"], "metres, from 0", "greaterThanOrEqual"
+            sheet,
+            "decimal",
+            "0",
+            cells=[f"{_KEYS[key]}{first}:{_KEYS[key]}{end}"],
+            hint="metres, from 0",
+            operator="greaterThanOrEqual",
         )
     names = f"{SEGMENTS}!$A${_SEGMENTS_FROM}:$A${_SEGMENTS_FROM + named + _SPARE_ROWS - 1}"
-    _check(sheet, "list", names, [f"A{first}:A{end}"], "a segment of the sheet 'segment'")
+    _check(sheet, "list", names, cells=[f"A{first}:A{end}"], hint="a segment of the sheet 'segment'")
 
 
 def _links(sheet: Worksheet, rows: Sequence[Sequence[Cell]], first: int) -> None:
-    """Let a click open the picture."""
+    """Link the cells of the picture column to the picture files."""
     column = list(_KEYS).index("picture")
     for number, row in enumerate(rows[:_MAX_LINKS], first):
         link = row[column]
@@ -122,7 +134,7 @@ def _links(sheet: Worksheet, rows: Sequence[Sequence[Cell]], first: int) -> None
 
 
 def _grade_rules(sheet: Worksheet, codes: Sequence[Cell], first: int, rules: Rules) -> None:
-    """Offer each row the grades that its class has; a row that a person adds, all."""
+    """Offer in each row the grades of its class, and all grades in rows that a person adds."""
     ranges: defaultdict[int, list[str]] = defaultdict(list)
     column, number = _KEYS["grade"], first
     for grades, run in groupby(_grades_of(code, rules) for code in codes):
@@ -133,8 +145,8 @@ def _grade_rules(sheet: Worksheet, codes: Sequence[Cell], first: int, rules: Rul
     for grades, cells in ranges.items():
         options = [*map(str, range(1, grades + 1)), STRUCK]
         if grades:
-            hint = f"grades of the proposed class: {' '.join(options)}. Go on if you corrected the code."
-            _check(sheet, "list", f'"{",".join(options)}"', cells, hint, style="warning")
+            hint = f"grades of the proposed class: {' '.join(options)}. Continue if you corrected the code."
+            _check(sheet, "list", f'"{",".join(options)}"', cells=cells, hint=hint, style="warning")
 
 
 def _grades_of(code: Cell, rules: Rules) -> int:
@@ -152,14 +164,14 @@ def _segments(
         _line(sheet, number, segments[number - first] if number - first < len(segments) else [], SEGMENT_COLUMNS)
     letters = {column.key: get_column_letter(number) for number, column in enumerate(SEGMENT_COLUMNS, 1)}
     cells = {key: [f"{letter}{first}:{letter}{end}"] for key, letter in letters.items()}
-    _check(sheet, "decimal", "0", cells["length"], "metres, above 0", "greaterThan")
-    _check(sheet, "decimal", "0", cells["diameter"], "millimetres, above 0", "greaterThan")
+    _check(sheet, "decimal", "0", cells=cells["length"], hint="metres, above 0", operator="greaterThan")
+    _check(sheet, "decimal", "0", cells=cells["diameter"], hint="millimetres, above 0", operator="greaterThan")
     for key, options in zip(("region", "soil"), choices, strict=True):
-        _check(sheet, "list", options, cells[key], "one of the sheet 'choices'")
+        _check(sheet, "list", options, cells=cells[key], hint="one of the sheet 'choices'")
 
 
 def _choices(sheet: Worksheet, rules: Rules, language: Language) -> tuple[str, str]:
-    """Write K, T and E with their meanings; give back the cells from which K and T are picked."""
+    """Write K, T and E with their meanings, and return the cell ranges of the options of K and T."""
     _widths(sheet, (64, 10))
     meaning, diameter = word("meaning", language), word("diameter", language)
     regions = [(one.label(language), one.value) for one in rules.regions]
@@ -183,7 +195,7 @@ def _limit(rule: Diameter) -> str:
 
 
 def _grades(sheet: Worksheet, rules: Rules, language: Language) -> None:
-    """Write what each grade of each class means and how it scores."""
+    """Write the meaning and the score of each grade of each class."""
     _widths(sheet, (8, 14, 9, 52, 22))
     keys = ("code", "kind", "grade")
     headings = [column.heading(language) for column in DEFECT_COLUMNS if column.key in keys]
@@ -199,7 +211,7 @@ def _grades(sheet: Worksheet, rules: Rules, language: Language) -> None:
 
 
 def _top(sheet: Worksheet, head: Sequence[str], columns: Sequence[Column], language: Language) -> int:
-    """Write lines above a table and its headings, which stay in view; give back the first row of the table."""
+    """Write the lines above a table and its headings, which stay in view, and return the first row of the table."""
     for number, text in enumerate(head, 1):
         put(sheet, number, 1, text).font = Font(bold=number == 1, color="A61B1B" if number < len(head) else "333333")
     row = len(head) + 1
@@ -232,12 +244,13 @@ def _check(
     sheet: Worksheet,
     kind: Literal["list", "decimal"],
     formula: str,
+    *,
     cells: Sequence[str],
     hint: str,
     operator: Literal["greaterThan", "greaterThanOrEqual"] | None = None,
     style: Literal["stop", "warning"] = "stop",
 ) -> None:
-    """Let a spreadsheet refuse other values; in several rules, as one with thousands of ranges is too much for it."""
+    """Add data validation; split into several rules, since spreadsheets cannot handle one with thousands of ranges."""
     for begin in range(0, len(cells), _RANGES_A_RULE):
         check = DataValidation(
             type=kind,

@@ -121,7 +121,7 @@ def read_bundle(folder: Path, device: "torch.device") -> Bundle:
     """Read a bundle; nothing in it is executed.
 
     Raises:
-        BundleError: it is missing, ood or damaged; the message names the file.
+        BundleError: it is missing, damaged or of another kind; the message names the file.
     """
     folder = Path(folder)
     manifest = read_manifest(folder)

@@ -58,7 +58,7 @@ class Trained:
 
 
 def find_trained(folder: Path) -> Trained:
-    """Find the networks of a run folder (recipe.toml), an ensemble's (weights.toml), or a experiment's: its ensemble.
+    """Find the networks of a run folder (recipe.toml), an ensemble's (weights.toml), or an experiment's: its ensemble.
 
     Raises:
         RunError: it is neither, or a member is missing.

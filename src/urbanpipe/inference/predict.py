@@ -12,6 +12,7 @@ from urbanpipe.contracts.segment_scores import write_segment_scores
 from urbanpipe.errors import OutOfMemoryError, OutputError, PredictionError, VideoError
 from urbanpipe.inference.combine import combined, mean_prediction
 from urbanpipe.inference.members import Models, load_models, sharing_a_reading
+from urbanpipe.inference.options import InferenceOptions
 from urbanpipe.inference.prediction import VideoPrediction, segment_scores_of
 from urbanpipe.inference.scoring import predict_batches
 from urbanpipe.inputs.batches import batches_of
@@ -46,18 +47,22 @@ class Predicted:
 
 
 def predict(
-    model: Path, videos: Sequence[Path], out: Path, device: str = "auto", workers: int = -1, batch_size: int = 8
+    model: Path,
+    videos: Sequence[Path],
+    *,
+    out: Path,
+    workers: int = -1,
+    options: InferenceOptions = InferenceOptions(),
 ) -> Predicted:
     """Rank every class in every video; a bad video is named and skipped.
 
     Args:
-        model: a run folder, an ensemble's, or a experiment's, whose ensemble then predicts.
+        model: a run folder, an ensemble's, or an experiment's, whose ensemble then predicts.
         videos: files and folders.
         out: gets the predictions as JSON, and as CSV beside it; also `<out>.failures.csv` where videos were bad, and
             `<out>.segments.npz` with what every frame or clip says, where one run predicts whose method sees many.
-        device: `auto`, `cpu`, `cuda` or `cuda:N`.
         workers: decoding processes; -1 for as many as the machine allows.
-        batch_size: segments (super-images, frames, clips) at once.
+        options: device, and segments (super-images, frames, clips) at once.
 
     Raises:
         CatalogError: there is no video.
@@ -66,21 +71,21 @@ def predict(
         OutOfMemoryError: all networks are held at once, and a batch beside them.
         OutputError: the result cannot be written, which is tried before the work.
     """
-    if workers < -1 or batch_size < 1:
-        raise PredictionError(f"workers {workers}, batch size {batch_size}: give -1 or more, and 1 or more")
+    if workers < -1 or options.batch_size < 1:
+        raise PredictionError(f"workers {workers}, batch size {options.batch_size}: give -1 or more, and 1 or more")
     output_folder(out.parent)
     found = named_videos(videos)
     from urbanpipe.models.device import choose_device
 
-    chosen = choose_device(device)
+    chosen = choose_device(options.device)
     models = load_models(model, chosen)
     _check_out(out, models.taxonomy)
     names, paths = list(found), list(found.values())
     started = time.perf_counter()
     try:
-        judged, failures = _judged(models, paths, workers, batch_size)
+        judged, failures = _judged(models, paths, workers, options.batch_size)
     except OutOfMemoryError as error:
-        advice = f"lower --batch-size (now {batch_size}), predict with one run instead of an ensemble, or --device cpu"
+        advice = f"lower --batch-size (now {options.batch_size}), predict with one run instead of an ensemble, or --device cpu"
         raise OutOfMemoryError(f"{error}: {advice}") from error
     seconds = time.perf_counter() - started
     bad = {names[place]: error.reason for place, error in sorted(failures.items())}

@@ -101,7 +101,7 @@ def loading_workers(wanted: int) -> int:
 
 
 def training_batches(
-    videos: int, batch_size: int, accumulation: int, processes: int, rank: int, seed: int, epoch: int
+    videos: int, batch_size: int, *, accumulation: int, processes: int, rank: int, seed: int, epoch: int
 ) -> list[list[TrainKey]]:
     """The batches of one process in one epoch, `accumulation` of them a step.
 

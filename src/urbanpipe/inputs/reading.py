@@ -128,7 +128,7 @@ def _blocks(
             cache.fill(index, video.digest, parts, size)
     for block in needed:
         inside = places[places // BLOCK == block] - block * BLOCK
-        yield cache.frames(video.path, video.digest, parts[block], size, only=inside)
+        yield cache.frames(video.path, video.digest, parts[block], size=size, only=inside)
 
 
 def unchanged(video: Video, cache: FrameCache | None) -> None:

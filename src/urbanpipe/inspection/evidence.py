@@ -27,9 +27,9 @@ from urbanpipe.models.device import images_to
 from urbanpipe.models.layers import choose_layer, layout_of, noise
 from urbanpipe.taxonomy import Taxonomy
 
-MIN_SHARE = 0.5  # of the class's highest peak that another peak must reach to be a occurrence of its own
+MIN_SHARE = 0.5  # of the class's highest peak that another peak must reach to be an occurrence of its own
 MAX_OCCURRENCES = 5  # a class
-MAX_STILLS = 2  # a occurrence
+MAX_STILLS = 2  # an occurrence
 CLOSE_SECONDS = 3.0  # to a moment: pictures of it, before others of its interval
 HEAT_HEIGHT = 120  # pixels of the picture that is laid over a frame
 _COLOURS = colormaps["inferno"]
@@ -115,7 +115,7 @@ class Showing:
         for number, (moment, shown) in enumerate(zip(moments, chosen, strict=True), 1):
             name = f"{self._name(label)}-{number}"
             evidence = [
-                self._evidence(one, label, hot[id(one)], highest, f"{name}{letter}", pictures)
+                self._evidence(one, label, hot[id(one)], highest=highest, name=f"{name}{letter}", pictures=pictures)
                 for one, letter in zip(shown, "abcdefgh", strict=False)
             ]
             result.append(
@@ -135,7 +135,9 @@ class Showing:
         if not found:
             return []
         maps = self._maps(found[0], label)
-        shown = self._evidence(found[0], label, maps, float(maps.max()), f"{self._name(label)}-1a", pictures)
+        shown = self._evidence(
+            found[0], label, maps, highest=float(maps.max()), name=f"{self._name(label)}-1a", pictures=pictures
+        )
         at = shown.seconds
         return [Occurrence(seconds=at, begin_seconds=at, end_seconds=at, score=round(score, 6), evidence=(shown,))]
 
@@ -157,14 +159,19 @@ class Showing:
     def _maps(self, candidate: Candidate, label: int) -> Maps:
         """Raw maps (k, h, w) of the candidate's frames that are not padding."""
         return frame_maps(
-            self.loaded, self.layer, self.layout, self._placed(torch.from_numpy(candidate.image)), candidate.real, label
+            self.loaded,
+            self.layer,
+            self.layout,
+            image=self._placed(torch.from_numpy(candidate.image)),
+            real=candidate.real,
+            index=label,
         )
 
     def _placed(self, image: Tensor) -> Tensor:
         return images_to(image, self.device, self.loaded.recipe.training.channels_last)
 
     def _evidence(
-        self, candidate: Candidate, label: int, maps: Maps, highest: float, name: str, pictures: Pictures
+        self, candidate: Candidate, label: int, maps: Maps, *, highest: float, name: str, pictures: Pictures
     ) -> Evidence:
         still, heat = _hottest(candidate, maps)
         picture = f"frame-{still.frame:06d}.jpg"  # classes may share it

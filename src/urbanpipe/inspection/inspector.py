@@ -134,7 +134,7 @@ class Inspector:
             distance_region: left, top, width and height, in shares of the picture, of where it shows the distance.
 
         Raises:
-            BundleError: it is missing, ood or damaged.
+            BundleError: it is missing, damaged or of another kind.
             InspectionError: the distance is wanted and the extra `ocr` is not installed, or a batch size below 1.
         """
         chosen = choose_device(device)
@@ -174,7 +174,11 @@ class Inspector:
         for item, triage in zip(taxonomy.classes, decisions, strict=True):
             shown = triage != "reject" and item.code != taxonomy.exclusive
             probability, score = float(probabilities[item.index]), float(scores[0, item.index])
-            seen = self._occurrences(item, probability, times, over_time, observed, pictures) if shown else []
+            seen = (
+                self._occurrences(item, probability, times, over_time=over_time, observed=observed, pictures=pictures)
+                if shown
+                else []
+            )
             findings.append(_finding(item, probability, score, triage, seen))
         return Inspection(
             video=_facts(path, digest, observed.index),
@@ -203,6 +207,7 @@ class Inspector:
         item: DefectClass,
         probability: float,
         times: NDArray[np.float64],
+        *,
         over_time: NDArray[np.float64],
         observed: VideoPassResult,
         pictures: Pictures,

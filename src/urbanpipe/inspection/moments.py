@@ -149,6 +149,7 @@ class _Source:
 
 def moments(
     source: Path,
+    *,
     out: Path,
     truth: Path | None = None,
     overrides: Sequence[str] = (),

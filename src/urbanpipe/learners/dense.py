@@ -100,7 +100,15 @@ class DenseLearner:
     def _refresh(self) -> None:
         """Encode every clip anew, the videos shared among the processes."""
         step = self._state.step
-        fill(self.memory, self._writer(), self._dataset, self._recipe, self._distributed, step, AT_ONCE)
+        fill(
+            self.memory,
+            self._writer(),
+            self._dataset,
+            recipe=self._recipe,
+            distributed=self._distributed,
+            step=step,
+            at_once=AT_ONCE,
+        )
 
     def learn(self, batch: Batch, last: bool) -> Tensor:
         """Forward and backward, then write the fresh features back."""

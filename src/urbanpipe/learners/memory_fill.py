@@ -23,6 +23,7 @@ def fill(
     memory: FeatureMemory,
     network: Network,
     dataset: VideoDataset,
+    *,
     recipe: RecipeSettings,
     distributed: DistributedContext,
     step: int,

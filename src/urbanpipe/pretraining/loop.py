@@ -90,6 +90,7 @@ def run_epochs(
     objective: nn.Module,
     backbone: Backbone,
     frames: Frames,
+    *,
     config: SimCLRConfig | MAEConfig,
     folder: Path,
     device: torch.device,

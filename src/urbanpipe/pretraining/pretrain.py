@@ -36,7 +36,7 @@ from urbanpipe.pretraining.frames import Frames, batches_of
 from urbanpipe.pretraining.loop import run_epochs
 from urbanpipe.pretraining.views import make_views
 from urbanpipe.progress import track
-from urbanpipe.training.crossval import CACHE_GB
+from urbanpipe.training.options import RunOptions
 from urbanpipe.video.cache import FrameCache
 
 SETTINGS = "settings.toml"
@@ -45,14 +45,13 @@ SETTINGS = "settings.toml"
 def pretrain(
     data: Path,
     method: str,
+    *,
     backbone: str,
     out: Path,
     overrides: Sequence[str] = (),
     folds: Path | None = None,
     without_fold: int | None = None,
-    device: str = "auto",
-    cache: Path | None = None,
-    cache_gb: float = CACHE_GB,
+    options: RunOptions = RunOptions(),
 ) -> Path:
     """Teach a backbone on the frames of a catalog; its labels are not read. Run again, it goes on where it was.
 
@@ -64,9 +63,7 @@ def pretrain(
         overrides: `key=value`; `pretraining/config.py` has the settings.
         folds: CSV `video,fold`; with it the videos of `without_fold` are left out, so that they can judge.
         without_fold: which.
-        device: `auto`, `cpu`, `cuda` or `cuda:N`.
-        cache: folder for decoded frames; by default one that all runs of the user share.
-        cache_gb: its largest size in GB; 0 decodes every time.
+        options: device and frame cache.
 
     Returns:
         The folder.
@@ -74,14 +71,14 @@ def pretrain(
     Raises:
         UrbanpipeError: whatever of the above cannot be used.
     """
-    config, chosen = read_settings(method, overrides), choose_device(device)
+    config, chosen = read_settings(method, overrides), choose_device(options.device)
     torch.manual_seed(config.seed)
     model = ModelConfig(backbone=backbone, options=config.options)
     network = Backbone(model, (config.size, config.size))
     weights = load_weights(network, backbone, config.weights)
     objective = _objective(network, config)
     videos = _videos(read_catalog(data, labels=False), data, folds, without_fold)
-    frames = frame_cache(cache, cache_gb)
+    frames = frame_cache(options.cache, options.cache_gb)
     with folder_lock(out):
         good = _begin(out, config, backbone, videos, frames)
         if read_done(out):
@@ -90,7 +87,7 @@ def pretrain(
         dataset = Frames(_dataset(config, good, frames), make_views(config), config.seed)
         try:
             with processors_left(chosen, loading_workers(config.workers)):
-                run_epochs(objective, network, dataset, config, out, chosen)
+                run_epochs(objective, network, dataset, config=config, folder=out, device=chosen)
         except torch.OutOfMemoryError as error:
             now = f"batch_size (now {config.batch_size}) or size (now {config.size})"
             raise OutOfMemoryError(f"out of memory on {chosen}: --set a smaller {now}, and another --out") from error

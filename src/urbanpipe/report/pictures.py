@@ -38,7 +38,7 @@ def album(inspection: Inspection, folder: Path, most_letters: int = MAX_LETTERS)
     """The pictures and heats of the shown findings.
 
     All are made smaller by the same step, so that cards stay alike. Where the smallest step is still too large, the
-    least telling are left out: later frames of a occurrence, then occurrences of less probable classes.
+    least telling are left out: later frames of an occurrence, then occurrences of less probable classes.
 
     Args:
         inspection: what names them.

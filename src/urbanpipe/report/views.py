@@ -14,7 +14,7 @@ LEAD_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class Shot:
-    """A frame of a occurrence.
+    """A frame of an occurrence.
 
     Attributes:
         at: its second.

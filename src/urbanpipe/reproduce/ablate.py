@@ -18,14 +18,16 @@ from urbanpipe.methods.recipe import Recipe, load_recipe
 from urbanpipe.models.weights import load_weights
 from urbanpipe.reproduce.ablation_table import Ablation, Line
 from urbanpipe.reproduce.changes import Change, Trial, asked_changes, read_changes, trial
-from urbanpipe.reproduce.experiment import NOT_TRAINED, Experiment, begin, refuse_folder
+from urbanpipe.reproduce.experiment import NOT_TRAINED, ReportExperiment, begin, refuse_folder
 from urbanpipe.reproduce.models import check_recipes, misfit
+from urbanpipe.reproduce.options import AblationPlan
 from urbanpipe.reproduce.paired_comparison import ComparisonData, PairedComparison, Scores, compare_paired
 from urbanpipe.reproduce.re_evaluation import re_evaluate, read_fold
 from urbanpipe.reproduce.report_models import notes_on_epochs
 from urbanpipe.reproduce.score_changes import SCORE_CHANGES
 from urbanpipe.taxonomy import load_taxonomy
-from urbanpipe.training.crossval import CACHE_GB, find_unreadable, resolve
+from urbanpipe.training.crossval import find_unreadable, resolve
+from urbanpipe.training.options import FoldOptions, RunOptions
 
 BASE = "base"
 
@@ -43,7 +45,7 @@ class _Plan:
         test: other labelled videos.
     """
 
-    experiment: Experiment
+    experiment: ReportExperiment
     trials: Sequence[Trial]
     networks: Mapping[str, Recipe]
     sides: Mapping[str, tuple[str, str]]
@@ -65,56 +67,43 @@ class _Plan:
 def ablate(
     data: Path,
     recipe: str | Path,
+    *,
     out: Path,
-    rows: Sequence[str] = (),
-    changes: Sequence[str] = (),
-    folds: int | Path = 5,
-    only_folds: Sequence[int] = (),
-    seeds: int = 1,
+    plan: AblationPlan = AblationPlan(),
     overrides: Sequence[str] = (),
-    test: Path | None = None,
     taxonomy: Path | None = None,
-    device: str = "auto",
-    cache: Path | None = None,
-    cache_gb: float = CACHE_GB,
+    split: FoldOptions = FoldOptions(),
+    options: RunOptions = RunOptions(),
 ) -> Ablation:
     """Train a recipe with and without each trick of the report's Tables 4 and 5, or your own; say what each is worth.
 
     Args:
         data: a catalog.
         recipe: the base, name or file.
-        out: gets `seed<s>/<network>/`, `ablation.csv` and `ablation.md`. Run again, also with other rows, folds or
-            seeds, it trains what is missing; the table is then that of this call's rows, folds and seeds alone.
-        rows: keys of the report's rows; all of them without rows and changes. What earlier calls had is named again to
-            stand in the table.
-        changes: of your own, a row each against the base: `section.key=value` and what else `rows.change` takes,
-            several in one row with semicolons between them.
-        folds: how many to make, or a CSV `video,fold`.
-        only_folds: train and judge these alone.
-        seeds: trainings of each network, with the recipe's seed and those after it.
+        out: gets `seed<s>/<network>/`, `ablation.csv` and `ablation.md`. Rerun, also with other rows, folds or seeds,
+            it trains what is missing; the table is then that of this call's rows, folds and seeds alone.
+        plan: rows, changes and seeds. Rows of earlier calls must be named again to stand in the table.
         overrides: `section.key=value` for the base.
-        test: a catalog of other labelled videos, for the row `fold-ensemble`.
-        taxonomy: the classes; the 17 of QV-Pipe without.
-        device: `auto`, `cpu`, `cuda` or `cuda:N`.
-        cache: folder for decoded frames; by default one that all runs of the user share.
-        cache_gb: its largest size in GB; 0 decodes every time.
+        taxonomy: the classes; default: the 17 QV-Pipe classes.
+        split: the folds.
+        options: device and frame cache.
 
     Raises:
         UrbanpipeError: whatever of the above cannot be used; nothing that was there is harmed. Of several processes
             one that runs out of memory ends them all; one alone goes on without the row.
     """
-    base, chosen = load_recipe(recipe, list(overrides)), asked_changes(rows, changes)
-    if seeds < 1:
-        raise RecipeError(f"seeds = {seeds}: give 1 or more")
-    if test and not any(row.kind == "videos" for row in chosen):
+    base, chosen = load_recipe(recipe, list(overrides)), asked_changes(plan.rows, plan.changes)
+    if plan.seeds < 1:
+        raise RecipeError(f"seeds = {plan.seeds}: give 1 or more")
+    if plan.test and not any(row.kind == "videos" for row in chosen):
         raise RecipeError("--test has no effect without the row fold-ensemble; ask for it too: --row fold-ensemble")
     refuse_folder(data)
     catalog = read_catalog(data, load_taxonomy(taxonomy))
-    others = tuple(read_catalog(test, load_taxonomy(taxonomy)).labelled) if test else ()
+    others = tuple(read_catalog(plan.test, load_taxonomy(taxonomy)).labelled) if plan.test else ()
     _refuse_trained_on(others, catalog)
     _check_own(base, chosen, catalog, out)
-    experiment = begin(data, out, folds, only_folds, taxonomy, device, cache, cache_gb)
-    made = run_ablation(experiment, base, chosen, seeds, others)
+    experiment = begin(data, out, taxonomy=taxonomy, split=split, options=options)
+    made = run_ablation(experiment, base, chosen, plan.seeds, others)
     if experiment.distributed.is_main:
         with folder_lock(out, wait=True):
             made.write(out / "ablation")
@@ -146,7 +135,7 @@ def _check_own(recipe: Recipe, rows: Sequence[Change], catalog: Catalog, out: Pa
 
 
 def run_ablation(
-    experiment: Experiment, recipe: Recipe, rows: Sequence[Change], seeds: int, test: Sequence[Video]
+    experiment: ReportExperiment, recipe: Recipe, rows: Sequence[Change], seeds: int, test: Sequence[Video]
 ) -> Ablation:
     """Train and judge what is missing below `work.out`, and compare; see `ablate`."""
     base = resolve(recipe, experiment.catalog)
@@ -183,7 +172,7 @@ def _notes_on_processes(plan: _Plan, names: Sequence[str]) -> list[str]:
     return [f"Trained by other numbers of distributed, so with other batches, which may be all that differs: {each}."]
 
 
-def _unseen(experiment: Experiment, base: Recipe, test: Sequence[Video]) -> tuple[Video, ...]:
+def _unseen(experiment: ReportExperiment, base: Recipe, test: Sequence[Video]) -> tuple[Video, ...]:
     """The test videos that can be read and that are no segments of the folds' inspections; see `_refuse_trained_on`."""
     _refuse_trained_on(test, experiment.catalog)
     groups = {video.group for video in experiment.catalog.labelled}
@@ -261,7 +250,13 @@ def _train_and_evaluate(plan: _Plan, seed: int, failed: dict[str, str]) -> None:
         videos = valid if each.row.kind == "evaluate" else dict.fromkeys(experiment.used, plan.test)
         if all(videos.values()):
             where = folder / BASE, each.on, folder / plan.evaluation_folder(each.row)
-            re_evaluate(*where, videos, experiment.catalog.taxonomy, experiment.distributed, experiment.cache)
+            re_evaluate(
+                *where,
+                videos=videos,
+                taxonomy=experiment.catalog.taxonomy,
+                distributed=experiment.distributed,
+                cache=experiment.cache,
+            )
 
 
 def _lines(plan: _Plan, failed: Mapping[str, str], data: ComparisonData, names: Sequence[str]) -> list[Line]:

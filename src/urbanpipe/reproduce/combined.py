@@ -11,7 +11,7 @@ from urbanpipe.ensembling.ensemble_table import EnsembleRow, EnsembleTable
 from urbanpipe.errors import RunError
 from urbanpipe.evaluation.tables import NONE, FoldTableRow, fold_table, markdown_table, per_cent
 from urbanpipe.outputs import write_csv, write_text
-from urbanpipe.reproduce.experiment import Experiment
+from urbanpipe.reproduce.experiment import ReportExperiment
 from urbanpipe.reproduce.models import Model, notes_of
 from urbanpipe.reproduce.report_models import (
     ReportModel,
@@ -42,8 +42,8 @@ def table_of_ensembles(models: Sequence[Model], out: Path, scale: Scale) -> str:
     runs, weights = [model.run for model in trained], [model.entry.weight or 0.0 for model in trained]
     made: list[Ensemble] = []
     if sum(weights) > 0:
-        made.append(ensemble(runs, out / "table3" / "report", weights))
-    made += [ensemble(runs, out / "table3" / way, way) for way in ("search", "simplex")]
+        made.append(ensemble(runs, out=out / "table3" / "report", weights=weights))
+    made += [ensemble(runs, out=out / "table3" / way, weights=way) for way in ("search", "simplex")]
     table = _joined(made, [model.entry for model in trained])
     table.to_csv(out / "table3.csv")
     recipes = {model.entry.key: model.recipe for model in trained if model.recipe}
@@ -75,7 +75,7 @@ def _joined(made: Sequence[Ensemble], members: Sequence[ReportModel]) -> Ensembl
     return EnsembleTable(tuple(rows.values()), tuple(notes))
 
 
-def table_of_classes(experiment: Experiment, model: Model, out: Path, scale: Scale) -> str:
+def table_of_classes(experiment: ReportExperiment, model: Model, out: Path, scale: Scale) -> str:
     """AP by class and fold beside the report's mean and spread; writes `table6.csv` and `.md`.
 
     Raises:
@@ -86,7 +86,7 @@ def table_of_classes(experiment: Experiment, model: Model, out: Path, scale: Sca
     names = experiment.videos_predicted_by([model.run])
     data = experiment.comparison_data(experiment.videos(names))
     (scores,) = experiment.scores([model.run], names)
-    table = fold_table(scores, data.targets, data.folds, data.taxonomy, data.groups, draws=0)
+    table = fold_table(scores, data.targets, data.folds, taxonomy=data.taxonomy, groups=data.groups, draws=0)
     report = report_classes()
     known = {row.label: report.get(row.label, (float("nan"), float("nan"))) for row in table.rows}
     header = ["class", "name", "positives", *(f"fold {fold}" for fold in table.folds)]

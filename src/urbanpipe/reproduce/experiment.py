@@ -1,58 +1,47 @@
 """What all rows share: the videos, their folds, and how a recipe is trained and judged on them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from urbanpipe.catalog.catalog_file import Catalog, Video
+from urbanpipe.catalog.catalog_file import Video
 from urbanpipe.catalog.labels import label_matrix
 from urbanpipe.contracts.predictions import Predictions
-from urbanpipe.errors import CatalogError, DivergedError, FoldError, OutOfMemoryError, RunError
-from urbanpipe.inputs.dataset import frame_cache
+from urbanpipe.errors import CatalogError, DivergedError, OutOfMemoryError, RunError
 from urbanpipe.methods.recipe import Recipe, load_recipe
-from urbanpipe.models.distributed import DistributedContext, join_distributed
 from urbanpipe.reproduce.paired_comparison import ComparisonData, Scores
 from urbanpipe.reproduce.re_evaluation import read_fold
 from urbanpipe.training.crossval import resolve, run_folds
-from urbanpipe.training.experiment import experiment_data, warn_of_split_groups
+from urbanpipe.training.experiment import Experiment, open_experiment
 from urbanpipe.training.log import read_costs
-from urbanpipe.video.cache import FrameCache
+from urbanpipe.training.options import FoldOptions, RunOptions
 
 # What costs a network, and with it a row of a table, and not the table.
 NOT_TRAINED = (OutOfMemoryError, DivergedError)
 
 
 @dataclass(frozen=True)
-class Experiment:
-    """The data, and what trains on it.
+class ReportExperiment(Experiment):
+    """An experiment of which the report's tables are made.
 
     Attributes:
         data: the catalog's file.
         out: folder of everything that is made.
-        catalog: the videos.
-        folds: fold of every labelled one.
-        used: folds that are trained and judged.
-        distributed: that share the experiment.
-        cache: frames on disk, or None.
-        cache_folder, cache_gb: as the user gave them.
+        used: folds that are trained and evaluated.
+        options: device and frame cache, as the user gave them.
     """
 
     data: Path
     out: Path
-    catalog: Catalog
-    folds: Mapping[str, int]
     used: tuple[int, ...]
-    distributed: DistributedContext
-    cache: FrameCache | None
-    cache_folder: Path | None
-    cache_gb: float
+    options: RunOptions
 
     @property
     def all_folds(self) -> int:
         """How many folds there are, used or not."""
-        return len(set(self.folds.values()))
+        return len(self.fold_numbers)
 
     def train(self, run: Path, recipe: Recipe) -> None:
         """Cross-validate a recipe on the folds that are used; what is done stays.
@@ -66,7 +55,7 @@ class Experiment:
         settled = resolve(recipe, self.catalog)
         self.distributed.on_main(lambda: _same_checkpointing(run, settled))
         try:
-            run_folds(run, settled, self.catalog, self.folds, self.distributed, self.cache, self.used)
+            run_folds(run, settled, self, self.used)
         except NOT_TRAINED as error:
             if self.distributed.count == 1:
                 raise
@@ -135,27 +124,13 @@ def refuse_folder(data: Path) -> None:
 
 
 def begin(
-    data: Path,
-    out: Path,
-    folds: int | Path,
-    only_folds: Sequence[int],
-    taxonomy: Path | None,
-    device: str,
-    cache: Path | None,
-    cache_gb: float,
-) -> Experiment:
+    data: Path, out: Path, *, taxonomy: Path | None = None, split: FoldOptions, options: RunOptions
+) -> ReportExperiment:
     """Read the catalog, make or read the folds, join the other processes; see `ablate` for the arguments."""
     refuse_folder(data)
-    distributed = join_distributed(device)
-    shared = distributed.from_main(
-        experiment_data(data, out, None, taxonomy, folds, "root", 0) if distributed.is_main else None
+    shared = open_experiment(data, out, taxonomy=taxonomy, split=split, options=options)
+    shared.check_folds(split.only)
+    used = tuple(sorted(set(split.only))) or tuple(shared.fold_numbers)
+    return ReportExperiment(
+        shared.catalog, shared.folds, shared.distributed, shared.cache, data, out, used=used, options=options
     )
-    assert shared is not None
-    catalog, assignment = shared
-    numbers = tuple(sorted(set(assignment.values())))
-    if unknown := set(only_folds) - set(numbers):
-        raise FoldError(f"there is no fold {min(unknown)}; the folds are {numbers[0]} to {numbers[-1]}")
-    warn_of_split_groups(catalog, assignment, distributed)
-    used = tuple(sorted(set(only_folds))) or numbers
-    frames = frame_cache(cache, cache_gb)
-    return Experiment(data, out, catalog, assignment, used, distributed, frames, cache, cache_gb)

@@ -11,11 +11,12 @@ from PIL import Image, ImageDraw, ImageFont
 from urbanpipe.catalog.catalog_file import Video
 from urbanpipe.errors import RunError
 from urbanpipe.explain.explain import explain
+from urbanpipe.inference.options import InferenceOptions
 from urbanpipe.inputs.frame_timeline import SampleSeed
 from urbanpipe.inputs.reading import CatalogReader
 from urbanpipe.methods.recipe import Recipe
 from urbanpipe.outputs import whole_path, write_text
-from urbanpipe.reproduce.experiment import Experiment
+from urbanpipe.reproduce.experiment import ReportExperiment
 from urbanpipe.reproduce.models import Model, notes_of
 from urbanpipe.reproduce.report_models import Scale, notes_on
 
@@ -24,7 +25,7 @@ SIDE = 480  # px of an image in the picture
 _LINE = 28
 
 
-def picture_of_inputs(experiment: Experiment, recipe: Recipe, out: Path, scale: Scale) -> str:
+def picture_of_inputs(experiment: ReportExperiment, recipe: Recipe, out: Path, scale: Scale) -> str:
     """Super-images of the videos with most labels, as tests see them and as one epoch of training does.
 
     Writes `figure2.png` and returns what it shows.
@@ -67,7 +68,7 @@ def _row(pictures: Sequence[NDArray[np.uint8]], titles: Sequence[str]) -> NDArra
     return np.concatenate([columns[0], gap, columns[1]], axis=1)
 
 
-def pictures_of_attention(experiment: Experiment, model: Model, device: str, out: Path, scale: Scale) -> str:
+def pictures_of_attention(experiment: ReportExperiment, model: Model, device: str, out: Path, scale: Scale) -> str:
     """Grad-CAM of the videos of a fold with most labels, by the network that has not seen them; see `explain`.
 
     Writes `figure3/` and `figure3.md`, and returns what is there.
@@ -81,15 +82,28 @@ def pictures_of_attention(experiment: Experiment, model: Model, device: str, out
     fold, names = next(iter(experiment.names(model.run).items()))
     labelled = [video for video in experiment.videos(names) if video.labels]
     videos = sorted(labelled, key=lambda video: (-len(video.labels or ()), video.name))[:SHOWN]
-    made = [path for video in videos for path in _explained(experiment, model, fold, video, device, out / "figure3")]
+    made = [
+        path
+        for video in videos
+        for path in _explained(experiment, model, fold, video=video, device=device, out=out / "figure3")
+    ]
     text = f"{model.entry.key}, fold {fold}: the true classes in {len(videos)} videos that it has not trained on.\n\n"
     text += "".join(f"- {line}\n" for line in (*made, *notes_of(model, scale)))
     write_text(out / "figure3.md", text)
     return text
 
 
-def _explained(experiment: Experiment, model: Model, fold: int, video: Video, device: str, out: Path) -> list[str]:
+def _explained(
+    experiment: ReportExperiment, model: Model, fold: int, *, video: Video, device: str, out: Path
+) -> list[str]:
     """Pictures of a video's classes, in folders as the videos are: names may recur in others."""
     codes = [experiment.catalog.taxonomy.codes[label] for label in video.labels or ()]
-    found = explain(model.run, video.path, out / Path(video.name).parent, codes, fold=fold, device=device)
+    found = explain(
+        model.run,
+        video.path,
+        out=out / Path(video.name).parent,
+        classes=codes,
+        fold=fold,
+        options=InferenceOptions(device=device),
+    )
     return [path.relative_to(out).as_posix() for path in found.pictures]

@@ -14,7 +14,7 @@ from urbanpipe.evaluation.average_precision import mean_of_known, sd_of_known
 from urbanpipe.evaluation.tables import NONE, absent, markdown_table, per_cent
 from urbanpipe.methods.recipe import Recipe
 from urbanpipe.outputs import write_csv, write_text
-from urbanpipe.reproduce.experiment import NOT_TRAINED, Experiment
+from urbanpipe.reproduce.experiment import NOT_TRAINED, ReportExperiment
 from urbanpipe.reproduce.paired_comparison import fold_maps
 from urbanpipe.reproduce.report_models import Given, ReportModel, Scale, notes_on, notes_on_epochs
 from urbanpipe.taxonomy import Taxonomy
@@ -46,7 +46,7 @@ class Model:
     reason: str = ""
 
 
-def train_models(experiment: Experiment, entries: Sequence[ReportModel], given: Given) -> list[Model]:
+def train_models(experiment: ReportExperiment, entries: Sequence[ReportModel], given: Given) -> list[Model]:
     """Train what is not trained yet; a model whose weights cannot be had, or whose training fails, is left out.
 
     All recipes are checked before the first is trained.
@@ -103,7 +103,7 @@ def _pass_shapes(recipe: Recipe, taxonomy: Taxonomy) -> None:
         network.aggregate(seen, torch.zeros(segments, 2))
 
 
-def _trained(experiment: Experiment, entry: ReportModel, recipe: Recipe | None) -> Model:
+def _trained(experiment: ReportExperiment, entry: ReportModel, recipe: Recipe | None) -> Model:
     run, reason = experiment.out / "models" / entry.key, entry.small_lacks
     if recipe is not None:
         try:
@@ -126,7 +126,7 @@ def lacking_weights(key: str, recipe: Recipe, error: WeightsError, catalog: Cata
     return f"no weights of {recipe.model.backbone} from the hub; fetch {published} and give --weights {key}=FILE"
 
 
-def _judged(experiment: Experiment, model: Model) -> Model:
+def _judged(experiment: ReportExperiment, model: Model) -> Model:
     names = experiment.videos_predicted_by([model.run])
     data = experiment.comparison_data(experiment.videos(names))
     maps: NDArray[np.float64] = fold_maps(experiment.scores([model.run], names), data)[0]
@@ -186,7 +186,7 @@ def _markdown_row(model: Model) -> list[str]:
     return [entry.name, *report, *figures, f"{model.costs[0] / 60:.1f}", f"{model.costs[1]:.0f}"]
 
 
-def need_all_folds(experiment: Experiment, what: str) -> None:
+def need_all_folds(experiment: ReportExperiment, what: str) -> None:
     """Refuse what stands on out-of-fold predictions of every video.
 
     Raises:

@@ -82,7 +82,9 @@ def compare_paired(
         data: of the n videos.
         draws: of the bootstrap.
     """
-    difference = compare(on, off, data.targets, data.folds, data.groups, data.taxonomy, draws)
+    difference = compare(
+        on, off, data.targets, folds=data.folds, groups=data.groups, taxonomy=data.taxonomy, draws=draws
+    )
     with_it, without = fold_maps(on, data), fold_maps(off, data)
     return PairedComparison(
         on=with_it[..., 0],

@@ -30,6 +30,7 @@ def re_evaluate(
     run: Path,
     recipe: Recipe,
     out: Path,
+    *,
     videos: Mapping[int, Sequence[Video]],
     taxonomy: Taxonomy,
     distributed: DistributedContext,
@@ -55,13 +56,22 @@ def re_evaluate(
     for fold, of_fold in videos.items():
         folder = out / f"fold{fold}"
         with folder_lock(folder, wait=True) if distributed.is_main else nullcontext():
-            _predict_fold(run / f"fold{fold}" / WEIGHTS, recipe, folder, of_fold, taxonomy, distributed, cache)
+            _predict_fold(
+                run / f"fold{fold}" / WEIGHTS,
+                recipe,
+                folder,
+                videos=of_fold,
+                taxonomy=taxonomy,
+                distributed=distributed,
+                cache=cache,
+            )
 
 
 def _predict_fold(
     weights: Path,
     recipe: Recipe,
     folder: Path,
+    *,
     videos: Sequence[Video],
     taxonomy: Taxonomy,
     distributed: DistributedContext,

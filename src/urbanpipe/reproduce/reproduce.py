@@ -1,6 +1,6 @@
 """The verb `reproduce`: a table or figure of the report on your own videos, beside the report's numbers."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from urbanpipe.reproduce.ablate import BASE, run_ablation
 from urbanpipe.reproduce.ablation_table import Ablation, Line
 from urbanpipe.reproduce.changes import Change, read_changes
 from urbanpipe.reproduce.combined import table_of_classes, table_of_ensembles
-from urbanpipe.reproduce.experiment import NOT_TRAINED, Experiment, begin
+from urbanpipe.reproduce.experiment import NOT_TRAINED, ReportExperiment, begin
 from urbanpipe.reproduce.figures import picture_of_inputs, pictures_of_attention
 from urbanpipe.reproduce.models import (
     Model,
@@ -25,6 +25,7 @@ from urbanpipe.reproduce.models import (
     train_models,
     write_models,
 )
+from urbanpipe.reproduce.options import ReportOptions
 from urbanpipe.reproduce.report_models import (
     BASES,
     Given,
@@ -37,8 +38,9 @@ from urbanpipe.reproduce.report_models import (
 )
 from urbanpipe.reproduce.weak_supervision import check_pretraining, weak_supervision_lines
 from urbanpipe.taxonomy import load_taxonomy
-from urbanpipe.training.crossval import CACHE_GB, resolve
+from urbanpipe.training.crossval import resolve
 from urbanpipe.training.environment import environment
+from urbanpipe.training.options import FoldOptions, RunOptions
 
 SCALES: tuple[Scale, ...] = ("small", "paper")
 ONE_MODEL = "convnext-b"  # of Table 6 and Figure 3
@@ -56,44 +58,31 @@ class _Asked:
 
 
 Finish = Callable[[], str]  # writes the table and returns it, in one process
-Maker = Callable[[Experiment, _Asked], Finish]  # trains what is missing, in all processes
+Maker = Callable[[ReportExperiment, _Asked], Finish]  # trains what is missing, in all processes
 
 
 def reproduce(
     what: str,
     data: Path,
+    *,
     out: Path,
-    scale: Scale = "small",
-    folds: int | Path = 5,
-    only_folds: Sequence[int] = (),
-    seeds: int = 1,
-    overrides: Sequence[str] = (),
-    weights: Mapping[str, str] | None = None,
-    test: Path | None = None,
+    report: ReportOptions = ReportOptions(),
     taxonomy: Path | None = None,
-    device: str = "auto",
-    cache: Path | None = None,
-    cache_gb: float = CACHE_GB,
+    split: FoldOptions = FoldOptions(),
+    options: RunOptions = RunOptions(),
 ) -> str:
-    """Train what a table or figure of the UrbanPipe report needs and is not there yet, and write it.
+    """Train what a table or figure of the UrbanPipe report needs and does not exist yet, and write it.
 
     Args:
         what: `table1` (video method), `table2` (super-images), `table3` (ensembles), `table4` (what gained), `table5`
             (what lost), `table6` (classes by fold), `figure2` (what a network sees) or `figure3` (Grad-CAM).
         data: a catalog.
-        out: gets the runs, which all tables share, and `<what>.md` and `.csv`, or the figure. Run again, it goes on.
-        scale: `paper` takes the report's networks and pictures, `small` such as two processor cores can train.
-        folds: how many to make, or a CSV `video,fold`.
-        only_folds: train and judge these alone.
-        seeds: of tables 4 and 5; see `ablate`.
-        overrides: `section.key=value` for all recipes, or `KEY:section.key=value` for the model of this key; `base` and
-            `video-base` are those of tables 4 and 5. Without `training.keep` the last epoch is kept.
-        weights: first weights by the key of a model: a file, `hub` or `random`.
-        test: a catalog of other labelled videos, for a row of table 4.
-        taxonomy: the classes; the 17 of QV-Pipe without.
-        device: `auto`, `cpu`, `cuda` or `cuda:N`.
-        cache: folder for decoded frames; by default one that all runs of the user share.
-        cache_gb: its largest size in GB; 0 decodes every time.
+        out: gets the runs, which all tables share, and `<what>.md` and `.csv`, or the figure. Rerun, it resumes.
+        report: scale, seeds (of tables 4 and 5), overrides, weights and test videos. `base` and `video-base` are the
+            keys of the models of tables 4 and 5. Without `training.keep` the last epoch is kept.
+        taxonomy: the classes; default: the 17 QV-Pipe classes.
+        split: the folds.
+        options: device and frame cache.
 
     Returns:
         The table as Markdown, or what the figure shows.
@@ -102,17 +91,17 @@ def reproduce(
         UrbanpipeError: whatever of the above cannot be used. A model whose weights cannot be had is left out of its
             table, which says what to give.
     """
-    given = Given(scale, tuple(overrides), weights or {})
-    _check(what, given, seeds, test, only_folds)
-    others = tuple(read_catalog(test, load_taxonomy(taxonomy)).labelled) if test else ()
-    asked = _Asked(given, seeds, others, device)
-    experiment = begin(data, out, folds, only_folds, taxonomy, device, cache, cache_gb)
+    given = Given(report.scale, tuple(report.overrides), report.weights or {})
+    _check(what, given, report.seeds, report.test, split.only)
+    others = tuple(read_catalog(report.test, load_taxonomy(taxonomy)).labelled) if report.test else ()
+    asked = _Asked(given, report.seeds, others, options.device)
+    experiment = begin(data, out, taxonomy=taxonomy, split=split, options=options)
     finish = MAKERS[what](experiment, asked)
     text = ""
     if experiment.distributed.is_main:
         with folder_lock(out, wait=True):
             text = finish()
-            write_json(out / f"{what}.json", {"scale": scale, "folds": list(experiment.used)} | environment())
+            write_json(out / f"{what}.json", {"scale": report.scale, "folds": list(experiment.used)} | environment())
     return experiment.distributed.from_main(text)
 
 
@@ -161,14 +150,14 @@ def _keys(what: str, scale: Scale) -> list[str]:
 
 
 def _models(name: str) -> Maker:
-    def make(experiment: Experiment, asked: _Asked) -> Finish:
+    def make(experiment: ReportExperiment, asked: _Asked) -> Finish:
         models = train_models(experiment, read_report_models(name), asked.given)
         return lambda: write_models(models, experiment.out / name, asked.given.scale, experiment.used)
 
     return make
 
 
-def _table3(experiment: Experiment, asked: _Asked) -> Finish:
+def _table3(experiment: ReportExperiment, asked: _Asked) -> Finish:
     need_all_folds(experiment, "table3")
     models = train_models(experiment, read_report_models("table3"), asked.given)
     return lambda: table_of_ensembles(models, experiment.out, asked.given.scale)
@@ -178,14 +167,14 @@ def _rows(name: str) -> list[Change]:
     return [row for row in read_changes().values() if f"table{row.table}" == name]
 
 
-def _ablation(experiment: Experiment, base: Recipe, rows: Sequence[Change], asked: _Asked) -> Ablation:
+def _ablation(experiment: ReportExperiment, base: Recipe, rows: Sequence[Change], asked: _Asked) -> Ablation:
     try:
         return run_ablation(replace(experiment, out=experiment.out / "ablation"), base, rows, asked.seeds, asked.test)
     except WeightsError as error:
         raise WeightsError(lacking_weights(BASE, base, error, experiment.catalog)) from error
 
 
-def _table4(experiment: Experiment, asked: _Asked) -> Finish:
+def _table4(experiment: ReportExperiment, asked: _Asked) -> Finish:
     base = load_base(BASE, asked.given)
     check_recipes({BASE: base}, experiment.catalog)
     made = _ablation(experiment, base, _rows("table4"), asked)
@@ -193,7 +182,7 @@ def _table4(experiment: Experiment, asked: _Asked) -> Finish:
     return lambda: replace(made, notes=(*made.notes, *notes)).write(experiment.out / "table4")
 
 
-def _table5(experiment: Experiment, asked: _Asked) -> Finish:
+def _table5(experiment: ReportExperiment, asked: _Asked) -> Finish:
     """The rows of `ablate`, those that are not about super-images on a base of their own, and the bags."""
     given, bags = asked.given, read_report_models("table5")
     bases, recipes = {key: load_base(key, given) for key in BASES}, load_report_models(bags, given)
@@ -220,7 +209,7 @@ def _begun(entry: ReportModel, recipe: Recipe, given: Given) -> Recipe:
     return recipe.model_copy(update={"model": recipe.model.model_copy(update={"weights": entry.pretrained})})
 
 
-def _lines_of_clips(experiment: Experiment, base: Recipe, rows: Sequence[Change], seeds: int) -> list[Line]:
+def _lines_of_clips(experiment: ReportExperiment, base: Recipe, rows: Sequence[Change], seeds: int) -> list[Line]:
     """The rows on the base of clips, which is left out like a model where it cannot be trained."""
     named = [row.model_copy(update={"name": f"{row.name} (of {VIDEO_BASE})"}) for row in rows]
     try:
@@ -233,24 +222,24 @@ def _lines_of_clips(experiment: Experiment, base: Recipe, rows: Sequence[Change]
     return [Line(row, reason=reason) for row in named]
 
 
-def _one(experiment: Experiment, asked: _Asked) -> Model:
+def _one(experiment: ReportExperiment, asked: _Asked) -> Model:
     """The model of Table 6 and Figure 3, trained."""
     entry = next(each for each in read_report_models("table2") if each.key == ONE_MODEL)
     (model,) = train_models(experiment, [entry], asked.given)
     return model
 
 
-def _table6(experiment: Experiment, asked: _Asked) -> Finish:
+def _table6(experiment: ReportExperiment, asked: _Asked) -> Finish:
     model = _one(experiment, asked)
     return lambda: table_of_classes(experiment, model, experiment.out, asked.given.scale)
 
 
-def _figure2(experiment: Experiment, asked: _Asked) -> Finish:
+def _figure2(experiment: ReportExperiment, asked: _Asked) -> Finish:
     recipe = resolve(load_base(BASE, asked.given), experiment.catalog)
     return lambda: picture_of_inputs(experiment, recipe, experiment.out, asked.given.scale)
 
 
-def _figure3(experiment: Experiment, asked: _Asked) -> Finish:
+def _figure3(experiment: ReportExperiment, asked: _Asked) -> Finish:
     model = _one(experiment, asked)
     return lambda: pictures_of_attention(experiment, model, asked.device, experiment.out, asked.given.scale)
 

@@ -15,10 +15,11 @@ from urbanpipe.pretraining.config import PretrainConfig, read_settings
 from urbanpipe.pretraining.pretrain import pretrain
 from urbanpipe.reproduce.ablation_table import Line
 from urbanpipe.reproduce.changes import Change
-from urbanpipe.reproduce.experiment import NOT_TRAINED, Experiment
+from urbanpipe.reproduce.experiment import NOT_TRAINED, ReportExperiment
 from urbanpipe.reproduce.models import Model, train_models
 from urbanpipe.reproduce.paired_comparison import compare_paired
 from urbanpipe.reproduce.report_models import Given, ReportModel, Scale, read_report_models
+from urbanpipe.training.options import RunOptions
 
 # `pretrain` at its defaults is for GPUs.
 PRETRAINING: dict[Scale, tuple[str, ...]] = {
@@ -32,7 +33,7 @@ DECODER: dict[Scale, tuple[str, ...]] = {
 }
 
 
-def weak_supervision_lines(experiment: Experiment, base: Path, given: Given) -> list[Line]:
+def weak_supervision_lines(experiment: ReportExperiment, base: Path, given: Given) -> list[Line]:
     """Train the bag models and compare each with a run of the super-image on the same videos and folds.
 
     Networks that are to learn without labels do so first, on all videos as in the report, once for the rows that share
@@ -49,7 +50,7 @@ def weak_supervision_lines(experiment: Experiment, base: Path, given: Given) -> 
     return [_line(experiment, base, _model(experiment, entry, given)) for entry in read_report_models("table5")]
 
 
-def check_pretraining(experiment: Experiment, given: Given) -> None:
+def check_pretraining(experiment: ReportExperiment, given: Given) -> None:
     """Refuse to begin what ends where the package is missing that pretrains.
 
     Raises:
@@ -62,12 +63,12 @@ def check_pretraining(experiment: Experiment, given: Given) -> None:
         raise RunError(f"pretraining needs {needs}, or give --weights KEY=FILE for {', '.join(missing)}")
 
 
-def _recipe(experiment: Experiment, key: str) -> Path:
+def _recipe(experiment: ReportExperiment, key: str) -> Path:
     """What is there once the run of a model is begun."""
     return experiment.out / "models" / key / "recipe.toml"
 
 
-def _model(experiment: Experiment, entry: ReportModel, given: Given) -> Model:
+def _model(experiment: ReportExperiment, entry: ReportModel, given: Given) -> Model:
     """The model, trained, or with the reason why it is not."""
     if entry.pretrained and entry.key not in given.weights:
         try:
@@ -84,7 +85,7 @@ class _TooFewFramesError(RecipeError):
     """The videos have fewer frames than a batch of the pretraining."""
 
 
-def _pretrained(experiment: Experiment, entry: ReportModel, given: Given) -> Path:
+def _pretrained(experiment: ReportExperiment, entry: ReportModel, given: Given) -> Path:
     """The weights that an entry starts from, made if they are not there.
 
     A run that is begun goes on with those that it has, whatever videos came later.
@@ -96,7 +97,7 @@ def _pretrained(experiment: Experiment, entry: ReportModel, given: Given) -> Pat
     return (folder / WEIGHTS).resolve()
 
 
-def _pretrain(experiment: Experiment, entry: ReportModel, recipe: Recipe, scale: Scale, folder: Path) -> None:
+def _pretrain(experiment: ReportExperiment, entry: ReportModel, recipe: Recipe, scale: Scale, folder: Path) -> None:
     options = ", ".join(
         f"{key} = {str(value).lower() if isinstance(value, bool) else repr(value)}"
         for key, value in recipe.model.options.items()
@@ -115,23 +116,25 @@ def _pretrain(experiment: Experiment, entry: ReportModel, recipe: Recipe, scale:
     pretrain(
         experiment.data,
         method,
-        recipe.model.backbone,
-        folder,
-        settings,
-        device=str(experiment.distributed.device),
-        cache=experiment.cache_folder,
-        cache_gb=experiment.cache_gb,
+        backbone=recipe.model.backbone,
+        out=folder,
+        overrides=settings,
+        options=RunOptions(
+            device=str(experiment.distributed.device),
+            cache=experiment.options.cache,
+            cache_gb=experiment.options.cache_gb,
+        ),
     )
 
 
-def _frames(experiment: Experiment, config: PretrainConfig) -> int:
+def _frames(experiment: ReportExperiment, config: PretrainConfig) -> int:
     """How many frames pretraining learns from."""
     view = AllFrames(BagConfig(size=config.size, every_seconds=config.every_seconds))
     dataset = VideoDataset(read_catalog(experiment.data, labels=False).ok, view, None)
     return sum(dataset.segment_count(index) for index in range(len(dataset)))
 
 
-def _line(experiment: Experiment, base: Path, model: Model) -> Line:
+def _line(experiment: ReportExperiment, base: Path, model: Model) -> Line:
     row = Change(key=model.entry.key, table=5, name=model.entry.name, report=model.entry.report)
     if model.maps is None:
         return Line(row, reason=model.reason)

@@ -4,14 +4,11 @@ A picture is measured in half heights from its centre, x to the right and y down
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from urbanpipe.simulate.pipe import FORM_PER_RADIUS
-
-Kind = Literal["qv", "cctv"]
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,7 @@ class Caster:
         owner = self.pipe.owner.ravel()[self._cells(x, y, s)]
         owner[distance >= SIGHT] = 0
         water = self._water(pose, dx, dy, distance)
-        self._own_water(pose, dx, ds, water, seconds, owner)
+        self._own_water(pose, dx, ds, water=water, seconds=seconds, owner=owner)
         return Hits(
             distance=distance.reshape(shape),
             x=x.reshape(shape),
@@ -136,7 +136,7 @@ class Caster:
         return water
 
     def _own_water(
-        self, pose: Pose, dx: FloatMap, ds: FloatMap, water: FloatMap, seconds: float, owner: NDArray[np.uint8]
+        self, pose: Pose, dx: FloatMap, ds: FloatMap, *, water: FloatMap, seconds: float, owner: NDArray[np.uint8]
     ) -> None:
         """Mark the owner of the water met: of a pool, or of what floats there at the time; not of the ground below."""
         met = np.flatnonzero(np.isfinite(water))

@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from urbanpipe.simulate.camera import Kind
 from urbanpipe.simulate.cast import Caster
 from urbanpipe.simulate.defects.registry import DEFECTS, LOOKALIKES
 from urbanpipe.simulate.defects.spot import Rule, Spot
 from urbanpipe.simulate.eye import Eye, Scene
+from urbanpipe.simulate.options import Kind
 from urbanpipe.simulate.path import QV_START, Aim, cctv_camera, qv_camera, travel
 from urbanpipe.simulate.pipe import FORM_PER_RADIUS, FORM_ROWS, Pipe
 from urbanpipe.simulate.plan import VideoPlan
@@ -72,7 +72,7 @@ def compose(plan: VideoPlan, seed: int, kind: Kind, fps: float, aspect: float) -
     best: Composed | None = None
     best_score = -1.0
     for attempt in range(_ATTEMPTS[kind]):
-        made = _attempt(plan, seed, kind, fps, aspect, attempt)
+        made = _attempt(plan, seed, kind, fps=fps, aspect=aspect, attempt=attempt)
         score = sum(_worth(item) for item in made.placed)
         if score > best_score:
             best, best_score = made, score
@@ -92,7 +92,7 @@ def _worth(item: Placed) -> float:
     return 1.0 if not item.brief or item.seen.missed else 0.5
 
 
-def _attempt(plan: VideoPlan, seed: int, kind: Kind, fps: float, aspect: float, attempt: int) -> Composed:
+def _attempt(plan: VideoPlan, seed: int, kind: Kind, *, fps: float, aspect: float, attempt: int) -> Composed:
     look = draw_look(np.random.default_rng((seed, 1, plan.site)))
     rng = np.random.default_rng((seed, 2, plan.site, plan.number, attempt))
     distance = travel(kind, plan.duration_seconds, rng)
@@ -106,13 +106,13 @@ def _attempt(plan: VideoPlan, seed: int, kind: Kind, fps: float, aspect: float, 
         met[code] += 1
         own = np.random.default_rng((seed, 3, plan.site, plan.number, attempt, *code.encode(), *again))
         brief = code == plan.brief
-        s, clock, room = _place(DEFECTS[code], pipe, own, distance, kind, brief, taken)
+        s, clock, room = _place(DEFECTS[code], pipe, own, distance=distance, kind=kind, brief=brief, taken=taken)
         if again and room < 0:
             continue  # there is no second place for one
         spot = Spot(pipe, look, own, s, clock, float(own.beta(1.3, 1.4)), number)
         spots.append((code, spot))
         aims.append(Aim(s, clock, max(0.45, min(1.2, DEFECTS[code].extent)), brief and kind == "qv"))
-    _innocents(pipe, look, rng, distance, kind, taken, aims)
+    _innocents(pipe, look, rng, distance=distance, kind=kind, taken=taken, aims=aims)
     for code, spot in spots:
         DEFECTS[code].draw(spot)
     camera = (
@@ -148,6 +148,7 @@ def _innocents(
     pipe: Pipe,
     look: Look,
     rng: np.random.Generator,
+    *,
     distance: float,
     kind: Kind,
     taken: list[tuple[float, float]],
@@ -157,7 +158,7 @@ def _innocents(
     for rule in LOOKALIKES:
         count = rng.poisson(0.10 if kind == "qv" else 0.02 * distance)
         for _ in range(int(count)):
-            s, clock, _ = _place(rule, pipe, rng, distance, kind, False, taken)
+            s, clock, _ = _place(rule, pipe, rng, distance=distance, kind=kind, brief=False, taken=taken)
             rule.draw(Spot(pipe, look, rng, s, clock, float(rng.random()), 0))
             aims.append(Aim(s, clock, max(0.45, min(1.2, rule.extent))))
     while len(aims) < 2:
@@ -170,6 +171,7 @@ def _place(
     rule: Rule,
     pipe: Pipe,
     rng: np.random.Generator,
+    *,
     distance: float,
     kind: Kind,
     brief: bool,

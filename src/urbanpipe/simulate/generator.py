@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from multiprocessing import get_context, parent_process
 from pathlib import Path
@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from urbanpipe.errors import OutputError, UrbanpipeError
 from urbanpipe.outputs import output_folder, whole_path, write_json, write_text
 from urbanpipe.progress import track
-from urbanpipe.simulate.camera import Kind
 from urbanpipe.simulate.compose import Placed, compose
 from urbanpipe.simulate.contact import THUMB_HEIGHT, write_contact_sheets
+from urbanpipe.simulate.options import ClassMix, Kind, VideoOptions
 from urbanpipe.simulate.plan import NORMAL, VideoPlan, met_again, plan_videos
 from urbanpipe.simulate.render import Renderer
 from urbanpipe.simulate.truth import frame_count
@@ -89,15 +89,11 @@ class Made:
 
 def simulate(
     out: Path,
+    *,
     videos: int,
     seed: int = 0,
-    classes: Sequence[str] | None = None,
-    size: tuple[int, int] = (640, 480),
-    fps: float = 25,
-    seconds: tuple[float, float] | None = None,
-    kind: Kind = "qv",
-    brief: float = 0.15,
-    balance: float = 0.0,
+    video: VideoOptions = VideoOptions(),
+    mix: ClassMix = ClassMix(),
     workers: int | None = None,
     contact_sheets: bool = False,
 ) -> SimulatedSet:
@@ -111,15 +107,9 @@ def simulate(
         out: folder to write to; its `videos` folder must hold no other videos.
         videos: how many.
         seed: not negative; another seed gives other videos.
-        classes: codes of the classes wanted, by default all.
-        size: width and height in pixels, even, at least 64.
-        fps: frames a second.
-        seconds: shortest and longest duration; by default 5 to 40 for `qv`, 120 to 240 for `cctv`.
-        kind: `qv`, a pole camera in the pipe's mouth that pans, tilts and zooms; or `cctv`, a crawler.
-        brief: share of the videos with a defect that are made to show one for a moment only, between two of nine
-            uniform frames; for `qv`, and where their labels allow it.
-        balance: 0 draws classes as often as QV-Pipe has them, 1 about equally often.
-        workers: processes, by default one a core.
+        video: their form.
+        mix: the classes that they show.
+        workers: processes; default: one per core.
         contact_sheets: also write `out/contact_sheets/<code>.png`, frames of each class at its moments.
 
     Raises:
@@ -127,13 +117,15 @@ def simulate(
         OutputError: `out` cannot be written to, or holds other videos.
         UrbanpipeError: another argument is out of range.
     """
-    seconds = seconds or ((5, 40) if kind == "qv" else (120, 240))
-    _check(videos, seed, size, fps, seconds, workers, kind, brief, balance)
-    codes = _chosen(classes)
-    plans = plan_videos(videos, seed, codes, seconds, brief if kind == "qv" else 0.0, balance)
-    plans = met_again(plans, seed) if kind == "cctv" else plans
+    seconds = video.seconds or ((5, 40) if video.kind == "qv" else (120, 240))
+    _check(videos, seed, replace(video, seconds=seconds), mix, workers)
+    codes = _chosen(mix.classes)
+    brief = mix.brief if video.kind == "qv" else 0.0
+    plans = plan_videos(videos, seed, codes, seconds=seconds, brief=brief, balance=mix.balance)
+    plans = met_again(plans, seed) if video.kind == "cctv" else plans
     out = Path(out)
-    job = _Job(out / "videos", seed, kind, size, Fraction(fps).limit_denominator(1001), contact_sheets)
+    fps = Fraction(video.fps).limit_denominator(1001)
+    job = _Job(out / "videos", seed, video.kind, video.size, fps, contact_sheets)
     _clear(out, {plan.name for plan in plans})
     made = _make_all(job, plans, workers)
     if contact_sheets:
@@ -141,23 +133,14 @@ def simulate(
     return _write_truth(out, plans, made, codes, job.fps)
 
 
-def _check(
-    videos: int,
-    seed: int,
-    size: tuple[int, int],
-    fps: float,
-    seconds: tuple[float, float],
-    workers: int | None,
-    kind: str,
-    brief: float,
-    balance: float,
-) -> None:
-    width, height = size
+def _check(videos: int, seed: int, video: VideoOptions, mix: ClassMix, workers: int | None) -> None:
+    (width, height), fps, seconds = video.size, video.fps, video.seconds
+    assert seconds is not None, "the caller has filled it in"
     if videos < 1:
         raise UrbanpipeError(f"videos is {videos}; at least 1 is needed")
     if seed < 0:
         raise UrbanpipeError(f"seed is {seed}; it must not be negative")
-    if min(size) < SMALLEST_SIDE or width % 2 or height % 2:
+    if min(video.size) < SMALLEST_SIDE or width % 2 or height % 2:
         raise UrbanpipeError(
             f"size is {width}x{height}; both sides must be even and at least {SMALLEST_SIDE}, as 320x240"
         )
@@ -167,9 +150,9 @@ def _check(
         raise UrbanpipeError(f"seconds is {seconds[0]:g}:{seconds[1]:g}; give shortest:longest, above 0, as 3:8")
     if workers is not None and workers < 1:
         raise UrbanpipeError(f"workers is {workers}; at least 1 is needed")
-    if kind not in ("qv", "cctv"):
-        raise UrbanpipeError(f"kind is {kind!r}; it must be qv or cctv")
-    for name, share in (("brief", brief), ("balance", balance)):
+    if video.kind not in ("qv", "cctv"):
+        raise UrbanpipeError(f"kind is {video.kind!r}; it must be qv or cctv")
+    for name, share in (("brief", mix.brief), ("balance", mix.balance)):
         if not 0 <= share <= 1:
             raise UrbanpipeError(f"{name} is {share:g}; it must be 0 to 1")
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from urbanpipe.simulate.camera import Camera, Kind
+from urbanpipe.simulate.camera import Camera
+from urbanpipe.simulate.options import Kind
 
 QV_START = (0.3, 0.8)
 """A pole camera hangs in the mouth of the pipe, this far in, radii."""
@@ -72,7 +73,9 @@ def qv_camera(rng: np.random.Generator, duration_seconds: float, aims: Sequence[
         times += [max(times[-1] + 0.05, now), start, start + hold]
         keys += [keys[-1], aimed, _nudged(rng, aimed)]
         now = start + hold + 0.5 * move
-    return _with_glances(rng, duration_seconds, times, keys, stand, [aim for aim in aims if aim.glance], bend)
+    return _with_glances(
+        rng, duration_seconds, times, keys=keys, stand=stand, aside=[aim for aim in aims if aim.glance], bend=bend
+    )
 
 
 def cctv_camera(
@@ -103,7 +106,7 @@ def cctv_camera(
         now, s = times[-1], until
     times.append(max(duration_seconds, now + 0.1))
     keys.append(_key(_Stand(aside, lift, start + distance), 0.0, 0.03, focal))
-    return _camera(rng, duration_seconds, times, keys, bend, 0.012)
+    return _camera(rng, duration_seconds, times, keys=keys, bend=bend, shake=0.012)
 
 
 def _towards(rng: np.random.Generator, stand: _Stand, aim: Aim, focal: float) -> NDArray[np.float64]:
@@ -121,6 +124,7 @@ def _with_glances(
     rng: np.random.Generator,
     duration_seconds: float,
     times: list[float],
+    *,
     keys: list[NDArray[np.float64]],
     stand: _Stand,
     aside: Sequence[Aim],
@@ -128,7 +132,7 @@ def _with_glances(
 ) -> Camera:
     """Put short looks aside into a way; before and after each the camera is where it would have been."""
     end = max(duration_seconds, times[-1] + 0.1)
-    steady = _camera(rng, duration_seconds, [*times, end], [*keys, keys[-1]], bend, 0.02)
+    steady = _camera(rng, duration_seconds, [*times, end], keys=[*keys, keys[-1]], bend=bend, shake=0.02)
     for aim, (start, stop) in zip(aside, glances(rng, duration_seconds, len(aside)), strict=False):
         before, after = (_interpolated(steady, time) for time in (start, stop))
         x, y = np.sin(aim.clock), -np.cos(aim.clock)
@@ -171,6 +175,7 @@ def _camera(
     rng: np.random.Generator,
     duration_seconds: float,
     times: Sequence[float],
+    *,
     keys: Sequence[NDArray[np.float64]],
     bend: float,
     shake: float,

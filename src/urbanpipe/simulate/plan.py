@@ -43,6 +43,7 @@ def plan_videos(
     videos: int,
     seed: int,
     classes: Sequence[str],
+    *,
     seconds: tuple[float, float],
     brief: float = 0.15,
     balance: float = 0.0,

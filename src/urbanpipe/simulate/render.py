@@ -166,7 +166,15 @@ class Renderer:
         cv2.add(below, cv2.resize(surface, below.shape[1::-1], interpolation=cv2.INTER_LINEAR), dst=below)
         for raft in self.scene.pipe.rafts:
             lit, floats = self._full(light)[2 * first :, :, None], self._full(alpha)[2 * first :, :, None]
-            self._float(below, lit, floats, raft, view.seconds, self._full(s)[2 * first :], self._full(x)[2 * first :])
+            self._float(
+                below,
+                lit,
+                floats,
+                raft=raft,
+                seconds=view.seconds,
+                s=self._full(s)[2 * first :],
+                x=self._full(x)[2 * first :],
+            )
 
     def _waves(self, x: FloatMap, s: FloatMap, seconds: float, water: Water, first: int) -> FloatMap:
         """How far two trains of ripples tilt the water's surface, at half the picture's size from row `first` on."""
@@ -195,6 +203,7 @@ class Renderer:
         below: FloatMap,
         lit: FloatMap,
         floats: FloatMap,
+        *,
         raft: Raft,
         seconds: float,
         s: FloatMap,
@@ -229,10 +238,10 @@ class Renderer:
                 piece = slice(start + first, start + last)
                 pieces.append((float(depth[piece].mean()), strand, pixels[piece]))
         for away, strand, line in sorted(pieces, key=lambda piece: -piece[0]):
-            self._strand(picture, strand, line, away, view.pose.focal, gain)
+            self._strand(picture, strand, line, away=away, focal=view.pose.focal, gain=gain)
 
     def _strand(
-        self, picture: FloatMap, strand: Strand, line: NDArray[np.float64], away: float, focal: float, gain: float
+        self, picture: FloatMap, strand: Strand, line: NDArray[np.float64], *, away: float, focal: float, gain: float
     ) -> None:
         look = self.scene.look
         thick = strand.radius * focal / away * self.size[1]

@@ -14,26 +14,23 @@ from urbanpipe.ensembling.ensemble import ensemble as make_ensemble
 from urbanpipe.errors import CatalogError, FoldError, RunError
 from urbanpipe.evaluation.fold_report import write_fold_tables
 from urbanpipe.evaluation.pooling import write_pooling
-from urbanpipe.inputs.dataset import VideoDataset, frame_cache
+from urbanpipe.inputs.dataset import VideoDataset
 from urbanpipe.inputs.loading import unreadable
 from urbanpipe.locks import folder_lock
 from urbanpipe.methods.recipe import Recipe, load_recipe
-from urbanpipe.models.distributed import DistributedContext, join_distributed
 from urbanpipe.models.weights import load_weights
-from urbanpipe.outputs import output_folder
 from urbanpipe.progress import track
 from urbanpipe.taxonomy import Taxonomy
-from urbanpipe.training.experiment import experiment_data, warn_of_split_groups
+from urbanpipe.training.experiment import Experiment, open_experiment
 from urbanpipe.training.fold_job import FoldJob
 from urbanpipe.training.loop import train_model
+from urbanpipe.training.options import FoldOptions, RunOptions
 from urbanpipe.training.run import begin_run, is_begun
 from urbanpipe.video.cache import FrameCache
 
-CACHE_GB = 20.0
-
 
 @dataclass(frozen=True)
-class Experiment:
+class CrossvalResult:
     """What a cross-validation left.
 
     Attributes:
@@ -58,57 +55,41 @@ class Experiment:
 def crossval(
     data: Path,
     recipes: Sequence[str | Path],
+    *,
     out: Path,
     labels: Path | None = None,
     taxonomy: Path | None = None,
-    folds: int | Path = 5,
-    group_by: str = "root",
-    seed: int = 0,
     overrides: Sequence[str] = (),
-    only_folds: Sequence[int] = (),
-    device: str = "auto",
-    cache: Path | None = None,
-    cache_gb: float = CACHE_GB,
-) -> Experiment:
-    """Train every recipe on every fold, judge each video by the model that has not seen it, and ensemble the recipes.
+    split: FoldOptions = FoldOptions(),
+    options: RunOptions = RunOptions(),
+) -> CrossvalResult:
+    """Train every recipe on every fold, predict each video with the model that was not trained on it, and ensemble.
 
     Args:
         data: a catalog, or a folder of videos, which is scanned first.
         recipes: names or files.
-        out: gets a run folder a recipe and `ensemble/`, and what was not given: `catalog.csv`, `folds.csv`. Run again,
-            it goes on where it was.
+        out: gets a run folder per recipe and `ensemble/`, and what was not given: `catalog.csv`, `folds.csv`. Rerun,
+            it resumes.
         labels: label file, where `data` is a folder.
-        taxonomy: the classes; the 17 of QV-Pipe without.
-        folds: how many to make, or a CSV `video,fold`.
-        group_by: `root`, `none` or a catalog column; videos of a group stay in one fold.
-        seed: of the folds.
+        taxonomy: the classes; default: the 17 QV-Pipe classes.
         overrides: `section.key=value` for all recipes.
-        only_folds: train these alone, for a cluster; tables and ensemble come when all are done.
-        device: `auto`, `cpu`, `cuda` or `cuda:N`.
-        cache: folder for decoded frames; by default one that all runs of the user share.
-        cache_gb: its largest size in GB (10^9 bytes); 0 decodes every time.
+        split: the folds; with `only`, tables and ensemble come when all folds are done.
+        options: device and frame cache.
 
     Raises:
         UrbanpipeError: whatever of the above cannot be used; nothing that was there is harmed.
     """
     loaded = [load_recipe(recipe, list(overrides)) for recipe in recipes]
     _check_names(loaded)
-    distributed = join_distributed(device)
-    output_folder(out)
-    begun = experiment_data(data, out, labels, taxonomy, folds, group_by, seed) if distributed.is_main else None
-    shared = distributed.from_main(begun)
-    assert shared is not None
-    catalog, assignment = shared
-    warn_of_split_groups(catalog, assignment, distributed)
-    frames = frame_cache(cache, cache_gb)
+    experiment = open_experiment(data, out, labels=labels, taxonomy=taxonomy, split=split, options=options)
     runs = tuple(out / recipe.name for recipe in loaded)
     for recipe, run in zip(loaded, runs, strict=True):
-        run_folds(run, resolve(recipe, catalog), catalog, assignment, distributed, frames, only_folds)
+        run_folds(run, resolve(recipe, experiment.catalog), experiment, split.only)
     ensemble = None
-    if distributed.is_main and all((run / "out_of_fold.json").exists() for run in runs):
+    if experiment.distributed.is_main and all((run / "out_of_fold.json").exists() for run in runs):
         ensemble = out / "ensemble"
-        make_ensemble(runs, ensemble)
-    return Experiment(out, runs, ensemble)
+        make_ensemble(runs, out=ensemble)
+    return CrossvalResult(out, runs, ensemble)
 
 
 def _check_names(recipes: Sequence[Recipe]) -> None:
@@ -138,61 +119,51 @@ def resolve(recipe: Recipe, catalog: Catalog) -> Recipe:
     return recipe.model_copy(update={"input": recipe.input.model_copy(update={"aspect": commonest})})
 
 
-def run_folds(
-    run: Path,
-    recipe: Recipe,
-    catalog: Catalog,
-    folds: Mapping[str, int],
-    distributed: DistributedContext,
-    cache: FrameCache | None,
-    only_folds: Sequence[int] = (),
-) -> None:
-    """Cross-validate one recipe in its run folder; folds that are done stay as they are."""
-    numbers = sorted(set(folds.values()))
-    if unknown := set(only_folds) - set(numbers):
-        raise FoldError(f"there is no fold {min(unknown)}; the folds are {numbers[0]} to {numbers[-1]}")
-    good = begin(run, recipe, catalog, folds, distributed, cache)
+def run_folds(run: Path, recipe: Recipe, experiment: Experiment, only_folds: Sequence[int] = ()) -> None:
+    """Cross-validate one recipe in its run folder; folds that are done stay as they are.
+
+    Args:
+        run: the folder.
+        recipe: with its aspect resolved.
+        experiment: videos, folds, processes, cache.
+        only_folds: train these folds alone.
+
+    Raises:
+        FoldError: there is no such fold, or a fold has lost all its videos.
+        RunError: the folder holds a run of another recipe or of other data.
+    """
+    experiment.check_folds(only_folds)
+    numbers, distributed = experiment.fold_numbers, experiment.distributed
+    good = begin(run, recipe, experiment)
     for number in only_folds or numbers:
-        train_model(fold_job(run, recipe, catalog, good, folds, number, cache), distributed)
+        train_model(fold_job(run, recipe, experiment, good, number), distributed)
     if distributed.is_main:
         with folder_lock(run, wait=True):
             if all(read_done(run / f"fold{number}") for number in numbers):
-                _conclude(run, recipe, catalog.taxonomy, numbers)
+                _finish(run, recipe, experiment.catalog.taxonomy, numbers)
     distributed.from_main(None)
 
 
-def begin(
-    run: Path,
-    recipe: Recipe,
-    catalog: Catalog,
-    folds: Mapping[str, int],
-    distributed: DistributedContext,
-    cache: FrameCache | None,
-) -> list[Video]:
-    """The run's videos that can be decoded; rank 0 begins the run folder, or checks it."""
-    videos = [video for video in catalog.labelled if not folds or video.name in folds]
-    left_out = distributed.on_main(lambda: _left_out(run, recipe, catalog, videos, folds, cache))
+def begin(run: Path, recipe: Recipe, experiment: Experiment) -> list[Video]:
+    """Return the run's videos that can be decoded; rank 0 begins the run folder, or checks it."""
+    folds, distributed = experiment.folds, experiment.distributed
+    videos = [video for video in experiment.catalog.labelled if not folds or video.name in folds]
+    left_out = distributed.on_main(lambda: _left_out(run, recipe, experiment, videos))
     for name, reason in left_out.items():
         distributed.say(f"{recipe.name}: left out {name}: {reason}")
     return [video for video in videos if video.name not in left_out]
 
 
-def _left_out(
-    run: Path,
-    recipe: Recipe,
-    catalog: Catalog,
-    videos: Sequence[Video],
-    folds: Mapping[str, int],
-    cache: FrameCache | None,
-) -> dict[str, str]:
+def _left_out(run: Path, recipe: Recipe, experiment: Experiment, videos: Sequence[Video]) -> dict[str, str]:
+    taxonomy, folds = experiment.catalog.taxonomy, experiment.folds
     with folder_lock(run, wait=True):
-        if is_begun(run, recipe, catalog.taxonomy, videos, folds):
+        if is_begun(run, recipe, taxonomy, videos, folds):
             return read_left_out(run)
-        model = recipe.network(len(catalog.taxonomy))  # so that a wrong name or file begins nothing
+        model = recipe.network(len(taxonomy))  # so that a wrong name or file begins nothing
         load_weights(model.backbone, recipe.model.backbone, recipe.model.weights)
-        left_out = find_unreadable(recipe, videos, cache)
+        left_out = find_unreadable(recipe, videos, experiment.cache)
         _check_left(videos, folds, left_out)
-        begin_run(run, recipe, catalog.taxonomy, videos, folds, left_out)
+        begin_run(run, recipe, taxonomy, videos=videos, folds=folds, left_out=left_out)
         return left_out
 
 
@@ -213,26 +184,20 @@ def find_unreadable(recipe: Recipe, videos: Sequence[Video], cache: FrameCache |
     return {videos[index].name: error.reason for index, error in checks if error is not None}
 
 
-def fold_job(
-    run: Path,
-    recipe: Recipe,
-    catalog: Catalog,
-    videos: Sequence[Video],
-    folds: Mapping[str, int],
-    number: int,
-    cache: FrameCache | None,
-) -> FoldJob:
-    """The training of one fold's model, which that fold judges."""
+def fold_job(run: Path, recipe: Recipe, experiment: Experiment, videos: Sequence[Video], number: int) -> FoldJob:
+    """Return the training of the model that fold `number` validates."""
+    folds = experiment.folds
     train = [video for video in videos if folds[video.name] != number]
     valid = [video for video in videos if folds[video.name] == number]
     if not train or not valid:
         raise FoldError(
-            f"fold {number} leaves {len(train)} videos to learn from and {len(valid)} to judge by; both need some"
+            f"fold {number} leaves {len(train)} videos for training and {len(valid)} for validation; both need some"
         )
-    return FoldJob(recipe, catalog.taxonomy, train, valid, run / f"fold{number}", cache, f"{recipe.name} fold {number}")
+    name, taxonomy = f"{recipe.name} fold {number}", experiment.catalog.taxonomy
+    return FoldJob(recipe, taxonomy, train, valid, run / f"fold{number}", experiment.cache, name)
 
 
-def _conclude(run: Path, recipe: Recipe, taxonomy: Taxonomy, folds: Sequence[int]) -> None:
+def _finish(run: Path, recipe: Recipe, taxonomy: Taxonomy, folds: Sequence[int]) -> None:
     """Put the folds' predictions together and write the tables."""
     parts = [read_predictions(run / f"fold{number}" / "predictions.json", taxonomy) for number in folds]
     names = tuple(name for part in parts for name in part.names)

@@ -7,6 +7,8 @@ touches a file.
 import hashlib
 import json
 import sys
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,28 +18,87 @@ from urbanpipe.catalog.folds import read_folds
 from urbanpipe.catalog.scan import ScanReport, scan_report
 from urbanpipe.contracts.names import shortened
 from urbanpipe.errors import CatalogError, FoldError, RunError
+from urbanpipe.inputs.dataset import frame_cache
 from urbanpipe.locks import folder_lock
-from urbanpipe.models.distributed import DistributedContext
-from urbanpipe.outputs import write_json
+from urbanpipe.models.distributed import DistributedContext, join_distributed
+from urbanpipe.outputs import output_folder, write_json
 from urbanpipe.taxonomy import load_taxonomy
+from urbanpipe.training.options import FoldOptions, RunOptions
+from urbanpipe.video.cache import FrameCache
 
 BEGUN_WITH = "experiment.json"
 
 
+@dataclass(frozen=True)
+class Experiment:
+    """What the runs of an experiment share.
+
+    Attributes:
+        catalog: the videos.
+        folds: fold of every labelled video; empty where there is no cross-validation.
+        distributed: the processes that share the work.
+        cache: frames on disk, or None.
+    """
+
+    catalog: Catalog
+    folds: Mapping[str, int]
+    distributed: DistributedContext
+    cache: FrameCache | None
+
+    @property
+    def fold_numbers(self) -> list[int]:
+        """Numbers of the folds, ascending."""
+        return sorted(set(self.folds.values()))
+
+    def check_folds(self, numbers: Collection[int]) -> None:
+        """Refuse folds that do not exist.
+
+        Raises:
+            FoldError: names one.
+        """
+        known = self.fold_numbers
+        if unknown := set(numbers) - set(known):
+            raise FoldError(f"there is no fold {min(unknown)}; the folds are {known[0]} to {known[-1]}")
+
+
+def open_experiment(
+    data: Path,
+    out: Path,
+    *,
+    labels: Path | None = None,
+    taxonomy: Path | None = None,
+    split: FoldOptions,
+    options: RunOptions,
+) -> Experiment:
+    """Read the catalog and the folds, or make them in rank 0; join the other processes.
+
+    Raises:
+        UrbanpipeError: see `experiment_data`.
+    """
+    distributed = join_distributed(options.device)
+    output_folder(out)
+    made = experiment_data(data, out, labels=labels, taxonomy=taxonomy, split=split) if distributed.is_main else None
+    shared = distributed.from_main(made)
+    assert shared is not None
+    catalog, folds = shared
+    warn_of_split_groups(catalog, folds, distributed)
+    return Experiment(catalog, folds, distributed, frame_cache(options.cache, options.cache_gb))
+
+
 def experiment_data(
-    data: Path, out: Path, labels: Path | None, taxonomy: Path | None, folds: int | Path, group_by: str, seed: int
+    data: Path, out: Path, *, labels: Path | None, taxonomy: Path | None, split: FoldOptions
 ) -> tuple[Catalog, dict[str, int]]:
     """The experiment's catalog, and the fold of every labelled video; made if this is its first command.
 
     Raises:
-        RunError: the folder holds a experiment of other data or folds, or folds that no experiment made.
+        RunError: the folder holds an experiment of other data or folds, or folds that no experiment made.
         CatalogError, LabelError, FoldError: data that cannot be used; see `crossval`.
     """
     if data.is_dir() and labels is None:
         raise CatalogError(f"{data} is a folder of videos: give its label file too, --labels FILE")
     if not data.is_dir() and labels is not None:
         raise CatalogError("--labels goes with a folder of videos; a catalog has its labels from its scan")
-    asked = _asked(data, labels, taxonomy, folds, group_by, seed)
+    asked = _asked(data, labels, taxonomy, split)
     with folder_lock(out, wait=True):
         made = _check(out, asked)
         if not made:
@@ -48,10 +109,17 @@ def experiment_data(
         catalog = read_catalog(path, load_taxonomy(taxonomy))
         if not catalog.labelled:
             raise CatalogError(f"{path} has no video that is both readable and labelled: see its status and labels")
-        if isinstance(folds, int) and not made:
-            make_folds(path, out / "folds.csv", folds, group_by, seed, taxonomy)
+        if isinstance(split.folds, int) and not made:
+            make_folds(
+                path,
+                out=out / "folds.csv",
+                folds=split.folds,
+                group_by=split.group_by,
+                seed=split.seed,
+                taxonomy=taxonomy,
+            )
         write_json(out / BEGUN_WITH, asked | {"made": True})
-    return catalog, checked_folds(catalog, out / "folds.csv" if isinstance(folds, int) else folds)
+    return catalog, checked_folds(catalog, out / "folds.csv" if isinstance(split.folds, int) else split.folds)
 
 
 def _say(report: ScanReport, path: Path) -> None:
@@ -68,16 +136,14 @@ def _say(report: ScanReport, path: Path) -> None:
     print("\n".join(lines), file=sys.stderr, flush=True)
 
 
-def _asked(
-    data: Path, labels: Path | None, taxonomy: Path | None, folds: int | Path, group_by: str, seed: int
-) -> dict[str, Any]:
-    """What a experiment is made from. Names and contents, not places, so that it can move."""
+def _asked(data: Path, labels: Path | None, taxonomy: Path | None, split: FoldOptions) -> dict[str, Any]:
+    """What an experiment is made from. Names and contents, not places, so that it can move."""
     asked: dict[str, Any] = {"videos": data.resolve().name, "classes": list(load_taxonomy(taxonomy).codes)}
     if labels is not None and labels.is_file():
         asked["labels"] = hashlib.blake2b(labels.read_bytes(), digest_size=16).hexdigest()
-    if isinstance(folds, int):
-        return asked | {"folds": folds, "group_by": group_by, "seed": seed}
-    return asked | {"folds": folds.resolve().name}
+    if isinstance(split.folds, int):
+        return asked | {"folds": split.folds, "group_by": split.group_by, "seed": split.seed}
+    return asked | {"folds": split.folds.resolve().name}
 
 
 def _check(out: Path, asked: dict[str, Any]) -> bool:

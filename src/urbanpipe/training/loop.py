@@ -152,7 +152,13 @@ def _start(job: FoldJob, distributed: DistributedContext, steps_per_epoch: int) 
 def _batches(job: FoldJob, distributed: DistributedContext, epoch: int) -> list[list[tuple[int, int]]]:
     t = job.recipe.training
     return training_batches(
-        len(job.train), t.batch_size, t.accumulation, distributed.count, distributed.rank, t.seed, epoch
+        len(job.train),
+        t.batch_size,
+        accumulation=t.accumulation,
+        processes=distributed.count,
+        rank=distributed.rank,
+        seed=t.seed,
+        epoch=epoch,
     )
 
 

@@ -60,6 +60,7 @@ def begin_run(
     run: Path,
     recipe: Recipe,
     taxonomy: Taxonomy,
+    *,
     videos: Sequence[Video],
     folds: Mapping[str, int],
     left_out: Mapping[str, str],

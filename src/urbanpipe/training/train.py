@@ -9,23 +9,23 @@ from urbanpipe.inputs.dataset import frame_cache
 from urbanpipe.methods.recipe import load_recipe
 from urbanpipe.models.distributed import join_distributed
 from urbanpipe.taxonomy import load_taxonomy
-from urbanpipe.training.crossval import CACHE_GB, begin, fold_job, resolve
-from urbanpipe.training.experiment import checked_folds, warn_of_split_groups
+from urbanpipe.training.crossval import begin, fold_job, resolve
+from urbanpipe.training.experiment import Experiment, checked_folds, warn_of_split_groups
 from urbanpipe.training.fold_job import FoldJob
 from urbanpipe.training.loop import train_model
+from urbanpipe.training.options import RunOptions
 
 
 def train(
     data: Path,
     recipe: str | Path,
+    *,
     out: Path,
     taxonomy: Path | None = None,
     folds: Path | None = None,
     fold: int | None = None,
     overrides: Sequence[str] = (),
-    device: str = "auto",
-    cache: Path | None = None,
-    cache_gb: float = CACHE_GB,
+    options: RunOptions = RunOptions(),
 ) -> Path:
     """Train one model; run again, it goes on where it was.
 
@@ -38,9 +38,7 @@ def train(
             from every labelled video, nothing judges it and the last epoch is kept.
         fold: which.
         overrides: `section.key=value`.
-        device: `auto`, `cpu`, `cuda` or `cuda:N`.
-        cache: folder for decoded frames; by default one that all runs of the user share.
-        cache_gb: its largest size in GB; 0 decodes every time.
+        options: device and frame cache.
 
     Returns:
         The run folder.
@@ -50,7 +48,7 @@ def train(
     """
     if (folds is None) != (fold is None):
         raise FoldError("--folds FILE and --fold K go together; without both, the model learns from every video")
-    processes = join_distributed(device)
+    distributed = join_distributed(options.device)
     catalog = read_catalog(data, load_taxonomy(taxonomy))
     if not catalog.labelled:
         raise CatalogError(f"{data} has no video that is both readable and labelled: see its columns status and labels")
@@ -59,12 +57,13 @@ def train(
     if fold is not None and fold not in assignment.values():
         raise FoldError(f"there is no fold {fold} in {folds}; it has {sorted(set(assignment.values()))}")
     if assignment:
-        warn_of_split_groups(catalog, assignment, processes)
-    frames = frame_cache(cache, cache_gb)
-    good = begin(out, settings, catalog, assignment, processes, frames)
+        warn_of_split_groups(catalog, assignment, distributed)
+    frames = frame_cache(options.cache, options.cache_gb)
+    experiment = Experiment(catalog, assignment, distributed, frames)
+    good = begin(out, settings, experiment)
     if fold is None:
         job = FoldJob(settings, catalog.taxonomy, good, (), out, frames, settings.name)
     else:
-        job = fold_job(out, settings, catalog, good, assignment, fold, frames)
-    train_model(job, processes)
+        job = fold_job(out, settings, experiment, good, fold)
+    train_model(job, distributed)
     return out

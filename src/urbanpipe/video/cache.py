@@ -63,6 +63,7 @@ class FrameCache:
         indices: ArrayLike,
         size: tuple[int, int],
         on_damage: OnDamage = "conceal",
+        *,
         only: ArrayLike | None = None,
     ) -> Pixels:
         """Return the frames `indices` of a video at `size`, after JPEG compression, cached or not.

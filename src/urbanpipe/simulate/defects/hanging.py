@@ -142,7 +142,7 @@ def roots(spot: Spot) -> None:
             at = int(rng.integers(0, _ROOT_POINTS - 3))
             start, way = parent[at], parent[at + 1] - parent[at] + rng.normal(0, 0.05, 3)
         reach = long * float(rng.uniform(0.5, 1.2)) * (1.0 if main else 0.55)
-        path = _root_path(rng, pipe, start, way, reach, drawn, 0.6 if ball else 0.33)
+        path = _root_path(rng, pipe, start, way=way, long=reach, drawn=drawn, wild=0.6 if ball else 0.33)
         if main:
             mains.append(path)
         thick = float(rng.uniform(0.007, 0.016) if main else rng.uniform(0.003, 0.006)) * (0.9 + 0.3 * spot.severity)
@@ -152,7 +152,7 @@ def roots(spot: Spot) -> None:
 
 
 def _root_path(
-    rng: np.random.Generator, pipe: Pipe, start: _Points, way: _Points, long: float, drawn: float, wild: float
+    rng: np.random.Generator, pipe: Pipe, start: _Points, *, way: _Points, long: float, drawn: float, wild: float
 ) -> _Points:
     """A root's way, (n, 3): it goes on as `way`, falls, is drawn along the flow, and turns at random by `wild`."""
     points, direction = [np.asarray(start, np.float64)], way / np.linalg.norm(way)
