@@ -101,10 +101,10 @@ def test_says_what_was_found_how_sure_and_when(tmp_path: Path) -> None:
     text = page.text()
     for word in ("d1_1.mp4", "01:00", "640 × 480", "demonstration", "2 defects found, 1 to check", "13 classes"):
         assert word in text
-    for word in ("displaced joint", "97%", "of 100 videos with this value about 97 show it", "12.40 m", "Please check"):
+    for word in ("displaced joint", "97%", "about 97 of 100 videos with this value show it", "12.40 m", "Please check"):
         assert word in text
     assert "proposals by software" in text
-    assert "not to be relied on" in text
+    assert "Do not rely on it" in text
     assert text.index("displaced joint") < text.index("sediment deposit") < text.index("leakage, infiltration")
     assert [one["data-at"] for one in page.all("a") if "mark" in one["class"]] == ["12.5", "41.0", "52.25", "28.0"]
     assert [one["data-seek"] for one in page.all("a") if "mark" in one["class"]] == ["10.5", "39.0", "50.25", "26.0"]
@@ -132,7 +132,7 @@ def test_chinese(tmp_path: Path) -> None:
 
 def test_an_unknown_language_is_answered_with_the_known_ones(tmp_path: Path) -> None:
     made = made_inspection(tmp_path / "v")
-    with pytest.raises(InspectionError, match="'de'; there are en, zh"):
+    with pytest.raises(InspectionError, match="'de'; expected one of en, zh"):
         write_report(made, tmp_path / "v", "de")
     with pytest.raises(InspectionError, match="en, zh"):
         write_index([tmp_path / "v"], tmp_path, "de")
@@ -279,7 +279,7 @@ def test_no_defect(tmp_path: Path) -> None:
 def test_no_defect_but_not_sure_that_nothing_is_wrong(tmp_path: Path) -> None:
     page = Page(write_report(without_findings(tmp_path / "v", "review"), tmp_path / "v"))
     assert "No defect found, but please check" in page.text("h2")
-    assert "look through the video" in page.text("strong")
+    assert "please review the video" in page.text("strong")
 
 
 def test_what_is_not_calibrated_is_no_percentage(tmp_path: Path) -> None:
@@ -310,7 +310,7 @@ def test_remarks_stand_above_all_and_the_worst_first(tmp_path: Path) -> None:
     page = report(tmp_path / "v", remarks=remarks)
     text = page.text()
     assert text.index("It is unlike the others.") < text.index("It is dark.") < text.index("2 defects found")
-    assert "Do not trust what was found here" in text
+    assert "Do not rely on these findings" in text
     assert len(page.having("out_of_distribution")) == 1
 
 
@@ -318,7 +318,7 @@ def test_a_video_predicted_as_one_segment_has_no_times(tmp_path: Path) -> None:
     made = made_inspection(tmp_path / "v", timeline=None)
     findings = tuple(one.model_copy(update={"occurrences": ()}) for one in made.findings)
     page = Page(write_report(changed(made, findings=findings), tmp_path / "v"))
-    assert "judges the video as one segment" in page.text()
+    assert "predict the video as one segment" in page.text()
     assert len(page.having("finding")) == 3
     assert not page.having("card")
     assert not page.having("lane")
@@ -333,7 +333,7 @@ def test_occurrences_without_pictures_or_with_distances_as_numbers_alone(tmp_pat
     findings = (finding.model_copy(update={"occurrences": occurrences}),)
     page = Page(write_report(changed(made, findings=findings), tmp_path / "v"))
     assert "3.50 m" in page.text()
-    assert "No picture was kept." in page.text()
+    assert "No picture was stored." in page.text()
     assert len(page.having("card")) == 2
 
 
@@ -391,7 +391,7 @@ def test_times_and_shares() -> None:
     assert clock(59.99, tenths=True) == "00:59.9"
     assert clock(12.3, tenths=True) == "00:12.3"
     assert [sureness(one, True) for one in (0.0, 0.004, 0.5, 0.996, 1.0)] == ["<1%", "<1%", "50%", ">99%", ">99%"]
-    assert wording("en").meaning(0.999, True).endswith("more than 99 show it")
+    assert wording("en").meaning(0.999, True).startswith("more than 99 of 100")
 
 
 def test_the_index_links_to_every_report(tmp_path: Path) -> None:
@@ -435,7 +435,7 @@ def test_the_index_of_an_archive_has_pages(tmp_path: Path, monkeypatch: pytest.M
         assert f"Page {number} of 3" in page.text()
         assert "5 videos" in page.text()
         assert "3 failed" in page.text()
-        assert "of this page" in page.text()
+        assert "on this page" in page.text()
         assert ("bad1.mp4" in page.text()) == (number == 1)
     one = Page(write_index(folders[:2], tmp_path))
     assert [path.name for path in sorted(tmp_path.glob("index*.html"))] == [
@@ -473,7 +473,7 @@ def test_an_inspection_that_cannot_be_read_does_not_lose_the_index(tmp_path: Pat
 
 
 def with_unlikely(folder: Path, *codes: str) -> Inspection:
-    """An inspection in which these classes are to be looked at although they are improbable."""
+    """An inspection in which these classes need review although they are improbable."""
     made = made_inspection(folder)
     low = {"triage": "review", "probability": 0.04}
     return changed(made, findings=tuple(f.model_copy(update=low if f.code in codes else {}) for f in made.findings))
@@ -485,16 +485,16 @@ def test_unlikely_classes_are_folded_up_and_have_no_curve(tmp_path: Path) -> Non
     assert "2 defects found" in page.text("h2")
     assert "to check" not in page.text("h2")
     assert [one for one in page.all("details") if one.get("class") == "unlikely" and "open" not in one]
-    assert "1 unlikely class to look at" in page.text("h3")
+    assert "1 unlikely class to review" in page.text("h3")
     assert len([one for one in page.all("div") if one.get("class", "").startswith("lane ")]) == 2 + 1, "and the axis"
     assert len(page.having("gallery")) == 3
     write_inspection(made, tmp_path / "a")
     index = Page(write_index([tmp_path / "a"], tmp_path))
-    assert "1 unlikely class to look at" in index.text()
+    assert "1 unlikely class to review" in index.text()
     assert "SL" not in index.text()
 
 
 def test_where_all_is_unlikely_nothing_is_folded(tmp_path: Path) -> None:
     page = Page(write_report(with_unlikely(tmp_path, "SL", "CK", "CJ"), tmp_path))
-    assert "Nothing likely; 3 unlikely classes to look at" in page.text("h2")
+    assert "Nothing likely; 3 unlikely classes to review" in page.text("h2")
     assert all("open" in one for one in page.all("details") if one.get("class") == "unlikely")

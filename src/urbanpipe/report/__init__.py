@@ -1,1 +1,1 @@
-"""What an inspection leaves for people and for other tools: the report, exports, condition figures."""
+"""HTML reports of inspected videos, and indexes of them."""

@@ -1,4 +1,4 @@
-"""The report of an inspected video and the index of a folder of them, as HTML that needs no network and no server."""
+"""Write the report of an inspected video and the index of a folder of reports, as HTML without network or server."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,25 +20,25 @@ from urbanpipe.report.views import Builder
 from urbanpipe.report.wording import Wording, sureness, wording
 
 REPORT, INDEX = "report.html", "index.html"
-_MARK = '<nav class="pages"'  # what every page of an index of several has
-PAGE_VIDEOS = 1000  # a page of an archive stays small enough to open and to filter at once
+_MARK = '<nav class="pages"'  # marks the pages of an index that has several
+PAGE_VIDEOS = 1000  # keeps a page of an archive small enough to open and to filter instantly
 _LANGUAGE_TAGS = {"zh": "zh-CN"}
 
 
 def write_report(inspection: Inspection, folder: Path, language: str = "en") -> Path:
     """Write `report.html` into the inspection's folder.
 
-    Pictures, style and script are inside; the video is found by its relative path. A picture that is missing or damaged
-    leaves a note in its place.
+    Pictures, style and script are embedded; the video is linked by its relative path. A missing or damaged picture is
+    replaced by a note.
 
     Args:
-        inspection: what was found.
-        folder: where its pictures lie.
+        inspection: the inspection.
+        folder: the folder that contains its pictures.
         language: `en` or `zh`.
 
     Raises:
         InspectionError: there are no texts in that language.
-        OutputError: it cannot be written.
+        OutputError: the report cannot be written.
     """
     path = Path(folder) / REPORT
     if inspection.timed and inspection.timeline is None:
@@ -48,7 +48,7 @@ def write_report(inspection: Inspection, folder: Path, language: str = "en") -> 
 
 
 def _timeline(folder: Path) -> Timeline | None:
-    """Return the timeline of an inspection; None where it is lost, so that its report has no curves."""
+    """Return the timeline of an inspection; None if it cannot be read, in which case the report has no curves."""
     try:
         return read_timeline(folder)
     except InspectionError:
@@ -62,21 +62,21 @@ def write_index(
     failures: Mapping[str, str] | None = None,
     read: Callable[[Path], Inspection] = read_inspection,
 ) -> Path:
-    """Write `index.html`: a row for each inspection, which links to its report.
+    """Write `index.html`: one row per inspection, with a link to its report.
 
-    More than `PAGE_VIDEOS` go on in `index-2.html` and so on; pages of an earlier, longer index are removed. An
-    inspection that cannot be read becomes a failure of its folder's name; failures stand on the first page.
+    After `PAGE_VIDEOS` rows it continues in `index-2.html` and so on; pages of an earlier, longer index are removed. An
+    inspection that cannot be read is listed as a failure under the name of its folder. Failures are on the first page.
 
     Args:
-        folders: of inspections, in the order in which they are to be listed.
+        folders: folders of the inspections, in the order of the list.
         out: folder to write to.
         language: `en` or `zh`.
-        failures: videos that could not be inspected, and why.
-        read: returns the inspection in a folder.
+        failures: reasons of the videos that could not be inspected, by name.
+        read: function that reads the inspection in a folder.
 
     Raises:
         InspectionError: there are no texts in that language.
-        OutputError: it cannot be written.
+        OutputError: the index cannot be written.
     """
     t = wording(language)
     failed = dict(failures or {})
@@ -92,7 +92,7 @@ def write_index(
         "calibrated": all(row.calibrated for row in rows),
         "totals": _totals(rows, len(failed), t),
     }
-    for leaf in reversed(leaves):  # the first links to the others, and so comes last
+    for leaf in reversed(leaves):  # the first page links to the others, so it is written last
         text = page("index.html", "index.js", t, {**content, "leaf": leaf, "rows": leaf.rows})
         write_text(path.with_name(leaf.name), text)
     _remove_pages_after(leaves[-1], path.parent)
@@ -101,7 +101,7 @@ def write_index(
 
 @dataclass(frozen=True)
 class Chip:
-    """A finding in the index: where its report shows it, its code, name and probability."""
+    """A finding in the index: link to it in the report, code, name and probability."""
 
     href: str
     code: str
@@ -114,15 +114,16 @@ class Row:
     """A video in the index.
 
     Attributes:
-        name: of the video.
-        href: of its report.
-        duration: in seconds.
+        name: name of the video.
+        href: link to its report.
+        duration: duration in seconds.
         found: accepted findings.
         review: findings to review.
-        unsure: nothing was found, but the class that says "nothing wrong" was not accepted either.
-        remarks: kind, its short text and the sentence.
-        demonstration: made by a bundle that shows how it works.
-        calibrated: probabilities are.
+        unlikely: text with the number of unlikely findings to review; may be empty.
+        unsure: whether nothing was found, but the exclusive class ("nothing wrong") was not accepted either.
+        remarks: kind, short text and sentence of each remark.
+        demonstration: whether the inspection was made with a demonstration bundle.
+        calibrated: whether the probabilities are calibrated.
     """
 
     name: str
@@ -146,18 +147,18 @@ class Leaf:
 
     @property
     def name(self) -> str:
-        """Of its file."""
+        """Name of its file."""
         return INDEX if self.number == 1 else f"index-{self.number}.html"
 
     @property
     def videos(self) -> str:
-        """The first and the last of its videos."""
+        """Names of its first and last videos."""
         return f"{self.rows[0].name} – {self.rows[-1].name}" if self.rows else ""
 
 
 def _remove_pages_after(last: Leaf, out: Path) -> None:
-    """Remove the pages that an index of more videos has left; what is not of an index stays."""
-    with suppress(OSError):  # after the last there is none
+    """Remove the pages left over from an index with more videos, and no other files."""
+    with suppress(OSError):  # raised after the last page
         for number in count(last.number + 1):
             path = out / Leaf(number, ()).name
             if _MARK not in path.read_text(encoding="utf-8", errors="replace"):
@@ -199,7 +200,7 @@ def _report(inspection: Inspection, folder: Path, t: Wording) -> dict[str, objec
 
 
 def video_url(relative: str) -> str:
-    """A relative path as a URL that stays one, whatever the file is called; empty where there is no path.
+    """Return a relative path as a relative URL, whatever the file name; empty if there is no path.
 
     >>> video_url("../a b#?%.mp4"), video_url("javascript:x.mp4")
     ('../a%20b%23%3F%25.mp4', './javascript%3Ax.mp4')
@@ -213,7 +214,7 @@ def _exclusive(inspection: Inspection) -> Finding | None:
 
 
 def _is_unsure(inspection: Inspection) -> bool:
-    """Whether nothing was found, but "nothing wrong" was not accepted either."""
+    """Return whether nothing was found, but the exclusive class ("nothing wrong") was not accepted either."""
     normal = _exclusive(inspection)
     return not inspection.defects and normal is not None and normal.triage != "accept"
 
@@ -234,13 +235,13 @@ def _verdict(inspection: Inspection, t: Wording) -> str:
 
 
 def _others(inspection: Inspection) -> list[Finding]:
-    """The rejected classes that the networks know, most probable first."""
+    """Return the rejected classes that the networks were trained on, most probable first."""
     shown = {inspection.exclusive, *(one.code for one in inspection.defects), *_untrained(inspection)}
     return sorted((one for one in inspection.findings if one.code not in shown), key=lambda one: -one.probability)
 
 
 def _untrained(inspection: Inspection) -> set[str]:
-    """Codes of the classes of which the networks have had no example; what is promised of others is not of these."""
+    """Return the codes of classes without training examples, to which the bound on missed defects does not apply."""
     told = [remark.values.get("classes", "") for remark in inspection.remarks if remark.key == "untrained"]
     return {code for classes in told for code in classes.split(", ") if code}
 
@@ -290,7 +291,7 @@ def _rows(
 def _href(folder: Path, out: Path) -> str:
     try:
         relative = os.path.relpath(folder, out)
-    except ValueError:  # another drive of Windows
+    except ValueError:  # another drive on Windows
         return f"{folder.resolve().as_uri()}/{REPORT}"
     url = quote(os.fsencode(relative.replace(os.sep, "/")), safe="/")
     return f"./{url}/{REPORT}"

@@ -1,4 +1,4 @@
-"""Pages that need nothing beside them: style and script inside, and a policy that lets nothing else in."""
+"""Self-contained HTML pages: embedded style and script, and a content security policy that allows nothing else."""
 
 import base64
 import hashlib
@@ -13,17 +13,17 @@ from urbanpipe.report.wording import Wording, clock, sureness, visible
 
 _TEMPLATES = Path(__file__).with_name("templates")
 _ALWAYS = "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'"
-_MEDIA = "media-src 'self' file:"  # some browsers do not count a file beside a file:// page as 'self'
+_MEDIA = "media-src 'self' file:"  # some browsers do not treat a file next to a file:// page as 'self'
 
 
 def page(template: str, script: str, wording: Wording, content: Mapping[str, object]) -> str:
-    """A page of HTML.
+    """Return an HTML page.
 
     Args:
         template: name of the template.
-        script: name of the JavaScript file that goes into it.
-        wording: texts, `t` in the template.
-        content: what else the template reads. All of it is escaped.
+        script: name of the JavaScript file to embed.
+        wording: texts, available as `t` in the template.
+        content: other variables of the template. All of them are escaped.
     """
     styles, code = (_source("style.css"), _source("dark.css")), _source(script)
     policy = f"{_ALWAYS}; {_MEDIA}; style-src {_hashes(*styles)}; script-src {_hashes(code)}"

@@ -1,4 +1,4 @@
-"""The pictures of a report as data URIs, made smaller where all of them together would be too large."""
+"""The pictures of a report as data URIs, scaled down if all of them together would be too large."""
 
 import base64
 import io
@@ -12,11 +12,11 @@ from PIL import Image
 from urbanpipe.contracts.findings import Evidence, Inspection
 
 MAX_LETTERS = 4_200_000
-"""What all data URIs of a report may have together, so that it stays below 5 MB."""
+"""Maximum length in characters of all data URIs of a report, so that it stays below 5 MB."""
 
 _STEPS = ((640, 80), (480, 72), (400, 66), (320, 60), (240, 50))  # longest side in pixels and JPEG quality
-_SAMPLE, _DOUBT = 12, 1.15  # pictures that tell whether a step can do, and how wrong they may be
-_HEAT_SIDE = 96  # heat is as coarse as a network's map: browsers smooth it as well
+_SAMPLE, _DOUBT = 12, 1.15  # number of pictures for estimating the size at a step, and tolerance of the estimate
+_HEAT_SIDE = 96  # pixels; heat maps are coarse, and browsers interpolate them
 _THUMBNAIL_SIDE = 144
 _DAMAGED = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
 
@@ -27,7 +27,7 @@ class Album:
 
     Attributes:
         uris: data URIs.
-        lost: why the others have none: `missing`, `damaged` or `left_out`.
+        lost: reason for each picture without data URI: `missing`, `damaged` or `left_out`.
     """
 
     uris: dict[str, str]
@@ -35,15 +35,15 @@ class Album:
 
 
 def album(inspection: Inspection, folder: Path, most_letters: int = MAX_LETTERS) -> Album:
-    """The pictures and heats of the shown findings.
+    """Read the pictures and heat maps of the shown findings.
 
-    All are made smaller by the same step, so that cards stay alike. Where the smallest step is still too large, the
-    least telling are left out: later frames of an occurrence, then occurrences of less probable classes.
+    All pictures are scaled down by the same step, so that cards look alike. If even the smallest step is too large, the
+    least informative ones are left out: later frames of an occurrence, then occurrences of less probable classes.
 
     Args:
-        inspection: what names them.
-        folder: in which they lie.
-        most_letters: of all data URIs together.
+        inspection: the inspection that names them.
+        folder: the folder that contains them.
+        most_letters: maximum number of characters of all data URIs together.
     """
     evidence = _most_telling_first(inspection)
     lost: dict[str, str] = {}
@@ -55,7 +55,7 @@ def album(inspection: Inspection, folder: Path, most_letters: int = MAX_LETTERS)
 
 
 def thumbnail(folder: Path, name: str) -> str | None:
-    """A small data URI of a picture; None where it cannot be read."""
+    """Return a picture as a small data URI; None if it cannot be read."""
     try:
         return _reduced(_inside(folder, name), _THUMBNAIL_SIDE, 70)
     except _DAMAGED:
@@ -83,7 +83,7 @@ def _heats(evidence: Sequence[Evidence], folder: Path, lost: dict[str, str]) -> 
 
 
 def _fitting(names: Sequence[str], folder: Path, room: int, lost: dict[str, str]) -> dict[str, str]:
-    """All pictures by the first step at which they fit, as they are if that is none; else by the last step."""
+    """Return all pictures at the first step at which they fit (unchanged if possible), else at the last step."""
     sizes = sum((folder / name).stat().st_size for name in names if (folder / name).is_file())
     sample = names[:: max(1, len(names) // _SAMPLE)]
     for side, quality in [(0, 0)] * (_letters(sizes) <= room) + list(_STEPS[:-1]):
@@ -121,7 +121,7 @@ def _kept(uris: dict[str, str], room: int, lost: dict[str, str]) -> dict[str, st
 def _inside(folder: Path, name: str) -> Path:
     path = folder / name
     if not path.resolve().is_relative_to(folder.resolve()):
-        raise ValueError(f"{name} lies outside of the inspection")
+        raise ValueError(f"{name} lies outside the inspection's folder")
     return path
 
 

@@ -1,4 +1,4 @@
-"""Scores over time as shapes of an SVG, drawn here so that they are there without a script and on paper."""
+"""Scores over time as SVG shapes, computed here so that they appear without a script and on paper."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,10 +11,10 @@ from urbanpipe.contracts.findings import Finding, Inspection
 from urbanpipe.report.wording import clock
 
 WIDTH, HEIGHT = 1000, 100
-"""Of the box that a curve is drawn in; browsers interval it to the lane."""
+"""Size of the box that a curve is drawn in; browsers stretch it to the lane."""
 
 MAX_SEGMENTS = 400
-"""Segments of the time axis of which a curve keeps the lowest and the highest score."""
+"""Number of segments of the time axis; a curve keeps the lowest and the highest score of each."""
 
 _STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)  # seconds from tick to tick
 _MAX_TICKS = 8
@@ -25,9 +25,9 @@ class Tick:
     """A labelled line of the time axis.
 
     Attributes:
-        x: per cent of the width.
+        x: position in per cent of the width.
         label: the time.
-        minor: may be left out where there is little room.
+        minor: whether it may be left out if there is little room.
     """
 
     x: float
@@ -40,7 +40,7 @@ class Lane:
     """The curve of a class.
 
     Attributes:
-        curve: path of the area below the curve, in a box of `WIDTH` by `HEIGHT`; empty where there is none.
+        curve: path of the area below the curve, in a box of `WIDTH` by `HEIGHT`; empty if there is no curve.
         intervals: (x, width) of its occurrences, per cent of the width.
         marks: (x, y) of its occurrences, per cent of width and height from the left and the top.
     """
@@ -51,21 +51,21 @@ class Lane:
 
 
 def span_seconds(inspection: Inspection) -> float:
-    """Length of the time axis: the video, or more where something was seen after its end; never 0."""
+    """Return the length of the time axis: that of the video, or more if an occurrence lies after its end; never 0."""
     last = inspection.timeline.seconds[-1:] if inspection.timeline else ()
     seen = [occurrence.seconds for finding in inspection.findings for occurrence in finding.occurrences]
     return max(inspection.video.duration_seconds, *last, *seen, 0.1)
 
 
 def ticks(span: float) -> tuple[Tick, ...]:
-    """The lines of a time axis of `span` seconds."""
+    """Return the lines of a time axis of `span` seconds."""
     step = next((step for step in _STEPS if span / step <= _MAX_TICKS), 3600.0 * np.ceil(span / 3600 / _MAX_TICKS))
     times = np.arange(0.0, span + 1e-9, step).tolist()
     return tuple(Tick(_percent(at, span), clock(at, tenths=step < 1), n % 2 == 1) for n, at in enumerate(times))
 
 
 def lane(inspection: Inspection, finding: Finding, span: float) -> Lane:
-    """The curve and the marks of a finding."""
+    """Return the curve, intervals and marks of a finding."""
     intervals = tuple(
         (
             _percent(one.begin_seconds, span),
@@ -78,12 +78,15 @@ def lane(inspection: Inspection, finding: Finding, span: float) -> Lane:
 
 
 def thinned(seconds: NDArray[np.float64], scores: NDArray[np.float64], most: int = MAX_SEGMENTS) -> NDArray[np.intp]:
-    """Which points to draw, ascending: the ends, and of `most` equal segments of time the lowest and the highest.
+    """Select the points to draw: both ends, and the lowest and highest point of each of `most` equal time segments.
 
     Args:
         seconds: (m,), ascending.
         scores: (m,).
-        most: segments.
+        most: number of segments.
+
+    Returns:
+        Indices of the points, ascending.
     """
     if len(seconds) <= 2 * most:
         return np.arange(len(seconds))

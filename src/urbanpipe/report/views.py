@@ -1,4 +1,4 @@
-"""What the page of a report shows, ready to be written: no decision is left to the template."""
+"""View models of a report page: ready to render, so that the template makes no decisions."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +9,7 @@ from urbanpipe.report.timeline import Lane, lane
 from urbanpipe.report.wording import Wording, clock, sureness
 
 LEAD_SECONDS = 2.0
-"""The video starts so long before a moment, so that one sees it coming."""
+"""The video starts this long before a moment, so that the viewer can anticipate it."""
 
 
 @dataclass(frozen=True)
@@ -17,15 +17,15 @@ class Shot:
     """A frame of an occurrence.
 
     Attributes:
-        at: its second.
-        seek: second from which the video is played.
-        label: class, time, score and distance, as a sentence.
-        score: of the class in that frame.
-        distance: on-screen distance, may be empty.
-        picture: data URI; None where the picture is lost.
-        heat: data URI; None where nothing spoke for the class.
+        at: its time in seconds.
+        seek: time in seconds from which the video is played.
+        label: class, time, score and distance, as text.
+        score: score of the class in that frame.
+        distance: on-screen distance; may be empty.
+        picture: data URI; None if the picture is lost.
+        heat: data URI of the heat map; None if no area supports the class.
         ring: x and y of the hottest point, per cent.
-        lost: what is said where the picture should be.
+        lost: text in place of a lost picture.
     """
 
     at: float
@@ -41,7 +41,7 @@ class Shot:
 
 @dataclass(frozen=True)
 class MomentView:
-    """A occurrence; `id` is its anchor in the page, `shots` are its frames (at least one, perhaps without a picture)."""
+    """An occurrence; `id` is its anchor in the page, `shots` are its frames (at least one, maybe without a picture)."""
 
     id: str
     at: float
@@ -55,19 +55,19 @@ class Item:
     """A shown finding.
 
     Attributes:
-        id: its anchor.
-        code: of the class.
-        name: in the language of the report.
-        kind: likewise.
+        id: its anchor in the page.
+        code: code of the class.
+        name: name of the class in the language of the report.
+        kind: kind of the class in the language of the report.
         triage: `accept` or `review`.
-        unlikely: to look at only because the bound on what may be missed asks for it.
-        probability: as text.
-        share: per cent, the length of its bar.
-        meaning: of the probability, in plain words.
+        unlikely: whether it needs review only because of the bound on missed defects.
+        probability: probability as text.
+        share: probability in per cent, the length of its bar.
+        meaning: meaning of the probability, in plain words.
         moments: its occurrences in order of time.
-        best: place of the one with the highest score; None where there are none.
+        best: index of the one with the highest score; None if there are none.
         thumbnail: data URI of its first readable picture.
-        lane: its curve.
+        lane: its curve, intervals and marks.
     """
 
     id: str
@@ -87,7 +87,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Builder:
-    """Makes the views of an inspection; see `item`."""
+    """Builds the views of an inspection; see `item`."""
 
     inspection: Inspection
     folder: Path
@@ -96,7 +96,7 @@ class Builder:
     span: float
 
     def item(self, place: int, finding: Finding) -> Item:
-        """The view of the finding that is shown at `place`."""
+        """Return the view of the finding that is shown at `place`, counted from 1."""
         calibrated = self.inspection.bundle.calibrated
         best = max(finding.occurrences, key=lambda one: one.score, default=None)
         moments = tuple(self._moment(f"f{place}-{n}", finding, one) for n, one in enumerate(finding.occurrences, 1))

@@ -1,4 +1,4 @@
-"""The words of reports: their texts in each language, and how times and shares are written."""
+"""The wording of reports: texts in each language, and formats of times and probabilities."""
 
 import tomllib
 import unicodedata
@@ -18,31 +18,31 @@ class Wording:
     """The texts of one language.
 
     Attributes:
-        language: its key in `texts.toml`.
-        texts: by key, some with `{places}` to fill.
+        language: key of the language in `texts.toml`.
+        texts: texts by key, some with `{placeholders}`.
     """
 
     language: str
     texts: dict[str, str]
 
     def __call__(self, key: str, **values: object) -> str:
-        """The text of a key with its places filled; a key that is not there is a bug."""
+        """The text of a key with its placeholders filled; a missing key is a bug."""
         return self.texts[key].format(**values)
 
     def count(self, key: str, number: int) -> str:
-        """The text of `key_one` or `key_many`, whichever the number asks for."""
+        """Return the text of `key_one` or `key_many`, depending on the number."""
         return self(f"{key}_one" if number == 1 else f"{key}_many", number=number)
 
     def name(self, finding: Finding) -> str:
-        """Name of a class, English where there is no other."""
+        """Return the name of a class; in English if there is no other."""
         return (finding.zh or finding.en) if self.language == "zh" else finding.en
 
     def kind(self, kind: str) -> str:
-        """Kind of a class; one that no text knows as it is."""
+        """Return the text for the kind of a class; an unknown kind is returned unchanged."""
         return self.texts.get(f"kind_{kind}", kind)
 
     def meaning(self, share: float, calibrated: bool) -> str:
-        """What a probability says, in plain words."""
+        """Return the meaning of a probability in plain words."""
         if not calibrated:
             return self("meaning_score")
         if share >= 0.995:
@@ -52,24 +52,24 @@ class Wording:
 
 @lru_cache
 def all_texts() -> dict[str, dict[str, str]]:
-    """The texts of all languages, by language and key."""
+    """Read the texts of all languages, by language and key."""
     return tomllib.loads(_TEXTS.read_text(encoding="utf-8"))
 
 
 def wording(language: str) -> Wording:
-    """The texts of a language.
+    """Return the texts of a language.
 
     Raises:
-        InspectionError: there are none.
+        InspectionError: there are no texts in that language.
     """
     texts = all_texts()
     if language not in texts:
-        raise InspectionError(f"no texts in the language {language!r}; there are {', '.join(texts)}")
+        raise InspectionError(f"no texts in the language {language!r}; expected one of {', '.join(texts)}")
     return Wording(language, texts[language])
 
 
 def clock(seconds: float, tenths: bool = False) -> str:
-    """Time as mm:ss, or h:mm:ss from an hour on, cut to the second or to the tenth.
+    """Format a time as mm:ss, or h:mm:ss from one hour on, rounded down to the second or the tenth.
 
     >>> clock(75.25), clock(75.25, tenths=True), clock(3600)
     ('01:15', '01:15.2', '1:00:00')
@@ -83,7 +83,7 @@ def clock(seconds: float, tenths: bool = False) -> str:
 
 
 def sureness(share: float, calibrated: bool) -> str:
-    """A probability as per cent; what is not calibrated as a plain number, which nobody takes for one.
+    """Format a calibrated probability in per cent, and an uncalibrated score as a plain number.
 
     >>> sureness(0.97, True), sureness(0.999, True), sureness(0.001, True), sureness(0.97, False)
     ('97%', '>99%', '<1%', '0.97')
@@ -96,7 +96,7 @@ def sureness(share: float, calibrated: bool) -> str:
 
 
 def visible(text: str) -> str:
-    r"""A name with a mark for each character that turns it round, to read as another, or cannot be written.
+    r"""Replace characters of a name that change the direction of text, or that cannot be written, by a mark.
 
     >>> visible("pipe\u202egpj.mp4") == "pipe\ufffdgpj.mp4"
     True

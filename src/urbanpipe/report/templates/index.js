@@ -11,7 +11,7 @@
   showTheme();
   find("#theme").addEventListener("click", () => {
     theme = (theme ? theme === "dark" : systemDark.matches) ? "light" : "dark";
-    try { localStorage.setItem("urbanpipe-theme", theme); } catch { /* it holds for this page alone */ }
+    try { localStorage.setItem("urbanpipe-theme", theme); } catch { /* the choice applies to this page only */ }
     showTheme();
   });
 

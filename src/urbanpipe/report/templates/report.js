@@ -5,7 +5,7 @@
   const all = (selector) => [...document.querySelectorAll(selector)];
   root.classList.add("js");
 
-  // Theme: the dark style is a sheet of its own, whose media query the switch replaces.
+  // Theme: the dark style is a separate style sheet, whose media query the switch replaces.
   const dark = find("#dark");
   const systemDark = matchMedia("(prefers-color-scheme: dark)");
   let theme = null;
@@ -13,7 +13,7 @@
   const showTheme = () => { if (theme) dark.media = theme === "dark" ? "screen" : "not all"; };
   const switchTheme = () => {
     theme = (theme ? theme === "dark" : systemDark.matches) ? "light" : "dark";
-    try { localStorage.setItem("urbanpipe-theme", theme); } catch { /* it holds for this page alone */ }
+    try { localStorage.setItem("urbanpipe-theme", theme); } catch { /* the choice applies to this page only */ }
     showTheme();
   };
   showTheme();
@@ -65,7 +65,7 @@
       start();
     }
   };
-  // Stepping by key: a running video runs on from before the moment, a paused one shows the moment itself.
+  // Stepping by key: a playing video continues from before the moment, a paused one shows the moment itself.
   const stepTo = (stop) => {
     mark(stop);
     if (playable()) seek(Number(video.paused ? stop.dataset.at : stop.dataset.seek));
@@ -132,7 +132,7 @@
   }
   const help = () => { if (keys.open) keys.close(); else if (!large.open) keys.showModal(); };
 
-  // Timeline: the head follows the video, the cross the pointer.
+  // Timeline: the head follows the video, the cross follows the pointer.
   const lanes = find(".lanes");
   if (lanes) {
     const span = Number(lanes.dataset.span);
@@ -206,7 +206,7 @@
   const linkedStop = linked && find("a.stop", linked);
   if (linkedStop) stepTo(linkedStop);
 
-  // On paper what is folded up is open.
+  // Print with all sections open.
   let folded = [];
   addEventListener("beforeprint", () => {
     folded = all("details:not([open])");
