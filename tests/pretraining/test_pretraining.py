@@ -253,7 +253,7 @@ def test_views_are_of_the_size_asked_for_and_differ() -> None:
         ("mae", "test_vit", ("temperature=1",), RecipeError, "--set temperature: mae has no such setting"),
         ("simclr", "test_resnet", ("epoch=1",), RecipeError, "did you mean epochs?"),
         ("simclr", "test_resnet", ("epochs=0",), RecipeError, "--set epochs = 0: input should be greater"),
-        ("simclr", "test_resnet", ("epochs",), RecipeError, "want key=value"),
+        ("simclr", "test_resnet", ("epochs",), RecipeError, "expected key=value"),
         ("simclr", "resnet5000", (), RecipeError, "is not a timm model"),
         ("simclr", "test_resnet", ("batch_size=4096",), RecipeError, r"batch_size = 4096: there are \d+ frames"),
         (
@@ -360,7 +360,7 @@ def test_folds_that_do_not_fit_and_videos_that_cannot_be_read(catalog: Catalog, 
 
 def test_another_folder_is_asked_for_where_settings_or_videos_changed(archive: Path, tmp_path: Path) -> None:
     pretrained("simclr", archive, tmp_path, "epochs=1")
-    with pytest.raises(RunError, match=r"was begun with other epochs: 1 instead of 2; give another --out"):
+    with pytest.raises(RunError, match=r"was started with other epochs: 1 instead of 2; give another --out"):
         pretrained("simclr", archive, tmp_path, "epochs=2")
     with pytest.raises(RunError, match="other method: 'simclr' instead of 'mae'"):
         pretrained("mae", archive, tmp_path, "epochs=1")
@@ -387,7 +387,7 @@ def test_first_weights_are_known_by_what_they_hold(archive: Path, tmp_path: Path
     pretrained("simclr", archive, tmp_path / "out", "epochs=1", f"weights={moved}")
     state = backbone_of(TINY["simclr"][0]).net.state_dict()
     save_file({name: value + 1 for name, value in state.items()}, moved)
-    with pytest.raises(RunError, match="was begun with other first_weights"):
+    with pytest.raises(RunError, match="was started with other first_weights"):
         pretrained("simclr", archive, tmp_path / "out", "epochs=1", f"weights={moved}")
 
 

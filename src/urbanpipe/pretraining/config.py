@@ -11,22 +11,22 @@ from urbanpipe.settings import Section, value_of
 
 
 class PretrainConfig(Section):
-    """What both methods have.
+    """Settings common to both methods.
 
     Attributes:
-        weights: of the backbone at the start: `random`, `hub` or a file.
+        weights: initial weights of the backbone: `random`, `hub` or a file.
         options: keyword arguments of the timm model, as in a recipe.
-        size: height and width of the frames that the network sees, in pixels.
-        every_seconds: from one frame of a video to the next.
-        epochs: passes over the frames.
-        batch_size: frames at once.
-        learning_rate: highest learning rate of AdamW.
-        weight_decay: on weights; never on biases and norms.
-        warmup_epochs: epochs until the highest rate, which then falls as half a cosine.
-        clip_norm: largest gradient norm; 0 is no clipping.
+        size: height and width of the input frames, in pixels.
+        every_seconds: interval between the frames of a video.
+        epochs: number of passes over the frames.
+        batch_size: frames per batch.
+        learning_rate: peak learning rate of AdamW.
+        weight_decay: weight decay; not applied to biases and norms.
+        warmup_epochs: epochs of linear warm-up to the peak learning rate, followed by half a cosine.
+        clip_norm: maximum gradient norm; 0 disables clipping.
         precision: `fp32`, `bf16` or `fp16` (mixed).
-        workers: loading processes; -1 takes what the machine has, at most 8.
-        seed: of initial weights, order and augmentation.
+        workers: number of loading processes; -1 uses the available cores, at most 8.
+        seed: seed of initial weights, order and augmentation.
     """
 
     method: ClassVar[str]
@@ -46,13 +46,13 @@ class PretrainConfig(Section):
 
 
 class SimCLRConfig(PretrainConfig):
-    """SimCLR (arXiv 2002.05709), with AdamW for its LARS, as batches here are far smaller.
+    """SimCLR (arXiv 2002.05709), with AdamW instead of LARS, as batches here are far smaller.
 
     Attributes:
-        temperature: of the NT-Xent loss.
-        projection: width of the projection head's output.
-        crop_scale: smallest share of the area that a random crop keeps.
-        colour_strength: s of its colour distortion (appendix A).
+        temperature: temperature of the NT-Xent loss.
+        projection: output width of the projection head.
+        crop_scale: minimum share of the area that a random crop keeps.
+        colour_strength: strength s of the colour distortion (appendix A).
     """
 
     method: ClassVar[str] = "simclr"
@@ -63,12 +63,12 @@ class SimCLRConfig(PretrainConfig):
 
 
 class MAEConfig(PretrainConfig):
-    """Masked autoencoder (arXiv 2111.06377), with patches normalised each by itself as targets.
+    """Masked autoencoder (arXiv 2111.06377), with each patch normalised by itself as the target.
 
     Attributes:
-        mask_ratio: share of the patches that are hidden.
-        decoder_width, decoder_depth, decoder_heads: of the decoder, which is thrown away.
-        crop_scale: smallest share of the area that a random crop keeps.
+        mask_ratio: share of masked patches.
+        decoder_width, decoder_depth, decoder_heads: size of the decoder, which is discarded after pretraining.
+        crop_scale: minimum share of the area that a random crop keeps.
     """
 
     method: ClassVar[str] = "mae"
@@ -84,10 +84,10 @@ METHODS: dict[str, type[SimCLRConfig | MAEConfig]] = {"simclr": SimCLRConfig, "m
 
 
 def read_settings(method: str, overrides: Sequence[str]) -> SimCLRConfig | MAEConfig:
-    """The settings of a method with `key=value` overrides, values as TOML (a bare word is a string).
+    """Return the settings of a method with `key=value` overrides, values as TOML (a bare word is a string).
 
     Raises:
-        RecipeError: there is no such method, key or value.
+        RecipeError: the method, a key or a value does not exist or is invalid.
     """
     if method not in METHODS:
         raise RecipeError(f"--method {method}: the methods are {', '.join(METHODS)}")
@@ -95,7 +95,7 @@ def read_settings(method: str, overrides: Sequence[str]) -> SimCLRConfig | MAECo
     for override in overrides:
         key, equals, text = override.partition("=")
         if not equals:
-            raise RecipeError(f"--set {override}: want key=value, for example --set epochs=50")
+            raise RecipeError(f"--set {override}: expected key=value, for example --set epochs=50")
         values[key.strip()] = value_of(text)
     try:
         return METHODS[method].model_validate(values)

@@ -1,4 +1,4 @@
-"""Frames of many videos in random order, one by one, in the views of a method."""
+"""Frames of many videos in random order, as the views of a method."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,16 +15,16 @@ from urbanpipe.inputs.reading import SegmentInputs
 from urbanpipe.pretraining.config import MAEConfig, SimCLRConfig
 from urbanpipe.pretraining.views import Views
 
-FrameKey = tuple[int, int, int]  # (epoch, index of a video, number of a frame among those at the interval)
+FrameKey = tuple[int, int, int]  # (epoch, index of the video, number of the frame among those at the interval)
 
 
 class Frames(Dataset[Any]):
-    """The views of a frame, or why its video cannot be read.
+    """Dataset of the views of a frame, or the reason why its video cannot be read.
 
     Args:
-        dataset: of the videos, whose segments are single frames.
-        views: of a frame.
-        seed: with the key it decides all that is random about the views.
+        dataset: dataset of the videos, whose segments are single frames.
+        views: function that creates the views of a frame.
+        seed: seed of the views; with the key it determines all random choices.
     """
 
     def __init__(self, dataset: VideoDataset, views: Views, seed: int) -> None:
@@ -41,25 +41,27 @@ class Frames(Dataset[Any]):
 
 
 def seed_of(*parts: int) -> int:
-    """A seed for torch from several numbers."""
+    """Return a seed for torch that combines several numbers."""
     return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
 def batches_of(frames: Sequence[int], config: SimCLRConfig | MAEConfig, epoch: int) -> list[list[FrameKey]]:
-    """The whole batches of an epoch: every frame once in random order, but for the few that do not fill one.
+    """Return the full batches of an epoch.
+
+    They contain every frame once in random order, except for the few that do not fill a batch.
 
     Args:
-        frames: how many each video has.
-        config: size of a batch, and seed.
-        epoch: from 0.
+        frames: number of frames per video.
+        config: batch size and seed.
+        epoch: number of the epoch, from 0.
 
     Raises:
-        RecipeError: there are fewer frames than a batch.
+        RecipeError: there are fewer frames than one batch needs.
     """
     keys = [(epoch, video, row) for video, count in enumerate(frames) for row in range(count)]
     size = config.batch_size
     if len(keys) < size:
-        raise RecipeError(f"--set batch_size = {size}: there are {len(keys)} frames; give a smaller one")
+        raise RecipeError(f"--set batch_size = {size}: there are {len(keys)} frames; use a smaller batch size")
     order = np.random.default_rng([config.seed, epoch]).permutation(len(keys))
     whole = order[: len(keys) // size * size].reshape(-1, size)
     return [[keys[place] for place in batch] for batch in whole.tolist()]
@@ -68,7 +70,10 @@ def batches_of(frames: Sequence[int], config: SimCLRConfig | MAEConfig, epoch: i
 def frame_loader(
     frames: Frames, batches: Sequence[Sequence[FrameKey]], workers: int, pin: bool
 ) -> DataLoader[Tensor | VideoError]:
-    """A loader of the given batches in their order: (batch, views, 3, size, size), or the error of one."""
+    """Return a loader of the given batches in their order.
+
+    It yields (batch, views, 3, size, size), or the error of one item.
+    """
     count = min(loading_workers(workers), len(batches))
     return DataLoader(
         frames,

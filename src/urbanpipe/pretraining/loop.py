@@ -1,6 +1,6 @@
-"""The epochs of pretraining, and going on after a kill.
+"""Pretraining loop, resumable after a kill.
 
-All that is random in an epoch follows from (seed, epoch, place in it), as in `training.loop`.
+All random choices of an epoch follow from (seed, epoch, step), as in `training.loop`.
 """
 
 import math
@@ -35,7 +35,7 @@ BETAS = (0.9, 0.95)  # of MAE (arXiv 2111.06377, table 8)
 
 @dataclass
 class PretrainState:
-    """All that changes."""
+    """The mutable state of pretraining."""
 
     objective: nn.Module
     optimiser: AdamW
@@ -44,15 +44,15 @@ class PretrainState:
     epoch: int = 0
 
     def save(self, path: Path, rows: list[EpochMetrics]) -> None:
-        """Write the state and the log's rows, whole or not at all."""
+        """Write the state and the rows of the log, atomically."""
         parts = {name: getattr(self, name).state_dict() for name in _PARTS}
         save_whole(parts | {"epoch": self.epoch, "rows": rows}, path)
 
     def load(self, path: Path, device: torch.device) -> list[EpochMetrics]:
-        """Go on from a saved state; returns the log's rows.
+        """Restore a saved state; return the rows of the log.
 
         Raises:
-            RunError: it is damaged.
+            RunError: the file is damaged.
         """
         try:
             value: dict[str, Any] = torch.load(path, device, weights_only=True)
@@ -60,8 +60,8 @@ class PretrainState:
                 getattr(self, name).load_state_dict(value[name])
         except torch.OutOfMemoryError:
             raise
-        except Exception as error:  # whatever torch or pickle makes of a damaged file
-            raise RunError(f"{path} is damaged; delete it and pretraining starts again from its first epoch") from error
+        except Exception as error:  # any error that torch or pickle raises for a damaged file
+            raise RunError(f"{path} is damaged; delete it to restart pretraining from the first epoch") from error
         self.epoch = value["epoch"]
         rows: list[EpochMetrics] = value["rows"]
         return rows
@@ -73,7 +73,7 @@ _PARTS = ("objective", "optimiser", "schedule", "scaler")
 def make_state(
     objective: nn.Module, config: SimCLRConfig | MAEConfig, steps: int, device: torch.device
 ) -> PretrainState:
-    """The state before the first epoch, of so many steps an epoch."""
+    """Return the state before the first epoch, for the given number of steps per epoch."""
     objective.to(device).to(memory_format=torch.channels_last)
     groups = param_groups_weight_decay(objective, config.weight_decay)
     optimiser = AdamW(groups, lr=config.learning_rate, betas=BETAS)
@@ -95,18 +95,18 @@ def run_epochs(
     folder: Path,
     device: torch.device,
 ) -> None:
-    """All epochs, or those that a killed run left; then the weights.
+    """Run all epochs, or those that a killed run left; then write the weights.
 
     Raises:
         DivergedError: the loss became NaN.
         RunError: the saved state is damaged.
         VideoError: a video can no longer be read.
-        RecipeError: there are fewer frames than a batch.
+        RecipeError: there are fewer frames than one batch needs.
     """
     counts = [frames.dataset.segment_count(index) for index in range(len(frames.dataset))]
     state = make_state(objective, config, len(batches_of(counts, config, 0)), device)
     path = folder / TRAINING_STATE
-    for left in folder.glob(f".{path.name}.*"):  # of a kill in the middle of writing
+    for left in folder.glob(f".{path.name}.*"):  # from a kill while writing
         left.unlink(missing_ok=True)
     log = MetricsLog(folder, state.load(path, device) if path.exists() else [])
     while state.epoch < config.epochs:
@@ -139,7 +139,8 @@ def _epoch(
     mean, seconds = float(total) / len(batches), time.perf_counter() - started
     if not math.isfinite(mean):
         raise DivergedError(
-            f"the loss became {mean} in epoch {state.epoch + 1}; lower --set learning_rate (now {config.learning_rate:g})"
+            f"the loss became {mean} in epoch {state.epoch + 1}; "
+            f"lower --set learning_rate (now {config.learning_rate:g})"
         )
     return {
         "loss": mean,
@@ -151,7 +152,7 @@ def _epoch(
 
 
 def _step(state: PretrainState, views: Tensor, config: SimCLRConfig | MAEConfig, device: torch.device) -> Tensor:
-    """One step; returns its loss, detached."""
+    """Run one optimisation step; return its loss, detached."""
     with autocast(device, config.precision):
         loss: Tensor = state.objective(views)
     state.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""Masked autoencoder: from a quarter of a frame's patches, paint the others."""
+"""Masked autoencoder: reconstruct a frame from a quarter of its patches."""
 
 from lightly.models.modules.masked_vision_transformer_decoder_timm import MaskedVisionTransformerDecoderTIMM
 from lightly.models.modules.masked_vision_transformer_timm import MaskedVisionTransformerTIMM
@@ -13,14 +13,14 @@ from urbanpipe.pretraining.config import MAEConfig
 
 
 class MAE(nn.Module):
-    """Masked autoencoder (He et al., arXiv 2111.06377): the encoder sees the patches that are not hidden.
+    """Masked autoencoder (He et al., arXiv 2111.06377): the encoder sees only the unmasked patches.
 
     Args:
         backbone: a plain ViT with a class token.
-        config: share of hidden patches, and the decoder.
+        config: mask ratio and size of the decoder.
 
     Raises:
-        RecipeError: another network, or a size or decoder that does not fit.
+        RecipeError: the backbone is not a plain ViT, or the size or the decoder does not match it.
     """
 
     def __init__(self, backbone: Backbone, config: MAEConfig) -> None:
@@ -49,13 +49,16 @@ class MAE(nn.Module):
         self.paint = nn.Linear(width, 3 * self.patch**2)
 
     def forward(self, views: Tensor) -> Tensor:
-        """Mean squared error over the hidden patches of a batch of views (frames, 1, 3, size, size), 0 to 255."""
+        """Return the mean squared error over the masked patches of a batch of views.
+
+        Views have the shape (frames, 1, 3, size, size) and the range 0 to 255.
+        """
         images = self.normalise(views[:, 0])
         keep, hidden = random_token_mask((len(images), self.patches + 1), self.mask_ratio, device=images.device)
         seen = self.embed(self.encoder.encode(images, idx_keep=keep))
         asked = self.decoder.mask_token.to(seen.dtype).expand(len(images), self.patches + 1, -1)
         painted = self.paint(get_at_index(self.decoder(set_at_index(asked, keep, seen)), hidden))
-        wanted = get_at_index(patchify(images, self.patch), hidden - 1)  # the class token is no patch
+        wanted = get_at_index(patchify(images, self.patch), hidden - 1)  # the class token is not a patch
         return functional.mse_loss(painted.float(), normalize_mean_var(wanted))
 
 

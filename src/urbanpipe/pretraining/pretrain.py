@@ -1,7 +1,7 @@
-"""Pretraining as a user asks for it: a catalog, a method, a backbone; out comes a file of weights.
+"""Pretraining from a catalog, a method and a backbone to a file of weights.
 
-The folder holds settings.toml (what it was begun with), left_out.csv (videos that cannot be decoded, and why),
-metrics.csv and tensorboard/, weights.safetensors (timm's names) and done.json; last.pt while it is not done.
+The folder holds settings.toml (what the run was started with), left_out.csv (videos that cannot be decoded, and why),
+metrics.csv and tensorboard/, weights.safetensors (names as in timm) and done.json; last.pt until the run is finished.
 """
 
 import hashlib
@@ -53,23 +53,24 @@ def pretrain(
     without_fold: int | None = None,
     options: RunOptions = RunOptions(),
 ) -> Path:
-    """Teach a backbone on the frames of a catalog; its labels are not read. Run again, it goes on where it was.
+    """Pretrain a backbone on the frames of a catalog, without its labels; rerun to resume.
 
     Args:
-        data: a catalog.
+        data: catalog.
         method: `simclr` (any timm backbone) or `mae` (a plain ViT).
-        backbone: a timm name.
-        out: gets `weights.safetensors`, which any recipe takes as `model.weights`, `metrics.csv` and `settings.toml`.
-        overrides: `key=value`; `pretraining/config.py` has the settings.
-        folds: CSV `video,fold`; with it the videos of `without_fold` are left out, so that they can judge.
-        without_fold: which.
+        backbone: timm model name.
+        out: folder for `weights.safetensors`, which any recipe accepts as `model.weights`, `metrics.csv` and
+            `settings.toml`.
+        overrides: `key=value`; the settings are in `pretraining/config.py`.
+        folds: CSV `video,fold`, to leave out the videos of `without_fold` for evaluation.
+        without_fold: the fold to leave out.
         options: device and frame cache.
 
     Returns:
         The folder.
 
     Raises:
-        UrbanpipeError: whatever of the above cannot be used.
+        UrbanpipeError: an argument cannot be used.
     """
     config, chosen = read_settings(method, overrides), choose_device(options.device)
     torch.manual_seed(config.seed)
@@ -95,11 +96,11 @@ def pretrain(
 
 
 def _objective(network: Backbone, config: SimCLRConfig | MAEConfig) -> nn.Module:
-    """The method around the backbone.
+    """Return the training objective: the method around the backbone.
 
     Raises:
         RunError: lightly is not installed.
-        RecipeError: the method does not take this backbone.
+        RecipeError: the method does not support this backbone.
     """
     try:
         from urbanpipe.pretraining.mae import MAE
@@ -112,9 +113,9 @@ def _objective(network: Backbone, config: SimCLRConfig | MAEConfig) -> nn.Module
 
 
 def _videos(catalog: Catalog, data: Path, folds: Path | None, without_fold: int | None) -> list[Video]:
-    """The videos to learn from: without those of the fold, and without unlabelled ones of the same inspections."""
+    """Return the training videos, without those of the fold and unlabelled ones of the same inspections."""
     if (folds is None) != (without_fold is None):
-        raise FoldError("--folds FILE and --without-fold K go together; without both, it learns from every video")
+        raise FoldError("--folds FILE and --without-fold K go together; without both, every video is used")
     videos = list(catalog.ok)
     if folds is not None:
         assignment = read_folds(folds)
@@ -124,13 +125,13 @@ def _videos(catalog: Catalog, data: Path, folds: Path | None, without_fold: int 
         if lost := sorted(name for name, fold in assignment.items() if fold == without_fold and name not in known):
             raise FoldError(
                 f"{folds} puts {shortened(lost)} in fold {without_fold}, which {data} does not have: they could not be "
-                "left out; give the folds that were made of this catalog"
+                "left out; use the folds made from this catalog"
             )
         judged = {video.group for video in videos if assignment.get(video.name) == without_fold}
         siblings = {video.name for video in videos if video.name not in assignment and video.group in judged}
         videos = [v for v in videos if assignment.get(v.name) != without_fold and v.name not in siblings]
     if not videos:
-        raise CatalogError(f"{data} has no video to learn from: see its column status")
+        raise CatalogError(f"{data} has no video to train on; see its column status")
     return videos
 
 
@@ -146,12 +147,12 @@ def _begin(
     videos: Sequence[Video],
     cache: FrameCache | None,
 ) -> list[Video]:
-    """The videos that can be decoded; begins the folder, or checks that it was begun with the same.
+    """Create the folder, or check that it was started with the same inputs; return the decodable videos.
 
     Raises:
-        RunError: it was begun with other settings or videos.
-        CatalogError: none can be decoded.
-        RecipeError: there are fewer frames than a batch.
+        RunError: the folder was started with other settings or videos.
+        CatalogError: no video can be decoded.
+        RecipeError: there are fewer frames than one batch needs.
     """
     settings = config.model_dump(mode="json", exclude={"workers"})
     first = content_of(config.weights) or config.weights
@@ -172,7 +173,7 @@ def _begin(
             name, reason = next(iter(left_out.items()))
             raise CatalogError(f"none of the {len(videos)} videos can be read; the first, {name}: {reason}")
         kept = [dataset.segment_count(index) for index, video in enumerate(videos) if video.name not in left_out]
-        batches_of(kept, config, 0)  # too few begin nothing
+        batches_of(kept, config, 0)  # raises an error for too few frames, before anything is written
         write_csv(out / "left_out.csv", ["video", "reason"], sorted(left_out.items()))
         write_text(out / SETTINGS, tomli_w.dumps(asked))
     for name, reason in left_out.items():
@@ -181,24 +182,27 @@ def _begin(
 
 
 def _unreadable(dataset: VideoDataset, workers: int) -> dict[str, str]:
-    """Reasons, by name, of the videos that cannot be decoded; reading them all once also fills the cache."""
+    """Return reasons, by name, of the videos that cannot be decoded.
+
+    Reading all videos once also fills the cache.
+    """
     checks = track(unreadable(dataset, workers), len(dataset), "reading frames")
     return {dataset.videos[index].name: error.reason for index, error in checks if error is not None}
 
 
 def _check(path: Path, asked: dict[str, Any]) -> None:
-    """Refuse a folder that was begun with something else than `asked`."""
+    """Raise an error if the folder was started with inputs other than `asked`."""
     try:
         begun = tomllib.loads(path.read_text(encoding="utf-8"))
         found = begun | begun["settings"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{path} is damaged; delete {path.parent} to begin it again") from error
+        raise RunError(f"{path} is damaged; delete {path.parent} to start again") from error
     wanted = asked | asked["settings"]
-    passed = ("settings", "weights")  # a file of weights is known by its content
+    passed = ("settings", "weights")  # a file of weights is identified by its content
     if changed := [key for key in ("videos", *wanted) if key not in passed and wanted[key] != found.get(key)]:
         was, now = found.get(changed[0]), wanted[changed[0]]
         what = "videos" if changed[0] == "videos" else f"{changed[0]}: {was!r} instead of {now!r}"
-        raise RunError(f"{path.parent} was begun with other {what}; give another --out")
+        raise RunError(f"{path.parent} was started with other {what}; give another --out")
 
 
 def _fingerprint(videos: Sequence[Video]) -> str:

@@ -1,4 +1,4 @@
-"""SimCLR: two views of a frame should be nearer to each other than to views of other frames."""
+"""SimCLR: two views of a frame should be closer to each other than to views of other frames."""
 
 import torch
 from lightly.loss import NTXentLoss
@@ -10,11 +10,11 @@ from urbanpipe.pretraining.config import SimCLRConfig
 
 
 class SimCLR(nn.Module):
-    """SimCLR (Chen et al., arXiv 2002.05709): any backbone, a projection of two layers, the NT-Xent loss.
+    """SimCLR (Chen et al., arXiv 2002.05709): any backbone, a two-layer projection head, the NT-Xent loss.
 
     Args:
-        backbone: of images.
-        config: temperature and width of the projection.
+        backbone: image backbone.
+        config: temperature and output width of the projection head.
     """
 
     def __init__(self, backbone: Backbone, config: SimCLRConfig) -> None:
@@ -26,7 +26,10 @@ class SimCLR(nn.Module):
         self.nt_xent = NTXentLoss(config.temperature)
 
     def forward(self, views: Tensor) -> Tensor:
-        """The loss of a batch of views (frames, 2, 3, size, size), 0 to 255; every other frame is a negative."""
+        """Return the loss of a batch of views (frames, 2, 3, size, size) in the range 0 to 255.
+
+        All other frames of the batch are negatives.
+        """
         images = self.normalise(views.flatten(0, 1))
         projected = self.project(self.backbone.pooled(images)).unflatten(0, (-1, 2)).float()
         with torch.autocast(views.device.type, enabled=False):

@@ -1,6 +1,6 @@
-"""The views of a frame that a method learns from: uint8 (3, height, width) to uint8 (views, 3, size, size).
+"""The augmented views of a frame: uint8 (3, height, width) to uint8 (views, 3, size, size).
 
-They draw from torch's global generator; the caller seeds it a frame.
+They use the global generator of torch; the caller seeds it for each frame.
 """
 
 from collections.abc import Callable
@@ -15,12 +15,15 @@ Views = Callable[[Tensor], Tensor]
 
 
 def make_views(config: SimCLRConfig | MAEConfig) -> Views:
-    """The views of the method."""
+    """Return the function that creates the views of the method."""
     return simclr_views(config) if isinstance(config, SimCLRConfig) else mae_views(config)
 
 
 def simclr_views(config: SimCLRConfig) -> Views:
-    """Two views by SimCLR's augmentations (arXiv 2002.05709, appendix A): crop, flip, colour, grey, blur."""
+    """Return a function that creates two views by SimCLR's augmentations.
+
+    They are crop, flip, colour, grey and blur (arXiv 2002.05709, appendix A).
+    """
     s = config.colour_strength
     blur = v2.GaussianBlur(config.size // 10 // 2 * 2 + 1, (0.1, 2.0))
     augment = v2.Compose(
@@ -36,7 +39,7 @@ def simclr_views(config: SimCLRConfig) -> Views:
 
 
 def mae_views(config: MAEConfig) -> Views:
-    """One view, cropped and flipped (arXiv 2111.06377, appendix A.1)."""
+    """Return a function that creates one view, cropped and flipped (arXiv 2111.06377, appendix A.1)."""
     bicubic = InterpolationMode.BICUBIC
     augment = v2.Compose(
         [
