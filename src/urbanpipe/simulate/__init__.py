@@ -1,4 +1,4 @@
-"""Synthetic inspection videos whose labels and moments are known: a plain first generator.
+"""Generator of synthetic inspection videos with known labels and moments.
 
-What it shows is a caricature of a pipe, good for trying, testing and teaching. Scores on it say nothing of real pipes.
+Its pipes are caricatures, meant for trials, tests and teaching. Scores on them say nothing about real pipes.
 """

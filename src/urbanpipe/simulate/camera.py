@@ -1,6 +1,6 @@
-"""The camera: where it is and looks at each time, and where a point of the pipe is seen.
+"""The camera: its position and direction at each time, and the projection of points of the pipe.
 
-A picture is measured in half heights from its centre, x to the right and y down.
+Image coordinates are in half heights from the centre, x to the right and y down.
 """
 
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ from urbanpipe.simulate.pipe import FORM_PER_RADIUS
 
 @dataclass(frozen=True)
 class Pose:
-    """The camera at one time.
+    """Position and direction of the camera at one time.
 
     Attributes:
-        x, y, s: place, radii.
-        yaw: to the right of the axis, radians.
-        pitch: down from the axis, radians.
+        x, y, s: position, radii.
+        yaw: angle to the right of the axis, radians.
+        pitch: angle down from the axis, radians.
         focal: focal length, half heights.
-        bend: barrel distortion: what is seen r half heights from the centre would be at r + bend * r^3 without it.
+        bend: barrel distortion: a point r half heights from the centre would be at r + bend * r^3 without it.
     """
 
     x: float
@@ -38,7 +38,11 @@ class Pose:
         return np.array([[cy, 0.0, -sy], [-sy * sp, cp, -cy * sp], [sy * cp, sp, cy * cp]])
 
     def project(self, points: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Where points (n, 3) are seen: (n, 2) in half heights, and their depths (n,); seen only where depth > 0."""
+        """Project points (n, 3) into the image.
+
+        Returns:
+            Positions (n, 2) in half heights, and depths (n,); a point is visible only if its depth is > 0.
+        """
         away = (np.asarray(points, np.float64) - (self.x, self.y, self.s)) @ self.axes.T
         depth = away[:, 2]
         plane = away[:, :2] / np.maximum(depth, 1e-6)[:, None] * self.focal
@@ -50,7 +54,7 @@ class Pose:
         return plane * (seen / radius)[:, None], depth
 
     def rays(self, x: ArrayLike, y: ArrayLike) -> NDArray[np.float32]:
-        """Directions (..., 3), of length 1, of the picture's points (x, y) in half heights."""
+        """Return the directions (..., 3), of length 1, of the rays through image points (x, y) in half heights."""
         x, y = np.broadcast_arrays(np.asarray(x, np.float64), np.asarray(y, np.float64))
         seen = np.stack([x, y], axis=-1)
         plane = seen * (1 + self.bend * (seen**2).sum(-1, keepdims=True))
@@ -61,16 +65,17 @@ class Pose:
 
 @dataclass(frozen=True)
 class Camera:
-    """A way through the pipe: poses at key times, smooth between them.
+    """Camera path through the pipe: poses at key times, interpolated smoothly.
 
     Attributes:
         duration_seconds: length of the video.
-        times: (keys,), increasing from 0.
+        times: (keys,), key times, increasing from 0.
         keys: (keys, 6): x, y, s, yaw, pitch, log of the focal length.
-        shake: amplitude of the hand or the wheels, radians.
-        phases: (4,), 0..1, make the shaking this video's own.
-        bend: of the lens.
-        lane: middle (x, y) of the pipe's room by s, (n, 2), `FORM_PER_RADIUS` a radius, added to the place; None: axis.
+        shake: amplitude of the camera shake, radians.
+        phases: (4,), 0..1, phases of the shake, specific to this video.
+        bend: barrel distortion of the lens.
+        lane: middle (x, y) of the free section by s, (n, 2), `FORM_PER_RADIUS` per radius, added to the position; None:
+            the axis.
     """
 
     duration_seconds: float
@@ -82,7 +87,7 @@ class Camera:
     lane: NDArray[np.float64] | None = None
 
     def pose(self, seconds: float) -> Pose:
-        """The camera at a time."""
+        """Return the pose of the camera at a time."""
         after = int(np.clip(np.searchsorted(self.times, seconds, side="right"), 1, len(self.times) - 1))
         start, stop = self.times[after - 1], self.times[after]
         part = float(np.clip((seconds - start) / (stop - start), 0, 1))

@@ -1,4 +1,4 @@
-"""Rays into the pipe: which point of the wall or of the water each meets first."""
+"""Ray casting in the pipe: the first point of the wall or of the water that each ray meets."""
 
 from dataclasses import dataclass
 
@@ -11,23 +11,23 @@ from urbanpipe.simulate.pipe import FORM_PER_RADIUS, FORM_ROWS, TURN, Pipe
 from urbanpipe.simulate.surface import FloatMap
 
 SIGHT = 16.0
-"""Nothing is seen further than this, radii."""
+"""Maximum visible distance, radii."""
 _CLEAR = np.float32(0.25), np.float32(0.8)
-"""Radii of the neighbourhoods that a step is sure to be clear of: a step is as long as the larger one allows it."""
+"""Radii of the neighbourhoods that a step is checked against; a step is as long as the best of them allows."""
 _STEPS = 120
 _INSIDE = 0.02
-"""What is seen is looked up this far behind the surface, so that a steep front has its own colour and owner, radii."""
+"""Depth behind the surface, radii, at which colour and owner are looked up, so that steep fronts have their own."""
 
 
 @dataclass(frozen=True)
 class Hits:
-    """Where rays end, all (rows, columns).
+    """Where rays end; all arrays are (rows, columns).
 
     Attributes:
-        distance: from the camera, radii; SIGHT where nothing is met.
-        x, y, s: the points.
-        water: how far on the water's surface is met; infinite where the wall comes first or there is no water.
-        owner: number of the defect seen, uint8.
+        distance: distance from the camera, radii; SIGHT for rays that meet nothing.
+        x, y, s: coordinates of the points.
+        water: distance to the water surface; infinite if the wall comes first or there is no water.
+        owner: number of the visible defect, uint8.
     """
 
     distance: FloatMap
@@ -39,11 +39,11 @@ class Hits:
 
 
 class Caster:
-    """Casts rays into one pipe.
+    """Casts rays in one pipe.
 
-    A ray goes on in steps that stay clear of the wall's form in a neighbourhood, as in sphere tracing, and never below
-    a smallest step, which grows with the stretch of wall behind a pixel; where it comes to lie behind the wall, the
-    last step is cut by the secant rule.
+    As in sphere tracing, a ray advances in steps that stay clear of the wall in a neighbourhood. A step is never
+    smaller than a minimum, which grows with the length of wall behind a pixel. When a ray ends up behind the wall, the
+    last step is shortened by the secant rule.
     """
 
     def __init__(self, pipe: Pipe) -> None:
@@ -57,9 +57,9 @@ class Caster:
         """Follow rays from the camera.
 
         Args:
-            pose: the camera; only its place is used.
+            pose: the camera; only its position is used.
             directions: (rows, columns, 3), of length 1.
-            seconds: when; what floats drifts.
+            seconds: time, for drifting objects.
         """
         shape = directions.shape[:2]
         dx, dy, ds = (np.ascontiguousarray(directions[..., axis]).ravel() for axis in range(3))
@@ -93,7 +93,7 @@ class Caster:
         return row
 
     def _march(self, pose: Pose, dx: FloatMap, dy: FloatMap, ds: FloatMap) -> FloatMap:
-        """How far each ray goes."""
+        """Return the length of each ray."""
         far = np.full(dx.shape, SIGHT, np.float32)
         left = np.arange(len(dx))
         rays = np.stack([dx, dy, ds])
@@ -124,7 +124,7 @@ class Caster:
         return far
 
     def _water(self, pose: Pose, dx: FloatMap, dy: FloatMap, wall: FloatMap) -> FloatMap:
-        """How far on each ray meets the water."""
+        """Return the distance at which each ray meets the water."""
         water = np.full(dx.shape, np.inf, np.float32)
         level = self.pipe.water
         if level is None or pose.y >= level.level:
@@ -138,7 +138,10 @@ class Caster:
     def _own_water(
         self, pose: Pose, dx: FloatMap, ds: FloatMap, *, water: FloatMap, seconds: float, owner: NDArray[np.uint8]
     ) -> None:
-        """Mark the owner of the water met: of a pool, or of what floats there at the time; not of the ground below."""
+        """Mark the owner of the water surface that rays meet.
+
+        It is the owner of a pool, or of what floats there at the time; not of the ground below.
+        """
         met = np.flatnonzero(np.isfinite(water))
         x, s = np.float32(pose.x) + water[met] * dx[met], np.float32(pose.s) + water[met] * ds[met]
         seen = np.zeros(len(met), np.uint8)
@@ -150,7 +153,7 @@ class Caster:
 
 
 def _nearest(form: FloatMap, clear: float) -> FloatMap:
-    """The least distance from the axis within `clear` of each point of the form."""
+    """Return the minimum distance from the axis within `clear` of each point of the wall."""
     around, along = int(clear / TURN * FORM_ROWS), int(clear * FORM_PER_RADIUS)
     padded = np.concatenate([form[-around:], form, form[:around]])
     kernel = cv2.getStructuringElement(cv2.MORPH_RECT, (2 * along + 1, 2 * around + 1))

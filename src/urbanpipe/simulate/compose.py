@@ -1,4 +1,4 @@
-"""A video's scene from its plan: pipe, innocent things, defects at their places, and a camera that goes to see them."""
+"""Compose the scene of a video from its plan: pipe, harmless objects, defects, and a camera that shows them."""
 
 from collections import Counter
 from dataclasses import dataclass, replace
@@ -18,9 +18,9 @@ from urbanpipe.simulate.scene import Look, bare_pipe, draw_look
 from urbanpipe.simulate.truth import ROWS, Seen, look_for
 
 SIGHT_AHEAD = 10.0
-"""Radii of pipe beyond the furthest place of the camera."""
+"""Length of pipe beyond the furthest position of the camera, radii."""
 QV_REACH = (1.3, 6.0)
-"""How far into the pipe things are placed before a pole camera, radii."""
+"""Range of s, radii, in which objects are placed for a pole camera."""
 SHORTEST_VIEW_SECONDS = 0.3
 _ATTEMPTS: dict[Kind, int] = {"qv": 8, "cctv": 3}
 _CLOCKS = {
@@ -34,15 +34,15 @@ _CLOCKS = {
 
 @dataclass(frozen=True)
 class Placed:
-    """A defect at its place, and what is to be seen of it.
+    """A defect, where it is placed, and when it is visible.
 
     Attributes:
-        code: its class.
-        s: where along the pipe, radii.
-        clock: where around, radians, 0 at the crown, clockwise.
+        code: class of the defect.
+        s: position along the pipe, radii.
+        clock: clock angle, radians, 0 at the crown, clockwise.
         severity: 0 to 1.
-        brief: meant to be seen for a moment only.
-        seen: when and where.
+        brief: whether it is meant to be visible only briefly.
+        seen: when and where it is visible.
     """
 
     code: str
@@ -55,7 +55,7 @@ class Placed:
 
 @dataclass(frozen=True)
 class Composed:
-    """A scene and the truth about it."""
+    """A scene and its ground truth."""
 
     scene: Scene
     caster: Caster
@@ -63,11 +63,11 @@ class Composed:
 
 
 def compose(plan: VideoPlan, seed: int, kind: Kind, fps: float, aspect: float) -> Composed:
-    """The scene of one video, the same wherever and whenever it is made.
+    """Compose the scene of one video; the result depends only on the arguments.
 
-    Each part has random numbers of its own. Where a defect does not come into view for long enough, or one that is to
-    be brief shows in one of the nine uniform frames, the scene is drawn again, and the best of a few is taken; a defect
-    that is never seen is left out.
+    Each part has its own random numbers. If a defect is not visible for long enough, or a defect meant to be brief
+    shows in one of the nine uniform frames, the scene is drawn again, and the best of a few attempts is used. A defect
+    that is never visible is left out.
     """
     best: Composed | None = None
     best_score = -1.0
@@ -108,7 +108,7 @@ def _attempt(plan: VideoPlan, seed: int, kind: Kind, *, fps: float, aspect: floa
         brief = code == plan.brief
         s, clock, room = _place(DEFECTS[code], pipe, own, distance=distance, kind=kind, brief=brief, taken=taken)
         if again and room < 0:
-            continue  # there is no second place for one
+            continue  # there is no room for a second one
         spot = Spot(pipe, look, own, s, clock, float(own.beta(1.3, 1.4)), number)
         spots.append((code, spot))
         aims.append(Aim(s, clock, max(0.45, min(1.2, DEFECTS[code].extent)), brief and kind == "qv"))
@@ -131,7 +131,7 @@ def _attempt(plan: VideoPlan, seed: int, kind: Kind, *, fps: float, aspect: floa
 
 
 def _lane(pipe: Pipe) -> NDArray[np.float64]:
-    """The middle of the pipe's room by s, (columns, 2): where a crawler keeps its camera."""
+    """Return the middle of the free section by s, (columns, 2), where a crawler keeps its camera."""
     crown, right, invert, left = (pipe.form[FORM_ROWS * quarter // 4] for quarter in range(4))
     middle = np.stack([right - left, invert - crown], axis=1).astype(np.float64) / 2
     even = np.ones(FORM_PER_RADIUS) / FORM_PER_RADIUS
@@ -140,7 +140,7 @@ def _lane(pipe: Pipe) -> NDArray[np.float64]:
 
 
 def _in_order(labels: tuple[str, ...]) -> list[str]:
-    """Labels in the order of drawing: what changes the form of the whole section first."""
+    """Return the labels in drawing order: defects that change the form of the whole section come first."""
     return sorted(labels, key=list(DEFECTS).index)
 
 
@@ -154,7 +154,10 @@ def _innocents(
     taken: list[tuple[float, float]],
     aims: list[Aim],
 ) -> None:
-    """Draw look-alikes, and choose places without anything, that the camera looks at or glances at all the same."""
+    """Draw look-alikes, and choose places without any object.
+
+    The camera looks or glances at them too.
+    """
     for rule in LOOKALIKES:
         count = rng.poisson(0.10 if kind == "qv" else 0.02 * distance)
         for _ in range(int(count)):
@@ -177,9 +180,10 @@ def _place(
     brief: bool,
     taken: list[tuple[float, float]],
 ) -> tuple[float, float, float]:
-    """A place (s, clock) by the rule's kind, away from what is there if there is room; takes it.
+    """Choose and reserve a place by the rule, away from other objects if there is room.
 
-    Also gives how far away that is, negative where it lies over something.
+    Returns:
+        s, clock, and the distance to the nearest object, negative where it overlaps one.
     """
     if kind == "qv":
         low, high = QV_REACH

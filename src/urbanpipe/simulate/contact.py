@@ -1,4 +1,4 @@
-"""Contact sheets: what each class looks like."""
+"""Contact sheets: sample frames of each class."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,9 +17,9 @@ def write_contact_sheets(folder: Path, codes: Sequence[str], thumbs: Sequence[Ma
     """Write `<code>.png` for each class: up to twelve videos at the moment that shows it best.
 
     Args:
-        folder: to write to.
+        folder: output folder.
         codes: the classes.
-        thumbs: for each video its pictures by code, (height, width, 3) uint8, all of one size.
+        thumbs: thumbnails of each video by code, (height, width, 3) uint8, all of one size.
     """
     for code in codes:
         shown = [pictures[code] for pictures in thumbs if code in pictures][: ROWS * COLUMNS]

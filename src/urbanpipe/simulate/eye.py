@@ -1,4 +1,4 @@
-"""A scene as the camera's rays meet it at a time: what the picture is made of, and what the truth is read from."""
+"""The scene as seen by the rays of the camera at a time: the basis of both picture and ground truth."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from urbanpipe.simulate.surface import FloatMap
 
 @dataclass
 class Scene:
-    """One video: a pipe, a camera's way through it, and how the camera shows it."""
+    """One video: a pipe, the path of a camera through it, and the look of its pictures."""
 
     pipe: Pipe
     camera: Camera
@@ -25,7 +25,7 @@ class Scene:
 
 @dataclass(frozen=True)
 class View:
-    """A moment: where the camera is, its rays (rows, columns, 3), and what they meet."""
+    """One moment: the pose of the camera, its rays (rows, columns, 3), and what they meet."""
 
     seconds: float
     pose: Pose
@@ -37,13 +37,13 @@ class Eye:
     """Casts a grid of rays through the picture of a scene.
 
     Args:
-        scene: what there is to see.
-        aspect: width of the picture over its height.
-        rows: of the grid.
-        caster: of the scene's pipe, where there is one already.
+        scene: the scene.
+        aspect: width of the picture divided by its height.
+        rows: number of rows of the grid.
+        caster: caster of the pipe of the scene, if there is one already.
 
     Attributes:
-        grid: x and y in half heights of the rays' places in the picture, (rows, columns) each.
+        grid: x and y of the rays in the picture, in half heights, (rows, columns) each.
     """
 
     def __init__(self, scene: Scene, aspect: float, rows: int, caster: Caster | None = None) -> None:
@@ -54,7 +54,7 @@ class Eye:
         self._plane = rays[..., :2] / rays[..., 2:]
 
     def view(self, seconds: float) -> View:
-        """What the rays meet at a time."""
+        """Return what the rays meet at a time."""
         pose = self.scene.camera.pose(seconds)
         local = np.empty((*self._plane.shape[:2], 3), np.float32)
         local[..., :2], local[..., 2] = self._plane / np.float32(pose.focal), 1
@@ -63,7 +63,11 @@ class Eye:
         return View(seconds, pose, directions, self.caster.cast(pose, directions, seconds))
 
     def cells(self, places: NDArray[np.float64], shape: tuple[int, int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Row and column, in a grid of `shape` over the picture, of places (n, 2) in half heights; may lie outside."""
+        """Return the cells that hold positions (n, 2) in half heights, in a grid of `shape` over the picture.
+
+        Returns:
+            Row and column, (n,) each; they may lie outside the grid.
+        """
         row = np.floor((places[:, 1] + 1) / 2 * shape[0]).astype(np.int64)
         column = np.floor((places[:, 0] / self.aspect + 1) / 2 * shape[1]).astype(np.int64)
         return row, column
@@ -71,7 +75,11 @@ class Eye:
     def seen(
         self, view: View, points: NDArray[np.float32]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
-        """Places (n, 2) in half heights and depths (n,) of points (n, 3), and which of them nothing hides."""
+        """Project points (n, 3) and find those that nothing hides.
+
+        Returns:
+            Positions (n, 2) in half heights, depths (n,), and whether each point is visible, (n,).
+        """
         places, depth = view.pose.project(points)
         rows, columns = view.hits.distance.shape
         row, column = self.cells(places, (rows, columns))
@@ -83,7 +91,7 @@ class Eye:
 
 
 def picture_grid(aspect: float, rows: int) -> tuple[FloatMap, FloatMap]:
-    """Centres of a grid of square cells over a picture: x and y in half heights, (rows, columns) each."""
+    """Return the centres of a grid of square cells over a picture, x and y in half heights, (rows, columns)."""
     columns = max(2, round(rows * aspect))
     y = (np.arange(rows) + 0.5) / rows * 2 - 1
     x = ((np.arange(columns) + 0.5) / columns * 2 - 1) * aspect

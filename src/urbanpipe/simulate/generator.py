@@ -1,4 +1,4 @@
-"""`simulate`: make labelled videos."""
+"""`simulate`: generate labelled videos."""
 
 import json
 import math
@@ -28,10 +28,10 @@ from urbanpipe.simulate.truth import frame_count
 from urbanpipe.taxonomy import default_taxonomy
 
 SMALLEST_SIDE = 64
-# With its look-ahead x264 gives another file where a buffer lies elsewhere in memory; without, always the same file.
+# With look-ahead, the output of x264 depends on memory addresses; without, it is reproducible.
 _ENCODER = {"preset": "veryfast", "threads": "1", "x264-params": "mbtree=0:rc-lookahead=0"}
 _QUALITY = (20, 34)
-"""x264's rate factor, best and worst, drawn a video: recorders differ, and rough walls must not show by bit rate."""
+"""Range of the x264 rate factor, drawn per video: recorders differ, and bit rate must not reveal rough walls."""
 
 
 _TRUTH = ("labels.json", "moments.json", "truth.jsonl")
@@ -41,15 +41,16 @@ _GRADES = {"FS": 3, "AJ": 3, "CR": 3, "FZ": 3, "TL": 2}
 
 @dataclass(frozen=True)
 class SimulatedSet:
-    """What `simulate` made, and where.
+    """Output of `simulate`.
 
     Attributes:
         videos: folder of the videos.
         labels: QV-Pipe label file.
         moments: CCTV-Pipe moment file.
-        truth: a line of JSON a video and defect: class, grade, seconds in view, boxes, clock position and distance.
-        counts: videos that show each class, by code.
-        missed_share: share of the videos with a defect in which one shows in none of nine uniform frames; NaN without.
+        truth: JSON lines, one per video and defect: class, grade, visible seconds, boxes, clock position and distance.
+        counts: number of videos that show each class, by code.
+        missed_share: share of the videos with defects in which a defect shows in none of nine uniform frames; NaN if no
+            video has a defect.
     """
 
     videos: Path
@@ -62,7 +63,7 @@ class SimulatedSet:
 
 @dataclass(frozen=True)
 class _Job:
-    """What a worker needs to make a video."""
+    """Settings that a worker needs to render a video."""
 
     folder: Path
     seed: int
@@ -74,12 +75,12 @@ class _Job:
 
 @dataclass(frozen=True)
 class Made:
-    """What is known of a video that was made.
+    """Ground truth and thumbnails of a rendered video.
 
     Attributes:
-        placed: its defects.
-        radius_m: of its pipe.
-        thumbs: a small picture of each defect at its moment, by code; of a normal video, under `NORMAL`.
+        placed: defects of the video.
+        radius_m: radius of the pipe, metres.
+        thumbs: thumbnail of each defect at its moment, by code; of a normal video, under `NORMAL`.
     """
 
     placed: tuple[Placed, ...]
@@ -97,20 +98,20 @@ def simulate(
     workers: int | None = None,
     contact_sheets: bool = False,
 ) -> SimulatedSet:
-    """Make synthetic inspection videos of which the truth is known.
+    """Generate synthetic inspection videos with known ground truth.
 
     Writes `out/videos/<site>_<n>.mp4`, `out/moments.json` (CCTV-Pipe form), `out/truth.jsonl` and, last,
     `out/labels.json` (QV-Pipe form). The same arguments give the same labels and, before encoding, the same pixels,
-    whatever the number of workers. A larger size of the same aspect shows the same scenes.
+    for any number of workers. A larger size of the same aspect ratio shows the same scenes.
 
     Args:
-        out: folder to write to; its `videos` folder must hold no other videos.
-        videos: how many.
-        seed: not negative; another seed gives other videos.
-        video: their form.
-        mix: the classes that they show.
-        workers: processes; default: one per core.
-        contact_sheets: also write `out/contact_sheets/<code>.png`, frames of each class at its moments.
+        out: output folder; its `videos` folder must not hold other files.
+        videos: number of videos.
+        seed: seed, >= 0; different seeds give different videos.
+        video: format of the videos.
+        mix: classes that the videos show.
+        workers: number of processes; default: one per CPU core.
+        contact_sheets: also write `out/contact_sheets/<code>.png`, sample frames of each class at its moments.
 
     Raises:
         TaxonomyError: a class is unknown.
@@ -142,12 +143,12 @@ def _check(videos: int, seed: int, video: VideoOptions, mix: ClassMix, workers: 
         raise UrbanpipeError(f"seed is {seed}; it must not be negative")
     if min(video.size) < SMALLEST_SIDE or width % 2 or height % 2:
         raise UrbanpipeError(
-            f"size is {width}x{height}; both sides must be even and at least {SMALLEST_SIDE}, as 320x240"
+            f"size is {width}x{height}; both sides must be even and at least {SMALLEST_SIDE}, such as 320x240"
         )
     if not (math.isfinite(fps) and 1 <= fps <= 240):
         raise UrbanpipeError(f"fps is {fps:g}; it must be 1 to 240")
     if not (0 < seconds[0] <= seconds[1] < math.inf):
-        raise UrbanpipeError(f"seconds is {seconds[0]:g}:{seconds[1]:g}; give shortest:longest, above 0, as 3:8")
+        raise UrbanpipeError(f"seconds is {seconds[0]:g}:{seconds[1]:g}; give shortest:longest, above 0, such as 3:8")
     if workers is not None and workers < 1:
         raise UrbanpipeError(f"workers is {workers}; at least 1 is needed")
     if video.kind not in ("qv", "cctv"):
@@ -158,7 +159,7 @@ def _check(videos: int, seed: int, video: VideoOptions, mix: ClassMix, workers: 
 
 
 def _chosen(classes: Sequence[str] | None) -> list[str]:
-    """The codes wanted, in the order of the taxonomy."""
+    """Return the selected codes, in the order of the taxonomy."""
     taxonomy = default_taxonomy()
     wanted = {taxonomy.codes[taxonomy.index(code)] for code in (taxonomy.codes if classes is None else classes)}
     if not wanted:
@@ -167,10 +168,13 @@ def _chosen(classes: Sequence[str] | None) -> list[str]:
 
 
 def _clear(out: Path, names: set[str]) -> None:
-    """Make `out` ready: truth of an earlier run goes first, so that it never stands beside videos of this one."""
+    """Prepare `out`.
+
+    Ground truth of an earlier run is removed first, so that it never stands beside videos of this run.
+    """
     output_folder(out)
     folder = output_folder(out / "videos")
-    for path in folder.glob(".*.mp4"):  # what a killed run was writing
+    for path in folder.glob(".*.mp4"):  # incomplete file of a killed run
         if f"{path.name[1:].split('.')[0]}.mp4" in names:
             path.unlink()
     if others := sorted(path.name for path in folder.iterdir() if path.name not in names and path.name[0] != "."):
@@ -180,7 +184,7 @@ def _clear(out: Path, names: set[str]) -> None:
 
 
 def _make_all(job: _Job, plans: Sequence[VideoPlan], workers: int | None) -> dict[str, Made]:
-    """Make every video; gives what is known of each by name."""
+    """Render every video; return what is known of each by name."""
     count = min(workers or os.cpu_count() or 1, len(plans))
     done = _one_by_one(job, plans) if count == 1 else _in_parallel(job, plans, count)
     return dict(track(done, len(plans), "simulate"))
@@ -204,12 +208,12 @@ def _in_parallel(job: _Job, plans: Sequence[VideoPlan], count: int) -> Iterator[
 
 
 def _begin() -> None:
-    cv2.setNumThreads(1)  # the processes are the parallelism
+    cv2.setNumThreads(1)  # the processes provide the parallelism
     _leave_with_parent()
 
 
 def _leave_with_parent() -> None:
-    """End this worker when the process that started it is killed; waiting for work, it would not notice."""
+    """End this worker when its parent process is killed; while waiting for work, it would not notice."""
 
     def watch() -> None:
         parent = parent_process()
@@ -221,7 +225,7 @@ def _leave_with_parent() -> None:
 
 
 def _encoder(seed: int, plan: VideoPlan) -> dict[str, str]:
-    """x264's options for one video."""
+    """Return the x264 options of one video."""
     rng = np.random.default_rng((seed, 7, plan.site, plan.number))
     return _ENCODER | {"crf": str(rng.integers(*_QUALITY, endpoint=True))}
 
@@ -284,7 +288,7 @@ def _write_truth(
 
 
 def _line(name: str, item: Placed, radius_m: float) -> dict[str, object]:
-    """A line of truth.jsonl."""
+    """Return a line of truth.jsonl."""
     grades = _GRADES.get(item.code, 4)
     boxes = [
         [round(float(time), 2), *(round(side, 4) for side in box)]

@@ -1,4 +1,4 @@
-"""What the wall is made of: colour maps of clean pipes, and the joints between them."""
+"""Materials of the wall: colour maps of clean pipes, and the spacing of their joints."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ from urbanpipe.simulate.pipe import TEXEL_ROWS, TEXELS_PER_RADIUS, TURN
 from urbanpipe.simulate.surface import Colour, FloatMap, fractal, value_noise
 
 _ARC = TEXEL_ROWS / TURN
-"""Texels a radius around a round wall, nearly those along it."""
+"""Texels per radius around a round wall; nearly as many as along it."""
 
 
 def _tinted(base: Colour, shade: FloatMap) -> FloatMap:
@@ -16,14 +16,14 @@ def _tinted(base: Colour, shade: FloatMap) -> FloatMap:
 
 
 def lit(height: FloatMap, strength: float) -> FloatMap:
-    """Brightness of a rough surface under a lamp beside the camera: what faces the way back is brighter.
+    """Return the brightness of a rough surface lit from beside the camera: slopes that face the camera are brighter.
 
     Args:
-        height: of the surface towards the axis, any unit, (rows, columns); columns run away from the camera.
-        strength: of the relief.
+        height: height of the surface towards the axis, any unit, (rows, columns); columns run away from the camera.
+        strength: strength of the relief.
 
     Returns:
-        Factors about 1.
+        Factors around 1, (rows, columns).
     """
     slope = np.empty_like(height)
     slope[:, 1:-1] = height[:, 2:] - height[:, :-2]
@@ -32,7 +32,7 @@ def lit(height: FloatMap, strength: float) -> FloatMap:
 
 
 def concrete(rng: np.random.Generator, columns: int, base: Colour) -> FloatMap:
-    """Grey, mottled on every scale, with pores."""
+    """Return the colour of concrete: grey, mottled on every scale, with pores."""
     shape = (TEXEL_ROWS, columns)
     broad, fine = fractal(rng, shape, 70, 3), fractal(rng, shape, 7, 2)
     shade = 0.72 + 0.4 * broad + 0.32 * (fine - 0.5)
@@ -41,21 +41,21 @@ def concrete(rng: np.random.Generator, columns: int, base: Colour) -> FloatMap:
 
 
 def clay(rng: np.random.Generator, columns: int, base: Colour) -> FloatMap:
-    """Glazed and even, with streaks that run around it."""
+    """Return the colour of clay: glazed and even, with streaks around the pipe."""
     shape = (TEXEL_ROWS, columns)
     streaks, broad = value_noise(rng, shape, (200, 5)), fractal(rng, shape, 120, 2)
     return _tinted(base, 0.82 + 0.16 * streaks + 0.2 * (broad - 0.5) + 0.1 * (value_noise(rng, shape, 3) - 0.5))
 
 
 def plastic(rng: np.random.Generator, columns: int, base: Colour) -> FloatMap:
-    """Smooth, with faint scratches along the pipe."""
+    """Return the colour of plastic: smooth, with faint scratches along the pipe."""
     shape = (TEXEL_ROWS, columns)
     scratches = value_noise(rng, shape, (1.6, 90))
     return _tinted(base, 0.9 + 0.12 * fractal(rng, shape, 140, 2) + 0.14 * (scratches - 0.5))
 
 
 def corrugated(rng: np.random.Generator, columns: int, base: Colour) -> FloatMap:
-    """Rings close together: a ribbed plastic pipe."""
+    """Return the colour of a ribbed plastic pipe: narrowly spaced rings."""
     shape = (TEXEL_ROWS, columns)
     period = float(rng.uniform(9, 17))
     wave = np.sin(np.arange(columns, dtype=np.float32) * np.float32(TURN / period))[None]
@@ -64,7 +64,7 @@ def corrugated(rng: np.random.Generator, columns: int, base: Colour) -> FloatMap
 
 
 def brick(rng: np.random.Generator, columns: int, base: Colour) -> FloatMap:
-    """Courses of brick that run along the sewer, with mortar between."""
+    """Return the colour of brick: courses along the sewer, with mortar between."""
     courses = int(rng.integers(30, 44))
     long = float(rng.uniform(30, 44))
     row = np.arange(TEXEL_ROWS)[:, None] * courses / TEXEL_ROWS
@@ -98,9 +98,9 @@ MATERIALS: dict[str, tuple[Make, tuple[Colour, ...], tuple[float, float]]] = {
     ),
     "brick": (brick, ((0.56, 0.33, 0.24), (0.48, 0.36, 0.28)), (99.0, 100.0)),
 }
-"""By name: how its colour is made, the colours it has, and the shortest and longest way between joints, radii."""
+"""By name: function that draws the colour map, base colours, and minimum and maximum distance of joints, radii."""
 
 
 def wall_colour(rng: np.random.Generator, name: str, length: float, base: Colour) -> FloatMap:
-    """Colour of a clean wall, (TEXEL_ROWS, columns, 3), 0..1."""
+    """Return the colour of a clean wall, (TEXEL_ROWS, columns, 3), 0..1."""
     return MATERIALS[name][0](rng, round(length * TEXELS_PER_RADIUS), base)

@@ -1,4 +1,4 @@
-"""What simulated videos look like, and what they show."""
+"""Options of simulated videos: their format and the classes that they show."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,13 +9,13 @@ Kind = Literal["qv", "cctv"]
 
 @dataclass(frozen=True, kw_only=True)
 class VideoOptions:
-    """The form of simulated videos.
+    """Format of simulated videos.
 
     Attributes:
         size: width and height in pixels, even.
         fps: frames per second.
-        seconds: shortest and longest duration; None takes 5 to 40 for `qv`, 120 to 240 for `cctv`.
-        kind: `qv` is a pole camera in the pipe's mouth, `cctv` a crawler.
+        seconds: shortest and longest duration; None: 5 to 40 for `qv`, 120 to 240 for `cctv`.
+        kind: `qv` is a pole camera in the mouth of the pipe, `cctv` a crawler.
     """
 
     size: tuple[int, int] = (640, 480)
@@ -29,9 +29,9 @@ class ClassMix:
     """The classes that simulated videos show.
 
     Attributes:
-        classes: their codes; None takes all.
+        classes: class codes; None: all.
         brief: share of the `qv` videos with a defect that nine uniform frames should miss.
-        balance: 0 for classes as often as in QV-Pipe, 1 for about equally often.
+        balance: 0 for the class frequencies of QV-Pipe, 1 for about equal frequencies.
     """
 
     classes: Sequence[str] | None = None

@@ -1,4 +1,4 @@
-"""How the camera goes: aimed at one place after another, as by an inspector, at defects and innocent things alike."""
+"""Camera paths that aim at one place after another, as an inspector does, at defects and harmless objects alike."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,11 +10,11 @@ from urbanpipe.simulate.camera import Camera
 from urbanpipe.simulate.options import Kind
 
 QV_START = (0.3, 0.8)
-"""A pole camera hangs in the mouth of the pipe, this far in, radii."""
+"""Range of s, radii, of a pole camera in the mouth of the pipe."""
 CCTV_SPEED = (0.16, 0.34)
-"""Of a crawler on average, its stops included, radii a second."""
+"""Range of the mean speed of a crawler, stops included, radii per second."""
 UNIFORM_FRAMES = 9
-"""A glance is made to fall between that many frames taken evenly from the video."""
+"""Number of uniform frames of a video; glances fall between two of them."""
 _WIDE = (0.95, 1.3)
 
 
@@ -23,10 +23,10 @@ class Aim:
     """A place that the camera looks at.
 
     Attributes:
-        s: along the pipe, radii.
-        clock: around, radians.
-        size: about how large it is, radii.
-        glance: looked at for a moment only, between two of the uniform frames.
+        s: position along the pipe, radii.
+        clock: clock angle, radians.
+        size: approximate size, radii.
+        glance: whether the camera looks at it only briefly, between two of the uniform frames.
     """
 
     s: float
@@ -37,7 +37,7 @@ class Aim:
 
 @dataclass(frozen=True)
 class _Stand:
-    """Where the camera stands at a key time: x, y, s."""
+    """Position of the camera at a key time: x, y, s."""
 
     x: float
     y: float
@@ -45,12 +45,12 @@ class _Stand:
 
 
 def travel(kind: Kind, duration_seconds: float, rng: np.random.Generator) -> float:
-    """How far the camera gets in all, radii: nowhere on a pole."""
+    """Return the total distance that the camera travels, radii; 0 for a pole camera."""
     return 0.0 if kind == "qv" else duration_seconds * float(rng.uniform(*CCTV_SPEED))
 
 
 def glances(rng: np.random.Generator, duration_seconds: float, count: int) -> list[tuple[float, float]]:
-    """`count` spans of time (start, stop) that lie between two of the uniform frames, each in another gap, in order."""
+    """Return `count` time spans (start, stop), in order, each in a different gap between the uniform frames."""
     gap = duration_seconds / UNIFORM_FRAMES
     places = np.sort(rng.choice(UNIFORM_FRAMES - 1, size=min(count, UNIFORM_FRAMES - 1), replace=False))
     half = 0.5 * min(0.78 * gap, float(rng.uniform(0.9, 1.6)))
@@ -58,7 +58,10 @@ def glances(rng: np.random.Generator, duration_seconds: float, count: int) -> li
 
 
 def qv_camera(rng: np.random.Generator, duration_seconds: float, aims: Sequence[Aim], bend: float) -> Camera:
-    """A pole camera: it stands in the mouth, pans, tilts and zooms to one aim after the other, and glances aside."""
+    """Return the path of a pole camera.
+
+    It stands in the mouth of the pipe, pans, tilts and zooms to one aim after the other, and glances aside.
+    """
     stand = _Stand(float(rng.uniform(-0.15, 0.15)), float(rng.uniform(-0.25, 0.15)), float(rng.uniform(*QV_START)))
     focal = float(rng.uniform(*_WIDE))
     rest = _key(stand, rng.uniform(-0.12, 0.12), rng.uniform(-0.05, 0.1), focal)
@@ -81,7 +84,7 @@ def qv_camera(rng: np.random.Generator, duration_seconds: float, aims: Sequence[
 def cctv_camera(
     rng: np.random.Generator, duration_seconds: float, distance: float, aims: Sequence[Aim], bend: float
 ) -> Camera:
-    """A crawler: it drives, stops before most aims, turns its head to them, and drives on."""
+    """Return the path of a crawler: it drives, stops before most aims, turns its head to them, and drives on."""
     start = float(rng.uniform(0.2, 0.6))
     aside, lift, focal = float(rng.uniform(-0.1, 0.1)), float(rng.uniform(-0.1, 0.3)), float(rng.uniform(*_WIDE))
     stops = sorted((aim for aim in aims if not aim.glance and rng.random() < 0.85), key=lambda aim: aim.s)
@@ -110,7 +113,7 @@ def cctv_camera(
 
 
 def _towards(rng: np.random.Generator, stand: _Stand, aim: Aim, focal: float) -> NDArray[np.float64]:
-    """Look at an aim, with the zoom that shows it large; not exactly in the middle."""
+    """Return the key that looks at an aim, not exactly in the middle, with the zoom that shows it large."""
     x, y = 0.8 * np.sin(aim.clock) - stand.x, -0.8 * np.cos(aim.clock) - stand.y
     away = max(0.25, aim.s - stand.s)
     reach = float(np.hypot(away, np.hypot(x, y)))
@@ -130,7 +133,10 @@ def _with_glances(
     aside: Sequence[Aim],
     bend: float,
 ) -> Camera:
-    """Put short looks aside into a way; before and after each the camera is where it would have been."""
+    """Add short glances aside to a path.
+
+    Before and after each, the camera is where it would have been without it.
+    """
     end = max(duration_seconds, times[-1] + 0.1)
     steady = _camera(rng, duration_seconds, [*times, end], keys=[*keys, keys[-1]], bend=bend, shake=0.02)
     for aim, (start, stop) in zip(aside, glances(rng, duration_seconds, len(aside)), strict=False):
