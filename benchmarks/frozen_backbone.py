@@ -24,6 +24,7 @@ from urbanpipe.catalog.catalog_file import Catalog, read_catalog
 from urbanpipe.catalog.folds import read_folds
 from urbanpipe.catalog.labels import label_matrix
 from urbanpipe.contracts.predictions import Predictions
+from urbanpipe.evaluation.evaluation_set import EvaluationSet
 from urbanpipe.evaluation.intervals import compare
 from urbanpipe.evaluation.runs import read_out_of_fold
 from urbanpipe.evaluation.tables import fold_table
@@ -83,10 +84,8 @@ def main() -> None:
     groups = [video.group for video in catalog.labelled]
     inputs = features(catalog, given.backbone, given.weights)
     scores = [out_of_fold(inputs, targets, folds, strength) for strength in STRENGTHS]
-    tables = [
-        fold_table(Predictions(names, found).scores, targets, folds, taxonomy=catalog.taxonomy, groups=groups)
-        for found in scores
-    ]
+    data = EvaluationSet(catalog.taxonomy, tuple(names), targets, folds, tuple(groups))
+    tables = [fold_table(Predictions(names, found).scores, data) for found in scores]
     for strength, table in zip(STRENGTHS, tables, strict=True):
         print(f"C = {strength}: mAP over the defects {table.map_defects:.4f}, mean of the folds")
     best = max(range(len(tables)), key=lambda place: tables[place].map_defects)
@@ -94,7 +93,7 @@ def main() -> None:
     for run in given.against:
         found = read_out_of_fold(run)
         rows = [found.names.index(name) for name in names]
-        gain = compare(found.scores[rows], scores[best], targets, folds=folds, groups=groups, taxonomy=catalog.taxonomy)
+        gain = compare(found.scores[rows], scores[best], data)
         print(f"{run}: {gain.map_defects:+.4f} ({gain.level:.0%} interval {gain.low:+.4f} to {gain.high:+.4f})")
 
 

@@ -143,7 +143,7 @@ def ensembles(experiment: Path, names: Sequence[str], folds: Sequence[int], taxo
     threshold = EXCLUSIVE_THRESHOLD if taxonomy.exclusive is not None else None
     texts = []
     for kind, search in SEARCHES.items():
-        searched = search_nested(stack, data.targets, data.folds, taxonomy, search)
+        searched = search_nested(stack, data, search)
         table = ensemble_table(
             stack, tuple(names), data, chosen=searched.weights, kind=kind, searched=searched, threshold=threshold
         )

@@ -55,7 +55,7 @@ def main() -> None:
         raise SystemExit("no fold is done in all of the runs")
     one = read_done(given.run, folds)
     all_folds = len(set(read_folds(given.run / "folds.csv").values()))
-    data = ComparisonData(one.taxonomy, one.targets, one.folds, one.groups, all_folds)
+    data = ComparisonData(one.taxonomy, one.names, one.targets, one.folds, one.groups, all_folds)
     rows: list[list[str]] = []
     for run in given.others:
         found = compare_paired(same_data(one, read_done(run, folds)).scores[None], one.scores[None], data)

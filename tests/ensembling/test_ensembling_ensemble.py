@@ -11,6 +11,7 @@ import tomli_w
 from numpy.typing import NDArray
 from typer.testing import CliRunner
 
+from helpers.evaluation_sets import labelled
 from urbanpipe import api
 from urbanpipe.cli.main import app, main
 from urbanpipe.contracts.predictions import Predictions, read_predictions, write_predictions
@@ -99,7 +100,9 @@ def test_table_has_models_and_all_ensembles(runs: list[Path], tmp_path: Path) ->
     ]
     assert [row["weight"] for row in rows[:3]] == ["0.200000", "0.300000", "0.500000"]
     data = read_out_of_fold(tmp_path / "out")
-    assert float(rows[6]["map"]) == pytest.approx(mean_map(data.scores, data.targets, data.folds, TAXONOMY), abs=1e-6)
+    assert float(rows[6]["map"]) == pytest.approx(
+        mean_map(data.scores, labelled(data.targets, data.folds, TAXONOMY)), abs=1e-6
+    )
     text = (tmp_path / "out" / "table3.md").read_text(encoding="utf-8")
     assert text == made.table.to_markdown()
     assert "(nested): expect the second" in text

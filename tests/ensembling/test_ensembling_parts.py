@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from helpers.evaluation_sets import labelled
 from urbanpipe.decision.exclusive import apply_exclusive
 from urbanpipe.decision.thresholds import UNKNOWN, decision_metrics, f1_thresholds, nested_decisions, recall_thresholds
 from urbanpipe.ensembling.weights import (
@@ -24,6 +25,7 @@ from urbanpipe.ensembling.weights import (
 )
 from urbanpipe.errors import RecipeError
 from urbanpipe.evaluation.average_precision import average_precision, score
+from urbanpipe.evaluation.evaluation_set import EvaluationSet
 from urbanpipe.taxonomy import DefectClass, Taxonomy
 
 SMALL = Taxonomy("small", tuple(DefectClass(i, c, c) for i, c in enumerate(("A", "OK", "B"))), exclusive="OK")
@@ -138,13 +140,11 @@ def test_mean_map_is_the_mean_over_folds() -> None:
     stack, targets = members(0, [1.0])
     rows = [np.flatnonzero(fold == FOLDS) for fold in range(5)]
     by_fold = [score(stack[0][row], targets[row], SMALL, "skip").map_all for row in rows]
-    assert mean_map(stack[0], targets, FOLDS, SMALL) == pytest.approx(np.mean(by_fold))
+    assert mean_map(stack[0], labelled(targets, FOLDS, SMALL)) == pytest.approx(np.mean(by_fold))
 
 
-def few_rounds(
-    stack: NDArray[np.float64], targets: NDArray[np.bool_], folds: NDArray[np.int64], taxonomy: Taxonomy
-) -> NDArray[np.float64]:
-    return search_weights(stack, targets, folds, taxonomy, rounds=12)
+def few_rounds(stack: NDArray[np.float64], data: EvaluationSet) -> NDArray[np.float64]:
+    return search_weights(stack, data, rounds=12)
 
 
 each_search = pytest.mark.parametrize("search", [few_rounds, search_simplex])
@@ -153,38 +153,38 @@ each_search = pytest.mark.parametrize("search", [few_rounds, search_simplex])
 @each_search
 def test_search_prefers_what_is_good(search: Search) -> None:
     stack, targets = members(0, [0.0, 3.0, 0.0])
-    weights = search(stack, targets, FOLDS, SMALL)
+    weights = search(stack, labelled(targets, FOLDS, SMALL))
     assert weights.sum() == pytest.approx(1)
     assert weights[1] > 0.6
-    found = search_nested(stack, targets, FOLDS, SMALL, search)
-    equal = mean_map(weighted_mean(stack, equal_weights(3)), targets, FOLDS, SMALL)
+    found = search_nested(stack, labelled(targets, FOLDS, SMALL), search)
+    equal = mean_map(weighted_mean(stack, equal_weights(3)), labelled(targets, FOLDS, SMALL))
     assert found.nested is not None
-    assert mean_map(found.nested, targets, FOLDS, SMALL) > equal + 0.02, "a real gain survives nesting"
+    assert mean_map(found.nested, labelled(targets, FOLDS, SMALL)) > equal + 0.02, "a real gain survives nesting"
 
 
 @each_search
 @pytest.mark.parametrize("seed", range(3))
 def test_search_is_never_below_equal_weights_where_it_looked(seed: int, search: Search) -> None:
     stack, targets = members(seed, [0.5, 0.6, 0.4, 0.7])
-    weights = search(stack, targets, FOLDS, SMALL)
+    weights = search(stack, labelled(targets, FOLDS, SMALL))
     assert weights.sum() == pytest.approx(1)
     assert weights.min() >= 0
-    found = mean_map(weighted_mean(stack, weights), targets, FOLDS, SMALL)
-    assert found >= mean_map(weighted_mean(stack, equal_weights(4)), targets, FOLDS, SMALL)
+    found = mean_map(weighted_mean(stack, weights), labelled(targets, FOLDS, SMALL))
+    assert found >= mean_map(weighted_mean(stack, equal_weights(4)), labelled(targets, FOLDS, SMALL))
     if search is few_rounds:  # its first choice is the best member alone
-        assert found >= max(mean_map(member, targets, FOLDS, SMALL) for member in stack) - 1e-12
+        assert found >= max(mean_map(member, labelled(targets, FOLDS, SMALL)) for member in stack) - 1e-12
 
 
 def test_no_small_move_improves_what_the_simplex_search_found() -> None:
     stack, targets = members(5, [0.5, 0.9, 0.4])
-    weights = search_simplex(stack, targets, FOLDS, SMALL)
-    best = mean_map(weighted_mean(stack, weights), targets, FOLDS, SMALL)
+    weights = search_simplex(stack, labelled(targets, FOLDS, SMALL))
+    best = mean_map(weighted_mean(stack, weights), labelled(targets, FOLDS, SMALL))
     for giver, taker in permutations(range(3), 2):
         moved = weights.copy()
         step = min(0.01, moved[giver])
         moved[giver] -= step
         moved[taker] += step
-        assert mean_map(weighted_mean(stack, moved), targets, FOLDS, SMALL) <= best
+        assert mean_map(weighted_mean(stack, moved), labelled(targets, FOLDS, SMALL)) <= best
 
 
 @each_search
@@ -193,11 +193,11 @@ def test_nested_search_is_not_optimistic(search: Search) -> None:
     flattered, nested = [], []
     for seed in range(4):
         stack, targets = members(seed, [0.0] * 5)
-        found = search_nested(stack, targets, FOLDS, SMALL, search)
-        equal = mean_map(weighted_mean(stack, equal_weights(5)), targets, FOLDS, SMALL)
+        found = search_nested(stack, labelled(targets, FOLDS, SMALL), search)
+        equal = mean_map(weighted_mean(stack, equal_weights(5)), labelled(targets, FOLDS, SMALL))
         assert found.nested is not None
-        flattered.append(mean_map(weighted_mean(stack, found.weights), targets, FOLDS, SMALL) - equal)
-        nested.append(mean_map(found.nested, targets, FOLDS, SMALL) - equal)
+        flattered.append(mean_map(weighted_mean(stack, found.weights), labelled(targets, FOLDS, SMALL)) - equal)
+        nested.append(mean_map(found.nested, labelled(targets, FOLDS, SMALL)) - equal)
     assert np.mean(flattered) > 0.02
     assert np.mean(nested) < 0.3 * np.mean(flattered)
 
@@ -206,7 +206,7 @@ def test_nested_scores_of_a_fold_do_not_depend_on_its_labels() -> None:
     stack, targets = members(3, [0.3, 0.5, 0.4])
     other = targets.copy()
     other[FOLDS == 2] = ~other[FOLDS == 2]
-    first, second = (search_nested(stack, t, FOLDS, SMALL, few_rounds) for t in (targets, other))
+    first, second = (search_nested(stack, labelled(t, FOLDS, SMALL), few_rounds) for t in (targets, other))
     assert first.nested is not None
     assert second.nested is not None
     assert (first.nested[FOLDS == 2] == second.nested[FOLDS == 2]).all()
@@ -214,7 +214,7 @@ def test_nested_scores_of_a_fold_do_not_depend_on_its_labels() -> None:
 
 def test_search_with_one_fold_has_no_honest_figure() -> None:
     stack, targets = members(0, [0.0, 1.0])
-    found = search_nested(stack, targets, np.zeros(200, dtype=np.int64), SMALL)
+    found = search_nested(stack, labelled(targets, np.zeros(200, dtype=np.int64), SMALL))
     assert found.nested is None
     assert found.by_fold is None
 

@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from helpers.evaluation_sets import labelled
 from urbanpipe.evaluation import intervals
 from urbanpipe.evaluation.average_precision import average_precision, ranking, score
 from urbanpipe.evaluation.intervals import Difference, bootstrap, compare
@@ -133,9 +134,7 @@ def compared(gap: float, seed: int = 0) -> tuple[Difference, float]:
         np.mean([score(scores[folds == fold], targets[folds == fold], taxonomy).map_defects for fold in range(4)])
         for scores in (one, other)
     ]
-    return compare(one, other, targets, folds=folds, groups=groups, taxonomy=taxonomy, draws=300), float(
-        maps[0] - maps[1]
-    )
+    return compare(one, other, labelled(targets, folds, taxonomy, groups), draws=300), float(maps[0] - maps[1])
 
 
 @pytest.mark.parametrize("gap", [0.0, 1.0])
@@ -156,13 +155,7 @@ def test_equal_models_do_not_differ() -> None:
     scores, targets = rng.random((60, 1)), rng.random((60, 1)) < 0.4
     taxonomy = Taxonomy("one", (DefectClass(0, "A", "a"),))
     found = compare(
-        scores,
-        scores,
-        targets,
-        folds=np.arange(60) % 3,
-        groups=[f"g{row}" for row in range(60)],
-        taxonomy=taxonomy,
-        draws=50,
+        scores, scores, labelled(targets, np.arange(60) % 3, taxonomy, [f"g{row}" for row in range(60)]), draws=50
     )
     assert (found.map_defects, found.low, found.high) == (0, 0, 0)
 
@@ -171,13 +164,13 @@ def test_several_trainings_are_compared_in_pairs() -> None:
     scores, targets = sample(300)
     better, _ = sample(300, skill=3.0)
     folds, groups = np.arange(300) % 3, [str(n // 2) for n in range(300)]
-    data = {"targets": targets, "folds": folds, "groups": groups, "taxonomy": SMALL, "draws": 200}
-    single = compare(better, scores, **data)
-    assert compare(np.stack([better, better]), np.stack([scores, scores]), **data) == single
-    mixed = compare(np.stack([better, scores]), np.stack([scores, scores]), **data)
+    data = labelled(targets, folds, SMALL, groups)
+    single = compare(better, scores, data, draws=200)
+    assert compare(np.stack([better, better]), np.stack([scores, scores]), data, draws=200) == single
+    mixed = compare(np.stack([better, scores]), np.stack([scores, scores]), data, draws=200)
     assert mixed.map_defects == pytest.approx(single.map_defects / 2)
     with pytest.raises(ValueError, match=r"shorter|longer"):
-        compare(np.stack([better, better]), scores, **data)
+        compare(np.stack([better, better]), scores, data, draws=200)
 
 
 def test_too_few_groups_give_no_interval_instead_of_a_narrow_one() -> None:
@@ -188,15 +181,10 @@ def test_too_few_groups_give_no_interval_instead_of_a_narrow_one() -> None:
         (np.zeros(120, np.int64), [f"g{row % 9}" for row in range(120)]),
         (np.arange(120) % 2, [f"g{row}" if row % 2 else "alone in its fold" for row in range(120)]),
     ):
-        found = compare(better, scores, targets, folds=folds, groups=groups, taxonomy=SMALL, draws=50)
+        found = compare(better, scores, labelled(targets, folds, SMALL, groups), draws=50)
         assert found.map_defects > 0
         assert np.isnan([found.low, found.high]).all()
     enough = compare(
-        better,
-        scores,
-        targets,
-        folds=np.zeros(120, np.int64),
-        groups=[f"g{row % 10}" for row in range(120)],
-        taxonomy=SMALL,
+        better, scores, labelled(targets, np.zeros(120, np.int64), SMALL, [f"g{row % 10}" for row in range(120)])
     )
     assert enough.low < enough.map_defects < enough.high

@@ -8,6 +8,7 @@ import pytest
 import tomli_w
 from PIL import Image
 
+from helpers.evaluation_sets import labelled
 from urbanpipe.contracts.predictions import Predictions, write_predictions
 from urbanpipe.errors import FoldError, PredictionError, RunError
 from urbanpipe.evaluation.average_precision import score
@@ -45,7 +46,7 @@ def make_run(folder: Path) -> Path:
 
 def test_figures_are_those_of_each_fold() -> None:
     scores, targets, folds = material()
-    table = fold_table(scores, targets, folds, taxonomy=SMALL, draws=50)
+    table = fold_table(scores, labelled(targets, folds, SMALL), draws=50)
     by_fold = [score(scores[folds == k], targets[folds == k], SMALL, "skip") for k in range(3)]
     all_row, defects, _, crack, _, sag = table.rows
     assert all_row.by_fold == tuple(fold.map_all for fold in by_fold)
@@ -64,22 +65,22 @@ def test_figures_are_those_of_each_fold() -> None:
 
 def test_class_without_positives_in_a_fold_is_named() -> None:
     scores, targets, folds = material()
-    table = fold_table(scores, targets, folds, taxonomy=SMALL, draws=50)
+    table = fold_table(scores, labelled(targets, folds, SMALL), draws=50)
     assert "No positives in fold 0, 1: C. No AP there, and such a class is left out of its mAP." in table.notes
     line = next(line for line in table.to_markdown().splitlines() if line.startswith("| C "))
     assert [cell.strip() for cell in line.split("|")][4:6] == ["-", "-"]
-    zero = fold_table(scores, targets, folds, taxonomy=SMALL, empty="zero", draws=0)
+    zero = fold_table(scores, labelled(targets, folds, SMALL), empty="zero", draws=0)
     assert "No positives in fold 0, 1: C. No AP there, and such a class counts as 0 in its mAP." in zero.notes
     assert zero.map_all < table.map_all
     targets[:, 3] = False
-    none = fold_table(scores, targets, folds, taxonomy=SMALL, draws=0)
+    none = fold_table(scores, labelled(targets, folds, SMALL), draws=0)
     assert any("No positives in any fold: C" in note for note in none.notes)
     assert np.isnan(none.rows[-1].mean)
 
 
 def test_csv_holds_fractions_and_empty_cells(tmp_path: Path) -> None:
     scores, targets, folds = material()
-    table = fold_table(scores, targets, folds, taxonomy=SMALL, draws=50)
+    table = fold_table(scores, labelled(targets, folds, SMALL), draws=50)
     table.to_csv(tmp_path / "t.csv")
     with (tmp_path / "t.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -91,7 +92,7 @@ def test_csv_holds_fractions_and_empty_cells(tmp_path: Path) -> None:
 
 def test_without_draws_there_is_no_interval() -> None:
     scores, targets, folds = material()
-    table = fold_table(scores, targets, folds, taxonomy=SMALL, draws=0)
+    table = fold_table(scores, labelled(targets, folds, SMALL), draws=0)
     assert table.intervals is None
     assert "interval" not in table.to_markdown()
 
@@ -105,7 +106,7 @@ def test_writes_tables_and_plots_of_a_run(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run")
     table = write_fold_tables(run)
     scores, targets, folds = material()
-    expected = fold_table(scores, targets, folds, taxonomy=SMALL, groups=[f"g{i // 2}" for i in range(N)])
+    expected = fold_table(scores, labelled(targets, folds, SMALL, [f"g{i // 2}" for i in range(N)]))
     assert table.to_markdown() == expected.to_markdown() == (run / "table6.md").read_text(encoding="utf-8")
     assert table.intervals is not None
     assert table.intervals.units == N // 2
@@ -117,7 +118,7 @@ def test_writes_tables_and_plots_of_a_run(tmp_path: Path) -> None:
 
 def test_heat_map_shows_every_figure(tmp_path: Path) -> None:
     scores, targets, folds = material()
-    table = fold_table(scores, targets, folds, taxonomy=SMALL, draws=50)
+    table = fold_table(scores, labelled(targets, folds, SMALL), draws=50)
     figure = heat_map(table)
     (axes,) = figure.axes
     texts = [text.get_text() for text in axes.texts]
@@ -134,7 +135,7 @@ def test_heat_map_survives_any_names(tmp_path: Path) -> None:
     scores, targets, folds = material()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        save(heat_map(fold_table(scores, targets, folds, taxonomy=odd, draws=0)), tmp_path / "map.png")
+        save(heat_map(fold_table(scores, labelled(targets, folds, odd), draws=0)), tmp_path / "map.png")
     assert (tmp_path / "map.png").stat().st_size > 10_000
 
 

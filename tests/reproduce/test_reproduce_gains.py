@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -15,7 +17,8 @@ N = 400
 
 def data(taxonomy: Taxonomy = SMALL, seed: int = 0) -> ComparisonData:
     targets = np.random.default_rng(seed).random((N, 3)) < 0.3
-    return ComparisonData(taxonomy, targets, np.arange(N) % 5, tuple(str(number // 2) for number in range(N)), 5)
+    names, groups = tuple(map(str, range(N))), tuple(str(number // 2) for number in range(N))
+    return ComparisonData(taxonomy, names, targets, np.arange(N) % 5, groups, 5)
 
 
 def scores(
@@ -90,7 +93,7 @@ def test_mixtures() -> None:
 def test_mixtures_that_cannot_be() -> None:
     judged = data(PLAIN)
     base = scores(judged, 1, 4)
-    one_fold = ComparisonData(PLAIN, judged.targets, np.zeros(N, dtype=np.int64), judged.groups, 5)
+    one_fold = replace(judged, folds=np.zeros(N, dtype=np.int64))
     with pytest.raises(RecipeError, match="no exclusive one"):
         exclusive_rule(base, [base], judged)
     with pytest.raises(RecipeError, match="two networks"):

@@ -10,6 +10,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from conftest import TINY
+from helpers.evaluation_sets import labelled
 from urbanpipe.catalog.catalog_file import Catalog
 from urbanpipe.cli.main import app
 from urbanpipe.ensembling.weights import mean_map
@@ -145,7 +146,7 @@ def test_ensembles(done: tuple[Path, str]) -> None:
     assert "video-swin-b-k400: swin3d_nano from random weights, frames of 32 px" in text
     assert "other ones than the report's" in text
     found = read_out_of_fold(out / "table3" / "report")
-    value = mean_map(found.scores, found.targets, found.folds, TAXONOMY)
+    value = mean_map(found.scores, labelled(found.targets, found.folds, TAXONOMY))
     assert float(rows["the report's weights", "1"]["map"]) == pytest.approx(value, abs=1e-6)
     assert (out / "table3" / "simplex" / "contributions.csv").exists()
 

@@ -8,6 +8,7 @@ from pydantic import Field, NonNegativeInt, ValidationError, model_validator
 
 from urbanpipe.decision.calibration_maps import SURE, Isotonic, Platt, fit_isotonic, fit_platt, fit_pooled
 from urbanpipe.errors import BundleError, PredictionError
+from urbanpipe.evaluation.evaluation_set import leave_one_fold_out
 from urbanpipe.settings import Section, complaint
 
 Kind = Literal["auto", "platt", "isotonic"]
@@ -171,8 +172,7 @@ def cross_calibrated(
     """
     values, present = checked(scores, targets)
     result = np.full(values.shape, np.nan)
-    for fold in np.unique(folds):
-        held = folds == fold
+    for _, held in leave_one_fold_out(folds):
         if not held.all():
             learned = fit_calibration(values[~held], present[~held], kind, folds[~held])
             result[held] = learned.apply(values[held])

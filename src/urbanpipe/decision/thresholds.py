@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from urbanpipe.errors import RecipeError
+from urbanpipe.evaluation.evaluation_set import leave_one_fold_out
 
 UNKNOWN = 0.5  # threshold of a class that no video shows, since no threshold can be fitted
 
@@ -71,8 +72,7 @@ def nested_decisions(
     With a single fold all results are NaN.
     """
     present = np.zeros_like(targets)
-    for fold in np.unique(folds):
-        held = folds == fold
+    for _, held in leave_one_fold_out(folds):
         if held.all():  # one fold only: no videos to choose on
             nan = np.full(targets.shape[1], np.nan)
             return Decisions(nan, nan, nan)

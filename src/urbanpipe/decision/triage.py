@@ -11,6 +11,7 @@ from scipy.stats import beta
 from urbanpipe.decision.calibration import checked, checked_scores, damaged
 from urbanpipe.decision.thresholds import decision_metrics
 from urbanpipe.errors import RecipeError
+from urbanpipe.evaluation.evaluation_set import leave_one_fold_out
 from urbanpipe.settings import Section
 
 ACCEPT, REVIEW, REJECT = "accept", "review", "reject"
@@ -220,8 +221,7 @@ def nested_triage(
     """
     values, present = checked(scores, targets)
     decisions = np.full(values.shape, REVIEW, dtype=object)
-    for fold in np.unique(folds):
-        held = folds == fold
+    for _, held in leave_one_fold_out(folds):
         if held.all():
             nan = np.full(values.shape[1], np.nan)
             return NestedTriage(nan, nan, np.full((len(nan), 3), np.nan), present.sum(axis=0), float("nan"))

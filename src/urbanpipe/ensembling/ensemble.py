@@ -96,7 +96,7 @@ def ensemble(
     choose(first.scores[:0], first.targets[:0])
     output_folder(out)
     search = SEARCHES.get(kind, search_weights)
-    searched = search_nested(stack, first.targets, first.folds, first.taxonomy, search) if len(members) > 1 else None
+    searched = search_nested(stack, first, search) if len(members) > 1 else None
     chosen = equal_weights(len(names)) if asked is None else asked
     if kind in SEARCHES and searched is not None:
         chosen = searched.weights

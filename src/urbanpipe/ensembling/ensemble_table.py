@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from urbanpipe.decision.exclusive import apply_exclusive
 from urbanpipe.ensembling.weights import SEARCHES, Searched, equal_weights, weighted_mean
 from urbanpipe.evaluation.average_precision import mean_of_known, score
+from urbanpipe.evaluation.evaluation_set import leave_one_fold_out
 from urbanpipe.evaluation.runs import OutOfFold
 from urbanpipe.evaluation.tables import NONE, absent, markdown_table, per_cent
 from urbanpipe.outputs import write_csv
@@ -107,7 +108,7 @@ def judged(
         used: whether the ensemble's folder predicts with this one.
     """
     final = apply_exclusive(scores, data.taxonomy, threshold)
-    rows = [data.folds == fold for fold in np.unique(data.folds)]
+    rows = [held for _, held in leave_one_fold_out(data.folds)]
     by_fold = [score(final[row], data.targets[row], data.taxonomy, "skip") for row in rows]
     pooled = score(final, data.targets, data.taxonomy, "skip")
     maps = np.array([fold.map_all for fold in by_fold])

@@ -12,15 +12,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from urbanpipe.errors import RecipeError
 from urbanpipe.evaluation.average_precision import fold_aps, mean_of_known, means_of_known, score
+from urbanpipe.evaluation.evaluation_set import EvaluationSet, leave_one_fold_out
 from urbanpipe.progress import track
-from urbanpipe.taxonomy import Taxonomy
 
 ROUNDS = 50
 PATIENCE = 10
 STEPS = (0.2, 0.1, 0.05, 0.02, 0.01)
 
 
-Search = Callable[[NDArray[np.float64], NDArray[np.bool_], NDArray[np.int64], Taxonomy], NDArray[np.float64]]
+Search = Callable[[NDArray[np.float64], EvaluationSet], NDArray[np.float64]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,19 +73,16 @@ def weighted_mean(members: ArrayLike, weights: ArrayLike) -> NDArray[np.float64]
     return mean.clip(0.0, 1.0)  # weights sum to 1 only up to rounding
 
 
-def mean_map(
-    scores: NDArray[np.float64], targets: NDArray[np.bool_], folds: NDArray[np.int64], taxonomy: Taxonomy
-) -> float:
+def mean_map(scores: NDArray[np.float64], data: EvaluationSet) -> float:
     """Compute the mean over folds of mAP over all classes; a class without positives in a fold is left out there."""
-    rows = [folds == fold for fold in np.unique(folds)]
-    return mean_of_known(np.array([score(scores[row], targets[row], taxonomy, "skip").map_all for row in rows]))
+    rows = [held for _, held in leave_one_fold_out(data.folds)]
+    maps = [score(scores[row], data.targets[row], data.taxonomy, "skip").map_all for row in rows]
+    return mean_of_known(np.array(maps))
 
 
 def search_weights(
     members: NDArray[np.float64],
-    targets: NDArray[np.bool_],
-    folds: NDArray[np.int64],
-    taxonomy: Taxonomy,
+    data: EvaluationSet,
     rounds: int = ROUNDS,
 ) -> NDArray[np.float64]:
     """Search the weights with the best mean mAP over folds by greedy selection with replacement.
@@ -96,20 +93,18 @@ def search_weights(
 
     Args:
         members: (M, n, C) out-of-fold scores.
-        targets: (n, C) bool.
-        folds: (n,) int.
-        taxonomy: the C classes.
+        data: the n videos.
         rounds: maximum number of choices; weights are multiples of 1/k, where k <= rounds choices were made.
 
     Returns:
         (M,) with sum 1.
     """
     best = equal_weights(len(members))
-    best_map = mean_map(weighted_mean(members, best), targets, folds, taxonomy)
+    best_map = mean_map(weighted_mean(members, best), data)
     best_round = 0
-    for number, chosen in enumerate(_choices(members, targets, folds, taxonomy, rounds), start=1):
+    for number, chosen in enumerate(_choices(members, data, rounds), start=1):
         weights = np.bincount(chosen, minlength=len(members)) / len(chosen)
-        found = mean_map(weighted_mean(members, weights), targets, folds, taxonomy)
+        found = mean_map(weighted_mean(members, weights), data)
         if found > best_map:
             best, best_map, best_round = weights, found, number
         if number - best_round >= max(PATIENCE, len(members)):
@@ -119,24 +114,20 @@ def search_weights(
 
 def _choices(
     members: NDArray[np.float64],
-    targets: NDArray[np.bool_],
-    folds: NDArray[np.int64],
-    taxonomy: Taxonomy,
+    data: EvaluationSet,
     rounds: int,
 ) -> Iterator[list[int]]:
     """Yield the members chosen so far, after each round."""
     total = np.zeros(members.shape[1:])
     chosen: list[int] = []
     for _ in range(rounds):
-        found = [mean_map(total + member, targets, folds, taxonomy) for member in members]
+        found = [mean_map(total + member, data) for member in members]
         chosen.append(int(np.argmax(found)))
         total = total + members[chosen[-1]]
         yield chosen
 
 
-def search_simplex(
-    members: NDArray[np.float64], targets: NDArray[np.bool_], folds: NDArray[np.int64], taxonomy: Taxonomy
-) -> NDArray[np.float64]:
+def search_simplex(members: NDArray[np.float64], data: EvaluationSet) -> NDArray[np.float64]:
     """Search the weights with the best mean mAP over folds by a pattern search over the simplex.
 
     Starting from equal weights, it moves weight (one step) from one member to another, always by the best of all such
@@ -144,19 +135,17 @@ def search_simplex(
 
     Args:
         members: (M, n, C) out-of-fold scores.
-        targets: (n, C) bool.
-        folds: (n,) int.
-        taxonomy: the C classes.
+        data: the n videos.
 
     Returns:
         (M,) with sum 1.
     """
     best = equal_weights(len(members))
-    best_map = mean_map(weighted_mean(members, best), targets, folds, taxonomy)
+    best_map = mean_map(weighted_mean(members, best), data)
     for step in STEPS:
         while True:
             moved = [_moved(best, step, *pair) for pair in permutations(range(len(members)), 2) if best[pair[0]] > 0]
-            maps = [mean_map(weighted_mean(members, each), targets, folds, taxonomy) for each in moved]
+            maps = [mean_map(weighted_mean(members, each), data) for each in moved]
             if not maps or max(maps) <= best_map:
                 break
             best, best_map = moved[int(np.argmax(maps))], max(maps)
@@ -175,29 +164,24 @@ SEARCHES: dict[str, Search] = {"search": search_weights, "simplex": search_simpl
 
 def search_nested(
     members: NDArray[np.float64],
-    targets: NDArray[np.bool_],
-    folds: NDArray[np.int64],
-    taxonomy: Taxonomy,
+    data: EvaluationSet,
     search: Search = search_weights,
 ) -> Searched:
     """Search weights on all folds, and again without each fold in turn, to evaluate the search.
 
     Args:
         members: (M, n, C) out-of-fold scores.
-        targets: (n, C) bool.
-        folds: (n,) int.
-        taxonomy: the C classes.
+        data: the n videos.
         search: the search function.
     """
-    weights = search(members, targets, folds, taxonomy)
-    numbers = np.unique(folds)
-    if len(numbers) < 2:
+    weights = search(members, data)
+    folds = [*leave_one_fold_out(data.folds)]
+    if len(folds) < 2:
         return Searched(weights, None, None)
     nested = np.empty(members.shape[1:])
     by_fold = []
-    for number in track(numbers, len(numbers), "searching weights", unit="folds"):
-        held = folds == number
-        by_fold.append(search(members[:, ~held], targets[~held], folds[~held], taxonomy))
+    for _, held in track(folds, len(folds), "searching weights", unit="folds"):
+        by_fold.append(search(members[:, ~held], data.only(~held)))
         nested[held] = weighted_mean(members[:, held], by_fold[-1])
     return Searched(weights, np.stack(by_fold), nested)
 
@@ -214,12 +198,10 @@ def best_per_class(
         targets: (n, C) bool.
         folds: (n,) int, at least two different ones.
     """
-    numbers = np.unique(folds)
     ap = np.stack([fold_aps(each, targets, folds) for each in members])
     best = np.empty(members.shape[1:])
-    for place, fold in enumerate(numbers):
+    for place, (_, held) in enumerate(leave_one_fold_out(folds)):
         mean = np.nan_to_num(means_of_known(np.delete(ap, place, axis=1), axis=1))  # (M, C) on the other folds
-        held = folds == fold
         best[held] = members[mean.argmax(axis=0)[None, :], np.flatnonzero(held)[:, None], np.arange(targets.shape[1])]
     return best
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from urbanpipe.errors import PredictionError
+from urbanpipe.evaluation.evaluation_set import leave_one_fold_out
 from urbanpipe.taxonomy import Taxonomy
 
 Empty = Literal["zero", "skip"]
@@ -177,7 +178,7 @@ def fold_aps(scores: NDArray[np.float64], targets: NDArray[np.bool_], folds: NDA
         targets: (n, C) bool.
         folds: (n,) int.
     """
-    rows = [folds == fold for fold in np.unique(folds)]
+    rows = [held for _, held in leave_one_fold_out(folds)]
     ap = [
         [
             average_precision(*column) if column[1].any() else np.nan

@@ -20,7 +20,7 @@ def write_fold_tables(run: Path) -> FoldTable:
         OutputError: the tables cannot be written.
     """
     data = read_out_of_fold(run)
-    table = fold_table(data.scores, data.targets, data.folds, taxonomy=data.taxonomy, groups=data.groups)
+    table = fold_table(data.scores, data)
     table.to_csv(data.run / "table6.csv")
     write_text(data.run / "table6.md", table.to_markdown())
     save(heat_map(table), data.run / "table6.png")

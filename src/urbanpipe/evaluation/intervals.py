@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from urbanpipe.evaluation.average_precision import Empty, means_of_known, number_or_none, ranking
+from urbanpipe.evaluation.evaluation_set import EvaluationSet, leave_one_fold_out
 from urbanpipe.taxonomy import Taxonomy
 
 _CELLS_A_CHUNK = 4_000_000
@@ -136,11 +137,8 @@ class Difference:
 def compare(
     one: NDArray[np.float64],
     other: NDArray[np.float64],
-    targets: NDArray[np.bool_],
+    data: EvaluationSet,
     *,
-    folds: NDArray[np.int64],
-    groups: Sequence[str],
-    taxonomy: Taxonomy,
     draws: int = 1000,
     seed: int = 0,
     level: float = 0.95,
@@ -153,26 +151,24 @@ def compare(
     Args:
         one: (n, C) out-of-fold scores of a model, or (S, n, C) of S trainings of it, whose differences are averaged.
         other: the same for the model to compare with.
-        targets: (n, C) bool.
-        folds: (n,) fold of every video.
-        groups: group of every video; a group lies within one fold. With fewer than `FEWEST_GROUPS` groups, or only one
-            in a fold, the draws hardly differ and an interval would be far too narrow, so none is computed.
-        taxonomy: the C classes; a class without positives in a fold is left out of that fold's mean.
+        data: the n videos; a group lies within one fold. With fewer than `FEWEST_GROUPS` groups, or only one in a
+            fold, the draws hardly differ and an interval would be far too narrow, so none is computed. A class without
+            positives in a fold is left out of that fold's mean.
         draws: number of resamples.
         seed: seed of the resampling.
         level: nominal coverage, in (0, 1).
     """
-    defects = list(taxonomy.defects)
+    defects, groups = list(data.taxonomy.defects), data.groups
     pairs = [*zip(_trainings(one), _trainings(other), strict=True)]
-    units = [len({groups[row] for row in np.flatnonzero(folds == fold).tolist()}) for fold in np.unique(folds)]
+    folds = [np.flatnonzero(held) for _, held in leave_one_fold_out(data.folds)]
+    units = [len({groups[row] for row in rows.tolist()}) for rows in folds]
 
     def gains(counts_of: Callable[[NDArray[np.intp]], Iterator[NDArray[np.int64]]]) -> NDArray[np.float64]:
         by_fold = []
-        for fold in np.unique(folds):
-            rows = np.flatnonzero(folds == fold)
+        for rows in folds:
             members = _members([groups[row] for row in rows.tolist()], len(rows))
             gain = [
-                np.mean([_gain(a[rows], b[rows], targets[rows], counts) for a, b in pairs], axis=0)
+                np.mean([_gain(a[rows], b[rows], data.targets[rows], counts) for a, b in pairs], axis=0)
                 for counts in counts_of(members)
             ]
             by_fold.append(means_of_known(np.concatenate(gain)[:, defects], axis=1))

@@ -31,10 +31,7 @@ def write_pooling(run: Path) -> dict[str, FoldTable]:
     """
     data = read_out_of_fold(run)
     segments = read_segment_scores(data.run / OUT_OF_FOLD_SEGMENTS, data.taxonomy)
-    tables = {
-        name: fold_table(pooled(segments, data.names, name), data.targets, data.folds, taxonomy=data.taxonomy, draws=0)
-        for name in POOLS
-    }
+    tables = {name: fold_table(pooled(segments, data.names, name), data, draws=0) for name in POOLS}
     _write_csv(tables, data.run / "pooling.csv")
     write_text(data.run / "pooling.md", _markdown(tables))
     return tables

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,30 +15,21 @@ from urbanpipe.contracts.names import canonical_name, shortened
 from urbanpipe.contracts.predictions import Predictions, read_predictions
 from urbanpipe.contracts.run_folder import INPUTS, LEFT_OUT, OUT_OF_FOLD
 from urbanpipe.errors import LabelError, RunError
+from urbanpipe.evaluation.evaluation_set import EvaluationSet
 from urbanpipe.outputs import write_csv, write_json, write_text
-from urbanpipe.taxonomy import Taxonomy, load_taxonomy
+from urbanpipe.taxonomy import load_taxonomy
 
 
 @dataclass(frozen=True, eq=False)
-class OutOfFold:
-    """Labelled videos with out-of-fold predictions: each from a model that was not trained on it.
+class OutOfFold(EvaluationSet):
+    """The videos of a run, each with the prediction of a model that was not trained on it.
 
     Attributes:
-        run: the run folder.
-        taxonomy: its C classes.
-        names: the n labelled videos, in the order of the label file.
-        targets: (n, C) bool.
-        folds: (n,) int, the fold whose model predicted each video.
-        groups: group of every video.
+        run: the folder.
         scores: (n, C) float64 in [0, 1].
     """
 
     run: Path
-    taxonomy: Taxonomy
-    names: tuple[str, ...]
-    targets: NDArray[np.bool_]
-    folds: NDArray[np.int64]
-    groups: tuple[str, ...]
     scores: NDArray[np.float64]
 
     @property
@@ -45,16 +37,9 @@ class OutOfFold:
         """The scores with the video names."""
         return Predictions(self.names, self.scores)
 
-    def only(self, rows: NDArray[np.intp]) -> "OutOfFold":
-        """Return a copy restricted to some of the videos, in the order of `rows`."""
-        return replace(
-            self,
-            names=tuple(self.names[row] for row in rows.tolist()),
-            targets=self.targets[rows],
-            folds=self.folds[rows],
-            groups=tuple(self.groups[row] for row in rows.tolist()),
-            scores=self.scores[rows],
-        )
+    def only(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> Self:
+        """Return the same of some of the videos, by their rows or a mask."""
+        return replace(super().only(rows), scores=self.scores[rows])
 
     def write_inputs(self, folder: Path) -> None:
         """Write the four files of `INPUTS` for these videos.

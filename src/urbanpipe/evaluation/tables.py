@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from urbanpipe.evaluation.average_precision import Empty, Scores, score
+from urbanpipe.evaluation.evaluation_set import EvaluationSet, leave_one_fold_out
 from urbanpipe.evaluation.intervals import Intervals, bootstrap
 from urbanpipe.outputs import write_csv
 from urbanpipe.taxonomy import Taxonomy
@@ -170,11 +171,8 @@ class FoldTable:
 
 def fold_table(
     scores: NDArray[np.float64],
-    targets: NDArray[np.bool_],
-    folds: NDArray[np.int64],
+    data: EvaluationSet,
     *,
-    taxonomy: Taxonomy,
-    groups: Sequence[str] | None = None,
     empty: Empty = "skip",
     draws: int = 1000,
     seed: int = 0,
@@ -183,23 +181,20 @@ def fold_table(
 
     Args:
         scores: (n, C) float, each row from a model that was not trained on that video.
-        targets: (n, C) bool.
-        folds: (n,) int.
-        taxonomy: the C classes.
-        groups: group of every video for the bootstrap; None if videos are independent.
+        data: the n videos; their groups are resampled by the bootstrap.
         empty: how a class without positives counts in a fold's mAP. A fold without a rare class says nothing about
             it, so by default it is left out ("skip"); "zero" is the public scorer's rule.
         draws: number of bootstrap resamples; 0 for no intervals.
         seed: seed of the bootstrap.
     """
-    numbers = tuple(int(fold) for fold in np.unique(folds))
-    rows = [folds == fold for fold in numbers]
+    targets, taxonomy = data.targets, data.taxonomy
+    folds = [*leave_one_fold_out(data.folds)]
     return FoldTable(
         taxonomy=taxonomy,
-        folds=numbers,
-        scores=tuple(score(scores[row], targets[row], taxonomy, empty) for row in rows),
+        folds=tuple(fold for fold, _ in folds),
+        scores=tuple(score(scores[held], targets[held], taxonomy, empty) for _, held in folds),
         pooled=score(scores, targets, taxonomy, empty),
-        intervals=bootstrap(scores, targets, groups, taxonomy=taxonomy, draws=draws, seed=seed, empty=empty)
+        intervals=bootstrap(scores, targets, data.groups, taxonomy=taxonomy, draws=draws, seed=seed, empty=empty)
         if draws
         else None,
     )
@@ -233,8 +228,8 @@ def absent(targets: NDArray[np.bool_], folds: NDArray[np.int64], taxonomy: Taxon
     """
     there = targets.any(axis=0)
     notes = []
-    for fold in np.unique(folds):
-        lacking = np.flatnonzero(there & ~targets[folds == fold].any(axis=0))
+    for fold, held in leave_one_fold_out(folds):
+        lacking = np.flatnonzero(there & ~targets[held].any(axis=0))
         if lacking.size:
             codes = ", ".join(taxonomy.codes[index] for index in lacking)
             notes.append(f"Fold {fold}: no video of {codes}, left out of its mAP.")

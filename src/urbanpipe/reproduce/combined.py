@@ -86,7 +86,7 @@ def table_of_classes(experiment: ReportExperiment, model: Model, out: Path, scal
     names = experiment.videos_predicted_by([model.run])
     data = experiment.comparison_data(experiment.videos(names))
     (scores,) = experiment.scores([model.run], names)
-    table = fold_table(scores, data.targets, data.folds, taxonomy=data.taxonomy, groups=data.groups, draws=0)
+    table = fold_table(scores, data, draws=0)
     report = report_classes()
     known = {row.label: report.get(row.label, (float("nan"), float("nan"))) for row in table.rows}
     header = ["class", "name", "positives", *(f"fold {fold}" for fold in table.folds)]

@@ -97,6 +97,7 @@ class ReportExperiment(Experiment):
         names, labels = [video.name for video in videos], {video.name: video.labels or () for video in videos}
         return ComparisonData(
             taxonomy=self.catalog.taxonomy,
+            names=tuple(names),
             targets=label_matrix(names, labels, len(self.catalog.taxonomy)),
             folds=np.array([self.folds[name] for name in names] if folds is None else folds, dtype=np.int64),
             groups=tuple(video.group for video in videos),

@@ -7,29 +7,21 @@ from numpy.typing import NDArray
 from scipy.stats import t as student
 
 from urbanpipe.evaluation.average_precision import mean_of_known, score
+from urbanpipe.evaluation.evaluation_set import EvaluationSet, leave_one_fold_out
 from urbanpipe.evaluation.intervals import compare
-from urbanpipe.taxonomy import Taxonomy
 
 SIGNIFICANT = 0.05
 Scores = NDArray[np.float64]  # (S, n, C), of S trainings
 
 
 @dataclass(frozen=True, eq=False)
-class ComparisonData:
-    """The videos that models are compared by.
+class ComparisonData(EvaluationSet):
+    """The videos by which models are compared.
 
     Attributes:
-        taxonomy: the C classes.
-        targets: (n, C) bool.
-        folds: (n,) fold of every video.
-        groups: group of every video.
-        all_folds: how many folds there are, judged or not.
+        all_folds: how many folds there are, evaluated or not.
     """
 
-    taxonomy: Taxonomy
-    targets: NDArray[np.bool_]
-    folds: NDArray[np.int64]
-    groups: tuple[str, ...]
     all_folds: int
 
 
@@ -82,9 +74,7 @@ def compare_paired(
         data: of the n videos.
         draws: of the bootstrap.
     """
-    difference = compare(
-        on, off, data.targets, folds=data.folds, groups=data.groups, taxonomy=data.taxonomy, draws=draws
-    )
+    difference = compare(on, off, data, draws=draws)
     with_it, without = fold_maps(on, data), fold_maps(off, data)
     return PairedComparison(
         on=with_it[..., 0],
@@ -104,7 +94,7 @@ def fold_maps(scores: NDArray[np.float64], data: ComparisonData) -> NDArray[np.f
         scores: (S, n, C).
         data: of the n videos.
     """
-    rows = [data.folds == fold for fold in np.unique(data.folds)]
+    rows = [held for _, held in leave_one_fold_out(data.folds)]
     found = [[score(each[row], data.targets[row], data.taxonomy, "skip") for row in rows] for each in scores]
     return np.array([[(fold.map_all, fold.map_defects) for fold in row] for row in found])
 

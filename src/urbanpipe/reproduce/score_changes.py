@@ -8,6 +8,7 @@ from urbanpipe.decision.exclusive import EXCLUSIVE_THRESHOLD, apply_exclusive
 from urbanpipe.decision.thresholds import f1_thresholds
 from urbanpipe.ensembling.weights import best_per_class
 from urbanpipe.errors import RecipeError
+from urbanpipe.evaluation.evaluation_set import leave_one_fold_out
 from urbanpipe.reproduce.paired_comparison import ComparisonData, Scores
 
 ScoreChange = Callable[[Scores, Sequence[Scores], ComparisonData], tuple[Scores, Scores]]
@@ -27,8 +28,7 @@ def thresholds(base: Scores, networks: Sequence[Scores], data: ComparisonData) -
     if len(np.unique(data.folds)) < 2:
         raise RecipeError("it needs two folds: thresholds are chosen on one and judged on another")
     cut = base.copy()
-    for fold in np.unique(data.folds):
-        held = data.folds == fold
+    for _, held in leave_one_fold_out(data.folds):
         for each, result in zip(base, cut, strict=True):
             low = each[held] < f1_thresholds(each[~held], data.targets[~held])
             result[held] = np.where(low, 0.0, each[held])
