@@ -28,7 +28,7 @@ VIDEOS, LEARNED_FROM = 36, 22
 
 def run(videos: list[Video], when: dict[str, int], keep: float, auxiliary: float, seed: int, folder: Path) -> list[str]:
     """A row of the table."""
-    from event_videos import EVENT, RATE, SETTINGS
+    from helpers.event_videos import EVENT, RATE, SETTINGS
 
     chosen = [f"input.memory.keep_stale={keep}", f"input.memory.auxiliary={auxiliary}", f"training.seed={seed}"]
     recipe, taxonomy = load_recipe("small-dense", [*SETTINGS, *chosen]), default_taxonomy()
@@ -48,8 +48,8 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.parse_args()
-    sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "training"))
-    from event_videos import make_events
+    sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+    from helpers.event_videos import make_events
 
     torch.set_num_threads(1)
     rows = []

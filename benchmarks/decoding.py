@@ -238,8 +238,8 @@ def _pillow(frame: av.VideoFrame) -> Pixels:
 
 def exactness_table(folder: Path) -> str:
     """The tests' videos carry their frame numbers in the picture: read 28 of each and compare."""
-    sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "video"))
-    from video_files import FORMS, FRAMES, number_in
+    sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+    from helpers.video_files import FORMS, FRAMES, number_in
 
     ways: dict[str, Callable[[Path, Sequence[int]], Sequence[Pixels]]] = {}
     if cv2 is not None:

@@ -7,13 +7,16 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from helpers.tiny_recipes import TINY
 from urbanpipe.catalog.catalog_file import Catalog, read_catalog
 from urbanpipe.catalog.folds import folds
 from urbanpipe.catalog.scan import scan
+from urbanpipe.cli.logs import show_logs
 from urbanpipe.methods.recipe import Recipe, load_recipe
 from urbanpipe.simulate.generator import simulate
 from urbanpipe.simulate.options import ClassMix, VideoOptions
 
+show_logs()
 os.environ.setdefault(
     "OMP_NUM_THREADS", "1"
 )  # the networks of the tests are too small for more; inherited by processes
@@ -21,20 +24,6 @@ os.environ.setdefault(
 # A busy machine is no failure.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")
-
-TINY = (
-    "input.tile=32",
-    "input.rows=2",
-    "input.columns=2",
-    "model.backbone=test_convnext",
-    "model.options={}",
-    "optimiser.learning_rate=1e-3",
-    "optimiser.warmup_epochs=1",
-    "training.epochs=2",
-    "training.keep=best",
-    "training.batch_size=4",
-    "training.workers=0",
-)
 
 
 @pytest.fixture(scope="session", autouse=True)

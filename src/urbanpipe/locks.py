@@ -1,6 +1,6 @@
 """Locks between processes, on files and folders."""
 
-import sys
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +9,8 @@ from filelock import FileLock, Timeout
 
 from urbanpipe.errors import RunError
 from urbanpipe.outputs import output_folder
+
+log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -46,7 +48,7 @@ def file_lock(path: Path, busy: Path, wait: bool = False) -> Iterator[None]:
     except Timeout:
         if not wait:
             raise RunError(f"another process is working in {busy}; wait for it, or give another --out") from None
-        print(f"waiting for another process in {busy}", file=sys.stderr, flush=True)
+        log.info("waiting for another process in %s", busy)
         lock.acquire()
     try:
         yield

@@ -1,9 +1,12 @@
 """How far long work has come: a bar with the time left on a terminal, plain lines in a log."""
 
+import logging
 import sys
 import time
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 LOG_EVERY_SECONDS = 15.0
@@ -45,6 +48,6 @@ def _lines(items: Iterable[T], total: int, label: str, unit: str) -> Iterator[T]
         if now - said >= LOG_EVERY_SECONDS and done < total:
             said = now
             left = (now - started) / done * (total - done)
-            print(f"{label}: {done}/{total} {unit}, {left:.0f} s left", file=sys.stderr, flush=True)
+            log.info("%s: %d/%d %s, %.0f s left", label, done, total, unit, left)
     if time.monotonic() - started >= LOG_EVERY_SECONDS:
-        print(f"{label}: {done}/{total} {unit} in {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
+        log.info("%s: %d/%d %s in %.0f s", label, done, total, unit, time.monotonic() - started)

@@ -2,9 +2,9 @@ import json
 from pathlib import Path
 
 import pytest
-from catalog_material import write_video
 from typer.testing import CliRunner, Result
 
+from helpers.catalog_material import write_video
 from urbanpipe.cli.main import app
 from urbanpipe.errors import UrbanpipeError
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from unicodedata import normalize
 
 import pytest
-from catalog_material import write_sound, write_video
 
+from helpers.catalog_material import write_sound, write_video
 from urbanpipe.catalog import probing
 from urbanpipe.catalog.catalog_file import Catalog, read_catalog, write_catalog
 from urbanpipe.catalog.scan import scan, scan_report
@@ -32,8 +32,8 @@ def videos(tmp_path: Path) -> Path:
 @pytest.fixture
 def probed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A log of the files that are probed, by processes that `hang*` and `crash*` files harm."""
-    monkeypatch.setattr(probing, "_WORKER", "troubled_probe_worker")
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    monkeypatch.setattr(probing, "_WORKER", "helpers.troubled_probe_worker")
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
     monkeypatch.setenv("PROBED", str(tmp_path / "probed.log"))
     return tmp_path / "probed.log"
 
@@ -165,7 +165,7 @@ def test_an_interrupted_scan_goes_on(tmp_path: Path, videos: Path, probed: Path)
         write_video(videos / name, level=number)
     script = (
         "import sys; from pathlib import Path; from urbanpipe.catalog import probing; "
-        "probing._WORKER = 'troubled_probe_worker'; "
+        "probing._WORKER = 'helpers.troubled_probe_worker'; "
         "from urbanpipe.catalog.scan import scan; scan(Path(sys.argv[1]), Path(sys.argv[2]), workers=1)"
     )
     process = subprocess.Popen([sys.executable, "-c", script, str(videos), str(out)], start_new_session=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from conftest import TINY
+from helpers.tiny_recipes import TINY
 from urbanpipe import api
 from urbanpipe.cli.main import VERBS, app
 

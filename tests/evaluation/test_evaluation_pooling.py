@@ -9,8 +9,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from test_evaluation_tables import SMALL, N, make_run, material
 
+from helpers.fold_runs import SMALL, N, make_run, material
 from urbanpipe.contracts.segment_scores import SegmentScores, write_segment_scores
 from urbanpipe.errors import PredictionError
 from urbanpipe.evaluation.average_precision import score

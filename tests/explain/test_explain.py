@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from explain_runs import BLUE_SECONDS, METHODS, RED_SECONDS, TAXONOMY, make_run, make_video, recipe_of
 from torch import Tensor, nn
 
+from helpers.explain_runs import BLUE_SECONDS, METHODS, RED_SECONDS, TAXONOMY, make_run, make_video, recipe_of
 from urbanpipe.contracts.predictions import read_predictions
 from urbanpipe.contracts.segment_scores import read_segment_scores
 from urbanpipe.explain import explain as room

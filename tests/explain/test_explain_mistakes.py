@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from explain_runs import make_run, make_video, recipe_of
 from typer.testing import CliRunner
 
+from helpers.explain_runs import make_run, make_video, recipe_of
 from urbanpipe import api
 from urbanpipe.cli.main import app, main
 from urbanpipe.errors import OutputError, PredictionError, RunError, TaxonomyError, UrbanpipeError, VideoError

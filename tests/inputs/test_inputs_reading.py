@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import ArrayLike, NDArray
-from video_files import FORMS, FRAMES, HEIGHT, VARYING_TIMES, WIDTH, number_in, write
 
+from helpers.video_files import FORMS, FRAMES, HEIGHT, VARYING_TIMES, WIDTH, number_in, write
 from urbanpipe.catalog.catalog_file import Video, read_catalog
 from urbanpipe.catalog.scan import scan
 from urbanpipe.errors import VideoError

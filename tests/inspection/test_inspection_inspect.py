@@ -14,12 +14,12 @@ import av
 import numpy as np
 import pytest
 import torch
-from explain_runs import METHODS, TAXONOMY, make_run, make_video, recipe_of
 from filelock import FileLock
 from numpy.typing import NDArray
 from PIL import Image
 from typer.testing import CliRunner
 
+from helpers.explain_runs import METHODS, TAXONOMY, make_run, make_video, recipe_of
 from urbanpipe.archive import inspect as inspecting
 from urbanpipe.archive.inspect import LOCKS, InspectedVideo, folder_name, inspect
 from urbanpipe.catalog.scan import scan
@@ -65,7 +65,7 @@ def finished_run(folder: Path, method: str, videos: int = 60) -> Path:
     (run / "labels.json").write_text(json.dumps(labels))
     (run / "folds.csv").write_text("video,fold\n" + "".join(f"{n},{i % FOLDS}\n" for i, n in enumerate(names)))
     (run / "groups.csv").write_text("video,group\n" + "".join(f"{n},{n[:-6]}\n" for n in names))
-    (run / "environment.json").write_text(json.dumps({"data": "made up"}))
+    (run / "environment.json").write_text(json.dumps({"format": "urbanpipe run 2", "data": "made up"}))
     write_predictions(Predictions(names, scores), run / "out_of_fold.json", TAXONOMY)
     return run
 

@@ -287,7 +287,7 @@ def mistakes(run: Path, truth: Path, tmp_path: Path) -> dict[str, tuple[type[Urb
             {"overrides": ["min_score=2"]},
         ),
         "text": (RecipeError, "max_moments = 'many'", {"overrides": ["max_moments=many"]}),
-        "no value": (RecipeError, "want key=value", {"overrides": ["max_moments"]}),
+        "no value": (RecipeError, "expected key=value", {"overrides": ["max_moments"]}),
         "no TOML": (RecipeError, "is not TOML", {"settings": tmp_path / "bad.toml"}),
         "no settings": (RecipeError, "cannot read the settings", {"settings": tmp_path / "none.toml"}),
         "unknown class": (RecipeError, "unknown class 'XY'", {"settings": tmp_path / "class.toml"}),

@@ -11,9 +11,9 @@ import pytest
 import timm
 import torch
 from safetensors.torch import load_file, save_file
-from test_training_loop import killed_at, losses, metrics, same_weights
 from torch import Tensor
 
+from helpers.training_runs import killed_at, losses, metrics, same_weights
 from urbanpipe.catalog.catalog_file import Catalog, read_catalog, write_catalog
 from urbanpipe.catalog.folds import read_folds
 from urbanpipe.contracts.run_folder import DONE, TRAINING_STATE, WEIGHTS

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from inspection_material import made_inspection
-from video_files import write, x264
 
+from helpers.inspection_material import made_inspection
+from helpers.video_files import write, x264
 from urbanpipe.contracts.findings import Remark
 from urbanpipe.report.html import write_index, write_report
 

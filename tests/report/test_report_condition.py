@@ -11,11 +11,11 @@ from typing import Any
 from zipfile import ZipFile
 
 import pytest
-from filled_tables import defect, filled_table, segment
-from inspection_material import made_inspection
 from openpyxl import load_workbook
 from typer.testing import CliRunner
 
+from helpers.filled_tables import defect, filled_table, segment
+from helpers.inspection_material import made_inspection
 from urbanpipe import api
 from urbanpipe.cli.main import app, main
 from urbanpipe.errors import InspectionError, RecipeError, UrbanpipeError

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from filled_tables import filled_table, segment
-from inspection_material import made_inspection
 from openpyxl import Workbook, load_workbook
 from openpyxl.comments import Comment
 from openpyxl.worksheet.worksheet import Worksheet
 from typer.testing import CliRunner
 
+from helpers.filled_tables import filled_table, segment
+from helpers.inspection_material import made_inspection
 from urbanpipe import api
 from urbanpipe.cli.main import app
 from urbanpipe.contracts.findings import Inspection, Remark, read_inspection, write_inspection

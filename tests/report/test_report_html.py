@@ -11,9 +11,9 @@ from urllib.parse import unquote
 
 import numpy as np
 import pytest
-from inspection_material import made_inspection
 from PIL import Image
 
+from helpers.inspection_material import made_inspection
 from urbanpipe.contracts.findings import BundleFacts, Evidence, Inspection, Remark, VideoFacts, write_inspection
 from urbanpipe.errors import InspectionError
 from urbanpipe.report.html import video_url, write_index, write_report

@@ -9,7 +9,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from conftest import TINY
+from helpers.tiny_recipes import TINY
 from urbanpipe.catalog.catalog_file import Catalog, read_catalog, write_catalog
 from urbanpipe.catalog.folds import read_folds
 from urbanpipe.catalog.labels import label_matrix

@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
-from conftest import TINY
 from helpers.evaluation_sets import labelled
+from helpers.tiny_recipes import TINY
 from urbanpipe.catalog.catalog_file import Catalog
 from urbanpipe.cli.main import app
 from urbanpipe.ensembling.weights import mean_map

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 import timm
 import torch
-from event_videos import EVENT, RATE, make_events
 from safetensors.torch import load_file, save_file
-from test_training_loop import ALONE, changed, finish, killed_at, launch, losses, metrics, same_weights
 from torch import nn
 
+from helpers.event_videos import EVENT, RATE, make_events
+from helpers.tiny_recipes import TINY_BAG
+from helpers.training_runs import ALONE, changed, finish, killed_at, launch, losses, metrics, same_weights
 from urbanpipe.catalog.catalog_file import Catalog, Video
 from urbanpipe.contracts.predictions import read_predictions
 from urbanpipe.contracts.run_folder import TRAINING_STATE, WEIGHTS
@@ -43,21 +44,6 @@ from urbanpipe.training.options import RunOptions
 from urbanpipe.training.train import train
 from urbanpipe.video import cache as cache_module
 from urbanpipe.video.cache import FrameCache
-
-TINY_BAG = (
-    "input.size=32",
-    "input.every_seconds=0.3",
-    "model.backbone=test_resnet",
-    "model.options={}",
-    "input.head.width=16",
-    "input.head.heads=2",
-    "optimiser.learning_rate=3e-3",
-    "optimiser.warmup_epochs=1",
-    "training.epochs=4",
-    "training.batch_size=4",
-    "training.workers=0",
-    "training.validate_every=2",
-)
 
 
 @pytest.fixture(scope="module")

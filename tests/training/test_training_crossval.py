@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import TINY
+from helpers.tiny_recipes import TINY
 from urbanpipe.catalog.catalog_file import read_catalog
 from urbanpipe.contracts.predictions import read_predictions
 from urbanpipe.errors import CatalogError, FoldError, OutputError, RecipeError, RunError, UrbanpipeError

@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from event_videos import EVENT, RATE, SETTINGS, TINY, make_events
 from hypothesis import given
 from hypothesis import strategies as st
-from test_training_loop import ALONE, changed, killed_at, losses, metrics, same_weights
 from torch import Tensor
 
+from helpers.event_videos import EVENT, RATE, SETTINGS, make_events
+from helpers.tiny_recipes import TINY_DENSE
+from helpers.training_runs import ALONE, changed, killed_at, losses, metrics, same_weights
 from urbanpipe.catalog.catalog_file import Catalog, Video
 from urbanpipe.contracts.run_folder import TRAINING_STATE
 from urbanpipe.contracts.segment_scores import read_segment_scores
@@ -32,19 +33,6 @@ from urbanpipe.training import loop
 from urbanpipe.training.fold_job import FoldJob
 from urbanpipe.training.loop import train_model
 from urbanpipe.training.validation import validate
-
-TINY_DENSE = (
-    *TINY,
-    "optimiser.learning_rate=1e-3",
-    "optimiser.warmup_epochs=1",
-    "input.memory.refresh_epochs=2",
-    "input.memory.final_epochs=1",
-    "input.memory.warmup_epochs=1",
-    "training.epochs=5",
-    "training.batch_size=4",
-    "training.workers=0",
-    "training.accumulation=1",
-)
 
 
 @pytest.fixture(scope="module")

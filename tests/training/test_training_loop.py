@@ -1,23 +1,16 @@
 """The loop on small simulated videos: it learns, goes on after a kill, and does not depend on processes."""
 
-import csv
 import json
-import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
 
-from conftest import TINY
+from helpers.training_runs import ALONE, changed, finish, job, killed_at, launch, losses, metrics, same_weights
 from urbanpipe.catalog.catalog_file import Catalog
 from urbanpipe.contracts.predictions import read_predictions
 from urbanpipe.contracts.run_folder import TRAINING_STATE, WEIGHTS
@@ -32,54 +25,8 @@ from urbanpipe.training.fold_job import FoldJob
 from urbanpipe.training.loop import train_model
 from urbanpipe.video.cache import FrameCache
 
-ALONE = DistributedContext(0, 1, torch.device("cpu"))
 # Loss of the first epochs of `tiny` on `archive`. It moves only when what is computed changes: then look why.
 GOLDEN_LOSS = (0.741798, 0.587899, 0.534079)
-
-
-def job(catalog: Catalog, recipe: Recipe, folder: Path, cache: FrameCache | None = None) -> FoldJob:
-    return FoldJob(recipe, default_taxonomy(), catalog.labelled[:14], catalog.labelled[14:], folder, cache, "test")
-
-
-def changed(recipe: Recipe, section: str, **values: object) -> Recipe:
-    """Return the recipe with other values in a section, such as `training` or `input.head`."""
-    table = recipe.model_dump()
-    part = table
-    for name in section.split("."):
-        part = part[name]
-    part |= values
-    return Recipe.model_validate(table)
-
-
-def metrics(folder: Path) -> list[dict[str, str]]:
-    with (folder / "metrics.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def losses(folder: Path) -> list[float]:
-    return [float(row["loss"]) for row in metrics(folder)]
-
-
-def same_weights(one: Path, other: Path, tolerance: float = 0.0) -> bool:
-    a, b = load_file(one / WEIGHTS), load_file(other / WEIGHTS)
-    return a.keys() == b.keys() and all(torch.allclose(a[key], b[key], rtol=tolerance, atol=tolerance) for key in a)
-
-
-@contextmanager
-def killed_at(owner: object, name: str, call: int) -> Iterator[None]:
-    """The block ends as by a kill when `owner.name` is called for the `call`-th time."""
-    real, calls = getattr(owner, name), []
-
-    def dies(*args: object) -> object:
-        calls.append(1)
-        if len(calls) == call:
-            raise KeyboardInterrupt
-        return real(*args)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(owner, name, dies)
-        with pytest.raises(KeyboardInterrupt):
-            yield
 
 
 def test_what_a_training_leaves(catalog: Catalog, tiny: Recipe, tmp_path: Path) -> None:
@@ -265,30 +212,6 @@ def test_choices_train(catalog: Catalog, tiny: Recipe, tmp_path: Path, loss: str
     train_model(job(catalog, chosen, tmp_path), ALONE)
     assert "raw_map" not in metrics(tmp_path)[0]
     assert json.loads((tmp_path / "done.json").read_text())["best_epoch"] == 2
-
-
-def launch(
-    processes: int,
-    archive: Path,
-    out: Path,
-    *settings: str,
-    recipe: str = "small-mobilenetv2",
-    tiny: Sequence[str] = TINY,
-) -> "subprocess.Popen[str]":
-    """`urbanpipe train` in processes of its own, under torchrun where there are several; `recipe` is made `tiny`."""
-    torchrun = ["torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", "-m"]
-    start = [sys.executable, "-m", *(torchrun if processes > 1 else []), "urbanpipe.cli.main", "train"]
-    data = [str(archive / "catalog.csv"), "--folds", str(archive / "folds.csv"), "--fold", "0"]
-    how = ["--recipe", recipe, "--out", str(out), "--cache-gb", "0", "--device", "cpu"]
-    sets = [part for setting in (*tiny, *settings) for part in ("--set", setting)]
-    return subprocess.Popen(
-        [*start, *data, *how, *sets], env=os.environ | {"OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE, text=True
-    )
-
-
-def finish(process: "subprocess.Popen[str]") -> None:
-    _, errors = process.communicate(timeout=300)
-    assert process.returncode == 0, errors
 
 
 def test_two_processes_equal_one_with_twice_the_accumulation(archive: Path, tmp_path: Path) -> None:

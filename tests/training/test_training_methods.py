@@ -11,11 +11,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from test_training_bag import TINY_BAG
-from test_training_dense import TINY_DENSE
-from test_training_loop import ALONE, changed, finish, job, killed_at, launch, losses, metrics, same_weights
 
-from conftest import TINY
+from helpers.tiny_recipes import TINY, TINY_BAG, TINY_DENSE
+from helpers.training_runs import ALONE, changed, finish, job, killed_at, launch, losses, metrics, same_weights
 from urbanpipe.catalog.catalog_file import Catalog
 from urbanpipe.catalog.folds import read_folds
 from urbanpipe.contracts.predictions import read_predictions

@@ -75,7 +75,7 @@ def test_set_overrides_any_value_with_toml_or_a_bare_word() -> None:
         ("small-mobilenetv2", "training.precision=fp8", "training.precision = 'fp8'"),
         ("small-mobilenetv2", 'augment.tile=["flip"]', "augment.tile.0 = 'flip'"),
         ("small-mobilenetv2", "input.candidates=4", "candidates = 4: must be odd"),
-        ("small-mobilenetv2", "training.epochs", "want section.key=value"),
+        ("small-mobilenetv2", "training.epochs", "expected section.key=value"),
         ("small-mobilenetv2", "name.first=3", "name is a value, not a section"),
         ("small-mobilenetv2", "name=../up", "name = '../up'"),
         ("small-mobilenetv2", "loss.class_weights=true", "no effect on the asymmetric loss"),

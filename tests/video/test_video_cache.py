@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from video_files import FRAMES, number_in, write
 
+from helpers.video_files import FRAMES, number_in, write
 from urbanpipe.errors import VideoError
 from urbanpipe.video.cache import FrameCache, _locked, _unpack
 from urbanpipe.video.decode import read_frames

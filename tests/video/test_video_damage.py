@@ -8,8 +8,8 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from video_files import FRAMES, HEIGHT, WIDTH, Rgb, full_decode, number_in, write, x264
 
+from helpers.video_files import FRAMES, HEIGHT, WIDTH, Rgb, full_decode, number_in, write, x264
 from urbanpipe.errors import VideoError
 from urbanpipe.video.decode import index_frames, read_frames, stream_frames
 from urbanpipe.video.probe import probe

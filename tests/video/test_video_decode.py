@@ -12,8 +12,20 @@ from av.filter import Graph
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from video_files import FORMS, FRAMES, HEIGHT, VARYING_TIMES, WIDTH, Rgb, full_decode, number_in, picture, write, x264
 
+from helpers.video_files import (
+    FORMS,
+    FRAMES,
+    HEIGHT,
+    VARYING_TIMES,
+    WIDTH,
+    Rgb,
+    full_decode,
+    number_in,
+    picture,
+    write,
+    x264,
+)
 from urbanpipe.errors import VideoError
 from urbanpipe.video import decode
 from urbanpipe.video.decode import index_frames, read_frames, read_frames_at, stream_frames

@@ -9,8 +9,8 @@ import av
 import numpy as np
 import pytest
 from PIL import Image
-from video_files import FRAMES, HEIGHT, WIDTH, write, x264
 
+from helpers.video_files import FRAMES, HEIGHT, WIDTH, write, x264
 from urbanpipe.errors import VideoError
 from urbanpipe.video.probe import digest, probe
 

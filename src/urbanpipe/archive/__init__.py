@@ -1,1 +1,5 @@
 """Inspect many videos into one folder with an index."""
+
+from urbanpipe.archive.inspect import InspectedVideo, Inspections
+
+__all__ = ["InspectedVideo", "Inspections"]

@@ -6,9 +6,6 @@ from typing import Annotated
 
 import typer
 
-from urbanpipe.reproduce.options import AblationPlan
-from urbanpipe.training.options import FoldOptions, RunOptions
-
 
 def command(
     data: Annotated[Path | None, typer.Argument(help="Catalog from `urbanpipe scan`.")] = None,
@@ -54,6 +51,8 @@ def command(
     Each row trains the recipe with and without one technique, on the same folds and seeds.
     """
     from urbanpipe.errors import RecipeError
+    from urbanpipe.reproduce.options import AblationPlan
+    from urbanpipe.training.options import FoldOptions, RunOptions
 
     if list_rows:
         from urbanpipe.reproduce.changes import listing

@@ -5,8 +5,6 @@ from typing import Annotated
 
 import typer
 
-from urbanpipe.ensembling.bundling import BundleLabel, TriageTargets
-
 
 def command(
     model: Annotated[
@@ -27,7 +25,7 @@ def command(
     device: Annotated[str, typer.Option(help="Device: auto, cpu, cuda or cuda:N.")] = "auto",
 ) -> None:
     """Build the bundle that `inspect` runs: models, calibrated probabilities and triage thresholds per class."""
-    from urbanpipe.ensembling.bundling import bundle
+    from urbanpipe.ensembling.bundling import BundleLabel, TriageTargets, bundle
 
     made = bundle(
         model,

@@ -6,8 +6,6 @@ from typing import Annotated
 
 import typer
 
-from urbanpipe.training.options import FoldOptions, RunOptions
-
 
 def command(
     data: Annotated[Path, typer.Argument(help="Catalog from `urbanpipe scan`, or a folder of videos with --labels.")],
@@ -39,6 +37,7 @@ def command(
     """
     given = folds_given(folds)
     from urbanpipe.training.crossval import crossval
+    from urbanpipe.training.options import FoldOptions, RunOptions
 
     experiment = crossval(
         data=data,

@@ -5,8 +5,6 @@ from typing import Annotated
 
 import typer
 
-from urbanpipe.inference.options import InferenceOptions
-
 
 def command(
     run: Annotated[Path, typer.Argument(help="Run folder of `train` or `crossval`.")],
@@ -34,6 +32,7 @@ def command(
 ) -> None:
     """Show where and when a model detects a class in a video: heat maps over its frames (Grad-CAM)."""
     from urbanpipe.explain.explain import explain
+    from urbanpipe.inference.options import InferenceOptions
 
     made = explain(
         run,

@@ -6,8 +6,6 @@ from typing import Annotated
 
 import typer
 
-from urbanpipe.inference.options import InferenceOptions
-
 
 def command(
     videos: Annotated[list[Path], typer.Argument(help="Video files or folders.")],
@@ -27,6 +25,7 @@ def command(
 ) -> None:
     """Find defects in videos, when and where, for a person to review. Exit status 3: some videos could not be read."""
     from urbanpipe.archive.inspect import InspectedVideo, inspect
+    from urbanpipe.inference.options import InferenceOptions
     from urbanpipe.inspection.distance import region_of
 
     def say(video: InspectedVideo) -> None:

@@ -8,6 +8,7 @@ import sys
 import typer
 
 from urbanpipe import __version__
+from urbanpipe.cli.logs import show_logs
 from urbanpipe.errors import UrbanpipeError
 
 VERBS = (
@@ -80,6 +81,7 @@ def main() -> None:
     # Spinning idle threads slow torch down on a shared machine.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     _stop_on_interrupt()
+    show_logs()
     try:
         app()
     except UrbanpipeError as error:

@@ -5,8 +5,6 @@ from typing import Annotated
 
 import typer
 
-from urbanpipe.inference.options import InferenceOptions
-
 
 def command(
     model: Annotated[
@@ -24,6 +22,7 @@ def command(
     top: Annotated[int, typer.Option(min=1, help="Number of classes to print per video.")] = 3,
 ) -> None:
     """Rank the classes of every video with the models of all folds. Exit status 3: some videos could not be read."""
+    from urbanpipe.inference.options import InferenceOptions
     from urbanpipe.inference.predict import predict
 
     done = predict(

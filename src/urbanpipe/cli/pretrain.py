@@ -5,8 +5,6 @@ from typing import Annotated
 
 import typer
 
-from urbanpipe.training.options import RunOptions
-
 
 def command(
     data: Annotated[Path, typer.Argument(help="Catalog from `urbanpipe scan`; its labels are not used.")],
@@ -28,6 +26,7 @@ def command(
 ) -> None:
     """Pretrain a backbone on the frames of your own videos, without labels; recipes load it with model.weights."""
     from urbanpipe.pretraining.pretrain import pretrain
+    from urbanpipe.training.options import RunOptions
 
     folder = pretrain(
         data,

@@ -6,9 +6,6 @@ from typing import Annotated, Literal
 
 import typer
 
-from urbanpipe.reproduce.options import ReportOptions
-from urbanpipe.training.options import FoldOptions, RunOptions
-
 
 def command(
     what: Annotated[
@@ -55,6 +52,8 @@ def command(
 ) -> None:
     """Train the models of a table or figure of the report on your videos; write the results beside the report's."""
     from urbanpipe.cli.crossval import folds_given
+    from urbanpipe.reproduce.options import ReportOptions
+    from urbanpipe.training.options import FoldOptions, RunOptions
 
     given, folds_or_file = _weights(weights or []), folds_given(folds)
     from urbanpipe.reproduce.reproduce import reproduce

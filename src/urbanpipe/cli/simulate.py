@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 import typer
 
 from urbanpipe.errors import UrbanpipeError
-from urbanpipe.simulate.options import ClassMix, VideoOptions
 
 
 def command(
@@ -42,6 +41,7 @@ def command(
     if not (width.is_integer() and height.is_integer()):
         raise UrbanpipeError(f"--size is {size!r}; give whole pixels, such as 640x480")
     from urbanpipe.simulate.generator import simulate
+    from urbanpipe.simulate.options import ClassMix, VideoOptions
 
     pixels = int(width), int(height)
     made = simulate(

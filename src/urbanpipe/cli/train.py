@@ -6,8 +6,6 @@ from typing import Annotated
 
 import typer
 
-from urbanpipe.training.options import RunOptions
-
 
 def command(
     data: Annotated[Path, typer.Argument(help="Catalog from `urbanpipe scan`.")],
@@ -28,6 +26,7 @@ def command(
     cache_gb: Annotated[float, typer.Option(help="Maximum size of the frame cache in GB; 0 disables it.")] = 20.0,
 ) -> None:
     """Train one model, on all labelled videos or on all but one fold."""
+    from urbanpipe.training.options import RunOptions
     from urbanpipe.training.train import train
 
     run = train(

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from unicodedata import normalize
 
-_NAMED = 5
+_NAMED = 3
 
 
 def canonical_name(name: str) -> str:

@@ -15,6 +15,8 @@ OUT_OF_FOLD = "out_of_fold.json"
 OUT_OF_FOLD_SEGMENTS = "out_of_fold_segments.npz"
 INPUTS = ("taxonomy.toml", "labels.json", "folds.csv", "groups.csv")
 LEFT_OUT = "left_out.csv"
+ENVIRONMENT = "environment.json"
+RUN_FORMAT = "urbanpipe run 2"
 _DAMAGED = "{path} is missing or damaged; delete {folder} to begin it again"
 
 
@@ -51,3 +53,18 @@ def read_left_out(run: Path) -> dict[str, str]:
     """The videos that could not be decoded when the run began, with the reason."""
     with (run / "left_out.csv").open(encoding="utf-8", newline="") as file:
         return {row["video"]: row["reason"] for row in csv.DictReader(file)}
+
+
+def check_run_format(run: Path) -> None:
+    """Refuse a run folder that another version of the package wrote.
+
+    Raises:
+        RunError: says what to do.
+    """
+    if not (run / ENVIRONMENT).is_file():
+        return
+    if (found := read_json(run / ENVIRONMENT).get("format")) != RUN_FORMAT:
+        raise RunError(
+            f"{run} has the format {found!r} and this version reads {RUN_FORMAT!r}; train it again, or use the version "
+            "that made it"
+        )

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import Field, FiniteFloat, ValidationError
 
 from urbanpipe.errors import RecipeError, TaxonomyError
-from urbanpipe.settings import Section, value_of
+from urbanpipe.settings import Section, read_override
 from urbanpipe.taxonomy import Taxonomy
 
 
@@ -52,10 +52,8 @@ def read_config(settings: Path | None, overrides: Sequence[str]) -> MomentsConfi
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RecipeError(f"{settings} is not TOML: {error}") from error
     for override in overrides:
-        key, equals, text = override.partition("=")
-        if not equals:
-            raise RecipeError(f"--set {override}: want key=value, for example --set min_score=0.1")
-        values[key.strip()] = value_of(text)
+        keys, value = read_override(override, "key=value", "min_score=0.1")
+        values[".".join(keys)] = value
     try:
         return MomentsConfig.model_validate(values)
     except ValidationError as error:

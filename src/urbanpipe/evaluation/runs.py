@@ -13,7 +13,7 @@ from urbanpipe.catalog.labels import label_matrix, read_labels
 from urbanpipe.contracts.csv_reading import read_table, read_text
 from urbanpipe.contracts.names import canonical_name, shortened
 from urbanpipe.contracts.predictions import Predictions, read_predictions
-from urbanpipe.contracts.run_folder import INPUTS, LEFT_OUT, OUT_OF_FOLD
+from urbanpipe.contracts.run_folder import INPUTS, LEFT_OUT, OUT_OF_FOLD, check_run_format
 from urbanpipe.errors import LabelError, RunError
 from urbanpipe.evaluation.evaluation_set import EvaluationSet
 from urbanpipe.outputs import write_csv, write_json, write_text
@@ -63,6 +63,7 @@ def read_out_of_fold(run: Path) -> OutOfFold:
     """
     run = Path(run)
     _check_complete(run)
+    check_run_format(run)
     taxonomy = load_taxonomy(run / "taxonomy.toml")
     labels = read_labels(run / "labels.json", taxonomy)
     names = tuple(labels)

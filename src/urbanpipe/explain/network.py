@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from urbanpipe.catalog.folds import read_folds
-from urbanpipe.contracts.run_folder import WEIGHTS, read_done, read_json
+from urbanpipe.contracts.run_folder import WEIGHTS, check_run_format, read_done, read_json
 from urbanpipe.errors import RunError
 from urbanpipe.inference.torch_runtime import load_network
 from urbanpipe.methods.recipe import Recipe, load_recipe
@@ -48,6 +48,7 @@ def load_explained(run: Path, fold: int | None, video: str, device: torch.device
         RunError: it is no run, an ensemble or an experiment, the fold is not there or not finished, or weights are damaged.
     """
     _refuse_others(run)
+    check_run_format(run)
     folds = _folds(run)
     if fold is not None and fold not in folds:
         there = f"it has {', '.join(map(str, folds))}" if folds else "it is a single model; leave --fold out"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from urbanpipe.catalog.folds import read_folds
-from urbanpipe.contracts.run_folder import WEIGHTS, read_done
+from urbanpipe.contracts.run_folder import WEIGHTS, check_run_format, read_done
 from urbanpipe.errors import RunError
 from urbanpipe.inference.runtime import Runtime
 from urbanpipe.methods.recipe import Recipe, load_recipe
@@ -79,6 +79,8 @@ def load_models(folder: Path, device: "torch.device") -> Models:
         RunError: as `find_trained`; or a member is unfinished, or weights are damaged or of another recipe.
     """
     trained = find_trained(folder)
+    for run, _ in trained.runs:
+        check_run_format(run)
     members = tuple(_member(run, weight, device) for run, weight in trained.runs)
     return Models(load_taxonomy(trained.runs[0][0] / "taxonomy.toml"), members, trained.exclusive_threshold)
 

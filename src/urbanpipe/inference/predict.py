@@ -16,7 +16,6 @@ from urbanpipe.inference.options import InferenceOptions
 from urbanpipe.inference.prediction import VideoPrediction, segment_scores_of
 from urbanpipe.inference.scoring import predict_batches
 from urbanpipe.inputs.batches import batches_of
-from urbanpipe.inputs.loading import SampleLoader
 from urbanpipe.inputs.new_videos import named_videos
 from urbanpipe.outputs import output_folder, write_csv
 from urbanpipe.progress import track
@@ -119,6 +118,8 @@ def _judged(
     models: Models, paths: Sequence[Path], workers: int, batch_size: int
 ) -> tuple[list[dict[int, VideoPrediction]], dict[int, VideoError]]:
     """What each member says of each video that could be read, by place; and the errors of the others."""
+    from urbanpipe.inputs.loading import SampleLoader  # its worker processes are torch's
+
     found: list[dict[int, VideoPrediction]] = [{} for _ in models.members]
     failures: dict[int, VideoError] = {}
     for group in sharing_a_reading(models.members):

@@ -1,1 +1,5 @@
 """How a training step learns from a batch."""
+
+from urbanpipe.learners.config import LossConfig, MemoryConfig, OptimiserConfig, TrainingConfig
+
+__all__ = ["LossConfig", "MemoryConfig", "OptimiserConfig", "TrainingConfig"]

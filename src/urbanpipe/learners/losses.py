@@ -9,6 +9,7 @@ import torch
 from timm.loss import AsymmetricLossMultiLabel
 from torch import Tensor
 from torch.nn import functional
+from torchvision.ops import sigmoid_focal_loss
 
 from urbanpipe.learners.config import LossConfig
 
@@ -28,20 +29,37 @@ def make_loss(config: LossConfig, targets: Tensor) -> Loss:
             gamma_neg=config.gamma_negative, gamma_pos=config.gamma_positive, clip=config.clip, reduction="batchmean"
         )
     weight = positive_weights(targets) if config.class_weights else torch.ones(targets.shape[1])
-    gamma = config.gamma if config.name == "focal" else 0.0
-    return lambda logits, wanted: weighted_bce(logits, wanted, weight, gamma)
+    if config.name == "focal":
+        return lambda logits, wanted: weighted_focal(logits, wanted, weight, config.gamma)
+    return lambda logits, wanted: weighted_bce(logits, wanted, weight)
 
 
-def weighted_bce(logits: Tensor, targets: Tensor, positive_weight: Tensor, gamma: float = 0.0) -> Tensor:
-    """Binary cross-entropy; with gamma > 0 the focal loss (Lin et al., arXiv 1708.02002, equation 4)."""
-    logits = logits.float()
+def weighted_bce(logits: Tensor, targets: Tensor, positive_weight: Tensor) -> Tensor:
+    """Return the binary cross-entropy, summed over classes and averaged over videos.
+
+    Args:
+        logits: (videos, classes).
+        targets: (videos, classes), 0 or 1.
+        positive_weight: weight of the positives of each class, (classes,).
+    """
     loss = functional.binary_cross_entropy_with_logits(
-        logits, targets, pos_weight=positive_weight.to(logits.device), reduction="none"
+        logits.float(), targets, pos_weight=positive_weight.to(logits.device), reduction="sum"
     )
-    if gamma:
-        probability = logits.sigmoid()
-        loss = loss * (1 - torch.where(targets > 0, probability, 1 - probability)) ** gamma
-    return loss.sum() / len(logits)
+    return loss / len(logits)
+
+
+def weighted_focal(logits: Tensor, targets: Tensor, positive_weight: Tensor, gamma: float) -> Tensor:
+    """Return the focal loss (Lin et al., arXiv 1708.02002, equation 4), summed and averaged as `weighted_bce`.
+
+    Args:
+        logits: (videos, classes).
+        targets: (videos, classes), 0 or 1.
+        positive_weight: weight of the positives of each class, (classes,).
+        gamma: exponent of the probability of the wrong answer.
+    """
+    loss = sigmoid_focal_loss(logits.float(), targets, alpha=-1, gamma=gamma, reduction="none")
+    weights = torch.where(targets > 0, positive_weight.to(logits.device), torch.ones_like(loss))
+    return (loss * weights).sum() / len(logits)
 
 
 def positive_weights(targets: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from urbanpipe.methods.super_image import SuperImageConfig, SuperImageMethod
 from urbanpipe.methods.table import METHODS, method_named, method_of
 from urbanpipe.models.config import ModelConfig
 from urbanpipe.outputs import write_text
-from urbanpipe.settings import Section, value_of
+from urbanpipe.settings import Section, read_override
 
 if TYPE_CHECKING:
     from urbanpipe.models.network import Network
@@ -164,15 +164,12 @@ def _near_recipes(source: str) -> str:
 
 def set_value(table: dict[str, Any], override: str) -> None:
     """Carry out `section.key=value` in a recipe's table; see `load_recipe`."""
-    path, equals, text = override.partition("=")
-    keys = [key.strip() for key in path.split(".")]
-    if not equals or not all(keys):
-        raise RecipeError(f"{override}: want section.key=value, for example training.epochs=10")
+    keys, value = read_override(override, "section.key=value", "training.epochs=10")
     for key in keys[:-1]:
         table = table.setdefault(key, {})
         if not isinstance(table, dict):
             raise RecipeError(f"{override}: {key} is a value, not a section")
-    table[keys[-1]] = value_of(text)
+    table[keys[-1]] = value
 
 
 def _plain(error: Any, config_type: type[BaseModel]) -> str:

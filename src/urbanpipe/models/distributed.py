@@ -1,5 +1,6 @@
 """The processes of a run: one on a laptop, many under `torchrun`, and what they say to each other."""
 
+import logging
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from torch import Tensor, distributed, nn
 
 from urbanpipe.errors import RunError, UrbanpipeError
 from urbanpipe.models.device import choose_device
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -37,9 +40,7 @@ class DistributedContext:
     def say(self, text: str) -> None:
         """Print a line once for all distributed, to standard error."""
         if self.is_main:
-            import sys
-
-            print(text, file=sys.stderr, flush=True)
+            log.info(text)
 
     def gather(self, value: T) -> list[T]:
         """The values of all distributed, by rank, in every process."""

@@ -1,1 +1,1 @@
-"""Self-supervised pretraining of image backbones on the frames of a catalog, without its labels."""
+"""Backbones that learn from frames without labels."""

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, ValidationError
 
 from urbanpipe.errors import RecipeError
-from urbanpipe.settings import Section, value_of
+from urbanpipe.settings import Section, read_override
 
 
 class PretrainConfig(Section):
@@ -93,10 +93,8 @@ def read_settings(method: str, overrides: Sequence[str]) -> SimCLRConfig | MAECo
         raise RecipeError(f"--method {method}: the methods are {', '.join(METHODS)}")
     values: dict[str, Any] = {}
     for override in overrides:
-        key, equals, text = override.partition("=")
-        if not equals:
-            raise RecipeError(f"--set {override}: expected key=value, for example --set epochs=50")
-        values[key.strip()] = value_of(text)
+        keys, value = read_override(override, "key=value", "epochs=50")
+        values[".".join(keys)] = value
     try:
         return METHODS[method].model_validate(values)
     except ValidationError as error:

@@ -6,7 +6,7 @@ metrics.csv and tensorboard/, weights.safetensors (names as in timm) and done.js
 
 import hashlib
 import json
-import sys
+import logging
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -38,6 +38,8 @@ from urbanpipe.pretraining.views import make_views
 from urbanpipe.progress import track
 from urbanpipe.training.options import RunOptions
 from urbanpipe.video.cache import FrameCache
+
+log = logging.getLogger(__name__)
 
 SETTINGS = "settings.toml"
 
@@ -84,7 +86,7 @@ def pretrain(
         good = _begin(out, config, backbone, videos, frames)
         if read_done(out):
             return out
-        print(f"{method}: {weights}; {len(good)} videos", file=sys.stderr, flush=True)
+        log.info("%s: %s; %d videos", method, weights, len(good))
         dataset = Frames(_dataset(config, good, frames), make_views(config), config.seed)
         try:
             with processors_left(chosen, loading_workers(config.workers)):
@@ -177,7 +179,7 @@ def _begin(
         write_csv(out / "left_out.csv", ["video", "reason"], sorted(left_out.items()))
         write_text(out / SETTINGS, tomli_w.dumps(asked))
     for name, reason in left_out.items():
-        print(f"left out {name}: {reason}", file=sys.stderr, flush=True)
+        log.info("left out %s: %s", name, reason)
     return [video for video in videos if video.name not in left_out]
 
 

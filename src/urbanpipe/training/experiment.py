@@ -6,7 +6,7 @@ touches a file.
 
 import hashlib
 import json
-import sys
+import logging
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,8 @@ from urbanpipe.outputs import output_folder, write_json
 from urbanpipe.taxonomy import load_taxonomy
 from urbanpipe.training.options import FoldOptions, RunOptions
 from urbanpipe.video.cache import FrameCache
+
+log = logging.getLogger(__name__)
 
 BEGUN_WITH = "experiment.json"
 
@@ -133,7 +135,7 @@ def _say(report: ScanReport, path: Path) -> None:
     if report.without_file:
         names = ", ".join(report.without_file[:3])
         lines.append(f"warning: {len(report.without_file)} labels have no file, {names} first; see {report.unmatched}")
-    print("\n".join(lines), file=sys.stderr, flush=True)
+    log.info("\n".join(lines))
 
 
 def _asked(data: Path, labels: Path | None, taxonomy: Path | None, split: FoldOptions) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from pathlib import Path
 import tomli_w
 
 from urbanpipe.catalog.catalog_file import Video
-from urbanpipe.contracts.run_folder import read_json
+from urbanpipe.contracts.run_folder import RUN_FORMAT, check_run_format, read_json
 from urbanpipe.errors import RunError
 from urbanpipe.methods.recipe import Recipe, difference, load_recipe, write_recipe
 from urbanpipe.models.weights import content_of
@@ -40,6 +40,7 @@ def is_begun(run: Path, recipe: Recipe, taxonomy: Taxonomy, videos: Sequence[Vid
     """
     if not (run / "recipe.toml").exists():
         return False
+    check_run_format(run)
     begun, found = load_recipe(run / "recipe.toml"), read_json(run / "environment.json")
     first, now = found.get("weights", ""), content_of(recipe.model.weights)
     if first and first == now:  # the same file, wherever it lies
@@ -82,7 +83,11 @@ def begin_run(
     if folds:
         write_csv(run / "folds.csv", ["video", "fold"], [[video.name, folds[video.name]] for video in used])
     write_csv(run / "left_out.csv", ["video", "reason"], sorted(left_out.items()))
-    known = {"data": _fingerprint(taxonomy, videos, folds), "weights": content_of(recipe.model.weights)}
+    known = {
+        "format": RUN_FORMAT,
+        "data": _fingerprint(taxonomy, videos, folds),
+        "weights": content_of(recipe.model.weights),
+    }
     write_json(run / "environment.json", known | environment())
     write_recipe(recipe, run / "recipe.toml")
 

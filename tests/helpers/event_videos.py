@@ -6,6 +6,7 @@ from pathlib import Path
 import av
 import numpy as np
 
+from helpers.tiny_recipes import DENSE_NETWORK
 from urbanpipe.catalog.catalog_file import Video, read_catalog
 from urbanpipe.catalog.scan import scan
 from urbanpipe.outputs import write_json
@@ -14,20 +15,8 @@ from urbanpipe.video.sampling import uniform
 SECONDS, RATE = 60, 2
 EVENT_FRAMES = RATE
 EVENT, NOTHING = 1, 0  # class indices
-# Of small-dense, for a network that is as small as can be, and for one that learns the event in a minute.
-TINY = (
-    "input.size=32",
-    "input.frames=2",
-    "input.stride=1",
-    "input.encoder=pool",
-    "model.backbone=test_convnext",
-    "model.options={}",
-    "input.head.width=16",
-    "input.head.layers=1",
-    "input.head.heads=2",
-)
-SETTINGS = (
-    *TINY,
+SETTINGS = (  # of small-dense, for a network that learns the event in a minute
+    *DENSE_NETWORK,
     "optimiser.learning_rate=3e-3",
     "optimiser.warmup_epochs=2",
     "loss.name=bce",
