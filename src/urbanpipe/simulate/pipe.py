@@ -1,9 +1,9 @@
-"""The pipe: the form of its wall and the colour on it, both as maps over the clock angle and the way along the axis.
+"""The pipe: the form of its wall and the colour on it, both as maps over clock angle and position along the axis.
 
-Lengths are in pipe radii. `s` runs along the axis from the pipe's mouth; in the section x points right and y down; the
-clock angle is 0 at the crown and grows clockwise, so that the invert is at pi. The wall is the distance from the axis
-to the surface at every (clock, s): whatever can be said that way is real geometry (sections, steps at joints, lumps,
-holes, rods through the wall); thin things that hang in the pipe are `Strand`s beside it.
+Lengths are in pipe radii. `s` runs along the axis from the mouth of the pipe; in the section, x points right and y
+down; the clock angle is 0 at the crown and grows clockwise, so the invert is at pi. The wall is the distance from the
+axis to the surface at every (clock, s). Everything that can be expressed this way is real geometry (sections, steps at
+joints, lumps, holes, rods through the wall); thin objects that hang in the pipe are separate `Strand`s.
 """
 
 from dataclasses import dataclass, field
@@ -15,25 +15,25 @@ from numpy.typing import ArrayLike, NDArray
 from urbanpipe.simulate.surface import Colour, FloatMap, value_noise
 
 FORM_ROWS, FORM_PER_RADIUS = 384, 60
-"""The grid of the wall's form: rows around, columns a radius along."""
+"""Grid of the form of the wall: rows around, columns per radius along."""
 TEXEL_ROWS, TEXELS_PER_RADIUS = 768, 120
-"""The grid of the wall's colour."""
+"""Grid of the colour of the wall."""
 TURN = 2 * np.pi
 DEEPEST = 2.6
-"""No surface is further from the axis than this."""
+"""Maximum distance of a surface from the axis."""
 RAFT_PER_RADIUS = 64
-"""The grid of what floats."""
+"""Grid of floating layers."""
 
 
 class Patch:
-    """A window on one of the wall's maps, around a place: coordinates as seen from there, and a view to work on.
+    """A window on one of the maps of the wall, around a place: local coordinates and access to the values.
 
-    The window closes on itself around the pipe. Changes to `values` reach the wall by `put`.
+    The window wraps around the pipe. Changes to `values` are written to the wall by `put`.
 
     Attributes:
-        along: s from the place, (1, columns), radii.
+        along: s relative to the place, (1, columns), radii.
         around: arc from the place along a round wall, (rows, 1), radii, clockwise.
-        clock: the clock angle of the rows, (rows, 1), in 0..2 pi.
+        clock: clock angle of the rows, (rows, 1), in 0..2 pi.
         s: s of the columns, (1, columns).
     """
 
@@ -54,20 +54,25 @@ class Patch:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Rows and columns."""
+        """Number of rows and columns."""
         return len(self.rows), self.columns.stop - self.columns.start
 
     @property
     def values(self) -> FloatMap:
-        """A copy of the map in the window."""
+        """Copy of the map in the window."""
         return self.map[self.rows, self.columns]
 
     def put(self, values: ArrayLike) -> None:
-        """Write the window back."""
+        """Write values back to the map."""
         self.map[self.rows, self.columns] = values
 
     def noise(self, rng: np.random.Generator, size: float | tuple[float, float]) -> FloatMap:
-        """Smooth noise about 0..1 over the window, `size` radii from one random value to the next (around, along)."""
+        """Return smooth noise around 0..1 over the window.
+
+        Args:
+            rng: random numbers.
+            size: distance of the random values, radii; one number, or (around, along).
+        """
         around, along = size if isinstance(size, tuple) else (size, size)
         if min(self.shape) == 0:
             return np.zeros(self.shape, np.float32)
@@ -78,17 +83,17 @@ class Patch:
 
 @dataclass
 class Strand:
-    """A thin thing in the pipe's room: a root, a cable, a hanging seal, a thread of water.
+    """A thin object in the pipe: a root, a cable, a hanging seal, a thread of water.
 
     Attributes:
         points: (n, 3), (x, y, s) along it.
         radius: half its thickness, radii.
         colour: red, green, blue, 0..1.
         opacity: 0..1.
-        flow: for water: how fast its dashes run, radii a second; 0 stands still.
-        dash: length of a dash and of the way to the next, radii.
-        phase: where the dashes stand at time 0, in 0..1.
-        owner: number of the defect that it belongs to, 0 for none.
+        flow: for water, speed of its dashes, radii per second; 0 for a static object.
+        dash: length of a dash and of a gap, radii.
+        phase: phase of the dashes at time 0, in 0..1.
+        owner: number of its defect, 0 for none.
     """
 
     points: NDArray[np.float32]
@@ -103,13 +108,13 @@ class Strand:
 
 @dataclass
 class Film:
-    """Water that runs down the wall: bright and dark streaks that move, nothing that stands still.
+    """Water that runs down the wall: bright and dark streaks that move.
 
     Attributes:
-        clock, s: where it begins; it runs down either side of the pipe to the invert.
-        width: along the pipe, radii.
-        strength: of the streaks, relative brightness.
-        speed: radii a second.
+        clock, s: where it begins; it runs down one side of the pipe to the invert.
+        width: width along the pipe, radii.
+        strength: relative brightness of the streaks.
+        speed: speed, radii per second.
     """
 
     clock: float
@@ -121,12 +126,12 @@ class Film:
 
 @dataclass
 class Raft:
-    """What floats: a piece of the water's surface in other colours.
+    """A floating layer: a part of the water surface in other colours.
 
     Attributes:
-        start, stop: s of its ends, which stay: what floats in at one end comes apart at the other.
-        rgba: tile of the surface, (rows over x -1..1, columns, 4), RAFT_PER_RADIUS a radius, 0..1, repeats along.
-        drift: of what floats, radii a second along the pipe.
+        start, stop: s of its ends, which are fixed: the content drifts in at one end and dissolves at the other.
+        rgba: tile of the surface, (rows over x -1..1, columns, 4), RAFT_PER_RADIUS per radius, 0..1; repeats along s.
+        drift: drift of the content, radii per second along the pipe.
         owner: number of the defect.
     """
 
@@ -137,17 +142,17 @@ class Raft:
     owner: int = 0
 
     def cover(self, x: FloatMap, s: FloatMap, seconds: float) -> FloatMap:
-        """How much of the water it hides at places (n,) at a time, 0..1, (n,)."""
+        """Return the share of the water that it hides at places (n,) at a time, 0..1, (n,)."""
         rows, columns = self.rgba.shape[:2]
         row = ((x + 1) * np.float32(RAFT_PER_RADIUS)).astype(np.int64)
         return self.rgba[row % rows, self.column(s, seconds).astype(np.int64) % columns, 3] * self.hold(s)
 
     def column(self, s: FloatMap, seconds: float) -> FloatMap:
-        """Column of the tile that is at places along the pipe at a time."""
+        """Return the column of the tile at places along the pipe at a time."""
         return (s - np.float32(self.start + self.drift * seconds)) * np.float32(RAFT_PER_RADIUS)
 
     def hold(self, s: FloatMap) -> FloatMap:
-        """How whole the raft is at places along the pipe: 1 within, 0 from its ends on."""
+        """Return the opacity factor of the raft at places along the pipe: 1 inside, fading to 0 at its ends."""
         return np.clip(2 * np.minimum(s - np.float32(self.start), np.float32(self.stop) - s), 0, 1)
 
 
@@ -156,11 +161,11 @@ class Water:
     """Water with a level surface.
 
     Attributes:
-        level: its y; nothing of it is seen where the invert is higher.
-        colour: of the water itself.
-        clearness: share of the ground seen through it.
-        drift: of its ripples, radii a second.
-        ripple: how far reflections waver.
+        level: y of the surface; it is hidden where the invert is higher.
+        colour: colour of the water itself.
+        clearness: share of the ground visible through it.
+        drift: drift of its ripples, radii per second.
+        ripple: amplitude of the ripples in reflections.
     """
 
     level: float
@@ -172,11 +177,11 @@ class Water:
 
 @dataclass
 class Pipe:
-    """A stretch of pipe.
+    """A length of pipe.
 
     Attributes:
         form: distance from the axis to the surface, (FORM_ROWS, columns), radii.
-        colour: (TEXEL_ROWS, columns, 3), 0..1.
+        colour: colour of the wall, (TEXEL_ROWS, columns, 3), 0..1.
         joints: s of the joints.
     """
 
@@ -189,68 +194,68 @@ class Pipe:
     films: list[Film] = field(default_factory=list)
     rafts: list[Raft] = field(default_factory=list)
     pools: list[tuple[float, float, int]] = field(default_factory=list)
-    """Stretches (start, stop) of the water that are a defect, and its number."""
+    """Intervals (start, stop) of s where the water is a defect, and its number."""
 
     @cached_property
     def owner(self) -> NDArray[np.uint8]:
-        """Number of the defect seen at each point of the form, 0 for none."""
+        """Number of the defect visible at each point of the form, 0 for none."""
         return np.zeros(self.form.shape, np.uint8)
 
     @property
     def length(self) -> float:
-        """Radii."""
+        """Length, radii."""
         return self.form.shape[1] / FORM_PER_RADIUS
 
     def of_form(self, s: float, clock: float, half_length: float, half_angle: float = np.pi) -> Patch:
-        """A window on the form."""
+        """Return a window on the form."""
         return Patch(self.form, FORM_PER_RADIUS, s, clock, (half_length, half_angle))
 
     def of_colour(self, s: float, clock: float, half_length: float, half_angle: float = np.pi) -> Patch:
-        """A window on the colour."""
+        """Return a window on the colour."""
         return Patch(self.colour, TEXELS_PER_RADIUS, s, clock, (half_length, half_angle))
 
     def paint(self, patch: Patch, colour: ArrayLike, alpha: ArrayLike) -> None:
-        """Lay paint on a window of the colour: `colour` (3,) or (rows, columns, 3), `alpha` 0..1 (rows, columns)."""
+        """Paint a window of the colour: `colour` (3,) or (rows, columns, 3), `alpha` 0..1 (rows, columns)."""
         old, cover = patch.values, np.asarray(alpha, np.float32)[..., None]
         patch.put(old + (np.asarray(colour, np.float32) - old) * cover)
 
     def claim(self, form: Patch, mask: ArrayLike, owner: int) -> None:
-        """Say that a defect is seen where `mask` (rows, columns) is true in a window of the form."""
+        """Mark a defect as visible where `mask` (rows, columns) is true in a window of the form."""
         if owner:
             window = self.owner[form.rows, form.columns]
             self.owner[form.rows, form.columns] = np.where(np.asarray(mask, bool), np.uint8(owner), window)
 
     def wall_at(self, s: float, clock: float) -> float:
-        """Distance from the axis to the surface at one place."""
+        """Return the distance from the axis to the surface at one place."""
         row = int(clock % TURN / TURN * FORM_ROWS) % FORM_ROWS
         column = int(np.clip(s * FORM_PER_RADIUS, 0, self.form.shape[1] - 1))
         return float(self.form[row, column])
 
     def point(self, s: float, clock: float, out: float | None = None) -> NDArray[np.float64]:
-        """(x, y, s) of a place `out` from the axis, on the surface by default."""
+        """Return (x, y, s) of a place at distance `out` from the axis; default: on the surface."""
         away = self.wall_at(s, clock) if out is None else out
         return np.array([away * np.sin(clock), -away * np.cos(clock), s])
 
 
 def clocks(rows: int = FORM_ROWS) -> FloatMap:
-    """The clock angle of each row of a map, (rows,)."""
+    """Return the clock angle of each row of a map, (rows,)."""
     return ((np.arange(rows) + 0.5) / rows * TURN).astype(np.float32)
 
 
 def round_section() -> FloatMap:
-    """Distance to a round wall, (FORM_ROWS,)."""
+    """Return the distances to the wall of a round pipe, (FORM_ROWS,)."""
     return np.ones(FORM_ROWS, np.float32)
 
 
 def egg_section() -> FloatMap:
-    """Distance to the wall of an egg-shaped sewer: wide above, narrow below."""
+    """Return the distances to the wall of an egg-shaped sewer: wide above, narrow below."""
     angle = clocks()
     down = np.clip(-np.cos(angle), 0, 1)
     return (1.0 + 0.28 * down**3 - 0.24 * np.abs(np.sin(angle)) * down).astype(np.float32)
 
 
 def box_section(width: float, height: float) -> FloatMap:
-    """Distance to the wall of a box culvert of half `width` and half `height`, its corners a little rounded."""
+    """Return the distances to the wall of a box culvert of half `width` and half `height`, slightly rounded."""
     angle = clocks()
     power = 14.0
     norm = (np.abs(np.sin(angle)) / width) ** power + (np.abs(np.cos(angle)) / height) ** power
@@ -258,12 +263,12 @@ def box_section(width: float, height: float) -> FloatMap:
 
 
 def shifted(section: FloatMap, dx: ArrayLike, dy: ArrayLike) -> FloatMap:
-    """Distances to the wall of a section whose centre stands at (dx, dy), by fixed-point iteration.
+    """Return the distances to the wall of a section with its centre at (dx, dy), by fixed-point iteration.
 
     Args:
-        section: (FORM_ROWS,).
-        dx: to the right, radii, well under 1; a scalar, or (columns,) to shift every column by itself.
-        dy: down.
+        section: distances to the wall of the section, (FORM_ROWS,).
+        dx: shift to the right, radii, well under 1; a scalar, or (columns,) to shift each column separately.
+        dy: shift down, like `dx`.
 
     Returns:
         (FORM_ROWS, columns).

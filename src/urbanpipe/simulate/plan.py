@@ -1,4 +1,4 @@
-"""Which videos there will be, and what is to be seen in each: drawn before any pixel, from the seed alone."""
+"""Plan the videos and their defects from the seed alone, before any pixel is rendered."""
 
 import tomllib
 from collections.abc import Sequence
@@ -12,23 +12,23 @@ from numpy.typing import NDArray
 SIBLING_LIKENESS = 0.6
 NORMAL = "ZC"
 BRIEF_CLASSES = frozenset(("PL", "FS", "JG", "AJ", "CR", "TL", "SG", "SL", "ZW"))
-"""Classes local enough to be out of the picture until the camera glances at them."""
+"""Classes local enough to be outside the picture until the camera glances at them."""
 _MORE_A_MINUTE = 0.5
-"""Further defects of a class that a crawler meets, on average."""
+"""Mean number of further defects of a class per minute in the video of a crawler."""
 
 
 @dataclass(frozen=True)
 class VideoPlan:
-    """One video to be made.
+    """Plan of one video.
 
     Attributes:
         name: file name, `<site>_<n>.mp4`.
         site: number of the site, from 0.
         number: number of the video at its site, from 1.
-        labels: codes of the defects to be seen, in the order of the taxonomy; empty where there is none. A class that
-            is to be met several times stands there as often.
-        duration_seconds: about how long it will be.
-        brief: the label, if any, that is to be seen for a moment only, between two of nine uniform frames.
+        labels: codes of the visible defects, in the order of the taxonomy; empty if there are none. A class with
+            several defects is repeated.
+        duration_seconds: approximate duration.
+        brief: the label, if any, that is visible only briefly, between two of nine uniform frames.
     """
 
     name: str
@@ -50,17 +50,17 @@ def plan_videos(
 ) -> list[VideoPlan]:
     """Draw sites, names, durations and label sets.
 
-    Label sets are drawn as QV-Pipe has them (`field.toml`), so that frequencies, numbers of labels a video and pairs of
-    labels are those of the field; what is not in `classes` is left out of them. The videos of a site are alike in their
-    labels more often than not, as pieces of one inspection are.
+    Label sets are drawn as they occur in QV-Pipe (`field.toml`), so class frequencies, labels per video and pairs of
+    labels match the data set; codes that are not in `classes` are removed from the sets. Videos of a site are often
+    similar in their labels, as segments of one inspection are.
 
     Args:
-        videos: how many.
-        seed: of everything.
-        classes: codes to be drawn, in the order of the taxonomy; with `NORMAL` some videos show no defect.
+        videos: number of videos.
+        seed: seed of all random choices.
+        classes: codes to draw, in the order of the taxonomy; with `NORMAL`, some videos show no defect.
         seconds: shortest and longest duration.
-        brief: share of the videos with a defect that show one for a moment only, where their labels allow it.
-        balance: 0 draws classes as often as the field has them, 1 about equally often.
+        brief: share of the videos with defects that show one only briefly, if their labels allow it.
+        balance: 0 for the class frequencies of QV-Pipe, 1 for about equal frequencies.
     """
     rng = np.random.default_rng((seed, 0))
     sizes = _site_sizes(rng, videos)
@@ -76,7 +76,7 @@ def plan_videos(
 
 
 def met_again(plans: Sequence[VideoPlan], seed: int) -> list[VideoPlan]:
-    """The same videos as long drives, in which a defect's class may be met several times, the more the longer."""
+    """Return the plans as long drives, in which a class may occur several times; more often in longer videos."""
     rng = np.random.default_rng((seed, 4))
     return [
         replace(
@@ -93,13 +93,16 @@ def met_again(plans: Sequence[VideoPlan], seed: int) -> list[VideoPlan]:
 
 @lru_cache
 def field_sets() -> dict[tuple[str, ...], int]:
-    """Label sets of QV-Pipe and how many videos have each; (`NORMAL`,) is the set without a defect."""
+    """Return the label sets of QV-Pipe with their counts; (`NORMAL`,) is the set without a defect."""
     table = tomllib.loads((files("urbanpipe.simulate") / "field.toml").read_text(encoding="utf-8"))
     return {tuple(codes.split()): count for codes, count in table["sets"].items()}
 
 
 def _label_sets(rng: np.random.Generator, videos: int, classes: Sequence[str], balance: float) -> list[tuple[str, ...]]:
-    """`videos` sets of defects: in whole shares as often as they are due, so that small sets miss no common class."""
+    """Draw `videos` sets of defects.
+
+    Each set is taken as often as the integer part of its expected count, so that small data sets miss no common class.
+    """
     weights: dict[tuple[str, ...], float] = {}
     for codes, count in field_sets().items():
         kept = tuple(code for code in codes if code in classes)
@@ -121,7 +124,7 @@ def _label_sets(rng: np.random.Generator, videos: int, classes: Sequence[str], b
 
 
 def _systematic(rng: np.random.Generator, share: NDArray[np.float64], count: int) -> NDArray[np.int64]:
-    """`count` draws that hit every item as often as it is due, to less than one: one random start, even steps."""
+    """Draw `count` items, each as often as expected to within one, by systematic sampling from one random start."""
     order = rng.permutation(len(share))
     marks = (rng.random() + np.arange(count)) / count
     found = np.searchsorted(np.cumsum(share[order]), marks * share.sum(), side="right")
@@ -136,7 +139,7 @@ def _site_sizes(rng: np.random.Generator, videos: int) -> list[int]:
 
 
 def _arrange(rng: np.random.Generator, sets: list[tuple[str, ...]], sizes: Sequence[int]) -> list[tuple[str, ...]]:
-    """Deal the label sets to the sites, so that the videos of a site are often alike."""
+    """Assign the label sets to the sites, so that videos of a site are often similar."""
     left = [sets[index] for index in rng.permutation(len(sets))]
     dealt: list[tuple[str, ...]] = []
     for size in sizes:
@@ -154,7 +157,7 @@ def _likeness(one: tuple[str, ...], other: tuple[str, ...]) -> float:
 
 
 def _brief(rng: np.random.Generator, sets: Sequence[tuple[str, ...]], share: float) -> list[str | None]:
-    """For each video the defect to be seen for a moment only, or None, in `share` of those that have one."""
+    """Choose the briefly visible defect, or None, per video, in `share` of the videos with defects."""
     able = [index for index, labels in enumerate(sets) if BRIEF_CLASSES & set(labels)]
     count = min(len(able), round(share * sum(bool(labels) for labels in sets)))
     chosen = {able[index] for index in rng.permutation(len(able))[:count]}

@@ -1,8 +1,8 @@
-"""A scene at a time, as pixels.
+"""Render a scene at a time as pixels.
 
-Rays are cast on a coarse grid, which depends on the picture's height alone up to its aspect; the points that they meet
-are interpolated to the picture's pixels, and the wall's colour is looked up there. So edges of the form are as sharp as
-the coarse grid, and what is painted is as sharp as the picture.
+Rays are cast on a coarse grid, whose rows depend only on the height of the picture. The points that they meet are
+interpolated to pixels, and the colour of the wall is looked up there. So edges of the form are as sharp as the coarse
+grid, and painted details are as sharp as the picture.
 """
 
 from collections.abc import Iterator
@@ -22,18 +22,18 @@ Frame = NDArray[np.uint8]
 _LEVELS = 4
 _PAD = 2
 _TILE = 256
-"""Side of the noise tiles that move over water and wet walls, 64 a radius."""
+"""Side of the noise tiles that move over water and wet walls, 64 per radius."""
 _TILE_PER_RADIUS = 64
 
 
 class Renderer:
-    """Frames of one scene at one size.
+    """Renders the frames of one scene at one size.
 
     Args:
-        scene: what there is to see.
+        scene: the scene.
         size: width and height in pixels, even.
         noise_seed: seed of the sensor noise.
-        caster: of the scene's pipe, where there is one already.
+        caster: caster of the pipe of the scene, if there is one already.
     """
 
     def __init__(self, scene: Scene, size: tuple[int, int], noise_seed: int = 0, caster: Caster | None = None) -> None:
@@ -53,12 +53,12 @@ class Renderer:
         self._lens = Lens(scene.look, size) if scene.look.drops else None
 
     def frames(self, fps: float) -> Iterator[Frame]:
-        """All frames in order of time, (height, width, 3) uint8, RGB."""
+        """Yield all frames in order of time, (height, width, 3) uint8, RGB."""
         for number in range(frame_count(self.scene.camera.duration_seconds, fps)):
             yield self.frame(number / fps)
 
     def frame(self, seconds: float) -> Frame:
-        """The picture at a time, (height, width, 3) uint8, RGB."""
+        """Render the picture at a time, (height, width, 3) uint8, RGB."""
         view = self.eye.view(seconds)
         light, gain = self._light(view)
         picture = self._wall(view, light)
@@ -69,14 +69,14 @@ class Renderer:
         return self._sensor(picture, seconds)
 
     def _full(self, coarse: FloatMap, scale: int = 1) -> FloatMap:
-        """The coarse grid's values at the picture's points, or at those of a picture `scale` times smaller."""
+        """Interpolate values of the coarse grid to the picture, or to a picture `scale` times smaller."""
         return cv2.resize(coarse, self._smaller(scale), interpolation=cv2.INTER_LINEAR)
 
     def _smaller(self, scale: int) -> tuple[int, int]:
         return self.size[0] // scale, self.size[1] // scale
 
     def _light(self, view: View) -> tuple[FloatMap, float]:
-        """Brightness of the lamp's light on what each coarse ray meets, and the camera's own gain in it."""
+        """Return the brightness of the light on what each coarse ray meets, and the gain of the camera in it."""
         look, hits = self.scene.look, view.hits
         points = np.stack([hits.x, hits.y, hits.s], axis=-1)
         across, down = np.empty_like(points), np.empty_like(points)
@@ -100,9 +100,9 @@ class Renderer:
         return cv2.multiply(colour, self._full(light[..., None] * lamp), dtype=cv2.CV_32F)
 
     def _look_up(self, x: FloatMap, y: FloatMap, s: FloatMap, scale: int = 1, waver: FloatMap | None = None) -> Frame:
-        """Colour of the wall at points given on the coarse grid, as a picture `scale` times smaller.
+        """Return the colour of the wall at points on the coarse grid, as a picture `scale` times smaller.
 
-        `waver` moves the points about: it holds the picture's last rows, which are all that is looked up then.
+        `waver` displaces the points. It covers the last rows of the picture, which are then the only rows looked up.
         """
         gradient = np.maximum(np.abs(np.gradient(s, axis=0)), np.abs(np.gradient(s, axis=1)))
         texels = gradient * np.float32(TEXELS_PER_RADIUS * s.shape[0] / self.size[1] * scale)
@@ -119,7 +119,7 @@ class Renderer:
         return cv2.remap(self._atlas, column, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
     def _wet(self, picture: FloatMap, view: View, film: Film) -> None:
-        """Streaks that run down the wall."""
+        """Draw streaks that run down the wall."""
         s = self._full(view.hits.s)
         across = np.abs(s - np.float32(film.s)) / np.float32(film.width)
         if across.min() >= 1:
@@ -134,13 +134,13 @@ class Renderer:
         picture *= (1 + np.float32(film.strength) * mask * streaks)[..., None]
 
     def _sample(self, row: FloatMap, column: FloatMap) -> FloatMap:
-        """The noise tile at places in pixels, for ever repeated; about -.5 to .5."""
+        """Sample the noise tile, repeated endlessly, at positions in pixels; about -0.5 to 0.5."""
         return cv2.remap(self._tile, column, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
 
     def _water(self, picture: FloatMap, view: View, light: FloatMap, gain: float) -> None:
-        """Water over what is below it: its own colour, the ground through it, and the pipe mirrored in it.
+        """Draw water: its own colour, the ground visible through it, and the reflection of the pipe.
 
-        What the surface shows is found at half the picture's size: ripples blur it anyway.
+        The surface is rendered at half the size of the picture: ripples blur it anyway.
         """
         water, hits = self.scene.pipe.water, view.hits
         cover = np.isfinite(hits.water)
@@ -177,7 +177,10 @@ class Renderer:
             )
 
     def _waves(self, x: FloatMap, s: FloatMap, seconds: float, water: Water, first: int) -> FloatMap:
-        """How far two trains of ripples tilt the water's surface, at half the picture's size from row `first` on."""
+        """Return the tilt of the water surface by two trains of ripples.
+
+        It has half the size of the picture, from row `first` on.
+        """
         rows = self._full(x, 2)[first:] * np.float32(1.5 * _TILE_PER_RADIUS)
         columns = (self._full(s, 2)[first:] - np.float32(water.drift * seconds)) * np.float32(_TILE_PER_RADIUS)
         waves = self._sample(rows + np.float32(6 * seconds % _TILE), columns)
@@ -188,7 +191,11 @@ class Renderer:
     def _mirrored(
         self, view: View, reach: FloatMap, x: FloatMap, s: FloatMap, waver: FloatMap
     ) -> tuple[Frame, FloatMap]:
-        """What the water's surface shows of a round wall: its colour at half size, and the light on it, coarse."""
+        """Return the reflection of a round wall in the water.
+
+        Returns:
+            Its colour at half size, and the light on it on the coarse grid.
+        """
         d, level = view.directions, self.scene.pipe.water.level  # type: ignore[union-attr]
         a = d[..., 0] ** 2 + d[..., 1] ** 2 + np.float32(1e-4)
         b = x * d[..., 0] - np.float32(level) * d[..., 1]
@@ -209,7 +216,7 @@ class Renderer:
         s: FloatMap,
         x: FloatMap,
     ) -> None:
-        """Lay a raft on the water; `s` and `x` are of the water's points."""
+        """Draw a raft on the water; `s` and `x` belong to the points of the water."""
         inside = raft.hold(s)
         if not inside.any():
             return
@@ -219,7 +226,7 @@ class Renderer:
         below += (rgba[..., :3] * lamp * lit - below) * (rgba[..., 3:] * inside[..., None] * floats)
 
     def _strands(self, picture: FloatMap, view: View, gain: float) -> None:
-        """Draw thin things where no wall hides them, the furthest first, the nearer the thicker and the brighter."""
+        """Draw thin objects that no wall hides, the furthest first; near ones are thicker and brighter."""
         strands = self.scene.pipe.strands
         if not strands:
             return
@@ -267,12 +274,12 @@ class Renderer:
 
 
 def coarse_rows(height: int) -> int:
-    """Rows of rays for a picture's height."""
+    """Return the number of rows of rays for the height of a picture."""
     return max(48, round(height / 5)) if height > 300 else max(32, height // 4)
 
 
 def dashes(strand: Strand, seconds: float) -> NDArray[np.bool_]:
-    """Which points of a flowing strand hold water at a time."""
+    """Return which points of a flowing strand hold water at a time."""
     steps = np.linalg.norm(np.diff(strand.points, axis=0, prepend=strand.points[:1]), axis=1)
     period = sum(strand.dash)
     place = (np.cumsum(steps) - strand.flow * seconds) / period + strand.phase
@@ -281,7 +288,10 @@ def dashes(strand: Strand, seconds: float) -> NDArray[np.bool_]:
 
 
 def _atlas(colour: FloatMap) -> Frame:
-    """The wall's colour with copies, each half as long along the pipe, below each other; each closes on itself."""
+    """Return the colour of the wall at several resolutions, stacked below each other.
+
+    Each level is half as long along the pipe as the one above, and wraps around the pipe.
+    """
     full = (np.clip(colour, 0, 1) * np.float32(255) + np.float32(0.5)).astype(np.uint8)
     levels = []
     for level in range(_LEVELS):
@@ -293,14 +303,14 @@ def _atlas(colour: FloatMap) -> Frame:
 
 
 def _noise_tiles(rng: np.random.Generator, size: tuple[int, int], strength: float) -> tuple[Frame, Frame]:
-    """What sensor noise adds and takes away, on 1.5 times the picture's sides."""
+    """Return what sensor noise adds and subtracts, on 1.5 times the sides of the picture."""
     shape = size[1] * 3 // 2 + 1, size[0] * 3 // 2 + 1, 3
     noise = rng.standard_normal(shape, dtype=np.float32) * np.float32(strength)
     return np.clip(noise, 0, 255).astype(np.uint8), np.clip(-noise, 0, 255).astype(np.uint8)
 
 
 def _runs(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """Stretches (start, stop) of true values, of two or more."""
+    """Return the runs (start, stop) of at least two true values."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))
     return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True) if b - a > 1]
 
@@ -308,7 +318,7 @@ def _runs(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
 def _draw_line(
     picture: FloatMap, line: NDArray[np.int32], colour: tuple[float, ...], thick: int, opacity: float
 ) -> None:
-    """An open line through points in sixteenths of a pixel, on a float picture in 0..255."""
+    """Draw an open line through points in sixteenths of a pixel, on a float picture in 0..255."""
     low = np.maximum(line.min(0) // 16 - thick - 2, 0)
     high = line.max(0) // 16 + thick + 3
     part = picture[low[1] : high[1], low[0] : high[0]]

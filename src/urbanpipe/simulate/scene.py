@@ -1,4 +1,4 @@
-"""A bare pipe as the videos of a site share it, and what is innocent in it: joints, dirt, stains, shallow water."""
+"""The bare pipe that the videos of a site share, with harmless details: joints, dirt, stains, shallow water."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,28 +23,28 @@ _WATERS: tuple[Colour, ...] = ((0.20, 0.20, 0.16), (0.26, 0.24, 0.18), (0.14, 0.
 
 @dataclass(frozen=True)
 class Look:
-    """What the videos of a site share.
+    """Properties shared by the videos of a site.
 
     Attributes:
         material: key of `MATERIALS`.
         section: `round`, `egg` or `box`.
-        base: the material's colour.
-        diameter_mm: of the pipe.
-        joint_gap: from one joint to the next, radii.
-        joint_dark: how dark their gaps are, 0..1.
-        dirt: how dirty the lower wall is, 0..1.
-        water: level of the water over the invert, radii; None is dry.
-        water_colour: of the water.
+        base: colour of the material.
+        diameter_mm: diameter of the pipe, mm.
+        joint_gap: distance of the joints, radii.
+        joint_dark: darkness of their gaps, 0..1.
+        dirt: dirt on the lower wall, 0..1.
+        water: water level over the invert, radii; None if dry.
+        water_colour: colour of the water.
         lamp: colour of the light.
-        reach: distance over which the light falls to half, radii.
-        exposure: how bright the picture is made.
-        noise: sensor noise, in steps of 255.
+        reach: distance at which the light falls to half, radii.
+        exposure: brightness factor of the picture.
+        noise: standard deviation of the sensor noise, grey levels (of 255).
         blur: defocus, pixels at a height of 480.
-        vignette: loss of light in the picture's corners.
-        bend: of the lens.
+        vignette: loss of light in the corners of the picture.
+        bend: barrel distortion of the lens.
         drops: number of water drops on the lens.
-        text: style of the text on the screen; 0 has none.
-        seed: of details.
+        text: style of the on-screen text; 0 for none.
+        seed: seed of details.
     """
 
     material: str
@@ -69,7 +69,7 @@ class Look:
 
 
 def draw_look(rng: np.random.Generator) -> Look:
-    """The look of a site."""
+    """Draw the look of a site."""
     material = str(rng.choice(("concrete", "clay", "plastic", "corrugated", "brick"), p=(0.42, 0.12, 0.14, 0.22, 0.10)))
     section = {"brick": ("egg", "round", "box"), "concrete": ("round", "round", "round", "box", "egg")}.get(
         material, ("round",)
@@ -108,7 +108,7 @@ SECTIONS: dict[str, Callable[[], FloatMap]] = {
 
 
 def bare_pipe(rng: np.random.Generator, look: Look, length: float) -> Pipe:
-    """A pipe without defects, `length` radii long."""
+    """Return a pipe without defects, `length` radii long."""
     section = SECTIONS[look.section]()
     columns = round(length * FORM_PER_RADIUS)
     form = np.repeat(section[:, None], columns, axis=1)
@@ -131,7 +131,7 @@ def bare_pipe(rng: np.random.Generator, look: Look, length: float) -> Pipe:
 
 
 def _lay_dirt(pipe: Pipe, rng: np.random.Generator, look: Look) -> None:
-    """A dark film below, with a line where water once stood."""
+    """Draw a dark film on the lower wall, with a line at an old water level."""
     whole = pipe.of_colour(0.5 * pipe.length, np.pi, pipe.length)
     away = np.abs(whole.around)
     line = float(rng.uniform(0.5, 1.3))
@@ -154,7 +154,7 @@ def _draw_joints(pipe: Pipe, rng: np.random.Generator, look: Look) -> None:
 
 
 def _stain(pipe: Pipe, rng: np.random.Generator, look: Look) -> None:
-    """An innocent mark, flat and with soft edges: a rust run, a wet patch, a film of lime, a scrape."""
+    """Draw a harmless mark, flat and with soft edges: a rust run, a wet patch, a film of lime, a scrape."""
     s, clock = rng.uniform(0.2, pipe.length), rng.uniform(-2.4, 2.4)
     kind = int(rng.integers(4))
     long, wide = ((0.12, 0.8), (0.6, 0.5), (0.5, 0.4), (0.7, 0.03))[kind]
@@ -169,7 +169,7 @@ def _stain(pipe: Pipe, rng: np.random.Generator, look: Look) -> None:
 
 
 def ragged_line(rng: np.random.Generator, count: int, strength: float) -> FloatMap:
-    """A random walk without trend, (count,): the edge of something broken."""
+    """Return a random walk without trend, (count,): the edge of a broken surface."""
     walk = np.cumsum(rng.normal(0, 1, count))
     walk -= np.linspace(walk[0], walk[-1], count)
     return (strength * walk / max(1e-6, np.abs(walk).max())).astype(np.float32)

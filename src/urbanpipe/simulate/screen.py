@@ -1,4 +1,4 @@
-"""What lies between the picture and its viewer: water on the lens, and text on the screen."""
+"""Overlays of the picture: water on the lens, and on-screen text."""
 
 import cv2
 import numpy as np
@@ -29,7 +29,7 @@ class Lens:
             self._mask = np.maximum(self._mask, inside)
 
     def seen_through(self, frame: Frame) -> Frame:
-        """The picture behind the drops."""
+        """Return the picture as seen through the drops."""
         bent = cv2.remap(frame, self._x, self._y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
         bent = cv2.GaussianBlur(bent, (0, 0), frame.shape[0] / 120)
         mixed = frame + (bent.astype(np.float32) * 1.05 - frame) * (0.85 * self._mask[..., None])
@@ -37,7 +37,7 @@ class Lens:
 
 
 class Screen:
-    """The text that the recorder burns in: site, date and time, distance, in the style of the site's recorder."""
+    """On-screen text of the recorder: site, date and time, distance, in the style of the site."""
 
     def __init__(self, look: Look, site: str, size: tuple[int, int]) -> None:
         rng = np.random.default_rng((look.seed, 6))
@@ -52,7 +52,7 @@ class Screen:
         self._day = day
 
     def write(self, frame: Frame, seconds: float, s: float) -> None:
-        """Write on the frame."""
+        """Write the text on the frame."""
         if self._style == 0:
             return
         clock = self._start + int(seconds)

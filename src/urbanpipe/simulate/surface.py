@@ -1,4 +1,4 @@
-"""Numbers for surfaces: smooth noise and soft edges."""
+"""Surface textures: smooth noise and soft edges."""
 
 import cv2
 import numpy as np
@@ -10,12 +10,12 @@ Colour = tuple[float, float, float]
 
 
 def value_noise(rng: np.random.Generator, shape: tuple[int, int], pitch: float | tuple[float, float]) -> FloatMap:
-    """Smooth noise of `shape` (rows, columns), about 0..1, float32.
+    """Return smooth noise of `shape` (rows, columns), around 0..1, float32.
 
     Args:
-        rng: where the noise comes from.
-        shape: rows and columns; the rows close on themselves, as the wall of a pipe does.
-        pitch: pixels from one random value to the next, for both directions or (rows, columns).
+        rng: random numbers.
+        shape: rows and columns; the rows wrap around, as the wall of a pipe does.
+        pitch: distance of the random values, pixels; one number, or (rows, columns).
     """
     row_pitch, column_pitch = pitch if isinstance(pitch, tuple) else (pitch, pitch)
     cells = max(2, round(shape[0] / row_pitch)), max(2, int(np.ceil(shape[1] / column_pitch)) + 1)
@@ -31,7 +31,7 @@ def value_noise(rng: np.random.Generator, shape: tuple[int, int], pitch: float |
 def fractal(
     rng: np.random.Generator, shape: tuple[int, int], pitch: float | tuple[float, float], octaves: int = 3
 ) -> FloatMap:
-    """Noise on several scales, each half as wide and half as strong as the one before; about 0..1, mean .5."""
+    """Return noise on several scales, each half as wide and half as strong as the last; around 0..1, mean 0.5."""
     row_pitch, column_pitch = pitch if isinstance(pitch, tuple) else (pitch, pitch)
     total, weight = np.zeros(shape, np.float32), 0.0
     for octave in range(octaves):
@@ -43,6 +43,6 @@ def fractal(
 
 
 def soft(values: ArrayLike, edge: float, width: float) -> FloatMap:
-    """0 below `edge`, 1 above `edge + width`, smooth between: a mask without hard borders."""
+    """Return 0 below `edge`, 1 above `edge + width`, smooth between: a mask without hard borders."""
     x = np.clip((np.asarray(values, np.float32) - np.float32(edge)) / np.float32(width), 0, 1)
     return x * x * (3 - 2 * x)

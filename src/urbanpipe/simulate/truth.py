@@ -1,4 +1,4 @@
-"""What is to be seen in a scene, found by casting rays: which defect, when, and where in the picture."""
+"""Ground truth of a scene, found by ray casting: which defect is visible, when, and where in the picture."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,22 +12,22 @@ from urbanpipe.video.sampling import uniform
 
 SAMPLES_PER_SECOND = 4.0
 ROWS = 60
-"""Height of the picture on which truth is found: 60 rows of rays whatever the video's size."""
+"""Number of rows of rays for finding the ground truth, for any size of the video."""
 VISIBLE_SHARE = 0.002
-"""A defect is in view while it covers this share of the picture."""
+"""A defect is visible while it covers this share of the picture."""
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom, as shares of the picture's width and height."""
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What is to be seen of one defect.
+    """Visibility of one defect.
 
     Attributes:
-        times: (n,), seconds at which was looked.
-        cover: (n,), share of the picture that it covers; below VISIBLE_SHARE it counts as unseen.
-        boxes: around it at each time, or None.
-        missed: none of nine uniform frames shows it.
+        times: (n,), sampled times, seconds.
+        cover: (n,), share of the picture that it covers; below VISIBLE_SHARE it counts as not visible.
+        boxes: bounding box at each time, or None.
+        missed: whether none of nine uniform frames shows it.
     """
 
     times: NDArray[np.float64]
@@ -37,23 +37,23 @@ class Seen:
 
     @property
     def visible(self) -> NDArray[np.bool_]:
-        """When it is in view, (n,)."""
+        """Whether it is visible at each time, (n,)."""
         shown: NDArray[np.bool_] = self.cover >= VISIBLE_SHARE
         return shown
 
     @property
     def seconds(self) -> float:
-        """How long it is in view in all."""
+        """Total visible time, seconds."""
         return float(self.visible.mean() * (self.times[-1] + 1 / SAMPLES_PER_SECOND)) if len(self.times) else 0.0
 
     @property
     def moment(self) -> float:
-        """The second at which it is seen best: largest in the picture, a little smoothed."""
+        """The second at which it is best visible: at its largest in the picture, slightly smoothed."""
         smooth = np.convolve(self.cover, np.ones(3) / 3, mode="same")
         return float(self.times[int(np.argmax(smooth))])
 
     def intervals(self) -> list[tuple[float, float]]:
-        """First and last second of each stretch in which it is in view; a gap of one sample does not end it."""
+        """Return the first and last second of each visible interval; a gap of one sample does not end it."""
         shown = self.visible.copy()
         shown[1:-1] |= shown[:-2] & shown[2:]
         edges = np.flatnonzero(np.diff(np.concatenate([[False], shown, [False]]).astype(np.int8)))
@@ -61,12 +61,12 @@ class Seen:
 
 
 def look_for(eye: Eye, owners: Sequence[int], fps: float) -> list[Seen]:
-    """Look at a scene a few times a second, and at its nine uniform frames.
+    """Find the visible defects of a scene a few times per second, and in its nine uniform frames.
 
     Args:
-        eye: of the scene, with `ROWS` rows of rays.
+        eye: eye of the scene, with `ROWS` rows of rays.
         owners: numbers of the defects.
-        fps: of the video.
+        fps: frames per second of the video.
     """
     frames = frame_count(eye.scene.camera.duration_seconds, fps)
     step = max(1, round(fps / SAMPLES_PER_SECOND))
@@ -85,12 +85,12 @@ def look_for(eye: Eye, owners: Sequence[int], fps: float) -> list[Seen]:
 
 
 def frame_count(duration_seconds: float, fps: float) -> int:
-    """Frames of a video: at least one."""
+    """Return the number of frames of a video, at least one."""
     return max(1, round(duration_seconds * fps))
 
 
 def _covers(eye: Eye, seconds: float, owners: Sequence[int]) -> list[tuple[float, Box | None]]:
-    """For each defect the share of the picture that it covers at a time, and the box around it."""
+    """Return for each defect the share of the picture that it covers at a time, and its bounding box."""
     view = eye.view(seconds)
     owner = view.hits.owner.copy()
     for strand in eye.scene.pipe.strands:
