@@ -1,1 +1,1 @@
-"""The defects, and innocent things that look like them."""
+"""Defects, and harmless objects that look like them."""

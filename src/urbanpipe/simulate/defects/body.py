@@ -1,4 +1,4 @@
-"""A body that lies on the invert: its shape as rays meet it, and its colour."""
+"""A body that lies on the invert: its shape for ray casting, and its colour."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,28 +16,28 @@ from urbanpipe.simulate.pipe import (
 from urbanpipe.simulate.surface import FloatMap, soft
 
 Inside = Callable[[FloatMap, FloatMap, FloatMap], FloatMap]
-"""How deep a point lies in a body: (across, height over the floor, along), all radii; below 0 outside."""
+"""Depth of a point in a body, from (across, height over the floor, along), all radii; negative outside."""
 
 
 Tint = Callable[[Spot, FloatMap, FloatMap, FloatMap], FloatMap]
 """Colour (rows, columns, 3) of a body at points (across, height, along), radii."""
 
 _LEAN = 0.4
-"""Fronts lean back by this share of their height: upright ones would fall between two columns of the form."""
+"""Slope of fronts, as a share of their height: vertical ones would fall between two columns of the form."""
 
 _STEP = np.float32(0.02)
 
 
 @dataclass(frozen=True)
 class Body:
-    """A thing that lies on the floor.
+    """An object that lies on the floor.
 
     Attributes:
-        inside: its room; the floor is at height 0, its middle at 0 across and along.
-        tint: its colour.
-        reach: no point of it is further from its middle, radii.
-        tall: nor higher, radii.
-        rough: unevenness of its surface, radii.
+        inside: depth function; the floor is at height 0, the middle at 0 across and along.
+        tint: colour function.
+        reach: maximum distance of its points from the middle, radii.
+        tall: maximum height, radii.
+        rough: roughness of its surface, radii.
     """
 
     inside: Inside
@@ -48,7 +48,7 @@ class Body:
 
 
 def lay(spot: Spot, body: Body, lift: float) -> None:
-    """Lay a body on the invert, `lift` radii up on what is below it."""
+    """Place a body on the invert, `lift` radii above the surface below."""
     clock = np.pi + 0.6 * (spot.clock % TURN - np.pi)
     floor = np.float32(spot.pipe.wall_at(spot.s, clock) - lift)
     angle = min(1.4, 1.15 * body.reach / max(0.3, float(floor) - 0.6 * body.tall))
@@ -71,13 +71,13 @@ def lay(spot: Spot, body: Body, lift: float) -> None:
 
 
 def _relief(height: FloatMap) -> FloatMap:
-    """Brightness of a body's sides: what faces the way back is lit, and one flank more than the other."""
+    """Return the brightness of the sides of a body: slopes that face the camera are lit, one flank more."""
     flank = np.gradient(height, axis=0).astype(np.float32)
     return lit(height, 3.0) * np.clip(1 + 3 * flank, 0.65, 1.3)
 
 
 def _surface(form: Patch, body: Body, floor: np.float32) -> FloatMap:
-    """Distance from the axis at which rays first meet the body, radii; 9 where they do not."""
+    """Return the distance from the axis at which rays first meet the body, radii; 9 where they miss it."""
     sin, cos = np.sin(form.around), np.cos(form.around)
     found = np.full(form.shape, 9, np.float32)
     before = np.full(form.shape, -1, np.float32)

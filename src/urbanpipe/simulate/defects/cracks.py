@@ -1,4 +1,4 @@
-"""Cracks and breaks of the wall, and lines on it that are no cracks."""
+"""Cracks and breaks of the wall, and lines on the wall that are not cracks."""
 
 import cv2
 import numpy as np
@@ -15,7 +15,10 @@ _SOIL: tuple[Colour, ...] = ((0.36, 0.26, 0.16), (0.44, 0.33, 0.21), (0.26, 0.22
 
 
 def cracks(spot: Spot) -> None:
-    """PL, crack or break: a hairline, open cracks with branches, or pieces of the wall pushed in or fallen out."""
+    """Draw a crack or break (PL).
+
+    It is a hairline, open cracks with branches, or pieces of the wall pushed in or fallen out.
+    """
     if spot.severity < 0.25:
         _hairline(spot)
     elif spot.severity < 0.6:
@@ -25,12 +28,12 @@ def cracks(spot: Spot) -> None:
 
 
 def _heading(rng: np.random.Generator) -> float:
-    """Along the pipe, around it, or askew."""
+    """Draw the heading of a crack: along the pipe, around it, or oblique."""
     return float(rng.choice((0.0, np.pi / 2, rng.uniform(0.3, 1.2))) + rng.normal(0, 0.08))
 
 
 def _web(spot: Spot, length: float, branches: int) -> list[Path]:
-    """A main crack through the spot and others that leave it."""
+    """Return the paths of a main crack through the spot and of its branches."""
     rng, heading = spot.rng, _heading(spot.rng)
     start = -0.5 * length * np.cos(heading), -0.5 * length * np.sin(heading)
     main = crack_path(rng, start, heading, length)
@@ -43,7 +46,7 @@ def _web(spot: Spot, length: float, branches: int) -> list[Path]:
 
 
 def _bare_edge(spot: Spot) -> FloatMap:
-    """Colour of freshly broken wall: paler than its old skin."""
+    """Return the colour of freshly broken wall: paler than the old surface."""
     base = np.asarray(spot.look.base, np.float32)
     return as_map(np.clip(0.45 * base + np.float32(0.42), 0, 1))
 
@@ -76,7 +79,7 @@ def _open_cracks(spot: Spot) -> None:
     edge = soft(blurred(widened(gap, 0.02), 0.012) + 0.5 * (place.noise(0.05) - 0.5), 0.35, 0.3)
     near = blurred(widened(gap, 0.06), 0.06)
     place.paint(_bare_edge(spot), 0.75 * edge)
-    # One side of the crack stands in: a step that catches the light.
+    # One side of the crack protrudes: a step that catches the light.
     side = np.cumsum(gap, axis=int(rng.integers(2)))
     step = near * soft(side, 0.5, 3.0) * np.float32(0.04 + 0.05 * grade)
     place.shade(lit(4 * step, 1.0))
@@ -87,7 +90,7 @@ def _open_cracks(spot: Spot) -> None:
 
 def _broken(spot: Spot) -> None:
     rng, grade = spot.rng, (spot.severity - 0.6) / 0.4
-    # Seen askew from inside the pipe, what is as long as wide looks short.
+    # In the oblique view from inside the pipe, an area as long as wide looks short.
     long, wide = (0.5 + 0.35 * grade) * rng.uniform(0.85, 1.25), (0.38 + 0.3 * grade) * rng.uniform(0.8, 1.3)
     place = window(spot, 2.1 * long, 2.1 * wide)
     if place.empty:
@@ -99,7 +102,7 @@ def _broken(spot: Spot) -> None:
     hole = fallen[pieces.number].astype(np.float32)
     height = _pushed_in(place, pieces, loose & ~fallen, 0.06 + 0.12 * grade)
     web = widened(pieces.borders * (away < 1.5)[pieces.number], 0.006)
-    # Of two pieces, the one that stands out shows its broken side, and the other is in the dark beside it.
+    # Of two pieces, the protruding one shows its broken side, and the other lies in its shadow.
     gap = web * (height <= blurred(height, 0.02) + 0.004) * soft(place.noise(0.2), 0.2, 0.2) * (1 - widened(hole, 0.05))
     _show_pieces(place, pieces, height, gap, hole)
     place.raise_by(blurred(height, 0.008))
@@ -108,7 +111,7 @@ def _broken(spot: Spot) -> None:
 
 
 def _pushed_in(place: Window, pieces: Pieces, loose: NDArray[np.bool_], lift: float) -> FloatMap:
-    """Height of pieces that stand into the pipe, each by itself and each tilted, `lift` radii on the whole."""
+    """Return the height of pieces pushed into the pipe, each moved and tilted separately, by about `lift` radii."""
     rng, number, count = place.spot.rng, pieces.number, len(loose)
     tilt = rng.normal(0, 2.2, (count, 2)).astype(np.float32)
     each = (loose * lift * rng.uniform(0.1, 1.6, count)).astype(np.float32)
@@ -120,7 +123,7 @@ def _pushed_in(place: Window, pieces: Pieces, loose: NDArray[np.bool_], lift: fl
 
 
 def _show_pieces(place: Window, pieces: Pieces, height: FloatMap, gap: FloatMap, hole: FloatMap) -> None:
-    """Colour of broken pieces and of what lies bare between them."""
+    """Paint broken pieces and the bare material between them."""
     tone = place.spot.rng.uniform(0.75, 1.15, len(pieces.middles)).astype(np.float32)
     place.shade(np.where(height > 0.001, tone[pieces.number], 1).astype(np.float32))
     place.shade(lit(4 * blurred(height, 0.012), 1.0))
@@ -132,7 +135,7 @@ def _show_pieces(place: Window, pieces: Pieces, height: FloatMap, gap: FloatMap,
 
 
 def _show_soil(place: Window, hole: FloatMap, depth: float) -> None:
-    """A hole with soil behind, `depth` radii deep in its middle; its rim shows the wall's thickness."""
+    """Draw a hole with soil behind, `depth` radii deep in the middle; its rim shows the wall thickness."""
     rng = place.spot.rng
     soil = np.asarray(_SOIL[int(rng.integers(len(_SOIL)))], np.float32)
     inside = cv2.distanceTransform(hole.astype(np.uint8), cv2.DIST_L2, 5) / np.float32(TEXELS_PER_RADIUS)
@@ -148,7 +151,7 @@ def _show_soil(place: Window, hole: FloatMap, depth: float) -> None:
 
 
 def like_crack_line(spot: Spot) -> None:
-    """A scratch, a drawn line or a drip: a line on the wall that is no crack."""
+    """Draw a line that is not a crack: a scratch, a drawn line or a drip."""
     rng = spot.rng
     place = window(spot, 0.9, 1.3)
     if place.empty:

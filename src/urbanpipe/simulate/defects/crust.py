@@ -12,7 +12,10 @@ _CRUSTS: tuple[Colour, ...] = ((0.88, 0.86, 0.80), (0.86, 0.78, 0.60), (0.76, 0.
 
 
 def corrosion(spot: Spot) -> None:
-    """FS, corrosion: the wall eaten away to its stones over a broad area, in the end to its reinforcement."""
+    """Draw corrosion (FS).
+
+    The wall is eaten away to the aggregate over a broad area, in severe cases to the reinforcement.
+    """
     rng = spot.rng
     long, wide = spot.between(0.9, 1.3) * rng.uniform(0.85, 1.15), spot.between(0.7, 1.3) * rng.uniform(0.85, 1.15)
     place = window(spot, 1.35 * long, 1.35 * wide)
@@ -39,7 +42,7 @@ def corrosion(spot: Spot) -> None:
 
 
 def _reinforcement(place: Window, bare: FloatMap) -> None:
-    """Rusty bars in a grid where the cover is gone."""
+    """Draw a grid of rusty bars where the cover is gone."""
     rng, thick = place.spot.rng, np.float32(place.spot.rng.uniform(0.024, 0.036))
     bars = np.zeros(place.colour.shape, np.float32)
     spacings = rng.uniform(0.24, 0.4), rng.uniform(0.28, 0.42)
@@ -60,7 +63,7 @@ def _reinforcement(place: Window, bare: FloatMap) -> None:
 
 
 def scaling(spot: Spot) -> None:
-    """JG, scaling: crusts of lime or grease on the wall, in pale lumps over an area or as a ring."""
+    """Draw scaling (JG): crusts of lime or grease, in pale lumps over an area or as a ring."""
     rng = spot.rng
     ring = rng.random() < 0.3
     long = spot.between(0.4, 0.95) if not ring else spot.between(0.2, 0.4)
@@ -87,7 +90,10 @@ def scaling(spot: Spot) -> None:
 
 
 def _lumps(place: Window, ragged: FloatMap) -> FloatMap:
-    """Heights 0..1 of crusts that thin out to 0 where `ragged` falls to 0: swellings with smaller ones on them."""
+    """Return the heights of crusts, 0..1: bumps with smaller bumps on them.
+
+    They thin out to 0 where `ragged` falls to 0.
+    """
     body = soft(ragged, 0.05, 0.7)
     total = np.zeros(place.colour.shape, np.float32)
     for pitch, share in ((0.26, 0.65), (0.12, 0.4)):
@@ -98,7 +104,7 @@ def _lumps(place: Window, ragged: FloatMap) -> FloatMap:
 
 
 def like_rough(spot: Spot) -> None:
-    """Dirt or slime in flat blotches: coloured like corrosion, without stones or relief."""
+    """Draw flat blotches of dirt or slime: coloured like corrosion, without stones or relief."""
     rng = spot.rng
     long, wide = spot.between(0.8, 1.4), spot.between(0.6, 1.2)
     place = window(spot, 1.3 * long, 1.3 * wide)
@@ -113,7 +119,7 @@ def like_rough(spot: Spot) -> None:
 
 
 def like_film(spot: Spot) -> None:
-    """A thin pale film of lime: flat, without lumps; often run down the wall."""
+    """Draw a thin pale film of lime: flat, without lumps, often run down the wall."""
     rng = spot.rng
     long, wide = spot.between(0.4, 1.0), spot.between(0.5, 1.1)
     place = window(spot, 1.4 * long, 1.4 * wide)

@@ -9,11 +9,14 @@ from urbanpipe.simulate.defects.spot import Spot
 from urbanpipe.simulate.surface import Colour, FloatMap, soft
 
 Planes = list[tuple[FloatMap, float]]
-"""A body with flat faces: the outward normal (across, up, along) of each, and how far it is from the middle, radii."""
+"""A body with flat faces: the outward normal (across, up, along) of each and its distance from the middle, radii."""
 
 
 def rocky(spot: Spot, parts: list[Planes], colour: Colour, grains: tuple[float, float]) -> Tint:
-    """Stone, brick or concrete: faces of different brightness, mottled, with `grains` (size in radii, contrast)."""
+    """Return the colour function of stone, brick or concrete.
+
+    The faces differ in brightness and are mottled, with `grains` (size in radii, contrast).
+    """
     light = np.array([spot.rng.choice((-0.45, 0.45)), 0.55, -0.7])
     own = spot.rng.uniform(0.75, 1.1, len(parts))
     tones = [
@@ -31,7 +34,7 @@ def rocky(spot: Spot, parts: list[Planes], colour: Colour, grains: tuple[float, 
 
 
 def _faces(parts: list[Planes], tones: list[list[float]], point: tuple[FloatMap, FloatMap, FloatMap]) -> FloatMap:
-    """The tone of the face of a body that each point lies on, blurred to what the form can show."""
+    """Return the tone of the face that each point lies on, blurred to the resolution of the form."""
     deepest = np.full(point[0].shape, -99, np.float32)
     shade = np.ones(point[0].shape, np.float32)
     for planes, own in zip(parts, tones, strict=True):
@@ -50,7 +53,7 @@ def _behind(plane: tuple[FloatMap, float], point: tuple[FloatMap, FloatMap, Floa
 
 
 def solid(parts: list[Planes]) -> Inside:
-    """The room of bodies with flat faces, together."""
+    """Return the depth function of several bodies with flat faces."""
 
     def inside(across: FloatMap, up: FloatMap, along: FloatMap) -> FloatMap:
         deepest = np.full(np.broadcast_shapes(across.shape, up.shape, along.shape), -9, np.float32)
@@ -65,7 +68,10 @@ def solid(parts: list[Planes]) -> Inside:
 
 
 def box(spot: Spot, sides: tuple[float, float, float], place: tuple[float, float, float], tilt: float) -> Planes:
-    """A box of half `sides` at `place`, both (across, up, along), turned about the upright and tilted at random."""
+    """Return a box of half `sides` at `place`, both (across, up, along).
+
+    It is randomly turned about the vertical axis and tilted.
+    """
     turn, roll, nod = spot.rng.normal(0, 0.5), spot.rng.normal(0, tilt), spot.rng.normal(0, tilt)
     yaw = np.array([[np.cos(turn), 0, np.sin(turn)], [0, 1, 0], [-np.sin(turn), 0, np.cos(turn)]])
     rolled = np.array([[np.cos(roll), -np.sin(roll), 0], [np.sin(roll), np.cos(roll), 0], [0, 0, 1]])
@@ -79,7 +85,10 @@ def box(spot: Spot, sides: tuple[float, float, float], place: tuple[float, float
 
 
 def rock(spot: Spot, half: float, place: tuple[float, float], flat: float) -> Planes:
-    """An angular stone about `half` radii wide to either side of `place` (across, along); `flat`: height to width."""
+    """Return an angular stone about `half` radii wide to either side of `place` (across, along).
+
+    `flat` is the ratio of height to width.
+    """
     planes: Planes = []
     for _ in range(int(spot.rng.integers(12, 20))):
         normal = spot.rng.normal(0, 1, 3)

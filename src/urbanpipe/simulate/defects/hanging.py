@@ -1,4 +1,4 @@
-"""What hangs out of a joint into the pipe: rubber seals and roots."""
+"""Objects that hang out of a joint into the pipe: rubber seals and roots."""
 
 import cv2
 import numpy as np
@@ -10,11 +10,11 @@ from urbanpipe.simulate.pipe import FORM_PER_RADIUS, FORM_ROWS, TURN, Pipe, Stra
 from urbanpipe.simulate.surface import Colour, FloatMap, soft
 
 _Points = NDArray[np.float64]
-"""Places in the pipe, (..., 3): x, y, s."""
+"""Points in the pipe, (..., 3): x, y, s."""
 
 
 def _inside(pipe: Pipe, points: _Points, share: float = 0.97) -> _Points:
-    """Points (n, 3) drawn towards the axis where they lie behind the wall, and up to the water's surface."""
+    """Move points (n, 3) in front of the wall, towards the axis, and above the water surface."""
     kept = points.copy()
     if pipe.water is not None:
         kept[:, 1] = np.minimum(kept[:, 1], pipe.water.level - 0.005)
@@ -26,19 +26,19 @@ def _inside(pipe: Pipe, points: _Points, share: float = 0.97) -> _Points:
 
 
 def _on_ring(clock: ArrayLike, out: ArrayLike, s: ArrayLike) -> _Points:
-    """Points (n, 3) at clock angles and distances from the axis."""
+    """Return points (n, 3) at clock angles and distances from the axis."""
     angle, away = np.asarray(clock, np.float64), np.asarray(out, np.float64)
     return np.stack(np.broadcast_arrays(away * np.sin(angle), -away * np.cos(angle), s), axis=-1)
 
 
 def _smooth(points: _Points, width: int) -> _Points:
-    """Points (n, 3) averaged with `width` neighbours, an odd number: a line without kinks."""
+    """Average points (n, 3) over `width` neighbours, an odd number, for a line without kinks."""
     closed = np.pad(points, ((width // 2, width // 2), (0, 0)), mode="edge")
     return np.stack([np.convolve(axis, np.full(width, 1 / width), "valid") for axis in closed.T], axis=-1)
 
 
 def hanging_seal(spot: Spot) -> None:
-    """TL: the rubber ring of the joint hangs out of it into the pipe."""
+    """Draw a hanging seal (TL): the rubber ring of the joint hangs into the pipe."""
     rng, pipe = spot.rng, spot.pipe
     _paint_empty_groove(spot)
     thick = float(rng.uniform(0.018, 0.028)) + 0.012 * spot.severity
@@ -54,7 +54,7 @@ def hanging_seal(spot: Spot) -> None:
 
 
 def _paint_empty_groove(spot: Spot) -> None:
-    """The joint that the seal has left: open and dark."""
+    """Paint the joint that the seal has left: open and dark."""
     pipe = spot.pipe
     form, colour = pipe.of_form(spot.s, spot.clock, 0.06), pipe.of_colour(spot.s, spot.clock, 0.12)
     if min(form.shape) == 0 or min(colour.shape) == 0:
@@ -66,7 +66,7 @@ def _paint_empty_groove(spot: Spot) -> None:
 
 
 def _seal_loop(spot: Spot, clock: float, span: float, strength: float) -> _Points:
-    """The way of a seal that keeps to the joint at both ends and hangs between, (n, 3)."""
+    """Return the path of a seal that stays in the joint at both ends and hangs between, (n, 3)."""
     rng = spot.rng
     tails = clock + np.array([-0.5, 0.5]) * span
     sunk = np.linspace(1.02, 0.97, 16)
@@ -91,7 +91,7 @@ def _seal_loop(spot: Spot, clock: float, span: float, strength: float) -> _Point
 
 
 def _seal_tail(spot: Spot, clock: float) -> _Points:
-    """The way of a seal's torn end: a stretch of the joint, then down in a curl, (n, 3)."""
+    """Return the path of the torn end of a seal, (n, 3): along the joint, then down in a curl."""
     rng = spot.rng
     held = _on_ring(clock + np.linspace(-0.6, 0, 16) * (np.sign(np.sin(clock)) or 1.0), 0.97, spot.s)
     fall, turn = np.linspace(0, 1, 32), float(rng.uniform(1.5, 5.0)) * float(rng.choice((-1, 1)))
@@ -102,7 +102,7 @@ def _seal_tail(spot: Spot, clock: float) -> _Points:
 
 
 def _lay_seal(spot: Spot, path: _Points, thick: float, shade: Colour) -> None:
-    """A band of rubber along a path: strands side by side that turn about each other."""
+    """Draw a rubber band along a path, as parallel strands that twist about each other."""
     rng = spot.rng
     turn = np.linspace(0, float(rng.uniform(1.0, 4.5)), len(path)) + rng.uniform(0, 6)
     inward = path * np.array([1.0, 1, 0]) / np.maximum(np.hypot(path[:, 0], path[:, 1]), 1e-6)[:, None]
@@ -120,7 +120,7 @@ _ROOT_POINTS = 14
 
 
 def roots(spot: Spot) -> None:
-    """SG: roots that have grown through the joint: threads, a beard, or a ball."""
+    """Draw roots (SG) that have grown through the joint: threads, a beard, or a ball."""
     rng, pipe = spot.rng, spot.pipe
     count = int(spot.between(12, 74))
     spread, long = spot.between(0.10, 0.55) * float(rng.uniform(0.7, 1.5)), spot.between(0.5, 1.25)
@@ -154,7 +154,10 @@ def roots(spot: Spot) -> None:
 def _root_path(
     rng: np.random.Generator, pipe: Pipe, start: _Points, *, way: _Points, long: float, drawn: float, wild: float
 ) -> _Points:
-    """A root's way, (n, 3): it goes on as `way`, falls, is drawn along the flow, and turns at random by `wild`."""
+    """Return the path of a root, (n, 3).
+
+    It starts in the direction `way`, falls, is drawn along the flow, and turns randomly by `wild`.
+    """
     points, direction = [np.asarray(start, np.float64)], way / np.linalg.norm(way)
     for turn in rng.normal(0, wild, (_ROOT_POINTS - 1, 3)):
         direction = direction + turn + np.array([0.0, 0.30, 0.25 * drawn])
@@ -164,7 +167,7 @@ def _root_path(
 
 
 def _root_mass(spot: Spot, spread: float, swell: float, tone: ArrayLike) -> None:
-    """Matted roots at the joint as a lump on the wall, fibrous."""
+    """Draw matted roots at the joint as a fibrous lump on the wall."""
     rng, pipe = spot.rng, spot.pipe
     half, long = 1.3 * spread * swell + 0.12, 0.28 + 0.3 * spot.severity * swell
     high = 0.36 * swell * (spot.severity - 0.2) * float(rng.uniform(0.5, 0.9))
@@ -184,7 +187,10 @@ def _root_mass(spot: Spot, spread: float, swell: float, tone: ArrayLike) -> None
 
 
 def _fibres(rng: np.random.Generator, shape: tuple[int, int], count: int) -> tuple[FloatMap, FloatMap]:
-    """Threads that run out from the middle of a map, mostly along the pipe: brightness and cover, 0..1."""
+    """Return brightness and cover, 0..1, of threads that run out from the middle of a map.
+
+    They run mostly along the pipe.
+    """
     shade, cover = np.full(shape, 30, np.uint8), np.zeros(shape, np.uint8)
     starts = (0.5 + np.clip(rng.normal(0, 0.13, (count, 2)), -0.4, 0.4)) * shape[::-1]
     heading = rng.choice((0, np.pi), (count, 1)) + rng.normal(0, 0.5, (count, 1))

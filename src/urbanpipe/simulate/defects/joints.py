@@ -1,4 +1,4 @@
-"""Displaced and separated joints between pipes, and wide and stained joints that look like them."""
+"""Displaced and separated joints, and wide and stained joints that look like them."""
 
 import cv2
 import numpy as np
@@ -13,14 +13,17 @@ DARK: Colour = (0.06, 0.05, 0.05)
 
 
 def end_colour(spot: Spot, patch: Patch) -> FloatMap:
-    """The fresh, pale end of a pipe, with grain, (rows, columns, 3)."""
+    """Return the colour of the fresh, pale end of a pipe, with grain, (rows, columns, 3)."""
     pale = 0.45 * np.asarray(spot.look.base) * 1.35 + 0.55 * np.array((0.78, 0.76, 0.71))
     grain = 0.82 + 0.22 * patch.noise(spot.rng, (0.05, 0.03)) + 0.22 * (patch.noise(spot.rng, (0.4, 0.5)) - 0.4)
     return np.clip(pale * grain[..., None], 0, 1).astype(np.float32)
 
 
 def displaced_joint(spot: Spot) -> None:
-    """CK: the pipe beyond the joint stands aside: a crescent of its end is seen, and a dark gap opposite."""
+    """Draw a displaced joint (CK).
+
+    The pipe beyond the joint is shifted aside: a crescent of its end is visible, and a dark gap opposite.
+    """
     rng, pipe = spot.rng, spot.pipe
     away = spot.between(0.075, 0.33)
     face = 0.03 + 0.12 * away
@@ -38,7 +41,10 @@ def displaced_joint(spot: Spot) -> None:
 
 
 def _paint_crescent(spot: Spot, away: float, face: float) -> None:
-    """The end of a pipe that stands `away` aside, on a face `face` long, and the gap on the other side."""
+    """Paint the end of a pipe shifted by `away`, and the gap on the opposite side.
+
+    `face` is the length of the visible end.
+    """
     rng, pipe = spot.rng, spot.pipe
     patch = pipe.of_colour(spot.s, spot.clock, 0.7)
     if min(patch.shape) == 0:
@@ -64,11 +70,14 @@ _GROUNDS: tuple[tuple[Colour, Colour], ...] = (
     ((0.28, 0.26, 0.23), (0.52, 0.49, 0.43)),
     ((0.05, 0.04, 0.04), (0.12, 0.10, 0.08)),
 )
-"""What is seen in an open joint, dark and light: clay, earth, gravel, emptiness."""
+"""Dark and light colour of the ground behind an open joint: clay, earth, gravel, void."""
 
 
 def separated_joint(spot: Spot) -> None:
-    """TJ: two pipes pulled apart: a gap all around, with their pale ends and soil or darkness between."""
+    """Draw a separated joint (TJ).
+
+    Two pipes are pulled apart: a gap all around, with their pale ends and soil or darkness between.
+    """
     rng, pipe = spot.rng, spot.pipe
     wide = spot.between(0.08, 0.33)
     kind = int(rng.choice(4, p=(0.25, 0.2, 0.2, 0.35)))
@@ -93,7 +102,7 @@ def separated_joint(spot: Spot) -> None:
 
 
 def _paint_gap(spot: Spot, patch: Patch, wide: float, tilt: float, kind: int) -> None:
-    """Soil in an open joint `wide` on average and the pipes' ends beside it."""
+    """Paint the soil in an open joint, `wide` on average, and the ends of the pipes beside it."""
     rng, pipe = spot.rng, spot.pipe
     along = patch.along + np.float32(0.028) * (patch.noise(rng, (0.14, 1.5)) - 0.5)
     gap = np.float32(wide) * (1 + np.float32(tilt) * np.cos(patch.around))
@@ -113,7 +122,7 @@ def _paint_gap(spot: Spot, patch: Patch, wide: float, tilt: float, kind: int) ->
 
 
 def _soil_below(spot: Spot, wide: float, kind: int) -> None:
-    """Soil that has run in and lies on the invert at the joint."""
+    """Draw soil that has run in and lies on the invert at the joint."""
     rng, pipe = spot.rng, spot.pipe
     long, half = float(rng.uniform(0.25, 0.6)), float(rng.uniform(0.35, 0.8))
     middle, clock = spot.s + wide / 2 - 0.3 * long, np.pi + float(rng.normal(0, 0.2))
@@ -135,7 +144,7 @@ def _soil_below(spot: Spot, wide: float, kind: int) -> None:
 
 
 def like_wide_joint(spot: Spot) -> None:
-    """A wide joint, even all around, filled with mortar that is smeared beside it."""
+    """Draw a wide joint, even all around, filled with mortar that is smeared beside it."""
     rng, pipe = spot.rng, spot.pipe
     half = float(rng.uniform(0.05, 0.11))
     patch = pipe.of_colour(spot.s, spot.clock, half + 0.35)
@@ -150,7 +159,7 @@ def like_wide_joint(spot: Spot) -> None:
 
 
 def like_stained_joint(spot: Spot) -> None:
-    """A joint with a run-off stain of rust or lime below it, and dark streaks that lie flat on the wall."""
+    """Draw a joint with a run-off stain of rust or lime below it, and dark streaks flat on the wall."""
     rng, pipe = spot.rng, spot.pipe
     down = 1.0 if spot.clock % TURN < np.pi else -1.0
     long, half = float(rng.uniform(0.2, 0.5)), float(rng.uniform(0.5, 1.0))

@@ -1,4 +1,4 @@
-"""Water that comes in through the wall: drips, threads, jets; and harmless wet patches."""
+"""Water that enters through the wall: drips, threads, jets; and harmless wet patches."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,16 +8,16 @@ from urbanpipe.simulate.pipe import DEEPEST, FORM_PER_RADIUS, FORM_ROWS, TURN, F
 from urbanpipe.simulate.surface import Colour, soft
 
 _GRAVITY = 6.0
-"""Of falling water, radii a second squared: what looks right in a pipe of any size."""
+"""Acceleration of falling water, radii per second squared; looks plausible in a pipe of any size."""
 
 _SPACING = 0.02
-"""From one point of a strand to the next, radii."""
+"""Distance between the points of a strand, radii."""
 
 Points = NDArray[np.float32]
 
 
 def leak(spot: Spot) -> None:
-    """SL, leakage: water comes in through the wall: drips, threads or a jet."""
+    """Draw leakage (SL): water enters through the wall as drips, threads or a jet."""
     clock = (spot.clock + np.pi) % TURN - np.pi
     clock = float(np.clip(clock, -2.2, 2.2))
     start = spot.pipe.point(spot.s, clock)
@@ -32,7 +32,7 @@ def leak(spot: Spot) -> None:
 
 
 def _run_down(spot: Spot, clock: float, strong: float) -> None:
-    """The film that runs down the wall from the place, with the wall dark where it is wet; `strong` 0..1."""
+    """Draw the film that runs down the wall, and the wet, dark wall below it; `strong` is 0..1."""
     rng = spot.rng
     width = float(rng.uniform(0.1, 0.2)) + 0.25 * strong
     strength = spot.between(0.22, 0.65)
@@ -71,7 +71,7 @@ def _wet_wall(spot: Spot, clock: float, width: float, alpha: float) -> None:
 
 
 def _mouth(spot: Spot, clock: float, size: float) -> None:
-    """The hole or crack that the water comes from: dark, with a rusty rim."""
+    """Paint the hole or crack that the water comes from: dark, with a rusty rim."""
     paint = spot.pipe.of_colour(spot.s, clock % TURN, 4 * size, 4 * size)
     if min(paint.shape) == 0:
         return
@@ -81,7 +81,7 @@ def _mouth(spot: Spot, clock: float, size: float) -> None:
 
 
 def _inside(pipe: Pipe, points: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Which points (n, 3) are in the pipe's room, over the water and before the wall."""
+    """Return which points (n, 3) are inside the pipe, above the water and in front of the wall."""
     x, y, s = points.T
     row = (np.arctan2(x, -y) % TURN / TURN * FORM_ROWS).astype(int) % FORM_ROWS
     column = np.clip(s * FORM_PER_RADIUS, 0, pipe.form.shape[1] - 1).astype(int)
@@ -90,7 +90,10 @@ def _inside(pipe: Pipe, points: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 
 def _fall(pipe: Pipe, start: NDArray[np.float64], speed: NDArray[np.float64]) -> Points:
-    """The way of water thrown from `start` at `speed` (radii a second), until it meets wall or water, (n, 3)."""
+    """Return the path of water thrown from `start` at `speed`, until it meets wall or water, (n, 3).
+
+    The speed is in radii per second.
+    """
     fastest = float(np.linalg.norm(speed)) + 3.0
     steps = np.arange(0.0, 1.5, _SPACING / fastest)[:, None]
     way = start + steps * speed + 0.5 * _GRAVITY * steps**2 * np.array([0.0, 1.0, 0.0])
@@ -100,26 +103,26 @@ def _fall(pipe: Pipe, start: NDArray[np.float64], speed: NDArray[np.float64]) ->
 
 
 def _even(way: NDArray[np.float64]) -> Points:
-    """Points along a way, evenly spaced."""
+    """Return evenly spaced points along a path."""
     steps = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(way, axis=0), axis=1))])
     places = np.arange(0.0, max(steps[-1], 2.5 * _SPACING), _SPACING)
     return np.stack([np.interp(places, steps, way[:, axis]) for axis in range(3)], axis=1).astype(np.float32)
 
 
 def _inward(start: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Unit vector from a place on the wall towards the axis."""
+    """Return the unit vector from a place on the wall towards the axis."""
     across = np.array([-start[0], -start[1], 0.0])
     return across / max(1e-6, float(np.linalg.norm(across)))
 
 
 def _like_the_wall(spot: Spot, factor: float) -> Colour:
-    """A colour near that of the wall."""
+    """Return a colour close to that of the wall."""
     red, green, blue = (float(c) for c in np.clip(np.asarray(spot.look.base) * factor + 0.04, 0, 1))
     return red, green, blue
 
 
 def _drips(spot: Spot, start: NDArray[np.float64]) -> None:
-    """One to three drops a period that fall straight down from one or two points."""
+    """Draw one to three trains of drops that fall straight down."""
     rng = spot.rng
     for _ in range(int(rng.integers(1, 3)) + (spot.severity > 0.2)):
         from_ = start + _inward(start) * 0.03 + np.array([0.0, 0.0, rng.normal(0, 0.05)])
@@ -139,7 +142,7 @@ def _drips(spot: Spot, start: NDArray[np.float64]) -> None:
 
 
 def _threads(spot: Spot, clock: float) -> None:
-    """Threads of water that hang from the wall and break into drops, and their splashes."""
+    """Draw threads of water that hang from the wall and break into drops, and their splashes."""
     rng = spot.rng
     for _ in range(round(spot.between(2, 9))):
         turn = clock + rng.normal(0, 0.06)
@@ -162,7 +165,7 @@ def _threads(spot: Spot, clock: float) -> None:
 
 
 def _jet(spot: Spot, clock: float) -> None:
-    """A jet into the pipe: a bundle of parabolas that spreads, with spray and splashes."""
+    """Draw a jet into the pipe: a spreading bundle of parabolas, with spray and splashes."""
     rng = spot.rng
     start = spot.pipe.point(spot.s, clock)
     start = start + _inward(start) * 0.02
@@ -193,13 +196,13 @@ def _jet(spot: Spot, clock: float) -> None:
 
 
 def _white(spot: Spot) -> Colour:
-    """Colour of water full of air, some of it dirty."""
+    """Return the colour of aerated water, sometimes dirty."""
     shade = float(spot.rng.uniform(0.7, 1.0))
     return 0.86 * shade, 0.90 * shade, 0.91 * shade
 
 
 def _splash(spot: Spot, place: NDArray[np.float64], count: int, speed: float) -> None:
-    """Drops thrown up where water falls."""
+    """Draw drops thrown up where water falls."""
     rng = spot.rng
     for _ in range(count):
         up = np.array([rng.normal(0, 0.5), -rng.uniform(0.6, 1.2), rng.normal(0, 0.5)]) * speed
@@ -210,6 +213,6 @@ def _splash(spot: Spot, place: NDArray[np.float64], count: int, speed: float) ->
 
 
 def like_wet_wall(spot: Spot) -> None:
-    """A wet patch that runs down the wall, dark with a shining streak, but does not move."""
+    """Draw a wet patch that runs down the wall, dark with a shiny streak, but static."""
     clock = float(np.clip((spot.clock + np.pi) % TURN - np.pi, -2.2, 2.2))
     _wet_wall(spot, clock, spot.between(0.2, 0.5), float(spot.rng.uniform(0.3, 0.75)))

@@ -11,7 +11,10 @@ from urbanpipe.simulate.surface import FloatMap, fractal, soft
 
 
 def obstacle(spot: Spot) -> None:
-    """ZW, obstacle: stones, bricks, a bottle, a plank, a bag or a lump of concrete on the invert."""
+    """Draw an obstacle (ZW) on the invert.
+
+    It is made of stones or bricks, or is a bottle, a plank, a bag or a lump of concrete.
+    """
     size = spot.between(0.48, 0.92)
     lift = depth_of_water(spot)
     make = (_stone, _bricks, _bottle, _plank, _bag, _lump)[spot.rng.choice(6, p=(0.22, 0.2, 0.12, 0.13, 0.17, 0.16))]
@@ -19,7 +22,7 @@ def obstacle(spot: Spot) -> None:
 
 
 def _stone(spot: Spot, size: float) -> Body:
-    """One big stone or a few together."""
+    """Return one big stone or a few together."""
     colour = ((0.58, 0.56, 0.52), (0.50, 0.44, 0.36), (0.66, 0.63, 0.56), (0.40, 0.41, 0.42))[spot.rng.integers(4)]
     flat = min(float(spot.rng.uniform(0.65, 1.0)), 0.62 / size)
     parts = [rock(spot, 0.5 * size, (0.0, 0.0), flat)]
@@ -34,7 +37,7 @@ def _stone(spot: Spot, size: float) -> Body:
 
 
 def _lump(spot: Spot, size: float) -> Body:
-    """A lump of old concrete, broken off: grey, rough, with gravel in it."""
+    """Return a lump of broken old concrete: grey, rough, with gravel in it."""
     parts = [rock(spot, 0.55 * size, (0.0, 0.0), float(spot.rng.uniform(0.5, 0.8)))]
     colour = ((0.60, 0.60, 0.58), (0.52, 0.50, 0.46), (0.68, 0.66, 0.60))[spot.rng.integers(3)]
     tint = rocky(spot, parts, varied(spot, colour), (0.06, 0.4))
@@ -42,7 +45,7 @@ def _lump(spot: Spot, size: float) -> Body:
 
 
 def _bricks(spot: Spot, size: float) -> Body:
-    """One to four bricks or blocks, tumbled over each other."""
+    """Return one to four bricks or blocks, tumbled over each other."""
     rng = spot.rng
     long = max(0.21, 0.5 * size * float(rng.uniform(0.7, 0.95)))
     sides = long, 0.36 * long * float(rng.uniform(0.9, 1.3)), 0.5 * long
@@ -61,7 +64,7 @@ def _bricks(spot: Spot, size: float) -> Body:
 
 
 def _plank(spot: Spot, size: float) -> Body:
-    """A plank or a beam, slanting over the invert."""
+    """Return a plank or a beam, slanting over the invert."""
     rng = spot.rng
     long, thick = 0.95 * size, float(rng.uniform(0.05, 0.09))
     turn = float(rng.uniform(-1.35, 1.35))
@@ -84,7 +87,7 @@ def _plank(spot: Spot, size: float) -> Body:
 
 
 def _bottle(spot: Spot, size: float) -> Body:
-    """A bottle or a can: round, smooth, with a label and a light along it."""
+    """Return a bottle or a can: round, smooth, with a label and a highlight along it."""
     rng = spot.rng
     long = 0.5 * size + 0.08
     thick = float(rng.uniform(0.32, 0.42)) * long + 0.02
@@ -125,7 +128,7 @@ def _bottle(spot: Spot, size: float) -> Body:
 
 
 def _bag(spot: Spot, size: float) -> Body:
-    """A plastic bag or a cloth: a low, irregular heap with folds."""
+    """Return a plastic bag or a cloth: a low, irregular heap with folds."""
     rng = spot.rng
     tile = fractal(rng, (96, 96), 22, 2) - np.float32(0.5)
     ridges = 1 - np.abs(2 * fractal(rng, (96, 96), 20, 1) - 1)

@@ -1,4 +1,4 @@
-"""Openings in the wall and what comes through it: broken-in connections, foreign objects; and innocent fittings."""
+"""Openings in the wall and objects through it: concealed connections, foreign objects; and harmless fittings."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ _RUST, _CONCRETE = 0, 4
 
 
 def _away(place: Window, along: float = 0.0, around: float = 0.0) -> FloatMap:
-    """Distance of the wall's points from a point near the spot, radii, measured on the wall as it stands."""
+    """Return the distance of the wall points from a point near the spot, radii, measured on the present wall."""
     wall = np.float32(min(1.0, place.spot.pipe.wall_at(place.spot.s, place.spot.clock)))
     apart = np.hypot(place.colour.along - np.float32(along), wall * (place.colour.around - np.float32(around)))
     return as_map(apart)
@@ -34,7 +34,7 @@ def _bearing(place: Window) -> FloatMap:
 
 
 def _torn(place: Window, radius: float, strength: float) -> FloatMap:
-    """How far inside a ragged hole about the spot the wall's points lie, radii; negative outside."""
+    """Return the depth of the wall points inside a ragged hole around the spot, radii; negative outside."""
     rng, bearing = place.spot.rng, _bearing(place)
     edge = np.full(place.colour.shape, radius, np.float32)
     for waves in (2, 3, 5, 7):
@@ -44,7 +44,7 @@ def _torn(place: Window, radius: float, strength: float) -> FloatMap:
 
 
 def _fresh(place: Window) -> FloatMap:
-    """Colour of broken wall, with its grain."""
+    """Return the colour of broken wall, with its grain."""
     base = np.asarray(place.spot.look.base, np.float32)
     grain = place.noise(0.03) + 0.6 * (place.noise(0.09) - 0.5)
     shown = (0.5 * base + np.float32(0.36)) * ((0.6 + 0.8 * grain) * lit(as_map(grain), 1.0))[..., None]
@@ -52,7 +52,7 @@ def _fresh(place: Window) -> FloatMap:
 
 
 def _break_open(place: Window, torn: FloatMap, depth: float, rim: float) -> None:
-    """A hole with dark behind it, chipped at its rim (`rim` radii wide) and with cracks that leave it."""
+    """Draw a dark hole, chipped at its rim (`rim` radii wide), with cracks that start from it."""
     rng = place.spot.rng
     reach = float(torn.max())
     ragged = torn + np.float32(rim) * (0.4 + 1.2 * place.noise(0.14))
@@ -70,7 +70,7 @@ def _break_open(place: Window, torn: FloatMap, depth: float, rim: float) -> None
 
 
 def side_connection(spot: Spot) -> None:
-    """AJ, concealed connection: a side pipe broken in through a ragged hole, with a gap about it."""
+    """Draw a concealed connection (AJ): a side pipe broken in through a ragged hole, with a gap around it."""
     rng = spot.rng
     radius = spot.between(0.32, 0.54)
     place = window(spot, 2.3 * radius, 2.6 * radius)
@@ -85,7 +85,7 @@ def side_connection(spot: Spot) -> None:
 
 
 def _side_pipe(place: Window, centre: tuple[float, float], radius: float, sunk: float) -> None:
-    """The end of a side pipe, `sunk` radii behind the wall (negative: it stands into the pipe)."""
+    """Draw the end of a side pipe, `sunk` radii behind the wall (negative: protruding into the pipe)."""
     spot, rng = place.spot, place.spot.rng
     thick = max(0.06, 0.2 * radius)
     away = _away(place, *centre) + np.float32(0.03 * radius) * (place.noise(0.3) - 0.5)
@@ -102,9 +102,10 @@ def _side_pipe(place: Window, centre: tuple[float, float], radius: float, sunk: 
 
 
 def _bore(place: Window, away: FloatMap, radius: float, colour: NDArray[np.floating]) -> None:
-    """The dark inside of a side pipe, with a glimpse of its far wall.
+    """Paint the dark inside of a side pipe, with a glimpse of its far wall.
 
-    It is painted: the rays' steps are too long for the thin wall of a side pipe, and find holes in it.
+    It is painted because the steps of the rays are too long for the thin wall of a side pipe and would find holes in
+    it.
     """
     rng = place.spot.rng
     away_from_here = place.colour.along / np.float32(radius) + 0.5 * (place.noise(0.2) - 0.5)
@@ -114,13 +115,16 @@ def _bore(place: Window, away: FloatMap, radius: float, colour: NDArray[np.float
 
 
 def foreign_object(spot: Spot) -> None:
-    """CR, foreign object: a bar, a pipe or ducts that pierce the wall and cross the pipe, or end in its room."""
+    """Draw a foreign object (CR).
+
+    A bar, a pipe or ducts pierce the wall and cross the pipe, or end in it.
+    """
     rng = spot.rng
     kind = int(rng.integers(len(_OBJECTS)))
     count = int(rng.choice((1, 1, 2, 3))) if kind != _CONCRETE else 1
     thick = spot.between(0.04, 0.13) * (1.0 if count == 1 else 0.65)
     through = bool(rng.random() < 0.35 + 0.5 * spot.severity)
-    # Towards the axis with some slant; what passes through leaves the pipe on the far side.
+    # Towards the axis with some slant; an object that passes through leaves the pipe on the far side.
     turn = float(rng.uniform(1.9, 3.1) * rng.choice((-1, 1)))
     tilt = float(rng.normal(0, 0.25))
     for n in range(count):
@@ -140,12 +144,12 @@ def foreign_object(spot: Spot) -> None:
 
 
 def _inner(spot: Spot, s: float, clock: float) -> NDArray[np.float64]:
-    """(x, y, s) of a place a little behind the wall."""
+    """Return (x, y, s) of a point slightly behind the wall."""
     return spot.pipe.point(s, clock, spot.pipe.wall_at(s, clock) + 0.04)
 
 
 def _pierce(spot: Spot, s: float, clock: float, thick: float) -> None:
-    """The broken place where a thing comes through the wall."""
+    """Draw the broken place where an object comes through the wall."""
     here = Spot(spot.pipe, spot.look, spot.rng, s, clock, spot.severity, spot.owner)
     radius = 1.5 * thick + 0.03
     place = window(here, 3.2 * radius, 3.2 * radius)
@@ -157,7 +161,7 @@ def _pierce(spot: Spot, s: float, clock: float, thick: float) -> None:
 
 
 def _bar(spot: Spot, line: NDArray[np.float64], thick: float, colour: NDArray[np.float32], rusty: bool) -> None:
-    """A straight bar through points (n, 3), round by shades side by side: dark below, bright above."""
+    """Draw a straight bar through points (n, 3), round by parallel shades: dark below, bright above."""
     rng = spot.rng
     way = line[-1] - line[0]
     across = np.array([-way[1], way[0], 0.0]) / max(1e-6, float(np.hypot(way[0], way[1])))
@@ -181,7 +185,7 @@ def _add(
 
 
 def like_clean_lateral(spot: Spot) -> None:
-    """A lateral as made: a clean round opening with a smooth collar, flush with the wall."""
+    """Draw a regular lateral: a clean round opening with a smooth collar, flush with the wall."""
     rng = spot.rng
     radius = spot.between(0.28, 0.48)
     place = window(spot, 1.7 * radius, 1.9 * radius)
@@ -198,7 +202,7 @@ def like_clean_lateral(spot: Spot) -> None:
 
 
 def like_rung(spot: Spot) -> None:
-    """Bolts, or a bracket that lies on the wall: fixed to it, not through it."""
+    """Draw bolts, or a bracket on the wall: fixed to it, not through it."""
     rng = spot.rng
     place = window(spot, 0.5, 0.6)
     if place.empty:

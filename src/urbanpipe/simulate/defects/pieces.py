@@ -1,4 +1,4 @@
-"""A part of the wall in polygons, and the stones that stand out of cement."""
+"""A part of the wall divided into polygons, and stones that protrude from cement."""
 
 from dataclasses import dataclass
 
@@ -17,21 +17,21 @@ _STONES = np.array(
 
 @dataclass(frozen=True)
 class Pieces:
-    """A part of the wall in polygons: the number of each point's piece, and the pieces' middles (n, 2)."""
+    """A part of the wall divided into polygons: the piece number of each point, and the middles (n, 2) of pieces."""
 
     number: NDArray[np.int32]
     middles: Path
 
     @property
     def borders(self) -> FloatMap:
-        """1 between pieces."""
+        """Mask that is 1 between pieces."""
         number = self.number.astype(np.float32)
         box = np.ones((2, 2), np.uint8)
         return as_map(cv2.dilate(number, box) != cv2.erode(number, box))
 
 
 def in_pieces(place: Window, size: float) -> Pieces:
-    """Cut a window in pieces about `size` radii wide, with jagged borders."""
+    """Cut a window into pieces about `size` radii wide, with jagged borders."""
     rng, shape = place.spot.rng, place.colour.shape
     pitch = max(2.0, size * TEXELS_PER_RADIUS)
     grid = np.mgrid[-pitch : shape[1] + pitch : pitch, -pitch : shape[0] + pitch : pitch].reshape(2, -1).T
@@ -53,7 +53,7 @@ def in_pieces(place: Window, size: float) -> Pieces:
 
 
 def aggregate(place: Window, pitch: float) -> tuple[FloatMap, FloatMap]:
-    """Round stones that stand out of cement: height 0..1 and colour; `pitch` radii from one to the next."""
+    """Return height 0..1 and colour of round stones in cement, `pitch` radii from one to the next."""
     rng = place.spot.rng
     pieces = in_pieces(place, pitch)
     count = len(pieces.middles)

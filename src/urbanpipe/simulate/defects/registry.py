@@ -1,4 +1,4 @@
-"""Which function draws which class, and where."""
+"""Registry of the functions that draw each class, and of the rules for their places."""
 
 from urbanpipe.simulate.defects import (
     cracks,
@@ -33,7 +33,7 @@ DEFECTS: dict[str, Rule] = {
     "TL": Rule(hanging.hanging_seal, "upper", at_joint=True, extent=0.4),
     "SL": Rule(leak.leak, "upper", extent=0.5),
 }
-"""The defects in the order of drawing: what moves the section or raises the water first, what lies in it later."""
+"""The defects in drawing order: those that move the section or raise the water first, those that lie in it later."""
 
 LOOKALIKES: tuple[Rule, ...] = (
     Rule(cracks.like_crack_line, "any", extent=0.9),
@@ -50,4 +50,4 @@ LOOKALIKES: tuple[Rule, ...] = (
     Rule(leak.like_wet_wall, "upper", extent=0.4),
     Rule(scum.like_glints, "invert", extent=0.5),
 )
-"""Innocent things that look like a defect."""
+"""Harmless objects that look like a defect."""

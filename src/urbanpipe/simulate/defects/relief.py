@@ -1,4 +1,4 @@
-"""What raises, shades and colours the ground, for all that lies on it."""
+"""Raise, shade and colour the ground, for all objects that lie on it."""
 
 import cv2
 import numpy as np
@@ -9,26 +9,26 @@ from urbanpipe.simulate.pipe import FORM_PER_RADIUS, FORM_ROWS, TURN, Patch
 from urbanpipe.simulate.surface import Colour, FloatMap, value_noise
 
 _NEAREST = np.float32(0.12)
-"""Nothing is built nearer to the axis than this, radii."""
+"""Minimum distance of objects from the axis, radii."""
 
 FEWEST = 3
-"""Windows cut off by the pipe's end with fewer columns are left alone: they have no slopes."""
+"""Minimum number of columns of a window; smaller ones, cut off at the end of the pipe, have no slopes."""
 
 
 def mix(colour: Colour, shade: NDArray[np.floating]) -> FloatMap:
-    """A colour at every brightness of `shade`, (rows, columns, 3)."""
+    """Return a colour at every brightness of `shade`, (rows, columns, 3)."""
     return shade[..., None] * np.asarray(colour, np.float32)
 
 
 def varied(spot: Spot, colour: Colour, spread: float = 0.12) -> Colour:
-    """A colour near the given one."""
+    """Return a colour close to the given one."""
     tint = np.asarray(colour) * spot.rng.uniform(1 - spread, 1 + spread) + spot.rng.normal(0, 0.008, 3)
     red, green, blue = (float(value) for value in np.clip(tint, 0.03, 0.95))
     return red, green, blue
 
 
 def finer(coarse: Patch, values: FloatMap, fine: Patch) -> FloatMap:
-    """Values on a window of the form, (rows, columns), on a window of the colour around the same place."""
+    """Resample values on a window of the form, (rows, columns), to a window of the colour around the same place."""
     row = (fine.around - coarse.around[0, 0]) * np.float32(FORM_ROWS / TURN)
     column = (fine.s - coarse.s[0, 0]) * np.float32(FORM_PER_RADIUS)
     rows, columns = (np.ascontiguousarray(np.broadcast_to(axis, fine.shape)) for axis in (row, column))
@@ -37,7 +37,10 @@ def finer(coarse: Patch, values: FloatMap, fine: Patch) -> FloatMap:
 
 
 def raised(spot: Spot, form: Patch, surface: FloatMap, least: float) -> FloatMap:
-    """Bring the form up to `surface`, claim what rises by `least`, over the water, and say by how much, radii."""
+    """Raise the form to `surface`; return by how much, radii.
+
+    Points that rise by at least `least` above the water are claimed.
+    """
     old = form.values.astype(np.float32)
     rise = np.maximum(old - np.maximum(surface, _NEAREST), 0).astype(np.float32)
     form.put(old - rise)
@@ -50,19 +53,19 @@ def raised(spot: Spot, form: Patch, surface: FloatMap, least: float) -> FloatMap
 
 
 def depth_of_water(spot: Spot) -> float:
-    """How high the water stands over the invert, radii."""
+    """Return the water level over the invert, radii."""
     invert = spot.pipe.wall_at(spot.s, np.pi)
     return 0.0 if spot.pipe.water is None else max(0.0, invert - spot.pipe.water.level)
 
 
 def shadow(spot: Spot, paint: Patch, cover: FloatMap, reach: float, strength: float) -> None:
-    """Darken the ground around what `cover` (0..1) shows; `reach` in radii."""
+    """Darken the ground around the area that `cover` (0..1) shows; `reach` is in radii."""
     near = cv2.GaussianBlur(cover, (0, 0), max(1.0, reach * paint.pitch))
     spot.pipe.paint(paint, (0.03, 0.03, 0.03), np.clip(np.float32(strength) * 1.6 * near, 0, strength))
 
 
 def sampled(spot: Spot, across: FloatMap, along: FloatMap, pitch: tuple[float, float]) -> FloatMap:
-    """Noise 0..1 over a body's own skin, `pitch` radii from one random value to the next."""
+    """Return noise 0..1 on the surface of a body; `pitch` is the distance of the random values, radii."""
     tile = value_noise(spot.rng, (128, 128), 4.0)
     column, row = along * np.float32(4 / pitch[1]) + 64, across * np.float32(4 / pitch[0]) + 64
     made: FloatMap = cv2.remap(

@@ -1,4 +1,4 @@
-"""Remains of walls built across the pipe: of bricks, concrete or sandbags."""
+"""Remains of walls built across the pipe, of bricks, concrete or sandbags."""
 
 import numpy as np
 
@@ -9,7 +9,10 @@ from urbanpipe.simulate.surface import FloatMap, fractal, soft
 
 
 def wall_remains(spot: Spot) -> None:
-    """CQ, residual wall or dam root: what is left of a wall of bricks, concrete or sandbags built across the pipe."""
+    """Draw a residual wall or dam root (CQ).
+
+    It is what remains of a wall of bricks, concrete or sandbags built across the pipe.
+    """
     rng = spot.rng
     thick, lean = float(rng.uniform(0.15, 0.4)), float(rng.uniform(0.18, 0.28))
     half = 0.5 * thick + lean
@@ -36,7 +39,10 @@ def wall_remains(spot: Spot) -> None:
 
 
 def _low_wall(spot: Spot, form: Patch, ramp: FloatMap, course: float) -> FloatMap:
-    """Distance to what is left of the lower part of a wall; `ramp` is its height over the thickness, 0..1."""
+    """Return the distance to the remains of the lower part of a wall.
+
+    `ramp` is its height over the thickness, 0..1.
+    """
     invert = spot.pipe.wall_at(spot.s, np.pi)
     height = max(spot.between(0.28, 0.72), depth_of_water(spot) + 0.12)
     away = form.clock - np.float32(np.pi)
@@ -45,7 +51,7 @@ def _low_wall(spot: Spot, form: Patch, ramp: FloatMap, course: float) -> FloatMa
     slant, grain = spot.rng.uniform(-0.2, 0.2), 0.25 * course * (form.noise(spot.rng, 0.1) - 0.5)
     top = np.full(form.shape, height, np.float32)
     least = min(0.12 + depth_of_water(spot), 0.85 * invert)
-    for _ in range(3):  # where a ray meets the top depends on how high the top is there
+    for _ in range(3):  # the point where a ray meets the top depends on the height of the top there
         x = np.clip((invert - top) * np.sin(away) / cos, -1.0, 1.0)
         teeth = np.interp(x, np.linspace(-1, 1, 64), steps) * 0.9 * height + slant * x
         new = height + np.round(teeth / course) * course + grain
@@ -54,7 +60,7 @@ def _low_wall(spot: Spot, form: Patch, ramp: FloatMap, course: float) -> FloatMa
 
 
 def _stumps(spot: Spot, form: Patch, ramp: FloatMap, course: float) -> FloatMap:
-    """Distance to the stumps of a wall on both sides, one higher than the other, on a low sill."""
+    """Return the distance to the stumps of a wall on both sides, of different heights, on a low sill."""
     rng = spot.rng
     sill = _low_wall(Spot(spot.pipe, spot.look, rng, spot.s, spot.clock, 0.0, 0), form, ramp, course)
     right = np.sin(form.clock) > 0
@@ -71,7 +77,7 @@ def _stumps(spot: Spot, form: Patch, ramp: FloatMap, course: float) -> FloatMap:
 
 
 def _ring(spot: Spot, form: Patch, ramp: FloatMap, course: float) -> FloatMap:
-    """Distance to a ring of old masonry or mortar on the wall, broken here and there."""
+    """Return the distance to a ring of old masonry or mortar on the wall, broken in places."""
     depth = spot.between(0.12, 0.3)
     ragged = 0.35 + 0.9 * form.noise(spot.rng, (0.45, 2.0)) + 0.4 * (form.noise(spot.rng, (course, 0.3)) - 0.5)
     low = 0.5 * (1 - np.cos(form.clock))
@@ -81,7 +87,7 @@ def _ring(spot: Spot, form: Patch, ramp: FloatMap, course: float) -> FloatMap:
 
 
 def _masonry(spot: Spot, x: FloatMap, up: FloatMap, course: float) -> FloatMap:
-    """Brick courses over (x, up)."""
+    """Return the colour of brick courses over (x, up)."""
     row = up / np.float32(course)
     long = 2.3 * course
     column = x / np.float32(long) + 0.5 * (np.floor(row) % 2) + 40
@@ -97,14 +103,14 @@ def _masonry(spot: Spot, x: FloatMap, up: FloatMap, course: float) -> FloatMap:
 
 
 def _cast(spot: Spot, x: FloatMap, up: FloatMap, course: float) -> FloatMap:
-    """Broken concrete: pale, with gravel."""
+    """Return the colour of broken concrete: pale, with gravel."""
     fine, broad = sampled(spot, x, up, (0.03, 0.03)), sampled(spot, x, up, (course, course))
     grey = varied(spot, ((0.66, 0.65, 0.62), (0.56, 0.53, 0.47))[spot.rng.integers(2)])
     return mix(grey, np.clip(0.55 + 0.5 * broad + 0.7 * (fine - 0.5), 0.15, 1.5))
 
 
 def _sacks(spot: Spot, x: FloatMap, up: FloatMap, course: float) -> FloatMap:
-    """Sandbags in courses: round, with dark gaps between and the weave on them."""
+    """Return the colour of sandbags in courses: round, with dark gaps between and a woven surface."""
     row = up / np.float32(course) + 0.15 * sampled(spot, x, up, (0.3, 0.3))
     column = x / np.float32(2.6 * course) + 0.5 * (np.floor(row) % 2) + 40
     u, v = column - np.floor(column), row - np.floor(row)

@@ -11,7 +11,7 @@ from urbanpipe.simulate.surface import Colour, FloatMap, fractal, soft
 
 
 def scum(spot: Spot) -> None:
-    """FZ, floating scum: foam, grease and litter that float and drift on the water."""
+    """Draw floating scum (FZ): foam, grease and litter that float and drift on the water."""
     rng, pipe = spot.rng, spot.pipe
     water = _deep_enough(spot)
     drift = float(np.sign(water.drift) or 1.0) * float(np.clip(abs(water.drift), 0.05, 0.15))
@@ -22,7 +22,7 @@ def scum(spot: Spot) -> None:
 
 
 def _half_width(spot: Spot) -> float:
-    """Half the width of the water in a round pipe, radii."""
+    """Return half the width of the water in a round pipe, radii."""
     if spot.pipe.water is None:
         return 0.0
     depth = min(1.0, spot.pipe.wall_at(spot.s, np.pi) - spot.pipe.water.level)
@@ -30,7 +30,7 @@ def _half_width(spot: Spot) -> float:
 
 
 def _deep_enough(spot: Spot) -> Water:
-    """The pipe's water, raised where it is too shallow to float anything."""
+    """Return the water of the pipe, raised if it is too shallow for floating objects."""
     rng, invert = spot.rng, spot.pipe.wall_at(spot.s, np.pi)
     highest = invert - float(rng.uniform(0.16, 0.42))
     if spot.pipe.water is None:
@@ -47,11 +47,14 @@ _SCUMS: tuple[tuple[Colour, float], ...] = (
     ((0.82, 0.74, 0.50), 0.4),
     ((0.46, 0.38, 0.28), 1.2),
 )
-"""White and brown foam, grey skin, yellow grease, brown scum: colour, and bubbles a column."""
+"""Colour and bubbles per column of white and brown foam, grey skin, yellow grease, brown scum."""
 
 
 def _scum_tile(spot: Spot, length: float, half_width: float) -> FloatMap:
-    """A raft's colours, (rows, columns, 4): islands, bubbles and litter; closes on itself along the pipe."""
+    """Return the colours of a raft, (rows, columns, 4): islands, bubbles and litter.
+
+    The tile repeats along the pipe.
+    """
     rng, columns = spot.rng, int(min(length, 6.0) * RAFT_PER_RADIUS)
     shape, wide = (columns, 2 * RAFT_PER_RADIUS), max(8, int(half_width * RAFT_PER_RADIUS))
     islands = fractal(rng, shape, (float(rng.uniform(20, 44)), float(rng.uniform(14, 28))), 4).T
@@ -72,14 +75,17 @@ def _scum_tile(spot: Spot, length: float, half_width: float) -> FloatMap:
 
 
 def _embossed(height: FloatMap) -> FloatMap:
-    """Brightness of a relief, lit from one side of both directions."""
+    """Return the brightness of a relief, lit from one side in both directions."""
     rise = np.gradient(height, axis=0) - np.gradient(height, axis=1)
     made: FloatMap = np.clip(1 + 5 * rise, 0.6, 1.4).astype(np.float32)
     return made
 
 
 def _stamp(tile: FloatMap, place: tuple[float, float], reach: float) -> tuple[FloatMap, FloatMap, FloatMap]:
-    """A window on the tile around `place` (row, column), and the way of its pixels from there, down and right."""
+    """Return a window on the tile around `place` (row, column).
+
+    The offsets of its pixels from the place, down and right, are returned too.
+    """
     top, left = max(0, int(place[0] - reach)), max(0, int(place[1] - reach))
     part = tile[top : int(place[0] + reach) + 2, left : int(place[1] + reach) + 2]
     down = np.arange(top, top + part.shape[0], dtype=np.float32)[:, None] - np.float32(place[0])
@@ -88,7 +94,7 @@ def _stamp(tile: FloatMap, place: tuple[float, float], reach: float) -> tuple[Fl
 
 
 def _blow_bubbles(rng: np.random.Generator, tile: FloatMap, skin: FloatMap, count: int) -> None:
-    """Bubbles with bright rims and dark middles, on the skin and around it."""
+    """Draw bubbles with bright rims and dark middles, on the skin and around it."""
     near = cv2.GaussianBlur(skin, (0, 0), 4)
     for _ in range(count):
         place = float(rng.uniform(0, tile.shape[0] - 1)), float(rng.uniform(0, tile.shape[1] - 1))
@@ -110,11 +116,11 @@ _LITTER: tuple[tuple[float, float, float, tuple[Colour, ...]], ...] = (
     (14, 1.1, 0.20, ((0.35, 0.26, 0.16), (0.50, 0.42, 0.30))),
     (7, 5, 0.15, ((0.80, 0.80, 0.80), (0.60, 0.24, 0.20), (0.20, 0.22, 0.24))),
 )
-"""Bottles, leaves, sticks and scraps of plastic: half length and half width in pixels of the tile, share, colours."""
+"""Half length and half width in pixels, share, and colours of bottles, leaves, sticks and scraps of plastic."""
 
 
 def _litter(rng: np.random.Generator, tile: FloatMap) -> None:
-    """A bottle, a leaf, a stick or a scrap of plastic on the water."""
+    """Draw a bottle, a leaf, a stick or a scrap of plastic on the water."""
     long, wide, _, colours = _LITTER[int(rng.choice(len(_LITTER), p=[share for _, _, share, _ in _LITTER]))]
     long, angle = long * float(rng.uniform(0.7, 1.2)), float(rng.uniform(0, np.pi))
     place = float(rng.uniform(24, tile.shape[0] - 24)), float(rng.uniform(16, tile.shape[1] - 16))
@@ -133,7 +139,7 @@ def _litter(rng: np.random.Generator, tile: FloatMap) -> None:
 
 
 def like_glints(spot: Spot) -> None:
-    """Light on the water: livelier ripples, and a few glints and bubbles; nothing where there is no water."""
+    """Draw light on the water: livelier ripples, and a few glints and bubbles; nothing in a dry pipe."""
     rng, pipe = spot.rng, spot.pipe
     if pipe.water is None:
         return

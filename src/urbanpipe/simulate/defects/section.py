@@ -1,4 +1,4 @@
-"""Defects of the section and of the line of the pipe, and what looks like them."""
+"""Defects of the section and of the alignment of the pipe, and details that look like them."""
 
 from dataclasses import dataclass
 
@@ -13,17 +13,17 @@ from urbanpipe.simulate.scene import ragged_line
 from urbanpipe.simulate.surface import Colour, FloatMap, soft
 
 _NARROWEST = 0.22
-"""A section pressed in keeps at least this distance from the axis, radii."""
+"""Minimum distance of a deformed section from the axis, radii."""
 
 
 def move_section(pipe: Pipe, s: ArrayLike, dx: ArrayLike, dy: ArrayLike) -> None:
-    """Shift the wall sideways, keeping what is on it.
+    """Shift the wall sideways, with the details on it.
 
     Args:
-        pipe: its form is changed.
+        pipe: pipe whose form is changed.
         s: (knots,), increasing, radii; nothing changes outside them.
-        dx: (knots,), shift to the right at the knots, straight between them, radii.
-        dy: the same, down.
+        dx: (knots,), shift to the right at the knots, linear between them, radii.
+        dy: (knots,), shift down, likewise.
     """
     knots = np.asarray(s, np.float32)
     patch = pipe.of_form(float(knots[0] + knots[-1]) / 2, 0.0, float(knots[-1] - knots[0]) / 2)
@@ -39,14 +39,14 @@ def move_section(pipe: Pipe, s: ArrayLike, dx: ArrayLike, dy: ArrayLike) -> None
 
 @dataclass(frozen=True)
 class _Dent:
-    """How a section is pressed in, seen from the middle of the dent.
+    """A dent in a section, relative to the middle of the dent.
 
     Attributes:
-        wall: distance to the wall as it was, (rows, columns), radii.
+        wall: distance to the original wall, (rows, columns), radii.
         around: angle from the middle, (rows, 1).
-        depth: how deep at every column, (1, columns), radii.
-        width: half the dent's angle.
-        skew: how far the crest stands from the middle, radians.
+        depth: depth at every column, (1, columns), radii.
+        width: half the angle of the dent.
+        skew: angle of the crest from the middle, radians.
     """
 
     wall: FloatMap
@@ -57,13 +57,13 @@ class _Dent:
 
     @property
     def from_crest(self) -> FloatMap:
-        """Angle from the crest, which wanders with the skew along the dent, (rows, columns)."""
+        """Angle from the crest, which shifts with the skew along the dent, (rows, columns)."""
         lean = np.float32(self.skew) * self.depth / max(1e-6, float(self.depth.max()))
         return self.around - lean
 
 
 def _ovalised(dent: _Dent) -> tuple[FloatMap, list[FloatMap]]:
-    """Squashed: lower above, wider at the sides."""
+    """Flatten the section: lower above, wider at the sides."""
     toward, across = np.cos(dent.around), np.sin(dent.around)
     upper = 1 - dent.depth
     lower = 1 - np.float32(0.25) * dent.depth
@@ -75,7 +75,7 @@ def _ovalised(dent: _Dent) -> tuple[FloatMap, list[FloatMap]]:
 
 
 def _heart(dent: _Dent) -> tuple[FloatMap, list[FloatMap]]:
-    """A round dent with shoulders beside it."""
+    """Press in a round dent with shoulders beside it."""
     away = dent.from_crest / np.float32(dent.width)
     shoulder = np.exp(-(((np.abs(away) - np.float32(1.9)) / np.float32(0.7)) ** 2))
     new = dent.wall - dent.depth * (np.exp(-(away**2)) - np.float32(0.22) * shoulder)
@@ -84,7 +84,7 @@ def _heart(dent: _Dent) -> tuple[FloatMap, list[FloatMap]]:
 
 
 def _panel(dent: _Dent) -> tuple[FloatMap, list[FloatMap]]:
-    """A flat stretch of wall with a corner at either side."""
+    """Press in a flat panel with a corner on either side."""
     toward = np.cos(dent.from_crest)
     plane = np.where(toward > 0.12, (1 - dent.depth) / np.maximum(toward, np.float32(0.12)), np.float32(9))
     sharp = np.float32(16)
@@ -95,7 +95,7 @@ def _panel(dent: _Dent) -> tuple[FloatMap, list[FloatMap]]:
 
 
 def _ridge(dent: _Dent) -> tuple[FloatMap, list[FloatMap]]:
-    """A fold that stands into the pipe like a corner."""
+    """Press in a fold that protrudes into the pipe like a corner."""
     away = np.sqrt((dent.from_crest / np.float32(1.5 * dent.width)) ** 2 + np.float32(0.004))
     new = dent.wall - dent.depth * np.clip(np.float32(1.06) - away, 0, 1) ** np.float32(1.15)
     edge = np.full_like(dent.depth, 1.5 * dent.width)
@@ -103,7 +103,7 @@ def _ridge(dent: _Dent) -> tuple[FloatMap, list[FloatMap]]:
 
 
 def _buckled(dent: _Dent) -> tuple[FloatMap, list[FloatMap]]:
-    """A wide wave of a thin wall: one deep lobe and a lesser one beside it."""
+    """Buckle a thin wall in a wide wave: one deep lobe and a smaller one beside it."""
     away = dent.from_crest / np.float32(dent.width)
     second = np.exp(-(((away - np.float32(2.2)) / np.float32(0.8)) ** 2))
     between = np.exp(-(((away - np.float32(1.15)) / np.float32(0.5)) ** 2))
@@ -118,7 +118,7 @@ _SHAPES = (_heart, _panel, _ridge, _buckled, _ovalised)
 
 
 def deformation(spot: Spot) -> None:
-    """BX: the pipe is pressed out of shape: a flattened crown, a dent, a fold, a buckle."""
+    """Draw a deformation (BX): a flattened crown, a dent, a fold or a buckle."""
     rng, pipe = spot.rng, spot.pipe
     half, depth = float(rng.uniform(0.7, 1.5)), spot.between(0.2, 0.58)
     patch = pipe.of_form(spot.s, spot.clock, half)
@@ -141,7 +141,7 @@ def deformation(spot: Spot) -> None:
 
 
 def _profile(rng: np.random.Generator, patch: Patch, half: float) -> FloatMap:
-    """How strong a dent is along the pipe, (1, columns), 0 at both ends, 1 somewhere."""
+    """Return the strength of a dent along the pipe, (1, columns), 0 at both ends, 1 at the peak."""
     peak, flat = float(rng.uniform(-0.3, 0.3)) * half, float(rng.uniform(0.05, 0.35)) * half
     near = 1 - soft(peak - patch.along, flat, half + peak - flat)
     far = 1 - soft(patch.along - peak, flat, half - peak - flat)
@@ -149,7 +149,10 @@ def _profile(rng: np.random.Generator, patch: Patch, half: float) -> FloatMap:
 
 
 def _shade(spot: Spot, half: float, pressed: FloatMap) -> None:
-    """Relief and wear on a dent: `pressed` is how far the wall came in, on the form's grid, radii."""
+    """Draw relief and wear on a dent.
+
+    `pressed` is the inward shift of the wall on the grid of the form, radii.
+    """
     patch = spot.pipe.of_colour(spot.s, spot.clock, half)
     fine = cv2.resize(pressed, patch.shape[::-1], interpolation=cv2.INTER_LINEAR)
     around = np.gradient(fine, axis=0) * np.float32(122)
@@ -163,7 +166,10 @@ def _shade(spot: Spot, half: float, pressed: FloatMap) -> None:
 
 
 def _crease(spot: Spot, half: float, line: FloatMap, profile: FloatMap, thin: bool) -> None:
-    """A fold's line: a crack with a bright lip, or whitened plastic; `line` is its angle at the form's columns."""
+    """Draw the line of a fold: a crack with a bright lip, or whitened plastic.
+
+    `line` is its angle at the columns of the form.
+    """
     rng = spot.rng
     reach = min(np.pi, float(np.abs(line).max()) + 0.15)
     patch = spot.pipe.of_colour(spot.s, spot.clock, half, reach)
@@ -184,11 +190,14 @@ def _crease(spot: Spot, half: float, line: FloatMap, profile: FloatMap, thin: bo
 
 
 _MURKY: tuple[Colour, ...] = ((0.46, 0.43, 0.34), (0.38, 0.41, 0.33), (0.52, 0.44, 0.31), (0.36, 0.38, 0.38))
-"""Colours of water that stands."""
+"""Colours of standing water."""
 
 
 def sag(spot: Spot) -> None:
-    """QF: the pipe's line dips: water stands in the low stretch, and what lies beyond is seen cut off."""
+    """Draw a sag (QF).
+
+    The alignment of the pipe dips: water stands in the low part, and the pipe beyond appears cut off.
+    """
     rng, pipe = spot.rng, spot.pipe
     half, depth = float(rng.uniform(1.6, 2.5)), spot.between(0.3, 0.66)
     knots = np.linspace(-1, 1, 21)
@@ -210,7 +219,10 @@ def sag(spot: Spot) -> None:
 
 
 def _tide(spot: Spot, half: float, level: float, pool: tuple[float, float]) -> None:
-    """Dirt and lines that the water in a dip has left, and the claim on the wall above it; `level` is its y."""
+    """Draw dirt and lines that the water in a dip has left, and claim the wall above it.
+
+    `level` is the y of the water.
+    """
     rng, pipe = spot.rng, spot.pipe
     form = pipe.of_form(spot.s, np.pi, half, 1.9)
     colour = pipe.of_colour(spot.s, np.pi, half, 1.9)
@@ -233,7 +245,7 @@ def _tide(spot: Spot, half: float, level: float, pool: tuple[float, float]) -> N
 
 
 def like_narrow_ring(spot: Spot) -> None:
-    """A repair sleeve: a thin, even, clean ring in the pipe."""
+    """Draw a repair sleeve: a thin, even, clean ring in the pipe."""
     rng, pipe = spot.rng, spot.pipe
     half, thick = float(rng.uniform(0.18, 0.5)), float(rng.uniform(0.015, 0.04))
     form = pipe.of_form(spot.s, 0.0, half + 0.1)
@@ -254,7 +266,7 @@ def like_narrow_ring(spot: Spot) -> None:
 
 
 def like_puddle(spot: Spot) -> None:
-    """A wet, dark, flat patch on the invert of a pipe that does not dip."""
+    """Draw a wet, dark, flat patch on the invert of a pipe without a dip."""
     rng, pipe = spot.rng, spot.pipe
     long, wide = float(rng.uniform(0.6, 1.4)), float(rng.uniform(0.25, 0.5))
     if pipe.water is not None:

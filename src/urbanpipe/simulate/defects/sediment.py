@@ -17,11 +17,11 @@ _SOILS: tuple[tuple[Colour, float, float], ...] = (
     ((0.46, 0.42, 0.37), 0.08, 1.0),
     ((0.40, 0.33, 0.24), 0.06, 0.9),
 )
-"""Silt, sand and gravel: colour, size of the grains in radii, relief."""
+"""Colour, grain size in radii and relief of silt, sand and gravel."""
 
 
 def sediment(spot: Spot) -> None:
-    """CJ, deposit: a bed of silt, sand or gravel on the invert."""
+    """Draw a deposit (CJ): a bed of silt, sand or gravel on the invert."""
     rng, half = spot.rng, float(spot.rng.uniform(1.0, 2.5))
     form = spot.pipe.of_form(spot.s, np.pi, half, 1.5)
     if min(form.shape) < FEWEST:
@@ -36,7 +36,7 @@ def sediment(spot: Spot) -> None:
 
 
 def _bed(spot: Spot, form: Patch, half: float, grain: float) -> FloatMap:
-    """Distance from the axis to the top of a bed, radii."""
+    """Return the distance from the axis to the top of a bed, radii."""
     rng = spot.rng
     invert = spot.pipe.wall_at(spot.s, np.pi)
     height = min(max(spot.between(0.17, 0.68), depth_of_water(spot) + 0.07), invert - 0.25)
@@ -57,7 +57,10 @@ def _bed(spot: Spot, form: Patch, half: float, grain: float) -> FloatMap:
 def _paint_bed(
     spot: Spot, paint: Patch, ground: tuple[FloatMap, FloatMap], soil: Colour, grains: tuple[float, float]
 ) -> None:
-    """Soil on `ground` (how far it rose, its distance from the axis); `grains`: their size in radii, their relief."""
+    """Paint the soil of a bed.
+
+    `ground` holds its rise and its distance from the axis; `grains` the size of the grains in radii and their relief.
+    """
     rng, (height, away), (grain, relief) = spot.rng, ground, grains
     x, skin = away * np.sin(paint.clock), paint.along + away * np.cos(paint.clock)
     fine = 0.7 * sampled(spot, x, skin, (grain, grain)) + 0.3 * sampled(spot, x, skin, (0.02, 0.02))
@@ -76,7 +79,7 @@ def _paint_bed(
 
 
 def _scatter(spot: Spot, half: float, count: int, soil: Colour) -> None:
-    """Stones and scraps that stick out of a bed."""
+    """Draw stones and scraps that protrude from a bed."""
     rng = spot.rng
     for _ in range(count):
         s, clock = spot.s + half * rng.uniform(-0.75, 0.75), np.pi + rng.normal(0, 0.3)
@@ -88,7 +91,7 @@ def _scatter(spot: Spot, half: float, count: int, soil: Colour) -> None:
 
 
 def _pebble(spot: Spot, place: tuple[float, float], size: float, colour: Colour, flat: float = 0.7) -> None:
-    """A small stone of half length `size` at `place` (s, clock), `flat` of it above the ground."""
+    """Draw a small stone of half length `size` at `place` (s, clock), with `flat` of it above the ground."""
     rng, (s, clock) = spot.rng, place
     away = max(0.2, spot.pipe.wall_at(s, clock))
     wide = size * float(rng.uniform(0.7, 1.5))
@@ -112,7 +115,7 @@ def _pebble(spot: Spot, place: tuple[float, float], size: float, colour: Colour,
 
 
 def like_thin_dirt(spot: Spot) -> None:
-    """A film of silt on the lower wall: colour without height."""
+    """Draw a film of silt on the lower wall: colour without height."""
     rng, half = spot.rng, float(spot.rng.uniform(0.5, 1.6))
     paint = spot.pipe.of_colour(spot.s, np.pi, half, 1.3)
     if min(paint.shape) == 0:
@@ -126,12 +129,12 @@ def like_thin_dirt(spot: Spot) -> None:
 
 
 def _two_scales(paint: Patch, rng: np.random.Generator) -> FloatMap:
-    """Noise on two scales over a window."""
+    """Return noise on two scales over a window."""
     return (0.65 * paint.noise(rng, 0.35) + 0.35 * paint.noise(rng, 0.08)).astype(np.float32)
 
 
 def like_leaves(spot: Spot) -> None:
-    """A few small leaves or grains of gravel, harmless, scattered over the lower wall."""
+    """Draw a few small leaves or grains of gravel, harmless, scattered over the lower wall."""
     rng = spot.rng
     grains = rng.random() < 0.4
     for _ in range(int(rng.integers(2, 9))):

@@ -1,4 +1,4 @@
-"""Where and how strong something is drawn, and by which rules its place is chosen."""
+"""Place and severity of drawn objects, and the rules for choosing their places."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,16 +12,16 @@ from urbanpipe.simulate.scene import Look
 
 @dataclass
 class Spot:
-    """One thing to be drawn.
+    """One object to draw.
 
     Attributes:
-        pipe: drawn on.
-        look: of the site.
-        rng: this thing's own random numbers.
-        s: where along the pipe, radii.
-        clock: where around, 0 at the crown, clockwise, radians.
+        pipe: pipe to draw on.
+        look: look of the site.
+        rng: random numbers of this object.
+        s: position along the pipe, radii.
+        clock: clock angle, 0 at the crown, clockwise, radians.
         severity: 0 (weakest) to 1.
-        owner: number of the defect, claimed where it is to be seen; 0 for innocent things, which claim nothing.
+        owner: number of the defect, claimed where it is visible; 0 for harmless objects, which claim nothing.
     """
 
     pipe: Pipe
@@ -33,7 +33,7 @@ class Spot:
     owner: int
 
     def between(self, weakest: float, strongest: float) -> float:
-        """A measure that goes with the severity, varied by a tenth either way."""
+        """Return a value between the two that grows with the severity, varied by up to 10 % either way."""
         return (weakest + (strongest - weakest) * self.severity) * float(self.rng.uniform(0.9, 1.1))
 
 
@@ -42,13 +42,13 @@ Draw = Callable[[Spot], None]
 
 @dataclass(frozen=True)
 class Rule:
-    """How something is drawn and where it may be.
+    """How an object is drawn and where it may be placed.
 
     Attributes:
-        draw: draws it.
-        clock: where around: anywhere, on the upper half, at the sides, at the crown, or on the invert.
-        at_joint: only where two pipes meet.
-        extent: half its length along the pipe, radii: how much room it needs.
+        draw: function that draws it.
+        clock: allowed clock angles: anywhere, on the upper half, at the sides, at the crown, or on the invert.
+        at_joint: whether it must be at a joint.
+        extent: half its length along the pipe, radii: the room that it needs.
     """
 
     draw: Draw
