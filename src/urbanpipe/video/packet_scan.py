@@ -28,7 +28,7 @@ ZEROS = bytes(16)
 
 @dataclass
 class PacketScan:
-    """What the packets of a video say, in decoding order.
+    """Properties of the packets of a video, in decoding order.
 
     Attributes:
         container: "mp4" (also QuickTime), "matroska" (also WebM), or FFmpeg's first name of the format.

@@ -23,7 +23,7 @@ def move_section(pipe: Pipe, s: ArrayLike, dx: ArrayLike, dy: ArrayLike) -> None
         pipe: pipe whose form is changed.
         s: (knots,), increasing, radii; nothing changes outside them.
         dx: (knots,), shift to the right at the knots, linear between them, radii.
-        dy: (knots,), shift down, likewise.
+        dy: (knots,), shift down at the knots, linear between them, radii.
     """
     knots = np.asarray(s, np.float32)
     patch = pipe.of_form(float(knots[0] + knots[-1]) / 2, 0.0, float(knots[-1] - knots[0]) / 2)
