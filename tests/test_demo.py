@@ -49,7 +49,7 @@ def test_run_again_it_goes_on_and_finds_the_same(done: Demo, capfd: pytest.Captu
 
 
 def test_a_folder_of_another_demo_is_refused(done: Demo) -> None:
-    with pytest.raises(OutputError, match="videos 20, unseen 8, folds 2, seed 0; ask for the same"):
+    with pytest.raises(OutputError, match="videos 20, unseen 8, folds 2, seed 0; give the same arguments"):
         demo(done.experiment.folder, **{**SMALL, "videos": 21}, overrides=QUICK)
 
 

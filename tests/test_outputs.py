@@ -38,9 +38,9 @@ def test_not_a_number_is_no_json(tmp_path: Path) -> None:
 def test_a_file_in_the_way_is_one_clear_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     (tmp_path / "folder").mkdir()
-    with pytest.raises(OutputError, match="a file of this name stands where a folder is wanted"):
+    with pytest.raises(OutputError, match="a file of this name exists where a folder is needed"):
         write_text(tmp_path / "file" / "r.txt", "")
-    with pytest.raises(OutputError, match="a file of this name stands where a folder is wanted"):
+    with pytest.raises(OutputError, match="a file of this name exists where a folder is needed"):
         output_folder(tmp_path / "file")
     with pytest.raises(OutputError, match="cannot write"):
         write_text(tmp_path / "folder", "")

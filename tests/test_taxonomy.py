@@ -62,7 +62,7 @@ def test_an_own_taxonomy_reads_and_survives_a_round_trip(tmp_path: Path) -> None
         ("[[classes]]\ncode = 'a b'", "a code is one word"),
         ("[[classes]]\ncode = 'A'\n[[classes]]\ncode = 'a'", "both have the code"),
         ("[[classes]]\ncode = 'A'\ncolour = 'x'", "unknown keys"),
-        ("exclusive = 'B'\n[[classes]]\ncode = 'A'", "is none of the codes"),
+        ("exclusive = 'B'\n[[classes]]\ncode = 'A'", "is not one of the codes"),
         ("extra = 1\n[[classes]]\ncode = 'A'", "unknown keys"),
     ],
 )

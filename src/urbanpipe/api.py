@@ -2,7 +2,7 @@
 
     from urbanpipe.api import scan, folds, crossval
 
-A function is imported from the room that owns it when it is first asked for, so importing this page costs nothing.
+A function is imported from the package that owns it on first use, so importing this module costs nothing.
 """
 
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""`demo`: the whole way of the data on simulated videos, from files to ranked defects of videos nobody labelled."""
+"""`demo`: the whole pipeline on simulated videos, from files to ranked defects of unlabelled videos."""
 
 import json
 import sys
@@ -29,7 +29,7 @@ from urbanpipe.training.options import FoldOptions, RunOptions
 
 RECIPES = ("demo-mobilenetv3", "demo-byobnet")
 CLASSES = ("ZC", "CJ", "CK", "ZW", "FZ", "FS", "CQ")
-"""Seven of the seventeen: the fewer classes, the more examples of each; these are large in the picture."""
+"""Seven of the 17 classes: fewer classes mean more examples of each, and these are large in the picture."""
 SIZE = (320, 240)
 FPS = 8.0
 BALANCE = 0.8
@@ -39,13 +39,13 @@ SHOWN = 5
 
 @dataclass(frozen=True)
 class Demo:
-    """What the demonstration found; figures are fractions in [0, 1].
+    """Results of the demonstration; figures are fractions in [0, 1].
 
     Attributes:
         experiment: the cross-validated runs and the ensemble.
-        learned: mAP over the defects of the ensemble, on simulated videos that no model has seen.
-        chance: the mAP over the defects that a random order of the same videos can expect.
-        summary: the table of both, in Markdown: learned and chance by class, cross-validated and on unseen videos.
+        learned: mAP of the ensemble over the defects, on simulated videos that no model was trained on.
+        chance: expected mAP over the defects of a random ranking of the same videos.
+        summary: Markdown table of AP and chance per class, cross-validated and on unseen videos.
     """
 
     experiment: CrossvalResult
@@ -62,23 +62,23 @@ def demo(
     The two networks start from random weights.
 
     Args:
-        out: folder for everything; run again with the same arguments, it goes on where it was.
-        videos: how many to learn from.
-        unseen: how many to predict.
-        folds: of the cross-validation.
-        seed: of the videos.
-        overrides: `section.key=value` for both recipes, for example `training.epochs=10` for a quicker look.
+        out: folder for all results. The same command resumes an interrupted demonstration.
+        videos: number of videos to train on.
+        unseen: number of videos to predict.
+        folds: number of folds of the cross-validation.
+        seed: random seed of the videos.
+        overrides: `section.key=value` for both recipes, for example `training.epochs=10` for a faster run.
 
     Raises:
         OutputError: `out` cannot be written to, or holds a demonstration with other videos or folds.
-        RunError: it holds one with other overrides.
-        UrbanpipeError: another argument that cannot be used.
+        RunError: `out` holds a demonstration with other overrides.
+        UrbanpipeError: another argument cannot be used.
     """
     started = time.perf_counter()
     data, fresh = out / "data", out / "unseen"
     _claim(out, {"videos": videos, "unseen": unseen, "folds": folds, "seed": seed})
-    print(f"everything goes to {out}; interrupted, run the same command again and it goes on", file=sys.stderr)
-    _say(f"1/6 simulate: {videos} videos to learn from, {unseen} others to predict; classes {' '.join(CLASSES)}")
+    print(f"results go to {out}; if interrupted, run the same command again to continue", file=sys.stderr)
+    _say(f"1/6 simulate: {videos} videos to train on, {unseen} others to predict; classes {' '.join(CLASSES)}")
     _simulate(data, videos, 2 * seed)
     _simulate(fresh, unseen, 2 * seed + 1)
     catalog = _prepare(data, out, folds)
@@ -92,23 +92,23 @@ def demo(
         options=RunOptions(cache=out / "frames"),
     )
     assert experiment.ensemble is not None
-    _say(f"6/6 predict: {unseen} videos that no network has seen; the most probable classes of the first {SHOWN}")
-    found = predict(experiment.ensemble, [fresh / "videos"], out=out / "predictions.json").predictions
+    _say(f"6/6 predict: {unseen} videos that no network was trained on; most probable classes of the first {SHOWN}")
+    predictions = predict(experiment.ensemble, [fresh / "videos"], out=out / "predictions.json").predictions
     known = read_labels(fresh / "labels.json", default_taxonomy())
-    _show(found, known, default_taxonomy())
-    done = _judge(experiment, found, known, out / "summary.md")
+    _show(predictions, known, default_taxonomy())
+    done = _judge(experiment, predictions, known, out / "summary.md")
     _say(f"done in {(time.perf_counter() - started) / 60:.1f} minutes")
     return done
 
 
 def _claim(out: Path, asked: dict[str, int]) -> None:
-    """Note in the folder what it is for, or find that it is for this."""
+    """Record the arguments in the folder, or check that they match the recorded ones."""
     path = output_folder(out) / "demo.json"
     if not path.exists():
         write_json(path, asked)
-    elif (found := json.loads(path.read_text(encoding="utf-8"))) != asked:
-        begun = ", ".join(f"{key} {value}" for key, value in found.items())
-        raise OutputError(f"{out} holds a demo with {begun}; ask for the same to go on with it, or give another --out")
+    elif (recorded := json.loads(path.read_text(encoding="utf-8"))) != asked:
+        begun = ", ".join(f"{key} {value}" for key, value in recorded.items())
+        raise OutputError(f"{out} holds a demo with {begun}; give the same arguments to resume it, or another --out")
 
 
 def _simulate(folder: Path, videos: int, seed: int) -> None:
@@ -124,9 +124,9 @@ def _simulate(folder: Path, videos: int, seed: int) -> None:
 
 
 def _prepare(data: Path, out: Path, folds: int) -> Path:
-    """Scan, audit, make folds; returns the catalog."""
+    """Scan, audit and make folds; return the catalog."""
     catalog = out / "catalog.csv"
-    _say("2/6 scan: what is in the files")
+    _say("2/6 scan: read the properties of every video")
     rows = scan(data / "videos", out=catalog, labels=data / "labels.json")
     print(f"{len(rows.ok)} of {len(rows.videos)} videos can be read, {len(rows.labelled)} have labels", file=sys.stderr)
     _say("3/6 audit: what is rare, and do names, durations or sizes give labels away?")
@@ -137,45 +137,47 @@ def _prepare(data: Path, out: Path, folds: int) -> Path:
     return catalog
 
 
-def _show(found: Predictions, known: Mapping[str, tuple[int, ...]], taxonomy: Taxonomy) -> None:
-    """Print what is predicted for the first videos, beside what they show."""
-    for name, scores in list(zip(found.names, found.scores, strict=True))[:SHOWN]:
+def _show(predictions: Predictions, known: Mapping[str, tuple[int, ...]], taxonomy: Taxonomy) -> None:
+    """Print the predictions of the first videos beside their labels."""
+    for name, scores in list(zip(predictions.names, predictions.scores, strict=True))[:SHOWN]:
         best = np.argsort(-scores, kind="stable")[:3]
         ranked = ", ".join(f"{taxonomy.codes[index]} {scores[index]:.2f}" for index in best)
         truth = " ".join(taxonomy.codes[index] for index in known[name])
         print(f"{name}: {ranked}  (shows {truth})", file=sys.stderr)
 
 
-def _judge(experiment: CrossvalResult, found: Predictions, known: Mapping[str, tuple[int, ...]], path: Path) -> Demo:
-    """Write the summary: AP learned and by chance, of the videos learned from (out of fold) and of the unseen ones."""
+def _judge(
+    experiment: CrossvalResult, predictions: Predictions, known: Mapping[str, tuple[int, ...]], path: Path
+) -> Demo:
+    """Write the summary: AP and chance of the training videos (out of fold) and of the unseen videos."""
     assert experiment.ensemble is not None
     taxonomy = default_taxonomy()
     targets = label_matrix(list(known), dict(known), len(taxonomy))
-    unseen = score(found.aligned(list(known)), targets, taxonomy, empty="skip")
+    unseen = score(predictions.aligned(list(known)), targets, taxonomy, empty="skip")
     networks = {run.name.removeprefix("demo-"): run for run in experiment.runs} | {"ensemble": experiment.ensemble}
     learned = {name: _out_of_fold(run, taxonomy) for name, run in networks.items()}
-    text = f"AP of {learned['ensemble'].videos} videos, each judged by the networks that have not learned from it\n\n"
-    text += f"{_table(learned, taxonomy)}\nAP of {unseen.videos} videos that no network has seen\n\n"
+    text = f"AP of {learned['ensemble'].videos} videos, each predicted by the networks that were not trained on it\n\n"
+    text += f"{_table(learned, taxonomy)}\nAP of {unseen.videos} videos that no network was trained on\n\n"
     write_text(path, text + _table({"ensemble": unseen}, taxonomy))
     return Demo(experiment, unseen.map_defects, _map_defects(chance(unseen), taxonomy), path)
 
 
 def _out_of_fold(run: Path, taxonomy: Taxonomy) -> Scores:
-    found = read_out_of_fold(run)
-    return score(found.scores, found.targets, taxonomy, empty="skip")
+    evaluation = read_out_of_fold(run)
+    return score(evaluation.scores, evaluation.targets, taxonomy, empty="skip")
 
 
-def _table(judged: Mapping[str, Scores], taxonomy: Taxonomy) -> str:
-    """AP by chance and of each column, for the classes that occur; their mean over the defects at last."""
-    first = next(iter(judged.values()))
-    figures = [chance(first), *(scores.ap for scores in judged.values())]
+def _table(columns: Mapping[str, Scores], taxonomy: Taxonomy) -> str:
+    """Return a table of chance and of AP per column, for the classes that occur; the last row averages the defects."""
+    first = next(iter(columns.values()))
+    figures = [chance(first), *(scores.ap for scores in columns.values())]
     rows = [
         [item.code, item.en, str(first.positives[item.index]), *(f"{ap[item.index]:.3f}" for ap in figures)]
         for item in taxonomy.classes
         if first.positives[item.index]
     ]
     rows.append(["mAP", "mean over the defects", "", *(f"{_map_defects(ap, taxonomy):.3f}" for ap in figures)])
-    return markdown_table(["class", "name", "videos", "chance", *judged], rows, left=2)
+    return markdown_table(["class", "name", "videos", "chance", *columns], rows, left=2)
 
 
 def _map_defects(values: NDArray[np.float64], taxonomy: Taxonomy) -> float:
@@ -183,10 +185,11 @@ def _map_defects(values: NDArray[np.float64], taxonomy: Taxonomy) -> float:
 
 
 def chance(scores: Scores) -> NDArray[np.float64]:
-    """Expected AP (C,) of every class when the videos are ranked at random; NaN for a class without positives.
+    """Return the expected AP (C,) per class when videos are ranked at random; NaN for a class without positives.
 
-    With P positives among n videos, one at rank k has on average 1 + (k - 1)(P - 1)/(n - 1) positives up to it, and it
-    is as likely at every k: the mean over k of that divided by k. It is a little above the share P/n.
+    With P positives among n videos, a positive at rank k has on average 1 + (k - 1)(P - 1)/(n - 1) positives at or
+    above it, and every k is equally likely. The expected AP is the mean over k of that number divided by k, which is a
+    little above the share P/n.
     """
     n = scores.videos
     harmonic = float((1 / np.arange(1, n + 1)).sum())

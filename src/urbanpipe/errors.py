@@ -1,13 +1,13 @@
 """The exception tree, on one page.
 
-Everything that a user can cause and can mend is an `UrbanpipeError`. Its message is one line that says what is wrong,
+Everything that a user can cause and can fix is an `UrbanpipeError`. Its message is one line that says what is wrong,
 where, and what would be right. The command line prints that line and exits with status 2; anything else is a bug and
 keeps its traceback.
 """
 
 
 class UrbanpipeError(Exception):
-    """A mistake that a user can mend; the message is one line."""
+    """An error that a user can fix; the message is one line."""
 
 
 class TaxonomyError(UrbanpipeError):
@@ -57,7 +57,7 @@ class RunError(UrbanpipeError):
 
 
 class DivergedError(RunError):
-    """A training whose loss is no number any more."""
+    """A training run whose loss became NaN or infinite."""
 
 
 class PredictionError(UrbanpipeError):
@@ -65,7 +65,7 @@ class PredictionError(UrbanpipeError):
 
 
 class BundleError(UrbanpipeError):
-    """A bundle that is missing, damaged, ood, or of another taxonomy."""
+    """A bundle that is missing, damaged, or of another taxonomy."""
 
 
 class InspectionError(UrbanpipeError):
@@ -73,7 +73,7 @@ class InspectionError(UrbanpipeError):
 
 
 class OutputError(UrbanpipeError):
-    """A result that could not be written: read-only folder, full disk. What stood there before is unharmed."""
+    """A result that could not be written: read-only folder, full disk. An existing file is left unchanged."""
 
 
 class OutOfMemoryError(UrbanpipeError):

@@ -24,19 +24,19 @@ _REASONS = {
     errno.EPERM: "no permission to write here",
     errno.EFBIG: "the file would be larger than allowed here",
     errno.ENOTDIR: "a part of this path is a file, not a folder",
-    errno.EEXIST: "a file of this name stands where a folder is wanted",
-    errno.EISDIR: "a folder of this name stands where a file is wanted",
+    errno.EEXIST: "a file of this name exists where a folder is needed",
+    errno.EISDIR: "a folder of this name exists where a file is needed",
 }
 
 
 def _explained(path: Path, error: OSError) -> OutputError:
     reason = _REASONS.get(error.errno or 0, error.strerror or str(error))
-    return OutputError(f"cannot write {path}: {reason}; choose another --out or make room there")
+    return OutputError(f"cannot write {path}: {reason}; choose another --out or free some space there")
 
 
 @contextmanager
 def whole_path(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`, renamed to `path` when the block ends without an error.
+    """Yield a temporary path beside `path`, and rename it to `path` when the block ends without an error.
 
     Raises:
         OutputError: the folder or file cannot be written; `path` is as it was before.
@@ -62,7 +62,7 @@ def whole_path(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """What the operating system refuses in the block becomes an OutputError about `path`."""
+    """Turn an OSError raised in the block into an OutputError about `path`."""
     try:
         yield
     except OSError as error:
@@ -70,10 +70,12 @@ def explained(path: Path) -> Iterator[None]:
 
 
 def reserve(path: Path, size_bytes: int) -> None:
-    """Give a file its size on disk: writing to a map of it cannot meet a full disk then, which would end the process.
+    """Allocate the full size of a file on disk, so that writing to a memory map of it cannot run out of disk space.
+
+    Running out of space inside a memory map would kill the process.
 
     Raises:
-        OutputError: there is no room, or it cannot be written.
+        OutputError: there is not enough space, or it cannot be written.
     """
     with explained(path), path.open("r+b") as file:
         if hasattr(os, "posix_fallocate"):
@@ -92,7 +94,7 @@ def _umask() -> int:
 
 @contextmanager
 def whole_file(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
-    """An open file, UTF-8 where `mode` is text, that becomes `path` when the block ends well."""
+    """Yield an open file, UTF-8 where `mode` is text, that becomes `path` when the block ends without an error."""
     text = {} if "b" in mode else {"encoding": "utf-8", "newline": ""}
     with whole_path(path) as temporary, temporary.open(mode, **text) as file:  # type: ignore[call-overload]
         yield file
@@ -112,7 +114,7 @@ def write_json(path: Path, value: object, indent: int | None = 1) -> None:
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write rows under a header, Unix line ends, quoted where a cell needs it."""
+    """Write rows under a header, with Unix line ends and quotes where a cell needs them."""
     with whole_file(path) as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)
@@ -120,10 +122,10 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]
 
 
 def output_folder(path: Path) -> Path:
-    """Make `path` a folder that can be written to, before any work is spent on results for it.
+    """Create the folder `path` if needed, and check that it is writable before any time is spent on results for it.
 
     Raises:
-        OutputError: it cannot be made, or nothing can be written in it.
+        OutputError: it cannot be created, or nothing can be written in it.
     """
     path = Path(path)
     try:

@@ -1,4 +1,4 @@
-"""How far long work has come: a bar with the time left on a terminal, plain lines in a log."""
+"""Progress of long operations: a bar with the time left on a terminal, plain lines in a log."""
 
 import logging
 import sys
@@ -15,7 +15,7 @@ LOG_EVERY_SECONDS = 15.0
 def track(items: Iterable[T], total: int, label: str, unit: str = "videos") -> Iterator[T]:
     """Yield `items` unchanged while standard error shows how many of `total` are done.
 
-    On a terminal a bar with rate and time left; elsewhere a line every `LOG_EVERY_SECONDS` and one at the end.
+    A terminal shows a bar with the time left; elsewhere a line is logged every `LOG_EVERY_SECONDS` and at the end.
     """
     return _bar(items, total, label, unit) if sys.stderr.isatty() else _lines(items, total, label, unit)
 
@@ -39,14 +39,14 @@ def _bar(items: Iterable[T], total: int, label: str, unit: str) -> Iterator[T]:
 
 
 def _lines(items: Iterable[T], total: int, label: str, unit: str) -> Iterator[T]:
-    started = said = time.monotonic()
+    started = logged = time.monotonic()
     done = 0
     for item in items:
         yield item
         done += 1
         now = time.monotonic()
-        if now - said >= LOG_EVERY_SECONDS and done < total:
-            said = now
+        if now - logged >= LOG_EVERY_SECONDS and done < total:
+            logged = now
             left = (now - started) / done * (total - done)
             log.info("%s: %d/%d %s, %.0f s left", label, done, total, unit, left)
     if time.monotonic() - started >= LOG_EVERY_SECONDS:

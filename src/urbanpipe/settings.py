@@ -9,13 +9,13 @@ from urbanpipe.errors import RecipeError
 
 
 class Section(BaseModel):
-    """A group of settings. Unknown keys are refused; values never change after they were read."""
+    """A group of settings. Unknown keys are refused; values are immutable once read."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 def complaint(error: ValidationError) -> str:
-    """The first of pydantic's complaints about a file, as `place: what`."""
+    """Return the first validation error of a file as `key: message`."""
     first = error.errors()[0]
     return f"{'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}"
 

@@ -19,7 +19,7 @@ _CLASS_KEYS = {"code", "en", "zh", "kind", "crosswalk"}
 
 @dataclass(frozen=True)
 class DefectClass:
-    """One class. `index` is its place in every score vector; `kind` is `normal`, `structural` or `functional`."""
+    """One class. `index` is its position in every score vector; `kind` is `normal`, `structural` or `functional`."""
 
     index: int
     code: str
@@ -57,10 +57,10 @@ class Taxonomy:
         return tuple(item.index for item in self.classes if item.code != self.exclusive)
 
     def index(self, code: str) -> int:
-        """Index of a class given by code (any case) or by its index as text.
+        """Return the index of a class given by code (any case) or by its index as text.
 
         Raises:
-            TaxonomyError: there is no such class; the message names the nearest.
+            TaxonomyError: there is no such class; the message names the closest match.
         """
         text = code.strip()
         if text.upper() in self._by_code:
@@ -81,7 +81,7 @@ class Taxonomy:
 
 @lru_cache
 def default_taxonomy() -> Taxonomy:
-    """The 17 classes of QV-Pipe."""
+    """Return the 17 classes of QV-Pipe."""
     return load_taxonomy(Path(__file__).with_name("taxonomy.toml"))
 
 
@@ -104,7 +104,7 @@ def load_taxonomy(path: Path | None) -> Taxonomy:
 
 
 def taxonomy_table(taxonomy: Taxonomy) -> dict[str, Any]:
-    """The taxonomy as the TOML table that `load_taxonomy` reads."""
+    """Return the taxonomy as the TOML table that `load_taxonomy` reads."""
     table: dict[str, Any] = {"name": taxonomy.name}
     if taxonomy.exclusive is not None:
         table["exclusive"] = taxonomy.exclusive
@@ -118,7 +118,7 @@ def taxonomy_table(taxonomy: Taxonomy) -> dict[str, Any]:
 def _from_table(table: dict[str, Any], where: str) -> Taxonomy:
     rows = table.get("classes")
     if not isinstance(rows, list) or not rows:
-        raise TaxonomyError(f'{where}: no classes; write one [[classes]] table a class with at least code = "..."')
+        raise TaxonomyError(f'{where}: no classes; write one [[classes]] table per class with at least code = "..."')
     if extra := set(table) - {"name", "exclusive", "classes"}:
         raise TaxonomyError(f"{where}: unknown keys {sorted(extra)}; known are name, exclusive, classes")
     classes = tuple(_class_from(row, index, where) for index, row in enumerate(rows))
@@ -131,7 +131,7 @@ def _from_table(table: dict[str, Any], where: str) -> Taxonomy:
         return Taxonomy(name, classes)
     if str(exclusive).upper() not in seen:
         raise TaxonomyError(
-            f"{where}: exclusive = {exclusive!r} is none of the codes {' '.join(c.code for c in classes)}"
+            f"{where}: exclusive = {exclusive!r} is not one of the codes {' '.join(c.code for c in classes)}"
         )
     normal = classes[seen[str(exclusive).upper()]]
     kinds = (replace(item, kind=item.kind or NORMAL) if item is normal else item for item in classes)

@@ -78,7 +78,7 @@ BAD_JSON = {
     "null": ('{"a": [0.1, 0.2, null]}', "a has null for CD; expected a number"),
     "nested": ('{"a": [0.1, 0.2, [0.3]]}', "for CD; expected a number"),
     "huge": ('{"a": [0.1, 0.2, 1' + "0" * 400 + "]}", "digits"),
-    "twice": ('{"a": [0, 0, 0], "b": [0, 0, 0], "a": [1, 1, 1]}', "more than once 1 video: a"),
+    "twice": ('{"a": [0, 0, 0], "b": [0, 0, 0], "a": [1, 1, 1]}', "duplicate entries for 1 video: a"),
     "deep": ("[" * 100_000, "is not JSON"),
 }  # fmt: skip
 BAD_CSV = {
@@ -95,7 +95,7 @@ BAD_CSV = {
     "text": ("video,OK,AB,CD\na,0,high,0\n", "line 2: AB is 'high'; expected a number"),
     "NaN": ("video,OK,AB,CD\na,0,nan,0\n", "a has nan for AB"),
     "above": ("video,OK,AB,CD\na,0,0,1e3\n", "a has 1000.0 for CD"),
-    "twice": ("video,OK,AB,CD\na,0,0,0\na,0,0,0\n", "more than once 1 video: a"),
+    "twice": ("video,OK,AB,CD\na,0,0,0\na,0,0,0\n", "duplicate entries for 1 video: a"),
     "open quote": ('video,OK,AB,CD\n"a,0,0,0\n', "not CSV"),
 }
 

@@ -129,7 +129,7 @@ def test_unfinished_and_damaged_runs(run: Path, video: Path, tmp_path: Path) -> 
     with pytest.raises(RunError, match="is damaged or not of its recipe"):
         explain(broken(run, tmp_path / "b"), video, out=tmp_path / "o")
     (tmp_path / "b" / "done.json").write_text("[]")
-    with pytest.raises(RunError, match=r"done.json is missing or damaged; delete .*b to begin it again"):
+    with pytest.raises(RunError, match=r"done.json is missing or damaged; delete .*b to start it again"):
         explain(tmp_path / "b", video, out=tmp_path / "o")
     (tmp_path / "b" / "done.json").unlink()
     with pytest.raises(RunError, match="is not finished"):

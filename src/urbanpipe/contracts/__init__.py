@@ -1,4 +1,4 @@
-"""What packages hand to one another, as files and types."""
+"""The files and types that packages exchange."""
 
 from urbanpipe.contracts.findings import (
     Evidence,

@@ -1,4 +1,4 @@
-"""Read CSV tables that people write: UTF-8, with a header, separated by comma, semicolon or tab."""
+"""Read CSV tables written by people: UTF-8, with a header, separated by comma, semicolon or tab."""
 
 import csv
 import io
@@ -10,7 +10,7 @@ from urbanpipe.errors import LabelError
 
 
 def read_text(path: Path) -> str:
-    """The text of a UTF-8 file without its byte order mark.
+    """Return the text of a UTF-8 file without its byte order mark.
 
     Raises:
         LabelError: it cannot be read or is not UTF-8.
@@ -24,10 +24,13 @@ def read_text(path: Path) -> str:
 
 
 def read_table(text: str, path: Path, column: str) -> tuple[list[str], Iterator[tuple[int, dict[str, str]]]]:
-    """Header and (line number, cells by column) of CSV text; comma, semicolon or tab, whichever makes `column` appear.
+    """Return the header and an iterator of (line number, cells by column) of CSV text.
+
+    The separator is whichever of comma, semicolon and tab makes `column` appear in the header.
 
     Raises:
-        LabelError: the header lacks the column or repeats one, or (while iterating) a row is longer or shorter than it.
+        LabelError: the header lacks the column or repeats one, or (while iterating) a row is longer or shorter than
+            the header.
     """
     first = re.split(r"[\r\n]", text, maxsplit=1)[0][:10_000]
     headers = {mark: [cell.strip() for cell in next(csv.reader([first], delimiter=mark), [])] for mark in ",;\t"}

@@ -1,7 +1,7 @@
-"""What an inspection of a video found: typed, and a JSON file that a person can read.
+"""Findings of an inspected video, as types and as readable JSON files.
 
-`findings.json` is what lists, indexes and exports read; `timeline.json` beside it is what a report draws.
-Probabilities are the software's; people's decisions are kept elsewhere.
+Lists, indexes and exports read `findings.json`; reports also draw `timeline.json` beside it. Both hold what the
+software proposes; the decisions of people are stored elsewhere.
 """
 
 import json
@@ -30,17 +30,17 @@ class _Part(BaseModel):
 
 
 class Evidence(_Part):
-    """A frame that shows why.
+    """A frame that supports a finding.
 
     Attributes:
-        seconds: when it is shown, after the first frame.
-        frame: its number, from 0.
-        score: of the class in what the network saw there, in [0, 1], not calibrated.
+        seconds: time of the frame after the first frame.
+        frame: frame number, from 0.
+        score: score of the class for the segment of this frame, in [0, 1], not calibrated.
         picture: JPEG file in the inspection's folder.
-        heat: PNG file there, with an alpha channel, to be laid over the whole picture: Grad-CAM, warmer and more opaque
-            where more speaks for the class; None where nothing does.
-        hottest: x and y of its hottest point, shares of width and height from the left and the top.
-        distance_text: the on-screen distance as it was read; empty where none was asked for or none could be read.
+        heat: PNG file in the same folder, an overlay for the whole picture with an alpha channel: Grad-CAM, warmer and
+            more opaque where more evidence for the class lies; None where there is none.
+        hottest: x and y of the maximum of the heat map, as shares of width and height from the left and the top.
+        distance_text: the on-screen distance as it was read; empty where it was not requested or could not be read.
         distance_metres: the same as a number.
     """
 
@@ -55,14 +55,14 @@ class Evidence(_Part):
 
 
 class Occurrence(_Part):
-    """A moment at which a class is to be seen.
+    """A moment at which a class is visible.
 
     Attributes:
-        seconds: when best.
-        begin_seconds: of the interval around it in which the score stays above half of its peak.
-        end_seconds: likewise.
-        score: of the class at the peak, smoothed over time, in [0, 1], not calibrated.
-        evidence: frames of that interval, the one with the highest score first; may be empty.
+        seconds: time of the peak score.
+        begin_seconds: begin of the interval around the peak in which the score stays above half of the peak.
+        end_seconds: end of this interval.
+        score: peak score of the class, smoothed over time, in [0, 1], not calibrated.
+        evidence: frames of this interval, the one with the highest score first; may be empty.
     """
 
     seconds: Seconds
@@ -73,19 +73,19 @@ class Occurrence(_Part):
 
 
 class Finding(_Part):
-    """What is said of one class.
+    """The result for one class.
 
     Attributes:
-        code: of the class.
+        code: class code.
         en: English name.
         zh: Chinese name; may be empty.
         kind: `normal`, `structural`, `functional` or empty.
-        probability: that the video shows the class; calibrated where the bundle could be.
-        score: what the networks said before calibration.
-        triage: what a person is asked to do: accept it, look at it, or nothing (reject). A class of which the networks
-            have had no example is rejected, and a remark says so.
-        occurrences: in order of time; none of the class that means "nothing wrong" or of a rejected one. Where the
-            networks see a video as one segment, the one frame of it that spoke most for the class.
+        probability: probability that the video shows the class; calibrated where the bundle is.
+        score: score of the networks before calibration.
+        triage: proposal to a person: `accept`, `review` or `reject`. A class without training examples is rejected, and
+            a remark says so.
+        occurrences: ordered by time; empty for a rejected class and for the one that means "nothing wrong". Where the
+            networks score a video as one segment, the single frame with the strongest evidence for the class.
     """
 
     code: str
@@ -99,7 +99,7 @@ class Finding(_Part):
 
     @property
     def unlikely(self) -> bool:
-        """To look at only because the bound on what may be missed asks for it."""
+        """Whether the class needs review only because of the bound on missed defects."""
         return self.triage == "review" and self.probability < UNLIKELY
 
 
@@ -108,8 +108,8 @@ class Timeline(_Part):
 
     Attributes:
         seconds: middle of every segment (frame or clip), ascending, (m,).
-        codes: of the classes, (C,).
-        scores: (m, C) in [0, 1], smoothed as the occurrences' are, not calibrated.
+        codes: class codes, (C,).
+        scores: (m, C) in [0, 1], smoothed like those of the occurrences, not calibrated.
     """
 
     seconds: tuple[Seconds, ...]
@@ -127,15 +127,15 @@ class VideoFacts(_Part):
     """The file that was inspected.
 
     Attributes:
-        name: of the file.
-        path: where it was, absolute.
-        relative: the same from the inspection's folder, with forward slashes; empty where there is no such path.
+        name: file name.
+        path: absolute path at the time of the inspection.
+        relative: path relative to the inspection's folder, with forward slashes; empty where there is no such path.
         digest: BLAKE2b-128 of the file, as in a catalog.
         duration_seconds: from the first frame to the end of the last.
-        frame_count: frames.
+        frame_count: number of frames.
         width: in pixels, as displayed.
-        height: likewise.
-        frame_rate: mean, frames a second.
+        height: in pixels, as displayed.
+        frame_rate: mean, in frames per second.
     """
 
     name: str
@@ -150,15 +150,15 @@ class VideoFacts(_Part):
 
 
 class BundleFacts(_Part):
-    """What inspected it.
+    """The bundle that was used.
 
     Attributes:
-        name: of the bundle.
-        digest: of its manifest, which holds the digests of all its files.
-        taxonomy: name of the table of classes.
-        demonstration: trained on simulated videos, to show how it works; not to be relied on.
-        calibrated: whether probabilities were calibrated on videos that the networks had not seen.
-        miss_bound: the wanted share of true defects that at most end in `reject`; None where nothing was calibrated.
+        name: name of the bundle.
+        digest: digest of its manifest, which holds the digests of all its files.
+        taxonomy: name of the taxonomy.
+        demonstration: whether it was trained on simulated videos for a demonstration and must not be relied on.
+        calibrated: whether probabilities were calibrated on videos that the networks were not trained on.
+        miss_bound: largest allowed share of true defects that end in `reject`; None where nothing was calibrated.
     """
 
     name: str
@@ -170,14 +170,14 @@ class BundleFacts(_Part):
 
 
 class Remark(_Part):
-    """What a person must know of this video before they trust what was found in it.
+    """A note that a person must read before they trust the findings of this video.
 
     Attributes:
-        kind: `out_of_distribution` (unlike what the networks have trained on), `dark`, `short`, `damaged`, `cut` (ends before its
-            container says), `size` (the picture's size changes in mid-file), or `other`.
+        kind: `out_of_distribution` (unlike the videos that the networks were trained on), `dark`, `short`, `damaged`,
+            `cut` (ends earlier than its container says), `size` (the picture's size changes in mid-file), or `other`.
         text: one sentence in English.
-        key: of the sentence in `remarks.toml`, where other languages have it; empty where they do not.
-        values: what is filled into it.
+        key: key of the sentence in `remarks.toml`, which has the other languages; empty where it is not listed there.
+        values: values of the placeholders of the sentence.
     """
 
     kind: Literal["out_of_distribution", "dark", "short", "damaged", "cut", "size", "other"]
@@ -187,20 +187,20 @@ class Remark(_Part):
 
 
 class Inspection(_Part):
-    """All that was found in a video.
+    """All findings of a video.
 
     Attributes:
-        format: of the file.
-        video: the file.
-        bundle: what inspected it.
-        distance_region: left, top, width and height, in shares of the picture, of where the distance was looked for;
-            None where it was not.
+        format: format of the file.
+        video: the inspected file.
+        bundle: the bundle that was used.
+        distance_region: left, top, width and height, as shares of the picture, of the region in which the distance was
+            read; None where it was not read.
         exclusive: code of the class that means "nothing wrong"; None where the taxonomy has none.
-        findings: one a class, in the order of the taxonomy.
-        timed: whether there are scores over time; not where the networks see a video as one segment.
-        timeline: these scores, in a file of their own; None where they do not exist or were not read.
-        remarks: what must be known beside them.
-        made_at: when, ISO 8601 with the time zone.
+        findings: one per class, in the order of the taxonomy.
+        timed: whether scores over time exist; False where the networks score a video as one segment.
+        timeline: the scores over time, stored in a separate file; None where they do not exist or were not read.
+        remarks: what a person must know besides the findings.
+        made_at: time of the inspection, ISO 8601 with the time zone.
     """
 
     format: Literal["urbanpipe findings 2"] = FORMAT
@@ -216,16 +216,16 @@ class Inspection(_Part):
 
     @property
     def defects(self) -> tuple[Finding, ...]:
-        """Defects to accept or to look at, accepted ones first, then the most probable."""
-        shown = [one for one in self.findings if one.triage != "reject" and one.code != self.exclusive]
-        return tuple(sorted(shown, key=lambda one: (one.triage != "accept", -one.probability)))
+        """Defects to accept or to review: accepted ones first, then by descending probability."""
+        shown = [item for item in self.findings if item.triage != "reject" and item.code != self.exclusive]
+        return tuple(sorted(shown, key=lambda item: (item.triage != "accept", -item.probability)))
 
 
 def write_inspection(inspection: Inspection, folder: Path) -> Path:
     """Write `timeline.json` (if the inspection holds its timeline) and then `findings.json`; return the latter.
 
     Raises:
-        OutputError: one cannot be written.
+        OutputError: a file cannot be written.
     """
     if inspection.timeline is not None:
         write_text(folder / TIMELINE, inspection.timeline.model_dump_json() + "\n")
@@ -235,10 +235,10 @@ def write_inspection(inspection: Inspection, folder: Path) -> Path:
 
 
 def read_inspection(folder: Path | str) -> Inspection:
-    """Read `findings.json`, which is small; the timeline is read by `read_timeline`.
+    """Read `findings.json`. `read_timeline` reads the timeline, which is larger.
 
     Raises:
-        InspectionError: there is none, it is damaged, or of another format.
+        InspectionError: the file is missing, damaged, or of another format.
     """
     path = Path(folder) / FINDINGS
     table = _read_json(path)
@@ -256,7 +256,7 @@ def read_timeline(folder: Path | str) -> Timeline:
     """Read `timeline.json`.
 
     Raises:
-        InspectionError: there is none, or it is damaged.
+        InspectionError: the file is missing or damaged.
     """
     path = Path(folder) / TIMELINE
     try:
@@ -269,21 +269,21 @@ def _read_json(path: Path) -> object:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "no UTF-8"
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
         raise InspectionError(f"cannot read {path}: {reason}; {_AGAIN}") from error
     except (ValueError, RecursionError) as error:
         raise InspectionError(f"{path} is damaged: {error}; {_AGAIN}") from error
 
 
 def inspection_folders(out: Path) -> list[Path]:
-    """The folders of all inspections in an output folder of `inspect`, or that folder alone if it is one.
+    """Return the folders of all inspections in an output folder of `inspect`, or the folder itself if it is one.
 
     Raises:
-        InspectionError: there are none.
+        InspectionError: the folder holds no inspection.
     """
     if (out / FINDINGS).is_file():
         return [out]
-    found = sorted(path.parent for path in out.glob(f"*/{FINDINGS}"))
-    if not found:
+    folders = sorted(path.parent for path in out.glob(f"*/{FINDINGS}"))
+    if not folders:
         raise InspectionError(f"{out} holds no inspection; give the --out folder of `urbanpipe inspect`")
-    return found
+    return folders

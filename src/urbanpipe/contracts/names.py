@@ -1,4 +1,4 @@
-"""Names of videos, as files and tables give them."""
+"""Names of videos in files and tables."""
 
 from collections.abc import Sequence
 from unicodedata import normalize
@@ -12,6 +12,6 @@ def canonical_name(name: str) -> str:
 
 
 def shortened(names: Sequence[str]) -> str:
-    """`3 videos: a.mp4, b.mp4, c.mp4`, with an ellipsis where there are more than a few."""
+    """Return `3 videos: a.mp4, b.mp4, c.mp4`, with an ellipsis after the first few names."""
     shown = ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
     return f"{len(names)} video{'s' if len(names) != 1 else ''}: {shown}"

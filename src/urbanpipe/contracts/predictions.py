@@ -39,10 +39,10 @@ class Predictions:
         return {name: row for row, name in enumerate(self.names)}
 
     def aligned(self, names: Sequence[str], where: str = "the predictions") -> NDArray[np.float64]:
-        """Scores in the order of `names`, shape (len(names), C).
+        """Return the scores in the order of `names`, shape (len(names), C).
 
         Raises:
-            PredictionError: videos without a prediction; the message names the first few and counts them.
+            PredictionError: some videos have no prediction; the message counts them and names the first few.
         """
         missing = [name for name in names if name not in self.rows]
         if missing:
@@ -53,7 +53,7 @@ class Predictions:
 
 
 def read_predictions(path: Path, taxonomy: Taxonomy) -> Predictions:
-    """Read QV-Pipe JSON `{"video.mp4": [C numbers]}`, or CSV with the columns `video` and one a class code.
+    """Read QV-Pipe JSON `{"video.mp4": [C numbers]}`, or CSV with the column `video` and one column per class code.
 
     Raises:
         PredictionError: the file cannot be read, or an entry is short, long, not a number, NaN, outside [0, 1] or named
@@ -71,7 +71,9 @@ def read_predictions(path: Path, taxonomy: Taxonomy) -> Predictions:
 
 
 def write_predictions(predictions: Predictions, path: Path, taxonomy: Taxonomy) -> None:
-    """Write `path` as QV-Pipe JSON and the same beside it as CSV (or the other way round); every digit is kept.
+    """Write predictions as QV-Pipe JSON and as CSV, both beside each other at full precision.
+
+    `path` may have either suffix; the other file gets the same stem.
 
     Raises:
         PredictionError: a score is NaN or outside [0, 1]; nothing is written.
@@ -99,8 +101,8 @@ def _read_json(text: str, path: Path, taxonomy: Taxonomy) -> Predictions:
         raise PredictionError(f'{path}: expected one object {{"video.mp4": [{len(taxonomy)} numbers], ...}}')
     for name, row in pairs:
         if not isinstance(row, list) or len(row) != len(taxonomy):
-            found = f"{len(row)} values" if isinstance(row, list) else repr(row)[:40]
-            raise PredictionError(f"{path}: {name} has {found}; expected {len(taxonomy)} numbers, one a class")
+            actual = f"{len(row)} values" if isinstance(row, list) else repr(row)[:40]
+            raise PredictionError(f"{path}: {name} has {actual}; expected {len(taxonomy)} numbers, one per class")
     return _checked([canonical_name(name) for name, _ in pairs], [row for _, row in pairs], path, taxonomy)
 
 
@@ -113,27 +115,27 @@ def _read_csv(text: str, path: Path, taxonomy: Taxonomy) -> Predictions:
         for line, cells in lines:
             names.append(canonical_name(cells["video"]))
             rows.append([_number(cells[column], column, f"{path}, line {line}") for column in columns])
-    except LabelError as error:  # the one reader of CSV tables words its complaints for any table
+    except LabelError as error:  # `read_table` raises LabelError for every kind of table
         raise PredictionError(str(error)) from error
     return _checked(names, rows, path, taxonomy)
 
 
 def _columns(header: list[str], path: Path, taxonomy: Taxonomy) -> list[str]:
-    """Column of every class, in the order of the taxonomy."""
-    found: dict[int, str] = {}
+    """Return the column of every class, in the order of the taxonomy."""
+    by_class: dict[int, str] = {}
     for column in header:
         try:
             index = taxonomy.index(column)
         except TaxonomyError as error:
             raise PredictionError(f"{path}, column {column!r}: {error}") from error
-        if index in found:
-            raise PredictionError(f"{path}: columns {found[index]!r} and {column!r} are the same class; keep one")
-        found[index] = column
-    if missing := [code for index, code in enumerate(taxonomy.codes) if index not in found]:
+        if index in by_class:
+            raise PredictionError(f"{path}: columns {by_class[index]!r} and {column!r} are the same class; keep one")
+        by_class[index] = column
+    if missing := [code for index, code in enumerate(taxonomy.codes) if index not in by_class]:
         raise PredictionError(
             f"{path} lacks a column for {' '.join(missing)}; expected video,{','.join(taxonomy.codes)}"
         )
-    return [found[index] for index in range(len(taxonomy))]
+    return [by_class[index] for index in range(len(taxonomy))]
 
 
 def _number(cell: str, column: str, where: str) -> float:
@@ -149,7 +151,7 @@ def _checked(names: list[str], rows: Sequence[Sequence[object]], path: Path, tax
     if len(set(names)) != len(names):
         seen: set[str] = set()
         twice = [name for name in names if name in seen or seen.add(name)]  # type: ignore[func-returns-value]
-        raise PredictionError(f"{path} names more than once {shortened(list(dict.fromkeys(twice)))}")
+        raise PredictionError(f"{path} has duplicate entries for {shortened(list(dict.fromkeys(twice)))}")
     if not {type(value) for value in chain.from_iterable(rows)} <= {int, float}:
         _name_non_number(names, rows, path, taxonomy)
     try:
@@ -175,5 +177,5 @@ def _check_range(names: Sequence[str], scores: NDArray[np.float64], path: Path, 
         row, column = np.argwhere(bad)[0].tolist()
         others = int(bad.any(axis=1).sum()) - 1
         more = f" (and {others} more videos are bad)" if others else ""
-        found = f"{scores[row, column]} for {taxonomy.codes[column]}"
-        raise PredictionError(f"{path}: {names[row]} has {found}; expected a number in [0, 1]{more}")
+        value = f"{scores[row, column]} for {taxonomy.codes[column]}"
+        raise PredictionError(f"{path}: {names[row]} has {value}; expected a number in [0, 1]{more}")

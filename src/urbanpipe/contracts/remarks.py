@@ -11,13 +11,13 @@ _TEXTS = Path(__file__).with_suffix(".toml")
 
 
 def sentence(remark: Remark, language: str) -> str:
-    """The remark in a language; English where the language, or the remark, has no other."""
+    """Return the text of a remark in a language; English where there is no translation."""
     text = _texts().get(language, {}).get(remark.key)
     if text is None or language == "en":
         return remark.text
     try:
         return text.format(**remark.values)
-    except KeyError:  # a file from elsewhere
+    except KeyError:  # a file written by other software may lack values
         return remark.text
 
 

@@ -17,14 +17,14 @@ INPUTS = ("taxonomy.toml", "labels.json", "folds.csv", "groups.csv")
 LEFT_OUT = "left_out.csv"
 ENVIRONMENT = "environment.json"
 RUN_FORMAT = "urbanpipe run 2"
-_DAMAGED = "{path} is missing or damaged; delete {folder} to begin it again"
+_DAMAGED = "{path} is missing or damaged; delete {folder} to start it again"
 
 
 def read_done(folder: Path) -> dict[str, Any] | None:
-    """What `train_model` wrote when it finished, or None if it has not.
+    """Read what `train_model` wrote when it finished; None if it has not finished.
 
     Raises:
-        RunError: it has, but its weights are missing or cut.
+        RunError: training has finished, but the weights are missing or truncated.
     """
     if not (folder / DONE).exists():
         return None
@@ -35,10 +35,10 @@ def read_done(folder: Path) -> dict[str, Any] | None:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object that a run has written.
+    """Read a JSON object that a run has written.
 
     Raises:
-        RunError: it is missing or damaged.
+        RunError: the file is missing or damaged.
     """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
@@ -50,7 +50,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def read_left_out(run: Path) -> dict[str, str]:
-    """The videos that could not be decoded when the run began, with the reason."""
+    """Read the videos that could not be decoded when the run began, with the reason of each."""
     with (run / "left_out.csv").open(encoding="utf-8", newline="") as file:
         return {row["video"]: row["reason"] for row in csv.DictReader(file)}
 
@@ -59,7 +59,7 @@ def check_run_format(run: Path) -> None:
     """Refuse a run folder that another version of the package wrote.
 
     Raises:
-        RunError: says what to do.
+        RunError: the format differs from `RUN_FORMAT`; the message says what to do.
     """
     if not (run / ENVIRONMENT).is_file():
         return

@@ -1,4 +1,4 @@
-"""Scores of the segments of videos: what a network said of each frame or clip that it saw at once, and where it peaks."""
+"""Scores of the segments of videos: one row of class scores per frame or clip."""
 
 import zipfile
 import zlib
@@ -30,7 +30,7 @@ class SegmentScores:
         names: the videos, each once.
         starts: (n + 1,) int64; the segments of video i are the rows starts[i]:starts[i + 1], in order of time, at least
             one.
-        seconds: (m, 2) float64, begin and end of every segment in its video; of a single frame both are equal.
+        seconds: (m, 2) float64, begin and end of every segment in its video; equal for a single frame.
         scores: (m, C) float64 in [0, 1], classes in the order of the taxonomy.
     """
 
@@ -50,9 +50,9 @@ class SegmentScores:
             shapes = f"starts {self.starts.shape}, seconds {self.seconds.shape}, scores {self.scores.shape}"
             raise ValueError(f"{n} names need starts ({n + 1},), seconds (m, 2) and scores (m, C), not {shapes}")
         if len(set(self.names)) != n:
-            raise ValueError("a video is named twice; each stands once, with all its segments")
+            raise ValueError("a video is listed twice; list each once, with all its segments")
         if self.starts[0] != 0 or self.starts[-1] != m or (np.diff(self.starts) < 1).any():
-            raise ValueError(f"starts must rise from 0 to {m}, at least one segment a video")
+            raise ValueError(f"starts must rise from 0 to {m}, at least one segment per video")
 
     @cached_property
     def rows(self) -> dict[str, slice]:
@@ -61,7 +61,7 @@ class SegmentScores:
         return {name: slice(edges[row], edges[row + 1]) for row, name in enumerate(self.names)}
 
     def of(self, name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Begins and ends (k, 2) and scores (k, C) of the k segments of a video.
+        """Return begins and ends (k, 2) and scores (k, C) of the k segments of a video.
 
         Raises:
             PredictionError: there is no such video.
@@ -72,11 +72,11 @@ class SegmentScores:
 
 
 def joined(parts: Sequence[SegmentScores]) -> SegmentScores:
-    """The segments of several sets of videos as one, in their order.
+    """Return the segments of several sets of videos as one, in their order.
 
     Raises:
-        ValueError: no parts, or parts with other numbers of classes.
-        PredictionError: a video is in two of them.
+        ValueError: there are no parts, or their numbers of classes differ.
+        PredictionError: a video is in two parts.
     """
     names = tuple(name for part in parts for name in part.names)
     if twice := sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []:
@@ -91,7 +91,7 @@ def joined(parts: Sequence[SegmentScores]) -> SegmentScores:
 
 
 def write_segment_scores(segments: SegmentScores, path: Path, taxonomy: Taxonomy) -> None:
-    """Write an npz with the arrays codes, names, starts, seconds and scores; every digit is kept, nothing is pickled.
+    """Write an npz with the arrays codes, names, starts, seconds and scores, at full precision and without pickle.
 
     Raises:
         ValueError: the scores are not of the taxonomy's classes.
@@ -114,7 +114,7 @@ def write_segment_scores(segments: SegmentScores, path: Path, taxonomy: Taxonomy
 
 
 def read_segment_scores(path: Path, taxonomy: Taxonomy) -> SegmentScores:
-    """Read what `write_segment_scores` wrote.
+    """Read a file of `write_segment_scores`.
 
     Raises:
         PredictionError: the file is missing, damaged or of other classes; a score is NaN or outside [0, 1]; times are
@@ -140,27 +140,29 @@ def read_segment_scores(path: Path, taxonomy: Taxonomy) -> SegmentScores:
 
 
 def _arrays(path: Path) -> dict[str, NDArray[Any]]:
-    """The arrays of the file by name, each of the kind that it must be."""
+    """Return the arrays of the file by name, after checking their data types."""
     if not path.is_file():
         raise PredictionError(f"cannot read the segments {path}: no such file; give an .npz of segments")
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            found = {name: np.asarray(file[name]) for name in _ARRAYS}
+            arrays = {name: np.asarray(file[name]) for name in _ARRAYS}
     except (*_DAMAGE, TypeError, AttributeError) as error:  # the last two: an .npy, which is a bare array
         text = (str(error).splitlines() or [""])[0][:80]
-        raise PredictionError(f"{path} is damaged or no file of segments ({type(error).__name__}: {text})") from error
+        raise PredictionError(
+            f"{path} is damaged or not a file of segments ({type(error).__name__}: {text})"
+        ) from error
     for name, kind in zip(_ARRAYS, "UUiff", strict=True):
-        if found[name].dtype.kind != kind or (kind == "U" and found[name].ndim != 1):
-            raise PredictionError(f"{path} is damaged: {name} is {found[name].dtype} {found[name].shape}")
-    return found
+        if arrays[name].dtype.kind != kind or (kind == "U" and arrays[name].ndim != 1):
+            raise PredictionError(f"{path} is damaged: {name} is {arrays[name].dtype} {arrays[name].shape}")
+    return arrays
 
 
 def _check_values(segments: SegmentScores, path: Path, taxonomy: Taxonomy) -> None:
     bad = ~((segments.scores >= 0.0) & (segments.scores <= 1.0))
     if bad.any():
         row, column = np.argwhere(bad)[0].tolist()
-        found = f"{segments.scores[row, column]} for {taxonomy.codes[column]} at {segments.seconds[row, 0]:g} s"
-        raise PredictionError(f"{path}: {_video_of(segments, row)} has {found}; expected a number in [0, 1]")
+        value = f"{segments.scores[row, column]} for {taxonomy.codes[column]} at {segments.seconds[row, 0]:g} s"
+        raise PredictionError(f"{path}: {_video_of(segments, row)} has {value}; expected a number in [0, 1]")
     begins, ends = segments.seconds.T
     wrong = ~(np.isfinite(begins) & np.isfinite(ends) & (begins >= 0.0) & (ends >= begins))
     later = np.ones(len(wrong), dtype=bool)
@@ -170,8 +172,8 @@ def _check_values(segments: SegmentScores, path: Path, taxonomy: Taxonomy) -> No
         row = int(odd[0])
         times = f"a segment from {begins[row]:g} to {ends[row]:g} s"
         raise PredictionError(
-            f"{path}: {_video_of(segments, row)} has {times}; segments begin at 0 or later, end after they begin and stand "
-            "in order of time"
+            f"{path}: {_video_of(segments, row)} has {times}; segments must begin at 0 or later, end after they begin "
+            "and be in order of time"
         )
 
 

@@ -1,4 +1,4 @@
-"""One object per method, and the recipes that configure them."""
+"""Methods, one object each, and the recipes that configure them."""
 
 from urbanpipe.methods.method import Method
 from urbanpipe.methods.recipe import Recipe, load_recipe, shipped_recipes, write_recipe

@@ -18,7 +18,9 @@ _DECODER = ("decoder_width", "decoder_heads", "decoder_hidden", "decoder_dropout
 
 
 class BagConfig(IntervalConfig):
-    """All frames at an interval as one bag, in training too and without augmentation: they are encoded once.
+    """All frames at an interval as one bag.
+
+    Training uses the same frames without augmentation, so that each is encoded once.
 
     Attributes:
         head: aggregates the features of the frames.
@@ -32,22 +34,22 @@ class BagConfig(IntervalConfig):
 
     @property
     def train_segments(self) -> int:
-        """Frames of a video that are encoded at once, about."""
+        """Approximate number of a video's frames that are encoded at once."""
         return 4
 
     @property
     def smaller(self) -> str:
-        """What to turn where memory is short."""
+        """The settings to change when memory is short."""
         return f"input.size smaller (now {self.size}) or input.every_seconds larger (now {self.every_seconds:g})"
 
 
 class BagMethod(Method[BagConfig]):
-    """A frozen backbone encodes every frame once; only the head over a video's frames learns."""
+    """A frozen backbone encodes every frame once; only the head over a video's frames is trained."""
 
     config_type = BagConfig
 
     def view(self, config: BagConfig, augment: AugmentConfig) -> AllFrames:
-        """Return the view of all frames; nothing is augmented."""
+        """Return the view of all frames, without augmentation."""
         del augment
         return AllFrames(config)
 
@@ -61,14 +63,14 @@ class BagMethod(Method[BagConfig]):
         return BagClassifier(backbone, config.head, classes)
 
     def learner(self, config: BagConfig, context: "LearnerContext") -> "Learner":
-        """Return a learner of the head on features that are encoded once."""
+        """Return a learner that trains the head on features that are encoded once."""
         del config
         from urbanpipe.learners.bag import BagLearner
 
         return BagLearner(context)
 
     def check(self, config: BagConfig, recipe: RecipeSettings) -> None:
-        """Refuse settings of a backbone that learns, and of augmentation."""
+        """Refuse settings of a trainable backbone and of augmentation."""
         del config
         model, optimiser, training = recipe.model, recipe.optimiser, recipe.training
         without_effect = {

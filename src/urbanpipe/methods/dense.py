@@ -1,4 +1,4 @@
-"""The dense clip grid: every moment of a video belongs to a clip, of which a training step takes a share."""
+"""The dense clip grid: clips cover every moment of a video, and a training step encodes a share of them."""
 
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar, Literal, Self
@@ -23,22 +23,23 @@ if TYPE_CHECKING:
 
 
 class DenseConfig(SizedConfig):
-    """Every moment of the video: clips of consecutive frames side by side over its whole length.
+    """Consecutive clips that cover the whole video.
 
     Attributes:
-        frames: L, frames a clip.
-        stride: from one frame of a clip to the next; a clip spans L * stride frames of the video.
+        frames: L, frames per clip.
+        stride: step from one frame of a clip to the next; a clip spans L * stride frames of the video.
         encoder: how a clip becomes a feature: `pool` (an image backbone on each frame, pooled over time), `super-image`
-            (an image backbone on the clip's frames as tiles, so that it can see water move) or `video` (a video
+            (an image backbone on the clip's frames as tiles, which makes moving water visible) or `video` (a video
             network).
-        rows: rows of tiles of the `super-image` encoder; its columns are frames / rows.
-        fraction: share of a video's clips that a step encodes with gradient, as a walk over a permutation: every clip
-            is visited once in ceil(1 / fraction) epochs, so .6 is .5.
-        max_clips: at most so many of them, whatever the length of the video, which bounds memory; 0 is no bound.
-        mode: `stale` (the rest of the clips from the feature memory), `exact-sampled` (the rest encoded without
-            gradient) or `exact` (every clip with gradient, recomputed in the backward pass).
+        rows: rows of tiles of the `super-image` encoder; it has frames / rows columns.
+        fraction: share of a video's clips that a step encodes with gradient. Epochs walk over a permutation of the
+            clips, and each clip is visited once in ceil(1 / fraction) epochs; 0.6 therefore acts as 0.5.
+        max_clips: upper bound on the clips that a step encodes with gradient, which bounds memory for long videos; 0
+            means no bound.
+        mode: `stale` (the other clips come from the feature memory), `exact-sampled` (the other clips are encoded
+            without gradient) or `exact` (every clip with gradient, recomputed in the backward pass).
         head: aggregates the features of the clips.
-        memory: the feature memory, and the phases of training.
+        memory: the feature memory and the phases of training.
     """
 
     many_segments: ClassVar[bool] = True
@@ -68,27 +69,27 @@ class DenseConfig(SizedConfig):
 
     @property
     def clip_frames(self) -> int | None:
-        """Frames of a clip; None where they are tiles of one image."""
+        """Frames per clip; None where they are tiles of one image."""
         return None if self.encoder == "super-image" else self.frames
 
     @property
     def backbone_frames(self) -> int | None:
-        """Frames that the backbone sees at once; None where it sees images."""
+        """Frames per input of the backbone; None for an image backbone."""
         return self.frames if self.encoder == "video" else None
 
     @property
     def train_segments(self) -> int:
-        """Clips of a video in a step, about."""
+        """Approximate number of clips per video in a step."""
         return self.max_clips or 16
 
     @property
     def smaller(self) -> str:
-        """What to turn where memory is short."""
+        """The settings to reduce when memory is short."""
         return f"input.max_clips (now {self.max_clips}), input.frames or input.size smaller (now {self.size})"
 
     @property
     def image_size(self) -> tuple[int, int]:
-        """Width and height of what the backbone sees, in pixels."""
+        """Width and height of the backbone's input in pixels."""
         width, height = self.frame_size
         if self.encoder != "super-image":
             return width, height
@@ -96,11 +97,11 @@ class DenseConfig(SizedConfig):
 
 
 class DenseClips:
-    """All clips of a video. See `inputs.view.View`.
+    """View of a video as a dense grid of clips. See `inputs.view.View`.
 
     Args:
-        config: length and stride of a clip, size, encoder, and the share that a step takes.
-        augment: what is done in training, to all frames of a clip alike.
+        config: length and stride of a clip, size, encoder, and the share of clips per step.
+        augment: augmentation in training, the same for all frames of a clip.
     """
 
     def __init__(self, config: DenseConfig, augment: AugmentConfig) -> None:
@@ -126,11 +127,11 @@ class DenseClips:
         return self.config.encoder == "super-image"
 
     def cacheable_frames(self, timeline: FrameTimeline) -> Indices:
-        """The frames of the whole grid."""
+        """Return the frames of the whole grid."""
         return np.unique(self.evaluation_sample(timeline).frames)
 
     def training_sample(self, timeline: FrameTimeline, seed: SampleSeed) -> Selection:
-        """The clips of this epoch's turn; in the exact modes all."""
+        """Return the clips that this epoch visits; all clips in the exact modes."""
         whole = self.evaluation_sample(timeline)
         return (
             whole[visited(len(whole), self.config.fraction, self.config.max_clips, seed)]
@@ -139,12 +140,12 @@ class DenseClips:
         )
 
     def evaluation_sample(self, timeline: FrameTimeline) -> Selection:
-        """All clips."""
+        """Return all clips."""
         frames, real = sampling.clip_grid(timeline.frame_count, self.config.frames, self.config.stride)
         return Selection(np.arange(len(frames)), frames, real.sum(axis=1))
 
     def training_input(self, frames: Frames) -> Frames:
-        """Return an augmented clip of `frames` (L, height, width, 3): uint8, as `evaluation_input`."""
+        """Return an augmented clip of `frames` (L, height, width, 3), uint8 of the same shape as `evaluation_input`."""
         import torch
 
         from urbanpipe.inputs.augment import apply, frames_tensor
@@ -153,7 +154,10 @@ class DenseClips:
         return apply(self._image_transforms, torch.from_numpy(clip)).numpy()
 
     def evaluation_input(self, frames: Frames) -> Frames:
-        """Return the clip: uint8 (3, L, height, width), or the image (3, rows * height, columns * width) of its tiles."""
+        """Return the clip, uint8 (3, L, height, width), or the image of its tiles.
+
+        The image has the shape (3, rows * height, columns * width).
+        """
         return self._put_together(frames.transpose(0, 3, 1, 2))
 
     def _put_together(self, frames: Frames) -> Frames:
@@ -163,7 +167,7 @@ class DenseClips:
 
 
 class DenseMethod(Method[DenseConfig]):
-    """Every moment of a video in clips, of which a training step encodes a share and takes the rest from a memory."""
+    """All clips of a video, of which a training step encodes a share and reads the rest from a feature memory."""
 
     config_type = DenseConfig
 
@@ -184,7 +188,7 @@ class DenseMethod(Method[DenseConfig]):
         return DenseLearner(config, context)
 
     def check(self, config: DenseConfig, recipe: RecipeSettings) -> None:
-        """Refuse settings of another head, and phases that leave the encoder no epoch."""
+        """Refuse settings of another head, and phases that leave no epoch for the encoder."""
         if recipe.model.head != "linear" or recipe.model.dropout:
             raise ValueError(
                 "model.head and model.dropout have no effect on the dense method; its head is [input.head]"

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 
 class FrameConfig(IntervalConfig):
-    """Single frames at an interval; a video is the pool of them.
+    """Single frames at an interval, whose scores are pooled over the video.
 
     Attributes:
-        train_frames: frames of a video in an epoch, one drawn from each of as many equal parts of it, so that a long
-            video weighs no more than a short one.
-        pooling: what the probabilities of a video's frames become: their `mean`, `max` or `median`.
+        train_frames: frames per video and epoch, one sampled from each of as many equal parts of the video, so that a
+            long video has the same weight as a short one.
+        pooling: how the probabilities of a video's frames are pooled: `mean`, `max` or `median`.
     """
 
     not_pixels: ClassVar[frozenset[str]] = frozenset({"pooling", "train_frames"})
@@ -35,21 +35,21 @@ class FrameConfig(IntervalConfig):
 
     @property
     def train_segments(self) -> int:
-        """Frames of a video in a step."""
+        """Frames per video in a step."""
         return self.train_frames
 
     @property
     def smaller(self) -> str:
-        """What to turn where memory is short."""
+        """The settings to reduce when memory is short."""
         return f"input.train_frames (now {self.train_frames}) or input.size smaller (now {self.size})"
 
 
 class SingleFrames(AllFrames):
-    """Frames of a video one by one. See `inputs.view.View`.
+    """View of a video as single frames. See `inputs.view.View`.
 
     Args:
-        config: interval, size, and how many frames of a video an epoch sees.
-        augment: what is done in training.
+        config: interval, size and frames per epoch.
+        augment: augmentation in training.
     """
 
     def __init__(self, config: FrameConfig, augment: AugmentConfig) -> None:
@@ -64,20 +64,20 @@ class SingleFrames(AllFrames):
         return augmentations((*self._augment.tile, *self._augment.image), self._augment, self.config.frame_size)
 
     def training_sample(self, timeline: FrameTimeline, seed: SampleSeed) -> Selection:
-        """`train_frames` of them, one from each of as many equal parts of the video."""
+        """Return `train_frames` frames, one sampled from each of as many equal parts of the video."""
         kept = self.cacheable_frames(timeline)
         rows = sampling.jittered(len(kept), self.config.train_frames, seed.rng)
         return select(kept[rows][:, None], rows)
 
     def training_input(self, frames: Frames) -> Frames:
-        """An augmented frame of `frames` (1, height, width, 3): uint8 (3, height, width)."""
+        """Return an augmented frame, uint8 (3, height, width), of `frames` (1, height, width, 3)."""
         from urbanpipe.inputs.augment import apply, frames_tensor
 
         return apply(self._transforms, frames_tensor(frames)[0]).numpy()
 
 
 class FrameMethod(Method[FrameConfig]):
-    """Frames one by one, each with the labels of its video; a video's scores are the pool of its frames' scores."""
+    """Single frames, each with the labels of its video; a video's scores are pooled from its frames' scores."""
 
     config_type = FrameConfig
 

@@ -1,4 +1,4 @@
-"""The base of a method: everything that the rest of the package asks of it."""
+"""The base class of a method: everything that the rest of the package needs from it."""
 
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
@@ -20,36 +20,37 @@ C = TypeVar("C", bound=InputConfig)
 class Method(ABC, Generic[C]):
     """A way to learn from videos: its config, its view of a video, its network and its learner.
 
-    Methods import torch in functions only, so that recipes can be read where torch is not installed.
-    How heat maps are laid out follows from the config: `tile_grid`, `clip_frames` and `backbone_frames`.
+    Methods import torch only inside functions, so that recipes can be read where torch is not installed.
+    The layout of heat maps follows from the config: `tile_grid`, `clip_frames` and `backbone_frames`.
 
     Attributes:
-        config_type: the `[input]` section of its recipes; the default of its field `method` is the method's name.
+        config_type: type of the `[input]` section of its recipes; the default of the field `method` is the method's
+            name.
     """
 
     config_type: ClassVar[type[InputConfig]]
 
     @classmethod
     def name(cls) -> str:
-        """Return the name by which recipes call the method."""
+        """Return the name of the method in recipes."""
         return str(cls.config_type.model_fields["method"].default)
 
     @abstractmethod
     def view(self, config: C, augment: AugmentConfig) -> View:
-        """Return its view of a video."""
+        """Return the view that turns a video into inputs."""
 
     def network(self, config: C, model: ModelConfig, classes: int) -> "Network":
-        """Return its network with random weights, on the CPU; by default the mean over segments of a classifier.
+        """Return the network with random weights, on the CPU; by default a classifier averaged over segments.
 
         Raises:
-            RecipeError: the backbone is not known, or is not of the kind that the method needs.
+            RecipeError: the backbone is unknown, or not of the kind that the method needs.
         """
         from urbanpipe.models.classifier import SegmentClassifier
 
         return SegmentClassifier(model, self.backbone(config, model), classes)
 
     def learner(self, config: C, context: "LearnerContext") -> "Learner":
-        """Return what turns its batches into gradients; by default each segment has the labels of its video."""
+        """Return the learner that turns batches into gradients; by default each segment has its video's labels."""
         del config
         from urbanpipe.learners.segments import SegmentLearner
 
@@ -59,7 +60,7 @@ class Method(ABC, Generic[C]):
         """Refuse settings without effect on this method.
 
         Raises:
-            ValueError: names the setting and what would be right.
+            ValueError: a setting has no effect; the message names it and the alternative.
         """
 
     @staticmethod
@@ -67,7 +68,7 @@ class Method(ABC, Generic[C]):
         """Return the backbone for the method's images or clips.
 
         Raises:
-            RecipeError: it is not known, or is not of the kind that the method needs.
+            RecipeError: the backbone is unknown, or not of the kind that the method needs.
         """
         from urbanpipe.models.make_backbone import make_backbone
 

@@ -1,4 +1,4 @@
-"""The recipe: every setting of a training run, in one TOML file that is checked before anything starts."""
+"""Recipes: every setting of a training run in one TOML file, validated before training starts."""
 
 import difflib
 import tomllib
@@ -24,17 +24,17 @@ if TYPE_CHECKING:
 
 
 class Recipe(Section):
-    """One row of a table: what is trained and how.
+    """All settings of a training run.
 
     Attributes:
-        name: also the name of the run's folder.
+        name: name of the recipe and of its run folder.
         description: one line for people.
-        input: what the network sees; a config of the method that `input.method` names.
-        augment: what is done to training inputs.
-        model: backbone, head and first weights.
+        input: how videos become network inputs; a config of the method that `input.method` names.
+        augment: augmentation of training inputs.
+        model: backbone, head and initial weights.
         optimiser: AdamW and its schedule.
-        loss: the loss.
-        training: how long, how much at once, at what precision.
+        loss: loss function.
+        training: epochs, batch size, precision and other settings of the loop.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
@@ -64,20 +64,20 @@ class Recipe(Section):
 
     @property
     def view(self) -> View:
-        """The view that its method has of a video."""
+        """The view of the recipe's method."""
         return method_of(self).view(self.input, self.augment)
 
     def network(self, classes: int) -> "Network":
         """Return the network with random weights, on the CPU.
 
         Raises:
-            RecipeError: the backbone is not known, or is not of the kind that the method needs.
+            RecipeError: the backbone is unknown, or not of the kind that the method needs.
         """
         return method_of(self).network(self.input, self.model, classes)
 
 
 def shipped_recipes() -> dict[str, Recipe]:
-    """The recipes that come with the package, by name."""
+    """Return the recipes that come with the package, by name."""
     folder = resources.files("urbanpipe.methods") / "recipes"
     names = sorted(item.name.removesuffix(".toml") for item in folder.iterdir() if item.name.endswith(".toml"))
     return {name: load_recipe(name) for name in names}
@@ -88,10 +88,11 @@ def load_recipe(source: str | Path, overrides: list[str] | tuple[str, ...] = ())
 
     Args:
         source: a shipped recipe's name, or a TOML file.
-        overrides: `section.key=value` each, the value as TOML (a bare word is a string).
+        overrides: changes of the form `section.key=value`, the value as TOML (a bare word is a string).
 
     Raises:
-        RecipeError: no such recipe, not TOML, an unknown key (the nearest known one is named) or a bad value.
+        RecipeError: the recipe does not exist, is not TOML, or has an unknown key (the message names the closest match)
+            or an invalid value.
     """
     table = _table(str(source))
     for override in overrides:
@@ -100,7 +101,7 @@ def load_recipe(source: str | Path, overrides: list[str] | tuple[str, ...] = ())
 
 
 def recipe_from_table(table: dict[str, Any], where: str) -> Recipe:
-    """Check a table; see `load_recipe`."""
+    """Validate a table as a recipe; see `load_recipe`."""
     try:
         return Recipe.model_validate(table)
     except ValidationError as error:
@@ -108,26 +109,26 @@ def recipe_from_table(table: dict[str, Any], where: str) -> Recipe:
 
 
 def _config_type(table: dict[str, Any]) -> type[BaseModel]:
-    """Return the type of the table's `[input]` section, as far as it names a method."""
+    """Return the config type of the table's `[input]` section, or the default where it names no known method."""
     section = table.get("input")
     name = section.get("method") if isinstance(section, dict) else None
     return METHODS[name].config_type if name in METHODS else SuperImageConfig
 
 
 def write_recipe(recipe: Recipe, path: Path) -> None:
-    """Write every setting, defaults included, as TOML that `load_recipe` reads."""
+    """Write every setting, including defaults, as TOML that `load_recipe` reads."""
     write_text(path, recipe_text(recipe))
 
 
 def recipe_text(recipe: Recipe) -> str:
-    """Every setting as TOML."""
+    """Return every setting as TOML."""
     return tomli_w.dumps(recipe.model_dump(mode="json"))
 
 
 def difference(one: Recipe, other: Recipe) -> str:
-    """The first setting in which two recipes differ, as `section.key = this instead of that`; empty if none does.
+    """Return the first setting in which two recipes differ, as `section.key = this instead of that`; empty if none does.
 
-    Settings that change how a result is come by and not the result (workers, checkpointing) do not count.
+    Settings that do not affect the result (workers, checkpointing) are ignored.
     """
     for section, value in one.model_dump().items():
         against = other.model_dump()[section]
@@ -159,11 +160,11 @@ def _near_recipes(source: str) -> str:
     names = [item.name.removesuffix(".toml") for item in (resources.files("urbanpipe.methods") / "recipes").iterdir()]
     near = difflib.get_close_matches(source, [name for name in names if not name.startswith("_")], n=1)
     hint = f"did you mean {near[0]}? " if near else ""
-    return f"{hint}`urbanpipe recipes` lists those that come with it; anything else is the path of a TOML file"
+    return f"{hint}`urbanpipe recipes` lists the shipped ones; any other value must be the path of a TOML file"
 
 
 def set_value(table: dict[str, Any], override: str) -> None:
-    """Carry out `section.key=value` in a recipe's table; see `load_recipe`."""
+    """Apply `section.key=value` to a recipe's table; see `load_recipe`."""
     keys, value = read_override(override, "section.key=value", "training.epochs=10")
     for key in keys[:-1]:
         table = table.setdefault(key, {})
@@ -182,7 +183,7 @@ def _plain(error: Any, config_type: type[BaseModel]) -> str:
     message: str = error["msg"].removeprefix("Value error, ")
     if not where:
         return message
-    if isinstance(error["input"], dict):  # of settings together, not of one
+    if isinstance(error["input"], dict):  # an error about several settings together
         return f"{'.'.join(where)}: {message}"
     return f"{'.'.join(where)} = {error['input']!r}: {message[0].lower()}{message[1:]}"
 

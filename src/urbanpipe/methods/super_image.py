@@ -1,7 +1,7 @@
 """The super-image: N frames of a video laid out as tiles of one image, which any image backbone can classify.
 
-The idea is SIFAR's (arXiv 2106.14104).
-The 3x3 grid with frames augmented one by one and tiles shuffled in training is the UrbanPipe report's.
+The idea comes from SIFAR (arXiv 2106.14104). The 3x3 grid, with frames augmented separately and tiles shuffled in
+training, comes from the UrbanPipe report.
 """
 
 from functools import cached_property
@@ -28,8 +28,8 @@ class SuperImageConfig(SampledConfig):
         rows: rows of tiles.
         columns: columns of tiles.
         tile: height of a tile in pixels.
-        test_shuffles: random layouts of the tiles that are judged beside the one in order of time; their probabilities
-            are averaged.
+        test_shuffles: random layouts of the tiles that are predicted besides the one in order of time; the
+            probabilities are averaged.
     """
 
     method: Literal["super-image"] = "super-image"
@@ -40,7 +40,7 @@ class SuperImageConfig(SampledConfig):
 
     @property
     def frames(self) -> int:
-        """Frames a super-image holds."""
+        """Frames per super-image."""
         return self.rows * self.columns
 
     @property
@@ -50,12 +50,12 @@ class SuperImageConfig(SampledConfig):
 
     @property
     def summary(self) -> str:
-        """What the network sees, in a few words."""
+        """The network input in a few words."""
         return f"{self.rows}x{self.columns} tiles of {self.tile} px"
 
     @property
     def smaller(self) -> str:
-        """What to turn where memory is short."""
+        """The setting to reduce when memory is short."""
         return f"input.tile smaller (now {self.tile})"
 
     @property
@@ -71,11 +71,11 @@ class SuperImageConfig(SampledConfig):
 
 
 class SuperImage(SampledFrames):
-    """Makes super-images of a video: says which frames it wants, and puts them together. See `inputs.view.View`.
+    """View of a video as super-images. See `inputs.view.View`.
 
     Args:
         config: grid, tile size and sampling.
-        augment: what is done in training.
+        augment: augmentation in training.
     """
 
     def __init__(self, config: SuperImageConfig, augment: AugmentConfig) -> None:
@@ -97,19 +97,22 @@ class SuperImage(SampledFrames):
         return augmentations(self._augment.image, self._augment, self.config.image_size)
 
     def evaluation_sample(self, timeline: FrameTimeline) -> Selection:
-        """Each seed in order of time, then in `test_shuffles` layouts, which are the same for all videos."""
-        drawn = super().evaluation_sample(timeline).frames
+        """Return every seed in order of time, then in `test_shuffles` layouts, which are the same for all videos."""
+        sampled = super().evaluation_sample(timeline).frames
         rng = np.random.default_rng(0)
         layouts = [
-            np.arange(drawn.shape[1]),
-            *(rng.permutation(drawn.shape[1]) for _ in range(self.config.test_shuffles)),
+            np.arange(sampled.shape[1]),
+            *(rng.permutation(sampled.shape[1]) for _ in range(self.config.test_shuffles)),
         ]
-        return select(np.concatenate([drawn[:, layout] for layout in layouts]))
+        return select(np.concatenate([sampled[:, layout] for layout in layouts]))
 
     def training_input(self, frames: Frames) -> Frames:
-        """An augmented super-image of `frames` (frames, height, width, 3): uint8 (3, rows * height, columns * width).
+        """Return an augmented super-image, uint8 (3, rows * height, columns * width).
 
-        Draws from torch's global generator.
+        Uses torch's global generator.
+
+        Args:
+            frames: (frames, height, width, 3).
         """
         import torch
 
@@ -122,7 +125,7 @@ class SuperImage(SampledFrames):
         return apply(self._image_transforms, torch.from_numpy(image)).numpy()
 
     def evaluation_input(self, frames: Frames) -> Frames:
-        """The super-image of `frames` in order of time: uint8 (3, rows * height, columns * width)."""
+        """Return the super-image of `frames` in order of time, uint8 (3, rows * height, columns * width)."""
         return lay_out(frames.transpose(0, 3, 1, 2), self.config.rows, self.config.columns)
 
 

@@ -1,4 +1,4 @@
-"""The table of methods: the only place that knows which there are."""
+"""The registry of methods."""
 
 from importlib.metadata import entry_points
 from typing import Any
@@ -19,12 +19,12 @@ METHODS: dict[str, Method[Any]] = {
 
 
 def register(method: Method[Any]) -> None:
-    """Add a method that another package defines; a method of the same name is replaced."""
+    """Add a method that another package defines, replacing any method of the same name."""
     METHODS[method.name()] = method
 
 
 def method_named(name: str) -> Method[Any]:
-    """Return a method by its name, those of installed packages (entry points `urbanpipe.methods`) included.
+    """Return a method by its name, including those of installed packages (entry points `urbanpipe.methods`).
 
     Raises:
         ValueError: there is no such method.
@@ -43,5 +43,5 @@ def method_of(recipe: RecipeSettings) -> Method[Any]:
 
 
 def config_type(name: str) -> type[InputConfig]:
-    """Return the config of a method by the method's name."""
+    """Return the config type of a method by the method's name."""
     return method_named(name).config_type

@@ -18,8 +18,8 @@ class VideoConfig(SampledConfig, SizedConfig):
     """One clip of N frames from the whole video, for a video network.
 
     Attributes:
-        frames: how many.
-        shuffle: bring them into a random order in training.
+        frames: frames per clip.
+        shuffle: whether to shuffle the frames in training.
     """
 
     not_pixels: ClassVar[frozenset[str]] = frozenset({"shuffle"})
@@ -30,26 +30,26 @@ class VideoConfig(SampledConfig, SizedConfig):
 
     @property
     def clip_frames(self) -> int:
-        """Frames of a clip."""
+        """Frames per clip."""
         return self.frames
 
     @property
     def backbone_frames(self) -> int:
-        """Frames that the backbone sees at once."""
+        """Frames per input of the backbone."""
         return self.frames
 
     @property
     def smaller(self) -> str:
-        """What to turn where memory is short."""
+        """The settings to reduce when memory is short."""
         return f"input.frames (now {self.frames}) or input.size smaller (now {self.size})"
 
 
 class Clip(SampledFrames):
-    """Clips of a video. See `inputs.view.View`.
+    """View of a video as clips. See `inputs.view.View`.
 
     Args:
         config: frames, size and sampling.
-        augment: what is done in training, to all frames of a clip alike.
+        augment: augmentation in training, the same for all frames of a clip.
     """
 
     def __init__(self, config: VideoConfig, augment: AugmentConfig) -> None:
@@ -64,7 +64,7 @@ class Clip(SampledFrames):
         return augmentations((*self._augment.tile, *self._augment.image), self._augment, self.config.frame_size)
 
     def training_input(self, frames: Frames) -> Frames:
-        """An augmented clip of `frames` (frames, height, width, 3): uint8 (3, frames, height, width)."""
+        """Return an augmented clip, uint8 (3, frames, height, width), of `frames` (frames, height, width, 3)."""
         import torch
 
         from urbanpipe.inputs.augment import apply, frames_tensor
@@ -75,7 +75,7 @@ class Clip(SampledFrames):
         return clip.transpose(0, 1).numpy()
 
     def evaluation_input(self, frames: Frames) -> Frames:
-        """The clip in order of time: uint8 (3, frames, height, width)."""
+        """Return the clip in order of time, uint8 (3, frames, height, width)."""
         return frames.transpose(3, 0, 1, 2)
 
 

@@ -1,1 +1,1 @@
-"""The recipes that come with the package: one TOML file a row of the report's tables, and small ones for a CPU."""
+"""Shipped recipes: one TOML file per row of the report's tables, and small ones for a CPU."""
