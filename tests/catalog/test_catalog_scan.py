@@ -166,12 +166,13 @@ def test_an_interrupted_scan_goes_on(tmp_path: Path, videos: Path, probed: Path)
     script = (
         "import sys; from pathlib import Path; from urbanpipe.catalog import probing; "
         "probing._WORKER = 'helpers.troubled_probe_worker'; "
-        "from urbanpipe.catalog.scan import scan; scan(Path(sys.argv[1]), Path(sys.argv[2]), workers=1)"
+        "from urbanpipe.catalog.scan import scan; scan(Path(sys.argv[1]), out=Path(sys.argv[2]), workers=1)"
     )
     process = subprocess.Popen([sys.executable, "-c", script, str(videos), str(out)], start_new_session=True)
     try:
         deadline = time.monotonic() + 60
         while not (probed.exists() and "hang.mp4" in probed.read_text()):
+            assert process.poll() is None, "the scan ended before it was killed"
             assert time.monotonic() < deadline
             time.sleep(0.05)
     finally:

@@ -14,7 +14,7 @@ from helpers.fold_runs import SMALL, N, make_run, material
 from urbanpipe.contracts.segment_scores import SegmentScores, write_segment_scores
 from urbanpipe.errors import PredictionError
 from urbanpipe.evaluation.average_precision import score
-from urbanpipe.evaluation.pooling import POOLS, pooled, write_pooling
+from urbanpipe.evaluation.pooling import POOLS, pool_scores, write_pooling
 from urbanpipe.models import classifier
 from urbanpipe.outputs import write_json
 
@@ -56,7 +56,7 @@ def test_the_pools_are_those_worked_out_by_hand(pool: str) -> None:
     segments, parts = frame_scores()
     asked = NAMES[::-1]
     expected = [[by_hand(part[:, column], pool) for column in range(4)] for part in reversed(parts)]
-    np.testing.assert_allclose(pooled(segments, asked, pool), expected, rtol=1e-12)
+    np.testing.assert_allclose(pool_scores(segments, asked, pool), expected, rtol=1e-12)
 
 
 @given(pool=st.sampled_from(["mean", "max", "median"]), frames=st.integers(1, 9), seed=st.integers(0, 99))
@@ -78,7 +78,7 @@ def test_each_pool_is_evaluated_fold_by_fold(run: Path) -> None:
     tables = write_pooling(run)
     assert list(tables) == ["mean", "max", "median"]
     for pool, table in tables.items():
-        scores = pooled(segments, NAMES, pool)
+        scores = pool_scores(segments, NAMES, pool)
         by_fold = [score(scores[folds == k], targets[folds == k], SMALL, "skip") for k in range(3)]
         assert table.rows[0].by_fold == tuple(fold.map_all for fold in by_fold)
         assert table.rows[1].by_fold == tuple(fold.map_defects for fold in by_fold)

@@ -15,27 +15,22 @@ from pydantic import Field
 from torch import Tensor
 
 from urbanpipe.api import bundle, crossval, explain, inspect, predict, train
-from urbanpipe.catalog.folds import read_folds
-from urbanpipe.contracts.findings import read_inspection
-from urbanpipe.contracts.segment_scores import read_segment_scores
+from urbanpipe.catalog import read_folds
+from urbanpipe.contracts import read_inspection, read_segment_scores
 from urbanpipe.errors import RecipeError
-from urbanpipe.inference.options import InferenceOptions
+from urbanpipe.inference import InferenceOptions
+from urbanpipe.inputs import AugmentConfig, Frames, FrameTimeline, IntervalConfig, SampleSeed, Selection
 from urbanpipe.inputs.batches import Batch
-from urbanpipe.inputs.config import AugmentConfig, IntervalConfig
-from urbanpipe.inputs.frame_timeline import FrameTimeline, Indices, SampleSeed, Selection
-from urbanpipe.inputs.view import Frames
 from urbanpipe.learners.config import RecipeSettings
 from urbanpipe.learners.learner import LearnerContext
 from urbanpipe.learners.segments import SegmentLearner
-from urbanpipe.methods import table
-from urbanpipe.methods.method import Method
-from urbanpipe.methods.recipe import load_recipe
+from urbanpipe.methods import Method, load_recipe, table
+from urbanpipe.models import ModelConfig
 from urbanpipe.models.classifier import SegmentClassifier
-from urbanpipe.models.config import ModelConfig
 from urbanpipe.taxonomy import default_taxonomy
-from urbanpipe.training.crossval import CrossvalResult
-from urbanpipe.training.options import FoldOptions
+from urbanpipe.training import CrossvalResult, FoldOptions
 from urbanpipe.video import sampling
+from urbanpipe.video.sampling import Indices
 
 TAXONOMY = default_taxonomy()
 OPTIONS = InferenceOptions(device="cpu", batch_size=2)

@@ -24,7 +24,7 @@ from urbanpipe.models.config import ModelConfig
 from urbanpipe.models.weights import load_weights
 from urbanpipe.pretraining import loop
 from urbanpipe.pretraining.config import MAEConfig, SimCLRConfig, read_settings
-from urbanpipe.pretraining.frames import batches_of
+from urbanpipe.pretraining.frames import frame_batches
 from urbanpipe.pretraining.mae import MAE
 from urbanpipe.pretraining.pretrain import _videos, pretrain
 from urbanpipe.pretraining.simclr import SimCLR
@@ -218,7 +218,7 @@ def test_the_videos_of_a_fold_and_their_unlabelled_siblings_are_left_out(catalog
 
 def test_a_batch_is_of_different_frames_and_an_epoch_of_all_of_them_once() -> None:
     config = SimCLRConfig(batch_size=4)
-    epochs = [batches_of([3, 1, 6], config, epoch) for epoch in (0, 1)]
+    epochs = [frame_batches([3, 1, 6], config, epoch) for epoch in (0, 1)]
     for epoch, batches in enumerate(epochs):
         assert [len(batch) for batch in batches] == [4, 4]
         keys = [key for batch in batches for key in batch]

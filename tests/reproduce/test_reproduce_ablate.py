@@ -25,7 +25,7 @@ from urbanpipe.reproduce import experiment as room
 from urbanpipe.reproduce.ablate import _unseen, ablate, run_ablation
 from urbanpipe.reproduce.ablation_table import Ablation
 from urbanpipe.reproduce.changes import choose_rows
-from urbanpipe.reproduce.experiment import ReportExperiment, begin
+from urbanpipe.reproduce.experiment import ReportExperiment, open_report_experiment
 from urbanpipe.reproduce.options import AblationPlan
 from urbanpipe.simulate.generator import simulate
 from urbanpipe.simulate.options import ClassMix, VideoOptions
@@ -270,7 +270,7 @@ def test_a_failure_in_one_of_several_processes_ends_them_all(
     def fails(*_: object) -> None:
         raise error
 
-    experiment = begin(
+    experiment = open_report_experiment(
         archive / "catalog.csv",
         tmp_path,
         taxonomy=None,
@@ -297,7 +297,7 @@ def test_a_row_that_fails_in_one_of_several_processes_is_not_passed_over(
         real(run, *given)  # type: ignore[arg-type]
 
     monkeypatch.setattr(room, "run_folds", too_large)
-    experiment = begin(
+    experiment = open_report_experiment(
         archive / "catalog.csv",
         done[0],
         taxonomy=None,
@@ -339,10 +339,10 @@ def test_groups_in_several_folds_are_warned_of_once(
     torn = [replace(video, group="one") for video in catalog.videos]
     write_catalog(Catalog(tuple(torn), catalog.taxonomy), tmp_path / "catalog.csv")
     split, options = FoldOptions(folds=archive / "folds.csv", only=[0]), RunOptions(device="cpu", cache_gb=0.1)
-    begin(tmp_path / "catalog.csv", tmp_path, split=split, options=options)
+    open_report_experiment(tmp_path / "catalog.csv", tmp_path, split=split, options=options)
     said = "warning: 1 groups, one first, are in several folds, which flatters the figures"
     assert capsys.readouterr().err.count(said) == 1
-    begin(archive / "catalog.csv", tmp_path / "whole", split=split, options=options)
+    open_report_experiment(archive / "catalog.csv", tmp_path / "whole", split=split, options=options)
     assert "warning" not in capsys.readouterr().err
 
 
@@ -361,7 +361,7 @@ def test_videos_without_digests_are_told_apart_by_name_and_size(
         data = without_digests(data, tmp_path / "data.csv")
     if bare != "folds":
         test = without_digests(unseen, tmp_path / "test.csv")
-    experiment = begin(
+    experiment = open_report_experiment(
         data,
         tmp_path / "out",
         taxonomy=None,

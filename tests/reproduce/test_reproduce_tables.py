@@ -22,7 +22,7 @@ from urbanpipe.pretraining import pretrain as pretraining
 from urbanpipe.reproduce import reproduce as room
 from urbanpipe.reproduce import weak_supervision as weak
 from urbanpipe.reproduce.changes import read_changes
-from urbanpipe.reproduce.experiment import ReportExperiment, begin
+from urbanpipe.reproduce.experiment import ReportExperiment, open_report_experiment
 from urbanpipe.reproduce.models import check_recipes, lacking_weights, train_models
 from urbanpipe.reproduce.options import ReportOptions
 from urbanpipe.reproduce.report_models import (
@@ -92,7 +92,7 @@ def test_every_row_steps_at_a_small_scale(entry: ReportModel) -> None:
 def test_a_row_that_is_about_large_weights_has_no_small_one(archive: Path, tmp_path: Path) -> None:
     lacking = [entry for entry in ENTRIES if not entry.small]
     assert [entry.key for entry in lacking] == ["video-swin-b-k600", "video-swin-b-ssv2"]
-    experiment = begin(
+    experiment = open_report_experiment(
         archive / "catalog.csv",
         tmp_path,
         taxonomy=None,
@@ -193,7 +193,7 @@ def test_figures(done: tuple[Path, str], archive: Path) -> None:
 def test_some_folds_alone(archive: Path, tmp_path: Path) -> None:
     with pytest.raises(FoldError, match="table3 needs every fold"):
         run(archive, tmp_path, "table3", only_folds=[0])
-    experiment = begin(
+    experiment = open_report_experiment(
         archive / "catalog.csv",
         tmp_path,
         taxonomy=None,
@@ -208,7 +208,7 @@ def test_some_folds_alone(archive: Path, tmp_path: Path) -> None:
 
 
 def test_weights_that_cannot_be_had_are_named_and_the_rest_goes_on(archive: Path, tmp_path: Path) -> None:
-    experiment = begin(
+    experiment = open_report_experiment(
         archive / "catalog.csv",
         tmp_path,
         taxonomy=None,
@@ -270,7 +270,7 @@ def quick_pretraining(monkeypatch: pytest.MonkeyPatch) -> None:
 def one_fold(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> ReportExperiment:
     """A base that is trained, on one fold."""
     out = tmp_path_factory.mktemp("weak")
-    experiment = begin(
+    experiment = open_report_experiment(
         archive / "catalog.csv",
         out,
         taxonomy=None,
@@ -376,7 +376,7 @@ def test_a_recipe_that_does_not_fit_is_told_before_anything_is_trained(
 
 
 def test_every_network_of_table_2_takes_other_tiles(archive: Path, tmp_path: Path) -> None:
-    experiment = begin(
+    experiment = open_report_experiment(
         archive / "catalog.csv",
         tmp_path,
         taxonomy=None,
@@ -477,7 +477,7 @@ def test_weights_that_the_hub_does_not_give_are_asked_for_by_key(catalog: Catalo
 
 
 def test_an_error_of_the_whole_run_is_no_models(archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    experiment = begin(
+    experiment = open_report_experiment(
         archive / "catalog.csv",
         tmp_path,
         taxonomy=None,

@@ -32,7 +32,7 @@ from urbanpipe.evaluation.fold_report import write_fold_tables
 from urbanpipe.evaluation.runs import OutOfFold, read_out_of_fold, same_data, without_left_out
 from urbanpipe.outputs import output_folder, write_csv, write_text
 
-WEIGHTS = "weights.toml"
+WEIGHTS_FILE = "weights.toml"
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +127,7 @@ def _read_members(runs: Sequence[Path], out: Path) -> tuple[list[OutOfFold], lis
     if (target / "recipe.toml").exists() or any(target == place or target in place.parents for place in places):
         raise RunError(f"{out} is a run or contains one; give the ensemble a folder of its own with --out")
     for place in places:
-        if (place / WEIGHTS).exists() and not (place / "recipe.toml").exists():
+        if (place / WEIGHTS_FILE).exists() and not (place / "recipe.toml").exists():
             raise RunError(f"{place} is itself an ensemble; give the runs that it consists of")
     members, lost = without_left_out([read_out_of_fold(place) for place in places])
     return [members[0], *(same_data(members[0], member) for member in members[1:])], lost
@@ -152,7 +152,7 @@ def _write(
     recall: float | None,
 ) -> None:
     first, out = members[0], result.folder
-    (out / WEIGHTS).unlink(missing_ok=True)  # the folder is not an ensemble until its last file is written
+    (out / WEIGHTS_FILE).unlink(missing_ok=True)  # the folder is not an ensemble until its last file is written
     first.write_inputs(out)
     write_predictions(Predictions(first.names, final), out / OUT_OF_FOLD, first.taxonomy)
     _write_thresholds(out / "thresholds.csv", result.thresholds, first, final, choose)
@@ -170,7 +170,7 @@ def _write(
         for name, member, weight in zip(result.names, members, result.weights, strict=True)
     ]
     table["thresholds"] = dict(zip(first.taxonomy.codes, result.thresholds.tolist(), strict=True))
-    write_text(out / WEIGHTS, tomli_w.dumps(table))
+    write_text(out / WEIGHTS_FILE, tomli_w.dumps(table))
 
 
 def _write_thresholds(

@@ -31,13 +31,13 @@ def write_pooling(run: Path) -> dict[str, FoldTable]:
     """
     data = read_out_of_fold(run)
     segments = read_segment_scores(data.run / OUT_OF_FOLD_SEGMENTS, data.taxonomy)
-    tables = {name: fold_table(pooled(segments, data.names, name), data, draws=0) for name in POOLS}
+    tables = {name: fold_table(pool_scores(segments, data.names, name), data, draws=0) for name in POOLS}
     _write_csv(tables, data.run / "pooling.csv")
     write_text(data.run / "pooling.md", _markdown(tables))
     return tables
 
 
-def pooled(segments: SegmentScores, names: tuple[str, ...], pool: str) -> NDArray[np.float64]:
+def pool_scores(segments: SegmentScores, names: tuple[str, ...], pool: str) -> NDArray[np.float64]:
     """Pool the segment scores of the videos `names` class by class.
 
     Args:

@@ -59,7 +59,8 @@ def weighted_focal(logits: Tensor, targets: Tensor, positive_weight: Tensor, gam
     """
     loss = sigmoid_focal_loss(logits.float(), targets, alpha=-1, gamma=gamma, reduction="none")
     weights = torch.where(targets > 0, positive_weight.to(logits.device), torch.ones_like(loss))
-    return (loss * weights).sum() / len(logits)
+    total: Tensor = (loss * weights).sum()
+    return total / len(logits)
 
 
 def positive_weights(targets: Tensor) -> Tensor:

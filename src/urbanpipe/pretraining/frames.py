@@ -1,4 +1,4 @@
-"""Frames of many videos in random order, as the views of a method."""
+"""FrameDataset of many videos in random order, as the views of a method."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -18,7 +18,7 @@ from urbanpipe.pretraining.views import Views
 FrameKey = tuple[int, int, int]  # (epoch, index of the video, number of the frame among those at the interval)
 
 
-class Frames(Dataset[Any]):
+class FrameDataset(Dataset[Any]):
     """Dataset of the views of a frame, or the reason why its video cannot be read.
 
     Args:
@@ -45,7 +45,7 @@ def seed_of(*parts: int) -> int:
     return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
-def batches_of(frames: Sequence[int], config: SimCLRConfig | MAEConfig, epoch: int) -> list[list[FrameKey]]:
+def frame_batches(frames: Sequence[int], config: SimCLRConfig | MAEConfig, epoch: int) -> list[list[FrameKey]]:
     """Return the full batches of an epoch.
 
     They contain every frame once in random order, except for the few that do not fill a batch.
@@ -68,7 +68,7 @@ def batches_of(frames: Sequence[int], config: SimCLRConfig | MAEConfig, epoch: i
 
 
 def frame_loader(
-    frames: Frames, batches: Sequence[Sequence[FrameKey]], workers: int, pin: bool
+    frames: FrameDataset, batches: Sequence[Sequence[FrameKey]], workers: int, pin: bool
 ) -> DataLoader[Tensor | VideoError]:
     """Return a loader of the given batches in their order.
 

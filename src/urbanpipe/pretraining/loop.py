@@ -25,7 +25,7 @@ from urbanpipe.models.backbone import Backbone
 from urbanpipe.models.device import autocast
 from urbanpipe.outputs import whole_file, write_json
 from urbanpipe.pretraining.config import MAEConfig, SimCLRConfig
-from urbanpipe.pretraining.frames import Frames, batches_of, frame_loader, seed_of
+from urbanpipe.pretraining.frames import FrameDataset, frame_batches, frame_loader, seed_of
 from urbanpipe.progress import track
 from urbanpipe.training.log import MetricsLog, peak_memory_mib
 from urbanpipe.training.optimiser import make_schedule, step_scaled
@@ -89,7 +89,7 @@ def make_state(
 def run_epochs(
     objective: nn.Module,
     backbone: Backbone,
-    frames: Frames,
+    frames: FrameDataset,
     *,
     config: SimCLRConfig | MAEConfig,
     folder: Path,
@@ -104,7 +104,7 @@ def run_epochs(
         RecipeError: there are fewer frames than one batch needs.
     """
     counts = [frames.dataset.segment_count(index) for index in range(len(frames.dataset))]
-    state = make_state(objective, config, len(batches_of(counts, config, 0)), device)
+    state = make_state(objective, config, len(frame_batches(counts, config, 0)), device)
     path = folder / TRAINING_STATE
     for left in folder.glob(f".{path.name}.*"):  # from a kill while writing
         left.unlink(missing_ok=True)
@@ -124,9 +124,13 @@ def run_epochs(
 
 
 def _epoch(
-    state: PretrainState, frames: Frames, counts: Sequence[int], config: SimCLRConfig | MAEConfig, device: torch.device
+    state: PretrainState,
+    frames: FrameDataset,
+    counts: Sequence[int],
+    config: SimCLRConfig | MAEConfig,
+    device: torch.device,
 ) -> EpochMetrics:
-    batches = batches_of(counts, config, state.epoch)
+    batches = frame_batches(counts, config, state.epoch)
     loader = frame_loader(frames, batches, config.workers, pin=device.type == "cuda")
     label = f"{config.method} epoch {state.epoch + 1}/{config.epochs}"
     started, total = time.perf_counter(), torch.zeros((), device=device)

@@ -32,7 +32,7 @@ from urbanpipe.models.device import choose_device, processors_left
 from urbanpipe.models.weights import content_of, load_weights
 from urbanpipe.outputs import write_csv, write_text
 from urbanpipe.pretraining.config import MAEConfig, SimCLRConfig, read_settings
-from urbanpipe.pretraining.frames import Frames, batches_of
+from urbanpipe.pretraining.frames import FrameDataset, frame_batches
 from urbanpipe.pretraining.loop import run_epochs
 from urbanpipe.pretraining.views import make_views
 from urbanpipe.progress import track
@@ -87,7 +87,7 @@ def pretrain(
         if read_done(out):
             return out
         log.info("%s: %s; %d videos", method, weights, len(good))
-        dataset = Frames(_dataset(config, good, frames), make_views(config), config.seed)
+        dataset = FrameDataset(_dataset(config, good, frames), make_views(config), config.seed)
         try:
             with processors_left(chosen, loading_workers(config.workers)):
                 run_epochs(objective, network, dataset, config=config, folder=out, device=chosen)
@@ -175,7 +175,7 @@ def _begin(
             name, reason = next(iter(left_out.items()))
             raise CatalogError(f"none of the {len(videos)} videos can be read; the first, {name}: {reason}")
         kept = [dataset.segment_count(index) for index, video in enumerate(videos) if video.name not in left_out]
-        batches_of(kept, config, 0)  # raises an error for too few frames, before anything is written
+        frame_batches(kept, config, 0)  # raises an error for too few frames, before anything is written
         write_csv(out / "left_out.csv", ["video", "reason"], sorted(left_out.items()))
         write_text(out / SETTINGS, tomli_w.dumps(asked))
     for name, reason in left_out.items():

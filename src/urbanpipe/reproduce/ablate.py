@@ -18,10 +18,10 @@ from urbanpipe.methods.recipe import Recipe, load_recipe
 from urbanpipe.models.weights import load_weights
 from urbanpipe.reproduce.ablation_table import Ablation, Line
 from urbanpipe.reproduce.changes import Change, Trial, asked_changes, read_changes, trial
-from urbanpipe.reproduce.experiment import NOT_TRAINED, ReportExperiment, begin, refuse_folder
+from urbanpipe.reproduce.experiment import NOT_TRAINED, ReportExperiment, open_report_experiment, refuse_folder
 from urbanpipe.reproduce.models import check_recipes, misfit
 from urbanpipe.reproduce.options import AblationPlan
-from urbanpipe.reproduce.paired_comparison import ComparisonData, PairedComparison, Scores, compare_paired
+from urbanpipe.reproduce.paired_comparison import ComparisonData, PairedComparison, TrainingScores, compare_paired
 from urbanpipe.reproduce.re_evaluation import re_evaluate, read_fold
 from urbanpipe.reproduce.report_models import notes_on_epochs
 from urbanpipe.reproduce.score_changes import SCORE_CHANGES
@@ -102,7 +102,7 @@ def ablate(
     others = tuple(read_catalog(plan.test, load_taxonomy(taxonomy)).labelled) if plan.test else ()
     _refuse_trained_on(others, catalog)
     _check_own(base, chosen, catalog, out)
-    experiment = begin(data, out, taxonomy=taxonomy, split=split, options=options)
+    experiment = open_report_experiment(data, out, taxonomy=taxonomy, split=split, options=options)
     made = run_ablation(experiment, base, chosen, plan.seeds, others)
     if experiment.distributed.is_main:
         with folder_lock(out, wait=True):
@@ -271,7 +271,9 @@ def _lines(plan: _Plan, failed: Mapping[str, str], data: ComparisonData, names: 
     return lines
 
 
-def _line(plan: _Plan, each: Trial, data: ComparisonData, scores: Mapping[str, Scores], names: Sequence[str]) -> Line:
+def _line(
+    plan: _Plan, each: Trial, data: ComparisonData, scores: Mapping[str, TrainingScores], names: Sequence[str]
+) -> Line:
     """The row's gain, or why there is none."""
     key, kind = each.row.key, each.row.kind
     if kind == "train":

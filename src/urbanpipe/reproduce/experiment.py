@@ -11,7 +11,7 @@ from urbanpipe.catalog.labels import label_matrix
 from urbanpipe.contracts.predictions import Predictions
 from urbanpipe.errors import CatalogError, DivergedError, OutOfMemoryError, RunError
 from urbanpipe.methods.recipe import Recipe, load_recipe
-from urbanpipe.reproduce.paired_comparison import ComparisonData, Scores
+from urbanpipe.reproduce.paired_comparison import ComparisonData, TrainingScores
 from urbanpipe.reproduce.re_evaluation import read_fold
 from urbanpipe.training.crossval import resolve, run_folds
 from urbanpipe.training.experiment import Experiment, open_experiment
@@ -79,7 +79,7 @@ class ReportExperiment(Experiment):
         by_name = {video.name: video for video in self.catalog.labelled}
         return [by_name[name] for name in names]
 
-    def scores(self, runs: Sequence[Path], names: Sequence[str]) -> Scores:
+    def scores(self, runs: Sequence[Path], names: Sequence[str]) -> TrainingScores:
         """Out-of-fold scores (S, n, C) of S runs.
 
         Raises:
@@ -124,7 +124,7 @@ def refuse_folder(data: Path) -> None:
         raise CatalogError(f"{data} is a folder; give a catalog: urbanpipe scan {data} --labels FILE --out CSV")
 
 
-def begin(
+def open_report_experiment(
     data: Path, out: Path, *, taxonomy: Path | None = None, split: FoldOptions, options: RunOptions
 ) -> ReportExperiment:
     """Read the catalog, make or read the folds, join the other processes; see `ablate` for the arguments."""

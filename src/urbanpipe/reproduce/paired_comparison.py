@@ -11,7 +11,7 @@ from urbanpipe.evaluation.evaluation_set import EvaluationSet, leave_one_fold_ou
 from urbanpipe.evaluation.intervals import compare
 
 SIGNIFICANT = 0.05
-Scores = NDArray[np.float64]  # (S, n, C), of S trainings
+TrainingScores = NDArray[np.float64]  # (S, n, C), of S trainings
 
 
 @dataclass(frozen=True, eq=False)

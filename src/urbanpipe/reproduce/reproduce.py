@@ -14,7 +14,7 @@ from urbanpipe.reproduce.ablate import BASE, run_ablation
 from urbanpipe.reproduce.ablation_table import Ablation, Line
 from urbanpipe.reproduce.changes import Change, read_changes
 from urbanpipe.reproduce.combined import table_of_classes, table_of_ensembles
-from urbanpipe.reproduce.experiment import NOT_TRAINED, ReportExperiment, begin
+from urbanpipe.reproduce.experiment import NOT_TRAINED, ReportExperiment, open_report_experiment
 from urbanpipe.reproduce.figures import picture_of_inputs, pictures_of_attention
 from urbanpipe.reproduce.models import (
     Model,
@@ -95,7 +95,7 @@ def reproduce(
     _check(what, given, report.seeds, report.test, split.only)
     others = tuple(read_catalog(report.test, load_taxonomy(taxonomy)).labelled) if report.test else ()
     asked = _Asked(given, report.seeds, others, options.device)
-    experiment = begin(data, out, taxonomy=taxonomy, split=split, options=options)
+    experiment = open_report_experiment(data, out, taxonomy=taxonomy, split=split, options=options)
     finish = MAKERS[what](experiment, asked)
     text = ""
     if experiment.distributed.is_main:

@@ -9,12 +9,16 @@ from urbanpipe.decision.thresholds import f1_thresholds
 from urbanpipe.ensembling.weights import best_per_class
 from urbanpipe.errors import RecipeError
 from urbanpipe.evaluation.evaluation_set import leave_one_fold_out
-from urbanpipe.reproduce.paired_comparison import ComparisonData, Scores
+from urbanpipe.reproduce.paired_comparison import ComparisonData, TrainingScores
 
-ScoreChange = Callable[[Scores, Sequence[Scores], ComparisonData], tuple[Scores, Scores]]
+ScoreChange = Callable[
+    [TrainingScores, Sequence[TrainingScores], ComparisonData], tuple[TrainingScores, TrainingScores]
+]
 
 
-def exclusive_rule(base: Scores, networks: Sequence[Scores], data: ComparisonData) -> tuple[Scores, Scores]:
+def exclusive_rule(
+    base: TrainingScores, networks: Sequence[TrainingScores], data: ComparisonData
+) -> tuple[TrainingScores, TrainingScores]:
     """The rule for the exclusive class at the report's threshold."""
     del networks
     if data.taxonomy.exclusive is None:
@@ -22,8 +26,10 @@ def exclusive_rule(base: Scores, networks: Sequence[Scores], data: ComparisonDat
     return np.stack([apply_exclusive(each, data.taxonomy, EXCLUSIVE_THRESHOLD) for each in base]), base
 
 
-def thresholds(base: Scores, networks: Sequence[Scores], data: ComparisonData) -> tuple[Scores, Scores]:
-    """Scores under the class's threshold of best F1, chosen on the other folds, set to 0."""
+def thresholds(
+    base: TrainingScores, networks: Sequence[TrainingScores], data: ComparisonData
+) -> tuple[TrainingScores, TrainingScores]:
+    """TrainingScores under the class's threshold of best F1, chosen on the other folds, set to 0."""
     del networks
     if len(np.unique(data.folds)) < 2:
         raise RecipeError("it needs two folds: thresholds are chosen on one and judged on another")
@@ -35,7 +41,9 @@ def thresholds(base: Scores, networks: Sequence[Scores], data: ComparisonData) -
     return cut, base
 
 
-def best_network(base: Scores, networks: Sequence[Scores], data: ComparisonData) -> tuple[Scores, Scores]:
+def best_network(
+    base: TrainingScores, networks: Sequence[TrainingScores], data: ComparisonData
+) -> tuple[TrainingScores, TrainingScores]:
     """Of each class the network that is best on the other folds, against the mean of all networks."""
     del base
     if len(networks) < 2 or len(np.unique(data.folds)) < 2:

@@ -134,7 +134,7 @@ def run_folds(run: Path, recipe: Recipe, experiment: Experiment, only_folds: Seq
     """
     experiment.check_folds(only_folds)
     numbers, distributed = experiment.fold_numbers, experiment.distributed
-    good = begin(run, recipe, experiment)
+    good = begin_run_videos(run, recipe, experiment)
     for number in only_folds or numbers:
         train_model(fold_job(run, recipe, experiment, good, number), distributed)
     if distributed.is_main:
@@ -144,7 +144,7 @@ def run_folds(run: Path, recipe: Recipe, experiment: Experiment, only_folds: Seq
     distributed.from_main(None)
 
 
-def begin(run: Path, recipe: Recipe, experiment: Experiment) -> list[Video]:
+def begin_run_videos(run: Path, recipe: Recipe, experiment: Experiment) -> list[Video]:
     """Return the run's videos that can be decoded; rank 0 begins the run folder, or checks it."""
     folds, distributed = experiment.folds, experiment.distributed
     videos = [video for video in experiment.catalog.labelled if not folds or video.name in folds]

@@ -9,7 +9,7 @@ from urbanpipe.inputs.dataset import frame_cache
 from urbanpipe.methods.recipe import load_recipe
 from urbanpipe.models.distributed import join_distributed
 from urbanpipe.taxonomy import load_taxonomy
-from urbanpipe.training.crossval import begin, fold_job, resolve
+from urbanpipe.training.crossval import begin_run_videos, fold_job, resolve
 from urbanpipe.training.experiment import Experiment, checked_folds, warn_of_split_groups
 from urbanpipe.training.fold_job import FoldJob
 from urbanpipe.training.loop import train_model
@@ -60,7 +60,7 @@ def train(
         warn_of_split_groups(catalog, assignment, distributed)
     frames = frame_cache(options.cache, options.cache_gb)
     experiment = Experiment(catalog, assignment, distributed, frames)
-    good = begin(out, settings, experiment)
+    good = begin_run_videos(out, settings, experiment)
     if fold is None:
         job = FoldJob(settings, catalog.taxonomy, good, (), out, frames, settings.name)
     else:
