@@ -32,6 +32,8 @@ from urbanpipe.training import CrossvalResult, FoldOptions
 from urbanpipe.video import sampling
 from urbanpipe.video.sampling import Indices
 
+pytestmark = pytest.mark.slow
+
 TAXONOMY = default_taxonomy()
 OPTIONS = InferenceOptions(device="cpu", batch_size=2)
 PAIRS_SEEN = "pairs_seen.txt"
