@@ -38,11 +38,16 @@ def command(
     ],
     language: Annotated[Words, typer.Option(help="Language of the CJJ 181 table.")] = Words.en,
     taxonomy: Annotated[Path | None, typer.Option(help="Your own classes (TOML), for their PACP crosswalk.")] = None,
+    inspection_data: Annotated[
+        Path | None, typer.Option(help="CSV `video,segment,length_m,diameter_mm,...`, for the segments of cjj181.")
+    ] = None,
 ) -> None:
     """Export inspections as a table to grade, or for other tools. All rows are proposals that nobody has reviewed."""
     from urbanpipe.exports.export import export
 
-    done = export(inspections, out=out, to=to.value, language=language.value, taxonomy=taxonomy)
+    done = export(
+        inspections, out=out, to=to.value, language=language.value, taxonomy=taxonomy, inspection_data=inspection_data
+    )
     warning = "; made by a demonstration model, not for real use" if done.demonstration else ""
     print(f"{done.videos} videos, {done.rows} proposals, not reviewed{warning}")
     print(f"results: {' '.join(map(str, done.files))}")

@@ -1,9 +1,11 @@
 """The CJJ 181 table (XLSX or CSV): proposals of the software, and yellow cells in which a person grades them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from urbanpipe.contracts.findings import Evidence
+from urbanpipe.contracts.inspection_data import InspectionData
 from urbanpipe.contracts.remarks import sentence
 from urbanpipe.errors import InspectionError
 from urbanpipe.exports.columns import DEFECT_COLUMNS, Language, word
@@ -16,9 +18,20 @@ OFF_SECONDS = 1.0  # a picture or distance further than this from the time of it
 
 
 def write_table(
-    inspected: Sequence[InspectionRecord], rows: Sequence[RecordRow], out: Path, language: Language
+    inspected: Sequence[InspectionRecord],
+    rows: Sequence[RecordRow],
+    out: Path,
+    language: Language,
+    data: Mapping[str, InspectionData] = MappingProxyType({}),
 ) -> tuple[Path, ...]:
     """Write the table; `.xlsx` has additional sheets for segments, grades and choices, `.csv` has the same rows.
+
+    Args:
+        inspected: the inspections.
+        rows: their occurrences.
+        out: the file.
+        language: language of headings and words.
+        data: inspection data by video name; it names the segments and gives their length and diameter.
 
     Raises:
         InspectionError: the suffix is another one, a sheet cannot hold all rows, or a table exists in which a person
@@ -26,7 +39,11 @@ def write_table(
         OutputError: the table cannot be written.
     """
     rules = read_rules()
-    segments = {id(one): f"S{number}" for number, one in enumerate(inspected, 1)}
+    known = {id(one): data.get(one.name) or data.get(one.inspection.video.name) for one in inspected}
+    segments = {
+        id(one): (item.segment if (item := known[id(one)]) else "") or f"S{number}"
+        for number, one in enumerate(inspected, 1)
+    }
     cells = [table_row(row, segments[id(row.inspected)], out.parent, language, rules) for row in rows]
     suffix = out.suffix.lower()
     if suffix == ".csv":
@@ -40,8 +57,11 @@ def write_table(
             f"{out}: {len(cells)} rows are too many for a sheet, which has {MAX_ROWS}; export as .csv"
         )
     else:
-        named = [(segments[id(one)], one.name) for one in inspected]
-        write_workbook(out, cells, named, head=_head(inspected, language), rules=rules, language=language)
+        named: dict[str, list[Cell]] = {}
+        for one in inspected:
+            size: list[Cell] = [item.length_m, item.diameter_mm] if (item := known[id(one)]) else []
+            named.setdefault(segments[id(one)], [segments[id(one)], one.name, *size])
+        write_workbook(out, cells, [*named.values()], head=_head(inspected, language), rules=rules, language=language)
     return (out,)
 
 

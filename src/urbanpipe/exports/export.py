@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from urbanpipe.contracts.inspection_data import read_inspection_data
 from urbanpipe.errors import InspectionError
 from urbanpipe.evaluation.moments import Moment, write_results
 from urbanpipe.exports.cjj181 import write_table
@@ -38,7 +39,13 @@ class Exported:
 
 
 def export(
-    inspections: Path, *, out: Path, to: str, language: Language = "en", taxonomy: Path | None = None
+    inspections: Path,
+    *,
+    out: Path,
+    to: str,
+    language: Language = "en",
+    taxonomy: Path | None = None,
+    inspection_data: Path | None = None,
 ) -> Exported:
     """Write inspections in a format that people or other tools read. The exports contain no human review.
 
@@ -48,6 +55,8 @@ def export(
         to: one of `FORMATS`.
         language: language of headings and words in the CJJ 181 table, `en` or `zh`.
         taxonomy: TOML file of your own classes, for their `pacp` crosswalk; default: the 17 QV-Pipe classes.
+        inspection_data: CSV with the column `video` and the fields of `InspectionData`; it names the segments of the
+            CJJ 181 table and gives their length and diameter.
 
     Raises:
         InspectionError: there are no inspections, one is damaged, the format or suffix is unknown, the inspections have
@@ -57,11 +66,14 @@ def export(
     """
     out = Path(out)
     _check(out, to, language)
+    if inspection_data and to != "cjj181":
+        raise InspectionError(f"inspection data has no effect on {to}; it fills the segments of a cjj181 table")
     classes = load_taxonomy(taxonomy)
+    data = read_inspection_data(inspection_data) if inspection_data else {}
     inspected = read_inspected(inspections)
     rows = list(rows_of(inspected, unlikely=to == "jsonl"))
     if to == "cjj181":
-        files = write_table(inspected, rows, out, language)
+        files = write_table(inspected, rows, out, language, data)
     elif to == "pacp":
         files = write_pacp(inspected, rows, out, classes)
     elif to == "qvpipe":

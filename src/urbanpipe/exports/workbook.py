@@ -47,7 +47,7 @@ _SEGMENTS_FROM = 3
 def write_workbook(
     out: Path,
     rows: Sequence[Sequence[Cell]],
-    segments: Sequence[tuple[str, str]],
+    segments: Sequence[Sequence[Cell]],
     *,
     head: Sequence[str],
     rules: Rules,
@@ -155,7 +155,7 @@ def _grades_of(code: Cell, rules: Rules) -> int:
 
 
 def _segments(
-    sheet: Worksheet, segments: Sequence[tuple[str, str]], choices: tuple[str, str], language: Language
+    sheet: Worksheet, segments: Sequence[Sequence[Cell]], choices: tuple[str, str], language: Language
 ) -> None:
     first = _top(sheet, [word("segments", language)], SEGMENT_COLUMNS, language)
     assert first == _SEGMENTS_FROM, "the sheet of defects offers the names from here"

@@ -1,4 +1,4 @@
-"""How a training step learns from a batch."""
+"""Learners, which turn a batch into gradients, with their losses and configs."""
 
 from urbanpipe.learners.config import LossConfig, MemoryConfig, OptimiserConfig, TrainingConfig
 

@@ -1,4 +1,4 @@
-"""Learning from bags of features: the frozen backbone encodes every sampled frame once, then the head learns alone."""
+"""Learning from bags of features: the frozen backbone encodes every sampled frame once, then the head is trained."""
 
 from collections.abc import Sequence
 
@@ -16,13 +16,13 @@ from urbanpipe.models.device import autocast
 
 
 class BagLearner:
-    """The learner of the bag method; see `training.learner.Learner`.
+    """The learner of the bag method; see `learners.learner.Learner`.
 
     Args:
-        context: what it learns with.
+        context: recipe, state, loss, targets and training set.
 
     Attributes:
-        store: the feature of every frame of the training set.
+        store: the features of all frames of the training set.
     """
 
     def __init__(self, context: LearnerContext) -> None:
@@ -41,15 +41,15 @@ class BagLearner:
         self.store = FeatureMemory(path, frames, width, fingerprint(recipe, dataset.videos))
 
     def begin_epoch(self) -> None:
-        """Fill the store, or take it from the copy that a killed run left; once a process."""
+        """Fill the store, or load it from the copy of an interrupted run; once per process."""
         if self._filled:
             return
         self._filled = True
-        if self._state.epoch:  # a state was saved, so the copy is of the same backbone
+        if self._state.epoch:  # a state was saved, so the copy has features of the same backbone
             lost = next(filter(None, self._distributed.gather(self.store.load_copy(self._copy))), "")
             if not lost:
                 return
-            self._distributed.say(f"features of frames: {lost}; they are made again")
+            self._distributed.say(f"features of frames: {lost}; encoding them again")
         for video, features in encoded(self._model, self._dataset, self._recipe, self._distributed):
             self.store.write(video, np.arange(len(features)), features, self._state.step)
         exchange(self.store, self._distributed)
@@ -57,11 +57,11 @@ class BagLearner:
             self.store.save_copy(self._copy)
 
     def reads(self) -> bool:
-        """Never: all that is wanted of a frame is in the store."""
+        """Return False: the store holds the features of every frame."""
         return False
 
     def learn(self, batch: Batch, last: bool) -> Tensor:
-        """Forward and backward, video by video: bags of unequal sizes need no padding then."""
+        """Run forward and backward passes, video by video, so that bags of unequal size need no padding."""
         training, device = self._recipe.training, self._distributed.device
         with autocast(device, training.precision):
             logits = torch.stack([self._model(bag.to(device)) for bag in self._bags(batch.samples)])
@@ -72,11 +72,11 @@ class BagLearner:
         return value.detach()
 
     def _bags(self, videos: Sequence[int]) -> list[Tensor]:
-        """Features (frames, width) of each video."""
+        """Return the features (frames, width) of each video."""
         return [self.store.read(video) for video in videos]
 
     def end_epoch(self) -> None:
-        """Nothing: the store does not change."""
+        """Do nothing: the store does not change."""
 
     def forget(self) -> None:
         """Remove the store."""

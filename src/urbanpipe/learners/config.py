@@ -1,4 +1,4 @@
-"""Settings of learning; importable without torch."""
+"""Settings of optimiser, loss and training loop; importable without torch."""
 
 from typing import Literal, Protocol
 
@@ -10,17 +10,18 @@ from urbanpipe.settings import Section
 
 
 class OptimiserConfig(Section):
-    """AdamW and its rates.
+    """AdamW and its learning rates.
 
     Attributes:
-        learning_rate: highest learning rate, of the head.
-        backbone_lr_scale: the backbone's rate as a share of the head's.
-        layer_decay: further factor a layer of the backbone, from the last to the first; 1 is none.
-        weight_decay: on weights; never on biases and norms.
-        schedule: `onecycle` (cosine up and down, and momentum against it) or `cosine` (linear up, cosine down).
-        warmup_epochs: epochs until the highest rate; at most nine tenths of all epochs, however large.
-        clip_norm: largest gradient norm; 0 is no clipping.
-        fused: torch's fused AdamW, on a GPU.
+        learning_rate: peak learning rate of the head.
+        backbone_lr_scale: learning rate of the backbone as a share of the head's.
+        layer_decay: further factor per layer of the backbone, from the last to the first; 1 disables it.
+        weight_decay: decay of weights; biases and norms have none.
+        schedule: `onecycle` (cosine up and down, with momentum in the opposite direction) or `cosine` (linear up,
+            cosine down).
+        warmup_epochs: epochs until the peak learning rate, limited to nine tenths of all epochs.
+        clip_norm: largest gradient norm; 0 disables clipping.
+        fused: whether to use torch's fused AdamW on a GPU.
     """
 
     learning_rate: float = Field(1e-3, gt=0, allow_inf_nan=False)
@@ -34,13 +35,16 @@ class OptimiserConfig(Section):
 
 
 class LossConfig(Section):
-    """The loss.
+    """The loss function.
 
     Attributes:
         name: `asymmetric` (arXiv 2009.14119), `bce` or `focal` (arXiv 1708.02002).
-        gamma_negative, gamma_positive, clip: of the asymmetric loss.
-        gamma: of the focal loss.
-        class_weights: weigh positives by the square root of negatives over positives of their class (`bce`, `focal`).
+        gamma_negative: focusing exponent of negatives in the asymmetric loss.
+        gamma_positive: focusing exponent of positives in the asymmetric loss.
+        clip: probability margin of negatives in the asymmetric loss.
+        gamma: focusing exponent of the focal loss.
+        class_weights: whether to weight positives by the square root of negatives over positives of their class (`bce`
+            and `focal` only).
     """
 
     name: Literal["asymmetric", "bce", "focal"] = "asymmetric"
@@ -52,21 +56,22 @@ class LossConfig(Section):
 
 
 class TrainingConfig(Section):
-    """How long, how much at once, at what precision.
+    """Epochs, batch size, precision and other settings of the training loop.
 
     Attributes:
         epochs: passes over the training videos.
-        batch_size: videos at once in a process.
-        accumulation: batches a step and process; a step sees batch_size * accumulation * processes videos.
-        precision: `fp32`, `bf16` or `fp16` (mixed).
-        checkpointing: recompute activations in the backward pass, for memory.
-        channels_last: memory layout, faster for most convolutional networks.
-        compile: torch.compile the network.
-        ema_decay: of the EMA of weights, reached by a warm-up; 0 is none.
-        keep: `best` epoch by validation mAP, or `last`.
-        validate_every: validate after every so many epochs, and after the last; `best` is one of these.
-        workers: loading processes a training process; -1 takes what the machine has, at most 8.
-        seed: of initial weights, order and augmentation.
+        batch_size: videos per batch and process.
+        accumulation: batches per step and process; a step uses batch_size * accumulation * processes videos.
+        precision: `fp32`, or mixed precision with `bf16` or `fp16`.
+        checkpointing: whether to recompute activations in the backward pass to save memory.
+        channels_last: whether to use the channels-last memory layout, which is faster for most convolutional networks.
+        compile: whether to compile the network with torch.compile.
+        ema_decay: decay of the EMA of the weights, reached after a warm-up; 0 disables the EMA.
+        keep: which weights to keep: those of the `best` epoch by validation mAP, or of the `last`.
+        validate_every: number of epochs between validations; the last epoch is always validated, and `best` is chosen
+            among the validated epochs.
+        workers: loading processes per training process; -1 uses the available processors, at most 8.
+        seed: random seed of initial weights, order and augmentation.
     """
 
     epochs: int = Field(30, ge=1)
@@ -87,13 +92,13 @@ class MemoryConfig(Section):
     """The feature memory of the dense method, and the phases of its training.
 
     Attributes:
-        keep_stale: p, the probability with which a feature from the memory takes part in a step.
-        max_stored: in the mode `stale` at most so many features from the memory take part for a video, drawn at
-            random, which bounds memory for videos of many minutes.
-        write: what a step writes back: the `fresh` features, or those of the EMA's encoder (`ema`).
-        refresh_epochs: the whole memory is encoded anew every so many epochs; 0 never does.
-        warmup_epochs: first epochs, in which the head alone learns, on the memory as it was filled.
-        final_epochs: last epochs, in which the head alone learns, on features of the EMA's encoder.
+        keep_stale: probability with which a stored feature is used in a step.
+        max_stored: in the mode `stale`, upper bound on the stored features per video and step, sampled at random, which
+            bounds memory for videos of many minutes.
+        write: which features a step writes back: `fresh` ones, or those of the EMA's encoder (`ema`).
+        refresh_epochs: number of epochs between two encodings of the whole memory; 0 disables refreshing.
+        warmup_epochs: first epochs, which train only the head, on the initial memory.
+        final_epochs: last epochs, which train only the head, on features of the EMA's encoder.
         auxiliary: weight of the loss on the pooled logits of the fresh clips alone.
     """
 
@@ -107,7 +112,7 @@ class MemoryConfig(Section):
 
 
 class RecipeSettings(Protocol):
-    """The parts of a recipe, as methods and learners read them."""
+    """The parts of a recipe that methods and learners read."""
 
     @property
     def name(self) -> str:
@@ -115,15 +120,15 @@ class RecipeSettings(Protocol):
 
     @property
     def input(self) -> InputConfig:
-        """What the network sees."""
+        """How videos become network inputs."""
 
     @property
     def augment(self) -> AugmentConfig:
-        """What is done to training inputs."""
+        """Augmentation of training inputs."""
 
     @property
     def model(self) -> ModelConfig:
-        """Backbone, head and first weights."""
+        """Backbone, head and initial weights."""
 
     @property
     def optimiser(self) -> OptimiserConfig:
@@ -131,8 +136,8 @@ class RecipeSettings(Protocol):
 
     @property
     def loss(self) -> LossConfig:
-        """The loss."""
+        """Loss function."""
 
     @property
     def training(self) -> TrainingConfig:
-        """How long, how much at once, at what precision."""
+        """Settings of the training loop."""

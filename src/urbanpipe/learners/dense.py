@@ -1,7 +1,7 @@
 """Learning from every moment of a video: a share of its clips with gradient, the rest from the feature memory.
 
-The memory is TALLFormer's (arXiv 2204.01680), dropping of stale features and the final fine-tuning of the head are
-GST-EFD's (arXiv 2305.12322), the exact gradients of sampled clips are ETAD's (CVPR workshops 2023).
+The memory comes from TALLFormer (arXiv 2204.01680), the dropping of stale features and the final fine-tuning of the
+head from GST-EFD (arXiv 2305.12322), and the exact gradients of sampled clips from ETAD (CVPR workshops 2023).
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,15 +24,15 @@ from urbanpipe.models.device import autocast, images_to
 if TYPE_CHECKING:
     from urbanpipe.methods.dense import DenseConfig
 
-AT_ONCE = 16  # clips encoded at once where no gradient, or a recomputed one, is wanted: bounds memory
+AT_ONCE = 16  # clips encoded at once without gradient or with recomputation; bounds memory
 
 
 class DenseLearner:
-    """The learner of the dense method; see `training.learner.Learner`.
+    """The learner of the dense method; see `learners.learner.Learner`.
 
     Args:
-        config: of the method.
-        context: what it learns with.
+        config: config of the method.
+        context: recipe, state, loss, targets and training set.
     """
 
     def __init__(self, config: "DenseConfig", context: LearnerContext) -> None:
@@ -57,11 +57,11 @@ class DenseLearner:
         return epoch < memory.warmup_epochs or epoch >= self._recipe.training.epochs - memory.final_epochs
 
     def reads(self) -> bool:
-        """Not where the head learns alone."""
+        """Return False where only the head is trained."""
         return not self._head_alone
 
     def begin_epoch(self) -> None:
-        """Fill or refresh the memory where that is due; hold the encoder still where the head learns alone."""
+        """Fill or refresh the memory when due; freeze the encoder where only the head is trained."""
         self._model.encoder.requires_grad_(not self._head_alone)
         if self._state.epoch == self._recipe.training.epochs - self._input.memory.final_epochs and self._state.ema:
             self._model.encoder.load_state_dict(self._state.ema.module.encoder.state_dict())
@@ -71,7 +71,7 @@ class DenseLearner:
                 filter(None, self._distributed.gather(self.memory.load_copy(self._copy(self._state.epoch)))), ""
             )
         if lost:
-            self._distributed.say(f"feature memory: {lost}; it is built again")
+            self._distributed.say(f"feature memory: {lost}; encoding it again")
         if lost or self._refresh_is_due():
             self._refresh()
         self._resumed = False
@@ -92,13 +92,13 @@ class DenseLearner:
         return due and not self._head_alone and self._input.mode == "stale"
 
     def _writer(self) -> DenseClassifier:
-        """The network whose features fill the memory."""
+        """Return the network whose features fill the memory."""
         if self._input.memory.write == "ema" and self._state.ema:
             return self._state.ema.module  # type: ignore[no-any-return]
         return self._model
 
     def _refresh(self) -> None:
-        """Encode every clip anew, the videos shared among the processes."""
+        """Encode every clip again, with the videos divided among the processes."""
         step = self._state.step
         fill(
             self.memory,
@@ -111,7 +111,7 @@ class DenseLearner:
         )
 
     def learn(self, batch: Batch, last: bool) -> Tensor:
-        """Forward and backward, then write the fresh features back."""
+        """Run forward and backward passes, then write the fresh features back."""
         if self._head_alone:
             loss = self._head_step(batch)
         else:
@@ -122,59 +122,59 @@ class DenseLearner:
         return loss
 
     def _head_step(self, batch: Batch) -> Tensor:
-        """The head alone, on features from the memory that are all as the encoder is now."""
-        said = []
+        """Train the head alone, on stored features that all come from the current encoder."""
+        outputs = []
         for video in batch.samples:
             everything = torch.ones(len(self._seconds[video]), dtype=torch.bool)
-            said.append(self._say(video, self.memory.read(video), ~everything, everything))
-        return self._backward(batch, said)
+            outputs.append(self._say(video, self.memory.read(video), ~everything, everything))
+        return self._backward(batch, outputs)
 
     def _stale_step(self, batch: Batch) -> Tensor:
-        """The share of clips with gradient, spliced into stored features of which some are dropped."""
+        """Encode a share of the clips with gradient, and insert them into stored features after random dropping."""
         fresh = self._encode(torch.from_numpy(batch.images), torch.from_numpy(batch.real))
-        said = []
+        outputs = []
         for video, rows, part in self._by_sample(batch, fresh):
             spliced = self.memory.read(video).to(part.device).index_copy(0, rows.to(part.device), part.float())
             is_fresh = torch.zeros(len(spliced), dtype=torch.bool)
             is_fresh[rows] = True
             stored = ~is_fresh & (torch.rand(len(spliced)) < self._input.memory.keep_stale)
-            said.append(self._say(video, spliced, is_fresh, stored))
-        loss = self._backward(batch, said)
+            outputs.append(self._say(video, spliced, is_fresh, stored))
+        loss = self._backward(batch, outputs)
         write_batch(self.memory, batch, self._written(batch, fresh.detach()), self._state.step)
         return loss
 
     def _exact_step(self, batch: Batch) -> Tensor:
-        """Every clip with gradient, activations recomputed a few clips at a time."""
+        """Encode every clip with gradient, recomputing activations a few clips at a time."""
         features = self._encode(torch.from_numpy(batch.images), torch.from_numpy(batch.real), AT_ONCE)
-        said = []
+        outputs = []
         for video, rows, part in self._by_sample(batch, features):
             everything = torch.ones(len(rows), dtype=torch.bool)
-            said.append(self._say(video, part.float(), everything, ~everything))
-        return self._backward(batch, said)
+            outputs.append(self._say(video, part.float(), everything, ~everything))
+        return self._backward(batch, outputs)
 
     def _sampled_step(self, batch: Batch) -> Tensor:
-        """The sampled clips with gradient, spliced into the others as they are now, without."""
-        sampled = [self._sampled(*one) for one in zip(batch.samples, batch.counts, strict=True)]
+        """Encode the sampled clips with gradient, and the other clips without."""
+        sampled = [self._sampled(*pair) for pair in zip(batch.samples, batch.counts, strict=True)]
         chosen = torch.cat(sampled)
         fresh = self._encode(torch.from_numpy(batch.images)[chosen], torch.from_numpy(batch.real)[chosen]).float()
         features = fresh.new_zeros(len(chosen), fresh.shape[1])
         if not bool(chosen.all()):
             with torch.no_grad():
                 parts = (
-                    torch.split(each[~chosen], AT_ONCE)
-                    for each in (torch.from_numpy(batch.images), torch.from_numpy(batch.real))
+                    torch.split(tensor[~chosen], AT_ONCE)
+                    for tensor in (torch.from_numpy(batch.images), torch.from_numpy(batch.real))
                 )
                 rest = torch.cat([self._encode(*part).float() for part in zip(*parts, strict=True)])
             features[~chosen] = rest
         features = features.index_copy(0, chosen.nonzero().squeeze(1).to(fresh.device), fresh)
-        said = [
+        outputs = [
             self._say(video, part, is_fresh, ~is_fresh)
             for (video, _, part), is_fresh in zip(self._by_sample(batch, features), sampled, strict=True)
         ]
-        return self._backward(batch, said)
+        return self._backward(batch, outputs)
 
     def _sampled(self, video: int, clips: int) -> Tensor:
-        """Which of a video's clips have their turn, (clips,) bool."""
+        """Return which of a video's clips are visited in this epoch, (clips,) bool."""
         turn = torch.zeros(clips, dtype=torch.bool)
         turn[
             visited(
@@ -187,33 +187,33 @@ class DenseLearner:
         return turn
 
     def _by_sample(self, batch: Batch, features: Tensor) -> Iterator[tuple[int, Tensor, Tensor]]:
-        """Of each sample: its video, the rows of its segments, and their features."""
+        """Yield for each sample its video, the rows of its segments, and their features."""
         rows = torch.split(torch.from_numpy(batch.rows), batch.counts)
         yield from zip(batch.samples, rows, torch.split(features, batch.counts), strict=True)
 
     def _say(self, video: int, features: Tensor, fresh: Tensor, stored: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits (classes,) of a video, and those that its fresh clips alone make together.
+        """Return the logits (classes,) of a video, and those pooled from its fresh clips alone.
 
         Args:
-            video: its number.
+            video: index of the video.
             features: (clips, width).
-            fresh: the clips with a feature of this step, (clips,) bool; where there are none, all count as such.
-            stored: those that take part as the memory has them, of which at most `max_stored` do.
+            fresh: clips encoded in this step, (clips,) bool; if there are none, all clips count as fresh.
+            stored: clips whose features come from the memory, (clips,) bool; at most `max_stored` of them are used.
         """
         device, most = self._distributed.device, self._input.memory.max_stored
         if self._input.mode == "stale" and int(stored.sum()) > most:
-            places = stored.nonzero().squeeze(1)
+            indices = stored.nonzero().squeeze(1)
             stored = torch.zeros_like(stored)
-            stored[places[torch.randperm(len(places))[:most]]] = True
+            stored[indices[torch.randperm(len(indices))[:most]]] = True
         part = fresh | stored
         with autocast(device, self._recipe.training.precision):
             logits, clips = self._model(features[part].to(device), self._seconds[video][part].to(device))
         is_fresh = fresh[part] if bool(fresh.any()) else torch.ones(len(clips), dtype=torch.bool)
         return logits.float(), smooth_max(clips[is_fresh.to(device)])
 
-    def _backward(self, batch: Batch, said: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
-        """The loss of the videos, and a little of what their fresh clips say alone; returns its value, detached."""
-        videos, of_fresh = (torch.stack(part) for part in zip(*said, strict=True))
+    def _backward(self, batch: Batch, outputs: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+        """Add the gradients of the video loss and of the auxiliary loss on fresh clips; return the value, detached."""
+        videos, of_fresh = (torch.stack(part) for part in zip(*outputs, strict=True))
         targets = self._targets[batch.samples].to(self._distributed.device)
         value = self._loss(videos, targets)
         if self._input.memory.auxiliary:
@@ -227,7 +227,7 @@ class DenseLearner:
             return self._model.encode(images_to(images, device, training.channels_last), real, at_once)
 
     def _written(self, batch: Batch, fresh: Tensor) -> Tensor:
-        """What goes back into the memory: the fresh features, or those of the EMA's encoder."""
+        """Return the features to write back: the fresh ones, or those of the EMA's encoder."""
         writer = self._writer()
         if writer is self._model:
             return fresh
@@ -238,11 +238,11 @@ class DenseLearner:
             )
 
     def end_epoch(self) -> None:
-        """Share what was written, and keep a copy that goes with the state about to be saved."""
+        """Exchange updates between processes, and keep a copy that matches the state about to be saved."""
         if not self._in_use:
             return
         exchange(self.memory, self._distributed)
-        if self._distributed.is_main:  # all have the same now
+        if self._distributed.is_main:  # all processes now hold the same memory
             self.memory.save_copy(self._copy(self._state.epoch + 1))
             for path in self._copies():
                 if path.name < self._copy(self._state.epoch).name:

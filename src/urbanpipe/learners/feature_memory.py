@@ -1,10 +1,10 @@
-"""The feature memory of the dense method: one float16 feature a clip of the training set, on disk and mapped.
+"""The feature memory of the dense method: one float16 feature per clip of the training set, in a memory-mapped file.
 
-The bag method keeps the features of its frames in one.
+The bag method uses it to store the features of its frames.
 
-A file is a header of HEADER bytes (JSON: what the features are of), the step at which each slot was written (int64, -1
-for never), and the features. Every process has one of its own; at the end of an epoch they tell each other what they
-wrote, and the first keeps a copy, from which a killed run goes on.
+A file consists of a header of HEADER bytes (JSON that identifies the features), the step at which each slot was written
+(int64, -1 for never), and the features. Every process has a file of its own. At the end of an epoch the processes
+exchange their updates, and the main process keeps a copy from which an interrupted run resumes.
 """
 
 import hashlib
@@ -31,10 +31,10 @@ class FeatureMemory:
     """Features of all clips of all training videos.
 
     Args:
-        path: the file; made anew.
-        clips: how many each video has.
-        width: D, of a feature.
-        fingerprint: of data set, encoder and precision.
+        path: the file; an existing one is overwritten.
+        clips: number of clips of each video.
+        width: D, size of a feature.
+        fingerprint: fingerprint of data set, encoder and precision.
 
     Attributes:
         stamps: step at which each slot was written, (slots,) int64, -1 for never.
@@ -54,7 +54,7 @@ class FeatureMemory:
 
     @property
     def slots(self) -> int:
-        """Clips of all videos."""
+        """Total number of clips of all videos."""
         return int(self._starts[-1])
 
     @property
@@ -67,7 +67,7 @@ class FeatureMemory:
         self._features = np.memmap(self.path, np.float16, "r+", features, (self.slots, self.width))
 
     def read(self, video: int) -> Tensor:
-        """Features (clips, width), float32, of a video."""
+        """Return the features (clips, width), float32, of a video."""
         part = self._features[self._starts[video] : self._starts[video + 1]]
         return torch.from_numpy(part.astype(np.float32))
 
@@ -75,7 +75,7 @@ class FeatureMemory:
         """Overwrite the clips `rows` of a video with features (rows, width).
 
         Raises:
-            RunError: a feature is not a number, or too large for float16; nothing is written.
+            RunError: a feature is NaN or too large for float16; nothing is written.
         """
         with np.errstate(over="ignore"):
             values = features.detach().float().cpu().numpy().astype(np.float16)
@@ -89,48 +89,48 @@ class FeatureMemory:
 
     @property
     def dirty(self) -> int:
-        """Slots written here and not told yet."""
+        """Number of slots with updates that have not been exported."""
         return int(self._dirty.sum())
 
     def export_updates(self, most: int) -> tuple[NDArray[np.int64], NDArray[np.float16], NDArray[np.int64]]:
-        """Up to `most` slots written here and not told before, their features and their stamps."""
+        """Return up to `most` updated slots that were not exported before, with their features and stamps."""
         slots = np.flatnonzero(self._dirty)[:most]
         self._dirty[slots] = False
         return slots, np.asarray(self._features[slots]), np.asarray(self.stamps[slots])
 
     def apply_updates(self, slots: NDArray[np.int64], features: NDArray[np.float16], stamps: NDArray[np.int64]) -> None:
-        """Write what a process has told, except where something later stands."""
+        """Write the updates of another process, except to slots that hold newer features."""
         newer = stamps >= self.stamps[slots]
         self._features[slots[newer]], self.stamps[slots[newer]] = features[newer], stamps[newer]
 
     def save_copy(self, path: Path) -> None:
-        """Write the whole memory to `path`, whole or not at all."""
+        """Write the whole memory to `path` atomically."""
         self.stamps.flush()
         self._features.flush()
         with whole_path(path) as temporary:
             shutil.copyfile(self.path, temporary)
 
     def load_copy(self, path: Path) -> str:
-        """Take the memory from a copy; returns "" or why there is none that can be used.
+        """Load the memory from a copy; return "" or the reason why the copy cannot be used.
 
         Raises:
-            RunError: it is of another data set, encoder or precision.
+            RunError: the copy belongs to another data set, encoder or precision.
         """
         if not path.is_file():
-            return f"{path} is gone"
+            return f"{path} is missing"
         with path.open("rb") as file:
             header = file.read(HEADER)
         try:
-            found = json.loads(header)
+            recorded = json.loads(header)
         except ValueError:
             return f"{path} is damaged"
-        if found != json.loads(self._header):
+        if recorded != json.loads(self._header):
             raise RunError(
-                f"{path} is a feature memory of another data set, encoder or precision; delete {path.parent} to begin "
+                f"{path} is a feature memory of another data set, encoder or precision; delete {path.parent} to start "
                 "this model again"
             )
         if path.stat().st_size != self._size:
-            return f"{path} was cut short"
+            return f"{path} is truncated"
         with explained(self.path):
             shutil.copyfile(path, self.path)
         self._map()
@@ -138,7 +138,7 @@ class FeatureMemory:
 
 
 def fingerprint(recipe: RecipeSettings, videos: Sequence[Video]) -> str:
-    """What the features of a memory depend on, but for the first weights, which are always those of its run."""
+    """Return a digest of everything that features depend on, except the initial weights, which belong to the run."""
     data = [(video.name, video.digest, video.frame_count) for video in videos]
     encoder = [
         recipe.input.model_dump(),

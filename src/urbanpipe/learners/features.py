@@ -1,6 +1,6 @@
-"""Features of frozen networks: each frame encoded once for all folds, heads and validations, and kept on disk.
+"""Features of frozen networks: each frame is encoded once for all folds, heads and validations, and stored on disk.
 
-The store is the frame cache: an entry is all features of a video, under the content of the network and of the video.
+The store is the frame cache. An entry holds all features of a video; its key is a digest of the network and the video.
 """
 
 import hashlib
@@ -22,22 +22,22 @@ from urbanpipe.models.distributed import DistributedContext
 from urbanpipe.models.network import Network
 from urbanpipe.progress import track
 
-VERSION = b"upfeatures1"  # raise it when the same network and video give other features
+VERSION = b"upfeatures1"  # raise it when the same network and video give different features
 
 
 def encoded(
     network: Network, dataset: VideoDataset, recipe: RecipeSettings, distributed: DistributedContext
 ) -> Iterator[tuple[int, Tensor]]:
-    """What a frozen network sees of each video that is this process's, those from the store first.
+    """Yield the features of the videos of this process, stored ones first.
 
     Args:
-        network: on the device; its backbone alone matters.
-        dataset: the videos; with its cache goes the store.
-        recipe: precision, memory layout, loading distributed, segments at once.
-        processes: those that share the videos.
+        network: network on the device, of which only the backbone is used.
+        dataset: the videos; features are stored if it has a cache.
+        recipe: precision, memory layout, loading processes and batch size.
+        distributed: the processes that share the videos.
 
     Yields:
-        (index, features (frames, width), float32, on the CPU).
+        Index of the video, and features (frames, width), float32, on the CPU.
 
     Raises:
         VideoError: a video can no longer be read.
@@ -45,19 +45,19 @@ def encoded(
     store = FeatureStore(dataset, network, recipe, distributed.device) if dataset.cache else None
     counts = [dataset.segment_count(index) for index in range(len(dataset))]
     for index in range(distributed.rank, len(dataset), distributed.count):
-        if store and (found := store.read(index)) is not None:
+        if store and (features := store.read(index)) is not None:
             counts[index] = 0
-            yield index, torch.from_numpy(found)
-    for index, features in _encode(network, dataset, counts, recipe, distributed):
+            yield index, torch.from_numpy(features)
+    for index, encoded_features in _encode(network, dataset, counts, recipe, distributed):
         if store:
-            store.write(index, features.numpy())
-        yield index, features
+            store.write(index, encoded_features.numpy())
+        yield index, encoded_features
 
 
 def _encode(
     network: Network, dataset: VideoDataset, counts: list[int], recipe: RecipeSettings, distributed: DistributedContext
 ) -> Iterator[tuple[int, Tensor]]:
-    """The same of the videos that have a count of frames, from their pixels."""
+    """Encode the videos with a non-zero count of frames; see `encoded`."""
     training, device = recipe.training, distributed.device
     batches = evaluation_batches(
         counts, training.batch_size * recipe.input.train_segments, distributed.count, distributed.rank
@@ -73,8 +73,8 @@ def _encode(
         images = images_to(torch.from_numpy(batch.images), device, training.channels_last)
         with torch.inference_mode(), autocast(device, training.precision):
             features = network.encode(images, torch.from_numpy(batch.real)).float().cpu()
-        each = zip(batch.samples, torch.split(features, batch.counts), batch.whole, strict=True)
-        for index, part, whole in each:
+        split = torch.split(features, batch.counts)
+        for index, part, whole in zip(batch.samples, split, batch.whole, strict=True):
             parts.setdefault(index, []).append(part)
             if whole:
                 yield index, torch.cat(parts.pop(index))
@@ -85,9 +85,9 @@ class FeatureStore:
 
     Args:
         dataset: the videos, with a cache.
-        network: whose backbone makes the features.
+        network: the network whose backbone computes the features.
         recipe: input, precision and memory layout.
-        device: that computes them.
+        device: the device that computes the features.
     """
 
     def __init__(self, dataset: VideoDataset, network: Network, recipe: RecipeSettings, device: torch.device) -> None:
@@ -97,10 +97,10 @@ class FeatureStore:
         self._encoder = encoder_digest(network, recipe, device)
 
     def read(self, index: int) -> NDArray[np.float32] | None:
-        """Features (frames, width) of a video; None where they are not there.
+        """Return the features (frames, width) of a video; None if they are not stored.
 
         Raises:
-            VideoError: the video is gone, or no longer the one that was scanned.
+            VideoError: the video is missing or has changed since it was scanned.
         """
         unchanged(video := self._dataset.videos[index], self._cache)
         content = self._cache.read(self._key(index)) if video.digest else None
@@ -109,7 +109,7 @@ class FeatureStore:
         return np.frombuffer(bytearray(content), np.float32).reshape(-1, self._width)
 
     def write(self, index: int, features: NDArray[np.float32]) -> None:
-        """Keep the features (frames, width) of a video that has a digest."""
+        """Store the features (frames, width) of a video, if the video has a digest."""
         if self._dataset.videos[index].digest:
             self._cache.write(self._key(index), np.ascontiguousarray(features, np.float32).tobytes())
 
@@ -122,7 +122,7 @@ class FeatureStore:
 
 
 def encoder_digest(network: Network, recipe: RecipeSettings, device: torch.device) -> bytes:
-    """What decides a feature beside the pixels: the backbone with its content, the input, and what computes it."""
+    """Return a digest of what a feature depends on besides the pixels: backbone, weights, input, device and versions."""
     backbone = network.backbone
     parts = [
         [recipe.model.backbone, recipe.model.options, backbone.mean, backbone.std],

@@ -1,4 +1,4 @@
-"""What the training loop asks of a learner, and what it gives it."""
+"""The interface between the training loop and a learner."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,16 +18,16 @@ from urbanpipe.models.distributed import DistributedContext
 
 @dataclass(frozen=True, eq=False)
 class LearnerContext:
-    """What a learner learns with.
+    """Everything that a learner needs.
 
     Attributes:
-        recipe: precision, accumulation and the rest.
-        state: of the model.
+        recipe: settings of the run.
+        state: training state of the model.
         distributed: the processes that share a step.
-        loss: of (logits, targets).
-        targets: (videos, classes) of the training set, 0 or 1.
+        loss: function of (logits, targets).
+        targets: labels of the training set, (videos, classes), 0 or 1.
         dataset: the training set.
-        folder: for what only training needs.
+        folder: folder for files that only training needs.
     """
 
     recipe: RecipeSettings
@@ -46,13 +46,13 @@ class Learner(Protocol):
         """Prepare for the first batch of an epoch."""
 
     def reads(self) -> bool:
-        """Return whether this epoch's batches need pixels."""
+        """Return whether the batches of this epoch need pixels."""
 
     def learn(self, batch: Batch, last: bool) -> Tensor:
-        """Add a batch's gradients, `last` of its step; return its mean loss, detached."""
+        """Add the gradients of a batch, the `last` of its step or not; return its mean loss, detached."""
 
     def end_epoch(self) -> None:
-        """Finish an epoch after its last step, before its state is saved."""
+        """Finish an epoch after its last step, before the state is saved."""
 
     def forget(self) -> None:
-        """Remove what only training needed; called once the model is done."""
+        """Remove files that only training needed; called once the model is finished."""

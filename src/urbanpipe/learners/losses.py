@@ -1,6 +1,6 @@
 """Multi-label losses by name: (logits (batch, classes), targets (batch, classes) in {0, 1}) -> scalar.
 
-All are sums over the classes and means over the batch, so that one rate suits all.
+All are summed over the classes and averaged over the batch, so that one learning rate suits all.
 """
 
 from collections.abc import Callable
@@ -18,11 +18,11 @@ LARGEST_WEIGHT = 10.0
 
 
 def make_loss(config: LossConfig, targets: Tensor) -> Loss:
-    """The loss of the recipe.
+    """Return the loss function of a recipe.
 
     Args:
-        config: its name and constants.
-        targets: (videos, classes) of the training set, for class weights.
+        config: name and constants of the loss.
+        targets: labels of the training set for class weights, (videos, classes).
     """
     if config.name == "asymmetric":
         return AsymmetricLossMultiLabel(  # type: ignore[no-any-return]
@@ -64,7 +64,11 @@ def weighted_focal(logits: Tensor, targets: Tensor, positive_weight: Tensor, gam
 
 
 def positive_weights(targets: Tensor) -> Tensor:
-    """(classes,): square root of negatives over positives, 1 to `LARGEST_WEIGHT`; 1 for a class without positives."""
+    """Return the weight of positives per class, (classes,).
+
+    The weight is the square root of negatives over positives, clamped to [1, LARGEST_WEIGHT], and 1 for a class without
+    positives.
+    """
     positives = targets.sum(0)
     weights = ((len(targets) - positives) / positives.clamp(min=1)).sqrt().clamp(1, LARGEST_WEIGHT)
     return torch.where(positives > 0, weights, torch.ones_like(weights))

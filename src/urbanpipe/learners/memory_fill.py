@@ -1,4 +1,4 @@
-"""A feature memory filled with what a network sees of a training set, the work shared among the processes of a run."""
+"""Filling a feature memory with the features of a training set, with the videos divided among the processes of a run."""
 
 import math
 
@@ -16,7 +16,7 @@ from urbanpipe.models.distributed import DistributedContext
 from urbanpipe.models.network import Network
 from urbanpipe.progress import track
 
-TOLD_AT_ONCE = 1 << 15  # features that processes send each other at once
+TOLD_AT_ONCE = 1 << 15  # features per exchange between processes
 
 
 def fill(
@@ -29,29 +29,29 @@ def fill(
     step: int,
     at_once: int,
 ) -> None:
-    """Encode every segment of a training set once; afterwards all processes have the same memory.
+    """Encode every segment of a training set once; afterwards all processes hold the same memory.
 
     Args:
-        memory: of this process; overwritten.
-        network: whose `encode` makes the features, in evaluation mode while it does.
+        memory: memory of this process; overwritten.
+        network: network whose `encode` computes the features, in evaluation mode.
         dataset: the training set.
-        recipe: precision, memory layout, loading processes.
-        processes: those that share the videos.
-        step: at which this is done.
-        at_once: segments at once.
+        recipe: precision, memory layout and loading processes.
+        distributed: the processes that share the videos.
+        step: current training step.
+        at_once: segments per batch.
 
     Raises:
         VideoError: a video can no longer be read.
-        RunError: a feature is no number.
+        RunError: a feature is not a finite number.
     """
     training, device = recipe.training, distributed.device
     was_training, _ = network.training, network.eval()
     segments = [dataset.segment_count(index) for index in range(len(dataset))]
     batches = evaluation_batches(segments, at_once, distributed.count, distributed.rank)
     loader = BatchLoader(dataset, batches, training.workers, pin=device.type == "cuda")
-    said = track(loader, len(batches), "filling the feature memory", "batches")
+    tracked = track(loader, len(batches), "filling the feature memory", "batches")
     with torch.inference_mode():
-        for batch in said if distributed.is_main else loader:
+        for batch in tracked if distributed.is_main else loader:
             if batch.failures:
                 raise batch.failures[0][1]
             with autocast(device, training.precision):
@@ -73,7 +73,7 @@ def write_batch(memory: FeatureMemory, batch: Batch, features: Tensor, step: int
 
 
 def exchange(memory: FeatureMemory, distributed: DistributedContext) -> None:
-    """Tell the other processes what this one has written; all take it over by rank, so that all end the same."""
+    """Exchange updates with the other processes; all apply them in order of rank and end with the same memory."""
     if distributed.count == 1:
         return
     rounds = max(distributed.gather(math.ceil(memory.dirty / TOLD_AT_ONCE)))

@@ -1,4 +1,4 @@
-"""Learn from segments that carry the labels of their video."""
+"""Learning from segments that have the labels of their video."""
 
 from contextlib import nullcontext
 
@@ -11,10 +11,10 @@ from urbanpipe.models.device import autocast, images_to
 
 
 class SegmentLearner:
-    """Segments that carry their video's labels: super-images, clips, single frames.
+    """The learner of super-images, clips and single frames, which have the labels of their video.
 
     Args:
-        context: what it learns with.
+        context: recipe, state, loss, targets and training set.
     """
 
     def __init__(self, context: LearnerContext) -> None:
@@ -26,14 +26,14 @@ class SegmentLearner:
         self._forward = self._distributed.wrap(network, unused_parameters=getattr(model, "on_tokens", False))  # type: ignore[arg-type]
 
     def begin_epoch(self) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def reads(self) -> bool:
-        """Always."""
+        """Return True: every batch needs pixels."""
         return True
 
     def learn(self, batch: Batch, last: bool) -> Tensor:
-        """Forward and backward."""
+        """Run forward and backward passes."""
         training, device = self._training, self._distributed.device
         apart = not last and self._distributed.count > 1
         with self._forward.no_sync() if apart else nullcontext():  # type: ignore[operator]
@@ -45,7 +45,7 @@ class SegmentLearner:
         return value.detach() * training.accumulation
 
     def end_epoch(self) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def forget(self) -> None:
-        """Nothing."""
+        """Do nothing."""

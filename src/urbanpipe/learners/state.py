@@ -1,4 +1,4 @@
-"""All that changes in training, and how it outlives a kill."""
+"""The state of a training run, and its checkpoints."""
 
 import errno
 from dataclasses import dataclass
@@ -19,11 +19,11 @@ EpochMetrics = dict[str, float | int]
 
 
 def save_whole(value: dict[str, Any], path: Path) -> None:
-    """Write a checkpoint, whole or not at all."""
+    """Write a checkpoint atomically."""
     with whole_path(path) as temporary:
         try:
             torch.save(value, temporary)
-        except RuntimeError as error:  # what torch makes of a full disk
+        except RuntimeError as error:  # torch raises RuntimeError for a full disk
             raise OSError(errno.ENOSPC, str(error)) from error
 
 
@@ -42,7 +42,7 @@ class State:
     best_epoch: int = -1
 
     def save(self, path: Path, rows: list[EpochMetrics], distributed: DistributedContext) -> None:
-        """Write the state and the log's rows, whole or not at all."""
+        """Write the state and the rows of the log atomically."""
         value = {
             "model": self.model.state_dict(),
             "ema": self.ema.module.state_dict() if self.ema else None,
@@ -56,19 +56,19 @@ class State:
         save_whole(value, path)
 
     def load(self, path: Path, distributed: DistributedContext) -> list[EpochMetrics]:
-        """Go on from a saved state; returns the log's rows.
+        """Load a saved state and return the rows of the log.
 
         Raises:
-            RunError: it is damaged, or was saved by another number of processes.
+            RunError: the state is damaged, or was saved with another number of processes.
         """
         try:
             value: dict[str, Any] = torch.load(path, distributed.device, weights_only=True)
-        except Exception as error:  # whatever torch or pickle makes of a damaged file
-            raise RunError(f"{path} is damaged; delete it and this model starts again from its first epoch") from error
+        except Exception as error:  # torch and pickle raise many types for a damaged file
+            raise RunError(f"{path} is damaged; delete it to restart this model from its first epoch") from error
         if (count := value.get("processes")) != distributed.count:
             raise RunError(
-                f"{path} is of {count} processes and this is {distributed.count}, whose steps would differ; "
-                f"go on with {count}, or delete {path.parent} to begin this model again"
+                f"{path} was saved by {count} processes and this run has {distributed.count}, whose steps would "
+                f"differ; resume with {count}, or delete {path.parent} to start this model again"
             )
         try:
             return self._take(value)
@@ -76,7 +76,7 @@ class State:
             raise
         except (KeyError, ValueError, RuntimeError) as error:
             raise RunError(
-                f"{path} was saved by another version; delete it and this model starts again from its first epoch"
+                f"{path} was saved by another version; delete it to restart this model from its first epoch"
             ) from error
 
     def _take(self, value: dict[str, Any]) -> list[EpochMetrics]:
@@ -92,5 +92,5 @@ class State:
 
     @property
     def final(self) -> Network:
-        """The weights that count: the EMA where there is one."""
+        """The network to keep: the EMA where there is one."""
         return self.ema.module if self.ema else self.model

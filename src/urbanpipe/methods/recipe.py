@@ -126,7 +126,7 @@ def recipe_text(recipe: Recipe) -> str:
 
 
 def difference(one: Recipe, other: Recipe) -> str:
-    """Return the first setting in which two recipes differ, as `section.key = this instead of that`; empty if none does.
+    """Return the first difference of two recipes as `section.key = this instead of that`; empty if there is none.
 
     Settings that do not affect the result (workers, checkpointing) are ignored.
     """

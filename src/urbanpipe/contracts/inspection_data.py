@@ -1,0 +1,75 @@
+"""What is known of an inspected pipe beside its video: a CSV table that people fill in, one row per video."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationError
+
+from urbanpipe.contracts.csv_reading import read_table, read_text
+from urbanpipe.contracts.names import canonical_name
+from urbanpipe.errors import InspectionError, LabelError
+from urbanpipe.settings import Section, complaint
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class InspectionData(Section):
+    """Inspection data of one video; whatever is not known is empty.
+
+    Attributes:
+        video: file name.
+        segment: name of the pipe segment, as the drawings have it.
+        street: street or place.
+        from_manhole: where the segment begins.
+        to_manhole: where it ends.
+        direction: of the camera, with the flow or against it.
+        length_m: of the segment, in metres.
+        diameter_mm: of the pipe, in millimetres.
+        material: of the pipe.
+        date: of the inspection, ISO 8601.
+        operator: who inspected.
+        weather: during the inspection.
+    """
+
+    video: str = Field(min_length=1)
+    segment: str = ""
+    street: str = ""
+    from_manhole: str = ""
+    to_manhole: str = ""
+    direction: Literal["", "downstream", "upstream"] = ""
+    length_m: Positive | None = None
+    diameter_mm: Positive | None = None
+    material: str = ""
+    date: str = Field(default="", pattern=r"^(\d{4}-\d{2}-\d{2})?$")
+    operator: str = ""
+    weather: str = ""
+
+
+def read_inspection_data(path: Path) -> dict[str, InspectionData]:
+    """Read a CSV with the column `video` and any other fields of `InspectionData`; return its rows by video name.
+
+    Raises:
+        InspectionError: the file cannot be read, a column or value is not known, or a video is named twice.
+    """
+    try:
+        header, lines = read_table(read_text(path), path, "video")
+        if unknown := [column for column in header if column not in InspectionData.model_fields]:
+            known = ", ".join(InspectionData.model_fields)
+            raise InspectionError(f"{path}: unknown column {unknown[0]!r}; the columns are {known}")
+        rows: dict[str, InspectionData] = {}
+        for line, cells in lines:
+            row = _row({key: value.strip() for key, value in cells.items()}, f"{path}, line {line}")
+            if row.video in rows:
+                raise InspectionError(f"{path}, line {line}: {row.video} is named twice; give one row per video")
+            rows[row.video] = row
+    except LabelError as error:  # the one reader of CSV tables words its errors for any table
+        raise InspectionError(str(error)) from error
+    return rows
+
+
+def _row(cells: dict[str, str], where: str) -> InspectionData:
+    given: dict[str, str] = {key: value for key, value in cells.items() if value}
+    try:
+        return InspectionData.model_validate(given | {"video": canonical_name(cells["video"])})
+    except ValidationError as error:
+        raise InspectionError(f"{where}: {complaint(error)}") from error
