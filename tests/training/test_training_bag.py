@@ -110,7 +110,7 @@ def test_killed_and_started_again_it_ends_the_same(
 
 
 @pytest.mark.parametrize(
-    ("harm", "said"), [("none", ""), ("delete", "is gone"), ("cut", "was cut short"), ("spoil", "is damaged")]
+    ("harm", "said"), [("none", ""), ("delete", "is missing"), ("cut", "is truncated"), ("spoil", "is damaged")]
 )
 def test_frames_are_encoded_once_unless_the_copy_is_lost(
     catalog: Catalog,
@@ -139,7 +139,7 @@ def test_frames_are_encoded_once_unless_the_copy_is_lost(
     assert len(filled) == 1
     train_model(job(catalog, bag, tmp_path), ALONE)
     assert len(filled) == (1 if harm == "none" else 2)
-    assert (f"{said}; they are made again" in capsys.readouterr().err) == (harm != "none")
+    assert (f"{said}; encoding them again" in capsys.readouterr().err) == (harm != "none")
     assert (tmp_path / "done.json").exists()
 
 

@@ -189,14 +189,18 @@ def test_an_ensemble_is_the_mean_of_its_members(experiment: CrossvalResult, arch
 
 
 def test_a_moved_experiment_still_predicts(experiment: CrossvalResult, archive: Path, tmp_path: Path) -> None:
+    assert experiment.ensemble is not None
     shutil.copytree(experiment.folder, tmp_path / "moved")
     video = [min((archive / "videos").iterdir())]
+    before = predict(experiment.ensemble, video, out=tmp_path / "before.json", workers=0).predictions
     hidden = experiment.folder.with_name("hidden-experiment")
     experiment.folder.rename(hidden)
     try:
-        predict(tmp_path / "moved" / "ensemble", video, out=tmp_path / "p.json", workers=0)
+        moved = predict(tmp_path / "moved" / "ensemble", video, out=tmp_path / "p.json", workers=0).predictions
     finally:
         hidden.rename(experiment.folder)
+    assert moved.names == before.names == (video[0].name,)
+    assert moved.scores.tolist() == before.scores.tolist()
 
 
 def test_models_that_cannot_predict(experiment: CrossvalResult, archive: Path, tmp_path: Path) -> None:

@@ -207,7 +207,7 @@ def test_killed_and_started_again_it_ends_the_same(catalog: Catalog, dense: Reci
     assert not list((tmp_path / "killed").glob("memory*")), "the memory goes when the model is done"
 
 
-@pytest.mark.parametrize(("harm", "said"), [("delete", "is gone"), ("cut", "was cut short"), ("spoil", "is damaged")])
+@pytest.mark.parametrize(("harm", "said"), [("delete", "is missing"), ("cut", "is truncated"), ("spoil", "is damaged")])
 def test_a_lost_memory_is_built_again(
     catalog: Catalog,
     dense: Recipe,
@@ -224,7 +224,7 @@ def test_a_lost_memory_is_built_again(
     if harm != "delete":
         copy.write_bytes(content[:-10] if harm == "cut" else b"x" * len(content))
     train_model(job(catalog, dense, tmp_path), ALONE)
-    assert f"{said}; it is built again" in capsys.readouterr().err
+    assert f"{said}; encoding it again" in capsys.readouterr().err
     assert (tmp_path / "done.json").exists()
 
 

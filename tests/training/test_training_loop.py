@@ -3,7 +3,6 @@
 import json
 import shutil
 import signal
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import torch
 from helpers.training_runs import ALONE, changed, finish, job, killed_at, launch, losses, metrics, same_weights
 from urbanpipe.catalog.catalog_file import Catalog
 from urbanpipe.contracts.predictions import read_predictions
-from urbanpipe.contracts.run_folder import TRAINING_STATE, WEIGHTS
+from urbanpipe.contracts.run_folder import DONE, TRAINING_STATE, WEIGHTS
 from urbanpipe.errors import OutOfMemoryError, RunError, VideoError
 from urbanpipe.inputs.dataset import VideoDataset
 from urbanpipe.inputs.reading import SegmentInputs
@@ -180,7 +179,7 @@ def test_another_number_of_processes_does_not_go_on(catalog: Catalog, tiny: Reci
     started = job(catalog, tiny, tmp_path)
     state = loop._start(started, ALONE, 3)
     state.save(tmp_path / TRAINING_STATE, [], DistributedContext(0, 2, torch.device("cpu")))
-    with pytest.raises(RunError, match="is of 2 processes and this is 1"):
+    with pytest.raises(RunError, match="was saved by 2 processes and this run has 1"):
         train_model(started, ALONE)
 
 
@@ -228,23 +227,17 @@ def test_two_processes_equal_one_with_twice_the_accumulation(archive: Path, tmp_
 
 
 def test_killed_outright_at_several_moments_it_ends_the_same(archive: Path, tmp_path: Path) -> None:
-    settings = ("training.epochs=12", "model.backbone=test_resnet")
+    """Between metrics and state of an epoch, in the middle of an epoch, and before a validation."""
+    settings = ("training.epochs=6", "model.backbone=test_resnet")
     whole, killed = tmp_path / "whole" / "fold0", tmp_path / "killed" / "fold0"
     left_alone = launch(1, archive, tmp_path / "whole", *settings)
-    kills = 0
-    for rows_before_the_kill in (0, 1, 2):
-        process = launch(1, archive, tmp_path / "killed", *settings)
-        while process.poll() is None and len(rows_of(killed)) <= rows_before_the_kill:
-            time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
-        kills += process.returncode == -signal.SIGKILL
+    for moment in ("State.save:2", "step_optimiser:4", "validate:2"):
+        process = launch(1, archive, tmp_path / "killed", *settings, killed_at=moment)
+        _, errors = process.communicate(timeout=300)
+        assert process.returncode == -signal.SIGKILL, errors
+        assert not (killed / DONE).exists()
     finish(left_alone)
     finish(launch(1, archive, tmp_path / "killed", *settings))
-    assert kills == 3, "the run was too quick to be killed"
+    assert [row["epoch"] for row in metrics(killed)] == ["1", "2", "3", "4", "5", "6"]
     assert losses(killed) == losses(whole)
     assert same_weights(killed, whole)
-
-
-def rows_of(folder: Path) -> list[dict[str, str]]:
-    return metrics(folder) if (folder / "metrics.csv").exists() else []

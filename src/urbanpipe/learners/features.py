@@ -122,7 +122,7 @@ class FeatureStore:
 
 
 def encoder_digest(network: Network, recipe: RecipeSettings, device: torch.device) -> bytes:
-    """Return a digest of what a feature depends on besides the pixels: backbone, weights, input, device and versions."""
+    """Return a digest of what features depend on besides the pixels: backbone, weights, input, device and versions."""
     backbone = network.backbone
     parts = [
         [recipe.model.backbone, recipe.model.options, backbone.mean, backbone.std],

@@ -1,4 +1,4 @@
-"""Filling a feature memory with the features of a training set, with the videos divided among the processes of a run."""
+"""Filling a feature memory with the features of a training set, divided among the processes of a run."""
 
 import math
 

@@ -51,7 +51,7 @@ class Recipe(Section):
     def _config_of_the_method(cls, value: Any) -> Any:
         if not isinstance(value, dict):
             return value
-        return method_named(str(value.get("method", SuperImageMethod.name()))).config_type.model_validate(value)
+        return method_named(value.get("method", SuperImageMethod.name())).config_type.model_validate(value)
 
     @model_validator(mode="after")
     def _no_setting_without_effect(self) -> Self:
@@ -112,7 +112,7 @@ def _config_type(table: dict[str, Any]) -> type[BaseModel]:
     """Return the config type of the table's `[input]` section, or the default where it names no known method."""
     section = table.get("input")
     name = section.get("method") if isinstance(section, dict) else None
-    return METHODS[name].config_type if name in METHODS else SuperImageConfig
+    return METHODS[name].config_type if isinstance(name, str) and name in METHODS else SuperImageConfig
 
 
 def write_recipe(recipe: Recipe, path: Path) -> None:
@@ -181,7 +181,7 @@ def _plain(error: Any, config_type: type[BaseModel]) -> str:
         hint = f"did you mean {'.'.join([*where[:-1], near[0]])}?" if near else f"known are {', '.join(known)}"
         return f"unknown key {'.'.join(where)}; {hint}"
     message: str = error["msg"].removeprefix("Value error, ")
-    if not where:
+    if not where or message.startswith("input."):
         return message
     if isinstance(error["input"], dict):  # an error about several settings together
         return f"{'.'.join(where)}: {message}"

@@ -23,25 +23,21 @@ def register(method: Method[Any]) -> None:
     METHODS[method.name()] = method
 
 
-def method_named(name: str) -> Method[Any]:
+def method_named(name: object) -> Method[Any]:
     """Return a method by its name, including those of installed packages (entry points `urbanpipe.methods`).
 
     Raises:
         ValueError: there is no such method.
     """
-    if name not in METHODS:
+    if isinstance(name, str) and name not in METHODS:
         for entry_point in entry_points(group=ENTRY_POINTS, name=name):
             register(entry_point.load()())
-    if name not in METHODS:
-        raise ValueError(f"input.method = {name!r}: the methods are {', '.join(METHODS)}")
+    if not isinstance(name, str) or name not in METHODS:
+        known = dict.fromkeys([*METHODS, *sorted(entry_points(group=ENTRY_POINTS).names)])
+        raise ValueError(f"input.method = {name!r}: the methods are {', '.join(known)}")
     return METHODS[name]
 
 
 def method_of(recipe: RecipeSettings) -> Method[Any]:
     """Return the method of a recipe."""
     return method_named(recipe.input.method)
-
-
-def config_type(name: str) -> type[InputConfig]:
-    """Return the config type of a method by the method's name."""
-    return method_named(name).config_type
