@@ -76,16 +76,21 @@ def launch(
     *settings: str,
     recipe: str = "small-mobilenetv2",
     tiny: Sequence[str] = TINY,
+    killed_at: str = "",
 ) -> "subprocess.Popen[str]":
-    """`urbanpipe train` in processes of its own, under torchrun where there are several; `recipe` is made `tiny`."""
+    """`urbanpipe train` in processes of its own, under torchrun where there are several; `recipe` is made `tiny`.
+
+    With `killed_at`, such as "validate:2", the process is killed when that function of the training loop is called for
+    the second time.
+    """
     torchrun = ["torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", "-m"]
-    start = [sys.executable, "-m", *(torchrun if processes > 1 else []), "urbanpipe.cli.main", "train"]
+    program = "helpers.killed_training" if killed_at else "urbanpipe.cli.main"
+    start = [sys.executable, "-m", *(torchrun if processes > 1 else []), program, "train"]
     data = [str(archive / "catalog.csv"), "--folds", str(archive / "folds.csv"), "--fold", "0"]
     how = ["--recipe", recipe, "--out", str(out), "--cache-gb", "0", "--device", "cpu"]
     sets = [part for setting in (*tiny, *settings) for part in ("--set", setting)]
-    return subprocess.Popen(
-        [*start, *data, *how, *sets], env=os.environ | {"OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE, text=True
-    )
+    env = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[1]), "KILLED_AT": killed_at}
+    return subprocess.Popen([*start, *data, *how, *sets], env=env, stderr=subprocess.PIPE, text=True)
 
 
 def finish(process: "subprocess.Popen[str]") -> None:
