@@ -85,8 +85,7 @@ class FramePairs:
         first = sampling.interval(timeline.edges_seconds[:-1], self.config.every_seconds)
         second = np.minimum(first + self.config.gap_frames, timeline.frame_count - 1)
         rows = np.arange(len(first))
-        one_map = np.ones_like(rows)  # a pair becomes one image and has one heat map, which is shown on the first frame
-        return Selection(rows, np.stack([first, second], axis=1), one_map)
+        return Selection(rows, np.stack([first, second], axis=1), np.full_like(rows, 2))
 
     def training_input(self, frames: Frames) -> Frames:
         return self.evaluation_input(frames)

@@ -101,9 +101,11 @@ def of_frames(raw: Tensor, config: InputConfig) -> Tensor:
 
     Args:
         raw: what `grad_cam` gives for one segment: (1, h, w), (1, t, h, w) of a clip, or (k, h, w) where an image network
-            saw the frames of a clip one by one.
+            saw the frames of a clip one by one. One map of an image that several frames make together is that of each.
         config: the method's input.
     """
     if raw.ndim == 4:
         return over_frames(raw[0], config.frames)
-    return raw if config.tile_grid == (1, 1) else cut(raw[0], *config.tile_grid)
+    if config.tile_grid != (1, 1):
+        return cut(raw[0], *config.tile_grid)
+    return raw if len(raw) == config.frames else raw.expand(config.frames, *raw.shape[1:])

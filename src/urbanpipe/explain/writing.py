@@ -164,7 +164,7 @@ def _write_maps(heat: Heat, code: str, path: Path) -> None:
 
 
 def _draw(heat: Heat, loaded: Explained, index: FrameIndex, scores: NDArray[np.float64], path: Path) -> None:
-    places = shown(heat, whole=loaded.recipe.input.method == "super-image")
+    places = shown(heat, whole=loaded.recipe.input.tile_grid != (1, 1) and not loaded.recipe.input.many_segments)
     size = max(8, round(_TILE_HEIGHT * index.width / index.height)), _TILE_HEIGHT
     pixels = read_frames(index.path, heat.frames[places], size, index, "conceal")
     title = Title(index.path.name, loaded.taxonomy, scores, loaded.recipe.name)

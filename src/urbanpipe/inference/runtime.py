@@ -1,7 +1,7 @@
 """What runs a network: torch, or an exported graph where torch is not installed."""
 
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +30,7 @@ class Runtime(Protocol):
     numbers to its probabilities. Arrays are numpy's, so that no caller needs torch.
     """
 
-    def shares_encoder(self, other: Self) -> bool:
+    def shares_encoder(self, other: "Runtime") -> bool:
         """Return whether both encode alike, so that one result serves both."""
 
     def encode(self, images: NDArray[np.uint8], real: NDArray[np.int64], observe: bool = False) -> Encoded:

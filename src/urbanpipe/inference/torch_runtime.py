@@ -15,7 +15,7 @@ from torch import Tensor
 
 from urbanpipe.errors import OutOfMemoryError, RunError
 from urbanpipe.inference.prediction import VideoPrediction
-from urbanpipe.inference.runtime import Encoded
+from urbanpipe.inference.runtime import Encoded, Runtime
 from urbanpipe.learners.config import RecipeSettings
 from urbanpipe.methods.recipe import Recipe
 from urbanpipe.models.classifier import SegmentClassifier
@@ -52,9 +52,9 @@ class TorchRuntime:
     def __init__(self, network: Network, recipe: RecipeSettings, device: torch.device) -> None:
         self.network, self.recipe, self.device = network.eval(), recipe, device
 
-    def shares_encoder(self, other: "TorchRuntime") -> bool:
+    def shares_encoder(self, other: Runtime) -> bool:
         """Return whether both have the same frozen backbone."""
-        return self.network.shares_encoder(other.network)
+        return isinstance(other, TorchRuntime) and self.network.shares_encoder(other.network)
 
     @torch.inference_mode()
     def encode(self, images: NDArray[np.uint8], real: NDArray[np.int64], observe: bool = False) -> Encoded:

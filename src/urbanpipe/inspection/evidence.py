@@ -10,7 +10,7 @@ import torch
 from matplotlib import colormaps
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import interpolate
 
 from urbanpipe.contracts.findings import Evidence, Occurrence
@@ -95,14 +95,14 @@ class Showing:
     ) -> None:
         self.taxonomy, self.device, self.distance = taxonomy, device, distance
         self._read: dict[Still, Distance | None] = {}
-        runtime = member.runtimes[0]
-        assert isinstance(runtime, TorchRuntime), "heat maps need gradients, which only torch has"
-        network = runtime.network
-        self.loaded = Explained(member.recipe, taxonomy, network, None, ())
-        config = member.recipe.input
-        net: nn.Module = network.backbone.net
-        self.layout = layout_of(net, config.backbone_size)
-        self.layer = choose_layer(network, self.layout, self._placed(noise(config)), None, config.tile_grid)
+        self._channels_last = member.recipe.training.channels_last
+        runtime, config = member.runtimes[0], member.recipe.input
+        self.loaded: Explained | None = None
+        if isinstance(runtime, TorchRuntime):  # heat maps need gradients, which only torch has
+            network = runtime.network
+            self.loaded = Explained(member.recipe, taxonomy, network, None, ())
+            self.layout = layout_of(network.backbone.net, config.backbone_size)
+            self.layer = choose_layer(network, self.layout, self._placed(noise(config)), None, config.tile_grid)
 
     def occurrences(
         self, label: int, moments: Sequence[Interval], candidates: EvidenceBuffer, pictures: Pictures
@@ -157,7 +157,9 @@ class Showing:
         return self._read[still]
 
     def _maps(self, candidate: Candidate, label: int) -> Maps:
-        """Raw maps (k, h, w) of the candidate's frames that are not padding."""
+        """Raw maps (k, h, w) of the candidate's frames that are not padding; without heat where the runtime has no gradients."""
+        if self.loaded is None:
+            return np.zeros((candidate.real, 1, 1), np.float32)
         return frame_maps(
             self.loaded,
             self.layer,
@@ -168,7 +170,7 @@ class Showing:
         )
 
     def _placed(self, image: Tensor) -> Tensor:
-        return images_to(image, self.device, self.loaded.recipe.training.channels_last)
+        return images_to(image, self.device, self._channels_last)
 
     def _evidence(
         self, candidate: Candidate, label: int, maps: Maps, *, highest: float, name: str, pictures: Pictures

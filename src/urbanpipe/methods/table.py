@@ -3,7 +3,6 @@
 from importlib.metadata import entry_points
 from typing import Any
 
-from urbanpipe.inputs.config import InputConfig
 from urbanpipe.learners.config import RecipeSettings
 from urbanpipe.methods.bag import BagMethod
 from urbanpipe.methods.dense import DenseMethod

@@ -37,7 +37,7 @@ class FrameDataset(Dataset[Any]):
             return segments
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed_of(self.seed, *key))
-            return self.views(segments.images[0])
+            return self.views(torch.from_numpy(segments.images[0]))
 
 
 def seed_of(*parts: int) -> int:
