@@ -1,4 +1,4 @@
-"""What a method sees of a video: which frames, how they are augmented, how they are put together."""
+"""Network inputs from videos: frame selection, augmentation and assembly."""
 
 from urbanpipe.inputs.config import AugmentConfig, InputConfig, IntervalConfig, SampledConfig, SizedConfig
 from urbanpipe.inputs.frame_timeline import FrameTimeline, SampleSeed, Selection, select

@@ -1,7 +1,6 @@
-"""Augmentations by name, over torchvision's transforms.
+"""Augmentations by name, based on torchvision's transforms.
 
-They seed from torch's global generator; the caller seeds it a sample, so that a sample looks the same whichever worker
-makes it.
+They use torch's global generator. The caller seeds it per sample, so that a sample is the same in every worker.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,12 +17,14 @@ Transform = Callable[[Tensor], Tensor]
 
 
 def augmentation(name: AugmentationName, config: AugmentConfig, size: tuple[int, int]) -> Transform:
-    """One augmentation of uint8 images (3, height, width), or of all frames of a clip (frames, 3, height, width) alike.
+    """Return an augmentation of uint8 images (3, height, width) or clips (frames, 3, height, width).
+
+    All frames of a clip are augmented alike.
 
     Args:
-        name: as in the recipe.
-        config: its strengths.
-        size: width and height of the images, which every augmentation keeps.
+        name: name of the augmentation in recipes.
+        config: strengths of the augmentations.
+        size: width and height of the images, which every augmentation preserves.
     """
     strength = config.colour_strength
     bilinear = InterpolationMode.BILINEAR
@@ -42,12 +43,12 @@ def augmentation(name: AugmentationName, config: AugmentConfig, size: tuple[int,
 
 
 def augmentations(names: Sequence[AugmentationName], config: AugmentConfig, size: tuple[int, int]) -> list[Transform]:
-    """The named augmentations, in order."""
+    """Return the named augmentations, in order."""
     return [augmentation(name, config, size) for name in names]
 
 
 def apply(transforms: Sequence[Transform], image: Tensor) -> Tensor:
-    """Run `image`, uint8 (..., 3, height, width), through all transforms."""
+    """Apply all transforms to `image`, uint8 (..., 3, height, width)."""
     for transform in transforms:
         image = transform(image)
     assert image.dtype == torch.uint8
@@ -55,5 +56,5 @@ def apply(transforms: Sequence[Transform], image: Tensor) -> Tensor:
 
 
 def frames_tensor(frames: NDArray[np.uint8]) -> Tensor:
-    """Frames (k, height, width, 3) as the tensor (k, 3, height, width) that the transforms take."""
+    """Convert frames (k, height, width, 3) to the tensor (k, 3, height, width) that the transforms take."""
     return torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2)

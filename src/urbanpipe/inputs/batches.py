@@ -1,4 +1,4 @@
-"""Segments of videos side by side."""
+"""Batches of segments of videos."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ class Sample:
     """Segments of one video.
 
     Attributes:
-        index: the video's place in its data set.
-        segments: what was read of it, or why it cannot be.
-        whole: no more of its segments follow.
+        index: index of the video in its data set.
+        segments: the segments, or the error if the video cannot be read.
+        whole: whether these are the last segments of the video.
     """
 
     index: int
@@ -28,17 +28,17 @@ class Sample:
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Segments of some videos, side by side.
+    """Concatenated segments of several videos.
 
     Attributes:
         images: uint8 (segments, ...).
-        samples: the videos' places in the data set, one per sample; training may see a video twice in a batch.
-        counts: segments of each sample.
-        rows: number of each segment among all that are evaluated of its video, (segments,).
-        real: frames of each segment that are not padding, (segments,).
+        samples: index of the video in the data set, one per sample; a training batch may hold a video twice.
+        counts: number of segments of each sample.
+        rows: index of each segment among all evaluated segments of its video, (segments,).
+        real: number of frames of each segment that are not padding, (segments,).
         seconds: begin and end of each segment in its video, (segments, 2).
-        whole: whether each sample ends its video.
-        failures: (index, error) of videos that could not be read; they are in no array.
+        whole: whether each sample holds the last segments of its video.
+        failures: (index, error) of videos that could not be read; the arrays do not include them.
     """
 
     images: Images
@@ -52,12 +52,12 @@ class Batch:
 
     @property
     def videos(self) -> NDArray[np.int64]:
-        """Place in the data set of each segment's video, (segments,)."""
+        """Index in the data set of each segment's video, (segments,)."""
         return np.repeat(np.array(self.samples, dtype=np.int64), self.counts)
 
 
 def collate(samples: Sequence[Sample]) -> Batch:
-    """Put what could be read side by side and keep the rest by name."""
+    """Concatenate the readable samples, and list the others as failures."""
     good = [(sample, sample.segments) for sample in samples if isinstance(sample.segments, SegmentInputs)]
     parts = [segments for _, segments in good]
     return Batch(
@@ -73,7 +73,10 @@ def collate(samples: Sequence[Sample]) -> Batch:
 
 
 def batches_of(samples: Iterable[Sample], batch_size: int) -> Iterator[Batch]:
-    """Yield samples of at most `batch_size` segments, and those that cannot be read, as batches of no more segments."""
+    """Group samples, of at most `batch_size` segments each, into batches of at most `batch_size` segments.
+
+    Unreadable samples count as zero segments.
+    """
     waiting: list[Sample] = []
     room = batch_size
     for sample in samples:

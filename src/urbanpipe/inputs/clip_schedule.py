@@ -1,4 +1,4 @@
-"""Which clips of a video an epoch encodes with gradient, so that every clip has its turn."""
+"""Schedule of the clips of a video that an epoch encodes with gradient, so that every clip is visited."""
 
 import math
 
@@ -8,23 +8,26 @@ from urbanpipe.inputs.frame_timeline import Indices, SampleSeed
 
 
 def visits(clips: int, fraction: float, max_clips: int) -> int:
-    """Return the number of epochs in which every one of a video's clips is visited once.
+    """Return the number of epochs in which every clip of a video is visited once.
 
     Args:
-        clips: of the video.
-        fraction: share of them that an epoch visits, in (0, 1].
-        max_clips: the most that an epoch visits; 0 for no bound.
+        clips: number of clips of the video.
+        fraction: share of the clips that an epoch visits, in (0, 1].
+        max_clips: largest number of clips that an epoch visits; 0 means no bound.
+
+    Example:
+        >>> visits(clips=10, fraction=0.25, max_clips=0), visits(clips=10, fraction=0.25, max_clips=2)
+        (4, 5)
     """
     share = math.ceil(1 / fraction)
     return max(share, math.ceil(clips / max_clips)) if max_clips else share
 
 
 def visited(clips: int, fraction: float, max_clips: int, seed: SampleSeed) -> Indices:
-    """Return the clips of a video that an epoch encodes with gradient, ascending and never none.
+    """Return the clips of a video that an epoch encodes with gradient, ascending and never empty.
 
-    A permutation of the clips, the same in all epochs, is dealt to `visits` of them in turn.
-    Whichever epoch is the first, every clip is visited once in as many epochs in a row.
-    A video of fewer clips than that repeats them.
+    A permutation of the clips, the same in all epochs, is split into `visits` parts; each epoch takes the next part.
+    Any `visits` consecutive epochs therefore visit every clip once. A video with fewer clips than parts repeats them.
     """
     count = visits(clips, fraction, max_clips)
     turn = seed.epoch % count

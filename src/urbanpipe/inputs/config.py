@@ -1,4 +1,4 @@
-"""Settings that the inputs of several methods share; importable without torch."""
+"""Input settings that several methods share; importable without torch."""
 
 import re
 from typing import TYPE_CHECKING, ClassVar, Literal, Self
@@ -15,16 +15,16 @@ _FLIP_AXIS = {"horizontal": -1, "vertical": -2}
 
 
 class InputConfig(Section):
-    """What a network sees of a video; the base of every method's own config.
+    """How a video becomes network inputs; the base of every method's own config.
 
     Attributes:
         method: name of the method.
-        aspect: `square`, `W:H`, or `frame` (the commonest shape in the catalog, fixed when a run starts). A picture is
-            as high as the method's `tile` or `size` says and as wide as this says, rounded to a multiple of 8.
-        many_segments: whether a video's segments are of different moments, so that the scores of each are worth keeping.
-        frozen_backbone: whether the backbone never learns.
-        compares_pools: whether cross-validation compares the pools of segment scores.
-        not_pixels: settings that change no pixel that is evaluated.
+        aspect: `square`, `W:H`, or `frame` (the most common shape in the catalog, fixed when a run starts). The height
+            of a picture is the method's `tile` or `size`; the width follows from the aspect and is a multiple of 8.
+        many_segments: whether segments show different moments of a video, so that the scores of each are kept.
+        frozen_backbone: whether the backbone is never trained.
+        compares_pools: whether cross-validation compares ways to pool segment scores.
+        not_pixels: settings that do not affect the pixels of evaluated inputs.
     """
 
     many_segments: ClassVar[bool] = False
@@ -38,7 +38,7 @@ class InputConfig(Section):
 
         @property
         def frames(self) -> int:
-            """Frames of a segment."""
+            """Frames per segment."""
 
     @property
     def frame_size(self) -> tuple[int, int]:
@@ -47,27 +47,27 @@ class InputConfig(Section):
 
     @property
     def image_size(self) -> tuple[int, int]:
-        """Width and height in pixels of what the backbone sees."""
+        """Width and height of the backbone's input in pixels."""
         raise NotImplementedError
 
     @property
     def smaller(self) -> str:
-        """Which settings to lower where memory is short."""
+        """The settings to reduce when memory is short."""
         raise NotImplementedError
 
     @property
     def summary(self) -> str:
-        """What the network sees, in a few words."""
+        """The network input in a few words."""
         return f"frames of {self.frame_size[1]} px"
 
     @property
     def train_segments(self) -> int:
-        """Segments of a video in a step."""
+        """Segments per video in a step."""
         return 1
 
     @property
     def flip_axes(self) -> tuple[tuple[int, ...], ...]:
-        """Axes along which each evaluated view of an input is mirrored; the first view is plain."""
+        """Axes along which each evaluated view of an input is mirrored; the first view is not mirrored."""
         return ((),)
 
     @property
@@ -77,12 +77,12 @@ class InputConfig(Section):
 
     @property
     def clip_frames(self) -> int | None:
-        """Frames of a segment that is a clip; None where a segment is one image."""
+        """Frames per clip; None where a segment is one image."""
         return None
 
     @property
     def backbone_frames(self) -> int | None:
-        """Frames that the backbone sees at once; None for an image backbone."""
+        """Frames per input of the backbone; None for an image backbone."""
         return None
 
     @property
@@ -93,12 +93,12 @@ class InputConfig(Section):
 
     @property
     def backbone_size(self) -> tuple[int, ...]:
-        """What the backbone sees at once: (height, width), or (frames, height, width)."""
+        """Size of the backbone's input: (height, width), or (frames, height, width)."""
         frames = () if self.backbone_frames is None else (self.backbone_frames,)
         return (*frames, *self.image_size[::-1])
 
     def pixels(self) -> str:
-        """Settings that decide which pixels are evaluated, as JSON."""
+        """Return the settings that determine the pixels of evaluated inputs, as JSON."""
         return self.model_dump_json(exclude=set(self.not_pixels))
 
     @field_validator("aspect")
@@ -109,7 +109,7 @@ class InputConfig(Section):
         raise ValueError(f'{value!r} is not an aspect; give "square", "frame" or "W:H", for example "4:3"')
 
     def _sized(self, height: int) -> tuple[int, int]:
-        """Width and height in pixels of a picture `height` pixels high."""
+        """Return width and height in pixels of a picture `height` pixels high."""
         if self.aspect == "square":
             return height, height
         assert self.aspect != "frame", "aspect = frame is replaced by W:H when a run starts"
@@ -118,7 +118,7 @@ class InputConfig(Section):
 
 
 class SizedConfig(InputConfig):
-    """Pictures that a network sees as they are.
+    """Frames of one size, which are not tiled.
 
     Attributes:
         size: height of a frame in pixels.
@@ -133,20 +133,21 @@ class SizedConfig(InputConfig):
 
     @property
     def image_size(self) -> tuple[int, int]:
-        """Width and height of what the backbone sees, in pixels."""
+        """Width and height of the backbone's input in pixels."""
         return self.frame_size
 
 
 class SampledConfig(InputConfig):
-    """An input of N frames taken from the whole video.
+    """An input of N frames sampled from the whole video.
 
     Attributes:
-        sampling: `uniform` (centres of equal segments), `jittered` (in training a random frame of each segment; centres
-            otherwise) or `sequence` (consecutive frames; in training from a random start, from the middle otherwise).
-        candidates: frames kept a segment for `jittered`, starts kept for `sequence`, spread evenly and odd in number,
-            so that training draws from a cache. 0 draws from all frames and decodes the video anew each time.
-        test_draws: candidates that are judged, spread evenly; their probabilities are averaged. 1 is the middle one.
-        test_flips: at validation and prediction each input is seen mirrored so as well; the logits are averaged.
+        sampling: `uniform` (centres of N equal parts), `jittered` (a random frame of each part in training, the centres
+            otherwise) or `sequence` (consecutive frames, from a random start in training, from the middle otherwise).
+        candidates: number of cached candidates, evenly spaced and odd: frames per part for `jittered`, starts for
+            `sequence`. 0 samples from all frames and decodes the video again each time.
+        test_draws: number of candidates that are predicted, evenly spaced; their probabilities are averaged. 1 takes
+            the middle one.
+        test_flips: mirrored copies of each input that validation and prediction add; the logits are averaged.
     """
 
     sampling: Literal["uniform", "jittered", "sequence"] = "uniform"
@@ -156,13 +157,13 @@ class SampledConfig(InputConfig):
 
     @property
     def flip_axes(self) -> tuple[tuple[int, ...], ...]:
-        """Axes along which each evaluated view of an input is mirrored; the first view is plain."""
+        """Axes along which each evaluated view of an input is mirrored; the first view is not mirrored."""
         return ((), *((_FLIP_AXIS[flip],) for flip in self.test_flips))
 
     @model_validator(mode="after")
     def _drawn_from_the_candidates(self) -> Self:
         if self.candidates and self.candidates % 2 == 0:
-            raise ValueError(f"candidates = {self.candidates}: must be odd (tests take the middle one) or 0")
+            raise ValueError(f"candidates = {self.candidates}: must be odd (evaluation takes the middle one) or 0")
         most = 1 if self.sampling == "uniform" else max(1, self.candidates)
         if self.test_draws > most:
             raise ValueError(
@@ -175,7 +176,7 @@ class IntervalConfig(SizedConfig):
     """Single frames at an interval.
 
     Attributes:
-        every_seconds: from one frame to the next; every one of them is judged.
+        every_seconds: interval between frames; all of them are predicted.
     """
 
     many_segments: ClassVar[bool] = True
@@ -183,22 +184,23 @@ class IntervalConfig(SizedConfig):
 
     @property
     def frames(self) -> int:
-        """Frames a segment holds."""
+        """Frames per segment."""
         return 1
 
 
 class AugmentConfig(Section):
-    """What is done to training inputs; nothing of it at validation or prediction.
+    """Augmentation of training inputs; validation and prediction use none.
 
     Attributes:
-        tile: augmentations in this order: of each frame of a super-image by itself, of all frames of a clip alike.
-        image: augmentations of the whole input, after it was put together.
-        tile_shuffle: lay the frames of a super-image out in random order.
-        flip_probability: of either flip.
-        rotation_degrees: largest angle, either way.
-        crop_scale: smallest share of the area that a random crop keeps; it is resized back.
-        colour_strength: largest relative change of brightness, contrast and saturation; hue a quarter of it.
-        rand_augment_operations, rand_augment_magnitude: N and M of RandAugment (arXiv 1909.13719), M of 0-30.
+        tile: augmentations in this order: of each frame of a super-image separately, of all frames of a clip alike.
+        image: augmentations of the whole input, after it is assembled.
+        tile_shuffle: whether to lay out the frames of a super-image in random order.
+        flip_probability: probability of each flip.
+        rotation_degrees: largest angle in either direction.
+        crop_scale: smallest share of the area that a random crop keeps; the crop is resized to the original size.
+        colour_strength: largest relative change of brightness, contrast and saturation; a quarter of it for hue.
+        rand_augment_operations: N of RandAugment (arXiv 1909.13719).
+        rand_augment_magnitude: M of RandAugment, 0 to 30.
     """
 
     tile: tuple[AugmentationName, ...] = ("horizontal_flip",)

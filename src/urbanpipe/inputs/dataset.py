@@ -1,4 +1,4 @@
-"""From rows of a catalog to batches of segments, the same whichever process or worker makes them."""
+"""Data set of the videos of a catalog, whose samples are the same in every process and worker."""
 
 import math
 import os
@@ -22,13 +22,13 @@ Key = TrainKey | EvaluationKey
 
 
 class VideoDataset(Dataset[Any]):
-    """Segments of videos, by key: those of an epoch of training, or a part of those that are judged.
+    """Segments of videos by key: those of a training epoch, or a range of the evaluated ones.
 
     Args:
-        videos: rows of the catalog that can be read.
-        view: cuts them.
-        cache: where frames are kept; None decodes every time.
-        seed: with epoch and index it decides all that is random about an input.
+        videos: readable rows of the catalog.
+        view: how the method cuts a video into segments.
+        cache: frame cache; None decodes frames every time.
+        seed: random seed; together with epoch and index it determines all randomness of an input.
     """
 
     def __init__(self, videos: Sequence[Video], view: View, cache: FrameCache | None, seed: int = 0) -> None:
@@ -50,12 +50,12 @@ class VideoDataset(Dataset[Any]):
             return Sample(index, error)
 
     def segment_count(self, index: int) -> int:
-        """How many segments are judged of a video."""
+        """Return the number of evaluated segments of a video."""
         return len(self.view.evaluation_sample(frame_timeline_of(self.videos[index])))
 
 
 def without_pixels(keys: Sequence[TrainKey]) -> Batch:
-    """A batch that only names its videos, for a learner that needs no segments of them."""
+    """Return a batch that only lists its videos, for a learner that needs no pixels."""
     empty = collate([])
     samples = [index for _, index in keys]
     return Batch(
@@ -64,9 +64,9 @@ def without_pixels(keys: Sequence[TrainKey]) -> Batch:
 
 
 def frame_cache(folder: Path | None, size_gb: float) -> FrameCache | None:
-    """The frame cache of a run: in `folder`, or in the one that all runs of a user share; None for a size of 0 GB."""
+    """Return the frame cache in `folder`, or by default the one that a user's runs share; None for a size of 0 GB."""
     if not 0 <= size_gb < math.inf:
-        raise RunError(f"the frame cache cannot have {size_gb} GB; give a size from 0 (none) up")
+        raise RunError(f"the frame cache cannot have {size_gb} GB; give a size of 0 (no cache) or more")
     if size_gb == 0:
         return None
     if folder is not None and folder.exists() and not folder.is_dir():

@@ -1,4 +1,4 @@
-"""What a view must know of a video to choose frames, and what it chooses."""
+"""The times of a video's frames, from which a view selects, and the resulting selection."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,13 +12,13 @@ Seconds = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class FrameTimeline:
-    """How many frames a video has, and when they are shown.
+    """The number of frames of a video, and their times.
 
     Attributes:
-        frame_count: frames, at least one.
+        frame_count: number of frames, at least one.
         duration_seconds: from the first frame to the end of the last.
-        times_seconds: time of every frame after the first, shape (frames,), ascending; None where only a catalog is at
-            hand, then the frames are taken to be evenly spaced.
+        times_seconds: time of every frame relative to the first, shape (frames,), ascending; None where only the
+            catalog is available, in which case frames are assumed to be evenly spaced.
     """
 
     frame_count: int
@@ -33,7 +33,10 @@ class FrameTimeline:
         return np.linspace(0.0, self.duration_seconds, self.frame_count + 1)
 
     def spans(self, frames: Indices) -> Seconds:
-        """Begin and end in seconds, shape (segments, 2), of segments (segments, k); a single frame is one moment."""
+        """Return begin and end in seconds, shape (segments, 2), of segments (segments, k).
+
+        Both are equal for a segment of a single frame.
+        """
         begin = self.edges_seconds[frames.min(axis=1)]
         end = begin if frames.shape[1] == 1 else self.edges_seconds[frames.max(axis=1) + 1]
         return np.stack([begin, end], axis=1)
@@ -41,12 +44,12 @@ class FrameTimeline:
 
 @dataclass(frozen=True)
 class SampleSeed:
-    """What decides all that is random about one training input.
+    """The seed of all randomness of one training input.
 
     Attributes:
-        seed: of the run.
-        epoch: from 0.
-        index: of the video in its data set.
+        seed: seed of the run.
+        epoch: epoch, from 0.
+        index: index of the video in its data set.
     """
 
     seed: int
@@ -59,23 +62,23 @@ class SampleSeed:
 
     @property
     def rng(self) -> np.random.Generator:
-        """A fresh generator for the choice of frames."""
+        """A new generator for the selection of frames."""
         return np.random.default_rng(self._sequence)
 
     @property
     def torch_seed(self) -> int:
-        """For torch's global generator, which the augmentations seed from."""
+        """Seed for torch's global generator, which the augmentations use."""
         return int(self._sequence.generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Segments of a video: what a network sees at once, as frames to read.
+    """Segments of a video, as the frames to read.
 
     Attributes:
-        rows: number of each segment among all that are judged of the video, shape (segments,).
+        rows: index of each segment among all evaluated segments of the video, shape (segments,).
         frames: frame numbers, shape (segments, k).
-        real: how many of a segment's frames are not padding at its end, shape (segments,).
+        real: number of frames of each segment that are not padding at its end, shape (segments,).
     """
 
     rows: Indices
@@ -90,6 +93,6 @@ class Selection:
 
 
 def select(frames: Indices, rows: Indices | None = None) -> Selection:
-    """Segments (segments, k) without padding, numbered from 0 where `rows` does not say otherwise."""
+    """Return a selection of segments (segments, k) without padding, numbered by `rows` or from 0."""
     numbers = np.arange(len(frames)) if rows is None else rows
     return Selection(numbers, frames, np.full(len(frames), frames.shape[1]))

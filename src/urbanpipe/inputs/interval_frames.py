@@ -7,7 +7,7 @@ from urbanpipe.video import sampling
 
 
 class AllFrames:
-    """View all frames at an interval, as they are, in training as in evaluation. See `inputs.view.View`.
+    """View of all frames at an interval, the same in training and evaluation. See `inputs.view.View`.
 
     Args:
         config: interval and size.
@@ -18,23 +18,23 @@ class AllFrames:
         self._every_seconds = config.every_seconds
 
     def cacheable_frames(self, timeline: FrameTimeline) -> Indices:
-        """The frames at the interval."""
+        """Return the frames at the interval."""
         return sampling.interval(timeline.edges_seconds[:-1], self._every_seconds)
 
     def training_sample(self, timeline: FrameTimeline, seed: SampleSeed) -> Selection:
-        """All of them."""
+        """Return all frames at the interval."""
         del seed
         return self.evaluation_sample(timeline)
 
     def evaluation_sample(self, timeline: FrameTimeline) -> Selection:
-        """All of them."""
+        """Return all frames at the interval."""
         return select(self.cacheable_frames(timeline)[:, None])
 
     def training_input(self, frames: Frames) -> Frames:
-        """The frame itself, of `frames` (1, height, width, 3): uint8 (3, height, width)."""
+        """Return the frame itself, uint8 (3, height, width), of `frames` (1, height, width, 3)."""
         return self.evaluation_input(frames)
 
     def evaluation_input(self, frames: Frames) -> Frames:
-        """The frame itself: uint8 (3, height, width)."""
+        """Return the frame itself, uint8 (3, height, width)."""
         image: Frames = frames[0].transpose(2, 0, 1)
         return image

@@ -1,4 +1,4 @@
-"""Load segments in worker processes, in batches whose order does not depend on how many there are."""
+"""Loading of segments in worker processes; the order of batches does not depend on the number of workers."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -19,15 +19,15 @@ from urbanpipe.inputs.view import View
 
 
 class BatchLoader:
-    """Load batches in worker processes.
+    """Iterate over batches that worker processes load.
 
-    Pixels travel between processes as torch tensors, in shared memory; a batch holds numpy arrays.
+    Pixels are passed between processes as torch tensors in shared memory; batches hold numpy arrays.
 
     Args:
         dataset: the videos.
         batches: keys of each batch, in order.
-        workers: as for `loading_workers`.
-        pin: in page-locked memory, so that copies to a GPU run beside the computing.
+        workers: see `loading_workers`.
+        pin: whether to use page-locked memory, so that copies to a GPU overlap with computation.
     """
 
     def __init__(
@@ -58,13 +58,13 @@ def _collate_shared(samples: Sequence[Sample]) -> tuple[Tensor, Batch]:
 
 
 class SampleLoader:
-    """Load videos that are in no catalog, each in one pass by one worker process.
+    """Iterate over the samples of videos without a catalog; a worker process reads each video in one pass.
 
     Args:
         paths: the videos.
-        view: cuts them.
-        max_segments: segments of a video at once.
-        workers: as for `loading_workers`.
+        view: how the method cuts a video into segments.
+        max_segments: largest number of segments per sample.
+        workers: see `loading_workers`.
     """
 
     def __init__(self, paths: Sequence[Path], view: View, max_segments: int, workers: int) -> None:
@@ -96,17 +96,18 @@ def _share(sample: Sample) -> tuple[Tensor | None, Sample]:
 
 
 def loading_workers(wanted: int) -> int:
-    """`wanted` processes; for -1 one fewer than the processors, 1 to 8."""
+    """Return the number of processes: `wanted`, or for -1 one fewer than the processors, clamped to 1-8."""
     return min(8, max(1, (os.cpu_count() or 1) - 1)) if wanted < 0 else wanted
 
 
 def training_batches(
     videos: int, batch_size: int, *, accumulation: int, processes: int, rank: int, seed: int, epoch: int
 ) -> list[list[TrainKey]]:
-    """The batches of one process in one epoch, `accumulation` of them a step.
+    """Return the batches of one process in one epoch, `accumulation` batches per step.
 
-    All steps are whole: the last videos of the epoch's random order that do not fill one wait for another epoch; fewer
-    videos than a step are repeated. Which videos make a step depends only on batch_size * accumulation * processes.
+    All steps are complete: the last videos of the epoch's random order that do not fill a step are left out, and if
+    there are fewer videos than a step needs, they are repeated. The videos of a step depend only on the product
+    batch_size * accumulation * processes.
     """
     step = batch_size * accumulation * processes
     order = np.random.default_rng([seed, epoch]).permutation(videos)
@@ -118,13 +119,13 @@ def training_batches(
 def evaluation_batches(
     segments: Sequence[int], batch_size: int, processes: int = 1, rank: int = 0
 ) -> list[list[EvaluationKey]]:
-    """The batches of one process when every segment is seen once, in order, as in a test.
+    """Return the batches of one process in evaluation, where every segment is used once, in order.
 
     Args:
-        segments: how many each video has.
-        batch_size: segments at once; a longer video is spread over several batches.
-        processes: how many share the videos.
-        rank: which of them this is.
+        segments: number of segments of each video.
+        batch_size: segments per batch; a longer video spans several batches.
+        processes: number of processes that share the videos.
+        rank: rank of this process.
 
     Returns:
         Lists of (video, first segment, end of the segments).
@@ -143,11 +144,11 @@ def evaluation_batches(
     return batches
 
 
-READ_AT_ONCE = 64  # segments of a video, where all that matters is that they can be read
+READ_AT_ONCE = 64  # segments per batch when videos are only checked for readability
 
 
 def unreadable(dataset: VideoDataset, workers: int) -> Iterator[tuple[int, VideoError | None]]:
-    """Read every video once, which also fills the cache: yields (index, None or why it cannot be read), once each."""
+    """Read every video once, which also fills the cache; yield (index, None or the error) once per video."""
     segments, bad = [0] * len(dataset), set()
     for index in range(len(dataset)):
         try:

@@ -1,4 +1,4 @@
-"""Read videos that are in no catalog."""
+"""Reading of videos without a catalog."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,37 +14,39 @@ from urbanpipe.inputs.view import View
 def new_samples(
     paths: Sequence[Path], view: View, max_segments: int, first: int = 0, step: int = 1
 ) -> Iterator[Sample]:
-    """Yield the segments of every `step`-th video from `first` on, a few at a time; each video is read in one pass.
+    """Yield the segments of every `step`-th video, starting with `first`; each video is read in one pass.
 
     Args:
         paths: the videos.
-        view: cuts them.
-        max_segments: segments of a video at once.
-        first: place of the first video.
-        step: from one video to the next.
+        view: how the method cuts a video into segments.
+        max_segments: largest number of segments per sample.
+        first: index of the first video.
+        step: step from one video to the next.
     """
-    for place in range(first, len(paths), step):
+    for index in range(first, len(paths), step):
         held = None
         try:
-            for segments in stream_segments(paths[place], view, max_segments):
+            for segments in stream_segments(paths[index], view, max_segments):
                 if held is not None:
-                    yield Sample(place, held, whole=False)
+                    yield Sample(index, held, whole=False)
                 held = segments
         except VideoError as error:
-            yield Sample(place, error)
+            yield Sample(index, error)
         else:
             assert held is not None
-            yield Sample(place, held)
+            yield Sample(index, held)
 
 
 def named_videos(videos: Sequence[Path]) -> dict[str, Path]:
-    """Files by name: those given and those below the folders given; a name that recurs is told apart by its path.
+    """Return the given files, and the videos in the given folders, by name.
+
+    Files of the same name within a folder are named by their paths.
 
     Raises:
         CatalogError: a path is missing, or a folder has no videos.
-        PredictionError: two different files are given under one name.
+        PredictionError: two different files have the same name.
     """
-    found: dict[str, Path] = {}
+    paths_by_name: dict[str, Path] = {}
     for given in videos:
         if given.is_dir():
             paths = find_videos(given).paths
@@ -54,6 +56,6 @@ def named_videos(videos: Sequence[Path]) -> dict[str, Path]:
         else:
             raise CatalogError(f"{given} is missing; give videos, or folders with videos")
         for name, path in named.items():
-            if (other := found.setdefault(name, path)).absolute() != path.absolute():
+            if (other := paths_by_name.setdefault(name, path)).absolute() != path.absolute():
                 raise PredictionError(f"{other} and {path} have the same name; give them one folder at a time")
-    return found
+    return paths_by_name

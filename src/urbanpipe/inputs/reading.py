@@ -1,4 +1,4 @@
-"""Segments of videos as tensors: through the frame cache for videos of a catalog, in one pass for videos from outside."""
+"""Reading of segments: through the frame cache for videos of a catalog, in one pass for other videos."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,19 +18,19 @@ from urbanpipe.video.decode import FrameIndex, index_frames, read_frames, stream
 from urbanpipe.video.probe import digest
 
 T = TypeVar("T")
-UNEVEN_SECONDS = 0.1  # further from even spacing than this, a video's own times count
-BLOCK = 256  # frames of a cache entry, in order of time: one pass of a long video makes many, and a clip reads one
+UNEVEN_SECONDS = 0.1  # for larger deviations from even spacing, the frame times are read from the file
+BLOCK = 256  # consecutive frames per cache entry: a long video has several entries, and a clip reads only one of them
 
 
 @dataclass(frozen=True)
 class SegmentInputs:
-    """What a network sees of one video, or a part of it.
+    """Network inputs of all or some segments of a video.
 
     Attributes:
-        images: uint8 (segments, ...), as the view makes them.
-        rows: number of each segment among all that are judged of the video, shape (segments,).
-        real: frames of each that are not padding, shape (segments,).
-        seconds: begin and end of each in the video, shape (segments, 2).
+        images: uint8 (segments, ...), in the shape of the view.
+        rows: index of each segment among all evaluated segments of the video, shape (segments,).
+        real: number of frames of each segment that are not padding, shape (segments,).
+        seconds: begin and end of each segment in the video, shape (segments, 2).
     """
 
     images: Frames
@@ -40,10 +40,10 @@ class SegmentInputs:
 
 
 def frame_timeline_of(video: Video) -> FrameTimeline:
-    """What the catalog knows of a video; the times of frames that are not evenly spaced are read from the file.
+    """Return the timeline of a video from the catalog; times of unevenly spaced frames are read from the file.
 
     Raises:
-        VideoError: the catalog does not have its numbers, or such a file cannot be read.
+        VideoError: the catalog lacks frame count or duration, or the file cannot be read.
     """
     if not video.frame_count or not video.duration_seconds:
         raise VideoError(video.path, "its catalog has no frame_count or duration_seconds; run `urbanpipe scan` again")
@@ -53,21 +53,21 @@ def frame_timeline_of(video: Video) -> FrameTimeline:
 
 
 class CatalogReader:
-    """Segments of the videos of a catalog.
+    """Reader of the segments of a catalog's videos.
 
     Args:
-        view: cuts them.
-        cache: where frames are kept; None decodes every time.
+        view: how the method cuts a video into segments.
+        cache: frame cache; None decodes frames every time.
     """
 
     def __init__(self, view: View, cache: FrameCache | None) -> None:
         self.view, self.cache = view, cache
 
     def training(self, video: Video, seed: SampleSeed) -> SegmentInputs:
-        """The augmented segments of one epoch.
+        """Return the augmented segments of one epoch.
 
         Raises:
-            VideoError: the video cannot be read, or is no longer the one that was scanned.
+            VideoError: the video cannot be read, or has changed since it was scanned.
         """
         timeline = frame_timeline_of(video)
         selection = self.view.training_sample(timeline, seed)
@@ -80,7 +80,11 @@ class CatalogReader:
         return SegmentInputs(images, selection.rows, selection.real, timeline.spans(selection.frames))
 
     def evaluation_sample(self, video: Video, begin: int, end: int) -> SegmentInputs:
-        """The plain segments `begin` to `end`, exclusive, of those that are judged. Raises as `training`."""
+        """Return the evaluated segments `begin` to `end` (exclusive), without augmentation.
+
+        Raises:
+            VideoError: the video cannot be read, or has changed since it was scanned.
+        """
         timeline = frame_timeline_of(video)
         whole = self.view.evaluation_sample(timeline)
         selection = whole[begin:end]
@@ -91,8 +95,8 @@ class CatalogReader:
     def _frames(
         self, video: Video, timeline: FrameTimeline, selection: Selection, part: bool = False
     ) -> NDArray[np.uint8]:
-        """Pixels (segments, k, height, width, 3); `part` where other parts of the video are read too."""
-        wanted, places = np.unique(selection.frames, return_inverse=True)
+        """Return pixels (segments, k, height, width, 3); `part` if other parts of the video will be read too."""
+        wanted, inverse = np.unique(selection.frames, return_inverse=True)
         if video.digest:
             unchanged(video, self.cache)
         kept = self.view.cacheable_frames(timeline) if self.cache and video.digest else None
@@ -101,7 +105,7 @@ class CatalogReader:
             pixels = read_frames(video.path, wanted, self.view.frame_size, index, "conceal")
         else:
             pixels = np.concatenate([*_blocks(self.cache, video, kept, wanted, self.view.frame_size)])
-        return pixels[places.reshape(selection.frames.shape)]
+        return pixels[inverse.reshape(selection.frames.shape)]
 
 
 @lru_cache(maxsize=4096)
@@ -111,89 +115,89 @@ def _times(path: Path, modified_ns: int) -> Seconds:
 
 @lru_cache(maxsize=2)
 def _index(path: Path, modified_ns: int) -> FrameIndex:
-    """The index of a video that is read part by part."""
-    del modified_ns  # a changed file is another
+    """Return the frame index of a video that is read part by part."""
+    del modified_ns  # part of the cache key: a changed file is indexed again
     return index_frames(path)
 
 
 def _blocks(
     cache: FrameCache, video: Video, kept: Indices, wanted: Indices, size: tuple[int, int]
 ) -> Iterator[NDArray[np.uint8]]:
-    places = np.searchsorted(kept, wanted)
+    indices = np.searchsorted(kept, wanted)
     parts = [kept[begin : begin + BLOCK] for begin in range(0, len(kept), BLOCK)]
-    needed = np.unique(places // BLOCK).tolist()
+    needed = np.unique(indices // BLOCK).tolist()
     if len(parts) > 1 and not all(cache.holds(video.digest, parts[block], size) for block in needed):
         index = _index(video.path, video.modified_ns)
-        if not index.timed:  # each block would be decoded from the start of the video
+        if not index.timed:  # without seeking, each block would be decoded from the start of the video
             cache.fill(index, video.digest, parts, size)
     for block in needed:
-        inside = places[places // BLOCK == block] - block * BLOCK
+        inside = indices[indices // BLOCK == block] - block * BLOCK
         yield cache.frames(video.path, video.digest, parts[block], size=size, only=inside)
 
 
 def unchanged(video: Video, cache: FrameCache | None) -> None:
-    """See that the digest in the catalog, by which cache entries are found, is still that of the file.
+    """Check that a file still has the digest in the catalog, which is the key of its cache entries.
 
     Args:
-        video: the row of the catalog.
-        cache: keeps for copies, which have another time, that they are of the same content.
+        video: row of the catalog.
+        cache: stores the digests of copies, whose modification time differs from the catalog.
 
     Raises:
-        VideoError: it is not, or there is no file.
+        VideoError: the digest differs, or the file is missing.
     """
     try:
-        found = video.path.stat()
+        status = video.path.stat()
     except OSError as error:
         raise VideoError(video.path, error.strerror or "cannot be read") from error
-    same_size = found.st_size == video.size_bytes
-    if same_size and found.st_mtime_ns == video.modified_ns:
+    same_size = status.st_size == video.size_bytes
+    if same_size and status.st_mtime_ns == video.modified_ns:
         return
-    if not same_size or _content(video.path, found.st_mtime_ns, found.st_size, cache) != video.digest:
+    if not same_size or _content(video.path, status.st_mtime_ns, status.st_size, cache) != video.digest:
         raise VideoError(video.path, "changed since it was scanned; run `urbanpipe scan` again")
 
 
 def _content(path: Path, modified_ns: int, size_bytes: int, cache: FrameCache | None) -> str:
-    """The digest of a file, for which all of it is read once: not each time that a frame is wanted."""
+    """Return the digest of a file; cached, because it requires reading the whole file."""
     key = f"digest\0{path}\0{modified_ns}\0{size_bytes}".encode(errors="surrogateescape")
     if cache and (kept := cache.read(key)) is not None:
         return kept.decode("ascii")
-    found = _digest(path, modified_ns, size_bytes)
+    computed = _digest(path, modified_ns, size_bytes)
     if cache:
-        cache.write(key, found.encode("ascii"))
-    return found
+        cache.write(key, computed.encode("ascii"))
+    return computed
 
 
 @lru_cache(maxsize=65_536)
 def _digest(path: Path, modified_ns: int, size_bytes: int) -> str:
-    del modified_ns, size_bytes  # a changed file is another
+    del modified_ns, size_bytes  # part of the cache key: a changed file is read again
     return digest(path)
 
 
 def stream_segments(path: Path, view: View, most: int) -> Iterator[SegmentInputs]:
-    """The plain segments of a video that is in no catalog, in one pass and in memory that its length does not move.
+    """Yield the evaluated segments of a video without a catalog, in one pass and in constant memory.
 
     Args:
         path: the video.
-        view: cuts it.
-        most: segments at once.
+        view: how the method cuts a video into segments.
+        most: largest number of segments at once.
 
     Raises:
-        VideoError: it cannot be read.
+        VideoError: the video cannot be read.
     """
     index = index_frames(path)
     timeline = FrameTimeline(index.frame_count, index.duration_seconds, index.times_seconds)
     selection = view.evaluation_sample(timeline)
     images: list[Frames] = []
-    for place, frames in enumerate(_streamed(index, selection, view.frame_size)):
+    for row, frames in enumerate(_streamed(index, selection, view.frame_size)):
         images.append(view.evaluation_input(frames))
-        if len(images) == most or place == len(selection) - 1:
-            part = selection[place + 1 - len(images) : place + 1]
+        if len(images) == most or row == len(selection) - 1:
+            part = selection[row + 1 - len(images) : row + 1]
             yield SegmentInputs(np.stack(images), part.rows, part.real, timeline.spans(part.frames))
             images = []
 
 
 def _streamed(index: FrameIndex, selection: Selection, size: tuple[int, int]) -> Iterator[NDArray[np.uint8]]:
-    """The frames (k, height, width, 3) of each segment. A frame that cannot be decoded is its nearest neighbour."""
+    """Yield the frames (k, height, width, 3) of each segment; the nearest frame replaces one that cannot be decoded."""
     segments: Assembler[NDArray[np.uint8]] = Assembler(index.path, selection)
     for number, picture in stream_frames(index.path, np.unique(selection.frames), size, index, "conceal"):
         yield from (np.stack(frames) for _, frames in segments.push(number, picture))
@@ -201,14 +205,14 @@ def _streamed(index: FrameIndex, selection: Selection, size: tuple[int, int]) ->
 
 
 class Assembler(Generic[T]):
-    """Puts frames that come in order of time together to segments, and holds no more of them than later segments need.
+    """Assembles frames that arrive in order of time into segments, and holds only those that later segments need.
 
     Args:
-        path: of the video, for messages.
+        path: path of the video, for messages.
         selection: the segments.
 
     Attributes:
-        wanted: numbers of the frames that it must be given.
+        wanted: numbers of the frames to push.
     """
 
     def __init__(self, path: Path, selection: Selection) -> None:
@@ -220,16 +224,16 @@ class Assembler(Generic[T]):
         self._place, self._reached = 0, -1
 
     def push(self, number: int, frame: T) -> Iterator[tuple[int, list[T]]]:
-        """Take a frame; give the segments that are complete now, with their place in the selection."""
+        """Add a frame; yield the segments that it completes, with their index in the selection."""
         self._held[number], self._reached = frame, number
         while self._place < len(self._selection) and self._lasts[self._place] <= number:
             yield self._next()
 
     def rest(self) -> Iterator[tuple[int, list[T]]]:
-        """The segments that still wait for frames, which did not come; their nearest neighbours stand for them.
+        """Yield the incomplete segments, with the nearest frames in place of the missing ones.
 
         Raises:
-            VideoError: no frame came at all.
+            VideoError: no frame was pushed.
         """
         while self._place < len(self._selection):
             yield self._next()
@@ -237,10 +241,10 @@ class Assembler(Generic[T]):
     def _next(self) -> tuple[int, list[T]]:
         if not self._held:
             raise VideoError(self._path, "no frame of it can be decoded")
-        place, have = self._place, np.array([*self._held])
-        wanted = self._selection.frames[place]
+        row, have = self._place, np.array([*self._held])
+        wanted = self._selection.frames[row]
         frames = [self._held[int(have[np.abs(have - number).argmin()])] for number in wanted]
         self._place += 1
         after = self._needed_later[self._place] if self._place < len(self._selection) else self._reached
         self._held = {n: kept for n, kept in self._held.items() if n >= after or n == self._reached}
-        return place, frames
+        return row, frames

@@ -1,4 +1,4 @@
-"""The view of a video: how a method cuts it into segments and makes network inputs of them."""
+"""The view of a video: how a method cuts it into segments and turns them into network inputs."""
 
 from typing import Protocol
 
@@ -11,30 +11,33 @@ Frames = NDArray[np.uint8]
 
 
 class View(Protocol):
-    """Cut a video into segments (what the network sees at once), name the frames they need, make inputs of them.
+    """Selects the segments of a video and their frames, and turns frames into network inputs.
 
-    Evaluation needs numpy alone; training may use torch's transforms.
+    Evaluation needs only numpy; training may use torch's transforms.
 
     Attributes:
-        frame_size: width and height in pixels at which frames are wanted.
+        frame_size: width and height in pixels at which frames are decoded.
     """
 
     frame_size: tuple[int, int]
 
     def cacheable_frames(self, timeline: FrameTimeline) -> Indices | None:
-        """Return the frames that training and evaluation ever read, ascending; None where that is any frame."""
+        """Return all frames that training and evaluation may read, ascending; None if any frame may be read."""
 
     def training_sample(self, timeline: FrameTimeline, seed: SampleSeed) -> Selection:
-        """Return the segments that training sees of a video in an epoch."""
+        """Return the training segments of a video in an epoch."""
 
     def evaluation_sample(self, timeline: FrameTimeline) -> Selection:
-        """Return the segments that are evaluated, in order of time where they have one."""
+        """Return the evaluated segments, ordered by time where they have an order."""
 
     def training_input(self, frames: Frames) -> Frames:
-        """Return a segment's augmented input of its frames (k, height, width, 3), uint8.
+        """Return the augmented input of a segment, uint8, from its frames (k, height, width, 3).
 
-        It draws from torch's global generator.
+        Uses torch's global generator.
         """
 
     def evaluation_input(self, frames: Frames) -> Frames:
-        """Return a segment's plain input of its frames (k, height, width, 3): uint8, shape as `training_input`."""
+        """Return the input of a segment without augmentation, uint8, from its frames (k, height, width, 3).
+
+        The shape is that of `training_input`.
+        """
