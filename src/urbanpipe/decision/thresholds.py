@@ -41,6 +41,11 @@ def f1_thresholds(scores: NDArray[np.float64], targets: NDArray[np.bool_]) -> ND
 
     Returns:
         (C,) in [0, 1]; `UNKNOWN` for a class without positives.
+
+    Example:
+        >>> scores, targets = np.array([[0.9], [0.5], [0.25], [0.125]]), np.array([[True], [False], [True], [False]])
+        >>> f1_thresholds(scores, targets).tolist()
+        [0.1875]
     """
     return np.array([_f1_threshold(*column) for column in zip(scores.T, targets.T, strict=True)])
 

@@ -17,6 +17,10 @@ def uniform(frame_count: int, n: int) -> Indices:
 
     Raises:
         ValueError: `frame_count` or `n` is below one.
+
+    Example:
+        >>> uniform(100, 4).tolist(), uniform(2, 4).tolist()
+        ([12, 37, 62, 87], [0, 0, 1, 1])
     """
     _check(frame_count=frame_count, n=n)
     return (2 * np.arange(n, dtype=np.int64) + 1) * frame_count // (2 * n)
