@@ -96,7 +96,7 @@ def demo(
     predictions = predict(experiment.ensemble, [fresh / "videos"], out=out / "predictions.json").predictions
     known = read_labels(fresh / "labels.json", default_taxonomy())
     _show(predictions, known, default_taxonomy())
-    done = _judge(experiment, predictions, known, out / "summary.md")
+    done = _evaluate(experiment, predictions, known, out / "summary.md")
     _say(f"done in {(time.perf_counter() - started) / 60:.1f} minutes")
     return done
 
@@ -146,7 +146,7 @@ def _show(predictions: Predictions, known: Mapping[str, tuple[int, ...]], taxono
         print(f"{name}: {ranked}  (shows {truth})", file=sys.stderr)
 
 
-def _judge(
+def _evaluate(
     experiment: CrossvalResult, predictions: Predictions, known: Mapping[str, tuple[int, ...]], path: Path
 ) -> Demo:
     """Write the summary: AP and chance of the training videos (out of fold) and of the unseen videos."""

@@ -42,9 +42,9 @@ class TestBundle:
         card = (made.folder / "MODEL_CARD.md").read_text()
         assert "# mine" in card
         assert "demonstration" in card
-        assert f"{made.judged.scores.map_all * 100:.1f} %" in card
+        assert f"{made.evaluation.scores.map_all * 100:.1f} %" in card
         metrics = json.loads((made.folder / "metrics.json").read_text())
-        assert metrics["classes"]["CJ"]["ap"] == pytest.approx(made.judged.scores.ap[1], abs=1e-6)
+        assert metrics["classes"]["CJ"]["ap"] == pytest.approx(made.evaluation.scores.ap[1], abs=1e-6)
         assert metrics["videos"] == 60
         with Image.open(made.folder / "reliability.png") as picture:
             assert min(picture.size) > 300

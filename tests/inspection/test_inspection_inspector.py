@@ -41,9 +41,9 @@ def test_every_method_can_be_bundled_and_inspects_as_it_predicts(method: str, tm
     findings = inspected.inspection.findings
     assert [one.code for one in findings] == list(TAXONOMY.codes)
     np.testing.assert_allclose([one.score for one in findings], plain, atol=2e-6)
-    probabilities = made.judged.calibration.apply(plain[None])
+    probabilities = made.evaluation.calibration.apply(plain[None])
     np.testing.assert_allclose([one.probability for one in findings], probabilities[0], atol=1e-4)
-    assert [one.triage for one in findings] == made.judged.triage.decide(probabilities)[0].tolist()
+    assert [one.triage for one in findings] == made.evaluation.triage.decide(probabilities)[0].tolist()
     timed = recipe_of(method).input.many_segments
     assert (inspected.inspection.timeline is not None) == timed
     shown = [one for one in findings if one.triage != "reject" and one.code != "ZC" and one.score > 0.02]

@@ -15,7 +15,7 @@ from urbanpipe.evaluation.evaluation_set import leave_one_fold_out
 from urbanpipe.settings import Section
 
 ACCEPT, REVIEW, REJECT = "accept", "review", "reject"
-GATES = (ACCEPT, REVIEW, REJECT)
+DECISIONS = (ACCEPT, REVIEW, REJECT)
 MISS_BOUND = 0.05
 PRECISION = 0.9
 LEVEL = 0.95
@@ -231,7 +231,7 @@ def nested_triage(
     return NestedTriage(
         missed=decision_metrics(decisions == REJECT, present).recall,
         precision=decision_metrics(decisions == ACCEPT, present).precision,
-        shares=np.stack([(decisions == triage).mean(axis=0) for triage in GATES], axis=1),
+        shares=np.stack([(decisions == triage).mean(axis=0) for triage in DECISIONS], axis=1),
         positives=present.sum(axis=0),
         decided=float((decisions[:, known] != REVIEW).all(axis=1).mean()),
     )

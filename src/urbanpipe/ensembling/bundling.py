@@ -83,26 +83,26 @@ class Bundled:
         folder: folder of the bundle.
         manifest: its manifest.
         taxonomy: its C classes.
-        judged: calibration and triage, and their evaluation.
+        evaluation: calibration and triage, and their evaluation.
         ood: detector of out-of-distribution videos; None without training videos.
     """
 
     folder: Path
     manifest: Manifest
     taxonomy: Taxonomy
-    judged: BundleEvaluation
+    evaluation: BundleEvaluation
     ood: OODDetector | None
 
     def lines(self) -> Iterator[str]:
         """Yield lines that summarize the bundle for a user."""
-        judged, networks = self.judged, sum(member.networks for member in self.manifest.members)
-        of_all, of_defects = per_cent(judged.scores.map_all), per_cent(judged.scores.map_defects)
+        evaluation, networks = self.evaluation, sum(member.networks for member in self.manifest.members)
+        of_all, of_defects = per_cent(evaluation.scores.map_all), per_cent(evaluation.scores.map_defects)
         yield f"{networks} networks; mAP out of fold {of_all} (defects {of_defects})"
-        before, after = judged.before.pooled, judged.after.pooled
+        before, after = evaluation.before.pooled, evaluation.after.pooled
         yield f"expected calibration error {before:.3f}, calibrated on the other folds {after:.3f}"
-        missed, bound = per_cent(judged.nested.missed_of_all), per_cent(judged.triage.miss_bound)
+        missed, bound = per_cent(evaluation.nested.missed_of_all), per_cent(evaluation.triage.miss_bound)
         yield f"triage thresholds chosen on the other folds reject {missed} % of the positives (bound: {bound} %)"
-        rows = [*zip(self.taxonomy.codes, judged.triage.positives, judged.triage.reject_below, strict=True)]
+        rows = [*zip(self.taxonomy.codes, evaluation.triage.positives, evaluation.triage.reject_below, strict=True)]
         if rare := [code for code, count, least in rows if count and least == 0]:
             yield f"too few videos to reject anything: {' '.join(rare)}; every video is to be looked at for these"
         if unknown := [code for code, count, _ in rows if not count]:
@@ -176,7 +176,7 @@ def bundle(
         raise RunError(f"{model} was not cross-validated, so it cannot be calibrated; give a run of `crossval`")
     seen, settings = read_out_of_fold(trained.folder), read_config(moments, ())
     _check_out(out)
-    judged = _judged(seen, targets.miss_bound, targets.precision)
+    evaluation = _evaluated(seen, targets.miss_bound, targets.precision)
     ood = fit_ood_detector_of(trained, seen, data, choose_device(device)) if data else None
     with _replaced(out) as folder:
         manifest = Manifest(
@@ -190,12 +190,12 @@ def bundle(
             moments=settings.model_copy(update={"shift_seconds": {}}),
             files={},
         )
-        made = Bundled(folder, manifest, seen.taxonomy, judged, ood)
+        made = Bundled(folder, manifest, seen.taxonomy, evaluation, ood)
         _write(made, seen)
     return replace(made, folder=out)
 
 
-def _judged(seen: OutOfFold, miss_bound: float, precision: float) -> BundleEvaluation:
+def _evaluated(seen: OutOfFold, miss_bound: float, precision: float) -> BundleEvaluation:
     """Fit calibration and triage on all folds, and evaluate on each fold those fitted on the other folds."""
     calibration = fit_calibration(seen.scores, seen.targets, "auto", seen.folds)
     honest = cross_calibrated(seen.scores, seen.targets, seen.folds)
@@ -259,13 +259,15 @@ def _stored(tensor: torch.Tensor, half: bool) -> torch.Tensor:
 
 def _write(made: Bundled, seen: OutOfFold) -> None:
     """Write all other files, and the manifest last, which makes the bundle complete."""
-    out, judged = made.folder, made.judged
+    out, evaluation = made.folder, made.evaluation
     write_text(out / TAXONOMY, tomli_w.dumps(taxonomy_table(made.taxonomy)))
-    write_json(out / CALIBRATION, {"calibration": judged.calibration.to_table(), "triage": judged.triage.to_table()})
+    write_json(
+        out / CALIBRATION, {"calibration": evaluation.calibration.to_table(), "triage": evaluation.triage.to_table()}
+    )
     metrics = _metrics(made, seen)
     write_json(out / METRICS, metrics)
     write_text(out / CARD, model_card(made.manifest, made.taxonomy, metrics))
-    save(reliability_diagram(seen.scores, judged.honest, seen.targets), out / DIAGRAM)
+    save(reliability_diagram(seen.scores, evaluation.honest, seen.targets), out / DIAGRAM)
     files = [TAXONOMY, CALIBRATION, METRICS, CARD, DIAGRAM]
     if made.ood:
         write_ood_detector(made.ood, out / OOD)
@@ -278,8 +280,8 @@ def _write(made: Bundled, seen: OutOfFold) -> None:
 
 def _metrics(made: Bundled, seen: OutOfFold) -> dict[str, object]:
     """Return the contents of `metrics.json`, with None for NaN, which JSON does not have."""
-    judged, nested = made.judged, made.judged.nested
-    found = judged.scores
+    evaluation, nested = made.evaluation, made.evaluation.nested
+    found = evaluation.scores
     columns = zip(made.taxonomy.codes, found.ap, found.positives, nested.missed, nested.precision, strict=True)
     classes = {
         code: {"ap": _number(ap), "positives": int(count), "rejected": _number(missed), "precision": _number(right)}
@@ -289,12 +291,12 @@ def _metrics(made: Bundled, seen: OutOfFold) -> dict[str, object]:
         "videos": len(seen.names),
         "groups": len(set(seen.groups)),
         "folds": len(set(seen.folds.tolist())),
-        "map": _number(judged.scores.map_all),
-        "map_defects": _number(judged.scores.map_defects),
-        "ece": _number(judged.before.pooled),
-        "ece_calibrated_by_other_folds": _number(judged.after.pooled),
-        "miss_bound": judged.triage.miss_bound,
-        "rejected_of_all": _number(judged.nested.missed_of_all),
+        "map": _number(evaluation.scores.map_all),
+        "map_defects": _number(evaluation.scores.map_defects),
+        "ece": _number(evaluation.before.pooled),
+        "ece_calibrated_by_other_folds": _number(evaluation.after.pooled),
+        "miss_bound": evaluation.triage.miss_bound,
+        "rejected_of_all": _number(evaluation.nested.missed_of_all),
         "classes": classes,
     }
 

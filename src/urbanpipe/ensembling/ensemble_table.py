@@ -88,7 +88,7 @@ class EnsembleTable:
         )
 
 
-def judged(
+def evaluated_row(
     name: str,
     scores: NDArray[np.float64],
     data: OutOfFold,
@@ -147,7 +147,7 @@ def ensemble_table(
         threshold: threshold of the rule; None disables it.
     """
     rows = [
-        judged(name, row, data, threshold=None, weight=float(w))
+        evaluated_row(name, row, data, threshold=None, weight=float(w))
         for name, row, w in zip(names, stack, chosen, strict=True)
     ]
     mixes: list[tuple[str, NDArray[np.float64], str]] = []
@@ -163,7 +163,7 @@ def ensemble_table(
             mixes.append((f"{way}, nested", searched.nested, ""))
     rules = (None,) if threshold is None else (None, threshold)
     rows += [
-        judged(name, scores, data, threshold=rule, used=made_by == kind and rule == threshold)
+        evaluated_row(name, scores, data, threshold=rule, used=made_by == kind and rule == threshold)
         for name, scores, made_by in mixes
         for rule in rules
     ]

@@ -163,7 +163,7 @@ def _test(
         scores = _out_of_fold(columns, targets, fold)
         for column, code in enumerate(codes):
             found.append(
-                _judged(
+                _tested(
                     code, key, scores[:, column], target=targets[:, column], groups=groups, deals=deals, alarm=alarm
                 )
             )
@@ -194,7 +194,7 @@ def _dealt(groups: NDArray[np.str_], deal: int) -> NDArray[np.int64]:
     return dealt
 
 
-def _judged(
+def _tested(
     code: str,
     of: str,
     scores: NDArray[np.float64],

@@ -13,7 +13,7 @@ from urbanpipe.errors import InspectionError
 _NAME = "urbanpipe export"
 
 
-def seal(book: Workbook) -> None:
+def add_tamper_check(book: Workbook) -> None:
     """Store a digest of all cells in the workbook's properties, which spreadsheets keep when they save it."""
     book.properties.creator = "urbanpipe"
     properties: Any = book

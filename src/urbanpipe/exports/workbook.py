@@ -29,7 +29,7 @@ from urbanpipe.exports.columns import (
 )
 from urbanpipe.exports.csv_safety import starts_formula
 from urbanpipe.exports.rules import Diameter, Rules
-from urbanpipe.exports.tamper_check import refuse_if_touched, seal
+from urbanpipe.exports.tamper_check import add_tamper_check, refuse_if_touched
 from urbanpipe.outputs import whole_path
 
 Cell = str | int | float | None
@@ -75,7 +75,7 @@ def write_workbook(
     regions, soils = _choices(book.create_sheet(CHOICES), rules, language)
     _segments(book.create_sheet(SEGMENTS, 1), segments, (regions, soils), language)
     _grades(book.create_sheet(GRADES, 2), rules, language)
-    seal(book)
+    add_tamper_check(book)
     with whole_path(out) as temporary:
         book.save(temporary)
 

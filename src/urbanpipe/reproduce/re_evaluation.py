@@ -23,7 +23,7 @@ from urbanpipe.taxonomy import Taxonomy
 from urbanpipe.training.evaluation_pass import predict_all
 from urbanpipe.video.cache import FrameCache
 
-JUDGED = "judged.json"
+PREDICTED = "predicted.json"
 
 
 def re_evaluate(
@@ -77,7 +77,7 @@ def _predict_fold(
     distributed: DistributedContext,
     cache: FrameCache | None,
 ) -> None:
-    path = folder / JUDGED
+    path = folder / PREDICTED
     asked = {"by": distributed.on_main(partial(_fingerprint, weights, recipe, videos))}
     if distributed.on_main(partial(_read_predicted, path)) == asked:
         return
@@ -113,6 +113,6 @@ def read_fold(folder: Path, fold: int, taxonomy: Taxonomy) -> Predictions:
         RunError: it is not done.
     """
     part = folder / f"fold{fold}"
-    if not (part / DONE).exists() and not (part / JUDGED).exists():
+    if not (part / DONE).exists() and not (part / PREDICTED).exists():
         raise RunError(f"{part} is not done; run the same command again")
     return read_predictions(part / "predictions.json", taxonomy)
