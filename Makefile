@@ -4,18 +4,22 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint check clean
+.PHONY: demo quick test lint clean
 
-demo: $(READY)  ## the whole chain on simulated videos, into demo-output/
-	$(BIN)/urbanpipe demo --out demo-output
+quick: lint  ## linters, import layers, types and the fast tests
+	$(BIN)/pytest -m "not slow and not browser and not multiprocess"
 
-test: lint  ## linters, types and the whole test suite
+test: lint  ## linters, import layers, types and all tests
 	$(BIN)/pytest
 
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+demo: $(READY)  ## the whole chain on simulated videos, into demo-output/
+	$(BIN)/urbanpipe demo --out demo-output
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -24,4 +28,4 @@ $(READY): pyproject.toml
 	touch $@
 
 clean:
-	rm -rf $(VENV) demo-output .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) demo-output .coverage .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -87,7 +87,7 @@ def test_each_network_is_trained_once(done: tuple[Path, Ablation]) -> None:
     out, _ = done
     trained = {path.parent.parent.name for path in out.glob("seed0/*/fold0/done.json")}
     assert trained == {"base", "no-flip", "no-uniform"}, "sequence is what uniform is compared with"
-    judged = {path.parent.parent.name for path in out.glob("seed0/*/fold1/judged.json")}
+    judged = {path.parent.parent.name for path in out.glob("seed0/*/fold1/predicted.json")}
     assert {name.rpartition("-")[0] if "ensemble" in name else name for name in judged} == {
         "test-flips",
         "fold-ensemble",
@@ -221,13 +221,13 @@ def test_networks_that_changed_are_judged_again(done: tuple[Path, Ablation], arc
     out, _ = done
     folder = out / "seed0" / "test-flips"
     one, other = folder / "fold0", folder / "fold1"
-    (one / "judged.json").write_text('{"by": "others"}')
+    (one / "predicted.json").write_text('{"by": "others"}')
     before = {path: (path / "predictions.json").stat().st_mtime_ns for path in (one, other)}
     run(archive, out, "test-flips")
     after = {path: (path / "predictions.json").stat().st_mtime_ns for path in (one, other)}
     assert after[one] > before[one]
     assert after[other] == before[other]
-    assert "others" not in (one / "judged.json").read_text()
+    assert "others" not in (one / "predicted.json").read_text()
 
 
 def test_a_network_is_called_the_same_whichever_rows_are_asked_for(archive: Path, done: tuple[Path, Ablation]) -> None:
