@@ -1,6 +1,7 @@
 """The report in a browser: what a click, a key and paper do. Skipped where there is no Chromium."""
 
 import re
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,7 +20,7 @@ from urbanpipe.report.html import write_index, write_report
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-CHROMIUM = Path("/usr/bin/chromium")
+CHROMIUM = Path(shutil.which("chromium") or "/usr/bin/chromium")
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -32,7 +33,10 @@ HOSTILE = "<img src=x onerror=alert(1)> #?%\"'&.mp4"
 PATIENCE_SECONDS = 15.0
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-pytestmark = pytest.mark.skipif(not CHROMIUM.is_file(), reason=f"no {CHROMIUM}")
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not CHROMIUM.is_file(), reason=f"no {CHROMIUM}"),
+]
 
 
 @pytest.fixture(scope="module")
