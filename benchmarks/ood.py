@@ -1,8 +1,8 @@
-"""Does a bundle tell videos that are no pipes?
+"""Does a bundle recognise non-pipe videos?
 
     python benchmarks/ood.py FOLDER... [--bundle BUNDLE]
 
-Scores, over the bundle's limit, of pictures that are no pipes (two photographs that come with scikit-learn, panned
+Scores, over the bundle's limit, of non-pipe pictures (two photographs that come with scikit-learn, panned
 over; colour bars; noise; grey), and of up to 25 videos, drawn by chance, of each folder.
 """
 

@@ -1,4 +1,4 @@
-"""Pretraining: the published losses, weights that recipes take, and nothing of labels or of judged videos."""
+"""Pretraining: the published losses, weights that recipes take, and nothing of labels or of held-out videos."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""What the truth says is in view is to be seen in the pixels, and what it says is out of view is not."""
+"""What the truth says is in view is visible in the pixels, and what it says is out of view is not."""
 
 from dataclasses import replace
 

@@ -89,7 +89,7 @@ def test_the_store_holds_what_the_backbone_sees_of_every_frame(catalog: Catalog,
         fresh = learner._model.eval().encode(torch.from_numpy(segments.images), torch.from_numpy(segments.real))
         assert len(fresh) > 1
         torch.testing.assert_close(learner.store.read(video), fresh, rtol=2e-3, atol=1e-4)
-        assert fresh.std(0).max() > 2e-3, "the frames are told apart"
+        assert fresh.std(0).max() > 2e-3, "the frames differ"
 
 
 @pytest.mark.parametrize("call", [2, 5], ids=["first epoch", "third epoch"])

@@ -302,7 +302,7 @@ def test_judging_never_reads_the_memory(
     judging: list[int] = []
 
     def watched(self: FeatureMemory, video: int) -> Tensor:
-        assert not judging, "the memory was read while judging"
+        assert not judging, "the memory was read in a validation"
         return real(self, video)
 
     def judges(*args: object) -> object:
@@ -317,7 +317,7 @@ def test_judging_never_reads_the_memory(
     segments = read_segment_scores(tmp_path / "segments.npz", default_taxonomy())
     assert segments.names == tuple(video.name for video in catalog.labelled[14:])
     grid = [-(-video.frame_count // 2) for video in catalog.labelled[14:]]
-    assert np.diff(segments.starts).tolist() == grid, "every clip is judged"
+    assert np.diff(segments.starts).tolist() == grid, "every clip is evaluated"
 
 
 def test_videos_shorter_than_a_clip_train_and_are_judged(catalog: Catalog, dense: Recipe, tmp_path: Path) -> None:

@@ -143,7 +143,7 @@ def test_from_the_file_a_video_is_what_the_run_said_it_is(
     names = read_predictions(fold / "predictions.json", TAXONOMY).names
     assert set(found.predictions.names) == set(names)
     expected = scores_of(fold / "predictions.json", names)
-    assert cache_gb or np.ptp(expected, axis=0).max() > 100 * tolerance, "the videos are told apart"
+    assert cache_gb or np.ptp(expected, axis=0).max() > 100 * tolerance, "the scores of the videos differ"
     np.testing.assert_allclose(scores_of(out, names), expected, atol=tolerance)
     many = name.startswith(("frame", "dense", "bag"))
     assert (fold / "segments.npz").exists() == out.with_suffix(".segments.npz").exists() == many
