@@ -1,7 +1,8 @@
 """What the feature memory's settings do to one event of a second in a minute, which nine uniform frames never show.
 
-The videos are those of the tests: 22 to learn from, 14 to evaluate on, twelve epochs from random weights. Prints, for each
-setting and seed, the AP of the event after every epoch, and in how many videos the best clip is where the event was.
+The videos are those of the tests: 22 to learn from, 14 to evaluate on, twelve epochs from random weights. Prints, for
+each setting and seed, the AP of the event after every epoch, and in how many videos the best clip is where the event
+was.
 
     python benchmarks/brief_event.py
 """

@@ -5,9 +5,10 @@
     python benchmarks/methods.py experiment-0 [experiment-1 ...] [--truth truth.jsonl] [--test FOLDER]
 
 Each experiment is a seed, with the same recipes on the same folds; folds that are not trained in all of them are left
-out. A defect is brief where its class is in view for less than two seconds of the video in all (`truth.jsonl` of `simulate`).
-Its AP ranks the videos with a brief defect of a class among those without the class. With `--test`, a folder that
-`simulate` made, every network predicts its videos too, which is a second table; videos a second are told there.
+out. A defect is brief where its class is in view for less than two seconds of the video in all (`truth.jsonl` of
+`simulate`). Its AP ranks the videos with a brief defect of a class among those without the class. With `--test`, a
+folder that `simulate` made, every network predicts its videos too, which is a second table; videos a second are told
+there.
 
 With `--ensembles` the first experiment's recipes are weighed equally, greedily and over the simplex, each search
 evaluated on the videos that it chose by and, nested, on folds that it has not seen; and what each recipe adds to each
