@@ -129,7 +129,7 @@ def test_the_peak_is_in_the_only_region_that_matters(net: Callable[[], nn.Module
 def test_a_class_token_s_last_layer_is_not_taken_and_is_refused() -> None:
     network: Any = Fixed(Attention())
     image, layout = torch.rand(1, 3, 32, 48), layout_of(network.backbone.net, (32, 48))
-    with pytest.raises(RunError, match=r"layer 'block' puts out \(1, 97, 3\), in which no place of the picture counts"):
+    with pytest.raises(RunError, match=r"the output \(1, 97, 3\) of layer 'block' is not a feature map"):
         choose_layer(network, layout, image, "block")
 
 
@@ -285,7 +285,7 @@ def test_a_layer_that_sees_windows_one_by_one_has_no_map_of_the_picture() -> Non
     network = classifier("swin_tiny_patch4_window7_224", options, (112, 112))
     layout = layout_of(network.backbone.net, (112, 112))
     image = torch.randint(256, (1, 3, 112, 112), dtype=torch.uint8)
-    with pytest.raises(RunError, match=r"'layers.0.blocks.0.attn' puts out \(16, 49, 8\), in which no place"):
+    with pytest.raises(RunError, match=r"\(16, 49, 8\) of layer 'layers.0.blocks.0.attn' is not a feature map"):
         choose_layer(network, layout, image, "layers.0.blocks.0.attn")
     assert choose_layer(network, layout, image, "layers.0.blocks.0") == "layers.0.blocks.0"
 
@@ -295,16 +295,16 @@ def test_tokens_in_an_order_of_their_own_are_not_taken_for_a_map() -> None:
     network = classifier("hiera_tiny_224", {"embed_dim": 16, "stages": (1, 1, 1, 1)}, (224, 224))
     layout = layout_of(network.backbone.net, (224, 224))
     image = torch.randint(256, (1, 3, 224, 224), dtype=torch.uint8)
-    with pytest.raises(RunError, match="in which no place"):
+    with pytest.raises(RunError, match="is not a feature map"):
         choose_layer(network, layout, image, "blocks.1")
 
 
 @pytest.mark.parametrize(
     ("wanted", "message"),
     [
-        ("layer5", "no layer 'layer5'; near it: layer4"),
-        ("zzzzzz", "no layer 'zzzzzz'; it begins with conv1"),
-        ("global_pool", r"layer 'global_pool' puts out \(1, \d+\), in which no place of the picture counts"),
+        ("layer5", "no layer 'layer5'; similar names: layer4"),
+        ("zzzzzz", "no layer 'zzzzzz'; its first layers are conv1"),
+        ("global_pool", r"the output \(1, \d+\) of layer 'global_pool' is not a feature map"),
     ],
 )
 def test_layers_that_cannot_be_taken(wanted: str, message: str) -> None:

@@ -76,7 +76,7 @@ def given(run: Path, video: Path, tmp_path: Path) -> dict[str, Any]:
         ({"video": Path("n" * 300)}, VideoError, "cannot be read"),
         ({"video": Path(__file__)}, VideoError, "test_explain_mistakes.py: "),
         ({"classes": ["CJJ"]}, TaxonomyError, "unknown class 'CJJ'.*did you mean CJ"),
-        ({"layer": "stage"}, RunError, "no layer 'stage'; near it: stages"),
+        ({"layer": "stage"}, RunError, "no layer 'stage'; similar names: stages"),
         ({"layer": "stem"}, None, ""),
         ({"run": Path(__file__).parent}, RunError, "is no run: it has no recipe.toml"),
         ({"out": Path(__file__) / "o"}, OutputError, "cannot write"),

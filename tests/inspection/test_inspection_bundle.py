@@ -142,7 +142,7 @@ class TestBundle:
         assert read_bundle(changed, CPU).models.members[0].name == "frame"
 
     def test_a_recipe_cannot_name_files_of_the_backbone(self) -> None:
-        with pytest.raises(RecipeError, match="checkpoint_path is no option"):
+        with pytest.raises(RecipeError, match="checkpoint_path is not an option"):
             recipe_of("frame", 'model.options={checkpoint_path = "/etc/passwd"}')
 
     def test_only_a_cross_validated_model_can_be_calibrated(self, tmp_path: Path) -> None:

@@ -154,7 +154,7 @@ def test_checkpointing_counts_a_batch_once() -> None:
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        (ModelConfig(backbone="convnxt_base"), "is not a timm model; near it: convnext_base"),
+        (ModelConfig(backbone="convnxt_base"), "is not a timm model; similar names: convnext_base"),
         (ModelConfig(backbone="convnext_base.nonsense"), "timm has no such tag; it has .*fb_in22k_ft_in1k"),
         (ModelConfig(backbone="test_convnext", options={"colour": 3}), "colour"),
     ],
@@ -213,11 +213,11 @@ def test_other_networks_and_bad_files_are_refused(tmp_path: Path) -> None:
     torch.save({"model": object}, tmp_path / "code.pth")
     torch.save([1, 2], tmp_path / "list.pth")
     for name, message in {
-        "other.pth": "another network than ConvNeXt",
+        "other.pth": "do not belong to ConvNeXt",
         "text.pth": "text.pth",
-        "half.safetensors": "not readable",
+        "half.safetensors": "cannot read",
         "code.pth": "not a plain state dict",
-        "list.pth": "holds no tensors",
+        "list.pth": "holds no named tensors",
         "absent.pth": "no weights file",
     }.items():
         with pytest.raises(WeightsError, match=message):

@@ -97,8 +97,8 @@ def test_names_of_video_backbones() -> None:
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("swin3d_q", {}, "is not a video backbone; near it: swin3d_"),
-        ("resnet50", {}, "is not a video backbone; there are swin3d_nano, swin3d_t"),
+        ("swin3d_q", {}, "is not a video backbone; similar names: swin3d_"),
+        ("resnet50", {}, "is not a video backbone; the video backbones are swin3d_nano, swin3d_t"),
         ("swin3d_b.nonsense", {}, "no such weights; it has KINETICS400_V1, KINETICS400_IMAGENET22K_V1"),
         ("swin3d_nano.KINETICS400_V1", {}, "no such weights; it has none"),
         ("swin3d_nano", {"colour": 3}, "colour"),
@@ -264,7 +264,7 @@ def test_other_networks_are_refused(tmp_path: Path) -> None:
     }
     for file, net in others.items():
         torch.save(net.state_dict(), tmp_path / file)
-        with pytest.raises(WeightsError, match=r"another network than Swin|of a Swin v2; SwinTransformer3d takes"):
+        with pytest.raises(WeightsError, match=r"do not belong to Swin|of a Swin v2; SwinTransformer3d takes"):
             load_weights(build("swin3d_nano"), "swin3d_nano", str(tmp_path / file))
 
 

@@ -1,4 +1,4 @@
-"""Networks: an image backbone, a head, and the methods made of them. Plain modules that know nothing of training."""
+"""Networks: backbones, heads, and the networks of the methods; plain modules that do not depend on training."""
 
 from urbanpipe.models.config import BagHeadConfig, DenseHeadConfig, ModelConfig
 

@@ -1,4 +1,4 @@
-"""Any timm backbone at any input size, with one way to ask for pooled features or for tokens."""
+"""timm backbones at any input size, with a common interface for pooled features and tokens."""
 
 import difflib
 import sys
@@ -18,16 +18,17 @@ class Backbone(nn.Module):
     """A timm network without its classifier.
 
     Args:
-        config: name and options. No weights are loaded here.
+        config: name and options. Weights are loaded separately.
         image_size: width and height of the inputs; backbones with a fixed grid (Swin, ViT) are built for it.
 
     Attributes:
         pooled_width: channels of `pooled`.
         token_width: channels of `tokens`.
-        mean, std: normalisation of inputs in [0, 1], from the backbone's own configuration.
+        mean: normalisation mean of inputs in [0, 1], from the backbone's own configuration.
+        std: normalisation standard deviation, likewise.
 
     Raises:
-        RecipeError: timm does not know the name or an option.
+        RecipeError: the name or an option is unknown to timm.
     """
 
     def __init__(self, config: ModelConfig, image_size: tuple[int, int]) -> None:
@@ -41,12 +42,12 @@ class Backbone(nn.Module):
         self._channels_last_map = getattr(self.net, "output_fmt", "NCHW") == "NHWC"
 
     def pooled(self, images: Tensor) -> Tensor:
-        """Features (batch, pooled_width) of normalised images (batch, 3, height, width)."""
+        """Return features (batch, pooled_width) of normalised images (batch, 3, height, width)."""
         features: Tensor = self.net.forward_head(self.net.forward_features(images), pre_logits=True)
         return features
 
     def tokens(self, images: Tensor) -> Tensor:
-        """Features (batch, positions, token_width), positions row by row; a transformer's class token stays first."""
+        """Return features (batch, positions, token_width), row by row; a transformer's class token stays first."""
         features: Tensor = self.net.forward_features(images)
         if features.ndim == 3:
             return features
@@ -56,39 +57,39 @@ class Backbone(nn.Module):
         """Recompute activations in the backward pass: less memory, about a third more time, the same result.
 
         Raises:
-            RecipeError: this backbone cannot.
+            RecipeError: the backbone does not support it.
         """
         try:
             self.net.set_grad_checkpointing(enable)
         except (AssertionError, AttributeError):
             raise RecipeError(
-                f"training.checkpointing = true: {type(self.net).__name__} cannot do it in timm"
+                f"training.checkpointing = true: timm does not support it for {type(self.net).__name__}"
             ) from None
         for handle in self._handles:
             handle.remove()
         self._handles = _count_batches_once(self.net) if enable else []
 
     def fetch(self, name: str) -> dict[str, Tensor]:
-        """Pretrained weights of timm by name; from its cache, or over the network."""
+        """Return timm's pretrained weights by name, from its cache or over the network."""
         state: dict[str, Tensor] = timm.create_model(name, pretrained=True, num_classes=0).state_dict()
         return state
 
     def published(self, name: str) -> str:
-        """Where the weights that `fetch` reads are published."""
+        """Return where the weights that `fetch` reads are published."""
         published = timm.get_pretrained_cfg(name)
         if published is None or not published.hf_hub_id:
             return f"{getattr(published, 'url', '') or name}"
         return f"model.safetensors of https://huggingface.co/{published.hf_hub_id}"
 
     def adapt(self, state: dict[str, Tensor], source: str) -> dict[str, Tensor]:
-        """A published state dict as one of `net`, by timm's own rules: position tables resized, old keys renamed.
+        """Convert a published state dict to one of `net` by timm's rules: resize position tables, rename old keys.
 
         Args:
             state: tensors by name, without prefixes.
             source: the file or `hub`, for messages.
 
         Raises:
-            WeightsError: the rules do not fit, so it is of another network.
+            WeightsError: the conversion fails, so the weights belong to another network.
         """
         convert = getattr(sys.modules[type(self.net).__module__], "checkpoint_filter_fn", None)
         if convert is None:
@@ -97,11 +98,11 @@ class Backbone(nn.Module):
             return dict(convert(dict(state), self.net))
         except (KeyError, RuntimeError, AttributeError, IndexError, ValueError) as error:
             name = type(self.net).__name__
-            raise WeightsError(f"{source}: weights of another network than {name} ({error!r})") from error
+            raise WeightsError(f"{source}: these weights do not belong to {name} ({error!r})") from error
 
 
 def _count_batches_once(net: nn.Module) -> list[RemovableHandle]:
-    """Keep batch norm from adding a batch to its running statistics again when it is recomputed."""
+    """Keep batch norm from updating its running statistics a second time when activations are recomputed."""
     norms = [module for module in net.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
     return [
         handle
@@ -114,7 +115,7 @@ def _count_batches_once(net: nn.Module) -> list[RemovableHandle]:
 
 
 def _recomputes() -> bool:
-    return bool(torch._C._current_graph_task_id() >= 0)  # a backward pass is going on
+    return bool(torch._C._current_graph_task_id() >= 0)  # inside a backward pass
 
 
 def _hold_statistics(norm: _BatchNorm, _: Any) -> None:
@@ -133,7 +134,7 @@ def _create(config: ModelConfig, image_size: tuple[int, int]) -> Any:
     architecture = config.backbone.split(".")[0]
     if not timm.is_model(architecture):
         near = difflib.get_close_matches(architecture, timm.list_models(), n=3)
-        hint = f"; near it: {', '.join(near)}" if near else ""
+        hint = f"; similar names: {', '.join(near)}" if near else ""
         raise RecipeError(f"model.backbone = {config.backbone!r} is not a timm model{hint}")
     options: dict[str, Any] = dict(config.options)
     if config.drop_path:
@@ -152,7 +153,7 @@ def _create(config: ModelConfig, image_size: tuple[int, int]) -> Any:
 
 
 class Normalise(nn.Module):
-    """uint8 images to a backbone's own range: (x / 255 - mean) / std, in float32."""
+    """Convert uint8 images to a backbone's input range: (x / 255 - mean) / std, in float32."""
 
     mean: Tensor
     std: Tensor

@@ -1,4 +1,4 @@
-"""The bag method's network: a frozen image backbone, and a head that sees the features of all frames as one bag."""
+"""The bag method's network: a frozen image backbone, and a head over the features of all frames as one bag."""
 
 import math
 
@@ -13,14 +13,14 @@ from urbanpipe.models.network import Network
 
 
 class AttentionLayer(nn.Module):
-    """x + attention(norm(x)), without a feed-forward part: TransMIL's layer, with exact attention for Nystrom's.
+    """x + attention(norm(x)) without a feed-forward part: TransMIL's layer, with exact instead of Nystrom attention.
 
-    The convolution over the values that its Nystrom attention adds is left out with the approximation.
+    The convolution over the values, which is part of TransMIL's Nystrom attention, is left out.
 
     Args:
-        width: of the tokens.
-        heads: of attention.
-        dropout: behind it.
+        width: width of the tokens.
+        heads: number of attention heads.
+        dropout: dropout after the attention.
     """
 
     def __init__(self, width: int, heads: int, dropout: float) -> None:
@@ -31,29 +31,29 @@ class AttentionLayer(nn.Module):
         self.out = nn.Sequential(nn.Linear(width, width), nn.Dropout(dropout))
 
     def _split(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys and values, (heads, tokens, width / heads) each, of tokens (tokens, width)."""
+        """Return queries, keys and values, (heads, tokens, width / heads) each, of tokens (tokens, width)."""
         qkv = self.to_qkv(self.norm(x)).unflatten(1, (3, self.heads, -1))
         q, k, v = qkv.permute(1, 2, 0, 3).unbind(0)
         return q, k, v
 
     def forward(self, x: Tensor) -> Tensor:
-        """Tokens (tokens, width) to the same."""
-        q, k, v = (each.unsqueeze(0) for each in self._split(x))
+        """Transform tokens (tokens, width) to tokens of the same shape."""
+        q, k, v = (part.unsqueeze(0) for part in self._split(x))
         attended = functional.scaled_dot_product_attention(q, k, v)[0]
         return x + self.out(attended.transpose(0, 1).flatten(1))  # type: ignore[no-any-return]
 
     def attention_of_first(self, x: Tensor) -> Tensor:
-        """What the first token attends to, (tokens,), mean over the heads; sums to 1."""
+        """Return the attention weights of the first token, (tokens,), averaged over the heads; they sum to 1."""
         q, k, _ = self._split(x)
         weights = (q[:, :1] @ k.transpose(1, 2) / math.sqrt(q.shape[-1])).float().softmax(-1)
         return weights[:, 0].mean(0)
 
 
 class PPEG(nn.Module):
-    """Pyramid position encoding generator (arXiv 2106.00908, section 3.3): frames squared up, and three convolutions.
+    """Pyramid position encoding generator (arXiv 2106.00908, section 3.3): three convolutions over frames in a square.
 
     Args:
-        width: of the tokens.
+        width: width of the tokens.
     """
 
     def __init__(self, width: int) -> None:
@@ -63,7 +63,7 @@ class PPEG(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Tokens (1 + side * side, width), the class token first and untouched, to the same."""
+        """Transform tokens (1 + side * side, width) to the same shape; the class token comes first, unchanged."""
         side = math.isqrt(len(x) - 1)
         square = x[1:].T.reshape(1, -1, side, side)
         square = square + sum(convolution(square) for convolution in self.convolutions)
@@ -71,7 +71,7 @@ class PPEG(nn.Module):
 
 
 class TransMILHead(nn.Module):
-    """TransMIL (Shao et al., arXiv 2106.00908): a class token among the frames, PPEG behind the first layer.
+    """TransMIL (Shao et al., arXiv 2106.00908): attention with a class token, and PPEG after the first layer.
 
     Args:
         features: width of a frame's feature.
@@ -91,9 +91,9 @@ class TransMILHead(nn.Module):
         self.classify = nn.Linear(config.width, classes)
 
     def _stages(self, bag: Tensor) -> list[Tensor]:
-        """What each layer sees and what the last one says: class token and frames, (1 + side * side, width) each.
+        """Return the input of each layer and the output of the last: class token and frames, (1 + side * side, width).
 
-        The first frames are repeated behind the last until all fill a square.
+        The first frames are repeated after the last one to fill a square.
         """
         x = self.embed(bag)
         side = math.isqrt(len(x) - 1) + 1
@@ -104,24 +104,24 @@ class TransMILHead(nn.Module):
         return stages
 
     def forward(self, bag: Tensor) -> Tensor:
-        """Logits (classes,) of a bag (frames, features)."""
+        """Return the logits (classes,) of a bag (frames, features)."""
         return self.classify(self.norm(self._stages(bag)[-1][0]))  # type: ignore[no-any-return]
 
     def attention(self, bag: Tensor) -> Tensor:
-        """What the class token attends to, mean over the layers, (frames, 1): the same for all classes.
+        """Return the attention weights of the class token, averaged over the layers, (frames, 1), for all classes.
 
-        A frame that is repeated to fill the square has the mean of its places, as a sum would favour it.
+        A frame that is repeated to fill the square gets the mean over its copies, because a sum would favour it.
         """
-        each = [layer.attention_of_first(x) for layer, x in zip(self.layers, self._stages(bag), strict=False)]  # type: ignore[operator]
-        weights = torch.stack(each).mean(0)[1:]
+        per_layer = [layer.attention_of_first(x) for layer, x in zip(self.layers, self._stages(bag), strict=False)]  # type: ignore[operator]
+        weights = torch.stack(per_layer).mean(0)[1:]
         frames = torch.arange(len(weights), device=bag.device) % len(bag)
         none = weights.new_zeros(len(bag))
-        sums, places = (none.index_add(0, frames, each) for each in (weights, torch.ones_like(weights)))
-        return (sums / places).unsqueeze(1)
+        sums, copies = (none.index_add(0, frames, values) for values in (weights, torch.ones_like(weights)))
+        return (sums / copies).unsqueeze(1)
 
 
 class DecoderHead(nn.Module):
-    """ML-Decoder (arXiv 2111.12933) over the frames of a bag, whatever their order.
+    """ML-Decoder (arXiv 2111.12933) over the frames of a bag, independent of their order.
 
     Args:
         features: width of a frame's feature.
@@ -140,20 +140,20 @@ class DecoderHead(nn.Module):
         self.decoder = MLDecoderHead(features, classes, decoder)
 
     def forward(self, bag: Tensor) -> Tensor:
-        """Logits (classes,) of a bag (frames, features)."""
+        """Return the logits (classes,) of a bag (frames, features)."""
         return self.decoder(bag.unsqueeze(0))[0]  # type: ignore[no-any-return]
 
     def attention(self, bag: Tensor) -> Tensor:
-        """What each class's query attends to, (frames, classes)."""
+        """Return the attention weights of each class's query, (frames, classes)."""
         return self.decoder.attention_weights(bag.unsqueeze(0))[0].T
 
 
 class BagClassifier(Network):
-    """A backbone that never learns, and a head over the features of all frames of a video.
+    """A frozen backbone, and a head over the features of all frames of a video.
 
     Args:
-        backbone: of images; frozen, and in evaluation mode whatever the mode of the rest.
-        config: the head.
+        backbone: image backbone; frozen, and always in evaluation mode.
+        config: config of the head.
         classes: number of classes.
     """
 
@@ -168,34 +168,35 @@ class BagClassifier(Network):
         self.head = head(backbone.pooled_width, classes, config)
 
     def train(self, mode: bool = True) -> "BagClassifier":
-        """Training mode for the head alone: the backbone's running statistics stay as they are."""
+        """Set the mode of the head only; the running statistics of the backbone stay unchanged."""
         super().train(mode)
         self.backbone.eval()
         return self
 
     def forward(self, bag: Tensor) -> Tensor:
-        """Logits (classes,) of the features (frames, features) of a video, at least one."""
+        """Return the logits (classes,) of a video from the features (frames, features) of at least one frame."""
         return self.head(bag)  # type: ignore[no-any-return]
 
     @torch.no_grad()
     def encode(self, images: Tensor, real: Tensor) -> Tensor:
-        """Return the pooled feature of each frame, (frames, features)."""
+        """Return the pooled features of each frame, (frames, features)."""
         del real
         return self.backbone.pooled(self.normalise(images))
 
     def aggregate(self, encoded: Tensor, seconds: Tensor) -> tuple[Tensor, Tensor]:
-        """Probabilities (classes,) of a video and (frames, classes) of its frames, from the features of them all.
+        """Return probabilities (classes,) of a video and (frames, classes) of its frames, from the features of all.
 
-        A frame's score is its share of the head's attention, scaled so that the frame of most attention has the video's
-        probability. It tells where the head looked, not how sure one frame alone would make it, and TransMIL's class
-        token looks with one attention for all classes, at frames that have seen each other.
+        The score of a frame is its attention weight, scaled so that the frame with the largest weight has the
+        probability of the video. It shows where the head attends, not the probability from that frame alone. TransMIL's
+        class token has the same attention for all classes, and its frames have already attended to each other.
         """
         del seconds
         video, attention = self(encoded).double().sigmoid(), self.head.attention(encoded).double()
-        return video, video * attention / attention.amax(0).clamp_min(1e-30)  # all of it on the class token: no NaN
+        # clamped, because all attention may be on the class token
+        return video, video * attention / attention.amax(0).clamp_min(1e-30)
 
     def segment_logits(self, images: Tensor, real: Tensor) -> Tensor:
-        """Return the logits that each frame alone would make, (frames, classes)."""
+        """Return the logits of each frame as a bag of its own, (frames, classes)."""
         del real
         features = self.backbone.pooled(self.normalise(images))
         return torch.stack([self(frame.unsqueeze(0)) for frame in features])

@@ -1,4 +1,4 @@
-"""A segment classifier: normalisation, backbone, head. Its segments are super-images, single frames, or clips."""
+"""The classifier of segments (super-images, single frames or clips): normalisation, backbone and head."""
 
 from typing import Literal
 
@@ -14,13 +14,13 @@ Pooling = Literal["mean", "max", "median"]
 
 
 class SegmentClassifier(Network):
-    """Logits of segments; a video's probabilities are the pool of those of its segments.
+    """Classifies segments; a video's probabilities are pooled from those of its segments.
 
     Args:
-        config: the head; weights are loaded separately (`models.weights`).
-        backbone: of images or of clips.
+        config: config of the head; weights are loaded separately (`models.weights`).
+        backbone: backbone for images or clips.
         classes: number of classes.
-        pooling: of a video's segments.
+        pooling: how the probabilities of a video's segments are pooled.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class SegmentClassifier(Network):
         )
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (segments, classes).
+        """Return logits (segments, classes).
 
         Args:
             images: (segments, 3, height, width) or (segments, 3, frames, height, width), 0 to 255, uint8 or float.
@@ -53,10 +53,10 @@ class SegmentClassifier(Network):
         return self(images)  # type: ignore[no-any-return]
 
     def aggregate(self, encoded: Tensor, seconds: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the pool of the segments' probabilities, and these."""
+        """Return the pooled probabilities and those of the segments."""
         del seconds
-        each = encoded.double().sigmoid()
-        return pooled(each, self.pooling), each
+        probabilities = encoded.double().sigmoid()
+        return pooled(probabilities, self.pooling), probabilities
 
     def segment_logits(self, images: Tensor, real: Tensor) -> Tensor:
         """Return the logits of each segment, (segments, classes)."""
@@ -64,9 +64,9 @@ class SegmentClassifier(Network):
 
 
 def pooled(scores: Tensor, pooling: Pooling) -> Tensor:
-    """The pool (..., values) over the last but one axis of scores (..., segments, values).
+    """Pool scores (..., segments, values) over the last but one axis to (..., values).
 
-    The median of an even number is the mean of the middle two, as numpy's.
+    The median of an even number of values is the mean of the middle two, as in numpy.
     """
     if pooling == "max":
         return scores.amax(-2)
@@ -74,5 +74,5 @@ def pooled(scores: Tensor, pooling: Pooling) -> Tensor:
 
 
 def image_classifier(config: ModelConfig, image_size: tuple[int, int], classes: int) -> SegmentClassifier:
-    """A classifier of images of `image_size` (width, height)."""
+    """Return a classifier of images of `image_size` (width, height)."""
     return SegmentClassifier(config, Backbone(config, image_size), classes)

@@ -8,21 +8,22 @@ from urbanpipe.settings import Section
 
 
 class ModelConfig(Section):
-    """Backbone, head and where the first weights come from.
+    """Backbone, head and source of the initial weights.
 
     Attributes:
         backbone: a timm model name, with or without a pretrained tag; for methods with clips a video network of
             torchvision (`swin3d_t`, `swin3d_s`, `swin3d_b`, `mvit_v2_s`) or `swin3d_nano`.
         options: keyword arguments of that model, for example `{ pad_type = "same" }`.
-        weights: `hub` (timm's or torchvision's pretrained weights, needs a network or a filled cache), `random`, a file
-            (safetensors or a torch state dict); `simclr` and `mae` ask for such a file, from `urbanpipe pretrain`.
+        weights: `hub` (pretrained weights of timm or torchvision; needs a network connection or a filled cache),
+            `random`, or a file (safetensors or a torch state dict); `simclr` and `mae` require such a file from
+            `urbanpipe pretrain`.
         head: `linear` (the backbone's own pooling, then one linear layer) or `ml-decoder` (arXiv 2111.12933).
-        dropout: before the linear layer.
+        dropout: dropout before the linear layer.
         drop_path: stochastic depth rate of the backbone, where it has one; 0 keeps the backbone's default.
         decoder_width: width of the ML-Decoder.
-        decoder_heads: its attention heads.
-        decoder_hidden: its feed-forward width.
-        decoder_dropout: its dropout.
+        decoder_heads: attention heads of the ML-Decoder.
+        decoder_hidden: feed-forward width of the ML-Decoder.
+        decoder_dropout: dropout in the ML-Decoder.
     """
 
     backbone: str = "convnext_base.fb_in22k_ft_in1k_384"
@@ -39,9 +40,9 @@ class ModelConfig(Section):
     @field_validator("options")
     @classmethod
     def _of_the_network(cls, options: dict[str, Any]) -> dict[str, Any]:
-        """Weights come by `weights` alone: a recipe from elsewhere must not name files to open."""
+        """Refuse options that name files: a recipe from an untrusted source must not choose files to open."""
         if files := [key for key in options if key.startswith("pretrained") or key in _OF_FILES]:
-            raise ValueError(f"{files[0]} is no option of the network; weights are given by model.weights")
+            raise ValueError(f"{files[0]} is not an option of the network; give weights with model.weights")
         return options
 
 
@@ -53,11 +54,11 @@ class BagHeadConfig(Section):
 
     Attributes:
         kind: `transmil` (arXiv 2106.00908: a class token among the frames) or `ml-decoder` (arXiv 2111.12933: one query
-            a class attends to the frames).
-        width: D, of the head; a multiple of `heads`.
-        heads: of its attention.
-        layers: of TransMIL, with its position encoding behind the first; ML-Decoder has one.
-        dropout: in it.
+            per class attends to the frames).
+        width: width of the head; a multiple of `heads`.
+        heads: number of attention heads.
+        layers: layers of TransMIL, with the position encoding after the first; ML-Decoder has one layer.
+        dropout: dropout in the head.
     """
 
     kind: Literal["transmil", "ml-decoder"] = "transmil"
@@ -79,13 +80,13 @@ class DenseHeadConfig(Section):
     """The video head of the dense method, over the features of a video's clips.
 
     Attributes:
-        width: D, of a clip's feature and of the head; even, and a multiple of `heads`.
-        layers: of the Transformer.
-        heads: of its attention.
-        dropout: in it.
-        kind: `queries` (one a class attends to the clips, as ML-Decoder's) or `token` (a class token goes through with
-            them).
-        pooling: of an image backbone's features over the frames of a clip.
+        width: width of clip features and of the head; even, and a multiple of `heads`.
+        layers: number of Transformer layers.
+        heads: number of attention heads.
+        dropout: dropout in the Transformer.
+        kind: `queries` (one query per class attends to the clips, as in ML-Decoder) or `token` (a class token passes
+            through the Transformer with the clips).
+        pooling: how an image backbone's features are pooled over the frames of a clip.
     """
 
     width: int = Field(512, ge=8)

@@ -1,6 +1,7 @@
 """The dense method's network: a clip encoder, and a video head over the features of all clips.
 
-The nearest published design is TALLFormer (arXiv 2204.01680); the head's queries are ML-Decoder's (arXiv 2111.12933).
+The closest published design is TALLFormer (arXiv 2204.01680). The queries of the head follow ML-Decoder (arXiv
+2111.12933).
 """
 
 import math
@@ -20,11 +21,11 @@ FASTEST_SECONDS = 0.5
 
 
 def time_code(seconds: Tensor, width: int) -> Tensor:
-    """Sinusoids of time, as in Vaswani et al. (arXiv 1706.03762, section 3.5) with seconds for positions.
+    """Return sinusoids of time, as in Vaswani et al. (arXiv 1706.03762, section 3.5), with seconds as positions.
 
     Args:
         seconds: (...,) float.
-        width: of the code, even.
+        width: width of the code, even.
 
     Returns:
         (..., width), float32; half sines, half cosines of wavelengths from half a second to over half an hour.
@@ -37,12 +38,12 @@ def time_code(seconds: Tensor, width: int) -> Tensor:
 
 
 class ClipEncoder(nn.Module):
-    """One feature a clip.
+    """Encodes each clip as one feature.
 
     Args:
-        backbone: of images (each frame, or the tiles of all) or of clips.
-        width: D, of the feature.
-        pooling: of an image backbone's features over the frames of a clip.
+        backbone: backbone for images (single frames, or all frames as tiles) or for clips.
+        width: D, width of a feature.
+        pooling: how an image backbone's features are pooled over the frames of a clip.
     """
 
     def __init__(self, backbone: Backbone | VideoBackbone, width: int, pooling: Literal["mean", "max"]) -> None:
@@ -53,34 +54,34 @@ class ClipEncoder(nn.Module):
         self.project = nn.Sequential(nn.Linear(backbone.pooled_width, width), nn.LayerNorm(width))
 
     def forward(self, clips: Tensor, real: Tensor) -> Tensor:
-        """Features (clips, width).
+        """Return features (clips, width).
 
         Args:
             clips: (clips, 3, frames, height, width), or images (clips, 3, height, width) of their tiles; 0 to 255.
-            real: frames of each clip that are not padding, (clips,); the others are left out of the pool over time.
+            real: number of frames of each clip that are not padding, (clips,); pooling over time ignores the others.
         """
         images = self.normalise(clips)
         if images.ndim == 4 or isinstance(self.backbone, VideoBackbone):
             return self.project(self.backbone.pooled(images))  # type: ignore[no-any-return]
         count, frames = images.shape[0], images.shape[2]
-        each = self.backbone.pooled(images.transpose(1, 2).flatten(0, 1)).view(count, frames, -1)
-        return self.project(self._over_time(each, real))  # type: ignore[no-any-return]
+        features = self.backbone.pooled(images.transpose(1, 2).flatten(0, 1)).view(count, frames, -1)
+        return self.project(self._over_time(features, real))  # type: ignore[no-any-return]
 
-    def _over_time(self, each: Tensor, real: Tensor) -> Tensor:
-        padding = torch.arange(each.shape[1], device=each.device) >= real.to(each.device).unsqueeze(1)
+    def _over_time(self, features: Tensor, real: Tensor) -> Tensor:
+        padding = torch.arange(features.shape[1], device=features.device) >= real.to(features.device).unsqueeze(1)
         if self.pooling == "max":
-            return each.masked_fill(padding.unsqueeze(-1), -math.inf).amax(1)
-        shares = (~padding).to(each.dtype) / (~padding).sum(1, keepdim=True)
-        return (each * shares.unsqueeze(-1)).sum(1)
+            return features.masked_fill(padding.unsqueeze(-1), -math.inf).amax(1)
+        shares = (~padding).to(features.dtype) / (~padding).sum(1, keepdim=True)
+        return (features * shares.unsqueeze(-1)).sum(1)
 
 
 class VideoHead(nn.Module):
-    """From the features of a video's clips to logits of the video and of every clip.
+    """Computes logits of a video and of every clip from the features of the clips.
 
-    A clip's logits come from its own feature alone, so that they say what is seen in that moment. A Transformer goes
-    over the clips with the time added to their features; then one query a class attends to them, or a class token that
-    went through with them is classified. The video's logit of a class is that of the query or token plus the smooth
-    maximum of its clips' logits, so that a moment that decides shows in its clip.
+    The logits of a clip depend only on its own feature, so that they describe what is visible at that moment. A
+    Transformer processes the clip features with a time code added. Then one query per class attends to its outputs, or
+    a class token that passed through with the clips is classified. The video logit of a class is that of the query or
+    token plus the smooth maximum of the clip logits, so that a decisive moment shows in the logits of its clip.
 
     Args:
         config: depth, widths and kind.
@@ -106,16 +107,17 @@ class VideoHead(nn.Module):
         self.bias = nn.Parameter(torch.zeros(classes))
         nn.init.normal_(self.of_clip.weight, std=0.01)
         nn.init.zeros_(self.of_clip.bias)
-        for block in self.layers.layers:  # dropout of attention would need all its weights at once: clips squared
+        for block in self.layers.layers:  # attention dropout would materialise all weights: quadratic in clips
             block.self_attn.dropout = 0.0
 
     def forward(self, features: Tensor, seconds: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits (classes,) of a video and (clips, classes) of its clips.
+        """Return logits (classes,) of a video and (clips, classes) of its clips.
 
-        Videos go through one by one, without padding: attention without a mask needs no memory for clips squared.
+        Videos are processed one by one without padding, because attention without a mask needs no memory quadratic in
+        the number of clips.
 
         Args:
-            features: (clips, width), at least one.
+            features: (clips, width), at least one clip.
             seconds: middle of each clip, (clips,).
         """
         x = (features + time_code(seconds, features.shape[-1]).to(features.dtype)).unsqueeze(0)
@@ -130,7 +132,7 @@ class VideoHead(nn.Module):
         return video + smooth_max(clips), clips
 
     def _transformed(self, x: Tensor) -> Tensor:
-        """Run the Transformer without torch's fast path for evaluation, which makes all weights of attention at once."""
+        """Run the Transformer without torch's fast path for evaluation, which materialises all attention weights."""
         before = torch.backends.mha.get_fastpath_enabled()
         torch.backends.mha.set_fastpath_enabled(False)
         try:
@@ -141,7 +143,7 @@ class VideoHead(nn.Module):
 
 
 def smooth_max(logits: Tensor) -> Tensor:
-    """Smooth maximum over clips, log(mean(exp)): between their mean and their maximum.
+    """Return the smooth maximum over clips, log(mean(exp)), which lies between their mean and maximum.
 
     Args:
         logits: (clips, classes).
@@ -156,8 +158,8 @@ class DenseClassifier(Network):
     """Clip encoder and video head.
 
     Args:
-        backbone: of the encoder.
-        config: the head, and the width of features.
+        backbone: backbone of the encoder.
+        config: config of the head, and width of the features.
         classes: number of classes.
     """
 
@@ -172,16 +174,16 @@ class DenseClassifier(Network):
         return self.encoder.backbone
 
     def forward(self, features: Tensor, seconds: Tensor) -> tuple[Tensor, Tensor]:
-        """The head alone; see `VideoHead`."""
+        """Run only the head; see `VideoHead`."""
         return self.head(features, seconds)  # type: ignore[no-any-return]
 
     def encode(self, images: Tensor, real: Tensor, at_once: int = 0) -> Tensor:
         """Return the features (clips, width) of clips; see `ClipEncoder`.
 
         Args:
-            images: clips as the view makes them.
-            real: frames of each that are not padding, (clips,).
-            at_once: recompute in the backward pass, so many clips at once; 0 keeps activations.
+            images: clips in the shape of the view.
+            real: number of frames of each clip that are not padding, (clips,).
+            at_once: clips per chunk when activations are recomputed in the backward pass; 0 keeps activations.
         """
         if not at_once:
             return self.encoder(images, real)  # type: ignore[no-any-return]
@@ -189,11 +191,11 @@ class DenseClassifier(Network):
         return torch.cat([checkpoint(self.encoder, *part, use_reentrant=False) for part in parts])
 
     def aggregate(self, encoded: Tensor, seconds: Tensor) -> tuple[Tensor, Tensor]:
-        """Return probabilities (classes,) of a video and (clips, classes) of its clips, from all their features."""
+        """Return probabilities (classes,) of a video and (clips, classes) of its clips, from the features of all."""
         video, clips = self.head(encoded, seconds.to(encoded.device).mean(-1))
         return video.double().sigmoid(), clips.double().sigmoid()
 
     def segment_logits(self, images: Tensor, real: Tensor) -> Tensor:
-        """Return the logits of each clip by itself, (clips, classes)."""
+        """Return the logits of each clip alone, (clips, classes)."""
         encoded = self.encode(images, real)
         return self(encoded, torch.zeros(len(encoded), device=encoded.device))[1]  # type: ignore[no-any-return]

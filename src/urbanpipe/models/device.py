@@ -22,18 +22,18 @@ def place(model: nn.Module, channels_last: bool, device: torch.device) -> None:
 
 
 def images_to(images: Tensor, device: torch.device, channels_last: bool) -> Tensor:
-    """Images on the device, in the network's memory layout."""
+    """Move images to the device and to the network's memory layout."""
     layout = torch.channels_last if channels_last and images.ndim == 4 else torch.contiguous_format
     return images.to(device, non_blocking=True, memory_format=layout)
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:
-    """Mixed precision of the recipe."""
+    """Return the autocast context of the recipe's precision."""
     return torch.autocast(device.type, PRECISIONS[precision], enabled=precision != "fp32")
 
 
 def choose_device(device: str, local_rank: int = 0) -> torch.device:
-    """The torch device that `device` means on this machine; see `join_distributed`."""
+    """Return the torch device that `device` stands for on this machine; see `join_distributed`."""
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
@@ -44,18 +44,18 @@ def choose_device(device: str, local_rank: int = 0) -> torch.device:
         raise RunError(f"unknown device {device!r}: give auto, cpu, cuda or cuda:N")
     if chosen.type == "cuda":
         if not torch.cuda.is_available():
-            raise RunError(f"device {device} asked for, but torch sees no GPU here; use --device cpu")
+            raise RunError(f"device {device} requested, but torch finds no GPU here; use --device cpu")
         chosen = torch.device("cuda", local_rank if chosen.index is None else chosen.index)
         if chosen.index >= torch.cuda.device_count():
-            raise RunError(f"there is no {chosen}: torch sees {torch.cuda.device_count()} GPUs")
+            raise RunError(f"there is no {chosen}: torch finds {torch.cuda.device_count()} GPUs")
     return chosen
 
 
 @contextmanager
 def processors_left(device: torch.device, loading: int) -> Iterator[None]:
-    """On a CPU, leave a processor to each loading process: two threads on one are slower than one.
+    """Leave one processor to each loading process while training on a CPU, to avoid oversubscription.
 
-    OMP_NUM_THREADS, where it is set, decides instead.
+    OMP_NUM_THREADS takes precedence where it is set.
     """
     before = torch.get_num_threads()
     if device.type == "cpu" and "OMP_NUM_THREADS" not in os.environ:

@@ -1,4 +1,4 @@
-"""The processes of a run: one on a laptop, many under `torchrun`, and what they say to each other."""
+"""The processes of a run (one, or several under `torchrun`) and their communication."""
 
 import logging
 import os
@@ -20,12 +20,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class DistributedContext:
-    """This process among those of the run.
+    """This process and the other processes of the run.
 
     Attributes:
-        rank: its number, 0 to `count` - 1. Rank 0 writes the files.
-        count: how many there are.
-        device: where this one computes.
+        rank: rank of this process, 0 to `count` - 1. Rank 0 writes the files.
+        count: number of processes.
+        device: device of this process.
     """
 
     rank: int
@@ -38,12 +38,12 @@ class DistributedContext:
         return self.rank == 0
 
     def say(self, text: str) -> None:
-        """Print a line once for all distributed, to standard error."""
+        """Log a line in rank 0 only."""
         if self.is_main:
             log.info(text)
 
     def gather(self, value: T) -> list[T]:
-        """The values of all distributed, by rank, in every process."""
+        """Return the values of all processes, by rank, in every process."""
         if self.count == 1:
             return [value]
         values: list[Any] = [None] * self.count
@@ -51,32 +51,32 @@ class DistributedContext:
         return values
 
     def from_main(self, value: T) -> T:
-        """Rank 0's value, in every process; also a barrier."""
+        """Return the value of rank 0 in every process; also a barrier."""
         return self.gather(value)[0]
 
     def on_main(self, work: Callable[[], T]) -> T:
-        """Do something in rank 0 alone; its value, or its error if it is a user's, in every process.
+        """Call `work` in rank 0 only; return its value, or raise its UrbanpipeError, in every process.
 
         Raises:
-            UrbanpipeError: whatever `work` raised.
+            UrbanpipeError: raised by `work`.
         """
-        found: T | UrbanpipeError | None = None
+        result: T | UrbanpipeError | None = None
         if self.is_main:
             try:
-                found = work()
+                result = work()
             except UrbanpipeError as error:
-                found = error
-        shared = self.from_main(found)
+                result = error
+        shared = self.from_main(result)
         if isinstance(shared, UrbanpipeError):
             raise shared
         return shared  # type: ignore[return-value]
 
     def wrap(self, model: nn.Module, unused_parameters: bool) -> nn.Module:
-        """The model with gradients averaged over the processes.
+        """Return the model with gradients averaged over the processes.
 
         Args:
-            model: on this process's device.
-            unused_parameters: some take no part in the loss.
+            model: model on this process's device.
+            unused_parameters: whether some parameters do not affect the loss.
         """
         if self.count == 1:
             return model
@@ -98,13 +98,13 @@ class DistributedContext:
 
 
 def join_distributed(device: str = "auto") -> DistributedContext:
-    """Find out what this process is; under `torchrun` join the others (nccl on GPUs, gloo on CPUs).
+    """Return the context of this process; under `torchrun` join the other processes (nccl on GPUs, gloo on CPUs).
 
     Args:
         device: `auto` (a GPU if there is one), `cpu`, `cuda` or `cuda:N`.
 
     Raises:
-        RunError: a device that is not there, or one for several processes.
+        RunError: the device does not exist, or several processes would share it.
     """
     rank, count = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
     if count > 1 and device.startswith("cuda:"):

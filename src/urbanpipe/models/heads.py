@@ -1,4 +1,4 @@
-"""Heads: from a backbone's features to one logit a class."""
+"""Heads: one logit per class from the features of a backbone."""
 
 import torch
 from torch import Tensor, nn
@@ -18,15 +18,15 @@ class LinearHead(nn.Module):
         nn.init.zeros_(self.linear.bias)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Logits (batch, classes) of features (batch, width)."""
+        """Return the logits (batch, classes) of features (batch, width)."""
         return self.linear(self.dropout(features))  # type: ignore[no-any-return]
 
 
 class MLDecoderHead(nn.Module):
-    """ML-Decoder (Ridnik et al., arXiv 2111.12933): one fixed query a class, which attends to the tokens.
+    """ML-Decoder (Ridnik et al., arXiv 2111.12933): one fixed query per class, which attends to the tokens.
 
-    One decoder layer without self-attention, and with one query a class the groups of its group fully-connected layer
-    have one class each.
+    It has one decoder layer without self-attention. With one query per class, the groups of the group fully-connected
+    layer have one class each.
 
     Args:
         token_width: channels of the tokens.
@@ -53,20 +53,20 @@ class MLDecoderHead(nn.Module):
         nn.init.xavier_normal_(self.class_weight)
 
     def decode(self, queries: Tensor, memory: Tensor) -> Tensor:
-        """The decoder layer: queries (batch, classes, width) attend to memory (batch, positions, width)."""
+        """Run the decoder layer: queries (batch, classes, width) attend to memory (batch, positions, width)."""
         x = self.norm_query(queries + self.dropout(queries))
         x = self.norm_attended(x + self.dropout(self.attention(x, memory, memory, need_weights=False)[0]))
         hidden = self.dropout(functional.relu(self.hidden(x)))
         return self.norm_output(x + self.dropout(self.output(hidden)))  # type: ignore[no-any-return]
 
     def attention_weights(self, tokens: Tensor) -> Tensor:
-        """What each class's query attends to: (batch, classes, positions), mean over the heads; sums to 1."""
+        """Return the attention of the queries, (batch, classes, positions), averaged over heads; it sums to 1."""
         memory = functional.relu(self.embed(tokens))
         queries = self.norm_query(2 * self.queries.expand(len(tokens), -1, -1))  # as `decode` without dropout
         return self.attention(queries, memory, memory)[1]  # type: ignore[no-any-return]
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Logits (batch, classes) of tokens (batch, positions, token_width)."""
+        """Return the logits (batch, classes) of tokens (batch, positions, token_width)."""
         memory = functional.relu(self.embed(tokens))
         decoded = self.decode(self.queries.expand(len(tokens), -1, -1), memory)
         return (decoded * self.class_weight).sum(-1) + self.class_bias

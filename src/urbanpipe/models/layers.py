@@ -1,4 +1,4 @@
-"""Which layer of a backbone is looked at, and how its output becomes channels over places."""
+"""Choice of a backbone layer for heat maps, and conversion of its output to feature maps."""
 
 import difflib
 import math
@@ -15,22 +15,24 @@ from urbanpipe.errors import RunError
 from urbanpipe.inputs.config import InputConfig
 from urbanpipe.models.network import Network
 
-_DEPTH = 2  # names of at most so many parts are tried by themselves: stages, blocks and norms, not what is inside them
-_FINE_ENOUGH = 6  # places along a frame's shorter side; see `choose_layer`
-_ODDEST = math.log(2)  # rounding up makes maps of other proportions than their input, but not more than this
+_DEPTH = 2  # maximum depth of the layers that are tried: stages, blocks and norms, but not the parts inside them
+_FINE_ENOUGH = 6  # positions along a frame's shorter side; see `choose_layer`
+_ODDEST = math.log(
+    2
+)  # largest deviation of a map's aspect ratio from its input's, in logarithms; it comes from rounding
 Size = tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Layout:
-    """What must be known of a backbone to read its outputs.
+    """The properties of a backbone that are needed to interpret layer outputs.
 
     Attributes:
-        size: of its input: (height, width), or (frames, height, width).
-        moments: steps of time of its token layers; 1 for images.
-        extra_tokens: class and register tokens before those of places.
-        channels_last: the backbone says that its maps are; decides where shapes do not.
-        in_order: its tokens are row by row. Hiera's are not, and their map would be scrambled.
+        size: size of the input: (height, width), or (frames, height, width).
+        moments: time steps of token layers; 1 for images.
+        extra_tokens: number of class and register tokens before the position tokens.
+        channels_last: whether the backbone declares channels-last maps; used where shapes are ambiguous.
+        in_order: whether tokens are ordered row by row. Hiera's are not, and their map would be scrambled.
     """
 
     size: Size
@@ -40,10 +42,10 @@ class Layout:
     in_order: bool = True
 
     def maps(self, output: Tensor) -> Tensor | None:
-        """A layer's output as (N, C, h, w) or (N, C, t, h, w), a view of it; None if it has no map of several places.
+        """Return a view of a layer's output as (N, C, h, w) or (N, C, t, h, w); None if it is not a feature map.
 
         Args:
-            output: channels first, channels last, or tokens (N, places, C) row by row.
+            output: channels first, channels last, or tokens (N, positions, C) row by row.
         """
         if output.ndim == 3:
             return self._of_tokens(output) if self.in_order else None
@@ -56,8 +58,8 @@ class Layout:
         return output.movedim(-1, 1) if is_last else output
 
     def _oddness(self, shape: Sequence[int]) -> float:
-        """How far a map's proportions are from the input's; infinite where it cannot be one, or is a single place."""
-        fits = all(0 < found <= whole for found, whole in zip(shape, self.size, strict=True))
+        """Return the deviation of a map's aspect ratio from the input's; infinite for a shape that cannot be a map."""
+        fits = all(0 < side <= whole for side, whole in zip(shape, self.size, strict=True))
         height, width = shape[-2:]
         if not fits or height * width == 1:
             return math.inf
@@ -67,21 +69,21 @@ class Layout:
         grids = [(grid, extra) for extra in (0, self.extra_tokens) for grid in self._grids(output.shape[1] - extra)]
         if not grids:
             return None
-        grid, extra = min(grids, key=lambda found: self._oddness(found[0]))
+        grid, extra = min(grids, key=lambda pair: self._oddness(pair[0]))
         if self._oddness(grid) > _ODDEST:
             return None
         return output[:, extra:].reshape(len(output), *grid, -1).movedim(-1, 1)
 
-    def _grids(self, places: int) -> list[Size]:
-        each, rest = divmod(places, self.moments)
-        if rest or each < 1:
+    def _grids(self, positions: int) -> list[Size]:
+        per_step, rest = divmod(positions, self.moments)
+        if rest or per_step < 1:
             return []
         time = (self.moments,) if len(self.size) == 3 else ()
-        return [(*time, height, each // height) for height in range(1, each + 1) if each % height == 0]
+        return [(*time, height, per_step // height) for height in range(1, per_step + 1) if per_step % height == 0]
 
 
 def layout_of(net: nn.Module, size: Size) -> Layout:
-    """The layout of a timm or torchvision network whose input is of `size`, as in `Layout`."""
+    """Return the layout of a timm or torchvision network with an input of `size`, as in `Layout`."""
     if isinstance(net, MViT):
         return Layout(size, moments=net.pos_encoding.temporal_size, extra_tokens=1)
     extra = getattr(net, "num_prefix_tokens", 0)
@@ -92,22 +94,23 @@ def layout_of(net: nn.Module, size: Size) -> Layout:
 def choose_layer(
     network: Network, layout: Layout, image: Tensor, wanted: str | None, tiles: tuple[int, int] = (1, 1)
 ) -> str:
-    """The name, in the backbone, of the layer to look at: the last one whose map is fine enough and counts.
+    """Return the name, in the backbone, of the layer for Grad-CAM.
 
-    Fine enough are 6 places along a frame's shorter side. The paper takes the last map because it says most of classes,
-    and has 7 places or more there; of a frame of 64 px the last map has two, which cannot point (docs/explain.md has
-    the measurement). Where no map is that fine the last one serves. A map counts if the scores depend on it: not that
-    of the last block of a Vision Transformer that classifies its class token.
+    This is the last layer with a map that is fine enough and on which the scores depend. Fine enough means at least 6
+    positions along a frame's shorter side. The Grad-CAM paper uses the last map, which is the most class-specific, and
+    has at least 7 positions there; the last map of a 64 px frame has only two, too few to localise (docs/explain.md has
+    the measurement). If no map is fine enough, the last one is used. Scores do not depend, for example, on the map of
+    the last block of a Vision Transformer that classifies its class token.
 
     Args:
-        network: on its device, in evaluation, its parameters without gradients.
-        layout: of its backbone.
-        image: one segment of any content, (1, ...).
-        wanted: a module's name; None chooses.
+        network: network on its device, in evaluation mode, with parameters that need no gradients.
+        layout: layout of its backbone.
+        image: one segment with any content, (1, ...).
+        wanted: name of a module; None chooses automatically.
         tiles: rows and columns of frames in the image.
 
     Raises:
-        RunError: there is no such layer, it has no map, or the scores do not depend on the map.
+        RunError: the layer does not exist, has no map, or the scores do not depend on the map.
     """
     net: nn.Module = network.backbone.net
     names = [name for name, _ in net.named_modules() if name]
@@ -125,16 +128,16 @@ def choose_layer(
     for name in [*reversed(fine), *reversed(whole)]:
         if _counts(network, layout, name, image):
             return name
-    raise RunError(f"no layer of the backbone has a map of several places for an input of {layout.size} px")
+    raise RunError(f"no layer of the backbone has a feature map for an input of {layout.size} px")
 
 
 def first_layer(network: Network, layout: Layout, image: Tensor) -> str:
-    """The name, in the backbone, of the first layer that has a map.
+    """Return the name, in the backbone, of the first layer that has a map.
 
     Args:
-        network: on its device, in evaluation.
-        layout: of its backbone.
-        image: one segment of any content, (1, ...).
+        network: network on its device, in evaluation mode.
+        layout: layout of its backbone.
+        image: one segment with any content, (1, ...).
 
     Raises:
         RunError: no layer has a map.
@@ -144,64 +147,64 @@ def first_layer(network: Network, layout: Layout, image: Tensor) -> str:
         network.segment_logits(image, _one(image))
     for name in ran.maps(layout):
         return name
-    raise RunError(f"no layer of the backbone has a map of several places for an input of {layout.size} px")
+    raise RunError(f"no layer of the backbone has a feature map for an input of {layout.size} px")
 
 
 def _one(image: Tensor) -> Tensor:
-    """The number of frames that are not padding, for a segment of which it does not matter."""
+    """Return a placeholder for the number of frames that are not padding, (1,)."""
     return torch.ones(1, dtype=torch.int64, device=image.device)
 
 
 def _places(maps: Tensor, tiles: tuple[int, int]) -> float:
-    """Along a frame's shorter side."""
+    """Return the number of positions along a frame's shorter side."""
     return min(side / parts for side, parts in zip(maps.shape[-2:], tiles, strict=True))
 
 
 def _is_whole(net: nn.Module, name: str, ran: set[str]) -> bool:
-    """Whether a layer is a stage, a block or a norm; or a block of a stage that is not run as a whole."""
+    """Return whether a layer is a stage, a block or a norm, or a block of a stage that is not run as a whole."""
     parent = name.rpartition(".")[0]
     inside = isinstance(net.get_submodule(parent), nn.Sequential) and parent not in ran
     return name.count(".") < _DEPTH or inside
 
 
 def _check_wanted(wanted: str, ran: Sequence[tuple[str, Tensor]], is_fit: bool) -> None:
-    """Say why a layer that the user named cannot be taken."""
+    """Raise an error that explains why a layer that the user named cannot be used."""
     if is_fit:
         return
     if not ran:
-        raise RunError(f"layer {wanted!r} is not run as a whole; give one inside it, or leave --layer out")
+        raise RunError(f"layer {wanted!r} is not run as a whole; give a layer inside it, or omit --layer")
     shape = tuple(ran[0][1].shape)
-    raise RunError(f"layer {wanted!r} puts out {shape}, in which no place of the picture counts; leave --layer out")
+    raise RunError(f"the output {shape} of layer {wanted!r} is not a feature map that affects scores; omit --layer")
 
 
 def _hint(wanted: str, names: Sequence[str]) -> str:
     near = difflib.get_close_matches(wanted, names, n=5, cutoff=0.3)
-    return f"near it: {', '.join(near)}" if near else f"it begins with {', '.join(names[:5])}"
+    return f"similar names: {', '.join(near)}" if near else f"its first layers are {', '.join(names[:5])}"
 
 
 @dataclass
 class _Ran:
-    """What ran in a backbone.
+    """The layers that ran in a backbone.
 
     Attributes:
-        pictures: how many the backbone was given at once.
-        outputs: layers in the order in which they ended, and what each put out, without its content.
+        pictures: batch size of the backbone's input.
+        outputs: layers in the order in which they finished, with meta tensors of their outputs.
     """
 
     pictures: int = 0
     outputs: list[tuple[str, Tensor]] = field(default_factory=list)
 
     def maps(self, layout: Layout) -> dict[str, Tensor]:
-        """The layers with a map of each picture. What has a map of each of its windows has none of the picture."""
+        """Return the layers with a map of each picture, which excludes layers with a map of each window."""
         whole = [(name, output) for name, output in self.outputs if output.ndim and len(output) == self.pictures]
-        return {name: found for name, output in whole if (found := layout.maps(output)) is not None}
+        return {name: maps for name, output in whole if (maps := layout.maps(output)) is not None}
 
 
 @contextmanager
 def _ran(net: nn.Module, names: Sequence[str]) -> Iterator[_Ran]:
-    """Notes on the named layers that run in the block.
+    """Record the named layers that run in the block.
 
-    Those that do nothing are left out, so that the one with a name for what it does is found.
+    Identity layers are left out, so that a layer with a meaningful name is found.
     """
     ran = _Ran()
 
@@ -211,9 +214,9 @@ def _ran(net: nn.Module, names: Sequence[str]) -> Iterator[_Ran]:
 
     def noting(name: str) -> Any:
         def note(_module: nn.Module, _inputs: Any, output: Any) -> None:
-            found = first_tensor(output)
-            if isinstance(found, Tensor):
-                ran.outputs.append((name, found.to("meta")))
+            first = first_tensor(output)
+            if isinstance(first, Tensor):
+                ran.outputs.append((name, first.to("meta")))
 
         return note
 
@@ -232,7 +235,7 @@ def _ran(net: nn.Module, names: Sequence[str]) -> Iterator[_Ran]:
 
 
 def _counts(network: Network, layout: Layout, name: str, image: Tensor) -> bool:
-    """Whether any score depends on the places of a layer, which runs once."""
+    """Return whether any score depends on the map of a layer, and the layer runs once."""
     with recorded(network.backbone.net.get_submodule(name)) as kept, torch.enable_grad():
         score = network.segment_logits(image, _one(image)).sum()
     if len(kept) != 1 or not score.requires_grad:
@@ -244,13 +247,13 @@ def _counts(network: Network, layout: Layout, name: str, image: Tensor) -> bool:
 
 @contextmanager
 def recorded(layer: nn.Module) -> Iterator[list[Tensor]]:
-    """Keep what a layer puts out in the block, as leaves to take a gradient with respect to.
+    """Record the outputs of a layer in the block, as leaf tensors for gradients.
 
-    The graph begins at the leaf, so the layers before it need no memory for gradients, provided that the parameters
-    want none. What follows gets a copy: a ReLU in place would otherwise change what is kept.
+    The graph begins at the leaf, so that the layers before it need no memory for gradients, provided that no parameter
+    requires one. Later layers get a copy, because an in-place ReLU would otherwise change the recorded tensor.
 
     Yields:
-        one tensor for each time the layer ran; of a layer that puts out a tuple, the first.
+        A list with one tensor per run of the layer; for a layer that returns a tuple, its first element.
     """
     kept: list[Tensor] = []
 
@@ -267,12 +270,12 @@ def recorded(layer: nn.Module) -> Iterator[list[Tensor]]:
 
 
 def first_tensor(output: Any) -> Tensor:
-    """A layer's output, or the first of a tuple: MViT's blocks put out tokens and their grid."""
+    """Return a layer's output, or the first element of a tuple: MViT's blocks return tokens and their grid."""
     first: Tensor = output[0] if isinstance(output, tuple) else output
     return first
 
 
 def noise(config: InputConfig) -> Tensor:
-    """Return one segment of noise, uint8 (1, *config.segment_shape), the same each time."""
+    """Return one segment of noise, uint8 (1, *config.segment_shape), the same on every call."""
     generator = torch.Generator().manual_seed(0)
     return torch.randint(256, (1, *config.segment_shape), dtype=torch.uint8, generator=generator)

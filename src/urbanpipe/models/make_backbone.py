@@ -1,4 +1,4 @@
-"""The backbone of a recipe: of images or of clips."""
+"""The backbone of a recipe, for images or clips."""
 
 from urbanpipe.errors import RecipeError
 from urbanpipe.models.backbone import Backbone
@@ -10,12 +10,12 @@ def make_backbone(model: ModelConfig, image_size: tuple[int, int], frames: int |
     """Return a backbone with random weights.
 
     Args:
-        model: its name and options.
-        image_size: width and height of its inputs in pixels.
-        frames: that it sees at once; None for images.
+        model: name and options of the backbone.
+        image_size: width and height of the inputs in pixels.
+        frames: frames per input; None for images.
 
     Raises:
-        RecipeError: it is not known, or is not of the kind that is wanted.
+        RecipeError: the backbone is unknown, or not of the required kind.
     """
     if is_video_backbone(model.backbone) != (frames is not None):
         wanted = "an image network" if frames is None else "a network of clips"

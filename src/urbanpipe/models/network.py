@@ -1,4 +1,4 @@
-"""What every network can do, whatever its method."""
+"""The interface of the networks of all methods."""
 
 from abc import abstractmethod
 from typing import ClassVar
@@ -14,8 +14,8 @@ class Network(nn.Module):
     """A network that encodes the segments of a video and aggregates them.
 
     Attributes:
-        frozen_encoder: whether `encode` never learns, so that its features can be kept and shared.
-        backbone: of images or clips.
+        frozen_encoder: whether `encode` is never trained, so that its features can be stored and shared.
+        backbone: backbone for images or clips.
     """
 
     frozen_encoder: ClassVar[bool] = False
@@ -23,11 +23,11 @@ class Network(nn.Module):
 
     @abstractmethod
     def encode(self, images: Tensor, real: Tensor) -> Tensor:
-        """Return what `aggregate` needs of each segment, (segments, values).
+        """Return the values of each segment that `aggregate` needs, (segments, values).
 
         Args:
             images: (segments, 3, height, width) or (segments, 3, frames, height, width), 0 to 255, uint8 or float.
-            real: frames of each segment that are not padding, (segments,).
+            real: number of frames of each segment that are not padding, (segments,).
         """
 
     @abstractmethod
@@ -35,16 +35,16 @@ class Network(nn.Module):
         """Return probabilities (classes,) of a video and (segments, classes) of its segments, float64.
 
         Args:
-            encoded: what `encode` returned of all segments of the video, (segments, values).
+            encoded: output of `encode` for all segments of the video, (segments, values).
             seconds: begin and end of each segment, (segments, 2).
         """
 
     @abstractmethod
     def segment_logits(self, images: Tensor, real: Tensor) -> Tensor:
-        """Return the logits (segments, classes) of each segment by itself, with gradient; arguments as `encode`."""
+        """Return the logits (segments, classes) of each segment alone, with gradient; arguments as for `encode`."""
 
     def shares_encoder(self, other: "Network") -> bool:
-        """Return whether both encode alike: frozen, and the same backbone with the same weights."""
+        """Return whether both networks have the same encoding: a frozen backbone with the same weights."""
         if not (self.frozen_encoder and other.frozen_encoder):
             return False
         first, second = self.backbone.state_dict(), other.backbone.state_dict()

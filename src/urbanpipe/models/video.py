@@ -18,17 +18,18 @@ class VideoBackbone(nn.Module):
     """A video transformer without its classifier.
 
     Args:
-        config: name and options. No weights are loaded here.
-        frame_size: width and height of the frames. Video Swin takes any; MViT is built for this one.
-        frames: frames of a clip. Video Swin takes any number; MViT is built for this one.
+        config: name and options. Weights are loaded separately.
+        frame_size: width and height of the frames. Video Swin accepts any size; MViT is built for this one.
+        frames: frames per clip. Video Swin accepts any number; MViT is built for this one.
 
     Attributes:
         pooled_width: channels of `pooled`.
         token_width: channels of `tokens`.
-        mean, std: normalisation of inputs in [0, 1], as the published weights were trained.
+        mean: normalisation mean of inputs in [0, 1], as in the training of the published weights.
+        std: normalisation standard deviation, likewise.
 
     Raises:
-        RecipeError: no such backbone, pretrained tag or option, or a size that the backbone cannot take.
+        RecipeError: the backbone, pretrained tag or option does not exist, or the backbone does not support the size.
     """
 
     def __init__(self, config: ModelConfig, frame_size: tuple[int, int], frames: int) -> None:
@@ -45,12 +46,12 @@ class VideoBackbone(nn.Module):
         self._recompute = False
 
     def pooled(self, clips: Tensor) -> Tensor:
-        """Features (batch, pooled_width) of normalised clips (batch, 3, frames, height, width)."""
+        """Return features (batch, pooled_width) of normalised clips (batch, 3, frames, height, width)."""
         tokens = self.tokens(clips)
         return tokens[:, 0] if self._has_class_token else tokens.mean(1)
 
     def tokens(self, clips: Tensor) -> Tensor:
-        """Features (batch, positions, token_width), moment by moment and row by row; a class token stays first."""
+        """Return features (batch, positions, token_width), ordered by time, then rows; a class token stays first."""
         return self._mvit_tokens(clips) if self._has_class_token else self._swin_tokens(clips)
 
     def checkpoint_activations(self, enable: bool) -> None:
@@ -58,15 +59,15 @@ class VideoBackbone(nn.Module):
         self._recompute = enable
 
     def fetch(self, name: str) -> dict[str, Tensor]:
-        """Pretrained weights of torchvision by name; see `models.video_weights.fetch`."""
+        """Return torchvision's pretrained weights by name; see `models.video_weights.fetch`."""
         return video_weights.fetch(name)
 
     def published(self, name: str) -> str:
-        """Where the weights that `fetch` reads are published."""
+        """Return where the weights that `fetch` reads are published."""
         return video_weights.published(name)
 
     def adapt(self, state: dict[str, Tensor], source: str) -> dict[str, Tensor]:
-        """A published state dict as one of `net`; see `models.video_weights.adapt`."""
+        """Convert a published state dict to one of `net`; see `models.video_weights.adapt`."""
         return video_weights.adapt(state, self, source)
 
     def _swin_tokens(self, clips: Tensor) -> Tensor:
@@ -93,12 +94,12 @@ class VideoBackbone(nn.Module):
 
 
 def is_video_backbone(name: str) -> bool:
-    """Whether `name`, with or without a pretrained tag, is a backbone of this module rather than one of timm."""
+    """Return whether `name`, with or without a pretrained tag, is a backbone of this module rather than of timm."""
     return name.split(".")[0] in _MAKERS
 
 
 def _mvit_v2_s_blocks() -> list[Any]:
-    """Blocks of MViTv2-S (arXiv 2112.01526, table 1): four stages, each of twice the width and half the size."""
+    """Return the blocks of MViTv2-S (arXiv 2112.01526, table 1): four stages, each twice as wide and half as large."""
     blocks, width = [], 96
     for stage, depth in enumerate((1, 2, 11, 2)):
         for position in range(depth):
@@ -116,7 +117,7 @@ def _mvit_v2_s_blocks() -> list[Any]:
     return blocks
 
 
-# torchvision's classes and not its builders: those fix the window, the drop rate and MViT's input size.
+# torchvision's classes instead of its builders, which fix the window, the drop rate and MViT's input size.
 _SWIN = partial(SwinTransformer3d, patch_size=[2, 4, 4], window_size=[8, 7, 7])
 _MAKERS: dict[str, partial[Any]] = {
     "swin3d_nano": partial(_SWIN, embed_dim=24, depths=[1, 2, 2, 1], num_heads=[2, 2, 4, 4], window_size=[4, 4, 4]),
@@ -139,7 +140,7 @@ def _maker(name: str) -> partial[Any]:
     architecture = name.split(".")[0]
     if architecture not in _MAKERS:
         near = difflib.get_close_matches(architecture, _MAKERS, n=3)
-        hint = f"near it: {', '.join(near)}" if near else f"there are {', '.join(_MAKERS)}"
+        hint = f"similar names: {', '.join(near)}" if near else f"the video backbones are {', '.join(_MAKERS)}"
         raise RecipeError(f"model.backbone = {name!r} is not a video backbone; {hint}")
     return _MAKERS[architecture]
 
@@ -157,7 +158,7 @@ def _create(maker: partial[Any], config: ModelConfig, frame_size: tuple[int, int
 
 
 def _mvit_size(frame_size: tuple[int, int], frames: int) -> dict[str, Any]:
-    """The input size that MViT is built for: its strides of 2 frames and 4 px must leave no rest."""
+    """Return the options for MViT's input size, which must be a multiple of its strides of 2 frames and 4 px."""
     width, height = frame_size
     if frames < 2 or frames % 2 or min(frame_size) < 32 or width % 4 or height % 4:
         raise RecipeError(

@@ -1,4 +1,4 @@
-"""State dicts of video transformers, by whoever published them, as the state of a `VideoBackbone`."""
+"""Conversion of published state dicts of video transformers to the state of a `VideoBackbone`."""
 
 import math
 import re
@@ -23,35 +23,36 @@ _DEFAULTS: dict[str, Any] = {
     "mvit_v2_s": MViT_V2_S_Weights.KINETICS400_V1,
 }
 _HEADS = ("head", "cls_head")
-_BUILT = ("relative_position_index", "attn_mask")  # made by the module, never learned
+_BUILT = ("relative_position_index", "attn_mask")  # buffers that the module computes
 _TABLE = "relative_position_bias_table"
-_LARGEST_SIDE = 32  # of a published window; Swin's largest is 24
+_LARGEST_SIDE = 32  # largest side of a published window; Swin's largest is 24
 
 Window = tuple[int, int, int]
 
 
 def transforms(name: str) -> Any:
-    """How the frames of the published weights were prepared, with `mean` and `std`.
+    """Return the frame transforms of the published weights, with `mean` and `std`.
 
     Args:
-        name: a backbone, with or without a tag. One without weights (`swin3d_nano`) gets ImageNet's, as Video Swin.
+        name: a backbone, with or without a tag. A backbone without weights (`swin3d_nano`) gets ImageNet's mean and
+            standard deviation, as Video Swin does.
 
     Raises:
-        RecipeError: torchvision has no weights by this tag.
+        RecipeError: torchvision has no weights with this tag.
     """
     return (_published(name) or Swin3D_T_Weights.KINETICS400_V1).transforms()
 
 
 def fetch(name: str) -> dict[str, Tensor]:
-    """Pretrained weights of torchvision by name; from its cache, or over the network.
+    """Return torchvision's pretrained weights by name, from its cache or over the network.
 
     Args:
-        name: a backbone; a tag may follow a dot, for example `swin3d_b.KINETICS400_V1`. Without one `swin3d_b` is
-            `KINETICS400_IMAGENET22K_V1`, the paper's, and the others `KINETICS400_V1`.
+        name: a backbone, optionally followed by a dot and a tag, for example `swin3d_b.KINETICS400_V1`. The default tag
+            is `KINETICS400_IMAGENET22K_V1` for `swin3d_b`, as in the paper, and `KINETICS400_V1` for the others.
 
     Raises:
-        RecipeError: torchvision has no weights by this tag.
-        WeightsError: nobody published weights of this backbone.
+        RecipeError: torchvision has no weights with this tag.
+        WeightsError: there are no published weights for this backbone.
     """
     weights = _published(name)
     if weights is None:
@@ -61,14 +62,16 @@ def fetch(name: str) -> dict[str, Tensor]:
 
 
 def published(name: str) -> str:
-    """Where the weights that `fetch` reads are published."""
+    """Return where the weights that `fetch` reads are published."""
     return str(getattr(_published(name), "url", name))
 
 
 def adapt(state: dict[str, Tensor], backbone: "VideoBackbone", source: str) -> dict[str, Tensor]:
-    """A published state dict as one of `backbone.net`: renamed, inflated, resized, without head and built buffers.
+    """Convert a published state dict to one of `backbone.net`.
 
-    Names (i a stage, j a block; what a row does not name stays as it is):
+    Tensors are renamed, inflated and resized; the head and computed buffers are dropped.
+
+    Names, with stage i and block j; names that are not listed stay the same:
 
     | torchvision, video | Video Swin's authors, Swin's authors | timm | torchvision, images |
     |---|---|---|---|
@@ -80,20 +83,20 @@ def adapt(state: dict[str, Tensor], backbone: "VideoBackbone", source: str) -> d
     | (dropped) | `cls_head` | `head.fc` | `head` |
 
     Weights of an image Swin are inflated as in the Video Swin paper (arXiv 2106.13230, section 3.4): the patch
-    embedding is repeated over its frames and divided by their number, the position biases are repeated over the time
-    offsets. Position biases of another window are resized trilinearly over their grid (2 frames - 1, 2 height - 1,
-    2 width - 1), MViT's position tables linearly, as MViT itself does for another input.
+    embedding is repeated over its frames and divided by their number, and the position biases are repeated over the
+    time offsets. Position biases of another window are resized trilinearly over their grid (2 frames - 1, 2 height - 1,
+    2 width - 1). MViT's position tables are resized linearly, as MViT itself does for another input size.
 
     Args:
-        state: tensors by name, without prefixes, as `models.weights.read_state` gives them.
-        backbone: what they are for.
+        state: tensors by name, without prefixes, as returned by `models.weights.read_state`.
+        backbone: the backbone to convert for.
         source: the file or `hub`, for messages.
 
     Returns:
-        A new state dict. Tensors of other networks stay in it, for the caller to report.
+        A new state dict. Tensors of other networks stay in it, so that the caller can report them.
 
     Raises:
-        WeightsError: weights of a Swin v2, whose blocks compute something else under the same names.
+        WeightsError: the weights belong to a Swin v2, whose blocks use the same names for different computations.
     """
     if any(key.endswith("logit_scale") for key in state):
         raise WeightsError(f"{source}: weights of a Swin v2; {type(backbone.net).__name__} takes those of a Swin v1")
@@ -119,7 +122,7 @@ def _published(name: str) -> Any:
 
 def _renamed(state: dict[str, Tensor]) -> dict[str, Tensor]:
     if any(key.startswith("layers.") for key in state):
-        # timm merges patches at the start of a stage, all others at the end of the stage before
+        # timm merges patches at the start of a stage, all others at the end of the previous stage
         merge = 1 if "layers.0.downsample.reduction.weight" in state else -1
         return {_from_layers(key, merge): value for key, value in state.items()}
     first = state.get("features.0.0.weight")
@@ -142,7 +145,7 @@ def _from_image_features(key: str) -> str:
 
 
 def _fitted(key: str, state: dict[str, Tensor], net: Any, shape: torch.Size) -> Tensor:
-    """The file's tensor in the shape of the network's, where there is a sound way; else as it is."""
+    """Return a tensor in the shape of the network's where it can be converted, and unchanged otherwise."""
     value = state[key]
     if value.shape == shape:
         return value
@@ -161,12 +164,12 @@ def _resize_biases(key: str, state: dict[str, Tensor], window: Window) -> Tensor
     theirs = _window_of(len(table), None if index is None else math.isqrt(index.numel()), window, is_image)
     if theirs is None:
         return table
-    grid = table.float().T.reshape(1, -1, *_offsets(theirs))  # a table of one frame is repeated by the resizing
+    grid = table.float().T.reshape(1, -1, *_offsets(theirs))  # resizing repeats the table of a single frame
     return functional.interpolate(grid, size=_offsets(window), mode="trilinear")[0].flatten(1).T
 
 
 def _window_of(rows: int, tokens: int | None, own: Window, is_image: bool) -> Window | None:
-    """The window of a bias table: of one frame, or of as many tokens as its index says, or as wide as our own."""
+    """Return the window of a bias table: of one frame, or with `tokens` tokens, or with the sides of our own window."""
     sides: list[Sequence[int]] = [own[1:]]
     if is_image or tokens is not None:
         sides += [(side, side) for side in range(1, _LARGEST_SIDE + 1)]

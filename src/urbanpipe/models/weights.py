@@ -1,4 +1,4 @@
-"""First weights of a backbone: from the hub, from a file, or random; and a plain report of which."""
+"""Initial weights of a backbone (from the hub, from a file, or random), with a report of what was loaded."""
 
 import hashlib
 from collections.abc import Mapping
@@ -18,21 +18,21 @@ from urbanpipe.models.video import VideoBackbone
 SELF_SUPERVISED = {"simclr": "SimCLR", "mae": "MAE"}  # by the name of the method of `urbanpipe pretrain`
 _WRAPPERS = ("state_dict_ema", "model_ema", "state_dict", "model")
 _PREFIXES = ("module.", "_orig_mod.", "encoder.backbone.net.", "backbone.net.", "backbone.")
-_CLASSIFIERS = ("classifier", "head", "fc", "cls_head")  # what a file may have more than a backbone without comment
+_CLASSIFIERS = ("classifier", "head", "fc", "cls_head")  # extra tensors of a file that the report does not mention
 
 
 @dataclass(frozen=True)
 class WeightsReport:
-    """What of a file reached the backbone.
+    """Report of the tensors that were loaded into a backbone.
 
     Attributes:
         source: `random`, `hub` or the file.
-        matched: tensors that were loaded.
-        total: tensors that the backbone has.
-        share: share of the backbone's values that were loaded, 0 to 1.
-        missing: the backbone's tensors that the file lacks.
-        unused: the file's tensors that the backbone lacks.
-        mismatched: tensors of another shape, as `name (file's) != (backbone's)`.
+        matched: number of tensors that were loaded.
+        total: number of tensors of the backbone.
+        share: share of the backbone's values that were loaded, in [0, 1].
+        missing: tensors of the backbone that the file lacks.
+        unused: tensors of the file that the backbone lacks.
+        mismatched: tensors of different shapes, as `name (shape in file) != (shape in backbone)`.
     """
 
     source: str
@@ -49,37 +49,39 @@ class WeightsReport:
         text = f"weights: {self.source}: {self.matched} of {self.total} tensors, {self.share:.1%} of the values"
         parts = (
             ("missing in the file", self.missing),
-            ("of another shape", self.mismatched),
+            ("different shape", self.mismatched),
             ("not used", self.unused),
         )
         return "; ".join([text, *(f"{label}: {_some(names)}" for label, names in parts if names)])
 
 
 def load_weights(backbone: Backbone | VideoBackbone, name: str, source: str) -> WeightsReport:
-    """Give `backbone` its first weights.
+    """Load the initial weights of `backbone`.
 
     Args:
         backbone: changed in place.
-        name: its name in a recipe, for the hub (timm's, or torchvision's for video).
-        source: `random`, `hub`, or a file; `simclr` and `mae` stand for a file that is still to be made.
+        name: name of the backbone in a recipe, for the hub (timm's, or torchvision's for video).
+        source: `random`, `hub`, or a file; `simclr` and `mae` stand for a file that does not exist yet.
 
     Raises:
-        WeightsError: no network for the hub, no such file, not a state dict, or of another network.
+        WeightsError: the hub cannot be reached, the file is missing or not a state dict, or the weights belong to
+            another network.
     """
     if source == "random":
         return WeightsReport("random")
     if source in SELF_SUPERVISED:
         raise WeightsError(
-            f"model.weights = {source!r}: this starts from {SELF_SUPERVISED[source]} weights of {name} that are made "
-            f"from your own videos: `urbanpipe pretrain CATALOG --method {source} --backbone {name} --out DIR`, then "
-            "--set model.weights=DIR/weights.safetensors"
+            f"model.weights = {source!r}: this recipe starts from {SELF_SUPERVISED[source]} weights of {name}, "
+            "pretrained on your own videos: "
+            f"`urbanpipe pretrain CATALOG --method {source} --backbone {name} --out DIR`, "
+            "then --set model.weights=DIR/weights.safetensors"
         )
     state = _from_hub(name, backbone) if source == "hub" else read_state(Path(source))
     return _load(backbone, state, source)
 
 
 def content_of(source: str) -> str:
-    """Fingerprint of a weights file; empty for other sources and where there is no such file."""
+    """Return the fingerprint of a weights file; empty for other sources and missing files."""
     if source in ("random", "hub", *SELF_SUPERVISED) or not is_weights_file(source):
         return ""
     with Path(source).open("rb") as file:
@@ -87,7 +89,7 @@ def content_of(source: str) -> str:
 
 
 def is_weights_file(source: str | Path) -> bool:
-    """Whether there is such a file; none has a name that no file can have."""
+    """Return whether the file exists; False for names that the file system does not allow."""
     try:
         return Path(source).is_file()
     except OSError:
@@ -95,19 +97,21 @@ def is_weights_file(source: str | Path) -> bool:
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
-    """Tensors of a safetensors file or a torch checkpoint, without wrappers and prefixes. No code in it is executed.
+    """Read the tensors of a safetensors file or a torch checkpoint, without wrappers and prefixes.
+
+    Code in the file is never executed.
 
     Raises:
-        WeightsError: missing, unreadable, or without tensors.
+        WeightsError: the file is missing, unreadable, or without tensors.
     """
     if not is_weights_file(path):
         raise WeightsError(f"no weights file {path}: give model.weights a safetensors or torch file, `hub` or `random`")
     try:
         loaded: Any = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
     except (SafetensorError, OSError, RuntimeError, EOFError, ValueError) as error:
-        raise WeightsError(f"{path} is not readable as weights: {str(error).splitlines()[0]}") from error
+        raise WeightsError(f"cannot read {path} as weights: {str(error).splitlines()[0]}") from error
     except Exception as error:  # torch raises pickle's own errors for a file that holds more than tensors
-        raise WeightsError(f"{path} is not a plain state dict, and nothing else is loaded from it") from error
+        raise WeightsError(f"{path} is not a plain state dict; other objects are not loaded") from error
     return _plain(loaded, path)
 
 
@@ -118,7 +122,7 @@ def _plain(loaded: Any, path: Path) -> dict[str, Tensor]:
             break
     state = {k: v for k, v in loaded.items() if isinstance(v, Tensor)} if isinstance(loaded, Mapping) else {}
     if not state:
-        raise WeightsError(f"{path} holds no tensors by name; a state dict is wanted")
+        raise WeightsError(f"{path} holds no named tensors; give a state dict")
     for prefix in _PREFIXES:
         if any(key.startswith(prefix) for key in state):
             state = {key.removeprefix(prefix): value for key, value in state.items()}
@@ -130,11 +134,12 @@ def _from_hub(name: str, backbone: Backbone | VideoBackbone) -> dict[str, Tensor
         return backbone.fetch(name)
     except UrbanpipeError:
         raise
-    except Exception as error:  # the hub's client raises a dozen kinds for "no network" and "no such file"
+    except Exception as error:  # the hub's client raises many types for "no network" and "no such file"
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise WeightsError(
-            f"no pretrained weights of {name} from the hub ({reason}); fetch {backbone.published(name)} where there is "
-            "a network and give it with --set model.weights=FILE, or start from --set model.weights=random"
+            f"cannot get pretrained weights of {name} from the hub ({reason}); download {backbone.published(name)} "
+            "on a machine with network access and give it with --set model.weights=FILE, "
+            "or use --set model.weights=random"
         ) from error
 
 
@@ -145,12 +150,12 @@ def _load(backbone: Backbone | VideoBackbone, state: dict[str, Tensor], source: 
     net.load_state_dict(good, strict=False)
     report = _report(source, own, state, good)
     if report.share < 0.5:
-        raise WeightsError(f"{source}: weights of another network than {type(net).__name__}; {report}")
+        raise WeightsError(f"{source}: these weights do not belong to {type(net).__name__}; {report}")
     return report
 
 
 def _report(source: str, own: dict[str, Tensor], state: dict[str, Tensor], good: dict[str, Tensor]) -> WeightsReport:
-    wanted = {key: value for key, value in own.items() if value.is_floating_point()}  # counters, indices: not learned
+    wanted = {key: value for key, value in own.items() if value.is_floating_point()}  # no counters and indices
     values = sum(value.numel() for value in wanted.values())
     return WeightsReport(
         source=source,
