@@ -126,7 +126,7 @@ def test_a_network_that_has_learnt_from_the_video_says_so(run: Path, video: Path
 
 
 def test_unfinished_and_damaged_runs(run: Path, video: Path, tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="is damaged or not of its recipe"):
+    with pytest.raises(RunError, match="is damaged or belongs to another recipe"):
         explain(broken(run, tmp_path / "b"), video, out=tmp_path / "o")
     (tmp_path / "b" / "done.json").write_text("[]")
     with pytest.raises(RunError, match=r"done.json is missing or damaged; delete .*b to start it again"):

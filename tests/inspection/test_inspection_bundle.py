@@ -77,7 +77,7 @@ class TestBundle:
         changed = Path(shutil.copytree(frame_bundle, tmp_path / "b"))
         with (changed / name).open("ab") as file:
             file.write(b" ")
-        with pytest.raises(BundleError, match=f"{Path(name).name} is not as the bundle was made"):
+        with pytest.raises(BundleError, match=f"{Path(name).name} is damaged or was changed"):
             read_bundle(changed, CPU)
         (changed / name).unlink()
         with pytest.raises(BundleError, match=f"{Path(name).name} is missing from the bundle"):
@@ -108,7 +108,7 @@ class TestBundle:
         run = finished_run(tmp_path / "run", "frame")
         with pytest.raises(BundleError, match="make a bundle of it with `urbanpipe bundle`"):
             read_bundle(run, CPU)
-        with pytest.raises(BundleError, match="is no bundle"):
+        with pytest.raises(BundleError, match="is not a bundle"):
             read_bundle(tmp_path, CPU)
 
     def test_members_of_one_name_stay_apart(self, tmp_path: Path, video: Path) -> None:

@@ -1,4 +1,4 @@
-"""Trained networks on videos, shared by training, `predict`, `inspect` and `explain`."""
+"""Inference with trained networks, shared by training, `predict`, `inspect` and `explain`."""
 
 from urbanpipe.inference.options import InferenceOptions
 from urbanpipe.inference.prediction import VideoPrediction

@@ -1,11 +1,11 @@
-"""A bundle: all that `inspect` needs of a cross-validated run or ensemble, in a folder that can be handed on.
+"""Bundles: everything that `inspect` needs of a cross-validated run or ensemble, in one folder to distribute.
 
-bundle.toml       what it is, its members, and a digest of every other file
+bundle.toml       description, members, and a digest of every other file
 taxonomy.toml     the classes
 members/<name>/   recipe.toml and the weights of each fold's network (safetensors)
-calibration.json  from scores to probabilities, and the triage
-ood.safetensors  what videos that are no pipes are told by, where the bundle was given training videos
-metrics.json      what is known of how good it is
+calibration.json  calibration of scores to probabilities, and the triage
+ood.safetensors   the detector of out-of-distribution videos, if the bundle was made with training videos
+metrics.json      measured quality
 MODEL_CARD.md, reliability.png  the same for people
 """
 
@@ -46,12 +46,12 @@ DEMONSTRATION = Path(__file__).parents[1] / "bundles" / "demonstration"
 
 
 class ManifestMember(Section):
-    """A recipe's networks.
+    """The networks of a recipe.
 
     Attributes:
-        name: of the folder below `members`.
-        weight: of their mean.
-        networks: how many, one a fold.
+        name: name of the folder in `members`.
+        weight: weight of the mean of their predictions.
+        networks: number of networks, one per fold.
     """
 
     name: str = Field(pattern=r"^[^/\\]+$")
@@ -60,17 +60,17 @@ class ManifestMember(Section):
 
 
 class Manifest(Section):
-    """`bundle.toml`.
+    """The content of `bundle.toml`.
 
     Attributes:
-        format: of the bundle.
-        name: what it is called.
-        demonstration: trained on simulated videos, to show how it works.
-        made_with: version of urbanpipe.
-        data: fingerprint of videos, labels and folds that it has trained on.
-        exclusive_threshold: of the rule for the exclusive class; None leaves it out.
-        members: whose weights sum to 1.
-        moments: how moments are made of scores.
+        format: format of the bundle.
+        name: name of the bundle.
+        demonstration: whether it was trained on simulated videos for a demonstration.
+        made_with: version of urbanpipe that made it.
+        data: fingerprint of the videos, labels and folds that it was trained on.
+        exclusive_threshold: threshold of the rule for the exclusive class; None disables the rule.
+        members: members, whose weights sum to 1.
+        moments: settings that turn scores over time into moments.
         files: digest (BLAKE2b-128) of every other file, by path.
     """
 
@@ -86,7 +86,7 @@ class Manifest(Section):
 
     @model_validator(mode="after")
     def _members_fit(self) -> Self:
-        names, weights = [one.name for one in self.members], [one.weight for one in self.members]
+        names, weights = [member.name for member in self.members], [member.weight for member in self.members]
         if len(set(names)) < len(names):
             raise ValueError(f"members have the same name: {', '.join(names)}")
         if abs(sum(weights) - 1) > 1e-6:
@@ -99,13 +99,13 @@ class Bundle:
     """A bundle that was read.
 
     Attributes:
-        folder: where it is.
-        digest: of its manifest, and so of all its files.
-        manifest: what it says of itself.
+        folder: folder of the bundle.
+        digest: digest of the manifest, and thereby of all files.
+        manifest: content of `bundle.toml`.
         models: the networks.
-        calibration: from scores to probabilities.
-        triage: what a person is asked to do.
-        ood: tells videos that are unlike those trained on; None where it cannot.
+        calibration: maps scores to probabilities.
+        triage: maps probabilities to accept, review or reject.
+        ood: detector of out-of-distribution videos; None where the bundle has none.
     """
 
     folder: Path
@@ -121,35 +121,36 @@ def read_bundle(folder: Path, device: "torch.device") -> Bundle:
     """Read a bundle; nothing in it is executed.
 
     Raises:
-        BundleError: it is missing, damaged or of another kind; the message names the file.
+        BundleError: the bundle is missing, damaged or of another kind; the message names the file.
     """
     folder = Path(folder)
     manifest = read_manifest(folder)
     _check_files(folder, manifest)
     try:
         taxonomy = load_taxonomy(folder / TAXONOMY)
-        members = tuple(_member(folder, one, device) for one in manifest.members)
+        members = tuple(_member(folder, member, device) for member in manifest.members)
         tables = read_json(folder / CALIBRATION)
         calibration, triage = Calibration.from_table(tables["calibration"]), Triage.from_table(tables["triage"])
         ood = read_ood_detector(folder / OOD) if OOD in manifest.files else None
     except BundleError:
         raise
     except (UrbanpipeError, KeyError, TypeError) as error:
-        raise BundleError(f"{folder} is no sound bundle: {error}") from error
+        raise BundleError(f"{folder} is not a valid bundle: {error}") from error
     models = Models(taxonomy, members, manifest.exclusive_threshold)
     _check_classes(folder, len(taxonomy), calibration, triage)
     return Bundle(folder, digest(folder / MANIFEST), manifest, models, calibration, triage, ood)
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """What a bundle says of itself.
+    """Read the manifest of a bundle.
 
     Raises:
-        BundleError: there is no bundle, or of a format that this version does not know.
+        BundleError: there is no bundle, or its format is unknown to this version.
     """
     path = folder / MANIFEST
     if not path.is_file():
-        what = "a run or an ensemble; make a bundle of it with `urbanpipe bundle`" if _is_run(folder) else "no bundle"
+        advice = "a run or an ensemble; make a bundle of it with `urbanpipe bundle`"
+        what = advice if _is_run(folder) else "not a bundle"
         raise BundleError(f"{folder} is {what}: it has no {MANIFEST}")
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -171,7 +172,7 @@ def _is_run(folder: Path) -> bool:
 
 
 def _check_files(folder: Path, manifest: Manifest) -> None:
-    """Refuse a bundle of which a file is missing, changed, or outside it."""
+    """Refuse a bundle with a file that is missing, changed, or outside the bundle."""
     for name, wanted in manifest.files.items():
         path = folder / name
         try:
@@ -180,17 +181,17 @@ def _check_files(folder: Path, manifest: Manifest) -> None:
             if not path.is_file():
                 raise BundleError(f"{path} is missing from the bundle; copy the bundle again")
             if digest(path) != wanted:
-                raise BundleError(f"{path} is not as the bundle was made: damaged or changed; copy the bundle again")
-        except (OSError, RuntimeError, ValueError) as error:  # a ring of links, a name that no file can have
+                raise BundleError(f"{path} is damaged or was changed after the bundle was made; copy the bundle again")
+        except (OSError, RuntimeError, ValueError) as error:  # a cycle of links, an invalid file name
             raise BundleError(f"{folder / MANIFEST} names {name!r}, which cannot be read: {error}") from error
     needed = [TAXONOMY, CALIBRATION, METRICS]
-    needed += [file for one in manifest.members for file in member_files(one)]
+    needed += [file for member in manifest.members for file in member_files(member)]
     if lacking := [name for name in needed if name not in manifest.files]:
-        raise BundleError(f"{folder / MANIFEST} gives no digest of {lacking[0]}; it is no sound bundle")
+        raise BundleError(f"{folder / MANIFEST} gives no digest of {lacking[0]}; it is not a valid bundle")
 
 
 def member_files(member: ManifestMember) -> list[str]:
-    """The recipe of a member, and the weights of its networks, by path in the bundle."""
+    """Return the paths in the bundle of a member's recipe and of the weights of its networks."""
     folder = f"members/{member.name}"
     return [f"{folder}/recipe.toml", *(f"{folder}/fold{number}.safetensors" for number in range(member.networks))]
 
@@ -209,4 +210,4 @@ def _member(folder: Path, member: ManifestMember, device: "torch.device") -> Mem
 def _check_classes(folder: Path, classes: int, calibration: Calibration, triage: Triage) -> None:
     for what, count in (("calibration", len(calibration.maps)), ("triage", len(triage.positives))):
         if count != classes:
-            raise BundleError(f"{folder / CALIBRATION}: {what} of {count} classes, the taxonomy has {classes}")
+            raise BundleError(f"{folder / CALIBRATION}: {what} of {count} classes, but the taxonomy has {classes}")

@@ -1,4 +1,4 @@
-"""Combine what several networks predict."""
+"""Combination of the predictions of several networks."""
 
 from collections.abc import Sequence
 
@@ -10,18 +10,22 @@ from urbanpipe.inference.members import Models
 from urbanpipe.inference.prediction import VideoPrediction
 
 
-def mean_prediction(each: Sequence[VideoPrediction]) -> VideoPrediction:
-    """The mean of what a member's folds say."""
+def mean_prediction(predictions: Sequence[VideoPrediction]) -> VideoPrediction:
+    """Return the mean of the predictions of a member's folds."""
     return VideoPrediction(
-        np.mean([one.scores for one in each], axis=0), np.mean([one.segments for one in each], axis=0), each[0].seconds
+        np.mean([prediction.scores for prediction in predictions], axis=0),
+        np.mean([prediction.segments for prediction in predictions], axis=0),
+        predictions[0].seconds,
     )
 
 
-def combined(models: Models, judged: Sequence[dict[int, VideoPrediction]], done: Sequence[int]) -> NDArray[np.float64]:
-    """Weighted probabilities (videos, classes) of the members, after the rule of the exclusive class."""
+def combined(
+    models: Models, predictions: Sequence[dict[int, VideoPrediction]], done: Sequence[int]
+) -> NDArray[np.float64]:
+    """Return weighted probabilities (videos, classes) of the members, after the rule for the exclusive class."""
     parts = [
-        np.stack([of_member[place].scores for place in done]) * member.weight
-        for member, of_member in zip(models.members, judged, strict=True)
+        np.stack([of_member[index].scores for index in done]) * member.weight
+        for member, of_member in zip(models.members, predictions, strict=True)
     ]
     rows: NDArray[np.float64] = np.sum(parts, axis=0).clip(0.0, 1.0)  # weights sum to 1 only up to rounding
     if models.exclusive_threshold is not None:

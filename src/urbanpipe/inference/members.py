@@ -1,4 +1,4 @@
-"""The trained networks of a run or an ensemble, ready to say what they see."""
+"""The trained networks of a run or an ensemble."""
 
 import tomllib
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Member:
-    """One recipe's networks, one per fold, and the weight of their mean."""
+    """The networks of a recipe, one per fold, and the weight of their mean."""
 
     name: str
     recipe: Recipe
@@ -29,12 +29,12 @@ class Member:
 
 @dataclass(frozen=True)
 class Models:
-    """All that predicts.
+    """All networks of a run or an ensemble.
 
     Attributes:
         taxonomy: the classes.
-        members: recipes whose weights sum to 1.
-        exclusive_threshold: of the exclusive-class rule; None leaves it out.
+        members: members, whose weights sum to 1.
+        exclusive_threshold: threshold of the rule for the exclusive class; None disables the rule.
     """
 
     taxonomy: Taxonomy
@@ -44,12 +44,12 @@ class Models:
 
 @dataclass(frozen=True)
 class Trained:
-    """Where the networks of a run or an ensemble lie.
+    """The location of the networks of a run or an ensemble.
 
     Attributes:
-        folder: of the run or ensemble.
-        runs: of the members that weigh anything, with their weights.
-        exclusive_threshold: of the exclusive-class rule; None leaves it out.
+        folder: folder of the run or ensemble.
+        runs: run folders of the members with a positive weight, with their weights.
+        exclusive_threshold: threshold of the rule for the exclusive class; None disables the rule.
     """
 
     folder: Path
@@ -58,10 +58,10 @@ class Trained:
 
 
 def find_trained(folder: Path) -> Trained:
-    """Find the networks of a run folder (recipe.toml), an ensemble's (weights.toml), or an experiment's: its ensemble.
+    """Find the networks of a run (recipe.toml), an ensemble (weights.toml), or an experiment, which has an ensemble.
 
     Raises:
-        RunError: it is neither, or a member is missing.
+        RunError: the folder is none of these, or a member is missing.
     """
     if (folder / "experiment.json").exists() and (folder / "ensemble" / "weights.toml").exists():
         folder = folder / "ensemble"
@@ -73,10 +73,10 @@ def find_trained(folder: Path) -> Trained:
 
 
 def load_models(folder: Path, device: "torch.device") -> Models:
-    """Load what `find_trained` finds. Nothing in it is executed.
+    """Load the networks that `find_trained` finds; code in their files is never executed.
 
     Raises:
-        RunError: as `find_trained`; or a member is unfinished, or weights are damaged or of another recipe.
+        RunError: see `find_trained`; or a member is unfinished, or weights are damaged or belong to another recipe.
     """
     trained = find_trained(folder)
     for run, _ in trained.runs:
@@ -91,7 +91,7 @@ def _ensemble(folder: Path) -> Trained:
         rows = [(_run_path(folder, row), float(row["weight"])) for row in table["members"]]
         runs = tuple((path, weight) for path, weight in rows if weight > 0)
         threshold = None if (found := table.get("exclusive_threshold")) is None else float(found)
-        runs[0]  # one of them weighs something
+        runs[0]  # raises if no member has a positive weight
     except (tomllib.TOMLDecodeError, KeyError, IndexError, TypeError, ValueError) as error:
         raise RunError(
             f"{folder / 'weights.toml'} is damaged ({error!r}); write it again with `urbanpipe ensemble`"
@@ -100,13 +100,13 @@ def _ensemble(folder: Path) -> Trained:
 
 
 def _run_path(folder: Path, row: dict[str, Any]) -> Path:
-    """Where a member is now: as it was written, or beside the ensemble if both were moved together."""
+    """Return the current folder of a member: the recorded one, or the one beside the ensemble if both were moved."""
     written = Path(row["path"])
     beside = folder.parent / written.name
     if not (written / "recipe.toml").exists() and (beside / "recipe.toml").exists():
         return beside
     if not (written / "recipe.toml").exists():
-        raise RunError(f"{folder} needs the run {written}, which is not there; put it beside the ensemble's folder")
+        raise RunError(f"{folder} needs the run {written}, which is missing; put it beside the ensemble's folder")
     return written
 
 
@@ -118,10 +118,10 @@ def _member(run: Path, weight: float, device: "torch.device") -> Member:
 
 
 def weight_files(run: Path) -> list[Path]:
-    """The weights of a run's networks, one a fold.
+    """Return the weight files of a run's networks, one per fold.
 
     Raises:
-        RunError: one of them is not finished.
+        RunError: a network is not finished.
     """
     folders = _model_folders(run)
     if unfinished := [folder.name for folder in folders if read_done(folder) is None]:
@@ -130,14 +130,17 @@ def weight_files(run: Path) -> list[Path]:
 
 
 def _model_folders(run: Path) -> list[Path]:
-    """Where a run's models are: one a fold, or the run itself. A cross-validation that is done must have them all."""
+    """Return the model folders of a run: one per fold, or the run itself.
+
+    A finished cross-validation must have all of them.
+    """
     if (run / "out_of_fold.json").exists():
         return [run / f"fold{number}" for number in sorted(set(read_folds(run / "folds.csv").values()))]
     return sorted(path for path in run.glob("fold*") if path.is_dir()) or [run]
 
 
 def sharing_a_reading(members: Sequence[Member]) -> list[list[int]]:
-    """Numbers of the members that judge the same pixels in the same precision, to read a video once for them."""
+    """Group the members, by index, that use the same pixels and precision, so that each group reads a video once."""
     groups: dict[str, list[int]] = {}
     for number, member in enumerate(members):
         pixels, training = member.recipe.input.pixels(), member.recipe.training
@@ -147,5 +150,8 @@ def sharing_a_reading(members: Sequence[Member]) -> list[list[int]]:
 
 
 def looking_member(members: Sequence[Member]) -> int:
-    """The member whose segments tell when: the heaviest of those that see many segments, else the heaviest."""
+    """Return the index of the member that provides scores over time.
+
+    This is the member with the largest weight among those with many segments, or else among all.
+    """
     return max(range(len(members)), key=lambda n: (members[n].recipe.input.many_segments, members[n].weight, -n))

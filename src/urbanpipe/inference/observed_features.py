@@ -1,4 +1,4 @@
-"""The features of a video by which out-of-distribution videos are detected."""
+"""Features of a video for the detection of out-of-distribution videos."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from urbanpipe.inference.runtime import Runtime
 from urbanpipe.inputs.reading import stream_segments
 from urbanpipe.inputs.view import View
 
-BATCH_SIZE = 8  # segments at once
+BATCH_SIZE = 8  # segments per batch
 
 
 def observed_features(path: Path, runtime: Runtime, view: View) -> tuple[NDArray[np.float64], ...]:
@@ -17,8 +17,8 @@ def observed_features(path: Path, runtime: Runtime, view: View) -> tuple[NDArray
 
     Args:
         path: the video.
-        runtime: of the network that observes.
-        view: of its recipe.
+        runtime: runtime of the network that computes the features.
+        view: view of its recipe.
 
     Raises:
         VideoError: the video cannot be read.

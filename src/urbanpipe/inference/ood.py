@@ -1,11 +1,11 @@
-"""Is a video unlike all that the networks have trained on? Distances in the space of a network's own features.
+"""Detection of out-of-distribution videos by distances in the space of a network's own features.
 
-Two features of a video are looked at, each the mean over its segments: mean and standard deviation of the channels of the
-first layer (what light, colours and textures are like), and what the head is given (what the network takes it for).
+The detector uses two features of a video, each averaged over its segments: mean and standard deviation of the channels
+of the first layer (light, colours and textures), and the input of the head (the content, as the network encodes it).
 Each has a Gaussian, fitted to the training videos, with the covariance of probabilistic PCA (Tipping and Bishop 1999,
 equations 7 and 8): some directions with their own variance, one variance for all others. The score is the larger of the
-two Mahalanobis distances (as in Lee et al., arXiv 1807.03888, for one class), each in units of what few known videos
-exceed; the threshold is a quantile of the scores of videos that the network has not trained on.
+two Mahalanobis distances (as in Lee et al., arXiv 1807.03888, for one class), each divided by a distance that few
+training videos exceed. The threshold is a quantile of the scores of videos that the network was not trained on.
 """
 
 from collections.abc import Sequence
@@ -20,25 +20,25 @@ from safetensors.numpy import load_file, save
 from urbanpipe.errors import BundleError
 from urbanpipe.outputs import whole_file
 
-FALSE_ALARMS = 0.01  # wanted share of sound videos that are called foreign
+FALSE_ALARMS = 0.01  # target share of in-distribution videos above the threshold
 MAX_COMPONENTS = 32
-MIN_VIDEOS = 20  # to fit, and to find the threshold by
-_MIN_REST = 1e-4  # of the largest variance: directions in which nothing varied must not decide alone
+MIN_VIDEOS = 20  # for the fit, and for the threshold
+_MIN_REST = 1e-4  # share of the largest variance: constant directions must not determine the distance alone
 _ARRAYS = ("mean", "components", "variances", "rest")
 
 Features = Sequence[NDArray[np.float64]]
-"""A feature of a video (d,), or of many (n, d), for each part that is looked at."""
+"""A feature of a video (d,), or of many videos (n, d), for each part."""
 
 
 @dataclass(frozen=True, eq=False)
 class Gaussian:
-    """Where a feature of known videos lies.
+    """The distribution of a feature of training videos.
 
     Attributes:
         mean: (d,) float64.
         components: (k, d), orthonormal directions.
-        variances: (k,), along them.
-        rest: (1,), variance along each other direction.
+        variances: (k,), variances along the components.
+        rest: (1,), variance along every other direction.
     """
 
     mean: NDArray[np.float64]
@@ -47,13 +47,13 @@ class Gaussian:
     rest: NDArray[np.float64]
 
     def distance(self, feature: NDArray[np.float64]) -> float:
-        """Mahalanobis distance of a feature (d,) over the root of d; around 1 for known videos.
+        """Return the Mahalanobis distance of a feature (d,), divided by the root of d; around 1 for training videos.
 
         Raises:
-            BundleError: the feature is of another network.
+            BundleError: the feature belongs to another network.
         """
         if feature.shape != self.mean.shape:
-            raise BundleError(f"a feature is {len(feature)} wide, the bundle's known videos have {len(self.mean)}")
+            raise BundleError(f"the feature has {len(feature)} values, but the bundle's detector {len(self.mean)}")
         away = feature - self.mean
         along = self.components @ away
         inside = (along**2 / self.variances).sum()
@@ -63,12 +63,12 @@ class Gaussian:
 
 @dataclass(frozen=True, eq=False)
 class OODDetector:
-    """Tells videos that are unlike the known ones.
+    """Detects videos that are unlike the training videos.
 
     Attributes:
         parts: a Gaussian for each feature.
-        scales: (parts,), the distance that few known videos exceed.
-        threshold: score above which a video is ood.
+        scales: (parts,), the distance that few training videos exceed.
+        threshold: score above which a video is out of distribution.
     """
 
     parts: tuple[Gaussian, ...]
@@ -76,35 +76,37 @@ class OODDetector:
     threshold: float
 
     def score(self, features: Features) -> float:
-        """The larger distance of a video's features, in units of its scale: 0 or more, below 1 for most known videos.
+        """Return the largest distance of a video's features, divided by its scale.
+
+        The score is non-negative, and below 1 for most training videos.
 
         Raises:
-            BundleError: the features are of another network.
+            BundleError: the features belong to another network.
         """
         pairs = zip(self.parts, features, self.scales, strict=True)
         return max(part.distance(feature) / float(scale) for part, feature, scale in pairs)
 
 
 def fit_ood_detector(known: Features, unseen: Features) -> OODDetector:
-    """Fit to features of videos that the network has trained on, and find the threshold on others of the same kind.
+    """Fit a detector to features of training videos, and set the threshold on other videos of the same kind.
 
     Args:
-        known: (n, d) for each part.
-        unseen: (m, d). Of such videos one in m + 1 at most is expected above the threshold, and where m is 99 or more,
-            FALSE_ALARMS of them at most.
+        known: features of training videos, (n, d) for each part.
+        unseen: features of other videos, (m, d) for each part. At most one in m + 1 of such videos is expected above
+            the threshold, and at most FALSE_ALARMS of them if m is 99 or more.
 
     Raises:
-        BundleError: fewer than MIN_VIDEOS of either.
+        BundleError: there are fewer than MIN_VIDEOS of either.
     """
     n, m = len(known[0]), len(unseen[0])
     if min(n, m) < MIN_VIDEOS:
         raise BundleError(
-            f"{n} videos that a network has trained on and {m} that it has not are too few to say "
-            f"which are ood: want {MIN_VIDEOS} of each; leave --data out"
+            f"{n} videos that a network was trained on and {m} others are too few to detect out-of-distribution "
+            f"videos: {MIN_VIDEOS} of each are needed; omit --data"
         )
     parts = tuple(map(_fitted, known))
-    # Of the known videos: were scales and threshold of the same ones, each part would have its own chance of an alarm.
-    scales = [_few_exceed([part.distance(one) for one in each]) for part, each in zip(parts, known, strict=True)]
+    # From the training videos: with scales and threshold from the same videos, each part could raise false alarms.
+    scales = [_few_exceed([part.distance(row) for row in rows]) for part, rows in zip(parts, known, strict=True)]
     plain = OODDetector(parts, np.maximum(scales, np.finfo(float).tiny), np.inf)
     scores = [plain.score(features) for features in zip(*unseen, strict=True)]
     return OODDetector(parts, plain.scales, _few_exceed(scores))
@@ -121,16 +123,16 @@ def _fitted(features: NDArray[np.float64]) -> Gaussian:
 
 
 def _few_exceed(values: Sequence[float]) -> float:
-    """What FALSE_ALARMS of new values of the kind are expected to exceed, or, of few, none of these does."""
+    """Return the value that a share FALSE_ALARMS of new values is expected to exceed; the maximum of few values."""
     rank = min(int(np.ceil((len(values) + 1) * (1 - FALSE_ALARMS))), len(values))
     return float(np.sort(values)[rank - 1])
 
 
 def write_ood_detector(ood: OODDetector, path: Path) -> None:
-    """Write a safetensors file.
+    """Write a detector as a safetensors file.
 
     Raises:
-        OutputError: it cannot be written.
+        OutputError: the file cannot be written.
     """
     arrays = {f"{number}.{name}": getattr(part, name) for number, part in enumerate(ood.parts) for name in _ARRAYS}
     arrays |= {"scales": ood.scales, "threshold": np.array([ood.threshold])}
@@ -139,18 +141,18 @@ def write_ood_detector(ood: OODDetector, path: Path) -> None:
 
 
 def read_ood_detector(path: Path) -> OODDetector:
-    """Read what `write_ood_detector` wrote.
+    """Read a file of `write_ood_detector`.
 
     Raises:
-        BundleError: it is damaged.
+        BundleError: the file is damaged.
     """
     try:
-        found = {name: array.astype(np.float64) for name, array in load_file(path).items()}
-        count = len(found["scales"])
-        parts = tuple(Gaussian(*(found[f"{number}.{name}"] for name in _ARRAYS)) for number in range(count))
+        arrays = {name: array.astype(np.float64) for name, array in load_file(path).items()}
+        count = len(arrays["scales"])
+        parts = tuple(Gaussian(*(arrays[f"{number}.{name}"] for name in _ARRAYS)) for number in range(count))
         for part in parts:
             part.components.reshape(len(part.variances), len(part.mean))
             part.distance(part.mean)
-        return OODDetector(parts, found["scales"], float(found["threshold"].item()))
+        return OODDetector(parts, arrays["scales"], float(arrays["threshold"].item()))
     except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
         raise BundleError(f"{path} is damaged: {error}") from error

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class InferenceOptions:
-    """Where a network computes, and how much at once.
+    """Device and batch size of inference.
 
     Attributes:
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
-        batch_size: segments (super-images, frames, clips) at once.
+        batch_size: segments (super-images, frames, clips) per batch.
     """
 
     device: str = "auto"

@@ -1,4 +1,4 @@
-"""Probabilities of every class for videos that nobody has labelled."""
+"""`predict`: probabilities of every class for unlabelled videos."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -24,12 +24,12 @@ from urbanpipe.taxonomy import Taxonomy
 
 @dataclass(frozen=True)
 class Predicted:
-    """What `predict` found.
+    """The result of `predict`.
 
     Attributes:
-        predictions: names and probabilities of the videos that could be read.
-        failures: reasons, by name, of the others.
-        videos_per_second: decoding and networks together.
+        predictions: names and probabilities of the readable videos.
+        failures: errors of the other videos, by name.
+        videos_per_second: throughput, including decoding.
         taxonomy: the classes.
     """
 
@@ -39,7 +39,7 @@ class Predicted:
     taxonomy: Taxonomy
 
     def lines(self, top: int) -> Iterator[str]:
-        """A line a video: its most probable classes, best first."""
+        """Yield one line per video with its most probable classes, best first."""
         for name, scores in zip(self.predictions.names, self.predictions.scores, strict=True):
             best = np.argsort(-scores, kind="stable")[:top]
             yield f"{name}: " + ", ".join(f"{self.taxonomy.codes[index]} {scores[index]:.2f}" for index in best)
@@ -53,98 +53,104 @@ def predict(
     workers: int = -1,
     options: InferenceOptions = InferenceOptions(),
 ) -> Predicted:
-    """Rank every class in every video; a bad video is named and skipped.
+    """Predict the probability of every class in every video; an unreadable video is reported and skipped.
 
     Args:
-        model: a run folder, an ensemble's, or an experiment's, whose ensemble then predicts.
+        model: folder of a run, of an ensemble, or of an experiment, whose ensemble is used.
         videos: files and folders.
-        out: gets the predictions as JSON, and as CSV beside it; also `<out>.failures.csv` where videos were bad, and
-            `<out>.segments.npz` with what every frame or clip says, where one run predicts whose method sees many.
-        workers: decoding processes; -1 for as many as the machine allows.
-        options: device, and segments (super-images, frames, clips) at once.
+        out: prediction file, as JSON or CSV; the other format is written beside it. Unreadable videos are listed in
+            `<out>.failures.csv`. If the model is a single run whose method has many segments, the scores of every frame
+            or clip are written to `<out>.segments.npz`.
+        workers: decoding processes; -1 uses the available processors.
+        options: device and batch size.
 
     Raises:
         CatalogError: there is no video.
         RunError: the model cannot be loaded.
         PredictionError: none of the videos could be read.
-        OutOfMemoryError: all networks are held at once, and a batch beside them.
-        OutputError: the result cannot be written, which is tried before the work.
+        OutOfMemoryError: all networks and one batch do not fit into memory together.
+        OutputError: the result cannot be written, which is checked before prediction starts.
     """
     if workers < -1 or options.batch_size < 1:
         raise PredictionError(f"workers {workers}, batch size {options.batch_size}: give -1 or more, and 1 or more")
     output_folder(out.parent)
-    found = named_videos(videos)
+    paths_by_name = named_videos(videos)
     from urbanpipe.models.device import choose_device
 
     chosen = choose_device(options.device)
     models = load_models(model, chosen)
     _check_out(out, models.taxonomy)
-    names, paths = list(found), list(found.values())
+    names, paths = list(paths_by_name), list(paths_by_name.values())
     started = time.perf_counter()
     try:
-        judged, failures = _judged(models, paths, workers, options.batch_size)
+        by_member, failures = _judged(models, paths, workers, options.batch_size)
     except OutOfMemoryError as error:
-        advice = f"lower --batch-size (now {options.batch_size}), predict with one run instead of an ensemble, or --device cpu"
+        advice = (
+            f"lower --batch-size (now {options.batch_size}), predict with one run instead of an ensemble, "
+            "or use --device cpu"
+        )
         raise OutOfMemoryError(f"{error}: {advice}") from error
     seconds = time.perf_counter() - started
-    bad = {names[place]: error.reason for place, error in sorted(failures.items())}
-    done = [place for place in range(len(names)) if place not in failures]
+    bad = {names[index]: error.reason for index, error in sorted(failures.items())}
+    done = [index for index in range(len(names)) if index not in failures]
     if not done:
         name, reason = next(iter(bad.items()))
         raise PredictionError(f"none of the {len(bad)} videos could be read; the first, {name}: {reason}")
-    named = tuple(names[place] for place in done)
-    predictions = Predictions(named, combined(models, judged, done))
+    named = tuple(names[index] for index in done)
+    predictions = Predictions(named, combined(models, by_member, done))
     write_predictions(predictions, out, models.taxonomy)
-    _write_segments(models, named, [judged[0][place] for place in done], out)
+    _write_segments(models, named, [by_member[0][index] for index in done], out)
     _write_failures(out, bad)
     return Predicted(predictions, bad, len(names) / seconds, models.taxonomy)
 
 
 def _check_out(out: Path, taxonomy: Taxonomy) -> None:
-    """Refuse a name that is not a prediction file's, and to write over anything that is not one."""
+    """Refuse a name that does not suit a prediction file, and to overwrite any other file."""
     if out.suffix not in (".json", ".csv") or out.is_dir():
-        raise OutputError(f"cannot write {out}: give the name of a .json or .csv file; the other form goes beside it")
+        raise OutputError(
+            f"cannot write {out}: give the name of a .json or .csv file; the other format is written beside it"
+        )
     for path in (out.with_suffix(".json"), out.with_suffix(".csv")):
         if path.exists():
             try:
                 read_predictions(path, taxonomy)
             except PredictionError:
                 raise OutputError(
-                    f"cannot write {path}: it is there and is no prediction file; give another --out"
+                    f"cannot write {path}: it exists and is not a prediction file; give another --out"
                 ) from None
 
 
 def _judged(
     models: Models, paths: Sequence[Path], workers: int, batch_size: int
 ) -> tuple[list[dict[int, VideoPrediction]], dict[int, VideoError]]:
-    """What each member says of each video that could be read, by place; and the errors of the others."""
-    from urbanpipe.inputs.loading import SampleLoader  # its worker processes are torch's
+    """Return the predictions of each member for the readable videos, by index, and the errors of the others."""
+    from urbanpipe.inputs.loading import SampleLoader  # its worker processes need torch
 
-    found: list[dict[int, VideoPrediction]] = [{} for _ in models.members]
+    by_member: list[dict[int, VideoPrediction]] = [{} for _ in models.members]
     failures: dict[int, VideoError] = {}
     for group in sharing_a_reading(models.members):
         view = models.members[group[0]].recipe.view
         batches = batches_of(SampleLoader(paths, view, batch_size, workers), batch_size)
         runtimes = [runtime for number in group for runtime in models.members[number].runtimes]
-        judged = predict_batches(runtimes, batches)
-        for place, said in track(judged, len(paths), "predicting", "videos"):
-            if not isinstance(said, VideoError) and not all(np.isfinite(one.scores).all() for one in said):
-                said = VideoError(paths[place], "the networks say nothing of it but NaN")
-            if isinstance(said, VideoError):
-                failures[place] = said
+        results = predict_batches(runtimes, batches)
+        for index, result in track(results, len(paths), "predicting", "videos"):
+            if not isinstance(result, VideoError) and not all(np.isfinite(video.scores).all() for video in result):
+                result = VideoError(paths[index], "the networks predict NaN")
+            if isinstance(result, VideoError):
+                failures[index] = result
                 continue
             for number in group:
                 member = models.members[number]
-                found[number][place] = mean_prediction([said.pop(0) for _ in member.runtimes])
-    return found, failures
+                by_member[number][index] = mean_prediction([result.pop(0) for _ in member.runtimes])
+    return by_member, failures
 
 
-def _write_segments(models: Models, names: tuple[str, ...], judged: Sequence[VideoPrediction], out: Path) -> None:
+def _write_segments(models: Models, names: tuple[str, ...], predictions: Sequence[VideoPrediction], out: Path) -> None:
     path = out.with_suffix(".segments.npz")
     if len(models.members) > 1 or not models.members[0].recipe.input.many_segments:
         path.unlink(missing_ok=True)
         return
-    write_segment_scores(segment_scores_of(names, judged), path, models.taxonomy)
+    write_segment_scores(segment_scores_of(names, predictions), path, models.taxonomy)
 
 
 def _write_failures(out: Path, failures: dict[str, str]) -> None:

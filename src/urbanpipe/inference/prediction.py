@@ -1,4 +1,4 @@
-"""What a network predicts for one video."""
+"""The prediction of a network for one video."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,11 +11,11 @@ from urbanpipe.contracts.segment_scores import SegmentScores
 
 @dataclass(frozen=True, eq=False)
 class VideoPrediction:
-    """What a network says of a video.
+    """The prediction of a network for a video.
 
     Attributes:
-        scores: probabilities (classes,), float64.
-        segments: probabilities (segments, classes) of what it saw of it at once, float64.
+        scores: probabilities of the video, (classes,) float64.
+        segments: probabilities of each segment, (segments, classes) float64.
         seconds: begin and end of each segment, (segments, 2).
     """
 
@@ -24,11 +24,11 @@ class VideoPrediction:
     seconds: NDArray[np.float64]
 
 
-def segment_scores_of(names: tuple[str, ...], judged: Sequence[VideoPrediction]) -> SegmentScores:
-    """What was said of the segments of videos, to be written."""
+def segment_scores_of(names: tuple[str, ...], predictions: Sequence[VideoPrediction]) -> SegmentScores:
+    """Return the segment scores of the predictions of several videos."""
     return SegmentScores(
         names=names,
-        starts=np.cumsum([0, *(len(video.segments) for video in judged)], dtype=np.int64),
-        seconds=np.concatenate([video.seconds for video in judged]),
-        scores=np.concatenate([video.segments for video in judged]),
+        starts=np.cumsum([0, *(len(video.segments) for video in predictions)], dtype=np.int64),
+        seconds=np.concatenate([video.seconds for video in predictions]),
+        scores=np.concatenate([video.segments for video in predictions]),
     )

@@ -1,4 +1,4 @@
-"""What runs a network: torch, or an exported graph where torch is not installed."""
+"""The interface of runtimes, which run a network in torch, or as an exported graph where torch is not installed."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -11,12 +11,12 @@ from urbanpipe.inference.prediction import VideoPrediction
 
 @dataclass(frozen=True, eq=False)
 class Encoded:
-    """What a network keeps of some segments.
+    """Encoded segments.
 
     Attributes:
-        features: what `Runtime.aggregate` needs of each, (segments, values), float32.
-        observed: sums over the segments of what tells out-of-distribution videos, one array (d,) per kind of feature;
-            empty where that was not asked for.
+        features: the values of each segment that `Runtime.aggregate` needs, (segments, values), float32.
+        observed: features for the detection of out-of-distribution videos, summed over the segments, one array (d,) per
+            kind of feature; empty unless requested.
     """
 
     features: NDArray[np.float32]
@@ -24,28 +24,28 @@ class Encoded:
 
 
 class Runtime(Protocol):
-    """Run one network on the segments of videos.
+    """Runs one network on the segments of videos.
 
-    A runtime is one class: `encode` takes pixels to a few numbers per segment, `aggregate` takes all of a video's
-    numbers to its probabilities. Arrays are numpy's, so that no caller needs torch.
+    `encode` turns pixels into a few values per segment, and `aggregate` turns all values of a video into its
+    probabilities. Arrays are numpy arrays, so that callers do not need torch.
     """
 
     def shares_encoder(self, other: "Runtime") -> bool:
-        """Return whether both encode alike, so that one result serves both."""
+        """Return whether both runtimes have the same encoding, so that one result serves both."""
 
     def encode(self, images: NDArray[np.uint8], real: NDArray[np.int64], observe: bool = False) -> Encoded:
         """Encode segments.
 
         Args:
             images: (segments, 3, height, width) or (segments, 3, frames, height, width), 0 to 255.
-            real: frames of each segment that are not padding, (segments,).
-            observe: also return what tells out-of-distribution videos.
+            real: number of frames of each segment that are not padding, (segments,).
+            observe: whether to return features for the detection of out-of-distribution videos too.
         """
 
     def aggregate(self, features: NDArray[np.float32], seconds: NDArray[np.float64]) -> VideoPrediction:
         """Return the prediction for a video.
 
         Args:
-            features: of all its segments, (segments, values).
+            features: features of all segments of the video, (segments, values).
             seconds: begin and end of each segment, (segments, 2).
         """

@@ -1,4 +1,4 @@
-"""Predict videos, batch by batch, with any runtime."""
+"""Prediction of videos, batch by batch, with any runtime."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from urbanpipe.inputs.batches import Batch
 
 @dataclass
 class _Partial:
-    """What was encoded so far of a video of which more is to come: [network][part], and the parts' seconds."""
+    """The encoded parts of an incomplete video, as [network][part], and their times."""
 
     features: list[list[NDArray[np.float32]]]
     seconds: list[NDArray[np.float64]]
@@ -23,13 +23,14 @@ class _Partial:
 def predict_batches(
     runtimes: Sequence[Runtime], batches: Iterable[Batch]
 ) -> Iterator[tuple[int, list[VideoPrediction] | VideoError]]:
-    """Yield (index, one prediction per network or the error) for each video once all its segments have come.
+    """Yield (index, one prediction per network or the error) for each video once all its segments are encoded.
 
-    Of a video only what `aggregate` needs is kept, a few numbers per segment, so memory does not grow with its pixels.
+    Only the values that `aggregate` needs are kept, a few per segment, so that memory does not grow with the pixels of
+    a video.
 
     Args:
-        runtimes: one per network; all see the same pixels.
-        batches: segments of videos; those of one video in order.
+        runtimes: one per network; all get the same pixels.
+        batches: segments of videos, in order within each video.
     """
     partial: dict[int, _Partial] = {}
     for batch in batches:
@@ -39,7 +40,7 @@ def predict_batches(
         if not batch.samples:
             continue
         edges = np.cumsum(batch.counts)[:-1]
-        features = [np.split(each.features, edges) for each in encode_all(runtimes, batch.images, batch.real)]
+        features = [np.split(encoded.features, edges) for encoded in encode_all(runtimes, batch.images, batch.real)]
         spans = np.split(batch.seconds, edges)
         for number, (index, whole) in enumerate(zip(batch.samples, batch.whole, strict=True)):
             held = partial.setdefault(index, _Partial([[] for _ in runtimes], []))
@@ -56,13 +57,13 @@ def predict_batches(
 def encode_all(
     runtimes: Sequence[Runtime], images: NDArray[np.uint8], real: NDArray[np.int64], observe: int | None = None
 ) -> list[Encoded]:
-    """Return what each network keeps of segments; networks that share an encoder run it once.
+    """Encode segments with every network; networks that share an encoder run it once.
 
     Args:
         runtimes: one per network.
         images: the segments; see `Runtime.encode`.
-        real: frames of each that are not padding, (segments,).
-        observe: number of the network that is also asked what tells out-of-distribution videos.
+        real: number of frames of each segment that are not padding, (segments,).
+        observe: index of the network that also returns features for the detection of out-of-distribution videos.
     """
     encoded: list[Encoded] = []
     for number, runtime in enumerate(runtimes):

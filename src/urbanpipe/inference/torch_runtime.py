@@ -29,24 +29,24 @@ def load_network(file: Path, recipe: Recipe, taxonomy: Taxonomy, device: torch.d
     """Return a trained network in evaluation mode.
 
     Raises:
-        RunError: the weights are damaged or of another recipe.
+        RunError: the weights are damaged or belong to another recipe.
     """
     network = recipe.network(len(taxonomy))
     try:
         network.load_state_dict(load_file(file))
     except (SafetensorError, RuntimeError, OSError) as error:
-        raise RunError(f"{file} is damaged or not of its recipe: {str(error).splitlines()[0]}") from error
+        raise RunError(f"{file} is damaged or belongs to another recipe: {str(error).splitlines()[0]}") from error
     place(network, recipe.training.channels_last, device)
     return network.eval()
 
 
 class TorchRuntime:
-    """Run a network in torch, with the precision and memory layout of its recipe. See `inference.runtime.Runtime`.
+    """Runs a network in torch, with the precision and memory layout of its recipe. See `inference.runtime.Runtime`.
 
     Args:
-        network: on the device; it is put into evaluation mode.
-        recipe: of the network.
-        device: that it is on.
+        network: network on the device; it is set to evaluation mode.
+        recipe: recipe of the network.
+        device: device of the network.
     """
 
     def __init__(self, network: Network, recipe: RecipeSettings, device: torch.device) -> None:
@@ -58,10 +58,10 @@ class TorchRuntime:
 
     @torch.inference_mode()
     def encode(self, images: NDArray[np.uint8], real: NDArray[np.int64], observe: bool = False) -> Encoded:
-        """Encode segments; the mean over the mirrored views that the recipe asks for.
+        """Encode segments, averaged over the mirrored views of the recipe.
 
         Raises:
-            OutOfMemoryError: of the device.
+            OutOfMemoryError: the device is out of memory.
         """
         training = self.recipe.training
         placed = images_to(torch.from_numpy(images), self.device, training.channels_last)
@@ -79,14 +79,14 @@ class TorchRuntime:
     @torch.inference_mode()
     def aggregate(self, features: NDArray[np.float32], seconds: NDArray[np.float64]) -> VideoPrediction:
         """Return the prediction for a video."""
-        encoded, spans = (torch.from_numpy(each).to(self.device) for each in (features, seconds))
+        encoded, spans = (torch.from_numpy(array).to(self.device) for array in (features, seconds))
         with autocast(self.device, self.recipe.training.precision):
             video, segments = self.network.aggregate(encoded, spans)
         return VideoPrediction(video.cpu().numpy(), segments.cpu().numpy(), seconds)
 
     @cached_property
     def _first_layer(self) -> tuple[Layout, str]:
-        """Layout of the backbone, and its first layer that has a map, by name."""
+        """Layout of the backbone, and the name of its first layer that has a map."""
         config = self.recipe.input
         layout = layout_of(self.network.backbone.net, config.backbone_size)
         image = images_to(noise(config), self.device, self.recipe.training.channels_last)
@@ -96,21 +96,21 @@ class TorchRuntime:
 def load_runtimes(
     files: Sequence[Path], recipe: Recipe, taxonomy: Taxonomy, device: torch.device
 ) -> tuple[TorchRuntime, ...]:
-    """Return a runtime per file of weights.
+    """Return one runtime per weight file.
 
     Raises:
-        RunError: weights are damaged or of another recipe.
+        RunError: weights are damaged or belong to another recipe.
     """
     return tuple(TorchRuntime(load_network(file, recipe, taxonomy, device), recipe, device) for file in files)
 
 
 class _Taps:
-    """Keep what goes through a network while the block runs: out of its first layer, and into a classifier's head.
+    """Records the output of a network's first layer and the input of its head while the block runs.
 
     Args:
         network: the network.
-        layout: of its backbone.
-        layer: the first that has a map, by name.
+        layout: layout of its backbone.
+        layer: name of the first layer that has a map.
     """
 
     def __init__(self, network: Network, layout: Layout, layer: str) -> None:
@@ -132,14 +132,14 @@ class _Taps:
     def _keep_first(self, _module: Any, _inputs: Any, output: Any) -> None:
         maps = self.layout.maps(first_tensor(output))
         assert maps is not None, "the layer was chosen for its map"
-        places = maps.flatten(2).double()
-        self.first.append(torch.cat([places.mean(2), places.std(2)], dim=1))
+        positions = maps.flatten(2).double()
+        self.first.append(torch.cat([positions.mean(2), positions.std(2)], dim=1))
 
     def sums(self, segments: int, features: Tensor) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return sums over the segments: of the first layer's channels (mean and standard deviation), of the features.
+        """Return sums over segments of the first layer's channels (mean and standard deviation) and of the features.
 
-        Of mirrored views the plain one counts, of frames seen one by one their mean, of tokens their mean.
-        Where the head is no classifier of segments, its features are what `encode` returned.
+        Of mirrored views only the first counts. Frames of a clip and tokens are averaged. If the network is not a
+        segment classifier, the features are the output of `encode`.
         """
         first = self.first[0].mean(0) * segments
         given = self.given[0] if self.given else features
