@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo quick test lint clean
+.PHONY: demo quick test coverage lint clean
 
 quick: lint  ## linters, import layers, types and the fast tests
 	$(BIN)/pytest -m "not slow and not browser and not multiprocess"
@@ -12,7 +12,10 @@ quick: lint  ## linters, import layers, types and the fast tests
 test: lint  ## linters, import layers, types and all tests
 	$(BIN)/pytest
 
-lint: $(READY)
+coverage: $(READY)  ## all tests, and the files with lines that no test runs; takes a third longer
+	$(BIN)/pytest --cov --cov-report=term:skip-covered
+
+lint: $(READY)  ## linters, import layers and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
