@@ -340,7 +340,7 @@ def test_groups_in_several_folds_are_warned_of_once(
     write_catalog(Catalog(tuple(torn), catalog.taxonomy), tmp_path / "catalog.csv")
     split, options = FoldOptions(folds=archive / "folds.csv", only=[0]), RunOptions(device="cpu", cache_gb=0.1)
     open_report_experiment(tmp_path / "catalog.csv", tmp_path, split=split, options=options)
-    said = "warning: 1 groups, one first, are in several folds, which flatters the figures"
+    said = "warning: 1 groups (one first) are in several folds; scores will be too optimistic"
     assert capsys.readouterr().err.count(said) == 1
     open_report_experiment(archive / "catalog.csv", tmp_path / "whole", split=split, options=options)
     assert "warning" not in capsys.readouterr().err

@@ -79,7 +79,7 @@ def test_a_video_is_judged_by_the_model_that_has_not_seen_it(experiment: Crossva
 
 def test_folds_that_no_experiment_made_are_kept(archive: Path, recipes: tuple[Path, Path], tmp_path: Path) -> None:
     (tmp_path / "folds.csv").write_text("video,fold\nmine.mp4,0\n")
-    with pytest.raises(RunError, match=r"folds.csv is there already"):
+    with pytest.raises(RunError, match=r"folds.csv exists already"):
         crossval(archive / "catalog.csv", recipes, out=tmp_path, split=FoldOptions(folds=2))
     assert "mine.mp4" in (tmp_path / "folds.csv").read_text()
 
@@ -126,7 +126,7 @@ def test_folds_over_groups_are_warned_of(
         split=FoldOptions(folds=tmp_path / "torn.csv"),
         options=RunOptions(cache=tmp_path / "f"),
     )
-    assert "are in several folds, which flatters" in capsys.readouterr().err
+    assert "are in several folds; scores will be too optimistic" in capsys.readouterr().err
 
 
 def test_run_again_it_does_nothing_over(experiment: CrossvalResult, archive: Path, recipes: tuple[Path, Path]) -> None:
@@ -145,7 +145,7 @@ def test_other_settings_or_data_in_the_same_folder_are_refused(
     with pytest.raises(RunError, match=r"another recipe: optimiser.learning_rate = 0.5 instead of"):
         crossval(archive / "videos", recipes, out=experiment.folder, overrides=["optimiser.learning_rate=0.5"], **given)  # type: ignore[arg-type]
     before = (experiment.folder / "folds.csv").read_bytes()
-    with pytest.raises(RunError, match="was begun with other seed: 0 instead of 5"):
+    with pytest.raises(RunError, match="was started with other seed: 0 instead of 5"):
         crossval(
             archive / "videos",
             recipes,
@@ -237,7 +237,7 @@ def test_train_on_all_videos_and_on_all_but_a_fold(archive: Path, recipes: tuple
         options=RunOptions(cache=cache),
     )
     assert {"weights.safetensors", "predictions.json"} <= names(one / "fold1")
-    with pytest.raises(FoldError, match="go together"):
+    with pytest.raises(FoldError, match="require each other"):
         train(archive / "catalog.csv", recipes[1], out=tmp_path / "x", fold=1)
     with pytest.raises(FoldError, match="there is no fold 9 in"):
         train(
@@ -327,7 +327,7 @@ def test_first_weights_are_known_by_what_they_hold(tmp_path: Path, tiny: Recipe)
     shutil.copy(first, moved)
     assert is_begun(tmp_path / "run", of(moved), default_taxonomy(), [], {})
     first.write_bytes(b"two")
-    with pytest.raises(RunError, match=r"first.safetensors is no longer the file with which .*run was begun"):
+    with pytest.raises(RunError, match=r"first.safetensors has changed since .*run was started with it"):
         is_begun(tmp_path / "run", of(first), default_taxonomy(), [], {})
     first.unlink()  # what is trained is trained
     assert is_begun(tmp_path / "run", of(first), default_taxonomy(), [], {})
@@ -384,7 +384,7 @@ def test_what_cannot_be_cross_validated(archive: Path, recipes: tuple[Path, Path
     catalog = archive / "catalog.csv"
     with pytest.raises(CatalogError, match="give its label file too"):
         crossval(archive / "videos", recipes, out=tmp_path / "s")
-    with pytest.raises(CatalogError, match="--labels goes with a folder"):
+    with pytest.raises(CatalogError, match="--labels requires a folder"):
         crossval(catalog, recipes, out=tmp_path / "s", labels=archive / "labels.json")
     with pytest.raises(RunError, match="no recipe; give --recipe"):
         crossval(catalog, [], out=tmp_path / "s")

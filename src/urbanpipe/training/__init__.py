@@ -1,4 +1,4 @@
-"""Recipes and the loop that follows them. The loop knows nothing of methods."""
+"""Training and cross-validation; the training loop does not depend on the methods."""
 
 from urbanpipe.training.crossval import CrossvalResult
 from urbanpipe.training.options import FoldOptions, RunOptions

@@ -1,4 +1,4 @@
-"""Cross-validation: from videos and labels to fold models, out-of-fold predictions, tables and an ensemble."""
+"""`crossval`: from videos and labels to fold models, out-of-fold predictions, tables and an ensemble."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -31,12 +31,12 @@ from urbanpipe.video.cache import FrameCache
 
 @dataclass(frozen=True)
 class CrossvalResult:
-    """What a cross-validation left.
+    """The result of a cross-validation.
 
     Attributes:
-        folder: all of it.
-        runs: one folder a recipe.
-        ensemble: the folder that `predict` takes; None until every fold is done.
+        folder: folder of the experiment.
+        runs: run folders, one per recipe.
+        ensemble: folder of the ensemble, for `predict`; None until every fold is done.
     """
 
     folder: Path
@@ -45,7 +45,7 @@ class CrossvalResult:
 
     @property
     def tables(self) -> list[Path]:
-        """The tables in Markdown: of each run that is done, then of the ensemble."""
+        """The Markdown tables of each finished run, then of the ensemble."""
         tables = [run / "table6.md" for run in self.runs]
         if self.ensemble:
             tables.append(self.ensemble / "table3.md")
@@ -67,17 +67,17 @@ def crossval(
 
     Args:
         data: a catalog, or a folder of videos, which is scanned first.
-        recipes: names or files.
-        out: gets a run folder per recipe and `ensemble/`, and what was not given: `catalog.csv`, `folds.csv`. Rerun,
-            it resumes.
-        labels: label file, where `data` is a folder.
+        recipes: names or files of recipes.
+        out: folder of the experiment: a run folder per recipe, `ensemble/`, and `catalog.csv` and `folds.csv` unless
+            they are given. The same command resumes an interrupted cross-validation.
+        labels: label file, if `data` is a folder.
         taxonomy: the classes; default: the 17 QV-Pipe classes.
         overrides: `section.key=value` for all recipes.
-        split: the folds; with `only`, tables and ensemble come when all folds are done.
+        split: the folds; with `only`, tables and ensemble are made once all folds are done.
         options: device and frame cache.
 
     Raises:
-        UrbanpipeError: whatever of the above cannot be used; nothing that was there is harmed.
+        UrbanpipeError: an argument cannot be used; existing files stay unchanged.
     """
     loaded = [load_recipe(recipe, list(overrides)) for recipe in recipes]
     _check_names(loaded)
@@ -94,42 +94,42 @@ def crossval(
 
 def _check_names(recipes: Sequence[Recipe]) -> None:
     if not recipes:
-        raise RunError("no recipe; give --recipe NAME, `urbanpipe recipes` lists those that come with it")
+        raise RunError("no recipe; give --recipe NAME, `urbanpipe recipes` lists the shipped ones")
     names = [recipe.name for recipe in recipes]
     if double := {name for name in names if names.count(name) > 1}:
         raise RunError(
-            f"two recipes are called {double.pop()}; a recipe's name is also its folder: --set name=... or edit one"
+            f"two recipes are called {double.pop()}; its name is also its folder: give --set name=... or edit one"
         )
     if bad := {"ensemble", "catalog.csv", "folds.csv", "experiment.json"} & set(names):
-        raise RunError(f"a recipe may not be called {bad.pop()}; the experiment has something else of that name")
+        raise RunError(f"a recipe must not be called {bad.pop()}; the experiment has another file of that name")
 
 
 def resolve(recipe: Recipe, catalog: Catalog) -> Recipe:
-    """The recipe with `input.aspect = "frame"` replaced by the commonest shape of the catalog's frames.
+    """Return the recipe with `input.aspect = "frame"` replaced by the most common frame shape of the catalog.
 
     Raises:
-        CatalogError: that is asked for, and no video can be read.
+        CatalogError: the aspect is "frame", but no video can be read.
     """
     if recipe.input.aspect != "frame":
         return recipe
     shapes = [f"{video.width}:{video.height}" for video in catalog.ok]
     if not shapes:
-        raise CatalogError('input.aspect = "frame" is the shape of the videos, and the catalog has none to be read')
+        raise CatalogError('input.aspect = "frame" is the shape of the videos, but no video of the catalog is readable')
     commonest = max(sorted(set(shapes)), key=shapes.count)
     return recipe.model_copy(update={"input": recipe.input.model_copy(update={"aspect": commonest})})
 
 
 def run_folds(run: Path, recipe: Recipe, experiment: Experiment, only_folds: Sequence[int] = ()) -> None:
-    """Cross-validate one recipe in its run folder; folds that are done stay as they are.
+    """Cross-validate one recipe in its run folder; finished folds are kept.
 
     Args:
-        run: the folder.
-        recipe: with its aspect resolved.
-        experiment: videos, folds, processes, cache.
-        only_folds: train these folds alone.
+        run: the run folder.
+        recipe: the recipe, with its aspect resolved.
+        experiment: videos, folds, processes and cache.
+        only_folds: train only these folds.
 
     Raises:
-        FoldError: there is no such fold, or a fold has lost all its videos.
+        FoldError: a fold does not exist, or has no readable videos.
         RunError: the folder holds a run of another recipe or of other data.
     """
     experiment.check_folds(only_folds)
@@ -145,7 +145,7 @@ def run_folds(run: Path, recipe: Recipe, experiment: Experiment, only_folds: Seq
 
 
 def begin_run_videos(run: Path, recipe: Recipe, experiment: Experiment) -> list[Video]:
-    """Return the run's videos that can be decoded; rank 0 begins the run folder, or checks it."""
+    """Return the videos of the run that can be decoded; rank 0 creates the run folder, or checks it."""
     folds, distributed = experiment.folds, experiment.distributed
     videos = [video for video in experiment.catalog.labelled if not folds or video.name in folds]
     left_out = distributed.on_main(lambda: _left_out(run, recipe, experiment, videos))
@@ -159,7 +159,7 @@ def _left_out(run: Path, recipe: Recipe, experiment: Experiment, videos: Sequenc
     with folder_lock(run, wait=True):
         if is_begun(run, recipe, taxonomy, videos, folds):
             return read_left_out(run)
-        model = recipe.network(len(taxonomy))  # so that a wrong name or file begins nothing
+        model = recipe.network(len(taxonomy))  # fails for a wrong name or file before the run folder is created
         load_weights(model.backbone, recipe.model.backbone, recipe.model.weights)
         left_out = find_unreadable(recipe, videos, experiment.cache)
         _check_left(videos, folds, left_out)
@@ -168,37 +168,38 @@ def _left_out(run: Path, recipe: Recipe, experiment: Experiment, videos: Sequenc
 
 
 def _check_left(videos: Sequence[Video], folds: Mapping[str, int], left_out: Mapping[str, str]) -> None:
-    """Begin nothing with folds that have lost all their videos, or with none at all."""
+    """Refuse a run in which unreadable videos leave a fold empty, or leave no videos at all."""
     kept = {folds.get(video.name, 0) for video in videos if video.name not in left_out}
     if not kept or len(kept) < len(set(folds.values())):
         name, reason = next(iter(left_out.items()), ("none", "no videos"))
         raise FoldError(
-            f"{len(left_out)} of {len(videos)} videos cannot be read, which empties a fold; {name}: {reason}"
+            f"{len(left_out)} of {len(videos)} videos cannot be read, which leaves a fold empty; {name}: {reason}"
         )
 
 
 def find_unreadable(recipe: Recipe, videos: Sequence[Video], cache: FrameCache | None) -> dict[str, str]:
-    """Reasons, by name, of the videos whose frames cannot be decoded; reading them all once also fills the cache."""
+    """Read all videos once, which also fills the cache; return the errors, by name, of those that cannot be decoded."""
     dataset = VideoDataset(videos, recipe.view, cache)
     checks = track(unreadable(dataset, recipe.training.workers), len(videos), f"{recipe.name}: reading frames")
     return {videos[index].name: error.reason for index, error in checks if error is not None}
 
 
 def fold_job(run: Path, recipe: Recipe, experiment: Experiment, videos: Sequence[Video], number: int) -> FoldJob:
-    """Return the training of the model that fold `number` validates."""
+    """Return the job of the model that is validated on fold `number`."""
     folds = experiment.folds
     train = [video for video in videos if folds[video.name] != number]
     valid = [video for video in videos if folds[video.name] == number]
     if not train or not valid:
         raise FoldError(
-            f"fold {number} leaves {len(train)} videos for training and {len(valid)} for validation; both need some"
+            f"fold {number} leaves {len(train)} videos for training and {len(valid)} for validation; "
+            "both need at least one"
         )
     name, taxonomy = f"{recipe.name} fold {number}", experiment.catalog.taxonomy
     return FoldJob(recipe, taxonomy, train, valid, run / f"fold{number}", experiment.cache, name)
 
 
 def _finish(run: Path, recipe: Recipe, taxonomy: Taxonomy, folds: Sequence[int]) -> None:
-    """Put the folds' predictions together and write the tables."""
+    """Join the predictions of the folds and write the tables."""
     parts = [read_predictions(run / f"fold{number}" / "predictions.json", taxonomy) for number in folds]
     names = tuple(name for part in parts for name in part.names)
     whole = Predictions(names, np.concatenate([part.scores for part in parts]))

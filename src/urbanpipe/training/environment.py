@@ -1,4 +1,4 @@
-"""What a run was made by: versions, commit and machine, for people who compare runs or repeat one."""
+"""The environment of a run (versions, commit and machine), for comparing and reproducing runs."""
 
 import json
 import os
@@ -16,7 +16,7 @@ _PACKAGES = ("torch", "torchvision", "timm", "av", "numpy")
 
 
 def environment() -> dict[str, object]:
-    """Versions and machine."""
+    """Return versions, commit and machine."""
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     return {
         "urbanpipe": urbanpipe.__version__,
@@ -34,10 +34,11 @@ def environment() -> dict[str, object]:
 
 @lru_cache
 def commit_of(package: Path) -> str | None:
-    """The commit of a package's source, `-dirty` behind it where tracked files differ; None where it is not known.
+    """Return the commit of a package's source, with the suffix `-dirty` if tracked files differ; None if unknown.
 
     Args:
-        package: its folder: of a checkout, or of an installation, which knows its commit if it came from a repository.
+        package: folder of the package, in a checkout or an installation. An installation has a commit if it was
+            installed from a repository.
     """
     if (package / "__init__.py").is_file() and _git(package, "ls-files", "--error-unmatch", "__init__.py"):
         return _git(package, "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
@@ -50,7 +51,7 @@ def commit_of(package: Path) -> str | None:
 
 
 def _git(folder: Path, *command: str) -> str | None:
-    """What git says there; None where it fails or is not installed."""
+    """Return the output of a git command; None if it fails or git is not installed."""
     try:
         done = subprocess.run(["git", "-C", str(folder), *command], capture_output=True, text=True, timeout=20)
     except (OSError, subprocess.SubprocessError):
@@ -59,7 +60,7 @@ def _git(folder: Path, *command: str) -> str | None:
 
 
 def processor(facts: Path) -> str | None:
-    """The processor's name, from Linux's `/proc/cpuinfo` where there is one."""
+    """Return the name of the processor, from Linux's `/proc/cpuinfo` where it exists."""
     try:
         lines = facts.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

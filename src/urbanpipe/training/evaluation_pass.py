@@ -1,4 +1,4 @@
-"""What networks say of a whole data set, the work shared among the processes of a run."""
+"""Prediction of a whole data set, with the videos divided among the processes of a run."""
 
 from collections.abc import Iterator, Sequence
 
@@ -18,42 +18,39 @@ from urbanpipe.models.network import Network
 def predict_all(
     recipe: Recipe, networks: Sequence[Network], dataset: VideoDataset, distributed: DistributedContext
 ) -> list[list[VideoPrediction]]:
-    """What networks say of a data set: [network][video].
+    """Return the predictions of networks for a data set, as [network][video].
 
-    The data set is read once for all networks; for bags once for each backbone, and not at all where its features are
-    in the store.
+    The data set is read once for all networks; for bags once for each backbone, unless its features are stored.
 
     Raises:
         VideoError: a video cannot be read.
     """
     bags = [network for network in networks if network.frozen_encoder]
-    judged = (
-        _of_bags(recipe, bags, dataset, distributed) if bags else _of_pixels(recipe, networks, dataset, distributed)
-    )
-    found = {key: video for part in distributed.gather(dict(judged)) for key, video in part.items()}
-    return [[found[number, index] for index in range(len(dataset))] for number in range(len(networks))]
+    own = _of_bags(recipe, bags, dataset, distributed) if bags else _of_pixels(recipe, networks, dataset, distributed)
+    predictions = {key: video for part in distributed.gather(dict(own)) for key, video in part.items()}
+    return [[predictions[number, index] for index in range(len(dataset))] for number in range(len(networks))]
 
 
 def _of_pixels(
     recipe: Recipe, networks: Sequence[Network], dataset: VideoDataset, distributed: DistributedContext
 ) -> Iterator[tuple[tuple[int, int], VideoPrediction]]:
-    """((network, video), what it says) of this process's videos."""
+    """Yield ((network, video), prediction) for the videos of this process."""
     device, training = distributed.device, recipe.training
     segments = [dataset.segment_count(index) for index in range(len(dataset))]
     at_once = training.batch_size * recipe.input.train_segments
     batches = evaluation_batches(segments, at_once, distributed.count, distributed.rank)
     loader = BatchLoader(dataset, batches, training.workers, pin=device.type == "cuda")
     runtimes = [TorchRuntime(network, recipe, device) for network in networks]
-    for index, judged in predict_batches(runtimes, loader):
-        if isinstance(judged, VideoError):
-            raise judged
-        yield from (((number, index), each) for number, each in enumerate(judged))
+    for index, result in predict_batches(runtimes, loader):
+        if isinstance(result, VideoError):
+            raise result
+        yield from (((number, index), prediction) for number, prediction in enumerate(result))
 
 
 def _of_bags(
     recipe: Recipe, networks: Sequence[Network], dataset: VideoDataset, distributed: DistributedContext
 ) -> Iterator[tuple[tuple[int, int], VideoPrediction]]:
-    """The same of bags, from features; networks with the same frozen backbone share them."""
+    """Yield ((network, video), prediction) of bags; networks with the same frozen backbone share its features."""
     alike: dict[bytes, list[int]] = {}
     for number, network in enumerate(networks):
         alike.setdefault(encoder_digest(network.eval(), recipe, distributed.device), []).append(number)
@@ -63,5 +60,5 @@ def _of_bags(
             timeline = frame_timeline_of(dataset.videos[index])
             spans = timeline.spans(dataset.view.evaluation_sample(timeline).frames)
             runtimes = [TorchRuntime(network, recipe, distributed.device) for network in group]
-            judged = [runtime.aggregate(features.numpy(), spans) for runtime in runtimes]
-            yield from (((number, index), each) for number, each in zip(numbers, judged, strict=True))
+            predictions = [runtime.aggregate(features.numpy(), spans) for runtime in runtimes]
+            yield from (((number, index), video) for number, video in zip(numbers, predictions, strict=True))

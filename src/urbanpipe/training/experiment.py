@@ -1,7 +1,7 @@
-"""The experiment folder: the catalog and folds that all its runs share, and what they were made from.
+"""The experiment folder: the catalog and folds that all its runs share, and the arguments that they were made from.
 
-What `experiment.json` says was made is made once. The same command again goes on with it; another one is refused before it
-touches a file.
+Catalog and folds are made once, as recorded in `experiment.json`. The same command resumes the experiment; a different
+one is refused before it changes any file.
 """
 
 import hashlib
@@ -33,13 +33,13 @@ BEGUN_WITH = "experiment.json"
 
 @dataclass(frozen=True)
 class Experiment:
-    """What the runs of an experiment share.
+    """The data and resources that the runs of an experiment share.
 
     Attributes:
         catalog: the videos.
-        folds: fold of every labelled video; empty where there is no cross-validation.
-        distributed: the processes that share the work.
-        cache: frames on disk, or None.
+        folds: fold of every labelled video; empty without cross-validation.
+        distributed: the processes of the run.
+        cache: frame cache, or None.
     """
 
     catalog: Catalog
@@ -56,7 +56,7 @@ class Experiment:
         """Refuse folds that do not exist.
 
         Raises:
-            FoldError: names one.
+            FoldError: a fold does not exist; the message names it.
         """
         known = self.fold_numbers
         if unknown := set(numbers) - set(known):
@@ -72,7 +72,7 @@ def open_experiment(
     split: FoldOptions,
     options: RunOptions,
 ) -> Experiment:
-    """Read the catalog and the folds, or make them in rank 0; join the other processes.
+    """Join the other processes, and read the catalog and the folds, which rank 0 makes if needed.
 
     Raises:
         UrbanpipeError: see `experiment_data`.
@@ -90,16 +90,18 @@ def open_experiment(
 def experiment_data(
     data: Path, out: Path, *, labels: Path | None, taxonomy: Path | None, split: FoldOptions
 ) -> tuple[Catalog, dict[str, int]]:
-    """The experiment's catalog, and the fold of every labelled video; made if this is its first command.
+    """Return the catalog of an experiment, and the fold of every labelled video; make them on the first call.
 
     Raises:
-        RunError: the folder holds an experiment of other data or folds, or folds that no experiment made.
-        CatalogError, LabelError, FoldError: data that cannot be used; see `crossval`.
+        RunError: the folder holds an experiment with other data or folds, or folds that no experiment made.
+        CatalogError: the catalog or the folder of videos cannot be used.
+        LabelError: the labels cannot be used.
+        FoldError: the folds cannot be used.
     """
     if data.is_dir() and labels is None:
         raise CatalogError(f"{data} is a folder of videos: give its label file too, --labels FILE")
     if not data.is_dir() and labels is not None:
-        raise CatalogError("--labels goes with a folder of videos; a catalog has its labels from its scan")
+        raise CatalogError("--labels requires a folder of videos; a catalog already contains its labels")
     asked = _asked(data, labels, taxonomy, split)
     with folder_lock(out, wait=True):
         made = _check(out, asked)
@@ -125,7 +127,7 @@ def experiment_data(
 
 
 def _say(report: ScanReport, path: Path) -> None:
-    """What came up while the catalog was made: nobody looks for what was left out of a training."""
+    """Log the problems of a new catalog, because nobody checks it for videos that training leaves out."""
     catalog = report.catalog
     lines = [f"{path}: {len(catalog.videos)} videos, {len(catalog.labelled)} of them readable and labelled"]
     if bad := [f"{video.name} ({video.status})" for video in catalog.videos if video.status != OK]:
@@ -139,7 +141,7 @@ def _say(report: ScanReport, path: Path) -> None:
 
 
 def _asked(data: Path, labels: Path | None, taxonomy: Path | None, split: FoldOptions) -> dict[str, Any]:
-    """What an experiment is made from. Names and contents, not places, so that it can move."""
+    """Return the arguments of an experiment, as names and digests instead of paths, so that it can be moved."""
     asked: dict[str, Any] = {"videos": data.resolve().name, "classes": list(load_taxonomy(taxonomy).codes)}
     if labels is not None and labels.is_file():
         asked["labels"] = hashlib.blake2b(labels.read_bytes(), digest_size=16).hexdigest()
@@ -149,32 +151,32 @@ def _asked(data: Path, labels: Path | None, taxonomy: Path | None, split: FoldOp
 
 
 def _check(out: Path, asked: dict[str, Any]) -> bool:
-    """Whether the folder holds the experiment that is asked for, with its catalog and folds made."""
+    """Return whether the folder holds the requested experiment, with its catalog and folds."""
     path = out / BEGUN_WITH
     if not path.exists():
         if isinstance(asked["folds"], int) and (out / "folds.csv").exists():
-            raise RunError(f"{out / 'folds.csv'} is there already; give it as --folds, or give another --out")
+            raise RunError(f"{out / 'folds.csv'} exists already; give it as --folds, or give another --out")
         return False
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        made = bool(found.pop("made"))
+        recorded = json.loads(path.read_text(encoding="utf-8"))
+        made = bool(recorded.pop("made"))
     except (ValueError, KeyError, AttributeError):
         raise RunError(f"{path} is damaged; give another --out") from None
-    if not made:  # its first command failed or was killed: nothing stands on it yet
+    if not made:  # the first command failed or was interrupted: nothing depends on its arguments yet
         return False
-    if changed := [key for key in sorted(asked.keys() | found.keys()) if asked.get(key) != found.get(key)]:
+    if changed := [key for key in sorted(asked.keys() | recorded.keys()) if asked.get(key) != recorded.get(key)]:
         key = changed[0]
         raise RunError(
-            f"{out} was begun with other {key}: {found.get(key)} instead of {asked.get(key)}; give another --out"
+            f"{out} was started with other {key}: {recorded.get(key)} instead of {asked.get(key)}; give another --out"
         )
     return True
 
 
 def checked_folds(catalog: Catalog, folds: Path) -> dict[str, int]:
-    """The fold of every labelled video, from a CSV `video,fold`.
+    """Return the fold of every labelled video, from a CSV `video,fold`.
 
     Raises:
-        FoldError: it cannot be read, or lacks one of them.
+        FoldError: the file cannot be read, or lacks a labelled video.
     """
     given = read_folds(folds)
     names = [video.name for video in catalog.labelled]
@@ -184,11 +186,11 @@ def checked_folds(catalog: Catalog, folds: Path) -> dict[str, int]:
 
 
 def warn_of_split_groups(catalog: Catalog, folds: dict[str, int], distributed: DistributedContext) -> None:
-    """Name groups whose videos are in several folds, so that a model is judged on siblings of what it trained on."""
-    seen: dict[str, set[int]] = {}
+    """Warn of groups with videos in several folds: models are then evaluated on siblings of their training videos."""
+    numbers_by_group: dict[str, set[int]] = {}
     for video in catalog.labelled:
-        seen.setdefault(video.group, set()).add(folds[video.name])
-    if torn := sorted(group for group, numbers in seen.items() if len(numbers) > 1):
+        numbers_by_group.setdefault(video.group, set()).add(folds[video.name])
+    if divided := sorted(group for group, numbers in numbers_by_group.items() if len(numbers) > 1):
         distributed.say(
-            f"warning: {len(torn)} groups, {torn[0]} first, are in several folds, which flatters the figures"
+            f"warning: {len(divided)} groups ({divided[0]} first) are in several folds; scores will be too optimistic"
         )

@@ -1,4 +1,4 @@
-"""One model to train, and the files that its folder holds."""
+"""The description of one model to train."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,13 +19,13 @@ class FoldJob:
     """One model to train.
 
     Attributes:
-        recipe: how.
+        recipe: settings of the training.
         taxonomy: the classes.
-        train: videos to learn from.
-        valid: videos to judge by; may be empty, then the last epoch is kept.
-        folder: gets the weights, the metrics and the predictions of `valid`.
-        cache: frames on disk, or None.
-        name: what progress lines call it.
+        train: training videos.
+        valid: validation videos; if empty, the last epoch is kept.
+        folder: folder for the weights, the metrics and the predictions of `valid`.
+        cache: frame cache, or None.
+        name: name in progress lines.
     """
 
     recipe: Recipe
@@ -37,6 +37,6 @@ class FoldJob:
     name: str
 
     def targets(self, videos: Sequence[Video]) -> NDArray[np.float32]:
-        """Labels (videos, classes), 0 or 1."""
+        """Return the labels of videos, (videos, classes), 0 or 1."""
         labels = {video.name: video.labels or () for video in videos}
         return label_matrix([video.name for video in videos], labels, len(self.taxonomy)).astype(np.float32)

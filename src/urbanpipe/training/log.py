@@ -1,4 +1,4 @@
-"""What a run measured: one row an epoch, as CSV and for TensorBoard."""
+"""Metrics of a training run: one row per epoch, as CSV and for TensorBoard."""
 
 import csv
 import ctypes
@@ -17,11 +17,11 @@ from urbanpipe.outputs import write_csv
 
 
 class MetricsLog:
-    """The rows of one model's training, kept whole in memory (and in the checkpoint) and rewritten an epoch.
+    """The metrics of one model, kept in memory (and in the checkpoint) and rewritten in every epoch.
 
     Args:
-        folder: gets `metrics.csv` and `tensorboard/`.
-        rows: those of earlier epochs, when a run goes on.
+        folder: folder for `metrics.csv` and `tensorboard/`.
+        rows: rows of earlier epochs, if the run is resumed.
     """
 
     def __init__(self, folder: Path, rows: list[EpochMetrics]) -> None:
@@ -29,9 +29,9 @@ class MetricsLog:
         self._board: Any = SummaryWriter(str(folder / "tensorboard"), purge_step=len(rows) + 1)
 
     def add(self, row: EpochMetrics) -> None:
-        """Append a row; its `epoch` is the step on the board."""
+        """Append a row; its `epoch` is the step in TensorBoard."""
         self.rows.append(row)
-        header = max((list(row) for row in self.rows), key=len)  # an epoch without validation has fewer
+        header = max((list(row) for row in self.rows), key=len)  # epochs without validation have fewer columns
         rows = [[_short(row[key]) if key in row else "" for key in header] for row in self.rows]
         write_csv(self.folder / "metrics.csv", header, rows)
         for key, value in row.items():
@@ -45,17 +45,17 @@ class MetricsLog:
 
 
 def forget_peak_memory(device: torch.device) -> None:
-    """Begin to measure anew, where the system can (a GPU, Linux), so that one process can train several models."""
+    """Reset the peak memory where possible (a GPU, Linux), so that one process can train several models."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     gc.collect()
     with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)  # what was freed would count as long as the C library keeps it
+        ctypes.CDLL(None).malloc_trim(0)  # freed memory that the C library keeps would count as resident
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 
 
 def peak_memory_mib(device: torch.device) -> float:
-    """Largest memory so far: allocated on a GPU, resident on a CPU; MiB."""
+    """Return the peak memory in MiB: allocated on a GPU, resident on a CPU."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
     with suppress(OSError, StopIteration):
@@ -66,7 +66,7 @@ def peak_memory_mib(device: torch.device) -> float:
 
 
 def read_costs(folder: Path) -> tuple[float, float]:
-    """Seconds of training, and the largest memory in MiB, of a trained model's folder."""
+    """Read the training time in seconds and the peak memory in MiB of a trained model."""
     with (folder / "metrics.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     return sum(float(row["train_seconds"]) for row in rows), max(float(row["peak_memory_mib"]) for row in rows)

@@ -1,7 +1,7 @@
-"""The training loop of one model: epochs, steps, EMA, validation, best weights, and going on after a kill.
+"""The training loop of one model: epochs, steps, EMA, validation, best weights, and resuming.
 
-Everything random in an epoch follows from (seed, epoch, place in the epoch), so the state at the end of an epoch is all
-that a killed run needs to end where an uninterrupted one ends.
+All randomness of an epoch is determined by (seed, epoch, position in the epoch). A run that resumes from the state at
+the end of an epoch therefore gives the same result as an uninterrupted one.
 """
 
 import math
@@ -38,13 +38,13 @@ from urbanpipe.training.validation import keep, validate
 
 
 def train_model(job: FoldJob, distributed: DistributedContext) -> None:
-    """Train one model, or finish training it; a model that is done is left as it is.
+    """Train one model, or resume its training; a finished model is left unchanged.
 
     Raises:
-        OutOfMemoryError: with the settings to turn.
-        RunError: the loss became NaN, the saved state is damaged, another process trains this model, or a batch of one
-            meets batch normalisation.
-        WeightsError: no first weights.
+        OutOfMemoryError: memory is too small; the message names the settings to reduce.
+        RunError: the loss became NaN, the saved state is damaged, another process trains this model, or batch
+            normalisation got a single value per channel.
+        WeightsError: the initial weights cannot be loaded.
         VideoError: a video can no longer be read.
     """
     try:
@@ -58,12 +58,12 @@ def train_model(job: FoldJob, distributed: DistributedContext) -> None:
         ):
             raise
         raise OutOfMemoryError(_out_of_memory(job.recipe, distributed.device)) from error
-    except ValueError as error:  # of torch's batch normalisation
+    except ValueError as error:  # raised by torch's batch normalisation
         if "more than 1 value per channel" not in str(error):
             raise
         raise RunError(
-            f"{job.name}: this network normalises over a batch, and one input that ends as one pixel is none; give "
-            "training.batch_size 2 or more, or larger inputs"
+            f"{job.name}: batch normalisation needs more than one value per channel; give training.batch_size 2 or "
+            "more, or larger inputs"
         ) from error
 
 
@@ -78,7 +78,7 @@ def _train(job: FoldJob, distributed: DistributedContext) -> None:
     state = _start(job, distributed, steps)
     if distributed.from_main(path.exists()) and not path.exists():
         raise RunError(
-            f"process {distributed.rank} does not see {path}: all machines of a run need the same --out folder"
+            f"process {distributed.rank} cannot find {path}: all machines of a run need the same --out folder"
         )
     rows = state.load(path, distributed) if path.exists() else []
     log = MetricsLog(job.folder, rows) if distributed.is_main else None
@@ -100,9 +100,9 @@ def _train(job: FoldJob, distributed: DistributedContext) -> None:
 
 
 def _average_buffers(state: State, distributed: DistributedContext) -> None:
-    """Let all processes have the same running statistics, each of which has seen other videos.
+    """Average the running statistics over the processes, which have trained on different videos.
 
-    What does not change, a frozen backbone too, is left alone: the mean of equal numbers is not always that number.
+    Constant buffers, such as those of a frozen backbone, are skipped: rounding would change the mean of equal numbers.
     """
     norms = [name for name, part in state.model.named_modules() if isinstance(part, _NormBase) and part.training]
     for model in (state.model, state.final) if state.ema else (state.model,):
@@ -110,7 +110,7 @@ def _average_buffers(state: State, distributed: DistributedContext) -> None:
 
 
 def _learner(job: FoldJob, distributed: DistributedContext, state: State, dataset: VideoDataset) -> Learner:
-    """The learner of the recipe's method."""
+    """Return the learner of the recipe's method."""
     targets = job.targets(job.train)
     loss = make_loss(job.recipe.loss, torch.from_numpy(targets))
     context = LearnerContext(job.recipe, state, distributed, loss, targets, dataset, job.folder)
@@ -118,7 +118,7 @@ def _learner(job: FoldJob, distributed: DistributedContext, state: State, datase
 
 
 def _sweep(folder: Path) -> None:
-    """Remove what a kill in the middle of writing left."""
+    """Remove temporary files of interrupted writes."""
     for name in (TRAINING_STATE, WEIGHTS, "predictions.json", "predictions.csv", SEGMENTS, "metrics.csv", "memory"):
         for left in folder.glob(f".{name}.*"):
             left.unlink(missing_ok=True)
@@ -133,7 +133,8 @@ def _start(job: FoldJob, distributed: DistributedContext, steps_per_epoch: int) 
     except WeightsError as error:
         if distributed.count == 1:
             raise
-        raise RunError(f"process {distributed.rank}: {error}") from error  # a table could go on; the others wait
+        # not a WeightsError, after which a table of runs would continue while the other processes wait
+        raise RunError(f"process {distributed.rank}: {error}") from error
     distributed.say(f"{job.name}: {loaded}")
     if recipe.training.checkpointing:
         model.backbone.checkpoint_activations(True)
@@ -165,7 +166,7 @@ def _batches(job: FoldJob, distributed: DistributedContext, epoch: int) -> list[
 def _epoch(
     job: FoldJob, distributed: DistributedContext, state: State, learner: Learner, dataset: VideoDataset
 ) -> EpochMetrics:
-    """One epoch of steps; returns mean loss, rate and throughput."""
+    """Train one epoch; return mean loss, learning rate and throughput."""
     training, device = job.recipe.training, distributed.device
     batches = _batches(job, distributed, state.epoch)
     started = time.perf_counter()
@@ -178,14 +179,12 @@ def _epoch(
     label = f"{job.name} epoch {state.epoch + 1}/{training.epochs}"
     total, waited, asked = torch.zeros((), device=device), 0.0, time.perf_counter()
     state.model.train()
-    for place_in_epoch, batch in enumerate(
-        track(loader, len(batches), label, "batches") if distributed.is_main else loader
-    ):
+    for position, batch in enumerate(track(loader, len(batches), label, "batches") if distributed.is_main else loader):
         waited += time.perf_counter() - asked
         if batch.failures:
             raise batch.failures[0][1]
-        torch.manual_seed(_seed(training.seed, state.epoch, place_in_epoch * distributed.count + distributed.rank))
-        last = (place_in_epoch + 1) % training.accumulation == 0
+        torch.manual_seed(_seed(training.seed, state.epoch, position * distributed.count + distributed.rank))
+        last = (position + 1) % training.accumulation == 0
         total += learner.learn(batch, last)
         if last:
             step_optimiser(state, job.recipe.optimiser.clip_norm)
@@ -209,7 +208,7 @@ def _epoch(
 
 
 def step_optimiser(state: State, clip_norm: float) -> None:
-    """One step of optimiser, schedule and EMA on the gradients that are there."""
+    """Step optimiser, schedule and EMA with the current gradients."""
     if clip_norm:
         state.scaler.unscale_(state.optimiser)
         nn.utils.clip_grad_norm_(state.model.parameters(), clip_norm)
@@ -239,10 +238,10 @@ def _seed(*parts: int) -> int:
 
 
 def _line(job: FoldJob, row: EpochMetrics) -> str:
-    judged = f", mAP {row['map']:.4f} (defects {row['map_defects']:.4f})" if "map" in row else ""
+    scores = f", mAP {row['map']:.4f} (defects {row['map_defects']:.4f})" if "map" in row else ""
     raw = f", raw weights {row['raw_map']:.4f}" if "raw_map" in row else ""
     epoch = f"{job.name} epoch {row['epoch']}/{job.recipe.training.epochs}"
-    return f"{epoch}: loss {row['loss']:.4f}{judged}{raw}, {row['videos_per_second']:.1f} videos/s"
+    return f"{epoch}: loss {row['loss']:.4f}{scores}{raw}, {row['videos_per_second']:.1f} videos/s"
 
 
 def _out_of_memory(recipe: Recipe, device: torch.device) -> str:
@@ -250,7 +249,7 @@ def _out_of_memory(recipe: Recipe, device: torch.device) -> str:
     is_frozen = recipe.input.frozen_backbone
     recompute = "" if is_frozen else f", set training.checkpointing = true (now {str(t.checkpointing).lower()})"
     return (
-        f"out of memory on {device} with {recipe.name}: turn training.batch_size down (now {t.batch_size}; raise "
+        f"out of memory on {device} with {recipe.name}: reduce training.batch_size (now {t.batch_size}; raise "
         f"training.accumulation, now {t.accumulation}, to keep the step){recompute}, or make {recipe.input.smaller}; "
-        f"{'' if is_frozen else 'for other than checkpointing '}give another --out"
+        f"give another --out{'' if is_frozen else ' for changes other than checkpointing'}"
     )

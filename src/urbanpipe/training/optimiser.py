@@ -14,7 +14,10 @@ from urbanpipe.models.network import Network
 
 
 def parameter_groups(model: Network, config: OptimiserConfig) -> list[dict[str, Any]]:
-    """Groups with their highest rate `lr` and `weight_decay`: none on biases and norms, less rate in lower layers."""
+    """Return parameter groups with peak learning rate `lr` and `weight_decay`.
+
+    Biases and norms have no weight decay; lower layers have a smaller learning rate.
+    """
     net = model.backbone.net
     unregularised = net.no_weight_decay() if hasattr(net, "no_weight_decay") else ()
     groups: list[dict[str, Any]] = param_groups_layer_decay(
@@ -34,19 +37,19 @@ def _head_groups(others: list[nn.Parameter], config: OptimiserConfig) -> list[di
 
 
 def make_optimiser(model: Network, config: OptimiserConfig, on_gpu: bool) -> AdamW:
-    """AdamW over `parameter_groups`."""
+    """Return AdamW over `parameter_groups`."""
     return AdamW(parameter_groups(model, config), lr=config.learning_rate, fused=config.fused and on_gpu)
 
 
 def make_schedule(optimiser: AdamW, config: OptimiserConfig, epochs: int, steps_per_epoch: int) -> LRScheduler:
-    """The schedule, to be stepped once an optimiser step for `epochs * steps_per_epoch` steps.
+    """Return the learning-rate schedule, with `epochs * steps_per_epoch` steps, one per optimiser step.
 
-    `onecycle` is Smith's (arXiv 1708.07120) as in torch; `cosine` rises linearly over the warm-up, then falls as half a
-    cosine.
+    `onecycle` is torch's version of Smith's schedule (arXiv 1708.07120). `cosine` rises linearly over the warm-up, then
+    falls as half a cosine.
     """
     total = epochs * steps_per_epoch
     warmup = min(config.warmup_epochs / epochs, 0.9)
-    if config.schedule == "onecycle" and total > 3:  # torch's divides by zero where either leg has no step
+    if config.schedule == "onecycle" and total > 3:  # torch's schedule divides by zero if either phase has no step
         rates = [group["lr"] for group in optimiser.param_groups]
         return OneCycleLR(
             optimiser, max_lr=rates, total_steps=total, pct_start=min(max(warmup, 2 / total), 1 - 2 / total)
@@ -55,14 +58,14 @@ def make_schedule(optimiser: AdamW, config: OptimiserConfig, epochs: int, steps_
 
 
 def cosine_factor(step: int, warmup_steps: float, total_steps: int) -> float:
-    """Share of the highest rate at `step`: linear from 0 to 1 over the warm-up, then half a cosine to 0."""
+    """Return the share of the peak rate at `step`: linear from 0 to 1 over the warm-up, then half a cosine to 0."""
     if step < warmup_steps:
         return (step + 1) / (warmup_steps + 1)
     return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warmup_steps) / max(1.0, total_steps - warmup_steps))))
 
 
 def step_scaled(scaler: GradScaler, optimiser: AdamW, schedule: LRScheduler) -> None:
-    """One step of the optimiser, and of the schedule where the scaler did not skip it for gradients beyond fp16."""
+    """Step the optimiser, and the schedule unless the scaler skipped the step because of an fp16 overflow."""
     before = scaler.get_scale()
     scaler.step(optimiser)
     scaler.update()

@@ -1,4 +1,4 @@
-"""Options that several verbs share."""
+"""Options that several verbs of training share."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ CACHE_GB = 20.0
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """Where a training computes, and where it keeps decoded frames.
+    """Device and frame cache of a training run.
 
     Attributes:
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
-        cache: folder for decoded frames; by default one that all runs of the user share.
-        cache_gb: its largest size in GB; 0 decodes every time.
+        cache: folder for decoded frames; default: one folder that all runs of the user share.
+        cache_gb: largest size of the cache in GB; 0 decodes frames every time.
     """
 
     device: str = "auto"
@@ -27,10 +27,10 @@ class FoldOptions:
     """How videos are split into folds, and which folds are trained.
 
     Attributes:
-        folds: how many to make, or a CSV `video,fold`.
-        group_by: `root`, `none` or a catalog column; a group stays in one fold.
-        seed: of the folds; the seed of training is the recipe's.
-        only: train these folds alone.
+        folds: number of folds to make, or a CSV `video,fold`.
+        group_by: `root`, `none` or a catalog column; all videos of a group are in the same fold.
+        seed: random seed of the folds; the seed of training is part of the recipe.
+        only: train only these folds.
     """
 
     folds: int | Path = 5

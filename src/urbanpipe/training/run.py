@@ -1,11 +1,12 @@
-"""The run folder: what it holds, that it is one run's alone, and that it goes on only with what it was begun with.
+"""The run folder: its content, and the check that a run resumes only with the recipe and data that it was started with.
 
-- recipe.toml: every setting; environment.json: versions, commit, machine, fingerprints of data and first weights' file
+- recipe.toml: every setting; environment.json: versions, commit, machine, fingerprints of data and initial weights
 - taxonomy.toml, labels.json, folds.csv, groups.csv: the data; left_out.csv: videos that could not be decoded, and why
 - fold<k>/: weights.safetensors, metrics.csv, tensorboard/, predictions.json and .csv, done.json
-- out_of_fold.json and .csv: every labelled video, judged by the model that has not seen it
+- out_of_fold.json and .csv: every labelled video, predicted by the model that was not trained on it
 - table6.csv, .md and .png: AP by class and fold; folds.png: labels by fold
-- out_of_fold_segments.npz: what every frame or clip says, where the method sees many; pooling.csv and .md of a frame run
+- out_of_fold_segments.npz: scores of every frame or clip, for methods with many segments
+- pooling.csv and .md: comparison of poolings, for frame runs
 """
 
 import hashlib
@@ -26,14 +27,14 @@ from urbanpipe.training.environment import environment
 
 
 def is_begun(run: Path, recipe: Recipe, taxonomy: Taxonomy, videos: Sequence[Video], folds: Mapping[str, int]) -> bool:
-    """Whether the folder holds this very run already.
+    """Return whether the folder already holds this run.
 
     Args:
-        run: its folder.
-        recipe: its settings.
-        taxonomy: its classes.
-        videos: all labelled videos, with those that will turn out to be unreadable.
-        folds: fold of each video; empty where there is no cross-validation.
+        run: the run folder.
+        recipe: the settings.
+        taxonomy: the classes.
+        videos: all labelled videos, including those that turn out to be unreadable.
+        folds: fold of each video; empty without cross-validation.
 
     Raises:
         RunError: the folder holds a run of another recipe or of other data.
@@ -41,18 +42,18 @@ def is_begun(run: Path, recipe: Recipe, taxonomy: Taxonomy, videos: Sequence[Vid
     if not (run / "recipe.toml").exists():
         return False
     check_run_format(run)
-    begun, found = load_recipe(run / "recipe.toml"), read_json(run / "environment.json")
-    first, now = found.get("weights", ""), content_of(recipe.model.weights)
-    if first and first == now:  # the same file, wherever it lies
+    begun, recorded = load_recipe(run / "recipe.toml"), read_json(run / "environment.json")
+    first, now = recorded.get("weights", ""), content_of(recipe.model.weights)
+    if first and first == now:  # the same content, at any path
         same = begun.model.model_copy(update={"weights": recipe.model.weights})
         begun = begun.model_copy(update={"model": same})
     if changed := difference(recipe, begun):
-        raise RunError(f"{run} was begun with another recipe: {changed}; give another --out, or -r {run}/recipe.toml")
+        raise RunError(f"{run} was started with another recipe: {changed}; give another --out, or -r {run}/recipe.toml")
     if first and now and first != now:
-        raise RunError(f"{recipe.model.weights} is no longer the file with which {run} was begun; give another --out")
-    if found.get("data") != _fingerprint(taxonomy, videos, folds):
+        raise RunError(f"{recipe.model.weights} has changed since {run} was started with it; give another --out")
+    if recorded.get("data") != _fingerprint(taxonomy, videos, folds):
         raise RunError(
-            f"{run} was begun with other videos, labels, classes or folds; give another --out, or the first data"
+            f"{run} was started with other videos, labels, classes or folds; give another --out, or the original data"
         )
     return True
 
@@ -66,14 +67,14 @@ def begin_run(
     folds: Mapping[str, int],
     left_out: Mapping[str, str],
 ) -> None:
-    """Write what the run is about; the recipe last, so that a folder with a recipe is complete.
+    """Write the inputs of a run; the recipe last, so that a folder with a recipe is complete.
 
     Args:
-        run: its folder.
-        recipe: its settings.
-        taxonomy: its classes.
+        run: the run folder.
+        recipe: the settings.
+        taxonomy: the classes.
         videos: all labelled videos.
-        folds: fold of each; empty where there is no cross-validation.
+        folds: fold of each video; empty without cross-validation.
         left_out: videos that could not be decoded, with the reason.
     """
     used = [video for video in videos if video.name not in left_out]

@@ -1,4 +1,4 @@
-"""`train`: one model, on all labelled videos or on all but one fold."""
+"""`train`: one model, trained on all labelled videos or on all but one fold."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,16 +27,16 @@ def train(
     overrides: Sequence[str] = (),
     options: RunOptions = RunOptions(),
 ) -> Path:
-    """Train one model; run again, it goes on where it was.
+    """Train one model; the same call resumes an interrupted run.
 
     Args:
         data: a catalog.
-        recipe: name or file.
-        out: the run folder; `predict` takes it.
-        taxonomy: the classes; the 17 of QV-Pipe without.
-        folds: CSV `video,fold`; with it `fold` judges the model and the best epoch is kept. Without, the model learns
-            from every labelled video, nothing judges it and the last epoch is kept.
-        fold: which.
+        recipe: name or file of a recipe.
+        out: the run folder, for `predict`.
+        taxonomy: the classes; default: the 17 QV-Pipe classes.
+        folds: CSV `video,fold`. With it, the model is validated on `fold` and the best epoch is kept. Without it, the
+            model is trained on every labelled video, without validation, and the last epoch is kept.
+        fold: fold for validation.
         overrides: `section.key=value`.
         options: device and frame cache.
 
@@ -44,10 +44,10 @@ def train(
         The run folder.
 
     Raises:
-        UrbanpipeError: whatever of the above cannot be used.
+        UrbanpipeError: an argument cannot be used.
     """
     if (folds is None) != (fold is None):
-        raise FoldError("--folds FILE and --fold K go together; without both, the model learns from every video")
+        raise FoldError("--folds FILE and --fold K require each other; without both, all labelled videos are used")
     distributed = join_distributed(options.device)
     catalog = read_catalog(data, load_taxonomy(taxonomy))
     if not catalog.labelled:

@@ -1,4 +1,4 @@
-"""Judging a model in training by videos that it does not learn from, and keeping the weights that count."""
+"""Validation of a model during training, and storage of its best weights."""
 
 import math
 import time
@@ -22,40 +22,40 @@ from urbanpipe.training.fold_job import FoldJob
 
 
 def validate(job: FoldJob, distributed: DistributedContext, state: State, dataset: VideoDataset) -> EpochMetrics:
-    """Judge the weights, and their EMA beside them; keep the best."""
+    """Evaluate the weights and their EMA on the validation videos, and keep the best; return the metrics."""
     if not job.valid:
         return {}
     started = time.perf_counter()
     targets = job.targets(job.valid) > 0
     row: EpochMetrics = {}
     networks = {"": state.final} | ({"raw_": state.model} if state.ema else {})
-    for name, judged_videos in zip(
+    for name, predictions in zip(
         networks, predict_all(job.recipe, [*networks.values()], dataset, distributed), strict=True
     ):
-        scores = np.stack([video.scores for video in judged_videos])
+        scores = np.stack([video.scores for video in predictions])
         if not np.isfinite(scores).all():
             raise RunError(
-                f"{job.name}: scores are not numbers in epoch {state.epoch + 1}; lower optimiser.learning_rate"
+                f"{job.name}: scores became NaN or infinite in epoch {state.epoch + 1}; lower optimiser.learning_rate"
             )
-        found = score(scores, targets, job.taxonomy, empty="skip")
-        row |= {f"{name}map": found.map_all, f"{name}map_defects": found.map_defects}
-        judged = found.map_all if math.isfinite(found.map_all) else 0.0  # no positives at all: any epoch is as good
-        if name == "" and (judged > state.best or job.recipe.training.keep == "last"):
-            state.best, state.best_epoch = judged, state.epoch + 1
+        result = score(scores, targets, job.taxonomy, empty="skip")
+        row |= {f"{name}map": result.map_all, f"{name}map_defects": result.map_defects}
+        mean_ap = result.map_all if math.isfinite(result.map_all) else 0.0  # without positives all epochs are equal
+        if name == "" and (mean_ap > state.best or job.recipe.training.keep == "last"):
+            state.best, state.best_epoch = mean_ap, state.epoch + 1
             if distributed.is_main:
-                keep(job, state, judged_videos)
+                keep(job, state, predictions)
     return row | {"valid_seconds": time.perf_counter() - started}
 
 
-def keep(job: FoldJob, state: State, judged: Sequence[VideoPrediction]) -> None:
-    """Write the weights that count, and what they say of the validation videos."""
+def keep(job: FoldJob, state: State, predictions: Sequence[VideoPrediction]) -> None:
+    """Write the current weights (the EMA if there is one) and their predictions for the validation videos."""
     tensors = {key: value.contiguous().cpu() for key, value in state.final.state_dict().items()}
     with whole_file(job.folder / WEIGHTS, "wb") as file:
         file.write(serialise(tensors))
-    if not judged:
+    if not predictions:
         return
     names = tuple(video.name for video in job.valid)
-    scores = np.stack([video.scores for video in judged])
+    scores = np.stack([video.scores for video in predictions])
     write_predictions(Predictions(names, scores), job.folder / "predictions.json", job.taxonomy)
     if job.recipe.input.many_segments:
-        write_segment_scores(segment_scores_of(names, judged), job.folder / SEGMENTS, job.taxonomy)
+        write_segment_scores(segment_scores_of(names, predictions), job.folder / SEGMENTS, job.taxonomy)
