@@ -105,6 +105,9 @@ class Bright(nn.Module):
         means = stem(images.float()).relu().flatten(2).mean(-1)[:, [0, 2]]
         return torch.cat([means, torch.zeros(len(images), len(TAXONOMY) - 2)], 1) / 1e4
 
+    def segment_logits(self, images: Tensor, real: Tensor) -> Tensor:
+        return self.encode(images, real)
+
     def aggregate(self, seen: Tensor, seconds: Tensor) -> tuple[Tensor, Tensor]:
         return seen.double().sigmoid().mean(0), seen.double().sigmoid()
 
@@ -186,7 +189,7 @@ def test_nothing_that_speaks_for_a_class_is_said_so(video: Path, tmp_path: Path)
     assert about["hottest"] is None
     assert {frame["peak"] for frame in about["frames"]} == {None}
     assert made.pictures[0].exists()
-    assert "nothing in the frames speaks for it" in next(made.lines())
+    assert "no evidence for it in the frames" in next(made.lines())
 
 
 def test_unasked_the_likely_classes_are_explained(video: Path, tmp_path: Path) -> None:

@@ -139,6 +139,6 @@ def test_a_picture_is_drawn_whatever_the_names(recwarn: pytest.WarningsRecorder)
     nothing = heat_of(np.zeros((1, 4, 8), np.float32))
     figure = picture(nothing, np.arange(1), pixels[:1], Title("v" * 200, taxonomy, np.array([0.1, 0.7, 0.2]), "r"))
     below = figure.texts[1].get_text()
-    assert below.startswith("no place of these frames speaks for the class; vvv")
+    assert below.startswith("these frames show no evidence for the class; vvv")
     assert below.endswith("v...")
     assert not figure.axes[0].lines, "no ring where nothing is hottest"

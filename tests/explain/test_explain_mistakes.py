@@ -33,7 +33,7 @@ def test_folds(video: Path, run: Path, tmp_path: Path) -> None:
     assert json.loads(first.summary.read_text())["fold"] == 0
     assert first.notes == (
         "the network of fold 0 is explained, the first of 2; --fold takes another",
-        f"this network was trained on {video.name}; --fold 1 has not seen it",
+        f"this network was trained on {video.name}; the one of --fold 1 was not",
     )
     asked = explain(folded, video, out=tmp_path / "o", classes=["CJ"], fold=1, options=InferenceOptions(device="cpu"))
     assert asked.notes == ()
@@ -78,7 +78,7 @@ def given(run: Path, video: Path, tmp_path: Path) -> dict[str, Any]:
         ({"classes": ["CJJ"]}, TaxonomyError, "unknown class 'CJJ'.*did you mean CJ"),
         ({"layer": "stage"}, RunError, "no layer 'stage'; similar names: stages"),
         ({"layer": "stem"}, None, ""),
-        ({"run": Path(__file__).parent}, RunError, "is no run: it has no recipe.toml"),
+        ({"run": Path(__file__).parent}, RunError, "is not a run: it has no recipe.toml"),
         ({"out": Path(__file__) / "o"}, OutputError, "cannot write"),
         ({"top": 0}, PredictionError, "top 0"),
         ({"options": InferenceOptions(device="tpu")}, RunError, "unknown device"),
@@ -105,10 +105,10 @@ def test_nothing_of_another_network_stays_and_nothing_of_others_is_written_over(
     explain(run, video, out=out, classes=["CJ"], top=1, options=InferenceOptions(device="cpu"))
     assert {path.name for path in out.iterdir()} == {"event.json", "event.CJ.png", "event.CJ.npz"}
     copy = shutil.copy(video, tmp_path / "event.mkv")
-    with pytest.raises(OutputError, match=r"event.json is of event.mp4 and would be written over; give another --out"):
+    with pytest.raises(OutputError, match=r"event.json is of event.mp4 and would be overwritten; give another --out"):
         explain(run, Path(copy), out=out, classes=["CJ"], top=1, options=InferenceOptions(device="cpu"))
     (out / "event.json").write_text('{"mine": 1}')
-    with pytest.raises(OutputError, match=r"event.json is not of `explain` and would be written over"):
+    with pytest.raises(OutputError, match=r"event.json is not of `explain` and would be overwritten"):
         explain(run, video, out=out, classes=["CJ"], top=1, options=InferenceOptions(device="cpu"))
     assert (out / "event.json").read_text() == '{"mine": 1}'
 
@@ -135,7 +135,7 @@ def test_unfinished_and_damaged_runs(run: Path, video: Path, tmp_path: Path) -> 
     with pytest.raises(RunError, match="is not finished"):
         explain(tmp_path / "b", video, out=tmp_path / "o")
     (tmp_path / "b" / "weights.toml").write_bytes(b"\xff\xfe")
-    with pytest.raises(RunError, match=r"is an ensemble; .*its weights.toml is damaged and does not tell"):
+    with pytest.raises(RunError, match=r"is an ensemble; .*its weights.toml is damaged"):
         explain(tmp_path / "b", video, out=tmp_path / "o")
 
 

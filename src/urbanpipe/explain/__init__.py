@@ -1,4 +1,4 @@
-"""Where and when a trained network saw a class."""
+"""Heat maps of where and when a trained network detects a class."""
 
 from urbanpipe.explain.writing import Explanation
 

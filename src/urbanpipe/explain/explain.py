@@ -1,4 +1,4 @@
-"""`explain`: where in the picture, and when, a trained network saw a class."""
+"""`explain`: where in the picture, and when, a trained network detects a class."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,7 +28,7 @@ from urbanpipe.outputs import output_folder
 from urbanpipe.video.container import check_file
 from urbanpipe.video.decode import FrameIndex, index_frames, read_frames
 
-CERTAIN = 0.5  # classes at least so probable are explained unasked
+CERTAIN = 0.5  # minimum probability of the classes that are explained by default
 
 
 def explain(
@@ -42,25 +42,27 @@ def explain(
     top: int = 9,
     options: InferenceOptions = InferenceOptions(),
 ) -> Explanation:
-    """Show where and when one network of a run saw a class in a video, by Grad-CAM (arXiv 1610.02391).
+    """Show where and when one network of a run detects a class in a video, by Grad-CAM (arXiv 1610.02391).
 
     Args:
         run: folder of `train`, or of one run of `crossval`.
-        video: the file.
-        out: folder; gets `<video>.<CODE>.png` and `.npz` for each class, and `<video>.json`.
-        classes: codes or indices; none for those with a probability of .5 or more, else the most probable one.
-        layer: a module of the backbone by name; None for the last with a map that is fine enough, see `choose_layer`.
-        fold: of a cross-validation; None for the first.
-        top: segments (frames, clips) that are explained a class, those with its highest scores.
-        options: device, and segments at once where none has a gradient.
+        video: the video file.
+        out: output folder for `<video>.<CODE>.png` and `.npz` of each class, and `<video>.json`.
+        classes: codes or indices; if empty, the classes with a probability of at least 0.5, or else the most probable
+            one.
+        layer: name of a module of the backbone; None for the last one with a map that is fine enough, see
+            `choose_layer`.
+        fold: fold of a cross-validation; None for the first.
+        top: number of segments (frames, clips) that are explained per class, those with the highest scores.
+        options: device, and batch size of passes without gradients.
 
     Raises:
-        RunError: the run cannot be explained, or there is no such fold or layer.
-        TaxonomyError: there is no such class.
+        RunError: the run cannot be explained, or the fold or layer does not exist.
+        TaxonomyError: a class does not exist.
         VideoError: the video is missing or cannot be read.
-        OutOfMemoryError: of the device.
-        OutputError: the results cannot be written, which is tried before the work; or `out` has something else under
-            their names.
+        OutOfMemoryError: the device is out of memory.
+        OutputError: the results cannot be written, which is checked before the work starts, or `out` holds other files
+            of the same names.
     """
     if top < 1 or options.batch_size < 1:
         raise PredictionError(f"top {top}, batch size {options.batch_size}: give 1 or more")
@@ -72,32 +74,32 @@ def explain(
     asked = [loaded.taxonomy.index(code) for code in dict.fromkeys(classes)]
     try:
         looking = Looking(loaded, video, chosen, layer)
-        judged = looking.prediction(options.batch_size)
-        found = [looking.heat(judged, index, top) for index in dict.fromkeys(asked or likely(judged.scores))]
+        prediction = looking.prediction(options.batch_size)
+        heats = [looking.heat(prediction, index, top) for index in dict.fromkeys(asked or likely(prediction.scores))]
     except (torch.OutOfMemoryError, OutOfMemoryError) as error:
-        advice = "lower --batch-size, give a later --layer, or --device cpu"
+        advice = "lower --batch-size, give a later --layer, or use --device cpu"
         raise OutOfMemoryError(f"out of memory on {chosen}: {advice}") from error
-    return write(out, run, loaded, layer=looking.layer, index=looking.index, scores=judged.scores, found=found)
+    return write(out, run, loaded, layer=looking.layer, index=looking.index, scores=prediction.scores, found=heats)
 
 
 def likely(scores: NDArray[np.float64]) -> list[int]:
-    """The classes worth explaining, most probable first: those that are at least CERTAIN, or the best one."""
+    """Return the classes to explain by default, most probable first: those of at least CERTAIN, or the best one."""
     order = np.argsort(-scores, kind="stable")
     return [int(index) for index in order if scores[index] >= CERTAIN] or [int(order[0])]
 
 
 class Looking:
-    """A network, a video, and the layer of the one at which the other is looked at.
+    """A network, a video, and the layer of the network that is used to explain the video.
 
     Args:
         loaded: the network.
-        video: the file.
-        device: that the network is on.
-        layer: of the backbone; None chooses.
+        video: the video file.
+        device: device of the network.
+        layer: name of a layer of the backbone; None chooses automatically.
 
     Raises:
         VideoError: the video cannot be read.
-        RunError: no such layer, or none that will do.
+        RunError: the layer does not exist, or no layer is suitable.
     """
 
     def __init__(self, loaded: Explained, video: Path, device: torch.device, layer: str | None) -> None:
@@ -111,46 +113,46 @@ class Looking:
         self.layer = choose_layer(loaded.network, self.layout, image, layer, recipe.input.tile_grid)
 
     def prediction(self, batch_size: int) -> VideoPrediction:
-        """What the network says of the video and of each segment, in one pass without gradients.
+        """Return the prediction for the video and each segment, in one pass without gradients.
 
         Raises:
-            VideoError: it cannot be read.
+            VideoError: the video cannot be read.
         """
         samples = new_samples([self.index.path], self.view, batch_size)
         runtime = TorchRuntime(self.loaded.network, self.loaded.recipe, self.device)
-        ((_, said),) = predict_batches([runtime], (collate([sample]) for sample in samples))
-        if isinstance(said, VideoError):
-            raise said
-        return said[0]
+        ((_, result),) = predict_batches([runtime], (collate([sample]) for sample in samples))
+        if isinstance(result, VideoError):
+            raise result
+        return result[0]
 
-    def heat(self, judged: VideoPrediction, index: int, top: int) -> Heat:
-        """The maps of a class in the segments that say most of it, read again one by one.
+    def heat(self, prediction: VideoPrediction, index: int, top: int) -> Heat:
+        """Return the maps of a class in the segments with its highest scores, which are read again one by one.
 
         Args:
-            judged: what the network says.
-            index: of the class.
-            top: so many segments at most; of equal scores the earlier.
+            prediction: prediction of the network.
+            index: index of the class.
+            top: largest number of segments; of equal scores the earlier ones are used.
         """
         selection = self.view.evaluation_sample(self.timeline)
-        best = np.sort(np.argsort(-judged.segments[:, index], kind="stable")[:top])
-        raw = [self._maps(selection[best[place : place + 1]], index) for place in range(len(best))]
+        best = np.sort(np.argsort(-prediction.segments[:, index], kind="stable")[:top])
+        raw = [self._maps(selection[best[number : number + 1]], index) for number in range(len(best))]
         frames = np.concatenate([selection.frames[row, : selection.real[row]] for row in best])
         segments = np.repeat(best, selection.real[best])
         maps, highest = scaled(np.concatenate(raw))
         order = np.argsort(frames, kind="stable")
         return Heat(
             index=index,
-            probability=float(judged.scores[index]),
+            probability=float(prediction.scores[index]),
             frames=frames[order],
             seconds=self.timeline.edges_seconds[frames[order]],
             segments=segments[order],
-            segment_scores=judged.segments[segments[order], index],
+            segment_scores=prediction.segments[segments[order], index],
             maps=maps[order],
             raw_maximum=highest,
         )
 
     def _maps(self, segment: Selection, index: int) -> NDArray[np.float32]:
-        """Raw maps (k, h, w) of the frames of one segment that are not padding."""
+        """Return raw maps (k, h, w) of the frames of one segment that are not padding."""
         pixels = read_frames(self.index.path, segment.frames[0], self.view.frame_size, self.index, "conceal")
         images = self._on_device(torch.from_numpy(self.view.evaluation_input(pixels)[None]))
         return frame_maps(self.loaded, self.layer, self.layout, image=images, real=int(segment.real[0]), index=index)
@@ -162,15 +164,15 @@ class Looking:
 def frame_maps(
     loaded: Explained, layer: str, layout: Layout, *, image: Tensor, real: int, index: int
 ) -> NDArray[np.float32]:
-    """Raw maps (k, h, w), 0 or more, of a class in the k frames of one segment that are not padding.
+    """Return raw, non-negative maps (k, h, w) of a class in the k frames of one segment that are not padding.
 
     Args:
         loaded: the network.
-        layer: of the backbone.
-        layout: of the backbone.
-        image: the segment as the view makes it, (1, ...), on the network's device.
+        layer: name of a layer of the backbone.
+        layout: layout of the backbone.
+        image: the segment in the shape of the view, (1, ...), on the network's device.
         real: k.
-        index: of the class.
+        index: index of the class.
     """
     config = loaded.recipe.input
     count = torch.tensor([real], device=image.device)
@@ -178,24 +180,26 @@ def frame_maps(
         class_maps(loaded, layer, layout, images=image.flip(axes), real=count, index=index).flip(axes)
         for axes in config.flip_axes
     ]
-    found: NDArray[np.float32] = of_frames(torch.stack(views).mean(0), config)[:real].cpu().numpy()
-    return found
+    maps: NDArray[np.float32] = of_frames(torch.stack(views).mean(0), config)[:real].cpu().numpy()
+    return maps
 
 
 def class_maps(loaded: Explained, layer: str, layout: Layout, *, images: Tensor, real: Tensor, index: int) -> Tensor:
-    """Grad-CAM of a class's logit in segments, in full precision whatever the recipe's: small gradients would be lost.
+    """Return Grad-CAM of a class's logit in segments.
+
+    It is computed in full precision, because small gradients would vanish in the recipe's mixed precision.
 
     Args:
         loaded: the network.
-        layer: of the backbone.
-        layout: of the backbone.
-        images: segments as the view makes them, on the network's device.
-        real: frames of each that are not padding, (segments,), on the same device.
-        index: of the class.
+        layer: name of a layer of the backbone.
+        layout: layout of the backbone.
+        images: segments in the shape of the view, on the network's device.
+        real: number of frames of each segment that are not padding, (segments,), on the same device.
+        index: index of the class.
 
     Returns:
-        float32, 0 or more: (segments, h, w), (segments, t, h, w) of clips, or (segments * frames, h, w) where an image
-        network sees the frames of clips one by one.
+        Non-negative float32: (segments, h, w), (segments, t, h, w) for clips, or (segments * frames, h, w) where an
+        image network encodes the frames of clips one by one.
     """
     module = loaded.network.backbone.net.get_submodule(layer)
     with recorded(module) as kept, torch.enable_grad():

@@ -1,4 +1,4 @@
-"""Maps of segments become maps of frames, with a time each and one scale for all of them."""
+"""Heat maps of frames, made from the maps of segments, with times and a common scale."""
 
 import math
 from dataclasses import dataclass
@@ -16,17 +16,17 @@ Maps = NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class Heat:
-    """Where and when a network saw one class.
+    """The heat maps of one class in a video.
 
     Attributes:
-        index: of the class.
-        probability: of the class in the whole video.
-        frames: (n,) int64, frame numbers in order of time. A frame that two segments hold is there twice.
-        seconds: (n,) float64, when they are shown.
-        segments: (n,) int64, number of the segment among all that were judged.
-        segment_scores: (n,) float64, probability of the class in that segment.
+        index: index of the class.
+        probability: probability of the class in the whole video.
+        frames: (n,) int64, frame numbers in order of time. A frame of two segments occurs twice.
+        seconds: (n,) float64, times of the frames.
+        segments: (n,) int64, index of the segment among all evaluated segments.
+        segment_scores: (n,) float64, probability of the class in this segment.
         maps: (n, h, w) float32 in [0, 1]: the raw maps divided by their common maximum; all zero where that is 0.
-        raw_maximum: the highest value before that, in the unit of the logit; 0 where nothing spoke for the class.
+        raw_maximum: maximum of the raw maps, in the unit of the logit; 0 where there is no evidence for the class.
     """
 
     index: int
@@ -40,45 +40,45 @@ class Heat:
 
     @cached_property
     def peaks(self) -> NDArray[np.float64]:
-        """(n, 2): x and y of each frame's hottest point in shares of width and height; NaN where all is 0."""
+        """X and y of each frame's maximum, (n, 2), as shares of width and height; NaN for a map of zeros."""
         count, height, width = self.maps.shape
-        places = self.maps.reshape(count, -1).argmax(1)
-        points = np.stack([(places % width + 0.5) / width, (places // width + 0.5) / height], axis=1)
+        flat = self.maps.reshape(count, -1).argmax(1)
+        points = np.stack([(flat % width + 0.5) / width, (flat // width + 0.5) / height], axis=1)
         points[self.heights == 0] = np.nan
         return points
 
     @cached_property
     def heights(self) -> NDArray[np.float64]:
-        """(n,): the highest value of each frame's map, in [0, 1]."""
+        """Maximum of each frame's map, (n,), in [0, 1]."""
         highest: NDArray[np.float64] = self.maps.max(axis=(1, 2)).astype(np.float64)
         return highest
 
     @cached_property
     def shares(self) -> NDArray[np.float64]:
-        """(n,): each frame's part of all heat, summing to 1; 0 where there is none."""
+        """Share of each frame in the total heat, (n,), summing to 1; all zeros where there is no heat."""
         sums: NDArray[np.float64] = self.maps.sum(axis=(1, 2), dtype=np.float64)
         return sums / sums.sum() if sums.any() else sums
 
     @property
     def hottest(self) -> int | None:
-        """Which frame holds the hottest point of all, the first of equals; None where there is none."""
+        """Index of the frame with the overall maximum, the first of equal ones; None where there is no heat."""
         return int(self.heights.argmax()) if self.raw_maximum > 0 else None
 
 
 def scaled(raw: Maps) -> tuple[Maps, float]:
-    """Maps divided by their common maximum, which is returned too; maps without any heat stay 0.
+    """Divide maps by their common maximum; return the maps and the maximum. Maps of zeros stay unchanged.
 
     Args:
-        raw: (n, h, w), 0 or more.
+        raw: (n, h, w), non-negative.
     """
     highest = float(raw.max(initial=0.0))
     return (raw / np.float32(highest), highest) if highest > 0 else (raw, 0.0)
 
 
 def cut(image_map: Tensor, rows: int, columns: int) -> Tensor:
-    """The map (h, w) of a super-image as (rows * columns, h', w'), a map for each tile, row by row.
+    """Cut the map (h, w) of a super-image into one map per tile, (rows * columns, h', w'), row by row.
 
-    Where tiles do not end between two places of the map, it is brought to the next larger size that they divide.
+    If the tiles do not divide the map evenly, it is first resized to the next larger size that they divide.
     """
     height, width = (math.ceil(side / parts) for side, parts in zip(image_map.shape, (rows, columns), strict=True))
     if image_map.shape != (rows * height, columns * width):
@@ -87,7 +87,7 @@ def cut(image_map: Tensor, rows: int, columns: int) -> Tensor:
 
 
 def over_frames(clip_map: Tensor, frames: int) -> Tensor:
-    """The map (t, h, w) of a clip as (frames, h, w): between its steps of time it is interpolated."""
+    """Interpolate the map (t, h, w) of a clip over time to (frames, h, w)."""
     return _resized(clip_map, (frames, *clip_map.shape[1:]))
 
 
@@ -97,12 +97,12 @@ def _resized(one_map: Tensor, size: tuple[int, ...]) -> Tensor:
 
 
 def of_frames(raw: Tensor, config: InputConfig) -> Tensor:
-    """The maps (k, h, w) of a segment's k frames, those that are padding too.
+    """Return the maps (k, h, w) of the k frames of a segment, including padding.
 
     Args:
-        raw: what `grad_cam` gives for one segment: (1, h, w), (1, t, h, w) of a clip, or (k, h, w) where an image network
-            saw the frames of a clip one by one. One map of an image that several frames make together is that of each.
-        config: the method's input.
+        raw: output of `grad_cam` for one segment: (1, h, w), (1, t, h, w) for a clip, or (k, h, w) where an image
+            network encodes the frames of a clip one by one. A single map of several frames is repeated for each.
+        config: the input config of the method.
     """
     if raw.ndim == 4:
         return over_frames(raw[0], config.frames)

@@ -1,4 +1,4 @@
-"""The one network of a run that is explained."""
+"""The network of a run that is explained."""
 
 import tomllib
 from collections.abc import Iterable
@@ -21,11 +21,11 @@ class Explained:
     """A trained network.
 
     Attributes:
-        recipe: how it was trained.
-        taxonomy: its classes.
-        network: in evaluation, on its device, its parameters without gradients.
-        fold: which of a cross-validation; None for the one network of `train`.
-        notes: what must be known of the choice, a sentence each.
+        recipe: recipe of the network.
+        taxonomy: the classes.
+        network: the network on its device, in evaluation mode, with parameters that need no gradients.
+        fold: fold of a cross-validation; None for the single network of `train`.
+        notes: notes on the choice of the network, one sentence each.
     """
 
     recipe: Recipe
@@ -40,18 +40,18 @@ def load_explained(run: Path, fold: int | None, video: str, device: torch.device
 
     Args:
         run: folder of `train` or of one run of `crossval`.
-        fold: number; None takes the first that there is.
-        video: its name, to tell whether the network was trained on it.
-        device: for the network.
+        fold: number of the fold; None takes the first one.
+        video: name of the video, to check whether the network was trained on it.
+        device: device for the network.
 
     Raises:
-        RunError: it is no run, an ensemble or an experiment, the fold is not there or not finished, or weights are damaged.
+        RunError: the folder is not a run, the fold does not exist or is not finished, or weights are damaged.
     """
     _refuse_others(run)
     check_run_format(run)
     folds = _folds(run)
     if fold is not None and fold not in folds:
-        there = f"it has {', '.join(map(str, folds))}" if folds else "it is a single model; leave --fold out"
+        there = f"it has {', '.join(map(str, folds))}" if folds else "it is a single model; omit --fold"
         raise RunError(f"{run} has no fold {fold}: {there}")
     number = folds[0] if fold is None and folds else fold
     folder = run if number is None else run / f"fold{number}"
@@ -65,14 +65,14 @@ def load_explained(run: Path, fold: int | None, video: str, device: torch.device
 
 
 def _refuse_others(run: Path) -> None:
-    """Refuse what is no run, and say which runs belong to it."""
+    """Refuse a folder that is not a run; the message names the runs that it holds."""
     if (run / "weights.toml").exists():
         raise RunError(f"{run} is an ensemble; give the run of one of its members: {_members(run)}")
     if (run / "experiment.json").exists() and not (run / "recipe.toml").exists():
         runs = sorted(path.parent.name for path in run.glob("*/recipe.toml"))
         raise RunError(f"{run} is an experiment; give one of its runs: {', '.join(runs) or 'there is none yet'}")
     if not (run / "recipe.toml").exists():
-        raise RunError(f"{run} is no run: it has no recipe.toml")
+        raise RunError(f"{run} is not a run: it has no recipe.toml")
 
 
 def _members(ensemble: Path) -> str:
@@ -80,11 +80,11 @@ def _members(ensemble: Path) -> str:
         table = tomllib.loads((ensemble / "weights.toml").read_text(encoding="utf-8"))
         return ", ".join(str(row["path"]) for row in table["members"])
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, KeyError, TypeError):
-        return "its weights.toml is damaged and does not tell"
+        return "its weights.toml is damaged"
 
 
 def _folds(run: Path) -> list[int]:
-    """Numbers of the folds of which there is a folder, ascending."""
+    """Return the numbers of the folds that have a folder, ascending."""
     names = [path.name.removeprefix("fold") for path in run.glob("fold*") if path.is_dir()]
     return sorted(int(name) for name in names if name.isdecimal())
 
@@ -100,11 +100,11 @@ def _notes(run: Path, folds: list[int], number: int | None, is_default: bool, vi
     own = {assignment[name] for name in _named_so(video, assignment)}
     if len(own) == 1 and own != {number}:
         (fold,) = own
-        unseen = f"; --fold {fold} has not seen it" if fold in folds else ""
+        unseen = f"; the one of --fold {fold} was not" if fold in folds else ""
         notes.append(f"this network was trained on {video}{unseen}")
     return tuple(notes)
 
 
 def _named_so(video: str, known: Iterable[str]) -> list[str]:
-    """The videos of a file's name: catalogs put folders before names that recur."""
+    """Return the videos with a file name, which catalogs prefix with folders where it occurs several times."""
     return [name for name in known if name.rpartition("/")[2] == video]

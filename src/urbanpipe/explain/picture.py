@@ -1,4 +1,4 @@
-"""The picture of a class: frames in order of time, each with its heat, and what the network says of the video."""
+"""The picture of a class: frames in order of time with their heat maps, and the scores of the video."""
 
 import math
 from dataclasses import dataclass
@@ -19,24 +19,24 @@ from urbanpipe.taxonomy import Taxonomy
 MAX_TILES = 16
 _INK, _PALE, _HOT = "#1f2933", "#7b8794", "#c2410c"
 _COLOURS = colormaps["turbo"]
-_STRONGEST = 0.62  # of the blend: pixels stay visible below the hottest point
+_STRONGEST = 0.62  # largest opacity of the heat, so that pixels stay visible
 _LISTED = 5  # classes in the list of scores
 _TILE_INCHES = 1.9  # height of a tile
 _MIN_INCHES = 2.3  # width that a caption needs, wider than a tile of an upright video
-_LETTERS = 12  # of the line below the title, an inch
+_LETTERS = 12  # letters per inch of the line below the title
 _SIDE_INCHES = 2.9  # width of the list of scores
 _TOP_INCHES, _CAPTION_INCHES, _GAP_INCHES = 0.75, 0.3, 0.1
 
 
 @dataclass(frozen=True, eq=False)
 class Title:
-    """What stands around the tiles.
+    """The texts and scores around the tiles.
 
     Attributes:
-        video: name of the file.
+        video: name of the video file.
         taxonomy: the classes.
         scores: (classes,), probabilities in the whole video.
-        recipe: name of what was trained.
+        recipe: name of the recipe.
     """
 
     video: str
@@ -46,11 +46,13 @@ class Title:
 
 
 def shown(heat: Heat, whole: bool) -> NDArray[np.int64]:
-    """Which frames have a tile, ascending: all of them, or of each segment the hottest frame of equal parts of it.
+    """Return the indices of the frames that get a tile, ascending.
+
+    These are all frames, or, if there are too many, the hottest frame of each of several equal parts of every segment.
 
     Args:
-        heat: of the class.
-        whole: show all however many they are, as of a super-image, which is one picture.
+        heat: heat maps of the class.
+        whole: whether to show any number of frames, as for a super-image, which is one picture.
     """
     if whole or len(heat.frames) <= MAX_TILES:
         return np.arange(len(heat.frames))
@@ -58,13 +60,13 @@ def shown(heat: Heat, whole: bool) -> NDArray[np.int64]:
     parts = max(1, MAX_TILES // len(segments))
     chosen = []
     for segment in segments:
-        places = np.flatnonzero(heat.segments == segment)
-        chosen += [part[heat.heights[part].argmax()] for part in np.array_split(places, min(parts, len(places)))]
+        rows = np.flatnonzero(heat.segments == segment)
+        chosen += [part[heat.heights[part].argmax()] for part in np.array_split(rows, min(parts, len(rows)))]
     return np.sort(np.array(chosen, dtype=np.int64))
 
 
 def blended(pixels: NDArray[np.uint8], one_map: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """A frame (height, width, 3) with its map (h, w) in [0, 1] over it; where the map is 0 it stays as it is."""
+    """Blend a frame (height, width, 3) with its map (h, w) in [0, 1]; pixels with heat 0 stay unchanged."""
     size = pixels.shape[:2]
     heat = interpolate(torch.from_numpy(one_map)[None, None], size=size, mode="bicubic", align_corners=False)
     share = heat[0, 0].clamp(0, 1).numpy()[..., None]
@@ -75,13 +77,13 @@ def blended(pixels: NDArray[np.uint8], one_map: NDArray[np.float32]) -> NDArray[
 
 
 def picture(heat: Heat, places: NDArray[np.int64], pixels: NDArray[np.uint8], title: Title) -> Figure:
-    """The picture of a class.
+    """Return the picture of a class.
 
     Args:
-        heat: of the class.
-        places: which of its frames, (m,).
-        pixels: those frames, (m, height, width, 3).
-        title: what stands around them.
+        heat: heat maps of the class.
+        places: indices of the frames to show, (m,).
+        pixels: pixels of these frames, (m, height, width, 3).
+        title: texts and scores around the tiles.
     """
     columns = math.ceil(math.sqrt(len(places)))
     rows = math.ceil(len(places) / columns)
@@ -127,14 +129,14 @@ def _head(figure: Figure, heat: Heat, title: Title, height: float) -> None:
     figure.text(left, 1 - 0.12 / height, text, va="top", fontsize=14, color=_INK, fontweight="bold", parse_math=False)
     below = f"{title.video}, {title.recipe}"
     if heat.hottest is None:
-        below = f"no place of these frames speaks for the class; {below}"
+        below = f"these frames show no evidence for the class; {below}"
     room = int(_LETTERS * figure.get_figwidth())
     below = below if len(below) <= room else f"{below[: room - 3]}..."
     figure.text(left, 1 - 0.42 / height, below, va="top", fontsize=9, color=_PALE, parse_math=False)
 
 
 def _scores(axes: Any, heat: Heat, title: Title) -> None:
-    """Bars of the most probable classes, and of the one that is shown."""
+    """Draw bars of the most probable classes and of the shown class."""
     order = np.argsort(-title.scores, kind="stable")[:_LISTED].tolist()
     listed = order if heat.index in order else [*order[: _LISTED - 1], heat.index]
     for row, index in enumerate(listed):

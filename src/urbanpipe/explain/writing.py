@@ -1,4 +1,4 @@
-"""The results of `explain`: a picture and the maps of each class, and a page of JSON about all of them."""
+"""The results of `explain`: a picture and the maps of each class, and a JSON file about all of them."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -23,18 +23,18 @@ _DPI = 110
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """What `explain` found.
+    """The result of `explain`.
 
     Attributes:
-        video: the file.
+        video: the video file.
         taxonomy: the classes of the run.
         scores: (classes,), probabilities in the whole video.
-        layer: of the backbone that was looked at.
-        found: a class each, in the order asked for or most probable first.
-        pictures: a file for each of them.
-        data: likewise, the maps.
+        layer: name of the layer of the backbone that was used.
+        found: heat maps of one class each, in the requested order or most probable first.
+        pictures: picture files, one per class.
+        data: files with the maps, one per class.
         summary: the JSON file.
-        notes: what must be known beside them, a sentence each.
+        notes: what must be known besides the results, one sentence each.
     """
 
     video: Path
@@ -48,7 +48,7 @@ class Explanation:
     notes: tuple[str, ...]
 
     def lines(self) -> Iterator[str]:
-        """A line for each class: how probable, and where it is hottest."""
+        """Yield a line per class with its probability and hottest point, then the notes."""
         for heat, path in zip(self.found, self.pictures, strict=True):
             yield f"{self.taxonomy.codes[heat.index]} {heat.probability:.2f}: {_where(heat)}; {path.name}"
         yield from self.notes
@@ -56,7 +56,7 @@ class Explanation:
 
 def _where(heat: Heat) -> str:
     if (place := heat.hottest) is None:
-        return "nothing in the frames speaks for it"
+        return "no evidence for it in the frames"
     x, y = heat.peaks[place]
     return f"hottest at {heat.seconds[place]:.2f} s, {x:.0%} from the left and {y:.0%} from the top"
 
@@ -71,19 +71,19 @@ def write(
     scores: NDArray[np.float64],
     found: Sequence[Heat],
 ) -> Explanation:
-    """Write everything, the JSON last: what it names is there. What an earlier call wrote of the video goes first.
+    """Remove the files of an earlier call for the video, and write all results; the JSON last, so that it is complete.
 
     Args:
-        out: folder.
-        run: where the network is from.
+        out: output folder.
+        run: run folder of the network.
         loaded: the network.
-        layer: that was looked at.
-        index: of the video.
+        layer: name of the layer that was used.
+        index: frame index of the video.
         scores: (classes,), probabilities in the whole video.
-        found: the classes' heat.
+        found: heat maps of the classes.
 
     Raises:
-        OutputError: it cannot be written.
+        OutputError: a file cannot be written.
     """
     codes, stem = loaded.taxonomy.codes, index.path.stem
     names = [f"{stem}.{codes[heat.index].replace('/', '_')}" for heat in found]
@@ -110,10 +110,10 @@ def write(
 
 
 def check_others(out: Path, video: Path) -> None:
-    """Refuse to write over what is no explanation of this video.
+    """Refuse to overwrite a file that is not an explanation of this video.
 
     Raises:
-        OutputError: the folder has another file, or another video's, under the name of the summary.
+        OutputError: the folder holds another file, or the explanation of another video, with the name of the summary.
     """
     path = _summary(out, video)
     if not path.exists():
@@ -121,7 +121,7 @@ def check_others(out: Path, video: Path) -> None:
     of = _read_summary(path).get("video")
     if of != video.name:
         whose = f"is of {of}" if isinstance(of, str) else "is not of `explain`"
-        raise OutputError(f"{path} {whose} and would be written over; give another --out")
+        raise OutputError(f"{path} {whose} and would be overwritten; give another --out")
 
 
 def _summary(out: Path, video: Path) -> Path:
@@ -129,21 +129,21 @@ def _summary(out: Path, video: Path) -> Path:
 
 
 def _read_summary(path: Path) -> dict[str, Any]:
-    """What an earlier call wrote; empty where a file is something else."""
+    """Read the summary of an earlier call; empty if the file is something else."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    is_ours = isinstance(found, dict) and "probabilities" in found and isinstance(found.get("classes"), list)
-    return found if is_ours else {}
+    is_ours = isinstance(content, dict) and "probabilities" in content and isinstance(content.get("classes"), list)
+    return content if is_ours else {}
 
 
 def _remove_older(out: Path, video: Path) -> None:
-    """Remove an earlier explanation, so that none of its classes stays beside those of another network."""
+    """Remove an earlier explanation, so that its classes do not mix with those of another network."""
     path = _summary(out, video)
-    for each in _read_summary(path).get("classes", []):
+    for row in _read_summary(path).get("classes", []):
         for key in ("picture", "data"):
-            (out / Path(str(each[key])).name).unlink(missing_ok=True)
+            (out / Path(str(row[key])).name).unlink(missing_ok=True)
     path.unlink(missing_ok=True)
 
 
