@@ -52,7 +52,7 @@ class TestRemarks:
 
     def test_short(self, frame_bundle: Path, tmp_path: Path) -> None:
         noisy_video(tmp_path / "short.mp4", np.random.default_rng(0), colour=False, frames=2)
-        assert "lasts 0.40 s only" in self.kinds(frame_bundle, tmp_path / "short.mp4")["short"]
+        assert "lasts only 0.40 s" in self.kinds(frame_bundle, tmp_path / "short.mp4")["short"]
 
     def test_a_size_that_changes_in_mid_file(self, frame_bundle: Path, tmp_path: Path) -> None:
         parts = [tmp_path / "a.ts", tmp_path / "b.ts"]
