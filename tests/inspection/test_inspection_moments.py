@@ -203,7 +203,7 @@ def test_shifts_are_learned_on_the_other_folds(tmp_path: Path) -> None:
         assert made.moments[name][0].seconds == centre + (-9.0 if fold == 0 else 3.0)
     assert made.scores is not None
     assert made.scores.maps[:2] == (0, 0)
-    assert "what the other folds taught" in made.to_markdown()
+    assert "learned on the other folds" in made.to_markdown()
 
 
 def test_learned_settings_serve_new_segments(run: Path, truth: Path, tmp_path: Path) -> None:
@@ -234,7 +234,7 @@ def test_segments_without_folds_say_that_their_shift_flatters(run: Path, truth: 
     )
     assert made.scores is not None
     assert made.scores.maps == (1, 1, 1)
-    assert "flatters" in made.to_markdown()
+    assert "too optimistic" in made.to_markdown()
     still = moments(run, out=tmp_path / "r.json", truth=truth, overrides=["learn_shift=false"])
     assert still.scores is not None
     assert still.scores.maps == (0, 1, 1)
@@ -278,7 +278,7 @@ def mistakes(run: Path, truth: Path, tmp_path: Path) -> dict[str, tuple[type[Urb
     return {
         "no source": (PredictionError, "no such file", {"source": tmp_path / "none.npz"}),
         "no run": (RunError, "is not a run", {"source": tmp_path}),
-        "other truth": (LabelError, "knows none of the 40 videos", {"truth": other}),
+        "other truth": (LabelError, "has none of the 40 videos", {"truth": other}),
         "no truth": (LabelError, "cannot read", {"truth": tmp_path / "none.json"}),
         "unknown key": (RecipeError, "unknown key min_scor; did you mean min_score", {"overrides": ["min_scor=1"]}),
         "range": (
@@ -292,8 +292,8 @@ def mistakes(run: Path, truth: Path, tmp_path: Path) -> dict[str, tuple[type[Urb
         "no settings": (RecipeError, "cannot read the settings", {"settings": tmp_path / "none.toml"}),
         "unknown class": (RecipeError, "unknown class 'XY'", {"settings": tmp_path / "class.toml"}),
         "NaN shift": (RecipeError, "shift_seconds", {"overrides": ["shift_seconds={AB=nan}"]}),
-        "truth as out": (OutputError, "it is read here", {"out": truth}),
-        "labels as out": (OutputError, "is no submission", {"out": run / "labels.json"}),
+        "truth as out": (OutputError, "it is an input", {"out": truth}),
+        "labels as out": (OutputError, "is not a submission", {"out": run / "labels.json"}),
         "no json": (OutputError, r"\.json file", {"out": tmp_path / "r.csv"}),
         "no predictions": (
             PredictionError,
@@ -322,7 +322,7 @@ def test_a_run_without_segments_says_what_it_needs(
     monkeypatch.setattr(sys, "argv", ["urbanpipe", "moments", str(run), "--out", str(tmp_path / "r.json")])
     with pytest.raises(SystemExit, match="2"):
         main()
-    why = "its method sees a video as one segment; moments need a frame, dense or bag run"
+    why = "its method has one segment per video; moments need a frame, dense or bag run"
     assert capsys.readouterr().err == f"urbanpipe: {run} has no out_of_fold_segments.npz: {why}\n"
 
 

@@ -1,4 +1,4 @@
-"""Inspect many videos into one folder with an index."""
+"""Inspection of many videos into one folder with an index."""
 
 from urbanpipe.archive.inspect import InspectedVideo, Inspections
 

@@ -1,4 +1,4 @@
-"""`inspect`: videos to a folder of inspections, one by one, each kept as soon as it is done."""
+"""`inspect`: many videos to one folder of inspections; each video is stored as soon as it is done."""
 
 import csv
 import hashlib
@@ -25,13 +25,13 @@ LOCKS = ".locks"  # a lock per video, so that several processes can share a fold
 
 @dataclass(frozen=True)
 class InspectedVideo:
-    """A video that `inspect` is done with.
+    """The outcome of `inspect` for one video.
 
     Attributes:
-        name: of the video among those given.
-        folder: of its inspection.
-        failure: why it could not be inspected; empty where it was.
-        reused: it had been inspected before, by the same bundle.
+        name: name of the video among the given ones.
+        folder: folder of its inspection.
+        failure: why it could not be inspected; empty on success.
+        reused: whether an earlier inspection by the same bundle was reused.
     """
 
     name: str
@@ -41,15 +41,15 @@ class InspectedVideo:
 
     @property
     def inspection(self) -> Inspection:
-        """What was found, read from the folder: of many videos nothing is held.
+        """The inspection, read from the folder on every access to save memory.
 
         Raises:
-            InspectionError: it could not be inspected.
+            InspectionError: the video could not be inspected.
         """
         return read_inspection(self.folder)
 
     def lines(self) -> Iterator[str]:
-        """What to print: the video, its remarks, and its defects."""
+        """Yield the lines to print: the video, its remarks, and its defects."""
         if self.failure:
             yield f"{self.name}: cannot be inspected: {self.failure}"
             return
@@ -61,12 +61,12 @@ class InspectedVideo:
 
 @dataclass
 class Inspections:
-    """What `inspect` made.
+    """The result of `inspect`.
 
     Attributes:
-        out: the folder.
-        videos: in the order in which they were given.
-        demonstration: the bundle is not to be relied on.
+        out: the output folder.
+        videos: outcomes, in the order in which the videos were processed.
+        demonstration: whether the bundle is for demonstration only and must not be relied on.
     """
 
     out: Path
@@ -80,7 +80,7 @@ class Inspections:
 
     @property
     def failures(self) -> dict[str, str]:
-        """Reasons, by name, of the videos that could not be read."""
+        """Errors, by name, of the videos that could not be inspected."""
         return {video.name: video.failure for video in self.videos if video.failure}
 
 
@@ -96,41 +96,41 @@ def inspect(
 ) -> Inspections:
     """Inspect videos and write a folder with findings, pictures and a report for each, and an index of all.
 
-    Interrupted, the same call goes on: what the same bundle has inspected is not done again. A bad video is named and
-    skipped.
+    The same call resumes an interrupted one: videos that the same bundle has inspected are not inspected again. An
+    unreadable video is reported and skipped.
 
     Args:
         videos: files and folders.
-        out: gets a folder a video, `index.html`, and `failures.csv` where videos were bad. It may lie in a folder of
-            `videos`.
-        bundle: folder of a bundle; None takes the demonstration that comes with the package.
-        language: of the reports: `en` or `zh`.
-        distance_region: left, top, width and height, in shares of the picture, of where it shows the distance.
-        options: device, and segments (super-images, frames, clips) at once.
+        out: output folder with a folder per video, `index.html`, and `failures.csv` if videos were unreadable. It may
+            be inside a folder of `videos`.
+        bundle: folder of a bundle; None takes the demonstration bundle of the package.
+        language: language of the reports: `en` or `zh`.
+        distance_region: left, top, width and height, as shares of the picture, of the on-screen distance.
+        options: device and batch size.
         say: called with each video as soon as it is done.
 
     Raises:
         CatalogError: there is no video.
-        PredictionError: two different files are given under one name.
+        PredictionError: two different files have the same name.
         BundleError: the bundle is missing, damaged or of another kind.
-        InspectionError: `out` holds inspections of another bundle, or a language that there is not.
-        OutputError: a result cannot be written, which is tried before the work.
-        OutOfMemoryError: of the device.
+        InspectionError: `out` holds inspections by another bundle, or the language is unknown.
+        OutputError: a result cannot be written, which is checked before the work starts.
+        OutOfMemoryError: the device is out of memory.
     """
-    wording(language)  # a language that there is not is said before the work
+    wording(language)  # fails for an unknown language before the work starts
     out = Path(out)
-    found = {printable(name): path for name, path in named_videos(videos).items() if not _is_inside(path, out)}
-    if not found:
-        raise CatalogError(f"all videos lie in {out}, which is for results; give another --out")
+    paths = {printable(name): path for name, path in named_videos(videos).items() if not _is_inside(path, out)}
+    if not paths:
+        raise CatalogError(f"all videos are in {out}, which is for results; give another --out")
     inspector = Inspector.load(bundle, options.device, options.batch_size, distance_region)
     made = Inspections(out, demonstration=inspector.bundle.manifest.demonstration)
     output_folder(out)
     shelf = _Shelf(out, inspector)
     try:
-        for video in _inspected_videos(inspector, found, shelf, language):
+        for video in _inspected_videos(inspector, paths, shelf, language):
             made.videos.append(video)
             say(video)
-    finally:  # an interrupted call leaves an index of what is done
+    finally:  # an interrupted call leaves an index of the finished videos
         with file_lock(out / ".lock", busy=out, wait=True):
             failures = _kept_failures(out, made) | made.failures
             _write_failures(out, failures)
@@ -139,11 +139,11 @@ def inspect(
 
 
 def _inspected_videos(
-    inspector: Inspector, found: dict[str, Path], shelf: "_Shelf", language: str
+    inspector: Inspector, paths: dict[str, Path], shelf: "_Shelf", language: str
 ) -> Iterator[InspectedVideo]:
-    """Yield each video once it is inspected; those that another process inspects now come last."""
+    """Yield each video once it is inspected; videos that another process is inspecting come last."""
     busy: dict[str, Path] = {}
-    for name, path in found.items():
+    for name, path in paths.items():
         try:
             yield _one(inspector, name, path, shelf=shelf, language=language)
         except RunError:
@@ -153,14 +153,14 @@ def _inspected_videos(
 
 
 class _Shelf:
-    """Which videos have an inspection in an output folder, and where.
+    """The inspections in an output folder.
 
     Args:
-        out: the folder.
-        inspector: whose bundle made all of them.
+        out: the output folder.
+        inspector: inspector whose bundle made all inspections of the folder.
 
     Raises:
-        InspectionError: another bundle made one: one folder, one judge.
+        InspectionError: another bundle made an inspection; a folder holds inspections of one bundle only.
     """
 
     def __init__(self, out: Path, inspector: Inspector) -> None:
@@ -178,7 +178,7 @@ class _Shelf:
             self.add(folder, inspection)
 
     def add(self, folder: Path, inspection: Inspection) -> None:
-        """Note an inspection that is there now."""
+        """Register a new inspection."""
         video = inspection.video
         self._inspections[folder] = inspection.model_copy(update={"timeline": None})
         self._by_path[video.path] = folder
@@ -186,29 +186,29 @@ class _Shelf:
         self._taken.add(folder)
 
     def forget(self, folder: Path) -> None:
-        """Note that an inspection is gone."""
+        """Unregister a removed inspection."""
         self._inspections.pop(folder, None)
 
     def read(self, folder: Path) -> Inspection:
-        """Return the inspection in a folder, which is read once.
+        """Return the inspection in a folder, which is read only once.
 
         Raises:
-            InspectionError: there is none, or it is damaged.
+            InspectionError: the inspection is missing or damaged.
         """
         if folder not in self._inspections:
             self.add(folder, read_inspection(folder))
         return self._inspections[folder]
 
     def folder(self, name: str, path: Path, content: str) -> Path:
-        """Where a video's inspection is, or will be.
+        """Return the folder of a video's existing or future inspection.
 
-        A file keeps its folder, also where its name has since become one of several; so does a file that was moved. A
-        folder with the inspection of another file is left alone, whether that file is still there or archived.
+        A file keeps its folder, even if other files have the same name by now; so does a file that was moved. A folder
+        with the inspection of another file is left alone, whether that file still exists or not.
 
         Args:
-            name: of the video among those given.
-            path: its file.
-            content: its digest.
+            name: name of the video among the given ones.
+            path: the video file.
+            content: digest of the file.
         """
         here = printable(str(path.resolve()))
         if own := self._by_path.get(here):
@@ -222,12 +222,12 @@ class _Shelf:
 def _one(
     inspector: Inspector, name: str, path: Path, *, shelf: _Shelf, language: str, wait: bool = False
 ) -> InspectedVideo:
-    """Inspect a video, or take what was found before.
+    """Inspect a video, or reuse an earlier inspection.
 
-    Of one that cannot be read now, what was found before stays, unless it is known to be of other content.
+    If the video cannot be read now, an earlier inspection is kept unless the content of the file has changed.
 
     Raises:
-        RunError: another process inspects it, and `wait` is false.
+        RunError: another process is inspecting the video, and `wait` is false.
     """
     try:
         content = digest_of(path)
@@ -244,7 +244,7 @@ def _one(
                 inspection = placed(before, path, folder)
             else:
                 inspection = _inspected(inspector, path, content, folder)
-        except (VideoError, PredictionError) as error:  # the latter of networks whose scores are NaN
+        except (VideoError, PredictionError) as error:  # a PredictionError if scores are NaN
             if before is None or before.video.digest != content:
                 _clear(folder)
                 shelf.forget(folder)
@@ -256,39 +256,41 @@ def _one(
 
 def _inspected(inspector: Inspector, path: Path, content: str, folder: Path) -> Inspection:
     """Inspect a video into its folder."""
-    found = inspector.inspect(path, digest=content)
+    inspected = inspector.inspect(path, digest=content)
     _clear(folder)
-    return found.write(folder)
+    return inspected.write(folder)
 
 
 def _before(folder: Path, shelf: _Shelf) -> Inspection | None:
-    """Return the inspection that a folder holds, if it is whole."""
+    """Return the inspection that a folder holds, if it is complete."""
     try:
-        found = shelf.read(folder)
+        inspection = shelf.read(folder)
     except InspectionError:
         return None
-    shown = [one for finding in found.findings for occurrence in finding.occurrences for one in occurrence.evidence]
-    names = {name for one in shown for name in (one.picture, one.heat) if name} | ({TIMELINE} if found.timed else set())
-    return found if all((folder / name).is_file() for name in names) else None
+    occurrences = [occurrence for finding in inspection.findings for occurrence in finding.occurrences]
+    shown = [evidence for occurrence in occurrences for evidence in occurrence.evidence]
+    names = {name for evidence in shown for name in (evidence.picture, evidence.heat) if name}
+    names |= {TIMELINE} if inspection.timed else set()
+    return inspection if all((folder / name).is_file() for name in names) else None
 
 
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
-    except OSError:  # of a share that is away, say: it may be there
+    except OSError:  # for example an unavailable network share: the file may exist
         return True
 
 
 def _is_done(inspector: Inspector, before: Inspection, content: str) -> bool:
-    """Whether the inspection is of this very content by this very bundle."""
+    """Return whether the inspection is of the same content, by the same bundle and with the same region."""
     same = before.bundle.digest == inspector.bundle.digest and before.distance_region == inspector.distance_region
     return same and before.video.digest == content
 
 
 def _clear(folder: Path) -> None:
-    """Remove an inspection, the findings first: pictures of one video must not stand beside findings of another.
+    """Remove an inspection, the findings first: pictures of one video must not mix with findings of another.
 
-    What is not an inspection's by its name stays, whoever put it there.
+    Files with other names are kept.
     """
     for pattern in (FINDINGS, TIMELINE, "report.html", "frame-[0-9]*.jpg", "class[0-9]*.heat.png"):
         for path in folder.glob(pattern):
@@ -305,7 +307,7 @@ def _refuse_another(inspection: Inspection, inspector: Inspector, out: Path) -> 
 
 
 def inspection_folders_of(out: Path) -> list[Path]:
-    """The folders of all inspections in an output folder, also if there are none yet."""
+    """Return the folders of all inspections in an output folder; empty if there are none."""
     try:
         return inspection_folders(out)
     except InspectionError:
@@ -317,10 +319,10 @@ def _is_inside(path: Path, out: Path) -> bool:
 
 
 def folder_name(name: str) -> str:
-    """A folder's name for a video: letters and digits of any language, `.`, `-` and `_`.
+    """Return the folder name for a video: letters and digits of any language, `.`, `-` and `_`.
 
-    Where that changes the name, or it has capitals, which some file systems do not tell apart, a short hash of the name
-    is added.
+    If this changes the name, or the name has capitals, which some file systems do not distinguish, a short hash of the
+    name is appended.
     """
     plain = re.sub(r"[^\w.-]+", "_", name).strip("._")[:80]
     return plain if plain == name == name.casefold() else f"{plain}-{_short_hash(name)}"
@@ -331,7 +333,7 @@ def _short_hash(name: str) -> str:
 
 
 def _kept_failures(out: Path, made: Inspections) -> dict[str, str]:
-    """Failures of earlier calls, of videos that this one had nothing to do with."""
+    """Return the failures of earlier calls for videos that are not part of this call."""
     done = {video.name for video in made.videos}
     try:
         with (out / FAILURES).open(encoding="utf-8", newline="") as file:
@@ -348,14 +350,14 @@ def _write_failures(out: Path, failures: dict[str, str]) -> None:
 
 
 def _summary(inspection: Inspection) -> str:
-    accepted = sum(one.triage == "accept" for one in inspection.defects)
-    unlikely = sum(one.unlikely for one in inspection.defects)
+    accepted = sum(finding.triage == "accept" for finding in inspection.defects)
+    unlikely = sum(finding.unlikely for finding in inspection.defects)
     if not inspection.defects:
-        return "no defect found"
-    return f"{accepted} found, {len(inspection.defects) - accepted - unlikely} to look at, {unlikely} unlikely"
+        return "no defects found"
+    return f"{accepted} accepted, {len(inspection.defects) - accepted - unlikely} to review, {unlikely} unlikely"
 
 
 def _line(finding: Finding) -> str:
-    times = ", ".join(f"{one.seconds:.1f}" for one in finding.occurrences)
-    triage = "found" if finding.triage == "accept" else "review"
+    times = ", ".join(f"{occurrence.seconds:.1f}" for occurrence in finding.occurrences)
+    triage = "accept" if finding.triage == "accept" else "review"
     return f"{triage} {finding.code} {finding.en}: {finding.probability:.0%}" + (f" at {times} s" if times else "")

@@ -1,4 +1,4 @@
-"""From trained models and new videos to what is in them."""
+"""Inspection of new videos with trained models."""
 
 from urbanpipe.inspection.inspector import Inspected, Inspector
 

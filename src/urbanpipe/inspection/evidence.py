@@ -1,4 +1,4 @@
-"""From scores over time and kept pictures to occurrences with their evidence."""
+"""Occurrences with their evidence, from scores over time and buffered pictures."""
 
 import io
 from collections.abc import Sequence
@@ -27,13 +27,13 @@ from urbanpipe.models.device import images_to
 from urbanpipe.models.layers import choose_layer, layout_of, noise
 from urbanpipe.taxonomy import Taxonomy
 
-MIN_SHARE = 0.5  # of the class's highest peak that another peak must reach to be an occurrence of its own
-MAX_OCCURRENCES = 5  # a class
-MAX_STILLS = 2  # an occurrence
-CLOSE_SECONDS = 3.0  # to a moment: pictures of it, before others of its interval
-HEAT_HEIGHT = 120  # pixels of the picture that is laid over a frame
+MIN_SHARE = 0.5  # share of the class's highest peak that a peak must reach to become an occurrence
+MAX_OCCURRENCES = 5  # per class
+MAX_STILLS = 2  # per occurrence
+CLOSE_SECONDS = 3.0  # pictures this close to a moment are preferred to others of its interval
+HEAT_HEIGHT = 120  # height in pixels of the overlay for a frame
 _COLOURS = colormaps["inferno"]
-_OPAQUE = 0.7  # at the hottest point
+_OPAQUE = 0.7  # opacity at the hottest point
 
 Pictures = dict[str, bytes]
 """Files by name: JPEG of frames, PNG of heat."""
@@ -52,42 +52,42 @@ class Interval:
 def intervals(
     times: NDArray[np.float64], scores: NDArray[np.float64], config: MomentsConfig, most: int = MAX_OCCURRENCES
 ) -> list[Interval]:
-    """The moments of a class, in order of time: its highest peak, and others at least half as high.
+    """Return the moments of a class, in order of time: its highest peak, and others at least half as high.
 
     Args:
-        times: of the segments, ascending, (m,) seconds.
-        scores: of the class, smoothed, (m,).
-        config: least score of a peak, how far peaks are apart, and how many.
-        most: likewise how many.
+        times: times of the segments, ascending, (m,) seconds.
+        scores: smoothed scores of the class, (m,).
+        config: minimum score, minimum distance and maximum number of peaks.
+        most: additional upper bound on the number of peaks.
     """
     when, heights = peaks(times, scores, config.min_score)
     kept = suppressed(when, heights, config.apart_seconds, min(config.max_moments, most))
     if not kept:
         return []
     highest = max(heights[row] for row in kept)
-    places = sorted(int(np.abs(times - when[r]).argmin()) for r in kept if heights[r] >= MIN_SHARE * highest)
-    valleys = [a + int(scores[a : b + 1].argmin()) for a, b in pairwise(places)]
-    bounds = zip([0, *valleys], places, [*valleys, len(times) - 1], strict=True)
+    tops = sorted(int(np.abs(times - when[r]).argmin()) for r in kept if heights[r] >= MIN_SHARE * highest)
+    valleys = [a + int(scores[a : b + 1].argmin()) for a, b in pairwise(tops)]
+    bounds = zip([0, *valleys], tops, [*valleys, len(times) - 1], strict=True)
     return [_interval(times, scores, *bound) for bound in bounds]
 
 
-def _interval(times: NDArray[np.float64], scores: NDArray[np.float64], first: int, place: int, last: int) -> Interval:
-    """Around the peak at `place`, between `first` and `last`: the lowest places between it and the peaks beside it."""
-    low = np.flatnonzero(scores < scores[place] / 2)
-    before, after = low[low < place], low[low > place]
+def _interval(times: NDArray[np.float64], scores: NDArray[np.float64], first: int, peak: int, last: int) -> Interval:
+    """Return the interval around a peak; `first` and `last` are the minima between it and the neighbouring peaks."""
+    low = np.flatnonzero(scores < scores[peak] / 2)
+    before, after = low[low < peak], low[low > peak]
     begin = max(first, int(before[-1]) + 1 if len(before) else 0)
     end = min(last, int(after[0]) - 1 if len(after) else len(times) - 1)
-    return Interval(float(times[place]), float(times[begin]), float(times[end]), float(scores[place]))
+    return Interval(float(times[peak]), float(times[begin]), float(times[end]), float(scores[peak]))
 
 
 class Showing:
-    """Makes pictures of where a network saw a class: Grad-CAM over the frames that were kept.
+    """Makes the pictures of the evidence for a class: Grad-CAM of the buffered frames.
 
     Args:
-        member: whose first network is asked.
-        taxonomy: its classes.
-        device: that it is on.
-        distance: reads the distance from the frames; None leaves it out.
+        member: member whose first network is used.
+        taxonomy: the classes.
+        device: device of the network.
+        distance: reader of the on-screen distance; None skips it.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class Showing:
         self._channels_last = member.recipe.training.channels_last
         runtime, config = member.runtimes[0], member.recipe.input
         self.loaded: Explained | None = None
-        if isinstance(runtime, TorchRuntime):  # heat maps need gradients, which only torch has
+        if isinstance(runtime, TorchRuntime):  # heat maps need gradients, which only torch provides
             network = runtime.network
             self.loaded = Explained(member.recipe, taxonomy, network, None, ())
             self.layout = layout_of(network.backbone.net, config.backbone_size)
@@ -107,16 +107,22 @@ class Showing:
     def occurrences(
         self, label: int, moments: Sequence[Interval], candidates: EvidenceBuffer, pictures: Pictures
     ) -> list[Occurrence]:
-        """Occurrences of a class at its moments, with the kept pictures that lie in them; adds those to `pictures`."""
-        chosen = [_nearest_first(candidates.between(label, one.begin, one.end), one)[:MAX_STILLS] for one in moments]
-        hot = {id(one): self._maps(one, label) for one in dict.fromkeys(c for each in chosen for c in each)}
+        """Return the occurrences of a class at its moments, with buffered pictures, and add these to `pictures`."""
+        chosen = [
+            _nearest_first(candidates.between(label, moment.begin, moment.end), moment)[:MAX_STILLS]
+            for moment in moments
+        ]
+        distinct = dict.fromkeys(candidate for group in chosen for candidate in group)
+        hot = {id(candidate): self._maps(candidate, label) for candidate in distinct}
         highest = max((float(maps.max()) for maps in hot.values()), default=0.0)
         result = []
         for number, (moment, shown) in enumerate(zip(moments, chosen, strict=True), 1):
             name = f"{self._name(label)}-{number}"
             evidence = [
-                self._evidence(one, label, hot[id(one)], highest=highest, name=f"{name}{letter}", pictures=pictures)
-                for one, letter in zip(shown, "abcdefgh", strict=False)
+                self._evidence(
+                    candidate, label, hot[id(candidate)], highest=highest, name=f"{name}{letter}", pictures=pictures
+                )
+                for candidate, letter in zip(shown, "abcdefgh", strict=False)
             ]
             result.append(
                 Occurrence(
@@ -130,26 +136,26 @@ class Showing:
         return result
 
     def whole(self, label: int, score: float, candidates: EvidenceBuffer, pictures: Pictures) -> list[Occurrence]:
-        """The occurrence of a class where the network saw the video as one segment: at the frame that spoke most for it."""
-        found = candidates.between(label, -np.inf, np.inf)[:1]
-        if not found:
+        """Return the occurrence of a class in a video of one segment, at the frame with the strongest evidence."""
+        best = candidates.between(label, -np.inf, np.inf)[:1]
+        if not best:
             return []
-        maps = self._maps(found[0], label)
+        maps = self._maps(best[0], label)
         shown = self._evidence(
-            found[0], label, maps, highest=float(maps.max()), name=f"{self._name(label)}-1a", pictures=pictures
+            best[0], label, maps, highest=float(maps.max()), name=f"{self._name(label)}-1a", pictures=pictures
         )
         at = shown.seconds
         return [Occurrence(seconds=at, begin_seconds=at, end_seconds=at, score=round(score, 6), evidence=(shown,))]
 
     def forget(self) -> None:
-        """Forget what was read in the frames of the video before."""
+        """Forget the distances that were read in frames of the previous video."""
         self._read.clear()
 
     def _name(self, label: int) -> str:
         return f"class{label:02d}"
 
     def _distance(self, still: Still) -> Distance | None:
-        """What stands in a frame, which several classes may show, read once."""
+        """Return the distance in a frame; it is read only once, because several classes may share the frame."""
         if self.distance is None or still.region is None:
             return None
         if still not in self._read:
@@ -157,7 +163,7 @@ class Showing:
         return self._read[still]
 
     def _maps(self, candidate: Candidate, label: int) -> Maps:
-        """Raw maps (k, h, w) of the candidate's frames that are not padding; without heat where the runtime has no gradients."""
+        """Return raw maps (k, h, w) of the candidate's frames that are not padding; zeros without gradients."""
         if self.loaded is None:
             return np.zeros((candidate.real, 1, 1), np.float32)
         return frame_maps(
@@ -176,7 +182,7 @@ class Showing:
         self, candidate: Candidate, label: int, maps: Maps, *, highest: float, name: str, pictures: Pictures
     ) -> Evidence:
         still, heat = _hottest(candidate, maps)
-        picture = f"frame-{still.frame:06d}.jpg"  # classes may share it
+        picture = f"frame-{still.frame:06d}.jpg"  # several classes may share it
         pictures[picture] = still.jpeg
         if highest > 0 and heat.max() > 0:
             pictures[f"{name}.heat.png"] = heat_picture(heat / highest, still.jpeg)
@@ -194,23 +200,23 @@ class Showing:
 
 
 def _nearest_first(candidates: Sequence[Candidate], moment: Interval) -> list[Candidate]:
-    """Those close to the moment, the best first, and then the others, the nearest first."""
-    return sorted(candidates, key=lambda one: max(0.0, abs(one.seconds - moment.seconds) - CLOSE_SECONDS))
+    """Return the candidates close to the moment, the best first, then the others, the nearest first."""
+    return sorted(candidates, key=lambda item: max(0.0, abs(item.seconds - moment.seconds) - CLOSE_SECONDS))
 
 
 def _hottest(candidate: Candidate, maps: Maps) -> tuple[Still, Maps]:
-    """The candidate's frame that spoke most for the class, and its map (h, w)."""
+    """Return the candidate's frame with the strongest evidence for the class, and its map (h, w)."""
     return max(((still, maps[still.offset]) for still in candidate.stills), key=lambda pair: float(pair[1].max()))
 
 
 def _place(heat: Maps) -> tuple[float, float]:
-    """X and y of the hottest point in shares of width and height."""
+    """Return x and y of the maximum as shares of width and height."""
     row, column = np.unravel_index(int(heat.argmax()), heat.shape)
     return round((float(column) + 0.5) / heat.shape[1], 4), round((float(row) + 0.5) / heat.shape[0], 4)
 
 
 def heat_picture(heat: Maps, jpeg: bytes) -> bytes:
-    """A PNG with an alpha channel, in the proportions of the frame: the warmer and more opaque, the more heat.
+    """Return a PNG with an alpha channel, with the aspect ratio of the frame: warmer and more opaque for more heat.
 
     Args:
         heat: (h, w) in [0, 1].

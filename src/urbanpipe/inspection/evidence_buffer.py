@@ -1,4 +1,4 @@
-"""The pictures that may become evidence: of each class the segments that spoke most for it, few and apart in time."""
+"""Buffer of possible evidence: for each class a few of the segments with its highest scores, apart in time."""
 
 import io
 from collections.abc import Sequence
@@ -8,23 +8,23 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-MOST = 16  # a class
-APART_SECONDS = 5.0  # of two nearer ones the better stays
-LEAST = 0.01  # score below which a segment is no candidate
+MOST = 16  # candidates per class
+APART_SECONDS = 5.0  # of two candidates closer than this, only the better one is kept
+LEAST = 0.01  # minimum score of a candidate
 JPEG_QUALITY = 85
-WIDE_SECONDS = 2.0  # frames of a segment that lasts longer are different views, each of which may be evidence
+WIDE_SECONDS = 2.0  # frames of a longer segment are different views, each of which may be evidence
 
 
 @dataclass(frozen=True, eq=False)
 class Still:
-    """A frame that was kept.
+    """A buffered frame.
 
     Attributes:
-        offset: its place among the frames of its segment.
-        frame: its number in the video.
-        seconds: when it is shown.
+        offset: index of the frame in its segment.
+        frame: frame number in the video.
+        seconds: time of the frame.
         jpeg: the picture.
-        region: pixels of the part of the full picture that shows the distance, uint8 (h, w, 3); None where not wanted.
+        region: pixels of the part of the full picture that shows the distance, uint8 (h, w, 3); None if not requested.
     """
 
     offset: int
@@ -36,14 +36,14 @@ class Still:
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """A segment that was kept.
+    """A buffered segment.
 
     Attributes:
-        seconds: its middle.
-        scores: (classes,) of the segment alone.
-        image: what the network saw, uint8 (1, ...).
-        real: frames of it that are not padding.
-        stills: its frames that may be shown.
+        seconds: middle of the segment.
+        scores: scores of the segment alone, (classes,).
+        image: network input, uint8 (1, ...).
+        real: number of frames that are not padding.
+        stills: frames that may be shown.
     """
 
     seconds: float
@@ -54,45 +54,45 @@ class Candidate:
 
 
 class EvidenceBuffer:
-    """The best segments of each class so far; memory is bounded whatever the video's length.
+    """The best segments of each class so far, in memory that does not depend on the length of the video.
 
     Args:
-        labels: the classes that are to have any.
+        labels: indices of the classes that need evidence.
     """
 
     def __init__(self, labels: Sequence[int]) -> None:
         self._best: dict[int, list[Candidate]] = {label: [] for label in labels}
 
     def wants(self, seconds: float, scores: NDArray[np.float64]) -> list[int]:
-        """The classes for which a segment with these scores would be kept."""
+        """Return the classes for which a segment with these scores would be kept."""
         return [label for label, best in self._best.items() if _is_better(best, seconds, scores, label)]
 
     def add(self, candidate: Candidate, labels: Sequence[int]) -> None:
-        """Keep a candidate for these classes, in place of those that it beats."""
+        """Add a candidate for these classes, replacing worse ones."""
         for label in labels:
-            apart = [one for one in self._best[label] if abs(one.seconds - candidate.seconds) >= APART_SECONDS]
-            ranked = sorted([*apart, candidate], key=lambda one: (-one.scores[label], one.seconds))
+            apart = [item for item in self._best[label] if abs(item.seconds - candidate.seconds) >= APART_SECONDS]
+            ranked = sorted([*apart, candidate], key=lambda item: (-item.scores[label], item.seconds))
             self._best[label] = ranked[:MOST]
 
     def between(self, label: int, begin: float, end: float) -> list[Candidate]:
-        """Those of a class in a interval of time, best first."""
-        return [one for one in self._best[label] if begin <= one.seconds <= end]
+        """Return the candidates of a class in an interval of time, best first."""
+        return [item for item in self._best[label] if begin <= item.seconds <= end]
 
 
 def _is_better(best: Sequence[Candidate], seconds: float, scores: NDArray[np.float64], label: int) -> bool:
     score = scores[label]
-    near = [one for one in best if abs(one.seconds - seconds) < APART_SECONDS]
-    if score < LEAST or any(one.scores[label] >= score for one in near):
+    near = [item for item in best if abs(item.seconds - seconds) < APART_SECONDS]
+    if score < LEAST or any(item.scores[label] >= score for item in near):
         return False
     return bool(near) or len(best) < MOST or score > best[-1].scores[label]
 
 
 def shown_offsets(times: NDArray[np.float64], real: int) -> list[int]:
-    """Which frames of a segment may be shown: the middle one, or of a segment of several views all.
+    """Return the indices of the frames of a segment that may be shown: the middle one, or all of a long segment.
 
     Args:
-        times: of the segment's frames, (k,).
-        real: how many of them are not padding.
+        times: times of the segment's frames, (k,).
+        real: number of frames that are not padding.
     """
     if times[real - 1] - times[0] <= WIDE_SECONDS:
         return [real // 2]
@@ -100,7 +100,7 @@ def shown_offsets(times: NDArray[np.float64], real: int) -> list[int]:
 
 
 def to_jpeg(picture: NDArray[np.uint8]) -> bytes:
-    """The picture (h, w, 3) as JPEG."""
+    """Encode a picture (h, w, 3) as JPEG."""
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, "JPEG", quality=JPEG_QUALITY)
     return buffer.getvalue()

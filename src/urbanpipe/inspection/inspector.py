@@ -1,4 +1,4 @@
-"""The Python way to inspect: `Inspector.load(bundle).inspect(video)`."""
+"""Inspection of single videos from Python: `Inspector.load(bundle).inspect(video)`."""
 
 import os
 import time
@@ -43,13 +43,13 @@ from urbanpipe.video.probe import digest as file_digest
 
 @dataclass(frozen=True, eq=False)
 class Inspected:
-    """What was found in a video, and the pictures that show it.
+    """The inspection of a video, with its pictures.
 
     Attributes:
-        video: the file.
-        inspection: all that is to be said.
-        pictures: files by the names that the evidence gives: JPEG of frames, PNG of heat.
-        seconds: what was spent on `decode`, `network`, `evidence`.
+        video: the video file.
+        inspection: findings, remarks and facts.
+        pictures: content of picture files by the names in the evidence: JPEG of frames, PNG of heat.
+        seconds: time spent on `decode`, `network` and `evidence`.
     """
 
     video: Path
@@ -59,14 +59,14 @@ class Inspected:
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """Defects to accept or to look at, accepted ones first, then the most probable."""
+        """Defects to accept or to review: accepted ones first, then by descending probability."""
         return self.inspection.defects
 
     def write(self, folder: Path | str) -> Inspection:
-        """Write pictures, timeline.json and findings.json into a folder, the last one completes the inspection.
+        """Write pictures, timeline.json and findings.json to a folder; the last file completes the inspection.
 
         Raises:
-            OutputError: it cannot be written.
+            OutputError: a file cannot be written.
         """
         folder = Path(folder)
         for name, data in self.pictures.items():
@@ -76,10 +76,10 @@ class Inspected:
 
 
 def placed(inspection: Inspection, video: Path, folder: Path) -> Inspection:
-    """Write an inspection whose pictures lie in `folder`, with the way from there to the video.
+    """Write an inspection to the folder of its pictures, with the relative path from there to the video.
 
     Raises:
-        OutputError: it cannot be written.
+        OutputError: a file cannot be written.
     """
     there = {"path": printable(str(video.resolve())), "relative": _relative(video.resolve(), folder.resolve())}
     result = inspection.model_copy(update={"video": inspection.video.model_copy(update=there)})
@@ -92,11 +92,11 @@ def _relative(video: Path, folder: Path) -> str:
         way = Path(os.path.relpath(video, folder)).as_posix()
     except ValueError:  # another drive
         return ""
-    return way if way == printable(way) else ""  # a page cannot name bytes that are no text
+    return way if way == printable(way) else ""  # a page cannot link to a path that is not valid text
 
 
 class Inspector:
-    """Networks, calibration and triage of a bundle, ready for videos.
+    """Inspects videos with the networks, calibration and triage of a bundle.
 
     Example:
         >>> from urbanpipe.api import Inspector
@@ -125,31 +125,32 @@ class Inspector:
         batch_size: int = 8,
         distance_region: Region | None = None,
     ) -> Self:
-        """Read a bundle; nothing in it is executed.
+        """Load a bundle; code in it is never executed.
 
         Args:
-            bundle: its folder; None takes the demonstration that comes with the package.
+            bundle: folder of the bundle; None takes the demonstration bundle of the package.
             device: `auto`, `cpu`, `cuda` or `cuda:N`.
-            batch_size: segments (super-images, frames, clips) at once.
-            distance_region: left, top, width and height, in shares of the picture, of where it shows the distance.
+            batch_size: segments (super-images, frames, clips) per batch.
+            distance_region: left, top, width and height, as shares of the picture, of the on-screen distance.
 
         Raises:
-            BundleError: it is missing, damaged or of another kind.
-            InspectionError: the distance is wanted and the extra `ocr` is not installed, or a batch size below 1.
+            BundleError: the bundle is missing, damaged or of another kind.
+            InspectionError: the distance is requested but the extra `ocr` is not installed, or the batch size is below
+                1.
         """
         chosen = choose_device(device)
         return cls(read_bundle(Path(bundle or DEMONSTRATION), chosen), chosen, batch_size, distance_region)
 
     def inspect(self, video: Path | str, digest: str | None = None) -> Inspected:
-        """Find what a video shows, in one pass over it; memory does not grow with its length.
+        """Inspect a video in one pass, in memory that does not grow with its length.
 
         Args:
-            video: the file.
-            digest: of the file, where the caller knows it; None computes it.
+            video: the video file.
+            digest: digest of the file, if known; None computes it.
 
         Raises:
-            VideoError: it is missing or cannot be read.
-            OutOfMemoryError: of the device.
+            VideoError: the video is missing or cannot be read.
+            OutOfMemoryError: the device is out of memory.
         """
         path = Path(video)
         check_file(path)
@@ -160,13 +161,13 @@ class Inspector:
             pictures: Pictures = {}
             inspection = self._inspection(path, digest or digest_of(path), observed, pictures)
         except (torch.OutOfMemoryError, OutOfMemoryError) as error:
-            advice = "lower --batch-size, take a smaller bundle, or --device cpu"
+            advice = "lower --batch-size, use a smaller bundle, or --device cpu"
             raise OutOfMemoryError(f"out of memory on {self.device}: {advice}") from error
         return Inspected(path, inspection, pictures, observed.seconds | {"evidence": time.perf_counter() - started})
 
     def _inspection(self, path: Path, digest: str, observed: VideoPassResult, pictures: Pictures) -> Inspection:
         models, taxonomy = self.bundle.models, self.bundle.models.taxonomy
-        scores = combined(models, [{0: one} for one in observed.judged], [0])
+        scores = combined(models, [{0: prediction} for prediction in observed.judged], [0])
         probabilities = self.bundle.calibration.apply(scores)[0]
         decisions = self._triage(probabilities)
         times, over_time = self._over_time(observed.judged[self._video_pass.looking])
@@ -174,12 +175,12 @@ class Inspector:
         for item, triage in zip(taxonomy.classes, decisions, strict=True):
             shown = triage != "reject" and item.code != taxonomy.exclusive
             probability, score = float(probabilities[item.index]), float(scores[0, item.index])
-            seen = (
+            occurrences = (
                 self._occurrences(item, probability, times, over_time=over_time, observed=observed, pictures=pictures)
                 if shown
                 else []
             )
-            findings.append(_finding(item, probability, score, triage, seen))
+            findings.append(_finding(item, probability, score, triage, occurrences))
         return Inspection(
             video=_facts(path, digest, observed.index),
             bundle=self._bundle_facts(),
@@ -193,14 +194,14 @@ class Inspector:
         )
 
     def _triage(self, probabilities: NDArray[np.float64]) -> list[TriageDecision]:
-        """What to do with each class; one of which the networks have had no example is none to look at."""
+        """Return the triage of each class; a class without training examples is rejected."""
         decided = self.bundle.triage.decide(probabilities[None])[0]
         return np.where(self.bundle.triage.positives > 0, decided, "reject").tolist()  # type: ignore[no-any-return]
 
-    def _over_time(self, judged: VideoPrediction) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Middles of the segments (m,) and their scores (m, C), smoothed."""
-        times = judged.seconds.mean(axis=1)
-        return times, smoothed(times, judged.segments, self.bundle.manifest.moments.smooth_seconds)
+    def _over_time(self, prediction: VideoPrediction) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the middles of the segments (m,) and their smoothed scores (m, C)."""
+        times = prediction.seconds.mean(axis=1)
+        return times, smoothed(times, prediction.segments, self.bundle.manifest.moments.smooth_seconds)
 
     def _occurrences(
         self,
@@ -215,7 +216,7 @@ class Inspector:
         candidates = observed.candidates
         if not self._many:
             return self._showing.whole(item.index, float(over_time[0, item.index]), candidates, pictures)
-        most = MAX_OCCURRENCES if probability >= UNLIKELY else 1  # where to look, no more
+        most = MAX_OCCURRENCES if probability >= UNLIKELY else 1  # one moment is enough to review an unlikely class
         moments = intervals(times, over_time[:, item.index], self.bundle.manifest.moments, most)
         return self._showing.occurrences(item.index, moments, candidates, pictures)
 
@@ -235,10 +236,10 @@ class Inspector:
 
 
 def digest_of(path: Path) -> str:
-    """The digest of a video's file.
+    """Return the digest of a video file.
 
     Raises:
-        VideoError: it cannot be read any more.
+        VideoError: the file can no longer be read.
     """
     try:
         return file_digest(path)
@@ -247,7 +248,7 @@ def digest_of(path: Path) -> str:
 
 
 def _finding(
-    item: DefectClass, probability: float, score: float, triage: TriageDecision, seen: Sequence[Occurrence]
+    item: DefectClass, probability: float, score: float, triage: TriageDecision, occurrences: Sequence[Occurrence]
 ) -> Finding:
     return Finding(
         code=item.code,
@@ -257,7 +258,7 @@ def _finding(
         probability=round(probability, 6),
         score=round(score, 6),
         triage=triage,
-        occurrences=tuple(seen),
+        occurrences=tuple(occurrences),
     )
 
 

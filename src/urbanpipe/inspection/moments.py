@@ -1,4 +1,4 @@
-"""When defects are to be seen: from the scores of a video's segments to time points, one a defect."""
+"""`moments`: the time points at which defects are visible, from the scores of a video's segments."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -35,21 +35,21 @@ from urbanpipe.taxonomy import Taxonomy, load_taxonomy
 def find_moments(
     segments: SegmentScores, config: MomentsConfig, taxonomy: Taxonomy, videos: Predictions | None = None
 ) -> dict[str, list[Moment]]:
-    """Moments of every defect in every video, in order of time; the exclusive class (nothing wrong) has none.
+    """Return the moments of every defect in every video, in order of time; the exclusive class has none.
 
     Args:
         segments: scores over time.
-        config: how.
+        config: settings of the localization.
         taxonomy: the C classes.
-        videos: predictions of the same videos, with which `weigh_by_video` weighs; without them nothing is weighed.
+        videos: predictions of the same videos, used as weights if `weigh_by_video` is set; None disables weighting.
 
     Raises:
-        PredictionError: `videos` lack one of the videos.
+        PredictionError: `videos` lacks one of the videos.
     """
     weights = np.ones((len(segments.names), len(taxonomy)))
     if config.weigh_by_video and videos is not None:
         weights = videos.aligned(segments.names)
-    found: dict[str, list[Moment]] = {}
+    result: dict[str, list[Moment]] = {}
     for name, weight in zip(segments.names, weights, strict=True):
         seconds, scores = segments.of(name)
         times = seconds.mean(axis=1)
@@ -59,17 +59,18 @@ def find_moments(
             when, heights = peaks(times, scores[:, label], config.min_score)
             kept = suppressed(when, heights, config.apart_seconds, config.max_moments)
             moments += [Moment(label, round(float(when[row]), 3), float(heights[row])) for row in kept]
-        found[name] = sorted(moments, key=lambda moment: moment.seconds)
-    return found
+        result[name] = sorted(moments, key=lambda moment: moment.seconds)
+    return result
 
 
 def learn_shifts(found: Moments, truth: Truth, config: MomentsConfig, taxonomy: Taxonomy) -> NDArray[np.float64]:
-    """By how many seconds to move the moments of each class: people mark a defect before or after it looks clearest.
+    """Return by how many seconds to move the moments of each class, as people mark defects before or after the peak.
 
-    Moments are matched with the truth as the scorer does at its widest tolerance. A class's shift is the median of
-    (true - found), drawn towards the median over all classes, which is itself drawn towards 0: with n matches the own
-    median counts n/(n + shift_prior). The shift of the best AP was not taken: with ten moments of a class AP moves in
-    leaps, and its best place on a grid is partly chance, while a median needs half of the matches to be wrong.
+    Moments are matched with the truth as in scoring, at the widest tolerance. The shift of a class is the median of
+    (true - found), shrunk towards the median over all classes, which is itself shrunk towards 0: with n matches the
+    weight of the class's own median is n/(n + shift_prior). The shift with the best AP is not used: with ten moments of
+    a class AP changes in steps, and its maximum on a grid is partly chance, whereas a median tolerates outliers in up
+    to half of the matches.
 
     Returns:
         (C,) seconds; 0 for a class without matched moments.
@@ -88,7 +89,7 @@ def learn_shifts(found: Moments, truth: Truth, config: MomentsConfig, taxonomy: 
 
 
 def moved(found: Moments, shifts: NDArray[np.float64], segments: SegmentScores) -> dict[str, list[Moment]]:
-    """The moments shifted by (C,) seconds, none out of its video."""
+    """Return the moments shifted by (C,) seconds, clipped to the duration of the video."""
     result: dict[str, list[Moment]] = {}
     for name, moments in found.items():
         end = float(segments.of(name)[0][-1, 1])
@@ -100,17 +101,17 @@ def moved(found: Moments, shifts: NDArray[np.float64], segments: SegmentScores) 
 
 @dataclass(frozen=True, eq=False)
 class FoundMoments:
-    """What `moments` made.
+    """The result of `moments`.
 
     Attributes:
-        out: the submission.
-        settings: the file of settings and shifts beside it.
-        moments: by video.
+        out: the submission file.
+        settings: the file with settings and shifts beside it.
+        moments: moments by video.
         taxonomy: the C classes.
-        shifts: (C,) seconds, learned on all videos, or given; what `settings` holds.
-        plain: how good the moments are without a shift; None without truth.
-        scores: how good they are as written.
-        notes: what must be known beside them.
+        shifts: (C,) seconds, learned on all videos or given, as stored in `settings`.
+        plain: scores of the moments without shifts; None without truth.
+        scores: scores of the written moments; None without truth.
+        notes: what must be known besides the scores.
     """
 
     out: Path
@@ -123,7 +124,7 @@ class FoundMoments:
     notes: tuple[str, ...]
 
     def to_markdown(self) -> str:
-        """Table and notes; without truth, the counts."""
+        """Return table and notes as Markdown; without truth, the counts."""
         count = sum(map(len, self.moments.values()))
         lines = [f"{count} moments in {len(self.moments)} videos."]
         if self.plain and self.scores:
@@ -139,7 +140,7 @@ class FoundMoments:
 
 @dataclass(frozen=True, eq=False)
 class _Source:
-    """What moments are made from; without folds, of videos that are new to all models."""
+    """The data that moments are made from; `folds` is None if no model was trained on the videos."""
 
     segments: SegmentScores
     taxonomy: Taxonomy
@@ -158,44 +159,46 @@ def moments(
 ) -> FoundMoments:
     """Find the time points of defects, learn their shifts where the truth is known, and write a CCTV-Pipe submission.
 
-    Shifts that `settings` holds are applied; else `truth` teaches them, in a run each fold's from the other folds.
+    Shifts in `settings` are applied. Otherwise shifts are learned from `truth`; for a run, those of each fold are
+    learned on the other folds.
 
     Args:
         source: a run of `crossval` with segments, or an npz of segments with its predictions beside it.
-        out: gets the submission (JSON); `<out stem>.settings.toml` beside it gets settings and shifts.
-        truth: true moments in the CCTV-Pipe form.
-        overrides: `key=value` each, of `MomentsConfig`.
-        settings: such a file of an earlier call.
+        out: submission file (JSON); settings and shifts are written to `<out stem>.settings.toml` beside it.
+        truth: true moments in the CCTV-Pipe format.
+        overrides: `key=value` settings of `MomentsConfig`.
+        settings: settings file of an earlier call.
         taxonomy: the classes of an npz; a run has its own.
 
     Raises:
-        RunError, PredictionError: `source` cannot be used, or its method sees a video as one segment.
-        LabelError: `truth` cannot be used, or knows none of the videos.
-        RecipeError: unknown or impossible settings.
+        RunError: the run cannot be used, or its method has one segment per video.
+        PredictionError: the npz or its predictions cannot be used.
+        LabelError: `truth` cannot be used, or has none of the videos.
+        RecipeError: a setting is unknown or invalid.
         OutputError: the results cannot be written.
     """
     config = read_config(settings, overrides)
-    seen = _read_source(Path(source), taxonomy, config)
-    shifts = given_shifts(config, seen.taxonomy)
+    data = _read_source(Path(source), taxonomy, config)
+    shifts = given_shifts(config, data.taxonomy)
     _check_out(Path(out), [path for path in (source, truth, settings) if path])
-    known = _known(truth, seen, source)
-    plain = find_moments(seen.segments, config, seen.taxonomy, seen.videos)
-    final, notes = moved(plain, shifts, seen.segments), []
+    known = _known(truth, data, source)
+    plain = find_moments(data.segments, config, data.taxonomy, data.videos)
+    final, notes = moved(plain, shifts, data.segments), []
     if known and not config.shift_seconds and config.learn_shift:
-        shifts = learn_shifts(plain, known, config, seen.taxonomy)
-        final = _held_out(plain, known, config, seen)
+        shifts = learn_shifts(plain, known, config, data.taxonomy)
+        final = _held_out(plain, known, config, data)
         notes = [
-            "Each fold's moments are moved by what the other folds taught; the shifts shown are of all."
-            if seen.folds
-            else "The shifts were learned on these same videos, which flatters the figures."
+            "The moments of each fold are moved by shifts learned on the other folds; the listed shifts are of all."
+            if data.folds
+            else "The shifts were learned on these same videos, so the scores are too optimistic."
         ]
-    judged = [{name: found[name] for name in known.moments} if known else {} for found in (plain, final)]
-    scores = [score_moments(found, known, seen.taxonomy) if known else None for found in judged]
+    matched_videos = [{name: part[name] for name in known.moments} if known else {} for part in (plain, final)]
+    scores = [score_moments(part, known, data.taxonomy) if known else None for part in matched_videos]
     file = Path(out).with_suffix(".settings.toml")
-    write_results(final, Path(out), seen.taxonomy, known.keys if known else None)
-    by_code = {code: value for code, value in zip(seen.taxonomy.codes, shifts.tolist(), strict=True) if value}
+    write_results(final, Path(out), data.taxonomy, known.keys if known else None)
+    by_code = {code: value for code, value in zip(data.taxonomy.codes, shifts.tolist(), strict=True) if value}
     write_text(file, tomli_w.dumps(config.model_dump() | {"shift_seconds": by_code}))
-    return FoundMoments(Path(out), file, final, seen.taxonomy, shifts, scores[0], scores[1], tuple(notes))
+    return FoundMoments(Path(out), file, final, data.taxonomy, shifts, scores[0], scores[1], tuple(notes))
 
 
 def _read_source(source: Path, taxonomy: Path | None, config: MomentsConfig) -> _Source:
@@ -204,12 +207,12 @@ def _read_source(source: Path, taxonomy: Path | None, config: MomentsConfig) -> 
         segments = read_segment_scores(source, classes)
         beside = source.with_name(source.name.removesuffix(".npz").removesuffix(".segments") + ".json")
         if config.weigh_by_video and not beside.is_file():
-            advice = f"put {beside.name} there, or --set weigh_by_video=false"
+            advice = f"put {beside.name} there, or give --set weigh_by_video=false"
             raise PredictionError(f"{source} has no predictions of its videos beside it; {advice}")
         return _Source(segments, classes, read_predictions(beside, classes) if config.weigh_by_video else None, None)
     data = read_out_of_fold(source)
     if not (source / OUT_OF_FOLD_SEGMENTS).is_file():
-        why = "its method sees a video as one segment; moments need a frame, dense or bag run"
+        why = "its method has one segment per video; moments need a frame, dense or bag run"
         raise RunError(f"{source} has no {OUT_OF_FOLD_SEGMENTS}: {why}")
     segments = read_segment_scores(source / OUT_OF_FOLD_SEGMENTS, data.taxonomy)
     if odd := sorted(set(segments.names) ^ set(data.names)):
@@ -220,30 +223,30 @@ def _read_source(source: Path, taxonomy: Path | None, config: MomentsConfig) -> 
 
 
 def _check_out(out: Path, inputs: Collection[Path]) -> None:
-    """Refuse to write over what the results are made from, or over anything that is no submission, before any work."""
+    """Refuse to overwrite an input, or a file that is not a submission, before any work starts."""
     if out.suffix != ".json" or out.is_dir():
         raise OutputError(f"cannot write {out}: give the name of a .json file")
     if out.resolve() in {path.resolve() for path in inputs}:
-        raise OutputError(f"cannot write {out}: it is read here; give another --out")
+        raise OutputError(f"cannot write {out}: it is an input; give another --out")
     if out.exists() and '"results"' not in out.read_text(encoding="utf-8", errors="replace")[:1000]:
-        raise OutputError(f"cannot write {out}: it is there and is no submission; give another --out")
+        raise OutputError(f"cannot write {out}: it exists and is not a submission; give another --out")
 
 
-def _known(truth: Path | None, seen: _Source, source: Path) -> Truth | None:
+def _known(truth: Path | None, data: _Source, source: Path) -> Truth | None:
     if truth is None:
         return None
-    known, names = read_truth(truth, seen.taxonomy), seen.segments.names
+    known, names = read_truth(truth, data.taxonomy), data.segments.names
     if not set(names) & set(known.moments):
-        raise LabelError(f"{truth} knows none of the {len(names)} videos of {source}, such as {names[0]}")
+        raise LabelError(f"{truth} has none of the {len(names)} videos of {source}, such as {names[0]}")
     return known.only(names)
 
 
-def _held_out(plain: Moments, known: Truth, config: MomentsConfig, seen: _Source) -> dict[str, list[Moment]]:
-    """The moments of every fold moved by what the videos of the other folds taught; without folds, of all."""
-    folds = seen.folds or dict.fromkeys(seen.segments.names, 0)
+def _held_out(plain: Moments, known: Truth, config: MomentsConfig, data: _Source) -> dict[str, list[Moment]]:
+    """Move the moments of every fold by shifts learned on the other folds; without folds, on all videos."""
+    folds = data.folds or dict.fromkeys(data.segments.names, 0)
     result: dict[str, list[Moment]] = {}
     for fold in sorted(set(folds.values())):
-        mine = {name: found for name, found in plain.items() if folds[name] == fold}
-        others = plain if seen.folds is None else {name: plain[name] for name in plain if name not in mine}
-        result |= moved(mine, learn_shifts(others, known, config, seen.taxonomy), seen.segments)
+        mine = {name: moments for name, moments in plain.items() if folds[name] == fold}
+        others = plain if data.folds is None else {name: plain[name] for name in plain if name not in mine}
+        result |= moved(mine, learn_shifts(others, known, config, data.taxonomy), data.segments)
     return {name: result[name] for name in plain}

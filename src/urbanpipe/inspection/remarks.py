@@ -1,4 +1,4 @@
-"""Decide what a person must know of a video before they trust the findings."""
+"""Remarks on a video, which a person must know before they trust its findings."""
 
 from collections.abc import Iterator, Sequence
 from typing import Literal
@@ -11,16 +11,16 @@ from urbanpipe.inspection.video_pass import VideoPassResult
 SHORT_SECONDS = 1.0
 
 
-DARK_SHARE = 0.5  # of the frames that must be dark for the video to be called so
+DARK_SHARE = 0.5  # share of dark frames above which the video gets a remark
 
 
 def remarks_on(observed: VideoPassResult, ood: OODDetector | None, untrained: Sequence[str]) -> Iterator[Remark]:
-    """The remarks on a video.
+    """Yield the remarks on a video.
 
     Args:
-        observed: what was seen of it.
-        ood: tells videos that are unlike those that the networks have trained on.
-        untrained: codes of classes that the networks have had no example of.
+        observed: result of the streaming pass.
+        ood: detector of out-of-distribution videos; None if there is none.
+        untrained: codes of classes without training examples.
     """
     index = observed.index
     if untrained:

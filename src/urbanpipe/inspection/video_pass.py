@@ -1,4 +1,4 @@
-"""One pass over a video: all networks see it, and the pictures that may become evidence are kept."""
+"""One streaming pass over a video, which runs all networks and buffers pictures that may become evidence."""
 
 import time
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from urbanpipe.inspection.evidence_buffer import Candidate, EvidenceBuffer, Stil
 from urbanpipe.video.decode import FrameIndex, index_frames, stream_decoded
 from urbanpipe.video.picture import Pixels, resized, to_rgb
 
-PICTURE_WIDTH = 640  # of evidence, in pixels; smaller videos are shown as they are
+PICTURE_WIDTH = 640  # largest width of evidence in pixels; pictures of smaller videos are not resized
 DARK = 40  # a frame is dark if 95 % of its pixels are below this grey level
 Region = tuple[float, float, float, float]
 """Left, top, width and height of a part of the picture, as shares of its width and height."""
@@ -28,18 +28,18 @@ Region = tuple[float, float, float, float]
 
 @dataclass(eq=False)
 class VideoPassResult:
-    """What one pass gave.
+    """The result of one pass.
 
     Attributes:
-        index: of the video.
-        judged: what each member says, mean over its folds.
-        features: means over the segments of what the looking network's first layer gave (mean and standard deviation of
-            each channel, (2 channels,)) and its head was given, (d,).
-        candidates: for evidence.
-        dark: share of the wanted frames that are dark.
-        damaged: share of them that corrupt data reached, or that could not be decoded at all.
-        sizes: width and height of the pictures as they were decoded, all that occur, in order of time.
-        seconds: what was spent on `decode` (with resizing) and `network`.
+        index: frame index of the video.
+        judged: predictions of each member, averaged over its folds.
+        features: features for the detection of out-of-distribution videos, averaged over the segments: mean and
+            standard deviation of each channel of the first layer, (2 channels,), and the input of the head, (d,).
+        candidates: buffer of possible evidence.
+        dark: share of the decoded frames that are dark.
+        damaged: share of the requested frames that are affected by corrupt data or could not be decoded.
+        sizes: width and height of the decoded pictures, all that occur, in order of time.
+        seconds: time spent on `decode` (including resizing) and `network`.
     """
 
     index: FrameIndex
@@ -53,12 +53,12 @@ class VideoPassResult:
 
 
 class VideoPass:
-    """Networks that are ready to watch videos.
+    """Runs networks on videos in one streaming pass each.
 
     Args:
         models: the networks.
-        batch_size: segments at once.
-        region: part of the picture that shows the distance; None where it is not to be read.
+        batch_size: segments per batch.
+        region: part of the picture that shows the distance; None if it is not read.
     """
 
     def __init__(self, models: Models, batch_size: int = 8, region: Region | None = None) -> None:
@@ -66,31 +66,31 @@ class VideoPass:
         self.looking = looking_member(models.members)
 
     def watch(self, path: Path) -> VideoPassResult:
-        """Decode a video once and let every network see what it sees of it.
+        """Decode a video once and run every network on its inputs.
 
         Raises:
-            VideoError: it cannot be read.
+            VideoError: the video cannot be read.
         """
         started = time.perf_counter()
         index = index_frames(path)
         parts = [_Part(self, numbers, index) for numbers in sharing_a_reading(self.models.members)]
         wanted = sorted(set().union(*(part.segments.wanted for part in parts)))
         facts = _Facts()
-        for found in stream_decoded(index, wanted, "conceal"):
-            facts.damaged += found.damaged
-            if found.frame is not None:
-                picture = to_rgb(found.frame, index, None)
-                facts.note(found.frame, picture)
+        for decoded in stream_decoded(index, wanted, "conceal"):
+            facts.damaged += decoded.damaged
+            if decoded.frame is not None:
+                picture = to_rgb(decoded.frame, index, None)
+                facts.note(decoded.frame, picture)
                 for part in parts:
-                    part.push(found.number, picture)
-        judged: dict[int, VideoPrediction] = {}
+                    part.push(decoded.number, picture)
+        predictions: dict[int, VideoPrediction] = {}
         for part in parts:
-            judged |= part.finish()
+            predictions |= part.finish()
         (looking,) = (part for part in parts if part.looks)
         network = sum(part.network_seconds for part in parts)
         return VideoPassResult(
             index=index,
-            judged=[judged[number] for number in range(len(self.models.members))],
+            judged=[predictions[number] for number in range(len(self.models.members))],
             features=looking.features,
             candidates=looking.candidates,
             dark=facts.dark / max(1, facts.frames),
@@ -116,7 +116,7 @@ class _Facts:
 
 @dataclass(frozen=True, eq=False)
 class _Came:
-    """A frame that was decoded: its number, as the network wants it, and what is kept of it to be shown."""
+    """A decoded frame: its number, its pixels at the network's size, and the picture and region for evidence."""
 
     number: int
     small: Pixels
@@ -124,7 +124,7 @@ class _Came:
 
 
 class _Part:
-    """The members that see the same pixels, and how far they have come in a video."""
+    """The members that use the same pixels, and their progress in a video."""
 
     def __init__(self, video_pass: VideoPass, numbers: Sequence[int], index: FrameIndex) -> None:
         members = video_pass.models.members
@@ -149,75 +149,76 @@ class _Part:
         return tuple(sum(part) / len(self.selection) for part in zip(*self.sums, strict=True))
 
     def _shown(self) -> dict[int, list[int]]:
-        """Offsets of the frames of each segment that may be shown."""
+        """Return the offsets of the frames of each segment that may be shown."""
         times = self.timeline.edges_seconds
         rows = zip(self.selection.frames, self.selection.real.tolist(), strict=True)
-        return {place: shown_offsets(times[frames], real) for place, (frames, real) in enumerate(rows)}
+        return {row: shown_offsets(times[frames], real) for row, (frames, real) in enumerate(rows)}
 
     def push(self, number: int, picture: Pixels) -> None:
         if number not in self.segments.wanted:
             return
         kept = _kept(picture, self.video_pass.region) if number in self.shown_frames else None
-        for place, frames in self.segments.push(number, _Came(number, resized(picture, self.view.frame_size), kept)):
-            self._take(place, frames)
+        for row, frames in self.segments.push(number, _Came(number, resized(picture, self.view.frame_size), kept)):
+            self._take(row, frames)
 
     def finish(self) -> dict[int, VideoPrediction]:
-        """What each member says of the video."""
-        for place, frames in self.segments.rest():
-            self._take(place, frames)
+        """Return the prediction of each member for the video."""
+        for row, frames in self.segments.rest():
+            self._take(row, frames)
         if self.waiting:
             self._see()
         spans = self.timeline.spans(self.selection.frames)
         together = zip(self.runtimes, self.features_of, strict=True)
-        said = [runtime.aggregate(np.concatenate(parts), spans) for runtime, parts in together]
+        predictions = [runtime.aggregate(np.concatenate(parts), spans) for runtime, parts in together]
         return {
-            number: mean_prediction([said.pop(0) for _ in member.runtimes]) for number, member in self.members.items()
+            number: mean_prediction([predictions.pop(0) for _ in member.runtimes])
+            for number, member in self.members.items()
         }
 
-    def _take(self, place: int, frames: list[_Came]) -> None:
+    def _take(self, row: int, frames: list[_Came]) -> None:
         image = self.view.evaluation_input(np.stack([frame.small for frame in frames]))
-        self.waiting.append((place, image, frames))
+        self.waiting.append((row, image, frames))
         if len(self.waiting) == self.video_pass.batch_size:
             self._see()
 
     def _see(self) -> None:
-        """Show the segments that wait to the networks."""
+        """Run the networks on the waiting segments."""
         started = time.perf_counter()
-        places = np.array([place for place, *_ in self.waiting])
-        part, images = self.selection[places], np.stack([image for _, image, _ in self.waiting])
+        rows = np.array([row for row, *_ in self.waiting])
+        part, images = self.selection[rows], np.stack([image for _, image, _ in self.waiting])
         first = self.runtimes.index(self.looking[0]) if self.looks else None
         encoded = encode_all(self.runtimes, images, part.real, observe=first)
-        for parts, one in zip(self.features_of, encoded, strict=True):
-            parts.append(one.features)
+        for parts, of_network in zip(self.features_of, encoded, strict=True):
+            parts.append(of_network.features)
         if first is not None:
             looking = encoded[first : first + len(self.looking)]
-            self._look([one.features for one in looking], self.timeline.spans(part.frames))
+            self._look([of_network.features for of_network in looking], self.timeline.spans(part.frames))
             self.sums.append(encoded[first].observed)
         self.network_seconds += time.perf_counter() - started
         self.waiting = []
 
     def _look(self, features: Sequence[NDArray[np.float32]], spans: NDArray[np.float64]) -> None:
-        """Keep the segments that speak more for a class than those that were kept."""
+        """Buffer the segments with higher scores for a class than those in the buffer."""
         together = zip(self.looking, features, strict=True)
-        scores = np.mean([segment_alone(runtime, each) for runtime, each in together], axis=0)
-        for (place, image, frames), score, span in zip(self.waiting, scores, spans, strict=True):
+        scores = np.mean([segment_alone(runtime, of_network) for runtime, of_network in together], axis=0)
+        for (row, image, frames), score, span in zip(self.waiting, scores, spans, strict=True):
             middle = float(span.mean())
-            came = [(offset, frames[offset]) for offset in self.shown[place] if frames[offset].kept is not None]
+            came = [(offset, frames[offset]) for offset in self.shown[row] if frames[offset].kept is not None]
             if came and (labels := self.candidates.wants(middle, score)):
                 stills = tuple(self._still(offset, frame) for offset, frame in came)
-                real = int(self.selection.real[place])
+                real = int(self.selection.real[row])
                 self.candidates.add(Candidate(middle, score, image[None], real, stills), labels)
 
     def _still(self, offset: int, came: _Came) -> Still:
-        """The frame that came, which may be the neighbour of one that could not be decoded."""
-        assert came.kept is not None, "the caller has looked"
+        """Return a decoded frame as a still; it may replace a neighbour that could not be decoded."""
+        assert came.kept is not None, "checked by the caller"
         picture, region = came.kept
         seconds = float(self.timeline.edges_seconds[came.number])
         return Still(offset, came.number, seconds, to_jpeg(picture), region)
 
 
 def _kept(picture: Pixels, region: Region | None) -> tuple[Pixels, Pixels | None]:
-    """The picture at the size of evidence, and its region with the distance, at full size."""
+    """Return the picture at the size of evidence, and its region with the distance at full size."""
     height, width = picture.shape[:2]
     cut = _cut(picture, region) if region else None
     if width > PICTURE_WIDTH:
@@ -226,7 +227,7 @@ def _kept(picture: Pixels, region: Region | None) -> tuple[Pixels, Pixels | None
 
 
 def _cut(picture: Pixels, region: Region) -> Pixels:
-    """A copy of a part of the picture, of one pixel at least."""
+    """Return a copy of a part of the picture, at least one pixel large."""
     height, width = picture.shape[:2]
     left, top, wide, high = region
     x, y = min(round(left * width), width - 1), min(round(top * height), height - 1)
@@ -235,6 +236,6 @@ def _cut(picture: Pixels, region: Region) -> Pixels:
 
 
 def segment_alone(runtime: Runtime, features: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return the probabilities (segments, classes) that a network would give each segment if it were all of the video."""
+    """Return the probabilities (segments, classes) of each segment as if it were the whole video."""
     nothing = np.zeros((1, 2))
     return np.concatenate([runtime.aggregate(segment[None], nothing).segments for segment in features])
