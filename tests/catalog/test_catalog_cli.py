@@ -75,6 +75,7 @@ def test_audit(made: tuple[Path, Result]) -> None:
     assert (found["videos"], found["counts"]["CJ"], found["groups"]) == (13, 6, 7)
 
 
+@pytest.mark.slow
 def test_audit_of_the_real_labels(shared: Path) -> None:
     result = run("audit", shared / "data" / "qv_pipe_train_labels.json")
     assert result.exit_code == 0, result.output

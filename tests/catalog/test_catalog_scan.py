@@ -95,6 +95,7 @@ def test_unreadable_file(tmp_path: Path, videos: Path, monkeypatch: pytest.Monke
     assert scan(videos, out=tmp_path / "c.csv").videos[0].status == "ok", "permission is asked for again"
 
 
+@pytest.mark.multiprocess
 def test_a_hang_or_a_crash_costs_only_its_own_video(
     tmp_path: Path, videos: Path, probed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -159,6 +160,7 @@ def test_labels_and_own_columns_of_moved_videos_are_kept_and_what_is_lost_is_tol
     assert report.lost == ["gone.mp4"]
 
 
+@pytest.mark.multiprocess
 def test_an_interrupted_scan_goes_on(tmp_path: Path, videos: Path, probed: Path) -> None:
     out = tmp_path / "c.csv"
     for number, name in enumerate(["a.mp4", "b.mp4", "hang.mp4", "z.mp4"]):

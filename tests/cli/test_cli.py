@@ -23,6 +23,7 @@ def urbanpipe(*arguments: object, cwd: Path | None = None) -> "subprocess.Comple
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd, timeout=300)
 
 
+@pytest.mark.multiprocess
 def test_the_whole_chain_by_its_commands(archive: Path, tmp_path: Path) -> None:
     steps: list[tuple[object, ...]] = [
         ("scan", archive / "videos", "--labels", archive / "labels.json", "--out", "catalog.csv"),
@@ -49,6 +50,7 @@ def test_the_whole_chain_by_its_commands(archive: Path, tmp_path: Path) -> None:
     assert 0 <= scores["map_all"] <= 1
 
 
+@pytest.mark.multiprocess
 def test_a_bad_video_makes_exit_status_3(archive: Path, tmp_path: Path) -> None:
     run = urbanpipe("train", archive / "catalog.csv", "-r", "small-mobilenetv2", "--out", tmp_path / "run", *SETS)
     assert run.returncode == 0, run.stderr
@@ -61,6 +63,7 @@ def test_a_bad_video_makes_exit_status_3(archive: Path, tmp_path: Path) -> None:
     assert "videos/s" in done.stdout
 
 
+@pytest.mark.multiprocess
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -86,6 +89,7 @@ def test_a_mistake_is_one_line_and_status_2(
     assert done.stderr.startswith("urbanpipe: ")
 
 
+@pytest.mark.multiprocess
 def test_an_interrupt_says_how_to_go_on(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "urbanpipe.cli.main", "simulate", str(tmp_path / "s"), "--videos", "400"]
     with subprocess.Popen([*command, "--workers", "1"], stderr=subprocess.PIPE, text=True) as process:
@@ -117,6 +121,7 @@ def test_reports_and_exports_do_without_torch() -> None:
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
 
 
+@pytest.mark.multiprocess
 def test_the_reader_of_the_output_may_go_away(archive: Path) -> None:
     command = f"{sys.executable} -m urbanpipe.cli.main audit {archive / 'catalog.csv'} | head -1"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False, env=dict(os.environ))

@@ -45,6 +45,7 @@ def test_the_real_labels_have_a_shortcut_in_the_name(real: Audit) -> None:
     assert real.cardinality == pytest.approx(1.39, abs=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_no_false_alarm_on_labels_without_meaning(tmp_path: Path, shared: Path, seed: int) -> None:
     labels = json.loads((shared / "data" / "qv_pipe_train_labels.json").read_text())

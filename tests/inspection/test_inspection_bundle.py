@@ -22,6 +22,7 @@ from urbanpipe.inspection.inspector import Inspector
 CPU = torch.device("cpu")
 
 
+@pytest.mark.slow
 def test_a_bundle_in_half_precision_says_nearly_the_same(frame_bundle: Path, tmp_path: Path, video: Path) -> None:
     half = bundle(finished_run(tmp_path / "run", "frame"), out=tmp_path / "half", half=True).folder
     sizes = [next(folder.glob("members/*/fold0.safetensors")).stat().st_size for folder in (frame_bundle, half)]
@@ -55,6 +56,7 @@ class TestBundle:
         (tmp_path / "b").rename(tmp_path / "elsewhere")
         assert Inspector.load(tmp_path / "elsewhere").inspect(video).inspection.findings
 
+    @pytest.mark.slow
     def test_a_experiment_of_several_recipes_keeps_weights_and_rule(self, tmp_path: Path, video: Path) -> None:
         from urbanpipe.ensembling.ensemble import ensemble
 
@@ -111,6 +113,7 @@ class TestBundle:
         with pytest.raises(BundleError, match="is not a bundle"):
             read_bundle(tmp_path, CPU)
 
+    @pytest.mark.slow
     def test_members_of_one_name_stay_apart(self, tmp_path: Path, video: Path) -> None:
         from urbanpipe.ensembling.ensemble import ensemble
 

@@ -30,6 +30,7 @@ from urbanpipe.inspection.inspector import Inspector
 from urbanpipe.report.html import write_report
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_can_be_bundled_and_inspects_as_it_predicts(method: str, tmp_path: Path, video: Path) -> None:
     run = finished_run(tmp_path / "run", method)
@@ -114,6 +115,7 @@ def test_what_was_read_in_a_video_is_forgotten_with_it(
     assert sizes[0] == sizes[1]
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_length(
     frame_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

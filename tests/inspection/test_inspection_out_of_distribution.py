@@ -20,6 +20,7 @@ CPU = torch.device("cpu")
 
 
 class TestOutOfDistribution:
+    @pytest.mark.slow
     def test_out_of_distribution_videos_are_remarked(self, tmp_path: Path) -> None:
         """Known videos are grey noise of some brightness; the ood one is of strong colours."""
         run = finished_run(tmp_path / "run", "frame")

@@ -37,6 +37,7 @@ def test_any_backbone_with_any_head_gives_logits_and_gradients(name: str, head: 
         assert all(name.startswith(("backbone.net.head.", "backbone.net.conv_head.")) for name in without)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", REPORT)
 def test_report_recipes_build_at_full_size(name: str) -> None:
     """On the meta device: shapes only, no memory. Swin has a fixed grid and must be built for 1344 px."""

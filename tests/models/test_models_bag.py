@@ -60,6 +60,7 @@ def taught(kind: Kind, steps: int = 150) -> BagClassifier:
     return model.eval()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_one_instance_among_twenty_is_found_and_pointed_at(kind: Kind) -> None:
     model = taught(kind)

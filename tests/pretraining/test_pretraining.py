@@ -115,6 +115,7 @@ def test_what_mae_paints_is_compared_with_the_patch_that_it_stands_for(monkeypat
     assert model(views).item() == pytest.approx(0, abs=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["simclr", "mae"])
 def test_it_leaves_weights_that_a_recipe_takes_whole(method: str, archive: Path, tmp_path: Path) -> None:
     backbone, _ = TINY[method]
@@ -139,6 +140,7 @@ def test_it_leaves_weights_that_a_recipe_takes_whole(method: str, archive: Path,
     assert load_weights(model.backbone, backbone, str(tmp_path / "out" / WEIGHTS)).share == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["simclr", "mae"])
 def test_it_learns_and_the_backbone_too(method: str) -> None:
     """Two views each of eight frames of stripes, by heart."""
@@ -157,6 +159,7 @@ def test_it_learns_and_the_backbone_too(method: str) -> None:
     assert all(not torch.equal(now[name], value) for name, value in first.items() if value.std() > 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["simclr", "mae"])
 def test_killed_and_started_again_it_ends_the_same(method: str, archive: Path, tmp_path: Path) -> None:
     pretrained(method, archive, tmp_path / "whole")
@@ -174,12 +177,14 @@ def test_killed_and_started_again_it_ends_the_same(method: str, archive: Path, t
     assert float(metrics(tmp_path / "killed")[0]["frames_per_second"]) > 0
 
 
+@pytest.mark.slow
 def test_workers_change_nothing(archive: Path, tmp_path: Path) -> None:
     pretrained("simclr", archive, tmp_path / "none", "epochs=1")
     pretrained("simclr", archive, tmp_path / "two", "epochs=1", "workers=2")
     assert same_weights(tmp_path / "none", tmp_path / "two")
 
 
+@pytest.mark.slow
 def test_labels_are_not_read(archive: Path, catalog: Catalog, tmp_path: Path) -> None:
     """Labels that no taxonomy knows, and none at all."""
     text = (archive / "catalog.csv").read_text().splitlines()
@@ -298,6 +303,7 @@ def test_without_lightly_it_says_how_to_install_it(
         pretrained("simclr", archive, tmp_path)
 
 
+@pytest.mark.slow
 def test_folds_that_do_not_fit_and_videos_that_cannot_be_read(catalog: Catalog, archive: Path, tmp_path: Path) -> None:
     backbone, settings = TINY["simclr"]
     with pytest.raises(FoldError, match="there is no fold 7"):
@@ -358,6 +364,7 @@ def test_folds_that_do_not_fit_and_videos_that_cannot_be_read(catalog: Catalog, 
     assert catalog.videos[0].name in (out / "left_out.csv").read_text()
 
 
+@pytest.mark.slow
 def test_another_folder_is_asked_for_where_settings_or_videos_changed(archive: Path, tmp_path: Path) -> None:
     pretrained("simclr", archive, tmp_path, "epochs=1")
     with pytest.raises(RunError, match=r"was started with other epochs: 1 instead of 2; give another --out"):
@@ -379,6 +386,7 @@ def test_another_folder_is_asked_for_where_settings_or_videos_changed(archive: P
     pretrained("simclr", archive, tmp_path, "epochs=1", "workers=1")
 
 
+@pytest.mark.slow
 def test_first_weights_are_known_by_what_they_hold(archive: Path, tmp_path: Path) -> None:
     first, moved = tmp_path / "first.safetensors", tmp_path / "moved.safetensors"
     save_file(backbone_of(TINY["simclr"][0]).net.state_dict(), first)

@@ -33,6 +33,8 @@ from urbanpipe.taxonomy import default_taxonomy
 from urbanpipe.training.crossval import run_folds
 from urbanpipe.training.options import FoldOptions, RunOptions
 
+pytestmark = pytest.mark.slow
+
 T = TypeVar("T")
 ROWS = (
     "flip",

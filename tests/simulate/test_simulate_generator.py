@@ -94,6 +94,7 @@ def test_a_contact_sheet_for_each_class_shown(made: SimulatedSet) -> None:
     assert sheets == sorted(code for code, count in made.counts.items() if count)
 
 
+@pytest.mark.multiprocess
 def test_workers_do_not_change_the_result(made: SimulatedSet, tmp_path: Path) -> None:
     again = small(tmp_path, workers=2)
     assert again.labels.read_bytes() == made.labels.read_bytes()
@@ -103,10 +104,12 @@ def test_workers_do_not_change_the_result(made: SimulatedSet, tmp_path: Path) ->
         assert pixels(path) == pixels(made.videos / path.name)
 
 
+@pytest.mark.slow
 def test_another_seed_gives_other_videos(made: SimulatedSet, tmp_path: Path) -> None:
     assert small(tmp_path, seed=1).labels.read_bytes() != made.labels.read_bytes()
 
 
+@pytest.mark.slow
 def test_a_failed_run_leaves_no_labels_and_no_half_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     small(tmp_path)
     calls = 0
@@ -159,6 +162,7 @@ def test_only_the_classes_asked_for(tmp_path: Path) -> None:
     assert min(counts.values()) >= 1
 
 
+@pytest.mark.slow
 def test_a_crawler_drives_through(tmp_path: Path) -> None:
     made = simulate(
         tmp_path,
@@ -178,6 +182,7 @@ def test_a_crawler_drives_through(tmp_path: Path) -> None:
     assert np.abs(frames[0] - frames[-1]).mean() > 5
 
 
+@pytest.mark.slow
 def test_a_larger_size_shows_the_same_scenes(tmp_path: Path) -> None:
     small, large = (
         simulate(

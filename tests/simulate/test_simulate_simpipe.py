@@ -46,6 +46,7 @@ def test_the_labels(name: str, tmp_path: Path) -> None:
     assert hashlib.sha256((tmp_path / "labels.json").read_bytes()).hexdigest() == written
 
 
+@pytest.mark.slow
 def test_the_truth_of_the_first_scenes() -> None:
     """Classes, places and strengths, and which are missed by nine uniform frames."""
     found = [

@@ -85,6 +85,7 @@ def test_a_defect_in_view_changes_pixels_in_its_box(code: str, monkeypatch: pyte
         assert changed[inside].mean() > (1.3 if code == "QF" else 2) * changed[~inside].mean()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", ["PL", "AJ", "JG", "CR", "SG"])
 def test_a_defect_out_of_view_changes_nothing(code: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(1, 12):
@@ -97,6 +98,7 @@ def test_a_defect_out_of_view_changes_nothing(code: str, monkeypatch: pytest.Mon
     pytest.fail("it was in view all the time in eleven videos")
 
 
+@pytest.mark.slow
 def test_the_weakest_leak_shows_in_motion_and_hardly_in_a_frame(monkeypatch: pytest.MonkeyPatch) -> None:
     """From frame to frame its place changes more than a dry pipe's does; in one frame less than the wall's texture."""
     motion, dry_motion, still, texture = [], [], [], []
@@ -125,6 +127,7 @@ def test_the_weakest_leak_shows_in_motion_and_hardly_in_a_frame(monkeypatch: pyt
     assert np.median(still) < np.median(texture)
 
 
+@pytest.mark.slow
 def test_a_brief_defect_is_in_none_of_the_nine_uniform_frames() -> None:
     found = [compose(plan(("PL",), number, brief="PL"), 5, "qv", FPS, 4 / 3).placed[0] for number in range(1, 9)]
     assert all(item.brief for item in found)

@@ -208,6 +208,7 @@ def _read_many(folder: Path, video: tuple[Path, str], bound: int, seed: int) -> 
     return [(int(number), number_in(cache.frames(*video, [number], SIZE)[0])) for number in numbers]
 
 
+@pytest.mark.multiprocess
 def test_several_processes_share_a_folder(video: tuple[Path, str], tmp_path: Path) -> None:
     FrameCache(tmp_path / "one", PLENTY).frames(*video, [0], SIZE)
     bound = int(stored_bytes(tmp_path / "one") * 5.5)
@@ -235,6 +236,7 @@ for number in range(10**9):
 """
 
 
+@pytest.mark.multiprocess
 def test_a_kill_at_any_moment_leaves_whole_entries_within_the_bound(video: tuple[Path, str], tmp_path: Path) -> None:
     bound = 4_000_000
     for delay in (0.0, 0.011, 0.017, 0.029):

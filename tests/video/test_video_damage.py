@@ -142,6 +142,7 @@ def test_a_frame_that_cannot_be_had_at_all(sound: Callable[[str], Path], tmp_pat
     assert frames.shape == (2, HEIGHT, WIDTH, 3)
 
 
+@pytest.mark.slow
 def test_lost_transport_packets(sound: Callable[[str], Path], tmp_path: Path) -> None:
     data = sound("ts").read_bytes()
     parts = [data[at : at + 188] for at in range(0, len(data), 188)]
