@@ -229,7 +229,7 @@ def test_it_predicts_and_explains_a_video(result: CrossvalResult, archive: Path,
     for heat, drawn, data in zip(found.found, found.pictures, found.data, strict=True):
         assert drawn.stat().st_size > 1000
         with np.load(data) as stored:
-            assert len(stored["maps"]) == len(stored["frames"]) == 2
+            assert len(stored["maps"]) == len(stored["frames"]) == 4
             assert np.isfinite(stored["maps"]).all()
             assert stored["maps"].max() == (heat.raw_maximum > 0)
 

@@ -464,8 +464,8 @@ def test_bad_input(archive: Path, tmp_path: Path) -> None:
 def test_on_the_command_line(archive: Path, tmp_path: Path) -> None:
     runner = CliRunner()
     shown = runner.invoke(app, ["ablate", "--help"], env={"COLUMNS": "200"}).stdout
-    assert "the table holds those named" in shown
-    assert "the table, which is this call's" in shown
+    assert "Include only this row; repeatable" in shown
+    assert "the table covers this call" in shown
     listed = runner.invoke(app, ["ablate", "--list"])
     assert "tile-shuffle" in listed.stdout
     without = runner.invoke(app, ["ablate", str(archive / "catalog.csv")])

@@ -1,4 +1,4 @@
-"""The report's tables on anybody's data: its rows, what is trained for them, and what each is worth."""
+"""The tables of the report on your own data: rows, the models to train for them, and their comparison."""
 
 from urbanpipe.reproduce.options import AblationPlan, ReportOptions
 

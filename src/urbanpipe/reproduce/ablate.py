@@ -1,4 +1,4 @@
-"""The verb `ablate`: one change a row to one recipe, on the same seeds, folds and videos."""
+"""`ablate`: one change per row to a recipe, compared on the same seeds, folds and videos."""
 
 import hashlib
 import json
@@ -34,15 +34,15 @@ BASE = "base"
 
 @dataclass(frozen=True)
 class _Plan:
-    """What is to be trained and judged.
+    """The networks to train and evaluate.
 
     Attributes:
-        experiment: on what.
+        experiment: the data.
         trials: the rows.
         networks: recipes to train, by name.
-        sides: of each row that trains, the names with and without the trick.
-        seeds: of the trainings.
-        test: other labelled videos.
+        sides: for each row that trains, the names of the networks with and without the change.
+        seeds: seeds of the trainings.
+        test: additional labelled videos.
     """
 
     experiment: ReportExperiment
@@ -53,11 +53,11 @@ class _Plan:
     test: tuple[Video, ...]
 
     def runs(self, name: str) -> list[Path]:
-        """The folders of a network's cross-validations, one a seed."""
+        """Return the folders of a network's cross-validations, one per seed."""
         return [self.experiment.out / f"seed{seed}" / name for seed in self.seeds]
 
     def evaluation_folder(self, row: Change) -> str:
-        """The folder, in that of a seed, of what a row judges again: other test videos have another one."""
+        """Return the name of a row's re-evaluation folder in the folder of a seed; it depends on the test videos."""
         if row.kind != "videos":
             return row.key
         names = json.dumps([(video.name, video.digest) for video in self.test])
@@ -75,28 +75,29 @@ def ablate(
     split: FoldOptions = FoldOptions(),
     options: RunOptions = RunOptions(),
 ) -> Ablation:
-    """Train a recipe with and without each trick of the report's Tables 4 and 5, or your own; say what each is worth.
+    """Train a recipe with and without each change of the report's Tables 4 and 5, or your own, and measure the gains.
 
     Args:
         data: a catalog.
-        recipe: the base, name or file.
-        out: gets `seed<s>/<network>/`, `ablation.csv` and `ablation.md`. Rerun, also with other rows, folds or seeds,
-            it trains what is missing; the table is then that of this call's rows, folds and seeds alone.
-        plan: rows, changes and seeds. Rows of earlier calls must be named again to stand in the table.
+        recipe: name or file of the base recipe.
+        out: output folder for `seed<s>/<network>/`, `ablation.csv` and `ablation.md`. Further calls, also with other
+            rows, folds or seeds, train only what is missing; the table then has the rows, folds and seeds of the last
+            call.
+        plan: rows, changes and seeds. Rows of earlier calls must be named again to be part of the table.
         overrides: `section.key=value` for the base.
         taxonomy: the classes; default: the 17 QV-Pipe classes.
         split: the folds.
         options: device and frame cache.
 
     Raises:
-        UrbanpipeError: whatever of the above cannot be used; nothing that was there is harmed. Of several processes
-            one that runs out of memory ends them all; one alone goes on without the row.
+        UrbanpipeError: an argument cannot be used; existing files stay unchanged. If a process runs out of memory, a
+            single process continues without the row, and several processes all stop.
     """
     base, chosen = load_recipe(recipe, list(overrides)), asked_changes(plan.rows, plan.changes)
     if plan.seeds < 1:
         raise RecipeError(f"seeds = {plan.seeds}: give 1 or more")
     if plan.test and not any(row.kind == "videos" for row in chosen):
-        raise RecipeError("--test has no effect without the row fold-ensemble; ask for it too: --row fold-ensemble")
+        raise RecipeError("--test has no effect without the row fold-ensemble; add --row fold-ensemble")
     refuse_folder(data)
     catalog = read_catalog(data, load_taxonomy(taxonomy))
     others = tuple(read_catalog(plan.test, load_taxonomy(taxonomy)).labelled) if plan.test else ()
@@ -111,44 +112,44 @@ def ablate(
 
 
 def _check_own(recipe: Recipe, rows: Sequence[Change], catalog: Catalog, out: Path) -> None:
-    """Refuse a base or a user's own change that cannot be tried, before anything is begun.
+    """Refuse a base or a user's own change that cannot be trained, before any training starts.
 
     Raises:
-        RecipeError: a network cannot be built, or a change does not fit the recipe or changes nothing in it.
-        WeightsError: there are no first weights for the network that it makes.
+        RecipeError: a network cannot be built, or a change does not fit the recipe or has no effect on it.
+        WeightsError: there are no initial weights for a changed network.
     """
     base = resolve(recipe, catalog)
     own = [trial(row, base) for row in rows if row.table is None]
-    for each in own:
-        reason = each.reason or ("" if resolve(each.on, catalog) != base else "it changes nothing with these videos")
+    for tried in own:
+        reason = tried.reason or ("" if resolve(tried.on, catalog) != base else "it has no effect with these videos")
         if reason:
-            raise RecipeError(f"--change {each.row.name!r}: {reason}")
-    check_recipes({BASE: base} | {each.row.name: each.on for each in own}, catalog)
-    for each in own:
-        begun = out / f"seed{base.training.seed}" / each.row.key / "recipe.toml"
-        if each.on.model != base.model and not begun.exists():
-            model = each.on.network(len(catalog.taxonomy))
+            raise RecipeError(f"--change {tried.row.name!r}: {reason}")
+    check_recipes({BASE: base} | {tried.row.name: tried.on for tried in own}, catalog)
+    for tried in own:
+        begun = out / f"seed{base.training.seed}" / tried.row.key / "recipe.toml"
+        if tried.on.model != base.model and not begun.exists():
+            model = tried.on.network(len(catalog.taxonomy))
             try:
-                load_weights(model.backbone, each.on.model.backbone, each.on.model.weights)
+                load_weights(model.backbone, tried.on.model.backbone, tried.on.model.weights)
             except WeightsError as error:
-                raise WeightsError(f"--change {each.row.name!r}: {error}") from error
+                raise WeightsError(f"--change {tried.row.name!r}: {error}") from error
 
 
 def run_ablation(
     experiment: ReportExperiment, recipe: Recipe, rows: Sequence[Change], seeds: int, test: Sequence[Video]
 ) -> Ablation:
-    """Train and judge what is missing below `work.out`, and compare; see `ablate`."""
+    """Train and evaluate what is missing in `experiment.out`, and compare; see `ablate`."""
     base = resolve(recipe, experiment.catalog)
     trials = [trial(row, base) for row in rows]
     networks, sides = _networks(base, trials)
-    seen = tuple(base.training.seed + number for number in range(seeds))
-    plan = _Plan(experiment, trials, networks, sides, seen, _unseen(experiment, base, test))
+    used = tuple(base.training.seed + number for number in range(seeds))
+    plan = _Plan(experiment, trials, networks, sides, used, _unseen(experiment, base, test))
     failed = {
         name: f"{name} cannot be built with these settings: {reason}"
         for name, network in networks.items()
         if (reason := misfit(network, experiment.catalog))
     }
-    for seed in seen:
+    for seed in used:
         _train_and_evaluate(plan, seed, failed)
     names = experiment.videos_predicted_by([run for name in networks if name not in failed for run in plan.runs(name)])
     data = experiment.comparison_data(experiment.videos(names))
@@ -156,47 +157,49 @@ def run_ablation(
     if base.training.keep != "best":
         notes += notes_on_epochs(networks)
     notes += _notes_on_processes(plan, [name for name in networks if name not in failed])
-    return Ablation(base, experiment.used, seen, tuple(_lines(plan, failed, data, names)), tuple(notes))
+    return Ablation(base, experiment.used, used, tuple(_lines(plan, failed, data, names)), tuple(notes))
 
 
 def _notes_on_processes(plan: _Plan, names: Sequence[str]) -> list[str]:
-    """A sentence where networks were trained by other numbers of distributed, so that their batches differ too."""
+    """Return a note if networks were trained with different numbers of processes, so that their batches differ."""
     counts: dict[int, list[str]] = {}
     for name in names:
         done = [read_done(run / f"fold{fold}") or {} for run in plan.runs(name) for fold in plan.experiment.used]
-        for count in {each["processes"] for each in done if "processes" in each}:
+        for count in {row["processes"] for row in done if "processes" in row}:
             counts.setdefault(count, []).append(name)
     if len(counts) < 2:
         return []
-    each = "; ".join(f"{count}: {', '.join(counts[count])}" for count in sorted(counts))
-    return [f"Trained by other numbers of distributed, so with other batches, which may be all that differs: {each}."]
+    listed = "; ".join(f"{count}: {', '.join(counts[count])}" for count in sorted(counts))
+    return [
+        f"Trained with different numbers of processes, so different batches, which may explain differences: {listed}."
+    ]
 
 
 def _unseen(experiment: ReportExperiment, base: Recipe, test: Sequence[Video]) -> tuple[Video, ...]:
-    """The test videos that can be read and that are no segments of the folds' inspections; see `_refuse_trained_on`."""
+    """Return the readable test videos that do not belong to inspections of the folds; see `_refuse_trained_on`."""
     _refuse_trained_on(test, experiment.catalog)
     groups = {video.group for video in experiment.catalog.labelled}
     others = [video for video in test if video.group not in groups]
     if len(others) < len(test):
         experiment.distributed.say(
-            f"--test: {len(test) - len(others)} videos left out, of inspections that the folds have"
+            f"--test: {len(test) - len(others)} videos left out, because the folds have videos of the same inspections"
         )
     bad = experiment.distributed.on_main(lambda: find_unreadable(base, others, experiment.cache) if others else {})
     return tuple(video for video in others if video.name not in bad)
 
 
 def _refuse_trained_on(test: Sequence[Video], catalog: Catalog) -> None:
-    """Refuse test videos that the folds learn from.
+    """Refuse test videos that the folds are trained on.
 
     Raises:
-        CatalogError: one of them is itself among those.
+        CatalogError: a test video is in the catalog.
     """
-    if seen := _trained_on(test, catalog.labelled):
-        raise CatalogError(f"--test: {shortened(seen)}, which the folds learn from; give other videos")
+    if shared := _trained_on(test, catalog.labelled):
+        raise CatalogError(f"--test: {shortened(shared)}, which the folds are trained on; give other videos")
 
 
 def _trained_on(test: Sequence[Video], learned: Sequence[Video]) -> list[str]:
-    """Names of the test videos that are among `learned`: by content, or by name and size where one has no digest."""
+    """Return the names of the test videos among `learned`, by content, or by name and size where a digest is missing."""
     digests = {video.digest for video in learned if video.digest}
     files = {(video.name, video.size_bytes) for video in learned}
     bare = {(video.name, video.size_bytes) for video in learned if not video.digest}
@@ -208,7 +211,7 @@ def _trained_on(test: Sequence[Video], learned: Sequence[Video]) -> list[str]:
 
 
 def _networks(base: Recipe, trials: Sequence[Trial]) -> tuple[dict[str, Recipe], dict[str, tuple[str, str]]]:
-    """What is to be trained, by name, each once; and of each row the names with and without the trick."""
+    """Return the distinct networks to train, by name, and for each row the names with and without the change."""
     everything = {BASE: base}
 
     def name_of(recipe: Recipe, name: str) -> str:
@@ -220,18 +223,18 @@ def _networks(base: Recipe, trials: Sequence[Trial]) -> tuple[dict[str, Recipe],
 
     sides = {}
     of_report = [trial(row, base) for row in read_changes().values()]
-    # All of the report's, so that a network is called the same whichever rows are asked for.
-    for each in [*of_report, *(each for each in trials if each.row.table is None)]:
-        row = each.row
-        if row.kind == "train" and not each.reason:
-            sides[row.key] = name_of(each.on, row.key), name_of(each.off, f"no-{row.key}")
-    asked = {each.row.key for each in trials}
+    # All rows of the report, so that the name of a network does not depend on the requested rows.
+    for tried in [*of_report, *(tried for tried in trials if tried.row.table is None)]:
+        row = tried.row
+        if row.kind == "train" and not tried.reason:
+            sides[row.key] = name_of(tried.on, row.key), name_of(tried.off, f"no-{row.key}")
+    asked = {tried.row.key for tried in trials}
     needed = {BASE, *(name for key, both in sides.items() if key in asked for name in both)}
     return {name: recipe for name, recipe in everything.items() if name in needed}, sides
 
 
 def _train_and_evaluate(plan: _Plan, seed: int, failed: dict[str, str]) -> None:
-    """Train and judge what is missing; what cannot be trained goes to `failed` with the reason, but for the base."""
+    """Train and evaluate what is missing; add networks that cannot be trained, except the base, to `failed`."""
     experiment, folder = plan.experiment, plan.experiment.out / f"seed{seed}"
     for name in [name for name in plan.networks if name not in failed]:
         recipe = plan.networks[name]
@@ -243,13 +246,13 @@ def _train_and_evaluate(plan: _Plan, seed: int, failed: dict[str, str]) -> None:
                 raise
             failed[name] = f"{name}: {error}"
             experiment.distributed.say(f"not trained: {failed[name]}")
-    for each in plan.trials:
-        if each.reason or each.row.kind not in ("evaluate", "videos"):
+    for tried in plan.trials:
+        if tried.reason or tried.row.kind not in ("evaluate", "videos"):
             continue
         valid = {fold: experiment.videos(names) for fold, names in experiment.names(folder / BASE).items()}
-        videos = valid if each.row.kind == "evaluate" else dict.fromkeys(experiment.used, plan.test)
+        videos = valid if tried.row.kind == "evaluate" else dict.fromkeys(experiment.used, plan.test)
         if all(videos.values()):
-            where = folder / BASE, each.on, folder / plan.evaluation_folder(each.row)
+            where = folder / BASE, tried.on, folder / plan.evaluation_folder(tried.row)
             re_evaluate(
                 *where,
                 videos=videos,
@@ -262,47 +265,52 @@ def _train_and_evaluate(plan: _Plan, seed: int, failed: dict[str, str]) -> None:
 def _lines(plan: _Plan, failed: Mapping[str, str], data: ComparisonData, names: Sequence[str]) -> list[Line]:
     scores = {name: plan.experiment.scores(plan.runs(name), names) for name in plan.networks if name not in failed}
     lines = []
-    for each in plan.trials:
-        lost = [failed[name] for name in plan.sides.get(each.row.key, ()) if name in failed]
-        if reason := each.reason or next(iter(lost), ""):
-            lines.append(Line(each.row, reason=reason))
+    for tried in plan.trials:
+        lost = [failed[name] for name in plan.sides.get(tried.row.key, ()) if name in failed]
+        if reason := tried.reason or next(iter(lost), ""):
+            lines.append(Line(tried.row, reason=reason))
         else:
-            lines.append(_line(plan, each, data, scores, names))
+            lines.append(_line(plan, tried, data, scores, names))
     return lines
 
 
 def _line(
-    plan: _Plan, each: Trial, data: ComparisonData, scores: Mapping[str, TrainingScores], names: Sequence[str]
+    plan: _Plan, tried: Trial, data: ComparisonData, scores: Mapping[str, TrainingScores], names: Sequence[str]
 ) -> Line:
-    """The row's gain, or why there is none."""
-    key, kind = each.row.key, each.row.kind
+    """Return the gain of a row, or the reason why there is none."""
+    key, kind = tried.row.key, tried.row.kind
     if kind == "train":
         on, off = plan.sides[key]
         costs = plan.experiment.costs(plan.runs(on)), plan.experiment.costs(plan.runs(off))
-        return Line(each.row, compare_paired(scores[on], scores[off], data), costs[0], costs[1])
+        return Line(tried.row, compare_paired(scores[on], scores[off], data), costs[0], costs[1])
     try:
         if kind == "evaluate":
-            return Line(each.row, compare_paired(plan.experiment.scores(plan.runs(key), names), scores[BASE], data))
+            return Line(tried.row, compare_paired(plan.experiment.scores(plan.runs(key), names), scores[BASE], data))
         if kind == "videos":
-            return Line(each.row, _of_the_mean_of_folds(plan, plan.evaluation_folder(each.row)))
-        return Line(each.row, compare_paired(*SCORE_CHANGES[key](scores[BASE], [*scores.values()], data), data))
+            return Line(tried.row, _of_the_mean_of_folds(plan, plan.evaluation_folder(tried.row)))
+        return Line(tried.row, compare_paired(*SCORE_CHANGES[key](scores[BASE], [*scores.values()], data), data))
     except RecipeError as error:
-        return Line(each.row, reason=str(error))
+        return Line(tried.row, reason=str(error))
 
 
-def _of_the_mean_of_folds(plan: _Plan, judged: str) -> PairedComparison:
-    """The mean of the folds' networks against each of them, on videos that none has seen; `judged` is the folder."""
+def _of_the_mean_of_folds(plan: _Plan, folder: str) -> PairedComparison:
+    """Compare the mean of the folds' networks with each of them, on videos that none was trained on.
+
+    Args:
+        plan: the plan.
+        folder: name of the re-evaluation folder.
+    """
     if not plan.test:
-        raise RecipeError("it needs labelled videos that no fold has seen: --test CATALOG")
+        raise RecipeError("it needs labelled videos that no fold is trained on: --test CATALOG")
     if len(plan.experiment.used) < 2:
-        raise RecipeError("it needs two folds: a mean of one network is that network")
+        raise RecipeError("it needs at least two folds to average")
     names, taxonomy = [video.name for video in plan.test], plan.experiment.catalog.taxonomy
-    each = np.array(
-        [[read_fold(run, fold, taxonomy).aligned(names) for fold in plan.experiment.used] for run in plan.runs(judged)]
+    scores = np.array(
+        [[read_fold(run, fold, taxonomy).aligned(names) for fold in plan.experiment.used] for run in plan.runs(folder)]
     )  # (S, K, n, C)
-    mean = np.broadcast_to(each.mean(axis=1, keepdims=True), each.shape)
-    flat = (each.shape[0] * each.shape[1], *each.shape[2:])
-    found = compare_paired(
-        mean.reshape(flat), each.reshape(flat), plan.experiment.comparison_data(plan.test, [0] * len(names))
+    mean = np.broadcast_to(scores.mean(axis=1, keepdims=True), scores.shape)
+    flat = (scores.shape[0] * scores.shape[1], *scores.shape[2:])
+    comparison = compare_paired(
+        mean.reshape(flat), scores.reshape(flat), plan.experiment.comparison_data(plan.test, [0] * len(names))
     )
-    return replace(found, p=float("nan"), one_test=True)
+    return replace(comparison, p=float("nan"), one_test=True)

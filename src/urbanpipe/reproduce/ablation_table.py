@@ -1,4 +1,4 @@
-"""The table of an ablation: what each change is worth here and in the report, and what it costs."""
+"""The table of an ablation: the gain of each change, here and in the report, and its costs."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,14 +21,14 @@ _NAMES = ["table", "row", "change"]
 
 @dataclass(frozen=True)
 class Line:
-    """A row with what was found.
+    """A row with its result.
 
     Attributes:
-        row: which.
-        gain: None where it could not be tried.
-        on: seconds of training a fold and largest memory in MiB with the trick; None where nothing was trained.
-        off: without.
-        reason: why it could not be tried.
+        row: the change.
+        gain: the comparison with and without the change; None if it could not be made.
+        on: seconds of training per fold and peak memory in MiB with the change; None if nothing was trained.
+        off: the same without the change.
+        reason: why the comparison could not be made.
     """
 
     row: Change
@@ -40,14 +40,14 @@ class Line:
 
 @dataclass(frozen=True)
 class Ablation:
-    """What `ablate` found.
+    """The result of `ablate`.
 
     Attributes:
         base: the recipe that is changed.
-        folds: that were trained and judged.
-        seeds: of the trainings.
+        folds: folds that were trained and evaluated.
+        seeds: seeds of the trainings.
         lines: the rows.
-        notes: what a reader must know of the videos, a sentence each.
+        notes: what a reader must know about the data, one sentence each.
     """
 
     base: Recipe
@@ -57,22 +57,22 @@ class Ablation:
     notes: tuple[str, ...] = ()
 
     def write(self, path: Path) -> str:
-        """Write the table to `path` with suffixes .csv (figures as fractions in [0, 1]) and .md; returns the latter.
+        """Write the table to `path` with suffixes .csv (fractions in [0, 1]) and .md; return the Markdown text.
 
-        Where a row was tried, .png shows the gains.
+        A plot of the gains, if there are any, has the suffix .png.
         """
         header = [*_NAMES, "gain", "report", "gain_defects", "sd", "low", "high", "p", "reading", "map_on", "map_off"]
         costs = ["seconds_on", "seconds_off", "mib_on", "mib_off", "reason"]
         write_csv(path.with_suffix(".csv"), [*header, *costs], (_csv_row(line) for line in self.lines))
         write_text(path.with_suffix(".md"), text := self.to_markdown())
         picture = path.with_suffix(".png")
-        picture.unlink(missing_ok=True)  # of rows of an earlier call
+        picture.unlink(missing_ok=True)  # may show rows of an earlier call
         if tried := [(line.row, line.gain) for line in self.lines if line.gain]:
             save(forest_plot(tried), picture)
         return text
 
     def to_markdown(self) -> str:
-        """The table with gains in points, the rows that could not be tried, and how to read it."""
+        """Return the table with gains in points, the rows that could not be tried, and an explanation."""
         header = [*_NAMES, "report", "gain", "defects (sd)", "95 %", "p", "reading", "mAP on / off", "min", "MiB"]
         tried = [_markdown_row(line) for line in self.lines if line.gain]
         return markdown_table(header, tried, left=3) + "\n" + "".join(f"- {note}\n" for note in self._notes())
@@ -81,21 +81,22 @@ class Ablation:
         folds, seeds = ", ".join(map(str, self.folds)), ", ".join(map(str, self.seeds))
         yield f"Base: {self.base.name}; folds {folds}; seeds {seeds}. Gains are in points of mAP, on minus off."
         yield (
-            "gain, as the report's: over all classes. defects: over all but the exclusive class, with its standard "
-            "deviation over folds and seeds. 95 %: had other videos been judged (paired bootstrap over groups)."
+            "gain: over all classes, as in the report. defects: over all but the exclusive class, with the standard "
+            "deviation over folds and seeds. 95 %: confidence interval for other videos (paired bootstrap over groups)."
         )
         yield (
-            "p: corrected resampled t-test over folds, seeds averaged. A gain or loss is one where the interval leaves "
-            "out 0 and p is below .05. Of twenty changes without any effect one would still look so."
+            "p: corrected resampled t-test over folds, with seeds averaged. A change is a significant gain or loss if "
+            "the interval excludes 0 and p is below .05, and inconclusive otherwise. Of twenty changes without effect, "
+            "one is expected to look significant."
         )
-        yield "min: of training a fold, on / off. MiB: largest memory of a training process, on / off."
+        yield "min: minutes of training per fold, on / off. MiB: peak memory of a training process, on / off."
         if self.base.training.keep == "best":
             yield (
-                "The base keeps the epoch that is best by the very fold that judges it (training.keep = best), which "
-                "flatters all figures; give --set training.keep=last."
+                "The base keeps the best epoch on the same fold that is evaluated (training.keep = best), so all scores "
+                "are too optimistic; give --set training.keep=last."
             )
         if any(line.gain and np.isnan(line.gain.low) for line in self.lines):
-            yield f"No interval: fewer than {FEWEST_GROUPS} groups of videos to draw from, or a fold with one alone."
+            yield f"No interval: fewer than {FEWEST_GROUPS} groups of videos to resample, or a fold with a single group."
         yield from self.notes
         for line in self.lines:
             if line.reason:

@@ -1,4 +1,4 @@
-"""The rows of the report's Tables 4 and 5 and a user's own, and what each means for a recipe."""
+"""The rows of the report's Tables 4 and 5 and the user's own changes, and their application to a recipe."""
 
 import difflib
 import hashlib
@@ -17,24 +17,25 @@ from urbanpipe.settings import Section
 
 _PATH = r"\s*(\w+(?:\.\w+)+)\s*(\+=|-=|\*=|=)"
 _CHANGE = re.compile(rf"{_PATH}(.*)", re.DOTALL)
-_BETWEEN = re.compile(rf";(?={_PATH})")  # a value may have a semicolon too
-_LONGEST = 80  # letters of a folder's name
-_OF_EIGHT = {"tile", "size"}  # pixels that backbones halve several times
+_BETWEEN = re.compile(rf";(?={_PATH})")  # a value may contain a semicolon too
+_LONGEST = 80  # largest length of a folder name
+_OF_EIGHT = {"tile", "size"}  # sizes in pixels, which backbones halve several times
 
 
 class Change(Section):
-    """One change and what the report says of it.
+    """One change and its result in the report.
 
     Attributes:
-        key: what a user calls it.
-        table: of the report; None for a change of the user's own.
-        name: for people.
-        report: its gain there, in points of mAP over 17 classes; None where the report gives none.
-        says: what the report says instead of a figure.
-        kind: what it takes: to `train` other networks, to `judge` the base's networks in another way, to change
-            `scores` that are there, or to judge other `videos`.
-        on, off: changes that give a recipe the trick, and that take it away.
-        methods: that it is about; empty for all.
+        key: key of the row on the command line.
+        table: table of the report; None for a user's own change.
+        name: description for people.
+        report: gain in the report, in points of mAP over 17 classes; None if the report gives no number.
+        says: verbal result of the report where it gives no number.
+        kind: what the row requires: to `train` other networks, to `evaluate` the networks of the base with other
+            settings, to change existing `scores`, or to evaluate other `videos`.
+        on: changes that enable the technique in a recipe.
+        off: changes that disable it.
+        methods: methods that the row applies to; empty for all.
     """
 
     key: str
@@ -49,7 +50,7 @@ class Change(Section):
 
     @property
     def reported(self) -> str:
-        """What the report has for the row: its gain in points, or words, or nothing."""
+        """The result of the report: the gain in points, or words, or an empty text."""
         return self.says if self.report is None else f"{self.report:+g}"
 
 
@@ -58,9 +59,10 @@ class Trial:
     """A row applied to a recipe.
 
     Attributes:
-        row: which.
-        on, off: the recipe with and without the trick; either may be the base itself.
-        reason: why the row cannot be tried with this recipe; empty where it can.
+        row: the row.
+        on: the recipe with the change; may be the base itself.
+        off: the recipe without the change; may be the base itself.
+        reason: why the row cannot be applied to this recipe; empty if it can.
     """
 
     row: Change
@@ -70,17 +72,17 @@ class Trial:
 
 
 def read_changes() -> dict[str, Change]:
-    """All rows by key, in the report's order."""
+    """Return all rows by key, in the order of the report."""
     text = (resources.files("urbanpipe") / "reproduce" / "changes.toml").read_text(encoding="utf-8")
     rows = [Change.model_validate(row) for row in tomllib.loads(text)["row"]]
     return {row.key: row for row in rows}
 
 
 def choose_rows(keys: Sequence[str]) -> list[Change]:
-    """The rows called so, all of them where none is named.
+    """Return the rows with the given keys; all rows if there are none.
 
     Raises:
-        RecipeError: there is no such row; the nearest is named.
+        RecipeError: there is no such row; the message names the closest match.
     """
     rows = read_changes()
     for key in keys:
@@ -92,52 +94,52 @@ def choose_rows(keys: Sequence[str]) -> list[Change]:
 
 
 def own_row(text: str) -> Change:
-    """The row of a user's own change against the base.
+    """Return the row of a user's own change, which is compared with the base.
 
     Args:
-        text: a change, or several with semicolons between them; see `change`.
+        text: a change, or several separated by semicolons; see `change`.
 
     Raises:
         RecipeError: a part is not a change.
     """
-    starts = [0, *(found.end() for found in _BETWEEN.finditer(text)), len(text) + 1]
+    starts = [0, *(match.end() for match in _BETWEEN.finditer(text)), len(text) + 1]
     changes = tuple(text[start : end - 1].strip() for start, end in pairwise(starts))
-    paths = [_parts(each)[0] for each in changes]
+    paths = [_parts(part)[0] for part in changes]
     if "training.seed" in paths:
-        raise RecipeError(f"--change {text}: seeds are what --seeds is for")
+        raise RecipeError(f"--change {text}: use --seeds to change the seed")
     name = "; ".join(changes)
     return Change(key=name, table=None, name=name, on=changes)
 
 
 def asked_changes(keys: Sequence[str], changes: Sequence[str]) -> list[Change]:
-    """The report's rows called so and the user's own changes; all of the report's where nothing is asked for.
+    """Return the report's rows with the given keys and the user's own changes; all report rows if both are empty.
 
     Raises:
-        RecipeError: no such row, or no such change.
+        RecipeError: a row does not exist, or a change is invalid.
     """
     own = [own_row(text) for text in dict.fromkeys(changes)]
     return [*(choose_rows(keys) if keys or not own else ()), *own]
 
 
 def trial(row: Change, base: Recipe) -> Trial:
-    """The row with `base`.
+    """Apply a row to `base`.
 
-    One of the user's own gets a key that says what it changes there, for folders; it trains a network, but where it
-    changes nothing but how videos are judged.
+    A user's own change gets a key for folders that describes the changed settings. It requires training, unless it
+    changes only settings of the evaluation.
     """
     if row.methods and base.input.method not in row.methods:
-        return Trial(row, base, base, f"it is about {' and '.join(row.methods)}, not {base.input.method}")
+        return Trial(row, base, base, f"it applies to {' and '.join(row.methods)}, not {base.input.method}")
     try:
         on, off = change(base, row.on), change(base, row.off)
     except RecipeError as error:
         return Trial(row, base, base, str(error))
     if row.kind in ("train", "evaluate") and on == off:
-        return Trial(row, base, base, "it changes nothing in this recipe")
+        return Trial(row, base, base, "it has no effect on this recipe")
     return Trial(row if row.table else _named(row, on, base), on, off)
 
 
 def _named(row: Change, on: Recipe, base: Recipe) -> Change:
-    """The row by what it changes: the same for the same network, however the changes are written."""
+    """Return the row with a key derived from the changed settings, so that equal networks have equal keys."""
     with_it, without = on.model_dump(mode="json"), base.model_dump(mode="json")
     changed = {
         f"{section}.{key}": value
@@ -159,12 +161,12 @@ def _folder_of(changed: Mapping[str, object]) -> str:
 
 
 def change(recipe: Recipe, changes: Sequence[str]) -> Recipe:
-    """The recipe with `section.key=value`, `section.key*=factor`, `section.key+=value` and `-=` carried out.
+    """Apply `section.key=value`, `section.key*=factor`, `section.key+=value` and `section.key-=value` to a recipe.
 
-    A product keeps a whole number whole, and rounds tile and frame sizes to multiples of 8.
+    Multiplication keeps integers, and rounds tile and frame sizes to multiples of 8.
 
     Raises:
-        RecipeError: a change that is not of this form, or that the recipe does not take.
+        RecipeError: a change does not have one of these forms, or does not fit the recipe.
     """
     table: dict[str, Any] = recipe.model_dump(mode="json")
     for text in changes:
@@ -180,18 +182,18 @@ def change(recipe: Recipe, changes: Sequence[str]) -> Recipe:
             table[section][key] = _product(key, old, value)
             continue
         if not isinstance(old, list):
-            raise RecipeError(f"{text}: {path} is no list but {old!r}; give {path}=VALUE")
+            raise RecipeError(f"{text}: {path} is not a list but {old!r}; give {path}=VALUE")
         value = value.strip()
-        without = [each for each in old if each != value]
+        without = [item for item in old if item != value]
         table[section][key] = without if sign == "-=" else old if value in old else [*old, value]
     return recipe_from_table(table, ", ".join(changes))
 
 
 def _parts(text: str) -> tuple[str, str, str]:
-    """Path, sign and value of a change."""
+    """Return path, operator and value of a change."""
     if not (parts := _CHANGE.fullmatch(text)):
         forms = "section.key=value, section.key*=factor, section.key+=value or section.key-=value"
-        raise RecipeError(f"{text!r} is not a change: want {forms}")
+        raise RecipeError(f"{text!r} is not a change: expected {forms}")
     path, sign, value = parts.groups()
     return path, sign, value
 
@@ -204,22 +206,22 @@ def _product(key: str, old: Any, by: str) -> float:
     if not math.isfinite(factor):
         raise RecipeError(f"{key}*={by}: give a number")
     if isinstance(old, bool) or not isinstance(old, int | float):
-        raise RecipeError(f"{key} = {old!r} is no number that could be taken {by} times; give {key}=VALUE")
+        raise RecipeError(f"{key} = {old!r} is not a number and cannot be multiplied by {by}; give {key}=VALUE")
     product = float(f"{old * factor:.12g}")
     if not isinstance(old, int):
         return product
     if key in _OF_EIGHT:
         return max(8, round(product / 8) * 8)
     if not product.is_integer() or product < 1:
-        raise RecipeError(f"{key} = {old} cannot be taken {factor:g} times")
+        raise RecipeError(f"{key} = {old} cannot be multiplied by {factor:g}: the result is not a positive integer")
     return int(product)
 
 
 def listing(keys: Sequence[str], recipe: str | None, overrides: Sequence[str], changes: Sequence[str] = ()) -> str:
-    """The rows for people, and what each would change in a recipe.
+    """Return a listing of the rows, and of what each would change in a recipe.
 
     Raises:
-        RecipeError: no such row, change or recipe.
+        RecipeError: a row or recipe does not exist, or a change is invalid.
     """
     rows = asked_changes(keys, changes)
     base = None if recipe is None else load_recipe(recipe, list(overrides))
@@ -230,7 +232,7 @@ def listing(keys: Sequence[str], recipe: str | None, overrides: Sequence[str], c
             lines.append(f"yours    {row.name}")
             if base is not None:
                 tried = trial(row, base)
-                lines.append(f"{'':9}{_effect(tried)}{'' if tried.reason else f'; called {tried.row.key}'}")
+                lines.append(f"{'':9}{_effect(tried)}{'' if tried.reason else f'; named {tried.row.key}'}")
             continue
         lines.append(f"table {row.table}  {row.key:<{width}}  {row.reported:>7}  {row.name}")
         if base is not None:
@@ -238,14 +240,14 @@ def listing(keys: Sequence[str], recipe: str | None, overrides: Sequence[str], c
     return "\n".join(lines)
 
 
-def _effect(each: Trial) -> str:
-    if each.reason:
-        return f"not for this recipe: {each.reason}"
-    if each.row.kind in ("scores", "videos"):
+def _effect(tried: Trial) -> str:
+    if tried.reason:
+        return f"not for this recipe: {tried.reason}"
+    if tried.row.kind in ("scores", "videos"):
         return "trains nothing"
-    how = "judges the base again" if each.row.kind == "evaluate" else "trains"
+    how = "evaluates the base again" if tried.row.kind == "evaluate" else "trains"
     sides = [
         f"{side}: {', '.join(changes) or 'the recipe as it is'}"
-        for side, changes in (("on", each.row.on), ("off", each.row.off))
+        for side, changes in (("on", tried.row.on), ("off", tried.row.off))
     ]
     return f"{how}; {'; '.join(sides)}"

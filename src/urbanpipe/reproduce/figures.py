@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
@@ -53,8 +52,8 @@ def picture_of_inputs(experiment: ReportExperiment, recipe: Recipe, out: Path, s
     return f"{out / 'figure2.png'}: {what}\n\n" + "".join(f"- {note}\n" for note in notes)
 
 
-def _picture(image: torch.Tensor) -> NDArray[np.uint8]:
-    side = Image.fromarray(image.permute(1, 2, 0).numpy())
+def _picture(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    side = Image.fromarray(image.transpose(1, 2, 0))
     return np.asarray(side.resize((SIDE, round(SIDE * side.height / side.width)), Image.Resampling.BILINEAR))
 
 
