@@ -162,10 +162,10 @@ def test_the_weights_of_the_report_go_by_the_names_of_recipes(runs: list[Path], 
     assert ensemble(runs, out=tmp_path / "again", weights=report_weights(runs)).weights == pytest.approx(made.weights)
     write_text(runs[1] / "recipe.toml", 'name = "small-video"\n')
     with pytest.raises(
-        RecipeError, match="dilated is of the recipe small-video, which the report does not weigh"
+        RecipeError, match="dilated has the recipe small-video, which is not in the report's ensemble"
     ) as no:
         report_weights(runs)
-    eight = str(no.value).partition("it weighs ")[2].split(", ")
+    eight = str(no.value).partition("it has ")[2].split(", ")
     assert len(eight) == 8
     assert {"super-image-tresnet-xl", "super-image-efficientnet-l2", "video-swin-b-k400"} <= {*eight}
 

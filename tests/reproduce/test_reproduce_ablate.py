@@ -117,7 +117,7 @@ def test_the_table_holds_what_the_networks_said(done: tuple[Path, Ablation], arc
     assert float(rows["uniform"]["report"]) == 0.022
     text = (out / "ablation.md").read_text()
     assert "Not tried: frame-order" in text
-    assert "not told apart" in text
+    assert "inconclusive" in text
     assert (out / "ablation.png").stat().st_size > 1000
 
 
@@ -285,7 +285,7 @@ def test_a_failure_in_one_of_several_processes_ends_them_all(
         experiment.train(tmp_path / "base", load_recipe("small-mobilenetv2", QUICK))
     goes_on = isinstance(caught.value, (OutOfMemoryError, DivergedError))  # these cost a row alone
     assert goes_on == (count == 1)
-    assert ("start a single one" in str(caught.value)) == (count == 2)
+    assert ("use a single process" in str(caught.value)) == (count == 2)
 
 
 def test_a_row_that_fails_in_one_of_several_processes_is_not_passed_over(
@@ -311,7 +311,7 @@ def test_a_row_that_fails_in_one_of_several_processes_is_not_passed_over(
         "",
         "no-warm-up: out of memory",
     ]
-    with pytest.raises(RunError, match="out of memory; of several processes none goes on"):
+    with pytest.raises(RunError, match="out of memory; several processes cannot continue"):
         run_ablation(replace(experiment, distributed=OneOfTwo(0, 2, torch.device("cpu"))), base, rows, 1, ())
 
 
@@ -329,10 +329,10 @@ def test_classes_that_a_fold_lacks_are_told(archive: Path, catalog: Catalog, tmp
 def test_flattered_figures_are_told(done: tuple[Path, Ablation]) -> None:
     _, made = done
     assert made.notes == ()
-    assert "flatters" not in made.to_markdown()
+    assert "too optimistic" not in made.to_markdown()
     training = made.base.training.model_copy(update={"keep": "best"})
     flattered = replace(made, base=made.base.model_copy(update={"training": training}))
-    assert "flatters all figures; give --set training.keep=last" in flattered.to_markdown()
+    assert "scores are too optimistic; give --set training.keep=last" in flattered.to_markdown()
 
 
 def test_groups_in_several_folds_are_warned_of_once(
@@ -377,7 +377,7 @@ def test_videos_without_digests_are_told_apart_by_name_and_size(
     seen = replace(
         others[0], name=experiment.catalog.labelled[0].name, size_bytes=experiment.catalog.labelled[0].size_bytes
     )
-    with pytest.raises(CatalogError, match="which the folds learn from"):
+    with pytest.raises(CatalogError, match="which the folds are trained on"):
         _unseen(experiment, base, [seen])
 
 
@@ -423,7 +423,7 @@ def test_changes_of_ones_own(archive: Path, done: tuple[Path, Ablation], tmp_pat
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ("optimiser.learning_rate=1e-3", "it changes nothing in this recipe"),
+        ("optimiser.learning_rate=1e-3", "it has no effect on this recipe"),
         ("optimiser.rat=1", "optimiser.rat"),
         ("model.options={no_such=1}", "cannot be built with these settings"),
         ("model.weights=none.safetensors", r"--change 'model.weights=none.safetensors': no weights file"),
@@ -442,13 +442,14 @@ def test_changes_of_tests_judge_the_base_again(done: tuple[Path, Ablation], arch
     (folder,) = (out / "seed0").glob("input.test_flips-*")
     assert not (folder / "recipe.toml").exists()
     assert found.lines[0].on is None
-    assert "Flattered, as the fold that judges chose the epoch (training.keep = best): training.keep-best." in (
-        found.to_markdown()
+    assert (
+        "Too optimistic, because the epoch was chosen on the evaluated fold (training.keep = best): training.keep-best."
+        in (found.to_markdown())
     )
 
 
 def test_bad_input(archive: Path, tmp_path: Path) -> None:
-    with pytest.raises(CatalogError, match="which the folds learn from; give other videos"):
+    with pytest.raises(CatalogError, match="which the folds are trained on; give other videos"):
         run(archive, tmp_path / "out", "fold-ensemble", test=archive / "catalog.csv")
     with pytest.raises(RecipeError, match="no row 'emma': did you mean ema"):
         run(archive, tmp_path / "out", "emma")

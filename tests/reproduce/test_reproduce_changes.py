@@ -130,18 +130,18 @@ def test_changes() -> None:
         ("input.tile", "is not a change"),
         ("input.tiles*=2", "has no input.tiles"),
         ("input.tile=huge", "input.tile"),
-        ("training.batch_size*=0.1", "batch_size = 16 cannot be taken 0.1 times"),
+        ("training.batch_size*=0.1", "batch_size = 16 cannot be multiplied by 0.1"),
         ("nothing.at=all", "unknown key nothing"),
         ("optimiser.learning_rate*=ten", r"rate\*=ten: give a number"),
         ("input.tile*=inf", r"tile\*=inf: give a number"),
         ("name*=2", "is not a change"),
         ("name.small*=2", "has no name.small"),
         ("name.small=2", "name is a value, not a section"),
-        ("optimiser.schedule*=2", "schedule = 'onecycle' is no number"),
-        ("augment.tile_shuffle*=2", "tile_shuffle = True is no number"),
+        ("optimiser.schedule*=2", "schedule = 'onecycle' is not a number"),
+        ("augment.tile_shuffle*=2", "tile_shuffle = True is not a number"),
         (
             "optimiser.learning_rate+=1",
-            "optimiser.learning_rate is no list but 0.001; give optimiser.learning_rate=VALUE",
+            "optimiser.learning_rate is not a list but 0.001; give optimiser.learning_rate=VALUE",
         ),
     ],
 )
@@ -153,9 +153,9 @@ def test_changes_that_cannot_be(text: str, message: str) -> None:
 def test_a_row_without_effect_says_so() -> None:
     base = load_recipe("small-mobilenetv2", ["training.batch_size=1", "training.accumulation=4"])
     rows = read_changes()
-    assert trial(rows["effective-batch"], base).reason == "batch_size = 1 cannot be taken 0.25 times"
+    assert trial(rows["effective-batch"], base).reason.startswith("batch_size = 1 cannot be multiplied by 0.25")
     assert trial(rows["flip"], change(base, ['augment.tile=["rotation"]'])).on.augment.tile[1] == "horizontal_flip"
-    assert trial(rows["frame-order"], base).reason == "it is about video, not super-image"
+    assert trial(rows["frame-order"], base).reason == "it applies to video, not super-image"
 
 
 def test_rows_are_chosen_by_name() -> None:
@@ -220,8 +220,8 @@ def test_changes_of_tests_alone_train_nothing_however_they_are_written() -> None
         (" ; ", "is not a change"),
         ("optimiser.learning_rate", "is not a change"),
         ("name=other", "is not a change"),
-        ("training.seed=7", "seeds are what --seeds is for"),
-        ("optimiser.learning_rate=2e-3; training.seed=7", "seeds are what --seeds is for"),
+        ("training.seed=7", "use --seeds to change the seed"),
+        ("optimiser.learning_rate=2e-3; training.seed=7", "use --seeds to change the seed"),
     ],
 )
 def test_changes_of_ones_own_that_cannot_be(text: str, message: str) -> None:
@@ -234,11 +234,11 @@ def test_listing_says_what_changes() -> None:
     first, second = own.splitlines()
     assert first == "yours    optimiser.learning_rate=3e-4"
     assert second.strip() == (
-        "trains; on: optimiser.learning_rate=3e-4; off: the recipe as it is; called optimiser.learning_rate-0.0003"
+        "trains; on: optimiser.learning_rate=3e-4; off: the recipe as it is; named optimiser.learning_rate-0.0003"
     )
     text = listing(["ema", "frame-order"], "small-mobilenetv2", [])
     assert "on: the recipe as it is; off: training.ema_decay=0" in text
-    assert "it is about video, not super-image" in text
+    assert "it applies to video, not super-image" in text
     assert len(listing([], None, []).splitlines()) == len(read_changes())
 
 

@@ -100,7 +100,7 @@ def test_a_row_that_is_about_large_weights_has_no_small_one(archive: Path, tmp_p
         options=RunOptions(device="cpu", cache=None, cache_gb=0.1),
     )
     models = train_models(experiment, lacking, Given())
-    assert all("weights that exist for the full network alone" in model.reason for model in models)
+    assert all("weights that exist only for the full network" in model.reason for model in models)
 
 
 IMAGES = [entry.key for entry in read_report_models("table2")]
@@ -144,7 +144,7 @@ def test_ensembles(done: tuple[Path, str]) -> None:
     assert [cell.strip() for cell in line.split("|")[-3:-1]] == ["72.69", "72.18"]
     assert "swin-l: test_convnext from random weights, 2x2 tiles of 32 px" in text
     assert "video-swin-b-k400: swin3d_nano from random weights, frames of 32 px" in text
-    assert "other ones than the report's" in text
+    assert "differ from the report's" in text
     found = read_out_of_fold(out / "table3" / "report")
     value = mean_map(found.scores, labelled(found.targets, found.folds, TAXONOMY))
     assert float(rows["the report's weights", "1"]["map"]) == pytest.approx(value, abs=1e-6)
@@ -225,7 +225,7 @@ def test_weights_that_cannot_be_had_are_named_and_the_rest_goes_on(archive: Path
 
 
 def test_bad_input(archive: Path, tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match="there is no 'table7' to reproduce; there are table1"):
+    with pytest.raises(RecipeError, match="there is no 'table7' to reproduce; give one of table1"):
         run(archive, tmp_path / "out", "table7")
     with pytest.raises(RecipeError, match="scale = 'large': give small or paper"):
         run(archive, tmp_path / "out", "table1", scale="large")
@@ -458,7 +458,11 @@ def test_what_would_have_no_effect_is_refused(archive: Path, tmp_path: Path) -> 
         ("figure2", file, "--weights base: figure2 has no such model; it trains none"),
         ("table1", {"weights": {"video-swin-b-k600": "x"}}, "its models are video-swin-b-k400, video-swin-b-no-ema,"),
         ("table4", {"weights": {"base": "none.pt"}}, "--weights base=none.pt: there is no such file"),
-        ("table5", {"overrides": ["simclr-transmil:model.weights=random"]}, "--set model.weights: first weights are"),
+        (
+            "table5",
+            {"overrides": ["simclr-transmil:model.weights=random"]},
+            "--set model.weights: give initial weights",
+        ),
         (
             "table5",
             {"overrides": ["bas:training.epochs=2"]},

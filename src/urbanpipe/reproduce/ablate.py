@@ -199,7 +199,7 @@ def _refuse_trained_on(test: Sequence[Video], catalog: Catalog) -> None:
 
 
 def _trained_on(test: Sequence[Video], learned: Sequence[Video]) -> list[str]:
-    """Return the names of the test videos among `learned`, by content, or by name and size where a digest is missing."""
+    """Return the names of the test videos among `learned`, by content, or by name and size if a digest is missing."""
     digests = {video.digest for video in learned if video.digest}
     files = {(video.name, video.size_bytes) for video in learned}
     bare = {(video.name, video.size_bytes) for video in learned if not video.digest}
@@ -303,7 +303,7 @@ def _of_the_mean_of_folds(plan: _Plan, folder: str) -> PairedComparison:
     if not plan.test:
         raise RecipeError("it needs labelled videos that no fold is trained on: --test CATALOG")
     if len(plan.experiment.used) < 2:
-        raise RecipeError("it needs at least two folds to average")
+        raise RecipeError("it needs two folds: the mean of one network is that network")
     names, taxonomy = [video.name for video in plan.test], plan.experiment.catalog.taxonomy
     scores = np.array(
         [[read_fold(run, fold, taxonomy).aligned(names) for fold in plan.experiment.used] for run in plan.runs(folder)]

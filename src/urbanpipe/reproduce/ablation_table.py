@@ -92,11 +92,11 @@ class Ablation:
         yield "min: minutes of training per fold, on / off. MiB: peak memory of a training process, on / off."
         if self.base.training.keep == "best":
             yield (
-                "The base keeps the best epoch on the same fold that is evaluated (training.keep = best), so all scores "
-                "are too optimistic; give --set training.keep=last."
+                "The base keeps the best epoch on the same fold that is evaluated (training.keep = best), so all "
+                "scores are too optimistic; give --set training.keep=last."
             )
         if any(line.gain and np.isnan(line.gain.low) for line in self.lines):
-            yield f"No interval: fewer than {FEWEST_GROUPS} groups of videos to resample, or a fold with a single group."
+            yield f"No interval: fewer than {FEWEST_GROUPS} groups of videos to resample, or a fold with one group."
         yield from self.notes
         for line in self.lines:
             if line.reason:

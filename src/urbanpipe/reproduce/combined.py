@@ -26,12 +26,14 @@ OF_REPORT = "the report's weights"
 
 
 def table_of_ensembles(models: Sequence[Model], out: Path, scale: Scale) -> str:
-    """Mean of the folds' models weighed equally, as the report does, greedily and over the simplex; nested too.
+    """Make ensembles with equal weights, the report's weights, greedy search and simplex weights; also nested.
+
+    Writes `table3.csv` and `.md`, and returns the table as Markdown.
 
     Args:
-        models: the members; those that were not trained are left out, and the report's weights are scaled up.
-        out: gets `table3.csv` and `.md`, and a folder `table3/<way>` for each, with which `predict` works.
-        scale: of the recipes.
+        models: the members; untrained ones are left out, and the report's weights are scaled accordingly.
+        out: output folder for the table, and for an ensemble folder `table3/<way>` of each kind, for `predict`.
+        scale: scale of the recipes.
 
     Raises:
         RunError: fewer than two members are trained.
@@ -52,7 +54,7 @@ def table_of_ensembles(models: Sequence[Model], out: Path, scale: Scale) -> str:
         f"The report: {validation:.2f} in validation, {test:.2f} on the test set, with its weights and the rule.",
         *notes_on(recipes, scale),
         *notes_on_epochs(recipes),
-        "What each member adds to each class: contributions.csv in the folders beside this table.",
+        "Contribution of each member to each class: contributions.csv in the folders beside this table.",
         *(f"Not trained: {model.entry.name}: {model.reason}" for model in models if model.reason),
     ]
     text = replace(table, notes=(*table.notes, *notes)).to_markdown()
@@ -61,22 +63,22 @@ def table_of_ensembles(models: Sequence[Model], out: Path, scale: Scale) -> str:
 
 
 def _joined(made: Sequence[Ensemble], members: Sequence[ReportModel]) -> EnsembleTable:
-    """One table of several ensembles of the same members, each row once, beside the report's figures."""
+    """Join the tables of several ensembles of the same members, without duplicate rows, beside the report's figures."""
     report = {(entry.key, False): (entry.validation, entry.test) for entry in members}
     report[OF_REPORT, True] = report_ensemble()
     rows: dict[tuple[str, bool], EnsembleRow] = {}
     notes: dict[str, None] = {}
-    for each in made:
-        for row in each.table.rows:
+    for result in made:
+        for row in result.table.rows:
             name = OF_REPORT if row.name == "given weights" else row.name
             figures = report.get((name, row.rule), (None, None))
             rows.setdefault((name, row.rule), replace(row, name=name, used=False, report=figures))
-        notes |= dict.fromkeys(each.table.notes)
+        notes |= dict.fromkeys(result.table.notes)
     return EnsembleTable(tuple(rows.values()), tuple(notes))
 
 
 def table_of_classes(experiment: ReportExperiment, model: Model, out: Path, scale: Scale) -> str:
-    """AP by class and fold beside the report's mean and spread; writes `table6.csv` and `.md`.
+    """Write `table6.csv` and `.md`: AP by class and fold beside the report's mean and spread; return the Markdown.
 
     Raises:
         RunError: the model could not be trained.
@@ -112,8 +114,8 @@ def table_of_classes(experiment: ReportExperiment, model: Model, out: Path, scal
     ]
     text = markdown_table([*header, "mean (sd)", "report (sd)"], cells, left=2)
     notes = [
-        "The report: its own folds, of a network of its own.",
-        f"{NONE}: no video of the class in the fold, or no figure in the report.",
+        "The report used other folds and another network.",
+        f"{NONE}: no video of the class in the fold, or no number in the report.",
         *notes_of(model, scale),
     ]
     text += "\n" + "".join(f"- {note}\n" for note in notes)

@@ -1,4 +1,4 @@
-"""What all rows share: the videos, their folds, and how a recipe is trained and judged on them."""
+"""The experiment that all rows share: videos, folds, and training and evaluation of recipes on them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,19 +18,19 @@ from urbanpipe.training.experiment import Experiment, open_experiment
 from urbanpipe.training.log import read_costs
 from urbanpipe.training.options import FoldOptions, RunOptions
 
-# What costs a network, and with it a row of a table, and not the table.
+# Errors that leave out a network, and the rows that need it, but do not abort the whole table.
 NOT_TRAINED = (OutOfMemoryError, DivergedError)
 
 
 @dataclass(frozen=True)
 class ReportExperiment(Experiment):
-    """An experiment of which the report's tables are made.
+    """An experiment for the tables of the report.
 
     Attributes:
-        data: the catalog's file.
-        out: folder of everything that is made.
+        data: catalog file.
+        out: output folder.
         used: folds that are trained and evaluated.
-        options: device and frame cache, as the user gave them.
+        options: device and frame cache of the user.
     """
 
     data: Path
@@ -40,17 +40,17 @@ class ReportExperiment(Experiment):
 
     @property
     def all_folds(self) -> int:
-        """How many folds there are, used or not."""
+        """Number of folds, used or not."""
         return len(self.fold_numbers)
 
     def train(self, run: Path, recipe: Recipe) -> None:
-        """Cross-validate a recipe on the folds that are used; what is done stays.
+        """Cross-validate a recipe on the folds in use; finished folds are kept.
 
         Raises:
-            OutOfMemoryError, DivergedError: in one process; a table may go on without the recipe.
-            RunError: the same in one of several processes: the others wait for it, and only the end of all frees them.
-                Or the run was begun with or without checkpointing, which a training may change on its way and a table
-                of costs may not.
+            OutOfMemoryError: the memory of a single process is too small; a table can continue without the recipe.
+            DivergedError: training diverged in a single process; a table can continue without the recipe.
+            RunError: one of several processes failed in this way, so that all must stop, because the others wait for
+                it; or the run was started with another setting of checkpointing, which would distort a table of costs.
         """
         settled = resolve(recipe, self.catalog)
         self.distributed.on_main(lambda: _same_checkpointing(run, settled))
@@ -60,30 +60,30 @@ class ReportExperiment(Experiment):
             if self.distributed.count == 1:
                 raise
             raise RunError(
-                f"{error}; of several processes none goes on without the others, so mend it, or start a single one, "
-                "which leaves out only what needs this network"
+                f"{error}; several processes cannot continue without this one: fix the cause, or use a single process, "
+                "which leaves out only the rows that need this network"
             ) from error
 
     def names(self, run: Path) -> dict[int, tuple[str, ...]]:
-        """The videos that each fold's network of a run has judged."""
+        """Return the names of the videos that each fold's network of a run has predicted."""
         return {fold: read_fold(run, fold, self.catalog.taxonomy).names for fold in self.used}
 
     def videos_predicted_by(self, runs: Sequence[Path]) -> list[str]:
-        """The videos that all of the runs have judged, by fold: one may have left out what another could read."""
-        each = [self._whole(run).names for run in runs]
-        shared = set(each[0]).intersection(*each[1:])
-        return [name for name in each[0] if name in shared]
+        """Return the names of the videos that all runs have predicted, by fold: runs may have left out other videos."""
+        names = [self._whole(run).names for run in runs]
+        shared = set(names[0]).intersection(*names[1:])
+        return [name for name in names[0] if name in shared]
 
     def videos(self, names: Sequence[str]) -> list[Video]:
-        """The videos of these names."""
+        """Return the videos with the given names."""
         by_name = {video.name: video for video in self.catalog.labelled}
         return [by_name[name] for name in names]
 
     def scores(self, runs: Sequence[Path], names: Sequence[str]) -> TrainingScores:
-        """Out-of-fold scores (S, n, C) of S runs.
+        """Return the out-of-fold scores (S, n, C) of S runs.
 
         Raises:
-            PredictionError: a run has not judged one of the videos.
+            PredictionError: a run has no prediction for one of the videos.
         """
         return np.stack([self._whole(run).aligned(names, where=f"the predictions of {run}") for run in runs])
 
@@ -93,7 +93,7 @@ class ReportExperiment(Experiment):
         return Predictions(names, np.concatenate([part.scores for part in parts]))
 
     def comparison_data(self, videos: Sequence[Video], folds: Sequence[int] | None = None) -> ComparisonData:
-        """What models are compared by on `videos`; in folds of their own where that is asked."""
+        """Return the data for comparisons on `videos`, with the folds of the experiment or the given ones."""
         names, labels = [video.name for video in videos], {video.name: video.labels or () for video in videos}
         return ComparisonData(
             taxonomy=self.catalog.taxonomy,
@@ -105,9 +105,9 @@ class ReportExperiment(Experiment):
         )
 
     def costs(self, runs: Sequence[Path]) -> tuple[float, float]:
-        """Seconds of training a fold (mean), and MiB of memory (largest), of runs."""
-        each = [read_costs(run / f"fold{fold}") for run in runs for fold in self.used]
-        return float(np.mean([seconds for seconds, _ in each])), max(mebibytes for _, mebibytes in each)
+        """Return the mean training time per fold in seconds, and the peak memory in MiB, of runs."""
+        costs = [read_costs(run / f"fold{fold}") for run in runs for fold in self.used]
+        return float(np.mean([seconds for seconds, _ in costs])), max(mebibytes for _, mebibytes in costs)
 
 
 def _same_checkpointing(run: Path, recipe: Recipe) -> None:
@@ -115,11 +115,15 @@ def _same_checkpointing(run: Path, recipe: Recipe) -> None:
         return
     begun = load_recipe(run / "recipe.toml").training.checkpointing
     if begun != recipe.training.checkpointing:
-        raise RunError(f"{run} was begun with training.checkpointing = {str(begun).lower()}; give another --out")
+        raise RunError(f"{run} was started with training.checkpointing = {str(begun).lower()}; give another --out")
 
 
 def refuse_folder(data: Path) -> None:
-    """Raises CatalogError where a folder of videos is given for a catalog."""
+    """Refuse a folder of videos in place of a catalog.
+
+    Raises:
+        CatalogError: `data` is a folder.
+    """
     if data.is_dir():
         raise CatalogError(f"{data} is a folder; give a catalog: urbanpipe scan {data} --labels FILE --out CSV")
 

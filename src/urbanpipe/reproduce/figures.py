@@ -1,4 +1,4 @@
-"""The report's pictures of its method: what a network sees of a video (Figure 2), and what it looks at (Figure 3)."""
+"""The pictures of the report: network inputs (Figure 2), and heat maps (Figure 3)."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,21 +20,21 @@ from urbanpipe.reproduce.models import Model, notes_of
 from urbanpipe.reproduce.report_models import Scale, notes_on
 
 SHOWN = 4
-SIDE = 480  # px of an image in the picture
+SIDE = 480  # width of an image in the picture in pixels
 _LINE = 28
 
 
 def picture_of_inputs(experiment: ReportExperiment, recipe: Recipe, out: Path, scale: Scale) -> str:
-    """Super-images of the videos with most labels, as tests see them and as one epoch of training does.
+    """Write `figure2.png`: super-images of the videos with most labels, in evaluation and in one training epoch.
 
-    Writes `figure2.png` and returns what it shows.
+    Returns a description of the figure.
 
     Raises:
         RunError: the recipe's method has no super-images.
         VideoError: a video cannot be read.
     """
     if recipe.input.tile_grid == (1, 1):
-        raise RunError(f"{recipe.name} has no super-images; it is of the method {recipe.input.method}")
+        raise RunError(f"{recipe.name} has no super-images; its method is {recipe.input.method}")
     videos = sorted(experiment.catalog.labelled, key=lambda video: (-len(video.labels or ()), video.name))[:SHOWN]
     reader = CatalogReader(recipe.view, None)
     rows = []
@@ -47,7 +47,7 @@ def picture_of_inputs(experiment: ReportExperiment, recipe: Recipe, out: Path, s
         rows.append(_row([_picture(image) for image in images], [f"{video.name}  {codes}", "in training"]))
     with whole_path(out / "figure2.png") as path:
         Image.fromarray(np.concatenate(rows)).save(path, format="PNG")
-    what = f"super-images of {len(videos)} videos, left as tests see them, right as training does"
+    what = f"super-images of {len(videos)} videos, left in evaluation, right in training"
     notes = notes_on({recipe.name: recipe}, scale)
     return f"{out / 'figure2.png'}: {what}\n\n" + "".join(f"- {note}\n" for note in notes)
 
@@ -68,9 +68,9 @@ def _row(pictures: Sequence[NDArray[np.uint8]], titles: Sequence[str]) -> NDArra
 
 
 def pictures_of_attention(experiment: ReportExperiment, model: Model, device: str, out: Path, scale: Scale) -> str:
-    """Grad-CAM of the videos of a fold with most labels, by the network that has not seen them; see `explain`.
+    """Write `figure3/` and `figure3.md`: Grad-CAM of the videos of a fold with most labels; see `explain`.
 
-    Writes `figure3/` and `figure3.md`, and returns what is there.
+    The network was not trained on these videos. Returns the content of `figure3.md`.
 
     Raises:
         RunError: the model could not be trained.
@@ -86,7 +86,7 @@ def pictures_of_attention(experiment: ReportExperiment, model: Model, device: st
         for video in videos
         for path in _explained(experiment, model, fold, video=video, device=device, out=out / "figure3")
     ]
-    text = f"{model.entry.key}, fold {fold}: the true classes in {len(videos)} videos that it has not trained on.\n\n"
+    text = f"{model.entry.key}, fold {fold}: the true classes in {len(videos)} videos that it was not trained on.\n\n"
     text += "".join(f"- {line}\n" for line in (*made, *notes_of(model, scale)))
     write_text(out / "figure3.md", text)
     return text
@@ -95,9 +95,9 @@ def pictures_of_attention(experiment: ReportExperiment, model: Model, device: st
 def _explained(
     experiment: ReportExperiment, model: Model, fold: int, *, video: Video, device: str, out: Path
 ) -> list[str]:
-    """Pictures of a video's classes, in folders as the videos are: names may recur in others."""
+    """Write pictures of a video's classes, in the folder structure of the videos, because names may repeat."""
     codes = [experiment.catalog.taxonomy.codes[label] for label in video.labels or ()]
-    found = explain(
+    explanation = explain(
         model.run,
         video.path,
         out=out / Path(video.name).parent,
@@ -105,4 +105,4 @@ def _explained(
         fold=fold,
         options=InferenceOptions(device=device),
     )
-    return [path.relative_to(out).as_posix() for path in found.pictures]
+    return [path.relative_to(out).as_posix() for path in explanation.pictures]

@@ -1,4 +1,4 @@
-"""Tables of whole models: trained fold by fold, beside the report's figures."""
+"""Tables of models, which are trained fold by fold, beside the report's figures."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -25,15 +25,15 @@ ALL, DEFECTS = 0, 1
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A model of a table with what was found.
+    """A model of a table with its result.
 
     Attributes:
-        entry: which.
-        run: its folder.
-        recipe: of the run; None where there is none at the scale.
-        maps: mAP over all classes and over the defects, (K, 2), fractions; None where it was not trained.
-        absent: notes on the folds that lack videos of a class.
-        costs: seconds of training a fold and largest memory in MiB.
+        entry: the model in the report.
+        run: run folder.
+        recipe: recipe of the run; None if there is none at this scale.
+        maps: mAP over all classes and over the defects, (K, 2), fractions; None if it was not trained.
+        absent: notes on folds without videos of a class.
+        costs: seconds of training per fold and peak memory in MiB.
         reason: why it was not trained.
     """
 
@@ -47,14 +47,15 @@ class Model:
 
 
 def train_models(experiment: ReportExperiment, entries: Sequence[ReportModel], given: Given) -> list[Model]:
-    """Train what is not trained yet; a model whose weights cannot be had, or whose training fails, is left out.
+    """Train the models that are not trained yet.
 
-    All recipes are checked before the first is trained.
+    A model without available weights, or whose training fails, is left out. All recipes are checked before the first
+    training starts.
 
     Args:
-        experiment: the data; runs go to `work.out / models`.
+        experiment: the data; run folders are in `experiment.out / models`.
         entries: the models.
-        given: for their recipes.
+        given: the user's changes of their recipes.
 
     Raises:
         RecipeError: an override does not fit one of the recipes.
@@ -65,19 +66,19 @@ def train_models(experiment: ReportExperiment, entries: Sequence[ReportModel], g
 
 
 def load_report_models(entries: Sequence[ReportModel], given: Given) -> dict[str, Recipe]:
-    """The recipes by key, of the entries that have one at this scale; see `train_models`."""
+    """Return the recipes, by key, of the entries that have one at this scale; see `train_models`."""
     return {entry.key: entry.load(given.scale, given.changes(entry.key)) for entry in entries if entry.at(given.scale)}
 
 
 def check_recipes(recipes: Mapping[str, Recipe], catalog: Catalog) -> None:
-    """Build each network and show it inputs, in shapes alone: neither memory nor weights are needed.
+    """Build each network on the meta device and run it on inputs, which needs neither memory nor weights.
 
     Args:
-        recipes: by the key of the model.
+        recipes: recipes by the key of the model.
         catalog: the videos and classes.
 
     Raises:
-        RecipeError: a network cannot be built or does not take such inputs; the model is named.
+        RecipeError: a network cannot be built or does not accept its inputs; the message names the model.
     """
     for key, recipe in recipes.items():
         if reason := misfit(recipe, catalog):
@@ -85,10 +86,10 @@ def check_recipes(recipes: Mapping[str, Recipe], catalog: Catalog) -> None:
 
 
 def misfit(recipe: Recipe, catalog: Catalog) -> str:
-    """Why a network cannot be built or does not take its inputs; empty where it does. See `check_recipes`."""
+    """Return why a network cannot be built or does not accept its inputs, or an empty text; see `check_recipes`."""
     try:
         _pass_shapes(resolve(recipe, catalog), catalog.taxonomy)
-    except Exception as error:  # timm and torch raise a dozen kinds where sizes do not fit
+    except Exception as error:  # timm and torch raise many types where sizes do not fit
         return (str(error).strip().splitlines() or [type(error).__name__])[0]
     return ""
 
@@ -99,8 +100,8 @@ def _pass_shapes(recipe: Recipe, taxonomy: Taxonomy) -> None:
     frames = [] if recipe.input.clip_frames is None else [recipe.input.clip_frames]
     with torch.device("meta"):
         network = recipe.network(len(taxonomy)).eval()
-        seen = network.encode(torch.zeros(segments, 3, *frames, height, width), torch.ones(segments, dtype=torch.int64))
-        network.aggregate(seen, torch.zeros(segments, 2))
+        images, real = torch.zeros(segments, 3, *frames, height, width), torch.ones(segments, dtype=torch.int64)
+        network.aggregate(network.encode(images, real), torch.zeros(segments, 2))
 
 
 def _trained(experiment: ReportExperiment, entry: ReportModel, recipe: Recipe | None) -> Model:
@@ -118,12 +119,12 @@ def _trained(experiment: ReportExperiment, entry: ReportModel, recipe: Recipe | 
 
 
 def lacking_weights(key: str, recipe: Recipe, error: WeightsError, catalog: Catalog) -> str:
-    """Why a model has no first weights, and what gives it its own: `--set` would be for all models."""
+    """Return why a model has no initial weights, and the option that gives it weights of its own."""
     if recipe.model.weights != "hub":
-        return f"{error}; its own weights: --weights {key}=FILE"
+        return f"{error}; give its weights with --weights {key}=FILE"
     with torch.device("meta"):
         published = resolve(recipe, catalog).network(len(catalog.taxonomy)).backbone.published(recipe.model.backbone)
-    return f"no weights of {recipe.model.backbone} from the hub; fetch {published} and give --weights {key}=FILE"
+    return f"no weights of {recipe.model.backbone} from the hub; download {published} and give --weights {key}=FILE"
 
 
 def _judged(experiment: ReportExperiment, model: Model) -> Model:
@@ -135,13 +136,13 @@ def _judged(experiment: ReportExperiment, model: Model) -> Model:
 
 
 def notes_of(model: Model, scale: Scale) -> list[str]:
-    """What a reader must know of the one model behind a table or figure, a sentence each."""
+    """Return what a reader must know about the model behind a table or figure, one sentence each."""
     recipes = {model.entry.key: model.recipe} if model.recipe else {}
     return [*notes_on(recipes, scale), *notes_on_epochs(recipes)]
 
 
 def write_models(models: Sequence[Model], path: Path, scale: Scale, folds: Sequence[int]) -> str:
-    """Write the table as CSV and, returned too, as Markdown."""
+    """Write the table as CSV and Markdown; return the Markdown text."""
     header = ["model", "recipe", "backbone", "report_validation", "report_test", "report_validation_defects"]
     figures = ["map", "map_sd", "map_defects", "seconds", "mib", "reason"]
     write_csv(path.with_suffix(".csv"), [*header, *figures], [_csv_row(model, scale) for model in models])
@@ -149,7 +150,7 @@ def write_models(models: Sequence[Model], path: Path, scale: Scale, folds: Seque
     recipes = {model.entry.name: model.recipe for model in models if model.recipe}
     defects = {model.entry.name: model.entry.validation_defects for model in models if model.entry.validation_defects}
     notes = [
-        f"Folds {', '.join(map(str, folds))}; mean and standard deviation over them; min: of training a fold.",
+        f"Folds {', '.join(map(str, folds))}; mean and standard deviation over them; min: training time per fold.",
         *(f"The report's mAP over the defects of {name}: {value:.2f}." for name, value in defects.items()),
         *notes_on(recipes, scale),
         *notes_on_epochs(recipes),
@@ -187,10 +188,10 @@ def _markdown_row(model: Model) -> list[str]:
 
 
 def need_all_folds(experiment: ReportExperiment, what: str) -> None:
-    """Refuse what stands on out-of-fold predictions of every video.
+    """Refuse a table that needs out-of-fold predictions of every video if only some folds are used.
 
     Raises:
-        FoldError: only some folds were asked for.
+        FoldError: only some folds were requested.
     """
     if len(experiment.used) < experiment.all_folds:
-        raise FoldError(f"{what} needs every fold; leave --only-fold out (what is trained is not trained again)")
+        raise FoldError(f"{what} needs every fold; omit --only-fold (finished folds are not trained again)")

@@ -1,4 +1,4 @@
-"""What an ablation tries, and how a table of the report is made."""
+"""Options of `ablate` and `reproduce`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,14 +9,14 @@ from urbanpipe.reproduce.report_models import Scale
 
 @dataclass(frozen=True, kw_only=True)
 class AblationPlan:
-    """What an ablation tries.
+    """The rows and seeds of an ablation.
 
     Attributes:
-        rows: keys of the report's rows; all of them without rows and changes.
-        changes: of your own, a row each against the base: `section.key=value` and what else `changes.change` takes,
-            several in one row with semicolons between them.
-        seeds: trainings of each network, with the recipe's seed and those after it.
-        test: a catalog of other labelled videos, for the row `fold-ensemble`.
+        rows: keys of the report's rows; all of them if there are neither rows nor changes.
+        changes: your own changes, one row each, compared with the base: `section.key=value` and the other forms of
+            `changes.change`; several changes in one row are separated by semicolons.
+        seeds: number of trainings of each network, with consecutive seeds from the recipe's seed on.
+        test: catalog of additional labelled videos for the row `fold-ensemble`.
     """
 
     rows: Sequence[str] = ()
@@ -27,14 +27,14 @@ class AblationPlan:
 
 @dataclass(frozen=True, kw_only=True)
 class ReportOptions:
-    """How a table of the report is made.
+    """Options of a table of the report.
 
     Attributes:
         scale: `small` for a laptop, `paper` for the report's networks.
-        seeds: trainings of each network, with the recipe's seed and those after it.
+        seeds: number of trainings of each network, with consecutive seeds from the recipe's seed on.
         overrides: `section.key=value` for all recipes, `KEY:section.key=value` for one.
-        weights: file of first weights, by the key of a model.
-        test: a catalog of other labelled videos, for the row `fold-ensemble`.
+        weights: files of initial weights, by the key of a model.
+        test: catalog of additional labelled videos for the row `fold-ensemble`.
     """
 
     scale: Scale = "small"

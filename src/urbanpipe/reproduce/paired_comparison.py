@@ -1,4 +1,4 @@
-"""What a change is worth: the difference in mAP with its spread over folds, seeds and videos."""
+"""Paired comparisons: the difference in mAP with its spread over folds, seeds and videos."""
 
 from dataclasses import dataclass
 
@@ -11,15 +11,15 @@ from urbanpipe.evaluation.evaluation_set import EvaluationSet, leave_one_fold_ou
 from urbanpipe.evaluation.intervals import compare
 
 SIGNIFICANT = 0.05
-TrainingScores = NDArray[np.float64]  # (S, n, C), of S trainings
+TrainingScores = NDArray[np.float64]  # (S, n, C), scores of S trainings
 
 
 @dataclass(frozen=True, eq=False)
 class ComparisonData(EvaluationSet):
-    """The videos by which models are compared.
+    """The videos on which models are compared.
 
     Attributes:
-        all_folds: how many folds there are, evaluated or not.
+        all_folds: number of folds, evaluated or not.
     """
 
     all_folds: int
@@ -27,17 +27,19 @@ class ComparisonData(EvaluationSet):
 
 @dataclass(frozen=True, eq=False)
 class PairedComparison:
-    """One way against another, on the same videos, folds and seeds; fractions in [0, 1].
+    """Scores with and without a change, on the same videos, folds and seeds; fractions in [0, 1].
 
     Attributes:
         on: mAP over all classes with the change, (S, K) by seed and fold.
-        off: without it.
-        on_defects, off_defects: the same over the defects.
-        low, high: ends of the 95 % interval of the gain over the defects if other videos had been judged (paired
-            bootstrap over groups); NaN where it was not drawn.
-        p: of the corrected resampled t-test over folds; NaN with fewer than two.
-        one_test: all trainings were judged by the same videos, so that there are no folds to test over and the interval
-            alone decides.
+        off: mAP over all classes without the change, (S, K).
+        on_defects: mAP over the defects with the change, (S, K).
+        off_defects: mAP over the defects without the change, (S, K).
+        low: lower end of the 95 % confidence interval of the gain over the defects for other videos (paired bootstrap
+            over groups); NaN if it could not be computed.
+        high: upper end of this interval.
+        p: p-value of the corrected resampled t-test over folds; NaN with fewer than two folds.
+        one_test: whether all trainings were evaluated on the same videos; then there are no folds to test over, and
+            only the interval decides.
     """
 
     on: NDArray[np.float64]
@@ -51,15 +53,15 @@ class PairedComparison:
 
     @property
     def gains(self) -> NDArray[np.float64]:
-        """PairedComparison over the defects, (S, K)."""
+        """Gains over the defects, (S, K)."""
         return self.on_defects - self.off_defects
 
     @property
     def reading(self) -> str:
-        """`gain` or `loss` where both the videos and the trainings say so, else `not told apart`."""
-        apart = (self.one_test or self.p < SIGNIFICANT) and (self.low > 0 or self.high < 0)
-        if not apart or (self.low > 0) != (mean_of_known(self.gains.ravel()) > 0):
-            return "not told apart"
+        """`gain` or `loss` if significant over both videos and trainings, else `inconclusive`."""
+        significant = (self.one_test or self.p < SIGNIFICANT) and (self.low > 0 or self.high < 0)
+        if not significant or (self.low > 0) != (mean_of_known(self.gains.ravel()) > 0):
+            return "inconclusive"
         return "gain" if self.low > 0 else "loss"
 
 
@@ -69,10 +71,10 @@ def compare_paired(
     """Compare scores (S, n, C) of S seeds with and without a change.
 
     Args:
-        on: with it.
-        off: without it.
-        data: of the n videos.
-        draws: of the bootstrap.
+        on: scores with the change.
+        off: scores without the change.
+        data: labels, folds and groups of the n videos.
+        draws: number of bootstrap samples.
     """
     difference = compare(on, off, data, draws=draws)
     with_it, without = fold_maps(on, data), fold_maps(off, data)
@@ -88,28 +90,30 @@ def compare_paired(
 
 
 def fold_maps(scores: NDArray[np.float64], data: ComparisonData) -> NDArray[np.float64]:
-    """Of every seed and fold the mAP over all classes and over the defects, (S, K, 2); no positives: left out.
+    """Return the mAP over all classes and over the defects of every seed and fold, (S, K, 2).
+
+    Classes without positives in a fold are left out.
 
     Args:
         scores: (S, n, C).
-        data: of the n videos.
+        data: labels and folds of the n videos.
     """
     rows = [held for _, held in leave_one_fold_out(data.folds)]
-    found = [[score(each[row], data.targets[row], data.taxonomy, "skip") for row in rows] for each in scores]
-    return np.array([[(fold.map_all, fold.map_defects) for fold in row] for row in found])
+    results = [[score(of_seed[row], data.targets[row], data.taxonomy, "skip") for row in rows] for of_seed in scores]
+    return np.array([[(fold.map_all, fold.map_defects) for fold in row] for row in results])
 
 
 def corrected_p(differences: NDArray[np.float64], all_folds: int) -> float:
-    """Two-sided p of the corrected resampled t-test (Nadeau and Bengio, Machine Learning 52, 2003).
+    """Return the two-sided p-value of the corrected resampled t-test (Nadeau and Bengio, Machine Learning 52, 2003).
 
-    Folds share most of what they are trained on, so their differences are no independent draws: the variance of the
-    mean is taken as (1/n + test/train) s^2 instead of s^2/n, with n-1 degrees of freedom.
+    Folds share most of their training videos, so their differences are not independent. The variance of the mean is
+    therefore estimated as (1/n + test/train) s^2 instead of s^2/n, with n-1 degrees of freedom.
 
-    Seeds share the folds, so they are averaged first: more of them take noise away and add no folds.
+    Seeds share the folds and are averaged first: more seeds reduce noise but do not add folds.
 
     Args:
-        differences: (S, K), a row a seed and a column a fold; NaN where a fold has no figure.
-        all_folds: K; a fold is tested on 1/K of the videos and trained on the others.
+        differences: (S, K), one row per seed and one column per fold; NaN where a fold has no value.
+        all_folds: number of folds; a network is tested on one fold and trained on the others.
     """
     values = np.array([mean_of_known(column) for column in differences.T])
     values = values[np.isfinite(values)]

@@ -1,4 +1,4 @@
-"""Trained networks judged once more: with other settings of the test, or on other videos."""
+"""Re-evaluation of trained networks, with other evaluation settings or on other videos."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -36,18 +36,18 @@ def re_evaluate(
     distributed: DistributedContext,
     cache: FrameCache | None,
 ) -> None:
-    """Let the folds' networks of a run judge videos; what is there already of the same networks and settings stays.
+    """Predict videos with the networks of a run's folds; predictions with the same networks and settings are kept.
 
     Another call in the same folder is waited for, fold by fold.
 
     Args:
-        run: a cross-validation whose folds are done.
-        recipe: the run's with other settings of the test.
-        out: gets `fold<k>/predictions.json`.
-        videos: what each fold's network judges.
+        run: a cross-validation with finished folds.
+        recipe: the recipe of the run with other evaluation settings.
+        out: output folder for `fold<k>/predictions.json`.
+        videos: videos to predict with the network of each fold.
         taxonomy: the classes.
-        processes: that share the experiment.
-        cache: frames on disk, or None.
+        distributed: the processes that share the videos.
+        cache: frame cache, or None.
 
     Raises:
         VideoError: a video cannot be read.
@@ -81,16 +81,16 @@ def _predict_fold(
     asked = {"by": distributed.on_main(partial(_fingerprint, weights, recipe, videos))}
     if distributed.on_main(partial(_read_predicted, path)) == asked:
         return
-    distributed.say(f"{folder.parent.name} {folder.name}: judging {len(videos)} videos")
+    distributed.say(f"{folder.parent.name} {folder.name}: predicting {len(videos)} videos")
     network = load_network(weights, recipe, taxonomy, distributed.device)
     dataset = VideoDataset(videos, recipe.view, cache)
-    (judged,) = predict_all(recipe, [network], dataset, distributed)
+    (predictions,) = predict_all(recipe, [network], dataset, distributed)
     if distributed.is_main:
-        path.unlink(missing_ok=True)  # what follows is of other networks or settings than it says
-        found = Predictions(tuple(video.name for video in videos), np.stack([each.scores for each in judged]))
-        write_predictions(found, folder / "predictions.json", taxonomy)
+        path.unlink(missing_ok=True)  # it would describe other networks or settings than the new predictions
+        table = Predictions(tuple(video.name for video in videos), np.stack([video.scores for video in predictions]))
+        write_predictions(table, folder / "predictions.json", taxonomy)
         write_json(path, asked)
-    distributed.from_main(None)  # nobody reads before it is there
+    distributed.from_main(None)  # a barrier: no process reads the predictions before they are written
 
 
 def _read_predicted(path: Path) -> dict[str, Any]:
@@ -98,21 +98,21 @@ def _read_predicted(path: Path) -> dict[str, Any]:
 
 
 def _fingerprint(weights: Path, recipe: Recipe, videos: Sequence[Video]) -> str:
-    seen = recipe.input.model_dump_json() + recipe.model.model_dump_json() + recipe.training.precision
-    found = hashlib.blake2b(seen.encode(), digest_size=16)
-    found.update(hashlib.blake2b(weights.read_bytes()).digest())
+    settings = recipe.input.model_dump_json() + recipe.model.model_dump_json() + recipe.training.precision
+    digest = hashlib.blake2b(settings.encode(), digest_size=16)
+    digest.update(hashlib.blake2b(weights.read_bytes()).digest())
     for video in videos:
-        found.update(f"{video.name} {video.digest}\n".encode())
-    return found.hexdigest()
+        digest.update(f"{video.name} {video.digest}\n".encode())
+    return digest.hexdigest()
 
 
 def read_fold(folder: Path, fold: int, taxonomy: Taxonomy) -> Predictions:
-    """What a fold's network said; whether it was trained or judged again.
+    """Read the predictions of a fold's network, from training or re-evaluation.
 
     Raises:
-        RunError: it is not done.
+        RunError: the fold is not finished.
     """
     part = folder / f"fold{fold}"
     if not (part / DONE).exists() and not (part / PREDICTED).exists():
-        raise RunError(f"{part} is not done; run the same command again")
+        raise RunError(f"{part} is not finished; run the same command again")
     return read_predictions(part / "predictions.json", taxonomy)

@@ -1,4 +1,4 @@
-"""The models of the report's Tables 1, 2, 3 and 5, with its figures, and the recipe of each at two scales."""
+"""The models of the report's Tables 1, 2, 3 and 5, with the report's figures, and their recipes at two scales."""
 
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from urbanpipe.settings import Section
 
 Scale = Literal["small", "paper"]
 
-# What Tables 4 and 5 change: a super-image, and for rows that are not about super-images a clip.
+# The base recipes of Tables 4 and 5: a super-image, and a clip for rows that do not apply to super-images.
 BASES: dict[str, dict[Scale, str]] = {
     "base": {"small": "small-mobilenetv2", "paper": "super-image-convnext-b"},
     "video-base": {"small": "small-video", "paper": "video-swin-b-k400"},
@@ -22,17 +22,17 @@ BASES: dict[str, dict[Scale, str]] = {
 
 _FIRST = {"random": "random weights", "hub": "the hub's weights", "simclr": "SimCLR", "mae": "MAE"}
 
-# The best epoch would be chosen by the fold that judges, which flatters what it says.
+# The best epoch would be chosen on the fold that is evaluated, which makes its scores too optimistic.
 _LAST = "training.keep=last"
 
 
 @dataclass(frozen=True)
 class Given:
-    """What a user gives for the recipes of a table.
+    """The user's options for the recipes of a table.
 
     Attributes:
-        scale: of the recipes.
-        overrides: `section.key=value` for all of them, `KEY:section.key=value` for the one of this key.
+        scale: scale of the recipes.
+        overrides: `section.key=value` for all recipes, `KEY:section.key=value` for the recipe of a key.
         weights: `model.weights` by key.
     """
 
@@ -42,15 +42,15 @@ class Given:
 
     @property
     def addressed(self) -> list[tuple[str, str]]:
-        """The overrides as (key, `section.key=value`); the key is empty where it is for all."""
-        each = []
+        """The overrides as (key, `section.key=value`); the key is empty for an override of all recipes."""
+        pairs = []
         for override in self.overrides:
             key, colon, setting = override.partition(":")
-            each.append((key.strip(), setting) if colon and "=" not in key else ("", override))
-        return each
+            pairs.append((key.strip(), setting) if colon and "=" not in key else ("", override))
+        return pairs
 
     def changes(self, key: str) -> tuple[str, ...]:
-        """The changes of the recipe of this key; those for it alone come after those for all."""
+        """Return the changes of the recipe of a key; those for this key come after those for all recipes."""
         common, own = ([setting for of, setting in self.addressed if of == where] for where in ("", key))
         first = [f"model.weights={self.weights[key]}"] if key in self.weights else []
         return (_LAST, *common, *own, *first)
@@ -60,17 +60,19 @@ class ReportModel(Section):
     """A model of a table.
 
     Attributes:
-        key: what a user calls it; also its run's folder.
-        name: for people.
-        validation: the report's mAP over 17 classes in validation, per cent; None where it gives none.
-        test: the same on the challenge's test set.
-        validation_defects: in validation over the 16 defects.
-        weight: in the report's ensemble; None where it takes no part.
-        report: gain against the super-image that the report gives, points of mAP.
-        recipe, set: at the report's scale: a recipe and `section.key=value` changes of it.
-        small, small_set: at a laptop's scale: the same, on top of `set`.
-        small_lacks: why there is no small one.
-        pretrained: how `urbanpipe pretrain` makes its first weights; empty where it does not.
+        key: key on the command line, and name of the run folder.
+        name: name for people.
+        validation: the report's mAP over 17 classes in validation, per cent; None if it gives none.
+        test: the report's mAP on the challenge's test set, per cent; None if it gives none.
+        validation_defects: the report's mAP over the 16 defects in validation, per cent.
+        weight: weight in the report's ensemble; None if it is not a member.
+        report: gain over the super-image in the report, points of mAP.
+        recipe: recipe at the report's scale.
+        set: `section.key=value` changes of the recipe.
+        small: recipe at a laptop's scale.
+        small_set: further changes of the small recipe, after `set`.
+        small_lacks: why there is no small recipe.
+        pretrained: pretraining method of `urbanpipe pretrain` for the initial weights; empty for none.
     """
 
     key: str
@@ -88,11 +90,11 @@ class ReportModel(Section):
     pretrained: Literal["", "simclr", "mae"] = ""
 
     def at(self, scale: Scale) -> bool:
-        """Whether it has a recipe at this scale."""
+        """Return whether the model has a recipe at this scale."""
         return scale == "paper" or not self.small_lacks
 
     def load(self, scale: Scale, overrides: Sequence[str] = ()) -> Recipe:
-        """Its recipe, called by its key.
+        """Load the recipe of the model, with the key as its name.
 
         Raises:
             RecipeError: an override does not fit.
@@ -109,30 +111,32 @@ def _tables() -> dict[str, Any]:
 
 
 def read_report_models(table: str) -> list[ReportModel]:
-    """The models of `table1`, `table2` or `table5`, in the report's order; of `table3` those that it weighs."""
+    """Return the models of `table1`, `table2` or `table5`, in the report's order; for `table3` the ensemble members."""
     if table == "table3":
-        return [each for name in ("table2", "table1") for each in read_report_models(name) if each.weight is not None]
+        return [
+            model for name in ("table2", "table1") for model in read_report_models(name) if model.weight is not None
+        ]
     return [ReportModel.model_validate(entry) for entry in _tables()[table]]
 
 
 def report_ensemble() -> tuple[float, float]:
-    """The report's mAP of its ensemble in validation and on the test set, per cent."""
+    """Return the report's mAP of its ensemble in validation and on the test set, per cent."""
     return float(_tables()["table3"]["validation"]), float(_tables()["table3"]["test"])
 
 
 def report_classes() -> dict[str, tuple[float, float]]:
-    """Mean AP and standard deviation over folds of each class in the report's Table 6, per cent, by code."""
+    """Return mean AP and standard deviation over folds of each class in the report's Table 6, per cent, by code."""
     return {code: (float(mean), float(spread)) for code, (mean, spread) in _tables()["table6"].items()}
 
 
 def report_weights(runs: Sequence[Path]) -> list[float]:
-    """The weight that the report's ensemble gives each run's recipe, not scaled to sum 1.
+    """Return the weights of runs in the report's ensemble, not normalised.
 
     Args:
-        runs: folders of runs, known by the names of their recipes.
+        runs: run folders, identified by the names of their recipes.
 
     Raises:
-        RecipeError: a run's recipe is not one that the report weighs.
+        RecipeError: the recipe of a run is not a member of the report's ensemble.
     """
     entries = [entry for entry in read_report_models("table3") if entry.weight is not None]
     weights = {name: entry.weight or 0.0 for entry in entries for name in (entry.recipe, entry.key)}
@@ -140,12 +144,12 @@ def report_weights(runs: Sequence[Path]) -> list[float]:
     for run, name in zip(runs, recipes, strict=True):
         if name not in weights:
             known = ", ".join(entry.recipe for entry in entries)
-            raise RecipeError(f"{run} is of the recipe {name}, which the report does not weigh; it weighs {known}")
+            raise RecipeError(f"{run} has the recipe {name}, which is not in the report's ensemble; it has {known}")
     return [weights[name] for name in recipes]
 
 
 def load_base(key: str, given: Given) -> Recipe:
-    """The recipe that rows of Tables 4 and 5 change; `key` is one of `BASES`.
+    """Load the base recipe of rows of Tables 4 and 5; `key` is one of `BASES`.
 
     Raises:
         RecipeError: an override does not fit.
@@ -154,18 +158,19 @@ def load_base(key: str, given: Given) -> Recipe:
 
 
 def notes_on(recipes: Mapping[str, Recipe], scale: Scale) -> list[str]:
-    """What a reader must know of the recipes behind a table, by what the table calls them; a sentence each."""
+    """Return what a reader must know about the recipes of a table, by their names in it, one sentence each."""
     notes = []
     if scale == "small":
-        notes.append("Small scale: networks, pictures and epochs are other ones than the report's.")
+        notes.append("Small scale: networks, image sizes and epochs differ from the report's.")
     notes.append(f"Networks here: {'; '.join(f'{name}: {_seen_by(recipe)}' for name, recipe in recipes.items())}.")
     return notes
 
 
 def notes_on_epochs(recipes: Mapping[str, Recipe]) -> list[str]:
-    """A sentence where figures are flattered by the choice of an epoch."""
+    """Return a note if scores are too optimistic because of the choice of an epoch."""
     if best := [name for name, recipe in recipes.items() if recipe.training.keep == "best"]:
-        return [f"Flattered, as the fold that judges chose the epoch (training.keep = best): {', '.join(best)}."]
+        reason = "the epoch was chosen on the evaluated fold (training.keep = best)"
+        return [f"Too optimistic, because {reason}: {', '.join(best)}."]
     return []
 
 

@@ -1,4 +1,4 @@
-"""The verb `reproduce`: a table or figure of the report on your own videos, beside the report's numbers."""
+"""`reproduce`: a table or figure of the report on your own videos, beside the report's numbers."""
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
@@ -43,13 +43,13 @@ from urbanpipe.training.environment import environment
 from urbanpipe.training.options import FoldOptions, RunOptions
 
 SCALES: tuple[Scale, ...] = ("small", "paper")
-ONE_MODEL = "convnext-b"  # of Table 6 and Figure 3
+ONE_MODEL = "convnext-b"  # the model of Table 6 and Figure 3
 VIDEO_BASE = "video-base"
 
 
 @dataclass(frozen=True)
 class _Asked:
-    """What the user asked for, as far as the tables need it; see `reproduce`."""
+    """The user's options that the tables need; see `reproduce`."""
 
     given: Given
     seeds: int
@@ -71,25 +71,26 @@ def reproduce(
     split: FoldOptions = FoldOptions(),
     options: RunOptions = RunOptions(),
 ) -> str:
-    """Train what a table or figure of the UrbanPipe report needs and does not exist yet, and write it.
+    """Train the missing models of a table or figure of the UrbanPipe report, and write it.
 
     Args:
-        what: `table1` (video method), `table2` (super-images), `table3` (ensembles), `table4` (what gained), `table5`
-            (what lost), `table6` (classes by fold), `figure2` (what a network sees) or `figure3` (Grad-CAM).
+        what: `table1` (video method), `table2` (super-images), `table3` (ensembles), `table4` (gains), `table5`
+            (losses), `table6` (classes by fold), `figure2` (network inputs) or `figure3` (Grad-CAM).
         data: a catalog.
-        out: gets the runs, which all tables share, and `<what>.md` and `.csv`, or the figure. Rerun, it resumes.
+        out: output folder for the runs, which all tables share, and for `<what>.md` and `.csv`, or the figure. The same
+            call resumes an interrupted one.
         report: scale, seeds (of tables 4 and 5), overrides, weights and test videos. `base` and `video-base` are the
-            keys of the models of tables 4 and 5. Without `training.keep` the last epoch is kept.
+            keys of the models of tables 4 and 5. By default the last epoch is kept (`training.keep`).
         taxonomy: the classes; default: the 17 QV-Pipe classes.
         split: the folds.
         options: device and frame cache.
 
     Returns:
-        The table as Markdown, or what the figure shows.
+        The table as Markdown, or a description of the figure.
 
     Raises:
-        UrbanpipeError: whatever of the above cannot be used. A model whose weights cannot be had is left out of its
-            table, which says what to give.
+        UrbanpipeError: an argument cannot be used. A model without available weights does not raise but is left out of
+            its table, which says how to give the weights.
     """
     given = Given(report.scale, tuple(report.overrides), report.weights or {})
     _check(what, given, report.seeds, report.test, split.only)
@@ -106,25 +107,25 @@ def reproduce(
 
 
 def _check(what: str, given: Given, seeds: int, test: Path | None, only_folds: Sequence[int]) -> None:
-    """Refuse what cannot be made, and what would have no effect.
+    """Refuse invalid options, and options without effect.
 
     Raises:
-        RecipeError: one of them.
+        RecipeError: an option is invalid or has no effect.
     """
     if what not in MAKERS:
-        raise RecipeError(f"there is no {what!r} to reproduce; there are {', '.join(MAKERS)}")
+        raise RecipeError(f"there is no {what!r} to reproduce; give one of {', '.join(MAKERS)}")
     if given.scale not in SCALES:
         raise RecipeError(f"scale = {given.scale!r}: give {' or '.join(SCALES)}")
     if seeds < 1:
         raise RecipeError(f"seeds = {seeds}: give 1 or more")
     if seeds > 1 and what not in ("table4", "table5"):
-        raise RecipeError(f"seeds = {seeds} has no effect on {what}: only table4 and table5 are made with several")
+        raise RecipeError(f"seeds = {seeds} has no effect on {what}: only table4 and table5 use several seeds")
     if test is not None and what != "table4":
-        raise RecipeError(f"--test has no effect on {what}: only table4 has a row that it is for")
+        raise RecipeError(f"--test has no effect on {what}: only table4 has a row that uses it")
     if only_folds and what == "figure2":
         raise RecipeError("--only-fold has no effect on figure2, which trains nothing")
     if any(setting.split("=")[0].strip() == "model.weights" for _, setting in given.addressed):
-        raise RecipeError("--set model.weights: first weights are given a model each, --weights KEY=FILE")
+        raise RecipeError("--set model.weights: give initial weights per model with --weights KEY=FILE")
     keys = _keys(what, given.scale)
     _check_keys("--set", what, [key for key, _ in given.addressed if key], keys)
     _check_keys("--weights", what, given.weights, [] if what == "figure2" else keys)
@@ -140,7 +141,7 @@ def _check_keys(option: str, what: str, keys: Collection[str], known: Sequence[s
 
 
 def _keys(what: str, scale: Scale) -> list[str]:
-    """What a user calls the models of a table or figure."""
+    """Return the keys of the models of a table or figure."""
     if what in ("table6", "figure3"):
         return [ONE_MODEL]
     if what in ("table4", "figure2"):
@@ -183,10 +184,10 @@ def _table4(experiment: ReportExperiment, asked: _Asked) -> Finish:
 
 
 def _table5(experiment: ReportExperiment, asked: _Asked) -> Finish:
-    """The rows of `ablate`, those that are not about super-images on a base of their own, and the bags."""
+    """Make the rows of `ablate`, with a base of clips for rows not about super-images, and the rows of bags."""
     given, bags = asked.given, read_report_models("table5")
     bases, recipes = {key: load_base(key, given) for key in BASES}, load_report_models(bags, given)
-    check_recipes(bases | recipes, experiment.catalog)  # what does not fit is told before hours of training
+    check_recipes(bases | recipes, experiment.catalog)  # fails before hours of training
     check_pretraining(experiment, given)
     of_clips = [row for row in _rows("table5") if row.methods and "super-image" not in row.methods]
     rows = [row for row in _rows("table5") if row not in of_clips]
@@ -197,20 +198,20 @@ def _table5(experiment: ReportExperiment, asked: _Asked) -> Finish:
     notes = notes_on({f"the base {bases[BASE].name}": bases[BASE], VIDEO_BASE: bases[VIDEO_BASE], **shown}, given.scale)
     notes += notes_on_epochs({VIDEO_BASE: bases[VIDEO_BASE], **recipes})
     if asked.seeds > 1:
-        notes.append(f"Bags of frozen features, and the base they stand against: seed {made.seeds[0]} alone.")
+        notes.append(f"Bags of frozen features, and the base that they are compared with: seed {made.seeds[0]} only.")
     whole = replace(made, lines=tuple(lines), notes=(*made.notes, *notes))
     return lambda: whole.write(experiment.out / "table5")
 
 
 def _begun(entry: ReportModel, recipe: Recipe, given: Given) -> Recipe:
-    """The recipe with the name of the pretraining that it starts from, where it does."""
+    """Return the recipe with the name of its pretraining as weights, if it starts from one."""
     if not entry.pretrained or entry.key in given.weights:
         return recipe
     return recipe.model_copy(update={"model": recipe.model.model_copy(update={"weights": entry.pretrained})})
 
 
 def _lines_of_clips(experiment: ReportExperiment, base: Recipe, rows: Sequence[Change], seeds: int) -> list[Line]:
-    """The rows on the base of clips, which is left out like a model where it cannot be trained."""
+    """Return the rows on the base of clips; they are left out if the base cannot be trained."""
     named = [row.model_copy(update={"name": f"{row.name} (of {VIDEO_BASE})"}) for row in rows]
     try:
         return [*run_ablation(replace(experiment, out=experiment.out / "ablation-video"), base, named, seeds, ()).lines]
@@ -223,8 +224,8 @@ def _lines_of_clips(experiment: ReportExperiment, base: Recipe, rows: Sequence[C
 
 
 def _one(experiment: ReportExperiment, asked: _Asked) -> Model:
-    """The model of Table 6 and Figure 3, trained."""
-    entry = next(each for each in read_report_models("table2") if each.key == ONE_MODEL)
+    """Train the model of Table 6 and Figure 3."""
+    entry = next(model for model in read_report_models("table2") if model.key == ONE_MODEL)
     (model,) = train_models(experiment, [entry], asked.given)
     return model
 

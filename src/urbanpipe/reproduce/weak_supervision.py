@@ -1,4 +1,4 @@
-"""The weakly supervised rows of the report's Table 5: bags of frozen features against the super-image."""
+"""The weakly supervised rows of the report's Table 5: bags of frozen features, compared with the super-image."""
 
 from dataclasses import replace
 from importlib.util import find_spec
@@ -21,12 +21,12 @@ from urbanpipe.reproduce.paired_comparison import compare_paired
 from urbanpipe.reproduce.report_models import Given, ReportModel, Scale, read_report_models
 from urbanpipe.training.options import RunOptions
 
-# `pretrain` at its defaults is for GPUs.
+# The defaults of `pretrain` are for GPUs.
 PRETRAINING: dict[Scale, tuple[str, ...]] = {
     "paper": (),
     "small": ("size=96", "every_seconds=2", "epochs=10", "batch_size=64", "warmup_epochs=1"),
 }
-# The decoder of MAE, which is thrown away, would be nearly all of the work beside a small encoder.
+# The decoder of MAE, which is discarded, would take most of the time with a small encoder.
 DECODER: dict[Scale, tuple[str, ...]] = {
     "paper": (),
     "small": ("decoder_width=128", "decoder_depth=2", "decoder_heads=4"),
@@ -36,40 +36,40 @@ DECODER: dict[Scale, tuple[str, ...]] = {
 def weak_supervision_lines(experiment: ReportExperiment, base: Path, given: Given) -> list[Line]:
     """Train the bag models and compare each with a run of the super-image on the same videos and folds.
 
-    Networks that are to learn without labels do so first, on all videos as in the report, once for the rows that share
-    them. Where their weights cannot be had, or a training runs out of memory or diverges, the row is left out.
+    Self-supervised backbones are pretrained first, on all videos as in the report, once for all rows that share them.
+    A row is left out if its weights are not available, or if training runs out of memory or diverges.
 
     Args:
         experiment: the data.
-        base: run of the super-image.
-        given: for the recipes; a model that has first weights is not pretrained.
+        base: run folder of the super-image.
+        given: the user's options; a model with given weights is not pretrained.
 
     Raises:
-        UrbanpipeError: whatever else keeps a network from being trained.
+        UrbanpipeError: a network cannot be trained for another reason.
     """
     return [_line(experiment, base, _model(experiment, entry, given)) for entry in read_report_models("table5")]
 
 
 def check_pretraining(experiment: ReportExperiment, given: Given) -> None:
-    """Refuse to begin what ends where the package is missing that pretrains.
+    """Check that the package for pretraining is installed if a model needs it.
 
     Raises:
-        RunError: lightly is not installed, and a model is still to be pretrained.
+        RunError: lightly is not installed, and a model still has to be pretrained.
     """
     keys = [entry.key for entry in read_report_models("table5") if entry.pretrained and entry.key not in given.weights]
     missing = [key for key in keys if not experiment.distributed.on_main(_recipe(experiment, key).exists)]
     if missing and find_spec("lightly") is None:
         needs = 'the package lightly: pip install "urbanpipe[pretrain]"'
-        raise RunError(f"pretraining needs {needs}, or give --weights KEY=FILE for {', '.join(missing)}")
+        raise RunError(f"pretraining needs {needs}; or give --weights KEY=FILE for {', '.join(missing)}")
 
 
 def _recipe(experiment: ReportExperiment, key: str) -> Path:
-    """What is there once the run of a model is begun."""
+    """Return the file that exists once the run of a model has started."""
     return experiment.out / "models" / key / "recipe.toml"
 
 
 def _model(experiment: ReportExperiment, entry: ReportModel, given: Given) -> Model:
-    """The model, trained, or with the reason why it is not."""
+    """Train a model; if it cannot be trained, return it with the reason."""
     if entry.pretrained and entry.key not in given.weights:
         try:
             made = _pretrained(experiment, entry, given)
@@ -86,9 +86,9 @@ class _TooFewFramesError(RecipeError):
 
 
 def _pretrained(experiment: ReportExperiment, entry: ReportModel, given: Given) -> Path:
-    """The weights that an entry starts from, made if they are not there.
+    """Return the initial weights of an entry, and pretrain them if needed.
 
-    A run that is begun goes on with those that it has, whatever videos came later.
+    A run that has started keeps its weights, even if videos were added later.
     """
     recipe = entry.load(given.scale, given.changes(entry.key))
     folder = experiment.out / "pretrained" / f"{entry.pretrained}-{recipe.model.backbone}"
@@ -110,8 +110,8 @@ def _pretrain(experiment: ReportExperiment, entry: ReportModel, recipe: Recipe, 
     elif frames < config.batch_size:
         raise _TooFewFramesError(
             f"{frames} frames are fewer than a batch of {config.batch_size}; make the weights with `urbanpipe pretrain "
-            f"{experiment.data} --method {method} --backbone {recipe.model.backbone} --set batch_size=N --out DIR` and give "
-            f"--weights {entry.key}=DIR/{WEIGHTS}"
+            f"{experiment.data} --method {method} --backbone {recipe.model.backbone} --set batch_size=N --out DIR` "
+            f"and give --weights {entry.key}=DIR/{WEIGHTS}"
         )
     pretrain(
         experiment.data,
@@ -128,7 +128,7 @@ def _pretrain(experiment: ReportExperiment, entry: ReportModel, recipe: Recipe, 
 
 
 def _frames(experiment: ReportExperiment, config: PretrainConfig) -> int:
-    """How many frames pretraining learns from."""
+    """Return the number of frames for pretraining."""
     view = AllFrames(BagConfig(size=config.size, every_seconds=config.every_seconds))
     dataset = VideoDataset(read_catalog(experiment.data, labels=False).ok, view, None)
     return sum(dataset.segment_count(index) for index in range(len(dataset)))
@@ -139,9 +139,9 @@ def _line(experiment: ReportExperiment, base: Path, model: Model) -> Line:
     if model.maps is None:
         return Line(row, reason=model.reason)
     names = experiment.videos_predicted_by([base, model.run])
-    found = compare_paired(
+    comparison = compare_paired(
         experiment.scores([model.run], names),
         experiment.scores([base], names),
         experiment.comparison_data(experiment.videos(names)),
     )
-    return Line(row, found, model.costs, experiment.costs([base]))
+    return Line(row, comparison, model.costs, experiment.costs([base]))
