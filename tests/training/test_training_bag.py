@@ -382,7 +382,7 @@ def test_one_frame_in_sixty_is_learned_from_the_label_of_its_video(
     found = moments(
         tmp_path / "segments.npz",
         out=tmp_path / "moments.json",
-        overrides=["weigh_by_video=false", "least=0.5", "smooth_seconds=0"],
+        overrides=["weigh_by_video=false", "min_score=0.5", "smooth_seconds=0"],
     )
     assert {name for name, of_video in found.moments.items() if any(m.label == EVENT for m in of_video)} == {
         name for name in videos_say.names if name in when

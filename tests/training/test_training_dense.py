@@ -157,7 +157,10 @@ def test_what_is_written_back_is_of_the_encoder_that_was_asked_for(
     batch = batch_of(learner, [4])
     networks = {"fresh": learner._model, "ema": learner._state.ema.module}
     with torch.no_grad():
-        features = {name: network.encode(batch.images, batch.real) for name, network in networks.items()}
+        features = {
+            name: network.encode(torch.from_numpy(batch.images), torch.from_numpy(batch.real))
+            for name, network in networks.items()
+        }
     learner.learn(batch, last=True)
     written = learner.memory.read(4)[batch.rows]
     for name, expected in features.items():
