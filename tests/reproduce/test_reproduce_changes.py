@@ -69,6 +69,7 @@ def test_every_row_builds(key: str, name: str) -> None:
             recipe.network(len(TAXONOMY))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in BASES if not name.startswith("small")])
 def test_every_network_of_the_rows_goes_forward_at_paper_scale(name: str) -> None:
     base = load_recipe(name)
@@ -94,6 +95,7 @@ def on_meta(recipe: Recipe) -> torch.Tensor:
         return model.encode(images, torch.ones(2, dtype=torch.int64))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", [key for key, row in read_changes().items() if row.kind in ("train", "evaluate")])
 def test_every_row_trains(key: str, catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "forget_peak_memory", lambda _: None)  # a third of the time, and no memory is asked for

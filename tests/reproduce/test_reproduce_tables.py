@@ -128,6 +128,7 @@ def done(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path,
     return out, run(archive, out, "table3", overrides=OF_EACH)
 
 
+@pytest.mark.slow
 def test_ensembles(done: tuple[Path, str]) -> None:
     out, text = done
     with (out / "table3.csv").open(newline="") as file:
@@ -151,6 +152,7 @@ def test_ensembles(done: tuple[Path, str]) -> None:
     assert (out / "table3" / "simplex" / "contributions.csv").exists()
 
 
+@pytest.mark.slow
 def test_tables_share_what_is_trained(done: tuple[Path, str], archive: Path) -> None:
     out, _ = done
     before = {path: path.stat().st_mtime_ns for path in out.glob("models/*/fold*/done.json")}
@@ -175,6 +177,7 @@ def test_tables_share_what_is_trained(done: tuple[Path, str], archive: Path) -> 
     assert json.loads((out / "table2.json").read_text())["scale"] == "small"
 
 
+@pytest.mark.slow
 def test_figures(done: tuple[Path, str], archive: Path) -> None:
     out, _ = done
     text = run(archive, out, "figure2", overrides=OF_ONE)
@@ -281,6 +284,7 @@ def one_fold(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> ReportE
     return experiment
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick_pretraining")
 def test_weak_rows_are_pretrained_once_and_compared_with_the_base(
     one_fold: ReportExperiment, monkeypatch: pytest.MonkeyPatch
@@ -319,6 +323,7 @@ def _of_one_bag(experiment: ReportExperiment, out: Path, monkeypatch: pytest.Mon
     return replace(experiment, out=out)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick_pretraining")
 def test_only_what_is_of_one_row_costs_it_alone(
     one_fold: ReportExperiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -332,6 +337,7 @@ def test_only_what_is_of_one_row_costs_it_alone(
         weak_supervision_lines(experiment, one_fold.out / "base", Given("small", BAGS))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick_pretraining")
 def test_few_frames_are_a_small_batch_or_say_how_to_pretrain(
     one_fold: ReportExperiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -352,6 +358,7 @@ def test_few_frames_are_a_small_batch_or_say_how_to_pretrain(
     assert "--weights simclr-transmil=DIR/weights.safetensors" in line.reason
 
 
+@pytest.mark.slow
 def test_a_missing_package_is_told_before_anything_is_trained(
     archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -375,6 +382,7 @@ def test_a_recipe_that_does_not_fit_is_told_before_anything_is_trained(
     assert not list(tmp_path.glob("**/recipe.toml"))
 
 
+@pytest.mark.slow
 def test_every_network_of_table_2_takes_other_tiles(archive: Path, tmp_path: Path) -> None:
     experiment = open_report_experiment(
         archive / "catalog.csv",
@@ -411,6 +419,7 @@ def test_a_setting_for_one_model_comes_after_those_for_all() -> None:
     assert given.changes("c")[1:] == ("training.epochs=2", "input.aspect=4:3")
 
 
+@pytest.mark.slow
 def test_tables_name_the_classes_that_a_fold_lacks(archive: Path, tmp_path: Path) -> None:
     with (archive / "catalog.csv").open(newline="") as file:
         labels = {row["name"]: row["labels"].split() for row in csv.DictReader(file)}
@@ -425,6 +434,7 @@ def test_tables_name_the_classes_that_a_fold_lacks(archive: Path, tmp_path: Path
             assert "Fold 1: no video of ZW" in text
 
 
+@pytest.mark.slow
 def test_rows_about_clips_have_a_base_of_clips(archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = {key: row for key, row in read_changes().items() if key in ("exclusive-rule", "frame-order", "thresholds")}
     monkeypatch.setattr(room, "read_changes", lambda: rows)

@@ -92,6 +92,7 @@ def test_the_store_holds_what_the_backbone_sees_of_every_frame(catalog: Catalog,
         assert fresh.std(0).max() > 2e-3, "the frames differ"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("call", [2, 5], ids=["first epoch", "third epoch"])
 @pytest.mark.parametrize("kind", ["transmil", "ml-decoder"])
 def test_killed_and_started_again_it_ends_the_same(
@@ -109,6 +110,7 @@ def test_killed_and_started_again_it_ends_the_same(
     assert not list((tmp_path / "killed").glob("memory*")), "the store goes when the model is done"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("harm", "said"), [("none", ""), ("delete", "is missing"), ("cut", "is truncated"), ("spoil", "is damaged")]
 )
@@ -165,6 +167,7 @@ def frames_of(one: FoldJob) -> int:
     return sum(dataset.segment_count(index) for index in range(len(dataset)))
 
 
+@pytest.mark.slow
 def test_features_are_kept_for_other_folds_and_heads(
     catalog: Catalog, bag: Recipe, tmp_path: Path, seen: list[int]
 ) -> None:
@@ -358,6 +361,7 @@ def events(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Video], dict[
     return make_events(tmp_path_factory.mktemp("events"), 36)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["transmil", "ml-decoder"])
 def test_one_frame_in_sixty_is_learned_from_the_label_of_its_video(
     events: tuple[list[Video], dict[str, int]], bag: Recipe, tmp_path: Path, kind: str
@@ -389,6 +393,7 @@ def test_one_frame_in_sixty_is_learned_from_the_label_of_its_video(
     }
 
 
+@pytest.mark.multiprocess
 def test_two_processes_equal_one_with_twice_the_accumulation(archive: Path, tmp_path: Path) -> None:
     settings = (*TINY_BAG, "training.batch_size=2", "input.head.dropout=0.2")
     runs = [
@@ -421,6 +426,7 @@ def test_without_their_file_the_reports_rows_say_how_it_is_made(
     assert not (tmp_path / "run" / "recipe.toml").exists(), "nothing was begun"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["transmil", "ml-decoder"])
 def test_mixed_precision_trains_close_to_full(catalog: Catalog, bag: Recipe, tmp_path: Path, kind: str) -> None:
     recipe = changed(changed(bag, "input.head", kind=kind, dropout=0.0), "training", epochs=2)

@@ -22,6 +22,8 @@ from urbanpipe.training.options import FoldOptions, RunOptions
 from urbanpipe.training.run import begin_run, is_begun
 from urbanpipe.training.train import train
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="session")
 def recipes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:

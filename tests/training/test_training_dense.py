@@ -197,6 +197,7 @@ def test_the_clips_of_a_step_are_bounded_whatever_the_length(dense: Recipe) -> N
         assert view.evaluation_sample(timeline).frames.max() == timeline.frame_count - 1, "to the last frame"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["stale", "exact-sampled", "exact"])
 def test_killed_and_started_again_it_ends_the_same(catalog: Catalog, dense: Recipe, tmp_path: Path, mode: str) -> None:
     recipe = changed(dense, "input", mode=mode)
@@ -210,6 +211,7 @@ def test_killed_and_started_again_it_ends_the_same(catalog: Catalog, dense: Reci
     assert not list((tmp_path / "killed").glob("memory*")), "the memory goes when the model is done"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("harm", "said"), [("delete", "is missing"), ("cut", "is truncated"), ("spoil", "is damaged")])
 def test_a_lost_memory_is_built_again(
     catalog: Catalog,
@@ -298,6 +300,7 @@ def test_the_padding_of_a_last_clip_is_left_out_of_the_pool(dense: Recipe) -> No
         assert not torch.allclose(model.encode(clip, torch.tensor([4])), model.encode(other, torch.tensor([4])))
 
 
+@pytest.mark.slow
 def test_judging_never_reads_the_memory(
     catalog: Catalog, dense: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -334,6 +337,7 @@ def events(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Video], dict[
     return make_events(tmp_path_factory.mktemp("events"), 36)
 
 
+@pytest.mark.slow
 def test_an_event_of_a_second_in_a_minute_is_found_that_nine_frames_miss(
     events: tuple[list[Video], dict[str, int]], tmp_path: Path
 ) -> None:

@@ -72,6 +72,7 @@ def test_golden_losses(catalog: Catalog, tiny: Recipe, tmp_path: Path) -> None:
     assert losses(tmp_path) == pytest.approx(GOLDEN_LOSS, rel=1e-2)
 
 
+@pytest.mark.slow
 def test_it_learns(catalog: Catalog, tiny: Recipe, tmp_path: Path) -> None:
     """Loss on the training videos falls to a quarter; with augmentation off it can learn them by heart."""
     plain = changed(changed(tiny, "augment", tile=(), tile_shuffle=False), "training", epochs=50)
@@ -81,6 +82,7 @@ def test_it_learns(catalog: Catalog, tiny: Recipe, tmp_path: Path) -> None:
     assert curve[-1] < 0.25 * curve[0]
 
 
+@pytest.mark.slow
 def test_workers_and_cache_change_nothing_but_the_jpegs(catalog: Catalog, tiny: Recipe, tmp_path: Path) -> None:
     train_model(job(catalog, tiny, tmp_path / "a", FrameCache(tmp_path / "cache", 10**8)), ALONE)
     two = changed(tiny, "training", workers=2)
@@ -91,6 +93,7 @@ def test_workers_and_cache_change_nothing_but_the_jpegs(catalog: Catalog, tiny: 
     assert losses(tmp_path / "c") == pytest.approx(losses(tmp_path / "a"), rel=0.05)
 
 
+@pytest.mark.slow
 def test_killed_and_started_again_ends_the_same(catalog: Catalog, tiny: Recipe, tmp_path: Path) -> None:
     longer = changed(tiny, "training", epochs=4)
     train_model(job(catalog, longer, tmp_path / "whole"), ALONE)
@@ -149,6 +152,7 @@ def test_a_video_that_vanishes_is_named(catalog: Catalog, tiny: Recipe, tmp_path
         train_model(broken, ALONE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_mixed_precision_trains_close_to_full(catalog: Catalog, tiny: Recipe, tmp_path: Path, precision: str) -> None:
     train_model(job(catalog, tiny, tmp_path / "fp32"), ALONE)
@@ -157,6 +161,7 @@ def test_mixed_precision_trains_close_to_full(catalog: Catalog, tiny: Recipe, tm
     assert losses(tmp_path / precision) == pytest.approx(losses(tmp_path / "fp32"), rel=0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
 def test_a_compiled_network_trains_the_same(catalog: Catalog, tiny: Recipe, tmp_path: Path) -> None:
     train_model(job(catalog, tiny, tmp_path / "plain"), ALONE)
@@ -165,6 +170,7 @@ def test_a_compiled_network_trains_the_same(catalog: Catalog, tiny: Recipe, tmp_
     assert same_weights(tmp_path / "compiled", tmp_path / "plain", tolerance=1e-2)
 
 
+@pytest.mark.slow
 def test_videos_without_any_label_are_trained_on_and_judged(catalog: Catalog, tiny: Recipe, tmp_path: Path) -> None:
     """Nothing to rank: there is no mAP, but there are weights and predictions."""
     valid = [replace(video, labels=()) for video in catalog.labelled[14:]]
@@ -194,6 +200,7 @@ def test_a_copy_with_another_time_is_the_same_video(catalog: Catalog, tiny: Reci
         assert isinstance(dataset[(0, 0, 1)].segments, SegmentInputs) == good
 
 
+@pytest.mark.slow
 def test_accumulation_equals_a_larger_batch(catalog: Catalog, tiny: Recipe, tmp_path: Path) -> None:
     """A network without batch norm: two batches of four a step are one of eight."""
     train_model(job(catalog, changed(tiny, "training", batch_size=8), tmp_path / "large"), ALONE)
@@ -213,6 +220,7 @@ def test_choices_train(catalog: Catalog, tiny: Recipe, tmp_path: Path, loss: str
     assert json.loads((tmp_path / "done.json").read_text())["best_epoch"] == 2
 
 
+@pytest.mark.multiprocess
 def test_two_processes_equal_one_with_twice_the_accumulation(archive: Path, tmp_path: Path) -> None:
     runs = [
         launch(1, archive, tmp_path / "one", "training.batch_size=2", "training.accumulation=2"),
@@ -226,6 +234,7 @@ def test_two_processes_equal_one_with_twice_the_accumulation(archive: Path, tmp_
     assert same_weights(one, two, tolerance=1e-5)
 
 
+@pytest.mark.multiprocess
 def test_killed_outright_at_several_moments_it_ends_the_same(archive: Path, tmp_path: Path) -> None:
     """Between metrics and state of an epoch, in the middle of an epoch, and before a validation."""
     settings = ("training.epochs=6", "model.backbone=test_resnet")

@@ -42,6 +42,8 @@ from urbanpipe.training.loop import train_model
 from urbanpipe.training.options import FoldOptions, RunOptions
 from urbanpipe.training.train import train
 
+pytestmark = pytest.mark.slow
+
 TAXONOMY = default_taxonomy()
 T = TypeVar("T")
 SHORT = (
@@ -332,6 +334,7 @@ def test_two_processes_end_an_epoch_with_the_same_memory(catalog: Catalog, tmp_p
         assert all(torch.equal(memory.read(video), filled[video]) for video in (3, 4))
 
 
+@pytest.mark.multiprocess
 def test_two_processes_equal_one_with_twice_the_accumulation_for_the_dense_method(
     archive: Path, tmp_path: Path
 ) -> None:
