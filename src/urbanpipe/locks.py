@@ -1,4 +1,4 @@
-"""Locks between processes, on files and folders."""
+"""Locks on files and folders, shared by all processes."""
 
 import logging
 from collections.abc import Iterator
@@ -15,15 +15,15 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def folder_lock(folder: Path, wait: bool = False) -> Iterator[None]:
-    """Hold a folder while the block runs; the hold ends with the process, however it ends.
+    """Lock a folder while the block runs; the lock is also released when the process ends in any way.
 
     Args:
-        folder: made if it is not there.
-        wait: for another process to let go of it, instead of giving up.
+        folder: the folder, created if it does not exist.
+        wait: whether to wait for another process to release the lock, instead of raising.
 
     Raises:
-        RunError: another process works in it.
-        OutputError: it cannot be written to.
+        RunError: another process holds the lock.
+        OutputError: the folder cannot be written to.
     """
     output_folder(folder)
     with file_lock(folder / ".lock", busy=folder, wait=wait):
@@ -32,15 +32,15 @@ def folder_lock(folder: Path, wait: bool = False) -> Iterator[None]:
 
 @contextmanager
 def file_lock(path: Path, busy: Path, wait: bool = False) -> Iterator[None]:
-    """Hold a lock file, in a folder that exists, while the block runs.
+    """Hold a lock file while the block runs; its folder must exist.
 
     Args:
-        path: of the lock file.
-        busy: what it stands for, for messages.
-        wait: for another process to let go of it, instead of giving up.
+        path: path of the lock file.
+        busy: file or folder that the lock protects, for messages.
+        wait: whether to wait for another process to release the lock, instead of raising.
 
     Raises:
-        RunError: another process holds it.
+        RunError: another process holds the lock.
     """
     lock = FileLock(path, thread_local=False)
     try:

@@ -63,8 +63,8 @@ def check_run_format(run: Path) -> None:
     """
     if not (run / ENVIRONMENT).is_file():
         return
-    if (found := read_json(run / ENVIRONMENT).get("format")) != RUN_FORMAT:
+    if (recorded := read_json(run / ENVIRONMENT).get("format")) != RUN_FORMAT:
         raise RunError(
-            f"{run} has the format {found!r} and this version reads {RUN_FORMAT!r}; train it again, or use the version "
+            f"{run} has the format {recorded!r} and this version reads {RUN_FORMAT!r}; train it again, or use the version "
             "that made it"
         )

@@ -93,23 +93,23 @@ def picture(heat: Heat, places: NDArray[np.int64], pixels: NDArray[np.uint8], ti
     height = max(rows * (_TILE_INCHES + _CAPTION_INCHES) + _TOP_INCHES, 3.4)
     figure = Figure(figsize=(width, height))
     FigureCanvasAgg(figure)
-    for number, place in enumerate(places.tolist()):
+    for number, frame in enumerate(places.tolist()):
         row, column = divmod(number, columns)
         left = _GAP_INCHES + column * cell + (cell - _GAP_INCHES - tile) / 2
         bottom = height - _TOP_INCHES - row * (_TILE_INCHES + _CAPTION_INCHES) - _TILE_INCHES
         axes = figure.add_axes((left / width, bottom / height, tile / width, _TILE_INCHES / height))
-        _tile(axes, heat, place, pixels[number])
+        _tile(axes, heat, frame, pixels[number])
     _head(figure, heat, title, height)
     left = (width - _SIDE_INCHES + 0.15) / width
     _scores(figure.add_axes((left, 1 - (_TOP_INCHES + 1.9) / height, 2.6 / width, 1.9 / height)), heat, title)
     return figure
 
 
-def _tile(axes: Any, heat: Heat, place: int, pixels: NDArray[np.uint8]) -> None:
-    is_hottest = place == heat.hottest
-    axes.imshow(blended(pixels, heat.maps[place]), extent=(0, 1, 1, 0), aspect="auto", interpolation="nearest")
-    if heat.heights[place] > 0:
-        x, y = heat.peaks[place]
+def _tile(axes: Any, heat: Heat, frame: int, pixels: NDArray[np.uint8]) -> None:
+    is_hottest = frame == heat.hottest
+    axes.imshow(blended(pixels, heat.maps[frame]), extent=(0, 1, 1, 0), aspect="auto", interpolation="nearest")
+    if heat.heights[frame] > 0:
+        x, y = heat.peaks[frame]
         axes.plot([x], [y], "o", markersize=9, markerfacecolor="none", markeredgecolor="white", markeredgewidth=1.4)
     axes.set_xlim(0, 1)
     axes.set_ylim(1, 0)
@@ -117,7 +117,7 @@ def _tile(axes: Any, heat: Heat, place: int, pixels: NDArray[np.uint8]) -> None:
     axes.set_yticks([])
     axes.spines[:].set_color(_HOT if is_hottest else _PALE)
     axes.spines[:].set_linewidth(2.5 if is_hottest else 0.5)
-    text = f"{heat.seconds[place]:.2f} s, frame {heat.frames[place]}, heat {heat.heights[place]:.2f}"
+    text = f"{heat.seconds[frame]:.2f} s, frame {heat.frames[frame]}, heat {heat.heights[frame]:.2f}"
     colour, weight = (_HOT, "bold") if is_hottest else (_INK, "normal")
     axes.set_xlabel(text, fontsize=8.5, color=colour, fontweight=weight, labelpad=3)
 

@@ -55,10 +55,10 @@ class Explanation:
 
 
 def _where(heat: Heat) -> str:
-    if (place := heat.hottest) is None:
+    if (frame := heat.hottest) is None:
         return "no evidence for it in the frames"
-    x, y = heat.peaks[place]
-    return f"hottest at {heat.seconds[place]:.2f} s, {x:.0%} from the left and {y:.0%} from the top"
+    x, y = heat.peaks[frame]
+    return f"hottest at {heat.seconds[frame]:.2f} s, {x:.0%} from the left and {y:.0%} from the top"
 
 
 def write(
@@ -174,7 +174,7 @@ def _draw(heat: Heat, loaded: Explained, index: FrameIndex, scores: NDArray[np.f
 
 def _about(heat: Heat, taxonomy: Taxonomy, drawn: str, data: str) -> dict[str, Any]:
     item = taxonomy.classes[heat.index]
-    frames = [_frame(heat, place) for place in range(len(heat.frames))]
+    frames = [_frame(heat, number) for number in range(len(heat.frames))]
     return {
         "code": item.code,
         "name": item.en,
@@ -187,14 +187,14 @@ def _about(heat: Heat, taxonomy: Taxonomy, drawn: str, data: str) -> dict[str, A
     }
 
 
-def _frame(heat: Heat, place: int) -> dict[str, Any]:
-    height = float(heat.heights[place])
-    x, y = heat.peaks[place].round(4).tolist()
+def _frame(heat: Heat, number: int) -> dict[str, Any]:
+    height = float(heat.heights[number])
+    x, y = heat.peaks[number].round(4).tolist()
     return {
-        "frame": int(heat.frames[place]),
-        "seconds": round(float(heat.seconds[place]), 3),
-        "segment": int(heat.segments[place]),
-        "segment_probability": round(float(heat.segment_scores[place]), 6),
+        "frame": int(heat.frames[number]),
+        "seconds": round(float(heat.seconds[number]), 3),
+        "segment": int(heat.segments[number]),
+        "segment_probability": round(float(heat.segment_scores[number]), 6),
         "peak": {"x": x, "y": y, "height": round(height, 4)} if height > 0 else None,
-        "share_of_heat": round(float(heat.shares[place]), 4),
+        "share_of_heat": round(float(heat.shares[number]), 4),
     }

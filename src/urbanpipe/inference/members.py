@@ -90,7 +90,7 @@ def _ensemble(folder: Path) -> Trained:
         table = tomllib.loads((folder / "weights.toml").read_text(encoding="utf-8"))
         rows = [(_run_path(folder, row), float(row["weight"])) for row in table["members"]]
         runs = tuple((path, weight) for path, weight in rows if weight > 0)
-        threshold = None if (found := table.get("exclusive_threshold")) is None else float(found)
+        threshold = None if (value := table.get("exclusive_threshold")) is None else float(value)
         runs[0]  # raises if no member has a positive weight
     except (tomllib.TOMLDecodeError, KeyError, IndexError, TypeError, ValueError) as error:
         raise RunError(

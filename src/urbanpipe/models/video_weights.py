@@ -132,8 +132,8 @@ def _renamed(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _from_layers(key: str, merge: int) -> str:
-    key = re.sub(r"^layers\.(\d+)\.blocks\.", lambda found: f"features.{2 * int(found[1])}.", key)
-    key = re.sub(r"^layers\.(\d+)\.downsample\.", lambda found: f"features.{2 * int(found[1]) + merge}.", key)
+    key = re.sub(r"^layers\.(\d+)\.blocks\.", lambda match: f"features.{2 * int(match[1])}.", key)
+    key = re.sub(r"^layers\.(\d+)\.downsample\.", lambda match: f"features.{2 * int(match[1]) + merge}.", key)
     key = re.sub(r"^norm3\.", "norm.", key)
     return key.replace(".mlp.fc1.", ".mlp.0.").replace(".mlp.fc2.", ".mlp.3.")
 
@@ -141,7 +141,7 @@ def _from_layers(key: str, merge: int) -> str:
 def _from_image_features(key: str) -> str:
     key = re.sub(r"^features\.0\.0\.", "patch_embed.proj.", key)
     key = re.sub(r"^features\.0\.2\.", "patch_embed.norm.", key)
-    return re.sub(r"^features\.(\d+)\.", lambda found: f"features.{int(found[1]) - 1}.", key)
+    return re.sub(r"^features\.(\d+)\.", lambda match: f"features.{int(match[1]) - 1}.", key)
 
 
 def _fitted(key: str, state: dict[str, Tensor], net: Any, shape: torch.Size) -> Tensor:
