@@ -65,6 +65,6 @@ def check_run_format(run: Path) -> None:
         return
     if (recorded := read_json(run / ENVIRONMENT).get("format")) != RUN_FORMAT:
         raise RunError(
-            f"{run} has the format {recorded!r} and this version reads {RUN_FORMAT!r}; train it again, or use the version "
-            "that made it"
+            f"{run} has the format {recorded!r} and this version reads {RUN_FORMAT!r}; train it again, or use the "
+            "version that made it"
         )
