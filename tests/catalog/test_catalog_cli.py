@@ -39,6 +39,7 @@ def test_scan(made: tuple[Path, Result]) -> None:
     assert again.stdout.splitlines()[0] == "14 videos, 14 of them unchanged since an earlier scan"
 
 
+@pytest.mark.slow
 def test_folds_of_a_catalog(made: tuple[Path, Result], tmp_path: Path) -> None:
     folder, _ = made
     result = run(

@@ -31,6 +31,7 @@ def archives(draw: st.DrawFn) -> Archive:
     return [f"v{i}" for i in range(count)], np.array(cells).reshape(count, classes), groups, n_folds
 
 
+@pytest.mark.slow
 @given(archives(), st.integers(0, 5), st.randoms(use_true_random=False))
 @settings(max_examples=150)
 def test_folds_hold_whole_groups_in_any_order(archive: Archive, seed: int, random: Random) -> None:
@@ -48,6 +49,7 @@ def test_folds_hold_whole_groups_in_any_order(archive: Archive, seed: int, rando
     assert again.tolist() == found[order].tolist(), "the order of the rows does not matter"
 
 
+@pytest.mark.slow
 @given(archives())
 @settings(max_examples=50)
 def test_no_single_move_would_improve_the_folds(archive: Archive) -> None:

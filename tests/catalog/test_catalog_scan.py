@@ -62,6 +62,7 @@ def test_good_videos_of_all_kinds_and_names(tmp_path: Path, videos: Path) -> Non
     assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith(".")) == []
 
 
+@pytest.mark.slow
 def test_bad_files_are_rows_with_their_reason(tmp_path: Path, videos: Path) -> None:
     good = write_video(videos / "good.mp4", frames=40)
     (videos / "empty.mp4").write_bytes(b"")
@@ -109,6 +110,7 @@ def test_a_hang_or_a_crash_costs_only_its_own_video(
     assert set(reasons.values()) == {"ok"}
 
 
+@pytest.mark.slow
 def test_a_second_scan_reads_only_what_changed(tmp_path: Path, videos: Path, probed: Path) -> None:
     out = tmp_path / "c.csv"
     for number, name in enumerate(["a.mp4", "b.mp4", "c.mp4"]):
@@ -128,6 +130,7 @@ def test_a_second_scan_reads_only_what_changed(tmp_path: Path, videos: Path, pro
     assert names["b.mp4"].frame_count == 9
 
 
+@pytest.mark.slow
 def test_labels_and_own_columns_survive_a_scan_without_labels(tmp_path: Path, videos: Path) -> None:
     out = tmp_path / "c.csv"
     write_video(videos / "a.mp4")
@@ -140,6 +143,7 @@ def test_labels_and_own_columns_survive_a_scan_without_labels(tmp_path: Path, vi
     assert read_catalog(out).videos[1].extra == {"site": ""}
 
 
+@pytest.mark.slow
 def test_labels_and_own_columns_of_moved_videos_are_kept_and_what_is_lost_is_told(tmp_path: Path, videos: Path) -> None:
     before, after = tmp_path / "before", tmp_path / "after"
     before.mkdir()
@@ -193,6 +197,7 @@ def test_an_interrupted_scan_goes_on(tmp_path: Path, videos: Path, probed: Path)
     assert not progress.exists()
 
 
+@pytest.mark.slow
 def test_names_that_recur_in_folders(tmp_path: Path, videos: Path) -> None:
     for number, name in enumerate(["1_1.mp4", "north/1_1.mp4", "north/1_2.mp4", "south/1_1.mp4", "south/x.mp4"]):
         write_video(videos / name, level=number)
@@ -211,6 +216,7 @@ def test_names_that_recur_in_folders(tmp_path: Path, videos: Path) -> None:
         scan(videos, out=tmp_path / "c.csv", labels=labels_of(tmp_path, {"x.mp4": "CJ", "south/x.mp4": "CJ"}))
 
 
+@pytest.mark.slow
 def test_copies_share_a_group(tmp_path: Path, videos: Path) -> None:
     write_video(videos / "d1_1.mp4", level=1)
     write_video(videos / "d2_1.mp4", level=2)
@@ -256,6 +262,7 @@ def test_linked_folders_are_followed_once(tmp_path: Path, videos: Path) -> None:
     assert [video.name for video in found] == ["a.mp4"]
 
 
+@pytest.mark.slow
 def test_what_does_not_match_is_listed(tmp_path: Path, videos: Path) -> None:
     write_video(videos / "a.mp4", level=1)
     write_video(videos / "b.mp4", level=2)

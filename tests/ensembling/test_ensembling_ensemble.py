@@ -123,6 +123,7 @@ def test_search_is_what_the_folder_uses_and_says_so(way: str, name: str, runs: l
     assert np.allclose(found, expected, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_contributions_are_what_is_lost_without_a_member(runs: list[Path], tmp_path: Path) -> None:
     ensemble(runs, out=tmp_path / "out", weights="0.25,0.5,0.25", exclusive_threshold=None)
     with (tmp_path / "out" / "contributions.csv").open(encoding="utf-8", newline="") as file:
@@ -147,12 +148,14 @@ def test_a_member_without_weight_adds_nothing(runs: list[Path], tmp_path: Path) 
     assert [row["map"] for row in rows] == ["+0.000000", "+0.000000", ""]
 
 
+@pytest.mark.slow
 def test_weights_of_an_ensemble_serve_again(runs: list[Path], tmp_path: Path) -> None:
     first = ensemble(runs, out=tmp_path / "out", weights="0.2,0.3,0.5")
     again = ensemble(runs[::-1], out=tmp_path / "again", weights=tmp_path / "out" / "weights.toml")
     assert again.weights.tolist() == pytest.approx(first.weights[::-1].tolist())
 
 
+@pytest.mark.slow
 def test_the_weights_of_the_report_go_by_the_names_of_recipes(runs: list[Path], tmp_path: Path) -> None:
     for run, name in zip(runs, ("super-image-swin-l", "super-image-nfnet-f3", "video-swin-b-k400"), strict=True):
         write_text(run / "recipe.toml", f'name = "{name}"\n')
@@ -189,6 +192,7 @@ def test_single_run(runs: list[Path], tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_rule_off_and_taxonomy_without_an_exclusive_class(runs: list[Path], tmp_path: Path) -> None:
     off = ensemble(runs, out=tmp_path / "off", exclusive_threshold=None)
     plain = Taxonomy("plain", TAXONOMY.classes)
@@ -257,6 +261,7 @@ def test_runs_with_other_labels_or_videos_do_not_mix(runs: list[Path], tmp_path:
         ensemble(runs, out=tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_videos_that_one_member_could_not_read_are_left_out_of_all_and_named(runs: list[Path], tmp_path: Path) -> None:
     for file in ("labels.json", "out_of_fold.json"):
         values = json.loads((runs[1] / file).read_text())
@@ -306,6 +311,7 @@ def test_impossible_members(runs: list[Path], tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists(), "nothing is written before all is known to be well"
 
 
+@pytest.mark.slow
 def test_folder_of_an_ensemble_is_complete_or_has_no_weights(
     runs: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -76,6 +76,7 @@ def test_f1_threshold_is_the_best_of_all(rows: list[tuple[float, bool]]) -> None
         assert found == UNKNOWN
 
 
+@pytest.mark.slow
 @given(pairs, st.floats(0.01, 1))
 @settings(max_examples=300)
 def test_recall_threshold_is_the_highest_that_finds_enough(rows: list[tuple[float, bool]], recall: float) -> None:
@@ -187,6 +188,7 @@ def test_no_small_move_improves_what_the_simplex_search_found() -> None:
         assert mean_map(weighted_mean(stack, moved), labelled(targets, FOLDS, SMALL)) <= best
 
 
+@pytest.mark.slow
 @each_search
 def test_nested_search_is_not_optimistic(search: Search) -> None:
     """Members of pure noise: the search seems to gain points, and nested validation shows that there are none."""

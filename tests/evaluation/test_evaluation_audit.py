@@ -59,6 +59,7 @@ def test_no_false_alarm_on_labels_without_meaning(tmp_path: Path, shared: Path, 
     assert {row.level for row in found.shortcuts} == {""}
 
 
+@pytest.mark.slow
 def test_what_luck_finds_among_many_tests_is_no_clue(tmp_path: Path) -> None:
     rng = np.random.default_rng(4)  # a seed for which luck does
     videos = [
@@ -108,6 +109,7 @@ def catalog(folder: Path, cheat: str, count: int = 400) -> Path:
     return folder / "catalog.csv"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("of", ["duration", "bit rate", "size", "folder"])
 def test_every_kind_of_shortcut_is_found(tmp_path: Path, of: str) -> None:
     found = audit(catalog(tmp_path, of))

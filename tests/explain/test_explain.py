@@ -33,6 +33,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_run(tmp_path_factory.mktemp("run") / "r", recipe_of("frame"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", METHODS)
 def test_each_method_end_to_end(name: str, video: Path, tmp_path: Path) -> None:
     recipe = recipe_of(name)
@@ -192,6 +193,7 @@ def test_nothing_that_speaks_for_a_class_is_said_so(video: Path, tmp_path: Path)
     assert "no evidence for it in the frames" in next(made.lines())
 
 
+@pytest.mark.slow
 def test_unasked_the_likely_classes_are_explained(video: Path, tmp_path: Path) -> None:
     def sure(network: SegmentClassifier) -> None:
         linear: Any = network.head.linear

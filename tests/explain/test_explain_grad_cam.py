@@ -246,6 +246,7 @@ def test_of_small_frames_a_finer_layer_is_taken(
     assert (found, grid_of(network, layout, found, images)) == (layer, grid)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "size", "layer", "grid"),
     [

@@ -26,6 +26,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_run(tmp_path_factory.mktemp("run") / "r", recipe_of("frame"))
 
 
+@pytest.mark.slow
 def test_folds(video: Path, run: Path, tmp_path: Path) -> None:
     folded = make_run(tmp_path / "experiment" / "r", recipe_of("frame"), folds=(0, 1))
     (folded / "folds.csv").write_text(f"video,fold\n{video.name},1\nother.mp4,0\n")
@@ -97,6 +98,7 @@ def test_mistakes_are_one_line(
     assert not (out.exists() and [*out.iterdir()]), "nothing was written"
 
 
+@pytest.mark.slow
 def test_nothing_of_another_network_stays_and_nothing_of_others_is_written_over(
     run: Path, video: Path, tmp_path: Path
 ) -> None:

@@ -149,6 +149,7 @@ def alike(found: Frames, expected: Frames) -> None:
     assert np.abs(found.astype(float) - expected.astype(float)).mean() < 8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["plain", "AVI"])
 @pytest.mark.parametrize("name", VIEWS)
 def test_through_the_cache_in_blocks_segments_are_the_same_but_for_jpeg(
@@ -305,6 +306,7 @@ def long_video(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path
     return lambda frames: write(folder / f"{frames}.mp4", frames)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("config", "bound"),
     [
@@ -385,6 +387,7 @@ def damaged(source: Path, path: Path, share: float, how: str) -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["cut", "spoilt", "zeroed"])
 @pytest.mark.parametrize("form", ["plain", "AVI", "TS"])
 def test_a_damaged_video_gives_all_its_segments_or_says_that_it_cannot(

@@ -50,6 +50,7 @@ class TestBundle:
         with Image.open(made.folder / "reliability.png") as picture:
             assert min(picture.size) > 300
 
+    @pytest.mark.slow
     def test_it_is_whole_without_the_run(self, tmp_path: Path, video: Path) -> None:
         bundle(finished_run(tmp_path / "run", "frame"), out=tmp_path / "b")
         shutil.rmtree(tmp_path / "run")
@@ -126,6 +127,7 @@ class TestBundle:
         scores = [one.score for one in Inspector.load(made.folder, "cpu").inspect(video).inspection.findings]
         np.testing.assert_allclose(scores, plain.predictions.scores[0], atol=2e-6)
 
+    @pytest.mark.slow
     def test_a_killed_replacement_leaves_the_old_bundle(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         run = finished_run(tmp_path / "run", "frame")
         bundle(run, out=tmp_path / "b", label=BundleLabel(name="old"))
@@ -155,6 +157,7 @@ class TestBundle:
             bundle(run, out=tmp_path / "b")
         assert not (tmp_path / "b").exists()
 
+    @pytest.mark.slow
     def test_nothing_but_a_bundle_is_written_over(self, tmp_path: Path) -> None:
         run = finished_run(tmp_path / "run", "frame")
         (tmp_path / "mine").mkdir()
@@ -166,6 +169,7 @@ class TestBundle:
         assert (first.folder, read_bundle(again.folder, CPU).manifest.name) == (again.folder, "two")
 
 
+@pytest.mark.slow
 def test_bundled_has_lines_for_people(tmp_path: Path) -> None:
     made: Bundled = bundle(finished_run(tmp_path / "run", "frame", videos=20), out=tmp_path / "b")
     text = "\n".join(made.lines())

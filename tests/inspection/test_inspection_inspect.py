@@ -64,6 +64,7 @@ class TestInspect:
         assert found.inspection.video.relative == ""
         assert inspect([odd], out=tmp_path / "out", bundle=frame_bundle).videos[0].reused
 
+    @pytest.mark.slow
     def test_videos_of_one_name_from_two_folders_do_not_replace_each_other(
         self, frame_bundle: Path, video: Path, tmp_path: Path
     ) -> None:
@@ -102,6 +103,7 @@ class TestInspect:
         assert inspect([tmp_path / "d1"], out=out, bundle=frame_bundle).failures
         assert {path.name: path.read_bytes() for path in first.folder.iterdir()} == before
 
+    @pytest.mark.slow
     def test_an_archived_video_keeps_its_inspection_beside_a_new_one_of_its_name(
         self, frame_bundle: Path, tmp_path: Path
     ) -> None:
@@ -115,6 +117,7 @@ class TestInspect:
         assert second.folder != first.folder
         assert first.inspection.video.digest == digest
 
+    @pytest.mark.slow
     def test_a_video_keeps_its_inspection_when_its_name_becomes_one_of_several(
         self, frame_bundle: Path, tmp_path: Path
     ) -> None:
@@ -128,6 +131,7 @@ class TestInspect:
         assert both[0].folder == first.folder
         assert len(list((tmp_path / "out").glob("*/findings.json"))) == 2
 
+    @pytest.mark.slow
     def test_a_video_that_is_replaced_leaves_nothing_of_the_old_one(
         self, frame_bundle: Path, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -152,6 +156,7 @@ class TestInspect:
         assert inspect([path], out=out, bundle=frame_bundle).failures
         assert [one.name for one in folder.iterdir()] == ["mine.jpg"]
 
+    @pytest.mark.slow
     def test_a_lost_picture_is_made_again(self, frame_bundle: Path, video: Path, tmp_path: Path) -> None:
         (first,) = inspect([video], out=tmp_path / "out", bundle=frame_bundle).videos
         next(iter(first.folder.glob("*.jpg"))).unlink()
@@ -165,6 +170,7 @@ class TestInspect:
         assert "bad.mp4" in (tmp_path / "out" / "failures.csv").read_text()
         assert "bad.mp4" in made.index.read_text()
 
+    @pytest.mark.slow
     def test_a_video_that_another_process_inspects_comes_last(
         self, frame_bundle: Path, video: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
@@ -189,12 +195,14 @@ class TestInspect:
         with pytest.raises(InspectionError, match=r"has the format .urbanpipe inspection 1..*make it again with"):
             read_inspection(made.folder)
 
+    @pytest.mark.slow
     def test_a_lost_timeline_is_made_again(self, frame_bundle: Path, video: Path, tmp_path: Path) -> None:
         (first,) = inspect([video], out=tmp_path / "out", bundle=frame_bundle).videos
         (first.folder / TIMELINE).unlink()
         assert not inspect([video], out=tmp_path / "out", bundle=frame_bundle).videos[0].reused
         assert read_timeline(first.folder).seconds
 
+    @pytest.mark.slow
     def test_another_bundles_folder_is_refused(self, frame_bundle: Path, video: Path, tmp_path: Path) -> None:
         inspect([video], out=tmp_path / "out", bundle=frame_bundle)
         other = bundle(

@@ -84,6 +84,7 @@ def test_evidence_are_the_very_frames_with_heat_of_their_shape(frame_bundle: Pat
     assert (folder / written.video.relative).resolve() == video.resolve()
 
 
+@pytest.mark.slow
 def test_a_class_that_was_never_learnt_is_not_looked_for_and_the_report_says_so(tmp_path: Path, video: Path) -> None:
     run = finished_run(tmp_path / "run", "frame")
     labels = json.loads((run / "labels.json").read_text())
@@ -103,6 +104,7 @@ def test_a_class_that_was_never_learnt_is_not_looked_for_and_the_report_says_so(
     assert ">TL<" not in promised
 
 
+@pytest.mark.slow
 def test_what_was_read_in_a_video_is_forgotten_with_it(
     frame_bundle: Path, video: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -42,6 +42,7 @@ class TestOutOfDistribution:
         assert "out_of_distribution" in kinds["out_of_distribution"]
         assert "out_of_distribution" not in kinds["known"]
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("width", [8, 24, 32, 33, 500])
     def test_features_of_any_width_are_told_apart_also_when_read_back(self, width: int, tmp_path: Path) -> None:
         rng = np.random.default_rng(width)
@@ -62,6 +63,7 @@ class TestOutOfDistribution:
         with pytest.raises(BundleError, match="values, but the bundle"):
             read.score([np.zeros(width + 1)] * 2)
 
+    @pytest.mark.slow
     def test_false_alarms_are_as_rare_as_promised_with_few_videos_and_two_features(self) -> None:
         rng = np.random.default_rng(0)
         alarms = []

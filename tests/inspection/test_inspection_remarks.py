@@ -67,6 +67,7 @@ class TestRemarks:
         (tmp_path / "cut.mkv").write_bytes(data[: len(data) * 6 // 10])
         assert "cut off" in self.kinds(frame_bundle, tmp_path / "cut.mkv")["cut"]
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("method", ["frame", "dense-super-image", "super-image", "bag"])
     def test_corrupt_data_in_mid_file(self, method: str, tmp_path: Path) -> None:
         """Frames are as bright as their number is high, so that evidence can be held against what it shows."""

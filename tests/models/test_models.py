@@ -49,6 +49,7 @@ def test_report_recipes_build_at_full_size(name: str) -> None:
         assert model(torch.empty(1, 3, side, side)).shape == (1, 17)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(name for name in shipped_recipes() if name not in REPORT))
 def test_other_recipes_build_at_full_size(name: str) -> None:
     """As above, for what a network sees of one segment: an image, or a clip."""
@@ -65,12 +66,14 @@ def test_other_recipes_build_at_full_size(name: str) -> None:
     assert seen.shape == (1, widths.get(recipe.input.method, 17))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["swin_tiny_patch4_window7_224", "vit_tiny_patch16_224"])
 def test_a_fixed_grid_is_built_for_the_size_of_the_recipe(name: str) -> None:
     model = image_classifier(ModelConfig(backbone=name), (192, 160), 3)
     assert model(torch.zeros(1, 3, 160, 192)).shape == (1, 3)
 
 
+@pytest.mark.slow
 def test_tokens_of_a_channels_last_map_are_in_rows() -> None:
     backbone = Backbone(ModelConfig(backbone="swin_tiny_patch4_window7_224"), (192, 160)).eval()
     images = torch.randn(1, 3, 160, 192)

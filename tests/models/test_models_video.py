@@ -27,6 +27,7 @@ def build(name: str, frames: int = 8, size: tuple[int, int] = (64, 64), **option
     return VideoBackbone(ModelConfig.model_construct(**config), size, frames)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "frames", "size", "positions", "width"),
     [
@@ -70,6 +71,7 @@ def test_options_and_drop_path_reach_the_network() -> None:
     assert backbone.net.pos_drop.p == 0.2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "frames"), [("swin3d_nano", 8), ("mvit_v2_s", 2)])
 def test_checkpointing_recomputes_in_training_and_does_not_change_gradients(name: str, frames: int) -> None:
     backbone, calls = build(name, frames, (32, 32)), []
@@ -151,6 +153,7 @@ def authors_file(backbone: VideoBackbone, last_norm: str, path: Path) -> dict[st
     return state
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "last_norm"),
     [("swin3d_nano", "norm"), ("swin3d_nano", "norm3"), ("swin3d_t", "norm")],  # norm3 in files of mmaction2
@@ -246,6 +249,7 @@ def test_an_inflated_patch_embedding_equals_the_image_one() -> None:
     torch.testing.assert_close(embed(images.unsqueeze(2).expand(-1, -1, 4, -1, -1))[:, 1], expected)
 
 
+@pytest.mark.slow
 def test_mvit_tables_are_resized_as_mvit_itself_does() -> None:
     large = build("mvit_v2_s", 8, (64, 64)).eval()  # its tables start from random values
     small = build("mvit_v2_s", 4, (32, 32)).eval()

@@ -249,6 +249,7 @@ def test_nothing_wrong_is_a_row_too(out: Path, tmp_path: Path) -> None:
     assert {row["InspectionID"] for row in csv_rows(tmp_path / "pacp" / "PACP_Conditions.csv")} == {"1"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["grade", "segment", "comment", "saved"])
 def test_a_table_in_which_a_person_worked_is_never_replaced(how: str, out: Path, tmp_path: Path) -> None:
     path = tmp_path / "t.xlsx"

@@ -233,6 +233,7 @@ def test_pictures_outside_of_the_folder_are_not_taken(tmp_path: Path) -> None:
     assert pictures.lost == {"../secret.jpg": "damaged"}
 
 
+@pytest.mark.slow
 def test_too_many_pictures_are_made_smaller(tmp_path: Path) -> None:
     folder = tmp_path / "v"
     made = with_shots(made_inspection(folder), 1)

@@ -65,6 +65,7 @@ def test_the_figures_of_the_report() -> None:
     assert np.mean([mean for mean, _ in classes.values()]) == pytest.approx(70.0, abs=0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.key)
 def test_every_row_builds_at_paper_scale(entry: ReportModel) -> None:
     recipe = entry.load("paper")
@@ -73,6 +74,7 @@ def test_every_row_builds_at_paper_scale(entry: ReportModel) -> None:
     assert sum(parameter.numel() for parameter in model.parameters()) > 20e6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("entry", [entry for entry in ENTRIES if entry.small], ids=lambda entry: entry.key)
 def test_every_row_steps_at_a_small_scale(entry: ReportModel) -> None:
     recipe = entry.load("small")
@@ -193,6 +195,7 @@ def test_figures(done: tuple[Path, str], archive: Path) -> None:
     assert text.count(".png") == len(list((out / "figure3").glob("*.png")))
 
 
+@pytest.mark.slow
 def test_some_folds_alone(archive: Path, tmp_path: Path) -> None:
     with pytest.raises(FoldError, match="table3 needs every fold"):
         run(archive, tmp_path, "table3", only_folds=[0])
@@ -210,6 +213,7 @@ def test_some_folds_alone(archive: Path, tmp_path: Path) -> None:
     assert model.costs[0] > 0
 
 
+@pytest.mark.slow
 def test_weights_that_cannot_be_had_are_named_and_the_rest_goes_on(archive: Path, tmp_path: Path) -> None:
     experiment = open_report_experiment(
         archive / "catalog.csv",
@@ -368,6 +372,7 @@ def test_a_missing_package_is_told_before_anything_is_trained(
     assert not list(tmp_path.glob("ablation*/*"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["table2", "table3", "table4", "table5"])
 def test_a_recipe_that_does_not_fit_is_told_before_anything_is_trained(
     archive: Path, tmp_path: Path, what: str

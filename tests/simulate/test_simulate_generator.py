@@ -134,12 +134,14 @@ def test_a_failed_run_leaves_no_labels_and_no_half_video(tmp_path: Path, monkeyp
         pixels(path)
 
 
+@pytest.mark.slow
 def test_videos_of_another_run_are_not_mixed_in(tmp_path: Path) -> None:
     small(tmp_path, videos=2)
     with pytest.raises(OutputError, match="holds other files"):
         small(tmp_path, videos=2, seed=9)
 
 
+@pytest.mark.slow
 def test_what_a_killed_run_left_is_cleared_away(tmp_path: Path) -> None:
     name = next(small(tmp_path, videos=2).videos.iterdir()).name
     left = tmp_path / "videos" / f".{name}.abcd1234.mp4"
@@ -148,6 +150,7 @@ def test_what_a_killed_run_left_is_cleared_away(tmp_path: Path) -> None:
     assert not left.exists()
 
 
+@pytest.mark.slow
 def test_only_the_classes_asked_for(tmp_path: Path) -> None:
     counts = simulate(
         tmp_path,
@@ -238,6 +241,7 @@ def test_an_output_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> N
         small(tmp_path / "file" / "set")
 
 
+@pytest.mark.slow
 def test_the_command_says_what_it_made_and_where(tmp_path: Path) -> None:
     app = typer.Typer()
     app.command()(command)

@@ -32,6 +32,7 @@ def counts(made: list[VideoPlan]) -> Counter[str]:
     return Counter(code for plan in made for code in plan.labels or (NORMAL,))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_two_thousand_label_sets_are_those_of_the_field(seed: int) -> None:
     """Frequencies, labels a video, and the common pairs."""

@@ -66,6 +66,7 @@ def difference(one: Renderer, other: Renderer, seconds: float) -> NDArray[np.flo
     return changed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", list(DEFECTS))
 def test_a_defect_in_view_changes_pixels_in_its_box(code: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Inside the box more than outside, at the moment of its best view."""
@@ -155,6 +156,7 @@ def test_a_raft_is_claimed_where_it_is_at_the_time() -> None:
     assert raft.cover(x, s, 2.0).tolist() == [1, 0, 0]
 
 
+@pytest.mark.slow
 def test_a_crawler_meets_a_class_more_than_once_and_each_defect_has_its_own_truth() -> None:
     drive = VideoPlan("k10001_1.mp4", 0, 1, ("PL", "PL", "JG"), 60.0)
     placed = compose(drive, 5, "cctv", 4.0, 4 / 3).placed

@@ -64,6 +64,7 @@ def learner_of(one: FoldJob) -> BagLearner:
     return learner
 
 
+@pytest.mark.slow
 def test_neither_weights_nor_statistics_of_the_backbone_change_in_training(
     catalog: Catalog, bag: Recipe, tmp_path: Path
 ) -> None:
@@ -408,6 +409,7 @@ def test_two_processes_equal_one_with_twice_the_accumulation(archive: Path, tmp_
     assert not list((tmp_path / "two").glob("fold0/memory*"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("method", "backbone"), [("simclr", "resnet50"), ("mae", "vit_base_patch16_224")])
 def test_without_their_file_the_reports_rows_say_how_it_is_made(
     archive: Path, tmp_path: Path, method: str, backbone: str
@@ -436,6 +438,7 @@ def test_mixed_precision_trains_close_to_full(catalog: Catalog, bag: Recipe, tmp
     assert losses(tmp_path / "bf16") == pytest.approx(losses(tmp_path / "fp32"), rel=0.1)
 
 
+@pytest.mark.slow
 def test_bags_of_one_frame_train(catalog: Catalog, bag: Recipe, tmp_path: Path) -> None:
     train_model(job(catalog, changed(bag, "input", every_seconds=60.0), tmp_path), ALONE)
     assert np.isfinite(losses(tmp_path)).all()

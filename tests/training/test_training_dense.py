@@ -326,6 +326,7 @@ def test_judging_never_reads_the_memory(
     assert np.diff(segments.starts).tolist() == grid, "every clip is evaluated"
 
 
+@pytest.mark.slow
 def test_videos_shorter_than_a_clip_train_and_are_judged(catalog: Catalog, dense: Recipe, tmp_path: Path) -> None:
     long = changed(dense, "input", frames=16, stride=4)
     train_model(job(catalog, long, tmp_path), ALONE)
@@ -359,6 +360,7 @@ def test_an_event_of_a_second_in_a_minute_is_found_that_nine_frames_miss(
     assert hits >= 0.7 * len(found), "the clip that says so is where the event was"
 
 
+@pytest.mark.slow
 def test_one_video_may_come_twice_in_a_batch(catalog: Catalog, dense: Recipe, tmp_path: Path) -> None:
     few = replace(job(catalog, dense, tmp_path), train=catalog.labelled[:3])
     train_model(few, ALONE)

@@ -59,6 +59,7 @@ def test_what_a_training_leaves(catalog: Catalog, tiny: Recipe, tmp_path: Path) 
     assert list((tmp_path / "tensorboard").iterdir())
 
 
+@pytest.mark.slow
 def test_epochs_between_validations_are_not_judged(catalog: Catalog, tiny: Recipe, tmp_path: Path) -> None:
     train_model(job(catalog, changed(tiny, "training", epochs=3, validate_every=2), tmp_path), ALONE)
     rows = metrics(tmp_path)
@@ -106,6 +107,7 @@ def test_killed_and_started_again_ends_the_same(catalog: Catalog, tiny: Recipe, 
     assert same_weights(tmp_path / "whole", tmp_path / "killed")
 
 
+@pytest.mark.slow
 def test_a_done_model_is_left_alone(catalog: Catalog, tiny: Recipe, tmp_path: Path) -> None:
     train_model(job(catalog, tiny, tmp_path), ALONE)
     before = (tmp_path / WEIGHTS).stat().st_mtime_ns
@@ -208,6 +210,7 @@ def test_accumulation_equals_a_larger_batch(catalog: Catalog, tiny: Recipe, tmp_
     assert losses(tmp_path / "small") == pytest.approx(losses(tmp_path / "large"), rel=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", ["bce", "focal"])
 @pytest.mark.parametrize("schedule", ["cosine"])
 def test_choices_train(catalog: Catalog, tiny: Recipe, tmp_path: Path, loss: str, schedule: str) -> None:

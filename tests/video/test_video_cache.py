@@ -68,6 +68,7 @@ def test_second_reading_is_the_same_and_decodes_nothing(
     assert len(entries(tmp_path / "cache")) == 1
 
 
+@pytest.mark.slow
 def test_the_content_decides_not_the_name(video: tuple[Path, str], tmp_path: Path, decodings: list[list[int]]) -> None:
     cache = FrameCache(tmp_path, PLENTY)
     first = cache.frames(*video, uniform(FRAMES, 9), SIZE)

@@ -53,6 +53,7 @@ def exact_or_refused(path: Path, clean: list[Rgb]) -> tuple[list[int], int]:
     return given, refused
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["mp4", "frag.mp4", "mkv", "avi", "ts", "h264"])
 def test_a_truncated_file_is_right_up_to_the_cut(name: str, sound: Callable[[str], Path], tmp_path: Path) -> None:
     source = sound(name)
@@ -91,6 +92,7 @@ def _begin_of_packet(path: Path, number: int) -> int:
     return begin
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["mp4", "frag.mp4", "mkv", "avi", "ts", "h264"])
 @pytest.mark.parametrize("seed", [1, 2])
 def test_corrupt_bytes_in_the_middle(
@@ -117,6 +119,7 @@ def test_corrupt_bytes_in_the_middle(
     assert bool(warnings) == (refused > 0)
 
 
+@pytest.mark.slow
 def test_a_file_of_which_a_part_was_never_copied(sound: Callable[[str], Path], tmp_path: Path) -> None:
     for name in ("mp4", "frag.mp4", "mkv", "avi"):
         data = bytearray(sound(name).read_bytes())
