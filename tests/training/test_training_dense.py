@@ -247,7 +247,7 @@ def test_features_that_are_no_numbers_are_refused_and_nothing_is_written(tmp_pat
     memory.write(1, np.array([0, 2]), torch.ones(2, 4), 3)
     features = torch.zeros(2, 4)
     features[1, 2] = bad
-    with pytest.raises(RunError, match=r"not finite numbers at step 5; lower optimiser\.rate"):
+    with pytest.raises(RunError, match=r"not finite numbers at step 5; lower optimiser\.learning_rate"):
         memory.write(1, np.array([0, 1]), features, 5)
     assert memory.read(1).tolist() == [[1.0] * 4, [0.0] * 4, [1.0] * 4]
     assert memory.stamps.tolist() == [-1, -1, 3, -1, 3]
