@@ -165,11 +165,11 @@ def test_a_network_that_does_not_take_its_pictures_costs_its_row_alone_and_is_ne
 
 
 def test_networks_of_other_numbers_of_processes_are_told(archive: Path, done: tuple[Path, Ablation]) -> None:
-    assert not any("processes, so with" in note for note in run(archive, done[0], "flip").notes)
+    assert not any("different numbers of processes" in note for note in run(archive, done[0], "flip").notes)
     path = done[0] / "seed0" / "no-flip" / "fold0" / "done.json"
     before = path.read_text()
     path.write_text(json.dumps(json.loads(before) | {"processes": 4}))
-    (note,) = [note for note in run(archive, done[0], "flip").notes if "processes, so with" in note]
+    (note,) = [note for note in run(archive, done[0], "flip").notes if "different numbers of processes" in note]
     assert "1: base, no-flip; 4: no-flip" in note
     path.write_text(before)
 
