@@ -113,6 +113,7 @@ class Bright(nn.Module):
         return seen.double().sigmoid().mean(0), seen.double().sigmoid()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "settings"),
     [

@@ -95,6 +95,7 @@ def numbers_of(segment: Frames) -> list[int]:
     return [number_in(image[row, :, column]) for row in range(rows) for column in range(columns)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", [*EVEN, "varying rate"])
 @pytest.mark.parametrize("name", VIEWS)
 def test_a_file_gives_the_segments_that_the_catalog_gives(name: str, form: str, videos: dict[str, Video]) -> None:

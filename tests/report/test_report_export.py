@@ -161,6 +161,7 @@ def test_the_csv_has_the_same_rows_and_opens_with_chinese(out: Path, tmp_path: P
 NASTY = ("=HYPERLINK(1).mp4", "+1.mp4", "-1.mp4", "@SUM(A1).mp4", "#NAME?")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NASTY)
 def test_a_file_name_never_becomes_a_formula(name: str, tmp_path: Path) -> None:
     made_inspection(tmp_path / "out" / name, name)
