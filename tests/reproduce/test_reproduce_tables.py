@@ -415,7 +415,7 @@ def test_the_last_epoch_is_kept_unless_the_user_says_otherwise(scale: Scale) -> 
     assert notes_on_epochs(recipes) == []
     best = load_base("base", Given(scale, ["training.keep=best"]))
     assert best.training.keep == "best"
-    assert notes_on_epochs({"base": best})[0].startswith("Flattered")
+    assert notes_on_epochs({"base": best})[0].startswith("Too optimistic")
 
 
 def test_a_setting_for_one_model_comes_after_those_for_all() -> None:
