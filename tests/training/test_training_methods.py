@@ -22,10 +22,10 @@ from urbanpipe.contracts.segment_scores import SegmentScores, read_segment_score
 from urbanpipe.decision.exclusive import EXCLUSIVE_THRESHOLD, apply_exclusive
 from urbanpipe.ensembling.ensemble import ensemble
 from urbanpipe.errors import VideoError
-from urbanpipe.inference import predict as prediction
 from urbanpipe.inference.members import load_models
 from urbanpipe.inference.options import InferenceOptions
 from urbanpipe.inference.predict import predict
+from urbanpipe.inputs import new_videos
 from urbanpipe.inputs.batches import Sample, batches_of
 from urbanpipe.inputs.dataset import VideoDataset
 from urbanpipe.inputs.reading import SegmentInputs as Seen
@@ -243,7 +243,7 @@ def test_methods_make_one_ensemble_that_reads_a_video_once_an_input(
         read.append(path)
         return stream_segments(path, view, most)
 
-    monkeypatch.setattr(prediction, "stream_segments", counted)
+    monkeypatch.setattr(new_videos, "stream_segments", counted)
     together = predict(
         tmp_path / "all", videos, out=tmp_path / "all.json", workers=0, options=InferenceOptions(device="cpu")
     )
