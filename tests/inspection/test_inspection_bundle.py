@@ -162,7 +162,7 @@ class TestBundle:
         run = finished_run(tmp_path / "run", "frame")
         (tmp_path / "mine").mkdir()
         (tmp_path / "mine" / "thesis.txt").write_text("years")
-        with pytest.raises(BundleError, match="is there and is no bundle"):
+        with pytest.raises(BundleError, match="exists and is not a bundle"):
             bundle(run, out=tmp_path / "mine")
         first = bundle(run, out=tmp_path / "b", label=BundleLabel(name="one"))
         again = bundle(run, out=tmp_path / "b", label=BundleLabel(name="two"))

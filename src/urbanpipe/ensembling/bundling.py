@@ -104,7 +104,7 @@ class Bundled:
         yield f"triage thresholds chosen on the other folds reject {missed} % of the positives (bound: {bound} %)"
         rows = [*zip(self.taxonomy.codes, evaluation.triage.positives, evaluation.triage.reject_below, strict=True)]
         if rare := [code for code, count, least in rows if count and least == 0]:
-            yield f"too few videos to reject anything: {' '.join(rare)}; every video is to be looked at for these"
+            yield f"too few videos to reject anything: {' '.join(rare)}; every video needs review for these"
         if unknown := [code for code, count, _ in rows if not count]:
             yield f"no video shows {' '.join(unknown)}: the networks cannot recognise these"
         if self.ood is None:
@@ -232,7 +232,7 @@ def _replaced(out: Path) -> Iterator[Path]:
 
 def _check_out(out: Path) -> None:
     if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / MANIFEST).exists())):
-        raise BundleError(f"{out} is there and is no bundle; give another --out")
+        raise BundleError(f"{out} exists and is not a bundle; give another --out")
 
 
 def _write_members(trained: Trained, out: Path, half: bool) -> tuple[ManifestMember, ...]:
