@@ -205,7 +205,7 @@ def test_another_base_in_the_same_folder_is_refused(done: tuple[Path, Ablation],
     out, _ = done
     for setting, said in (
         ("optimiser.learning_rate=2e-3", r"another recipe: optimiser.learning_rate"),
-        ("training.checkpointing=true", r"begun with training.checkpointing = false"),
+        ("training.checkpointing=true", r"was started with training.checkpointing = false"),
     ):
         with pytest.raises(RunError, match=said):
             ablate(
