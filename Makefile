@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 .PHONY: demo quick test coverage lint clean
 
 quick: lint  ## linters, import layers, types and the fast tests
-	$(BIN)/pytest -m "not slow and not browser and not multiprocess"
+	$(BIN)/pytest --numprocesses 2 --dist loadfile -m "not slow and not browser and not multiprocess"
 
 test: lint  ## linters, import layers, types and all tests
 	$(BIN)/pytest

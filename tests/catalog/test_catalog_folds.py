@@ -86,6 +86,7 @@ def real(shared: Path) -> Source:
     return read_source(shared / "data" / "qv_pipe_train_labels.json")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(5))
 def test_the_real_labels_are_split_evenly(real: Source, seed: int) -> None:
     targets = label_matrix(real.names, real.labels, 17)
@@ -100,6 +101,7 @@ def test_the_real_labels_are_split_evenly(real: Source, seed: int) -> None:
     assert {len(places) for places in folds_of_group.values()} == {1}
 
 
+@pytest.mark.slow
 def test_ungrouped_folds_of_the_real_labels_say_that_they_leak(shared: Path) -> None:
     plan = plan_folds(shared / "data" / "qv_pipe_train_labels.json", group_by="none")
     assert 400 < plan.leaks < 477
@@ -189,6 +191,7 @@ def test_missing_folds(tmp_path: Path) -> None:
         read_folds(tmp_path / "folds.csv")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])
 def test_the_plot_is_a_picture(tmp_path: Path, suffix: str) -> None:
     plan: FoldPlan = plan_folds(labels_file(tmp_path), folds=3)

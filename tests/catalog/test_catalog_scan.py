@@ -83,11 +83,13 @@ def test_bad_files_are_rows_with_their_reason(tmp_path: Path, videos: Path) -> N
     assert all(reason and "\n" not in reason for reason in reasons.values())
 
 
+@pytest.mark.slow
 def test_one_video_alone(tmp_path: Path, videos: Path) -> None:
     write_video(videos / "only.mp4")
     assert [video.status for video in scan(videos, out=tmp_path / "c.csv").videos] == ["ok"]
 
 
+@pytest.mark.slow
 def test_unreadable_file(tmp_path: Path, videos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_video(videos / "closed.mp4")
     monkeypatch.setattr(os, "access", lambda *_: False)
@@ -228,6 +230,7 @@ def test_copies_share_a_group(tmp_path: Path, videos: Path) -> None:
     assert found["e.mp4"] == "e"
 
 
+@pytest.mark.slow
 def test_accents_may_be_encoded_differently(tmp_path: Path, videos: Path) -> None:
     decomposed, composed = normalize("NFD", "café.mp4"), normalize("NFC", "café.mp4")
     write_video(videos / decomposed)

@@ -116,6 +116,7 @@ def test_no_verb_imports_torch_to_explain_itself() -> None:
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
 
 
+@pytest.mark.slow
 def test_reports_and_exports_do_without_torch() -> None:
     script = "import sys, urbanpipe.exports.export, urbanpipe.report.html; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

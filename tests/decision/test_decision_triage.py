@@ -57,6 +57,7 @@ def test_rounding_costs_no_video() -> None:
     assert choose_triage(scores, np.ones((99, 1), bool), 0.29).reject_below[0] == scores[28, 0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("digits", [9, 1])
 @pytest.mark.parametrize(("positives", "bound"), [(19, 0.05), (30, 0.1), (55, 0.05)])
 def test_bound_holds_over_many_draws_and_is_no_empty_promise(positives: int, bound: float, digits: int) -> None:
@@ -72,6 +73,7 @@ def test_bound_holds_over_many_draws_and_is_no_empty_promise(positives: int, bou
     assert np.mean(missed) > (0.5 * bound if digits > 1 else 0.0)
 
 
+@pytest.mark.slow
 @given(rows, st.sampled_from([0.02, 0.3, 0.6, 0.9]), st.sampled_from([0.6, 0.95]))
 def test_accepts_from_the_lowest_score_that_is_credible(
     cells: list[tuple[float, bool]], precision: float, level: float

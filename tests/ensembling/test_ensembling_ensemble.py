@@ -58,6 +58,7 @@ def mixed(runs: list[Path], weights: list[float]):  # type: ignore[no-untyped-de
     return np.tensordot(weights, np.stack([read_predictions(r / "out_of_fold.json", TAXONOMY).scores for r in runs]), 1)
 
 
+@pytest.mark.slow
 def test_writes_all_that_prediction_needs(runs: list[Path], tmp_path: Path) -> None:
     made = ensemble(runs, out=tmp_path / "out", weights=[1, 2, 1])
     assert api.ensemble is ensemble
@@ -81,6 +82,7 @@ def test_writes_all_that_prediction_needs(runs: list[Path], tmp_path: Path) -> N
     assert not [name for name in written if name.startswith(".")]
 
 
+@pytest.mark.slow
 def test_table_has_models_and_all_ensembles(runs: list[Path], tmp_path: Path) -> None:
     made = ensemble(runs, out=tmp_path / "out", weights="0.2,0.3,0.5")
     with (tmp_path / "out" / "table3.csv").open(encoding="utf-8", newline="") as file:
@@ -109,6 +111,7 @@ def test_table_has_models_and_all_ensembles(runs: list[Path], tmp_path: Path) ->
     assert "are optimistic" not in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("way", "name"), [("search", "searched"), ("simplex", "simplex")])
 def test_search_is_what_the_folder_uses_and_says_so(way: str, name: str, runs: list[Path], tmp_path: Path) -> None:
     make_run(runs[2], 2, skill=-1.0)
@@ -141,6 +144,7 @@ def _fold_mean(scores: NDArray[np.float64], column: int) -> float:
     return float(np.mean([average_precision(scores[rows, column], TARGETS[rows, column]) for rows in held]))
 
 
+@pytest.mark.slow
 def test_a_member_without_weight_adds_nothing(runs: list[Path], tmp_path: Path) -> None:
     ensemble(runs, out=tmp_path / "out", weights="0,0,1")
     with (tmp_path / "out" / "contributions.csv").open(encoding="utf-8", newline="") as file:
@@ -173,6 +177,7 @@ def test_the_weights_of_the_report_go_by_the_names_of_recipes(runs: list[Path], 
     assert {"super-image-tresnet-xl", "super-image-efficientnet-l2", "video-swin-b-k400"} <= {*eight}
 
 
+@pytest.mark.slow
 def test_a_class_that_a_fold_lacks_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     targets = TARGETS.copy()
     targets[FOLDS == 1, 2] = False
@@ -182,6 +187,7 @@ def test_a_class_that_a_fold_lacks_is_reported(tmp_path: Path, monkeypatch: pyte
     assert "report" not in (tmp_path / "out" / "table3.csv").read_text()
 
 
+@pytest.mark.slow
 def test_single_run(runs: list[Path], tmp_path: Path) -> None:
     made = ensemble(runs[:1], out=tmp_path / "out")
     assert made.weights.tolist() == [1.0]
@@ -205,6 +211,7 @@ def test_rule_off_and_taxonomy_without_an_exclusive_class(runs: list[Path], tmp_
         assert np.allclose(found, mixed(runs, [1 / 3] * 3), atol=1e-12)
 
 
+@pytest.mark.slow
 def test_thresholds_for_a_wanted_recall(runs: list[Path], tmp_path: Path) -> None:
     made = ensemble(runs, out=tmp_path / "out", recall=0.9)
     with (tmp_path / "out" / "thresholds.csv").open(encoding="utf-8", newline="") as file:
@@ -219,6 +226,7 @@ def test_thresholds_for_a_wanted_recall(runs: list[Path], tmp_path: Path) -> Non
     assert tomllib.loads((tmp_path / "out" / "weights.toml").read_text())["thresholds_by"] == "recall=0.9"
 
 
+@pytest.mark.slow
 def test_runs_of_one_name_are_distinguished(tmp_path: Path) -> None:
     runs = [make_run(tmp_path / experiment / "atto", seed) for seed, experiment in enumerate(("first", "second"))]
     assert ensemble(runs, out=tmp_path / "out").names == ("first/atto", "second/atto")
@@ -289,6 +297,7 @@ def re_evaluate(run: Path, rows: list[int]) -> float:
     return float(np.mean(maps))
 
 
+@pytest.mark.slow
 def test_impossible_members(runs: list[Path], tmp_path: Path) -> None:
     with pytest.raises(RunError, match="no runs"):
         ensemble([], out=tmp_path / "out")

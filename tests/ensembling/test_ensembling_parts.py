@@ -63,6 +63,7 @@ def f1_of(threshold: float, scores: list[float], targets: list[bool]) -> float:
     return 2 * right / (sum(said) + sum(targets))
 
 
+@pytest.mark.slow
 @given(pairs)
 @settings(max_examples=300)
 def test_f1_threshold_is_the_best_of_all(rows: list[tuple[float, bool]]) -> None:

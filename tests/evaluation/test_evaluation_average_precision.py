@@ -52,6 +52,7 @@ def test_equals_the_official_definition_at_real_size(digits: int) -> None:
     assert average_precision(scores, targets) == official(scores.tolist(), targets.tolist())
 
 
+@pytest.mark.slow
 @given(untied)
 def test_equals_scikit_learn_without_ties(pairs: list[tuple[float, bool]]) -> None:
     scores, targets = [s for s, _ in pairs], [t for _, t in pairs]

@@ -127,6 +127,7 @@ truths = st.lists(st.tuples(st.sampled_from("abc"), seconds), min_size=1, max_si
 finds = st.lists(st.tuples(st.sampled_from("abc"), seconds, st.integers(0, 8).map(lambda n: n / 8)), max_size=12)
 
 
+@pytest.mark.slow
 @given(finds, truths)
 def test_agrees_with_a_second_implementation(
     found: list[tuple[str, float, float]], truth: list[tuple[str, float]]

@@ -24,6 +24,7 @@ tables = st.dictionaries(
 )
 
 
+@pytest.mark.slow
 @given(tables)
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_both_forms_give_back_every_digit(tmp_path: Path, table: dict[str, list[float]]) -> None:

@@ -76,6 +76,7 @@ def test_markdown_columns_are_padded_and_bars_escaped() -> None:
     assert text.splitlines() == ["| a    |   b |", "| ---- | --: |", "| x\\|y |   1 |", "| z    |  10 |"]
 
 
+@pytest.mark.slow
 def test_writes_tables_and_plots_of_a_run(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run")
     table = write_fold_tables(run)

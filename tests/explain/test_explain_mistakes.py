@@ -115,6 +115,7 @@ def test_nothing_of_another_network_stays_and_nothing_of_others_is_written_over(
     assert (out / "event.json").read_text() == '{"mine": 1}'
 
 
+@pytest.mark.slow
 def test_a_network_that_has_learnt_from_the_video_says_so(run: Path, video: Path, tmp_path: Path) -> None:
     single = Path(shutil.copytree(run, tmp_path / "single"))
     (single / "labels.json").write_text(json.dumps({"north/event.mp4": [1], "other.mp4": []}))

@@ -46,6 +46,7 @@ class TestInspect:
             path.stat().st_mtime_ns == at for path, at in stamps.items() if path.parent == first.videos[0].folder
         )
 
+    @pytest.mark.slow
     def test_a_moved_video_is_found_again_by_the_report(self, frame_bundle: Path, video: Path, tmp_path: Path) -> None:
         (tmp_path / "one").mkdir()
         (tmp_path / "two").mkdir()
@@ -56,6 +57,7 @@ class TestInspect:
         assert again.reused
         assert read_inspection(again.folder).video.relative == "../../two/a.mp4"
 
+    @pytest.mark.slow
     def test_a_name_that_is_no_text_is_inspected_too(self, frame_bundle: Path, video: Path, tmp_path: Path) -> None:
         odd = tmp_path / os.fsdecode(b"b\xff.mp4")
         shutil.copy(video, odd)
@@ -78,6 +80,7 @@ class TestInspect:
         assert [one.reused for one in found] == [False, False, True, True]
         assert {one.inspection.video.path for one in found} == {str(p) for p in tmp_path.glob("d*/cam.mp4")}
 
+    @pytest.mark.slow
     def test_videos_that_cannot_be_read_now_lose_nothing(
         self, frame_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -162,6 +165,7 @@ class TestInspect:
         next(iter(first.folder.glob("*.jpg"))).unlink()
         assert not inspect([video], out=tmp_path / "out", bundle=frame_bundle).videos[0].reused
 
+    @pytest.mark.slow
     def test_failures_of_earlier_calls_are_kept(self, frame_bundle: Path, video: Path, tmp_path: Path) -> None:
         (tmp_path / "bad.mp4").write_bytes(b"x")
         inspect([tmp_path / "bad.mp4"], out=tmp_path / "out", bundle=frame_bundle)
@@ -221,6 +225,7 @@ class TestInspect:
         with pytest.raises(VideoError, match="no such file"):
             Inspector.load(frame_bundle).inspect(tmp_path / "no.mp4")
 
+    @pytest.mark.slow
     def test_the_command_prints_findings_and_tells_bad_videos_by_its_status(
         self, frame_bundle: Path, video: Path, tmp_path: Path
     ) -> None:

@@ -141,6 +141,7 @@ def test_memory_does_not_grow_with_the_length(
     assert held[0] == held[1]
 
 
+@pytest.mark.slow
 def test_the_demonstration_bundle_comes_with_the_package(video: Path) -> None:
     inspector = Inspector.load()
     assert inspector.bundle.manifest.demonstration

@@ -61,6 +61,7 @@ class TestRemarks:
         (tmp_path / "both.ts").write_bytes(b"".join(part.read_bytes() for part in parts))
         assert "64x64, 96x96" in self.kinds(frame_bundle, tmp_path / "both.ts")["size"]
 
+    @pytest.mark.slow
     def test_cut_off(self, frame_bundle: Path, tmp_path: Path) -> None:
         noisy_video(tmp_path / "whole.mkv", np.random.default_rng(0), colour=True, frames=60)
         data = (tmp_path / "whole.mkv").read_bytes()

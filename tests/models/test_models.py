@@ -135,6 +135,7 @@ def test_checkpointing_does_not_change_gradients() -> None:
         torch.testing.assert_close(plain, recomputed)
 
 
+@pytest.mark.slow
 def test_checkpointing_counts_a_batch_once() -> None:
     networks = []
     for enable in (False, True):

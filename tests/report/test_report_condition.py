@@ -301,6 +301,7 @@ def test_several_mistakes_are_counted_and_a_segment_is_named_once(tmp_path: Path
         condition(table, out=tmp_path / "c.json")
 
 
+@pytest.mark.slow
 def test_choices_are_understood_in_both_languages(tmp_path: Path) -> None:
     for choice in RULES.regions:
         for name in choice.names:

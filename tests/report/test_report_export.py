@@ -77,6 +77,7 @@ def test_the_table_has_a_row_per_occurrence_and_no_grade(out: Path, tmp_path: Pa
     assert (tmp_path / rows[2]["picture"]).is_file()
 
 
+@pytest.mark.slow
 def test_the_head_says_that_nobody_has_reviewed_it(out: Path, tmp_path: Path) -> None:
     for language in LANGUAGES:
         path = tmp_path / f"{language}.xlsx"

@@ -249,6 +249,7 @@ def test_too_many_pictures_are_made_smaller(tmp_path: Path) -> None:
     assert len([one for one in Page(path).all("img") if "heat" not in one.get("class", "")]) == 32 + 16
 
 
+@pytest.mark.slow
 def test_what_still_does_not_fit_is_left_out_from_the_least_telling_end(tmp_path: Path) -> None:
     folder = tmp_path / "v"
     made = with_shots(made_inspection(folder), 2)

@@ -244,6 +244,7 @@ def test_bad_input(archive: Path, tmp_path: Path) -> None:
         reproduce("table1", archive / "videos", out=tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_on_the_command_line(archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     settings = [part for setting in QUICK for part in ("--set", setting)]

@@ -28,6 +28,7 @@ from urbanpipe.video.cache import FrameCache
 GOLDEN_LOSS = (0.741798, 0.587899, 0.534079)
 
 
+@pytest.mark.slow
 def test_what_a_training_leaves(catalog: Catalog, tiny: Recipe, tmp_path: Path) -> None:
     train_model(job(catalog, tiny, tmp_path), ALONE)
     assert {path.name for path in tmp_path.iterdir()} == {
@@ -115,12 +116,14 @@ def test_a_done_model_is_left_alone(catalog: Catalog, tiny: Recipe, tmp_path: Pa
     assert (tmp_path / WEIGHTS).stat().st_mtime_ns == before
 
 
+@pytest.mark.slow
 def test_a_damaged_state_is_named(catalog: Catalog, tiny: Recipe, tmp_path: Path) -> None:
     (tmp_path / TRAINING_STATE).write_bytes(b"half a file")
     with pytest.raises(RunError, match=r"last\.pt is damaged; delete it"):
         train_model(job(catalog, tiny, tmp_path), ALONE)
 
 
+@pytest.mark.slow
 def test_out_of_memory_names_three_settings(
     catalog: Catalog, tiny: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -133,12 +136,14 @@ def test_out_of_memory_names_three_settings(
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_no_number_ends_the_run(catalog: Catalog, tiny: Recipe, tmp_path: Path) -> None:
     wild = changed(tiny, "optimiser", learning_rate=1e30, clip_norm=0, warmup_epochs=0)
     with pytest.raises(RunError, match=r"the loss became (nan|inf) in epoch \d; lower optimiser.learning_rate"):
         train_model(job(catalog, changed(wild, "training", epochs=5), tmp_path), ALONE)
 
 
+@pytest.mark.slow
 def test_a_batch_of_one_that_cannot_be_normalised_is_named(catalog: Catalog, tiny: Recipe, tmp_path: Path) -> None:
     one = changed(changed(tiny, "model", backbone="mobilenetv2_050"), "training", batch_size=1)
     one = changed(one, "input", rows=1, columns=1)
@@ -146,6 +151,7 @@ def test_a_batch_of_one_that_cannot_be_normalised_is_named(catalog: Catalog, tin
         train_model(job(catalog, one, tmp_path), ALONE)
 
 
+@pytest.mark.slow
 def test_a_video_that_vanishes_is_named(catalog: Catalog, tiny: Recipe, tmp_path: Path) -> None:
     first, *rest = catalog.labelled
     videos = (replace(first, path=tmp_path / "gone.mp4"), *rest[:13])
@@ -183,6 +189,7 @@ def test_videos_without_any_label_are_trained_on_and_judged(catalog: Catalog, ti
         assert read_predictions(tmp_path / keep / "predictions.json", default_taxonomy()).scores.shape == (6, 17)
 
 
+@pytest.mark.slow
 def test_another_number_of_processes_does_not_go_on(catalog: Catalog, tiny: Recipe, tmp_path: Path) -> None:
     started = job(catalog, tiny, tmp_path)
     state = loop._start(started, ALONE, 3)

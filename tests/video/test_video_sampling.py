@@ -70,6 +70,7 @@ def test_interval_at_steady_and_at_ntsc_rate() -> None:
     assert interval(np.array([0.0, 0.1, 5.0, 5.1]), 1e-9).tolist() == [0, 1, 2, 3]
 
 
+@pytest.mark.slow
 @given(counts, st.integers(1, 33), st.integers(1, 9))
 def test_clip_grid_leaves_no_moment_out(frame_count: int, length: int, stride: int) -> None:
     indices, mask = clip_grid(frame_count, length, stride)
