@@ -174,4 +174,4 @@ def test_bundled_has_lines_for_people(tmp_path: Path) -> None:
     made: Bundled = bundle(finished_run(tmp_path / "run", "frame", videos=20), out=tmp_path / "b")
     text = "\n".join(made.lines())
     assert "2 networks" in text
-    assert "every video is to be looked at" in text
+    assert "every video needs review" in text
