@@ -9,11 +9,13 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from helpers.cache_reader import read_many
 from helpers.video_files import FRAMES, number_in, write
 from urbanpipe.errors import VideoError
 from urbanpipe.video.cache import FrameCache, _locked, _unpack
@@ -203,24 +205,18 @@ def test_a_read_only_cache_is_read(video: tuple[Path, str], tmp_path: Path, deco
     assert len(decodings) == 2
 
 
-def _read_many(folder: Path, video: tuple[Path, str], bound: int, seed: int) -> list[tuple[int, int]]:
-    cache = FrameCache(folder, bound)
-    numbers = np.random.default_rng(seed).integers(0, 12, 40)
-    return [(int(number), number_in(cache.frames(*video, [number], SIZE)[0])) for number in numbers]
-
-
 @pytest.mark.multiprocess
 def test_several_processes_share_a_folder(video: tuple[Path, str], tmp_path: Path) -> None:
     FrameCache(tmp_path / "one", PLENTY).frames(*video, [0], SIZE)
     bound = int(stored_bytes(tmp_path / "one") * 5.5)
-    with multiprocessing.get_context("spawn").Pool(3) as pool:
-        jobs = [pool.apply_async(_read_many, (tmp_path / "cache", video, bound, seed)) for seed in range(3)]
-        while not all(job.ready() for job in jobs):
+    with ProcessPoolExecutor(3, mp_context=multiprocessing.get_context("spawn")) as pool:
+        jobs = [pool.submit(read_many, tmp_path / "cache", video, bound, seed) for seed in range(3)]
+        while not all(job.done() for job in jobs):
             with _locked(tmp_path / "cache"):  # or files come and go while they are summed up
                 assert stored_bytes(tmp_path / "cache") <= bound
             time.sleep(0.005)
         for job in jobs:
-            assert all(wanted == got for wanted, got in job.get())
+            assert all(wanted == got for wanted, got in job.result())
     assert 0 < stored_bytes(tmp_path / "cache") <= bound
 
 
