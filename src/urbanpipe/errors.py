@@ -56,6 +56,10 @@ class RunError(UrbanpipeError):
     """A run folder that is missing, incomplete, in use, or belongs to other data or another recipe."""
 
 
+class BusyError(RunError):
+    """A folder or file in which another process is working."""
+
+
 class DivergedError(RunError):
     """A training run whose loss became NaN or infinite."""
 

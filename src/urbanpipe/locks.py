@@ -7,7 +7,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from urbanpipe.errors import RunError
+from urbanpipe.errors import BusyError
 from urbanpipe.outputs import output_folder
 
 log = logging.getLogger(__name__)
@@ -22,7 +22,7 @@ def folder_lock(folder: Path, wait: bool = False) -> Iterator[None]:
         wait: whether to wait for another process to release the lock, instead of raising.
 
     Raises:
-        RunError: another process holds the lock.
+        BusyError: another process holds the lock.
         OutputError: the folder cannot be written to.
     """
     output_folder(folder)
@@ -40,14 +40,14 @@ def file_lock(path: Path, busy: Path, wait: bool = False) -> Iterator[None]:
         wait: whether to wait for another process to release the lock, instead of raising.
 
     Raises:
-        RunError: another process holds the lock.
+        BusyError: another process holds the lock.
     """
     lock = FileLock(path, thread_local=False)
     try:
         lock.acquire(timeout=0)
     except Timeout:
         if not wait:
-            raise RunError(f"another process is working in {busy}; wait for it, or give another --out") from None
+            raise BusyError(f"another process is working in {busy}; wait for it, or give another --out") from None
         log.info("waiting for another process in %s", busy)
         lock.acquire()
     try:

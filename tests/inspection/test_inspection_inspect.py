@@ -13,13 +13,16 @@ from typer.testing import CliRunner
 from helpers.finished_runs import finished_run
 from helpers.noisy_videos import noisy_video
 from urbanpipe.archive import inspect as inspecting
-from urbanpipe.archive.inspect import LOCKS, InspectedVideo, folder_name, inspect
+from urbanpipe.archive.inspect import InspectedVideo, inspect
+from urbanpipe.archive.inspection_folders import LOCKS, folder_name
 from urbanpipe.cli.main import app
+from urbanpipe.contracts import findings
 from urbanpipe.contracts.findings import TIMELINE, read_inspection, read_timeline
 from urbanpipe.ensembling.bundling import BundleLabel, bundle
 from urbanpipe.errors import CatalogError, InspectionError, VideoError
 from urbanpipe.inspection import inspector as inspector_module
 from urbanpipe.inspection.inspector import Inspector
+from urbanpipe.video.probe import digest
 
 
 class TestInspect:
@@ -187,10 +190,75 @@ class TestInspect:
             names.append(done.name)
             held.release()
 
-        made = inspect([video, other], out=out, bundle=frame_bundle, say=note)
+        made = inspect([video, other], out=out, bundle=frame_bundle, on_video=note)
         assert names == ["other.mp4", video.name]
         assert not made.failures
         assert read_inspection(out / folder_name(video.name)).video.name == video.name
+
+    @pytest.mark.slow
+    def test_two_processes_with_files_of_one_name_keep_both(
+        self, frame_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for number in (1, 2):
+            (tmp_path / f"d{number}").mkdir()
+            noisy_video(tmp_path / f"d{number}" / "cam.mp4", np.random.default_rng(number), colour=False)
+        out = tmp_path / "out"
+
+        def meanwhile(path: Path) -> str:
+            monkeypatch.undo()
+            inspect([tmp_path / "d2"], out=out, bundle=frame_bundle)
+            return inspector_module.digest_of(path)
+
+        monkeypatch.setattr(inspecting, "digest_of", meanwhile)
+        made = inspect([tmp_path / "d1"], out=out, bundle=frame_bundle)
+        assert made.videos[0].inspection.video.path == str(tmp_path / "d1" / "cam.mp4")
+        found = {read_inspection(path.parent).video.path for path in out.glob("*/findings.json")}
+        assert found == {str(tmp_path / f"d{number}" / "cam.mp4") for number in (1, 2)}
+        assert made.index.read_text().count("report.html") >= 2
+
+    @pytest.mark.slow
+    def test_of_two_processes_with_different_bundles_the_second_is_refused(
+        self, frame_bundle: Path, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        first = bundle(finished_run(tmp_path / "run", "bag"), out=tmp_path / "first", label=BundleLabel(name="first"))
+        other, out = Path(shutil.copy(video, tmp_path / "other.mp4")), tmp_path / "out"
+
+        def meanwhile(inspector: Inspector, path: Path, digest: str | None = None) -> inspector_module.Inspected:
+            monkeypatch.undo()
+            inspect([other], out=out, bundle=first.folder)
+            return inspector.inspect(path, digest)
+
+        monkeypatch.setattr(Inspector, "inspect", meanwhile)
+        with pytest.raises(InspectionError, match=r"holds inspections by another bundle \(first, "):
+            inspect([video], out=out, bundle=frame_bundle)
+        (only,) = out.glob("*/findings.json")
+        assert read_inspection(only.parent).bundle.name == "first"
+
+    @pytest.mark.slow
+    def test_a_video_is_hashed_once_and_its_findings_are_parsed_once(
+        self, frame_bundle: Path, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        hashed, parsed = list[Path](), list[str]()
+        read_json = findings._read_json
+
+        def hashing(path: Path) -> str:
+            hashed.append(path)
+            return digest(path)
+
+        def parsing(path: Path) -> object:
+            table = read_json(path)
+            parsed.append(path.name)
+            return table
+
+        monkeypatch.setattr(inspector_module, "file_digest", hashing)
+        monkeypatch.setattr(findings, "_read_json", parsing)
+        arguments = ["inspect", str(video), "--out", str(tmp_path / "out"), "--bundle", str(frame_bundle)]
+        for expected in ([], [findings.FINDINGS]):  # the first call has nothing to read
+            hashed.clear()
+            parsed.clear()
+            assert CliRunner().invoke(app, arguments).exit_code == 0
+            assert hashed == [video]
+            assert [name for name in parsed if name != TIMELINE] == expected
 
     def test_findings_of_an_earlier_version_are_named(self, frame_bundle: Path, video: Path, tmp_path: Path) -> None:
         (made,) = inspect([video], out=tmp_path / "out", bundle=frame_bundle).videos

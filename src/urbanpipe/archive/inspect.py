@@ -1,26 +1,24 @@
 """`inspect`: many videos to one folder of inspections; each video is stored as soon as it is done."""
 
 import csv
-import hashlib
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from urbanpipe.archive.inspection_folders import InspectionFolders, folder_name
 from urbanpipe.catalog.catalog_file import printable
-from urbanpipe.contracts.findings import FINDINGS, TIMELINE, Finding, Inspection, inspection_folders, read_inspection
-from urbanpipe.errors import CatalogError, InspectionError, PredictionError, RunError, VideoError
+from urbanpipe.contracts.findings import FINDINGS, TIMELINE, Finding, Inspection, read_inspection
+from urbanpipe.errors import BusyError, CatalogError, InspectionError, PredictionError, VideoError
 from urbanpipe.inference.options import InferenceOptions
 from urbanpipe.inputs.new_videos import named_videos
 from urbanpipe.inspection.inspector import Inspector, digest_of, placed
 from urbanpipe.inspection.video_pass import Region
 from urbanpipe.locks import file_lock
-from urbanpipe.outputs import explained, output_folder, write_csv
+from urbanpipe.outputs import output_folder, write_csv
 from urbanpipe.report.html import write_index, write_report
 from urbanpipe.report.wording import wording
 
 FAILURES = "failures.csv"
-LOCKS = ".locks"  # a lock per video, so that several processes can share a folder
 
 
 @dataclass(frozen=True)
@@ -32,12 +30,14 @@ class InspectedVideo:
         folder: folder of its inspection.
         failure: why it could not be inspected; empty on success.
         reused: whether an earlier inspection by the same bundle was reused.
+        summary: lines about its defects and remarks; empty on failure.
     """
 
     name: str
     folder: Path
     failure: str = ""
     reused: bool = False
+    summary: tuple[str, ...] = ()
 
     @property
     def inspection(self) -> Inspection:
@@ -53,10 +53,9 @@ class InspectedVideo:
         if self.failure:
             yield f"{self.name}: cannot be inspected: {self.failure}"
             return
-        inspection, before = self.inspection, " (inspected before)" if self.reused else ""
-        yield f"{self.name}{before}: {_summary(inspection)}"
-        yield from (f"  ! {remark.text}" for remark in inspection.remarks)
-        yield from (f"  {_line(finding)}" for finding in inspection.defects if not finding.unlikely)
+        first, *others = self.summary
+        yield f"{self.name}{' (inspected before)' if self.reused else ''}: {first}"
+        yield from others
 
 
 @dataclass
@@ -92,7 +91,7 @@ def inspect(
     language: str = "en",
     distance_region: Region | None = None,
     options: InferenceOptions = InferenceOptions(),
-    say: Callable[[InspectedVideo], None] = lambda _: None,
+    on_video: Callable[[InspectedVideo], None] = lambda _: None,
 ) -> Inspections:
     """Inspect videos and write a folder with findings, pictures and a report for each, and an index of all.
 
@@ -107,7 +106,7 @@ def inspect(
         language: language of the reports: `en` or `zh`.
         distance_region: left, top, width and height, as shares of the picture, of the on-screen distance.
         options: device and batch size.
-        say: called with each video as soon as it is done.
+        on_video: called with each video as soon as it is done.
 
     Raises:
         CatalogError: there is no video.
@@ -125,146 +124,83 @@ def inspect(
     inspector = Inspector.load(bundle, options.device, options.batch_size, distance_region)
     made = Inspections(out, demonstration=inspector.bundle.manifest.demonstration)
     output_folder(out)
-    shelf = _Shelf(out, inspector)
+    folders = InspectionFolders(out, inspector.bundle.digest, inspector.bundle.manifest.name)
     try:
-        for video in _inspected_videos(inspector, paths, shelf, language):
+        for video in _inspected_videos(inspector, paths, folders, language):
             made.videos.append(video)
-            say(video)
+            on_video(video)
     finally:  # an interrupted call leaves an index of the finished videos
         with file_lock(out / ".lock", busy=out, wait=True):
             failures = _kept_failures(out, made) | made.failures
             _write_failures(out, failures)
-            write_index(inspection_folders_of(out), out, language, failures, read=shelf.read)
+            write_index(folders.all(), out, language, failures, read=folders.read)
     return made
 
 
 def _inspected_videos(
-    inspector: Inspector, paths: dict[str, Path], shelf: "_Shelf", language: str
+    inspector: Inspector, paths: dict[str, Path], folders: InspectionFolders, language: str
 ) -> Iterator[InspectedVideo]:
     """Yield each video once it is inspected; videos that another process is inspecting come last."""
     busy: dict[str, Path] = {}
     for name, path in paths.items():
         try:
-            yield _one(inspector, name, path, shelf=shelf, language=language)
-        except RunError:
+            yield _one(inspector, name, path, folders=folders, language=language)
+        except BusyError:
             busy[name] = path
     for name, path in busy.items():
-        yield _one(inspector, name, path, shelf=shelf, language=language, wait=True)
-
-
-class _Shelf:
-    """The inspections in an output folder.
-
-    Args:
-        out: the output folder.
-        inspector: inspector whose bundle made all inspections of the folder.
-
-    Raises:
-        InspectionError: another bundle made an inspection; a folder holds inspections of one bundle only.
-    """
-
-    def __init__(self, out: Path, inspector: Inspector) -> None:
-        self.out = out
-        self._by_path: dict[str, Path] = {}
-        self._by_digest: dict[str, list[tuple[Path, str]]] = {}
-        self._taken: set[Path] = set()
-        self._inspections: dict[Path, Inspection] = {}
-        for folder in inspection_folders_of(out):
-            try:
-                inspection = read_inspection(folder)
-            except InspectionError:
-                continue
-            _refuse_another(inspection, inspector, out)
-            self.add(folder, inspection)
-
-    def add(self, folder: Path, inspection: Inspection) -> None:
-        """Register a new inspection."""
-        video = inspection.video
-        self._inspections[folder] = inspection.model_copy(update={"timeline": None})
-        self._by_path[video.path] = folder
-        self._by_digest.setdefault(video.digest, []).append((folder, video.path))
-        self._taken.add(folder)
-
-    def forget(self, folder: Path) -> None:
-        """Unregister a removed inspection."""
-        self._inspections.pop(folder, None)
-
-    def read(self, folder: Path) -> Inspection:
-        """Return the inspection in a folder, which is read only once.
-
-        Raises:
-            InspectionError: the inspection is missing or damaged.
-        """
-        if folder not in self._inspections:
-            self.add(folder, read_inspection(folder))
-        return self._inspections[folder]
-
-    def folder(self, name: str, path: Path, content: str) -> Path:
-        """Return the folder of a video's existing or future inspection.
-
-        A file keeps its folder, even if other files have the same name by now; so does a file that was moved. A folder
-        with the inspection of another file is left alone, whether that file still exists or not.
-
-        Args:
-            name: name of the video among the given ones.
-            path: the video file.
-            content: digest of the file.
-        """
-        here = printable(str(path.resolve()))
-        if own := self._by_path.get(here):
-            return own
-        if moved := [folder for folder, old in self._by_digest.get(content, []) if not _is_file(Path(old))]:
-            return moved[0]
-        plain = self.out / folder_name(name)
-        return self.out / f"{folder_name(name)}-{_short_hash(here)}" if plain in self._taken else plain
+        yield _one(inspector, name, path, folders=folders, language=language, wait=True)
 
 
 def _one(
-    inspector: Inspector, name: str, path: Path, *, shelf: _Shelf, language: str, wait: bool = False
+    inspector: Inspector,
+    name: str,
+    path: Path,
+    *,
+    folders: InspectionFolders,
+    language: str,
+    wait: bool = False,
 ) -> InspectedVideo:
     """Inspect a video, or reuse an earlier inspection.
 
     If the video cannot be read now, an earlier inspection is kept unless the content of the file has changed.
 
     Raises:
-        RunError: another process is inspecting the video, and `wait` is false.
+        BusyError: another process is inspecting the video, and `wait` is false.
     """
     try:
         content = digest_of(path)
     except VideoError as error:
-        return InspectedVideo(name, shelf.out / folder_name(name), error.reason)
-    folder = shelf.folder(name, path, content)
-    with explained(locks := shelf.out / LOCKS):
-        locks.mkdir(exist_ok=True)
-    with file_lock(locks / f"{folder.name}.lock", busy=folder, wait=wait):
-        before = _before(folder, shelf)
+        return InspectedVideo(name, folders.out / folder_name(name), error.reason)
+    with folders.locked(name, path, content, wait=wait) as folder:
+        before = _complete_inspection(folder, folders)
         reused = before is not None and _is_done(inspector, before, content)
         try:
             if before and reused:
                 inspection = placed(before, path, folder)
             else:
-                inspection = _inspected(inspector, path, content, folder)
+                inspection = _inspected(inspector, path, content, folder, folders)
         except (VideoError, PredictionError) as error:  # a PredictionError if scores are NaN
             if before is None or before.video.digest != content:
                 _clear(folder)
-                shelf.forget(folder)
+                folders.forget(folder)
             return InspectedVideo(name, folder, error.reason if isinstance(error, VideoError) else str(error))
-        shelf.add(folder, inspection)
+        folders.add(folder, inspection)
         write_report(inspection, folder, language)
-    return InspectedVideo(name, folder, reused=reused)
+    return InspectedVideo(name, folder, reused=reused, summary=tuple(_summary(inspection)))
 
 
-def _inspected(inspector: Inspector, path: Path, content: str, folder: Path) -> Inspection:
+def _inspected(inspector: Inspector, path: Path, content: str, folder: Path, folders: InspectionFolders) -> Inspection:
     """Inspect a video into its folder."""
     inspected = inspector.inspect(path, digest=content)
-    _clear(folder)
-    return inspected.write(folder)
+    with folders.writing():
+        _clear(folder)
+        return inspected.write(folder)
 
 
-def _before(folder: Path, shelf: _Shelf) -> Inspection | None:
-    """Return the inspection that a folder holds, if it is complete."""
+def _complete_inspection(folder: Path, folders: InspectionFolders) -> Inspection | None:
+    """Return the inspection that a folder holds, if all its files are there."""
     try:
-        inspection = shelf.read(folder)
+        inspection = folders.read(folder)
     except InspectionError:
         return None
     occurrences = [occurrence for finding in inspection.findings for occurrence in finding.occurrences]
@@ -272,13 +208,6 @@ def _before(folder: Path, shelf: _Shelf) -> Inspection | None:
     names = {name for evidence in shown for name in (evidence.picture, evidence.heat) if name}
     names |= {TIMELINE} if inspection.timed else set()
     return inspection if all((folder / name).is_file() for name in names) else None
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:  # for example an unavailable network share: the file may exist
-        return True
 
 
 def _is_done(inspector: Inspector, before: Inspection, content: str) -> bool:
@@ -297,39 +226,8 @@ def _clear(folder: Path) -> None:
             path.unlink()
 
 
-def _refuse_another(inspection: Inspection, inspector: Inspector, out: Path) -> None:
-    other = inspection.bundle
-    if other.digest != inspector.bundle.digest:
-        raise InspectionError(
-            f"{out} holds inspections by another bundle ({other.name}, {other.taxonomy}), not by "
-            f"{inspector.bundle.manifest.name}; give another --out"
-        )
-
-
-def inspection_folders_of(out: Path) -> list[Path]:
-    """Return the folders of all inspections in an output folder; empty if there are none."""
-    try:
-        return inspection_folders(out)
-    except InspectionError:
-        return []
-
-
 def _is_inside(path: Path, out: Path) -> bool:
     return path.resolve().is_relative_to(out.resolve())
-
-
-def folder_name(name: str) -> str:
-    """Return the folder name for a video: letters and digits of any language, `.`, `-` and `_`.
-
-    If this changes the name, or the name has capitals, which some file systems do not distinguish, a short hash of the
-    name is appended.
-    """
-    plain = re.sub(r"[^\w.-]+", "_", name).strip("._")[:80]
-    return plain if plain == name == name.casefold() else f"{plain}-{_short_hash(name)}"
-
-
-def _short_hash(name: str) -> str:
-    return hashlib.blake2b(name.encode(errors="surrogateescape"), digest_size=4).hexdigest()
 
 
 def _kept_failures(out: Path, made: Inspections) -> dict[str, str]:
@@ -349,12 +247,15 @@ def _write_failures(out: Path, failures: dict[str, str]) -> None:
         (out / FAILURES).unlink(missing_ok=True)
 
 
-def _summary(inspection: Inspection) -> str:
+def _summary(inspection: Inspection) -> Iterator[str]:
+    """Yield the numbers of defects, the remarks, and the defects."""
     accepted = sum(finding.triage == "accept" for finding in inspection.defects)
     unlikely = sum(finding.unlikely for finding in inspection.defects)
-    if not inspection.defects:
-        return "no defects found"
-    return f"{accepted} accepted, {len(inspection.defects) - accepted - unlikely} to review, {unlikely} unlikely"
+    to_review = len(inspection.defects) - accepted - unlikely
+    counts = f"{accepted} accepted, {to_review} to review, {unlikely} unlikely"
+    yield counts if inspection.defects else "no defects found"
+    yield from (f"  ! {remark.text}" for remark in inspection.remarks)
+    yield from (f"  {_line(finding)}" for finding in inspection.defects if not finding.unlikely)
 
 
 def _line(finding: Finding) -> str:

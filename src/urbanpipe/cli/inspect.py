@@ -28,7 +28,7 @@ def command(
     from urbanpipe.inference.options import InferenceOptions
     from urbanpipe.inspection.distance import region_of
 
-    def say(video: InspectedVideo) -> None:
+    def show(video: InspectedVideo) -> None:
         for line in video.lines():
             print(line, flush=True)
 
@@ -39,7 +39,7 @@ def command(
         bundle=bundle,
         language=language,
         distance_region=region,
-        say=say,
+        on_video=show,
         options=InferenceOptions(device=device, batch_size=batch_size),
     )
     if made.demonstration:

@@ -1,0 +1,182 @@
+"""The inspections in an output folder: which video has which folder, shared by several processes."""
+
+import hashlib
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from urbanpipe.catalog.catalog_file import printable
+from urbanpipe.contracts.findings import FINDINGS, BundleFacts, Inspection, inspection_folders, read_inspection
+from urbanpipe.errors import InspectionError
+from urbanpipe.locks import file_lock
+from urbanpipe.outputs import explained
+
+LOCKS = ".locks"  # a lock per video, so that several processes can share a folder
+
+
+class InspectionFolders:
+    """The inspections in an output folder, all by one bundle.
+
+    Args:
+        out: the output folder.
+        digest: digest of the bundle.
+        bundle: name of the bundle, for messages.
+
+    Raises:
+        InspectionError: the folder holds inspections by another bundle.
+    """
+
+    def __init__(self, out: Path, digest: str, bundle: str) -> None:
+        self.out, self._digest, self._bundle = out, digest, bundle
+        self._by_path: dict[str, Path] = {}
+        self._by_digest: dict[str, dict[Path, str]] = {}
+        self._read: dict[Path, tuple[tuple[int, int], Inspection]] = {}
+        self._has_own = False
+        for folder in self.all():
+            self._update(folder)
+        for _, inspection in self._read.values():
+            self._refuse_another(inspection.bundle)
+
+    def all(self) -> list[Path]:
+        """Return the folders of all inspections, ordered by name."""
+        try:
+            return inspection_folders(self.out)
+        except InspectionError:
+            return []
+
+    def add(self, folder: Path, inspection: Inspection) -> None:
+        """Register an inspection that was written to a folder."""
+        self.forget(folder)
+        video = inspection.video
+        self._read[folder] = _version(folder), inspection.model_copy(update={"timeline": None})
+        self._by_path[video.path] = folder
+        self._by_digest.setdefault(video.digest, {})[folder] = video.path
+
+    def forget(self, folder: Path) -> None:
+        """Unregister the inspection in a folder, if there is one."""
+        if known := self._read.pop(folder, None):
+            video = known[1].video
+            self._by_path.pop(video.path, None)
+            self._by_digest[video.digest].pop(folder, None)
+
+    def read(self, folder: Path) -> Inspection:
+        """Return the inspection in a folder, without its timeline; the file is read again only if it has changed.
+
+        Raises:
+            InspectionError: the inspection is missing or damaged.
+        """
+        known = self._read.get(folder)
+        if known is None or known[0] != _version(folder):
+            self.forget(folder)
+            self.add(folder, read_inspection(folder))
+        return self._read[folder][1]
+
+    def of(self, name: str, path: Path, digest: str) -> Path:
+        """Return the folder of a video's existing or future inspection.
+
+        A file keeps its folder, even if other files have the same name by now; so does a file that was moved. A folder
+        with the inspection of another file is left alone, whether that file still exists or not.
+
+        Args:
+            name: name of the video among the given ones.
+            path: the video file.
+            digest: digest of the file.
+        """
+        here = printable(str(path.resolve()))
+        if own := self._by_path.get(here):
+            return own
+        if moved := [folder for folder, old in self._by_digest.get(digest, {}).items() if not _is_file(Path(old))]:
+            return moved[0]
+        plain = self.out / folder_name(name)
+        return self.out / f"{folder_name(name)}-{_short_hash(here)}" if plain in self._read else plain
+
+    @contextmanager
+    def locked(self, name: str, path: Path, digest: str, wait: bool = False) -> Iterator[Path]:
+        """Lock the folder of a video while the block runs, and yield it.
+
+        Another process may have put the inspection of another file of the same name there in the meantime; the video
+        then gets a folder of its own.
+
+        Args:
+            name: name of the video among the given ones.
+            path: the video file.
+            digest: digest of the file.
+            wait: whether to wait for another process to release the lock, instead of raising.
+
+        Raises:
+            BusyError: another process is inspecting the video, and `wait` is false.
+            OutputError: the folder of locks cannot be written to.
+        """
+        with explained(locks := self.out / LOCKS):
+            locks.mkdir(exist_ok=True)
+        while True:
+            folder = self.of(name, path, digest)
+            with file_lock(locks / f"{folder.name}.lock", busy=folder, wait=wait):
+                self._update(folder)
+                if self.of(name, path, digest) == folder:
+                    yield folder
+                    return
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Refuse to write beside inspections by another bundle that came since this process started.
+
+        The first inspection of a process is written while no other process can write its first one.
+
+        Raises:
+            InspectionError: the folder holds inspections by another bundle.
+        """
+        if self._has_own:
+            yield
+            return
+        with file_lock(self.out / ".lock", busy=self.out, wait=True):
+            for folder in self.all():
+                self._update(folder)
+                if folder in self._read:
+                    self._refuse_another(self._read[folder][1].bundle)
+                    break  # all are by one bundle
+            yield
+            self._has_own = True
+
+    def _update(self, folder: Path) -> None:
+        """Register what a folder holds now, if that is a whole inspection."""
+        with suppress(InspectionError):
+            self.read(folder)
+
+    def _refuse_another(self, bundle: BundleFacts) -> None:
+        if bundle.digest != self._digest:
+            raise InspectionError(
+                f"{self.out} holds inspections by another bundle ({bundle.name}, {bundle.taxonomy}), not by "
+                f"{self._bundle}; give another --out"
+            )
+
+
+def folder_name(name: str) -> str:
+    """Return the folder name for a video: letters and digits of any language, `.`, `-` and `_`.
+
+    If this changes the name, or the name has capitals, which some file systems do not distinguish, a short hash of the
+    name is appended.
+    """
+    plain = re.sub(r"[^\w.-]+", "_", name).strip("._")[:80]
+    return plain if plain == name == name.casefold() else f"{plain}-{_short_hash(name)}"
+
+
+def _short_hash(name: str) -> str:
+    return hashlib.blake2b(name.encode(errors="surrogateescape"), digest_size=4).hexdigest()
+
+
+def _version(folder: Path) -> tuple[int, int]:
+    """Return what changes with the findings of a folder: time in nanoseconds and inode; zeros where there are none."""
+    try:
+        stat = (folder / FINDINGS).stat()
+    except OSError:
+        return 0, 0
+    return stat.st_mtime_ns, stat.st_ino
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # for example an unavailable network share: the file may exist
+        return True
