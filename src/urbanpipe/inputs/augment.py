@@ -3,11 +3,8 @@
 They use torch's global generator. The caller seeds it per sample, so that a sample is the same in every worker.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torchvision.transforms import InterpolationMode, v2
 
@@ -40,21 +37,3 @@ def augmentation(name: AugmentationName, config: AugmentConfig, size: tuple[int,
         "auto_augment": lambda: v2.AutoAugment(interpolation=bilinear),
     }
     return makers[name]()
-
-
-def augmentations(names: Sequence[AugmentationName], config: AugmentConfig, size: tuple[int, int]) -> list[Transform]:
-    """Return the named augmentations, in order."""
-    return [augmentation(name, config, size) for name in names]
-
-
-def apply(transforms: Sequence[Transform], image: Tensor) -> Tensor:
-    """Apply all transforms to `image`, uint8 (..., 3, height, width)."""
-    for transform in transforms:
-        image = transform(image)
-    assert image.dtype == torch.uint8
-    return image
-
-
-def frames_tensor(frames: NDArray[np.uint8]) -> Tensor:
-    """Convert frames (k, height, width, 3) to the tensor (k, 3, height, width) that the transforms take."""
-    return torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2)

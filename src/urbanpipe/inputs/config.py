@@ -1,6 +1,7 @@
 """Input settings that several methods share; importable without torch."""
 
 import re
+from abc import abstractmethod
 from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -41,19 +42,19 @@ class InputConfig(Section):
             """Frames per segment."""
 
     @property
+    @abstractmethod
     def frame_size(self) -> tuple[int, int]:
         """Width and height of a frame in pixels."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def image_size(self) -> tuple[int, int]:
         """Width and height of the backbone's input in pixels."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def smaller(self) -> str:
         """The settings to reduce when memory is short."""
-        raise NotImplementedError
 
     @property
     def summary(self) -> str:

@@ -1,11 +1,11 @@
 """The dense clip grid: clips cover every moment of a video, and a training step encodes a share of them."""
 
-from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
 
+from urbanpipe.inputs.augmenter import Augmenter, channels_first
 from urbanpipe.inputs.clip_schedule import visited
 from urbanpipe.inputs.config import AugmentConfig, SizedConfig
 from urbanpipe.inputs.frame_timeline import FrameTimeline, Indices, SampleSeed, Selection
@@ -17,7 +17,6 @@ from urbanpipe.models.config import DenseHeadConfig, ModelConfig
 from urbanpipe.video import sampling
 
 if TYPE_CHECKING:
-    from urbanpipe.inputs.augment import Transform
     from urbanpipe.learners.learner import Learner, LearnerContext
     from urbanpipe.models.network import Network
 
@@ -107,20 +106,9 @@ class DenseClips:
     def __init__(self, config: DenseConfig, augment: AugmentConfig) -> None:
         self.config = config
         self.frame_size = config.frame_size
-        self._augment = augment
-
-    @cached_property
-    def _clip_transforms(self) -> "list[Transform]":
-        from urbanpipe.inputs.augment import augmentations
-
-        names = self._augment.tile if self._is_tiled else (*self._augment.tile, *self._augment.image)
-        return augmentations(names, self._augment, self.config.frame_size)
-
-    @cached_property
-    def _image_transforms(self) -> "list[Transform]":
-        from urbanpipe.inputs.augment import augmentations
-
-        return augmentations(self._augment.image if self._is_tiled else (), self._augment, self.config.image_size)
+        of_clip, of_image = (augment.tile, augment.image) if self._is_tiled else ((*augment.tile, *augment.image), ())
+        self._augmented_clip = Augmenter(of_clip, augment, config.frame_size)
+        self._augmented_image = Augmenter(of_image, augment, config.image_size)
 
     @property
     def _is_tiled(self) -> bool:
@@ -146,12 +134,7 @@ class DenseClips:
 
     def training_input(self, frames: Frames) -> Frames:
         """Return an augmented clip of `frames` (L, height, width, 3), uint8 of the same shape as `evaluation_input`."""
-        import torch
-
-        from urbanpipe.inputs.augment import apply, frames_tensor
-
-        clip = self._put_together(apply(self._clip_transforms, frames_tensor(frames)).numpy())
-        return apply(self._image_transforms, torch.from_numpy(clip)).numpy()
+        return self._augmented_image(self._put_together(self._augmented_clip(channels_first(frames))))
 
     def evaluation_input(self, frames: Frames) -> Frames:
         """Return the clip, uint8 (3, L, height, width), or the image of its tiles.

@@ -1,10 +1,10 @@
 """Single frames at an interval, each with its video's labels: the report's frame-based method."""
 
-from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
+from urbanpipe.inputs.augmenter import Augmenter, channels_first
 from urbanpipe.inputs.config import AugmentConfig, IntervalConfig
 from urbanpipe.inputs.frame_timeline import FrameTimeline, SampleSeed, Selection, select
 from urbanpipe.inputs.interval_frames import AllFrames
@@ -14,7 +14,6 @@ from urbanpipe.models.config import ModelConfig
 from urbanpipe.video import sampling
 
 if TYPE_CHECKING:
-    from urbanpipe.inputs.augment import Transform
     from urbanpipe.models.network import Network
 
 
@@ -55,13 +54,7 @@ class SingleFrames(AllFrames):
     def __init__(self, config: FrameConfig, augment: AugmentConfig) -> None:
         super().__init__(config)
         self.config = config
-        self._augment = augment
-
-    @cached_property
-    def _transforms(self) -> "list[Transform]":
-        from urbanpipe.inputs.augment import augmentations
-
-        return augmentations((*self._augment.tile, *self._augment.image), self._augment, self.config.frame_size)
+        self._augmented = Augmenter((*augment.tile, *augment.image), augment, config.frame_size)
 
     def training_sample(self, timeline: FrameTimeline, seed: SampleSeed) -> Selection:
         """Return `train_frames` frames, one sampled from each of as many equal parts of the video."""
@@ -71,9 +64,7 @@ class SingleFrames(AllFrames):
 
     def training_input(self, frames: Frames) -> Frames:
         """Return an augmented frame, uint8 (3, height, width), of `frames` (1, height, width, 3)."""
-        from urbanpipe.inputs.augment import apply, frames_tensor
-
-        return apply(self._transforms, frames_tensor(frames)[0]).numpy()
+        return self._augmented(channels_first(frames)[0])
 
 
 class FrameMethod(Method[FrameConfig]):

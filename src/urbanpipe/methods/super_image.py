@@ -4,21 +4,18 @@ The idea comes from SIFAR (arXiv 2106.14104). The 3x3 grid, with frames augmente
 training, comes from the UrbanPipe report.
 """
 
-from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 from pydantic import Field
 
+from urbanpipe.inputs.augmenter import Augmenter, channels_first, shuffled
 from urbanpipe.inputs.config import AugmentConfig, SampledConfig
 from urbanpipe.inputs.frame_sampling import SampledFrames
 from urbanpipe.inputs.frame_timeline import FrameTimeline, Selection, select
 from urbanpipe.inputs.tiles import lay_out
 from urbanpipe.inputs.view import Frames
 from urbanpipe.methods.method import Method
-
-if TYPE_CHECKING:
-    from urbanpipe.inputs.augment import Transform
 
 
 class SuperImageConfig(SampledConfig):
@@ -82,19 +79,8 @@ class SuperImage(SampledFrames):
         super().__init__(config)
         self.config = config
         self._shuffle = augment.tile_shuffle
-        self._augment = augment
-
-    @cached_property
-    def _tile_transforms(self) -> "list[Transform]":
-        from urbanpipe.inputs.augment import augmentations
-
-        return augmentations(self._augment.tile, self._augment, self.config.frame_size)
-
-    @cached_property
-    def _image_transforms(self) -> "list[Transform]":
-        from urbanpipe.inputs.augment import augmentations
-
-        return augmentations(self._augment.image, self._augment, self.config.image_size)
+        self._augmented_tile = Augmenter(augment.tile, augment, config.frame_size)
+        self._augmented_image = Augmenter(augment.image, augment, config.image_size)
 
     def evaluation_sample(self, timeline: FrameTimeline) -> Selection:
         """Return every seed in order of time, then in `test_shuffles` layouts, which are the same for all videos."""
@@ -114,15 +100,10 @@ class SuperImage(SampledFrames):
         Args:
             frames: (frames, height, width, 3).
         """
-        import torch
-
-        from urbanpipe.inputs.augment import apply, frames_tensor
-
-        tiles = torch.stack([apply(self._tile_transforms, tile) for tile in frames_tensor(frames)])
+        tiles = np.stack([self._augmented_tile(tile) for tile in channels_first(frames)])
         if self._shuffle:
-            tiles = tiles[torch.randperm(len(tiles))]
-        image = lay_out(tiles.numpy(), self.config.rows, self.config.columns)
-        return apply(self._image_transforms, torch.from_numpy(image)).numpy()
+            tiles = shuffled(tiles)
+        return self._augmented_image(lay_out(tiles, self.config.rows, self.config.columns))
 
     def evaluation_input(self, frames: Frames) -> Frames:
         """Return the super-image of `frames` in order of time, uint8 (3, rows * height, columns * width)."""

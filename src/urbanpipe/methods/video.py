@@ -1,17 +1,14 @@
 """One clip of frames from the whole video, for a video network: the report's video-based method."""
 
-from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from urbanpipe.inputs.augmenter import Augmenter, channels_first, shuffled
 from urbanpipe.inputs.config import AugmentConfig, SampledConfig, SizedConfig
 from urbanpipe.inputs.frame_sampling import SampledFrames
 from urbanpipe.inputs.view import Frames
 from urbanpipe.methods.method import Method
-
-if TYPE_CHECKING:
-    from urbanpipe.inputs.augment import Transform
 
 
 class VideoConfig(SampledConfig, SizedConfig):
@@ -55,24 +52,14 @@ class Clip(SampledFrames):
     def __init__(self, config: VideoConfig, augment: AugmentConfig) -> None:
         super().__init__(config)
         self.config = config
-        self._augment = augment
-
-    @cached_property
-    def _transforms(self) -> "list[Transform]":
-        from urbanpipe.inputs.augment import augmentations
-
-        return augmentations((*self._augment.tile, *self._augment.image), self._augment, self.config.frame_size)
+        self._augmented = Augmenter((*augment.tile, *augment.image), augment, config.frame_size)
 
     def training_input(self, frames: Frames) -> Frames:
         """Return an augmented clip, uint8 (3, frames, height, width), of `frames` (frames, height, width, 3)."""
-        import torch
-
-        from urbanpipe.inputs.augment import apply, frames_tensor
-
-        clip = apply(self._transforms, frames_tensor(frames))
+        clip = self._augmented(channels_first(frames))
         if self.config.shuffle:
-            clip = clip[torch.randperm(len(clip))]
-        return clip.transpose(0, 1).numpy()
+            clip = shuffled(clip)
+        return clip.transpose(1, 0, 2, 3)
 
     def evaluation_input(self, frames: Frames) -> Frames:
         """Return the clip in order of time, uint8 (3, frames, height, width)."""
