@@ -53,10 +53,10 @@ def peak_mib(*arguments: str | Path) -> float:
         text=True,
     )
     assert process.stderr is not None
-    said = process.stderr.read()
+    errors = process.stderr.read()
     _, status, usage = os.wait4(process.pid, 0)
     if status:
-        raise SystemExit(said)
+        raise SystemExit(errors)
     return usage.ru_maxrss / 1024
 
 

@@ -82,14 +82,14 @@ def _of_brief(found: Predictions, targets: NDArray[np.bool_], short: set[tuple[s
     each = []
     for index in range(targets.shape[1]):
         positive = np.array([(name, index) in short for name in found.names])
-        judged = positive | ~targets[:, index]
+        counted = positive | ~targets[:, index]
         if positive.sum() >= FEWEST:
-            each.append(average_precision(found.scores[judged, index], positive[judged]))
+            each.append(average_precision(found.scores[counted, index], positive[counted]))
     return float(np.mean(each)) if each else float("nan")
 
 
 def predicted(run: Path, folds: Sequence[int], videos: Path) -> tuple[Found, float]:
-    """What each fold's network says of videos that none has seen, and the median of the folds' videos a second."""
+    """Return the predictions of each fold for unseen videos, and the median of the folds' videos per second."""
     found, speeds = {}, []
     for fold in folds:
         with tempfile.TemporaryDirectory() as name:
@@ -97,9 +97,9 @@ def predicted(run: Path, folds: Sequence[int], videos: Path) -> tuple[Found, flo
             shutil.copytree(run / f"fold{fold}", alone / f"fold{fold}")
             for file in ("recipe.toml", "taxonomy.toml"):
                 shutil.copy(run / file, alone / file)
-            said = predict(alone, [videos], out=Path(name) / "p.json")
-        found[fold] = said.predictions
-        speeds.append(said.videos_per_second)
+            result = predict(alone, [videos], out=Path(name) / "p.json")
+        found[fold] = result.predictions
+        speeds.append(result.videos_per_second)
     return found, float(np.median(speeds))
 
 
@@ -179,7 +179,7 @@ def main() -> None:
     if not folds:
         raise SystemExit("no fold is done in all runs of all experiments")
     experiments = Experiments(given.experiments, names, folds, taxonomy)
-    judged = {
+    evaluated = {
         name: [
             {fold: read_predictions(run / f"fold{fold}" / "predictions.json", taxonomy) for fold in folds}
             for run in many
@@ -188,13 +188,13 @@ def main() -> None:
     }
     print(f"folds {folds}, {len(given.experiments)} seeds; mean (sd over folds; sd over seeds)\n")
     labels = read_labels(first / names[0] / "labels.json", taxonomy)
-    print(experiments.table(judged, labels, given.truth, {}))
+    print(experiments.table(evaluated, labels, given.truth, {}))
     if given.ensembles:
         print(ensembles(first, names, folds, taxonomy))
     if given.test:
-        said = {name: [predicted(run, folds, given.test / "videos") for run in many] for name, many in runs.items()}
-        found = {name: [each for each, _ in many] for name, many in said.items()}
-        speeds = {name: many[0][1] for name, many in said.items()}
+        results = {name: [predicted(run, folds, given.test / "videos") for run in many] for name, many in runs.items()}
+        found = {name: [each for each, _ in many] for name, many in results.items()}
+        speeds = {name: many[0][1] for name, many in results.items()}
         labels = read_labels(given.test / "labels.json", taxonomy)
         print(f"on {len(labels)} videos of {given.test.name}\n")
         print(experiments.table(found, labels, given.test / "truth.jsonl", speeds))

@@ -49,9 +49,9 @@ def panned(picture: NDArray[np.uint8], path: Path) -> Path:
     return path
 
 
-def row(name: str, videos: list[Path], watcher: VideoPass, ood: OODDetector) -> list[str]:
+def row(name: str, videos: list[Path], video_pass: VideoPass, ood: OODDetector) -> list[str]:
     """How many videos, their median, lowest and highest score over the limit, and how many are above it."""
-    scores = [ood.score(watcher.watch(video).features) / ood.threshold for video in videos]
+    scores = [ood.score(video_pass.run(video).features) / ood.threshold for video in videos]
     numbers = [f"{value:.2f}" for value in (np.median(scores), min(scores), max(scores))]
     return [name, str(len(scores)), *numbers, str(sum(score > 1 for score in scores))]
 
@@ -65,14 +65,14 @@ def main() -> None:
     bundle = read_bundle(given.bundle, torch.device("cpu"))
     if bundle.ood is None:
         raise SystemExit(f"{given.bundle} was made without --data")
-    watcher, rows = VideoPass(bundle.models), []
+    video_pass, rows = VideoPass(bundle.models), []
     with tempfile.TemporaryDirectory() as folder:
         for number, (name, picture) in enumerate(pictures().items()):
-            rows.append(row(name, [panned(picture, Path(folder) / f"{number}.mp4")], watcher, bundle.ood))
+            rows.append(row(name, [panned(picture, Path(folder) / f"{number}.mp4")], video_pass, bundle.ood))
     for folder in given.folders:
         videos = sorted(find_videos(folder).paths.values())
         drawn = random.Random(0).sample(videos, min(MOST, len(videos)))
-        rows.append(row(f"{folder.parent.name}/{folder.name}", drawn, watcher, bundle.ood))
+        rows.append(row(f"{folder.parent.name}/{folder.name}", drawn, video_pass, bundle.ood))
     print(markdown_table(["what", "videos", "median", "lowest", "highest", "remarked"], rows))
 
 

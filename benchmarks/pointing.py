@@ -25,7 +25,7 @@ import torch
 from numpy.typing import NDArray
 
 from urbanpipe.evaluation.tables import markdown_table, per_cent
-from urbanpipe.explain.explain import CERTAIN, Looking
+from urbanpipe.explain.explain import CERTAIN, VideoExplainer
 from urbanpipe.explain.heat import Heat
 from urbanpipe.explain.network import load_explained
 from urbanpipe.progress import track
@@ -72,7 +72,7 @@ def in_view(defects: list[Samples], seconds: float) -> list[Box]:
     return [box for time, box in nearest if abs(time - seconds) <= NEAR_SECONDS]
 
 
-def judged(point: tuple[float, float], boxes: list[Box]) -> tuple[float, float, float]:
+def distances(point: tuple[float, float], boxes: list[Box]) -> tuple[float, float, float]:
     """Whether a point is in a box, whether the centre is, and how likely a random one."""
     return float(_inside(point, boxes)), float(_inside(CENTRE, boxes)), _area(boxes)
 
@@ -94,9 +94,9 @@ def pointed(heat: Heat, defects: list[Samples]) -> Pointed:
     """The two tests of one class of one video."""
     boxes = [in_view(defects, float(seconds)) for seconds in heat.seconds]
     points = [(float(x), float(y)) for x, y in heat.peaks]  # NaN, where a frame has no heat, is in no box
-    shown = [judged(point, there) for point, there in zip(points, boxes, strict=True) if there]
+    shown = [distances(point, there) for point, there in zip(points, boxes, strict=True) if there]
     place = heat.hottest
-    best = (0.0, 0.0, 0.0) if place is None else judged(points[place], boxes[place])
+    best = (0.0, 0.0, 0.0) if place is None else distances(points[place], boxes[place])
     seen = float(place is not None and bool(boxes[place])), len(shown) / len(boxes)
     means = np.mean(shown, axis=0) if shown else np.full(3, np.nan)
     return Pointed(heat.probability, seen, best, (float(means[0]), float(means[1]), float(means[2])))
@@ -137,12 +137,12 @@ def main() -> None:
         codes = [code for code in truth[name] if not options.classes or code in options.classes]
         if not codes:
             continue
-        looking = Looking(loaded, options.simulated / "videos" / name, device, options.layer)
-        judged = looking.prediction(8)
+        explainer = VideoExplainer(loaded, options.simulated / "videos" / name, device, options.layer)
+        prediction = explainer.prediction(8)
         for code in codes:
-            heat = looking.heat(judged, loaded.taxonomy.index(code), options.top)
+            heat = explainer.heat(prediction, loaded.taxonomy.index(code), options.top)
             found[code].append(pointed(heat, truth[name][code]))
-    print(f"{loaded.recipe.name}, layer {looking.layer}, {len(names)} videos; per cent\n")
+    print(f"{loaded.recipe.name}, layer {explainer.layer}, {len(names)} videos; per cent\n")
     everything = [one for each in found.values() for one in each]
     sure = [one for one in everything if one.probability >= CERTAIN]
     rows = [row("all", everything), *([row(f"all from {CERTAIN}", sure)] if sure else [])]

@@ -27,7 +27,7 @@ PHASES = {"dense-convnext-b": ["input.memory.warmup_epochs=1", "input.memory.fin
 
 
 def run(*arguments: str | Path) -> None:
-    """A command, whose output goes to the terminal; if it fails, it has said why."""
+    """A command, whose output goes to the terminal; if it fails, it has printed why."""
     command = [sys.executable, "-m", "urbanpipe.cli.main", *map(str, arguments)]
     if subprocess.run(command, check=False, stdout=sys.stderr).returncode:
         sys.exit(1)

@@ -159,15 +159,15 @@ def row(name: str, settings: list[str], checkpointing: bool, device: str) -> lis
         *(part for each in given for part in ("--set", each)),
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    recipe, said = load_recipe(name, given), done.stdout.split()
+    recipe, printed = load_recipe(name, given), done.stdout.split()
     size = "x".join(map(str, recipe.input.image_size))
     shown = [name, size, str(recipe.training.batch_size), "yes" if checkpointing else "no"]
-    if done.returncode != 0 or len(said) != 2:
+    if done.returncode != 0 or len(printed) != 2:
         reason = (
             "out of memory" if "out of memory" in done.stdout else (done.stderr.strip().splitlines() or ["failed"])[-1]
         )
         return [*shown, reason, "-"]
-    return [*shown, f"{float(said[0]) / 1024:.2f}", said[1]]
+    return [*shown, f"{float(printed[0]) / 1024:.2f}", printed[1]]
 
 
 def main() -> None:

@@ -28,10 +28,10 @@ def done_folds(run: Path) -> set[int]:
 
 
 def read_done(run: Path, folds: Sequence[int]) -> OutOfFold:
-    """What the networks of these folds say of their videos."""
+    """Return what the networks of these folds predict for their videos."""
     taxonomy = load_taxonomy(run / "taxonomy.toml")
-    said = [read_predictions(run / f"fold{fold}" / "predictions.json", taxonomy) for fold in folds]
-    names = tuple(name for each in said for name in each.names)
+    predictions = [read_predictions(run / f"fold{fold}" / "predictions.json", taxonomy) for fold in folds]
+    names = tuple(name for each in predictions for name in each.names)
     fold_of, group_of = read_folds(run / "folds.csv"), read_groups(run / "groups.csv")
     return OutOfFold(
         run=run,
@@ -40,7 +40,7 @@ def read_done(run: Path, folds: Sequence[int]) -> OutOfFold:
         targets=label_matrix(names, read_labels(run / "labels.json", taxonomy), len(taxonomy)),
         folds=np.array([fold_of[name] for name in names], dtype=np.int64),
         groups=tuple(group_of[name] for name in names),
-        scores=np.concatenate([each.scores for each in said]),
+        scores=np.concatenate([each.scores for each in predictions]),
     )
 
 

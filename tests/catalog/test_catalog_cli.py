@@ -80,7 +80,7 @@ def test_audit(made: tuple[Path, Result]) -> None:
 def test_audit_of_the_real_labels(shared: Path) -> None:
     result = run("audit", shared / "data" / "qv_pipe_train_labels.json")
     assert result.exit_code == 0, result.output
-    assert "warning: ZC can be told from the name alone" in result.stdout
+    assert "warning: the name alone predicts ZC" in result.stdout
     assert [line.split()[2] for line in result.stdout.splitlines() if line.startswith(" ZC")][-1] == "1.000!!"
 
 

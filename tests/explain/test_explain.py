@@ -52,15 +52,15 @@ def test_each_method_end_to_end(name: str, video: Path, tmp_path: Path) -> None:
     np.testing.assert_allclose(made.scores, expected, atol=1e-6)
 
     index = index_frames(video)
-    judged = recipe.view.evaluation_sample(
+    selection = recipe.view.evaluation_sample(
         FrameTimeline(index.frame_count, index.duration_seconds, index.times_seconds)
     )
     about = json.loads((tmp_path / "out" / f"{video.stem}.json").read_text())
     assert about["probabilities"]["AJ"] == pytest.approx(expected[TAXONOMY.index("AJ")], abs=1e-5)
     for heat, written, data, drawn in zip(made.found, about["classes"], made.data, made.pictures, strict=True):
         used = np.unique(heat.segments)
-        assert len(used) == min(3, len(judged))
-        wanted = np.concatenate([judged.frames[row, : judged.real[row]] for row in used])
+        assert len(used) == min(3, len(selection))
+        wanted = np.concatenate([selection.frames[row, : selection.real[row]] for row in used])
         assert heat.frames.tolist() == sorted(wanted.tolist()), "the frames of the explained segments, in order of time"
         np.testing.assert_allclose(heat.seconds, index.times_seconds[heat.frames])
         assert heat.raw_maximum > 0

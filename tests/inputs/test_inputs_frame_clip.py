@@ -61,14 +61,14 @@ def test_the_interval_follows_real_times() -> None:
 def test_training_sees_as_many_frames_of_a_long_video_as_of_a_short_one(
     view: SingleFrames, timeline: FrameTimeline, seed: int
 ) -> None:
-    kept, judged = view.cacheable_frames(timeline), view.evaluation_sample(timeline)
+    kept, evaluated = view.cacheable_frames(timeline), view.evaluation_sample(timeline)
     drawn = view.training_sample(timeline, SampleSeed(seed, 1, 2))
     assert drawn.frames.shape == (view.config.train_frames, 1)
     assert np.isin(drawn.frames, kept).all(), "what is read is what is cached"
-    assert np.array_equal(drawn.frames, judged.frames[drawn.rows]), "rows tell which of the judged ones they are"
+    assert np.array_equal(drawn.frames, evaluated.frames[drawn.rows]), "rows are rows of the evaluated ones"
     assert np.all(np.diff(drawn.rows) >= 0)
-    assert np.array_equal(judged.frames[:, 0], kept)
-    assert np.array_equal(judged.rows, np.arange(len(kept)))
+    assert np.array_equal(evaluated.frames[:, 0], kept)
+    assert np.array_equal(evaluated.rows, np.arange(len(kept)))
     assert (drawn.real == 1).all()
     parts = np.arange(view.config.train_frames + 1) * len(kept) // view.config.train_frames
     if len(kept) >= view.config.train_frames:
@@ -163,13 +163,13 @@ def test_a_clip_has_its_frames_in_order_of_time(
 
 
 @given(draws=st.integers(1, 5), sampling=st.sampled_from(["jittered", "sequence"]), frame_count=st.integers(200, 500))
-def test_several_clips_are_judged_where_that_is_asked(draws: int, sampling: str, frame_count: int) -> None:
+def test_several_clips_are_evaluated_on_request(draws: int, sampling: str, frame_count: int) -> None:
     config = {"frames": 8, "sampling": sampling, "candidates": 5, "test_draws": draws, "size": 16}
     view, timeline = Clip(VideoConfig.model_validate(config), PLAIN), FrameTimeline(frame_count, frame_count / 25)
-    judged = view.evaluation_sample(timeline)
-    assert judged.rows.tolist() == list(range(draws))
-    assert len(np.unique(judged.frames, axis=0)) == draws
-    assert np.all(np.diff(timeline.spans(judged.frames), axis=0) >= 0), "in order of time"
+    evaluated = view.evaluation_sample(timeline)
+    assert evaluated.rows.tolist() == list(range(draws))
+    assert len(np.unique(evaluated.frames, axis=0)) == draws
+    assert np.all(np.diff(timeline.spans(evaluated.frames), axis=0) >= 0), "in order of time"
 
 
 def test_a_clip_keeps_time_in_tests_and_may_lose_it_in_training() -> None:

@@ -82,7 +82,7 @@ def together(parts: list[SegmentInputs]) -> SegmentInputs:
     )
 
 
-def judged(reader: CatalogReader, video: Video) -> SegmentInputs:
+def read_inputs(reader: CatalogReader, video: Video) -> SegmentInputs:
     return reader.evaluation_sample(video, 0, len(reader.view.evaluation_sample(frame_timeline_of(video))))
 
 
@@ -100,7 +100,7 @@ def numbers_of(segment: Frames) -> list[int]:
 @pytest.mark.parametrize("name", VIEWS)
 def test_a_file_gives_the_segments_that_the_catalog_gives(name: str, form: str, videos: dict[str, Video]) -> None:
     view, video = view_of(name), videos[form]
-    expected = judged(CatalogReader(view, None), video)
+    expected = read_inputs(CatalogReader(view, None), video)
     selection = view.evaluation_sample(frame_timeline_of(video))
     assert [numbers_of(segment) for segment in expected.images] == selection.frames.tolist(), "the frames asked for"
     for most in (1, 3, 100):
@@ -117,7 +117,7 @@ def test_a_file_gives_the_segments_that_the_catalog_gives(name: str, form: str, 
 def test_parts_of_a_video_are_those_of_the_whole(name: str, videos: dict[str, Video]) -> None:
     """Read part by part, as where a long video is spread over batches."""
     reader, video = CatalogReader(view_of(name), None), videos["plain"]
-    whole = judged(reader, video)
+    whole = read_inputs(reader, video)
     cuts = [0, 1, 2, len(whole.rows)]
     found = together([reader.evaluation_sample(video, begin, end) for begin, end in pairwise(cuts)])
     assert np.array_equal(found.images, whole.images)
@@ -158,7 +158,7 @@ def test_through_the_cache_in_blocks_segments_are_the_same_but_for_jpeg(
 ) -> None:
     view, video = view_of(name), videos[form]
     for again in range(2):
-        found, expected = judged(CatalogReader(view, cache), video), judged(CatalogReader(view, None), video)
+        found, expected = read_inputs(CatalogReader(view, cache), video), read_inputs(CatalogReader(view, None), video)
         alike(found.images, expected.images)
         assert np.array_equal(found.seconds, expected.seconds)
         seed = SampleSeed(0, again, 0)
@@ -214,12 +214,12 @@ def test_an_entry_of_the_cache_needs_no_file(videos: dict[str, Video], cache: Wa
     shutil.copy2(videos["plain"].path, copy)
     video = replace(videos["plain"], path=copy)
     reader = CatalogReader(view_of("frame"), cache)
-    first = judged(reader, video)
-    assert np.array_equal(judged(reader, videos["plain"]).images, first.images)
+    first = read_inputs(reader, video)
+    assert np.array_equal(read_inputs(reader, videos["plain"]).images, first.images)
     assert len(list(cache.folder.glob("??/*.frames"))) == 1
     copy.unlink()
     with pytest.raises(VideoError, match=r"copy\.mp4"):
-        judged(reader, video)
+        read_inputs(reader, video)
 
 
 def test_a_draw_from_the_whole_video_goes_by_the_cache(videos: dict[str, Video], cache: Watched) -> None:
@@ -269,15 +269,15 @@ def test_a_video_whose_times_cannot_be_read_is_left_out_and_not_the_job(
 def test_a_video_that_was_replaced_is_missed_whatever_is_kept(videos: dict[str, Video], tmp_path: Path) -> None:
     path = Path(shutil.copy2(videos["plain"].path, tmp_path / "a.mp4"))
     video = replace(videos["plain"], path=path)
-    assert len(judged(CatalogReader(view_of("frame"), None), video).images)
+    assert len(read_inputs(CatalogReader(view_of("frame"), None), video).images)
     os.utime(path, ns=(1, 1))
-    assert len(judged(CatalogReader(view_of("frame"), None), video).images), "a copy has another time"
+    assert len(read_inputs(CatalogReader(view_of("frame"), None), video).images), "a copy has another time"
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(data)
     for kept in (None, FrameCache(tmp_path / "cache", 10**8)):
         with pytest.raises(VideoError, match="changed since it was scanned"):
-            judged(CatalogReader(view_of("frame"), kept), video)
+            read_inputs(CatalogReader(view_of("frame"), kept), video)
 
 
 def test_a_copied_video_is_read_whole_once(
@@ -295,9 +295,9 @@ def test_a_copied_video_is_read_whole_once(
     monkeypatch.setattr(reading, "digest", watched)
     cache = FrameCache(tmp_path / "cache", 10**8)
     for _ in range(3):
-        judged(CatalogReader(view_of("frame"), cache), video)
+        read_inputs(CatalogReader(view_of("frame"), cache), video)
     reading._digest.cache_clear()  # as in another process
-    judged(CatalogReader(view_of("frame"), cache), video)
+    read_inputs(CatalogReader(view_of("frame"), cache), video)
     assert asked == [path]
 
 

@@ -85,9 +85,9 @@ def test_jitter_differs_by_tile_and_a_sequence_does_not() -> None:
 
 def test_several_draws_are_spread_over_the_candidates() -> None:
     config = SuperImageConfig(sampling="jittered", candidates=5, test_draws=3)
-    judged = SuperImage(config, PLAIN).evaluation_sample(FrameTimeline(450, 18.0))
-    assert judged.rows.tolist() == [0, 1, 2]
-    assert judged.frames[:, 0].tolist() == [5, 25, 45]
+    evaluated = SuperImage(config, PLAIN).evaluation_sample(FrameTimeline(450, 18.0))
+    assert evaluated.rows.tolist() == [0, 1, 2]
+    assert evaluated.frames[:, 0].tolist() == [5, 25, 45]
 
 
 def test_shuffled_layouts_hold_the_same_frames_and_are_the_same_for_all_videos() -> None:

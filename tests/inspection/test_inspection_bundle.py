@@ -13,11 +13,13 @@ from helpers.explain_runs import make_run, recipe_of
 from helpers.finished_runs import finished_run
 from urbanpipe.ensembling import bundling
 from urbanpipe.ensembling.bundling import Bundled, BundleLabel, bundle
+from urbanpipe.ensembling.model_card import model_card
 from urbanpipe.errors import BundleError, RecipeError, RunError
-from urbanpipe.inference.bundle import MANIFEST, read_bundle
+from urbanpipe.inference.bundle import CARD, DEMONSTRATION, MANIFEST, METRICS, TAXONOMY, read_bundle, read_manifest
 from urbanpipe.inference.options import InferenceOptions
 from urbanpipe.inference.predict import predict
 from urbanpipe.inspection.inspector import Inspector
+from urbanpipe.taxonomy import load_taxonomy
 
 CPU = torch.device("cpu")
 
@@ -31,6 +33,12 @@ def test_a_bundle_in_half_precision_says_nearly_the_same(frame_bundle: Path, tmp
         [f.score for f in Inspector.load(folder).inspect(video).inspection.findings] for folder in (frame_bundle, half)
     )
     np.testing.assert_allclose(one, other, atol=5e-3)
+
+
+def test_the_card_of_the_demonstration_bundle_is_the_one_that_this_version_writes() -> None:
+    metrics = json.loads((DEMONSTRATION / METRICS).read_text())
+    card = model_card(read_manifest(DEMONSTRATION), load_taxonomy(DEMONSTRATION / TAXONOMY), metrics)
+    assert (DEMONSTRATION / CARD).read_text() == card
 
 
 class TestBundle:

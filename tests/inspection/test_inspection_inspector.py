@@ -112,8 +112,8 @@ def test_what_was_read_in_a_video_is_forgotten_with_it(
     sizes = []
     for _ in range(2):
         inspector.inspect(video)
-        sizes.append(len(inspector._showing._read))
-        inspector._showing._read[object()] = None  # type: ignore[index]
+        sizes.append(len(inspector._evidence_maker._read))
+        inspector._evidence_maker._read[object()] = None  # type: ignore[index]
     assert sizes[0] == sizes[1]
 
 

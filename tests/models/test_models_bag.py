@@ -72,7 +72,7 @@ def test_one_instance_among_twenty_is_found_and_pointed_at(kind: Kind) -> None:
             without, _ = model.aggregate(bag_with(None, 20), torch.zeros(20, 2))
             hits += int(frames[:, 1].argmax()) == event
             apart.append(float(video[1] - without[1]))
-    assert min(apart) > 0.5, "bags with the event are told from those without"
+    assert min(apart) > 0.5, "bags with the event score higher than those without"
     assert hits >= 18, "the frame of highest score is the event's"
 
 

@@ -81,7 +81,7 @@ def test_the_loss_of_simclr_is_the_papers() -> None:
     torch.testing.assert_close(alone, projected[1], msg="both views of a frame are a pair")
 
 
-def test_mae_hides_three_quarters_and_is_judged_by_them_alone() -> None:
+def test_mae_hides_three_quarters_and_is_left_out_by_them_alone() -> None:
     config = MAEConfig(size=64, decoder_width=32, decoder_depth=1, decoder_heads=2)
     model = MAE(backbone_of("test_vit", 64), config).eval()
     views = torch.randint(0, 256, (2, 1, 3, 64, 64), dtype=torch.uint8)
@@ -211,9 +211,9 @@ def test_labels_are_not_read(archive: Path, catalog: Catalog, tmp_path: Path) ->
 
 def test_the_videos_of_a_fold_and_their_unlabelled_siblings_are_left_out(catalog: Catalog, archive: Path) -> None:
     folds = read_folds(archive / "folds.csv")
-    judged = next(video for video in catalog.ok if folds[video.name] == 1)
+    left_out = next(video for video in catalog.ok if folds[video.name] == 1)
     sibling, stranger = (
-        replace(judged, name=name, group=group, labels=None) for name, group in (("s", judged.group), ("t", "t"))
+        replace(left_out, name=name, group=group, labels=None) for name, group in (("s", left_out.group), ("t", "t"))
     )
     more = Catalog((*catalog.videos, sibling, stranger), catalog.taxonomy)
     names = {video.name for video in _videos(more, archive, archive / "folds.csv", 1)}

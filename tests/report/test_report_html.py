@@ -250,7 +250,7 @@ def test_too_many_pictures_are_made_smaller(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_what_still_does_not_fit_is_left_out_from_the_least_telling_end(tmp_path: Path) -> None:
+def test_what_still_does_not_fit_is_left_out_from_the_least_informative_end(tmp_path: Path) -> None:
     folder = tmp_path / "v"
     made = with_shots(made_inspection(folder), 2)
     data = (folder / "CK-1.jpg").read_bytes()
@@ -461,7 +461,7 @@ def test_the_index_tells_videos_without_findings_and_remarks_apart(tmp_path: Pat
     assert "3 videos 1 with defects found 1 only to check 1 without a finding" in page.text()
     assert "No defect found, but please check" in page.text()
     assert "Unlike known videos" in page.text()
-    assert len(page.having("telling")) == 2
+    assert len(page.having("notable")) == 2
 
 
 def test_an_inspection_that_cannot_be_read_does_not_lose_the_index(tmp_path: Path) -> None:

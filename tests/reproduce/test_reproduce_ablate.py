@@ -89,8 +89,8 @@ def test_each_network_is_trained_once(done: tuple[Path, Ablation]) -> None:
     out, _ = done
     trained = {path.parent.parent.name for path in out.glob("seed0/*/fold0/done.json")}
     assert trained == {"base", "no-flip", "no-uniform"}, "sequence is what uniform is compared with"
-    judged = {path.parent.parent.name for path in out.glob("seed0/*/fold1/predicted.json")}
-    assert {name.rpartition("-")[0] if "ensemble" in name else name for name in judged} == {
+    predicted = {path.parent.parent.name for path in out.glob("seed0/*/fold1/predicted.json")}
+    assert {name.rpartition("-")[0] if "ensemble" in name else name for name in predicted} == {
         "test-flips",
         "fold-ensemble",
     }
@@ -121,7 +121,7 @@ def test_the_table_holds_what_the_networks_said(done: tuple[Path, Ablation], arc
     assert (out / "ablation.png").stat().st_size > 1000
 
 
-def test_the_mean_of_the_folds_networks_is_judged_against_each_of_them(
+def test_the_mean_of_the_folds_networks_is_compared_with_each_of_them(
     done: tuple[Path, Ablation], unseen: Path
 ) -> None:
     out, made = done
@@ -219,7 +219,7 @@ def test_another_base_in_the_same_folder_is_refused(done: tuple[Path, Ablation],
             )
 
 
-def test_networks_that_changed_are_judged_again(done: tuple[Path, Ablation], archive: Path) -> None:
+def test_networks_that_changed_are_evaluated_again(done: tuple[Path, Ablation], archive: Path) -> None:
     out, _ = done
     folder = out / "seed0" / "test-flips"
     one, other = folder / "fold0", folder / "fold1"
@@ -406,9 +406,11 @@ def test_changes_of_ones_own(archive: Path, done: tuple[Path, Ablation], tmp_pat
     ]
     new = {path.name for path in (out / "seed0").iterdir()} - known
     assert new == {"no-large-rate", "optimiser.learning_rate-0.002"}  # networks of the report's rows keep their names
-    judged = read_predictions(out / "seed0/optimiser.learning_rate-0.002/fold0/predictions.json", default_taxonomy())
+    predictions = read_predictions(
+        out / "seed0/optimiser.learning_rate-0.002/fold0/predictions.json", default_taxonomy()
+    )
     base = read_predictions(out / "seed0/base/fold0/predictions.json", default_taxonomy())
-    assert not np.allclose(judged.scores, base.aligned(judged.names))
+    assert not np.allclose(predictions.scores, base.aligned(predictions.names))
     (row,) = [line for line in (out / "ablation.md").read_text().splitlines() if "optimiser.learning_rate=2e-3" in line]
     assert [cell.strip() for cell in row.split("|")[1:5]] == [
         "-",
@@ -436,7 +438,7 @@ def test_changes_that_cannot_be_tried_begin_nothing(archive: Path, tmp_path: Pat
     assert not (tmp_path / "out").exists()
 
 
-def test_changes_of_tests_judge_the_base_again(done: tuple[Path, Ablation], archive: Path) -> None:
+def test_changes_of_the_evaluation_evaluate_the_base_again(done: tuple[Path, Ablation], archive: Path) -> None:
     out, _ = done
     found = run(archive, out, changes=['input.test_flips=["horizontal"]', "training.keep=best"])
     (folder,) = (out / "seed0").glob("input.test_flips-*")

@@ -109,8 +109,8 @@ def test_every_row_trains(key: str, catalog: Catalog, tmp_path: Path, monkeypatc
         job = FoldJob(recipe, TAXONOMY, catalog.labelled[:4], catalog.labelled[4:6], tmp_path / side, None, key)
         train_model(job, DistributedContext(0, 1, torch.device("cpu")))
         assert json.loads((job.folder / "done.json").read_text())["best_epoch"] == 1
-        judged = read_predictions(job.folder / "predictions.json", TAXONOMY)
-        assert np.isfinite(judged.scores).all()
+        predictions = read_predictions(job.folder / "predictions.json", TAXONOMY)
+        assert np.isfinite(predictions.scores).all()
 
 
 def test_changes() -> None:

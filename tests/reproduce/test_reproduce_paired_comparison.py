@@ -22,21 +22,21 @@ def data(taxonomy: Taxonomy = SMALL, seed: int = 0) -> ComparisonData:
 
 
 def scores(
-    judged: ComparisonData, skill: float, seed: int, trainings: int = 2
+    comparison: ComparisonData, skill: float, seed: int, trainings: int = 2
 ) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
     noise = np.random.default_rng(seed).normal(size=(trainings, N, 3))
-    return 1 / (1 + np.exp(-(noise + skill * judged.targets)))
+    return 1 / (1 + np.exp(-(noise + skill * comparison.targets)))
 
 
 def test_a_gain_is_seen_and_is_the_difference_of_the_maps() -> None:
-    judged = data()
-    found = compare_paired(scores(judged, 3, 1), scores(judged, 1, 2), judged, draws=200)
+    comparison = data()
+    found = compare_paired(scores(comparison, 3, 1), scores(comparison, 1, 2), comparison, draws=200)
     assert found.on.shape == (2, 5)
     assert found.low < found.gains.mean() < found.high
     assert found.reading == "gain"
-    assert compare_paired(scores(judged, 1, 2), scores(judged, 3, 1), judged, draws=200).reading == "loss"
-    one = judged.folds == 0
-    alone = score(scores(judged, 3, 1)[0][one], judged.targets[one], SMALL)
+    assert compare_paired(scores(comparison, 1, 2), scores(comparison, 3, 1), comparison, draws=200).reading == "loss"
+    one = comparison.folds == 0
+    alone = score(scores(comparison, 3, 1)[0][one], comparison.targets[one], SMALL)
     assert found.on[0, 0] == alone.map_all
     assert found.on_defects[0, 0] == alone.map_defects
 
@@ -44,9 +44,11 @@ def test_a_gain_is_seen_and_is_the_difference_of_the_maps() -> None:
 def test_noise_is_not_sold_as_gain() -> None:
     readings = []
     for seed in range(20):
-        judged = data(seed=seed)
+        comparison = data(seed=seed)
         readings.append(
-            compare_paired(scores(judged, 1, 2 * seed), scores(judged, 1, 2 * seed + 1), judged, draws=200).reading
+            compare_paired(
+                scores(comparison, 1, 2 * seed), scores(comparison, 1, 2 * seed + 1), comparison, draws=200
+            ).reading
         )
     assert readings.count("inconclusive") >= 18
 
@@ -64,39 +66,41 @@ def test_the_corrected_test_is_wider_than_the_plain_one() -> None:
 
 
 def test_a_class_without_positives_in_a_fold_is_left_out_of_that_fold() -> None:
-    judged = data()
-    judged.targets[judged.folds == 2, 1] = False
-    found = fold_maps(scores(judged, 1, 3), judged)
-    one = judged.folds == 2
+    comparison = data()
+    comparison.targets[comparison.folds == 2, 1] = False
+    found = fold_maps(scores(comparison, 1, 3), comparison)
+    one = comparison.folds == 2
     expected = score(
-        scores(judged, 1, 3)[1][one][:, [2]], judged.targets[one][:, [2]], Taxonomy("b", (DefectClass(0, "B", "B"),))
+        scores(comparison, 1, 3)[1][one][:, [2]],
+        comparison.targets[one][:, [2]],
+        Taxonomy("b", (DefectClass(0, "B", "B"),)),
     )
     assert found[1, 2, 1] == pytest.approx(expected.map_all)
 
 
 def test_mixtures() -> None:
-    judged = data()
-    base = scores(judged, 1, 4)
-    on, off = exclusive_rule(base, [base], judged)
+    comparison = data()
+    base = scores(comparison, 1, 4)
+    on, off = exclusive_rule(base, [base], comparison)
     assert np.shares_memory(off, base)
     sure = base[..., 0] > 0.9
     assert sure.any()
     assert np.all(on[sure] == [1.0, 0.0, 0.0])
-    cut, _ = thresholds(base, [base], judged)
+    cut, _ = thresholds(base, [base], comparison)
     assert 0 < np.mean(cut == 0) < 1
     assert np.all((cut == 0) | (cut == base))
-    best, mean = best_network(base, [base, scores(judged, 4, 5)], judged)
-    assert np.array_equal(best, scores(judged, 4, 5))
-    assert np.allclose(mean, (base + scores(judged, 4, 5)) / 2)
+    best, mean = best_network(base, [base, scores(comparison, 4, 5)], comparison)
+    assert np.array_equal(best, scores(comparison, 4, 5))
+    assert np.allclose(mean, (base + scores(comparison, 4, 5)) / 2)
 
 
 def test_mixtures_that_cannot_be() -> None:
-    judged = data(PLAIN)
-    base = scores(judged, 1, 4)
-    one_fold = replace(judged, folds=np.zeros(N, dtype=np.int64))
+    comparison = data(PLAIN)
+    base = scores(comparison, 1, 4)
+    one_fold = replace(comparison, folds=np.zeros(N, dtype=np.int64))
     with pytest.raises(RecipeError, match="no exclusive class"):
-        exclusive_rule(base, [base], judged)
+        exclusive_rule(base, [base], comparison)
     with pytest.raises(RecipeError, match="two networks"):
-        best_network(base, [base], judged)
+        best_network(base, [base], comparison)
     with pytest.raises(RecipeError, match="two folds"):
         thresholds(base, [base], one_fold)

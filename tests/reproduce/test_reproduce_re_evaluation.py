@@ -12,7 +12,7 @@ from urbanpipe.errors import RunError
 from urbanpipe.locks import folder_lock
 from urbanpipe.methods.recipe import Recipe
 from urbanpipe.models.distributed import DistributedContext
-from urbanpipe.reproduce import re_evaluation as judging
+from urbanpipe.reproduce import re_evaluation as module
 from urbanpipe.reproduce.re_evaluation import re_evaluate, read_fold
 from urbanpipe.training import evaluation_pass as everything
 
@@ -29,15 +29,15 @@ def trained(tiny: Recipe, catalog: Catalog, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def judgings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """An entry each time that a network judges."""
+def evaluations(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Record an entry for each evaluation of a network."""
     found, real = list[str](), everything.predict_all
 
     def predict_all(*given: object) -> object:
-        found.append("judged")
+        found.append("predicted")
         return real(*given)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(judging, "predict_all", predict_all)
+    monkeypatch.setattr(module, "predict_all", predict_all)
     return found
 
 
@@ -47,17 +47,19 @@ def predict_batches(trained: Path, recipe: Recipe, catalog: Catalog, videos: tup
     return read_fold(out, 0, catalog.taxonomy).names
 
 
-def test_what_is_judged_is_not_judged_again(trained: Path, tiny: Recipe, catalog: Catalog, judgings: list[str]) -> None:
+def test_what_is_predicted_is_not_predicted_again(
+    trained: Path, tiny: Recipe, catalog: Catalog, evaluations: list[str]
+) -> None:
     some, others = catalog.labelled[:2], catalog.labelled[2:5]
     names = predict_batches(trained, tiny, catalog, some)
     assert names == tuple(video.name for video in some)
     assert predict_batches(trained, tiny, catalog, some) == names
-    assert len(judgings) == 1
+    assert len(evaluations) == 1
     assert predict_batches(trained, tiny, catalog, others) == tuple(video.name for video in others)
-    assert len(judgings) == 2
+    assert len(evaluations) == 2
 
 
-def test_nobody_else_judges_meanwhile(
+def test_no_other_process_evaluates_meanwhile(
     trained: Path, tiny: Recipe, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held = []
@@ -71,23 +73,23 @@ def test_nobody_else_judges_meanwhile(
         held.append(True)
         predictions.write_predictions(*given)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(judging, "write_predictions", write_predictions)
+    monkeypatch.setattr(module, "write_predictions", write_predictions)
     predict_batches(trained, tiny, catalog, catalog.labelled[:2])
     assert held
 
 
-def test_what_another_judged_while_this_one_waited_is_taken(
-    trained: Path, tiny: Recipe, catalog: Catalog, judgings: list[str], monkeypatch: pytest.MonkeyPatch
+def test_what_another_predicted_while_this_one_waited_is_taken(
+    trained: Path, tiny: Recipe, catalog: Catalog, evaluations: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     some = catalog.labelled[:2]
 
     @contextmanager
     def after_another(folder: Path, wait: bool = False) -> Iterator[None]:
-        monkeypatch.setattr(judging, "folder_lock", folder_lock)
+        monkeypatch.setattr(module, "folder_lock", folder_lock)
         predict_batches(trained, tiny, catalog, some)
         with folder_lock(folder, wait):
             yield
 
-    monkeypatch.setattr(judging, "folder_lock", after_another)
+    monkeypatch.setattr(module, "folder_lock", after_another)
     predict_batches(trained, tiny, catalog, some)
-    assert len(judgings) == 1
+    assert len(evaluations) == 1

@@ -326,8 +326,8 @@ def test_new_videos_are_encoded_once_for_networks_of_one_frozen_backbone(
     def said(*networks: Network) -> list[list[np.ndarray[tuple[int, ...], np.dtype[np.float64]]]]:
         samples = new_samples(paths, bag.view, 4)
         runtimes = [TorchRuntime(network, bag, torch.device("cpu")) for network in networks]
-        judged = predict_batches(runtimes, (collate([sample]) for sample in samples))
-        return [[each.scores for each in found] for _, found in judged if not isinstance(found, VideoError)]
+        predictions = predict_batches(runtimes, (collate([sample]) for sample in samples))
+        return [[each.scores for each in found] for _, found in predictions if not isinstance(found, VideoError)]
 
     alone = [said(network) for network in (one, other, same)]
     calls: list[nn.Module] = []

@@ -70,13 +70,13 @@ def names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
-def test_a_video_is_judged_by_the_model_that_has_not_seen_it(experiment: CrossvalResult) -> None:
+def test_a_video_is_predicted_by_the_model_not_trained_on_it(experiment: CrossvalResult) -> None:
     run = experiment.runs[0]
     with (run / "folds.csv").open(newline="") as file:
         folds = {row["video"]: row["fold"] for row in csv.DictReader(file)}
     for number in ("0", "1"):
-        judged = json.loads((run / f"fold{number}" / "predictions.json").read_text())
-        assert judged.keys() == {name for name, fold in folds.items() if fold == number}
+        predictions = json.loads((run / f"fold{number}" / "predictions.json").read_text())
+        assert predictions.keys() == {name for name, fold in folds.items() if fold == number}
 
 
 def test_folds_that_no_experiment_made_are_kept(archive: Path, recipes: tuple[Path, Path], tmp_path: Path) -> None:

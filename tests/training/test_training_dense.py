@@ -301,24 +301,24 @@ def test_the_padding_of_a_last_clip_is_left_out_of_the_pool(dense: Recipe) -> No
 
 
 @pytest.mark.slow
-def test_judging_never_reads_the_memory(
+def test_validation_never_reads_the_memory(
     catalog: Catalog, dense: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = FeatureMemory.read
-    judging: list[int] = []
+    validations: list[int] = []
 
     def watched(self: FeatureMemory, video: int) -> Tensor:
-        assert not judging, "the memory was read in a validation"
+        assert not validations, "the memory was read in a validation"
         return real(self, video)
 
-    def judges(*args: object) -> object:
-        judging.append(1)
+    def validating(*args: object) -> object:
+        validations.append(1)
         row = validate(*args)  # type: ignore[arg-type]
-        judging.clear()
+        validations.clear()
         return row
 
     monkeypatch.setattr(FeatureMemory, "read", watched)
-    monkeypatch.setattr(loop, "validate", judges)
+    monkeypatch.setattr(loop, "validate", validating)
     train_model(job(catalog, dense, tmp_path), ALONE)
     segments = read_segment_scores(tmp_path / "segments.npz", default_taxonomy())
     assert segments.names == tuple(video.name for video in catalog.labelled[14:])
@@ -327,7 +327,7 @@ def test_judging_never_reads_the_memory(
 
 
 @pytest.mark.slow
-def test_videos_shorter_than_a_clip_train_and_are_judged(catalog: Catalog, dense: Recipe, tmp_path: Path) -> None:
+def test_videos_shorter_than_a_clip_train_and_are_evaluated(catalog: Catalog, dense: Recipe, tmp_path: Path) -> None:
     long = changed(dense, "input", frames=16, stride=4)
     train_model(job(catalog, long, tmp_path), ALONE)
     assert np.isfinite([float(row["map"]) for row in metrics(tmp_path)]).all()

@@ -61,7 +61,7 @@ def test_what_a_training_leaves(catalog: Catalog, tiny: Recipe, tmp_path: Path) 
 
 
 @pytest.mark.slow
-def test_epochs_between_validations_are_not_judged(catalog: Catalog, tiny: Recipe, tmp_path: Path) -> None:
+def test_epochs_between_validations_are_not_evaluated(catalog: Catalog, tiny: Recipe, tmp_path: Path) -> None:
     train_model(job(catalog, changed(tiny, "training", epochs=3, validate_every=2), tmp_path), ALONE)
     rows = metrics(tmp_path)
     assert [row["map"] != "" for row in rows] == [False, True, True]
@@ -179,7 +179,7 @@ def test_a_compiled_network_trains_the_same(catalog: Catalog, tiny: Recipe, tmp_
 
 
 @pytest.mark.slow
-def test_videos_without_any_label_are_trained_on_and_judged(catalog: Catalog, tiny: Recipe, tmp_path: Path) -> None:
+def test_videos_without_any_label_are_trained_on_and_evaluated(catalog: Catalog, tiny: Recipe, tmp_path: Path) -> None:
     """Nothing to rank: there is no mAP, but there are weights and predictions."""
     valid = [replace(video, labels=()) for video in catalog.labelled[14:]]
     for keep in ("best", "last"):

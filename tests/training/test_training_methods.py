@@ -107,7 +107,7 @@ def trained(name: str, archive: Path, out: Path, cache_gb: float) -> Path:
     )
 
 
-def judged_videos(archive: Path) -> list[Path]:
+def fold_0_videos(archive: Path) -> list[Path]:
     folds = read_folds(archive / "folds.csv")
     return [archive / "videos" / name for name, fold in folds.items() if fold == 0]
 
@@ -140,7 +140,7 @@ def test_from_the_file_a_video_is_what_the_run_said_it_is(
     assert member.recipe == recipe_of(name)
     out, fold = tmp_path / "found.json", run / "fold0"
     found = predict(
-        run, judged_videos(archive), out=out, workers=0, options=InferenceOptions(device="cpu", batch_size=3)
+        run, fold_0_videos(archive), out=out, workers=0, options=InferenceOptions(device="cpu", batch_size=3)
     )
     names = read_predictions(fold / "predictions.json", TAXONOMY).names
     assert set(found.predictions.names) == set(names)
@@ -232,7 +232,7 @@ def test_methods_make_one_ensemble_that_reads_a_video_once_an_input(
 ) -> None:
     weights = (0.1, 0.2, 0.3, 0.4)
     ensemble(experiment.runs, out=tmp_path / "all", weights=weights, exclusive_threshold=EXCLUSIVE_THRESHOLD)
-    videos = judged_videos(archive)[:4]
+    videos = fold_0_videos(archive)[:4]
     alone = [
         predict(run, videos, out=tmp_path / f"{run.name}.json", workers=0, options=InferenceOptions(device="cpu"))
         for run in experiment.runs
@@ -255,10 +255,10 @@ def test_methods_make_one_ensemble_that_reads_a_video_once_an_input(
     assert not (tmp_path / "all.segments.npz").exists()
 
 
-def test_an_unreadable_video_is_named_once_and_the_others_are_judged(
+def test_an_unreadable_video_is_named_once_and_the_others_are_predicted(
     experiment: CrossvalResult, archive: Path, tmp_path: Path
 ) -> None:
-    good, bad = judged_videos(archive)[:2], tmp_path / "bad.mp4"
+    good, bad = fold_0_videos(archive)[:2], tmp_path / "bad.mp4"
     bad.write_bytes(good[0].read_bytes()[:2000])
     assert experiment.ensemble is not None
     found = predict(

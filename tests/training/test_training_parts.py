@@ -69,7 +69,7 @@ def test_epochs_have_their_own_order() -> None:
     batch_size=st.integers(1, 7),
     processes=st.integers(1, 4),
 )
-def test_judging_sees_every_segment_once_in_order(segments: list[int], batch_size: int, processes: int) -> None:
+def test_evaluation_sees_every_segment_once_in_order(segments: list[int], batch_size: int, processes: int) -> None:
     seen: dict[int, list[int]] = {}
     for rank in range(processes):
         for batch in evaluation_batches(segments, batch_size, processes, rank):
@@ -210,7 +210,7 @@ def test_no_room_for_a_memory_is_said_before_it_is_mapped(tmp_path: Path, monkey
         FeatureMemory(tmp_path / "m", [2, 3], 4, "one")
 
 
-def test_judging_a_long_video_needs_no_memory_for_clips_squared() -> None:
+def test_evaluating_a_long_video_needs_no_memory_for_clips_squared() -> None:
     head = VideoHead(DenseHeadConfig(width=16, layers=1, heads=4), 3).eval()
     clips = 6000
     before = peak_memory_mib(torch.device("cpu"))

@@ -79,17 +79,17 @@ class FoldPlan:
     @property
     def warnings(self) -> list[str]:
         """What a user should know before trusting results from these folds."""
-        said = [] if self.leaks == 0 else [_leak_warning(self.leaks, len(self.names))]
+        lines = [] if self.leaks == 0 else [_leak_warning(self.leaks, len(self.names))]
         rows = list(zip(self.taxonomy.codes, self.targets.sum(axis=0), self.groups_with, strict=True))
         if absent := [code for code, videos, _ in rows if videos == 0]:
-            said.append(f"no video shows {', '.join(absent)}: nothing can be learned or measured for them")
+            lines.append(f"no video shows {', '.join(absent)}: nothing can be learned or measured for them")
         for code, videos, groups in rows:
             if 0 < groups < self.n_folds:
-                said.append(
+                lines.append(
                     f"{code} occurs in {videos} videos of {groups} groups: too few for {self.n_folds} folds, so some "
                     "folds have none of it and its AP there is undefined"
                 )
-        return said
+        return lines
 
 
 def folds(

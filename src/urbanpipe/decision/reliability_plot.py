@@ -62,7 +62,7 @@ class Bins(NamedTuple):
     """The B non-empty bins of equal width: counts, mean probability, and share of positives, all (B,)."""
 
     counts: NDArray[np.int64]
-    said: NDArray[np.float64]
+    predicted: NDArray[np.float64]
     true: NDArray[np.float64]
 
 
@@ -71,15 +71,15 @@ def binned(probabilities: NDArray[np.float64], targets: NDArray[np.bool_], bins:
     place = np.minimum((probabilities * bins).astype(np.intp), bins - 1)
     counts = np.bincount(place, minlength=bins)
     full = counts > 0
-    said, true = (np.bincount(place, values, bins)[full] / counts[full] for values in (probabilities, targets))
-    return Bins(counts[full], said, true)
+    predicted, true = (np.bincount(place, values, bins)[full] / counts[full] for values in (probabilities, targets))
+    return Bins(counts[full], predicted, true)
 
 
 def _error(probabilities: NDArray[np.float64], targets: NDArray[np.bool_], bins: int) -> float:
     if len(probabilities) == 0:
         return float("nan")
-    counts, said, true = binned(probabilities, targets, bins)
-    return float(counts @ np.abs(said - true) / counts.sum())
+    counts, predicted, true = binned(probabilities, targets, bins)
+    return float(counts @ np.abs(predicted - true) / counts.sum())
 
 
 def reliability_diagram(before: ArrayLike, after: ArrayLike, targets: ArrayLike, bins: int = BINS) -> Figure:
@@ -128,8 +128,10 @@ def _known(probabilities: ArrayLike, targets: ArrayLike) -> tuple[NDArray[np.flo
 
 def _draw_bins(axes: Any, found: Bins, colour: str, *, marker: str, aside: float, label: str) -> None:
     middle, half = _wilson(found)
-    axes.errorbar(found.said + aside, middle, half, fmt="none", ecolor=colour, elinewidth=1, alpha=0.55, capsize=2)
-    axes.plot(found.said + aside, found.true, color=colour, marker=marker, markersize=5, linewidth=1.4, label=label)
+    axes.errorbar(found.predicted + aside, middle, half, fmt="none", ecolor=colour, elinewidth=1, alpha=0.55, capsize=2)
+    axes.plot(
+        found.predicted + aside, found.true, color=colour, marker=marker, markersize=5, linewidth=1.4, label=label
+    )
 
 
 def _wilson(found: Bins) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

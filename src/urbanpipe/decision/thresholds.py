@@ -88,11 +88,11 @@ def nested_decisions(
 def decision_metrics(present: NDArray[np.bool_], targets: NDArray[np.bool_]) -> Decisions:
     """Compute precision, recall and F1 of decisions against targets, both (n, C) bool."""
     right = (present & targets).sum(axis=0).astype(np.float64)
-    said, true = present.sum(axis=0), targets.sum(axis=0)
+    predicted, true = present.sum(axis=0), targets.sum(axis=0)
     return Decisions(
-        precision=_share(right, said),
+        precision=_share(right, predicted),
         recall=_share(right, true),
-        f1=np.where(true > 0, _share(2 * right, said + true), np.nan),
+        f1=np.where(true > 0, _share(2 * right, predicted + true), np.nan),
     )
 
 
@@ -105,8 +105,8 @@ def _f1_threshold(scores: NDArray[np.float64], targets: NDArray[np.bool_]) -> fl
         return UNKNOWN
     order = np.argsort(-scores, kind="stable")
     ranked, found = scores[order], np.cumsum(targets[order])
-    said = np.arange(1, len(ranked) + 1)
-    f1 = 2 * found / (said + found[-1])
+    predicted = np.arange(1, len(ranked) + 1)
+    f1 = 2 * found / (predicted + found[-1])
     f1[:-1][ranked[:-1] == ranked[1:]] = -1.0  # equal scores pass a threshold together or not at all
     return _below(ranked, int(np.argmax(f1)))
 

@@ -11,7 +11,7 @@ from urbanpipe.catalog.folds import read_folds
 from urbanpipe.contracts.names import shortened
 from urbanpipe.errors import BundleError
 from urbanpipe.evaluation.runs import OutOfFold
-from urbanpipe.inference.members import Member, Trained, load_models, looking_member
+from urbanpipe.inference.members import Member, Trained, evidence_member, load_models
 from urbanpipe.inference.observed_features import observed_features
 from urbanpipe.inference.ood import Features, OODDetector, fit_ood_detector
 from urbanpipe.progress import track
@@ -33,7 +33,7 @@ def fit_ood_detector_of(trained: Trained, seen: OutOfFold, data: Path, device: t
         VideoError: a video can no longer be read.
     """
     models = load_models(trained.folder, device)
-    member = looking_member(models.members)
+    member = evidence_member(models.members)
     run = trained.runs[member][0]
     fold = min(set(read_folds(run / "folds.csv").values()))
     chosen = models.members[member]

@@ -136,22 +136,22 @@ def _jaccard(targets: NDArray[np.bool_], pairs: NDArray[np.int64]) -> float:
 
 
 def _label_warnings(data: Source, targets: NDArray[np.bool_], taxonomy: Taxonomy) -> list[str]:
-    said = []
+    lines = []
     counts = targets.sum(axis=0)
     if absent := [code for code, count in zip(taxonomy.codes, counts, strict=True) if count == 0]:
-        said.append(f"no video shows {', '.join(absent)}: nothing can be learned or measured for them")
+        lines.append(f"no video shows {', '.join(absent)}: nothing can be learned or measured for them")
     if few := [f"{code} ({count})" for code, count in zip(taxonomy.codes, counts, strict=True) if 0 < count < _FEW]:
-        said.append(f"very few videos show {', '.join(few)}: their AP will vary a lot from fold to fold")
+        lines.append(f"very few videos show {', '.join(few)}: their AP will vary a lot from fold to fold")
     if taxonomy.exclusive is not None:
         both = targets[:, taxonomy.index(taxonomy.exclusive)] & (targets.sum(axis=1) > 1)
         if both.any():
             names = _names([data.names[row] for row in np.flatnonzero(both)])
-            said.append(
+            lines.append(
                 f"{both.sum()} videos have {taxonomy.exclusive}, which excludes all else, and another label: {names}"
             )
     if empty := [name for name in data.names if not data.labels[name]]:
-        said.append(f"{len(empty)} videos are labelled with no class at all: {_names(empty)}")
-    return said
+        lines.append(f"{len(empty)} videos have no label: {_names(empty)}")
+    return lines
 
 
 def _copy_warnings(data: Source) -> list[str]:
@@ -160,25 +160,25 @@ def _copy_warnings(data: Source) -> list[str]:
         if video.digest:
             copies[video.digest].append(video)
     several = [videos for videos in copies.values() if len(videos) > 1]
-    said = []
+    lines = []
     if several:
         names = _names([" = ".join(video.name for video in videos) for videos in several])
-        said.append(f"{len(several)} recordings are there more than once: {names}")
+        lines.append(f"{len(several)} recordings have copies: {names}")
     if torn := [videos for videos in several if len({video.labels for video in videos}) > 1]:
         names = _names([" = ".join(video.name for video in videos) for videos in torn])
-        said.append(f"{len(torn)} recordings have copies with different labels: {names}")
+        lines.append(f"{len(torn)} recordings have copies with different labels: {names}")
     if apart := [videos for videos in several if len({video.group for video in videos}) > 1]:
         names = _names([" = ".join(video.name for video in videos) for videos in apart])
-        said.append(
+        lines.append(
             f"{len(apart)} recordings have copies in different groups, so they may end up in different folds: {names}"
         )
-    return said
+    return lines
 
 
 def _shortcut_warnings(shortcuts: list[Shortcut]) -> list[str]:
-    said = [
-        f"{row.code} can be told from the {row.of} alone (AP {row.ap:.3f}, by chance {row.chance:.3f}): never use it "
-        f"as a feature, distrust every model's AP on {row.code}, and also report the mean without it"
+    lines = [
+        f"the {row.of} alone predicts {row.code} (AP {row.ap:.3f}, chance {row.chance:.3f}): do not use it as a "
+        f"feature, distrust every model's AP on {row.code}, and also report the mean without {row.code}"
         for row in shortcuts
         if row.level == "shortcut"
     ]
@@ -188,8 +188,10 @@ def _shortcut_warnings(shortcuts: list[Shortcut]) -> list[str]:
         )
         best = ", ".join(f"{row.code} {row.ap:.2f} against {row.chance:.2f}" for row in rows[:3])
         classes = "1 class" if len(rows) == 1 else f"{len(rows)} classes"
-        said.append(f"the {of} partly predicts {classes} (AP against chance: {best}): {_MEANING.get(of, _MEANING[''])}")
-    return said
+        lines.append(
+            f"the {of} partly predicts {classes} (AP against chance: {best}): {_MEANING.get(of, _MEANING[''])}"
+        )
+    return lines
 
 
 _MEANING = {

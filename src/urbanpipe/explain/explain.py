@@ -73,13 +73,13 @@ def explain(
     loaded = load_explained(run, fold, canonical_name(video.name), chosen)
     asked = [loaded.taxonomy.index(code) for code in dict.fromkeys(classes)]
     try:
-        looking = Looking(loaded, video, chosen, layer)
-        prediction = looking.prediction(options.batch_size)
-        heats = [looking.heat(prediction, index, top) for index in dict.fromkeys(asked or likely(prediction.scores))]
+        explainer = VideoExplainer(loaded, video, chosen, layer)
+        prediction = explainer.prediction(options.batch_size)
+        heats = [explainer.heat(prediction, index, top) for index in dict.fromkeys(asked or likely(prediction.scores))]
     except (torch.OutOfMemoryError, OutOfMemoryError) as error:
         advice = "lower --batch-size, give a later --layer, or use --device cpu"
         raise OutOfMemoryError(f"out of memory on {chosen}: {advice}") from error
-    return write(out, run, loaded, layer=looking.layer, index=looking.index, scores=prediction.scores, found=heats)
+    return write(out, run, loaded, layer=explainer.layer, index=explainer.index, scores=prediction.scores, found=heats)
 
 
 def likely(scores: NDArray[np.float64]) -> list[int]:
@@ -88,7 +88,7 @@ def likely(scores: NDArray[np.float64]) -> list[int]:
     return [int(index) for index in order if scores[index] >= CERTAIN] or [int(order[0])]
 
 
-class Looking:
+class VideoExplainer:
     """A network, a video, and the layer of the network that is used to explain the video.
 
     Args:

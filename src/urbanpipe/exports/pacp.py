@@ -65,7 +65,7 @@ def _inspection(one: InspectionRecord, number: int) -> dict[str, object]:
 
 def _condition(row: RecordRow, number: int, inspection: int, taxonomy: Taxonomy) -> dict[str, object]:
     code, complete = _proposed(row.finding.code, taxonomy)
-    said = f"{row.finding.code} {row.finding.en}, confidence {row.finding.probability:.2f}"
+    finding = f"{row.finding.code} {row.finding.en}, confidence {row.finding.probability:.2f}"
     read = row.distance
     metres = read.distance_metres if read else None
     return {
@@ -73,7 +73,7 @@ def _condition(row: RecordRow, number: int, inspection: int, taxonomy: Taxonomy)
         "InspectionID": inspection,
         "Distance": metres if metres is not None and metres >= 0 else None,
         "PACP_Code": code,
-        "Remarks": "; ".join([word("proposal", "en"), said, complete]),
+        "Remarks": "; ".join([word("proposal", "en"), finding, complete]),
         "VCR_Time": _clock(row.occurrence.seconds) if row.occurrence else None,
     }
 

@@ -139,7 +139,7 @@ def _model_folders(run: Path) -> list[Path]:
     return sorted(path for path in run.glob("fold*") if path.is_dir()) or [run]
 
 
-def sharing_a_reading(members: Sequence[Member]) -> list[list[int]]:
+def groups_by_pixels(members: Sequence[Member]) -> list[list[int]]:
     """Group the members, by index, that use the same pixels and precision, so that each group reads a video once."""
     groups: dict[str, list[int]] = {}
     for number, member in enumerate(members):
@@ -149,7 +149,7 @@ def sharing_a_reading(members: Sequence[Member]) -> list[list[int]]:
     return list(groups.values())
 
 
-def looking_member(members: Sequence[Member]) -> int:
+def evidence_member(members: Sequence[Member]) -> int:
     """Return the index of the member that provides scores over time.
 
     This is the member with the largest weight among those with many segments, or else among all.

@@ -11,7 +11,7 @@ from urbanpipe.contracts.predictions import Predictions, read_predictions, write
 from urbanpipe.contracts.segment_scores import write_segment_scores
 from urbanpipe.errors import OutOfMemoryError, OutputError, PredictionError, VideoError
 from urbanpipe.inference.combine import combined, mean_prediction
-from urbanpipe.inference.members import Models, load_models, sharing_a_reading
+from urbanpipe.inference.members import Models, groups_by_pixels, load_models
 from urbanpipe.inference.options import InferenceOptions
 from urbanpipe.inference.prediction import VideoPrediction, segment_scores_of
 from urbanpipe.inference.scoring import predict_batches
@@ -83,7 +83,7 @@ def predict(
     names, paths = list(paths_by_name), list(paths_by_name.values())
     started = time.perf_counter()
     try:
-        by_member, failures = _judged(models, paths, workers, options.batch_size)
+        by_member, failures = _predicted(models, paths, workers, options.batch_size)
     except OutOfMemoryError as error:
         advice = (
             f"lower --batch-size (now {options.batch_size}), predict with one run instead of an ensemble, "
@@ -120,7 +120,7 @@ def _check_out(out: Path, taxonomy: Taxonomy) -> None:
                 ) from None
 
 
-def _judged(
+def _predicted(
     models: Models, paths: Sequence[Path], workers: int, batch_size: int
 ) -> tuple[list[dict[int, VideoPrediction]], dict[int, VideoError]]:
     """Return the predictions of each member for the readable videos, by index, and the errors of the others."""
@@ -128,7 +128,7 @@ def _judged(
 
     by_member: list[dict[int, VideoPrediction]] = [{} for _ in models.members]
     failures: dict[int, VideoError] = {}
-    for group in sharing_a_reading(models.members):
+    for group in groups_by_pixels(models.members):
         view = models.members[group[0]].recipe.view
         batches = batches_of(SampleLoader(paths, view, batch_size, workers), batch_size)
         runtimes = [runtime for number in group for runtime in models.members[number].runtimes]

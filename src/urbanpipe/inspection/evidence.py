@@ -80,7 +80,7 @@ def _interval(times: NDArray[np.float64], scores: NDArray[np.float64], first: in
     return Interval(float(times[peak]), float(times[begin]), float(times[end]), float(scores[peak]))
 
 
-class Showing:
+class EvidenceMaker:
     """Makes the pictures of the evidence for a class: Grad-CAM of the buffered frames.
 
     Args:

@@ -30,7 +30,7 @@ from urbanpipe.inference.bundle import DEMONSTRATION, Bundle, read_bundle
 from urbanpipe.inference.combine import combined
 from urbanpipe.inference.prediction import VideoPrediction
 from urbanpipe.inspection.distance import DistanceReader
-from urbanpipe.inspection.evidence import MAX_OCCURRENCES, Pictures, Showing, intervals
+from urbanpipe.inspection.evidence import MAX_OCCURRENCES, EvidenceMaker, Pictures, intervals
 from urbanpipe.inspection.remarks import remarks_on
 from urbanpipe.inspection.video_pass import Region, VideoPass, VideoPassResult
 from urbanpipe.models.device import choose_device
@@ -113,9 +113,9 @@ class Inspector:
         self.bundle, self.device, self.distance_region = bundle, device, distance_region
         self._video_pass = VideoPass(bundle.models, batch_size, distance_region)
         distance = DistanceReader() if distance_region else None
-        member = bundle.models.members[self._video_pass.looking]
+        member = bundle.models.members[self._video_pass.evidence_member]
         self._many = member.recipe.input.many_segments
-        self._showing = Showing(member, bundle.models.taxonomy, device, distance)
+        self._evidence_maker = EvidenceMaker(member, bundle.models.taxonomy, device, distance)
 
     @classmethod
     def load(
@@ -154,9 +154,9 @@ class Inspector:
         """
         path = Path(video)
         check_file(path)
-        self._showing.forget()
+        self._evidence_maker.forget()
         try:
-            observed = self._video_pass.watch(path)
+            observed = self._video_pass.run(path)
             started = time.perf_counter()
             pictures: Pictures = {}
             inspection = self._inspection(path, digest or digest_of(path), observed, pictures)
@@ -167,10 +167,10 @@ class Inspector:
 
     def _inspection(self, path: Path, digest: str, observed: VideoPassResult, pictures: Pictures) -> Inspection:
         models, taxonomy = self.bundle.models, self.bundle.models.taxonomy
-        scores = combined(models, [{0: prediction} for prediction in observed.judged], [0])
+        scores = combined(models, [{0: prediction} for prediction in observed.predictions], [0])
         probabilities = self.bundle.calibration.apply(scores)[0]
         decisions = self._triage(probabilities)
-        times, over_time = self._over_time(observed.judged[self._video_pass.looking])
+        times, over_time = self._over_time(observed.predictions[self._video_pass.evidence_member])
         findings = []
         for item, triage in zip(taxonomy.classes, decisions, strict=True):
             shown = triage != "reject" and item.code != taxonomy.exclusive
@@ -215,10 +215,10 @@ class Inspector:
     ) -> list[Occurrence]:
         candidates = observed.candidates
         if not self._many:
-            return self._showing.whole(item.index, float(over_time[0, item.index]), candidates, pictures)
+            return self._evidence_maker.whole(item.index, float(over_time[0, item.index]), candidates, pictures)
         most = MAX_OCCURRENCES if probability >= UNLIKELY else 1  # one moment is enough to review an unlikely class
         moments = intervals(times, over_time[:, item.index], self.bundle.manifest.moments, most)
-        return self._showing.occurrences(item.index, moments, candidates, pictures)
+        return self._evidence_maker.occurrences(item.index, moments, candidates, pictures)
 
     def _bundle_facts(self) -> BundleFacts:
         return BundleFacts(

@@ -10,7 +10,7 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from urbanpipe.inference.combine import mean_prediction
-from urbanpipe.inference.members import Models, looking_member, sharing_a_reading
+from urbanpipe.inference.members import Models, evidence_member, groups_by_pixels
 from urbanpipe.inference.prediction import VideoPrediction
 from urbanpipe.inference.runtime import Runtime
 from urbanpipe.inference.scoring import encode_all
@@ -32,7 +32,7 @@ class VideoPassResult:
 
     Attributes:
         index: frame index of the video.
-        judged: predictions of each member, averaged over its folds.
+        predictions: predictions of each member, averaged over its folds.
         features: features for the detection of out-of-distribution videos, averaged over the segments: mean and
             standard deviation of each channel of the first layer, (2 channels,), and the input of the head, (d,).
         candidates: buffer of possible evidence.
@@ -43,7 +43,7 @@ class VideoPassResult:
     """
 
     index: FrameIndex
-    judged: list[VideoPrediction]
+    predictions: list[VideoPrediction]
     features: tuple[NDArray[np.float64], ...]
     candidates: EvidenceBuffer
     dark: float
@@ -63,9 +63,9 @@ class VideoPass:
 
     def __init__(self, models: Models, batch_size: int = 8, region: Region | None = None) -> None:
         self.models, self.batch_size, self.region = models, batch_size, region
-        self.looking = looking_member(models.members)
+        self.evidence_member = evidence_member(models.members)
 
-    def watch(self, path: Path) -> VideoPassResult:
+    def run(self, path: Path) -> VideoPassResult:
         """Decode a video once and run every network on its inputs.
 
         Raises:
@@ -73,7 +73,7 @@ class VideoPass:
         """
         started = time.perf_counter()
         index = index_frames(path)
-        parts = [_Part(self, numbers, index) for numbers in sharing_a_reading(self.models.members)]
+        parts = [_Part(self, numbers, index) for numbers in groups_by_pixels(self.models.members)]
         wanted = sorted(set().union(*(part.segments.wanted for part in parts)))
         facts = _Facts()
         for decoded in stream_decoded(index, wanted, "conceal"):
@@ -86,13 +86,13 @@ class VideoPass:
         predictions: dict[int, VideoPrediction] = {}
         for part in parts:
             predictions |= part.finish()
-        (looking,) = (part for part in parts if part.looks)
+        (evidence_part,) = (part for part in parts if part.gives_evidence)
         network = sum(part.network_seconds for part in parts)
         return VideoPassResult(
             index=index,
-            judged=[predictions[number] for number in range(len(self.models.members))],
-            features=looking.features,
-            candidates=looking.candidates,
+            predictions=[predictions[number] for number in range(len(self.models.members))],
+            features=evidence_part.features,
+            candidates=evidence_part.candidates,
             dark=facts.dark / max(1, facts.frames),
             damaged=facts.damaged / len(wanted),
             sizes=facts.sizes,
@@ -115,7 +115,7 @@ class _Facts:
 
 
 @dataclass(frozen=True, eq=False)
-class _Came:
+class _DecodedFrame:
     """A decoded frame: its number, its pixels at the network's size, and the picture and region for evidence."""
 
     number: int
@@ -129,16 +129,16 @@ class _Part:
     def __init__(self, video_pass: VideoPass, numbers: Sequence[int], index: FrameIndex) -> None:
         members = video_pass.models.members
         self.video_pass, self.members = video_pass, {number: members[number] for number in numbers}
-        self.looks = video_pass.looking in numbers
+        self.gives_evidence = video_pass.evidence_member in numbers
         self.runtimes = [runtime for number in numbers for runtime in members[number].runtimes]
-        self.looking = members[video_pass.looking].runtimes if self.looks else ()
+        self.evidence_runtimes = members[video_pass.evidence_member].runtimes if self.gives_evidence else ()
         self.view = members[numbers[0]].recipe.view
         self.timeline = FrameTimeline(index.frame_count, index.duration_seconds, index.times_seconds)
         self.selection: Selection = self.view.evaluation_sample(self.timeline)
-        self.segments: Assembler[_Came] = Assembler(index.path, self.selection)
-        self.shown = self._shown() if self.looks else {}
+        self.segments: Assembler[_DecodedFrame] = Assembler(index.path, self.selection)
+        self.shown = self._shown() if self.gives_evidence else {}
         self.shown_frames = {int(self.selection.frames[p, o]) for p, offsets in self.shown.items() for o in offsets}
-        self.waiting: list[tuple[int, Pixels, list[_Came]]] = []
+        self.waiting: list[tuple[int, Pixels, list[_DecodedFrame]]] = []
         self.features_of: list[list[NDArray[np.float32]]] = [[] for _ in self.runtimes]
         self.candidates = EvidenceBuffer(video_pass.models.taxonomy.defects)
         self.sums: list[tuple[NDArray[np.float64], ...]] = []
@@ -158,7 +158,9 @@ class _Part:
         if number not in self.segments.wanted:
             return
         kept = _kept(picture, self.video_pass.region) if number in self.shown_frames else None
-        for row, frames in self.segments.push(number, _Came(number, resized(picture, self.view.frame_size), kept)):
+        for row, frames in self.segments.push(
+            number, _DecodedFrame(number, resized(picture, self.view.frame_size), kept)
+        ):
             self._take(row, frames)
 
     def finish(self) -> dict[int, VideoPrediction]:
@@ -166,7 +168,7 @@ class _Part:
         for row, frames in self.segments.rest():
             self._take(row, frames)
         if self.waiting:
-            self._see()
+            self._run_networks()
         spans = self.timeline.spans(self.selection.frames)
         together = zip(self.runtimes, self.features_of, strict=True)
         predictions = [runtime.aggregate(np.concatenate(parts), spans) for runtime, parts in together]
@@ -175,46 +177,46 @@ class _Part:
             for number, member in self.members.items()
         }
 
-    def _take(self, row: int, frames: list[_Came]) -> None:
+    def _take(self, row: int, frames: list[_DecodedFrame]) -> None:
         image = self.view.evaluation_input(np.stack([frame.small for frame in frames]))
         self.waiting.append((row, image, frames))
         if len(self.waiting) == self.video_pass.batch_size:
-            self._see()
+            self._run_networks()
 
-    def _see(self) -> None:
+    def _run_networks(self) -> None:
         """Run the networks on the waiting segments."""
         started = time.perf_counter()
         rows = np.array([row for row, *_ in self.waiting])
         part, images = self.selection[rows], np.stack([image for _, image, _ in self.waiting])
-        first = self.runtimes.index(self.looking[0]) if self.looks else None
+        first = self.runtimes.index(self.evidence_runtimes[0]) if self.gives_evidence else None
         encoded = encode_all(self.runtimes, images, part.real, observe=first)
         for parts, of_network in zip(self.features_of, encoded, strict=True):
             parts.append(of_network.features)
         if first is not None:
-            looking = encoded[first : first + len(self.looking)]
-            self._look([of_network.features for of_network in looking], self.timeline.spans(part.frames))
+            of_evidence = encoded[first : first + len(self.evidence_runtimes)]
+            self._buffer_evidence([of_network.features for of_network in of_evidence], self.timeline.spans(part.frames))
             self.sums.append(encoded[first].observed)
         self.network_seconds += time.perf_counter() - started
         self.waiting = []
 
-    def _look(self, features: Sequence[NDArray[np.float32]], spans: NDArray[np.float64]) -> None:
+    def _buffer_evidence(self, features: Sequence[NDArray[np.float32]], spans: NDArray[np.float64]) -> None:
         """Buffer the segments with higher scores for a class than those in the buffer."""
-        together = zip(self.looking, features, strict=True)
+        together = zip(self.evidence_runtimes, features, strict=True)
         scores = np.mean([segment_alone(runtime, of_network) for runtime, of_network in together], axis=0)
         for (row, image, frames), score, span in zip(self.waiting, scores, spans, strict=True):
             middle = float(span.mean())
-            came = [(offset, frames[offset]) for offset in self.shown[row] if frames[offset].kept is not None]
-            if came and (labels := self.candidates.wants(middle, score)):
-                stills = tuple(self._still(offset, frame) for offset, frame in came)
+            shown = [(offset, frames[offset]) for offset in self.shown[row] if frames[offset].kept is not None]
+            if shown and (labels := self.candidates.wants(middle, score)):
+                stills = tuple(self._still(offset, frame) for offset, frame in shown)
                 real = int(self.selection.real[row])
                 self.candidates.add(Candidate(middle, score, image[None], real, stills), labels)
 
-    def _still(self, offset: int, came: _Came) -> Still:
+    def _still(self, offset: int, decoded: _DecodedFrame) -> Still:
         """Return a decoded frame as a still; it may replace a neighbour that could not be decoded."""
-        assert came.kept is not None, "checked by the caller"
-        picture, region = came.kept
-        seconds = float(self.timeline.edges_seconds[came.number])
-        return Still(offset, came.number, seconds, to_jpeg(picture), region)
+        assert decoded.kept is not None, "checked by the caller"
+        picture, region = decoded.kept
+        seconds = float(self.timeline.edges_seconds[decoded.number])
+        return Still(offset, decoded.number, seconds, to_jpeg(picture), region)
 
 
 def _kept(picture: Pixels, region: Region | None) -> tuple[Pixels, Pixels | None]:

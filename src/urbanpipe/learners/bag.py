@@ -49,7 +49,7 @@ class BagLearner:
             lost = next(filter(None, self._distributed.gather(self.store.load_copy(self._copy))), "")
             if not lost:
                 return
-            self._distributed.say(f"features of frames: {lost}; encoding them again")
+            self._distributed.log(f"features of frames: {lost}; encoding them again")
         for video, features in encoded(self._model, self._dataset, self._recipe, self._distributed):
             self.store.write(video, np.arange(len(features)), features, self._state.step)
         exchange(self.store, self._distributed)

@@ -71,7 +71,7 @@ class DenseLearner:
                 filter(None, self._distributed.gather(self.memory.load_copy(self._copy(self._state.epoch)))), ""
             )
         if lost:
-            self._distributed.say(f"feature memory: {lost}; encoding it again")
+            self._distributed.log(f"feature memory: {lost}; encoding it again")
         if lost or self._refresh_is_due():
             self._refresh()
         self._resumed = False

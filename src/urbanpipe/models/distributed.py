@@ -37,7 +37,7 @@ class DistributedContext:
         """Whether this process writes and prints."""
         return self.rank == 0
 
-    def say(self, text: str) -> None:
+    def log(self, text: str) -> None:
         """Log a line in rank 0 only."""
         if self.is_main:
             log.info(text)

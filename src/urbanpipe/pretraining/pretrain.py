@@ -129,8 +129,8 @@ def _videos(catalog: Catalog, data: Path, folds: Path | None, without_fold: int 
                 f"{folds} puts {shortened(lost)} in fold {without_fold}, which {data} does not have: they could not be "
                 "left out; use the folds made from this catalog"
             )
-        judged = {video.group for video in videos if assignment.get(video.name) == without_fold}
-        siblings = {video.name for video in videos if video.name not in assignment and video.group in judged}
+        left_out = {video.group for video in videos if assignment.get(video.name) == without_fold}
+        siblings = {video.name for video in videos if video.name not in assignment and video.group in left_out}
         videos = [v for v in videos if assignment.get(v.name) != without_fold and v.name not in siblings]
     if not videos:
         raise CatalogError(f"{data} has no video to train on; see its column status")

@@ -45,7 +45,7 @@ def album(inspection: Inspection, folder: Path, most_letters: int = MAX_LETTERS)
         folder: the folder that contains them.
         most_letters: maximum number of characters of all data URIs together.
     """
-    evidence = _most_telling_first(inspection)
+    evidence = _most_informative_first(inspection)
     lost: dict[str, str] = {}
     uris = _heats(evidence, folder, lost)
     room = most_letters - sum(map(len, uris.values()))
@@ -62,7 +62,7 @@ def thumbnail(folder: Path, name: str) -> str | None:
         return None
 
 
-def _most_telling_first(inspection: Inspection) -> list[Evidence]:
+def _most_informative_first(inspection: Inspection) -> list[Evidence]:
     ranked = [
         (rank, place, -occurrence.score, evidence)
         for place, finding in enumerate(inspection.defects)

@@ -181,7 +181,7 @@ def _unseen(experiment: ReportExperiment, base: Recipe, test: Sequence[Video]) -
     groups = {video.group for video in experiment.catalog.labelled}
     others = [video for video in test if video.group not in groups]
     if len(others) < len(test):
-        experiment.distributed.say(
+        experiment.distributed.log(
             f"--test: {len(test) - len(others)} videos left out, because the folds have videos of the same inspections"
         )
     bad = experiment.distributed.on_main(lambda: find_unreadable(base, others, experiment.cache) if others else {})
@@ -245,7 +245,7 @@ def _train_and_evaluate(plan: _Plan, seed: int, failed: dict[str, str]) -> None:
             if name == BASE:
                 raise
             failed[name] = f"{name}: {error}"
-            experiment.distributed.say(f"not trained: {failed[name]}")
+            experiment.distributed.log(f"not trained: {failed[name]}")
     for tried in plan.trials:
         if tried.reason or tried.row.kind not in ("evaluate", "videos"):
             continue

@@ -109,12 +109,12 @@ def _trained(experiment: ReportExperiment, entry: ReportModel, recipe: Recipe | 
     if recipe is not None:
         try:
             experiment.train(run, recipe)
-            return _judged(experiment, Model(entry, run, recipe))
+            return _evaluated(experiment, Model(entry, run, recipe))
         except WeightsError as error:
             reason = lacking_weights(entry.key, recipe, error, experiment.catalog)
         except NOT_TRAINED as error:
             reason = str(error)
-    experiment.distributed.say(f"{entry.key}: not trained: {reason}")
+    experiment.distributed.log(f"{entry.key}: not trained: {reason}")
     return Model(entry, run, recipe, reason=reason)
 
 
@@ -127,7 +127,7 @@ def lacking_weights(key: str, recipe: Recipe, error: WeightsError, catalog: Cata
     return f"no weights of {recipe.model.backbone} from the hub; download {published} and give --weights {key}=FILE"
 
 
-def _judged(experiment: ReportExperiment, model: Model) -> Model:
+def _evaluated(experiment: ReportExperiment, model: Model) -> Model:
     names = experiment.videos_predicted_by([model.run])
     data = experiment.comparison_data(experiment.videos(names))
     maps: NDArray[np.float64] = fold_maps(experiment.scores([model.run], names), data)[0]

@@ -81,7 +81,7 @@ def _predict_fold(
     asked = {"by": distributed.on_main(partial(_fingerprint, weights, recipe, videos))}
     if distributed.on_main(partial(_read_predicted, path)) == asked:
         return
-    distributed.say(f"{folder.parent.name} {folder.name}: predicting {len(videos)} videos")
+    distributed.log(f"{folder.parent.name} {folder.name}: predicting {len(videos)} videos")
     network = load_network(weights, recipe, taxonomy, distributed.device)
     dataset = VideoDataset(videos, recipe.view, cache)
     (predictions,) = predict_all(recipe, [network], dataset, distributed)

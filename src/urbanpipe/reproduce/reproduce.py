@@ -219,7 +219,7 @@ def _lines_of_clips(experiment: ReportExperiment, base: Recipe, rows: Sequence[C
         reason = lacking_weights(VIDEO_BASE, base, error, experiment.catalog)
     except NOT_TRAINED as error:
         reason = f"{VIDEO_BASE}: {error}"
-    experiment.distributed.say(f"not trained: {reason}")
+    experiment.distributed.log(f"not trained: {reason}")
     return [Line(row, reason=reason) for row in named]
 
 

@@ -74,7 +74,7 @@ def _model(experiment: ReportExperiment, entry: ReportModel, given: Given) -> Mo
         try:
             made = _pretrained(experiment, entry, given)
         except (*NOT_TRAINED, WeightsError, _TooFewFramesError) as error:
-            experiment.distributed.say(f"{entry.key}: its pretraining: {error}")
+            experiment.distributed.log(f"{entry.key}: its pretraining: {error}")
             return Model(entry, experiment.out / "models" / entry.key, reason=f"its pretraining: {error}")
         given = replace(given, weights={**given.weights, entry.key: str(made)})
     (model,) = train_models(experiment, [entry], given)

@@ -150,7 +150,7 @@ def begin_run_videos(run: Path, recipe: Recipe, experiment: Experiment) -> list[
     videos = [video for video in experiment.catalog.labelled if not folds or video.name in folds]
     left_out = distributed.on_main(lambda: _left_out(run, recipe, experiment, videos))
     for name, reason in left_out.items():
-        distributed.say(f"{recipe.name}: left out {name}: {reason}")
+        distributed.log(f"{recipe.name}: left out {name}: {reason}")
     return [video for video in videos if video.name not in left_out]
 
 

@@ -191,6 +191,6 @@ def warn_of_split_groups(catalog: Catalog, folds: dict[str, int], distributed: D
     for video in catalog.labelled:
         numbers_by_group.setdefault(video.group, set()).add(folds[video.name])
     if divided := sorted(group for group, numbers in numbers_by_group.items() if len(numbers) > 1):
-        distributed.say(
+        distributed.log(
             f"warning: {len(divided)} groups ({divided[0]} first) are in several folds; scores will be too optimistic"
         )

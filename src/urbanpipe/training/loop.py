@@ -94,7 +94,7 @@ def _train(job: FoldJob, distributed: DistributedContext) -> None:
         if log:
             log.add(row)
             state.save(path, log.rows, distributed)
-        distributed.say(_line(job, row))
+        distributed.log(_line(job, row))
     learner.forget()
     _finish(job, distributed, state, log)
 
@@ -135,7 +135,7 @@ def _start(job: FoldJob, distributed: DistributedContext, steps_per_epoch: int) 
             raise
         # not a WeightsError, after which a table of runs would continue while the other processes wait
         raise RunError(f"process {distributed.rank}: {error}") from error
-    distributed.say(f"{job.name}: {loaded}")
+    distributed.log(f"{job.name}: {loaded}")
     if recipe.training.checkpointing:
         model.backbone.checkpoint_activations(True)
     place(model, recipe.training.channels_last, device)

@@ -153,13 +153,13 @@ def _check_range(index: FrameIndex, numbers: NDArray[np.int64]) -> None:
 
 def _undamaged(index: FrameIndex, found: Iterator[Found], on_damage: OnDamage) -> Iterator[Found]:
     """Yield the frames; raise an error for damaged ones, or warn once."""
-    said = False
+    warned = False
     for one in found:
         if one.damaged and on_damage == "raise":
             raise VideoError(index.path, f"frame {one.number} is damaged: corrupt data")
-        if one.damaged and not said:
+        if one.damaged and not warned:
             log.warning("%s: corrupt data; frame %d may differ from the recording", index.path, one.number)
-            said = True
+            warned = True
         yield one
 
 

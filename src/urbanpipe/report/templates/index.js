@@ -24,7 +24,7 @@
     const wanted = filter.value.trim().toLowerCase();
     let left = 0;
     rows.forEach((row, place) => {
-      row.hidden = !texts[place].includes(wanted) || (only.checked && !row.classList.contains("telling"));
+      row.hidden = !texts[place].includes(wanted) || (only.checked && !row.classList.contains("notable"));
       left += row.hidden ? 0 : 1;
     });
     find("#shown").textContent = left < rows.length ? `${left} / ${rows.length}` : "";
