@@ -1,10 +1,11 @@
 """`urbanpipe ablate`."""
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from urbanpipe.cli.options import Device, FoldsOrFile, FrameCacheFolder, FrameCacheGB, TaxonomyFile, folds_given, prints
 
 
 def command(
@@ -27,7 +28,7 @@ def command(
     list_rows: Annotated[
         bool, typer.Option("--list", help="List the rows, with --recipe also what each changes.")
     ] = False,
-    folds: Annotated[str, typer.Option(help="Number of folds, or a CSV file with columns video,fold.")] = "5",
+    folds: FoldsOrFile = "5",
     only_fold: Annotated[list[int] | None, typer.Option(help="Train and evaluate only this fold; repeatable.")] = None,
     seeds: Annotated[int, typer.Option(help="Number of seeds to train each model with.")] = 1,
     test: Annotated[
@@ -37,14 +38,10 @@ def command(
         list[str] | None,
         typer.Option("--set", help="Override a setting of the base recipe: section.key=value; repeatable."),
     ] = None,
-    taxonomy: Annotated[
-        Path | None, typer.Option(help="Your own classes (TOML); default: the 17 QV-Pipe classes.")
-    ] = None,
-    device: Annotated[str, typer.Option(help="Device: auto, cpu, cuda or cuda:N.")] = "auto",
-    cache: Annotated[
-        Path | None, typer.Option(help="Folder of the frame cache; default: one shared by all runs.")
-    ] = None,
-    cache_gb: Annotated[float, typer.Option(help="Maximum size of the frame cache in GB; 0 disables it.")] = 20.0,
+    taxonomy: TaxonomyFile = None,
+    device: Device = "auto",
+    cache: FrameCacheFolder = None,
+    cache_gb: FrameCacheGB = 20.0,
 ) -> None:
     """Measure what each technique of the UrbanPipe report contributes on your data.
 
@@ -61,7 +58,6 @@ def command(
         return
     if data is None or recipe is None or out is None:
         raise RecipeError("ablate needs a catalog, --recipe and --out; `urbanpipe ablate --list` shows the rows")
-    from urbanpipe.cli.crossval import folds_given
     from urbanpipe.reproduce.ablate import ablate
 
     made = ablate(
@@ -74,6 +70,6 @@ def command(
         split=FoldOptions(folds=folds_given(folds), only=only_fold or []),
         options=RunOptions(device=device, cache=cache, cache_gb=cache_gb),
     )
-    if int(os.environ.get("RANK", 0)) == 0:  # only the main process prints
+    if prints():
         print(made.to_markdown())
         print(f"results: {out}")

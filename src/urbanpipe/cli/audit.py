@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from urbanpipe.cli.options import TaxonomyFile
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -13,9 +15,7 @@ if TYPE_CHECKING:
 
 def command(
     source: Annotated[Path, typer.Argument(help="Catalog from `urbanpipe scan`, or a label file.")],
-    taxonomy: Annotated[
-        Path | None, typer.Option(help="Your own classes (TOML); default: the 17 QV-Pipe classes.")
-    ] = None,
+    taxonomy: TaxonomyFile = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
     """Count labels and groups, and test whether name, duration, size or rates predict a class."""

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from urbanpipe.cli.options import Device
+
 
 def command(
     model: Annotated[
@@ -22,7 +24,7 @@ def command(
         bool, typer.Option("--demonstration", help="Mark the bundle as a demonstration, not for real use.")
     ] = False,
     half: Annotated[bool, typer.Option("--half", help="Store weights in half precision: half the size.")] = False,
-    device: Annotated[str, typer.Option(help="Device: auto, cpu, cuda or cuda:N.")] = "auto",
+    device: Device = "auto",
 ) -> None:
     """Build the bundle that `inspect` runs: models, calibrated probabilities and triage thresholds per class."""
     from urbanpipe.ensembling.bundling import BundleLabel, TriageTargets, bundle

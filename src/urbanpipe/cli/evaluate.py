@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from urbanpipe.cli.options import TaxonomyFile
+
 
 class EmptyRule(StrEnum):
     """How a class without positives counts in the means."""
@@ -20,9 +22,7 @@ def command(
     predictions: Annotated[
         Path, typer.Option("--predictions", "-p", help="Predictions to evaluate: QV-Pipe JSON or CSV.")
     ],
-    taxonomy: Annotated[
-        Path | None, typer.Option(help="Your own classes (TOML); default: the 17 QV-Pipe classes.")
-    ] = None,
+    taxonomy: TaxonomyFile = None,
     empty: Annotated[
         EmptyRule, typer.Option(help="Count a class without positives as 0 in the means (official), or skip it.")
     ] = EmptyRule.zero,

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from urbanpipe.cli.options import Device, SegmentsPerBatch
+
 
 def command(
     run: Annotated[Path, typer.Argument(help="Run folder of `train` or `crossval`.")],
@@ -27,8 +29,8 @@ def command(
     top: Annotated[
         int, typer.Option(min=1, help="Number of frames or clips per class: those with its highest scores.")
     ] = 9,
-    device: Annotated[str, typer.Option(help="Device: auto, cpu, cuda or cuda:N.")] = "auto",
-    batch_size: Annotated[int, typer.Option(min=1, help="Frames or clips per batch.")] = 8,
+    device: Device = "auto",
+    batch_size: SegmentsPerBatch = 8,
 ) -> None:
     """Show where and when a model detects a class in a video: heat maps over its frames (Grad-CAM)."""
     from urbanpipe.explain.explain import explain

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from urbanpipe.cli.options import TaxonomyFile
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -26,9 +28,7 @@ def command(
     seed: Annotated[
         int, typer.Option(min=0, help="Seed; the same seed gives the same folds, in any order of SOURCE.")
     ] = 0,
-    taxonomy: Annotated[
-        Path | None, typer.Option(help="Your own classes (TOML); default: the 17 QV-Pipe classes.")
-    ] = None,
+    taxonomy: TaxonomyFile = None,
     plot: Annotated[Path | None, typer.Option(help="Also plot the classes per fold (.png, .pdf, .svg).")] = None,
 ) -> None:
     """Split labelled videos into folds: classes spread evenly, whole inspections in one fold."""

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from urbanpipe.cli.options import Device, SegmentsPerBatch
+
 
 def command(
     videos: Annotated[list[Path], typer.Argument(help="Video files or folders.")],
@@ -20,8 +22,8 @@ def command(
         str | None,
         typer.Option(help="Where the frame shows the distance: LEFT,TOP,WIDTH,HEIGHT as fractions of its size."),
     ] = None,
-    device: Annotated[str, typer.Option(help="Device: auto, cpu, cuda or cuda:N.")] = "auto",
-    batch_size: Annotated[int, typer.Option(min=1, help="Frames or clips per batch.")] = 8,
+    device: Device = "auto",
+    batch_size: SegmentsPerBatch = 8,
 ) -> None:
     """Find defects in videos, when and where, for a person to review. Exit status 3: some videos could not be read."""
     from urbanpipe.archive.inspect import InspectedVideo, inspect

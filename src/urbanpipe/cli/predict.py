@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from urbanpipe.cli.options import Device
+
 
 def command(
     model: Annotated[
@@ -14,7 +16,7 @@ def command(
     out: Annotated[
         Path, typer.Option("--out", help="Output file (JSON); the same predictions go to a CSV file beside it.")
     ],
-    device: Annotated[str, typer.Option(help="Device: auto, cpu, cuda or cuda:N.")] = "auto",
+    device: Device = "auto",
     workers: Annotated[
         int, typer.Option(min=-1, help="Number of decoding processes; -1: as many as the machine allows.")
     ] = -1,

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from urbanpipe.cli.options import Device, FrameCacheFolder, FrameCacheGB
+
 
 def command(
     data: Annotated[Path, typer.Argument(help="Catalog from `urbanpipe scan`; its labels are not used.")],
@@ -18,11 +20,9 @@ def command(
         Path | None, typer.Option(help="CSV file with columns video,fold; requires --without-fold.")
     ] = None,
     without_fold: Annotated[int | None, typer.Option(help="Leave this fold's videos out, for evaluation.")] = None,
-    device: Annotated[str, typer.Option(help="Device: auto, cpu, cuda or cuda:N.")] = "auto",
-    cache: Annotated[
-        Path | None, typer.Option(help="Folder of the frame cache; default: one shared by all runs.")
-    ] = None,
-    cache_gb: Annotated[float, typer.Option(help="Maximum size of the frame cache in GB; 0 disables it.")] = 20.0,
+    device: Device = "auto",
+    cache: FrameCacheFolder = None,
+    cache_gb: FrameCacheGB = 20.0,
 ) -> None:
     """Pretrain a backbone on the frames of your own videos, without labels; recipes load it with model.weights."""
     from urbanpipe.pretraining.pretrain import pretrain

@@ -1,10 +1,11 @@
 """`urbanpipe reproduce`."""
 
-import os
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+
+from urbanpipe.cli.options import Device, FoldsOrFile, FrameCacheFolder, FrameCacheGB, TaxonomyFile, folds_given, prints
 
 
 def command(
@@ -19,7 +20,7 @@ def command(
     scale: Annotated[
         Literal["small", "paper"], typer.Option(help="paper: the report's models; small: models for a laptop.")
     ] = "small",
-    folds: Annotated[str, typer.Option(help="Number of folds, or a CSV file with columns video,fold.")] = "5",
+    folds: FoldsOrFile = "5",
     only_fold: Annotated[list[int] | None, typer.Option(help="Train and evaluate only this fold; repeatable.")] = None,
     seeds: Annotated[int, typer.Option(help="Tables 4 and 5: number of seeds to train each model with.")] = 1,
     weights: Annotated[
@@ -41,17 +42,12 @@ def command(
             "Without training.keep, the last epoch is kept.",
         ),
     ] = None,
-    taxonomy: Annotated[
-        Path | None, typer.Option(help="Your own classes (TOML); default: the 17 QV-Pipe classes.")
-    ] = None,
-    device: Annotated[str, typer.Option(help="Device: auto, cpu, cuda or cuda:N.")] = "auto",
-    cache: Annotated[
-        Path | None, typer.Option(help="Folder of the frame cache; default: one shared by all runs.")
-    ] = None,
-    cache_gb: Annotated[float, typer.Option(help="Maximum size of the frame cache in GB; 0 disables it.")] = 20.0,
+    taxonomy: TaxonomyFile = None,
+    device: Device = "auto",
+    cache: FrameCacheFolder = None,
+    cache_gb: FrameCacheGB = 20.0,
 ) -> None:
     """Train the models of a table or figure of the report on your videos; write the results beside the report's."""
-    from urbanpipe.cli.crossval import folds_given
     from urbanpipe.reproduce.options import ReportOptions
     from urbanpipe.training.options import FoldOptions, RunOptions
 
@@ -67,7 +63,7 @@ def command(
         split=FoldOptions(folds=folds_or_file, only=only_fold or []),
         options=RunOptions(device=device, cache=cache, cache_gb=cache_gb),
     )
-    if int(os.environ.get("RANK", 0)) == 0:  # only the main process prints
+    if prints():
         print(text)
         print(f"results: {out}")
 

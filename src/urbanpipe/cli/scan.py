@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from urbanpipe.cli.options import TaxonomyFile
+
 if TYPE_CHECKING:
     from urbanpipe.catalog.scan import ScanReport
 
@@ -19,9 +21,7 @@ def command(
     labels: Annotated[
         Path | None, typer.Option(help="Label file: QV-Pipe JSON, CSV with a `video` column, or CCTV-Pipe JSON.")
     ] = None,
-    taxonomy: Annotated[
-        Path | None, typer.Option(help="Your own classes (TOML); default: the 17 QV-Pipe classes.")
-    ] = None,
+    taxonomy: TaxonomyFile = None,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Number of processes that read videos; default: one per CPU core.")
     ] = None,

@@ -1,29 +1,26 @@
 """`urbanpipe train`."""
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from urbanpipe.cli.options import Device, FrameCacheFolder, FrameCacheGB, TaxonomyFile, prints
 
 
 def command(
     data: Annotated[Path, typer.Argument(help="Catalog from `urbanpipe scan`.")],
     recipe: Annotated[str, typer.Option("--recipe", "-r", help="Recipe name or TOML file.")],
     out: Annotated[Path, typer.Option("--out", help="Run folder; rerun to resume.")],
-    taxonomy: Annotated[
-        Path | None, typer.Option(help="Your own classes (TOML); default: the 17 QV-Pipe classes.")
-    ] = None,
+    taxonomy: TaxonomyFile = None,
     folds: Annotated[Path | None, typer.Option(help="CSV file with columns video,fold; requires --fold.")] = None,
     fold: Annotated[int | None, typer.Option(help="Validation fold; default: train on all videos.")] = None,
     override: Annotated[
         list[str] | None, typer.Option("--set", help="Override a setting: section.key=value; repeatable.")
     ] = None,
-    device: Annotated[str, typer.Option(help="Device: auto, cpu, cuda or cuda:N.")] = "auto",
-    cache: Annotated[
-        Path | None, typer.Option(help="Folder of the frame cache; default: one shared by all runs.")
-    ] = None,
-    cache_gb: Annotated[float, typer.Option(help="Maximum size of the frame cache in GB; 0 disables it.")] = 20.0,
+    device: Device = "auto",
+    cache: FrameCacheFolder = None,
+    cache_gb: FrameCacheGB = 20.0,
 ) -> None:
     """Train one model, on all labelled videos or on all but one fold."""
     from urbanpipe.training.options import RunOptions
@@ -39,5 +36,5 @@ def command(
         overrides=override or [],
         options=RunOptions(device=device, cache=cache, cache_gb=cache_gb),
     )
-    if int(os.environ.get("RANK", 0)) == 0:
+    if prints():
         print(f"results: {run}")

@@ -1,0 +1,36 @@
+"""Options that several commands share, as annotated types, and which process prints."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+TaxonomyFile = Annotated[Path | None, typer.Option(help="Your own classes (TOML); default: the 17 QV-Pipe classes.")]
+FoldsOrFile = Annotated[str, typer.Option(help="Number of folds, or a CSV file with columns video,fold.")]
+Device = Annotated[str, typer.Option(help="Device: auto, cpu, cuda or cuda:N.")]
+FrameCacheFolder = Annotated[
+    Path | None, typer.Option(help="Folder of the frame cache; default: one shared by all runs.")
+]
+FrameCacheGB = Annotated[float, typer.Option(help="Maximum size of the frame cache in GB; 0 disables it.")]
+SegmentsPerBatch = Annotated[int, typer.Option(min=1, help="Frames or clips per batch.")]
+
+
+def folds_given(folds: str) -> int | Path:
+    """Return the number or the file given as --folds.
+
+    Raises:
+        FoldError: it is neither.
+    """
+    from urbanpipe.errors import FoldError
+
+    if folds.lstrip("-").isdecimal():
+        return int(folds)
+    if not Path(folds).is_file():
+        raise FoldError(f"--folds {folds} is neither a number nor a file; give the number of folds or a CSV video,fold")
+    return Path(folds)
+
+
+def prints() -> bool:
+    """Return whether this process prints the results: the main one of those that `torchrun` starts."""
+    return int(os.environ.get("RANK", 0)) == 0
