@@ -1,19 +1,20 @@
-# Every target sets itself up: .venv is made and filled on first use.
+# Every target sets itself up: .venv is made and filled on first use. Tests run in two processes.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+IN_TWO := --numprocesses 2 --dist loadfile
 
 .PHONY: demo quick test coverage lint clean
 
 quick: lint  ## linters, import layers, types and the fast tests
-	$(BIN)/pytest --numprocesses 2 --dist loadfile -m "not slow and not browser and not multiprocess"
+	$(BIN)/pytest $(IN_TWO) -m "not slow and not browser and not multiprocess"
 
 test: lint  ## linters, import layers, types and all tests
-	$(BIN)/pytest
+	$(BIN)/pytest $(IN_TWO)
 
 coverage: $(READY)  ## all tests, and the files with lines that no test runs; takes a third longer
-	$(BIN)/pytest --cov --cov-report=term:skip-covered
+	$(BIN)/pytest $(IN_TWO) --cov --cov-report=term:skip-covered
 
 lint: $(READY)  ## linters, import layers and types
 	$(BIN)/ruff check .
