@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from helpers.tiny_recipes import TINY
 from urbanpipe import api
-from urbanpipe.cli.main import VERBS, app
+from urbanpipe.cli.main import VERBS, app, main
 
 SETS = [part for setting in (*TINY, "model.backbone=test_resnet", "training.epochs=1") for part in ("--set", setting)]
 
@@ -63,7 +63,6 @@ def test_a_bad_video_makes_exit_status_3(archive: Path, tmp_path: Path) -> None:
     assert "videos/s" in done.stdout
 
 
-@pytest.mark.multiprocess
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -80,13 +79,34 @@ def test_a_bad_video_makes_exit_status_3(archive: Path, tmp_path: Path) -> None:
     ],
 )
 def test_a_mistake_is_one_line_and_status_2(
-    arguments: tuple[str, ...], message: str, archive: Path, tmp_path: Path
+    arguments: tuple[str, ...],
+    message: str,
+    archive: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    done = urbanpipe(*(argument.format(empty=tmp_path, archive=archive) for argument in arguments))
+    given = (argument.format(empty=tmp_path, archive=archive) for argument in arguments)
+    monkeypatch.setattr(sys, "argv", ["urbanpipe", *given])
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert_one_line(capsys.readouterr().err, message)
+
+
+@pytest.mark.multiprocess
+def test_a_mistake_in_a_process_of_its_own_is_one_line_and_status_2(archive: Path, tmp_path: Path) -> None:
+    """Libraries that the verb imports print nothing either."""
+    done = urbanpipe("crossval", archive / "catalog.csv", "-r", "small-mobilnet", "--out", tmp_path / "s")
     assert done.returncode == 2
-    assert message in done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1
-    assert done.stderr.startswith("urbanpipe: ")
+    assert_one_line(done.stderr, "did you mean small-mobilenet")
+
+
+def assert_one_line(errors: str, message: str) -> None:
+    assert message in errors
+    assert len(errors.strip().splitlines()) == 1
+    assert errors.startswith("urbanpipe: ")
 
 
 @pytest.mark.multiprocess
