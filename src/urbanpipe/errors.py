@@ -5,6 +5,8 @@ where, and what would be right. The command line prints that line and exits with
 keeps its traceback.
 """
 
+from collections.abc import Sequence
+
 
 class UrbanpipeError(Exception):
     """An error that a user can fix; the message is one line."""
@@ -74,6 +76,24 @@ class BundleError(UrbanpipeError):
 
 class InspectionError(UrbanpipeError):
     """An inspection's folder that is missing or damaged, or an export that its findings do not allow."""
+
+
+class TableError(InspectionError):
+    """A table with cells that a person must correct; the message gives the first and the number of the others.
+
+    Attributes:
+        mistakes: one line per mistake: where it is, what is there, and what would be right.
+    """
+
+    def __init__(self, mistakes: Sequence[str]) -> None:
+        others = len(mistakes) - 1
+        more = f" (and {others} more {'mistake' if others == 1 else 'mistakes'})" if others else ""
+        super().__init__(mistakes[0] + more)
+        self.mistakes = tuple(mistakes)
+
+    def __reduce__(self) -> tuple[type["TableError"], tuple[tuple[str, ...]]]:
+        """Pickle the mistakes: errors cross process borders."""
+        return type(self), (self.mistakes,)
 
 
 class OutputError(UrbanpipeError):

@@ -30,7 +30,14 @@ def test_rows_are_read_by_video(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("video,lenght_m\na.mp4,3\n", "unknown column 'lenght_m'; the columns are video, segment"),
-        ("video,length_m\na.mp4,-3\n", "line 2: length_m: Input should be greater than 0"),
+        (
+            "video,diameter_mm\na.mp4,0.6\n",
+            "line 2: diameter_mm: Value error, 0.6 is implausible in millimetres; expected 100 to 10000",
+        ),
+        (
+            "video,length_m\na.mp4,-3\n",
+            "line 2: length_m: Value error, -3 is implausible in metres; expected 0.5 to 2000",
+        ),
         ("video,diameter_mm\na.mp4,wide\n", "line 2: diameter_mm: Input should be a valid number"),
         ("video,date\na.mp4,1.3.2026\n", "line 2: date: String should match"),
         ("video,direction\na.mp4,up\n", "line 2: direction: Input should be"),

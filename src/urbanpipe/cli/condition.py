@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+MAX_LINES = 200
+
 
 class Words(StrEnum):
     """Language of the texts."""
@@ -21,14 +23,32 @@ def command(
     out: Annotated[Path, typer.Option("--out", help="Output file: .json, or .csv with one row per segment.")],
     rules: Annotated[Path | None, typer.Option(help="TOML file with other rules; default: CJJ 181-2012.")] = None,
     language: Annotated[Words, typer.Option(help="Language of the texts.")] = Words.en,
+    allow_repeats: Annotated[
+        bool,
+        typer.Option(
+            "--allow-repeats", help="Rows with the same code and distance, or video and time, are different defects."
+        ),
+    ] = False,
 ) -> None:
     """Compute condition figures from grades given by a person. Exit status 3: some segments are not filled in yet."""
+    import sys
+
+    from urbanpipe.errors import InspectionError, TableError
     from urbanpipe.exports.condition_report import condition
 
-    done = condition(table, out=out, rules=rules, language=language.value)
+    try:
+        done = condition(table, out=out, rules=rules, language=language.value, repeats_allowed=allow_repeats)
+    except TableError as error:
+        if len(error.mistakes) == 1:
+            raise
+        for line in error.mistakes[:MAX_LINES]:
+            print(line, file=sys.stderr)
+        listed = "listed above" if len(error.mistakes) <= MAX_LINES else f"the first {MAX_LINES} are listed above"
+        raise InspectionError(f"{table} has {len(error.mistakes)} mistakes, {listed}; no figure was computed") from None
     for line in done.lines():
         print(line)
-    print(f"{len(done.segments)} segments after {done.rules.name}, {len(done.refused)} without figures")
+    segments = f"{len(done.segments)} segment{'' if len(done.segments) == 1 else 's'}"
+    print(f"{segments} after {done.rules.name}, {len(done.refused)} without figures")
     print(f"results: {out}")
     if done.refused:
         raise typer.Exit(3)

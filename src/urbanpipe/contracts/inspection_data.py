@@ -3,14 +3,31 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 
 from urbanpipe.contracts.csv_reading import read_table, read_text
 from urbanpipe.contracts.names import canonical_name
 from urbanpipe.errors import InspectionError, LabelError
 from urbanpipe.settings import Section, complaint
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+LENGTH_METRES = (0.5, 2_000.0)
+"""Least and greatest length of a segment; others are in another unit."""
+DIAMETER_MILLIMETRES = (100.0, 10_000.0)
+"""Least and greatest diameter of a sewer; .6 is in metres, 60 in centimetres."""
+
+
+def _length(value: float) -> float:
+    return _within(value, LENGTH_METRES, "metres")
+
+
+def _diameter(value: float) -> float:
+    return _within(value, DIAMETER_MILLIMETRES, "millimetres")
+
+
+def _within(value: float, limits: tuple[float, float], unit: str) -> float:
+    if not limits[0] <= value <= limits[1]:
+        raise ValueError(f"{value:g} is implausible in {unit}; expected {limits[0]:g} to {limits[1]:g}")
+    return value
 
 
 class InspectionData(Section):
@@ -23,8 +40,8 @@ class InspectionData(Section):
         from_manhole: where the segment begins.
         to_manhole: where it ends.
         direction: of the camera, with the flow or against it.
-        length_m: of the segment, in metres.
-        diameter_mm: of the pipe, in millimetres.
+        length_m: of the segment, in metres, within `LENGTH_METRES`.
+        diameter_mm: of the pipe, in millimetres, within `DIAMETER_MILLIMETRES`.
         material: of the pipe.
         date: of the inspection, ISO 8601.
         operator: who inspected.
@@ -37,8 +54,8 @@ class InspectionData(Section):
     from_manhole: str = ""
     to_manhole: str = ""
     direction: Literal["", "downstream", "upstream"] = ""
-    length_m: Positive | None = None
-    diameter_mm: Positive | None = None
+    length_m: Annotated[float, AfterValidator(_length)] | None = None
+    diameter_mm: Annotated[float, AfterValidator(_diameter)] | None = None
     material: str = ""
     date: str = Field(default="", pattern=r"^(\d{4}-\d{2}-\d{2})?$")
     operator: str = ""

@@ -12,7 +12,7 @@ from urbanpipe.exports.columns import DEFECT_COLUMNS, Language, word
 from urbanpipe.exports.csv_safety import csv_text, minutes, relative, write_new
 from urbanpipe.exports.records import InspectionRecord, RecordRow
 from urbanpipe.exports.rules import Rules, read_rules
-from urbanpipe.exports.workbook import MAX_ROWS, Cell, write_workbook
+from urbanpipe.exports.workbook import MAX_EXPORTED_ROWS, Cell, write_workbook
 
 OFF_SECONDS = 1.0  # a picture or distance further than this from the time of its occurrence gets a remark
 
@@ -52,9 +52,10 @@ def write_table(
         write_new(out, "\ufeff" + csv_text(header, cells))
     elif suffix != ".xlsx":
         raise InspectionError(f"{out}: a CJJ 181 table is .xlsx or .csv; give --out with one of these suffixes")
-    elif max(len(cells), len(inspected)) > MAX_ROWS:
+    elif max(len(cells), len(inspected)) > MAX_EXPORTED_ROWS:
         raise InspectionError(
-            f"{out}: {len(cells)} rows are too many for a sheet, which has {MAX_ROWS}; export as .csv"
+            f"{out}: {len(cells):,} rows are too many for a workbook, which may have {MAX_EXPORTED_ROWS:,}; "
+            "export some of the inspections, or export as .csv"
         )
     else:
         named: dict[str, list[Cell]] = {}

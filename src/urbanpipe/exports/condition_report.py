@@ -55,7 +55,8 @@ class Condition:
         """Yield a few lines per segment, for a person."""
         for one in self.segments:
             segment = one.segment
-            yield f"{segment.name}: {segment.length:f} m, {one.defects} defects, reviewed by {segment.reviewer}"
+            defects = f"{one.defects} defect{'' if one.defects == 1 else 's'}"
+            yield f"{segment.name}: {segment.length:f} m, {defects}, reviewed by {segment.reviewer}"
             for parameter, figures, rule, index in self._halves(one):
                 level = f"{figures.level.name}, {figures.level.in_(self.language)}"
                 dense = f"; {figures.density_level.in_(self.language)}" if figures.density_level else ""
@@ -93,7 +94,14 @@ class Condition:
         return values
 
 
-def condition(table: Path, *, out: Path, rules: Path | None = None, language: Language = "en") -> Condition:
+def condition(
+    table: Path,
+    *,
+    out: Path,
+    rules: Path | None = None,
+    language: Language = "en",
+    repeats_allowed: bool = False,
+) -> Condition:
     """Compute and write the condition figures of the segments in a table that a person graded.
 
     Args:
@@ -101,13 +109,15 @@ def condition(table: Path, *, out: Path, rules: Path | None = None, language: La
         out: `.json`, or `.csv` with one row per segment.
         rules: rules to use instead of the packaged rules of CJJ 181-2012.
         language: language of the texts, `en` or `zh`.
+        repeats_allowed: whether rows with the same code at the same distance of a segment, or with the same code at
+            the same time of a video, are different defects; else they are refused.
 
     Returns:
         The figures, and the segments without figures because a cell is empty.
 
     Raises:
-        InspectionError: the table cannot be read, a cell is invalid, no segment is complete, or `out` has another
-            suffix.
+        TableError: cells are invalid; it has a line for each of them.
+        InspectionError: the table cannot be read, no segment is complete, or `out` has another suffix.
         RecipeError: `rules` does not contain rules.
         OutputError: `out` cannot be written.
     """
@@ -117,10 +127,11 @@ def condition(table: Path, *, out: Path, rules: Path | None = None, language: La
     if language not in LANGUAGES:
         raise InspectionError(f"language is {language!r}; expected {' or '.join(LANGUAGES)}")
     known = read_rules(rules)
-    filled = read_filled(table, known)
+    filled = read_filled(table, known, repeats_allowed=repeats_allowed)
     if not filled.segments:
         cells = [cell for one in filled.refused for cell in one.missing]
-        more = f" (and {len(cells) - 1} more cells are empty)" if len(cells) > 1 else ""
+        others = len(cells) - 1
+        more = f" (and {others} more {'cell is' if others == 1 else 'cells are'} empty)" if others else ""
         raise InspectionError(f"{table} has no segment that is filled in: {cells[0]}{more}")
     done = Condition(known, tuple(segment_condition(one, known) for one in filled.segments), filled.refused, language)
     _write(done, out)

@@ -6,15 +6,20 @@ from decimal import Decimal
 from functools import partial
 from pathlib import Path
 
+from urbanpipe.contracts.inspection_data import DIAMETER_MILLIMETRES, LENGTH_METRES
 from urbanpipe.errors import InspectionError
 from urbanpipe.exports.columns import DEFECT_COLUMNS, DEFECTS, SEGMENT_COLUMNS, SEGMENTS, STRUCK, WORDS
 from urbanpipe.exports.condition import ZERO, Defect, Segment
+from urbanpipe.exports.repeated_rows import RepeatedRows
 from urbanpipe.exports.rules import Choice, DefectRule, Rules
-from urbanpipe.exports.sheets import Field, Problems, SheetRow, read_sheets
+from urbanpipe.exports.sheets import Field, Mistakes, SheetRow, read_sheets
 
-_READ = ("segment", "code", "kind", "distance", "length", "grade")
+_READ = ("segment", "video", "code", "kind", "time", "distance", "length", "grade")
+_OPTIONAL = ("video", "kind", "time")
 _NORMAL = {name.casefold() for name in WORDS["normal"].values()}
 _METRES = "metres from the start of the segment, such as 12.4"
+_LENGTH = "the segment's length in metres, {:g} to {:g}, such as 35.5".format(*LENGTH_METRES)
+_DIAMETER = "the diameter in millimetres, {:g} to {:g}, such as 600".format(*DIAMETER_MILLIMETRES)
 
 
 @dataclass(frozen=True)
@@ -53,7 +58,9 @@ class _Draft:
         return replace(self.segment, defects=tuple(self.defects), recorded=tuple(self.recorded), struck=self.struck)
 
 
-def read_filled(path: Path, rules: Rules, ignored: Iterable[str] = ("ZC",)) -> FilledTable:
+def read_filled(
+    path: Path, rules: Rules, ignored: Iterable[str] = ("ZC",), *, repeats_allowed: bool = False
+) -> FilledTable:
     """Read grades and segments from the table.
 
     A segment with an empty cell is refused, and the cell is named. An invalid cell raises an error for the whole table.
@@ -64,22 +71,29 @@ def read_filled(path: Path, rules: Rules, ignored: Iterable[str] = ("ZC",)) -> F
         path: an XLSX file of `urbanpipe export --to cjj181`.
         rules: classes, grades and choices.
         ignored: codes that mean "no defect" even if the table has no column of kinds.
+        repeats_allowed: whether rows with the same code and distance, or with the same video and time, are different
+            defects.
 
     Raises:
-        InspectionError: the table cannot be read, or a cell is invalid: a grade that the class does not have, a
-            distance that is not a number or not within the segment, an unknown code, segment or choice, or a formula.
-            The message names the first such cell, the expected value, and the number of other invalid cells.
+        TableError: cells are invalid: a grade that the class does not have, a distance that is not a number or not
+            within the segment, an implausible length or diameter, an unknown code, segment or choice, a formula, or a
+            defect that is graded in two rows.
+        InspectionError: the table cannot be read, or names no segment.
     """
     columns = {
         DEFECTS: [column for column in DEFECT_COLUMNS if column.key in _READ],
         SEGMENTS: [column for column in SEGMENT_COLUMNS if column.key != "video"],
     }
-    sheets = read_sheets(path, columns, optional=("kind",))
-    problems = Problems()
-    drafts = _segments(sheets[SEGMENTS], rules, problems)
+    sheets = read_sheets(path, columns, optional=_OPTIONAL)
+    mistakes = Mistakes()
+    drafts = _segments(sheets[SEGMENTS], rules, mistakes)
+    repeated = None if repeats_allowed else RepeatedRows()
+    skipped = {code.upper() for code in ignored}
     for row in sheets[DEFECTS]:
-        problems.catch(partial(_take, row, drafts, rules, {code.upper() for code in ignored}))
-    problems.raise_any()
+        defect = _take(row, drafts, rules=rules, ignored=skipped, mistakes=mistakes)
+        if defect and repeated:
+            mistakes.catch(partial(repeated.add, row, defect))
+    mistakes.raise_any()
     if not drafts:
         raise InspectionError(f"{path}: sheet {SEGMENTS!r} names no segment; expected one row per segment")
     return FilledTable(
@@ -88,40 +102,45 @@ def read_filled(path: Path, rules: Rules, ignored: Iterable[str] = ("ZC",)) -> F
     )
 
 
-def _segments(rows: Sequence[SheetRow], rules: Rules, problems: Problems) -> dict[str, _Draft]:
+def _segments(rows: Sequence[SheetRow], rules: Rules, mistakes: Mistakes) -> dict[str, _Draft]:
+    """Return the segments by name, also those with invalid cells, so that their defects are not called wrong."""
     drafts: dict[str, _Draft] = {}
     for row in rows:
-        draft = problems.catch(partial(_segment, row, rules))
-        if draft is not None:
-            name = draft.segment.name
-            if name in drafts:
-                problems.lines.append(f"{row['segment'].where} names {name!r} again; expected each segment once")
-            drafts.setdefault(name, draft)
+        draft = _segment(row, rules, mistakes)
+        if (name := draft.segment.name) in drafts:
+            mistakes.lines.append(f"{row['segment'].where} names {name!r} again; expected each segment once")
+        elif name:
+            drafts[name] = draft
     return drafts
 
 
-def _segment(row: SheetRow, rules: Rules) -> _Draft:
-    name = row["segment"].text()
-    if not name:
-        raise row["segment"].wrong("the name of the segment that this row describes")
+def _segment(row: SheetRow, rules: Rules, mistakes: Mistakes) -> _Draft:
     missing: list[str] = []
-    length = _above_zero(row["length"], "the segment's length in metres, above 0, such as 35.5", missing)
-    diameter = _above_zero(row["diameter"], "the diameter in millimetres, above 0, such as 600", missing)
-    region = _choice(row["region"], rules.regions, missing)
-    soil = _choice(row["soil"], rules.soils, missing)
-    reviewer = row["reviewer"].text()
-    if not reviewer:
+    name = mistakes.catch(partial(_segment_name, row["segment"]))
+    length = mistakes.catch(partial(_magnitude, row["length"], _LENGTH, LENGTH_METRES, missing))
+    diameter = mistakes.catch(partial(_magnitude, row["diameter"], _DIAMETER, DIAMETER_MILLIMETRES, missing))
+    region = mistakes.catch(partial(_choice, row["region"], rules.regions, missing))
+    soil = mistakes.catch(partial(_choice, row["soil"], rules.soils, missing))
+    reviewer = mistakes.catch(row["reviewer"].text)
+    if reviewer == "":
         missing.append(row["reviewer"].missing("the name of the person responsible for grades and data"))
-    segment = Segment(name, length or ZERO, diameter or ZERO, region or ZERO, soil or ZERO, reviewer)
+    segment = Segment(name or "", length or ZERO, diameter or ZERO, region or ZERO, soil or ZERO, reviewer or "")
     return _Draft(segment, length, missing)
 
 
-def _above_zero(cell: Field, right: str, missing: list[str]) -> Decimal | None:
+def _segment_name(cell: Field) -> str:
+    if not (name := cell.text()):
+        raise cell.wrong("the name of the segment that this row describes")
+    return name
+
+
+def _magnitude(cell: Field, right: str, limits: tuple[float, float], missing: list[str]) -> Decimal | None:
+    """Return a number within the limits; one outside of them is in another unit than that of its column."""
     if cell.empty:
         missing.append(cell.missing(right))
         return None
     number = cell.number(right)
-    if number <= 0:
+    if not limits[0] <= number <= limits[1]:
         raise cell.wrong(right)
     return number
 
@@ -138,41 +157,52 @@ def _choice(cell: Field, choices: Sequence[Choice], missing: list[str]) -> Decim
     return known[text]
 
 
-def _take(row: SheetRow, drafts: dict[str, _Draft], rules: Rules, ignored: set[str]) -> None:
-    """Add a row of the sheet of defects to its segment."""
-    code = row["code"].text().upper()
-    is_known = code in rules.by_code  # a person may have corrected the code of a "no defect" row
-    if code in ignored or (not is_known and row["kind"].text().casefold() in _NORMAL):
-        return
-    draft = drafts.get(row["segment"].text())
-    mark = row["grade"].value
-    if isinstance(mark, str) and mark.strip() == STRUCK:
+def _take(
+    row: SheetRow, drafts: dict[str, _Draft], *, rules: Rules, ignored: set[str], mistakes: Mistakes
+) -> Defect | None:
+    """Add a row of the sheet of defects to its segment, and return its defect if it is complete and scored."""
+    code = (mistakes.catch(row["code"].text) or "").upper()
+    rule = rules.by_code.get(code)  # a person may have corrected the code of a "no defect" row
+    if row["code"].fault or code in ignored or (rule is None and _is_normal(row["kind"])):
+        return None
+    name = mistakes.catch(row["segment"].text)
+    draft = drafts.get(name or "")
+    if isinstance(mark := row["grade"].value, str) and mark.strip() == STRUCK:
         if draft:
             draft.struck += 1
-        return
-    if not is_known:
-        raise row["code"].wrong(f"one of {' '.join(rules.by_code)}")
-    if draft is None:
-        raise row["segment"].wrong(f"one of the sheet {SEGMENTS!r}: {_some(drafts)}")
-    _add(row, draft, rules.by_code[code])
+        return None
+    if rule is None:
+        mistakes.lines.append(str(row["code"].wrong(f"one of {' '.join(rules.by_code)}")))
+    if draft is None and name is not None:
+        mistakes.lines.append(str(row["segment"].wrong(f"one of the sheet {SEGMENTS!r}: {_some(drafts)}")))
+    return _add(row, draft, rule, mistakes) if rule else None
 
 
-def _add(row: SheetRow, draft: _Draft, rule: DefectRule) -> None:
-    """Add a defect to its segment, or the cells that it lacks."""
-    grade = _grade(row["grade"], rule)
+def _is_normal(kind: Field) -> bool:
+    return isinstance(kind.value, str) and kind.value.strip().casefold() in _NORMAL
+
+
+def _add(row: SheetRow, draft: _Draft | None, rule: DefectRule, mistakes: Mistakes) -> Defect | None:
+    """Add a defect to its segment, or the cells that it lacks; without a segment only check the cells."""
+    grade = mistakes.catch(partial(_grade, row["grade"], rule))
     if not rule.scores:
-        draft.recorded.append(rule.code)
-        return
-    start = _distance(row["distance"])
-    length = ZERO if row["length"].empty else _distance(row["length"])
-    _within(row, start, length, draft.length)
-    if grade is None:
+        if draft:
+            draft.recorded.append(rule.code)
+        return None
+    start = mistakes.catch(partial(_distance, row["distance"]))
+    length = mistakes.catch(partial(_distance, row["length"]))
+    if draft is None:
+        return None
+    mistakes.catch(partial(_within, row, start, length, draft.length))
+    if row["grade"].empty:
         right = f"a grade of {rule.code}, 1 to {rule.grades}, or {STRUCK} for no such defect"
         draft.missing.append(row["grade"].missing(right))
-    if start is None:
+    if row["distance"].empty:
         draft.missing.append(row["distance"].missing(_METRES))
-    if grade is not None and start is not None:
-        draft.defects.append(Defect(rule.code, grade, start, length or ZERO))
+    if grade is None or start is None:
+        return None
+    draft.defects.append(Defect(rule.code, grade, start, length or ZERO))
+    return draft.defects[-1]
 
 
 def _grade(cell: Field, rule: DefectRule) -> int | None:
@@ -189,8 +219,8 @@ def _distance(cell: Field) -> Decimal | None:
     if cell.empty:
         return None
     number = cell.number(_METRES)
-    if number < 0:
-        raise cell.wrong(_METRES + ", not below 0")
+    if not 0 <= number <= LENGTH_METRES[1]:
+        raise cell.wrong(f"{_METRES}, not below 0 and at most {LENGTH_METRES[1]:g}")
     return number
 
 

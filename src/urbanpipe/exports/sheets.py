@@ -12,8 +12,9 @@ from typing import Any, TypeVar
 from openpyxl import load_workbook
 from openpyxl.utils import get_column_letter
 
-from urbanpipe.errors import InspectionError
+from urbanpipe.errors import InspectionError, TableError
 from urbanpipe.exports.columns import Column
+from urbanpipe.exports.workbook_bounds import MAX_COLUMNS, MAX_ROWS, check_workbook, not_a_workbook, too_large
 
 T = TypeVar("T")
 _HEAD_ROWS = 20
@@ -23,15 +24,28 @@ _NUMBER = re.compile(r"-?\d{1,12}([.]\d{1,12})?", re.ASCII)
 
 @dataclass(frozen=True)
 class Field:
-    """A cell: its position, for people, and its value."""
+    """A cell: its position, for people, its value, and why the value cannot be used.
+
+    Attributes:
+        where: sheet, row and column.
+        value: the value.
+        fault: what the cell holds instead of a value, such as a formula; empty if it holds a value. Only the use of
+            such a cell raises an error.
+    """
 
     where: str
     value: object
+    fault: str = ""
 
     @property
     def empty(self) -> bool:
         """Whether the cell has no value or only white space."""
-        return self.value is None or (isinstance(self.value, str) and not self.value.strip())
+        blank = self.value is None or (isinstance(self.value, str) and not self.value.strip())
+        return blank and not self.fault
+
+    def _check_fault(self) -> None:
+        if self.fault:
+            raise InspectionError(f"{self.where} holds {self.fault}; write the value itself")
 
     def wrong(self, right: str) -> InspectionError:
         """Return an error that gives the value and what was expected."""
@@ -46,8 +60,9 @@ class Field:
         """Return the value as text; a whole number is written without a decimal point.
 
         Raises:
-            InspectionError: the value is a date, or true or false.
+            InspectionError: the value is a date, or true or false, or the cell holds a formula or an error.
         """
+        self._check_fault()
         if isinstance(self.value, float) and self.value.is_integer():
             return str(int(self.value))
         if isinstance(self.value, bool) or not isinstance(self.value, str | int | float | None):
@@ -58,8 +73,10 @@ class Field:
         """Return the value as a number, exactly as the spreadsheet shows it.
 
         Raises:
-            InspectionError: the value is not a number; commas, units and dates are not interpreted.
+            InspectionError: the value is not a number, or the cell holds a formula or an error. Commas, units and
+                dates are not interpreted.
         """
+        self._check_fault()
         if isinstance(self.value, int | float) and not isinstance(self.value, bool):
             number = Decimal(repr(self.value))
             if number.is_finite() and abs(number) < 10**_LONGEST:
@@ -81,8 +98,8 @@ class SheetRow:
         return self.cells[key]
 
 
-class Problems:
-    """Collects the errors of a table, so that the message gives their number and not only the first."""
+class Mistakes:
+    """Collects the errors of a table, so that a person learns of all of them at once."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -96,10 +113,13 @@ class Problems:
             return None
 
     def raise_any(self) -> None:
-        """Raise the first error, if any, with the number of the others."""
+        """Raise all errors as one, if there are any.
+
+        Raises:
+            TableError: there is at least one.
+        """
         if self.lines:
-            more = f" (and {len(self.lines) - 1} more cells are wrong)" if len(self.lines) > 1 else ""
-            raise InspectionError(self.lines[0] + more)
+            raise TableError(self.lines)
 
 
 def read_sheets(
@@ -113,38 +133,43 @@ def read_sheets(
         optional: keys of columns that may be missing; their fields are then empty.
 
     Raises:
-        InspectionError: the file cannot be read or is not a workbook, a sheet or a column is missing or occurs twice,
-            or a cell holds a formula or an error.
+        InspectionError: the file cannot be read, is not a workbook or is too large, or a sheet or a column is missing
+            or occurs twice.
     """
-    if Path(path).suffix.lower() != ".xlsx":
+    if path.suffix.lower() != ".xlsx":
         raise InspectionError(f"{path} is not .xlsx; only an .xlsx export has the sheets for grades and segments")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about parts that openpyxl does not know, such as newer validations of Excel
-        with closing(_opened(path)) as book:
-            titles = {name.strip().casefold(): name for name in book.sheetnames}
-            if missing := [title for title in wanted if title not in titles]:
-                raise InspectionError(
-                    f"{path} has no sheet {missing[0]!r}, only {', '.join(map(repr, book.sheetnames))}; "
-                    "give a table of `urbanpipe export --to cjj181`"
-                )
-            return {
-                title: list(_rows(book[titles[title]], title, columns, optional)) for title, columns in wanted.items()
-            }
-
-
-def _opened(path: Path) -> Any:
+    check_workbook(path)
     try:
-        return load_workbook(path, read_only=True)
-    except OSError as error:
-        raise InspectionError(f"cannot read the table {path}: {error.strerror or error}") from error
-    except Exception as error:  # openpyxl raises many kinds of errors for damaged files
-        raise InspectionError(f"{path} is not an Excel workbook (.xlsx): {type(error).__name__}: {error}") from error
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about parts that openpyxl does not know, such as newer validations
+            with path.open("rb") as file, closing(load_workbook(file, read_only=True)) as book:
+                return _tables(path, book, wanted, optional)
+    except InspectionError:
+        raise
+    except Exception as error:  # openpyxl raises many kinds of errors for damaged files, also while it reads rows
+        raise not_a_workbook(path, error) from error
 
 
-def _rows(sheet: Any, title: str, columns: Sequence[Column], optional: Collection[str]) -> Iterator[SheetRow]:
+def _tables(
+    path: Path, book: Any, wanted: Mapping[str, Sequence[Column]], optional: Collection[str]
+) -> dict[str, list[SheetRow]]:
+    sheets = {sheet.title.strip().casefold(): sheet for sheet in book.worksheets}
+    if missing := [title for title in wanted if title not in sheets]:
+        raise InspectionError(
+            f"{path} has no sheet {missing[0]!r}, only {', '.join(map(repr, book.sheetnames))[:200]}; "
+            "give a table of `urbanpipe export --to cjj181`"
+        )
+    return {title: list(_rows(path, sheets[title], title, wanted[title], optional)) for title in wanted}
+
+
+def _rows(
+    path: Path, sheet: Any, title: str, columns: Sequence[Column], optional: Collection[str]
+) -> Iterator[SheetRow]:
     sheet.reset_dimensions()  # the dimensions stored in a file may be wrong
     places: dict[str, int] = {}
-    for number, cells in enumerate(sheet.iter_rows(), 1):
+    for number, cells in enumerate(sheet.iter_rows(max_col=MAX_COLUMNS), 1):
+        if number > MAX_ROWS:
+            raise too_large(path, f"more than {MAX_ROWS:,} rows in the sheet {title!r}")
         if not places:
             places = _places([cell.value for cell in cells], title, columns, optional, number)
             continue
@@ -186,8 +211,5 @@ def _field(cells: Sequence[Any], place: int, title: str, number: int, key: str) 
     if place >= len(cells):
         return Field(where, None)
     cell = cells[place]
-    if cell.data_type == "f":
-        raise InspectionError(f"{where} holds the formula {str(cell.value)[:40]}; write the value itself")
-    if cell.data_type == "e":
-        raise InspectionError(f"{where} holds the error {cell.value}; write the value itself")
-    return Field(where, cell.value)
+    fault = {"f": "the formula", "e": "the error"}.get(cell.data_type, "")
+    return Field(where, cell.value, f"{fault} {str(cell.value)[:40]}" if fault else "")

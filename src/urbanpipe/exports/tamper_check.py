@@ -9,6 +9,7 @@ from openpyxl import Workbook, load_workbook
 from openpyxl.packaging.custom import StringProperty
 
 from urbanpipe.errors import InspectionError
+from urbanpipe.exports.workbook_bounds import MAX_COLUMNS, MAX_ROWS, check_workbook
 
 _NAME = "urbanpipe export"
 
@@ -34,9 +35,13 @@ def refuse_if_touched(path: Path) -> None:
 
 def _untouched(path: Path) -> bool:
     try:
+        check_workbook(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            book: Any = load_workbook(path)
+            with path.open("rb") as file:
+                book: Any = load_workbook(file)
+        if any(sheet.max_row > MAX_ROWS or sheet.max_column > MAX_COLUMNS for sheet in book.worksheets):
+            return False  # a single far cell would make the comparison endless
         stored = {one.name: one.value for one in book.custom_doc_props.props}.get(_NAME)
         return stored == _digest(book) and not book.properties.lastModifiedBy
     except Exception:  # openpyxl raises many kinds of errors for damaged files, which are not exports

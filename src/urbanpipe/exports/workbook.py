@@ -15,6 +15,7 @@ from openpyxl.utils import get_column_letter
 from openpyxl.worksheet.datavalidation import DataValidation
 from openpyxl.worksheet.worksheet import Worksheet
 
+from urbanpipe.contracts.inspection_data import DIAMETER_MILLIMETRES, LENGTH_METRES
 from urbanpipe.exports.columns import (
     CHOICES,
     DEFECT_COLUMNS,
@@ -30,10 +31,11 @@ from urbanpipe.exports.columns import (
 from urbanpipe.exports.csv_safety import starts_formula
 from urbanpipe.exports.rules import Diameter, Rules
 from urbanpipe.exports.tamper_check import add_tamper_check, refuse_if_touched
+from urbanpipe.exports.workbook_bounds import MAX_ROWS
 from urbanpipe.outputs import whole_path
 
 Cell = str | int | float | None
-MAX_ROWS = 1_000_000  # a sheet has 1,048,576; some are needed for headings and for rows that a person adds
+MAX_EXPORTED_ROWS = MAX_ROWS - 1_000  # `condition` must be able to read the table with the rows that a person adds
 _MAX_LINKS = 60_000  # Excel "repairs" (damages) a sheet with more than 65,530 links
 _SPARE_ROWS = 200
 _RANGES_A_RULE = 200
@@ -164,8 +166,12 @@ def _segments(
         _line(sheet, number, segments[number - first] if number - first < len(segments) else [], SEGMENT_COLUMNS)
     letters = {column.key: get_column_letter(number) for number, column in enumerate(SEGMENT_COLUMNS, 1)}
     cells = {key: [f"{letter}{first}:{letter}{end}"] for key, letter in letters.items()}
-    _check(sheet, "decimal", "0", cells=cells["length"], hint="metres, above 0", operator="greaterThan")
-    _check(sheet, "decimal", "0", cells=cells["diameter"], hint="millimetres, above 0", operator="greaterThan")
+    for key, unit, (low, high) in (
+        ("length", "metres", LENGTH_METRES),
+        ("diameter", "millimetres", DIAMETER_MILLIMETRES),
+    ):
+        hint = f"{unit}, {low:g} to {high:g}"
+        _check(sheet, "decimal", f"{low:g}", f"{high:g}", cells=cells[key], hint=hint, operator="between")
     for key, options in zip(("region", "soil"), choices, strict=True):
         _check(sheet, "list", options, cells=cells[key], hint="one of the sheet 'choices'")
 
@@ -244,10 +250,11 @@ def _check(
     sheet: Worksheet,
     kind: Literal["list", "decimal"],
     formula: str,
+    upper: str | None = None,
     *,
     cells: Sequence[str],
     hint: str,
-    operator: Literal["greaterThan", "greaterThanOrEqual"] | None = None,
+    operator: Literal["between", "greaterThanOrEqual"] | None = None,
     style: Literal["stop", "warning"] = "stop",
 ) -> None:
     """Add data validation; split into several rules, since spreadsheets cannot handle one with thousands of ranges."""
@@ -255,6 +262,7 @@ def _check(
         check = DataValidation(
             type=kind,
             formula1=formula,
+            formula2=upper,
             operator=operator,
             allow_blank=True,
             showErrorMessage=True,

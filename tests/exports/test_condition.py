@@ -7,10 +7,13 @@ import sys
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from zipfile import ZipFile
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from openpyxl import load_workbook
 from typer.testing import CliRunner
 
@@ -18,7 +21,7 @@ from helpers.filled_tables import defect, filled_table, segment
 from helpers.inspection_material import made_inspection
 from urbanpipe import api
 from urbanpipe.cli.main import app, main
-from urbanpipe.errors import InspectionError, RecipeError, UrbanpipeError
+from urbanpipe.errors import InspectionError, RecipeError, TableError, UrbanpipeError
 from urbanpipe.exports.condition import Defect, Segment, merged, segment_condition
 from urbanpipe.exports.condition_report import condition
 from urbanpipe.exports.rules import read_rules
@@ -231,9 +234,7 @@ def test_what_is_empty_refuses_its_segment_and_names_the_cell(tmp_path: Path) ->
 
 def test_without_any_grade_nothing_is_computed(tmp_path: Path) -> None:
     table = filled_table(tmp_path / "t.xlsx", [segment()], [defect("CK", None, 3), defect("CK", None, 5)])
-    with pytest.raises(
-        InspectionError, match=r"no segment that is filled in: .*row 3, column I.*1 more cells are empty"
-    ):
+    with pytest.raises(InspectionError, match=r"no segment that is filled in: .*row 3, column I.*1 more cell is empty"):
         condition(table, out=tmp_path / "c.json")
     assert not (tmp_path / "c.json").exists()
 
@@ -281,7 +282,7 @@ def test_a_bad_row_is_one_line_that_says_what_would_be_right(
 @pytest.mark.parametrize(
     ("change", "where"),
     [
-        ({"length": 0}, "row 3, column C (length) has 0; expected the segment's length in metres, above 0"),
+        ({"length": 0}, "row 3, column C (length) has 0; expected the segment's length in metres, 0.5 to 2000"),
         ({"length": "forty"}, "column C (length) has 'forty'"),
         ({"diameter": -600}, "column D (diameter) has -600"),
         ({"region": "downtown"}, "column E (region) has 'downtown'; expected one of centre, arterial, road, other"),
@@ -297,8 +298,122 @@ def test_a_bad_segment_is_one_line(change: dict[str, object], where: str, tmp_pa
 
 def test_several_mistakes_are_counted_and_a_segment_is_named_once(tmp_path: Path) -> None:
     table = filled_table(tmp_path / "t.xlsx", [segment(), segment()], [defect("CK", 9, 3), defect("XX", 1, 3)])
-    with pytest.raises(InspectionError, match=r"row 4, column A \(segment\) names 'S1' again.*and 2 more cells"):
+    with pytest.raises(InspectionError, match=r"row 4, column A \(segment\) names 'S1' again.*and 2 more mistakes"):
         condition(table, out=tmp_path / "c.json")
+
+
+def test_all_mistakes_are_reported_at_once_and_no_correct_row_is_one(tmp_path: Path) -> None:
+    segments = [segment(soil="general-soil", diameter=0.6), segment("S2", length="=1+1"), segment() | {"segment": None}]
+    rows = [
+        defect("CK", 2, 3),  # correct, though a cell of its segment is not
+        defect("CK", 9, "3 m"),
+        defect("XX", 1, 3, name="S7"),
+        defect("PL", 1, 20, name="S2"),
+        defect("SL", 3, 5, name="S8"),
+    ]
+    with pytest.raises(TableError) as caught:
+        condition(filled_table(tmp_path / "t.xlsx", segments, rows), out=tmp_path / "c.json")
+    assert [line.partition(";")[0] for line in caught.value.mistakes] == [
+        "sheet 'segment', row 3, column D (diameter) has 0.6",
+        "sheet 'segment', row 3, column F (soil) has 'general-soil'",
+        "sheet 'segment', row 4, column C (length) holds the formula =1+1",
+        "sheet 'segment', row 5, column A (segment) has nothing",
+        "sheet 'defects', row 4, column I (grade) has 9",
+        "sheet 'defects', row 4, column G (distance) has '3 m'",
+        "sheet 'defects', row 5, column C (code) has 'XX'",
+        "sheet 'defects', row 5, column A (segment) has 'S7'",
+        "sheet 'defects', row 7, column A (segment) has 'S8'",
+    ]
+    assert str(caught.value).endswith("(and 8 more mistakes)")
+    assert not (tmp_path / "c.json").exists()
+
+
+def test_the_command_lists_all_mistakes(tmp_path: Path) -> None:
+    table = filled_table(tmp_path / "t.xlsx", [segment(diameter=0.6)], [CK | {"grade": 7}])
+    run = CliRunner().invoke(app, ["condition", str(table), "--out", str(tmp_path / "c.json")])
+    assert (
+        "column D (diameter) has 0.6; expected the diameter in millimetres, 100 to 10000, such as 600\n" in run.output
+    )
+    assert "column I (grade) has 7" in run.output
+    assert str(run.exception) == f"{table} has 2 mistakes, listed above; no figure was computed"
+
+
+@given(
+    wrong=st.sets(st.integers(0, 11)),
+    cells=st.lists(st.sampled_from([("grade", 5), ("distance", "x"), ("code", "QQ")]), min_size=12, max_size=12),
+)
+@settings(max_examples=25, deadline=None)
+def test_exactly_the_wrong_cells_are_reported(wrong: set[int], cells: list[tuple[str, object]]) -> None:
+    rows = [defect("CK", 1, 2 * number) for number in range(12)]
+    rows = [row | dict([cells[number]]) if number in wrong else row for number, row in enumerate(rows)]
+    with TemporaryDirectory() as folder:
+        table = filled_table(Path(folder) / "t.xlsx", [segment()], rows)
+        if not wrong:
+            assert condition(table, out=Path(folder) / "c.json").segments[0].defects == 12
+            return
+        with pytest.raises(TableError) as caught:
+            condition(table, out=Path(folder) / "c.json")
+    expected = [(f"row {number + 3},", f"({cells[number][0]})") for number in sorted(wrong)]
+    assert len(caught.value.mistakes) == len(expected)
+    for line, parts in zip(caught.value.mistakes, expected, strict=True):
+        assert all(part in line for part in parts)
+
+
+@pytest.mark.parametrize(
+    ("change", "where"),
+    [
+        ({"diameter": 0.6}, "column D (diameter) has 0.6; expected the diameter in millimetres, 100 to 10000"),
+        ({"diameter": 60}, "column D (diameter) has 60"),
+        ({"diameter": 600_000}, "column D (diameter) has 600000"),
+        ({"length": 0.04}, "column C (length) has 0.04; expected the segment's length in metres, 0.5 to 2000"),
+        ({"length": 40_000}, "column C (length) has 40000"),
+    ],
+)
+def test_a_number_in_another_unit_is_refused(change: dict[str, object], where: str, tmp_path: Path) -> None:
+    with pytest.raises(InspectionError) as caught:
+        condition(filled_table(tmp_path / "t.xlsx", [segment() | change], []), out=tmp_path / "c.json")
+    assert where in str(caught.value)
+
+
+def test_a_distance_in_millimetres_is_refused_even_where_the_length_is_missing(tmp_path: Path) -> None:
+    table = filled_table(tmp_path / "t.xlsx", [segment(length=None)], [CK | {"distance": 12_400}])
+    with pytest.raises(InspectionError, match=r"has 12400; expected metres .* at most 2000"):
+        condition(table, out=tmp_path / "c.json")
+
+
+def test_one_joint_in_three_rows_is_refused_unless_they_are_different_defects(tmp_path: Path) -> None:
+    # Three rows of grade 3 (5) at one place are a merged score of 10: F = 10, IV; one row is F = 5, III.
+    rows = [defect("CK", 3, 12.4), defect("CK", 3, 12.45), defect("CK", 3, "12.4"), defect("PL", 1, 12.4)]
+    table = filled_table(tmp_path / "t.xlsx", [segment()], rows)
+    with pytest.raises(TableError) as caught:
+        condition(table, out=tmp_path / "c.json")
+    first, second = caught.value.mistakes
+    assert first.startswith("sheet 'defects', row 4, column G (distance) has CK at 12.45 m, as row 3 has; enter -")
+    assert second.startswith("sheet 'defects', row 5, column G (distance) has CK at 12.4 m, as row 3 has; enter -")
+    done = condition(table, out=tmp_path / "c.json", repeats_allowed=True)
+    assert done.segments[0].structural.value == 10
+    rows[1]["grade"] = rows[2]["grade"] = "-"
+    done = condition(filled_table(table, [segment()], rows), out=tmp_path / "c.json")
+    assert (done.segments[0].structural.value, done.segments[0].segment.struck) == (D("5.5"), 2)
+
+
+def test_a_copied_row_is_refused_though_its_distance_was_changed(tmp_path: Path) -> None:
+    proposal = {"video": "a.mp4", "time": "00:12.5"}
+    rows = [CK | proposal, CK | proposal | {"distance": 9}, CK | {"video": "a.mp4", "distance": 15}]
+    table = filled_table(tmp_path / "t.xlsx", [segment()], rows)
+    with pytest.raises(InspectionError, match=r"row 4, column F \(time\) has CK at 00:12.5 of a.mp4, as row 3 has"):
+        condition(table, out=tmp_path / "c.json")
+
+
+def test_one_code_at_one_distance_of_two_segments_or_of_two_kinds_is_no_repeat(tmp_path: Path) -> None:
+    rows = [CK, CK | {"segment": "S2"}, CK | {"code": "PL"}, CK | {"distance": 3.1}, CK | {"grade": "-"}]
+    done = condition(filled_table(tmp_path / "t.xlsx", [segment(), segment("S2")], rows), out=tmp_path / "c.json")
+    assert [one.defects for one in done.segments] == [3, 1]
+
+
+def test_one_defect_is_not_called_defects(tmp_path: Path) -> None:
+    done = condition(filled_table(tmp_path / "t.xlsx", [segment()], [CK]), out=tmp_path / "c.json")
+    assert next(done.lines()) == "S1: 40 m, 1 defect, reviewed by Wang Li"
 
 
 @pytest.mark.slow
@@ -406,7 +521,7 @@ def test_a_table_goes_from_export_to_figures_by_commands(tmp_path: Path) -> None
     assert "S1: 30 m, 4 defects, reviewed by Li Na" in run.output
     assert "F 0.55 I, 无缺陷或轻微缺陷" in run.output
     assert "S2: no figures: sheet 'segment', row 4, column C (length) is empty" in run.output
-    assert "1 segments after CJJ 181-2012, 1 without figures" in run.output
+    assert "\n1 segment after CJJ 181-2012, 1 without figures" in run.output
 
 
 def test_a_mistake_ends_the_command_with_status_2(

@@ -1,0 +1,44 @@
+"""Find defects that are graded in two rows: a place that is listed twice, or a copied row.
+
+A camera that stands still proposes one joint several times. Graded twice, it would count twice in the figures.
+"""
+
+from decimal import Decimal
+
+from urbanpipe.errors import InspectionError
+from urbanpipe.exports.condition import Defect
+from urbanpipe.exports.sheets import SheetRow
+
+SAME_PLACE_METRES = Decimal("0.1")
+"""Rows of one code that are closer than this are the same place; distances on the screen have this precision."""
+_WAY_OUT = "enter - as the grade of one of them, or give --allow-repeats if they are different defects"
+
+
+class RepeatedRows:
+    """The graded rows so far, by segment and code, and by video, code and time."""
+
+    def __init__(self) -> None:
+        self._places: dict[tuple[str, str], list[tuple[Decimal, str]]] = {}
+        self._proposals: dict[tuple[str, str, str], str] = {}
+
+    def add(self, row: SheetRow, defect: Defect) -> None:
+        """Add a row.
+
+        Raises:
+            InspectionError: an earlier row has the same code at the same distance of the same segment, or is for the
+                same class at the same time of the same video.
+        """
+        number = row.where.rpartition(" ")[2]
+        places = self._places.setdefault((row["segment"].text(), defect.code), [])
+        earlier = [where for start, where in places if abs(start - defect.start) < SAME_PLACE_METRES]
+        places.append((defect.start, number))
+        video, time = (str(row[key].value or "").strip() for key in ("video", "time"))
+        copied = self._proposals.setdefault((video, defect.code, time), number)
+        if earlier:
+            raise InspectionError(
+                f"{row['distance'].where} has {defect.code} at {defect.start:f} m, as row {earlier[0]} has; {_WAY_OUT}"
+            )
+        if video and time and copied != number:
+            raise InspectionError(
+                f"{row['time'].where} has {defect.code} at {time} of {video}, as row {copied} has; {_WAY_OUT}"
+            )
