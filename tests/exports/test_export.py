@@ -121,14 +121,34 @@ def test_a_spreadsheet_offers_the_grades_that_a_class_has(out: Path, tmp_path: P
     assert sheet.column_dimensions["D"].width > sheet.column_dimensions["C"].width
 
 
-def test_unlikely_classes_are_in_no_table_and_in_the_lines(out: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("to", FORMATS)
+def test_unlikely_classes_are_exported_on_request_and_marked(to: str, out: Path, tmp_path: Path) -> None:
     inspection = read_inspection(out / "d2")
     low = {"triage": "review", "probability": 0.04}
     changed(out / "d2", findings=tuple(f.model_copy(update=low if f.code == "SL" else {}) for f in inspection.findings))
-    for to, name in (("cjj181", "t.csv"), ("jsonl", "f.jsonl")):
-        export(out / "d2", out=tmp_path / name, to=to)
-    assert "SL" not in (tmp_path / "t.csv").read_text(encoding="utf-8-sig")
-    assert '"code": "SL"' in (tmp_path / "f.jsonl").read_text(encoding="utf-8")
+    name = {"cjj181": "t.csv", "jsonl": "f.jsonl", "pacp": "folder"}.get(to, "f.json")
+    without = export(out / "d2", out=tmp_path / "without" / name, to=to)
+    with_all = export(out / "d2", out=tmp_path / "with" / name, to=to, unlikely=True)
+    if to == "qvpipe":
+        assert (without.rows, without.what) == (with_all.rows, with_all.what) == (17, "scores")
+        return
+    assert (without.rows, with_all.rows, with_all.what) == (3, 4, "proposals")
+    before, after = ("".join(path.read_text("utf-8-sig") for path in made.files) for made in (without, with_all))
+    mark = {"cjj181": "review, unlikely", "pacp": "confidence 0.04, unlikely", "jsonl": '"unlikely": true'}.get(to, "")
+    assert mark in after
+    if mark:
+        assert mark not in before
+
+
+def test_the_command_tells_what_was_written_and_which_videos_are_equal(out: Path, tmp_path: Path) -> None:
+    video = read_inspection(out / "d2").video.model_copy(update={"digest": read_inspection(out / "d1_1").video.digest})
+    changed(out / "d2", video=video)
+    run = ["export", str(out), "--to", "qvpipe", "--out", str(tmp_path / "q.json")]
+    output = CliRunner().invoke(app, run).output
+    assert "2 videos, 34 scores, not reviewed" in output
+    assert "the same content: d1_1.mp4, d2.mp4\n" in output
+    one = export(out / "d2", out=tmp_path / "q.json", to="qvpipe")
+    assert next(one.lines()).startswith("1 video, 17 scores")
 
 
 def test_the_sheet_of_segments_waits_for_a_person(out: Path, tmp_path: Path) -> None:
@@ -406,7 +426,8 @@ def test_every_format_is_a_choice_of_the_command(out: Path, tmp_path: Path) -> N
     for form in FORMATS:
         run = CliRunner().invoke(app, ["export", str(out), "--to", form, "--out", str(tmp_path / names[form])])
         assert run.exit_code == 0, run.output
-        assert "2 videos, 8 proposals, not reviewed; made by a demonstration model" in run.output
+        written = "34 scores" if form == "qvpipe" else "8 proposals"
+        assert f"2 videos, {written}, not reviewed; made by a demonstration model" in run.output
         assert str(tmp_path / names[form]) in run.output.splitlines()[-1]
 
 

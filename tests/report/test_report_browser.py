@@ -59,8 +59,12 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_report(made_inspection(folder / "lost", name="lost.mp4", remarks=remarks), folder / "lost", "zh")
     made = made_inspection(folder / "unlikely")
     low = {"triage": "review", "probability": 0.04}
-    findings = tuple(one.model_copy(update=low if one.code == "SL" else {}) for one in made.findings)
-    write_report(made.model_copy(update={"findings": findings}), folder / "unlikely")
+    for name, weak in (("unlikely", {"SL"}), ("one", {one.code for one in made.findings} - {"CK", "ZC"})):
+        findings = tuple(one.model_copy(update=low if one.code in weak else {}) for one in made.findings)
+        (folder / name).mkdir(exist_ok=True)
+        for picture in (folder / "unlikely").glob("*.[jp][pn]g"):
+            (folder / name / picture.name).write_bytes(picture.read_bytes())
+        write_report(made.model_copy(update={"findings": findings}), folder / name)
     write_index([folder / name for name in ("d1_1", "hostile", "lost")], folder, failures={"x.mp4": "no stream"})
     return folder
 
@@ -193,13 +197,36 @@ def test_keys_step_through_findings_and_moments(opened: Opening) -> None:
     assert page.evaluate("document.activeElement.dataset.moment") == "f1-1", "the first stays the first"
 
 
-def test_a_step_to_an_unlikely_finding_unfolds_it(opened: Opening) -> None:
+def test_unlikely_findings_are_neither_stepped_through_nor_printed(opened: Opening) -> None:
     page = opened("unlikely/report.html")
-    assert page.evaluate("document.querySelectorAll('details.unlikely:not([open])').length") == 2
-    for _ in range(3):
-        page.keyboard.press("j")
-    assert page.evaluate("document.activeElement.dataset.moment") == "f3-1"
-    assert page.evaluate("document.querySelectorAll('details.unlikely[open]').length") == 2
+    for key in ("j", "ArrowRight"):
+        for _ in range(6):
+            page.keyboard.press(key)
+        assert page.evaluate("document.querySelector('.card[aria-current]').dataset.moment") == "f2-1"
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.locator("details.how.between[open]").count() == 1
+    assert page.locator("details.weak[open]").count() == 0
+    page.emulate_media(media="print")
+    assert page.locator("details.weak summary").is_visible()
+    assert not page.locator("details.weak table").is_visible()
+
+
+def test_the_moment_of_an_unlikely_finding_is_one_click_away(opened: Opening) -> None:
+    page = opened("unlikely/report.html")
+    record_seeks(page)
+    page.locator("details.weak summary").click()
+    page.locator("details.weak tr a.stop").click()
+    assert last_seek(page) == pytest.approx(26.0, abs=0.01)
+    assert (page.locator("#chosen").text_content() or "").startswith("SL")
+    linked = opened("unlikely/report.html#f3")
+    assert linked.locator("details.weak[open]").count() == 1
+
+
+def test_a_report_with_one_defect_prints_on_two_pages(opened: Opening, tmp_path: Path) -> None:
+    page = opened("one/report.html")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    page.pdf(path=tmp_path / "report.pdf", format="A4")
+    assert 1 <= len(re.findall(rb"/Type\s*/Page\b", (tmp_path / "report.pdf").read_bytes())) <= 2
 
 
 def test_space_plays_and_pauses_wherever_the_focus_is(opened: Opening) -> None:
@@ -298,8 +325,6 @@ def test_paper_is_white_and_has_no_controls(opened: Opening) -> None:
     for selector in (".finding", ".curve", ".card img", ".how.between"):
         assert page.locator(selector).first.is_visible()
     assert page.locator(".card").first.evaluate("one => getComputedStyle(one).breakInside") == "avoid"
-    page.evaluate("dispatchEvent(new Event('beforeprint'))")
-    assert page.locator(".others table").is_visible(), "what is folded up is printed"
 
 
 def test_without_its_video_the_report_says_where_it_must_lie_and_works(opened: Opening) -> None:

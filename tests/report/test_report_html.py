@@ -4,6 +4,7 @@ import base64
 import hashlib
 import re
 import string
+from collections.abc import Mapping
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -11,14 +12,25 @@ from urllib.parse import unquote
 
 import numpy as np
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from PIL import Image
 
 from helpers.inspection_material import made_inspection
-from urbanpipe.contracts.findings import BundleFacts, Evidence, Inspection, Remark, VideoFacts, write_inspection
+from urbanpipe.contracts.findings import (
+    BundleFacts,
+    Evidence,
+    Finding,
+    Inspection,
+    Remark,
+    VideoFacts,
+    write_inspection,
+)
 from urbanpipe.errors import InspectionError
 from urbanpipe.report.html import video_url, write_index, write_report
 from urbanpipe.report.pictures import album
 from urbanpipe.report.timeline import span_seconds, thinned, ticks
+from urbanpipe.report.verdict import verdict
 from urbanpipe.report.wording import all_texts, clock, sureness, visible, wording
 
 HOSTILE = [
@@ -71,10 +83,10 @@ def changed(made: Inspection, **changes: Any) -> Inspection:
     return Inspection(**({name: getattr(made, name) for name in Inspection.model_fields} | changes))
 
 
-def without_findings(folder: Path, normal_triage: str) -> Inspection:
-    made = made_inspection(folder)
-    nothing = {"triage": "reject", "occurrences": (), "probability": 0.01}
-    normal = {**nothing, "triage": normal_triage, "probability": 0.93}
+def without_findings(folder: Path, normal_probability: float) -> Inspection:
+    made = made_inspection(folder, f"{folder.name}.mp4")
+    nothing: dict[str, object] = {"triage": "reject", "occurrences": (), "probability": 0.01}
+    normal = {**nothing, "triage": "review", "probability": normal_probability}
     findings = [one.model_copy(update=normal if one.code == made.exclusive else nothing) for one in made.findings]
     return changed(made, findings=tuple(findings))
 
@@ -99,7 +111,7 @@ def with_shots(made: Inspection, shots: int) -> Inspection:
 def test_says_what_was_found_how_sure_and_when(tmp_path: Path) -> None:
     page = report(tmp_path / "d1_1")
     text = page.text()
-    for word in ("d1_1.mp4", "01:00", "640 × 480", "demonstration", "2 defects found, 1 to check", "13 classes"):
+    for word in ("d1_1.mp4", "01:00", "640 × 480", "demonstration", "2 defects found, 1 to check", "and 10 more"):
         assert word in text
     for word in ("displaced joint", "97%", "about 97 of 100 videos with this value show it", "12.40 m", "Please check"):
         assert word in text
@@ -270,17 +282,16 @@ def test_what_still_does_not_fit_is_left_out_from_the_least_informative_end(tmp_
 
 
 def test_no_defect(tmp_path: Path) -> None:
-    page = Page(write_report(without_findings(tmp_path / "v", "accept"), tmp_path / "v"))
-    assert "No defect found" in page.text("h2")
-    assert "“normal” with 93%" in page.text()
-    assert "16 classes" in page.text()
+    page = Page(write_report(without_findings(tmp_path / "v", 0.93), tmp_path / "v"))
+    assert "No defect likely (normal 93%)" in page.text("h2")
+    assert "and 13 more" in page.text("h3")
     assert not page.having("finding")
     assert not page.having("card")
 
 
 def test_no_defect_but_not_sure_that_nothing_is_wrong(tmp_path: Path) -> None:
-    page = Page(write_report(without_findings(tmp_path / "v", "review"), tmp_path / "v"))
-    assert "No defect found, but please check" in page.text("h2")
+    page = Page(write_report(without_findings(tmp_path / "v", 0.3), tmp_path / "v"))
+    assert "No defect found, but please check (normal only 30%)" in page.text("h2")
     assert "please review the video" in page.text("strong")
 
 
@@ -454,12 +465,14 @@ def test_the_index_tells_videos_without_findings_and_remarks_apart(tmp_path: Pat
     from urbanpipe.contracts.findings import write_inspection
 
     folders = [tmp_path / name for name in ("clear", "unsure", "remarked")]
-    write_inspection(without_findings(folders[0], "accept"), folders[0])
-    write_inspection(without_findings(folders[1], "review"), folders[1])
-    made_inspection(folders[2], remarks=(Remark(kind="out_of_distribution", text="It is unlike the others."),))
+    write_inspection(without_findings(folders[0], 0.93), folders[0])
+    write_inspection(without_findings(folders[1], 0.3), folders[1])
+    made_inspection(
+        folders[2], "remarked.mp4", remarks=(Remark(kind="out_of_distribution", text="It is unlike the others."),)
+    )
     page = Page(write_index(folders, tmp_path))
-    assert "3 videos 1 with defects found 1 only to check 1 without a finding" in page.text()
-    assert "No defect found, but please check" in page.text()
+    assert "3 videos 1 with defects found 1 only to check 1 without a likely defect" in page.text()
+    assert "No defect found, but please check (normal only 30%)" in page.text()
     assert "Unlike known videos" in page.text()
     assert len(page.having("notable")) == 2
 
@@ -474,29 +487,133 @@ def test_an_inspection_that_cannot_be_read_does_not_lose_the_index(tmp_path: Pat
     assert "没有检测任何视频" in Page(write_index([], tmp_path, "zh")).text()
 
 
-def with_unlikely(folder: Path, *codes: str) -> Inspection:
-    """An inspection in which these classes need review although they are improbable."""
+def with_probabilities(folder: Path, normal: float, probabilities: Mapping[str, float]) -> Inspection:
+    """An inspection in which the named classes need review, each with a moment, and all others are rejected."""
     made = made_inspection(folder)
+    moment = next(one for one in made.findings if one.code == "CK").occurrences[:1]
+    findings = []
+    for one in made.findings:
+        nothing: dict[str, object] = {"triage": "reject", "occurrences": (), "probability": 0.01}
+        if one.code in probabilities:
+            nothing |= {"triage": "review", "occurrences": moment, "probability": probabilities[one.code]}
+        elif one.code == made.exclusive:
+            nothing |= {"triage": "review", "probability": normal}
+        findings.append(one.model_copy(update=nothing))
+    inspection = changed(made, findings=tuple(findings))
+    write_inspection(inspection, folder)
+    return inspection
+
+
+WEAK = dict(zip(["SL", "CK", "TJ", "PL", "FS", "CR", "QF"], (0.077, 0.06, 0.05, 0.03, 0.02, 0.01, 0.004), strict=True))
+
+
+def test_a_normal_video_is_reported_as_normal(tmp_path: Path) -> None:
+    inspection = with_probabilities(tmp_path / "a", 0.87, WEAK)
+    page = Page(write_report(inspection, tmp_path / "a"))
+    assert "No defect likely (normal 87%)" in page.text("h2")
+    assert page.having("verdict") == [{"id": "verdict", "class": "verdict clear"}]
+    for name in ("finding", "lane", "lanes"):
+        assert not page.having(name)
+    assert not [one for _, one in page.elements if one.get("id") in {"timeline", "evidence", "next"}]
+    index = Page(write_index([tmp_path / "a"], tmp_path))
+    assert "1 video 0 with defects found 0 only to check 1 without a likely defect" in index.text()
+    assert "No defect likely (normal 87%)" in index.text()
+    assert not index.having("notable")
+    assert not index.having("chip")
+    chinese = Page(write_report(inspection, tmp_path / "a", "zh"))
+    assert "应无缺陷（正常 87%）" in chinese.text("h2")
+
+
+def test_a_weak_finding_stays_in_one_line_with_all_classes_most_probable_first(tmp_path: Path) -> None:
+    page = Page(write_report(with_probabilities(tmp_path, 0.87, WEAK), tmp_path))
+    assert [one for one in page.all("details") if one.get("class") == "weak" and "open" not in one]
+    assert page.text("h3").startswith("Less likely: SL 8%, CK 6%, TJ 5% and 13 more")
+    text = page.text("td")
+    shown = re.findall(r"\b([A-Z]{2}) [^%]*?(<?\d+)%", text)
+    assert [code for code, _ in shown[:5]] == ["SL", "CK", "TJ", "PL", "FS"]
+    assert len(shown) == 16
+    assert text.index("leakage") < text.index("displaced joint")
+    assert page.text("p").count("The 7 marked classes are kept for review only because") == 1
+    assert len(page.having("gallery")) == 7, "their pictures are in the fold"
+
+
+@pytest.mark.parametrize(
+    ("normal", "weak", "text"),
+    [
+        (0.87, {"SL": 0.0949}, "No defect likely (normal 87%)"),
+        (0.87, {"SL": 0.0976}, "No defect likely (normal 87%), 1 to check"),
+        (0.87, {"SL": 0.31, "CK": 0.2}, "No defect likely (normal 87%), 2 to check"),
+        (0.87, {"SL": 0.6}, "1 possible defect to check"),
+        (0.4, {"SL": 0.31}, "1 possible defect to check"),
+        (0.22, {"SL": 0.04}, "No defect found, but please check (normal only 22%)"),
+        (0.22, {}, "No defect found, but please check (normal only 22%)"),
+    ],
+)
+def test_the_verdict(normal: float, weak: dict[str, float], text: str, tmp_path: Path) -> None:
+    made = verdict(with_probabilities(tmp_path, normal, weak), wording("en"))
+    assert made.text == text
+    assert made.unsure == ("please" in text)
+
+
+def test_the_verdict_without_a_class_for_nothing_wrong(tmp_path: Path) -> None:
+    inspection = with_probabilities(tmp_path, 0.9, {"SL": 0.04})
+    defects = tuple(one for one in inspection.findings if one.code != inspection.exclusive)
+    made = verdict(changed(inspection, exclusive=None, findings=defects), wording("en"))
+    assert (made.text, made.clear) == ("No defect likely", True)
+
+
+@given(share=st.floats(0, 1), calibrated=st.booleans())
+@example(share=0.095, calibrated=True)
+@example(share=0.0976, calibrated=True)
+@example(share=0.005, calibrated=True)
+def test_what_is_shown_as_ten_per_cent_is_never_called_less(share: float, calibrated: bool) -> None:
+    finding = Finding(code="X", en="x", probability=share, score=share, triage="review")
+    text = sureness(share, calibrated)
+    if calibrated:
+        assert finding.unlikely == (text == "<1%" or (text[0] != ">" and int(text[:-1]) < 10))
+        assert text != "0%"
+    elif abs(share - 0.095) > 1e-9:
+        assert finding.unlikely == (float(text) < 0.1)
+
+
+def test_a_found_defect_leaves_the_weak_ones_folded_up(tmp_path: Path) -> None:
+    made = made_inspection(tmp_path)
     low = {"triage": "review", "probability": 0.04}
-    return changed(made, findings=tuple(f.model_copy(update=low if f.code in codes else {}) for f in made.findings))
-
-
-def test_unlikely_classes_are_folded_up_and_have_no_curve(tmp_path: Path) -> None:
-    made = with_unlikely(tmp_path, "SL")
+    made = changed(made, findings=tuple(f.model_copy(update=low if f.code == "SL" else {}) for f in made.findings))
+    write_inspection(made, tmp_path)
     page = Page(write_report(made, tmp_path))
     assert "2 defects found" in page.text("h2")
     assert "to check" not in page.text("h2")
-    assert [one for one in page.all("details") if one.get("class") == "unlikely" and "open" not in one]
-    assert "1 unlikely class to review" in page.text("h3")
+    assert "Less likely: SL 4%" in page.text("h3")
     assert len([one for one in page.all("div") if one.get("class", "").startswith("lane ")]) == 2 + 1, "and the axis"
-    assert len(page.having("gallery")) == 3
-    write_inspection(made, tmp_path / "a")
-    index = Page(write_index([tmp_path / "a"], tmp_path))
-    assert "1 unlikely class to review" in index.text()
-    assert "SL" not in index.text()
+    assert "SL" not in Page(write_index([tmp_path], tmp_path / "index")).text()
 
 
-def test_where_all_is_unlikely_nothing_is_folded(tmp_path: Path) -> None:
-    page = Page(write_report(with_unlikely(tmp_path, "SL", "CK", "CJ"), tmp_path))
-    assert "Nothing likely; 3 unlikely classes to review" in page.text("h2")
-    assert all("open" in one for one in page.all("details") if one.get("class") == "unlikely")
+def test_equal_names_and_equal_contents_are_told_in_the_index(tmp_path: Path) -> None:
+    folders = [tmp_path / name for name in ("one", "two", "three")]
+    for folder, path, digest in zip(folders, ("/v/a/x.mp4", "/v/b/x.mp4", "/v/b/y.mp4"), "556", strict=True):
+        made = made_inspection(folder)
+        video = made.video.model_copy(update={"name": Path(path).name, "path": path, "digest": digest * 32})
+        write_inspection(changed(made, video=video), folder)
+    page = Page(write_index(folders, tmp_path))
+    text = page.text("bdi")
+    assert text == "a/x.mp4 b/x.mp4 y.mp4"
+    assert [one["title"] for one in page.having("duplicate")] == [
+        "The same content as b/x.mp4.",
+        "The same content as a/x.mp4.",
+    ]
+    assert "3 videos" in page.text()
+    assert "1 duplicate" in page.text()
+
+
+def test_a_remark_on_the_bundle_stands_once_in_the_index_and_makes_no_video_notable(tmp_path: Path) -> None:
+    values = {"classes": "BX, TL"}
+    remark = Remark(kind="other", text="It cannot detect BX, TL.", key="untrained", values=values)
+    folders = [tmp_path / name for name in ("one", "two")]
+    for folder in folders:
+        made = with_probabilities(folder, 0.87, WEAK)
+        video = made.video.model_copy(update={"digest": folder.name})
+        write_inspection(changed(made, video=video, remarks=(remark,)), folder)
+    page = Page(write_index(folders, tmp_path))
+    assert page.text().count("It cannot detect BX, TL.") == 1
+    assert not page.having("notable")

@@ -16,7 +16,8 @@ from urbanpipe.inspection.video_pass import Region
 from urbanpipe.locks import file_lock
 from urbanpipe.outputs import output_folder, write_csv
 from urbanpipe.report.html import write_index, write_report
-from urbanpipe.report.wording import wording
+from urbanpipe.report.verdict import proposed, verdict
+from urbanpipe.report.wording import sureness, wording
 
 FAILURES = "failures.csv"
 
@@ -248,17 +249,13 @@ def _write_failures(out: Path, failures: dict[str, str]) -> None:
 
 
 def _summary(inspection: Inspection) -> Iterator[str]:
-    """Yield the numbers of defects, the remarks, and the defects."""
-    accepted = sum(finding.triage == "accept" for finding in inspection.defects)
-    unlikely = sum(finding.unlikely for finding in inspection.defects)
-    to_review = len(inspection.defects) - accepted - unlikely
-    counts = f"{accepted} accepted, {to_review} to review, {unlikely} unlikely"
-    yield counts if inspection.defects else "no defects found"
+    """Yield the verdict, the remarks, and the defects without the unlikely ones."""
+    yield verdict(inspection, wording("en")).text
     yield from (f"  ! {remark.text}" for remark in inspection.remarks)
-    yield from (f"  {_line(finding)}" for finding in inspection.defects if not finding.unlikely)
+    yield from (f"  {_line(finding, inspection.bundle.calibrated)}" for finding in proposed(inspection))
 
 
-def _line(finding: Finding) -> str:
+def _line(finding: Finding, calibrated: bool) -> str:
     times = ", ".join(f"{occurrence.seconds:.1f}" for occurrence in finding.occurrences)
-    triage = "accept" if finding.triage == "accept" else "review"
-    return f"{triage} {finding.code} {finding.en}: {finding.probability:.0%}" + (f" at {times} s" if times else "")
+    probability = sureness(finding.probability, calibrated)
+    return f"{finding.triage} {finding.code} {finding.en}: {probability}" + (f" at {times} s" if times else "")

@@ -41,13 +41,22 @@ def command(
     inspection_data: Annotated[
         Path | None, typer.Option(help="CSV `video,segment,length_m,diameter_mm,...`, for the segments of cjj181.")
     ] = None,
+    unlikely: Annotated[
+        bool, typer.Option("--unlikely", help="Also rows, marked, that are below 10 % and kept to miss few defects.")
+    ] = False,
 ) -> None:
     """Export inspections as a table to grade, or for other tools. All rows are proposals that nobody has reviewed."""
     from urbanpipe.exports.export import export
 
     done = export(
-        inspections, out=out, to=to.value, language=language.value, taxonomy=taxonomy, inspection_data=inspection_data
+        inspections,
+        out=out,
+        to=to.value,
+        language=language.value,
+        taxonomy=taxonomy,
+        inspection_data=inspection_data,
+        unlikely=unlikely,
     )
-    warning = "; made by a demonstration model, not for real use" if done.demonstration else ""
-    print(f"{done.videos} videos, {done.rows} proposals, not reviewed{warning}")
+    for line in done.lines():
+        print(line)
     print(f"results: {' '.join(map(str, done.files))}")

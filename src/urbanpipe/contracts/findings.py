@@ -17,7 +17,8 @@ from urbanpipe.settings import complaint
 FORMAT: Literal["urbanpipe findings 2"] = "urbanpipe findings 2"
 FINDINGS = "findings.json"
 TIMELINE = "timeline.json"
-UNLIKELY = 0.1
+UNLIKELY = 0.095
+"""Probabilities below are shown as less than 10 %."""
 TriageDecision = Literal["accept", "review", "reject"]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]

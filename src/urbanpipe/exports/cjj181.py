@@ -79,7 +79,7 @@ def table_row(row: RecordRow, segment: str, folder: Path, language: Language, ru
         "time": minutes(row.occurrence.seconds) if row.occurrence else None,
         "distance": metres if metres is not None and metres >= 0 else None,
         "confidence": round(row.finding.probability, 3),
-        "triage": word(row.finding.triage, language),
+        "triage": word("unlikely" if row.finding.unlikely else row.finding.triage, language),
         "picture": relative(row.inspected.folder / frame.picture, folder) if frame else None,
         "source": "; ".join(_source(row, language)),
         "remark": "; ".join(_remarks(row, language, rules)) or None,

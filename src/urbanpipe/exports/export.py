@@ -2,11 +2,12 @@
 
 import difflib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from urbanpipe.contracts.distinct_names import equal_contents
 from urbanpipe.contracts.inspection_data import read_inspection_data
 from urbanpipe.errors import InspectionError
 from urbanpipe.evaluation.moments import Moment, write_results
@@ -28,14 +29,26 @@ class Exported:
     Attributes:
         files: written files, in the order of writing.
         videos: number of inspections that were read.
-        rows: number of occurrences of accepted findings and findings to review, and of those findings that have none.
+        rows: number of rows written; for `qvpipe` the number of scores.
+        what: what the rows are: `proposals`, or `scores`.
+        duplicates: names of videos with equal contents, in groups.
         demonstration: whether any inspection was made with a demonstration bundle.
     """
 
     files: tuple[Path, ...]
     videos: int
     rows: int
+    what: str
+    duplicates: tuple[tuple[str, ...], ...]
     demonstration: bool
+
+    def lines(self) -> Iterator[str]:
+        """Yield the lines that tell a person what was written."""
+        videos = f"{self.videos} video{'' if self.videos == 1 else 's'}"
+        warning = "; made by a demonstration model, not for real use" if self.demonstration else ""
+        what = self.what.removesuffix("s") if self.rows == 1 else self.what
+        yield f"{videos}, {self.rows} {what}, not reviewed{warning}"
+        yield from (f"the same content: {', '.join(names)}" for names in self.duplicates)
 
 
 def export(
@@ -46,6 +59,7 @@ def export(
     language: Language = "en",
     taxonomy: Path | None = None,
     inspection_data: Path | None = None,
+    unlikely: bool = False,
 ) -> Exported:
     """Write inspections in a format that people or other tools read. The exports contain no human review.
 
@@ -57,6 +71,8 @@ def export(
         taxonomy: TOML file of your own classes, for their `pacp` crosswalk; default: the 17 QV-Pipe classes.
         inspection_data: CSV with the column `video` and the fields of `InspectionData`; it names the segments of the
             CJJ 181 table and gives their length and diameter.
+        unlikely: whether to add, marked as such, the unlikely findings that are kept for review only because of the
+            bound on missed defects. `qvpipe` holds the scores of all classes in any case.
 
     Raises:
         InspectionError: there are no inspections, one is damaged, the format or suffix is unknown, the inspections have
@@ -71,19 +87,27 @@ def export(
     classes = load_taxonomy(taxonomy)
     data = read_inspection_data(inspection_data) if inspection_data else {}
     inspected = read_inspected(inspections)
-    rows = list(rows_of(inspected, unlikely=to == "jsonl"))
+    rows = list(rows_of(inspected, unlikely=unlikely))
+    written, what = len(rows), "proposals"
     if to == "cjj181":
         files = write_table(inspected, rows, out, language, data)
     elif to == "pacp":
-        files = write_pacp(inspected, rows, out, classes)
+        rows = [row for row in rows if row.finding.code != row.inspected.inspection.exclusive]
+        files, written = write_pacp(inspected, rows, out, classes), len(rows)
     elif to == "qvpipe":
-        files = _write_scores(inspected, out)
+        files, what = _write_scores(inspected, out), "scores"
+        written = sum(len(one.inspection.findings) for one in inspected)
     elif to == "cctvpipe":
-        files = _write_moments(inspected, out)
+        files, written = _write_moments(inspected, rows, out)
     else:
         files = _write_lines(inspected, rows, out)
     demonstration = any(one.inspection.bundle.demonstration for one in inspected)
-    return Exported(files, len(inspected), len(rows), demonstration)
+    return Exported(files, len(inspected), written, what, _duplicates(inspected), demonstration)
+
+
+def _duplicates(inspected: Sequence[InspectionRecord]) -> tuple[tuple[str, ...], ...]:
+    groups = equal_contents([one.inspection.video for one in inspected])
+    return tuple(tuple(inspected[index].name for index in indices) for indices in groups)
 
 
 def _check(out: Path, to: str, language: str) -> None:
@@ -121,19 +145,18 @@ def _write_scores(inspected: Sequence[InspectionRecord], out: Path) -> tuple[Pat
     return (out,)
 
 
-def _write_moments(inspected: Sequence[InspectionRecord], out: Path) -> tuple[Path, ...]:
-    """Write VideoPipe track 2: every occurrence of a defect with the score at its peak."""
+def _write_moments(
+    inspected: Sequence[InspectionRecord], rows: Sequence[RecordRow], out: Path
+) -> tuple[tuple[Path, ...], int]:
+    """Write VideoPipe track 2: every occurrence of a defect with the score at its peak; return their number too."""
     taxonomy = _taxonomy_of(inspected)
-    moments = {
-        one.name: [
-            Moment(taxonomy.index(finding.code), occurrence.seconds, occurrence.score)
-            for finding in one.inspection.defects
-            for occurrence in finding.occurrences
-        ]
-        for one in inspected
-    }
+    moments: dict[str, list[Moment]] = {one.name: [] for one in inspected}
+    for row in rows:
+        if row.occurrence and row.finding.code != row.inspected.inspection.exclusive:
+            found = Moment(taxonomy.index(row.finding.code), row.occurrence.seconds, row.occurrence.score)
+            moments[row.inspected.name].append(found)
     write_results(moments, out, taxonomy)
-    return (out,)
+    return (out,), sum(map(len, moments.values()))
 
 
 def _write_lines(inspected: Sequence[InspectionRecord], rows: Sequence[RecordRow], out: Path) -> tuple[Path, ...]:
@@ -168,6 +191,7 @@ def _line(row: RecordRow, folder: Path) -> dict[str, Any]:
         "zh": finding.zh,
         "kind": finding.kind,
         "triage": finding.triage,
+        "unlikely": finding.unlikely,
         "probability": finding.probability,
         "score": finding.score,
         "seconds": occurrence.seconds if occurrence else None,

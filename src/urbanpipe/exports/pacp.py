@@ -35,20 +35,25 @@ def write_pacp(
 ) -> tuple[Path, ...]:
     """Write the three tables into a folder.
 
+    Args:
+        inspected: the inspections.
+        rows: their defects.
+        out: the folder.
+        taxonomy: classes with their PACP codes.
+
     Raises:
         InspectionError: a table with other content exists, in which a coder may have worked.
         OutputError: the tables cannot be written.
     """
     output_folder(out)
-    defects = [row for row in rows if row.finding.code != row.inspected.inspection.exclusive]
     numbers = {id(one): number for number, one in enumerate(inspected, 1)}
     tables = {
         "PACP_Inspections.csv": (INSPECTIONS, [_inspection(one, numbers[id(one)]) for one in inspected]),
         "PACP_Conditions.csv": (
             CONDITIONS,
-            [_condition(row, number, numbers[id(row.inspected)], taxonomy) for number, row in enumerate(defects, 1)],
+            [_condition(row, number, numbers[id(row.inspected)], taxonomy) for number, row in enumerate(rows, 1)],
         ),
-        "PACP_Media_Conditions.csv": (MEDIA, _media(defects, out)),
+        "PACP_Media_Conditions.csv": (MEDIA, _media(rows, out)),
     }
     for name, (header, values) in tables.items():
         # No byte order mark: importers read it as part of the first column's name.
@@ -65,7 +70,8 @@ def _inspection(one: InspectionRecord, number: int) -> dict[str, object]:
 
 def _condition(row: RecordRow, number: int, inspection: int, taxonomy: Taxonomy) -> dict[str, object]:
     code, complete = _proposed(row.finding.code, taxonomy)
-    finding = f"{row.finding.code} {row.finding.en}, confidence {row.finding.probability:.2f}"
+    unlikely = ", unlikely" if row.finding.unlikely else ""
+    finding = f"{row.finding.code} {row.finding.en}, confidence {row.finding.probability:.2f}{unlikely}"
     read = row.distance
     metres = read.distance_metres if read else None
     return {

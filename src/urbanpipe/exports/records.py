@@ -1,11 +1,10 @@
 """The input of exports: inspections with unique video names, and one row per occurrence."""
 
-import re
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from urbanpipe.contracts.distinct_names import distinct_names
 from urbanpipe.contracts.findings import (
     Evidence,
     Finding,
@@ -14,7 +13,6 @@ from urbanpipe.contracts.findings import (
     inspection_folders,
     read_inspection,
 )
-from urbanpipe.contracts.names import canonical_name
 from urbanpipe.progress import track
 
 
@@ -74,7 +72,7 @@ def read_inspected(inspections: Path) -> list[InspectionRecord]:
     """
     folders = inspection_folders(Path(inspections))
     read = [read_inspection(folder) for folder in track(folders, len(folders), "reading inspections")]
-    names = _names(read, folders)
+    names = distinct_names([one.video for one in read], folders)
     return [InspectionRecord(*parts) for parts in zip(names, folders, read, strict=True)]
 
 
@@ -93,27 +91,3 @@ def rows_of(inspected: Iterable[InspectionRecord], unlikely: bool) -> Iterator[R
             RecordRow(one, finding, occurrence) for finding in shown for occurrence in finding.occurrences or (None,)
         ]
         yield from sorted(rows, key=lambda row: row.occurrence.seconds if row.occurrence else -1)
-
-
-def _names(inspections: Sequence[Inspection], folders: Sequence[Path]) -> list[str]:
-    """Return the file name of each video; for equal names, the shortest ends of their paths that differ."""
-    names = [canonical_name(one.video.name) for one in inspections]
-    groups: defaultdict[str, list[int]] = defaultdict(list)
-    for index, name in enumerate(names):
-        groups[name].append(index)
-    for name, members in groups.items():
-        if len(members) > 1:
-            parts = [re.split(r"[\\/]+", canonical_name(inspections[index].video.path)) for index in members]
-            labels = _tails(parts) or [f"{name} [{folders[index].name}]" for index in members]
-            for index, label in zip(members, labels, strict=True):
-                names[index] = label
-    return names
-
-
-def _tails(paths: Sequence[Sequence[str]]) -> list[str] | None:
-    """Return the shortest ends of paths that differ; None if a path occurs twice."""
-    for depth in range(2, max(map(len, paths)) + 1):
-        tails = ["/".join(path[-depth:]) for path in paths]
-        if len(set(tails)) == len(tails):
-            return tails
-    return None

@@ -1,7 +1,6 @@
 """Write the report of an inspected video and the index of a folder of reports, as HTML without network or server."""
 
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,17 +8,20 @@ from itertools import count
 from pathlib import Path
 from urllib.parse import quote
 
-from urbanpipe.contracts.findings import Finding, Inspection, Timeline, read_inspection, read_timeline
+from urbanpipe.contracts.findings import Inspection, Timeline, read_inspection, read_timeline
 from urbanpipe.contracts.remarks import sentence
 from urbanpipe.errors import InspectionError
 from urbanpipe.outputs import write_text
+from urbanpipe.report.index_rows import REPORT, Row, index_rows, totals
 from urbanpipe.report.page import page
 from urbanpipe.report.pictures import Album, album
 from urbanpipe.report.timeline import HEIGHT, WIDTH, span_seconds, ticks
-from urbanpipe.report.views import Builder
+from urbanpipe.report.verdict import exclusive_finding, proposed, verdict
+from urbanpipe.report.views import Builder, Item
 from urbanpipe.report.wording import Wording, sureness, wording
 
-REPORT, INDEX = "report.html", "index.html"
+INDEX = "index.html"
+_NAMED = 3  # classes in the title of those that are not proposed
 _MARK = '<nav class="pages"'  # marks the pages of an index that has several
 PAGE_VIDEOS = 1000  # keeps a page of an archive small enough to open and to filter instantly
 _LANGUAGE_TAGS = {"zh": "zh-CN"}
@@ -80,7 +82,7 @@ def write_index(
     """
     t = wording(language)
     failed = dict(failures or {})
-    rows = list(_rows(folders, Path(out), t, failed, read))
+    rows = index_rows(folders, Path(out), t, failed, read)
     path = Path(out) / INDEX
     parts = [rows[begin : begin + PAGE_VIDEOS] for begin in range(0, len(rows), PAGE_VIDEOS)] or [rows]
     leaves = [Leaf(number, part) for number, part in enumerate(parts, 1)]
@@ -90,7 +92,8 @@ def write_index(
         "failures": list(failed.items()),
         "demonstration": any(row.demonstration for row in rows),
         "calibrated": all(row.calibrated for row in rows),
-        "totals": _totals(rows, len(failed), t),
+        "notes": list(dict.fromkeys(note for row in rows for note in row.notes)),
+        "totals": totals(rows, len(failed), t),
     }
     for leaf in reversed(leaves):  # the first page links to the others, so it is written last
         text = page("index.html", "index.js", t, {**content, "leaf": leaf, "rows": leaf.rows})
@@ -100,42 +103,13 @@ def write_index(
 
 
 @dataclass(frozen=True)
-class Chip:
-    """A finding in the index: link to it in the report, code, name and probability."""
+class Weak:
+    """A class that is not proposed, and its view if the bound on missed defects keeps it for review."""
 
-    href: str
     code: str
     name: str
     probability: str
-
-
-@dataclass(frozen=True)
-class Row:
-    """A video in the index.
-
-    Attributes:
-        name: name of the video.
-        href: link to its report.
-        duration: duration in seconds.
-        found: accepted findings.
-        review: findings to review.
-        unlikely: text with the number of unlikely findings to review; may be empty.
-        unsure: whether nothing was found, but the exclusive class ("nothing wrong") was not accepted either.
-        remarks: kind, short text and sentence of each remark.
-        demonstration: whether the inspection was made with a demonstration bundle.
-        calibrated: whether the probabilities are calibrated.
-    """
-
-    name: str
-    href: str
-    duration: float
-    found: tuple[Chip, ...]
-    review: tuple[Chip, ...]
-    unlikely: str
-    unsure: bool
-    remarks: tuple[tuple[str, str, str], ...]
-    demonstration: bool
-    calibrated: bool
+    item: Item | None
 
 
 @dataclass(frozen=True)
@@ -177,20 +151,19 @@ def _report(inspection: Inspection, folder: Path, t: Wording) -> dict[str, objec
         "video": inspection.video,
         "bundle": inspection.bundle,
         "source": video_url(inspection.video.relative),
-        "verdict": _verdict(inspection, t),
-        "unsure": _is_unsure(inspection),
-        "exclusive": _exclusive(inspection),
+        "verdict": verdict(inspection, t),
+        "exclusive": exclusive_finding(inspection),
         "remarks": [
             (one.kind, text := sentence(one, t.language), "en" if text == one.text else t.language)
             for one in sorted(inspection.remarks, key=lambda one: one.kind != "out_of_distribution")
         ],
         "found": [item for item in items if item.triage == "accept"],
         "review": [item for item in items if item.triage == "review" and not item.unlikely],
-        "unlikely": [item for item in items if item.unlikely],
-        "likely": [item for item in items if not item.unlikely],
-        "items": items,
+        "items": [item for item in items if not item.unlikely],
+        "weak": (weak := _weak(inspection, items, t)),
+        "weak_title": _weak_title(weak, t),
+        "kept": [one.item for one in weak if one.item],
         "timed": any(item.moments for item in items),
-        "others": _others(inspection),
         "span": span,
         "ticks": ticks(span),
         "box": f"0 0 {WIDTH} {HEIGHT}",
@@ -209,35 +182,20 @@ def video_url(relative: str) -> str:
     return url if not url or url.startswith(("../", "./")) else f"./{url}"
 
 
-def _exclusive(inspection: Inspection) -> Finding | None:
-    return next((one for one in inspection.findings if one.code == inspection.exclusive), None)
+def _weak(inspection: Inspection, items: Sequence[Item], t: Wording) -> list[Weak]:
+    """Return all classes that are not proposed and that the networks were trained on, most probable first."""
+    hidden = {inspection.exclusive, *(one.code for one in proposed(inspection)), *_untrained(inspection)}
+    ranked = sorted((one for one in inspection.findings if one.code not in hidden), key=lambda one: -one.probability)
+    kept = {item.code: item for item in items if item.unlikely}
+    calibrated = inspection.bundle.calibrated
+    return [Weak(one.code, t.name(one), sureness(one.probability, calibrated), kept.get(one.code)) for one in ranked]
 
 
-def _is_unsure(inspection: Inspection) -> bool:
-    """Return whether nothing was found, but the exclusive class ("nothing wrong") was not accepted either."""
-    normal = _exclusive(inspection)
-    return not inspection.defects and normal is not None and normal.triage != "accept"
-
-
-def _verdict(inspection: Inspection, t: Wording) -> str:
-    found = sum(one.triage == "accept" for one in inspection.defects)
-    unlikely = sum(one.unlikely for one in inspection.defects)
-    review = len(inspection.defects) - found - unlikely
-    if not inspection.defects:
-        return t("verdict_unsure" if _is_unsure(inspection) else "verdict_none")
-    if not found and not review:
-        return t.count("verdict_unlikely", unlikely)
-    if not found:
-        return t.count("verdict_only", review)
-    return t("verdict_join").join(
-        [t.count("verdict_found", found), *([t.count("verdict_review", review)] if review else [])]
-    )
-
-
-def _others(inspection: Inspection) -> list[Finding]:
-    """Return the rejected classes that the networks were trained on, most probable first."""
-    shown = {inspection.exclusive, *(one.code for one in inspection.defects), *_untrained(inspection)}
-    return sorted((one for one in inspection.findings if one.code not in shown), key=lambda one: -one.probability)
+def _weak_title(weak: Sequence[Weak], t: Wording) -> str:
+    """Return one line with the most probable of the classes that are not proposed."""
+    named = t("weak_join").join(f"{one.code} {one.probability}" for one in weak[:_NAMED])
+    others = len(weak) - _NAMED
+    return t("weak", classes=named) + (t.count("weak_more", others) if others > 0 else "")
 
 
 def _untrained(inspection: Inspection) -> set[str]:
@@ -256,54 +214,3 @@ def _made_at(text: str) -> str:
         return datetime.fromisoformat(text).strftime("%Y-%m-%d %H:%M %Z").strip()
     except ValueError:
         return text
-
-
-def _rows(
-    folders: Sequence[Path], out: Path, t: Wording, failed: dict[str, str], read: Callable[[Path], Inspection]
-) -> Iterator[Row]:
-    for folder in folders:
-        try:
-            inspection = read(folder)
-        except InspectionError as error:
-            failed[folder.name] = str(error)
-            continue
-        href = _href(folder, out)
-        chips = [
-            Chip(f"{href}#f{place}", one.code, t.name(one), sureness(one.probability, inspection.bundle.calibrated))
-            for place, one in enumerate(inspection.defects, 1)
-        ]
-        accepted = sum(one.triage == "accept" for one in inspection.defects)
-        unlikely = sum(one.unlikely for one in inspection.defects)
-        yield Row(
-            name=inspection.video.name,
-            href=href,
-            duration=inspection.video.duration_seconds,
-            found=tuple(chips[:accepted]),
-            review=tuple(chips[accepted : len(chips) - unlikely]),
-            unlikely=t.count("unlikely", unlikely) if unlikely else "",
-            unsure=_is_unsure(inspection),
-            remarks=tuple((one.kind, t(f"remark_{one.kind}"), sentence(one, t.language)) for one in inspection.remarks),
-            demonstration=inspection.bundle.demonstration,
-            calibrated=inspection.bundle.calibrated,
-        )
-
-
-def _href(folder: Path, out: Path) -> str:
-    try:
-        relative = os.path.relpath(folder, out)
-    except ValueError:  # another drive on Windows
-        return f"{folder.resolve().as_uri()}/{REPORT}"
-    url = quote(os.fsencode(relative.replace(os.sep, "/")), safe="/")
-    return f"./{url}/{REPORT}"
-
-
-def _totals(rows: Sequence[Row], failed: int, t: Wording) -> list[str]:
-    found = sum(bool(row.found) for row in rows)
-    review = sum(bool(row.review or row.unlikely or row.unsure) and not row.found for row in rows)
-    return [
-        t.count("total_videos", len(rows)),
-        t.count("total_found", found),
-        t.count("total_review", review),
-        t.count("total_none", len(rows) - found - review),
-        *([t.count("total_failed", failed)] if failed else []),
-    ]

@@ -47,7 +47,7 @@ class Wording:
             return self("meaning_score")
         if share >= 0.995:
             return self("meaning_most")
-        return self("meaning_few") if share < 0.005 else self("meaning", number=round(100 * share))
+        return self("meaning_few") if share < 0.005 else self("meaning", number=_per_cent(share))
 
 
 @lru_cache
@@ -92,7 +92,12 @@ def sureness(share: float, calibrated: bool) -> str:
         return f"{share:.2f}"
     if share >= 0.995:
         return ">99%"
-    return "<1%" if share < 0.005 else f"{round(100 * share)}%"
+    return "<1%" if share < 0.005 else f"{_per_cent(share)}%"
+
+
+def _per_cent(share: float) -> int:
+    """Round half up: no share that is shown as less than 10 % lies above one that is shown as 10 %."""
+    return int(100 * share + 0.5)
 
 
 def visible(text: str) -> str:

@@ -36,7 +36,7 @@
 
   // The chosen moment
   const findings = all("a.finding");
-  const views = all(".card > .shot > a.view");
+  const views = all("#evidence .card > .shot > a.view");
   let chosen = null;
   let chosenSeek = null;
   const findingOf = (moment) => `${moment.split("-")[0]}-`;
@@ -45,7 +45,7 @@
     chosen = stop.dataset.moment;
     chosenSeek = stop.dataset.seek;
     for (const one of all(`[data-moment="${chosen}"]`)) {
-      const fold = one.closest("details.unlikely");
+      const fold = one.closest("details.weak");
       if (fold) fold.open = true;
     }
     const same = findings.filter((one) => one.dataset.moment.startsWith(findingOf(chosen)));
@@ -123,7 +123,7 @@
   };
   const enlargeChosen = () => {
     if (large.open) { large.close(); return; }
-    const card = find(`.card[data-moment="${chosen}"]`) || find(".card");
+    const card = find(`.card[data-moment="${chosen}"]`) || find("#evidence .card");
     if (card) enlarge(find(".shot", card));
   };
   for (const button of all(".enlarge")) button.addEventListener("click", () => enlarge(button.closest(".shot")));
@@ -206,10 +206,10 @@
   const linkedStop = linked && find("a.stop", linked);
   if (linkedStop) stepTo(linkedStop);
 
-  // Print with all sections open.
+  // Print with all sections open but that of the less likely classes.
   let folded = [];
   addEventListener("beforeprint", () => {
-    folded = all("details:not([open])");
+    folded = all("details:not([open], .weak)");
     for (const one of folded) one.open = true;
   });
   addEventListener("afterprint", () => { for (const one of folded) one.open = false; });
