@@ -140,10 +140,39 @@ def test_a_brief_defect_is_in_none_of_the_nine_uniform_frames() -> None:
 
 def test_intervals_and_moment() -> None:
     cover = np.array([0, 0.1, 0.2, 0, 0.3, 0, 0, 0.1, 0.0])
-    seen = Seen(np.arange(9) / 4, cover, tuple(None for _ in cover), missed=False)
+    seen = Seen(np.arange(9) / 4, cover, np.ones(9), tuple(None for _ in cover), missed=False)
     assert seen.intervals() == [(0.25, 1.0), (1.75, 1.75)]
-    assert seen.moment == 0.75
+    assert seen.moment == 1.0  # the largest, not the gap between two views
     assert seen.seconds == pytest.approx(4 / 9 * 2.25)
+
+
+def test_an_edge_of_a_defect_is_not_in_view_however_large_it_looks() -> None:
+    """The crawler passes a joint: it grows, and at last only an edge of it is left, right before the lens."""
+    cover = np.array([0.001, 0.01, 0.05, 0.1, 0.2, 0.3, 0.3])
+    surface = np.array([1.0, 0.8, 0.8, 0.6, 0.21, 0.19, 0.05])
+    seen = Seen(np.arange(7) / 4, cover, surface, tuple(None for _ in cover), missed=False)
+    assert seen.visible.tolist() == [False, True, True, True, True, True, True]
+    assert seen.intervals() == [(0.25, 1.0)]  # the first is too small, and .19 is under a quarter of the best .8
+    assert seen.moment == 1.0
+
+
+@pytest.mark.slow
+def test_a_joint_that_a_crawler_passes_goes_out_of_view_before_its_last_pixel() -> None:
+    (joint,) = compose(VideoPlan("k10001_1.mp4", 0, 1, ("CK",), 20.0), 5, "cctv", 4.0, 4 / 3).placed
+    seen = joint.seen
+    last = float(seen.times[np.flatnonzero(seen.visible)[-1]])
+    assert seen.intervals()[-1][1] < last < seen.times[-1]
+    passing = seen.surface[(seen.times > seen.intervals()[-1][1]) & (seen.times <= last)]
+    assert passing.max() < 0.25
+    assert seen.surface.max() > 0.9
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("code", list(DEFECTS))
+def test_every_defect_shows_some_of_its_surface(code: str) -> None:
+    seen = compose(plan((code,)), 5, "qv", FPS, 4 / 3).placed[0].seen
+    assert seen.surface.max() > 0.1
+    assert seen.intervals()
 
 
 def test_a_raft_is_claimed_where_it_is_at_the_time() -> None:

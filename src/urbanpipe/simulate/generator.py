@@ -47,7 +47,7 @@ class SimulatedSet:
         videos: folder of the videos.
         labels: QV-Pipe label file.
         moments: CCTV-Pipe moment file.
-        truth: JSON lines, one per video and defect: class, grade, visible seconds, boxes, clock position and distance.
+        truth: JSON lines, one per video and defect: class, grade, intervals in view, boxes, clock position, distance.
         counts: number of videos that show each class, by code.
         missed_share: share of the videos with defects in which a defect shows in none of nine uniform frames; NaN if no
             video has a defect.
@@ -292,7 +292,7 @@ def _line(name: str, item: Placed, radius_m: float) -> dict[str, object]:
     grades = _GRADES.get(item.code, 4)
     boxes = [
         [round(float(time), 2), *(round(side, 4) for side in box)]
-        for time, box, shown in zip(item.seen.times, item.seen.boxes, item.seen.visible, strict=True)
+        for time, box, shown in zip(item.seen.times, item.seen.boxes, item.seen.in_view, strict=True)
         if box is not None and shown
     ]
     return {
