@@ -1,16 +1,20 @@
 """Locks on files and folders, shared by all processes."""
 
+import errno
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock, FileLock, Timeout
 
 from urbanpipe.errors import BusyError
-from urbanpipe.outputs import output_folder
+from urbanpipe.outputs import explained, output_folder
 
 log = logging.getLogger(__name__)
+
+_NO_LOCK_SERVICE = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL}
 
 
 @contextmanager
@@ -39,10 +43,29 @@ def file_lock(path: Path, busy: Path, wait: bool = False) -> Iterator[None]:
         busy: file or folder that the lock protects, for messages.
         wait: whether to wait for another process to release the lock, instead of raising.
 
+    If the file system has no working lock service, the block runs without a lock, after one warning.
+
     Raises:
         BusyError: another process holds the lock.
+        OutputError: the lock file cannot be written.
     """
     lock = FileLock(path, thread_local=False)
+    try:
+        _acquire(lock, busy, wait)
+    except (OSError, NotImplementedError) as error:
+        if isinstance(error, OSError) and error.errno not in _NO_LOCK_SERVICE:
+            with explained(path):
+                raise
+        _warn_once(str(error))
+        yield
+        return
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _acquire(lock: BaseFileLock, busy: Path, wait: bool) -> None:
     try:
         lock.acquire(timeout=0)
     except Timeout:
@@ -50,7 +73,8 @@ def file_lock(path: Path, busy: Path, wait: bool = False) -> Iterator[None]:
             raise BusyError(f"another process is working in {busy}; wait for it, or give another --out") from None
         log.info("waiting for another process in %s", busy)
         lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
+
+
+@cache
+def _warn_once(reason: str) -> None:
+    log.warning("this file system has no file locks (%s): do not run two processes with the same folder", reason)

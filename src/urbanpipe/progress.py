@@ -31,7 +31,8 @@ def _bar(items: Iterable[T], total: int, label: str, unit: str) -> Iterator[T]:
         TextColumn(unit),
         TimeRemainingColumn(elapsed_when_finished=True),
     )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    printed = sys.stdout.isatty()  # what is printed meanwhile goes above the bar, or where it was redirected to
+    with Progress(*columns, console=Console(stderr=True), redirect_stdout=printed) as progress:
         task = progress.add_task(label, total=total)
         for item in items:
             yield item

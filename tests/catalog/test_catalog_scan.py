@@ -11,10 +11,10 @@ from unicodedata import normalize
 import pytest
 
 from helpers.catalog_material import write_sound, write_video
-from urbanpipe.catalog import probing
 from urbanpipe.catalog.catalog_file import Catalog, read_catalog, write_catalog
 from urbanpipe.catalog.scan import scan, scan_report
 from urbanpipe.errors import CatalogError, LabelError, OutputError
+from urbanpipe.video import decoder_process
 
 
 def labels_of(folder: Path, labels: dict[str, str]) -> Path:
@@ -32,8 +32,8 @@ def videos(tmp_path: Path) -> Path:
 @pytest.fixture
 def probed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A log of the files that are probed, by processes that `hang*` and `crash*` files harm."""
-    monkeypatch.setattr(probing, "_WORKER", "helpers.troubled_probe_worker")
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
+    monkeypatch.setattr(decoder_process, "WORKER", "helpers.troubled_decoder")
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]), prepend=os.pathsep)
     monkeypatch.setenv("PROBED", str(tmp_path / "probed.log"))
     return tmp_path / "probed.log"
 
@@ -102,7 +102,7 @@ def test_unreadable_file(tmp_path: Path, videos: Path, monkeypatch: pytest.Monke
 def test_a_hang_or_a_crash_costs_only_its_own_video(
     tmp_path: Path, videos: Path, probed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(probing, "PROBE_SECONDS", 2.0)
+    monkeypatch.setattr(decoder_process, "ANSWER_SECONDS", 2.0)
     for number, name in enumerate(["a.mp4", "chatty.mp4", "crash.mp4", "hang.mp4", "z.mp4"]):
         write_video(videos / name, level=number)
     catalog = scan(videos, out=tmp_path / "c.csv", workers=2)
@@ -172,8 +172,8 @@ def test_an_interrupted_scan_goes_on(tmp_path: Path, videos: Path, probed: Path)
     for number, name in enumerate(["a.mp4", "b.mp4", "hang.mp4", "z.mp4"]):
         write_video(videos / name, level=number)
     script = (
-        "import sys; from pathlib import Path; from urbanpipe.catalog import probing; "
-        "probing._WORKER = 'helpers.troubled_probe_worker'; "
+        "import sys; from pathlib import Path; from urbanpipe.video import decoder_process; "
+        "decoder_process.WORKER = 'helpers.troubled_decoder'; "
         "from urbanpipe.catalog.scan import scan; scan(Path(sys.argv[1]), out=Path(sys.argv[2]), workers=1)"
     )
     process = subprocess.Popen([sys.executable, "-c", script, str(videos), str(out)], start_new_session=True)

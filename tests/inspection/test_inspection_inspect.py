@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +16,16 @@ from helpers.noisy_videos import noisy_video
 from urbanpipe.archive import inspect as inspecting
 from urbanpipe.archive.inspect import InspectedVideo, inspect
 from urbanpipe.archive.inspection_folders import LOCKS, folder_name
+from urbanpipe.archive.lazy_inspector import LazyInspector
 from urbanpipe.cli.main import app
 from urbanpipe.contracts import findings
 from urbanpipe.contracts.findings import TIMELINE, read_inspection, read_timeline
 from urbanpipe.ensembling.bundling import BundleLabel, bundle
 from urbanpipe.errors import CatalogError, InspectionError, VideoError
 from urbanpipe.inspection import inspector as inspector_module
+from urbanpipe.inspection import placing
 from urbanpipe.inspection.inspector import Inspector
+from urbanpipe.video import isolated
 from urbanpipe.video.probe import digest
 
 
@@ -105,7 +109,7 @@ class TestInspect:
             assert {path.name: path.read_bytes() for path in first.folder.iterdir()} == before
         monkeypatch.undo()
         monkeypatch.setattr(Inspector, "inspect", lambda _self, path, digest: away(path))
-        monkeypatch.setattr(inspecting, "_is_done", lambda *_: False)  # as with another region for the distance
+        monkeypatch.setattr(LazyInspector, "has_made", lambda *_: False)  # as with another region for the distance
         assert inspect([tmp_path / "d1"], out=out, bundle=frame_bundle).failures
         assert {path.name: path.read_bytes() for path in first.folder.iterdir()} == before
 
@@ -149,8 +153,8 @@ class TestInspect:
         assert old
         (folder / "mine.jpg").write_bytes(b"a person's")
         noisy_video(path, np.random.default_rng(0), colour=True)
-        monkeypatch.setattr(inspector_module, "write_inspection", lambda *_: 1 / 0)
-        with pytest.raises(ZeroDivisionError):
+        monkeypatch.setattr(placing, "write_inspection", lambda *_: sys.exit(137))
+        with pytest.raises(SystemExit):
             inspect([path], out=out, bundle=frame_bundle)
         monkeypatch.undo()
         assert not (folder / "findings.json").exists()
@@ -207,7 +211,7 @@ class TestInspect:
         def meanwhile(path: Path) -> str:
             monkeypatch.undo()
             inspect([tmp_path / "d2"], out=out, bundle=frame_bundle)
-            return inspector_module.digest_of(path)
+            return isolated.digest(path)
 
         monkeypatch.setattr(inspecting, "digest_of", meanwhile)
         made = inspect([tmp_path / "d1"], out=out, bundle=frame_bundle)
@@ -250,7 +254,7 @@ class TestInspect:
             parsed.append(path.name)
             return table
 
-        monkeypatch.setattr(inspector_module, "file_digest", hashing)
+        monkeypatch.setattr(isolated, "file_digest", hashing)
         monkeypatch.setattr(findings, "_read_json", parsing)
         arguments = ["inspect", str(video), "--out", str(tmp_path / "out"), "--bundle", str(frame_bundle)]
         for expected in ([], [findings.FINDINGS]):  # the first call has nothing to read

@@ -1,25 +1,42 @@
 """`inspect`: many videos to one folder of inspections; each video is stored as soon as it is done."""
 
 import csv
+import logging
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from urbanpipe.archive.inspection_folders import InspectionFolders, folder_name
+from urbanpipe.archive.inspection_folders import InspectionFolders, folder_name, short_hash
+from urbanpipe.archive.lazy_inspector import LazyInspector
 from urbanpipe.catalog.catalog_file import printable
 from urbanpipe.contracts.findings import FINDINGS, TIMELINE, Finding, Inspection, read_inspection
-from urbanpipe.errors import BusyError, CatalogError, InspectionError, PredictionError, VideoError
+from urbanpipe.errors import (
+    BundleError,
+    BusyError,
+    CatalogError,
+    InspectionError,
+    OutOfMemoryError,
+    OutputError,
+    PredictionError,
+    VideoError,
+)
 from urbanpipe.inference.options import InferenceOptions
 from urbanpipe.inputs.new_videos import named_videos
-from urbanpipe.inspection.inspector import Inspector, digest_of, placed
-from urbanpipe.inspection.video_pass import Region
+from urbanpipe.inspection.placing import placed
+from urbanpipe.inspection.region import Region
 from urbanpipe.locks import file_lock
-from urbanpipe.outputs import output_folder, write_csv
+from urbanpipe.outputs import is_out_of_space, output_folder, write_csv
+from urbanpipe.progress import track
 from urbanpipe.report.html import write_index, write_report
 from urbanpipe.report.verdict import proposed, verdict
 from urbanpipe.report.wording import sureness, wording
+from urbanpipe.video.isolated import digest as digest_of
+
+log = logging.getLogger(__name__)
 
 FAILURES = "failures.csv"
+DIED = "skipped: the last run died while it inspected this video; run the same command once more to try it again"
 
 
 @dataclass(frozen=True)
@@ -83,6 +100,15 @@ class Inspections:
         """Errors, by name, of the videos that could not be inspected."""
         return {video.name: video.failure for video in self.videos if video.failure}
 
+    @property
+    def summary(self) -> str:
+        """One line with the numbers of videos, such as `11 of 14 inspected, 3 could not be read: failures.csv`."""
+        failed = len(self.failures)
+        line = f"{len(self.videos) - failed} of {len(self.videos)} inspected"
+        if before := sum(video.reused for video in self.videos):
+            line += f" ({before} before)"
+        return f"{line}, {failed} could not be read: {self.out / FAILURES}" if failed else line
+
 
 def inspect(
     videos: Sequence[Path],
@@ -96,8 +122,8 @@ def inspect(
 ) -> Inspections:
     """Inspect videos and write a folder with findings, pictures and a report for each, and an index of all.
 
-    The same call resumes an interrupted one: videos that the same bundle has inspected are not inspected again. An
-    unreadable video is reported and skipped.
+    The same call resumes an interrupted one: videos that the same bundle has inspected are not inspected again. A video
+    that cannot be read or inspected is reported and skipped; so is, once, the video at which the last call was killed.
 
     Args:
         videos: files and folders.
@@ -114,20 +140,20 @@ def inspect(
         PredictionError: two different files have the same name.
         BundleError: the bundle is missing, damaged or of another kind.
         InspectionError: `out` holds inspections by another bundle, or the language is unknown.
-        OutputError: a result cannot be written, which is checked before the work starts.
+        OutputError: results cannot be written, which is checked before the work starts.
         OutOfMemoryError: the device is out of memory.
     """
     wording(language)  # fails for an unknown language before the work starts
     out = Path(out)
-    paths = {printable(name): path for name, path in named_videos(videos).items() if not _is_inside(path, out)}
+    paths = _shown_names({name: path for name, path in named_videos(videos).items() if not _is_inside(path, out)})
     if not paths:
         raise CatalogError(f"all videos are in {out}, which is for results; give another --out")
-    inspector = Inspector.load(bundle, options.device, options.batch_size, distance_region)
-    made = Inspections(out, demonstration=inspector.bundle.manifest.demonstration)
+    inspector = LazyInspector(bundle, options, distance_region)
+    made = Inspections(out, demonstration=inspector.manifest.demonstration)
     output_folder(out)
-    folders = InspectionFolders(out, inspector.bundle.digest, inspector.bundle.manifest.name)
+    folders = InspectionFolders(out, inspector.digest, inspector.manifest.name)
     try:
-        for video in _inspected_videos(inspector, paths, folders, language):
+        for video in track(_inspected_videos(inspector, paths, folders, language), len(paths), "inspect"):
             made.videos.append(video)
             on_video(video)
     finally:  # an interrupted call leaves an index of the finished videos
@@ -138,28 +164,54 @@ def inspect(
     return made
 
 
+def _shown_names(paths: dict[str, Path]) -> dict[str, Path]:
+    """Return the videos by printable name; names that differ only in bytes that cannot be printed get a hash."""
+    repeated = Counter(map(printable, paths))
+    return {
+        shown if repeated[shown := printable(name)] == 1 else f"{shown} ({short_hash(name)})": path
+        for name, path in paths.items()
+    }
+
+
 def _inspected_videos(
-    inspector: Inspector, paths: dict[str, Path], folders: InspectionFolders, language: str
+    inspector: LazyInspector, paths: dict[str, Path], folders: InspectionFolders, language: str
 ) -> Iterator[InspectedVideo]:
     """Yield each video once it is inspected; videos that another process is inspecting come last."""
     busy: dict[str, Path] = {}
     for name, path in paths.items():
         try:
-            yield _one(inspector, name, path, folders=folders, language=language)
+            yield _one_alone(inspector, name, path, folders=folders, language=language)
         except BusyError:
             busy[name] = path
     for name, path in busy.items():
-        yield _one(inspector, name, path, folders=folders, language=language, wait=True)
+        yield _one_alone(inspector, name, path, folders=folders, language=language, wait=True)
+
+
+def _one_alone(
+    inspector: LazyInspector, name: str, path: Path, *, folders: InspectionFolders, language: str, wait: bool = False
+) -> InspectedVideo:
+    """Inspect a video as `_one` does; what goes wrong with it alone becomes its failure.
+
+    Raises:
+        UrbanpipeError: the other videos could not be inspected either, or another process is inspecting this one.
+    """
+    try:
+        return _one(inspector, name, path, folders=folders, language=language, wait=wait)
+    except (BusyError, BundleError, InspectionError, OutOfMemoryError):
+        raise
+    except OutputError as error:
+        output_folder(folders.out)  # fails if nothing can be written there
+        if is_out_of_space(error):
+            raise
+        reason = str(error)
+    except Exception as error:  # a bug: it is shown, and the other videos are inspected
+        log.exception("%s: inspecting it failed", name)
+        reason = " ".join(f"inspecting it failed: {type(error).__name__}: {error}".split())
+    return InspectedVideo(name, folders.out / folder_name(name), reason)
 
 
 def _one(
-    inspector: Inspector,
-    name: str,
-    path: Path,
-    *,
-    folders: InspectionFolders,
-    language: str,
-    wait: bool = False,
+    inspector: LazyInspector, name: str, path: Path, *, folders: InspectionFolders, language: str, wait: bool = False
 ) -> InspectedVideo:
     """Inspect a video, or reuse an earlier inspection.
 
@@ -174,7 +226,7 @@ def _one(
         return InspectedVideo(name, folders.out / folder_name(name), error.reason)
     with folders.locked(name, path, content, wait=wait) as folder:
         before = _complete_inspection(folder, folders)
-        reused = before is not None and _is_done(inspector, before, content)
+        reused = before is not None and inspector.has_made(before, content)
         try:
             if before and reused:
                 inspection = placed(before, path, folder)
@@ -190,12 +242,21 @@ def _one(
     return InspectedVideo(name, folder, reused=reused, summary=tuple(_summary(inspection)))
 
 
-def _inspected(inspector: Inspector, path: Path, content: str, folder: Path, folders: InspectionFolders) -> Inspection:
-    """Inspect a video into its folder."""
-    inspected = inspector.inspect(path, digest=content)
-    with folders.writing():
-        _clear(folder)
-        return inspected.write(folder)
+def _inspected(
+    inspector: LazyInspector, path: Path, content: str, folder: Path, folders: InspectionFolders
+) -> Inspection:
+    """Inspect a video into its folder.
+
+    Raises:
+        VideoError: it cannot be read, or the last process that inspected it died.
+    """
+    with folders.started(folder) as has_died_before:
+        if has_died_before:
+            raise VideoError(path, DIED)
+        inspected = inspector.loaded.inspect(path, digest=content)
+        with folders.writing():
+            _clear(folder)
+            return inspected.write(folder)
 
 
 def _complete_inspection(folder: Path, folders: InspectionFolders) -> Inspection | None:
@@ -208,23 +269,26 @@ def _complete_inspection(folder: Path, folders: InspectionFolders) -> Inspection
     shown = [evidence for occurrence in occurrences for evidence in occurrence.evidence]
     names = {name for evidence in shown for name in (evidence.picture, evidence.heat) if name}
     names |= {TIMELINE} if inspection.timed else set()
-    return inspection if all((folder / name).is_file() for name in names) else None
-
-
-def _is_done(inspector: Inspector, before: Inspection, content: str) -> bool:
-    """Return whether the inspection is of the same content, by the same bundle and with the same region."""
-    same = before.bundle.digest == inspector.bundle.digest and before.distance_region == inspector.distance_region
-    return same and before.video.digest == content
+    try:
+        return inspection if all((folder / name).is_file() for name in names) else None
+    except OSError:  # a name in edited findings that no file can have
+        return None
 
 
 def _clear(folder: Path) -> None:
     """Remove an inspection, the findings first: pictures of one video must not mix with findings of another.
 
     Files with other names are kept.
+
+    Raises:
+        OutputError: a file cannot be removed.
     """
     for pattern in (FINDINGS, TIMELINE, "report.html", "frame-[0-9]*.jpg", "class[0-9]*.heat.png"):
         for path in folder.glob(pattern):
-            path.unlink()
+            try:
+                path.unlink()
+            except OSError as error:
+                raise OutputError(f"cannot remove {path}: {error.strerror}; remove it by hand") from error
 
 
 def _is_inside(path: Path, out: Path) -> bool:
@@ -236,8 +300,8 @@ def _kept_failures(out: Path, made: Inspections) -> dict[str, str]:
     done = {video.name for video in made.videos}
     try:
         with (out / FAILURES).open(encoding="utf-8", newline="") as file:
-            return {row["video"]: row["reason"] for row in csv.DictReader(file) if row["video"] not in done}
-    except (OSError, UnicodeDecodeError, KeyError):
+            return {row["video"]: row["reason"] or "" for row in csv.DictReader(file) if row["video"] not in done}
+    except (OSError, UnicodeDecodeError, KeyError, csv.Error):
         return {}
 
 

@@ -7,11 +7,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from urbanpipe.catalog.catalog_file import printable
-from urbanpipe.contracts.findings import FINDINGS, BundleFacts, Inspection, inspection_folders, read_inspection
+from urbanpipe.contracts.findings import FINDINGS, Inspection, inspection_folders, read_inspection
 from urbanpipe.errors import InspectionError
+from urbanpipe.inspection.placing import relative_path
 from urbanpipe.locks import file_lock
 from urbanpipe.outputs import explained
 
+NAME_BYTES = 200  # file systems allow 255; a folder's name may be followed by hashes, its lock's by an ending
 LOCKS = ".locks"  # a lock per video, so that several processes can share a folder
 
 
@@ -35,8 +37,7 @@ class InspectionFolders:
         self._has_own = False
         for folder in self.all():
             self._update(folder)
-        for _, inspection in self._read.values():
-            self._refuse_another(inspection.bundle)
+        self._refuse_others()
 
     def all(self) -> list[Path]:
         """Return the folders of all inspections, ordered by name."""
@@ -50,14 +51,14 @@ class InspectionFolders:
         self.forget(folder)
         video = inspection.video
         self._read[folder] = _version(folder), inspection.model_copy(update={"timeline": None})
-        self._by_path[video.path] = folder
+        self._by_path[_place(video.path, video.relative)] = folder
         self._by_digest.setdefault(video.digest, {})[folder] = video.path
 
     def forget(self, folder: Path) -> None:
         """Unregister the inspection in a folder, if there is one."""
         if known := self._read.pop(folder, None):
             video = known[1].video
-            self._by_path.pop(video.path, None)
+            self._by_path.pop(_place(video.path, video.relative), None)
             self._by_digest[video.digest].pop(folder, None)
 
     def read(self, folder: Path) -> Inspection:
@@ -83,13 +84,13 @@ class InspectionFolders:
             path: the video file.
             digest: digest of the file.
         """
-        here = printable(str(path.resolve()))
-        if own := self._by_path.get(here):
+        real = path.resolve()
+        if own := self._by_path.get(_place(printable(str(real)), relative_path(real, self.out.resolve()))):
             return own
         if moved := [folder for folder, old in self._by_digest.get(digest, {}).items() if not _is_file(Path(old))]:
             return moved[0]
         plain = self.out / folder_name(name)
-        return self.out / f"{folder_name(name)}-{_short_hash(here)}" if plain in self._read else plain
+        return self.out / f"{folder_name(name)}-{short_hash(str(real))}" if plain in self._read else plain
 
     @contextmanager
     def locked(self, name: str, path: Path, digest: str, wait: bool = False) -> Iterator[Path]:
@@ -133,21 +134,37 @@ class InspectionFolders:
         with file_lock(self.out / ".lock", busy=self.out, wait=True):
             for folder in self.all():
                 self._update(folder)
-                if folder in self._read:
-                    self._refuse_another(self._read[folder][1].bundle)
-                    break  # all are by one bundle
+            self._refuse_others()
             yield
             self._has_own = True
+
+    @contextmanager
+    def started(self, folder: Path) -> Iterator[bool]:
+        """Mark a locked folder while the block runs; the mark outlives the block only if this process dies in it.
+
+        Yields:
+            Whether the last process that worked in the folder died; the next call may try again.
+        """
+        mark = self.out / LOCKS / f"{folder.name}.started"
+        has_died = mark.exists()
+        with explained(mark):
+            mark.touch()
+        try:
+            yield has_died
+        finally:
+            mark.unlink(missing_ok=True)
 
     def _update(self, folder: Path) -> None:
         """Register what a folder holds now, if that is a whole inspection."""
         with suppress(InspectionError):
             self.read(folder)
 
-    def _refuse_another(self, bundle: BundleFacts) -> None:
-        if bundle.digest != self._digest:
+    def _refuse_others(self) -> None:
+        """Refuse a folder with inspections by another bundle and none by this one; edited ones are made again."""
+        bundles = [inspection.bundle for _, inspection in self._read.values()]
+        if bundles and all(bundle.digest != self._digest for bundle in bundles):
             raise InspectionError(
-                f"{self.out} holds inspections by another bundle ({bundle.name}, {bundle.taxonomy}), not by "
+                f"{self.out} holds inspections by another bundle ({bundles[0].name}, {bundles[0].taxonomy}), not by "
                 f"{self._bundle}; give another --out"
             )
 
@@ -156,13 +173,16 @@ def folder_name(name: str) -> str:
     """Return the folder name for a video: letters and digits of any language, `.`, `-` and `_`.
 
     If this changes the name, or the name has capitals, which some file systems do not distinguish, a short hash of the
-    name is appended.
+    name is appended. It is short enough for a file system even with further endings.
     """
     plain = re.sub(r"[^\w.-]+", "_", name).strip("._")[:80]
-    return plain if plain == name == name.casefold() else f"{plain}-{_short_hash(name)}"
+    if len(plain.encode()) > NAME_BYTES:
+        plain = plain.encode()[:NAME_BYTES].decode(errors="ignore")
+    return plain if plain == name == name.casefold() else f"{plain}-{short_hash(name)}"
 
 
-def _short_hash(name: str) -> str:
+def short_hash(name: str) -> str:
+    """Return eight hexadecimal digits that distinguish a name from others."""
     return hashlib.blake2b(name.encode(errors="surrogateescape"), digest_size=4).hexdigest()
 
 
@@ -173,6 +193,15 @@ def _version(folder: Path) -> tuple[int, int]:
     except OSError:
         return 0, 0
     return stat.st_mtime_ns, stat.st_ino
+
+
+def _place(path: str, relative: str) -> str:
+    """Return what distinguishes the files of two inspections.
+
+    A path that is not valid text is stored with its bytes written out, and without a relative path; another file may
+    have just that name.
+    """
+    return path if relative else f"{path}\0"
 
 
 def _is_file(path: Path) -> bool:

@@ -47,6 +47,7 @@ def command(
     if made.demonstration:
         warning = "a demonstration, trained on simulated videos: do not rely on its results for real pipes"
         print(f"urbanpipe: the bundle is {warning}", file=sys.stderr)
+    print(made.summary)
     print(f"reports: {made.index}")
     if made.failures:
         raise typer.Exit(3)

@@ -4,6 +4,8 @@ import importlib
 import os
 import signal
 import sys
+from collections.abc import Sequence
+from io import TextIOWrapper
 
 import typer
 
@@ -34,6 +36,8 @@ VERBS = (
     "recipes",
 )
 
+RESUMABLE = {"demo", "simulate", "scan", "pretrain", "train", "crossval", "predict", "inspect", "ablate", "reproduce"}
+
 app = typer.Typer(
     name="urbanpipe",
     help="Recognise defects in sewer-pipe inspection videos, from video-level labels.",
@@ -58,29 +62,52 @@ def _root(
     pass
 
 
-def _stop_on_interrupt() -> None:
-    """Print on Ctrl-C how to resume, instead of a traceback from every process.
+def _stop_on_signals() -> None:
+    """End on Ctrl-C, SIGTERM and SIGHUP with results kept and a line that says how to go on, without a traceback.
 
-    Worker processes leave that to their parent.
+    Worker processes leave Ctrl-C to their parent. A signal that is ignored, as under `nohup`, stays ignored.
     """
     parent = os.getpid()
 
-    def stop(*_: object) -> None:
+    def stop(number: int, _frame: object) -> None:
         if os.getpid() == parent:
-            print("urbanpipe: interrupted; finished work is kept, rerun the same command to resume", file=sys.stderr)
-            sys.exit(130)
+            print(f"urbanpipe: {interrupted(sys.argv)}", file=sys.stderr)
+            sys.exit(128 + number)
+        if number != signal.SIGINT:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
 
-    signal.signal(signal.SIGINT, stop)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, stop)
+
+
+def interrupted(arguments: Sequence[str]) -> str:
+    """Return what to print when a command line is interrupted."""
+    verb = next((argument for argument in arguments if argument in VERBS), "")
+    if verb in RESUMABLE:
+        return "interrupted; finished work is kept, rerun the same command to resume"
+    return "interrupted; rerun the same command to start again"
+
+
+def _show_every_name() -> None:
+    """Escape what the encoding of the output cannot show, so that printing a name never fails."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def main() -> None:
     """Run the command line.
 
-    Exit status: 0 success, 1 bug, 2 user error, 3 done except for inputs that could not be used.
+    Exit status: 0 success, 1 bug, 2 user error, 3 done except for inputs that could not be used, 128 + N ended by
+    signal N.
     """
     # Spinning idle threads slow torch down on a shared machine.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    _stop_on_interrupt()
+    _show_every_name()
+    _stop_on_signals()
     show_logs()
     try:
         app()

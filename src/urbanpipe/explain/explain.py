@@ -25,8 +25,8 @@ from urbanpipe.inputs.view import View
 from urbanpipe.models.device import choose_device, images_to
 from urbanpipe.models.layers import Layout, choose_layer, layout_of, noise, recorded
 from urbanpipe.outputs import output_folder
-from urbanpipe.video.container import check_file
-from urbanpipe.video.decode import FrameIndex, index_frames, read_frames
+from urbanpipe.video.index import FrameIndex
+from urbanpipe.video.isolated import check_regular, index_frames, read_frames
 
 CERTAIN = 0.5  # minimum probability of the classes that are explained by default
 
@@ -66,7 +66,7 @@ def explain(
     """
     if top < 1 or options.batch_size < 1:
         raise PredictionError(f"top {top}, batch size {options.batch_size}: give 1 or more")
-    check_file(video)
+    check_regular(video)
     output_folder(out)
     check_others(out, video)
     chosen = choose_device(options.device)

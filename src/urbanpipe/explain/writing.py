@@ -15,7 +15,8 @@ from urbanpipe.explain.network import Explained
 from urbanpipe.explain.picture import Title, picture, shown
 from urbanpipe.outputs import whole_file, whole_path, write_json
 from urbanpipe.taxonomy import Taxonomy
-from urbanpipe.video.decode import FrameIndex, read_frames
+from urbanpipe.video.index import FrameIndex
+from urbanpipe.video.isolated import read_frames
 
 _TILE_HEIGHT = 216  # pixels at which a frame is read for the picture
 _DPI = 110

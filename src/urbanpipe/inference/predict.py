@@ -11,7 +11,13 @@ from urbanpipe.contracts.predictions import Predictions, read_predictions, write
 from urbanpipe.contracts.segment_scores import write_segment_scores
 from urbanpipe.errors import OutOfMemoryError, OutputError, PredictionError, VideoError
 from urbanpipe.inference.combine import combined, mean_prediction
-from urbanpipe.inference.members import Models, groups_by_pixels, load_models
+from urbanpipe.inference.kept_predictions import (
+    KeptPredictions,
+    load_predictions,
+    models_identity,
+    store_predictions,
+)
+from urbanpipe.inference.members import Member, Models, groups_by_pixels, load_models
 from urbanpipe.inference.options import InferenceOptions
 from urbanpipe.inference.prediction import VideoPrediction, segment_scores_of
 from urbanpipe.inference.scoring import predict_batches
@@ -55,6 +61,9 @@ def predict(
 ) -> Predicted:
     """Predict the probability of every class in every video; an unreadable video is reported and skipped.
 
+    The same call resumes an interrupted one: the predictions of finished videos are kept in a hidden folder beside
+    `out` until the results are written.
+
     Args:
         model: folder of a run, of an ensemble, or of an experiment, whose ensemble is used.
         videos: files and folders.
@@ -80,10 +89,11 @@ def predict(
     chosen = choose_device(options.device)
     models = load_models(model, chosen)
     _check_out(out, models.taxonomy)
+    kept = KeptPredictions(out.with_name(f".{out.stem}.parts"), models_identity(model, chosen.type))
     names, paths = list(paths_by_name), list(paths_by_name.values())
     started = time.perf_counter()
     try:
-        by_member, failures = _predicted(models, paths, workers, options.batch_size)
+        by_member, failures = _predicted(models, paths, workers, options.batch_size, kept)
     except OutOfMemoryError as error:
         advice = (
             f"lower --batch-size (now {options.batch_size}), predict with one run instead of an ensemble, "
@@ -101,6 +111,7 @@ def predict(
     write_predictions(predictions, out, models.taxonomy)
     _write_segments(models, named, [by_member[0][index] for index in done], out)
     _write_failures(out, bad)
+    kept.remove()
     return Predicted(predictions, bad, len(names) / seconds, models.taxonomy)
 
 
@@ -121,28 +132,57 @@ def _check_out(out: Path, taxonomy: Taxonomy) -> None:
 
 
 def _predicted(
-    models: Models, paths: Sequence[Path], workers: int, batch_size: int
+    models: Models, paths: Sequence[Path], workers: int, batch_size: int, kept: KeptPredictions
 ) -> tuple[list[dict[int, VideoPrediction]], dict[int, VideoError]]:
     """Return the predictions of each member for the readable videos, by index, and the errors of the others."""
-    from urbanpipe.inputs.loading import SampleLoader  # its worker processes need torch
-
     by_member: list[dict[int, VideoPrediction]] = [{} for _ in models.members]
     failures: dict[int, VideoError] = {}
     for group in groups_by_pixels(models.members):
-        view = models.members[group[0]].recipe.view
-        batches = batches_of(SampleLoader(paths, view, batch_size, workers), batch_size)
-        runtimes = [runtime for number in group for runtime in models.members[number].runtimes]
-        results = predict_batches(runtimes, batches)
-        for index, result in track(results, len(paths), "predicting", "videos"):
-            if not isinstance(result, VideoError) and not all(np.isfinite(video.scores).all() for video in result):
-                result = VideoError(paths[index], "the networks predict NaN")
+        members = [models.members[number] for number in group]
+        for index, result in _group_results(group, members, paths, workers, batch_size=batch_size, kept=kept):
             if isinstance(result, VideoError):
                 failures[index] = result
                 continue
-            for number in group:
-                member = models.members[number]
-                by_member[number][index] = mean_prediction([result.pop(0) for _ in member.runtimes])
+            for number, prediction in zip(group, result, strict=True):
+                by_member[number][index] = prediction
     return by_member, failures
+
+
+def _group_results(
+    group: Sequence[int],
+    members: Sequence[Member],
+    paths: Sequence[Path],
+    workers: int,
+    *,
+    batch_size: int,
+    kept: KeptPredictions,
+) -> Iterator[tuple[int, list[VideoPrediction] | VideoError]]:
+    """Yield (index, one prediction per member or the error) for each video, kept ones first."""
+    from urbanpipe.inputs.loading import SampleLoader  # its worker processes need torch
+
+    waiting = []
+    files = [kept.file_of(path, group) for path in paths]
+    for index, file in enumerate(files):
+        if file is None or (earlier := load_predictions(file)) is None:
+            waiting.append(index)
+        else:
+            yield index, earlier
+    if not waiting:
+        return
+    samples = SampleLoader([paths[index] for index in waiting], members[0].recipe.view, batch_size, workers)
+    runtimes = [runtime for member in members for runtime in member.runtimes]
+    results = predict_batches(runtimes, batches_of(samples, batch_size))
+    for place, result in track(results, len(waiting), "predicting", "videos"):
+        index = waiting[place]
+        if isinstance(result, VideoError):
+            yield index, result
+        elif not all(np.isfinite(video.scores).all() for video in result):
+            yield index, VideoError(paths[index], "the networks predict NaN")
+        else:
+            means = [mean_prediction([result.pop(0) for _ in member.runtimes]) for member in members]
+            if (file := files[index]) is not None:
+                store_predictions(file, means)
+            yield index, means
 
 
 def _write_segments(models: Models, names: tuple[str, ...], predictions: Sequence[VideoPrediction], out: Path) -> None:

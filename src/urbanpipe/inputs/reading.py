@@ -14,8 +14,8 @@ from urbanpipe.errors import VideoError
 from urbanpipe.inputs.frame_timeline import FrameTimeline, Indices, SampleSeed, Seconds, Selection
 from urbanpipe.inputs.view import Frames, View
 from urbanpipe.video.cache import FrameCache
-from urbanpipe.video.decode import FrameIndex, index_frames, read_frames, stream_frames
-from urbanpipe.video.probe import digest
+from urbanpipe.video.index import FrameIndex
+from urbanpipe.video.isolated import digest, index_frames, read_frames, stream_frames
 
 T = TypeVar("T")
 UNEVEN_SECONDS = 0.1  # for larger deviations from even spacing, the frame times are read from the file

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from urbanpipe.errors import InspectionError
-from urbanpipe.inspection.video_pass import Region
+from urbanpipe.inspection.region import Region
 
 SURE = 0.8  # minimum confidence of recognised text
 _NUMBERS = re.compile(r"\d[\d.,]*")

@@ -1,6 +1,5 @@
 """Inspection of single videos from Python: `Inspector.load(bundle).inspect(video)`."""
 
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,23 +21,23 @@ from urbanpipe.contracts.findings import (
     Timeline,
     TriageDecision,
     VideoFacts,
-    write_inspection,
 )
-from urbanpipe.errors import InspectionError, OutOfMemoryError, VideoError
+from urbanpipe.errors import InspectionError, OutOfMemoryError
 from urbanpipe.evaluation.peaks import smoothed
 from urbanpipe.inference.bundle import DEMONSTRATION, Bundle, read_bundle
 from urbanpipe.inference.combine import combined
 from urbanpipe.inference.prediction import VideoPrediction
 from urbanpipe.inspection.distance import DistanceReader
 from urbanpipe.inspection.evidence import MAX_OCCURRENCES, EvidenceMaker, Pictures, intervals
+from urbanpipe.inspection.placing import placed
+from urbanpipe.inspection.region import Region
 from urbanpipe.inspection.remarks import remarks_on
-from urbanpipe.inspection.video_pass import Region, VideoPass, VideoPassResult
+from urbanpipe.inspection.video_pass import VideoPass, VideoPassResult
 from urbanpipe.models.device import choose_device
 from urbanpipe.outputs import whole_file
 from urbanpipe.taxonomy import DefectClass
-from urbanpipe.video.container import check_file
 from urbanpipe.video.index import FrameIndex
-from urbanpipe.video.probe import digest as file_digest
+from urbanpipe.video.isolated import digest as digest_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,26 +72,6 @@ class Inspected:
             with whole_file(folder / name, "wb") as file:
                 file.write(data)
         return placed(self.inspection, self.video, folder)
-
-
-def placed(inspection: Inspection, video: Path, folder: Path) -> Inspection:
-    """Write an inspection to the folder of its pictures, with the relative path from there to the video.
-
-    Raises:
-        OutputError: a file cannot be written.
-    """
-    there = {"path": printable(str(video.resolve())), "relative": _relative(video.resolve(), folder.resolve())}
-    result = inspection.model_copy(update={"video": inspection.video.model_copy(update=there)})
-    write_inspection(result, folder)
-    return result
-
-
-def _relative(video: Path, folder: Path) -> str:
-    try:
-        way = Path(os.path.relpath(video, folder)).as_posix()
-    except ValueError:  # another drive
-        return ""
-    return way if way == printable(way) else ""  # a page cannot link to a path that is not valid text
 
 
 class Inspector:
@@ -153,7 +132,6 @@ class Inspector:
             OutOfMemoryError: the device is out of memory.
         """
         path = Path(video)
-        check_file(path)
         self._evidence_maker.forget()
         try:
             observed = self._video_pass.run(path)
@@ -233,18 +211,6 @@ class Inspector:
     def _not_learned(self) -> list[str]:
         codes = self.bundle.models.taxonomy.codes
         return [code for code, count in zip(codes, self.bundle.triage.positives, strict=True) if count == 0]
-
-
-def digest_of(path: Path) -> str:
-    """Return the digest of a video file.
-
-    Raises:
-        VideoError: the file can no longer be read.
-    """
-    try:
-        return file_digest(path)
-    except OSError as error:
-        raise VideoError(path, error.strerror or "cannot be read") from error
 
 
 def _finding(

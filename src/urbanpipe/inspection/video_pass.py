@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from urbanpipe.inference.combine import mean_prediction
@@ -17,13 +16,13 @@ from urbanpipe.inference.scoring import encode_all
 from urbanpipe.inputs.frame_timeline import FrameTimeline, Selection
 from urbanpipe.inputs.reading import Assembler
 from urbanpipe.inspection.evidence_buffer import Candidate, EvidenceBuffer, Still, shown_offsets, to_jpeg
-from urbanpipe.video.decode import FrameIndex, index_frames, stream_decoded
-from urbanpipe.video.picture import Pixels, resized, to_rgb
+from urbanpipe.inspection.region import Region
+from urbanpipe.video.index import FrameIndex
+from urbanpipe.video.isolated import index_frames, stream_pictures
+from urbanpipe.video.picture import Pixels, resized
 
 PICTURE_WIDTH = 640  # largest width of evidence in pixels; pictures of smaller videos are not resized
 DARK = 40  # a frame is dark if 95 % of its pixels are below this grey level
-Region = tuple[float, float, float, float]
-"""Left, top, width and height of a part of the picture, as shares of its width and height."""
 
 
 @dataclass(eq=False)
@@ -76,11 +75,11 @@ class VideoPass:
         parts = [_Part(self, numbers, index) for numbers in groups_by_pixels(self.models.members)]
         wanted = sorted(set().union(*(part.segments.wanted for part in parts)))
         facts = _Facts()
-        for decoded in stream_decoded(index, wanted, "conceal"):
+        for decoded in stream_pictures(index, wanted, "conceal"):
             facts.damaged += decoded.damaged
-            if decoded.frame is not None:
-                picture = to_rgb(decoded.frame, index, None)
-                facts.note(decoded.frame, picture)
+            if decoded.pixels is not None:
+                picture = resized(decoded.pixels, (index.width, index.height))
+                facts.note(decoded.frame_size, picture)
                 for part in parts:
                     part.push(decoded.number, picture)
         predictions: dict[int, VideoPrediction] = {}
@@ -107,11 +106,11 @@ class _Facts:
     damaged: int = 0
     sizes: list[tuple[int, int]] = field(default_factory=list)
 
-    def note(self, frame: VideoFrame, picture: Pixels) -> None:
+    def note(self, size: tuple[int, int], picture: Pixels) -> None:
         self.frames += 1
         self.dark += bool(np.percentile(picture[::8, ::8].max(axis=2), 95) < DARK)
-        if not self.sizes or self.sizes[-1] != (frame.width, frame.height):
-            self.sizes.append((frame.width, frame.height))
+        if not self.sizes or self.sizes[-1] != size:
+            self.sizes.append(size)
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,12 +17,14 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
-from urbanpipe.video.decode import OnDamage, read_frames, stream_frames
+from urbanpipe.errors import OutputError
+from urbanpipe.locks import file_lock
+from urbanpipe.video.decode import OnDamage
 from urbanpipe.video.index import FrameIndex
+from urbanpipe.video.isolated import read_frames, stream_frames
 from urbanpipe.video.picture import Pixels
 
 VERSION = b"upframes1"  # increase it when decoding, resizing or packing changes a pixel
@@ -167,9 +169,11 @@ class FrameCache:
                 self._make_room(ledger, len(packed))
                 entry.parent.mkdir(exist_ok=True)
                 _write_whole(entry, packed)
-        except OSError as error:
+        except (OSError, OutputError) as raised:
+            error = raised.__cause__ if isinstance(raised, OutputError) else raised
             self.writable = False
-            why = "the disk is full" if error.errno in {errno.ENOSPC, errno.EDQUOT} else error.strerror or str(error)
+            full = isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}
+            why = "the disk is full" if full else getattr(error, "strerror", None) or str(raised)
             log.warning("frame cache %s cannot be written (%s): decoding instead", self.folder, why)
 
     def _make_room(self, ledger: Path, needed: int) -> None:
@@ -196,7 +200,7 @@ def _write_whole(entry: Path, packed: bytes) -> None:
 def _locked(folder: Path) -> Iterator[Path]:
     """Hold the folder's lock, which ends with the process that holds it; yield the ledger's path."""
     folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / "lock", thread_local=False):
+    with file_lock(folder / "lock", busy=folder, wait=True):
         yield folder / "total_bytes"
 
 

@@ -22,9 +22,13 @@ def to_rgb(frame: VideoFrame, index: FrameIndex, size: tuple[int, int] | None) -
     Returns:
         uint8, shape (height, width, 3), contiguous.
     """
+    return resized(upright(frame, index), size or (index.width, index.height))
+
+
+def upright(frame: VideoFrame, index: FrameIndex) -> Pixels:
+    """Return the frame as RGB, upright, as large as it was decoded; uint8, shape (height, width, 3)."""
     rgb = np.asarray(frame.to_ndarray(format="rgb24", threads=1), dtype=np.uint8)
-    upright = np.rot90(rgb, k=-index.rotation // 90) if index.rotation else rgb
-    return resized(upright, size or (index.width, index.height))
+    return np.rot90(rgb, k=-index.rotation // 90) if index.rotation else rgb
 
 
 def resized(rgb: Pixels, size: tuple[int, int]) -> Pixels:

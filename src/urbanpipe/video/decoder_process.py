@@ -1,0 +1,297 @@
+"""Decoder processes: started when needed, kept for further videos, killed if they hang, replaced if they die."""
+
+import atexit
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, cast
+
+import urbanpipe
+from urbanpipe.errors import VideoError
+from urbanpipe.video.decoder_messages import (
+    END,
+    ERROR,
+    LOG,
+    PICTURE,
+    READY,
+    REQUEST,
+    TROUBLE,
+    VALUE,
+    packed,
+    receive,
+    send,
+    unpacked,
+)
+from urbanpipe.video.index import FrameIndex
+
+ANSWER_SECONDS = 60.0
+BYTES_PER_SECOND = 2e6
+WORKER = "urbanpipe.video.decoder_worker"
+READS = {"pictures", "nearest"}  # requests that take an index
+LAST = "last"  # stands for the index of the request before
+PIPE_BYTES = 2**20
+_SET_PIPE_SIZE = 1031  # F_SETPIPE_SZ of Linux
+
+
+class Decoders:
+    """The decoder processes of this process: as many as there are requests at the same time.
+
+    A forked process starts its own.
+    """
+
+    def __init__(self) -> None:
+        self._idle: list[DecoderProcess] = []
+        self._all: set[DecoderProcess] = set()
+        self._closed = False
+
+    def ask(self, name: str, path: Path, *arguments: Any, index: FrameIndex | None = None) -> Iterator[Any]:
+        """Yield the answers of a decoder process to a request about a video.
+
+        An answer may take `ANSWER_SECONDS` plus the time to read the file at `BYTES_PER_SECOND`; then the process is
+        killed. It is also killed if the caller does not take all answers.
+
+        Args:
+            name: name of the request.
+            path: the video.
+            arguments: what follows the path in the request.
+            index: frame index of the video, where the request needs one.
+
+        Raises:
+            VideoError: the video cannot be read, or reading it crashed the process or took too long.
+        """
+        with self._process() as process:
+            yield from process.ask(name, path, arguments, index)
+
+    @contextmanager
+    def _process(self) -> "Iterator[DecoderProcess]":
+        try:
+            process = self._idle.pop()
+        except IndexError:
+            process = DecoderProcess()
+            self._all.add(process)
+        try:
+            yield process
+        except BaseException:
+            if process.is_busy:
+                process.stop()
+            raise
+        finally:
+            if process.is_running and not self._closed:
+                self._idle.append(process)
+            else:
+                process.stop()
+                self._all.discard(process)
+
+    def close(self) -> None:
+        """End all processes, also those that are reading; their requests then fail."""
+        self._closed = True
+        for process in list(self._all):
+            process.kill()
+        while self._idle:
+            self._idle.pop().stop()
+
+    def forget(self) -> None:
+        """Close this process's copies of the pipes of processes that belong to the process that it was forked from."""
+        for process in self._all:
+            process.forget()
+        self._idle, self._all = [], set()
+
+
+class DecoderProcess:
+    """One `decoder_worker` process.
+
+    Attributes:
+        is_busy: whether it has answers that were not read.
+    """
+
+    def __init__(self) -> None:
+        self.is_busy = False
+        self._last_index: FrameIndex | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it can take another request."""
+        return self._process is not None and not self.is_busy
+
+    def ask(self, name: str, path: Path, arguments: tuple[Any, ...], index: FrameIndex | None) -> Iterator[Any]:
+        """Yield the answers to a request, see `Decoders.ask`."""
+        process = self._process = self._process or _start()
+        seconds = ANSWER_SECONDS + _size(path) / BYTES_PER_SECOND
+        if name in READS:
+            arguments = (self._known(index), *arguments)
+        self.is_busy = True
+        with _TimeLimit(process, seconds) as limit:
+            with suppress(OSError):  # it has died, which its missing answer tells
+                send(_pipe(process.stdin), REQUEST, packed((name, seconds, (path, *arguments))))
+            while (message := limit.receive()) is not None:
+                kind, content = message
+                if kind == LOG:
+                    _log(content)
+                elif kind in {END, ERROR}:
+                    self.is_busy = False
+                    if kind == ERROR:
+                        raise VideoError(path, json.loads(content))
+                    return
+                else:
+                    yield self._remembered(content if kind == PICTURE else _value(path, kind, content))
+        code = self.stop(patience_seconds=5.0)
+        late = f"{TROUBLE} took more than {seconds:.0f} s"
+        raise VideoError(path, late if limit.is_over else f"{TROUBLE} crashed the decoder ({_cause(code)})")
+
+    def _known(self, index: FrameIndex | None) -> FrameIndex | str | None:
+        """Return what to send of an index: the process keeps the last one, which for None is one of its own."""
+        if index is not None and index is self._last_index:
+            return LAST
+        self._last_index = index
+        return None if index is None else replace(index)  # without its derived tables
+
+    def _remembered(self, value: Any) -> Any:
+        if isinstance(value, FrameIndex):
+            self._last_index = value
+        return value
+
+    def kill(self) -> None:
+        """Kill it; the thread that reads from it notices."""
+        if self._process is not None:
+            self._process.kill()
+
+    def stop(self, patience_seconds: float = 0.0) -> int:
+        """End it, and return its exit code."""
+        process, self._process, self._last_index, self.is_busy = self._process, None, None, False
+        return 0 if process is None else _stop(process, patience_seconds)
+
+    def forget(self) -> None:
+        """Close this process's copies of its pipes, after a fork."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.returncode = 0  # it is the child of another process
+            _close_pipes(process)
+
+
+class _TimeLimit:
+    """Kills a process while its answer takes longer than `seconds`.
+
+    Attributes:
+        is_over: whether it was killed.
+    """
+
+    def __init__(self, process: "subprocess.Popen[bytes]", seconds: float) -> None:
+        self.is_over = False
+        self._process, self._seconds = process, seconds
+        self._deadline = time.monotonic() + seconds
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> "_TimeLimit":
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def receive(self) -> tuple[bytes, Any] | None:
+        """Return the next message; None if the process has ended."""
+        self._deadline = time.monotonic() + self._seconds
+        try:
+            return receive(_pipe(self._process.stdout))
+        except (OSError, ValueError):  # its pipes were closed
+            return None
+        finally:
+            self._deadline = float("inf")
+
+    def _watch(self) -> None:
+        while not self._ended.wait(min(self._seconds, max(0.0, self._deadline - time.monotonic()))):
+            if time.monotonic() >= self._deadline:
+                self.is_over = True
+                self._process.kill()
+                return
+
+
+def _value(path: Path, kind: bytes, content: bytes) -> Any:
+    try:
+        if kind == VALUE:
+            return unpacked(content)
+    except Exception as error:  # the decoder process was taken over or wrote into its own memory
+        raise VideoError(path, f"{TROUBLE} broke the decoder ({type(error).__name__})") from error
+    raise VideoError(path, "reading it broke the decoder (unknown answer)")
+
+
+def _log(content: bytes) -> None:
+    name, level, text = json.loads(content)
+    logging.getLogger(name).log(level, "%s", text)
+
+
+def _start() -> "subprocess.Popen[bytes]":
+    package_parent = str(Path(urbanpipe.__file__).parents[1])
+    search = os.pathsep.join(filter(None, (os.environ.get("PYTHONPATH"), package_parent)))
+    single_thread = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", WORKER],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        bufsize=0,
+        env={**os.environ, "PYTHONPATH": search, **single_thread},
+    )
+    with suppress(ImportError, OSError):  # a larger pipe saves switches between the processes
+        import fcntl
+
+        fcntl.fcntl(_pipe(process.stdout), _SET_PIPE_SIZE, PIPE_BYTES)
+    message = receive(_pipe(process.stdout))
+    if message is None or message[0] != READY:
+        raise RuntimeError(f"the decoder process did not start (exit {_stop(process)}); python -m {WORKER} says why")
+    return process
+
+
+def _pipe(stream: Any) -> BinaryIO:
+    return cast("BinaryIO", stream)
+
+
+def _stop(process: "subprocess.Popen[bytes]", patience_seconds: float = 0.0) -> int:
+    """Kill a process that has not ended by itself within `patience_seconds`; return its exit code."""
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(patience_seconds)
+    process.kill()
+    code = process.wait()
+    _close_pipes(process)
+    return code
+
+
+def _close_pipes(process: "subprocess.Popen[bytes]") -> None:
+    for pipe in (process.stdin, process.stdout):
+        with suppress(OSError):  # unsent input of a dead process
+            if pipe is not None:
+                pipe.close()
+
+
+def _cause(code: int) -> str:
+    if code >= 0:
+        return f"exit {code}"
+    with suppress(ValueError):
+        return signal.Signals(-code).name
+    return f"signal {-code}"
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+shared_decoders = Decoders()
+atexit.register(shared_decoders.close)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=shared_decoders.forget)

@@ -1,0 +1,166 @@
+"""Reading in a decoder process: the same pixels, and whatever happens there costs one video."""
+
+import logging
+import os
+import pickle
+import subprocess
+import sys
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from helpers import troubled_decoder
+from helpers.video_files import FRAMES, write
+from urbanpipe.errors import VideoError
+from urbanpipe.video import decode, decoder_process, isolated
+from urbanpipe.video.decoder_messages import packed, unpacked
+from urbanpipe.video.decoder_process import Decoders
+from urbanpipe.video.decoder_worker import reason_of
+
+
+@pytest.fixture
+def troubled(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Decoder processes that some files crash, hang or make stumble."""
+    decoders = Decoders()
+    monkeypatch.setattr(isolated, "shared_decoders", decoders)
+    monkeypatch.setattr(decoder_process, "WORKER", troubled_decoder.NAME)
+    monkeypatch.setattr(decoder_process, "ANSWER_SECONDS", 3.0)
+    monkeypatch.setenv("PYTHONPATH", str(troubled_decoder.FOLDER), prepend=os.pathsep)
+    yield
+    decoders.close()
+
+
+TROUBLES = {
+    "crash.mp4": r"reading it crashed the decoder \(SIGSEGV\)",
+    "hang.mp4": "reading it took more than 3 s",
+    "raise.mp4": "reading it failed: IndexError: no such thing",
+}
+
+
+@pytest.mark.multiprocess
+def test_pixels_are_those_of_the_decoder(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.mp4")
+    index = isolated.index_frames(path)
+    expected = decode.index_frames(path)
+    np.testing.assert_array_equal(index.times_seconds, expected.times_seconds)
+    assert (index.path, index.width, index.timed) == (path, expected.width, expected.timed)
+    wanted = [40, 3, 3, FRAMES - 1]
+    for size in (None, (50, 40)):
+        pixels = decode.read_frames(path, wanted, size)
+        np.testing.assert_array_equal(isolated.read_frames(path, wanted, size), pixels)
+        np.testing.assert_array_equal(isolated.read_frames(path, wanted, size, index), pixels)
+        for (number, picture), (same, frame) in zip(
+            isolated.stream_frames(path, wanted, size, index), decode.stream_frames(path, wanted, size), strict=True
+        ):
+            assert number == same
+            np.testing.assert_array_equal(picture, frame)
+    assert isolated.read_frames(path, []).shape[0] == 0
+
+
+@pytest.mark.multiprocess
+@pytest.mark.usefixtures("troubled")
+@pytest.mark.parametrize("name", TROUBLES)
+def test_trouble_costs_one_video(name: str, tmp_path: Path) -> None:
+    sound = write(tmp_path / "sound.mp4")
+    index = isolated.index_frames(sound)
+    for trouble in (name, f"late-{name}"):
+        bad = sound.rename(tmp_path / trouble)
+        with pytest.raises(VideoError, match=TROUBLES[name]):
+            isolated.read_frames(bad, [1, 20, 40])
+        with pytest.raises(VideoError, match=TROUBLES[name]):
+            list(isolated.stream_frames(bad, [1, 20, 40]))
+        bad.rename(sound)
+        assert isolated.read_frames(sound, [5], index=index).shape[0] == 1
+
+
+@pytest.mark.multiprocess
+def test_streams_may_be_left_or_read_side_by_side(tmp_path: Path) -> None:
+    first, second = write(tmp_path / "a.mp4"), write(tmp_path / "b.mp4")
+    numbers = np.arange(FRAMES)
+    left = isolated.stream_frames(first, numbers)
+    assert next(left)[0] == 0
+    both = zip(isolated.stream_frames(first, numbers), isolated.stream_frames(second, numbers), strict=True)
+    assert all(one[0] == other[0] == number for number, (one, other) in enumerate(both))
+    del left
+    assert next(isolated.stream_frames(first, [7]))[0] == 7
+
+
+@pytest.mark.multiprocess
+def test_a_forked_process_reads_with_a_decoder_of_its_own(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.mp4")
+    script = (
+        "import os, sys; from pathlib import Path; from urbanpipe.video.isolated import read_frames\n"
+        "path = Path(sys.argv[1]); before = read_frames(path, [3]); child = os.fork()\n"
+        "same = (read_frames(path, [3]) == before).all()\n"
+        "if not child: os._exit(0 if same else 1)\n"
+        "sys.exit(os.waitpid(child, 0)[1] or not same)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", script, str(path)], check=False, timeout=120).returncode == 0
+
+
+@pytest.mark.multiprocess
+def test_a_decoder_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.mp4")
+    script = (
+        "import os, sys; from pathlib import Path; from urbanpipe.video import isolated\n"
+        "isolated.read_frames(Path(sys.argv[1]), [3])\n"
+        "(process,) = isolated.shared_decoders._idle; print(process._process.pid, flush=True); os._exit(1)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script, str(path)], check=False, stdout=subprocess.PIPE, timeout=120)
+    waited = subprocess.run(["timeout", "20", "tail", "-f", "/dev/null", f"--pid={int(done.stdout)}"], check=False)
+    assert waited.returncode == 0, "the decoder still runs"
+
+
+@pytest.mark.multiprocess
+def test_warnings_of_the_decoder_are_logged_here(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = write(tmp_path / "a.mp4")
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 400] = bytes(400)
+    path.write_bytes(data)
+    with caplog.at_level("WARNING", "urbanpipe"):
+        logging.getLogger("urbanpipe").addHandler(caplog.handler)
+        try:
+            isolated.read_frames(path, np.arange(FRAMES), None, None, "conceal")
+        finally:
+            logging.getLogger("urbanpipe").removeHandler(caplog.handler)
+    assert any("corrupt data" in record.getMessage() for record in caplog.records)
+
+
+def test_special_files_are_refused_without_opening(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.mp4")
+    for path, reason in (
+        (tmp_path / "pipe.mp4", "a named pipe, not a video"),
+        (Path(os.devnull), "a device, not a video"),
+        (tmp_path, "a folder, not a video"),
+        (tmp_path / "no.mp4", "no such file"),
+    ):
+        for read in (isolated.index_frames, isolated.digest, isolated.probe):
+            with pytest.raises(VideoError, match=reason):
+                read(path)
+        with pytest.raises(VideoError, match=reason):
+            isolated.read_frames(path, [0])
+
+
+def test_answers_hold_plain_values_only() -> None:
+    values = {"times": np.arange(3.0), "path": Path("a"), "tick": Fraction(1, 25), "rate": np.float64(2)}
+    assert str(unpacked(packed(values))) == str(values)
+    for value in (os.system, subprocess.Popen, isolated.digest, np.load):
+        with pytest.raises(pickle.UnpicklingError, match="is not part of an answer"):
+            unpacked(packed(value))
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (VideoError("a", "no\nframes"), "no frames"),
+        (MemoryError(), "reading it needs more than 6 GiB of memory"),
+        (OSError(5, "Input/output error"), "Input/output error"),
+        (KeyError("x"), "reading it failed: KeyError: 'x'"),
+    ],
+)
+def test_every_error_has_a_reason_on_one_line(error: Exception, reason: str) -> None:
+    assert reason_of(error) == reason
