@@ -31,7 +31,7 @@ from urbanpipe.learners.losses import make_loss
 from urbanpipe.learners.segments import SegmentLearner
 from urbanpipe.learners.state import State
 from urbanpipe.methods.recipe import Recipe, load_recipe
-from urbanpipe.models.device import autocast, choose_device, images_to, place
+from urbanpipe.models.device import autocast, choose_device, grad_scaler, images_to, place
 from urbanpipe.models.distributed import DistributedContext
 from urbanpipe.reproduce.report_models import read_report_models
 from urbanpipe.taxonomy import default_taxonomy
@@ -79,7 +79,7 @@ def measure(recipe: Recipe, device: torch.device) -> tuple[float, float]:
         ema=ModelEmaV3(model, decay=training.ema_decay) if training.ema_decay else None,
         optimiser=optimiser,
         schedule=make_schedule(optimiser, recipe.optimiser, training.epochs, 10),
-        scaler=torch.amp.GradScaler(device.type, enabled=training.precision == "fp16"),
+        scaler=grad_scaler(device, training.precision),
     )
     targets = np.zeros((training.batch_size, len(taxonomy)), np.float32)
     loss, alone = make_loss(recipe.loss, torch.from_numpy(targets)), DistributedContext(0, 1, device)

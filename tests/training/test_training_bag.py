@@ -32,6 +32,7 @@ from urbanpipe.learners import bag as bag_module
 from urbanpipe.learners.bag import BagLearner
 from urbanpipe.learners.features import FeatureStore, encoded
 from urbanpipe.methods.recipe import Recipe, load_recipe
+from urbanpipe.models import device
 from urbanpipe.models.bag import BagClassifier
 from urbanpipe.models.distributed import DistributedContext
 from urbanpipe.models.network import Network
@@ -170,7 +171,7 @@ def frames_of(one: FoldJob) -> int:
 
 @pytest.mark.slow
 def test_features_are_kept_for_other_folds_and_heads(
-    catalog: Catalog, bag: Recipe, tmp_path: Path, seen: list[int]
+    catalog: Catalog, bag: Recipe, tmp_path: Path, seen: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     torch.manual_seed(3)
     save_file(timm.create_model("test_resnet", num_classes=0).state_dict(), tmp_path / "one.safetensors")
@@ -190,6 +191,7 @@ def test_features_are_kept_for_other_folds_and_heads(
     assert read_predictions(tmp_path / "again" / "predictions.json", default_taxonomy()).scores == pytest.approx(
         read_predictions(tmp_path / "first" / "predictions.json", default_taxonomy()).scores, abs=0
     )
+    monkeypatch.setattr(device, "is_native", lambda *_: True)
     for number, another in enumerate(
         (
             changed(recipe, "model", weights=str(tmp_path / "other.safetensors")),
@@ -430,7 +432,10 @@ def test_without_their_file_the_reports_rows_say_how_it_is_made(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["transmil", "ml-decoder"])
-def test_mixed_precision_trains_close_to_full(catalog: Catalog, bag: Recipe, tmp_path: Path, kind: str) -> None:
+def test_mixed_precision_trains_close_to_full(
+    catalog: Catalog, bag: Recipe, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(device, "is_native", lambda *_: True)
     recipe = changed(changed(bag, "input.head", kind=kind, dropout=0.0), "training", epochs=2)
     train_model(job(catalog, recipe, tmp_path / "fp32"), ALONE)
     train_model(job(catalog, changed(recipe, "training", precision="bf16"), tmp_path / "bf16"), ALONE)

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 
 from helpers.tiny_recipes import TINY
 from urbanpipe.catalog.catalog_file import read_catalog
@@ -21,6 +22,8 @@ from urbanpipe.training.experiment import experiment_data
 from urbanpipe.training.options import FoldOptions, RunOptions
 from urbanpipe.training.run import begin_run, is_begun
 from urbanpipe.training.train import train
+
+CPU = torch.device("cpu")
 
 pytestmark = pytest.mark.slow
 
@@ -312,10 +315,10 @@ def test_a_run_begun_halfway_is_begun_again(tmp_path: Path, tiny: Recipe) -> Non
     run = tmp_path / "run"
     run.mkdir()
     assert not is_begun(run, tiny, default_taxonomy(), [], {})
-    begin_run(run, tiny, default_taxonomy(), videos=[], folds={}, left_out={})
+    begin_run(run, tiny, default_taxonomy(), videos=[], folds={}, left_out={}, device=CPU)
     (run / "recipe.toml").unlink()  # the last file that a run's beginning writes
     assert not is_begun(run, tiny, default_taxonomy(), [], {})
-    begin_run(run, tiny, default_taxonomy(), videos=[], folds={}, left_out={})
+    begin_run(run, tiny, default_taxonomy(), videos=[], folds={}, left_out={}, device=CPU)
     assert is_begun(run, tiny, default_taxonomy(), [], {})
 
 
@@ -325,7 +328,7 @@ def test_first_weights_are_known_by_what_they_hold(tmp_path: Path, tiny: Recipe)
 
     first, moved = tmp_path / "first.safetensors", tmp_path / "moved.safetensors"
     first.write_bytes(b"one")
-    begin_run(tmp_path / "run", of(first), default_taxonomy(), videos=[], folds={}, left_out={})
+    begin_run(tmp_path / "run", of(first), default_taxonomy(), videos=[], folds={}, left_out={}, device=CPU)
     shutil.copy(first, moved)
     assert is_begun(tmp_path / "run", of(moved), default_taxonomy(), [], {})
     first.write_bytes(b"two")

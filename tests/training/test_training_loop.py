@@ -17,6 +17,7 @@ from urbanpipe.errors import OutOfMemoryError, RunError, VideoError
 from urbanpipe.inputs.dataset import VideoDataset
 from urbanpipe.inputs.reading import SegmentInputs
 from urbanpipe.methods.recipe import Recipe
+from urbanpipe.models import device
 from urbanpipe.models.distributed import DistributedContext
 from urbanpipe.taxonomy import default_taxonomy
 from urbanpipe.training import loop
@@ -162,7 +163,10 @@ def test_a_video_that_vanishes_is_named(catalog: Catalog, tiny: Recipe, tmp_path
 
 @pytest.mark.slow
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
-def test_mixed_precision_trains_close_to_full(catalog: Catalog, tiny: Recipe, tmp_path: Path, precision: str) -> None:
+def test_mixed_precision_trains_close_to_full(
+    catalog: Catalog, tiny: Recipe, tmp_path: Path, precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(device, "is_native", lambda *_: True)
     train_model(job(catalog, tiny, tmp_path / "fp32"), ALONE)
     train_model(job(catalog, changed(tiny, "training", precision=precision), tmp_path / precision), ALONE)
     assert losses(tmp_path / precision) != losses(tmp_path / "fp32"), "mixed precision was not entered"

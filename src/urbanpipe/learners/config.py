@@ -62,7 +62,8 @@ class TrainingConfig(Section):
         epochs: passes over the training videos.
         batch_size: videos per batch and process.
         accumulation: batches per step and process; a step uses batch_size * accumulation * processes videos.
-        precision: `fp32`, or mixed precision with `bf16` or `fp16`.
+        precision: `fp32`, or mixed precision with `bf16` or `fp16`. Where the device lacks the instructions, fp32 is
+            used.
         checkpointing: whether to recompute activations in the backward pass to save memory.
         channels_last: whether to use the channels-last memory layout, which is faster for most convolutional networks.
         compile: whether to compile the network with torch.compile.

@@ -17,7 +17,7 @@ from urbanpipe.inputs.dataset import VideoDataset
 from urbanpipe.inputs.loading import BatchLoader, evaluation_batches
 from urbanpipe.inputs.reading import frame_timeline_of, unchanged
 from urbanpipe.learners.config import RecipeSettings
-from urbanpipe.models.device import autocast, images_to
+from urbanpipe.models.device import autocast, images_to, usable_precision
 from urbanpipe.models.distributed import DistributedContext
 from urbanpipe.models.network import Network
 from urbanpipe.progress import track
@@ -127,7 +127,7 @@ def encoder_digest(network: Network, recipe: RecipeSettings, device: torch.devic
     parts = [
         [recipe.model.backbone, recipe.model.options, backbone.mean, backbone.std],
         recipe.input.pixels(),
-        [recipe.training.precision, recipe.training.channels_last, device.type],
+        [usable_precision(device, recipe.training.precision), recipe.training.channels_last, device.type],
         [version("torch"), version("timm")],
     ]
     digest = hashlib.blake2b(json.dumps(parts).encode(), digest_size=16)

@@ -85,7 +85,8 @@ class State:
             self.ema.module.load_state_dict(value["ema"])
         self.optimiser.load_state_dict(value["optimiser"])
         self.schedule.load_state_dict(value["schedule"])
-        self.scaler.load_state_dict(value["scaler"])
+        if value["scaler"]:  # empty if saved on a machine that computed in another precision
+            self.scaler.load_state_dict(value["scaler"])
         self.epoch, self.step, self.best, self.best_epoch = value["counters"]
         rows: list[EpochMetrics] = value["rows"]
         return rows

@@ -1,13 +1,18 @@
 """Devices, memory layout and precision of networks."""
 
+import logging
 import os
+import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
 
 from urbanpipe.errors import RunError
+
+log = logging.getLogger(__name__)
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -28,8 +33,63 @@ def images_to(images: Tensor, device: torch.device, channels_last: bool) -> Tens
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:
-    """Return the autocast context of the recipe's precision."""
-    return torch.autocast(device.type, PRECISIONS[precision], enabled=precision != "fp32")
+    """Return the autocast context of the recipe's precision, or of fp32 where the device would emulate it."""
+    return torch.autocast(device.type, PRECISIONS[precision], enabled=usable_precision(device, precision) != "fp32")
+
+
+def grad_scaler(device: torch.device, precision: str) -> torch.amp.GradScaler:
+    """Return the gradient scaler of the recipe's precision, which scales only where fp16 is used."""
+    return torch.amp.GradScaler(device.type, enabled=usable_precision(device, precision) == "fp16")
+
+
+def usable_precision(device: torch.device, precision: str) -> str:
+    """Return the precision to compute in: fp32 on a device that would emulate `precision`, which is logged once.
+
+    A CPU without the instructions emulates bf16 and fp16, which takes more than ten times as long as fp32
+    (`benchmarks/mixed_precision.py`).
+
+    Args:
+        device: the device that computes.
+        precision: precision of the recipe, a key of `PRECISIONS`.
+    """
+    if precision == "fp32" or is_native(device.type, precision):
+        return precision
+    _log_fallback(device.type, precision)
+    return "fp32"
+
+
+@lru_cache
+def is_native(device_type: str, precision: str) -> bool:
+    """Return whether this machine has instructions for `bf16` or `fp16`, according to torch.
+
+    An x86 CPU needs AVX512-BF16 or AMX for bf16, and AVX512-FP16 or AMX-FP16 for fp16; an ARM CPU needs the
+    instructions of that name. A flag that this version of torch does not report counts as absent.
+
+    Args:
+        device_type: `cpu` or `cuda`.
+        precision: `bf16` or `fp16`.
+    """
+    if device_type != "cpu":
+        return precision != "bf16" or torch.cuda.is_bf16_supported(including_emulation=False)
+    if platform.machine().lower() in ("arm64", "aarch64"):
+        operator = getattr(torch.ops.mkldnn, f"_is_mkldnn_{precision}_supported", None)
+        return operator is not None and bool(operator())
+    capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+    checks = [getattr(torch.cpu, name, None) for name in _X86_CHECKS[precision]]
+    return any(check() for check in checks if check) or capabilities.get(f"avx512_{precision}") is True
+
+
+_X86_CHECKS = {
+    "bf16": ("_is_avx512_bf16_supported", "_is_amx_tile_supported"),
+    "fp16": ("_is_amx_fp16_supported",),
+}
+
+
+@lru_cache
+def _log_fallback(device_type: str, precision: str) -> None:
+    if os.environ.get("RANK", "0") == "0":  # one line for all processes of `torchrun`
+        processor = "CPU" if device_type == "cpu" else "GPU"
+        log.warning("this %s has no %s instructions: computing in fp32, which is faster here", processor, precision)
 
 
 def choose_device(device: str, local_rank: int = 0) -> torch.device:

@@ -22,7 +22,7 @@ from urbanpipe.errors import DivergedError, RunError, VideoError
 from urbanpipe.learners.config import OptimiserConfig
 from urbanpipe.learners.state import EpochMetrics, save_whole
 from urbanpipe.models.backbone import Backbone
-from urbanpipe.models.device import autocast
+from urbanpipe.models.device import autocast, grad_scaler
 from urbanpipe.outputs import whole_file, write_json
 from urbanpipe.pretraining.config import MAEConfig, SimCLRConfig
 from urbanpipe.pretraining.frames import FrameDataset, frame_batches, frame_loader, seed_of
@@ -57,7 +57,8 @@ class PretrainState:
         try:
             value: dict[str, Any] = torch.load(path, device, weights_only=True)
             for name in _PARTS:
-                getattr(self, name).load_state_dict(value[name])
+                if value[name]:  # a scaler's is empty if saved on a machine that computed in another precision
+                    getattr(self, name).load_state_dict(value[name])
         except torch.OutOfMemoryError:
             raise
         except Exception as error:  # any error that torch or pickle raises for a damaged file
@@ -82,7 +83,7 @@ def make_state(
         objective,
         optimiser,
         make_schedule(optimiser, rates, config.epochs, steps),
-        torch.amp.GradScaler(device.type, enabled=config.precision == "fp16"),
+        grad_scaler(device, config.precision),
     )
 
 

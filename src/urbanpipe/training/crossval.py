@@ -163,7 +163,8 @@ def _left_out(run: Path, recipe: Recipe, experiment: Experiment, videos: Sequenc
         load_weights(model.backbone, recipe.model.backbone, recipe.model.weights)
         left_out = find_unreadable(recipe, videos, experiment.cache)
         _check_left(videos, folds, left_out)
-        begin_run(run, recipe, taxonomy, videos=videos, folds=folds, left_out=left_out)
+        device = experiment.distributed.device
+        begin_run(run, recipe, taxonomy, videos=videos, folds=folds, left_out=left_out, device=device)
         return left_out
 
 

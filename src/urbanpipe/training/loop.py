@@ -25,7 +25,7 @@ from urbanpipe.learners.state import EpochMetrics, State
 from urbanpipe.locks import folder_lock
 from urbanpipe.methods.recipe import Recipe
 from urbanpipe.methods.table import method_of
-from urbanpipe.models.device import place, processors_left
+from urbanpipe.models.device import grad_scaler, place, processors_left
 from urbanpipe.models.distributed import DistributedContext
 from urbanpipe.models.weights import load_weights
 from urbanpipe.outputs import write_json
@@ -146,7 +146,7 @@ def _start(job: FoldJob, distributed: DistributedContext, steps_per_epoch: int) 
         ema=ModelEmaV3(model, decay=decay, use_warmup=True) if decay else None,
         optimiser=optimiser,
         schedule=make_schedule(optimiser, recipe.optimiser, recipe.training.epochs, steps_per_epoch),
-        scaler=torch.amp.GradScaler(device.type, enabled=recipe.training.precision == "fp16"),
+        scaler=grad_scaler(device, recipe.training.precision),
     )
 
 

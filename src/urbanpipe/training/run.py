@@ -1,6 +1,7 @@
 """The run folder: its content, and the check that a run resumes only with the recipe and data that it was started with.
 
-- recipe.toml: every setting; environment.json: versions, commit, machine, fingerprints of data and initial weights
+- recipe.toml: every setting; environment.json: versions, commit, machine, precision, fingerprints of data and initial
+  weights
 - taxonomy.toml, labels.json, folds.csv, groups.csv: the data; left_out.csv: videos that could not be decoded, and why
 - fold<k>/: weights.safetensors, metrics.csv, tensorboard/, predictions.json and .csv, done.json
 - out_of_fold.json and .csv: every labelled video, predicted by the model that was not trained on it
@@ -15,11 +16,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import tomli_w
+import torch
 
 from urbanpipe.catalog.catalog_file import Video
 from urbanpipe.contracts.run_folder import RUN_FORMAT, check_run_format, read_json
 from urbanpipe.errors import RunError
 from urbanpipe.methods.recipe import Recipe, difference, load_recipe, write_recipe
+from urbanpipe.models.device import usable_precision
 from urbanpipe.models.weights import content_of
 from urbanpipe.outputs import write_csv, write_json, write_text
 from urbanpipe.taxonomy import Taxonomy, taxonomy_table
@@ -66,6 +69,7 @@ def begin_run(
     videos: Sequence[Video],
     folds: Mapping[str, int],
     left_out: Mapping[str, str],
+    device: torch.device,
 ) -> None:
     """Write the inputs of a run; the recipe last, so that a folder with a recipe is complete.
 
@@ -76,6 +80,7 @@ def begin_run(
         videos: all labelled videos.
         folds: fold of each video; empty without cross-validation.
         left_out: videos that could not be decoded, with the reason.
+        device: device of the run, for the precision that it computes in.
     """
     used = [video for video in videos if video.name not in left_out]
     write_text(run / "taxonomy.toml", tomli_w.dumps(taxonomy_table(taxonomy)))
@@ -88,6 +93,7 @@ def begin_run(
         "format": RUN_FORMAT,
         "data": _fingerprint(taxonomy, videos, folds),
         "weights": content_of(recipe.model.weights),
+        "precision": usable_precision(device, recipe.training.precision),
     }
     write_json(run / "environment.json", known | environment())
     write_recipe(recipe, run / "recipe.toml")
