@@ -48,7 +48,10 @@ def test_folds_of_a_catalog(made: tuple[Path, Result], tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
     assert lines[0] == "12 videos in 6 groups, 3 folds"
-    assert lines[1] == "without a fold: 1 unreadable and 1 unlabelled videos"
+    assert lines[1] == (
+        "labels: 12 videos with classes, 0 with none of the classes (`-`), 1 not labelled (empty) and left out"
+    )
+    assert lines[2] == "without a fold: 1 unreadable and 1 unlabelled videos"
     assert [line.split() for line in lines if line.startswith(" CJ")] == [["CJ", "6", "2.0", "2", "2", "2", "0.0"]]
     assert "videos with a segment of the same inspection in another fold: 0" in lines
     assert lines[-1] == f"folds: {tmp_path / 'f.csv'}"

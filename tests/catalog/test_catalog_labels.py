@@ -4,8 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from urbanpipe.catalog.labels import label_matrix, read_labels
+from urbanpipe.catalog.label_cells import labels_cell, parse_labels_cell
+from urbanpipe.catalog.labels import describe_labels, label_matrix, read_label_file, read_labels
 from urbanpipe.errors import LabelError
 from urbanpipe.taxonomy import DefectClass, Taxonomy, default_taxonomy
 
@@ -30,7 +33,7 @@ def one_hot_csv(mark: str = ",") -> str:
     return "\n".join(rows)
 
 
-CCTV = {
+CCTV: dict[str, dict[str, dict[str, object]]] = {
     "database": {
         "v1": {
             "subset": "training",
@@ -53,10 +56,10 @@ FORMS = {
     "qv.json": json.dumps({"d1_1.mp4": [14, 1], "管道 é.mp4": [0], "c.mp4": []}),
     "codes.json": json.dumps({"d1_1.mp4": ["QF", "cj"], "管道 é.mp4": ["0"], "c.mp4": []}),
     "cctv.json": json.dumps(CCTV),
-    "codes.csv": "video,labels\nd1_1.mp4,QF CJ\n管道 é.mp4,ZC\nc.mp4,\n",
+    "codes.csv": "video,labels\nd1_1.mp4,QF CJ\n管道 é.mp4,ZC\nc.mp4,-\n",
     "indices.csv": "labels,video,remark\n1 14,d1_1.mp4,x\n0,管道 é.mp4,\n-,c.mp4,y\n\n",
-    "excel.csv": 'video;labels\r\n"d1_1.mp4";"CJ, QF"\r\n管道 é.mp4;ZC\r\nc.mp4;""\r\n',
-    "tabs.txt": "video\tlabels\nd1_1.mp4\tCJ QF\n管道 é.mp4\tZC\nc.mp4\t\n",
+    "excel.csv": 'video;labels\r\n"d1_1.mp4";"CJ, QF"\r\n管道 é.mp4;ZC\r\nc.mp4;"-"\r\n',
+    "tabs.txt": "video\tlabels\nd1_1.mp4\tCJ QF\n管道 é.mp4\tZC\nc.mp4\t \u2013 \n",
     "columns.csv": one_hot_csv(),
     "columns;.csv": one_hot_csv(";"),
 }
@@ -79,6 +82,65 @@ def test_a_taxonomy_of_ones_own(text_file: Write) -> None:
         read_labels(text_file("l.json", '{"a.mp4": [2]}'), two)
 
 
+TWO = Taxonomy("two", (DefectClass(0, "dry", "dry"), DefectClass(1, "wet", "wet")))
+
+
+@pytest.mark.parametrize("flags", [[[0, 1], [1, 0]], [[0, 1]], [[1, 1], [0, 0]], [[True, False]], [["0", "1"]]])
+def test_two_flags_for_two_classes_are_refused(text_file: Write, flags: list[list[object]]) -> None:
+    content = {f"{number}.mp4": values for number, values in enumerate(flags)}
+    with pytest.raises(LabelError, match="looks one-hot"):
+        read_labels(text_file("l.json", json.dumps(content)), TWO)
+
+
+def test_lists_of_other_lengths_show_that_two_numbers_are_indices(text_file: Write) -> None:
+    path = text_file("l.json", '{"a.mp4": [0, 1], "b.mp4": [], "c.mp4": [1]}')
+    assert read_labels(path, TWO) == {"a.mp4": (0, 1), "b.mp4": (), "c.mp4": (1,)}
+
+
+@pytest.mark.parametrize("flags", ['{"a.mp4": [1], "b.mp4": [0]}', '{"a.mp4": [0]}'])
+def test_one_flag_for_one_class_is_refused(text_file: Write, flags: str) -> None:
+    with pytest.raises(LabelError, match="looks one-hot"):
+        read_labels(text_file("l.json", flags), Taxonomy("one", (DefectClass(0, "wet", "wet"),)))
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("codes.csv", "video,labels\na.mp4,\nb.mp4,ZC\nc.mp4,-\n"),
+        ("blanks.csv", "video,labels\na.mp4, \u00a0\u200b\nb.mp4,ZC\nc.mp4,\u2014\n"),
+        ("cctv.json", json.dumps({"database": {"a.mp4": {}, "b.mp4": CCTV["database"]["v2"] | {"file_name": "b.mp4"},
+                                               "c.mp4": {"annotations": []}}})),
+        ("columns.csv", f"video,{','.join(CODES)}\na.mp4{','*17}\nb.mp4,1{',0'*16}\nc.mp4{',0'*17}\n"),
+    ],
+)  # fmt: skip
+def test_an_empty_cell_is_not_labelled_and_a_dash_is_none(text_file: Write, name: str, text: str) -> None:
+    found = read_label_file(text_file(name, text))
+    assert (found.labels, found.unlabelled) == ({"b.mp4": (0,), "c.mp4": ()}, ("a.mp4",))
+    assert describe_labels(found.labels.values(), len(found.unlabelled)) == (
+        "labels: 1 videos with classes, 1 with none of the classes (`-`), 1 not labelled (empty) and left out"
+    )
+
+
+BLANK = st.text(" \t\u00a0\u3000\u200b\ufeff", max_size=4)
+SEPARATOR = st.text(" ,;\t", min_size=1, max_size=3)
+
+
+@given(BLANK, st.lists(st.integers(0, 16), unique=True), SEPARATOR, BLANK, st.sampled_from("-\u2013\u2014\u2212\uff0d"))
+def test_cells(before: str, classes: list[int], separator: str, after: str, dash: str) -> None:
+    taxonomy = default_taxonomy()
+    cell = before + separator.join(taxonomy.codes[index] for index in classes) + after
+    found = parse_labels_cell(cell, taxonomy, "here")
+    assert found == (tuple(sorted(classes)) if classes else None)
+    assert parse_labels_cell(before + dash + after, taxonomy, "here") == ()
+    for indices in (tuple(sorted(classes)), ()):
+        assert parse_labels_cell(labels_cell(indices, taxonomy), taxonomy, "here") == indices
+
+
+def test_a_cell_of_many_classes_is_refused_at_once() -> None:
+    with pytest.raises(LabelError, match="class CJ occurs twice"):
+        parse_labels_cell("CJ " * 1_000_000, default_taxonomy(), "here")
+
+
 BAD: dict[str, tuple[str | bytes, str]] = {
     "empty": ("", "no column 'video'"),
     "no videos": ("{}", "no labelled videos"),
@@ -86,6 +148,14 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     "broken JSON": ('{"a.mp4": [1}', "not JSON"),
     "deep JSON": ('{"a":' + "[" * 200_000, "not JSON"),
     "a list": ("[1, 2]", "JSON list"),
+    "one-hot": (json.dumps({"a.mp4": [0, 1] + [0] * 15}), "'a.mp4'.*looks one-hot"),
+    "one-hot of booleans": (json.dumps({"a.mp4": [False, True] + [False] * 15}), "looks one-hot"),
+    "one-hot of floats": (json.dumps({"a.mp4": [0.0, 1.0] + [0.0] * 15}), "looks one-hot"),
+    "one-hot of text": (json.dumps({"a.mp4": ["0", "1"] + ["0"] * 15}), "looks one-hot"),
+    "one-hot of the defects alone": (json.dumps({"b.mp4": [2], "a.mp4": [1] + [0] * 15}), "'a.mp4'.*looks one-hot"),
+    "only separators": ("video,labels\na.mp4,; ;\n", "line 2, video 'a.mp4': '; ;' names no class"),
+    "only empty cells": ("video,labels\na.mp4,\nb.mp4,\n", "labels none of its 2 videos"),
+    "some empty columns": (one_hot_csv().replace(",1", ","), "''; write 0 or 1"),
     "an index for a list": ('{"a.mp4": 3}', "'a.mp4'.*not a list"),
     "scores": ('{"a.mp4": [0.5, 0.1]}', "scores, not labels"),
     "not a number": ('{"a.mp4": [NaN]}', "scores, not labels"),

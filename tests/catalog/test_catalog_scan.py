@@ -46,7 +46,7 @@ def test_good_videos_of_all_kinds_and_names(tmp_path: Path, videos: Path) -> Non
     write_video(videos / ".hidden" / "x.mp4")
     (videos / "notes.txt").write_text("x")
     (videos / "README").write_text("x")
-    labels = labels_of(tmp_path, {"d1_1.mp4": "CJ QF", "two words.MP4": "", "管道 检测.avi": "ZC"})
+    labels = labels_of(tmp_path, {"d1_1.mp4": "CJ QF", "two words.MP4": "-", "管道 检测.avi": "ZC"})
     report = scan_report(videos, tmp_path / "catalog.csv", labels, workers=2)
     found = {video.name: video for video in report.catalog.videos}
     assert list(found) == ["d1_1.mp4", "two words.MP4", "管道 检测.avi"]

@@ -74,20 +74,23 @@ def test_videos_elsewhere_keep_their_path(tmp_path: Path) -> None:
 
 def test_a_catalog_is_a_source(tmp_path: Path) -> None:
     write_catalog(placed((GOOD, BAD, NOTHING, UNKNOWN), tmp_path), tmp_path / "catalog.csv")
-    names, labels, groups, catalog = read_source(tmp_path / "catalog.csv")
+    names, labels, groups, catalog, unlabelled, unreadable = read_source(tmp_path / "catalog.csv")
     assert (names, groups) == (["a b_1.mp4", "c.mp4"], ["a b", "c"])
     assert labels == {"a b_1.mp4": (1, 14), "c.mp4": ()}
     assert catalog is not None
+    assert (unlabelled, unreadable) == (1, 1)
     assert len(catalog.videos) == 4
 
 
 def test_a_label_file_is_a_source(tmp_path: Path) -> None:
-    (tmp_path / "l.csv").write_text("video,labels\nd1_1.mp4,CJ\nd1_2.mp4,CK\n")
+    (tmp_path / "l.csv").write_text("video,labels\nd1_1.mp4,CJ\nd1_2.mp4,CK\nd1_3.mp4,\n")
     assert read_source(tmp_path / "l.csv") == (
         ["d1_1.mp4", "d1_2.mp4"],
         {"d1_1.mp4": (1,), "d1_2.mp4": (2,)},
         ["d1", "d1"],
         None,
+        1,
+        0,
     )
 
 

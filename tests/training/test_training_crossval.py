@@ -18,7 +18,7 @@ from urbanpipe.methods.recipe import Recipe, load_recipe, write_recipe
 from urbanpipe.models.distributed import join_distributed
 from urbanpipe.taxonomy import default_taxonomy
 from urbanpipe.training.crossval import CrossvalResult, crossval, resolve
-from urbanpipe.training.experiment import experiment_data
+from urbanpipe.training.experiment import experiment_data, labels_line
 from urbanpipe.training.options import FoldOptions, RunOptions
 from urbanpipe.training.run import begin_run, is_begun
 from urbanpipe.training.train import train
@@ -364,6 +364,8 @@ def test_what_a_folder_has_beside_labelled_videos_is_told(
     )
     said = capsys.readouterr().err
     assert "21 videos, 19 of them readable and labelled" in said
+    counts = labels_line(read_catalog(tmp_path / "s" / "catalog.csv"))
+    assert counts.startswith("labels: 19 videos with classes, 0 with none of the classes (`-`), 1 not labelled")
     assert "cannot be read: 1 video: bad.mp4 (" in said
     assert lost in next(line for line in said.splitlines() if "without a label" in line)
     assert "1 labels have no file, elsewhere.mp4 first" in said

@@ -8,7 +8,8 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-from urbanpipe.catalog.labels import Labels, labels_cell, parse_labels_cell, read_labels
+from urbanpipe.catalog.label_cells import labels_cell, parse_labels_cell
+from urbanpipe.catalog.labels import Labels, read_label_file
 from urbanpipe.contracts.csv_reading import read_table, read_text
 from urbanpipe.contracts.names import canonical_name
 from urbanpipe.errors import CatalogError, LabelError
@@ -102,12 +103,16 @@ class Source(NamedTuple):
         labels: class indices by name.
         groups: group of each of `names`.
         catalog: the whole catalog if the source is one, otherwise None.
+        unlabelled: number of usable videos without labels.
+        unreadable: number of videos that cannot be read.
     """
 
     names: list[str]
     labels: Labels
     groups: list[str]
     catalog: Catalog | None
+    unlabelled: int = 0
+    unreadable: int = 0
 
 
 def group_of(name: str) -> str:
@@ -181,8 +186,8 @@ def read_source(path: Path, taxonomy: Taxonomy | None = None) -> Source:
     """
     path = Path(path)
     if not _is_catalog(read_text(path)):
-        labels = read_labels(path, taxonomy)
-        return Source(list(labels), labels, [group_of(name) for name in labels], None)
+        labels, unlabelled = read_label_file(path, taxonomy)
+        return Source(list(labels), labels, [group_of(name) for name in labels], None, len(unlabelled))
     catalog = read_catalog(path, taxonomy)
     if not catalog.labelled:
         raise CatalogError(
@@ -193,6 +198,8 @@ def read_source(path: Path, taxonomy: Taxonomy | None = None) -> Source:
         {video.name: video.labels for video in catalog.labelled if video.labels is not None},
         [video.group for video in catalog.labelled],
         catalog,
+        len(catalog.ok) - len(catalog.labelled),
+        len(catalog.videos) - len(catalog.ok),
     )
 
 
@@ -245,7 +252,7 @@ def _video(row: dict[str, str], where: str, folder: Path, taxonomy: Taxonomy) ->
         codec=row.get("codec", ""),
         digest=row.get("digest", ""),
         group=row["group"] or group_of(name),
-        labels=parse_labels_cell(row["labels"], taxonomy, where) if row["labels"].strip() else None,
+        labels=parse_labels_cell(row["labels"], taxonomy, where),
         damage=row.get("damage", ""),
         extra={key: cell for key, cell in row.items() if key not in COLUMNS},
         **numbers,

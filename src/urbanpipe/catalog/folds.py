@@ -29,8 +29,8 @@ class FoldPlan:
         groups: group of each video; groups were kept together.
         roots: inspection of each video, as far as its name or the catalog tells.
         taxonomy: the C classes.
-        unreadable: number of videos of the catalog without a fold because they cannot be read.
-        unlabelled: number of readable videos without a fold because they have no labels.
+        unreadable: number of videos without a fold because they cannot be read.
+        unlabelled: number of other videos without a fold because they have no labels.
     """
 
     names: list[str]
@@ -143,7 +143,6 @@ def plan_folds(
     data = read_source(source, classes)
     targets = label_matrix(data.names, data.labels, len(classes))
     groups = _groups(data, group_by, source)
-    videos, ok = (data.catalog.videos, data.catalog.ok) if data.catalog else ((), ())
     return FoldPlan(
         names=data.names,
         fold=assign_folds(data.names, targets, groups, folds, seed),
@@ -151,8 +150,8 @@ def plan_folds(
         groups=groups,
         roots=data.groups,
         taxonomy=classes,
-        unreadable=len(videos) - len(ok),
-        unlabelled=len(ok) - len(data.names) if data.catalog else 0,
+        unreadable=data.unreadable,
+        unlabelled=data.unlabelled,
     )
 
 

@@ -48,9 +48,11 @@ def command(
 
 
 def _print(plan: "FoldPlan") -> None:
+    from urbanpipe.catalog.labels import describe_labels
     from urbanpipe.cli.tables import print_table
 
     print(f"{len(plan.names)} videos in {len(set(plan.groups))} groups, {plan.n_folds} folds")
+    print(describe_labels([row.nonzero()[0] for row in plan.targets], plan.unlabelled))
     if plan.unreadable or plan.unlabelled:
         print(f"without a fold: {plan.unreadable} unreadable and {plan.unlabelled} unlabelled videos")
     print_table("Videos per fold, and the largest deviation of a fold from an equal share", _deviations(plan))

@@ -94,13 +94,12 @@ def audit(source: Path, *, taxonomy: Path | None = None) -> Audit:
     data = read_source(source, classes)
     targets = label_matrix(data.names, data.labels, len(classes))
     groups = np.unique(np.asarray(data.groups), return_inverse=True)[1]
-    videos, ok = (data.catalog.videos, data.catalog.ok) if data.catalog else ((), ())
     shortcuts = find_shortcuts(data, targets, classes)
     return Audit(
         taxonomy=classes,
         videos=len(data.names),
-        unreadable=len(videos) - len(ok),
-        unlabelled=len(ok) - len(data.names) if data.catalog else 0,
+        unreadable=data.unreadable,
+        unlabelled=data.unlabelled,
         counts=targets.sum(axis=0),
         groups_with=np.array([len(np.unique(groups[column])) for column in targets.T]),
         labels_per_video=_histogram(targets.sum(axis=1)),
@@ -150,7 +149,7 @@ def _label_warnings(data: Source, targets: NDArray[np.bool_], taxonomy: Taxonomy
                 f"{both.sum()} videos have {taxonomy.exclusive}, which excludes all else, and another label: {names}"
             )
     if empty := [name for name in data.names if not data.labels[name]]:
-        lines.append(f"{len(empty)} videos have no label: {_names(empty)}")
+        lines.append(f"{len(empty)} videos are labelled as showing none of the classes (`-`): {_names(empty)}")
     return lines
 
 

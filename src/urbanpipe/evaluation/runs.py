@@ -48,7 +48,8 @@ class OutOfFold(EvaluationSet):
             OutputError: a file cannot be written.
         """
         write_text(folder / "taxonomy.toml", (self.run / "taxonomy.toml").read_text(encoding="utf-8"))
-        labels = {name: np.flatnonzero(row).tolist() for name, row in zip(self.names, self.targets, strict=True)}
+        codes = np.array(self.taxonomy.codes)
+        labels = {name: codes[row].tolist() for name, row in zip(self.names, self.targets, strict=True)}
         write_json(folder / "labels.json", labels)
         write_csv(folder / "folds.csv", ["video", "fold"], zip(self.names, self.folds.tolist(), strict=True))
         write_csv(folder / "groups.csv", ["video", "group"], zip(self.names, self.groups, strict=True))

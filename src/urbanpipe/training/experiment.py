@@ -15,6 +15,7 @@ from typing import Any
 from urbanpipe.catalog.catalog_file import OK, Catalog, read_catalog
 from urbanpipe.catalog.folds import folds as make_folds
 from urbanpipe.catalog.folds import read_folds
+from urbanpipe.catalog.labels import describe_labels
 from urbanpipe.catalog.scan import ScanReport, scan_report
 from urbanpipe.contracts.names import shortened
 from urbanpipe.errors import CatalogError, FoldError, RunError
@@ -83,6 +84,7 @@ def open_experiment(
     shared = distributed.from_main(made)
     assert shared is not None
     catalog, folds = shared
+    distributed.log(labels_line(catalog))
     warn_of_split_groups(catalog, folds, distributed)
     return Experiment(catalog, folds, distributed, frame_cache(options.cache, options.cache_gb))
 
@@ -183,6 +185,11 @@ def checked_folds(catalog: Catalog, folds: Path) -> dict[str, int]:
     if missing := [name for name in names if name not in given]:
         raise FoldError(f"{folds} has no fold for {len(missing)} labelled videos, the first being {missing[0]}")
     return {name: given[name] for name in names}
+
+
+def labels_line(catalog: Catalog) -> str:
+    """Return one line: how many readable videos show classes, show none of them, and are not labelled."""
+    return describe_labels([video.labels or () for video in catalog.labelled], len(catalog.ok) - len(catalog.labelled))
 
 
 def warn_of_split_groups(catalog: Catalog, folds: dict[str, int], distributed: DistributedContext) -> None:

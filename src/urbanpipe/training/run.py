@@ -84,7 +84,8 @@ def begin_run(
     """
     used = [video for video in videos if video.name not in left_out]
     write_text(run / "taxonomy.toml", tomli_w.dumps(taxonomy_table(taxonomy)))
-    write_json(run / "labels.json", {video.name: list(video.labels or ()) for video in used})
+    labels = {video.name: [taxonomy.codes[index] for index in video.labels or ()] for video in used}
+    write_json(run / "labels.json", labels)
     write_csv(run / "groups.csv", ["video", "group"], [[video.name, video.group] for video in used])
     if folds:
         write_csv(run / "folds.csv", ["video", "fold"], [[video.name, folds[video.name]] for video in used])

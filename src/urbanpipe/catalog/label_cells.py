@@ -1,0 +1,77 @@
+"""Cells of a `labels` column: class codes, `-` for none of the classes, empty for a video that is not labelled."""
+
+import re
+from collections.abc import Iterable, Sequence
+
+from urbanpipe.errors import LabelError, TaxonomyError
+from urbanpipe.taxonomy import Taxonomy
+
+NO_CLASS = "-"
+_DASHES = frozenset("-\u2010\u2011\u2012\u2013\u2014\u2212\uff0d")  # what spreadsheets and input methods make of `-`
+_INVISIBLE = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufeff"))
+_SHOWN = 60
+
+
+def labels_cell(indices: Iterable[int], taxonomy: Taxonomy) -> str:
+    """Return the cell of a `labels` column: codes separated by spaces, `-` for none of the classes."""
+    return " ".join(taxonomy.codes[index] for index in indices) or NO_CLASS
+
+
+def parse_labels_cell(cell: str, taxonomy: Taxonomy, where: str) -> tuple[int, ...] | None:
+    """Return the class indices of a `labels` cell, sorted: () for `-`, None for an empty cell.
+
+    Raises:
+        LabelError: a class is unknown or repeated; the message begins with `where`.
+    """
+    classes = split_labels_cell(cell, where)
+    return None if classes is None else class_indices(classes, taxonomy, where)
+
+
+def split_labels_cell(cell: str, where: str) -> list[object] | None:
+    """Return the class names in a `labels` cell: [] for `-`, None for an empty cell.
+
+    Raises:
+        LabelError: the cell holds separators only.
+    """
+    text = cell.translate(_INVISIBLE).strip()
+    if not text:
+        return None
+    if text in _DASHES:
+        return []
+    if words := [word for word in re.split(r"[\s,;]+", text) if word]:
+        return list(words)
+    raise LabelError(f"{where}: {short(cell)} names no class; write `{NO_CLASS}` for none, or leave the cell empty")
+
+
+def class_indices(classes: Sequence[object], taxonomy: Taxonomy, where: str) -> tuple[int, ...]:
+    """Return the indices of classes given as codes or indices, sorted.
+
+    Raises:
+        LabelError: a class is unknown or repeated.
+    """
+    indices: set[int] = set()
+    for item in classes:
+        index = _index(item, taxonomy, where)
+        if index in indices:
+            raise LabelError(f"{where}: class {taxonomy.codes[index]} occurs twice; list each class once")
+        indices.add(index)
+    return tuple(sorted(indices))
+
+
+def _index(item: object, taxonomy: Taxonomy, where: str) -> int:
+    if isinstance(item, bool) or not isinstance(item, int | str):
+        raise LabelError(f"{where}: {short(item)} is not a class index or code")
+    if isinstance(item, int):
+        if 0 <= item < len(taxonomy):
+            return item
+        raise LabelError(f"{where}: class {short(item)} does not exist; {taxonomy.name} has 0-{len(taxonomy) - 1}")
+    try:
+        return taxonomy.index(item)
+    except TaxonomyError as error:
+        raise LabelError(f"{where}: {error}") from error
+
+
+def short(value: object) -> str:
+    """Return a value as Python writes it, cut to a length that fits a message."""
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
