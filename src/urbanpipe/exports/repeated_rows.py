@@ -3,6 +3,7 @@
 A camera that stands still proposes one joint several times. Graded twice, it would count twice in the figures.
 """
 
+from bisect import bisect
 from decimal import Decimal
 
 from urbanpipe.errors import InspectionError
@@ -18,8 +19,8 @@ class RepeatedRows:
     """The graded rows so far, by segment and code, and by video, code and time."""
 
     def __init__(self) -> None:
-        self._places: dict[tuple[str, str], list[tuple[Decimal, str]]] = {}
-        self._proposals: dict[tuple[str, str, str], str] = {}
+        self._places: dict[tuple[str, str], list[tuple[Decimal, int]]] = {}
+        self._proposals: dict[tuple[str, str, str], int] = {}
 
     def add(self, row: SheetRow, defect: Defect) -> None:
         """Add a row.
@@ -28,17 +29,22 @@ class RepeatedRows:
             InspectionError: an earlier row has the same code at the same distance of the same segment, or is for the
                 same class at the same time of the same video.
         """
-        number = row.where.rpartition(" ")[2]
+        number = int(row.where.rpartition(" ")[2])
         places = self._places.setdefault((row["segment"].text(), defect.code), [])
-        earlier = [where for start, where in places if abs(start - defect.start) < SAME_PLACE_METRES]
-        places.append((defect.start, number))
+        index = bisect(places, (defect.start, number))
+        near = [where for start, where in places[max(index - 1, 0) : index + 1] if _is_same(start, defect.start)]
+        places.insert(index, (defect.start, number))
         video, time = (str(row[key].value or "").strip() for key in ("video", "time"))
         copied = self._proposals.setdefault((video, defect.code, time), number)
-        if earlier:
+        if near:
             raise InspectionError(
-                f"{row['distance'].where} has {defect.code} at {defect.start:f} m, as row {earlier[0]} has; {_WAY_OUT}"
+                f"{row['distance'].where} has {defect.code} at {defect.start:f} m, as row {near[0]} has; {_WAY_OUT}"
             )
         if video and time and copied != number:
             raise InspectionError(
                 f"{row['time'].where} has {defect.code} at {time} of {video}, as row {copied} has; {_WAY_OUT}"
             )
+
+
+def _is_same(start: Decimal, other: Decimal) -> bool:
+    return abs(start - other) < SAME_PLACE_METRES
