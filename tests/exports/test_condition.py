@@ -500,6 +500,24 @@ def test_other_rules_are_read_and_checked(tmp_path: Path) -> None:
         assert message in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "text", ["a = " + "[" * 5000, "year = 1e99999999999999999999", "year = " + "9" * 5000, "\x00", "name = 1\nname = 2"]
+)
+def test_hostile_rules_are_one_line(text: str, tmp_path: Path) -> None:
+    (tmp_path / "r.toml").write_text(text)
+    with pytest.raises(RecipeError) as caught:
+        read_rules(tmp_path / "r.toml")
+    assert len(str(caught.value)) < 400
+    assert "\n" not in str(caught.value)
+
+
+def test_a_rule_with_a_number_that_overflows_is_refused(tmp_path: Path) -> None:
+    shipped = Path(str(sys.modules["urbanpipe.exports.rules"].__file__)).with_name("cjj181.toml").read_text("utf-8")
+    (tmp_path / "r.toml").write_text(shipped.replace("near_weight = 1.1", "near_weight = 1e999999"), "utf-8")
+    with pytest.raises(RecipeError, match=r"places.near_weight: .*less than or equal to 1000000"):
+        read_rules(tmp_path / "r.toml")
+
+
 def test_a_table_goes_from_export_to_figures_by_commands(tmp_path: Path) -> None:
     made_inspection(tmp_path / "out" / "d1_1")
     made_inspection(tmp_path / "out" / "d1_2", "d1_2.mp4")

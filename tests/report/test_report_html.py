@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from helpers.inspection_material import made_inspection
+from urbanpipe.archive.inspect import _summary
 from urbanpipe.contracts.findings import (
     BundleFacts,
     Evidence,
@@ -522,6 +523,18 @@ def test_a_normal_video_is_reported_as_normal(tmp_path: Path) -> None:
     assert not index.having("chip")
     chinese = Page(write_report(inspection, tmp_path / "a", "zh"))
     assert "应无缺陷（正常 87%）" in chinese.text("h2")
+
+
+def test_the_terminal_says_the_same_as_the_page(tmp_path: Path) -> None:
+    assert list(_summary(with_probabilities(tmp_path, 0.87, WEAK))) == ["No defect likely (normal 87%)"]
+    first, second = _summary(with_probabilities(tmp_path, 0.87, WEAK | {"CJ": 0.997}))
+    assert (first, second) == ("1 possible defect to check", "  review CJ sediment deposit: >99% at 12.5 s")
+    made = with_probabilities(tmp_path, 0.87, {"CJ": 0.31})
+    plain = changed(made, bundle=made.bundle.model_copy(update={"calibrated": False}))
+    assert list(_summary(plain)) == [
+        "No defect likely (normal 0.87), 1 to check",
+        "  review CJ sediment deposit: 0.31 at 12.5 s",
+    ]
 
 
 def test_a_weak_finding_stays_in_one_line_with_all_classes_most_probable_first(tmp_path: Path) -> None:

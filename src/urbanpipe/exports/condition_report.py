@@ -158,7 +158,7 @@ def _holds_figures(path: Path) -> bool:
         text = path.read_text(encoding="utf-8-sig")
         if path.suffix.lower() == ".json":
             return bool(json.loads(text)["format"] == FORMAT)
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return False
     return text.startswith("segment,length_m,diameter_mm,reviewed_by,")
 

@@ -16,8 +16,9 @@ from urbanpipe.errors import RecipeError
 from urbanpipe.settings import Section, complaint
 
 Kind = Literal["structural", "functional"]
-Number = Annotated[Decimal, Field(ge=0, allow_inf_nan=False)]
-Positive = Annotated[Decimal, Field(gt=0, allow_inf_nan=False)]
+_LARGEST = 1_000_000  # no rule needs more, and sums of far larger numbers overflow
+Number = Annotated[Decimal, Field(ge=0, le=_LARGEST, allow_inf_nan=False)]
+Positive = Annotated[Decimal, Field(gt=0, le=_LARGEST, allow_inf_nan=False)]
 
 
 class Text(Section):
@@ -228,8 +229,9 @@ def read_rules(path: Path | None = None) -> Rules:
         table: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"), parse_float=Decimal)
     except OSError as error:
         raise RecipeError(f"cannot read the rules {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path} is not TOML: {error}") from error
+    except (ValueError, ArithmeticError, RecursionError) as error:  # also for numbers and brackets without end
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise RecipeError(f"{path} is not TOML: {reason}") from error
     try:
         return Rules.model_validate(table)
     except ValidationError as error:
