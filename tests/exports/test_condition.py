@@ -390,7 +390,7 @@ def test_one_joint_in_three_rows_is_refused_unless_they_are_different_defects(tm
     first, second = caught.value.mistakes
     assert first.startswith("sheet 'defects', row 4, column G (distance) has CK at 12.45 m, as row 3 has; enter -")
     assert second.startswith("sheet 'defects', row 5, column G (distance) has CK at 12.4 m, as row 3 has; enter -")
-    done = condition(table, out=tmp_path / "c.json", repeats_allowed=True)
+    done = condition(table, out=tmp_path / "c.json", allow_repeats=True)
     assert done.segments[0].structural.value == 10
     rows[1]["grade"] = rows[2]["grade"] = "-"
     done = condition(filled_table(table, [segment()], rows), out=tmp_path / "c.json")

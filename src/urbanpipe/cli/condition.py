@@ -37,7 +37,7 @@ def command(
     from urbanpipe.exports.condition_report import condition
 
     try:
-        done = condition(table, out=out, rules=rules, language=language.value, repeats_allowed=allow_repeats)
+        done = condition(table, out=out, rules=rules, language=language.value, allow_repeats=allow_repeats)
     except TableError as error:
         if len(error.mistakes) == 1:
             raise

@@ -100,7 +100,7 @@ def condition(
     out: Path,
     rules: Path | None = None,
     language: Language = "en",
-    repeats_allowed: bool = False,
+    allow_repeats: bool = False,
 ) -> Condition:
     """Compute and write the condition figures of the segments in a table that a person graded.
 
@@ -109,7 +109,7 @@ def condition(
         out: `.json`, or `.csv` with one row per segment.
         rules: rules to use instead of the packaged rules of CJJ 181-2012.
         language: language of the texts, `en` or `zh`.
-        repeats_allowed: whether rows with the same code at the same distance of a segment, or with the same code at
+        allow_repeats: whether rows with the same code at the same distance of a segment, or with the same code at
             the same time of a video, are different defects; else they are refused.
 
     Returns:
@@ -127,7 +127,7 @@ def condition(
     if language not in LANGUAGES:
         raise InspectionError(f"language is {language!r}; expected {' or '.join(LANGUAGES)}")
     known = read_rules(rules)
-    filled = read_filled(table, known, repeats_allowed=repeats_allowed)
+    filled = read_filled(table, known, allow_repeats=allow_repeats)
     if not filled.segments:
         cells = [cell for one in filled.refused for cell in one.missing]
         others = len(cells) - 1

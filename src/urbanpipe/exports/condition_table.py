@@ -59,7 +59,7 @@ class _Draft:
 
 
 def read_filled(
-    path: Path, rules: Rules, ignored: Iterable[str] = ("ZC",), *, repeats_allowed: bool = False
+    path: Path, rules: Rules, ignored: Iterable[str] = ("ZC",), *, allow_repeats: bool = False
 ) -> FilledTable:
     """Read grades and segments from the table.
 
@@ -71,7 +71,7 @@ def read_filled(
         path: an XLSX file of `urbanpipe export --to cjj181`.
         rules: classes, grades and choices.
         ignored: codes that mean "no defect" even if the table has no column of kinds.
-        repeats_allowed: whether rows with the same code and distance, or with the same video and time, are different
+        allow_repeats: whether rows with the same code and distance, or with the same video and time, are different
             defects.
 
     Raises:
@@ -87,7 +87,7 @@ def read_filled(
     sheets = read_sheets(path, columns, optional=_OPTIONAL)
     mistakes = Mistakes()
     drafts = _segments(sheets[SEGMENTS], rules, mistakes)
-    repeated = None if repeats_allowed else RepeatedRows()
+    repeated = None if allow_repeats else RepeatedRows()
     skipped = {code.upper() for code in ignored}
     for row in sheets[DEFECTS]:
         defect = _take(row, drafts, rules=rules, ignored=skipped, mistakes=mistakes)
