@@ -3,17 +3,53 @@
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from urbanpipe.video import decoder_process, isolated
 from urbanpipe.video.decoder_worker import Answers, DecoderWorker, main
+from urbanpipe.video.decoders import Decoders
 
 NAME = "helpers.troubled_decoder"
 FOLDER = Path(__file__).parents[1]
 
 
+TROUBLES = {
+    "crash.mp4": "reading it crashed the decoder (SIGSEGV)",
+    "hang.mp4": "reading it took more than 3 s",
+    "raise.mp4": "reading it failed: IndexError: no such thing",
+}
+"""Why a file of each name cannot be read."""
+
+
+@contextmanager
+def troubled_decoders() -> Iterator[None]:
+    """Read videos in decoder processes with trouble, and with little patience, while the block runs."""
+    decoders = Decoders()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(isolated, "shared_decoders", decoders)
+        patch.setattr(decoder_process, "WORKER", NAME)
+        patch.setattr(decoder_process, "ANSWER_SECONDS", 3.0)
+        patch.setenv("PYTHONPATH", str(FOLDER), prepend=os.pathsep)
+        try:
+            yield
+        finally:
+            decoders.close()
+
+
+poisoned: list[Path] = []
+"""Files after which any other file crashes the process, as after a decoder that wrote into foreign memory."""
+
+
 def trouble(path: Path) -> None:
+    if poisoned and path not in poisoned:
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if path.name.startswith("poison"):
+        poisoned.append(path)
     if log := os.environ.get("PROBED"):
         with Path(log).open("a") as file:
             file.write(f"{path.name}\n")

@@ -14,9 +14,10 @@ from typer.testing import CliRunner
 from helpers.finished_runs import finished_run
 from helpers.noisy_videos import noisy_video
 from urbanpipe.archive import inspect as inspecting
-from urbanpipe.archive.inspect import InspectedVideo, inspect
+from urbanpipe.archive.inspect import inspect
 from urbanpipe.archive.inspection_folders import LOCKS, folder_name
 from urbanpipe.archive.lazy_inspector import LazyInspector
+from urbanpipe.archive.results import InspectedVideo
 from urbanpipe.cli.main import app
 from urbanpipe.contracts import findings
 from urbanpipe.contracts.findings import TIMELINE, read_inspection, read_timeline

@@ -314,12 +314,12 @@ def test_two_processes_in_one_run_folder_are_kept_apart(tmp_path: Path) -> None:
 def test_a_run_begun_halfway_is_begun_again(tmp_path: Path, tiny: Recipe) -> None:
     run = tmp_path / "run"
     run.mkdir()
-    assert not is_begun(run, tiny, default_taxonomy(), [], {})
+    assert not is_begun(run, tiny, default_taxonomy(), videos=[], folds={})
     begin_run(run, tiny, default_taxonomy(), videos=[], folds={}, left_out={}, device=CPU)
     (run / "recipe.toml").unlink()  # the last file that a run's beginning writes
-    assert not is_begun(run, tiny, default_taxonomy(), [], {})
+    assert not is_begun(run, tiny, default_taxonomy(), videos=[], folds={})
     begin_run(run, tiny, default_taxonomy(), videos=[], folds={}, left_out={}, device=CPU)
-    assert is_begun(run, tiny, default_taxonomy(), [], {})
+    assert is_begun(run, tiny, default_taxonomy(), videos=[], folds={})
 
 
 def test_first_weights_are_known_by_what_they_hold(tmp_path: Path, tiny: Recipe) -> None:
@@ -330,12 +330,12 @@ def test_first_weights_are_known_by_what_they_hold(tmp_path: Path, tiny: Recipe)
     first.write_bytes(b"one")
     begin_run(tmp_path / "run", of(first), default_taxonomy(), videos=[], folds={}, left_out={}, device=CPU)
     shutil.copy(first, moved)
-    assert is_begun(tmp_path / "run", of(moved), default_taxonomy(), [], {})
+    assert is_begun(tmp_path / "run", of(moved), default_taxonomy(), videos=[], folds={})
     first.write_bytes(b"two")
     with pytest.raises(RunError, match=r"first.safetensors has changed since .*run was started with it"):
-        is_begun(tmp_path / "run", of(first), default_taxonomy(), [], {})
+        is_begun(tmp_path / "run", of(first), default_taxonomy(), videos=[], folds={})
     first.unlink()  # what is trained is trained
-    assert is_begun(tmp_path / "run", of(first), default_taxonomy(), [], {})
+    assert is_begun(tmp_path / "run", of(first), default_taxonomy(), videos=[], folds={})
 
 
 def test_frame_aspect_becomes_the_commonest_shape(archive: Path, tiny: Recipe) -> None:

@@ -1,5 +1,5 @@
 """Inspection of many videos into one folder with an index."""
 
-from urbanpipe.archive.inspect import InspectedVideo, Inspections
+from urbanpipe.archive.results import InspectedVideo, Inspections
 
 __all__ = ["InspectedVideo", "Inspections"]

@@ -52,14 +52,16 @@ class InspectionFolders:
         video = inspection.video
         self._read[folder] = _version(folder), inspection.model_copy(update={"timeline": None})
         self._by_path[_place(video.path, video.relative)] = folder
-        self._by_digest.setdefault(video.digest, {})[folder] = video.path
+        if video.relative:  # else its path may not be that of a file, and nobody knows whether the file was moved
+            self._by_digest.setdefault(video.digest, {})[folder] = video.path
 
     def forget(self, folder: Path) -> None:
         """Unregister the inspection in a folder, if there is one."""
         if known := self._read.pop(folder, None):
             video = known[1].video
-            self._by_path.pop(_place(video.path, video.relative), None)
-            self._by_digest[video.digest].pop(folder, None)
+            if self._by_path.get(place := _place(video.path, video.relative)) == folder:
+                del self._by_path[place]
+            self._by_digest.get(video.digest, {}).pop(folder, None)
 
     def read(self, folder: Path) -> Inspection:
         """Return the inspection in a folder, without its timeline; the file is read again only if it has changed.

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from urbanpipe.errors import VideoError
-from urbanpipe.video.decoder_process import Decoders
+from urbanpipe.video.decoders import Decoders
 from urbanpipe.video.isolated import probe
 
 

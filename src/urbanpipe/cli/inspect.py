@@ -26,7 +26,8 @@ def command(
     batch_size: SegmentsPerBatch = 8,
 ) -> None:
     """Find defects in videos, when and where, for a person to review. Exit status 3: some videos could not be read."""
-    from urbanpipe.archive.inspect import InspectedVideo, inspect
+    from urbanpipe.archive.inspect import inspect
+    from urbanpipe.archive.results import InspectedVideo
     from urbanpipe.inference.options import InferenceOptions
     from urbanpipe.inspection.distance import region_of
 

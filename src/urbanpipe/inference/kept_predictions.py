@@ -68,7 +68,7 @@ class KeptPredictions:
 def load_predictions(file: Path) -> list[VideoPrediction] | None:
     """Return the predictions of a file, one per member; None if it is missing or damaged."""
     try:
-        with np.load(file, allow_pickle=False) as arrays:
+        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
             count = len(arrays.files) // len(_FIELDS)
             return [VideoPrediction(*(arrays[f"{place}.{field}"] for field in _FIELDS)) for place in range(count)]
     except Exception:  # whatever a damaged archive raises: the video is predicted again

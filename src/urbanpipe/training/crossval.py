@@ -24,8 +24,9 @@ from urbanpipe.taxonomy import Taxonomy
 from urbanpipe.training.experiment import Experiment, open_experiment
 from urbanpipe.training.fold_job import FoldJob
 from urbanpipe.training.loop import train_model
+from urbanpipe.training.lost_videos import lost_videos
 from urbanpipe.training.options import FoldOptions, RunOptions
-from urbanpipe.training.run import begin_run, is_begun
+from urbanpipe.training.run import begin_run, is_begun, leave_out
 from urbanpipe.video.cache import FrameCache
 
 
@@ -157,7 +158,11 @@ def begin_run_videos(run: Path, recipe: Recipe, experiment: Experiment) -> list[
 def _left_out(run: Path, recipe: Recipe, experiment: Experiment, videos: Sequence[Video]) -> dict[str, str]:
     taxonomy, folds = experiment.catalog.taxonomy, experiment.folds
     with folder_lock(run, wait=True):
-        if is_begun(run, recipe, taxonomy, videos, folds):
+        lost = lost_videos(run, experiment, videos)
+        if is_begun(run, recipe, taxonomy, videos=videos, folds=folds, lost=lost):
+            if lost:
+                _check_left(videos, folds, read_left_out(run) | lost)
+                leave_out(run, lost)
             return read_left_out(run)
         model = recipe.network(len(taxonomy))  # fails for a wrong name or file before the run folder is created
         load_weights(model.backbone, recipe.model.backbone, recipe.model.weights)

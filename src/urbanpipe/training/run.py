@@ -2,7 +2,8 @@
 
 - recipe.toml: every setting; environment.json: versions, commit, machine, precision, fingerprints of data and initial
   weights
-- taxonomy.toml, labels.json, folds.csv, groups.csv: the data; left_out.csv: videos that could not be decoded, and why
+- taxonomy.toml, labels.json, folds.csv, groups.csv: the data; left_out.csv: videos that could not be decoded, and why;
+  videos.json: digest, labels and fold of every video when the run began
 - fold<k>/: weights.safetensors, metrics.csv, tensorboard/, predictions.json and .csv, done.json
 - out_of_fold.json and .csv: every labelled video, predicted by the model that was not trained on it
 - table6.csv, .md and .png: AP by class and fold; folds.png: labels by fold
@@ -10,16 +11,25 @@
 - pooling.csv and .md: comparison of poolings, for frame runs
 """
 
+import csv
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import tomli_w
 import torch
 
-from urbanpipe.catalog.catalog_file import Video
-from urbanpipe.contracts.run_folder import RUN_FORMAT, check_run_format, read_json
+from urbanpipe.catalog.catalog_file import Video, printable
+from urbanpipe.contracts.run_folder import (
+    DONE,
+    LEFT_OUT,
+    RUN_FORMAT,
+    TRAINING_STATE,
+    check_run_format,
+    read_json,
+    read_left_out,
+)
 from urbanpipe.errors import RunError
 from urbanpipe.methods.recipe import Recipe, difference, load_recipe, write_recipe
 from urbanpipe.models.device import usable_precision
@@ -28,8 +38,18 @@ from urbanpipe.outputs import write_csv, write_json, write_text
 from urbanpipe.taxonomy import Taxonomy, taxonomy_table
 from urbanpipe.training.environment import environment
 
+VIDEOS = "videos.json"
 
-def is_begun(run: Path, recipe: Recipe, taxonomy: Taxonomy, videos: Sequence[Video], folds: Mapping[str, int]) -> bool:
+
+def is_begun(
+    run: Path,
+    recipe: Recipe,
+    taxonomy: Taxonomy,
+    *,
+    videos: Sequence[Video],
+    folds: Mapping[str, int],
+    lost: Collection[str] = (),
+) -> bool:
     """Return whether the folder already holds this run.
 
     Args:
@@ -38,6 +58,7 @@ def is_begun(run: Path, recipe: Recipe, taxonomy: Taxonomy, videos: Sequence[Vid
         taxonomy: the classes.
         videos: all labelled videos, including those that turn out to be unreadable.
         folds: fold of each video; empty without cross-validation.
+        lost: names of videos that the run began with and that can no longer be read.
 
     Raises:
         RunError: the folder holds a run of another recipe or of other data.
@@ -54,7 +75,7 @@ def is_begun(run: Path, recipe: Recipe, taxonomy: Taxonomy, videos: Sequence[Vid
         raise RunError(f"{run} was started with another recipe: {changed}; give another --out, or -r {run}/recipe.toml")
     if first and now and first != now:
         raise RunError(f"{recipe.model.weights} has changed since {run} was started with it; give another --out")
-    if recorded.get("data") != _fingerprint(taxonomy, videos, folds):
+    if recorded.get("data") != _fingerprint(taxonomy, _as_begun(run, _rows(videos, folds), lost)):
         raise RunError(
             f"{run} was started with other videos, labels, classes or folds; give another --out, or the original data"
         )
@@ -89,10 +110,13 @@ def begin_run(
     write_csv(run / "groups.csv", ["video", "group"], [[video.name, video.group] for video in used])
     if folds:
         write_csv(run / "folds.csv", ["video", "fold"], [[video.name, folds[video.name]] for video in used])
-    write_csv(run / "left_out.csv", ["video", "reason"], sorted(left_out.items()))
+    write_csv(run / LEFT_OUT, ["video", "reason"], sorted(left_out.items()))
+    rows = _rows(videos, folds)
+    paths = {video.name: printable(str(video.path)) for video in videos}
+    write_json(run / VIDEOS, [(*row, paths[row[0]]) for row in rows])
     known = {
         "format": RUN_FORMAT,
-        "data": _fingerprint(taxonomy, videos, folds),
+        "data": _fingerprint(taxonomy, rows),
         "weights": content_of(recipe.model.weights),
         "precision": usable_precision(device, recipe.training.precision),
     }
@@ -100,6 +124,58 @@ def begin_run(
     write_recipe(recipe, run / "recipe.toml")
 
 
-def _fingerprint(taxonomy: Taxonomy, videos: Sequence[Video], folds: Mapping[str, int]) -> str:
-    rows = sorted((video.name, video.digest, video.labels or (), folds.get(video.name, -1)) for video in videos)
+def leave_out(run: Path, lost: Mapping[str, str]) -> None:
+    """Leave videos out of a run that has begun; those of finished folds remain in its tables.
+
+    Unfinished folds start again, as their videos are others.
+
+    Args:
+        run: the run folder.
+        lost: reasons, by name, of videos that can no longer be read.
+    """
+    left_out = read_left_out(run) | dict(lost)
+    folds = _read_rows(run / "folds.csv") if (run / "folds.csv").exists() else {}
+    gone = {name for name in lost if not (run / f"fold{folds.get(name)}" / DONE).exists()}
+    for state in (run / TRAINING_STATE, *run.glob(f"fold*/{TRAINING_STATE}")):
+        state.unlink(missing_ok=True)
+    labels = {name: classes for name, classes in read_json(run / "labels.json").items() if name not in gone}
+    write_json(run / "labels.json", labels)
+    for file, column in (("groups.csv", "group"), ("folds.csv", "fold")):
+        if (run / file).exists():
+            rows = [row for row in _read_rows(run / file).items() if row[0] not in gone]
+            write_csv(run / file, ["video", column], rows)
+    write_csv(run / LEFT_OUT, ["video", "reason"], sorted(left_out.items()))
+
+
+def _read_rows(path: Path) -> dict[str, str]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return {row[0]: row[1] for row in list(csv.reader(file))[1:]}
+
+
+Row = tuple[str, str, Sequence[int], int]
+
+
+def _rows(videos: Sequence[Video], folds: Mapping[str, int]) -> list[Row]:
+    """Return name, digest, labels and fold of videos, in order of their names."""
+    return sorted((video.name, video.digest, list(video.labels or ()), folds.get(video.name, -1)) for video in videos)
+
+
+def _as_begun(run: Path, rows: list[Row], lost: Collection[str]) -> list[Row]:
+    """Return rows as they were when the run began for the videos that were left out then or since, or are lost now."""
+    left_out = {*read_left_out(run), *lost}
+    begun = [row for row, _ in begun_rows(run) if row[0] in left_out]
+    known = {row[0] for row in begun}
+    return sorted([*begun, *(row for row in rows if row[0] not in known)])
+
+
+def begun_rows(run: Path) -> list[tuple[Row, Path]]:
+    """Return the rows of the videos that a run began with, and their files; none for a run of an earlier version."""
+    try:
+        rows = json.loads((run / VIDEOS).read_text(encoding="utf-8"))
+        return [((name, digest, labels, fold), Path(path)) for name, digest, labels, fold, path in rows]
+    except (OSError, ValueError, TypeError):
+        return []
+
+
+def _fingerprint(taxonomy: Taxonomy, rows: Sequence[Row]) -> str:
     return hashlib.blake2b(json.dumps([taxonomy.codes, rows]).encode(), digest_size=16).hexdigest()

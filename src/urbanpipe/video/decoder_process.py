@@ -1,6 +1,5 @@
-"""Decoder processes: started when needed, kept for further videos, killed if they hang, replaced if they die."""
+"""One decoder process: started when needed, killed if it hangs, replaced if it dies."""
 
-import atexit
 import json
 import logging
 import os
@@ -10,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -43,70 +42,6 @@ PIPE_BYTES = 2**20
 _SET_PIPE_SIZE = 1031  # F_SETPIPE_SZ of Linux
 
 
-class Decoders:
-    """The decoder processes of this process: as many as there are requests at the same time.
-
-    A forked process starts its own.
-    """
-
-    def __init__(self) -> None:
-        self._idle: list[DecoderProcess] = []
-        self._all: set[DecoderProcess] = set()
-        self._closed = False
-
-    def ask(self, name: str, path: Path, *arguments: Any, index: FrameIndex | None = None) -> Iterator[Any]:
-        """Yield the answers of a decoder process to a request about a video.
-
-        An answer may take `ANSWER_SECONDS` plus the time to read the file at `BYTES_PER_SECOND`; then the process is
-        killed. It is also killed if the caller does not take all answers.
-
-        Args:
-            name: name of the request.
-            path: the video.
-            arguments: what follows the path in the request.
-            index: frame index of the video, where the request needs one.
-
-        Raises:
-            VideoError: the video cannot be read, or reading it crashed the process or took too long.
-        """
-        with self._process() as process:
-            yield from process.ask(name, path, arguments, index)
-
-    @contextmanager
-    def _process(self) -> "Iterator[DecoderProcess]":
-        try:
-            process = self._idle.pop()
-        except IndexError:
-            process = DecoderProcess()
-            self._all.add(process)
-        try:
-            yield process
-        except BaseException:
-            if process.is_busy:
-                process.stop()
-            raise
-        finally:
-            if process.is_running and not self._closed:
-                self._idle.append(process)
-            else:
-                process.stop()
-                self._all.discard(process)
-
-    def close(self) -> None:
-        """End all processes, also those that are reading; their requests then fail."""
-        self._closed = True
-        for process in list(self._all):
-            process.kill()
-        while self._idle:
-            self._idle.pop().stop()
-
-    def forget(self) -> None:
-        """Close this process's copies of the pipes of processes that belong to the process that it was forked from."""
-        for process in self._all:
-            process.forget()
-        self._idle, self._all = [], set()
-
-
 class DecoderProcess:
     """One `decoder_worker` process.
 
@@ -125,15 +60,19 @@ class DecoderProcess:
         return self._process is not None and not self.is_busy
 
     def ask(self, name: str, path: Path, arguments: tuple[Any, ...], index: FrameIndex | None) -> Iterator[Any]:
-        """Yield the answers to a request, see `Decoders.ask`."""
+        """Yield the answers to a request, see `decoders.Decoders.ask`.
+
+        A process that dies of a request before its first answer may have been damaged by an earlier video: the request
+        is then sent to a new process.
+        """
+        is_new, has_answered = self._process is None, False
         process = self._process = self._process or _start()
         seconds = ANSWER_SECONDS + _size(path) / BYTES_PER_SECOND
-        if name in READS:
-            arguments = (self._known(index), *arguments)
+        sent = (self._known(index), *arguments) if name in READS else arguments
         self.is_busy = True
         with _TimeLimit(process, seconds) as limit:
             with suppress(OSError):  # it has died, which its missing answer tells
-                send(_pipe(process.stdin), REQUEST, packed((name, seconds, (path, *arguments))))
+                send(_pipe(process.stdin), REQUEST, packed((name, seconds, (path, *sent))))
             while (message := limit.receive()) is not None:
                 kind, content = message
                 if kind == LOG:
@@ -144,8 +83,12 @@ class DecoderProcess:
                         raise VideoError(path, json.loads(content))
                     return
                 else:
+                    has_answered = True
                     yield self._remembered(content if kind == PICTURE else _value(path, kind, content))
         code = self.stop(patience_seconds=5.0)
+        if not (is_new or has_answered or limit.is_over):
+            yield from self.ask(name, path, arguments, index)
+            return
         late = f"{TROUBLE} took more than {seconds:.0f} s"
         raise VideoError(path, late if limit.is_over else f"{TROUBLE} crashed the decoder ({_cause(code)})")
 
@@ -289,9 +232,3 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except OSError:
         return 0
-
-
-shared_decoders = Decoders()
-atexit.register(shared_decoders.close)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=shared_decoders.forget)

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from urbanpipe.errors import VideoError
 from urbanpipe.video.decode import OnDamage
 from urbanpipe.video.decoder_messages import DecodedPicture
-from urbanpipe.video.decoder_process import Decoders, shared_decoders
+from urbanpipe.video.decoders import Decoders, shared_decoders
 from urbanpipe.video.index import FrameIndex
 from urbanpipe.video.picture import Pixels, resized
 from urbanpipe.video.probe import VideoInfo
