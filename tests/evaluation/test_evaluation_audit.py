@@ -13,7 +13,7 @@ from urbanpipe.taxonomy import default_taxonomy
 
 
 def test_the_counts(tmp_path: Path) -> None:
-    rows = ["d1_1.mp4,CJ CK", "d1_2.mp4,CJ", "d2.mp4,CK", "d3.mp4,ZC", "d4.mp4,ZC CJ", "d5.mp4,"]
+    rows = ["d1_1.mp4,CJ CK", "d1_2.mp4,CJ", "d2.mp4,CK", "d3.mp4,ZC", "d4.mp4,ZC CJ", "d5.mp4,-", "d6.mp4,"]
     (tmp_path / "l.csv").write_text("\n".join(["video,labels", *rows]))
     found = audit(tmp_path / "l.csv")
     assert found.videos == 6
@@ -28,7 +28,8 @@ def test_the_counts(tmp_path: Path) -> None:
     said = "\n".join(found.warnings)
     assert "no video shows ZW" in said
     assert "1 videos have ZC, which excludes all else, and another label: d4.mp4" in said
-    assert "1 videos have no label: d5.mp4" in said
+    assert "1 videos are labelled as showing none of the classes (`-`): d5.mp4" in said
+    assert found.unlabelled == 1
     assert json.loads(json.dumps(found.as_json(), allow_nan=False))["counts"]["CJ"] == 3
 
 

@@ -38,6 +38,20 @@ def predictions(tmp_path: Path) -> Path:
     return path
 
 
+def test_a_class_that_every_video_shows_is_reported(tmp_path: Path, predictions: Path) -> None:
+    path = tmp_path / "full.csv"
+    path.write_text("video,labels\n" + "".join(f"{name},CJ{' ZW' * (i % 2)}\n" for i, name in enumerate(NAMES)))
+    found = evaluate(path, predictions, draws=20)
+    assert found.scores.full_classes == ("CJ",)
+    assert found.scores.ap[1] == 1.0, "as the public scorer counts it"
+    assert "Every video shows CJ: an AP of 100, whatever the scores, that counts in the means." in found.notes
+    row = next(line for line in found.to_markdown().splitlines() if line.startswith("| CJ"))
+    assert [cell.strip() for cell in row.split("|")[3:6]] == ["120", "-", "-"]
+    skipped = evaluate(path, predictions, draws=20, empty="skip")
+    assert skipped.scores.map_all == pytest.approx(found.scores.ap[3])
+    assert any("is left out of the means" in note for note in skipped.notes)
+
+
 def test_breaks_ties_in_the_order_of_the_labels(labels: Path, predictions: Path) -> None:
     found = evaluate(labels, predictions, draws=50)
     assert (found.scores.ap == score(SCORES, TARGETS, TAXONOMY).ap).all()

@@ -52,6 +52,35 @@ def test_class_without_positives_in_a_fold_is_named() -> None:
     assert np.isnan(none.rows[-1].mean)
 
 
+def test_class_that_every_video_shows_is_named_and_left_out() -> None:
+    scores, targets, folds = material()
+    plain = fold_table(scores, labelled(targets, folds, SMALL), draws=0)
+    full = targets.copy()
+    full[:, 1] = True
+    full[folds == 2, 0] = True
+    table = fold_table(scores, labelled(full, folds, SMALL), draws=50)
+    code = SMALL.codes[1]
+    assert (
+        f"Every video of every fold shows: {code}. No AP there, and such a class is left out of its mAP." in table.notes
+    )
+    assert any(note.startswith(f"Every video of fold 2 shows: {SMALL.codes[0]}.") for note in table.notes)
+    row = table.rows[3]
+    assert np.isnan([*row.by_fold, row.pooled, row.low]).all()
+    others = [plain.scores[0].ap[index] for index in (0, 2, 3)]
+    assert table.scores[0].map_all == pytest.approx(np.nanmean(others))
+
+
+def test_no_map_where_folds_are_unfit() -> None:
+    scores, targets, folds = material()
+    folds = np.where(np.arange(N) < N - 2, 0, np.where(np.arange(N) == N - 1, 1, 2))
+    table = fold_table(scores, labelled(targets, folds, SMALL), draws=50)
+    assert table.notes[0] == f"No mAP: the folds are very uneven: {N - 2}, 1, 1 videos."
+    for row in table.rows[:2]:
+        assert np.isnan([*row.by_fold, row.mean, row.pooled, row.low]).all()
+    assert not any(letter.isdigit() for letter in table.to_markdown().splitlines()[3].split("|")[4])
+    assert np.isfinite(table.rows[3].pooled), "a class ranked over all videos still has an AP"
+
+
 def test_csv_holds_fractions_and_empty_cells(tmp_path: Path) -> None:
     scores, targets, folds = material()
     table = fold_table(scores, labelled(targets, folds, SMALL), draws=50)

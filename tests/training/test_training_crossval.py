@@ -9,16 +9,16 @@ import pytest
 import torch
 
 from helpers.tiny_recipes import TINY
-from urbanpipe.catalog.catalog_file import read_catalog
+from urbanpipe.catalog.catalog_file import Catalog, Video, read_catalog, write_catalog
 from urbanpipe.contracts.predictions import read_predictions
 from urbanpipe.errors import CatalogError, FoldError, OutputError, RecipeError, RunError, UrbanpipeError
 from urbanpipe.inference.predict import predict
 from urbanpipe.locks import folder_lock
 from urbanpipe.methods.recipe import Recipe, load_recipe, write_recipe
-from urbanpipe.models.distributed import join_distributed
+from urbanpipe.models.distributed import DistributedContext, join_distributed
 from urbanpipe.taxonomy import default_taxonomy
 from urbanpipe.training.crossval import CrossvalResult, crossval, resolve
-from urbanpipe.training.experiment import experiment_data, labels_line
+from urbanpipe.training.experiment import experiment_data, labels_line, warn_of_folds
 from urbanpipe.training.options import FoldOptions, RunOptions
 from urbanpipe.training.run import begin_run, is_begun
 from urbanpipe.training.train import train
@@ -385,6 +385,32 @@ def test_one_gpu_by_number_is_not_for_several_processes(monkeypatch: pytest.Monk
     monkeypatch.setenv("WORLD_SIZE", "4")
     with pytest.raises(RunError, match="cuda:0 would put all 4 processes on one GPU"):
         join_distributed("cuda:0")
+
+
+def test_folds_of_one_counter_are_refused_before_training(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    videos = tuple(
+        Video(
+            f"clip_{number:02d}.mp4", tmp_path / "x", group="clip" if number < 28 else str(number), labels=(number % 3,)
+        )
+        for number in range(30)
+    )
+    write_catalog(Catalog(videos, default_taxonomy()), tmp_path / "catalog.csv")
+
+    def data(**split: object) -> dict[str, int]:
+        options = FoldOptions(folds=3, **split)  # type: ignore[arg-type]
+        return experiment_data(tmp_path / "catalog.csv", tmp_path / "s", labels=None, taxonomy=None, split=options)[1]
+
+    with pytest.raises(FoldError, match=r"folds would have .*28.* videos.*--group-by none"):
+        data()
+    folds = data(group_by="none")
+    assert [list(folds.values()).count(number) for number in range(3)] == [10, 10, 10]
+    capsys.readouterr()
+    catalog = read_catalog(tmp_path / "catalog.csv")
+    alone = DistributedContext(0, 1, torch.device("cpu"))
+    warn_of_folds(catalog, folds, alone)
+    assert capsys.readouterr().err == "", "a group that is none is not torn"
+    warn_of_folds(catalog, {name: int(number > 27) for number, name in enumerate(folds)}, alone)
+    assert "warning: the folds are very uneven: 28, 2 videos" in capsys.readouterr().err
 
 
 def test_what_cannot_be_cross_validated(archive: Path, recipes: tuple[Path, Path], tmp_path: Path) -> None:

@@ -193,6 +193,11 @@ def read_source(path: Path, taxonomy: Taxonomy | None = None) -> Source:
         raise CatalogError(
             f"{path} has no labelled video that can be read; make it with `urbanpipe scan VIDEOS --labels LABELS`"
         )
+    return source_of(catalog)
+
+
+def source_of(catalog: Catalog) -> Source:
+    """Return the labelled, usable videos of a catalog; there may be none."""
     return Source(
         [video.name for video in catalog.labelled],
         {video.name: video.labels for video in catalog.labelled if video.labels is not None},

@@ -7,6 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from urbanpipe.catalog.catalog_file import Source, column_values, read_source
+from urbanpipe.catalog.fold_checks import fold_faults, is_uneven
+from urbanpipe.catalog.grouping import (
+    folder_groups,
+    group_warnings,
+    grouping_advice,
+    plausible_groups,
+    suspicious_groups,
+)
 from urbanpipe.catalog.labels import label_matrix
 from urbanpipe.catalog.stratify import assign_folds as assign_folds
 from urbanpipe.contracts.csv_reading import read_table, read_text
@@ -27,10 +35,13 @@ class FoldPlan:
         fold: (n,) fold of each, 0 to K-1.
         targets: (n, C) boolean labels.
         groups: group of each video; groups were kept together.
-        roots: inspection of each video, as far as its name or the catalog tells.
+        roots: inspection of each video, as far as its name or the catalog tells; a video whose group is probably no
+            inspection is one of its own.
         taxonomy: the C classes.
         unreadable: number of videos without a fold because they cannot be read.
         unlabelled: number of other videos without a fold because they have no labels.
+        notes: what is doubtful about the groups.
+        advice: what else the videos can be grouped by.
     """
 
     names: list[str]
@@ -41,6 +52,8 @@ class FoldPlan:
     taxonomy: Taxonomy
     unreadable: int
     unlabelled: int
+    notes: tuple[str, ...] = ()
+    advice: str = ""
 
     @property
     def folds(self) -> Folds:
@@ -76,13 +89,30 @@ class FoldPlan:
             folds_of_root.setdefault(root, set()).add(int(fold))
         return sum(len(folds_of_root[root]) > 1 for root in self.roots)
 
+    def check_even(self) -> None:
+        """Refuse folds that are too uneven to train on.
+
+        Raises:
+            FoldError: the largest fold has more than four times the videos of the smallest.
+        """
+        if is_uneven(self.sizes):
+            sizes = ", ".join(map(str, self.sizes.tolist()))
+            raise FoldError(
+                f"the folds would have {sizes} videos, as whole groups stay in one fold; {self.advice}, or make the "
+                "folds yourself and give them as --folds FILE"
+            )
+
     @property
     def warnings(self) -> list[str]:
         """What a user should know before trusting results from these folds."""
-        lines = [] if self.leaks == 0 else [_leak_warning(self.leaks, len(self.names))]
+        lines = [*self.notes, *fold_faults(self.targets, self.fold)]
+        if self.leaks:
+            lines.append(_leak_warning(self.leaks, len(self.names)))
         rows = list(zip(self.taxonomy.codes, self.targets.sum(axis=0), self.groups_with, strict=True))
         if absent := [code for code, videos, _ in rows if videos == 0]:
             lines.append(f"no video shows {', '.join(absent)}: nothing can be learned or measured for them")
+        if everywhere := [code for code, videos, _ in rows if videos == len(self.names)]:
+            lines.append(f"every video shows {', '.join(everywhere)}: nothing can be learned or measured for them")
         for code, videos, groups in rows:
             if 0 < groups < self.n_folds:
                 lines.append(
@@ -101,8 +131,8 @@ def folds(
         source: a catalog or a label file.
         out: the CSV to write.
         folds: number of folds K.
-        group_by: `root` keeps the segments of one inspection together, `none` keeps nothing together, and the name of a
-            column of the catalog keeps videos with the same value together.
+        group_by: `root` keeps the segments of one inspection together, `folder` the videos of a folder, `none` nothing,
+            and the name of a column of the catalog the videos with the same value.
         seed: the same seed gives the same folds, whatever the order of the source.
         taxonomy: TOML file of the classes; default: the QV-Pipe classes.
 
@@ -143,16 +173,35 @@ def plan_folds(
     data = read_source(source, classes)
     targets = label_matrix(data.names, data.labels, len(classes))
     groups = _groups(data, group_by, source)
+    _check_count(data, groups, folds)
+    advice = grouping_advice(data, folds)
     return FoldPlan(
         names=data.names,
         fold=assign_folds(data.names, targets, groups, folds, seed),
         targets=targets,
         groups=groups,
-        roots=data.groups,
+        roots=plausible_groups(data.names, data.groups),
         taxonomy=classes,
         unreadable=data.unreadable,
         unlabelled=data.unlabelled,
+        notes=tuple(group_warnings(data.names, groups, advice)) if group_by == "root" else (),
+        advice=advice,
     )
+
+
+def _check_count(data: Source, groups: list[str], folds: int) -> None:
+    """Refuse more folds than groups, with advice that does not lead to the same error again."""
+    count, videos = len(set(groups)), len(data.names)
+    if folds <= count or folds < 2 or videos < 2:
+        return
+    possible = min(folds, videos)
+    ways = []
+    if count > 1 and not suspicious_groups(data.names, groups):
+        ways.append(f"use at most {count} folds")
+    if possible > count:
+        ways.append(grouping_advice(data, possible) + (f", with at most {possible} folds" if possible < folds else ""))
+    what = "1 group leaves" if count == 1 else f"{count} groups leave"
+    raise FoldError(f"{folds} folds of {what} folds empty; {'; or '.join(ways)}")
 
 
 def write_folds(folds: Folds, out: Path) -> None:
@@ -203,15 +252,17 @@ def _groups(data: Source, group_by: str, source: Path) -> list[str]:
         return data.groups
     if group_by == "none":
         return data.names
+    if group_by == "folder":
+        return folder_groups(data)
     if data.catalog is None:
         raise FoldError(
-            f"--group-by {group_by} needs a column of a catalog, but {source} is a label file; use root or none"
+            f"--group-by {group_by} needs a column of a catalog, but {source} is a label file; use root, folder or none"
         )
     values = column_values(data.catalog.labelled, group_by)
     if values is None:
         columns = dict.fromkeys(key for video in data.catalog.videos for key in ("group", "codec", *video.extra))
         raise FoldError(
-            f"{source} has no column {group_by!r} to group by; use root, none or one of {', '.join(columns)}"
+            f"{source} has no column {group_by!r} to group by; use root, folder, none or one of {', '.join(columns)}"
         )
     if empty := [name for name, value in zip(data.names, values, strict=True) if not value.strip()]:
         raise FoldError(

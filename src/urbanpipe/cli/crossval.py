@@ -17,7 +17,9 @@ def command(
     labels: Annotated[Path | None, typer.Option(help="Label file, if DATA is a folder of videos.")] = None,
     taxonomy: TaxonomyFile = None,
     folds: FoldsOrFile = "5",
-    group_by: Annotated[str, typer.Option(help="root, none or a catalog column; a group stays in one fold.")] = "root",
+    group_by: Annotated[
+        str, typer.Option(help="root, folder, none or a catalog column; a group stays in one fold.")
+    ] = "root",
     seed: Annotated[int, typer.Option(help="Seed of the folds; the training seed is part of the recipe.")] = 0,
     override: Annotated[
         list[str] | None,

@@ -24,7 +24,11 @@ def command(
     ],
     taxonomy: TaxonomyFile = None,
     empty: Annotated[
-        EmptyRule, typer.Option(help="Count a class without positives as 0 in the means (official), or skip it.")
+        EmptyRule,
+        typer.Option(
+            help="Count a class without positives as 0 in the means, and one that every video shows as 100 "
+            "(official), or skip both."
+        ),
     ] = EmptyRule.zero,
     draws: Annotated[
         int, typer.Option(min=0, help="Number of bootstrap draws for the intervals; 0: no intervals.")

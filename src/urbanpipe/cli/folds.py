@@ -20,9 +20,9 @@ def command(
     group_by: Annotated[
         str,
         typer.Option(
-            metavar="root|none|COLUMN",
-            help="What to keep in one fold: `root`, the segments of one inspection; `none`, nothing; or the videos "
-            "with the same value in this column of the catalog.",
+            metavar="root|folder|none|COLUMN",
+            help="What to keep in one fold: `root`, the segments of one inspection, by their names; `folder`, the "
+            "videos of a folder; `none`, nothing; or the videos with the same value in this column of the catalog.",
         ),
     ] = "root",
     seed: Annotated[

@@ -35,6 +35,8 @@ def command(
 
 
 def _print(report: "ScanReport") -> None:
+    from urbanpipe.catalog.grouping import catalog_group_warnings
+
     catalog = report.catalog
     bad = [f"{video.name}: {video.status}" for video in catalog.videos if video.status != "ok"]
     damaged = [f"{video.name}: {video.damage}" for video in catalog.ok if video.damage]
@@ -51,6 +53,8 @@ def _print(report: "ScanReport") -> None:
     if report.left_out:
         kinds = ", ".join(f"{count} {kind}" for kind, count in report.left_out.most_common(SHOWN))
         print(f"{report.left_out.total()} files have no video extension: {kinds}")
+    for warning in catalog_group_warnings(catalog):
+        print(f"warning: {warning}")
     if report.without_file or report.without_labels:
         print(f"full list of mismatches: {report.unmatched}")
 

@@ -1,18 +1,19 @@
 """The paper's Table 3: single models and their ensembles, evaluated out of fold."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from urbanpipe.catalog.fold_checks import fold_faults
 from urbanpipe.decision.exclusive import apply_exclusive
 from urbanpipe.ensembling.weights import SEARCHES, Searched, equal_weights, weighted_mean
 from urbanpipe.evaluation.average_precision import mean_of_known, score
 from urbanpipe.evaluation.evaluation_set import leave_one_fold_out
 from urbanpipe.evaluation.runs import OutOfFold
-from urbanpipe.evaluation.tables import NONE, absent, markdown_table, per_cent
+from urbanpipe.evaluation.tables import NONE, absent, markdown_table, no_mean, per_cent
 from urbanpipe.outputs import write_csv
 
 
@@ -172,11 +173,16 @@ def ensemble_table(
         "their scores are optimistic."
     )
     of_folder = (flattered,) if kind in SEARCHES and searched and searched.nested is not None else ()
-    notes = [
-        *_notes(rows, names, searched, threshold, kind),
-        *absent(data.targets, data.folds, data.taxonomy),
-    ]
+    faults = fold_faults(data.targets, data.folds)
+    notes = [*map(no_mean, faults), *([] if faults else _notes(rows, names, searched, threshold, kind))]
+    notes += absent(data.targets, data.folds, data.taxonomy)
+    rows = [_without_means(row) for row in rows] if faults else rows
     return EnsembleTable(tuple(rows), tuple(notes), of_folder)
+
+
+def _without_means(row: EnsembleRow) -> EnsembleRow:
+    nan = float("nan")
+    return replace(row, map_all=nan, map_sd=nan, map_defects=nan, pooled_all=nan, pooled_defects=nan)
 
 
 def _notes(

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from urbanpipe.catalog.catalog_file import Source, Video, read_source
+from urbanpipe.catalog.grouping import group_warnings, grouping_advice
 from urbanpipe.catalog.labels import label_matrix
 from urbanpipe.evaluation.shortcuts import Shortcut, find_shortcuts
 from urbanpipe.taxonomy import Taxonomy, load_taxonomy
@@ -107,7 +108,12 @@ def audit(source: Path, *, taxonomy: Path | None = None) -> Audit:
         group_sizes=_histogram(np.bincount(groups)),
         likeness=_likeness(targets[:, list(classes.defects)], groups),
         shortcuts=shortcuts,
-        warnings=[*_label_warnings(data, targets, classes), *_copy_warnings(data), *_shortcut_warnings(shortcuts)],
+        warnings=[
+            *group_warnings(data.names, data.groups, grouping_advice(data)),
+            *_label_warnings(data, targets, classes),
+            *_copy_warnings(data),
+            *_shortcut_warnings(shortcuts),
+        ],
     )
 
 
@@ -139,6 +145,8 @@ def _label_warnings(data: Source, targets: NDArray[np.bool_], taxonomy: Taxonomy
     counts = targets.sum(axis=0)
     if absent := [code for code, count in zip(taxonomy.codes, counts, strict=True) if count == 0]:
         lines.append(f"no video shows {', '.join(absent)}: nothing can be learned or measured for them")
+    if everywhere := [code for code, count in zip(taxonomy.codes, counts, strict=True) if count == len(data.names)]:
+        lines.append(f"every video shows {', '.join(everywhere)}: nothing can be learned or measured for them")
     if few := [f"{code} ({count})" for code, count in zip(taxonomy.codes, counts, strict=True) if 0 < count < _FEW]:
         lines.append(f"very few videos show {', '.join(few)}: their AP will vary a lot from fold to fold")
     if taxonomy.exclusive is not None:

@@ -82,12 +82,14 @@ class Scores:
 
     Attributes:
         codes: codes of the C classes.
-        ap: (C,) float in [0, 1]; a class without positives has 0.0 under "zero" and NaN under "skip".
+        ap: (C,) float in [0, 1]; a class without positives has 0.0 under "zero" and NaN under "skip", and one
+            that every video shows 1.0 and NaN.
         positives: (C,) int, number of videos that show the class.
         videos: number of videos, n.
         map_all: mean over all classes; NaN if no class has a value.
         map_defects: mean over all classes except the exclusive one.
         empty: "zero" (the official rule: a class without positives counts as 0) or "skip" (the means leave it out).
+            A class that every video shows counts as 1 under "zero", whatever the scores, and is left out under "skip".
     """
 
     codes: tuple[str, ...]
@@ -103,6 +105,11 @@ class Scores:
         """Codes of the classes without positives."""
         return tuple(code for code, count in zip(self.codes, self.positives, strict=True) if count == 0)
 
+    @cached_property
+    def full_classes(self) -> tuple[str, ...]:
+        """Codes of the classes that every video shows, whose AP says nothing about the scores."""
+        return tuple(code for code, count in zip(self.codes, self.positives, strict=True) if count == self.videos > 0)
+
     def to_json(self) -> dict[str, Any]:
         """Return JSON values; NaN becomes None."""
         return {
@@ -111,6 +118,7 @@ class Scores:
             "map_defects": number_or_none(self.map_defects),
             "empty": self.empty,
             "empty_classes": list(self.empty_classes),
+            "full_classes": list(self.full_classes),
             "ap": {code: number_or_none(value) for code, value in zip(self.codes, self.ap, strict=True)},
             "positives": {code: int(count) for code, count in zip(self.codes, self.positives, strict=True)},
         }
@@ -123,7 +131,8 @@ def score(scores: ArrayLike, targets: ArrayLike, taxonomy: Taxonomy, empty: Empt
         scores: (n, C) float, any range, no NaN.
         targets: (n, C) bool or 0/1.
         taxonomy: the C classes.
-        empty: how a class without positives counts in the means: "zero" (official) or "skip" (left out).
+        empty: how a class without positives counts in the means: "zero" (official) or "skip" (left out, as is a class
+            that every video shows).
 
     Raises:
         PredictionError: a score is NaN.
@@ -139,7 +148,7 @@ def score(scores: ArrayLike, targets: ArrayLike, taxonomy: Taxonomy, empty: Empt
     ap = np.array([_average_precision(values[:, index], present[:, index]) for index in range(len(taxonomy))])
     positives = present.sum(axis=0)
     if empty == "skip":
-        ap[positives == 0] = np.nan
+        ap[~has_both(present)] = np.nan
     return Scores(
         codes=taxonomy.codes,
         ap=ap,
@@ -149,6 +158,15 @@ def score(scores: ArrayLike, targets: ArrayLike, taxonomy: Taxonomy, empty: Empt
         map_defects=mean_of_known(ap[list(taxonomy.defects)]),
         empty=empty,
     )
+
+
+def has_both(targets: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return for each class whether some videos show it and some do not, so that its AP depends on the scores.
+
+    Args:
+        targets: (n, ...) bool.
+    """
+    return np.asarray(targets.any(axis=0) & ~targets.all(axis=0))
 
 
 def mean_of_known(values: NDArray[np.float64]) -> float:
@@ -171,7 +189,7 @@ def sd_of_known(values: NDArray[np.float64]) -> float:
 
 
 def fold_aps(scores: NDArray[np.float64], targets: NDArray[np.bool_], folds: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Compute the AP of every class in every fold, (K, C); NaN where a fold has no positive of the class.
+    """Compute the AP of every class in every fold, (K, C); NaN where no or every video of a fold shows the class.
 
     Args:
         scores: (n, C) float.
@@ -181,7 +199,7 @@ def fold_aps(scores: NDArray[np.float64], targets: NDArray[np.bool_], folds: NDA
     rows = [held for _, held in leave_one_fold_out(folds)]
     ap = [
         [
-            average_precision(*column) if column[1].any() else np.nan
+            average_precision(*column) if has_both(column[1]) else np.nan
             for column in zip(scores[row].T, targets[row].T, strict=True)
         ]
         for row in rows

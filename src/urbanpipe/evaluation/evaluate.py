@@ -55,7 +55,7 @@ class Evaluation:
         rows += [[MAP_DEFECTS, f"the {defects} defects", "", per_cent(scores.map_defects)]]
         for item in self.taxonomy.classes:
             positives = int(scores.positives[item.index])
-            ap = per_cent(scores.ap[item.index]) if positives else NONE
+            ap = per_cent(scores.ap[item.index]) if 0 < positives < scores.videos else NONE
             rows.append([item.code, item.en, str(positives), ap])
         if ends:
             for row, (low, high) in zip(rows, [ends.map_all, ends.map_defects, *ends.ap], strict=True):
@@ -70,6 +70,11 @@ class Evaluation:
         if empty := self.scores.empty_classes:
             counted = "count as 0 in" if self.scores.empty == "zero" else "are left out of"
             notes.append(f"No positives for {', '.join(empty)}: they {counted} the means.")
+        if full := self.scores.full_classes:
+            counted = "counts in" if self.scores.empty == "zero" else "is left out of"
+            notes.append(
+                f"Every video shows {', '.join(full)}: an AP of 100, whatever the scores, that {counted} the means."
+            )
         if self.intervals:
             ends = self.intervals
             notes.append(f"{ends.level:.0%} bootstrap intervals: {ends.draws} draws of {ends.units} groups of videos.")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from urbanpipe.evaluation.average_precision import Empty, means_of_known, number_or_none, ranking
+from urbanpipe.evaluation.average_precision import Empty, has_both, means_of_known, number_or_none, ranking
 from urbanpipe.evaluation.evaluation_set import EvaluationSet, leave_one_fold_out
 from urbanpipe.taxonomy import Taxonomy
 
@@ -26,7 +26,7 @@ class Intervals:
         units: number of groups (or of videos, if there are no groups) that were resampled.
         map_all: low and high end for the mean over all classes.
         map_defects: low and high end for the mean over the defects.
-        ap: (C, 2) low and high end per class; NaN for a class without positives.
+        ap: (C, 2) low and high end per class; NaN for a class that no or every video shows.
         absent: (C,) int, number of draws without a positive of the class. Such a draw is left out of the class's
             interval, and its means are over the remaining classes.
     """
@@ -97,9 +97,8 @@ def bootstrap(
     rng = np.random.default_rng(seed)
     ap = np.concatenate([_ap_of_draws(scores, targets, counts) for counts in _resamples(members, units, draws, rng)])
     absent = np.isnan(ap).sum(axis=0)
-    known = targets.sum(axis=0) > 0
-    if empty == "zero":
-        ap[:, ~known] = 0.0
+    known = has_both(targets)
+    ap[:, ~known] = targets[:, ~known].any(axis=0) if empty == "zero" else np.nan
     ends = (50.0 * (1.0 - level), 50.0 * (1.0 + level))
     return Intervals(
         codes=taxonomy.codes,
@@ -152,8 +151,8 @@ def compare(
         one: (n, C) out-of-fold scores of a model, or (S, n, C) of S trainings of it, whose differences are averaged.
         other: the same for the model to compare with.
         data: the n videos; a group lies within one fold. With fewer than `FEWEST_GROUPS` groups, or only one in a
-            fold, the draws hardly differ and an interval would be far too narrow, so none is computed. A class without
-            positives in a fold is left out of that fold's mean.
+            fold, the draws hardly differ and an interval would be far too narrow, so none is computed. A class that no
+            or every video of a fold shows is left out of that fold's mean.
         draws: number of resamples.
         seed: seed of the resampling.
         level: nominal coverage, in (0, 1).
@@ -171,7 +170,8 @@ def compare(
                 np.mean([_gain(a[rows], b[rows], data.targets[rows], counts) for a, b in pairs], axis=0)
                 for counts in counts_of(members)
             ]
-            by_fold.append(means_of_known(np.concatenate(gain)[:, defects], axis=1))
+            known = np.where(has_both(data.targets[rows]), 0.0, np.nan)
+            by_fold.append(means_of_known((np.concatenate(gain) + known)[:, defects], axis=1))
         return means_of_known(np.stack(by_fold), axis=0)
 
     rng = np.random.default_rng(seed)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from urbanpipe.catalog.fold_checks import fold_faults
 from urbanpipe.evaluation.average_precision import Empty, Scores, score
 from urbanpipe.evaluation.evaluation_set import EvaluationSet, leave_one_fold_out
 from urbanpipe.evaluation.intervals import Intervals, bootstrap
@@ -16,6 +17,7 @@ from urbanpipe.taxonomy import Taxonomy
 NONE = "-"
 MAP_ALL = "mAP"
 MAP_DEFECTS = "mAP defects"
+_UNDEFINED = (float("nan"), float("nan"))
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ class FoldTable:
         counts: (folds, C) int, positives of every fold.
         pooled: `Scores` of all videos together.
         intervals: intervals of the pooled scores, or None.
+        faults: why a mean over the folds has no meaning; if there are any, the table has no mAP.
     """
 
     taxonomy: Taxonomy
@@ -63,6 +66,7 @@ class FoldTable:
     scores: tuple[Scores, ...]
     pooled: Scores
     intervals: Intervals | None
+    faults: tuple[str, ...] = ()
 
     @property
     def counts(self) -> NDArray[np.int64]:
@@ -71,7 +75,7 @@ class FoldTable:
 
     @property
     def map_all(self) -> float:
-        """Mean over folds of the mAP over all classes: the validation score of the paper."""
+        """Mean over folds of the mAP over all classes: the paper's validation score; NaN if folds have faults."""
         return self.rows[0].mean
 
     @property
@@ -82,25 +86,22 @@ class FoldTable:
     @property
     def rows(self) -> list[FoldTableRow]:
         """The two means, then the classes in the order of the taxonomy."""
-        ends, pooled = self.intervals, self.pooled
-        none = (float("nan"), float("nan"))
-        classes = len(self.taxonomy)
+        ends, pooled, count = self.intervals, self.pooled, len(self.taxonomy)
+        names = (f"all {count} classes", f"the {len(self.taxonomy.defects)} defects")
         return [
-            _row(
+            self._mean_row(
                 MAP_ALL,
-                f"all {classes} classes",
-                None,
-                values=[fold.map_all for fold in self.scores],
-                pooled=pooled.map_all,
-                ends=ends.map_all if ends else none,
+                names[0],
+                [fold.map_all for fold in self.scores],
+                pooled.map_all,
+                ends.map_all if ends else _UNDEFINED,
             ),
-            _row(
+            self._mean_row(
                 MAP_DEFECTS,
-                f"the {len(self.taxonomy.defects)} defects",
-                None,
-                values=[fold.map_defects for fold in self.scores],
-                pooled=pooled.map_defects,
-                ends=ends.map_defects if ends else none,
+                names[1],
+                [fold.map_defects for fold in self.scores],
+                pooled.map_defects,
+                ends.map_defects if ends else _UNDEFINED,
             ),
             *(
                 _row(
@@ -109,34 +110,55 @@ class FoldTable:
                     int(pooled.positives[item.index]),
                     values=self._of_class(item.index),
                     pooled=self._pooled_of_class(item.index),
-                    ends=tuple(ends.ap[item.index]) if ends else none,
+                    ends=tuple(ends.ap[item.index]) if ends else _UNDEFINED,
                 )
                 for item in self.taxonomy.classes
             ),
         ]
 
+    def _mean_row(
+        self, label: str, name: str, values: list[float], pooled: float, ends: tuple[float, float]
+    ) -> FoldTableRow:
+        if self.faults:
+            values, pooled, ends = [float("nan")] * len(values), float("nan"), _UNDEFINED
+        return _row(label, name, None, values=values, pooled=pooled, ends=ends)
+
     def _of_class(self, index: int) -> list[float]:
-        return [fold.ap[index] if fold.positives[index] else float("nan") for fold in self.scores]
+        return [fold.ap[index] if 0 < fold.positives[index] < fold.videos else float("nan") for fold in self.scores]
 
     def _pooled_of_class(self, index: int) -> float:
-        return self.pooled.ap[index] if self.pooled.positives[index] else float("nan")
+        known = 0 < self.pooled.positives[index] < self.pooled.videos
+        return self.pooled.ap[index] if known else float("nan")
 
     @property
     def notes(self) -> list[str]:
         """Notes on the scores, one sentence each."""
-        return [*self._empty_notes(), *self._interval_notes()]
+        return [*map(no_mean, self.faults), *self._empty_notes(), *self._full_notes(), *self._interval_notes()]
 
     def _empty_notes(self) -> list[str]:
         counted = "counts as 0 in its mAP" if self.pooled.empty == "zero" else "is left out of its mAP"
-        codes_of: dict[str, list[str]] = {}
-        for code, counts in zip(self.taxonomy.codes, self.counts.T, strict=True):
-            if bare := [str(fold) for fold, count in zip(self.folds, counts, strict=True) if count == 0]:
-                where = "any fold" if len(bare) == len(self.folds) else f"fold {', '.join(bare)}"
-                codes_of.setdefault(where, []).append(code)
         return [
             f"No positives in {where}: {', '.join(codes)}. No AP there, and such a class {counted}."
-            for where, codes in codes_of.items()
+            for where, codes in self._codes_by_folds(self.counts == 0, "any fold").items()
         ]
+
+    def _full_notes(self) -> list[str]:
+        counted = "counts as 100 in its mAP" if self.pooled.empty == "zero" else "is left out of its mAP"
+        sizes = np.array([fold.videos for fold in self.scores])
+        return [
+            f"Every video of {where} shows: {', '.join(codes)}. No AP there, and such a class {counted}."
+            for where, codes in self._codes_by_folds(self.counts == sizes[:, None], "every fold").items()
+        ]
+
+    def _codes_by_folds(self, marked: NDArray[np.bool_], whole: str) -> dict[str, list[str]]:
+        """Return the codes of the classes that are marked, (folds, C), by their folds; `whole` stands for all."""
+        codes_of: dict[str, list[str]] = {}
+        for code, column in zip(self.taxonomy.codes, marked.T, strict=True):
+            if numbers := [str(fold) for fold, bare in zip(self.folds, column, strict=True) if bare]:
+                codes_of.setdefault(
+                    whole if len(numbers) == len(self.folds) else f"fold {', '.join(numbers)}", []
+                ).append(code)
+        return codes_of
 
     def _interval_notes(self) -> list[str]:
         if self.intervals is None:
@@ -197,7 +219,13 @@ def fold_table(
         intervals=bootstrap(scores, targets, data.groups, taxonomy=taxonomy, draws=draws, seed=seed, empty=empty)
         if draws
         else None,
+        faults=tuple(fold_faults(targets, data.folds)),
     )
+
+
+def no_mean(fault: str) -> str:
+    """Return the note of a table that gives no mAP because of a fault of its folds."""
+    return f"No mAP: {fault}."
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:

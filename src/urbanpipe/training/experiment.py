@@ -12,10 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from urbanpipe.catalog.catalog_file import OK, Catalog, read_catalog
-from urbanpipe.catalog.folds import folds as make_folds
-from urbanpipe.catalog.folds import read_folds
-from urbanpipe.catalog.labels import describe_labels
+from urbanpipe.catalog.fold_checks import fold_faults
+from urbanpipe.catalog.folds import plan_folds, read_folds, write_folds
+from urbanpipe.catalog.grouping import plausible_groups
+from urbanpipe.catalog.labels import describe_labels, label_matrix
 from urbanpipe.catalog.scan import ScanReport, scan_report
 from urbanpipe.contracts.names import shortened
 from urbanpipe.errors import CatalogError, FoldError, RunError
@@ -85,7 +88,7 @@ def open_experiment(
     assert shared is not None
     catalog, folds = shared
     distributed.log(labels_line(catalog))
-    warn_of_split_groups(catalog, folds, distributed)
+    warn_of_folds(catalog, folds, distributed)
     return Experiment(catalog, folds, distributed, frame_cache(options.cache, options.cache_gb))
 
 
@@ -116,16 +119,22 @@ def experiment_data(
         if not catalog.labelled:
             raise CatalogError(f"{path} has no video that is both readable and labelled: see its status and labels")
         if isinstance(split.folds, int) and not made:
-            make_folds(
-                path,
-                out=out / "folds.csv",
-                folds=split.folds,
-                group_by=split.group_by,
-                seed=split.seed,
-                taxonomy=taxonomy,
-            )
+            _make_folds(path, out / "folds.csv", split.folds, split, taxonomy)
         write_json(out / BEGUN_WITH, asked | {"made": True})
     return catalog, checked_folds(catalog, out / "folds.csv" if isinstance(split.folds, int) else split.folds)
+
+
+def _make_folds(source: Path, out: Path, folds: int, split: FoldOptions, taxonomy: Path | None) -> None:
+    """Write the folds of an experiment, and log what is doubtful about them.
+
+    Raises:
+        FoldError: the folds cannot be made, or are too uneven to train on.
+    """
+    plan = plan_folds(source, folds, split.group_by, split.seed, taxonomy)
+    plan.check_even()
+    for note in plan.notes:
+        log.info("warning: %s", note)
+    write_folds(plan.folds, out)
 
 
 def _say(report: ScanReport, path: Path) -> None:
@@ -192,12 +201,17 @@ def labels_line(catalog: Catalog) -> str:
     return describe_labels([video.labels or () for video in catalog.labelled], len(catalog.ok) - len(catalog.labelled))
 
 
-def warn_of_split_groups(catalog: Catalog, folds: dict[str, int], distributed: DistributedContext) -> None:
-    """Warn of groups with videos in several folds: models are then evaluated on siblings of their training videos."""
+def warn_of_folds(catalog: Catalog, folds: dict[str, int], distributed: DistributedContext) -> None:
+    """Log what is wrong with folds: groups that are in several, uneven sizes, folds without most classes."""
+    videos = catalog.labelled
+    names = [video.name for video in videos]
     numbers_by_group: dict[str, set[int]] = {}
-    for video in catalog.labelled:
-        numbers_by_group.setdefault(video.group, set()).add(folds[video.name])
+    for name, group in zip(names, plausible_groups(names, [video.group for video in videos]), strict=True):
+        numbers_by_group.setdefault(group, set()).add(folds[name])
     if divided := sorted(group for group, numbers in numbers_by_group.items() if len(numbers) > 1):
         distributed.log(
             f"warning: {len(divided)} groups ({divided[0]} first) are in several folds; scores will be too optimistic"
         )
+    targets = label_matrix(names, {video.name: video.labels or () for video in videos}, len(catalog.taxonomy))
+    for fault in fold_faults(targets, np.array([folds[name] for name in names])):
+        distributed.log(f"warning: {fault}; a mean over these folds says little")

@@ -28,7 +28,7 @@ class FoldOptions:
 
     Attributes:
         folds: number of folds to make, or a CSV `video,fold`.
-        group_by: `root`, `none` or a catalog column; all videos of a group are in the same fold.
+        group_by: `root`, `folder`, `none` or a catalog column; all videos of a group are in the same fold.
         seed: random seed of the folds; the seed of training is part of the recipe.
         only: train only these folds.
     """

@@ -10,7 +10,7 @@ from urbanpipe.methods.recipe import load_recipe
 from urbanpipe.models.distributed import join_distributed
 from urbanpipe.taxonomy import load_taxonomy
 from urbanpipe.training.crossval import begin_run_videos, fold_job, resolve
-from urbanpipe.training.experiment import Experiment, checked_folds, labels_line, warn_of_split_groups
+from urbanpipe.training.experiment import Experiment, checked_folds, labels_line, warn_of_folds
 from urbanpipe.training.fold_job import FoldJob
 from urbanpipe.training.loop import train_model
 from urbanpipe.training.options import RunOptions
@@ -58,7 +58,7 @@ def train(
         raise FoldError(f"there is no fold {fold} in {folds}; it has {sorted(set(assignment.values()))}")
     distributed.log(labels_line(catalog))
     if assignment:
-        warn_of_split_groups(catalog, assignment, distributed)
+        warn_of_folds(catalog, assignment, distributed)
     frames = frame_cache(options.cache, options.cache_gb)
     experiment = Experiment(catalog, assignment, distributed, frames)
     good = begin_run_videos(out, settings, experiment)
