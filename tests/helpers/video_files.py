@@ -105,6 +105,35 @@ def cut_without_encoding(source: Path, path: Path, first: int) -> Path:
     return path
 
 
+def restamped(
+    source: Path,
+    path: Path,
+    stamp: Callable[[int, int, int], tuple[int | None, int | None]],
+    form: str | None = None,
+    time_base: Fraction | None = None,
+) -> Path:
+    """Copy packets; `stamp` gives presentation and decoding time from the packet's number and its old times."""
+    with av.open(str(source)) as given, av.open(str(path), "w", format=form) as out:
+        old = given.streams.video[0]
+        new = out.add_stream_from_template(old)
+        for number, packet in enumerate(packet for packet in given.demux(old) if packet.size):
+            base = time_base or packet.time_base
+            assert packet.pts is not None
+            assert packet.dts is not None
+            ratio = packet.time_base / base
+            times = stamp(number, round(packet.pts * ratio), round(packet.dts * ratio))
+            packet.time_base, packet.stream = base, new
+            packet.pts, packet.dts = times
+            out.mux(packet)
+    return path
+
+
+def shifted(source: Path, path: Path, seconds: float, form: str) -> Path:
+    """Copy packets to MPEG-TS or MPEG-PS with times that begin later; modulo 2**33 there."""
+    ticks = round(seconds * 90_000)
+    return restamped(source, path, lambda _, pts, dts: (pts + ticks, dts + ticks), form, Fraction(1, 90_000))
+
+
 def join(path: Path, *parts: Path) -> Path:
     """The bytes of the parts, one after the other."""
     path.write_bytes(b"".join(part.read_bytes() for part in parts))

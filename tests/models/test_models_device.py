@@ -99,7 +99,7 @@ def test_a_run_keeps_its_recipe_and_records_what_ran(
     assert load_recipe(tmp_path / "recipe.toml").training.precision == "bf16"
     device.is_native.cache_clear()
     with_flags(monkeypatch, "x86_64", "_is_avx512_bf16_supported")
-    assert is_begun(tmp_path, recipe, default_taxonomy(), [], {}), "it resumes where bf16 is native"
+    assert is_begun(tmp_path, recipe, default_taxonomy(), videos=[], folds={}), "it resumes where bf16 is native"
 
 
 def test_a_bf16_recipe_trains_as_fp32_where_bf16_is_emulated(

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from helpers.inspection_material import made_inspection
-from urbanpipe.archive.inspect import _summary
+from urbanpipe.archive.results import summary_lines
 from urbanpipe.contracts.findings import (
     BundleFacts,
     Evidence,
@@ -526,12 +526,12 @@ def test_a_normal_video_is_reported_as_normal(tmp_path: Path) -> None:
 
 
 def test_the_terminal_says_the_same_as_the_page(tmp_path: Path) -> None:
-    assert list(_summary(with_probabilities(tmp_path, 0.87, WEAK))) == ["No defect likely (normal 87%)"]
-    first, second = _summary(with_probabilities(tmp_path, 0.87, WEAK | {"CJ": 0.997}))
+    assert list(summary_lines(with_probabilities(tmp_path, 0.87, WEAK))) == ["No defect likely (normal 87%)"]
+    first, second = summary_lines(with_probabilities(tmp_path, 0.87, WEAK | {"CJ": 0.997}))
     assert (first, second) == ("1 possible defect to check", "  review CJ sediment deposit: >99% at 12.5 s")
     made = with_probabilities(tmp_path, 0.87, {"CJ": 0.31})
     plain = changed(made, bundle=made.bundle.model_copy(update={"calibrated": False}))
-    assert list(_summary(plain)) == [
+    assert list(summary_lines(plain)) == [
         "No defect likely (normal 0.87), 1 to check",
         "  review CJ sediment deposit: 0.31 at 12.5 s",
     ]

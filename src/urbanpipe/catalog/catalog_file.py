@@ -28,7 +28,7 @@ _NUMBERS: dict[str, type[float] | type[int]] = {
     "size_bytes": int,
     "modified_ns": int,
 }
-COLUMNS = ("name", "path", "status", "damage", *_NUMBERS, "codec", "digest", "group", "labels")
+COLUMNS = ("name", "path", "status", "damage", "notes", *_NUMBERS, "codec", "digest", "group", "labels")
 _REQUIRED = ("name", "path", "status", "group", "labels")
 
 
@@ -54,6 +54,7 @@ class Video:
         group: group of the video; videos of one inspection share it and stay in one fold.
         labels: sorted class indices; empty if the video shows none of the classes; None if it is not labelled.
         damage: what is damaged in a usable video; empty if nothing is.
+        notes: what else to know about a usable video, such as joined recordings; may be empty.
         extra: columns added by a user.
     """
 
@@ -74,6 +75,7 @@ class Video:
     group: str = ""
     labels: tuple[int, ...] | None = None
     damage: str = ""
+    notes: str = ""
     extra: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -259,6 +261,7 @@ def _video(row: dict[str, str], where: str, folder: Path, taxonomy: Taxonomy) ->
         group=row["group"] or group_of(name),
         labels=parse_labels_cell(row["labels"], taxonomy, where),
         damage=row.get("damage", ""),
+        notes=row.get("notes", ""),
         extra={key: cell for key, cell in row.items() if key not in COLUMNS},
         **numbers,
     )

@@ -12,7 +12,6 @@ from urbanpipe.catalog.catalog_file import OK, Video, printable
 from urbanpipe.catalog.probing import probe_all
 from urbanpipe.errors import OutputError
 from urbanpipe.progress import track
-from urbanpipe.video.decoder_messages import TROUBLE
 
 _CLOSED = "cannot be opened"
 _FACTS = (
@@ -26,8 +25,8 @@ _FACTS = (
     "bit_rate",
     "digest",
     "damage",
+    "notes",
 )
-_TRY_AGAIN = (TROUBLE, _CLOSED)  # reasons that may disappear although the file is unchanged
 
 _Key = tuple[Path, int, int]  # path, size in bytes, time of modification in nanoseconds
 
@@ -39,7 +38,8 @@ def read_videos(
 
     Args:
         paths: the files, by relative path.
-        before: rows of an earlier catalog; those of unchanged files are reused.
+        before: rows of an earlier catalog; those of readable, unchanged files are reused. Whatever could not be read is
+            tried again: a file may have been completed under the same size and time.
         progress: file that each result is appended to, so that an interrupted scan can resume.
         workers: number of processes.
 
@@ -49,9 +49,7 @@ def read_videos(
     Raises:
         OutputError: `progress` cannot be written.
     """
-    known = {
-        _key(video): video for video in (*before, *_read_progress(progress)) if not video.status.startswith(_TRY_AGAIN)
-    }
+    known = {_key(video): video for video in (*before, *_read_progress(progress)) if video.status == OK}
     rows = {relative: _unread(path) for relative, path in paths.items()}
     waiting = {}
     reused = 0
@@ -120,6 +118,7 @@ def _row(path: Path, size_bytes: int, modified_ns: int, found: dict[str, Any]) -
         modified_ns=modified_ns,
         digest=found["digest"],
         damage=found["damage"],
+        notes=found["notes"],
     )
 
 

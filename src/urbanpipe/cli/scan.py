@@ -45,6 +45,7 @@ def _print(report: "ScanReport") -> None:
     print(f"{len(catalog.ok)} can be read ({hours:.2f} hours), {len(catalog.labelled)} of them are labelled")
     _list("cannot be read", bad)
     _list("can be read but are damaged", damaged)
+    _list("have something to know", [f"{video.name}: {video.notes}" for video in catalog.ok if video.notes])
     _list("labelled names have no file", report.without_file)
     _list("videos have no label", report.without_labels)
     _list("earlier rows with labels or your own columns were removed, as their videos are gone", report.lost)

@@ -40,3 +40,5 @@ def remarks_on(observed: VideoPassResult, ood: OODDetector | None, untrained: Se
     if index.damage:
         kind: Literal["cut", "damaged"] = "cut" if index.damage.startswith("truncated") else "damaged"
         yield remark(kind, kind, damage=index.damage)
+    if index.notes:
+        yield remark("other", "notes", notes="; ".join(index.notes))

@@ -1,5 +1,6 @@
 """Open a file as a video: one stream of one container, one decoding thread, and a plain reason if that fails."""
 
+import stat
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ NOT_VIDEO_FORMATS = frozenset(
 MP4_BOXES = frozenset({b"ftyp", b"styp", b"moov", b"mdat", b"wide", b"free", b"skip"})
 RIFF_BYTES = 2**30  # longer AVI files continue in further RIFF parts
 EBML, MATROSKA_SEGMENT = bytes.fromhex("1a45dfa3"), bytes.fromhex("18538067")
+IMPLAUSIBLE = 1000  # a header that declares so many times the bytes that are present is wrong; the file need not be cut
 OPEN_OPTIONS = {"protocol_whitelist": "file"}
 
 
@@ -33,13 +35,15 @@ class OpenVideo:
     Attributes:
         path: the file.
         container: the open container.
-        stream: the first video stream that is not a cover picture; all other streams are skipped.
+        stream: the video stream that players show; all other streams are skipped.
+        others: the other video streams, apart from cover pictures.
         fresh: whether nothing has been read yet, so that packets come from the start.
     """
 
     path: Path
     container: InputContainer
     stream: VideoStream
+    others: tuple[VideoStream, ...] = ()
     fresh: bool = True
 
     def packets(self) -> "Iterator[Packet[VideoStream]]":
@@ -48,7 +52,15 @@ class OpenVideo:
         An empty packet (AVI writes one for a repeated frame) would signal the end of the video to the decoder.
         """
         self.fresh = False
-        return (packet for packet in self.container.demux(self.stream) if packet.size > 0)
+        return self._packets()
+
+    def _packets(self) -> "Iterator[Packet[VideoStream]]":
+        try:
+            for packet in self.container.demux(self.stream):
+                if packet.size > 0:
+                    yield packet
+        except IndexError:  # PyAV raises it after the last packet if streams appeared that the header does not list
+            return
 
     def seek(self, ticks: int) -> None:
         """Seek to the last keyframe shown at or before a time, as far as the container knows.
@@ -63,13 +75,36 @@ class OpenVideo:
 
 
 @contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn whatever PyAV, FFmpeg or the system raise about a damaged file in the block into a `VideoError`.
+
+    Raises:
+        VideoError: anything failed; the original error is its cause.
+    """
+    try:
+        yield
+    except VideoError:
+        raise
+    except OSError as error:  # also the errors of FFmpeg
+        raise VideoError(path, f"cannot be read ({error.strerror or error})") from error
+    except Exception as error:
+        raise VideoError(path, f"cannot be read ({type(error).__name__}: {error})") from error
+
+
+@contextmanager
 def open_video(path: Path) -> Iterator[OpenVideo]:
     """Open a video, and close it at the end of the block.
 
     Raises:
-        VideoError: the file does not exist, is empty, is not a video, or has no video stream.
+        VideoError: the file does not exist, is empty, is not a video, has no video stream, or cannot be read in the
+            block.
     """
-    path = Path(path)
+    with reading(Path(path)), _opened(Path(path)) as video:
+        yield video
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[OpenVideo]:
     check_file(path)
     try:
         # "file:" keeps a colon in a name from being read as a protocol; old archives carry metadata that is not UTF-8.
@@ -77,7 +112,9 @@ def open_video(path: Path) -> Iterator[OpenVideo]:
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise VideoError(path, _why_not_opened(path, error)) from None
     with container:
-        yield OpenVideo(path, container, _video_stream(path, container))
+        stream, *others = _video_streams(path, container)
+        _read_only(container, stream, path)
+        yield OpenVideo(path, container, stream, tuple(others))
 
 
 def outer_damage(path: Path) -> str:
@@ -97,6 +134,8 @@ def outer_damage(path: Path) -> str:
 
 
 def _truncated(size: int, declared: int) -> str:
+    if declared > IMPLAUSIBLE * size:
+        return f"corrupt: the header declares {declared} bytes, {size} are present"
     return f"truncated: {size} of {declared} bytes present" if declared > size else ""
 
 
@@ -118,17 +157,20 @@ def _mp4_damage(file: BinaryIO, size: int) -> str:
 
 def _matroska_bytes(file: BinaryIO) -> int | None:
     """Return the length of the header and the segment, or None if the segment's length is not given."""
+    end = 0
     for _ in range(2):
-        first = file.read(4)
-        if first not in {EBML, MATROSKA_SEGMENT}:
+        file.seek(end)
+        head = file.read(12)
+        if head[:4] not in {EBML, MATROSKA_SEGMENT} or len(head) < 12:
             return None
-        lead = file.read(1)[0]
-        extra = 8 - lead.bit_length()
-        length = int.from_bytes(bytes([lead & (0x7F >> extra)]) + file.read(extra), "big")
+        extra = 8 - head[4].bit_length()
+        length = int.from_bytes(bytes([head[4] & (0x7F >> extra)]) + head[5 : 5 + extra], "big")
         if length == (1 << 7 * (extra + 1)) - 1:
             return None
-        file.seek(length, 1)
-    return file.tell()
+        end += 5 + extra + length
+        if end > 2**62:  # no file is so long, and no file can be sought there
+            return end
+    return end
 
 
 def check_file(path: Path) -> None:
@@ -140,7 +182,10 @@ def check_file(path: Path) -> None:
     try:
         if path.is_dir():
             raise VideoError(path, "a folder, not a video")
-        if path.stat().st_size == 0:
+        facts = path.stat()
+        if not stat.S_ISREG(facts.st_mode):  # opening a pipe would wait forever
+            raise VideoError(path, "not a regular file")
+        if facts.st_size == 0:
             raise VideoError(path, "the file is empty")
         with path.open("rb"):
             pass
@@ -164,15 +209,21 @@ def _why_not_opened(path: Path, error: Exception) -> str:
     return f"not a video ({getattr(error, 'strerror', None) or error})"
 
 
-def _video_stream(path: Path, container: InputContainer) -> VideoStream:
+def _video_streams(path: Path, container: InputContainer) -> list[VideoStream]:
+    """Return the video streams, first the one that players show: the first default one, or FFmpeg's own choice."""
     names = set(container.format.name.split(","))
     if names & NOT_VIDEO_FORMATS or any(name.endswith("_pipe") for name in names):
         raise VideoError(path, f"not a video ({container.format.long_name})")
-    found = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
-    if not found:
+    streams = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
+    if not streams:
         audio = bool(container.streams.audio)
         raise VideoError(path, "no video stream, only audio" if audio else "no video stream")
-    stream = found[0]
+    default = next((stream for stream in streams if stream.disposition & Disposition.default), None)
+    best = default or container.streams.best("video")
+    return sorted(streams, key=lambda stream: best is None or stream.index != best.index)
+
+
+def _read_only(container: InputContainer, stream: VideoStream, path: Path) -> None:
     for other in container.streams:
         if other.index != stream.index:
             other.discard = Discard.all
@@ -180,4 +231,3 @@ def _video_stream(path: Path, container: InputContainer) -> VideoStream:
         raise VideoError(path, "no decoder for its codec")
     stream.codec_context.thread_count = 1
     stream.codec_context.copy_opaque = True
-    return stream

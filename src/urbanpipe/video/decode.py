@@ -18,9 +18,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from urbanpipe.errors import VideoError
 from urbanpipe.video.container import OpenVideo, open_video
-from urbanpipe.video.frames import NumberedPacket, decode_all, decode_packets
+from urbanpipe.video.frames import NumberedPacket, Shown, decode_all, decode_packets
 from urbanpipe.video.index import FrameIndex, index_frames, quick_index
-from urbanpipe.video.picture import Pixels, deinterlaced, to_rgb
+from urbanpipe.video.packet_scan import MAX_REORDER_PACKETS
+from urbanpipe.video.picture import Pixels, check_size, deinterlaced, to_rgb
 
 __all__ = ["FrameIndex", "index_frames", "read_frames", "read_frames_at", "stream_decoded", "stream_frames"]
 
@@ -67,6 +68,7 @@ def read_frames(
     wanted = np.asarray(indices)
     if wanted.ndim != 1 or (wanted.size and not np.issubdtype(wanted.dtype, np.integer)):
         raise ValueError(f"indices must be a list of whole numbers, not {wanted.dtype} of shape {wanted.shape}")
+    check_size(size)
     numbers, places = np.unique(wanted.astype(np.int64), return_inverse=True)
     with open_video(path) as video:
         index = index or quick_index(video)
@@ -116,6 +118,7 @@ def stream_frames(
         index: index of this video, from `index_frames`; None creates one.
         on_damage: "raise" or "conceal"; when concealing, a frame that cannot be decoded is left out.
     """
+    check_size(size)
     with open_video(path) as video:
         index = index or quick_index(video)
         for found in _shown(video, index, indices, on_damage):
@@ -140,7 +143,7 @@ def _shown(video: OpenVideo, index: FrameIndex, indices: ArrayLike | None, on_da
     if indices is not None:
         numbers = np.unique(np.asarray(indices, dtype=np.int64))
         _check_range(index, numbers)
-    elif index.timed:
+    elif index.frame_count:
         numbers = np.arange(index.frame_count)
     yield from _undamaged(index, _found(video, index, numbers), on_damage)
 
@@ -252,8 +255,15 @@ def _sought(video: OpenVideo, index: FrameIndex, numbers: NDArray[np.int64]) -> 
                 done += 1
     except _CannotSeekError:
         log.debug("%s: no exact seeking; decoding from the start", index.path)
-        with open_video(index.path) as again:
-            yield from _decode_run(again, index, 0, numbers[done:])
+        yield from _from_the_start(index, numbers[done:])
+
+
+def _from_the_start(index: FrameIndex, numbers: NDArray[np.int64]) -> Iterator[Found]:
+    with open_video(index.path) as video:
+        try:
+            yield from _decode_run(video, index, 0, numbers)
+        except _CannotSeekError:
+            raise VideoError(index.path, "it changed while it was read") from None
 
 
 def _runs(index: FrameIndex, numbers: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.int64]]]:
@@ -274,19 +284,28 @@ def _decode_run(video: OpenVideo, index: FrameIndex, start: int, run: NDArray[np
     wanted = {int(index.packet_of[number]): int(number) for number in run}
     numbered = _packets_from(video, index, start, max(wanted))
     waiting = [int(number) for number in reversed(run)]
+    early: dict[int, Shown] = {}
     started = start == 0
     for shown in decode_packets(video.stream, numbered, {start, *wanted}, index.torn):
         if shown.packet == start and not started:
             started = shown.frame.key_frame and shown.frame.pict_type == PictureType.I
         if shown.packet not in wanted:
             continue
-        while waiting[-1] != wanted[shown.packet]:
-            yield _lost(waiting.pop(), start, shown.damaged)
         if not started:
             raise _CannotSeekError
-        yield Found(waiting.pop(), shown.frame, shown.damaged)
+        early[wanted[shown.packet]] = shown
+        latest = shown.packet - MAX_REORDER_PACKETS
+        while waiting and (waiting[-1] in early or index.packet_of[waiting[-1]] < latest):
+            yield _next(waiting.pop(), early, start)
     while waiting:
-        yield _lost(waiting.pop(), start, False)
+        yield _next(waiting.pop(), early, start)
+
+
+def _next(number: int, early: dict[int, Shown], start: int) -> Found:
+    """Return the next frame, which the decoder has shown or never will."""
+    if (shown := early.pop(number, None)) is not None:
+        return Found(number, shown.frame, shown.damaged)
+    return _lost(number, start, any(other.damaged for other in early.values()))
 
 
 def _lost(number: int, start: int, damaged: bool) -> Found:

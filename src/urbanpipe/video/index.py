@@ -4,7 +4,7 @@ The frame count in the header of a container is never used: packets are counted.
 presentation times, a codec with hidden frames, corrupt packets), the frames of one decoding pass are counted.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -13,12 +13,14 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from urbanpipe.errors import VideoError
-from urbanpipe.video.container import OpenVideo, open_video
+from urbanpipe.video.clock import timeline
+from urbanpipe.video.container import OpenVideo, open_video, reading
 from urbanpipe.video.frames import decode_all
 from urbanpipe.video.packet_scan import PacketScan, damage, packet_scan
 
 Times = NDArray[np.float64]
 Numbers = NDArray[np.int64]
+MAX_HALF_SECONDS = 0.25
 SLACK_SECONDS = 5e-7  # a requested time and a container's ticks rarely coincide exactly
 
 
@@ -41,6 +43,8 @@ class FrameIndex:
         keyframes: packets marked as keyframes; ascending.
         torn: packets after which bytes are missing from the file; ascending.
         damage: "" or what is wrong with the file.
+        clock_seconds: time of each frame on the clock of the file, on which players seek, shape (frames,), float64.
+        notes: what else to know about the file: jumps of its clock, video streams that are not read.
     """
 
     path: Path
@@ -57,6 +61,8 @@ class FrameIndex:
     keyframes: Numbers
     torn: Numbers
     damage: str
+    clock_seconds: Times = field(default_factory=lambda: np.empty(0))
+    notes: tuple[str, ...] = ()
 
     @property
     def frame_count(self) -> int:
@@ -81,6 +87,19 @@ class FrameIndex:
         starts: Numbers = self.keyframes[np.maximum(np.minimum(by_decoding, by_showing) - 1, 0)]
         return starts
 
+    def player_seconds(self, frames: Numbers) -> Times:
+        """Return where a player must seek to show frames: their middles on the clock of the file, float64, same shape.
+
+        Players begin at 0 if that clock begins below 0. Of a frame that stays longer, the first half second counts.
+        """
+        numbers = np.clip(np.asarray(frames), 0, self.frame_count - 1)
+        ends = np.append(self.times_seconds[1:], self.duration_seconds)
+        half = np.minimum((ends - self.times_seconds) / 2, MAX_HALF_SECONDS)
+        follows = np.append(np.diff(self.clock_seconds), np.inf)
+        half = np.where(follows > 0, np.minimum(half, follows / 2), half)
+        seconds: Times = (self.clock_seconds + half - min(0.0, float(self.clock_seconds.min())))[numbers]
+        return seconds
+
     def frame_at(self, seconds: Times) -> Numbers:
         """Return the frame on screen at each time after the first frame; int64, same shape.
 
@@ -100,10 +119,12 @@ class _Timeline:
     times_seconds: Times
     duration_seconds: float
     packet_of: Numbers
+    clock_seconds: Times
     damage: str = ""
+    notes: tuple[str, ...] = ()
 
 
-_UNKNOWN = _Timeline(np.empty(0), 0.0, np.empty(0, dtype=np.int64))
+_UNKNOWN = _Timeline(np.empty(0), 0.0, np.empty(0, dtype=np.int64), np.empty(0))
 
 
 def index_frames(path: Path, thorough: bool = False) -> FrameIndex:
@@ -119,13 +140,14 @@ def index_frames(path: Path, thorough: bool = False) -> FrameIndex:
         VideoError: the file is missing, empty or not a video, has no pictures, or no frame of it can be decoded.
     """
     path = Path(path)
-    with open_video(path) as video:
-        found = packet_scan(video)
-    timeline = _by_packets(found) if found.timed else _by_decoding(path, found)
-    worn = damage(path, found) or timeline.damage
-    if thorough and found.timed and not worn:
-        worn = _decoding_damage(path, timeline)
-    return _index(path, found, timeline, worn)
+    with reading(path):
+        with open_video(path) as video:
+            found = packet_scan(video)
+        frames = _by_packets(found) if found.timed else _by_decoding(path, found)
+        worn = damage(path, found) or frames.damage
+        if thorough and found.timed and not worn:
+            worn = _decoding_damage(path, frames)
+        return _index(path, found, frames, worn)
 
 
 def quick_index(video: OpenVideo) -> FrameIndex:
@@ -145,7 +167,7 @@ def clockwise(frame: VideoFrame) -> int:
     return round(-frame.rotation / 90) % 4 * 90
 
 
-def _index(path: Path, found: PacketScan, timeline: _Timeline, worn: str) -> FrameIndex:
+def _index(path: Path, found: PacketScan, frames: _Timeline, worn: str) -> FrameIndex:
     first = found.first
     assert first is not None
     sides = (first.width, first.height)
@@ -153,8 +175,8 @@ def _index(path: Path, found: PacketScan, timeline: _Timeline, worn: str) -> Fra
     width, height = sides[::-1] if rotation in {90, 270} else sides
     return FrameIndex(
         path=path,
-        times_seconds=timeline.times_seconds,
-        duration_seconds=timeline.duration_seconds,
+        times_seconds=frames.times_seconds,
+        duration_seconds=frames.duration_seconds,
         width=width,
         height=height,
         rotation=rotation,
@@ -162,10 +184,12 @@ def _index(path: Path, found: PacketScan, timeline: _Timeline, worn: str) -> Fra
         codec=found.codec,
         timed=found.timed,
         pts=np.array(found.pts if found.timed else [], dtype=np.int64),
-        packet_of=timeline.packet_of,
+        packet_of=frames.packet_of,
         keyframes=np.array(found.keyframes, dtype=np.int64),
         torn=np.array(found.torn, dtype=np.int64),
         damage=worn,
+        clock_seconds=frames.clock_seconds,
+        notes=(*frames.notes, *(f"another video stream ({other}) is not read" for other in found.left_out)),
     )
 
 
@@ -177,7 +201,7 @@ def _by_packets(found: PacketScan) -> _Timeline:
     times = _seconds(ticks, found)
     last = found.durations[packet_of[-1]]
     end = _seconds(ticks[-1:] + last, found)[0] if last else times[-1] + _usual_gap(times, found)
-    return _Timeline(times, float(end), packet_of)
+    return _Timeline(times, float(end), packet_of, _seconds(pts[packet_of], found))
 
 
 def _by_decoding(path: Path, found: PacketScan) -> _Timeline:
@@ -186,34 +210,57 @@ def _by_decoding(path: Path, found: PacketScan) -> _Timeline:
     frames = [frame for frame in frames if not (frame[0] == last and frame[2])]  # cut within the last packet
     if not frames:
         raise VideoError(path, "no frame of it can be decoded")
-    if found.container == "avi":  # AVI has decoding times only; frames are shown at the same rate
-        clock = [found.dts[packet] for packet, _, _ in frames]
-        ticks = sorted(tick for tick in clock if tick is not None)
-    else:
-        ticks = [pts for _, pts, _ in frames if pts is not None]
-    times = _mended(ticks, len(frames), found)
+    ticks, part = _stamps([packet for packet, _, _ in frames], found)
+    times, gap = timeline(ticks, part, found.tick_seconds, found.frame_seconds)
     errors = sum(damaged for *_, damaged in frames)
-    worn = f"corrupt data: {errors} frames are damaged" if errors else ""
-    return _Timeline(times, float(times[-1] + _usual_gap(times, found)), _UNKNOWN.packet_of, worn)
+    return _Timeline(
+        times,
+        float(times[-1] + gap),
+        _UNKNOWN.packet_of,
+        _clock_seconds([pts for _, pts, _ in frames], times, found),
+        damage=f"corrupt data: {errors} frames are damaged" if errors else "",
+        notes=_jump_notes(times, part),
+    )
 
 
-def _decoding_damage(path: Path, timeline: _Timeline) -> str:
+def _clock_seconds(stamps: list[int | None], times: Times, found: PacketScan) -> Times:
+    """Return the stamps of frames in seconds; a missing one follows the stamp before it, and a first one is 0."""
+    ticks = np.array([np.nan if stamp is None else stamp for stamp in stamps], dtype=np.float64)
+    offsets = ticks * float(found.tick_seconds) - times
+    known = np.flatnonzero(~np.isnan(offsets))
+    if not known.size:
+        return times
+    before = known[np.maximum(np.searchsorted(known, np.arange(len(times)), side="right") - 1, 0)]
+    return times + offsets[before]
+
+
+def _jump_notes(times: Times, part: Numbers) -> tuple[str, ...]:
+    jumps = np.flatnonzero(np.diff(np.maximum.accumulate(part))) + 1
+    if not jumps.size:
+        return ()
+    where = (
+        f"at {times[jumps[0]]:.1f} s" if jumps.size == 1 else f"{jumps.size} times, first at {times[jumps[0]]:.1f} s"
+    )
+    return (f"the clock jumps {where}: recordings were joined, or time stamps are wrong",)
+
+
+def _stamps(numbers: list[int], found: PacketScan) -> tuple[Times, Numbers]:
+    """Return the stamp of each decoded frame without wraps, and the part of the recording that it belongs to."""
+    packets = np.array(numbers)
+    clock = found.clock
+    known = (packets >= 0) & (packets < len(clock.ticks))
+    packets = np.where(known, packets, 0)
+    if found.container == "avi":  # AVI has decoding times only; frames are shown at the same rate
+        ticks = np.array([np.nan if found.dts[packet] is None else found.dts[packet] for packet in packets])
+    else:
+        ticks = clock.ticks[packets]
+    return np.where(known, ticks, np.nan), np.where(known, clock.part[packets], 0)
+
+
+def _decoding_damage(path: Path, frames: _Timeline) -> str:
     sound = sum(not one.damaged for one in decode_all(path))
-    errors = len(timeline.packet_of) - sound
+    errors = len(frames.packet_of) - sound
     return f"corrupt data: {errors} frames are damaged" if errors > 0 else ""
-
-
-def _mended(ticks: list[int], frame_count: int, found: PacketScan) -> Times:
-    """Return ascending times.
-
-    The usual gap replaces backward steps (joined recordings); the frame rate is used if ticks are missing.
-    """
-    if len(ticks) < frame_count:
-        return np.arange(frame_count, dtype=np.float64) * found.frame_seconds
-    times = _seconds(np.array(ticks, dtype=np.int64), found)
-    gaps = np.diff(times)
-    gaps[gaps <= 0] = _usual_gap(times, found)
-    return np.concatenate([[0.0], np.cumsum(gaps)])
 
 
 def _seconds(ticks: Numbers, found: PacketScan) -> Times:

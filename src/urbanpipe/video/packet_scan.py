@@ -3,6 +3,7 @@
 from bisect import bisect_right
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 
 import av.error
@@ -11,8 +12,10 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
+from numpy.typing import NDArray
 
 from urbanpipe.errors import VideoError
+from urbanpipe.video.clock import Clock, clock_of
 from urbanpipe.video.container import OpenVideo, outer_damage
 from urbanpipe.video.container_gaps import lost_places
 from urbanpipe.video.frames import JOIN_PACKETS
@@ -24,6 +27,7 @@ TIMED_CODECS = frozenset({"h264", "hevc", "mpeg4", "mpeg2video", "mjpeg", "vp9",
 MAX_REORDER_PACKETS = 32  # a decoder holds at most 16 pictures; times further out of order belong to joined recordings
 UNREAD_SHARE, UNREAD_BYTES = 0.05, 16_384  # a hole larger than both is not a header or index
 ZEROS = bytes(16)
+DISORDERED = "corrupt: presentation times contradict the order of the pictures"
 
 
 @dataclass
@@ -42,6 +46,8 @@ class PacketScan:
         hidden: whether a packet is decoded but not presented (before the start of an edit list).
         begins: byte positions in the file where packets begin; empty if unknown.
         ends: byte positions where packets end; empty if unknown.
+        reorder_depth: number of pictures that the decoder holds back to show them in order.
+        left_out: the other video streams, in words.
         alone: whether this is the only stream in the file.
         breaks: byte positions of container gaps.
         marked: numbers of the packets that the container marks as corrupt, or that begin with zeros only.
@@ -60,6 +66,8 @@ class PacketScan:
     hidden: list[bool] = field(default_factory=list)
     begins: list[int] = field(default_factory=list)
     ends: list[int] = field(default_factory=list)
+    reorder_depth: int = 0
+    left_out: tuple[str, ...] = ()
     alone: bool = True
     breaks: list[int] = field(default_factory=list)
     marked: list[int] = field(default_factory=list)
@@ -81,12 +89,34 @@ class PacketScan:
             return False  # there, each field of a frame may be a packet of its own
         if not self.keyframes or self.keyframes[0] != 0 or any(pts is None for pts in self.pts):
             return False
+        if self.clock.jumps.size or self.disordered:
+            return False
         pts = np.array(self.pts, dtype=np.int64)
-        order = np.argsort(pts, kind="stable")
-        reorder = np.abs(order - np.arange(len(order))).max()
         shown = pts[~np.array(self.hidden)]
         starts_whole = shown.size and shown.min() >= pts[0]
-        return bool(starts_whole and reorder <= MAX_REORDER_PACKETS and (np.diff(pts[order]) > 0).all())
+        return bool(starts_whole and len(self.pts) == np.unique(pts).size)
+
+    @cached_property
+    def clock(self) -> Clock:
+        """The time stamps without wraps and wrong values, and the jumps between them."""
+        return clock_of(
+            self.pts, self.dts, self.tick_seconds, self.container, keyframes=self.keyframes, lossy=self.marked
+        )
+
+    @cached_property
+    def disordered(self) -> bool:
+        """Whether presentation times contradict the order in which the decoder shows the pictures."""
+        if self.container not in TIMED_CONTAINERS or self.codec not in TIMED_CODECS:
+            return False
+        depths = [_reordering(ticks) for ticks in np.split(self.clock.ticks, self.clock.jumps)]
+        return max(depths) > min(self.reorder_depth, MAX_REORDER_PACKETS)
+
+
+def _reordering(ticks: NDArray[np.float64]) -> int:
+    """Return by how many packets one comes after another that is shown later."""
+    known = ticks[~np.isnan(ticks)]
+    ahead = np.argsort(known, kind="stable") - np.arange(len(known))
+    return int(ahead.max(initial=0))
 
 
 def packet_scan(video: OpenVideo) -> PacketScan:
@@ -96,6 +126,7 @@ def packet_scan(video: OpenVideo) -> PacketScan:
         VideoError: the video has no pictures, or none can be decoded.
     """
     found = _header(video.container, video.stream)
+    found.left_out = tuple(_description(other) for other in video.others)
     try:
         for number, packet in enumerate(video.packets()):
             _note(found, number, packet)
@@ -105,6 +136,7 @@ def packet_scan(video: OpenVideo) -> PacketScan:
         found.broken = f"corrupt: reading stops after {len(found.pts)} packets"
     if found.first is None:
         found.first = _first_frame(video.stream, None)
+    found.reorder_depth = video.stream.codec_context.reorder_depth
     if len(found.ends) < len(found.pts):
         found.begins, found.ends = [], []
     found.breaks = _within(video.path.stat().st_size, lost_places(video.path, found.container, found.begins), found)
@@ -125,7 +157,7 @@ def damage(path: Path, found: PacketScan) -> str:
     size = path.stat().st_size
     if found.breaks:
         return f"corrupt: bytes are missing in {len(found.breaks)} places, first at {found.breaks[0]} of {size}"
-    return found.broken or _unread(size, found)
+    return found.broken or _unread(size, found) or (DISORDERED if found.disordered else "")
 
 
 def _header(container: InputContainer, stream: VideoStream) -> PacketScan:
@@ -137,6 +169,11 @@ def _header(container: InputContainer, stream: VideoStream) -> PacketScan:
         frame_seconds=1 / float(rate) if rate else 0.04,
         alone=len(container.streams) == 1,
     )
+
+
+def _description(stream: VideoStream) -> str:
+    context = stream.codec_context
+    return "unknown codec" if context is None else f"{context.width}x{context.height} {context.name}"
 
 
 def _note(found: PacketScan, number: int, packet: "Packet[VideoStream]") -> None:

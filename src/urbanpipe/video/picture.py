@@ -31,11 +31,20 @@ def upright(frame: VideoFrame, index: FrameIndex) -> Pixels:
     return np.rot90(rgb, k=-index.rotation // 90) if index.rotation else rgb
 
 
+def check_size(size: tuple[int, int] | None) -> None:
+    """Check a size to resize to.
+
+    Raises:
+        ValueError: the width or height is below one.
+    """
+    if size is not None and min(size) < 1:
+        raise ValueError(f"size is {size}; width and height must be at least 1")
+
+
 def resized(rgb: Pixels, size: tuple[int, int]) -> Pixels:
     """Return the picture at `size` = (width, height); uint8, contiguous."""
+    check_size(size)
     width, height = size
-    if min(size) < 1:
-        raise ValueError(f"size is {size}; width and height must be at least 1")
     if rgb.shape[:2] == (height, width):
         return np.ascontiguousarray(rgb)
     import torch

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from urbanpipe.video.container import reading
 from urbanpipe.video.index import index_frames
 
 DIGEST_BYTES = 16
@@ -29,6 +30,7 @@ class VideoInfo:
         uneven_seconds: largest deviation of a frame's time from evenly spaced frames.
         digest: BLAKE2b-128 of the file's bytes, hexadecimal; the same content has the same digest under any name.
         damage: "", or what is wrong although frames can be read.
+        notes: what else to know about the file, such as joined recordings or a second video stream; may be empty.
     """
 
     duration_seconds: float
@@ -44,6 +46,7 @@ class VideoInfo:
     uneven_seconds: float
     digest: str
     damage: str
+    notes: str = ""
 
 
 def probe(path: Path, thorough: bool = False) -> VideoInfo:
@@ -58,7 +61,8 @@ def probe(path: Path, thorough: bool = False) -> VideoInfo:
     """
     path = Path(path)
     index = index_frames(path, thorough)
-    size_bytes = path.stat().st_size
+    with reading(path):
+        size_bytes, content = path.stat().st_size, digest(path)
     even = np.linspace(0.0, index.duration_seconds, index.frame_count, endpoint=False)
     return VideoInfo(
         duration_seconds=index.duration_seconds,
@@ -72,8 +76,9 @@ def probe(path: Path, thorough: bool = False) -> VideoInfo:
         rotation=index.rotation,
         interlaced=index.interlaced,
         uneven_seconds=float(np.abs(index.times_seconds - even).max()),
-        digest=digest(path),
+        digest=content,
         damage=index.damage,
+        notes="; ".join(index.notes),
     )
 
 
