@@ -391,6 +391,9 @@ def test_the_policy_holds_over_http_too(opened: Opening, out: Path) -> None:
         assert page.evaluate("document.querySelector('video').videoWidth") == 192
         page.keyboard.press("h")
         assert not page.locator(".card .heat").first.is_visible()
+        assert not page.locator("#unseekable").is_visible()
+        page.locator("a.finding").first.click()
+        until(page, "!document.querySelector('#unseekable').hidden")  # this server has no byte ranges
     finally:
         server.shutdown()
         server.server_close()

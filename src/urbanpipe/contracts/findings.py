@@ -43,6 +43,8 @@ class Evidence(_Part):
         hottest: x and y of the maximum of the heat map, as shares of width and height from the left and the top.
         distance_text: the on-screen distance as it was read; empty where it was not requested or could not be read.
         distance_metres: the same as a number.
+        player_seconds: where a player must seek to show the frame: its middle on the clock of the file, which need not
+            begin with the first frame; None if unknown.
     """
 
     seconds: Seconds
@@ -53,6 +55,7 @@ class Evidence(_Part):
     hottest: tuple[Share, Share] | None = None
     distance_text: str = ""
     distance_metres: FiniteFloat | None = None
+    player_seconds: Seconds | None = None
 
 
 class Occurrence(_Part):
@@ -64,6 +67,7 @@ class Occurrence(_Part):
         end_seconds: end of this interval.
         score: peak score of the class, smoothed over time, in [0, 1], not calibrated.
         evidence: frames of this interval, the one with the highest score first; may be empty.
+        player_seconds: time of the peak score on the clock of the file; None if unknown.
     """
 
     seconds: Seconds
@@ -71,6 +75,7 @@ class Occurrence(_Part):
     end_seconds: Seconds
     score: Share
     evidence: tuple[Evidence, ...] = ()
+    player_seconds: Seconds | None = None
 
 
 class Finding(_Part):
@@ -137,6 +142,8 @@ class VideoFacts(_Part):
         width: in pixels, as displayed.
         height: in pixels, as displayed.
         frame_rate: mean, in frames per second.
+        player_anchors: pairs of seconds after the first frame and seconds on the clock of the file, ascending by the
+            former; from one pair to the next, both run alike. Empty if they are the same.
     """
 
     name: str
@@ -148,6 +155,7 @@ class VideoFacts(_Part):
     width: int = Field(ge=1)
     height: int = Field(ge=1)
     frame_rate: float = Field(gt=0, allow_inf_nan=False)
+    player_anchors: tuple[tuple[Seconds, Seconds], ...] = ()
 
 
 class BundleFacts(_Part):

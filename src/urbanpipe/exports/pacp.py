@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from urbanpipe.contracts.findings import Occurrence
 from urbanpipe.exports.columns import word
 from urbanpipe.exports.csv_safety import csv_text, relative, write_new
 from urbanpipe.exports.records import InspectionRecord, RecordRow
@@ -80,7 +81,7 @@ def _condition(row: RecordRow, number: int, inspection: int, taxonomy: Taxonomy)
         "Distance": metres if metres is not None and metres >= 0 else None,
         "PACP_Code": code,
         "Remarks": "; ".join([word("proposal", "en"), finding, complete]),
-        "VCR_Time": _clock(row.occurrence.seconds) if row.occurrence else None,
+        "VCR_Time": _clock(row.occurrence) if row.occurrence else None,
     }
 
 
@@ -98,9 +99,9 @@ def _media(rows: Sequence[RecordRow], out: Path) -> list[dict[str, object]]:
     ]
 
 
-def _clock(seconds: float) -> str:
-    """Format a time as `hh:mm:ss`, rounded down to the second."""
-    whole = int(seconds)
+def _clock(occurrence: Occurrence) -> str:
+    """Format the time of an occurrence on the player's clock as `hh:mm:ss`, rounded down to the second."""
+    whole = int(occurrence.seconds if occurrence.player_seconds is None else occurrence.player_seconds)
     return f"{whole // 3600:02d}:{whole % 3600 // 60:02d}:{whole % 60:02d}"
 
 

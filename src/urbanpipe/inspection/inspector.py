@@ -30,6 +30,7 @@ from urbanpipe.inference.prediction import VideoPrediction
 from urbanpipe.inspection.distance import DistanceReader
 from urbanpipe.inspection.evidence import MAX_OCCURRENCES, EvidenceMaker, Pictures, intervals
 from urbanpipe.inspection.placing import placed
+from urbanpipe.inspection.player_clock import on_player_clock, player_anchors
 from urbanpipe.inspection.region import Region
 from urbanpipe.inspection.remarks import remarks_on
 from urbanpipe.inspection.video_pass import VideoPass, VideoPassResult
@@ -158,7 +159,8 @@ class Inspector:
                 if shown
                 else []
             )
-            findings.append(_finding(item, probability, score, triage, occurrences))
+            finding = _finding(item, probability, score, triage, occurrences)
+            findings.append(on_player_clock(finding, observed.index))
         return Inspection(
             video=_facts(path, digest, observed.index),
             bundle=self._bundle_facts(),
@@ -244,4 +246,5 @@ def _facts(path: Path, digest: str, index: FrameIndex) -> VideoFacts:
         width=index.width,
         height=index.height,
         frame_rate=index.frame_count / index.duration_seconds,
+        player_anchors=player_anchors(index),
     )

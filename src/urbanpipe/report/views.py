@@ -18,7 +18,8 @@ class Shot:
 
     Attributes:
         at: its time in seconds.
-        seek: time in seconds from which the video is played.
+        show: time in seconds at which the player shows the frame.
+        seek: time in seconds on the same clock from which the video is played.
         label: class, time, score and distance, as text.
         score: score of the class in that frame.
         distance: on-screen distance; may be empty.
@@ -29,6 +30,7 @@ class Shot:
     """
 
     at: float
+    show: float
     seek: float
     label: str
     score: float
@@ -124,10 +126,11 @@ class Builder:
     def _moment(self, anchor: str, finding: Finding, occurrence: Occurrence) -> MomentView:
         shots = tuple(self._shot(finding, one) for one in occurrence.evidence)
         label = self._label(finding, occurrence.seconds, occurrence.score, shots[0].distance if shots else "")
-        seek = _before(occurrence.seconds)
+        show = occurrence.seconds if occurrence.player_seconds is None else occurrence.player_seconds
+        seek = self._before(show)
         if not shots:
             unseen = self.t("lost_none")
-            shots = (Shot(occurrence.seconds, seek, label, occurrence.score, "", None, None, None, unseen),)
+            shots = (Shot(occurrence.seconds, show, seek, label, occurrence.score, "", None, None, None, unseen),)
         return MomentView(anchor, occurrence.seconds, seek, label, shots)
 
     def _shot(self, finding: Finding, evidence: Evidence) -> Shot:
@@ -136,9 +139,11 @@ class Builder:
         distance = evidence.distance_text
         if not distance and evidence.distance_metres is not None:
             distance = f"{evidence.distance_metres:.2f} m"
+        show = evidence.seconds if evidence.player_seconds is None else evidence.player_seconds
         return Shot(
             at=evidence.seconds,
-            seek=_before(evidence.seconds),
+            show=show,
+            seek=self._before(show),
             label=self._label(finding, evidence.seconds, evidence.score, distance),
             score=evidence.score,
             distance=distance,
@@ -148,11 +153,13 @@ class Builder:
             lost=self.t(f"lost_{why}", picture=evidence.picture) if why else "",
         )
 
+    def _before(self, show: float) -> float:
+        """Return the time from which a moment is played, not before the first frame."""
+        anchors = self.inspection.video.player_anchors
+        first = anchors[0][1] if anchors else 0.0
+        return round(max(first, show - LEAD_SECONDS), 3)
+
     def _label(self, finding: Finding, seconds: float, score: float, distance: str) -> str:
         name = f"{finding.code} {self.t.name(finding)}"
         parts = [name, clock(seconds, tenths=True), self.t("score_is", score=f"{score:.2f}")]
         return " · ".join([*parts, distance] if distance else parts)
-
-
-def _before(seconds: float) -> float:
-    return round(max(0.0, seconds - LEAD_SECONDS), 3)

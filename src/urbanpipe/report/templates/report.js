@@ -30,8 +30,22 @@
     video.addEventListener("error", lose);
     video.addEventListener("loadedmetadata", () => { if (!video.videoWidth) lose(); });
   }
+  // The player counts on the clock of the file; the page counts from the first frame. Anchors are [page, player] pairs.
+  const anchors = JSON.parse(video && video.dataset.anchors || "[]");
+  const shifted = (seconds, from, to) => {
+    const before = anchors.filter((pair) => pair[from] <= seconds).pop() || anchors[0];
+    return before ? Math.max(seconds - before[from] + before[to], 0) : seconds;
+  };
+  const toPlayer = (seconds) => shifted(seconds, 0, 1);
+  const fromPlayer = (seconds) => shifted(seconds, 1, 0);
   const start = () => { const begun = video.play(); if (begun) begun.catch(() => {}); };
-  const seek = (seconds) => { if (playable()) video.currentTime = seconds; };
+  const seek = (seconds) => {
+    if (!playable()) return;
+    const reach = video.seekable;
+    const stuck = video.readyState > 0 && seconds > 0 && !(reach.length && reach.end(reach.length - 1) > 0);
+    find("#unseekable").hidden = !stuck;
+    video.currentTime = seconds;
+  };
   const toggle = () => { if (playable()) { if (video.paused) start(); else video.pause(); } };
 
   // The chosen moment
@@ -164,10 +178,10 @@
     lanes.addEventListener("pointerleave", () => { cross.hidden = true; });
     lanes.addEventListener("click", (event) => {
       const seconds = event.target.closest("a.stop") ? null : under(event);
-      if (seconds !== null) seek(seconds);
+      if (seconds !== null) seek(toPlayer(seconds));
     });
     if (video) {
-      const follow = () => place(head, video.currentTime);
+      const follow = () => place(head, fromPlayer(video.currentTime));
       for (const name of ["timeupdate", "seeking", "loadedmetadata"]) video.addEventListener(name, follow);
     }
   }
