@@ -53,10 +53,8 @@ def write_table(
     elif suffix != ".xlsx":
         raise InspectionError(f"{out}: a CJJ 181 table is .xlsx or .csv; give --out with one of these suffixes")
     elif max(len(cells), len(inspected)) > MAX_EXPORTED_ROWS:
-        raise InspectionError(
-            f"{out}: {len(cells):,} rows are too many for a workbook, which may have {MAX_EXPORTED_ROWS:,}; "
-            "export some of the inspections, or export as .csv"
-        )
+        most = f"a workbook, which may have {MAX_EXPORTED_ROWS:,}; export some of the inspections, or export as .csv"
+        raise InspectionError(f"{out}: {len(cells):,} rows are too many for {most}")
     else:
         named: dict[str, list[Cell]] = {}
         for one in inspected:

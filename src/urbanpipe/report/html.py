@@ -153,10 +153,7 @@ def _report(inspection: Inspection, folder: Path, t: Wording) -> dict[str, objec
         "source": video_url(inspection.video.relative),
         "verdict": verdict(inspection, t),
         "exclusive": exclusive_finding(inspection),
-        "remarks": [
-            (one.kind, text := sentence(one, t.language), "en" if text == one.text else t.language)
-            for one in sorted(inspection.remarks, key=lambda one: one.kind != "out_of_distribution")
-        ],
+        "remarks": _remarks(inspection, t),
         "found": [item for item in items if item.triage == "accept"],
         "review": [item for item in items if item.triage == "review" and not item.unlikely],
         "items": [item for item in items if not item.unlikely],
@@ -180,6 +177,13 @@ def video_url(relative: str) -> str:
     """
     url = quote(relative, safe="/", errors="replace")
     return url if not url or url.startswith(("../", "./")) else f"./{url}"
+
+
+def _remarks(inspection: Inspection, t: Wording) -> list[tuple[str, str, str]]:
+    """Return kind, sentence and language of each remark, the gravest first."""
+    ranked = sorted(inspection.remarks, key=lambda one: one.kind != "out_of_distribution")
+    texts = [(one, sentence(one, t.language)) for one in ranked]
+    return [(one.kind, text, "en" if text == one.text else t.language) for one, text in texts]
 
 
 def _weak(inspection: Inspection, items: Sequence[Item], t: Wording) -> list[Weak]:
