@@ -112,6 +112,16 @@ def test_a_hang_or_a_crash_costs_only_its_own_video(
     assert set(reasons.values()) == {"ok"}
 
 
+def test_a_reason_does_not_outlive_the_content(tmp_path: Path, videos: Path) -> None:
+    whole = write_video(videos / "a.mp4").read_bytes()
+    (videos / "a.mp4").write_bytes(bytes(len(whole)))
+    os.utime(videos / "a.mp4", ns=(1, 10**18))
+    assert scan(videos, out=tmp_path / "c.csv", workers=1).videos[0].status == "not a video"
+    (videos / "a.mp4").write_bytes(whole)
+    os.utime(videos / "a.mp4", ns=(1, 10**18))
+    assert scan(videos, out=tmp_path / "c.csv", workers=1).videos[0].status == "ok"
+
+
 @pytest.mark.slow
 def test_a_second_scan_reads_only_what_changed_and_what_it_could_not_read(tmp_path: Path, videos: Path, probed: Path) -> None:
     out = tmp_path / "c.csv"

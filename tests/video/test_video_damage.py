@@ -1,6 +1,7 @@
 """Frames of damaged files are exact, or the damage is reported; nothing is silently wrong and nothing crashes."""
 
 import logging
+import os
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -9,9 +10,9 @@ import av
 import numpy as np
 import pytest
 
-from helpers.video_files import FRAMES, HEIGHT, WIDTH, Rgb, full_decode, number_in, write, x264
+from helpers.video_files import FRAMES, HEIGHT, MPEG, VPX, WIDTH, Rgb, full_decode, number_in, write, x264
 from urbanpipe.errors import VideoError
-from urbanpipe.video.decode import index_frames, read_frames, stream_frames
+from urbanpipe.video.decode import index_frames, read_frames, stream_decoded, stream_frames
 from urbanpipe.video.probe import probe
 
 FAST_START = {"movflags": "faststart"}
@@ -166,3 +167,87 @@ def test_padding_behind_the_last_frame_is_no_damage(sound: Callable[[str], Path]
         info = probe(path)
         assert (info.frame_count, info.damage) == (FRAMES, ""), name
         assert number_in(read_frames(path, [FRAMES - 1])[0]) == FRAMES - 1
+
+
+CUT: dict[str, Callable[[Path], Path]] = {
+    "mov": lambda to: write(to / "a.mov", container=FAST_START),
+    "webm": lambda to: write(to / "a.webm", codec="libvpx-vp9", options=VPX),
+    "live webm": lambda to: write(to / "live.webm", codec="libvpx", options=VPX, container={"live": "1"}),
+    "ts": lambda to: write(to / "a.ts"),
+    "mpg": lambda to: write(to / "a.mpg", codec="mpeg2video", options=MPEG),
+    "wmv": lambda to: write(to / "a.wmv", codec="wmv2", options={"g": "12"}),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CUT)
+def test_a_cut_file_of_every_container_is_damaged(name: str, tmp_path: Path) -> None:
+    source = CUT[name](tmp_path)
+    assert (probe(source).damage, probe(source).notes) == ("", "")
+    data = source.read_bytes()
+    for share in np.random.default_rng(0).uniform(0.3, 0.99, 5):
+        path = tmp_path / f"cut{source.suffix}"
+        path.write_bytes(data[: int(len(data) * share)])
+        assert probe(path).damage.startswith("truncated"), share
+
+
+def test_fragments_without_their_end(tmp_path: Path) -> None:
+    data = write(tmp_path / "whole.mp4", container=FRAGMENTS).read_bytes()
+    assert probe(tmp_path / "whole.mp4").notes == ""
+    path = tmp_path / "cut.mp4"
+    path.write_bytes(data[: data.rindex(b"moof") - 4])
+    assert "may have been interrupted" in probe(path).notes
+    path.write_bytes(data[: data.rindex(b"mdat") - 4])
+    assert probe(path).damage == "truncated: the last fragment has no pictures"
+
+
+def test_a_wrong_length_in_a_header_hides_no_frame(tmp_path: Path) -> None:
+    data = bytearray(write(tmp_path / "whole.mkv").read_bytes())
+    at = data.find(bytes.fromhex("18538067"))
+    for byte in range(at + 5, at + 12):
+        path = tmp_path / "wrong.mkv"
+        changed = data.copy()
+        changed[byte] ^= 0x80
+        path.write_bytes(changed)
+        assert probe(path).frame_count == FRAMES
+        assert number_in(read_frames(path, [FRAMES - 1])[0]) == FRAMES - 1
+    changed = data.copy()
+    changed[at + 5] ^= 0x80
+    path.write_bytes(changed)
+    assert probe(path).damage.startswith("corrupt: the header declares")
+
+
+def test_a_packet_of_an_unknown_stream(tmp_path: Path) -> None:
+    data = bytearray(write(tmp_path / "whole.ts").read_bytes())
+    starts = [at for at in range(0, len(data), 188) if data[at + 1] & 0x5F == 0x41 and data[at + 2] == 0]
+    data[starts[len(starts) // 2] + 1] ^= 0x10
+    path = tmp_path / "stream.ts"
+    path.write_bytes(data)
+    index = index_frames(path)
+    assert index.frame_count >= FRAMES - 1
+    assert index.damage.startswith("corrupt")
+    assert len(list(stream_frames(path, index=index, on_damage="conceal"))) == index.frame_count
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.mp4")
+    with pytest.raises(VideoError, match="not a regular file"):
+        probe(tmp_path / "pipe.mp4")
+
+
+def test_any_failure_of_a_reader_names_the_file(sound: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> object:
+        raise IndexError("list index out of range")
+
+    path = sound("mp4")
+    index = index_frames(path)
+    monkeypatch.setattr("urbanpipe.video.decode.decode_packets", fail)
+    for read in (
+        lambda: read_frames(path, [1], index=index),
+        lambda: list(stream_frames(path, index=index)),
+        lambda: list(stream_decoded(index, [1])),
+    ):
+        with pytest.raises(VideoError, match=r"cannot be read .*list index") as caught:
+            read()
+        assert str(caught.value).startswith(str(path))
+        assert isinstance(caught.value.__cause__, IndexError)

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from urbanpipe.catalog.catalog_file import OK, Video, printable
-from urbanpipe.catalog.probing import probe_all
+from urbanpipe.catalog.probing import CRASHED, TIMED_OUT, probe_all
 from urbanpipe.errors import OutputError
 from urbanpipe.progress import track
+from urbanpipe.video.probe import digest
 
 _CLOSED = "cannot be opened"
 _FACTS = (
@@ -28,6 +29,8 @@ _FACTS = (
     "notes",
 )
 
+_TRY_AGAIN = (TIMED_OUT, CRASHED, _CLOSED)  # reasons that may disappear although the file is unchanged
+
 _Key = tuple[Path, int, int]  # path, size in bytes, time of modification in nanoseconds
 
 
@@ -38,8 +41,8 @@ def read_videos(
 
     Args:
         paths: the files, by relative path.
-        before: rows of an earlier catalog; those of readable, unchanged files are reused. Whatever could not be read is
-            tried again: a file may have been completed under the same size and time.
+        before: rows of an earlier catalog; those of unchanged files are reused. Of files that could not be read, the
+            content is compared too: a copy may have been completed under the same size and time.
         progress: file that each result is appended to, so that an interrupted scan can resume.
         workers: number of processes.
 
@@ -49,14 +52,17 @@ def read_videos(
     Raises:
         OutputError: `progress` cannot be written.
     """
-    known = {_key(video): video for video in (*before, *_read_progress(progress)) if video.status == OK}
+    known = {
+        _key(video): video for video in (*before, *_read_progress(progress)) if not video.status.startswith(_TRY_AGAIN)
+    }
     rows = {relative: _unread(path) for relative, path in paths.items()}
     waiting = {}
     reused = 0
     for relative, row in rows.items():
         if row.status != OK:
             continue
-        if (found := known.get(_key(row))) is not None:
+        found = known.get(_key(row))
+        if found is not None and (found.status == OK or found.digest == _content(row)):
             rows[relative] = found
             reused += 1
         else:
@@ -65,6 +71,14 @@ def read_videos(
     for row in _saved(_probed(unread, workers), progress):
         rows[waiting[row.path]] = row
     return rows, reused
+
+
+def _content(video: Video) -> str:
+    """Return the digest of a file that cannot be read as a video; "?" if its bytes cannot be read either."""
+    try:
+        return digest(video.path)
+    except OSError:
+        return "?"
 
 
 def _key(video: Video) -> _Key:
@@ -97,12 +111,15 @@ def _probed(unread: list[Video], workers: int) -> Iterator[Video]:
     by_path = {video.path: video for video in unread}
     results = probe_all([video.path for video in unread], workers)
     for path, found in track(results, len(unread), "scan"):
+        if "reason" in found and not found["reason"].startswith(_TRY_AGAIN):
+            found = {**found, "digest": _content(by_path[path])}
         yield _row(path, by_path[path].size_bytes, by_path[path].modified_ns, found)
 
 
 def _row(path: Path, size_bytes: int, modified_ns: int, found: dict[str, Any]) -> Video:
     if "reason" in found:
-        return Video("", path, found["reason"], size_bytes=size_bytes, modified_ns=modified_ns)
+        content = found.get("digest", "")
+        return Video("", path, found["reason"], size_bytes=size_bytes, modified_ns=modified_ns, digest=content)
     return Video(
         name="",
         path=path,
@@ -143,7 +160,9 @@ def _written(progress: Path) -> Iterator[None]:
 
 
 def _line(row: Video) -> str:
-    found = {"reason": row.status} if row.status != OK else {key: getattr(row, key) for key in _FACTS}
+    found = (
+        {"reason": row.status, "digest": row.digest} if row.status != OK else {key: getattr(row, key) for key in _FACTS}
+    )
     return json.dumps([str(row.path), row.size_bytes, row.modified_ns, found])
 
 

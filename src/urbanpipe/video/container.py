@@ -1,12 +1,10 @@
 """Open a file as a video: one stream of one container, one decoding thread, and a plain reason if that fails."""
 
 import stat
-import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import av
 import av.error
@@ -16,15 +14,15 @@ from av.stream import Discard, Disposition
 from av.video.stream import VideoStream
 
 from urbanpipe.errors import VideoError
+from urbanpipe.video.file_end import outer_damage
 
 # FFmpeg also opens text files, pictures, playlists and network descriptions as "video".
 NOT_VIDEO_FORMATS = frozenset(
     {"tty", "image2", "ico", "hls", "dash", "concat", "sdp", "rtsp", "imf", "lrc", "bin", "xbin"}
 )
-MP4_BOXES = frozenset({b"ftyp", b"styp", b"moov", b"mdat", b"wide", b"free", b"skip"})
-RIFF_BYTES = 2**30  # longer AVI files continue in further RIFF parts
-EBML, MATROSKA_SEGMENT = bytes.fromhex("1a45dfa3"), bytes.fromhex("18538067")
-IMPLAUSIBLE = 1000  # a header that declares so many times the bytes that are present is wrong; the file need not be cut
+# Codecs whose decoders only log most errors. With this option they return them, and no picture.
+LENIENT_CODECS = frozenset({"hevc", "mjpeg"})
+STRICT_OPTIONS = {"err_detect": "explode"}
 OPEN_OPTIONS = {"protocol_whitelist": "file"}
 
 
@@ -37,6 +35,7 @@ class OpenVideo:
         container: the open container.
         stream: the video stream that players show; all other streams are skipped.
         others: the other video streams, apart from cover pictures.
+        strict: whether the decoder gives no picture where it met an error, instead of a repaired one.
         fresh: whether nothing has been read yet, so that packets come from the start.
     """
 
@@ -44,6 +43,7 @@ class OpenVideo:
     container: InputContainer
     stream: VideoStream
     others: tuple[VideoStream, ...] = ()
+    strict: bool = False
     fresh: bool = True
 
     def packets(self) -> "Iterator[Packet[VideoStream]]":
@@ -92,19 +92,23 @@ def reading(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def open_video(path: Path) -> Iterator[OpenVideo]:
+def open_video(path: Path, strict: bool = False) -> Iterator[OpenVideo]:
     """Open a video, and close it at the end of the block.
+
+    Args:
+        path: the file.
+        strict: decode no picture from data with errors (HEVC, motion JPEG), rather than repairing it unnoticed.
 
     Raises:
         VideoError: the file does not exist, is empty, is not a video, has no video stream, or cannot be read in the
             block.
     """
-    with reading(Path(path)), _opened(Path(path)) as video:
+    with reading(Path(path)), _opened(Path(path), strict) as video:
         yield video
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[OpenVideo]:
+def _opened(path: Path, strict: bool) -> Iterator[OpenVideo]:
     check_file(path)
     try:
         # "file:" keeps a colon in a name from being read as a protocol; old archives carry metadata that is not UTF-8.
@@ -114,63 +118,9 @@ def _opened(path: Path) -> Iterator[OpenVideo]:
     with container:
         stream, *others = _video_streams(path, container)
         _read_only(container, stream, path)
-        yield OpenVideo(path, container, stream, tuple(others))
-
-
-def outer_damage(path: Path) -> str:
-    """Return what the outer boxes of MP4, AVI and Matroska say about missing bytes: "" or one line."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        head = file.read(12)
-        if head[4:8] in MP4_BOXES:
-            return _mp4_damage(file, size)
-        declared = None
-        if head[:4] == b"RIFF" and head[8:12] == b"AVI " and size <= RIFF_BYTES:
-            declared = 8 + int.from_bytes(head[4:8], "little")
-        elif head[:4] == EBML:
-            file.seek(0)
-            declared = _matroska_bytes(file)
-    return _truncated(size, declared) if declared is not None else ""
-
-
-def _truncated(size: int, declared: int) -> str:
-    if declared > IMPLAUSIBLE * size:
-        return f"corrupt: the header declares {declared} bytes, {size} are present"
-    return f"truncated: {size} of {declared} bytes present" if declared > size else ""
-
-
-def _mp4_damage(file: BinaryIO, size: int) -> str:
-    end, fragmented = 0, False
-    while end + 8 <= size:
-        file.seek(end)
-        length, kind = struct.unpack(">I4s", file.read(8))
-        if length == 1:
-            length = int.from_bytes(file.read(8), "big")
-        fragmented |= kind == b"moof"
-        if fragmented and length == 0 and kind == bytes(4):  # without fragments, zeros are padding
-            return f"only zeros from byte {end} of {size} on"
-        if length < 8:  # 0: up to the end of the file; otherwise not a box
-            return ""
-        end += length
-    return _truncated(size, end)
-
-
-def _matroska_bytes(file: BinaryIO) -> int | None:
-    """Return the length of the header and the segment, or None if the segment's length is not given."""
-    end = 0
-    for _ in range(2):
-        file.seek(end)
-        head = file.read(12)
-        if head[:4] not in {EBML, MATROSKA_SEGMENT} or len(head) < 12:
-            return None
-        extra = 8 - head[4].bit_length()
-        length = int.from_bytes(bytes([head[4] & (0x7F >> extra)]) + head[5 : 5 + extra], "big")
-        if length == (1 << 7 * (extra + 1)) - 1:
-            return None
-        end += 5 + extra + length
-        if end > 2**62:  # no file is so long, and no file can be sought there
-            return end
-    return end
+        if strict and stream.codec_context.name in LENIENT_CODECS:
+            stream.codec_context.options = STRICT_OPTIONS
+        yield OpenVideo(path, container, stream, tuple(others), strict)
 
 
 def check_file(path: Path) -> None:

@@ -38,6 +38,17 @@ def lost_places(path: Path, container: str, begins: Sequence[int]) -> list[int]:
         return list(_matroska_breaks(data) if container == "matroska" else _transport_breaks(data))
 
 
+def cut_within_element(path: Path, at: int) -> bool:
+    """Return whether a Matroska element begins at a position and the file ends before the element does."""
+    with path.open("rb") as file:
+        file.seek(at)
+        head = file.read(12)
+    if not head:
+        return False
+    element, after, length = _element(head, 0)
+    return element in STEPPED_OVER and length is not None and at + after + length > path.stat().st_size
+
+
 def _avi_breaks(data: mmap.mmap, begins: Sequence[int]) -> Iterator[int]:
     at, following = 0, iter(begins)
     while at + 8 <= len(data):
@@ -69,7 +80,7 @@ def _matroska_breaks(data: mmap.mmap) -> Iterator[int]:
 
 
 def _transport_breaks(data: mmap.mmap) -> Iterator[int]:
-    found = _transport_start(data, 0)
+    found = transport_start(data, 0)
     while found is not None:
         at, part_bytes = found
         while at < len(data):
@@ -82,10 +93,10 @@ def _transport_breaks(data: mmap.mmap) -> Iterator[int]:
         else:
             return
         yield at
-        found = _transport_start(data, at + 1)
+        found = transport_start(data, at + 1)
 
 
-def _transport_start(data: mmap.mmap, at: int) -> tuple[int, int] | None:
+def transport_start(data: mmap.mmap | bytes, at: int) -> tuple[int, int] | None:
     """Return the next place where three parts follow each other, and their length.
 
     A part has 188 bytes, or 192 with time codes, or 204 with checksums.
@@ -98,7 +109,7 @@ def _transport_start(data: mmap.mmap, at: int) -> tuple[int, int] | None:
     return None
 
 
-def _element(data: mmap.mmap, at: int) -> tuple[bytes, int, int | None]:
+def _element(data: mmap.mmap | bytes, at: int) -> tuple[bytes, int, int | None]:
     """Return the name of the element at a position, where its content begins, and its length.
 
     The length is None if it is not a number.

@@ -70,7 +70,7 @@ def read_frames(
         raise ValueError(f"indices must be a list of whole numbers, not {wanted.dtype} of shape {wanted.shape}")
     check_size(size)
     numbers, places = np.unique(wanted.astype(np.int64), return_inverse=True)
-    with open_video(path) as video:
+    with open_video(path, on_damage == "raise") as video:
         index = index or quick_index(video)
         _check_range(index, numbers)
         width, height = size or (index.width, index.height)
@@ -119,7 +119,7 @@ def stream_frames(
         on_damage: "raise" or "conceal"; when concealing, a frame that cannot be decoded is left out.
     """
     check_size(size)
-    with open_video(path) as video:
+    with open_video(path, on_damage == "raise") as video:
         index = index or quick_index(video)
         for found in _shown(video, index, indices, on_damage):
             if found.frame is not None:
@@ -134,7 +134,7 @@ def stream_decoded(index: FrameIndex, indices: ArrayLike, on_damage: OnDamage = 
         indices: as in `stream_frames`.
         on_damage: as in `stream_frames`.
     """
-    with open_video(index.path) as video:
+    with open_video(index.path, on_damage == "raise") as video:
         yield from _shown(video, index, indices, on_damage)
 
 
@@ -234,12 +234,12 @@ def _at_one_moment(before: Found | None, now: Found, after: Found | None) -> Fou
 def _raw(video: OpenVideo, index: FrameIndex, numbers: NDArray[np.int64] | None) -> Iterator[Found]:
     if index.timed:
         return _sought(video, index, np.arange(index.frame_count) if numbers is None else numbers)
-    return _counted(index, numbers)
+    return _counted(index, numbers, video.strict)
 
 
-def _counted(index: FrameIndex, numbers: NDArray[np.int64] | None) -> Iterator[Found]:
+def _counted(index: FrameIndex, numbers: NDArray[np.int64] | None, strict: bool) -> Iterator[Found]:
     wanted = None if numbers is None else set(numbers.tolist())
-    for number, shown in enumerate(decode_all(index.path, index.torn)):
+    for number, shown in enumerate(decode_all(index.path, index.torn, strict)):
         if wanted is None or number in wanted:
             yield Found(number, shown.frame, shown.damaged)
             if numbers is not None and number == numbers[-1]:
@@ -255,11 +255,11 @@ def _sought(video: OpenVideo, index: FrameIndex, numbers: NDArray[np.int64]) -> 
                 done += 1
     except _CannotSeekError:
         log.debug("%s: no exact seeking; decoding from the start", index.path)
-        yield from _from_the_start(index, numbers[done:])
+        yield from _from_the_start(index, numbers[done:], video.strict)
 
 
-def _from_the_start(index: FrameIndex, numbers: NDArray[np.int64]) -> Iterator[Found]:
-    with open_video(index.path) as video:
+def _from_the_start(index: FrameIndex, numbers: NDArray[np.int64], strict: bool) -> Iterator[Found]:
+    with open_video(index.path, strict) as video:
         try:
             yield from _decode_run(video, index, 0, numbers)
         except _CannotSeekError:

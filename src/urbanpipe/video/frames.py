@@ -38,17 +38,18 @@ class Shown:
     damaged: bool
 
 
-def decode_all(path: Path, torn: Iterable[int] = ()) -> Iterator[Shown]:
+def decode_all(path: Path, torn: Iterable[int] = (), strict: bool = False) -> Iterator[Shown]:
     """Yield every frame of a video in presentation order, from one plain decoding pass.
 
     Args:
         path: the video.
         torn: packets after which bytes are known to be missing.
+        strict: as in `open_video`.
 
     Raises:
         VideoError: the video cannot be opened. Damage further on only marks frames, or ends them early.
     """
-    with open_video(path) as video:
+    with open_video(path, strict) as video:
         yield from decode_packets(video.stream, enumerate(video.packets()), None, torn)
 
 

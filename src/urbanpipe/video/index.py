@@ -4,6 +4,7 @@ The frame count in the header of a container is never used: packets are counted.
 presentation times, a codec with hidden frames, corrupt packets), the frames of one decoding pass are counted.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -189,8 +190,15 @@ def _index(path: Path, found: PacketScan, frames: _Timeline, worn: str) -> Frame
         torn=np.array(found.torn, dtype=np.int64),
         damage=worn,
         clock_seconds=frames.clock_seconds,
-        notes=(*frames.notes, *(f"another video stream ({other}) is not read" for other in found.left_out)),
+        notes=(*frames.notes, *_file_notes(found)),
     )
+
+
+def _file_notes(found: PacketScan) -> Iterator[str]:
+    for other in found.left_out:
+        yield f"another video stream ({other}) is not read"
+    if found.unfinished:
+        yield "fragments without an index at the end: the recording may have been interrupted"
 
 
 def _by_packets(found: PacketScan) -> _Timeline:
@@ -258,7 +266,7 @@ def _stamps(numbers: list[int], found: PacketScan) -> tuple[Times, Numbers]:
 
 
 def _decoding_damage(path: Path, frames: _Timeline) -> str:
-    sound = sum(not one.damaged for one in decode_all(path))
+    sound = sum(not one.damaged for one in decode_all(path, strict=True))
     errors = len(frames.packet_of) - sound
     return f"corrupt data: {errors} frames are damaged" if errors > 0 else ""
 

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from urbanpipe.errors import VideoError
 from urbanpipe.video.clock import Clock, clock_of
-from urbanpipe.video.container import OpenVideo, outer_damage
+from urbanpipe.video.container import OpenVideo
 from urbanpipe.video.container_gaps import lost_places
+from urbanpipe.video.file_end import cut_at, outer_damage, unfinished
 from urbanpipe.video.frames import JOIN_PACKETS
 
 # Containers whose packets have presentation times that can be used for seeking, and codecs in which a packet is a
@@ -50,6 +51,8 @@ class PacketScan:
         left_out: the other video streams, in words.
         alone: whether this is the only stream in the file.
         breaks: byte positions of container gaps.
+        cut: whether the file ends within an element of its container.
+        unfinished: whether it lacks the index that its writer adds at the end.
         marked: numbers of the packets that the container marks as corrupt, or that begin with zeros only.
         broken: "", or where reading stopped before the end.
         first: the first frame that can be decoded.
@@ -70,6 +73,8 @@ class PacketScan:
     left_out: tuple[str, ...] = ()
     alone: bool = True
     breaks: list[int] = field(default_factory=list)
+    cut: bool = False
+    unfinished: bool = False
     marked: list[int] = field(default_factory=list)
     broken: str = ""
     first: VideoFrame | None = None
@@ -139,7 +144,10 @@ def packet_scan(video: OpenVideo) -> PacketScan:
     found.reorder_depth = video.stream.codec_context.reorder_depth
     if len(found.ends) < len(found.pts):
         found.begins, found.ends = [], []
-    found.breaks = _within(video.path.stat().st_size, lost_places(video.path, found.container, found.begins), found)
+    breaks = lost_places(video.path, found.container, found.begins)
+    found.breaks = _within(video.path.stat().st_size, breaks, found)
+    found.cut = bool(breaks) and cut_at(video.path, found.container, breaks[-1])
+    found.unfinished = unfinished(video.path, found.container)
     if not found.pts:
         raise VideoError(video.path, "no frames")
     if found.first is None:
@@ -151,6 +159,8 @@ def damage(path: Path, found: PacketScan) -> str:
     """Return what is wrong with the file, as far as that shows without decoding; "" if nothing is."""
     if outer := outer_damage(path):
         return outer
+    if found.cut:
+        return "truncated: the file ends within a block"
     joins = {keyframe - ahead for keyframe in found.keyframes for ahead in range(1, JOIN_PACKETS + 1)}
     if corrupt := sum(number not in joins for number in found.marked):
         return f"corrupt packets: {corrupt} of {len(found.pts)}"
