@@ -1,11 +1,15 @@
 """The base of every section of a recipe: frozen, complete, and strict about names."""
 
 import tomllib
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from urbanpipe.errors import RecipeError
+
+MAX_TOML_BYTES = 4 * 2**20
 
 
 class Section(BaseModel):
@@ -15,9 +19,30 @@ class Section(BaseModel):
 
 
 def complaint(error: ValidationError) -> str:
-    """Return the first validation error of a file as `key: message`."""
+    """Return the first validation error of a file as `key: message`, shortened."""
     first = error.errors()[0]
-    return f"{'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}"
+    return f"{'.'.join(map(str, first['loc']))[:200] or 'the file'}: {first['msg'][:300]}"
+
+
+def read_toml(path: Path, parse_float: Callable[[str], Any] = float) -> dict[str, Any]:
+    """Read a TOML file of settings in bounded time and memory.
+
+    Args:
+        path: the file.
+        parse_float: converts the text of a floating-point number.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: the file is not UTF-8, not TOML, nested too deeply, or larger than MAX_TOML_BYTES.
+    """
+    with path.open("rb") as file:
+        content = file.read(MAX_TOML_BYTES + 1)
+    if len(content) > MAX_TOML_BYTES:
+        raise ValueError(f"the file is larger than {MAX_TOML_BYTES // 2**20} MiB")
+    try:
+        return tomllib.loads(content.decode("utf-8"), parse_float=parse_float)
+    except RecursionError:
+        raise ValueError("the brackets are nested too deeply") from None
 
 
 def read_override(override: str, form: str, example: str) -> tuple[list[str], Any]:
@@ -44,5 +69,5 @@ def read_override(override: str, form: str, example: str) -> tuple[list[str], An
         raise RecipeError(f"--set {override}: expected {form}, for example --set {example}")
     try:
         return keys, tomllib.loads(f"value = {text.strip()}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return keys, text.strip()

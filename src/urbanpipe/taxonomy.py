@@ -5,13 +5,13 @@ nothing outside this file knows how many classes there are or what they are call
 """
 
 import difflib
-import tomllib
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
 from urbanpipe.errors import TaxonomyError
+from urbanpipe.settings import read_toml
 
 NORMAL = "normal"  # the kind of the class that excludes all others, where a taxonomy gives it none
 _CLASS_KEYS = {"code", "en", "zh", "kind", "crosswalk"}
@@ -94,11 +94,10 @@ def load_taxonomy(path: Path | None) -> Taxonomy:
     if path is None:
         return default_taxonomy()
     try:
-        with Path(path).open("rb") as file:
-            table = tomllib.load(file)
+        table = read_toml(Path(path))
     except OSError as error:
         raise TaxonomyError(f"cannot read the taxonomy {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise TaxonomyError(f"{path} is not TOML: {error}") from error
     return _from_table(table, str(path))
 
@@ -144,6 +143,9 @@ def _class_from(row: object, index: int, where: str) -> DefectClass:
     if extra := set(row) - _CLASS_KEYS:
         raise TaxonomyError(f"{where}: class {index} has unknown keys {sorted(extra)}; known are {sorted(_CLASS_KEYS)}")
     code = str(row["code"]).strip()
+    crosswalk = row.get("crosswalk", {})
+    if not isinstance(crosswalk, dict):
+        raise TaxonomyError(f"{where}: class {code!r} has a crosswalk that is not a table of standard = code")
     if any(mark.isspace() or mark in ",;\"'" for mark in code) or code.isdecimal():
         raise TaxonomyError(f"{where}: class {index} has the code {code!r}; a code is one word and not a number")
     return DefectClass(
@@ -152,5 +154,5 @@ def _class_from(row: object, index: int, where: str) -> DefectClass:
         en=str(row.get("en", code)),
         zh=str(row.get("zh", "")),
         kind=str(row.get("kind", "")),
-        crosswalk={str(k): str(v) for k, v in dict(row.get("crosswalk", {})).items()},
+        crosswalk={str(k): str(v) for k, v in crosswalk.items()},
     )

@@ -221,7 +221,7 @@ def test_other_networks_and_bad_files_are_refused(tmp_path: Path) -> None:
         "other.pth": "do not belong to ConvNeXt",
         "text.pth": "text.pth",
         "half.safetensors": "cannot read",
-        "code.pth": "not a plain state dict",
+        "code.pth": "objects beside tensors",
         "list.pth": "holds no named tensors",
         "absent.pth": "no weights file",
     }.items():

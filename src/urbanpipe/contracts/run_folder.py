@@ -42,7 +42,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise RunError(_DAMAGED.format(path=path, folder=path.parent)) from error
     if not isinstance(value, dict):
         raise RunError(_DAMAGED.format(path=path, folder=path.parent))

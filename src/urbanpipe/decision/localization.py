@@ -1,7 +1,6 @@
 """Settings of moments: how scores become moments, and by how much the moments of each class are shifted."""
 
 import difflib
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field, FiniteFloat, ValidationError
 
 from urbanpipe.errors import RecipeError, TaxonomyError
-from urbanpipe.settings import Section, read_override
+from urbanpipe.settings import Section, read_override, read_toml
 from urbanpipe.taxonomy import Taxonomy
 
 
@@ -29,7 +28,7 @@ class MomentsConfig(Section):
         shift_seconds: shift by class code, 0 for classes not named; if given, none is learned.
     """
 
-    smooth_seconds: float = Field(2.0, ge=0, allow_inf_nan=False)
+    smooth_seconds: float = Field(2.0, ge=0, le=3600)
     min_score: float = Field(0.01, ge=0, le=1)
     apart_seconds: float = Field(10.0, ge=0, allow_inf_nan=False)
     max_moments: int = Field(10, ge=1)
@@ -46,10 +45,10 @@ def read_config(settings: Path | None, overrides: Sequence[str]) -> MomentsConfi
         RecipeError: the file cannot be read, a key is unknown, or a value is invalid.
     """
     try:
-        values = tomllib.loads(Path(settings).read_text(encoding="utf-8")) if settings else {}
+        values = read_toml(Path(settings)) if settings else {}
     except OSError as error:
         raise RecipeError(f"cannot read the settings {settings}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise RecipeError(f"{settings} is not TOML: {error}") from error
     for override in overrides:
         keys, value = read_override(override, "key=value", "min_score=0.1")

@@ -1,11 +1,9 @@
 """Weights over models: equal, given, or searched on out-of-fold predictions and evaluated by nested validation."""
 
-import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import permutations
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,6 +12,7 @@ from urbanpipe.errors import RecipeError
 from urbanpipe.evaluation.average_precision import fold_aps, mean_of_known, means_of_known, score
 from urbanpipe.evaluation.evaluation_set import EvaluationSet, leave_one_fold_out
 from urbanpipe.progress import track
+from urbanpipe.settings import read_toml
 
 ROUNDS = 50
 PATIENCE = 10
@@ -234,8 +233,7 @@ def read_weights(weights: str | Path | Sequence[float], names: Sequence[str]) ->
 def _weights_of_file(path: Path, names: Sequence[str]) -> list[float]:
     form = 'expected members = [{name = "...", weight = 0.3}, ...]'
     try:
-        with path.open("rb") as file:
-            table: dict[str, Any] = tomllib.load(file)
+        table = read_toml(path)
         found = {str(member["name"]): float(member["weight"]) for member in table["members"]}
     except OSError as error:
         raise RecipeError(f"cannot read the weights {path}: {error.strerror}") from error

@@ -1,6 +1,5 @@
 """The network of a run that is explained."""
 
-import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from urbanpipe.errors import RunError
 from urbanpipe.inference.torch_runtime import load_network
 from urbanpipe.methods.recipe import Recipe, load_recipe
 from urbanpipe.models.network import Network
+from urbanpipe.settings import read_toml
 from urbanpipe.taxonomy import Taxonomy, load_taxonomy
 
 
@@ -77,9 +77,9 @@ def _refuse_others(run: Path) -> None:
 
 def _members(ensemble: Path) -> str:
     try:
-        table = tomllib.loads((ensemble / "weights.toml").read_text(encoding="utf-8"))
+        table = read_toml(ensemble / "weights.toml")
         return ", ".join(str(row["path"]) for row in table["members"])
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError):
         return "its weights.toml is damaged"
 
 

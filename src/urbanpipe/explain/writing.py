@@ -133,7 +133,7 @@ def _read_summary(path: Path) -> dict[str, Any]:
     """Read the summary of an earlier call; empty if the file is something else."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     is_ours = isinstance(content, dict) and "probabilities" in content and isinstance(content.get("classes"), list)
     return content if is_ours else {}

@@ -3,7 +3,6 @@
 All numbers of the standard are in the file; the code only implements how they are combined.
 """
 
-import tomllib
 from decimal import Decimal
 from functools import cached_property
 from itertools import pairwise
@@ -13,7 +12,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, ValidationError, model_validator
 
 from urbanpipe.errors import RecipeError
-from urbanpipe.settings import Section, complaint
+from urbanpipe.settings import Section, complaint, read_toml
 
 Kind = Literal["structural", "functional"]
 _LARGEST = 1_000_000  # no rule needs more, and sums of far larger numbers overflow
@@ -226,7 +225,7 @@ def read_rules(path: Path | None = None) -> Rules:
     """
     path = Path(path or Path(__file__).with_name("cjj181.toml"))
     try:
-        table: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"), parse_float=Decimal)
+        table: dict[str, Any] = read_toml(path, parse_float=Decimal)
     except OSError as error:
         raise RecipeError(f"cannot read the rules {path}: {error.strerror}") from error
     except (ValueError, ArithmeticError, RecursionError) as error:  # also for numbers and brackets without end

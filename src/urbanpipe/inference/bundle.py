@@ -9,7 +9,6 @@ metrics.json      measured quality
 MODEL_CARD.md, reliability.png  the same for people
 """
 
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
@@ -24,7 +23,7 @@ from urbanpipe.errors import BundleError, UrbanpipeError
 from urbanpipe.inference.members import Member, Models
 from urbanpipe.inference.ood import OODDetector, read_ood_detector
 from urbanpipe.methods.recipe import load_recipe
-from urbanpipe.settings import Section, complaint
+from urbanpipe.settings import Section, complaint, read_toml
 from urbanpipe.taxonomy import load_taxonomy
 from urbanpipe.video.probe import digest
 
@@ -41,6 +40,7 @@ TAXONOMY, CALIBRATION, OOD, METRICS, CARD, DIAGRAM = (
     "MODEL_CARD.md",
     "reliability.png",
 )
+MAX_TEXT_BYTES = 64 * 2**20  # of a file that holds no weights
 DEMONSTRATION = Path(__file__).parents[1] / "bundles" / "demonstration"
 """The bundle that comes with the package."""
 
@@ -54,9 +54,9 @@ class ManifestMember(Section):
         networks: number of networks, one per fold.
     """
 
-    name: str = Field(pattern=r"^[^/\\]+$")
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$")
     weight: float = Field(gt=0, le=1)
-    networks: int = Field(ge=1)
+    networks: int = Field(ge=1, le=1000)
 
 
 class Manifest(Section):
@@ -80,7 +80,7 @@ class Manifest(Section):
     made_with: str
     data: str
     exclusive_threshold: float | None = Field(None, ge=0, le=1)
-    members: tuple[ManifestMember, ...] = Field(min_length=1)
+    members: tuple[ManifestMember, ...] = Field(min_length=1, max_length=100)
     moments: MomentsConfig = MomentsConfig()
     files: dict[str, str]
 
@@ -134,8 +134,9 @@ def read_bundle(folder: Path, device: "torch.device") -> Bundle:
         ood = read_ood_detector(folder / OOD) if OOD in manifest.files else None
     except BundleError:
         raise
-    except (UrbanpipeError, KeyError, TypeError) as error:
-        raise BundleError(f"{folder} is not a valid bundle: {error}") from error
+    except (UrbanpipeError, KeyError, TypeError, ValueError, ArithmeticError) as error:
+        reason = f"{CALIBRATION} lacks {error}" if isinstance(error, KeyError) else error
+        raise BundleError(f"{folder} is not a valid bundle: {str(reason)[:500]}") from error
     models = Models(taxonomy, members, manifest.exclusive_threshold)
     _check_classes(folder, len(taxonomy), calibration, triage)
     return Bundle(folder, digest(folder / MANIFEST), manifest, models, calibration, triage, ood)
@@ -153,8 +154,8 @@ def read_manifest(folder: Path) -> Manifest:
         what = advice if _is_run(folder) else "not a bundle"
         raise BundleError(f"{folder} is {what}: it has no {MANIFEST}")
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        table = read_toml(path)
+    except (OSError, ValueError) as error:
         raise BundleError(f"{path} is damaged: {error}") from error
     if table.get("format") != FORMAT:
         raise BundleError(
@@ -180,6 +181,8 @@ def _check_files(folder: Path, manifest: Manifest) -> None:
                 raise BundleError(f"{folder / MANIFEST} names {name!r}, which lies outside the bundle")
             if not path.is_file():
                 raise BundleError(f"{path} is missing from the bundle; copy the bundle again")
+            if path.suffix != ".safetensors" and path.stat().st_size > MAX_TEXT_BYTES:
+                raise BundleError(f"{path} is larger than {MAX_TEXT_BYTES // 2**20} MiB; it is not a valid bundle")
             if digest(path) != wanted:
                 raise BundleError(f"{path} is damaged or was changed after the bundle was made; copy the bundle again")
         except (OSError, RuntimeError, ValueError) as error:  # a cycle of links, an invalid file name

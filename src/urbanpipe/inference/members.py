@@ -1,6 +1,5 @@
 """The trained networks of a run or an ensemble."""
 
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from urbanpipe.contracts.run_folder import WEIGHTS, check_run_format, read_done
 from urbanpipe.errors import RunError
 from urbanpipe.inference.runtime import Runtime
 from urbanpipe.methods.recipe import Recipe, load_recipe
+from urbanpipe.settings import read_toml
 from urbanpipe.taxonomy import Taxonomy, load_taxonomy
 
 if TYPE_CHECKING:
@@ -87,12 +87,12 @@ def load_models(folder: Path, device: "torch.device") -> Models:
 
 def _ensemble(folder: Path) -> Trained:
     try:
-        table = tomllib.loads((folder / "weights.toml").read_text(encoding="utf-8"))
+        table = read_toml(folder / "weights.toml")
         rows = [(_run_path(folder, row), float(row["weight"])) for row in table["members"]]
         runs = tuple((path, weight) for path, weight in rows if weight > 0)
         threshold = None if (value := table.get("exclusive_threshold")) is None else float(value)
         runs[0]  # raises if no member has a positive weight
-    except (tomllib.TOMLDecodeError, KeyError, IndexError, TypeError, ValueError) as error:
+    except (OSError, KeyError, IndexError, TypeError, ValueError, OverflowError) as error:
         raise RunError(
             f"{folder / 'weights.toml'} is damaged ({error!r}); write it again with `urbanpipe ensemble`"
         ) from error

@@ -8,7 +8,7 @@ two Mahalanobis distances (as in Lee et al., arXiv 1807.03888, for one class), e
 training videos exceed. The threshold is a quantile of the scores of videos that the network was not trained on.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,6 +83,8 @@ class OODDetector:
         Raises:
             BundleError: the features belong to another network.
         """
+        if len(features) != len(self.parts):
+            raise BundleError(f"the network has {len(features)} features, but the bundle's detector {len(self.parts)}")
         pairs = zip(self.parts, features, self.scales, strict=True)
         return max(part.distance(feature) / float(scale) for part, feature, scale in pairs)
 
@@ -148,11 +150,30 @@ def read_ood_detector(path: Path) -> OODDetector:
     """
     try:
         arrays = {name: array.astype(np.float64) for name, array in load_file(path).items()}
-        count = len(arrays["scales"])
-        parts = tuple(Gaussian(*(arrays[f"{number}.{name}"] for name in _ARRAYS)) for number in range(count))
-        for part in parts:
-            part.components.reshape(len(part.variances), len(part.mean))
-            part.distance(part.mean)
-        return OODDetector(parts, arrays["scales"], float(arrays["threshold"].item()))
+        scales = _checked("scales", arrays["scales"], 1, is_positive=True)
+        parts = tuple(_part(arrays, number) for number in range(len(scales)))
+        threshold = _checked("threshold", arrays["threshold"].reshape(1), 1, is_positive=True)
+        return OODDetector(parts, scales, float(threshold.item()))
     except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
         raise BundleError(f"{path} is damaged: {error}") from error
+
+
+def _part(arrays: Mapping[str, NDArray[np.float64]], number: int) -> Gaussian:
+    mean, components, variances, rest = (arrays[f"{number}.{name}"] for name in _ARRAYS)
+    _checked(f"{number}.mean", mean, 1)
+    _checked(f"{number}.components", components, 2)
+    _checked(f"{number}.variances", variances, 1, is_positive=True)
+    _checked(f"{number}.rest", rest, 1, is_positive=True)
+    if components.shape != (len(variances), len(mean)) or len(rest) != 1:
+        raise ValueError(f"the arrays of part {number} do not fit each other")
+    return Gaussian(mean, components, variances, rest)
+
+
+def _checked(
+    name: str, array: NDArray[np.float64], dimensions: int, *, is_positive: bool = False
+) -> NDArray[np.float64]:
+    is_valid = np.isfinite(array) & ((array > 0) | (not is_positive))
+    if array.ndim != dimensions or not array.size or not is_valid.all():
+        kind = "positive" if is_positive else "finite"
+        raise ValueError(f"{name} must be {kind} numbers in {dimensions} dimensions")
+    return array

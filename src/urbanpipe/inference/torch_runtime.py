@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from urbanpipe.errors import OutOfMemoryError, RunError
+from urbanpipe.errors import OutOfMemoryError, RunError, UrbanpipeError
 from urbanpipe.inference.prediction import VideoPrediction
 from urbanpipe.inference.runtime import Encoded, Runtime
 from urbanpipe.learners.config import RecipeSettings
@@ -21,21 +20,33 @@ from urbanpipe.methods.recipe import Recipe
 from urbanpipe.models.classifier import SegmentClassifier
 from urbanpipe.models.device import autocast, images_to, place
 from urbanpipe.models.layers import Layout, first_layer, first_tensor, layout_of, noise
+from urbanpipe.models.limited_size import limited_size
 from urbanpipe.models.network import Network
+from urbanpipe.models.weights_file import check_finite
 from urbanpipe.taxonomy import Taxonomy
 
 
 def load_network(file: Path, recipe: Recipe, taxonomy: Taxonomy, device: torch.device) -> Network:
     """Return a trained network in evaluation mode.
 
+    The network must fit the weights: what a recipe from an untrusted source asks for is not allocated beyond that.
+
     Raises:
         RunError: the weights are damaged or belong to another recipe.
+        WeightsError: the weights have NaN or infinite values.
+        RecipeError: the recipe does not describe a network.
     """
-    network = recipe.network(len(taxonomy))
     try:
-        network.load_state_dict(load_file(file))
-    except (SafetensorError, RuntimeError, OSError) as error:
-        raise RunError(f"{file} is damaged or belongs to another recipe: {str(error).splitlines()[0]}") from error
+        state = load_file(file)
+        with limited_size(sum(tensor.numel() for tensor in state.values())):
+            network = recipe.network(len(taxonomy))
+        network.load_state_dict(state)
+        check_finite(state, file)
+    except UrbanpipeError:
+        raise
+    except Exception as error:  # torch and timm raise any type for options that make no network
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        raise RunError(f"{file} is damaged or belongs to another recipe: {reason}") from error
     place(network, recipe.training.channels_last, device)
     return network.eval()
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from urbanpipe.errors import RecipeError
 from urbanpipe.settings import Section
 
 AugmentationName = Literal[
@@ -113,7 +114,8 @@ class InputConfig(Section):
         """Return width and height in pixels of a picture `height` pixels high."""
         if self.aspect == "square":
             return height, height
-        assert self.aspect != "frame", "aspect = frame is replaced by W:H when a run starts"
+        if self.aspect == "frame":
+            raise RecipeError('input.aspect = "frame" is replaced by W:H when a run starts; give W:H here')
         across, down = map(int, self.aspect.split(":"))
         return max(8, round(height * across / down / 8) * 8), height
 
@@ -181,7 +183,7 @@ class IntervalConfig(SizedConfig):
     """
 
     many_segments: ClassVar[bool] = True
-    every_seconds: float = Field(1.0, gt=0, le=3600)
+    every_seconds: float = Field(1.0, ge=0.001, le=3600)
 
     @property
     def frames(self) -> int:

@@ -1,6 +1,7 @@
 """Recipes: every setting of a training run in one TOML file, validated before training starts."""
 
 import difflib
+import math
 import tomllib
 from importlib import resources
 from pathlib import Path
@@ -17,10 +18,13 @@ from urbanpipe.methods.super_image import SuperImageConfig, SuperImageMethod
 from urbanpipe.methods.table import METHODS, method_named, method_of
 from urbanpipe.models.config import ModelConfig
 from urbanpipe.outputs import write_text
-from urbanpipe.settings import Section, read_override
+from urbanpipe.settings import Section, read_override, read_toml
 
 if TYPE_CHECKING:
     from urbanpipe.models.network import Network
+
+
+MAX_SEGMENT_VALUES = 2**28
 
 
 class Recipe(Section):
@@ -56,6 +60,8 @@ class Recipe(Section):
     @model_validator(mode="after")
     def _no_setting_without_effect(self) -> Self:
         method_of(self).check(self.input, self)
+        if self.input.aspect != "frame" and (values := math.prod(self.input.segment_shape)) > MAX_SEGMENT_VALUES:
+            raise ValueError(f"input: a segment of {self.input.segment_shape} has {values} values, at most 2**28 fit")
         if self.loss.class_weights and self.loss.name == "asymmetric":
             raise ValueError("loss.class_weights = true has no effect on the asymmetric loss; use bce or focal")
         if self.model.dropout and self.model.head == "ml-decoder":
@@ -146,13 +152,12 @@ def _table(source: str) -> dict[str, Any]:
     shipped = resources.files("urbanpipe.methods") / "recipes" / f"{source}.toml"
     try:
         is_shipped = named and shipped.is_file()
-        text = shipped.read_text(encoding="utf-8") if is_shipped else Path(source).read_text(encoding="utf-8")
-        return tomllib.loads(text)
+        return tomllib.loads(shipped.read_text(encoding="utf-8")) if is_shipped else read_toml(Path(source))
     except (FileNotFoundError, IsADirectoryError):
         raise RecipeError(f"no recipe {source!r}: {_near_recipes(source)}") from None
     except OSError as error:
         raise RecipeError(f"cannot read the recipe {source}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise RecipeError(f"{source} is not TOML: {error}") from error
 
 
@@ -185,7 +190,7 @@ def _plain(error: Any, config_type: type[BaseModel]) -> str:
         return message
     if isinstance(error["input"], dict):  # an error about several settings together
         return f"{'.'.join(where)}: {message}"
-    return f"{'.'.join(where)} = {error['input']!r}: {message[0].lower()}{message[1:]}"
+    return f"{'.'.join(where)} = {repr(error['input'])[:200]}: {message[0].lower()}{message[1:]}"
 
 
 def _known_keys(sections: list[str], config_type: type[BaseModel]) -> list[str]:

@@ -32,9 +32,9 @@ class ModelConfig(Section):
     head: Literal["linear", "ml-decoder"] = "linear"
     dropout: float = Field(0.0, ge=0, lt=1)
     drop_path: float = Field(0.0, ge=0, lt=1)
-    decoder_width: int = Field(768, ge=8)
-    decoder_heads: int = Field(8, ge=1)
-    decoder_hidden: int = Field(2048, ge=8)
+    decoder_width: int = Field(768, ge=8, le=65536)
+    decoder_heads: int = Field(8, ge=1, le=1024)
+    decoder_hidden: int = Field(2048, ge=8, le=65536)
     decoder_dropout: float = Field(0.1, ge=0, lt=1)
 
     @field_validator("options")
@@ -43,9 +43,16 @@ class ModelConfig(Section):
         """Refuse options that name files: a recipe from an untrusted source must not choose files to open."""
         if files := [key for key in options if key.startswith("pretrained") or key in _OF_FILES]:
             raise ValueError(f"{files[0]} is not an option of the network; give weights with model.weights")
+        for key, value in options.items():
+            values = value if isinstance(value, list) else [value]
+            numbers = [item for item in values if not isinstance(item, str)]
+            if len(values) > MAX_OPTION_LENGTH or not all(abs(item) <= MAX_OPTION for item in numbers):
+                raise ValueError(f"{key}: give numbers up to {MAX_OPTION}, and at most {MAX_OPTION_LENGTH} of them")
         return options
 
 
+MAX_OPTION = 65536  # a network with more of anything does not fit any machine
+MAX_OPTION_LENGTH = 64
 _OF_FILES = {"checkpoint_path", "cache_dir"}
 
 
@@ -62,9 +69,9 @@ class BagHeadConfig(Section):
     """
 
     kind: Literal["transmil", "ml-decoder"] = "transmil"
-    width: int = Field(512, ge=8)
-    heads: int = Field(8, ge=1)
-    layers: int = Field(2, ge=2)
+    width: int = Field(512, ge=8, le=65536)
+    heads: int = Field(8, ge=1, le=1024)
+    layers: int = Field(2, ge=2, le=256)
     dropout: float = Field(0.1, ge=0, lt=1)
 
     @model_validator(mode="after")
@@ -89,9 +96,9 @@ class DenseHeadConfig(Section):
         pooling: how an image backbone's features are pooled over the frames of a clip.
     """
 
-    width: int = Field(512, ge=8)
-    layers: int = Field(3, ge=1)
-    heads: int = Field(8, ge=1)
+    width: int = Field(512, ge=8, le=65536)
+    layers: int = Field(3, ge=1, le=256)
+    heads: int = Field(8, ge=1, le=1024)
     dropout: float = Field(0.1, ge=0, lt=1)
     kind: Literal["queries", "token"] = "queries"
     pooling: Literal["mean", "max"] = "mean"

@@ -6,14 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from urbanpipe.errors import UrbanpipeError, WeightsError
 from urbanpipe.models.backbone import Backbone
 from urbanpipe.models.video import VideoBackbone
+from urbanpipe.models.weights_file import check_finite, read_content
 
 SELF_SUPERVISED = {"simclr": "SimCLR", "mae": "MAE"}  # by the name of the method of `urbanpipe pretrain`
 _WRAPPERS = ("state_dict_ema", "model_ema", "state_dict", "model")
@@ -102,17 +100,13 @@ def read_state(path: Path) -> dict[str, Tensor]:
     Code in the file is never executed.
 
     Raises:
-        WeightsError: the file is missing, unreadable, or without tensors.
+        WeightsError: the file is missing, something else, unreadable, without tensors, or has NaN.
     """
     if not is_weights_file(path):
         raise WeightsError(f"no weights file {path}: give model.weights a safetensors or torch file, `hub` or `random`")
-    try:
-        loaded: Any = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
-    except (SafetensorError, OSError, RuntimeError, EOFError, ValueError) as error:
-        raise WeightsError(f"cannot read {path} as weights: {str(error).splitlines()[0]}") from error
-    except Exception as error:  # torch raises pickle's own errors for a file that holds more than tensors
-        raise WeightsError(f"{path} is not a plain state dict; other objects are not loaded") from error
-    return _plain(loaded, path)
+    state = _plain(read_content(path), path)
+    check_finite(state, path)
+    return state
 
 
 def _plain(loaded: Any, path: Path) -> dict[str, Tensor]:

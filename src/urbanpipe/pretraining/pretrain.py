@@ -7,7 +7,6 @@ metrics.csv and tensorboard/, weights.safetensors (names as in timm) and done.js
 import hashlib
 import json
 import logging
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -36,6 +35,7 @@ from urbanpipe.pretraining.frames import FrameDataset, frame_batches
 from urbanpipe.pretraining.loop import run_epochs
 from urbanpipe.pretraining.views import make_views
 from urbanpipe.progress import track
+from urbanpipe.settings import read_toml
 from urbanpipe.training.options import RunOptions
 from urbanpipe.video.cache import FrameCache
 
@@ -195,7 +195,7 @@ def _unreadable(dataset: VideoDataset, workers: int) -> dict[str, str]:
 def _check(path: Path, asked: dict[str, Any]) -> None:
     """Raise an error if the folder was started with inputs other than `asked`."""
     try:
-        begun = tomllib.loads(path.read_text(encoding="utf-8"))
+        begun = read_toml(path)
         found = begun | begun["settings"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunError(f"{path} is damaged; delete {path.parent} to start again") from error
