@@ -5,8 +5,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from helpers.catalog_material import write_video
+from urbanpipe.catalog.catalog_file import read_catalog
 from urbanpipe.cli.main import app
-from urbanpipe.errors import UrbanpipeError
+from urbanpipe.errors import LabelError, UrbanpipeError
 
 
 def run(*arguments: object) -> Result:
@@ -37,6 +38,38 @@ def test_scan(made: tuple[Path, Result]) -> None:
     assert lines[-1] == f"catalog: {folder / 'catalog.csv'}"
     again = run("scan", folder / "videos", "--out", folder / "catalog.csv", "--workers", "1")
     assert again.stdout.splitlines()[0] == "14 videos, 14 of them unchanged since an earlier scan"
+
+
+NAMES = ["a.mp4", "B.MP4", "c.mp4", "3-12.mp4", "north/d_1.mp4", "e_10.mp4", "f.mp4"]
+WRITTEN = {" a.mp4": 0, "b.mp4": 1, "D:\\x\\c": 2, "12-Mar": 3, "V/north/D_1.mp4": 4, "e_11.mp4": 5, "F.mp4": 6, "f": 6}
+
+
+def test_names_that_differ_from_their_files_are_matched_and_reported(tmp_path: Path) -> None:
+    for number, name in enumerate(NAMES):
+        write_video(tmp_path / "videos" / name, level=number)
+    (tmp_path / "labels.json").write_text(json.dumps({name: [number] for name, number in WRITTEN.items()}))
+    result = run("scan", tmp_path / "videos", "--labels", tmp_path / "labels.json", "--out", tmp_path / "c.csv")
+    assert result.exit_code == 0, result.output
+    labels = {video.name: video.labels for video in read_catalog(tmp_path / "c.csv").videos}
+    assert labels == {
+        "a.mp4": (0,), "B.MP4": (1,), "c.mp4": (2,), "3-12.mp4": (3,), "d_1.mp4": (4,), "e_10.mp4": None, "f.mp4": (6,)
+    }  # fmt: skip
+    lines = result.stdout.splitlines()
+    assert {"  12-Mar is 3-12.mp4", "  D:\\x\\c is c.mp4"} <= set(lines)
+    assert {"  e_11.mp4 (near: e_10.mp4)", "  f (near: f.mp4)"} <= set(lines)
+    unmatched = (tmp_path / "c-unmatched.csv").read_text().splitlines()
+    assert unmatched[:3] == [
+        "video,problem,near", "e_11.mp4,label without a file,e_10.mp4", "f,label without a file,f.mp4"
+    ]  # fmt: skip
+
+
+def test_labels_of_which_nothing_matches_are_refused_before_anything_is_read(tmp_path: Path) -> None:
+    write_video(tmp_path / "videos" / "pipe_1.mp4")
+    (tmp_path / "labels.csv").write_text("video,labels\npipe_2.mp4,CJ\nx.mp4,CK\n")
+    result = run("scan", tmp_path / "videos", "--labels", tmp_path / "labels.csv", "--out", tmp_path / "c.csv")
+    assert isinstance(result.exception, LabelError)
+    assert "none of the 2 names has a video, the first is 'pipe_2.mp4' (near: pipe_1.mp4)" in str(result.exception)
+    assert not (tmp_path / "c.csv").exists()
 
 
 @pytest.mark.slow

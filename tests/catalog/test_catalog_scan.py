@@ -123,7 +123,9 @@ def test_a_reason_does_not_outlive_the_content(tmp_path: Path, videos: Path) -> 
 
 
 @pytest.mark.slow
-def test_a_second_scan_reads_only_what_changed_and_what_it_could_not_read(tmp_path: Path, videos: Path, probed: Path) -> None:
+def test_a_second_scan_reads_only_what_changed_and_what_it_could_not_read(
+    tmp_path: Path, videos: Path, probed: Path
+) -> None:
     out = tmp_path / "c.csv"
     for number, name in enumerate(["a.mp4", "b.mp4", "c.mp4"]):
         write_video(videos / name, level=number)

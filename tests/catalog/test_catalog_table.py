@@ -74,11 +74,11 @@ def test_videos_elsewhere_keep_their_path(tmp_path: Path) -> None:
 
 def test_a_catalog_is_a_source(tmp_path: Path) -> None:
     write_catalog(placed((GOOD, BAD, NOTHING, UNKNOWN), tmp_path), tmp_path / "catalog.csv")
-    names, labels, groups, catalog, unlabelled, unreadable = read_source(tmp_path / "catalog.csv")
+    names, labels, groups, catalog, unlabelled, unreadable, others = read_source(tmp_path / "catalog.csv")
     assert (names, groups) == (["a b_1.mp4", "c.mp4"], ["a b", "c"])
     assert labels == {"a b_1.mp4": (1, 14), "c.mp4": ()}
     assert catalog is not None
-    assert (unlabelled, unreadable) == (1, 1)
+    assert (unlabelled, unreadable, others) == (1, 1, ("bad.mp4", "管.mp4"))
     assert len(catalog.videos) == 4
 
 
@@ -91,7 +91,11 @@ def test_a_label_file_is_a_source(tmp_path: Path) -> None:
         None,
         1,
         0,
+        ("d1_3.mp4",),
     )
+    (tmp_path / "l.csv").write_text("video,labels\nd1_1.mp4,CJ\nD1_1.MP4 ,CK\n")
+    with pytest.raises(LabelError, match=r"'d1_1.mp4' and 'D1_1.MP4 ' differ only in spelling"):
+        read_source(tmp_path / "l.csv")
 
 
 def test_a_source_without_labelled_videos(tmp_path: Path) -> None:

@@ -95,6 +95,23 @@ def test_missing_and_unknown_videos_are_named(labels: Path, predictions: Path) -
         evaluate(labels, predictions)
 
 
+def test_names_of_predictions_match_as_those_of_labels_do(labels: Path, predictions: Path) -> None:
+    whole = evaluate(labels, predictions, draws=0)
+    table = json.loads(predictions.read_text())
+    predictions.write_text(json.dumps({f"D:\\v\\{name.upper()} ": row for name, row in table.items()}))
+    assert (evaluate(labels, predictions, draws=0).scores.ap == whole.scores.ap).all()
+    predictions.write_text(json.dumps(table | {"D0_0.MP4": [0.0] * 17}))
+    with pytest.raises(PredictionError, match=r"has 1 video: D0_0\.MP4 \(near: d0_0\.mp4\), which"):
+        evaluate(labels, predictions)
+
+
+def test_predictions_of_videos_whose_label_is_empty_are_ignored(tmp_path: Path, predictions: Path) -> None:
+    (tmp_path / "l.csv").write_text(
+        "video,labels\n" + "".join(f"{n},{'CJ' if i % 2 else ''}\n" for i, n in enumerate(NAMES))
+    )
+    assert evaluate(tmp_path / "l.csv", predictions, draws=0).scores.videos == 60
+
+
 def test_own_taxonomy(tmp_path: Path) -> None:
     (tmp_path / "own.toml").write_text('[[classes]]\ncode = "X"\n[[classes]]\ncode = "Y"\n')
     (tmp_path / "l.json").write_text('{"a": [0], "b": [1]}')

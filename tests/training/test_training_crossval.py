@@ -18,7 +18,7 @@ from urbanpipe.methods.recipe import Recipe, load_recipe, write_recipe
 from urbanpipe.models.distributed import DistributedContext, join_distributed
 from urbanpipe.taxonomy import default_taxonomy
 from urbanpipe.training.crossval import CrossvalResult, crossval, resolve
-from urbanpipe.training.experiment import experiment_data, labels_line, warn_of_folds
+from urbanpipe.training.experiment import checked_folds, experiment_data, labels_line, warn_of_folds
 from urbanpipe.training.options import FoldOptions, RunOptions
 from urbanpipe.training.run import begin_run, is_begun
 from urbanpipe.training.train import train
@@ -400,12 +400,18 @@ def test_folds_of_one_counter_are_refused_before_training(tmp_path: Path, capsys
         options = FoldOptions(folds=3, **split)  # type: ignore[arg-type]
         return experiment_data(tmp_path / "catalog.csv", tmp_path / "s", labels=None, taxonomy=None, split=options)[1]
 
+    (tmp_path / "f.csv").write_text(
+        "video,fold\n" + "".join(f"V/{v.name.upper()} ,{n % 2}\n" for n, v in enumerate(videos))
+    )
+    catalog = read_catalog(tmp_path / "catalog.csv")
+    assert checked_folds(catalog, tmp_path / "f.csv") == {video.name: n % 2 for n, video in enumerate(videos)}
+    (tmp_path / "f.csv").write_text((tmp_path / "f.csv").read_text() + "clip_00.mp4,1\nclip_00,1\n")
+    assert checked_folds(catalog, tmp_path / "f.csv")["clip_00.mp4"] == 1, "the exact name counts"
     with pytest.raises(FoldError, match=r"folds would have .*28.* videos.*--group-by none"):
         data()
     folds = data(group_by="none")
     assert [list(folds.values()).count(number) for number in range(3)] == [10, 10, 10]
     capsys.readouterr()
-    catalog = read_catalog(tmp_path / "catalog.csv")
     alone = DistributedContext(0, 1, torch.device("cpu"))
     warn_of_folds(catalog, folds, alone)
     assert capsys.readouterr().err == "", "a group that is none is not torn"

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from urbanpipe.catalog.label_cells import labels_cell, parse_labels_cell
 from urbanpipe.catalog.labels import Labels, read_label_file
 from urbanpipe.contracts.csv_reading import read_table, read_text
+from urbanpipe.contracts.name_matching import folded_twins
 from urbanpipe.contracts.names import canonical_name
 from urbanpipe.errors import CatalogError, LabelError
 from urbanpipe.outputs import write_csv
@@ -107,6 +108,7 @@ class Source(NamedTuple):
         catalog: the whole catalog if the source is one, otherwise None.
         unlabelled: number of usable videos without labels.
         unreadable: number of videos that cannot be read.
+        others: names of the videos that have no labels or cannot be read.
     """
 
     names: list[str]
@@ -115,6 +117,7 @@ class Source(NamedTuple):
     catalog: Catalog | None
     unlabelled: int = 0
     unreadable: int = 0
+    others: tuple[str, ...] = ()
 
 
 def group_of(name: str) -> str:
@@ -189,7 +192,9 @@ def read_source(path: Path, taxonomy: Taxonomy | None = None) -> Source:
     path = Path(path)
     if not _is_catalog(read_text(path)):
         labels, unlabelled = read_label_file(path, taxonomy)
-        return Source(list(labels), labels, [group_of(name) for name in labels], None, len(unlabelled))
+        _refuse_twins([*labels, *unlabelled], path)
+        groups = [group_of(name) for name in labels]
+        return Source(list(labels), labels, groups, None, len(unlabelled), others=unlabelled)
     catalog = read_catalog(path, taxonomy)
     if not catalog.labelled:
         raise CatalogError(
@@ -207,7 +212,17 @@ def source_of(catalog: Catalog) -> Source:
         catalog,
         len(catalog.ok) - len(catalog.labelled),
         len(catalog.videos) - len(catalog.ok),
+        others=tuple(video.name for video in catalog.videos if video.status != OK or video.labels is None),
     )
+
+
+def _refuse_twins(names: Sequence[str], path: Path) -> None:
+    """Refuse two spellings of what may be one video, where there are no files to tell."""
+    if twins := folded_twins(names):
+        raise LabelError(
+            f"{path}: {twins[0]!r} and {twins[1]!r} differ only in spelling; keep one, or `urbanpipe scan` the videos "
+            "with these labels if both exist, and give the catalog"
+        )
 
 
 def column_values(videos: Sequence[Video], column: str) -> list[str] | None:

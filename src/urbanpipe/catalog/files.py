@@ -5,9 +5,11 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from urbanpipe.catalog.catalog_file import group_of, printable
 from urbanpipe.catalog.labels import Labels
+from urbanpipe.contracts.name_matching import match_names, near_text
 from urbanpipe.contracts.names import canonical_name
 from urbanpipe.errors import CatalogError, LabelError
 
@@ -125,19 +127,30 @@ def _joined(groups: dict[str, str], digests: dict[str, str]) -> dict[str, str]:
     return {relative: top(group) for relative, group in groups.items()}
 
 
-def match_labels(labels: Labels, names: dict[str, str], where: str) -> tuple[Labels, list[str]]:
-    """Find the file of every labelled name.
+class LabelMatches(NamedTuple):
+    """The files that a label file means.
+
+    Attributes:
+        labels: classes by relative path.
+        differing: relative path by labelled name, where the two match only after folding.
+        near: for each labelled name without a file, the files that it may mean.
+    """
+
+    labels: Labels
+    differing: dict[str, str]
+    near: dict[str, tuple[str, ...]]
+
+
+def match_labels(labels: Labels, names: dict[str, str], where: str) -> LabelMatches:
+    """Find the file of every labelled name; see `match_names` for names that differ from their file.
 
     Args:
         labels: classes by the name in the label file, which is a file name or a path relative to the folder.
         names: video name by relative path.
         where: beginning of error messages.
 
-    Returns:
-        Classes by relative path, and the labelled names without a file.
-
     Raises:
-        LabelError: a file name occurs in several folders, or a file has two labels.
+        LabelError: a file name occurs in several folders, a file has two labels, or no name has a file.
     """
     by_base: dict[str, list[str]] = defaultdict(list)
     for relative in names:
@@ -156,7 +169,15 @@ def match_labels(labels: Labels, names: dict[str, str], where: str) -> tuple[Lab
         if (other := source.setdefault(relatives[0], name)) != name:
             raise LabelError(f"{where}: {other!r} and {name!r} are the same file; keep one")
         matched[relatives[0]] = classes
-    return matched, missing
+    found = match_names(missing, names, taken=set(matched))
+    matched |= {relative: labels[name] for name, relative in found.matched.items()}
+    if not matched:
+        first = f"{missing[0]!r}{near_text(found.near[missing[0]])}"
+        raise LabelError(
+            f"{where}: none of the {len(labels)} names has a video, the first is {first}; "
+            "correct the names or give the folder that they are from"
+        )
+    return LabelMatches(matched, found.matched, found.near)
 
 
 def _candidates(name: str, relatives: Iterable[str], by_base: dict[str, list[str]]) -> list[str]:

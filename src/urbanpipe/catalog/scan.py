@@ -2,11 +2,12 @@
 
 import os
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from urbanpipe.catalog.catalog_file import Catalog, Video, read_catalog, write_catalog
-from urbanpipe.catalog.files import find_videos, match_labels, video_groups, video_names
+from urbanpipe.catalog.files import LabelMatches, find_videos, match_labels, video_groups, video_names
 from urbanpipe.catalog.labels import Labels, read_labels
 from urbanpipe.catalog.probe_cache import read_videos
 from urbanpipe.errors import OutputError
@@ -24,6 +25,8 @@ class ScanReport:
         left_out: number of files with each extension that is not a video extension.
         closed: folders that cannot be read.
         without_file: names in the label file without a file.
+        near: for each of `without_file`, the videos that it may mean.
+        differing: path of the video by name in the label file, where the two match only after folding.
         without_labels: videos that are missing from the label file; empty if no label file was given.
         lost: earlier rows with labels or user columns whose videos no longer exist.
         unmatched: the CSV that lists `without_file` and `without_labels`, or None if no label file was given.
@@ -34,6 +37,8 @@ class ScanReport:
     left_out: Counter[str]
     closed: list[str]
     without_file: list[str]
+    near: dict[str, tuple[str, ...]]
+    differing: dict[str, str]
     without_labels: list[str]
     lost: list[str]
     unmatched: Path | None
@@ -72,19 +77,30 @@ def scan_report(
     given = None if labels is None else read_labels(labels, classes)
     found = find_videos(Path(videos))
     names = video_names(list(found.paths))
-    matched, without_file = ({}, []) if given is None else match_labels(given, names, f"{labels} for {videos}")
+    matched = LabelMatches({}, {}, {}) if given is None else match_labels(given, names, f"{labels} for {videos}")
     progress = out.with_name(f".{out.name}.progress")
     read, reused = read_videos(found.paths, before, progress, workers or os.cpu_count() or 1)
     old = _earlier_rows(read, names, before)
-    rows = _rows(read, names, old, None if given is None else matched)
+    rows = _rows(read, names, old, None if given is None else matched.labels)
     catalog = Catalog(tuple(rows), classes)
     unlabelled = [] if given is None else [video.name for video in rows if video.labels is None]
-    unmatched = None if given is None else _write_unmatched(out, without_file, unlabelled)
+    unmatched = None if given is None else _write_unmatched(out, matched.near, unlabelled)
     write_catalog(catalog, out)
     progress.unlink(missing_ok=True)
     taken = {id(video) for video in old.values()}
     lost = [video.name for video in before if id(video) not in taken and (video.labels is not None or video.extra)]
-    return ScanReport(catalog, reused, found.left_out, found.closed, without_file, unlabelled, lost, unmatched)
+    return ScanReport(
+        catalog,
+        reused,
+        left_out=found.left_out,
+        closed=found.closed,
+        without_file=list(matched.near),
+        near=matched.near,
+        differing=matched.differing,
+        without_labels=unlabelled,
+        lost=lost,
+        unmatched=unmatched,
+    )
 
 
 def _earlier(out: Path, taxonomy: Taxonomy) -> tuple[Video, ...]:
@@ -125,8 +141,9 @@ def _rows(read: dict[str, Video], names: dict[str, str], before: dict[str, Video
     return rows
 
 
-def _write_unmatched(out: Path, without_file: list[str], without_labels: list[str]) -> Path:
+def _write_unmatched(out: Path, without_file: Mapping[str, Sequence[str]], without_labels: Sequence[str]) -> Path:
     path = out.with_name(f"{out.stem}-unmatched.csv")
-    rows = [(name, "label without a file") for name in without_file]
-    write_csv(path, ("video", "problem"), rows + [(name, "file without a label") for name in without_labels])
+    rows = [(name, "label without a file", " ".join(near)) for name, near in without_file.items()]
+    rows += [(name, "file without a label", "") for name in without_labels]
+    write_csv(path, ("video", "problem", "near"), rows)
     return path

@@ -36,6 +36,7 @@ def command(
 
 def _print(report: "ScanReport") -> None:
     from urbanpipe.catalog.grouping import catalog_group_warnings
+    from urbanpipe.contracts.name_matching import near_text
 
     catalog = report.catalog
     bad = [f"{video.name}: {video.status}" for video in catalog.videos if video.status != "ok"]
@@ -45,8 +46,9 @@ def _print(report: "ScanReport") -> None:
     print(f"{len(catalog.ok)} can be read ({hours:.2f} hours), {len(catalog.labelled)} of them are labelled")
     _list("cannot be read", bad)
     _list("can be read but are damaged", damaged)
-    _list("have something to know", [f"{video.name}: {video.notes}" for video in catalog.ok if video.notes])
-    _list("labelled names have no file", report.without_file)
+    _list("have notes", [f"{video.name}: {video.notes}" for video in catalog.ok if video.notes])
+    _list("labelled names differ from those of their files", [f"{a} is {b}" for a, b in report.differing.items()])
+    _list("labelled names have no file", [f"{name}{near_text(near)}" for name, near in report.near.items()])
     _list("videos have no label", report.without_labels)
     _list("earlier rows with labels or your own columns were removed, as their videos are gone", report.lost)
     _list("videos are copies of another video", _copies(report))

@@ -1,7 +1,7 @@
 """Prediction files: a probability for every class of every video, as QV-Pipe JSON or as CSV."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from urbanpipe.contracts.csv_reading import read_table
+from urbanpipe.contracts.name_matching import match_names, near_text
 from urbanpipe.contracts.names import canonical_name, shortened
 from urbanpipe.errors import LabelError, PredictionError, TaxonomyError
 from urbanpipe.outputs import write_csv, write_text
@@ -37,6 +38,24 @@ class Predictions:
     def rows(self) -> dict[str, int]:
         """Row of every video."""
         return {name: row for row, name in enumerate(self.names)}
+
+    def matched(self, videos: Iterable[str], path: Path, of: Path) -> "Predictions":
+        """Return the predictions under the names of the videos that their names mean; see `match_names`.
+
+        Args:
+            videos: names of all videos.
+            path: the prediction file, for messages.
+            of: the file that lists the videos.
+
+        Raises:
+            PredictionError: a name means none of the videos; the message names the first few and what is near them.
+        """
+        found = match_names(self.names, videos)
+        if unknown := [f"{name}{near_text(near)}" for name, near in sorted(found.near.items())]:
+            raise PredictionError(
+                f"{path} has {shortened(unknown)}, which {of} does not have; leave them out or correct their names"
+            )
+        return Predictions(tuple(found.matched[name] for name in self.names), self.scores)
 
     def aligned(self, names: Sequence[str], where: str = "the predictions") -> NDArray[np.float64]:
         """Return the scores in the order of `names`, shape (len(names), C).

@@ -1,17 +1,14 @@
 """The verb `evaluate`: score a prediction file against a label file, or moments against ground truth."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from urbanpipe.catalog.catalog_file import Source, read_source
+from urbanpipe.catalog.catalog_file import read_source
 from urbanpipe.catalog.labels import label_matrix
-from urbanpipe.contracts.names import shortened
-from urbanpipe.contracts.predictions import Predictions, read_predictions
-from urbanpipe.errors import PredictionError
+from urbanpipe.contracts.predictions import read_predictions
 from urbanpipe.evaluation.average_precision import Empty, Scores, score
 from urbanpipe.evaluation.intervals import Intervals, bootstrap
 from urbanpipe.evaluation.moments import MomentScores, read_results, read_truth, score_moments
@@ -96,7 +93,7 @@ def evaluate(
 
     Args:
         labels: a label file in any supported format, or a catalog with labels.
-        predictions: QV-Pipe JSON or CSV with exactly the labelled videos. Videos that a catalog lists without labels
+        predictions: QV-Pipe JSON or CSV with exactly the labelled videos. Videos that `labels` lists without labels
             may be included and are ignored.
         taxonomy: the classes as a TOML file; default: the 17 QV-Pipe classes.
         empty: how a class without positives counts in the means: "zero" (official) or "skip" (left out).
@@ -110,8 +107,8 @@ def evaluate(
     """
     classes = load_taxonomy(taxonomy)
     source = read_source(Path(labels), classes)
-    found = read_predictions(Path(predictions), classes)
-    _refuse_unknown(found, source, labels, predictions)
+    known = [*source.names, *source.others]
+    found = read_predictions(Path(predictions), classes).matched(known, Path(predictions), of=Path(labels))
     values = found.aligned(source.names, where=str(predictions))
     targets = label_matrix(source.names, source.labels, len(classes))
     return Evaluation(
@@ -144,11 +141,3 @@ def evaluate_moments(
     classes = load_taxonomy(taxonomy)
     truth = read_truth(Path(labels), classes, subset)
     return score_moments(read_results(Path(predictions), classes, truth), truth, classes)
-
-
-def _refuse_unknown(found: Predictions, source: Source, labels: Path, predictions: Path) -> None:
-    known: Sequence[str] = source.names
-    if source.catalog is not None:
-        known = [video.name for video in source.catalog.videos]
-    if unknown := sorted(set(found.names) - set(known)):
-        raise PredictionError(f"{predictions} has {shortened(unknown)}, which {labels} does not have; leave them out")

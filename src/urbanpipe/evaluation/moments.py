@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from urbanpipe.catalog.labels import read_labels
 from urbanpipe.contracts.csv_reading import read_text
+from urbanpipe.contracts.name_matching import match_names, near_text
 from urbanpipe.contracts.names import canonical_name, shortened
 from urbanpipe.errors import LabelError, PredictionError, TaxonomyError
 from urbanpipe.evaluation.average_precision import mean_of_known, number_or_none
@@ -122,8 +123,10 @@ def read_results(path: Path, taxonomy: Taxonomy, truth: Truth) -> dict[str, list
         raise PredictionError(f'{path}: expected {{"results": {{video: [{_FORM}, ...]}}}}')
     names = {canonical_name(key): name for name, key in truth.keys.items()}
     named = [(names.get(canonical_name(key), canonical_name(key)), found) for key, found in results.items()]
-    if unknown := sorted({name for name, _ in named} - set(truth.moments)):
+    matches = match_names([name for name, _ in named], truth.moments)
+    if unknown := [f"{name}{near_text(near)}" for name, near in sorted(matches.near.items())]:
         raise PredictionError(f"{path} has {shortened(unknown)}, without ground truth; leave them out")
+    named = [(matches.matched[name], found) for name, found in named]
     moments: dict[str, list[Moment]] = {}
     for name, found in named:
         if name in moments or not isinstance(found, list):

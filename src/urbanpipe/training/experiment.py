@@ -20,6 +20,7 @@ from urbanpipe.catalog.folds import plan_folds, read_folds, write_folds
 from urbanpipe.catalog.grouping import plausible_groups
 from urbanpipe.catalog.labels import describe_labels, label_matrix
 from urbanpipe.catalog.scan import ScanReport, scan_report
+from urbanpipe.contracts.name_matching import match_names, near_text
 from urbanpipe.contracts.names import shortened
 from urbanpipe.errors import CatalogError, FoldError, RunError
 from urbanpipe.inputs.dataset import frame_cache
@@ -148,6 +149,9 @@ def _say(report: ScanReport, path: Path) -> None:
     if report.without_file:
         names = ", ".join(report.without_file[:3])
         lines.append(f"warning: {len(report.without_file)} labels have no file, {names} first; see {report.unmatched}")
+    if report.differing:
+        names = shortened([f"{name} is {video}" for name, video in report.differing.items()])
+        lines.append(f"names in the labels that differ from those of their files: {names}")
     log.info("\n".join(lines))
 
 
@@ -190,10 +194,13 @@ def checked_folds(catalog: Catalog, folds: Path) -> dict[str, int]:
         FoldError: the file cannot be read, or lacks a labelled video.
     """
     given = read_folds(folds)
+    found = match_names(given, [video.name for video in catalog.videos])
+    by_video = {video: given[name] for name, video in found.matched.items()}
     names = [video.name for video in catalog.labelled]
-    if missing := [name for name in names if name not in given]:
-        raise FoldError(f"{folds} has no fold for {len(missing)} labelled videos, the first being {missing[0]}")
-    return {name: given[name] for name in names}
+    if missing := [name for name in names if name not in by_video]:
+        near = near_text([name for name, videos in found.near.items() if missing[0] in videos])
+        raise FoldError(f"{folds} has no fold for {len(missing)} labelled videos, the first being {missing[0]}{near}")
+    return {name: by_video[name] for name in names}
 
 
 def labels_line(catalog: Catalog) -> str:
