@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from urbanpipe.catalog.catalog_file import OK, Video, printable
-from urbanpipe.catalog.probing import CRASHED, TIMED_OUT, probe_all
+from urbanpipe.catalog.probing import probe_all
 from urbanpipe.errors import OutputError
 from urbanpipe.progress import track
+from urbanpipe.video.decoder_messages import TROUBLE
 from urbanpipe.video.probe import digest
 
 _CLOSED = "cannot be opened"
@@ -29,7 +30,7 @@ _FACTS = (
     "notes",
 )
 
-_TRY_AGAIN = (TIMED_OUT, CRASHED, _CLOSED)  # reasons that may disappear although the file is unchanged
+_TRY_AGAIN = (TROUBLE, _CLOSED)  # reasons that may disappear although the file is unchanged
 
 _Key = tuple[Path, int, int]  # path, size in bytes, time of modification in nanoseconds
 
