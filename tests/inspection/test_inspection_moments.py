@@ -76,7 +76,7 @@ def test_settings_of_peaks() -> None:
     assert seconds(apart_seconds=6.0, max_moments=1) == [10.5]
     assert seconds(apart_seconds=6.0, min_score=0.85) == [10.5]
     assert seconds(apart_seconds=6.0, min_score=0.9) == [], "a peak must be above it"
-    assert seconds(apart_seconds=1.0, smooth_seconds=8.0) == [12.5], "a wide Gaussian makes one of them"
+    assert seconds(apart_seconds=1.0, smooth_seconds=8.0, smooth_share=1.0) == [12.5], "a wide Gaussian makes one"
 
 
 def test_a_video_s_probability_weighs_its_moments() -> None:

@@ -1,6 +1,7 @@
 """What the methods and the demonstration bundle predict stays the same, whatever is moved or renamed.
 
-`same_results.json` has the values of the version before the packages were laid out in layers.
+`same_results.json` has the values of the version before the packages were laid out in layers, and the times of
+occurrences since the best time is that of the main picture.
 They are of 12 and 3 simulated videos; another encoder or processor may move them a little, a mistake moves them far.
 """
 

@@ -59,15 +59,17 @@ class Evidence(_Part):
 
 
 class Occurrence(_Part):
-    """A moment at which a class is visible.
+    """A place at which a class is visible: first, best and last time.
 
     Attributes:
-        seconds: time of the peak score.
-        begin_seconds: begin of the interval around the peak in which the score stays above half of the peak.
+        seconds: best time, that of the first frame of the evidence, which has the highest score near the peak; where
+            there is no such frame, the time of the peak.
+        begin_seconds: begin of the interval around the peak in which the score stays near it. Neighbouring peaks that
+            show one place share an interval.
         end_seconds: end of this interval.
         score: peak score of the class, smoothed over time, in [0, 1], not calibrated.
-        evidence: frames of this interval, the one with the highest score first; may be empty.
-        player_seconds: time of the peak score on the clock of the file; None if unknown.
+        evidence: frames of this interval, the best one first; may be empty.
+        player_seconds: best time on the clock of the file; None if unknown.
     """
 
     seconds: Seconds

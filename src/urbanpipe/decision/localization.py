@@ -19,9 +19,13 @@ class MomentsConfig(Section):
 
     Attributes:
         smooth_seconds: standard deviation of the Gaussian that smooths scores over time; 0 disables smoothing.
+        smooth_share: the standard deviation is at most this share of the video's duration.
         min_score: a moment's score must be above this.
         apart_seconds: of two peaks of a class that are closer than this, the higher one is kept.
         max_moments: maximum number of moments per class and video.
+        valley_share: two peaks of an inspection are separate occurrences if the score between them falls to this share
+            of the lower one.
+        interval_share: an occurrence of an inspection lasts while the score stays above this share of its peak.
         weigh_by_video: multiply the score of a peak by the video's probability of the class.
         learn_shift: shift the moments of a class by an offset estimated from the ground truth of other videos.
         shift_prior: number of moments that the shift common to all classes counts for in the shift of each class.
@@ -29,13 +33,20 @@ class MomentsConfig(Section):
     """
 
     smooth_seconds: float = Field(2.0, ge=0, le=3600)
+    smooth_share: float = Field(1 / 15, gt=0, le=1)
     min_score: float = Field(0.01, ge=0, le=1)
     apart_seconds: float = Field(10.0, ge=0, allow_inf_nan=False)
     max_moments: int = Field(10, ge=1)
+    valley_share: float = Field(0.75, ge=0, le=1)
+    interval_share: float = Field(0.6, gt=0, le=1)
     weigh_by_video: bool = True
     learn_shift: bool = True
     shift_prior: float = Field(5.0, ge=0, allow_inf_nan=False)
     shift_seconds: dict[str, FiniteFloat] = Field(default_factory=dict)
+
+    def smoothing(self, duration_seconds: float) -> float:
+        """Return the standard deviation, in seconds, of the Gaussian for a video of this duration."""
+        return min(self.smooth_seconds, self.smooth_share * duration_seconds)
 
 
 def read_config(settings: Path | None, overrides: Sequence[str]) -> MomentsConfig:

@@ -2,82 +2,35 @@
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 import torch
 from matplotlib import colormaps
-from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate
 
 from urbanpipe.contracts.findings import Evidence, Occurrence
-from urbanpipe.decision.localization import MomentsConfig
-from urbanpipe.evaluation.peaks import peaks, suppressed
 from urbanpipe.explain.explain import frame_maps
 from urbanpipe.explain.heat import Maps
 from urbanpipe.explain.network import Explained
 from urbanpipe.inference.members import Member
 from urbanpipe.inference.torch_runtime import TorchRuntime
 from urbanpipe.inspection.distance import Distance, DistanceReader
-from urbanpipe.inspection.evidence_buffer import Candidate, EvidenceBuffer, Still
+from urbanpipe.inspection.evidence_buffer import Candidate, EvidenceBuffer, Peak, Still
+from urbanpipe.inspection.intervals import Interval, merged
+from urbanpipe.inspection.same_view import same_view
 from urbanpipe.models.device import images_to
 from urbanpipe.models.layers import choose_layer, layout_of, noise
 from urbanpipe.taxonomy import Taxonomy
 
-MIN_SHARE = 0.5  # share of the class's highest peak that a peak must reach to become an occurrence
-MAX_OCCURRENCES = 5  # per class
-MAX_STILLS = 2  # per occurrence
-CLOSE_SECONDS = 3.0  # pictures this close to a moment are preferred to others of its interval
+SAME_METRES = 0.1  # on-screen distances this close are one place
 HEAT_HEIGHT = 120  # height in pixels of the overlay for a frame
 _COLOURS = colormaps["inferno"]
 _OPAQUE = 0.7  # opacity at the hottest point
 
 Pictures = dict[str, bytes]
 """Files by name: JPEG of frames, PNG of heat."""
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A peak of a class's score, and the interval around it in which the score stays above half of it."""
-
-    seconds: float
-    begin: float
-    end: float
-    score: float
-
-
-def intervals(
-    times: NDArray[np.float64], scores: NDArray[np.float64], config: MomentsConfig, most: int = MAX_OCCURRENCES
-) -> list[Interval]:
-    """Return the moments of a class, in order of time: its highest peak, and others at least half as high.
-
-    Args:
-        times: times of the segments, ascending, (m,) seconds.
-        scores: smoothed scores of the class, (m,).
-        config: minimum score, minimum distance and maximum number of peaks.
-        most: additional upper bound on the number of peaks.
-    """
-    when, heights = peaks(times, scores, config.min_score)
-    kept = suppressed(when, heights, config.apart_seconds, min(config.max_moments, most))
-    if not kept:
-        return []
-    highest = max(heights[row] for row in kept)
-    tops = sorted(int(np.abs(times - when[r]).argmin()) for r in kept if heights[r] >= MIN_SHARE * highest)
-    valleys = [a + int(scores[a : b + 1].argmin()) for a, b in pairwise(tops)]
-    bounds = zip([0, *valleys], tops, [*valleys, len(times) - 1], strict=True)
-    return [_interval(times, scores, *bound) for bound in bounds]
-
-
-def _interval(times: NDArray[np.float64], scores: NDArray[np.float64], first: int, peak: int, last: int) -> Interval:
-    """Return the interval around a peak; `first` and `last` are the minima between it and the neighbouring peaks."""
-    low = np.flatnonzero(scores < scores[peak] / 2)
-    before, after = low[low < peak], low[low > peak]
-    begin = max(first, int(before[-1]) + 1 if len(before) else 0)
-    end = min(last, int(after[0]) - 1 if len(after) else len(times) - 1)
-    return Interval(float(times[peak]), float(times[begin]), float(times[end]), float(scores[peak]))
 
 
 class EvidenceMaker:
@@ -107,42 +60,42 @@ class EvidenceMaker:
     def occurrences(
         self, label: int, moments: Sequence[Interval], candidates: EvidenceBuffer, pictures: Pictures
     ) -> list[Occurrence]:
-        """Return the occurrences of a class at its moments, with buffered pictures, and add these to `pictures`."""
-        chosen = [
-            _nearest_first(candidates.between(label, moment.begin, moment.end), moment)[:MAX_STILLS]
-            for moment in moments
-        ]
-        distinct = dict.fromkeys(candidate for group in chosen for candidate in group)
-        hot = {id(candidate): self._maps(candidate, label) for candidate in distinct}
+        """Return the occurrences of a class at its moments, with buffered pictures, and add these to `pictures`.
+
+        Neighbouring moments that show the same place are one occurrence. The moment of an occurrence is the time of its
+        first picture.
+        """
+        near = {m.seconds: candidates.nearest(label, m.seconds, m.begin, m.end) for m in moments}
+        single = merged(moments, lambda one, other: self._same_place(near[one.seconds], near[other.seconds]))
+        shown = [_pictures(moment, near[moment.seconds]) for moment in single]
+        distinct = dict.fromkeys(candidate for group in shown for candidate in group)
+        hot = {candidate: self._maps(candidate, label) for candidate in distinct}
         highest = max((float(maps.max()) for maps in hot.values()), default=0.0)
         result = []
-        for number, (moment, shown) in enumerate(zip(moments, chosen, strict=True), 1):
-            name = f"{self._name(label)}-{number}"
+        for number, (moment, group) in enumerate(zip(single, shown, strict=True), 1):
             evidence = [
                 self._evidence(
-                    candidate, label, hot[id(candidate)], highest=highest, name=f"{name}{letter}", pictures=pictures
+                    candidate,
+                    label,
+                    hot[candidate],
+                    highest=highest,
+                    name=f"{self._name(label)}-{number}{letter}",
+                    pictures=pictures,
                 )
-                for candidate, letter in zip(shown, "abcdefgh", strict=False)
+                for candidate, letter in zip(group, "ab", strict=False)
             ]
-            result.append(
-                Occurrence(
-                    seconds=round(moment.seconds, 3),
-                    begin_seconds=round(moment.begin, 3),
-                    end_seconds=round(moment.end, 3),
-                    score=round(moment.score, 6),
-                    evidence=tuple(evidence),
-                )
-            )
+            result.append(_occurrence(moment, near[moment.seconds], evidence))
         return result
 
     def whole(self, label: int, score: float, candidates: EvidenceBuffer, pictures: Pictures) -> list[Occurrence]:
         """Return the occurrence of a class in a video of one segment, at the frame with the strongest evidence."""
-        best = candidates.between(label, -np.inf, np.inf)[:1]
-        if not best:
+        peak = candidates.nearest(label, 0.0, 0.0, 0.0)
+        if peak is None:
             return []
-        maps = self._maps(best[0], label)
+        best = peak.pictures[0]
+        maps = self._maps(best, label)
         shown = self._evidence(
-            best[0], label, maps, highest=float(maps.max()), name=f"{self._name(label)}-1a", pictures=pictures
+            best, label, maps, highest=float(maps.max()), name=f"{self._name(label)}-1a", pictures=pictures
         )
         at = shown.seconds
         return [Occurrence(seconds=at, begin_seconds=at, end_seconds=at, score=round(score, 6), evidence=(shown,))]
@@ -161,6 +114,16 @@ class EvidenceMaker:
         if still not in self._read:
             self._read[still] = self.distance.read(still.region)
         return self._read[still]
+
+    def _same_place(self, one: Peak | None, other: Peak | None) -> bool:
+        """Return whether two peaks show one place: at one distance if both distances are known, else in one view."""
+        if one is None or other is None or one is other:
+            return False
+        stills = [peak.pictures[0].stills[len(peak.pictures[0].stills) // 2] for peak in (one, other)]
+        first, second = (self._distance(still) for still in stills)
+        if first and second:
+            return abs(first.metres - second.metres) <= SAME_METRES
+        return same_view(stills[0].jpeg, stills[1].jpeg)
 
     def _maps(self, candidate: Candidate, label: int) -> Maps:
         """Return raw maps (k, h, w) of the candidate's frames that are not padding; zeros without gradients."""
@@ -199,9 +162,25 @@ class EvidenceMaker:
         )
 
 
-def _nearest_first(candidates: Sequence[Candidate], moment: Interval) -> list[Candidate]:
-    """Return the candidates close to the moment, the best first, then the others, the nearest first."""
-    return sorted(candidates, key=lambda item: max(0.0, abs(item.seconds - moment.seconds) - CLOSE_SECONDS))
+def _pictures(moment: Interval, peak: Peak | None) -> tuple[Candidate, ...]:
+    """Return the pictures of a moment: the best one, and a second one if it is inside the interval."""
+    if peak is None:
+        return ()
+    first, *others = peak.pictures
+    return (first, *(other for other in others if moment.begin <= other.seconds <= moment.end))
+
+
+def _occurrence(moment: Interval, peak: Peak | None, evidence: Sequence[Evidence]) -> Occurrence:
+    """Return the occurrence of a moment, at the time of its first picture if that belongs to a peak in the interval."""
+    if peak and moment.begin <= peak.seconds <= moment.end:
+        moment = moment.at(evidence[0].seconds)
+    return Occurrence(
+        seconds=round(moment.seconds, 3),
+        begin_seconds=round(moment.begin, 3),
+        end_seconds=round(moment.end, 3),
+        score=round(moment.score, 6),
+        evidence=tuple(evidence),
+    )
 
 
 def _hottest(candidate: Candidate, maps: Maps) -> tuple[Still, Maps]:

@@ -28,7 +28,8 @@ from urbanpipe.inference.bundle import DEMONSTRATION, Bundle, read_bundle
 from urbanpipe.inference.combine import combined
 from urbanpipe.inference.prediction import VideoPrediction
 from urbanpipe.inspection.distance import DistanceReader
-from urbanpipe.inspection.evidence import MAX_OCCURRENCES, EvidenceMaker, Pictures, intervals
+from urbanpipe.inspection.evidence import EvidenceMaker, Pictures
+from urbanpipe.inspection.intervals import MAX_OCCURRENCES, intervals
 from urbanpipe.inspection.placing import placed
 from urbanpipe.inspection.player_clock import on_player_clock, player_anchors
 from urbanpipe.inspection.region import Region
@@ -91,7 +92,7 @@ class Inspector:
         if batch_size < 1:
             raise InspectionError(f"batch size {batch_size}: give 1 or more")
         self.bundle, self.device, self.distance_region = bundle, device, distance_region
-        self._video_pass = VideoPass(bundle.models, batch_size, distance_region)
+        self._video_pass = VideoPass(bundle.models, batch_size, distance_region, bundle.manifest.moments)
         distance = DistanceReader() if distance_region else None
         member = bundle.models.members[self._video_pass.evidence_member]
         self._many = member.recipe.input.many_segments
@@ -149,7 +150,9 @@ class Inspector:
         scores = combined(models, [{0: prediction} for prediction in observed.predictions], [0])
         probabilities = self.bundle.calibration.apply(scores)[0]
         decisions = self._triage(probabilities)
-        times, over_time = self._over_time(observed.predictions[self._video_pass.evidence_member])
+        times, over_time = self._over_time(
+            observed.predictions[self._video_pass.evidence_member], observed.index.duration_seconds
+        )
         findings = []
         for item, triage in zip(taxonomy.classes, decisions, strict=True):
             shown = triage != "reject" and item.code != taxonomy.exclusive
@@ -178,10 +181,12 @@ class Inspector:
         decided = self.bundle.triage.decide(probabilities[None])[0]
         return np.where(self.bundle.triage.positives > 0, decided, "reject").tolist()  # type: ignore[no-any-return]
 
-    def _over_time(self, prediction: VideoPrediction) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def _over_time(
+        self, prediction: VideoPrediction, duration_seconds: float
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return the middles of the segments (m,) and their smoothed scores (m, C)."""
         times = prediction.seconds.mean(axis=1)
-        return times, smoothed(times, prediction.segments, self.bundle.manifest.moments.smooth_seconds)
+        return times, smoothed(times, prediction.segments, self.bundle.manifest.moments.smoothing(duration_seconds))
 
     def _occurrences(
         self,

@@ -53,7 +53,7 @@ def find_moments(
     for name, weight in zip(segments.names, weights, strict=True):
         seconds, scores = segments.of(name)
         times = seconds.mean(axis=1)
-        scores = smoothed(times, scores, config.smooth_seconds) * weight
+        scores = smoothed(times, scores, config.smoothing(float(seconds[-1, 1]))) * weight
         moments: list[Moment] = []
         for label in taxonomy.defects:
             when, heights = peaks(times, scores[:, label], config.min_score)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from urbanpipe.decision.localization import MomentsConfig
 from urbanpipe.inference.combine import mean_prediction
 from urbanpipe.inference.members import Models, evidence_member, groups_by_pixels
 from urbanpipe.inference.prediction import VideoPrediction
@@ -15,7 +16,7 @@ from urbanpipe.inference.runtime import Runtime
 from urbanpipe.inference.scoring import encode_all
 from urbanpipe.inputs.frame_timeline import FrameTimeline, Selection
 from urbanpipe.inputs.reading import Assembler
-from urbanpipe.inspection.evidence_buffer import Candidate, EvidenceBuffer, Still, shown_offsets, to_jpeg
+from urbanpipe.inspection.evidence_buffer import EvidenceBuffer, Segment, Snapshot, shown_offsets
 from urbanpipe.inspection.region import Region
 from urbanpipe.video.index import FrameIndex
 from urbanpipe.video.isolated import index_frames, stream_pictures
@@ -23,6 +24,7 @@ from urbanpipe.video.picture import Pixels, resized
 
 PICTURE_WIDTH = 640  # largest width of evidence in pixels; pictures of smaller videos are not resized
 DARK = 40  # a frame is dark if 95 % of its pixels are below this grey level
+_DEFAULTS = MomentsConfig()
 
 
 @dataclass(eq=False)
@@ -58,10 +60,17 @@ class VideoPass:
         models: the networks.
         batch_size: segments per batch.
         region: part of the picture that shows the distance; None if it is not read.
+        moments: how scores become moments; pictures are buffered where moments may be.
     """
 
-    def __init__(self, models: Models, batch_size: int = 8, region: Region | None = None) -> None:
-        self.models, self.batch_size, self.region = models, batch_size, region
+    def __init__(
+        self,
+        models: Models,
+        batch_size: int = 8,
+        region: Region | None = None,
+        moments: MomentsConfig = _DEFAULTS,
+    ) -> None:
+        self.models, self.batch_size, self.region, self.moments = models, batch_size, region, moments
         self.evidence_member = evidence_member(models.members)
 
     def run(self, path: Path) -> VideoPassResult:
@@ -139,7 +148,10 @@ class _Part:
         self.shown_frames = {int(self.selection.frames[p, o]) for p, offsets in self.shown.items() for o in offsets}
         self.waiting: list[tuple[int, Pixels, list[_DecodedFrame]]] = []
         self.features_of: list[list[NDArray[np.float32]]] = [[] for _ in self.runtimes]
-        self.candidates = EvidenceBuffer(video_pass.models.taxonomy.defects)
+        moments = video_pass.moments
+        self.candidates = EvidenceBuffer(
+            video_pass.models.taxonomy.defects, moments.smoothing(index.duration_seconds), moments.min_score
+        )
         self.sums: list[tuple[NDArray[np.float64], ...]] = []
         self.network_seconds = 0.0
 
@@ -168,6 +180,7 @@ class _Part:
             self._take(row, frames)
         if self.waiting:
             self._run_networks()
+        self.candidates.finish()
         spans = self.timeline.spans(self.selection.frames)
         together = zip(self.runtimes, self.features_of, strict=True)
         predictions = [runtime.aggregate(np.concatenate(parts), spans) for runtime, parts in together]
@@ -199,23 +212,20 @@ class _Part:
         self.waiting = []
 
     def _buffer_evidence(self, features: Sequence[NDArray[np.float32]], spans: NDArray[np.float64]) -> None:
-        """Buffer the segments with higher scores for a class than those in the buffer."""
+        """Offer the waiting segments to the buffer of evidence."""
         together = zip(self.evidence_runtimes, features, strict=True)
         scores = np.mean([segment_alone(runtime, of_network) for runtime, of_network in together], axis=0)
         for (row, image, frames), score, span in zip(self.waiting, scores, spans, strict=True):
-            middle = float(span.mean())
             shown = [(offset, frames[offset]) for offset in self.shown[row] if frames[offset].kept is not None]
-            if shown and (labels := self.candidates.wants(middle, score)):
-                stills = tuple(self._still(offset, frame) for offset, frame in shown)
-                real = int(self.selection.real[row])
-                self.candidates.add(Candidate(middle, score, image[None], real, stills), labels)
+            snapshots = tuple(self._snapshot(offset, frame) for offset, frame in shown)
+            real = int(self.selection.real[row])
+            self.candidates.push(Segment(float(span.mean()), score, image[None], real, snapshots))
 
-    def _still(self, offset: int, decoded: _DecodedFrame) -> Still:
-        """Return a decoded frame as a still; it may replace a neighbour that could not be decoded."""
+    def _snapshot(self, offset: int, decoded: _DecodedFrame) -> Snapshot:
+        """Return a decoded frame for the buffer; it may replace a neighbour that could not be decoded."""
         assert decoded.kept is not None, "checked by the caller"
-        picture, region = decoded.kept
         seconds = float(self.timeline.edges_seconds[decoded.number])
-        return Still(offset, decoded.number, seconds, to_jpeg(picture), region)
+        return Snapshot(offset, decoded.number, seconds, *decoded.kept)
 
 
 def _kept(picture: Pixels, region: Region | None) -> tuple[Pixels, Pixels | None]:
