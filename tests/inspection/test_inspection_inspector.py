@@ -99,7 +99,7 @@ def test_a_class_that_was_never_learnt_is_not_looked_for_and_the_report_says_so(
         for one in inspection.findings
     ]
     page = write_report(inspection.model_copy(update={"findings": tuple(rejected)}), tmp_path, "en").read_text()
-    promised = page[page.index('class="others"') :]
+    promised = page[page.index('class="weak"') :]
     assert ">CJ<" in promised
     assert ">TL<" not in promised
 
