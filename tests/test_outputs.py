@@ -1,13 +1,19 @@
 import json
+import logging
 import resource
 import subprocess
 import sys
+import unicodedata
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from urbanpipe.cli.logs import show_logs
+from urbanpipe.cli.main import main
 from urbanpipe.errors import OutputError
-from urbanpipe.outputs import output_folder, whole_file, write_csv, write_json, write_text
+from urbanpipe.outputs import output_folder, plain_text, whole_file, write_csv, write_json, write_text
 
 
 def test_results_are_written_with_the_usual_rights(tmp_path: Path) -> None:
@@ -67,3 +73,29 @@ def test_a_write_that_the_system_cuts_off_leaves_nothing(tmp_path: Path) -> None
     )
     assert "OutputError: cannot write" in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+@given(st.text())
+def test_text_of_others_is_one_printable_line(text: str) -> None:
+    shown = plain_text(text)
+    assert not any(unicodedata.category(mark) in ("Cc", "Cf", "Cs", "Zl", "Zp") for mark in shown)
+    assert plain_text(shown) == shown
+    if text.isprintable():
+        assert shown == text
+
+
+def test_a_log_line_of_a_hostile_name_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    show_logs()
+    logging.getLogger("urbanpipe.test").warning("cannot read %s", "a\x1b[31m\n\u202eb.mp4")
+    assert capsys.readouterr().err == "cannot read a\\x1b[31m\\n\\u202eb.mp4\n"
+
+
+def test_an_error_of_a_hostile_name_is_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["urbanpipe", "scan", "a\x1b[31m\nb", "--out", "unused.csv"])
+    with pytest.raises(SystemExit):
+        main()
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[-1].startswith("urbanpipe: ")
+    assert "a\\x1b[31m\\nb" in lines[-1]

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
+from unicodedata import category
 
 from urbanpipe.errors import OutputError
 
@@ -104,6 +105,18 @@ def whole_file(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
     text = {} if "b" in mode else {"encoding": "utf-8", "newline": ""}
     with whole_path(path) as temporary, temporary.open(mode, **text) as file:  # type: ignore[call-overload]
         yield file
+
+
+def plain_text(text: str) -> str:
+    r"""Return text of others for a terminal, on one line: control and format characters are escaped.
+
+    Escape sequences could otherwise recolour or erase a terminal, line ends forge a line, and bidirectional controls
+    reorder what is shown.
+
+    >>> plain_text("a\x1b[31m\nb")
+    'a\\x1b[31m\\nb'
+    """
+    return "".join(mark if mark.isprintable() or category(mark) == "Zs" else ascii(mark)[1:-1] for mark in text)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -3,12 +3,14 @@
 import logging
 import sys
 
+from urbanpipe.outputs import plain_text
+
 
 class _StandardError(logging.Handler):
     """Write messages to whatever `sys.stderr` is now, one per line."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        print(self.format(record), file=sys.stderr, flush=True)
+        print(plain_text(self.format(record)), file=sys.stderr, flush=True)
 
 
 def show_logs() -> None:

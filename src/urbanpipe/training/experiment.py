@@ -152,7 +152,8 @@ def _say(report: ScanReport, path: Path) -> None:
     if report.differing:
         names = shortened([f"{name} is {video}" for name, video in report.differing.items()])
         lines.append(f"names in the labels that differ from those of their files: {names}")
-    log.info("\n".join(lines))
+    for line in lines:
+        log.info("%s", line)
 
 
 def _asked(data: Path, labels: Path | None, taxonomy: Path | None, split: FoldOptions) -> dict[str, Any]:
