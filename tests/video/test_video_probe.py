@@ -12,6 +12,7 @@ from PIL import Image
 
 from helpers.video_files import FRAMES, HEIGHT, WIDTH, write, x264
 from urbanpipe.errors import VideoError
+from urbanpipe.video.packet_scan import TIMED_CODECS, _header
 from urbanpipe.video.probe import digest, probe
 
 
@@ -125,3 +126,16 @@ def test_a_playlist_does_not_lead_elsewhere(tmp_path: Path) -> None:
     path = _bytes(tmp_path / "list.m3u8", playlist.encode())
     with pytest.raises(VideoError, match="not a video"):
         probe(path)
+
+
+@pytest.mark.skipif("libsvtav1" not in av.codecs_available, reason="needs an AV1 encoder")
+def test_a_codec_is_named_apart_from_its_decoder(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "video.mp4"), "w") as container:
+        stream = container.add_stream("libsvtav1", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
+        for _ in range(3):
+            container.mux(stream.encode(av.VideoFrame(64, 64, "yuv420p")))
+        container.mux(stream.encode())
+    with av.open(str(tmp_path / "video.mp4")) as container:
+        stream = container.streams.video[0]
+        assert _header(container, stream).codec == "av1" in TIMED_CODECS

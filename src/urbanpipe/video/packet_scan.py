@@ -174,7 +174,7 @@ def _header(container: InputContainer, stream: VideoStream) -> PacketScan:
     rate = stream.average_rate or stream.guessed_rate
     return PacketScan(
         container="mp4" if "mp4" in container.format.name else container.format.name.split(",")[0],
-        codec=stream.codec_context.name,
+        codec=stream.codec_context.codec.canonical_name,  # of the codec, not of its decoder (libdav1d)
         tick_seconds=stream.time_base or Fraction(0),
         frame_seconds=1 / float(rate) if rate else 0.04,
         alone=len(container.streams) == 1,
