@@ -56,7 +56,7 @@ def file_lock(path: Path, busy: Path, wait: bool = False) -> Iterator[None]:
         if isinstance(error, OSError) and error.errno not in _NO_LOCK_SERVICE:
             with explained(path):
                 raise
-        _warn_once(str(error))
+        _warn_once(getattr(error, "strerror", None) or str(error))
         yield
         return
     try:

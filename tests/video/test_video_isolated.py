@@ -64,6 +64,19 @@ def test_trouble_costs_one_video(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.multiprocess
+def test_relative_paths_follow_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for folder, frames in (("one", 5), ("two", 9)):
+        (tmp_path / folder).mkdir()
+        write(tmp_path / folder / "a.mp4", frames=frames)
+        monkeypatch.chdir(tmp_path / folder)
+        index = isolated.index_frames(Path("a.mp4"))
+        assert (index.path, index.frame_count) == (Path("a.mp4"), frames)
+        assert len(isolated.read_frames(Path("a.mp4"), np.arange(frames), None, index)) == frames
+        with pytest.raises(VideoError, match=r"^a.mp4: no frame 99"):
+            isolated.read_frames(Path("a.mp4"), [99])
+
+
+@pytest.mark.multiprocess
 @pytest.mark.usefixtures("troubled")
 def test_a_video_does_not_pay_for_the_one_before(tmp_path: Path) -> None:
     poison, sound = write(tmp_path / "poison.mp4"), write(tmp_path / "sound.mp4")

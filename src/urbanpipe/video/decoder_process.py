@@ -72,7 +72,7 @@ class DecoderProcess:
         self.is_busy = True
         with _TimeLimit(process, seconds) as limit:
             with suppress(OSError):  # it has died, which its missing answer tells
-                send(_pipe(process.stdin), REQUEST, packed((name, seconds, (path, *sent))))
+                send(_pipe(process.stdin), REQUEST, packed((name, seconds, (path.absolute(), *sent))))
             while (message := limit.receive()) is not None:
                 kind, content = message
                 if kind == LOG:
@@ -84,7 +84,7 @@ class DecoderProcess:
                     return
                 else:
                     has_answered = True
-                    yield self._remembered(content if kind == PICTURE else _value(path, kind, content))
+                    yield content if kind == PICTURE else self._remembered(path, _value(path, kind, content))
         code = self.stop(patience_seconds=5.0)
         if not (is_new or has_answered or limit.is_over):
             yield from self.ask(name, path, arguments, index)
@@ -97,11 +97,12 @@ class DecoderProcess:
         if index is not None and index is self._last_index:
             return LAST
         self._last_index = index
-        return None if index is None else replace(index)  # without its derived tables
+        return None if index is None else replace(index, path=index.path.absolute())  # without its derived tables
 
-    def _remembered(self, value: Any) -> Any:
+    def _remembered(self, path: Path, value: Any) -> Any:
+        """Return a value; an index gets the path that the caller gave, not the absolute one that was sent."""
         if isinstance(value, FrameIndex):
-            self._last_index = value
+            self._last_index = value = replace(value, path=path)
         return value
 
     def kill(self) -> None:
