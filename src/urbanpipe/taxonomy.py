@@ -5,15 +5,25 @@ nothing outside this file knows how many classes there are or what they are call
 """
 
 import difflib
+import re
+import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 from urbanpipe.errors import TaxonomyError
-from urbanpipe.settings import read_toml
+from urbanpipe.text_files import read_text
 
 NORMAL = "normal"  # the kind of the class that excludes all others, where a taxonomy gives it none
+_MAX_BYTES = 4 << 20
+_SHOWN = 60
+_SIMILAR = 0.75
+_SEPARATORS = re.compile(r"[\s,;|/+&\u3001\u3002]+")
+_INDEX = re.compile(r"(\d{1,6})(\.0+)?", re.ASCII)
+_INVISIBLE = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufeff"))
 _CLASS_KEYS = {"code", "en", "zh", "kind", "crosswalk"}
 
 
@@ -57,26 +67,119 @@ class Taxonomy:
         return tuple(item.index for item in self.classes if item.code != self.exclusive)
 
     def index(self, code: str) -> int:
-        """Return the index of a class given by code (any case) or by its index as text.
+        """Return the index of a class given by code, English or Chinese name (any case) or index as text.
 
         Raises:
-            TaxonomyError: there is no such class; the message names the closest match.
+            TaxonomyError: there is no such class, or the name is that of several; the message names a near one.
         """
-        text = code.strip()
-        if text.upper() in self._by_code:
-            return self._by_code[text.upper()]
-        if text.isdecimal() and int(text) < len(self):
-            return int(text)
-        near = difflib.get_close_matches(text.upper(), self._by_code, n=1, cutoff=0.3)
-        hint = f"; did you mean {self.codes[self._by_code[near[0]]]}?" if near else ""
-        raise TaxonomyError(
-            f"unknown class {text!r}: {self.name} has the codes {' '.join(self.codes)} "
+        indices = self.indices(code)
+        if len(indices) != 1:
+            raise self._unknown(code.strip())
+        return indices[0]
+
+    def indices(self, text: str) -> list[int]:
+        """Return the indices of all classes in a text, such as `CJ QF`, `CJ/PL`, `1 14` or `roots, displaced joint`.
+
+        Names of several words, and codes with separators in them, count as one class.
+
+        Raises:
+            TaxonomyError: a part of the text is no class.
+        """
+        parts = _split(text)
+        words, indices, start = [_fold(part) for part in parts], [], 0
+        while start < len(words):
+            for end in range(min(len(words), start + self._longest), start, -1):
+                if (index := self._by_words.get(tuple(words[start:end]))) is not None:
+                    break
+            else:
+                end, index = start + 1, _index_in(words[start], len(self))
+            if index is None:
+                raise self._unknown(self._phrase(parts[start:]))
+            indices.append(index)
+            start = end
+        return indices
+
+    def _phrase(self, words: list[str]) -> str:
+        """Return the longest beginning of some words that several classes have as their name, else the first word."""
+        folded = [_fold(word) for word in words[: self._longest]]
+        length = next((end for end in range(len(folded), 1, -1) if tuple(folded[:end]) in self._owners), 1)
+        return " ".join(words[:length])
+
+    def _unknown(self, text: str) -> TaxonomyError:
+        shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+        if owners := self._owners.get(tuple(_words(text)[: self._longest])):
+            codes = " and ".join(self.codes[index] for index in owners)
+            return TaxonomyError(f"{shown!r} is the name of {codes} in {self.name}; write the code")
+        near = _near_code(shown.upper(), self._by_code) or self._near_name(shown)
+        hint = "" if near is None else f"; did you mean {self.codes[near]}?"
+        return TaxonomyError(
+            f"unknown class {shown!r}: {self.name} has the codes {' '.join(self.codes)} "
             f"and the indices 0-{len(self) - 1}{hint}"
         )
+
+    def _near_name(self, text: str) -> int | None:
+        names = {" ".join(words): index for words, index in self._by_words.items()}
+        near = difflib.get_close_matches(_fold(text), names, n=1, cutoff=_SIMILAR)
+        return names[near[0]] if near else None
 
     @cached_property
     def _by_code(self) -> dict[str, int]:
         return {item.code.upper(): item.index for item in self.classes}
+
+    @cached_property
+    def _owners(self) -> dict[tuple[str, ...], list[int]]:
+        """The classes of each name that several have."""
+        owners: dict[tuple[str, ...], set[int]] = {}
+        for item in self.classes:
+            for words in _names(item):
+                owners.setdefault(words, set()).add(item.index)
+        codes = {tuple(_words(code)) for code in self._by_code}
+        return {words: sorted(owns) for words, owns in owners.items() if len(owns) > 1 and words not in codes}
+
+    @cached_property
+    def _by_words(self) -> dict[tuple[str, ...], int]:
+        """Index by the words of a name or a code; codes come before names."""
+        names = {words: item.index for item in self.classes for words in _names(item) if words not in self._owners}
+        return names | {tuple(_words(code)): index for code, index in self._by_code.items()}
+
+    @cached_property
+    def _longest(self) -> int:
+        return max(map(len, (*self._by_words, *self._owners)), default=1)
+
+
+def _split(text: str) -> list[str]:
+    return [word for word in _SEPARATORS.split(normalize("NFKC", text).translate(_INVISIBLE)) if word]
+
+
+def _words(text: str) -> list[str]:
+    return [_fold(word) for word in _split(text)]
+
+
+def _fold(text: str) -> str:
+    return normalize("NFKC", normalize("NFKC", text).casefold())
+
+
+def _names(item: DefectClass) -> set[tuple[str, ...]]:
+    """Return the names of a class as words: in both languages, and each of several separated by commas."""
+    names = [item.en, item.zh, *re.split(r"[,;/]", item.en), *re.split(r"[\u3001,;/]", item.zh)]
+    return {words for name in names if (words := tuple(_words(name)))}
+
+
+def _index_in(word: str, n_classes: int) -> int | None:
+    match = _INDEX.fullmatch(word)
+    return int(match[1]) if match and int(match[1]) < n_classes else None
+
+
+def _near_code(text: str, codes: Mapping[str, int]) -> int | None:
+    """Return the class whose code differs from a text in one letter, which is lost, added or changed."""
+    for code in difflib.get_close_matches(text, codes, n=3, cutoff=0.5):
+        longer, shorter = sorted((text, code), key=len, reverse=True)
+        edits = [longer[:at] + longer[at + 1 :] for at in range(len(longer))]
+        rest = edits if len(longer) > len(shorter) else [shorter[:at] + shorter[at + 1 :] for at in range(len(shorter))]
+        same = shorter in edits if len(longer) > len(shorter) else any(map(str.__eq__, edits, rest))
+        if same and len(longer) - len(shorter) <= 1:
+            return codes[code]
+    return None
 
 
 @lru_cache
@@ -94,10 +197,8 @@ def load_taxonomy(path: Path | None) -> Taxonomy:
     if path is None:
         return default_taxonomy()
     try:
-        table = read_toml(Path(path))
-    except OSError as error:
-        raise TaxonomyError(f"cannot read the taxonomy {path}: {error.strerror}") from error
-    except ValueError as error:
+        table = tomllib.loads(read_text(Path(path), error=TaxonomyError, what="the taxonomy", max_bytes=_MAX_BYTES))
+    except (ValueError, RecursionError) as error:
         raise TaxonomyError(f"{path} is not TOML: {error}") from error
     return _from_table(table, str(path))
 
@@ -156,3 +257,12 @@ def _class_from(row: object, index: int, where: str) -> DefectClass:
         kind=str(row.get("kind", "")),
         crosswalk={str(k): str(v) for k, v in crosswalk.items()},
     )
+
+
+def given_taxonomy(path: Path | None) -> Taxonomy | None:
+    """Read a taxonomy from a TOML file; None stays None, for what remembers its classes.
+
+    Raises:
+        TaxonomyError: see `load_taxonomy`.
+    """
+    return None if path is None else load_taxonomy(path)

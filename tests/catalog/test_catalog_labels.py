@@ -1,16 +1,20 @@
 import json
-from collections.abc import Callable
+import zipfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from openpyxl import Workbook
 
 from urbanpipe.catalog.label_cells import labels_cell, parse_labels_cell
 from urbanpipe.catalog.labels import describe_labels, label_matrix, read_label_file, read_labels
-from urbanpipe.errors import LabelError
+from urbanpipe.errors import LabelError, TaxonomyError
 from urbanpipe.taxonomy import DefectClass, Taxonomy, default_taxonomy
+from urbanpipe.text_files import decoded
 
 Write = Callable[[str, str | bytes], Path]
 CODES = default_taxonomy().codes
@@ -69,6 +73,142 @@ FORMS = {
 @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["plain", "bom"])
 def test_every_form_gives_the_same_labels(text_file: Write, name: str, mark: bytes) -> None:
     assert read_labels(text_file(name, mark + FORMS[name].encode())) == WANTED
+
+
+@pytest.mark.parametrize("encoding", ["gbk", "gb18030", "utf-16", "utf-16-le", "utf-16-be", "utf-8-sig"])
+def test_simplified_chinese_text_is_read(text_file: Write, encoding: str) -> None:
+    text = "video,labels\n管道_1.mp4,错口\n中山路.mp4,起伏；渗漏\n"
+    assert read_labels(text_file("l.csv", text.encode(encoding))) == {"管道_1.mp4": (2,), "中山路.mp4": (13, 14)}
+
+
+@pytest.mark.parametrize("encoding", ["big5", "gb18030", "utf-16"])
+def test_traditional_chinese_text_is_read(text_file: Write, encoding: str) -> None:
+    text = "video,labels\n管道檢測_1.mp4,CJ\n"
+    assert read_labels(text_file("l.csv", text.encode(encoding))) == {"管道檢測_1.mp4": (1,)}
+
+
+@given(st.text("管道检测视频错口破裂中山一二三街", min_size=3, max_size=30), st.sampled_from(["gbk", "gb18030"]))
+def test_chinese_text_is_read_rightly_or_not_at_all(name: str, encoding: str) -> None:
+    assert decoded(f"video,labels\n{name},CJ".encode(encoding)) in (None, f"video,labels\n{name},CJ")
+
+
+@pytest.mark.parametrize("name", ["Привет", "СУ", "Straße", "Hôtel", "Łódź", "Ελληνικά", "45°", "a·b", "שלום", "éé"])
+def test_utf8_of_other_languages_is_not_taken_for_chinese(name: str) -> None:
+    assert decoded(name.encode()) == name
+
+
+def workbook(path: Path, rows: Sequence[object], first: str = "Sheet") -> Path:
+    book = Workbook()
+    assert book.active is not None
+    book.active.title = first
+    for row in rows:
+        assert isinstance(row, list)
+        book.active.append(row)
+    book.save(path)
+    return path
+
+
+def test_workbooks_are_read_whatever_their_name(tmp_path: Path) -> None:
+    rows = [["Video", "remark", "Labels"], ["d1_1.mp4", None, "QF CJ"], ["管道 é.mp4", 5, 0], [], ["c.mp4", "x", "-"],
+            [7, None, 1.0], ["e.mp4", None, None]]  # fmt: skip
+    for name in ("l.xlsx", "l.csv"):
+        found = read_label_file(workbook(tmp_path / name, rows))
+        assert found.labels == WANTED | {"7": (1,)}
+        assert found.unlabelled == ("e.mp4",)
+    columns = [["video", *CODES], ["a.mp4", True, *[0] * 16], ["b.mp4", *[0] * 17]]
+    assert read_labels(workbook(tmp_path / "one.xlsx", columns)) == {"a.mp4": (0,), "b.mp4": ()}
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([["file", "labels"], ["a.mp4", "CJ"]], "no sheet with the column 'video'"),
+        ([["video", "labels"], ["a.mp4", "=A1"]], "line 2 of sheet 'Sheet' holds the formula =A1"),
+        ([["video", "labels"], ["a.mp4", "CJ", "x"]], "line 2 of sheet 'Sheet': a cell has no heading"),
+        ([["video", "labels"], ["a.mp4", "CX9"]], "line 2, video 'a.mp4': unknown class 'CX9'"),
+        ([["video", "video"], ["a.mp4", "CJ"]], "the column 'video' twice"),
+        ([], "no sheet"),
+    ],
+)
+def test_mistakes_in_workbooks_are_named(tmp_path: Path, rows: list[list[object]], message: str) -> None:
+    with pytest.raises(LabelError, match=message):
+        read_labels(workbook(tmp_path / "l.xlsx", rows))
+
+
+@given(st.floats(0, 1, exclude_max=True), st.integers(0, 7), st.booleans())
+def test_damaged_workbooks_are_one_line(place: float, bit: int, cut: bool) -> None:
+    with TemporaryDirectory() as folder:
+        path = workbook(Path(folder) / "l.xlsx", [["video", "labels"], ["a.mp4", "CJ"]])
+        content = bytearray(path.read_bytes())
+        at = 4 + int(place * (len(content) - 4))
+        content[at] ^= 1 << bit
+        path.write_bytes(content[: at + 1] if cut else content)
+        said = ""
+        try:
+            read_labels(path)
+        except LabelError as error:
+            said = str(error)
+        assert "\n" not in said
+
+
+def test_a_workbook_bomb_is_refused(tmp_path: Path) -> None:
+    path = workbook(tmp_path / "l.xlsx", [["video", "labels"], ["a.mp4", "CJ"]])
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("xl/worksheets/sheet2.xml", b" " * (65 << 20))
+    with pytest.raises(LabelError, match="unpacks to more than 64 MB"):
+        read_labels(path)
+
+
+NAMES_OF_CLASSES = {
+    "normal": (0,), "displaced joint": (2,), "Displaced  JOINT": (2,), "错口": (2,), "crack, break": (6,),
+    "crack": (6,),
+    "tree roots; displaced joint": (2, 5), "CJ/PL": (1, 6), "CJ+PL": (1, 6), "CJ、PL": (1, 6), "cj，pl": (1, 6),
+    "残墙、坝根 CJ": (1, 12), "ＣＪ": (1,), "1.0 14": (1, 14), "树根/CK 14": (2, 5, 14),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("cell", NAMES_OF_CLASSES)
+def test_names_of_classes_are_read(text_file: Write, cell: str) -> None:
+    assert read_labels(text_file("l.csv", f'video,labels\na.mp4,"{cell}"\n')) == {"a.mp4": NAMES_OF_CLASSES[cell]}
+
+
+@given(st.lists(st.integers(0, 16), unique=True, min_size=1), st.data())
+def test_any_names_of_classes_in_a_cell(classes: list[int], data: st.DataObject) -> None:
+    taxonomy = default_taxonomy()
+    items = [taxonomy.classes[index] for index in classes]
+    names = [data.draw(st.sampled_from([item.code, item.en, item.zh, str(item.index)])) for item in items]
+    cell = data.draw(st.sampled_from([", ", ";", "；", "/", " ", "\n"])).join(names).swapcase()
+    assert parse_labels_cell(cell, taxonomy, "here") == tuple(sorted(classes))
+
+
+def test_a_name_of_two_classes_is_refused() -> None:
+    both = Taxonomy("both", (DefectClass(0, "A1", "root"), DefectClass(1, "A2", "root"), DefectClass(2, "B", "x")))
+    with pytest.raises(LabelError, match="'root' is the name of A1 and A2 in both; write the code"):
+        parse_labels_cell("root", both, "here")
+
+
+@pytest.mark.parametrize("header", ["video,label", "video,class,seconds", "Video,labels"])
+def test_a_row_per_observation(text_file: Write, header: str) -> None:
+    rest = ",1.5" if "seconds" in header else ""
+    rows = [f"a.mp4,CJ{rest}", f"b.mp4,-{rest}", f"a.mp4,displaced joint{rest}", f"a.mp4,CJ{rest}", f"c.mp4,{rest}"]
+    found = read_label_file(text_file("l.csv", "\n".join([header, *rows])))
+    assert (found.labels, found.unlabelled) == ({"a.mp4": (1, 2), "b.mp4": ()}, ("c.mp4",))
+
+
+@pytest.mark.parametrize(
+    ("word", "hint"), [("PLX", "did you mean PL"), ("CX", "did you mean C"), ("displaced join", "CK")]
+)
+def test_near_classes_are_proposed(word: str, hint: str) -> None:
+    with pytest.raises(TaxonomyError, match=hint):
+        default_taxonomy().index(word)
+
+
+@pytest.mark.parametrize("word", ["CJPL", "CJ-PL", "ROOT", "collapse", "9" * 5000, "x" * 100_000])
+def test_nothing_is_proposed_for_what_is_not_near(word: str) -> None:
+    with pytest.raises(TaxonomyError) as caught:
+        default_taxonomy().index(word)
+    assert "did you mean" not in str(caught.value)
+    assert len(str(caught.value)) < 300
 
 
 def test_names_come_in_normal_form_c(text_file: Write) -> None:
@@ -137,7 +277,7 @@ def test_cells(before: str, classes: list[int], separator: str, after: str, dash
 
 
 def test_a_cell_of_many_classes_is_refused_at_once() -> None:
-    with pytest.raises(LabelError, match="class CJ occurs twice"):
+    with pytest.raises(LabelError, match="here: a cell of 2999999 characters is no list of classes"):
         parse_labels_cell("CJ " * 1_000_000, default_taxonomy(), "here")
 
 
@@ -175,7 +315,13 @@ BAD: dict[str, tuple[str | bytes, str]] = {
         "video,labels\na.mp4,CJ\nb.mp4,TLL\n",
         "line 3, video 'b.mp4': unknown class 'TLL'.*did you mean TL",
     ),
-    "a CSV video twice": ("video,labels\na.mp4,CJ\na.mp4,CK\n", "line 3: video 'a.mp4' occurs twice"),
+    "a CSV video twice": ("video,labels\na.mp4,CJ\na.mp4,CK QF\n", "line 3: video 'a.mp4' occurs twice"),
+    "a CSV video of several classes again": ("video,labels\na.mp4,CJ QF\na.mp4,CK\n", "line 3: video 'a.mp4' occurs"),
+    "a CSV video with and without a class": ("video,labels\na.mp4,CJ\na.mp4,-\n", "line 3: video 'a.mp4' occurs twice"),
+    "a CSV video with an empty row": ("video,labels\na.mp4,\na.mp4,CJ\n", "line 3: video 'a.mp4' occurs twice"),
+    "part of a slash list": ("video,labels\na.mp4,CJ/PLL\n", "unknown class 'PLL'"),
+    "too large": (b"video,labels\n" + b"a" * (33 << 20), "more than 32 MB"),
+    "many lists": ('{"a": [' + "[]," * 2_100_000 + "[]]}", "more than 2,000,000 lists"),
     "a long row": ("video,labels\na.mp4,CJ,CK\n", "line 2: 3 cells.*has 2"),
     "an open quote": ('video,labels\n"a.mp4,CJ\n', "not CSV"),
     "a column twice": ("video,labels,labels\na.mp4,1,1\n", "'labels' twice"),
@@ -183,8 +329,10 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     "missing columns": ("video,CJ\na.mp4,1\n", "no 0/1 column for ZC CK"),
     "a class in two columns": ("video,CJ,1\na.mp4,1,1\n", "'CJ' and '1' are the same class"),
     "no 0 or 1": (one_hot_csv().replace(",1", ",yes"), "'yes'; write 0 or 1"),
-    "another encoding": ("video,labels\n管.mp4,CJ\n".encode("gbk"), "not UTF-8"),
-    "a workbook": (b"PK\x03\x04\xff\xfe", "not UTF-8"),
+    "another encoding": ("video,labels\nStraße.mp4,CJ\n".encode("cp1252"), "CSV UTF-8 .Comma delimited"),
+    "half of UTF-16": ("video,labels\na.mp4,CJ\n".encode("utf-16")[:-1], "encoding is unknown"),
+    "bytes": (bytes(range(256)), "encoding is unknown"),
+    "a damaged workbook": (b"PK\x03\x04\xff\xfe", "not an Excel workbook"),
 }
 
 

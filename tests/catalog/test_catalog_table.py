@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from urbanpipe.catalog.catalog_file import (
     Catalog,
+    Source,
     Video,
     column_values,
     group_of,
@@ -14,8 +15,10 @@ from urbanpipe.catalog.catalog_file import (
     read_source,
     write_catalog,
 )
+from urbanpipe.catalog.catalog_taxonomy import catalog_taxonomy
 from urbanpipe.errors import CatalogError, LabelError
-from urbanpipe.taxonomy import default_taxonomy
+from urbanpipe.evaluation.audit import audit
+from urbanpipe.taxonomy import DefectClass, Taxonomy, default_taxonomy
 
 GOOD = Video(
     name="a b_1.mp4",
@@ -74,17 +77,17 @@ def test_videos_elsewhere_keep_their_path(tmp_path: Path) -> None:
 
 def test_a_catalog_is_a_source(tmp_path: Path) -> None:
     write_catalog(placed((GOOD, BAD, NOTHING, UNKNOWN), tmp_path), tmp_path / "catalog.csv")
-    names, labels, groups, catalog, unlabelled, unreadable, others = read_source(tmp_path / "catalog.csv")
-    assert (names, groups) == (["a b_1.mp4", "c.mp4"], ["a b", "c"])
-    assert labels == {"a b_1.mp4": (1, 14), "c.mp4": ()}
-    assert catalog is not None
-    assert (unlabelled, unreadable, others) == (1, 1, ("bad.mp4", "管.mp4"))
-    assert len(catalog.videos) == 4
+    source = read_source(tmp_path / "catalog.csv")
+    assert (source.names, source.groups) == (["a b_1.mp4", "c.mp4"], ["a b", "c"])
+    assert source.labels == {"a b_1.mp4": (1, 14), "c.mp4": ()}
+    assert source.catalog is not None
+    assert (source.unlabelled, source.unreadable, source.others) == (1, 1, ("bad.mp4", "管.mp4"))
+    assert len(source.catalog.videos) == 4
 
 
 def test_a_label_file_is_a_source(tmp_path: Path) -> None:
     (tmp_path / "l.csv").write_text("video,labels\nd1_1.mp4,CJ\nd1_2.mp4,CK\nd1_3.mp4,\n")
-    assert read_source(tmp_path / "l.csv") == (
+    assert read_source(tmp_path / "l.csv") == Source(
         ["d1_1.mp4", "d1_2.mp4"],
         {"d1_1.mp4": (1,), "d1_2.mp4": (2,)},
         ["d1", "d1"],
@@ -102,6 +105,37 @@ def test_a_source_without_labelled_videos(tmp_path: Path) -> None:
     write_catalog(placed((BAD, UNKNOWN), tmp_path), tmp_path / "catalog.csv")
     with pytest.raises(CatalogError, match=r"no labelled video.*--labels"):
         read_source(tmp_path / "catalog.csv")
+
+
+OWN = Taxonomy("mine", (DefectClass(0, "OK", "fine", kind="normal"), DefectClass(1, "ROOT", "roots")), exclusive="OK")
+
+
+def test_a_catalog_remembers_its_classes_also_where_it_is_moved(tmp_path: Path) -> None:
+    catalog = replace(placed((replace(GOOD, labels=(1,)),), tmp_path / "here"), taxonomy=OWN)
+    write_catalog(catalog, tmp_path / "here" / "c.csv")
+    (tmp_path / "here").rename(tmp_path / "there")
+    path = tmp_path / "there" / "c.csv"
+    for classes in (None, OWN):
+        found = read_catalog(path, classes)
+        assert (found.taxonomy, found.videos[0].labels) == (OWN, (1,))
+    assert read_source(path).taxonomy == OWN
+    assert audit(path).counts.tolist() == [0, 1]
+    assert catalog_taxonomy(path).codes == OWN.codes
+    with pytest.raises(
+        CatalogError, match=r"c\.csv has the classes OK ROOT of c-taxonomy.toml, not ZC.*leave --taxonomy out"
+    ):
+        read_catalog(path, default_taxonomy())
+    (tmp_path / "there" / "c-taxonomy.toml").unlink()
+    with pytest.raises(LabelError, match=r"unknown class 'ROOT'.*give --taxonomy FILE or copy c-taxonomy.toml here"):
+        read_catalog(path)
+    assert read_catalog(path, OWN).taxonomy == OWN
+
+
+def test_a_catalog_of_the_default_classes_has_no_file_of_them(tmp_path: Path) -> None:
+    path = tmp_path / "c.csv"
+    write_catalog(replace(placed((GOOD,), tmp_path), taxonomy=replace(default_taxonomy(), name="like it")), path)
+    write_catalog(placed((GOOD,), tmp_path), path)
+    assert [file.name for file in tmp_path.iterdir()] == ["c.csv"]
 
 
 def edited(catalog: Path, old: str, new: str) -> Path:

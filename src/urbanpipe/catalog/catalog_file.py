@@ -6,16 +6,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import Any
 
+from urbanpipe.catalog.catalog_taxonomy import catalog_taxonomy, taxonomy_file, write_catalog_taxonomy
 from urbanpipe.catalog.label_cells import labels_cell, parse_labels_cell
 from urbanpipe.catalog.labels import Labels, read_label_file
-from urbanpipe.contracts.csv_reading import read_table, read_text
+from urbanpipe.contracts.csv_reading import read_table
 from urbanpipe.contracts.name_matching import folded_twins
 from urbanpipe.contracts.names import canonical_name
+from urbanpipe.contracts.workbooks import is_workbook
 from urbanpipe.errors import CatalogError, LabelError
 from urbanpipe.outputs import write_csv
 from urbanpipe.taxonomy import Taxonomy, default_taxonomy
+from urbanpipe.text_files import read_text
 
 OK = "ok"
 _NUMBERS: dict[str, type[float] | type[int]] = {
@@ -98,7 +101,8 @@ class Catalog:
         return tuple(video for video in self.ok if video.labels is not None)
 
 
-class Source(NamedTuple):
+@dataclass(frozen=True)
+class Source:
     """Labelled, usable videos: the input of audits and folds.
 
     Attributes:
@@ -109,6 +113,7 @@ class Source(NamedTuple):
         unlabelled: number of usable videos without labels.
         unreadable: number of videos that cannot be read.
         others: names of the videos that have no labels or cannot be read.
+        taxonomy: the classes.
     """
 
     names: list[str]
@@ -118,6 +123,7 @@ class Source(NamedTuple):
     unlabelled: int = 0
     unreadable: int = 0
     others: tuple[str, ...] = ()
+    taxonomy: Taxonomy = field(default_factory=default_taxonomy)
 
 
 def group_of(name: str) -> str:
@@ -141,14 +147,17 @@ def read_catalog(path: Path, taxonomy: Taxonomy | None = None, labels: bool = Tr
 
     Args:
         path: the CSV; relative paths in it start at its folder.
-        taxonomy: the classes; default: the QV-Pipe classes.
+        taxonomy: the classes; default: those that the catalog remembers.
         labels: whether to read the labels; if not, every video counts as unlabelled.
 
     Raises:
-        CatalogError: the file or a required column is missing, a number is invalid, or a name occurs twice.
+        CatalogError: the file or a required column is missing, a number is invalid, a name occurs twice, or the catalog
+            remembers other classes than the given ones.
         LabelError: a label is not one of the classes.
     """
-    path, taxonomy = Path(path), taxonomy or default_taxonomy()
+    path = Path(path)
+    if labels or taxonomy is None:
+        taxonomy = catalog_taxonomy(path, taxonomy)
     try:
         header, rows = read_table(read_text(path), path, "name")
         if missing := [column for column in _REQUIRED if column not in header]:
@@ -158,7 +167,14 @@ def read_catalog(path: Path, taxonomy: Taxonomy | None = None, labels: bool = Tr
         cells = [(line, row if labels else row | {"labels": ""}) for line, row in rows]
     except LabelError as error:
         raise CatalogError(f"{path} is not a catalog of `urbanpipe scan`: {error}") from error
-    videos = tuple(_video(row, f"{path}, line {line}", path.parent.resolve(), taxonomy) for line, row in cells)
+    try:
+        videos = tuple(_video(row, f"{path}, line {line}", path.parent.resolve(), taxonomy) for line, row in cells)
+    except LabelError as error:
+        file = taxonomy_file(path)
+        own = (
+            "" if file.is_file() else f"; where the classes are your own, give --taxonomy FILE or copy {file.name} here"
+        )
+        raise LabelError(f"{error}{own}") from error
     seen: set[str] = set()
     for video in videos:
         if video.name in seen:
@@ -170,6 +186,8 @@ def read_catalog(path: Path, taxonomy: Taxonomy | None = None, labels: bool = Tr
 def write_catalog(catalog: Catalog, path: Path) -> None:
     """Write the catalog as CSV, atomically; videos below its folder get relative paths, so both can move.
 
+    Classes other than the default ones are written beside it; see `catalog_taxonomy`.
+
     Raises:
         OutputError: the file cannot be written.
     """
@@ -179,6 +197,7 @@ def write_catalog(catalog: Catalog, path: Path) -> None:
         _cells(video, catalog.taxonomy, path.parent) + [video.extra.get(key, "") for key in extra]
         for video in catalog.videos
     ]
+    write_catalog_taxonomy(catalog.taxonomy, path)
     write_csv(path, [*COLUMNS, *extra], rows)
 
 
@@ -190,11 +209,12 @@ def read_source(path: Path, taxonomy: Taxonomy | None = None) -> Source:
         LabelError: a label file is unreadable.
     """
     path = Path(path)
-    if not _is_catalog(read_text(path)):
+    if is_workbook(path) or not _is_catalog(read_text(path)):
+        taxonomy = taxonomy or default_taxonomy()
         labels, unlabelled = read_label_file(path, taxonomy)
         _refuse_twins([*labels, *unlabelled], path)
         groups = [group_of(name) for name in labels]
-        return Source(list(labels), labels, groups, None, len(unlabelled), others=unlabelled)
+        return Source(list(labels), labels, groups, None, len(unlabelled), 0, unlabelled, taxonomy)
     catalog = read_catalog(path, taxonomy)
     if not catalog.labelled:
         raise CatalogError(
@@ -213,6 +233,7 @@ def source_of(catalog: Catalog) -> Source:
         len(catalog.ok) - len(catalog.labelled),
         len(catalog.videos) - len(catalog.ok),
         others=tuple(video.name for video in catalog.videos if video.status != OK or video.labels is None),
+        taxonomy=catalog.taxonomy,
     )
 
 

@@ -17,11 +17,12 @@ from urbanpipe.catalog.grouping import (
 )
 from urbanpipe.catalog.labels import label_matrix
 from urbanpipe.catalog.stratify import assign_folds as assign_folds
-from urbanpipe.contracts.csv_reading import read_table, read_text
+from urbanpipe.contracts.csv_reading import read_table
 from urbanpipe.contracts.names import canonical_name
 from urbanpipe.errors import FoldError, LabelError
 from urbanpipe.outputs import write_csv
-from urbanpipe.taxonomy import Taxonomy, load_taxonomy
+from urbanpipe.taxonomy import Taxonomy, given_taxonomy
+from urbanpipe.text_files import read_text
 
 Folds = dict[str, int]
 
@@ -134,7 +135,7 @@ def folds(
         group_by: `root` keeps the segments of one inspection together, `folder` the videos of a folder, `none` nothing,
             and the name of a column of the catalog the videos with the same value.
         seed: the same seed gives the same folds, whatever the order of the source.
-        taxonomy: TOML file of the classes; default: the QV-Pipe classes.
+        taxonomy: TOML file of the classes; default: those of the catalog, or the QV-Pipe classes.
 
     Returns:
         Fold, 0 to K-1, by video name.
@@ -169,8 +170,8 @@ def plan_folds(
     source: Path, folds: int = 5, group_by: str = "root", seed: int = 0, taxonomy: Path | None = None
 ) -> FoldPlan:
     """Plan folds as `folds` does, but write nothing and return all details."""
-    classes = load_taxonomy(taxonomy)
-    data = read_source(source, classes)
+    data = read_source(source, given_taxonomy(taxonomy))
+    classes = data.taxonomy
     targets = label_matrix(data.names, data.labels, len(classes))
     groups = _groups(data, group_by, source)
     _check_count(data, groups, folds)

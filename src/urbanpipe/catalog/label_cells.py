@@ -1,6 +1,5 @@
 """Cells of a `labels` column: class codes, `-` for none of the classes, empty for a video that is not labelled."""
 
-import re
 from collections.abc import Iterable, Sequence
 
 from urbanpipe.errors import LabelError, TaxonomyError
@@ -10,6 +9,7 @@ NO_CLASS = "-"
 _DASHES = frozenset("-\u2010\u2011\u2012\u2013\u2014\u2212\uff0d")  # what spreadsheets and input methods make of `-`
 _INVISIBLE = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufeff"))
 _SHOWN = 60
+_MAX_CELL = 10_000  # characters
 
 
 def labels_cell(indices: Iterable[int], taxonomy: Taxonomy) -> str:
@@ -23,24 +23,20 @@ def parse_labels_cell(cell: str, taxonomy: Taxonomy, where: str) -> tuple[int, .
     Raises:
         LabelError: a class is unknown or repeated; the message begins with `where`.
     """
-    classes = split_labels_cell(cell, where)
-    return None if classes is None else class_indices(classes, taxonomy, where)
-
-
-def split_labels_cell(cell: str, where: str) -> list[object] | None:
-    """Return the class names in a `labels` cell: [] for `-`, None for an empty cell.
-
-    Raises:
-        LabelError: the cell holds separators only.
-    """
     text = cell.translate(_INVISIBLE).strip()
     if not text:
         return None
+    if len(text) > _MAX_CELL:
+        raise LabelError(f"{where}: a cell of {len(text)} characters is no list of classes")
     if text in _DASHES:
-        return []
-    if words := [word for word in re.split(r"[\s,;]+", text) if word]:
-        return list(words)
-    raise LabelError(f"{where}: {short(cell)} names no class; write `{NO_CLASS}` for none, or leave the cell empty")
+        return ()
+    try:
+        indices = taxonomy.indices(text)
+    except TaxonomyError as error:
+        raise LabelError(f"{where}: {error}") from error
+    if not indices:
+        raise LabelError(f"{where}: {short(cell)} names no class; write `{NO_CLASS}` for none, or leave the cell empty")
+    return class_indices(indices, taxonomy, where)
 
 
 def class_indices(classes: Sequence[object], taxonomy: Taxonomy, where: str) -> tuple[int, ...]:

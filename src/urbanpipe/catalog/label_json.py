@@ -1,14 +1,15 @@
 """Label files in JSON: QV-Pipe and CCTV-Pipe."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from urbanpipe.catalog.label_cells import short
 from urbanpipe.errors import LabelError
 
-LabelEntry = tuple[str, str, list[object] | None]  # position in the file, name of the video, classes
+LabelEntry = tuple[str, str, Sequence[object] | None]  # position in the file, name of the video, classes
+_MAX_LISTS = 2_000_000
 _CLASSES_WITH_TWO_READINGS = 2
 
 
@@ -28,6 +29,8 @@ def json_entries(text: str, path: Path, n_classes: int) -> Iterator[LabelEntry]:
 
 
 def _content(text: str, path: Path) -> dict[str, Any]:
+    if text.count("[") + text.count("{") > _MAX_LISTS:
+        raise LabelError(f"{path} has more than {_MAX_LISTS:,} lists and objects; is it a label file?")
     try:
         content = json.loads(text, object_pairs_hook=_no_repeats)
     except _RepeatedKeyError as error:

@@ -1,33 +1,45 @@
 """Label files as tables: a `labels` column, or one 0/1 column per class."""
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from urbanpipe.catalog.label_cells import split_labels_cell
+from urbanpipe.catalog.label_cells import parse_labels_cell
 from urbanpipe.catalog.label_json import LabelEntry
 from urbanpipe.contracts.csv_reading import read_table
+from urbanpipe.contracts.workbooks import read_workbook
 from urbanpipe.errors import LabelError, TaxonomyError
 from urbanpipe.taxonomy import Taxonomy
 
 _BINARY = {"0": False, "0.0": False, "1": True, "1.0": True}
-_FORMS = 'a CSV with the columns "video" and "labels" (or one 0/1 column per class), or JSON {"video.mp4": [1, 14]}'
+_COLUMNS = ("labels", "label", "classes", "class", "codes", "code")
+_FORMS = (
+    'a CSV or XLSX with the columns "video" and "labels" (or one 0/1 column per class), or JSON {"video.mp4": [1, 14]}'
+)
 
 
-def table_entries(text: str, path: Path, taxonomy: Taxonomy) -> Iterator[LabelEntry]:
-    """Yield the entries of a label table.
+def table_entries(path: Path, text: str | None, taxonomy: Taxonomy) -> Iterator[LabelEntry]:
+    """Yield the entries of a label table, one per row: `text`, or a workbook if it is None.
 
     Raises:
         LabelError: it is not a table, or a column or a cell cannot be used.
     """
     try:
-        header, rows = read_table(text, path, "video")
+        header, rows = read_workbook(path, "video") if text is None else read_table(text, path, "video")
     except LabelError as error:
         raise LabelError(f"{error}; a label file is {_FORMS}") from error
-    columns = None if "labels" in header else _class_columns(header, path, taxonomy)
+    column = _labels_column(header)
+    columns = {} if column else _class_columns(header, path, taxonomy)
     for line, row in rows:
         where = f"{path}, line {line}, video {row['video']!r}"
-        classes = split_labels_cell(row["labels"], where) if columns is None else _positives(row, columns, where)
+        classes = parse_labels_cell(row[column], taxonomy, where) if column else _positives(row, columns, where)
         yield f"line {line}", row["video"], classes
+
+
+def _labels_column(header: list[str]) -> str | None:
+    """Return the column that lists classes, or None if the classes have columns of their own."""
+    named = [name for name in header if name.casefold() in _COLUMNS]
+    return "labels" if "labels" in named else named[0] if len(named) == 1 else None
 
 
 def _class_columns(header: list[str], path: Path, taxonomy: Taxonomy) -> dict[str, int]:
@@ -39,8 +51,8 @@ def _class_columns(header: list[str], path: Path, taxonomy: Taxonomy) -> dict[st
             columns[name] = taxonomy.index(name)
         except TaxonomyError as error:
             raise LabelError(f'{path}: column {name!r} is neither "labels" nor a class: {error}') from error
-    found = list(columns.values())
-    if twice := [name for name, index in columns.items() if found.count(index) > 1]:
+    found = Counter(columns.values())
+    if twice := [name for name, index in columns.items() if found[index] > 1]:
         raise LabelError(f"{path}: the columns {' and '.join(map(repr, twice))} are the same class; keep one")
     if missing := [code for index, code in enumerate(taxonomy.codes) if index not in found]:
         raise LabelError(

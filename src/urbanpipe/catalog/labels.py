@@ -1,9 +1,9 @@
 """Label files: which classes each video shows, in three common forms.
 
 - QV-Pipe JSON: `{"d16427.mp4": [1, 14], ...}`, class indices or codes; `[]` is a video that shows none of the classes;
-- CSV with a `video` column and either a `labels` column (codes or indices, separated by spaces) or one 0/1 column per
-  class, named by its code or index; `-`, or 0 in every column, is a video that shows none of the classes, and a video
-  whose cells are empty is not labelled;
+- CSV or XLSX with a `video` column and either a `labels` column (codes, indices or names, separated by spaces, commas,
+  semicolons or slashes) or one 0/1 column per class; several rows of a video have one class each.
+  `-`, or 0 in every column, is a video that shows none of the classes; a video whose cells are empty is not labelled;
 - CCTV-Pipe JSON: `{"database": {id: {"file_name": ..., "annotations": [{"label": ..., "moment": ...}]}}}`, whose
   moments are ignored here; a video without `annotations` is not labelled.
 """
@@ -19,12 +19,15 @@ from numpy.typing import NDArray
 from urbanpipe.catalog.label_cells import class_indices
 from urbanpipe.catalog.label_json import json_entries
 from urbanpipe.catalog.label_tables import table_entries
-from urbanpipe.contracts.csv_reading import read_text
 from urbanpipe.contracts.names import canonical_name
+from urbanpipe.contracts.workbooks import is_workbook
 from urbanpipe.errors import LabelError
 from urbanpipe.taxonomy import Taxonomy, default_taxonomy
+from urbanpipe.text_files import read_text
 
 Labels = dict[str, tuple[int, ...]]
+
+_MAX_BYTES = 32 << 20  # a label file of 100,000 videos takes 3 MB
 
 
 class LabelFile(NamedTuple):
@@ -48,26 +51,45 @@ def read_label_file(path: Path, taxonomy: Taxonomy | None = None) -> LabelFile:
     """Read a label file in any of the three forms, recognised by its content.
 
     Args:
-        path: the file, UTF-8 with or without a byte order mark.
+        path: the file: text in UTF-8, UTF-16, GB18030 or Big5, or an Excel workbook.
         taxonomy: the classes; default: the QV-Pipe classes.
 
     Raises:
         LabelError: the file cannot be read, has none of the three forms, lists a video twice or has an unknown class.
     """
     path, taxonomy = Path(path), taxonomy or default_taxonomy()
-    text = read_text(path)
-    is_json = text.lstrip()[:1] in ("{", "[")
-    entries = json_entries(text, path, len(taxonomy)) if is_json else table_entries(text, path, taxonomy)
+    text = None if is_workbook(path) else read_text(path, max_bytes=_MAX_BYTES)
+    is_json = text is not None and text.lstrip()[:1] in ("{", "[")
+    entries = json_entries(text or "", path, len(taxonomy)) if is_json else table_entries(path, text, taxonomy)
     labels: dict[str, tuple[int, ...] | None] = {}
+    single: set[str] = set()  # videos whose rows have one class each
     for where, name, classes in entries:
         key = canonical_name(name)
         if not key.strip():
             raise LabelError(f"{path}, {where}: the name of the video is empty")
+        of_video = f"{path}, {where}, video {key!r}"
+        indices = None if classes is None else class_indices(classes, taxonomy, of_video)
         if key in labels:
-            raise LabelError(f"{path}, {where}: video {key!r} occurs twice; keep one line per video")
-        where = f"{path}, {where}, video {key!r}"
-        labels[key] = None if classes is None else class_indices(classes, taxonomy, where)
+            if is_json:
+                raise LabelError(f"{path}, {where}: video {key!r} occurs twice; keep one line per video")
+            indices = _both(labels[key] if key in single else None, indices, f"{path}, {where}: video {key!r}")
+        elif indices is not None and len(indices) == 1:
+            single.add(key)
+        labels[key] = indices
     return _checked(labels, path)
+
+
+def _both(earlier: tuple[int, ...] | None, row: tuple[int, ...] | None, where: str) -> tuple[int, ...] | None:
+    """Return the classes of a video of which a table has another row: one per observation, with one class each.
+
+    Raises:
+        LabelError: this row or an earlier one does not have exactly one class.
+    """
+    if not earlier or row is None or len(row) != 1:
+        raise LabelError(
+            f"{where} occurs twice; keep one line per video, or give each line one class, one line per observation"
+        )
+    return tuple(sorted({*earlier, *row}))
 
 
 def _checked(labels: dict[str, tuple[int, ...] | None], path: Path) -> LabelFile:

@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from urbanpipe.catalog.catalog_file import Catalog, Video, read_catalog, write_catalog
+from urbanpipe.catalog.catalog_taxonomy import catalog_taxonomy
 from urbanpipe.catalog.files import LabelMatches, find_videos, match_labels, video_groups, video_names
 from urbanpipe.catalog.labels import Labels, read_labels
 from urbanpipe.catalog.probe_cache import read_videos
 from urbanpipe.errors import OutputError
 from urbanpipe.outputs import output_folder, write_csv
-from urbanpipe.taxonomy import Taxonomy, load_taxonomy
+from urbanpipe.taxonomy import Taxonomy, default_taxonomy, given_taxonomy
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,8 @@ def scan(
         videos: the folder, searched recursively.
         out: the CSV to write.
         labels: a label file in any form; mismatches with the folder are listed in `<out>-unmatched.csv`.
-        taxonomy: TOML file of the classes; default: the QV-Pipe classes.
+        taxonomy: TOML file of the classes, which the catalog remembers; default: those that `out` remembers, or the
+            QV-Pipe classes.
         workers: number of processes that read videos; default: one per CPU core.
 
     Raises:
@@ -72,19 +74,20 @@ def scan_report(
     videos: Path, out: Path, labels: Path | None = None, taxonomy: Path | None = None, workers: int | None = None
 ) -> ScanReport:
     """Scan as `scan` does, but return all details."""
-    out, classes = Path(out), load_taxonomy(taxonomy)
+    out, given = Path(out), given_taxonomy(taxonomy)
+    classes = catalog_taxonomy(out, given) if out.exists() else given or default_taxonomy()
     before = _earlier(out, classes)
-    given = None if labels is None else read_labels(labels, classes)
+    named = None if labels is None else read_labels(labels, classes)
     found = find_videos(Path(videos))
     names = video_names(list(found.paths))
-    matched = LabelMatches({}, {}, {}) if given is None else match_labels(given, names, f"{labels} for {videos}")
+    matched = LabelMatches({}, {}, {}) if named is None else match_labels(named, names, f"{labels} for {videos}")
     progress = out.with_name(f".{out.name}.progress")
     read, reused = read_videos(found.paths, before, progress, workers or os.cpu_count() or 1)
     old = _earlier_rows(read, names, before)
-    rows = _rows(read, names, old, None if given is None else matched.labels)
+    rows = _rows(read, names, old, None if named is None else matched.labels)
     catalog = Catalog(tuple(rows), classes)
-    unlabelled = [] if given is None else [video.name for video in rows if video.labels is None]
-    unmatched = None if given is None else _write_unmatched(out, matched.near, unlabelled)
+    unlabelled = [] if named is None else [video.name for video in rows if video.labels is None]
+    unmatched = None if named is None else _write_unmatched(out, matched.near, unlabelled)
     write_catalog(catalog, out)
     progress.unlink(missing_ok=True)
     taken = {id(video) for video in old.values()}

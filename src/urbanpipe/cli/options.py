@@ -6,7 +6,9 @@ from typing import Annotated
 
 import typer
 
-TaxonomyFile = Annotated[Path | None, typer.Option(help="Your own classes (TOML); default: the 17 QV-Pipe classes.")]
+TaxonomyFile = Annotated[
+    Path | None, typer.Option(help="Your own classes (TOML); default: those of the catalog, or the 17 QV-Pipe classes.")
+]
 FoldsOrFile = Annotated[str, typer.Option(help="Number of folds, or a CSV file with columns video,fold.")]
 Device = Annotated[str, typer.Option(help="Device: auto, cpu, cuda or cuda:N.")]
 FrameCacheFolder = Annotated[

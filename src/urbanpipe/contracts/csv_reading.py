@@ -1,26 +1,13 @@
-"""Read CSV tables written by people: UTF-8, with a header, separated by comma, semicolon or tab."""
+"""Read CSV tables written by people: with a header, separated by comma, semicolon or tab."""
 
 import csv
 import io
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from urbanpipe.errors import LabelError
-
-
-def read_text(path: Path) -> str:
-    """Return the text of a UTF-8 file without its byte order mark.
-
-    Raises:
-        LabelError: it cannot be read or is not UTF-8.
-    """
-    try:
-        return path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise LabelError(f"cannot read {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise LabelError(f"{path} is not UTF-8 text (byte {error.start}); save it as UTF-8 CSV or JSON") from error
 
 
 def read_table(text: str, path: Path, column: str) -> tuple[list[str], Iterator[tuple[int, dict[str, str]]]]:
@@ -33,14 +20,28 @@ def read_table(text: str, path: Path, column: str) -> tuple[list[str], Iterator[
             the header.
     """
     first = re.split(r"[\r\n]", text, maxsplit=1)[0][:10_000]
-    headers = {mark: [cell.strip() for cell in next(csv.reader([first], delimiter=mark), [])] for mark in ",;\t"}
+    headers = {mark: folded_header(next(csv.reader([first], delimiter=mark), []), column) for mark in ",;\t"}
     mark = next((mark for mark, header in headers.items() if column in header), ",")
     header = headers[mark]
     if column not in header:
         raise LabelError(f"{path}: no column {column!r} in the first line {first.strip()[:80]!r}")
-    if twice := sorted({cell for cell in header if header.count(cell) > 1}):
+    return checked_header(header, path), _table_rows(text, path, mark, header)
+
+
+def folded_header(cells: Sequence[str], column: str) -> list[str]:
+    """Return the names of columns without surrounding spaces; `column` may have any case."""
+    return [column if cell.strip().casefold() == column else cell.strip() for cell in cells]
+
+
+def checked_header(header: list[str], path: Path) -> list[str]:
+    """Return the header if no column occurs twice.
+
+    Raises:
+        LabelError: a column occurs twice.
+    """
+    if twice := sorted(cell for cell, count in Counter(header).items() if count > 1):
         raise LabelError(f"{path}: the first line has the column {twice[0]!r} twice")
-    return header, _table_rows(text, path, mark, header)
+    return header
 
 
 def _table_rows(text: str, path: Path, mark: str, header: list[str]) -> Iterator[tuple[int, dict[str, str]]]:

@@ -5,10 +5,11 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, ValidationError
 
-from urbanpipe.contracts.csv_reading import read_table, read_text
+from urbanpipe.contracts.csv_reading import read_table
 from urbanpipe.contracts.names import canonical_name
 from urbanpipe.errors import InspectionError, LabelError
 from urbanpipe.settings import Section, complaint
+from urbanpipe.text_files import read_text
 
 LENGTH_METRES = (0.5, 2_000.0)
 """Least and greatest length of a segment; others are in another unit."""

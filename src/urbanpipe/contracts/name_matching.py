@@ -103,7 +103,7 @@ def _base(name: str) -> str:
 
 
 def _stem(name: str) -> str:
-    return _EXTENSION.sub("", _base(name))
+    return _EXTENSION.sub("", _base(name)).rstrip()
 
 
 def _dates(text: str) -> set[tuple[int, int, int]]:

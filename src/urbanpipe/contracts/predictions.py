@@ -16,6 +16,7 @@ from urbanpipe.contracts.names import canonical_name, shortened
 from urbanpipe.errors import LabelError, PredictionError, TaxonomyError
 from urbanpipe.outputs import write_csv, write_text
 from urbanpipe.taxonomy import Taxonomy
+from urbanpipe.text_files import read_text
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,12 +80,7 @@ def read_predictions(path: Path, taxonomy: Taxonomy) -> Predictions:
             twice, or a column is unknown, missing or named twice.
     """
     path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise PredictionError(f"cannot read the predictions {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise PredictionError(f"{path} is not UTF-8 text: {error}; predictions are JSON or CSV") from error
+    text = read_text(path, error=PredictionError, what="the predictions")
     is_csv = path.suffix.lower() == ".csv"
     return _read_csv(text, path, taxonomy) if is_csv else _read_json(text, path, taxonomy)
 

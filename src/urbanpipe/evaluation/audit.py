@@ -14,7 +14,7 @@ from urbanpipe.catalog.catalog_file import Source, Video, read_source
 from urbanpipe.catalog.grouping import group_warnings, grouping_advice
 from urbanpipe.catalog.labels import label_matrix
 from urbanpipe.evaluation.shortcuts import Shortcut, find_shortcuts
-from urbanpipe.taxonomy import Taxonomy, load_taxonomy
+from urbanpipe.taxonomy import Taxonomy, given_taxonomy
 
 _FEW = 10
 _PAIRS = 20_000
@@ -86,13 +86,13 @@ def audit(source: Path, *, taxonomy: Path | None = None) -> Audit:
 
     Args:
         source: a catalog or a label file; with a label file only names can be tested.
-        taxonomy: a TOML file of classes; default: the 17 QV-Pipe classes.
+        taxonomy: a TOML file of classes; default: those of the catalog, or the 17 QV-Pipe classes.
 
     Raises:
         CatalogError, LabelError, TaxonomyError: an input cannot be read, or no video is labelled.
     """
-    classes = load_taxonomy(taxonomy)
-    data = read_source(source, classes)
+    data = read_source(source, given_taxonomy(taxonomy))
+    classes = data.taxonomy
     targets = label_matrix(data.names, data.labels, len(classes))
     groups = np.unique(np.asarray(data.groups), return_inverse=True)[1]
     shortcuts = find_shortcuts(data, targets, classes)

@@ -13,7 +13,7 @@ from urbanpipe.evaluation.average_precision import Empty, Scores, score
 from urbanpipe.evaluation.intervals import Intervals, bootstrap
 from urbanpipe.evaluation.moments import MomentScores, read_results, read_truth, score_moments
 from urbanpipe.evaluation.tables import MAP_ALL, MAP_DEFECTS, NONE, markdown_table, per_cent
-from urbanpipe.taxonomy import Taxonomy, load_taxonomy
+from urbanpipe.taxonomy import Taxonomy, given_taxonomy, load_taxonomy
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,8 +105,8 @@ def evaluate(
         PredictionError: predictions are missing, belong to unknown videos, have the wrong number of values, or hold
             values that are not numbers in [0, 1].
     """
-    classes = load_taxonomy(taxonomy)
-    source = read_source(Path(labels), classes)
+    source = read_source(Path(labels), given_taxonomy(taxonomy))
+    classes = source.taxonomy
     known = [*source.names, *source.others]
     found = read_predictions(Path(predictions), classes).matched(known, Path(predictions), of=Path(labels))
     values = found.aligned(source.names, where=str(predictions))

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from urbanpipe.catalog.labels import read_labels
-from urbanpipe.contracts.csv_reading import read_text
 from urbanpipe.contracts.name_matching import match_names, near_text
 from urbanpipe.contracts.names import canonical_name, shortened
 from urbanpipe.errors import LabelError, PredictionError, TaxonomyError
@@ -18,6 +17,7 @@ from urbanpipe.evaluation.average_precision import mean_of_known, number_or_none
 from urbanpipe.evaluation.tables import MAP_ALL, markdown_table, per_cent
 from urbanpipe.outputs import write_text
 from urbanpipe.taxonomy import Taxonomy
+from urbanpipe.text_files import read_text
 
 TOLERANCES = (5.0, 10.0, 15.0)
 _LATE_SECONDS = 1.0  # label files and containers disagree about where a video ends

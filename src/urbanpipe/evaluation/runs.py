@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from urbanpipe.catalog.folds import read_folds
 from urbanpipe.catalog.labels import label_matrix, read_labels
-from urbanpipe.contracts.csv_reading import read_table, read_text
+from urbanpipe.contracts.csv_reading import read_table
 from urbanpipe.contracts.names import canonical_name, shortened
 from urbanpipe.contracts.predictions import Predictions, read_predictions
 from urbanpipe.contracts.run_folder import INPUTS, LEFT_OUT, OUT_OF_FOLD, check_run_format
@@ -18,6 +18,7 @@ from urbanpipe.errors import LabelError, RunError
 from urbanpipe.evaluation.evaluation_set import EvaluationSet
 from urbanpipe.outputs import write_csv, write_json, write_text
 from urbanpipe.taxonomy import load_taxonomy
+from urbanpipe.text_files import read_text
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,7 +25,7 @@ from urbanpipe.reproduce.paired_comparison import ComparisonData, PairedComparis
 from urbanpipe.reproduce.re_evaluation import re_evaluate, read_fold
 from urbanpipe.reproduce.report_models import notes_on_epochs
 from urbanpipe.reproduce.score_changes import SCORE_CHANGES
-from urbanpipe.taxonomy import load_taxonomy
+from urbanpipe.taxonomy import given_taxonomy
 from urbanpipe.training.crossval import find_unreadable, resolve
 from urbanpipe.training.options import FoldOptions, RunOptions
 
@@ -99,8 +99,8 @@ def ablate(
     if plan.test and not any(row.kind == "videos" for row in chosen):
         raise RecipeError("--test has no effect without the row fold-ensemble; add --row fold-ensemble")
     refuse_folder(data)
-    catalog = read_catalog(data, load_taxonomy(taxonomy))
-    others = tuple(read_catalog(plan.test, load_taxonomy(taxonomy)).labelled) if plan.test else ()
+    catalog = read_catalog(data, given_taxonomy(taxonomy))
+    others = tuple(read_catalog(plan.test, given_taxonomy(taxonomy)).labelled) if plan.test else ()
     _refuse_trained_on(others, catalog)
     _check_own(base, chosen, catalog, out)
     experiment = open_report_experiment(data, out, taxonomy=taxonomy, split=split, options=options)

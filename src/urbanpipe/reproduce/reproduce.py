@@ -37,7 +37,7 @@ from urbanpipe.reproduce.report_models import (
     read_report_models,
 )
 from urbanpipe.reproduce.weak_supervision import check_pretraining, weak_supervision_lines
-from urbanpipe.taxonomy import load_taxonomy
+from urbanpipe.taxonomy import given_taxonomy
 from urbanpipe.training.crossval import resolve
 from urbanpipe.training.environment import environment
 from urbanpipe.training.options import FoldOptions, RunOptions
@@ -94,7 +94,7 @@ def reproduce(
     """
     given = Given(report.scale, tuple(report.overrides), report.weights or {})
     _check(what, given, report.seeds, report.test, split.only)
-    others = tuple(read_catalog(report.test, load_taxonomy(taxonomy)).labelled) if report.test else ()
+    others = tuple(read_catalog(report.test, given_taxonomy(taxonomy)).labelled) if report.test else ()
     asked = _Asked(given, report.seeds, others, options.device)
     experiment = open_report_experiment(data, out, taxonomy=taxonomy, split=split, options=options)
     finish = MAKERS[what](experiment, asked)

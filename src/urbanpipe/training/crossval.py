@@ -72,7 +72,7 @@ def crossval(
         out: folder of the experiment: a run folder per recipe, `ensemble/`, and `catalog.csv` and `folds.csv` unless
             they are given. The same command resumes an interrupted cross-validation.
         labels: label file, if `data` is a folder.
-        taxonomy: the classes; default: the 17 QV-Pipe classes.
+        taxonomy: the classes; default: those of the catalog, or the 17 QV-Pipe classes.
         overrides: `section.key=value` for all recipes.
         split: the folds; with `only`, tables and ensemble are made once all folds are done.
         options: device and frame cache.

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from urbanpipe.catalog.catalog_file import OK, Catalog, read_catalog
+from urbanpipe.catalog.catalog_taxonomy import catalog_taxonomy
 from urbanpipe.catalog.fold_checks import fold_faults
 from urbanpipe.catalog.folds import plan_folds, read_folds, write_folds
 from urbanpipe.catalog.grouping import plausible_groups
@@ -27,7 +28,7 @@ from urbanpipe.inputs.dataset import frame_cache
 from urbanpipe.locks import folder_lock
 from urbanpipe.models.distributed import DistributedContext, join_distributed
 from urbanpipe.outputs import output_folder, write_json
-from urbanpipe.taxonomy import load_taxonomy
+from urbanpipe.taxonomy import given_taxonomy, load_taxonomy
 from urbanpipe.training.options import FoldOptions, RunOptions
 from urbanpipe.video.cache import FrameCache
 
@@ -116,7 +117,7 @@ def experiment_data(
         path = out / "catalog.csv" if data.is_dir() else data
         if data.is_dir() and not made:
             _say(scan_report(data, path, labels=labels, taxonomy=taxonomy), path)
-        catalog = read_catalog(path, load_taxonomy(taxonomy))
+        catalog = read_catalog(path, given_taxonomy(taxonomy))
         if not catalog.labelled:
             raise CatalogError(f"{path} has no video that is both readable and labelled: see its status and labels")
         if isinstance(split.folds, int) and not made:
@@ -158,7 +159,9 @@ def _say(report: ScanReport, path: Path) -> None:
 
 def _asked(data: Path, labels: Path | None, taxonomy: Path | None, split: FoldOptions) -> dict[str, Any]:
     """Return the arguments of an experiment, as names and digests instead of paths, so that it can be moved."""
-    asked: dict[str, Any] = {"videos": data.resolve().name, "classes": list(load_taxonomy(taxonomy).codes)}
+    given = given_taxonomy(taxonomy)
+    classes = load_taxonomy(taxonomy) if data.is_dir() else catalog_taxonomy(data, given)
+    asked: dict[str, Any] = {"videos": data.resolve().name, "classes": list(classes.codes)}
     if labels is not None and labels.is_file():
         asked["labels"] = hashlib.blake2b(labels.read_bytes(), digest_size=16).hexdigest()
     if isinstance(split.folds, int):

@@ -8,7 +8,7 @@ from urbanpipe.errors import CatalogError, FoldError
 from urbanpipe.inputs.dataset import frame_cache
 from urbanpipe.methods.recipe import load_recipe
 from urbanpipe.models.distributed import join_distributed
-from urbanpipe.taxonomy import load_taxonomy
+from urbanpipe.taxonomy import given_taxonomy
 from urbanpipe.training.crossval import begin_run_videos, fold_job, resolve
 from urbanpipe.training.experiment import Experiment, checked_folds, labels_line, warn_of_folds
 from urbanpipe.training.fold_job import FoldJob
@@ -33,7 +33,7 @@ def train(
         data: a catalog.
         recipe: name or file of a recipe.
         out: the run folder, for `predict`.
-        taxonomy: the classes; default: the 17 QV-Pipe classes.
+        taxonomy: the classes; default: those of the catalog.
         folds: CSV `video,fold`. With it, the model is validated on `fold` and the best epoch is kept. Without it, the
             model is trained on every labelled video, without validation, and the last epoch is kept.
         fold: fold for validation.
@@ -49,7 +49,7 @@ def train(
     if (folds is None) != (fold is None):
         raise FoldError("--folds FILE and --fold K require each other; without both, all labelled videos are used")
     distributed = join_distributed(options.device)
-    catalog = read_catalog(data, load_taxonomy(taxonomy))
+    catalog = read_catalog(data, given_taxonomy(taxonomy))
     if not catalog.labelled:
         raise CatalogError(f"{data} has no video that is both readable and labelled: see its columns status and labels")
     settings = resolve(load_recipe(recipe, list(overrides)), catalog)
