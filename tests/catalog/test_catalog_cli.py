@@ -7,7 +7,7 @@ from typer.testing import CliRunner, Result
 from helpers.catalog_material import write_video
 from urbanpipe.catalog.catalog_file import read_catalog
 from urbanpipe.cli.main import app
-from urbanpipe.errors import LabelError, UrbanpipeError
+from urbanpipe.errors import CatalogError, LabelError, UrbanpipeError
 
 
 def run(*arguments: object) -> Result:
@@ -145,3 +145,25 @@ def test_help(verb: str) -> None:
     result = run(verb, "--help")
     assert result.exit_code == 0
     assert "--taxonomy" in result.stdout
+
+
+def test_only_scan_needs_the_classes(tmp_path: Path) -> None:
+    for number in range(4):
+        write_video(tmp_path / "videos" / f"v{number}.mp4", level=number)
+    (tmp_path / "own.toml").write_text('name = "mine"\n[[classes]]\ncode = "ROOT"\n[[classes]]\ncode = "CRACK"\n')
+    (tmp_path / "other.toml").write_text('[[classes]]\ncode = "OTHER"\n')
+    (tmp_path / "l.csv").write_text(
+        "video,labels\n" + "".join(f"v{n}.mp4,{'ROOT' if n % 2 else 'CRACK'}\n" for n in range(4))
+    )
+    catalog = tmp_path / "c.csv"
+    own = ("--taxonomy", tmp_path / "own.toml")
+    assert run("scan", tmp_path / "videos", "--labels", tmp_path / "l.csv", "--out", catalog, *own).exit_code == 0
+    assert run("scan", tmp_path / "videos", "--labels", tmp_path / "l.csv", "--out", catalog).exit_code == 0
+    found = run("audit", catalog, "--json")
+    assert json.loads(found.stdout)["counts"] == {"ROOT": 2, "CRACK": 2}
+    assert run("folds", catalog, "--folds", 2, "--out", tmp_path / "f.csv").exit_code == 0
+    assert run("audit", catalog, *own).exit_code == 0
+    for verb in (("audit", catalog), ("scan", tmp_path / "videos", "--out", catalog)):
+        refused = run(*verb, "--taxonomy", tmp_path / "other.toml")
+        assert isinstance(refused.exception, CatalogError)
+        assert "has the classes ROOT CRACK of c-taxonomy.toml, not OTHER" in str(refused.exception)
