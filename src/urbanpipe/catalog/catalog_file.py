@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from urbanpipe.catalog.catalog_taxonomy import catalog_taxonomy, taxonomy_file, write_catalog_taxonomy
+from urbanpipe.catalog.catalog_numbers import number_cell, parse_number
 from urbanpipe.catalog.label_cells import labels_cell, parse_labels_cell
 from urbanpipe.catalog.labels import Labels, read_label_file
 from urbanpipe.contracts.csv_reading import read_table
@@ -264,15 +265,11 @@ def _is_catalog(text: str) -> bool:
 
 
 def _cells(video: Video, taxonomy: Taxonomy, folder: Path) -> list[object]:
-    numbers = {column: _number_cell(getattr(video, column)) for column in _NUMBERS}
+    numbers = {column: number_cell(getattr(video, column)) for column in _NUMBERS}
     texts = {column: getattr(video, column) for column in COLUMNS if column not in _NUMBERS}
     texts["path"] = _path_cell(video.path, folder)
     texts["labels"] = "" if video.labels is None else labels_cell(video.labels, taxonomy)
     return [numbers.get(column, texts.get(column)) for column in COLUMNS]
-
-
-def _number_cell(value: float) -> str:
-    return "" if value == 0 else str(round(value, 6)) if isinstance(value, float) else str(value)
 
 
 def _path_cell(path: Path, folder: Path) -> str:
@@ -285,7 +282,7 @@ def _video(row: dict[str, str], where: str, folder: Path, taxonomy: Taxonomy) ->
     if not row["name"].strip() or not row["status"].strip():
         raise CatalogError(f"{where}: the name or status is empty")
     numbers: dict[str, Any] = {
-        key: _number(row.get(key, ""), kind, f"{where}: {key}") for key, kind in _NUMBERS.items()
+        key: parse_number(row.get(key, ""), kind, f"{where}: {key}") for key, kind in _NUMBERS.items()
     }
     name = canonical_name(row["name"])
     return Video(
@@ -301,13 +298,3 @@ def _video(row: dict[str, str], where: str, folder: Path, taxonomy: Taxonomy) ->
         extra={key: cell for key, cell in row.items() if key not in COLUMNS},
         **numbers,
     )
-
-
-def _number(cell: str, kind: type[float] | type[int], where: str) -> float:
-    try:
-        value = float(cell or 0) if kind is float or "E" in cell.upper() else int(cell or 0)
-    except ValueError as error:
-        raise CatalogError(f"{where} is {cell!r}; it must be a number of 0 or more, or empty") from error
-    if not 0 <= value < float("inf"):
-        raise CatalogError(f"{where} is {cell!r}; it must be a number of 0 or more, or empty")
-    return kind(value)  # spreadsheets write large whole numbers as 1.79E+18

@@ -109,7 +109,7 @@ def audit(source: Path, *, taxonomy: Path | None = None) -> Audit:
         likeness=_likeness(targets[:, list(classes.defects)], groups),
         shortcuts=shortcuts,
         warnings=[
-            *group_warnings(data.names, data.groups, grouping_advice(data)),
+            *group_warnings(data.names, data.groups, f"when you make folds, {grouping_advice(data)}"),
             *_label_warnings(data, targets, classes),
             *_copy_warnings(data),
             *_shortcut_warnings(shortcuts),
