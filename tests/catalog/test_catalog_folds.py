@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from openpyxl import Workbook
 
 from urbanpipe.catalog.catalog_file import Catalog, Source, Video, read_source, write_catalog
 from urbanpipe.catalog.folds import FoldPlan, assign_folds, folds, plan_folds, read_folds
@@ -184,6 +185,15 @@ def test_mistakes_in_folds(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "folds.csv").write_text(text)
     with pytest.raises(FoldError, match=message):
         read_folds(tmp_path / "folds.csv")
+
+
+def test_folds_in_a_workbook(tmp_path: Path) -> None:
+    book = Workbook()
+    for row in (["video", "fold"], ["a.mp4", 0], ["b.mp4", 1.0], [12, "1"]):
+        assert book.active is not None
+        book.active.append(row)
+    book.save(tmp_path / "folds.xlsx")
+    assert read_folds(tmp_path / "folds.xlsx") == {"a.mp4": 0, "b.mp4": 1, "12": 1}
 
 
 def test_missing_folds(tmp_path: Path) -> None:

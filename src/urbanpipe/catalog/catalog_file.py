@@ -8,8 +8,8 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from urbanpipe.catalog.catalog_taxonomy import catalog_taxonomy, taxonomy_file, write_catalog_taxonomy
 from urbanpipe.catalog.catalog_numbers import number_cell, parse_number
+from urbanpipe.catalog.catalog_taxonomy import catalog_taxonomy, taxonomy_file, write_catalog_taxonomy
 from urbanpipe.catalog.label_cells import labels_cell, parse_labels_cell
 from urbanpipe.catalog.labels import Labels, read_label_file
 from urbanpipe.contracts.csv_reading import read_table

@@ -17,12 +17,11 @@ from urbanpipe.catalog.grouping import (
 )
 from urbanpipe.catalog.labels import label_matrix
 from urbanpipe.catalog.stratify import assign_folds as assign_folds
-from urbanpipe.contracts.csv_reading import read_table
 from urbanpipe.contracts.names import canonical_name
+from urbanpipe.contracts.workbooks import read_table_file
 from urbanpipe.errors import FoldError, LabelError
 from urbanpipe.outputs import write_csv
 from urbanpipe.taxonomy import Taxonomy, given_taxonomy
-from urbanpipe.text_files import read_text
 
 Folds = dict[str, int]
 
@@ -215,14 +214,14 @@ def write_folds(folds: Folds, out: Path) -> None:
 
 
 def read_folds(path: Path) -> Folds:
-    """Read the CSV that `folds` writes.
+    """Read the CSV that `folds` writes, or the same table in a workbook.
 
     Raises:
         FoldError: the file cannot be read, lists a video twice, or its folds are not the numbers 0 to K-1 with K >= 2.
     """
     path = Path(path)
     try:
-        header, rows = read_table(read_text(path), path, "video")
+        header, rows = read_table_file(path, "video")
         if "fold" not in header:
             raise FoldError(f"{path}: no column 'fold'; folds are a CSV `video,fold`, made by `urbanpipe folds`")
         folds: Folds = {}

@@ -19,7 +19,8 @@ def command(
     videos: Annotated[Path, typer.Argument(help="Folder with the videos; it is searched recursively.")],
     out: Annotated[Path, typer.Option(help="Catalog (CSV) to write or update; unchanged videos are not read again.")],
     labels: Annotated[
-        Path | None, typer.Option(help="Label file: QV-Pipe JSON, CSV with a `video` column, or CCTV-Pipe JSON.")
+        Path | None,
+        typer.Option(help="Label file: QV-Pipe JSON, CSV or XLSX with a `video` column, or CCTV-Pipe JSON."),
     ] = None,
     taxonomy: TaxonomyFile = None,
     workers: Annotated[

@@ -5,11 +5,10 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, ValidationError
 
-from urbanpipe.contracts.csv_reading import read_table
 from urbanpipe.contracts.names import canonical_name
+from urbanpipe.contracts.workbooks import read_table_file
 from urbanpipe.errors import InspectionError, LabelError
 from urbanpipe.settings import Section, complaint
-from urbanpipe.text_files import read_text
 
 LENGTH_METRES = (0.5, 2_000.0)
 """Least and greatest length of a segment; others are in another unit."""
@@ -70,7 +69,7 @@ def read_inspection_data(path: Path) -> dict[str, InspectionData]:
         InspectionError: the file cannot be read, a column or value is not known, or a video is named twice.
     """
     try:
-        header, lines = read_table(read_text(path), path, "video")
+        header, lines = read_table_file(path, "video")
         if unknown := [column for column in header if column not in InspectionData.model_fields]:
             known = ", ".join(InspectionData.model_fields)
             raise InspectionError(f"{path}: unknown column {unknown[0]!r}; the columns are {known}")

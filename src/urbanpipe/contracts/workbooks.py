@@ -9,8 +9,9 @@ from typing import Any
 
 from openpyxl import load_workbook
 
-from urbanpipe.contracts.csv_reading import checked_header, folded_header
+from urbanpipe.contracts.csv_reading import checked_header, folded_header, read_table
 from urbanpipe.errors import LabelError
+from urbanpipe.text_files import read_text
 
 _MAX_BYTES = 64 << 20  # unpacked; 100,000 rows of a label file take a third of it
 _MAX_FILES = 1_000
@@ -26,6 +27,15 @@ def is_workbook(path: Path) -> bool:
             return file.read(len(_MAGIC)) == _MAGIC
     except OSError:
         return False
+
+
+def read_table_file(path: Path, column: str) -> tuple[list[str], Iterator[tuple[int, dict[str, str]]]]:
+    """Return the header and the numbered rows of a table that is a workbook or CSV text; see `read_table`.
+
+    Raises:
+        LabelError: the file cannot be read, or is no table with this column.
+    """
+    return read_workbook(path, column) if is_workbook(path) else read_table(read_text(path), path, column)
 
 
 def read_workbook(path: Path, column: str) -> tuple[list[str], Iterator[tuple[int, dict[str, str]]]]:
