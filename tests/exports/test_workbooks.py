@@ -9,8 +9,8 @@ import pytest
 from openpyxl import load_workbook
 
 from helpers.filled_tables import defect, filled_table, segment
+from urbanpipe.contracts import workbook_bounds
 from urbanpipe.errors import InspectionError
-from urbanpipe.exports import workbook_bounds
 from urbanpipe.exports.condition_report import Condition, condition
 from urbanpipe.exports.tamper_check import refuse_if_touched
 

@@ -1,7 +1,6 @@
 """Read a table from an Excel workbook (.xlsx) as text, as its cells show it."""
 
 import warnings
-import zipfile
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime
 from pathlib import Path
@@ -10,11 +9,10 @@ from typing import Any
 from openpyxl import load_workbook
 
 from urbanpipe.contracts.csv_reading import checked_header, folded_header, read_table
+from urbanpipe.contracts.workbook_bounds import check_workbook, not_a_workbook
 from urbanpipe.errors import LabelError
 from urbanpipe.text_files import read_text
 
-_MAX_BYTES = 64 << 20  # unpacked; 100,000 rows of a label file take a third of it
-_MAX_FILES = 1_000
 _MAX_COLUMNS = 512
 _MAX_BLANK_ROWS = 10_000
 _MAGIC = b"PK\x03\x04"
@@ -66,24 +64,16 @@ def _table(
 def _filled_sheets(path: Path) -> dict[str, list[tuple[int, list[str]]]]:
     """Return the filled rows of each sheet that has any."""
     try:
-        _check_size(path)
+        check_workbook(path, LabelError)
         with warnings.catch_warnings(), path.open("rb") as file:
             warnings.simplefilter("ignore")  # about parts that openpyxl does not know
             book = load_workbook(file, read_only=True)  # of a path it would check the name
             sheets = {sheet.title: list(_rows(sheet, path)) for sheet in book.worksheets}
     except LabelError:
         raise
-    except Exception as error:  # zipfile and openpyxl raise many kinds of errors for damaged files
-        reason = " ".join(str(error).split())[:80]
-        raise LabelError(f"{path} is not an Excel workbook (.xlsx): {type(error).__name__}: {reason}") from error
+    except Exception as error:  # openpyxl raises many kinds of errors for damaged files
+        raise not_a_workbook(path, error, LabelError) from error
     return {title: rows for title, rows in sheets.items() if rows}
-
-
-def _check_size(path: Path) -> None:
-    with zipfile.ZipFile(path) as archive:
-        files = archive.infolist()
-    if len(files) > _MAX_FILES or sum(file.file_size for file in files) > _MAX_BYTES:
-        raise LabelError(f"{path} unpacks to more than {_MAX_BYTES >> 20} MB; is it the right file?")
 
 
 def _rows(sheet: Any, path: Path) -> Iterator[tuple[int, list[str]]]:

@@ -12,9 +12,9 @@ from typing import Any, TypeVar
 from openpyxl import load_workbook
 from openpyxl.utils import get_column_letter
 
+from urbanpipe.contracts.workbook_bounds import MAX_COLUMNS, MAX_ROWS, check_workbook, not_a_workbook, too_large
 from urbanpipe.errors import InspectionError, TableError
 from urbanpipe.exports.columns import Column
-from urbanpipe.exports.workbook_bounds import MAX_COLUMNS, MAX_ROWS, check_workbook, not_a_workbook, too_large
 
 T = TypeVar("T")
 _HEAD_ROWS = 20

@@ -8,8 +8,8 @@ from typing import Any
 from openpyxl import Workbook, load_workbook
 from openpyxl.packaging.custom import StringProperty
 
+from urbanpipe.contracts.workbook_bounds import MAX_COLUMNS, MAX_ROWS, check_workbook
 from urbanpipe.errors import InspectionError
-from urbanpipe.exports.workbook_bounds import MAX_COLUMNS, MAX_ROWS, check_workbook
 
 _NAME = "urbanpipe export"
 

@@ -16,6 +16,7 @@ from openpyxl.worksheet.datavalidation import DataValidation
 from openpyxl.worksheet.worksheet import Worksheet
 
 from urbanpipe.contracts.inspection_data import DIAMETER_MILLIMETRES, LENGTH_METRES
+from urbanpipe.contracts.workbook_bounds import MAX_ROWS
 from urbanpipe.exports.columns import (
     CHOICES,
     DEFECT_COLUMNS,
@@ -31,7 +32,6 @@ from urbanpipe.exports.columns import (
 from urbanpipe.exports.csv_safety import starts_formula
 from urbanpipe.exports.rules import Diameter, Rules
 from urbanpipe.exports.tamper_check import add_tamper_check, refuse_if_touched
-from urbanpipe.exports.workbook_bounds import MAX_ROWS
 from urbanpipe.outputs import whole_path
 
 Cell = str | int | float | None
