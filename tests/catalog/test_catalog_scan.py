@@ -282,7 +282,7 @@ def test_what_does_not_match_is_listed(tmp_path: Path, videos: Path) -> None:
     report = scan_report(videos, tmp_path / "c.csv", labels_of(tmp_path, {"a.mp4": "CJ", "gone, lost.mp4": "CK"}))
     assert (report.without_file, report.without_labels) == (["gone, lost.mp4"], ["b.mp4"])
     assert (tmp_path / "c-unmatched.csv").read_text() == (
-        'video,problem\n"gone, lost.mp4",label without a file\nb.mp4,file without a label\n'
+        'video,problem,near\n"gone, lost.mp4",label without a file,\nb.mp4,file without a label,\n'
     )
 
 

@@ -8,6 +8,7 @@ from urbanpipe.errors import CatalogError, FoldError
 from urbanpipe.inputs.dataset import frame_cache
 from urbanpipe.methods.recipe import load_recipe
 from urbanpipe.models.distributed import join_distributed
+from urbanpipe.outputs import output_folder
 from urbanpipe.taxonomy import given_taxonomy
 from urbanpipe.training.crossval import begin_run_videos, fold_job, resolve
 from urbanpipe.training.experiment import Experiment, checked_folds, labels_line, warn_of_folds
@@ -56,6 +57,7 @@ def train(
     assignment = {} if folds is None else checked_folds(catalog, folds)
     if fold is not None and fold not in assignment.values():
         raise FoldError(f"there is no fold {fold} in {folds}; it has {sorted(set(assignment.values()))}")
+    output_folder(out)  # before anything is logged
     distributed.log(labels_line(catalog))
     if assignment:
         warn_of_folds(catalog, assignment, distributed)
