@@ -109,10 +109,17 @@ def assert_one_line(errors: str, message: str) -> None:
     assert errors.startswith("urbanpipe: ")
 
 
+def heed_interrupts() -> None:
+    """Undo what a shell does to its background jobs, of which this test may be one."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.multiprocess
 def test_an_interrupt_says_how_to_go_on(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "urbanpipe.cli.main", "simulate", str(tmp_path / "s"), "--videos", "400"]
-    with subprocess.Popen([*command, "--workers", "1"], stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [*command, "--workers", "1"], stderr=subprocess.PIPE, text=True, preexec_fn=heed_interrupts
+    ) as process:
         deadline = time.monotonic() + 60
         while not list(tmp_path.glob("s/videos/*.mp4")) and time.monotonic() < deadline:
             time.sleep(0.05)
