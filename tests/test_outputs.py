@@ -1,6 +1,7 @@
 import json
 import logging
 import resource
+import signal
 import subprocess
 import sys
 import unicodedata
@@ -12,7 +13,9 @@ from hypothesis import strategies as st
 
 from urbanpipe.cli.logs import show_logs
 from urbanpipe.cli.main import main
+from urbanpipe.cli.tables import new_table, print_table
 from urbanpipe.errors import OutputError
+from urbanpipe.evaluation.tables import markdown_table
 from urbanpipe.outputs import output_folder, plain_text, whole_file, write_csv, write_json, write_text
 
 
@@ -99,3 +102,31 @@ def test_an_error_of_a_hostile_name_is_one_line(
     lines = capsys.readouterr().err.splitlines()
     assert lines[-1].startswith("urbanpipe: ")
     assert "a\\x1b[31m\\nb" in lines[-1]
+
+
+def test_what_commands_print_of_a_hostile_name_is_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "v").mkdir()
+    (tmp_path / "v" / "a\x1b[31m\nb.mp4").write_bytes(b"no video")
+    monkeypatch.setattr(sys, "argv", ["urbanpipe", "scan", str(tmp_path / "v"), "--out", str(tmp_path / "c.csv")])
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    with pytest.raises(SystemExit):
+        main()
+    printed = capsys.readouterr().out
+    assert "  a\\x1b[31m\\nb.mp4: not a video\n" in printed
+    assert "\x1b" not in printed
+
+
+def test_a_markdown_cell_is_one_cell_of_one_line() -> None:
+    table = markdown_table(["class"], [["a|b\n| c |\x1b[31m"]])
+    assert table.count("\n") == 3
+    assert "a\\|b\\n\\| c \\|\\x1b[31m" in table
+
+
+def test_names_that_look_like_markup_are_printed_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    table = new_table("class", "name")
+    table.add_row("[bold]A[/x]", ":smile:")
+    print_table("Labels", table)
+    assert "[bold]A[/x]" in (printed := capsys.readouterr().out)
+    assert ":smile:" in printed

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from urbanpipe.cli.options import Device, FoldsOrFile, FrameCacheFolder, FrameCacheGB, TaxonomyFile, folds_given, prints
+from urbanpipe.cli.output import show, show_text
 
 
 def command(
@@ -54,7 +55,7 @@ def command(
     if list_rows:
         from urbanpipe.reproduce.changes import listing
 
-        print(listing(row or [], recipe, override or [], change or []))
+        show_text(listing(row or [], recipe, override or [], change or []))
         return
     if data is None or recipe is None or out is None:
         raise RecipeError("ablate needs a catalog, --recipe and --out; `urbanpipe ablate --list` shows the rows")
@@ -71,5 +72,5 @@ def command(
         options=RunOptions(device=device, cache=cache, cache_gb=cache_gb),
     )
     if prints():
-        print(made.to_markdown())
-        print(f"results: {out}")
+        show_text(made.to_markdown())
+        show(f"results: {out}")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from urbanpipe.cli.options import TaxonomyFile
+from urbanpipe.cli.output import show
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -33,16 +34,14 @@ def command(
 def _print(found: "Audit") -> None:
     from urbanpipe.cli.tables import print_table
 
-    print(f"{found.videos} labelled videos, {found.cardinality:.2f} labels per video, {_groups(found)}")
+    show(f"{found.videos} labelled videos, {found.cardinality:.2f} labels per video, {_groups(found)}")
     if found.unreadable or found.unlabelled:
-        print(f"not counted: {found.unreadable} unreadable and {found.unlabelled} unlabelled videos")
+        show(f"not counted: {found.unreadable} unreadable and {found.unlabelled} unlabelled videos")
     print_table("Labels", _label_table(found))
-    print(
-        "labels per video: " + ", ".join(f"{count} with {labels}" for labels, count in found.labels_per_video.items())
-    )
-    print("videos per group: " + ", ".join(f"{count} with {size}" for size, count in found.group_sizes.items()))
+    show("labels per video: " + ", ".join(f"{count} with {labels}" for labels, count in found.labels_per_video.items()))
+    show("videos per group: " + ", ".join(f"{count} with {size}" for size, count in found.group_sizes.items()))
     inside, across = found.likeness
-    print(f"similarity of two videos' defects (Jaccard): {inside:.2f} within a group, {across:.2f} between groups")
+    show(f"similarity of two videos' defects (Jaccard): {inside:.2f} within a group, {across:.2f} between groups")
     print_table(
         "Co-occurrence: % of the videos with the class on the left that also show the class above",
         _co_occurrence(found),
@@ -51,9 +50,9 @@ def _print(found: "Audit") -> None:
         title = "Shortcut test: AP of a class from one property alone (!! almost determines it, + clearly above chance)"
         print_table(title, _shortcut_table(found))
     else:
-        print("shortcut test: too few videos to test (a class needs 10 videos in 5 groups)")
+        show("shortcut test: too few videos to test (a class needs 10 videos in 5 groups)")
     for warning in found.warnings:
-        print(f"warning: {warning}")
+        show(f"warning: {warning}")
 
 
 def _groups(found: "Audit") -> str:

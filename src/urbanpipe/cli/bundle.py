@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from urbanpipe.cli.options import Device
+from urbanpipe.cli.output import show
 
 
 def command(
@@ -40,5 +41,5 @@ def command(
         targets=TriageTargets(miss_bound=miss_bound, precision=precision),
     )
     for line in made.lines():
-        print(line)
-    print(f"bundle: {made.folder}")
+        show(line)
+    show(f"bundle: {made.folder}")

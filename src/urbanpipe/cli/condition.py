@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from urbanpipe.cli.output import complain, show
+
 MAX_LINES = 200
 
 
@@ -31,8 +33,6 @@ def command(
     ] = False,
 ) -> None:
     """Compute condition figures from grades given by a person. Exit status 3: some segments are not filled in yet."""
-    import sys
-
     from urbanpipe.errors import InspectionError, TableError
     from urbanpipe.exports.condition_report import condition
 
@@ -42,13 +42,13 @@ def command(
         if len(error.mistakes) == 1:
             raise
         for line in error.mistakes[:MAX_LINES]:
-            print(line, file=sys.stderr)
+            complain(line)
         listed = "listed above" if len(error.mistakes) <= MAX_LINES else f"the first {MAX_LINES} are listed above"
         raise InspectionError(f"{table} has {len(error.mistakes)} mistakes, {listed}; no figure was computed") from None
     for line in done.lines():
-        print(line)
+        show(line)
     segments = f"{len(done.segments)} segment{'' if len(done.segments) == 1 else 's'}"
-    print(f"{segments} after {done.rules.name}, {len(done.refused)} without figures")
-    print(f"results: {out}")
+    show(f"{segments} after {done.rules.name}, {len(done.refused)} without figures")
+    show(f"results: {out}")
     if done.refused:
         raise typer.Exit(3)

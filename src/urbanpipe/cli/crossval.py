@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from urbanpipe.cli.options import Device, FoldsOrFile, FrameCacheFolder, FrameCacheGB, TaxonomyFile, folds_given, prints
+from urbanpipe.cli.output import show, show_text
 
 
 def command(
@@ -51,7 +52,8 @@ def command(
     if not prints():
         return
     for table in experiment.tables:
-        print(f"{table}\n\n{table.read_text(encoding='utf-8')}")
+        show(table)
+        show_text(f"\n{table.read_text(encoding='utf-8')}")
     if experiment.ensemble is None:
-        print("some folds are not trained yet; rerun without --only-fold for tables and the ensemble")
-    print(f"results: {experiment.folder}")
+        show("some folds are not trained yet; rerun without --only-fold for tables and the ensemble")
+    show(f"results: {experiment.folder}")

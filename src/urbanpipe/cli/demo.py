@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from urbanpipe.cli.output import show, show_text
+
 
 def command(
     out: Annotated[Path, typer.Option("--out", help="Output folder for videos, runs and tables; rerun to resume.")] = (
@@ -29,12 +31,12 @@ def command(
     done = demo(out, videos=videos, unseen=unseen, folds=folds, seed=seed, overrides=override or [])
     experiment = done.experiment
     assert experiment.ensemble is not None
-    print(f"\n{done.summary.read_text(encoding='utf-8')}")
-    print(f"mAP over the defects on unseen videos: {done.learned:.3f}; chance is {done.chance:.3f}")
-    print("The videos are simulated: these figures say nothing about real pipes.\n")
-    print(f"this table       {done.summary}")
-    print(f"unseen videos    {out / 'predictions.csv'}")
-    print(f"the ensemble     {experiment.ensemble} (table3.md: compared with single models; table6.md: per fold)")
-    print(f"each network     {', '.join(str(out / name) for name in RECIPES)} (metrics.csv and TensorBoard per fold)")
-    print(f"the videos       {out / 'data'}, {out / 'unseen'}")
-    print(f"results: {out}")
+    show_text(f"\n{done.summary.read_text(encoding='utf-8')}")
+    show(f"mAP over the defects on unseen videos: {done.learned:.3f}; chance is {done.chance:.3f}")
+    show_text("The videos are simulated: these figures say nothing about real pipes.\n")
+    show(f"this table       {done.summary}")
+    show(f"unseen videos    {out / 'predictions.csv'}")
+    show(f"the ensemble     {experiment.ensemble} (table3.md: compared with single models; table6.md: per fold)")
+    show(f"each network     {', '.join(str(out / name) for name in RECIPES)} (metrics.csv and TensorBoard per fold)")
+    show(f"the videos       {out / 'data'}, {out / 'unseen'}")
+    show(f"results: {out}")

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from urbanpipe.cli.output import show, show_text
+
 
 def command(
     runs: Annotated[list[Path], typer.Argument(help="Run folders of `urbanpipe crossval` on the same data.")],
@@ -31,8 +33,8 @@ def command(
 
     given = report_weights(runs) if weights == "report" else weights
     made = ensemble(runs, out=out, weights=given, exclusive_threshold=_threshold(exclusive_threshold), recall=recall)
-    print(made.table.to_markdown())
-    print(f"results: {made.folder}")
+    show_text(made.table.to_markdown())
+    show(f"results: {made.folder}")
 
 
 def _threshold(text: str) -> float | None:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from urbanpipe.cli.options import TaxonomyFile
+from urbanpipe.cli.output import show_text
 
 
 class EmptyRule(StrEnum):
@@ -59,7 +60,7 @@ def command(
     if as_json:
         print(json.dumps(result.to_json(), ensure_ascii=False, indent=1, allow_nan=False))
     else:
-        print(result.to_markdown())
+        show_text(result.to_markdown())
 
 
 def _check_options(ctx: typer.Context, moments: bool) -> None:

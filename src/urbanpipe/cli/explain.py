@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from urbanpipe.cli.options import Device, SegmentsPerBatch
+from urbanpipe.cli.output import show
 
 
 def command(
@@ -47,5 +48,5 @@ def command(
         options=InferenceOptions(device=device, batch_size=batch_size),
     )
     for line in made.lines():
-        print(line)
-    print(f"results: {made.summary} and {len(made.pictures) + len(made.data)} files beside it")
+        show(line)
+    show(f"results: {made.summary} and {len(made.pictures) + len(made.data)} files beside it")

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from urbanpipe.cli.output import show
+
 
 class Format(StrEnum):
     """Output format."""
@@ -58,5 +60,5 @@ def command(
         unlikely=unlikely,
     )
     for line in done.lines():
-        print(line)
-    print(f"results: {' '.join(map(str, done.files))}")
+        show(line)
+    show(f"results: {' '.join(map(str, done.files))}")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from urbanpipe.cli.options import TaxonomyFile
+from urbanpipe.cli.output import show
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -43,22 +44,22 @@ def command(
 
         labels = {name: tuple(row.nonzero()[0].tolist()) for name, row in zip(plan.names, plan.targets, strict=True)}
         plot_folds(plan.folds, labels, plan.taxonomy, plot)
-        print(f"plot: {plot}")
-    print(f"folds: {out}")
+        show(f"plot: {plot}")
+    show(f"folds: {out}")
 
 
 def _print(plan: "FoldPlan") -> None:
     from urbanpipe.catalog.labels import describe_labels
     from urbanpipe.cli.tables import print_table
 
-    print(f"{len(plan.names)} videos in {len(set(plan.groups))} groups, {plan.n_folds} folds")
-    print(describe_labels([row.nonzero()[0] for row in plan.targets], plan.unlabelled))
+    show(f"{len(plan.names)} videos in {len(set(plan.groups))} groups, {plan.n_folds} folds")
+    show(describe_labels([row.nonzero()[0] for row in plan.targets], plan.unlabelled))
     if plan.unreadable or plan.unlabelled:
-        print(f"without a fold: {plan.unreadable} unreadable and {plan.unlabelled} unlabelled videos")
+        show(f"without a fold: {plan.unreadable} unreadable and {plan.unlabelled} unlabelled videos")
     print_table("Videos per fold, and the largest deviation of a fold from an equal share", _deviations(plan))
-    print(f"videos with a segment of the same inspection in another fold: {plan.leaks}")
+    show(f"videos with a segment of the same inspection in another fold: {plan.leaks}")
     for warning in plan.warnings:
-        print(f"warning: {warning}")
+        show(f"warning: {warning}")
 
 
 def _deviations(plan: "FoldPlan") -> "Table":

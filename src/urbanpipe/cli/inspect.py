@@ -1,12 +1,12 @@
 """`urbanpipe inspect`."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from urbanpipe.cli.options import Device, SegmentsPerBatch
+from urbanpipe.cli.output import complain, show
 
 
 def command(
@@ -31,9 +31,9 @@ def command(
     from urbanpipe.inference.options import InferenceOptions
     from urbanpipe.inspection.distance import region_of
 
-    def show(video: InspectedVideo) -> None:
+    def show_video(video: InspectedVideo) -> None:
         for line in video.lines():
-            print(line, flush=True)
+            show(line, flush=True)
 
     region = region_of(distance_region) if distance_region else None
     made = inspect(
@@ -42,13 +42,13 @@ def command(
         bundle=bundle,
         language=language,
         distance_region=region,
-        on_video=show,
+        on_video=show_video,
         options=InferenceOptions(device=device, batch_size=batch_size),
     )
     if made.demonstration:
         warning = "a demonstration, trained on simulated videos: do not rely on its results for real pipes"
-        print(f"urbanpipe: the bundle is {warning}", file=sys.stderr)
-    print(made.summary)
-    print(f"reports: {made.index}")
+        complain(f"urbanpipe: the bundle is {warning}")
+    show(made.summary)
+    show(f"reports: {made.index}")
     if made.failures:
         raise typer.Exit(3)

@@ -11,8 +11,8 @@ import typer
 
 from urbanpipe import __version__
 from urbanpipe.cli.logs import show_logs
+from urbanpipe.cli.output import complain
 from urbanpipe.errors import UrbanpipeError
-from urbanpipe.outputs import plain_text
 
 VERBS = (
     "demo",
@@ -113,7 +113,7 @@ def main() -> None:
     try:
         app()
     except UrbanpipeError as error:
-        print(f"urbanpipe: {plain_text(str(error))}", file=sys.stderr)
+        complain(f"urbanpipe: {error}")
         sys.exit(2)
     except BrokenPipeError:  # the reader of the output has closed it, as in `urbanpipe audit ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from urbanpipe.cli.output import show, show_text
+
 
 def command(
     source: Annotated[
@@ -33,5 +35,5 @@ def command(
     from urbanpipe.inspection.moments import moments
 
     made = moments(source, out=out, truth=truth, overrides=override or [], settings=settings, taxonomy=taxonomy)
-    print(made.to_markdown())
-    print(f"results: {made.out} and {made.settings}")
+    show_text(made.to_markdown())
+    show(f"results: {made.out} and {made.settings}")

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from urbanpipe.cli.options import Device
+from urbanpipe.cli.output import show
 
 
 def command(
@@ -31,8 +32,8 @@ def command(
         model, videos, out=out, workers=workers, options=InferenceOptions(device=device, batch_size=batch_size)
     )
     for line in done.lines(top):
-        print(line)
-    print(f"{len(done.predictions.names)} videos, {done.videos_per_second:.2f} videos/s, {len(done.failures)} left out")
-    print(f"results: {out.with_suffix('.json')} and {out.with_suffix('.csv')}")
+        show(line)
+    show(f"{len(done.predictions.names)} videos, {done.videos_per_second:.2f} videos/s, {len(done.failures)} left out")
+    show(f"results: {out.with_suffix('.json')} and {out.with_suffix('.csv')}")
     if done.failures:
         raise typer.Exit(3)

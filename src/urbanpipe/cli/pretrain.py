@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from urbanpipe.cli.options import Device, FrameCacheFolder, FrameCacheGB
+from urbanpipe.cli.output import show
 
 
 def command(
@@ -38,4 +39,4 @@ def command(
         without_fold=without_fold,
         options=RunOptions(device=device, cache=cache, cache_gb=cache_gb),
     )
-    print(f"results: {folder / 'weights.safetensors'}")
+    show(f"results: {folder / 'weights.safetensors'}")

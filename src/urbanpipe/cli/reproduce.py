@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from urbanpipe.cli.options import Device, FoldsOrFile, FrameCacheFolder, FrameCacheGB, TaxonomyFile, folds_given, prints
+from urbanpipe.cli.output import show, show_text
 
 
 def command(
@@ -64,8 +65,8 @@ def command(
         options=RunOptions(device=device, cache=cache, cache_gb=cache_gb),
     )
     if prints():
-        print(text)
-        print(f"results: {out}")
+        show_text(text)
+        show(f"results: {out}")
 
 
 def _weights(pairs: list[str]) -> dict[str, str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from urbanpipe.cli.options import TaxonomyFile
+from urbanpipe.cli.output import show
 
 if TYPE_CHECKING:
     from urbanpipe.catalog.scan import ScanReport
@@ -32,7 +33,7 @@ def command(
 
     report = scan_report(videos, out, labels, taxonomy, workers)
     _print(report)
-    print(f"catalog: {out}")
+    show(f"catalog: {out}")
 
 
 def _print(report: "ScanReport") -> None:
@@ -43,8 +44,8 @@ def _print(report: "ScanReport") -> None:
     bad = [f"{video.name}: {video.status}" for video in catalog.videos if video.status != "ok"]
     damaged = [f"{video.name}: {video.damage}" for video in catalog.ok if video.damage]
     hours = sum(video.duration_seconds for video in catalog.ok) / 3600
-    print(f"{len(catalog.videos)} videos, {report.reused} of them unchanged since an earlier scan")
-    print(f"{len(catalog.ok)} can be read ({hours:.2f} hours), {len(catalog.labelled)} of them are labelled")
+    show(f"{len(catalog.videos)} videos, {report.reused} of them unchanged since an earlier scan")
+    show(f"{len(catalog.ok)} can be read ({hours:.2f} hours), {len(catalog.labelled)} of them are labelled")
     _list("cannot be read", bad)
     _list("can be read but are damaged", damaged)
     _list("have notes", [f"{video.name}: {video.notes}" for video in catalog.ok if video.notes])
@@ -56,11 +57,11 @@ def _print(report: "ScanReport") -> None:
     _list("folders cannot be opened", report.closed)
     if report.left_out:
         kinds = ", ".join(f"{count} {kind}" for kind, count in report.left_out.most_common(SHOWN))
-        print(f"{report.left_out.total()} files have no video extension: {kinds}")
+        show(f"{report.left_out.total()} files have no video extension: {kinds}")
     for warning in catalog_group_warnings(catalog):
-        print(f"warning: {warning}")
+        show(f"warning: {warning}")
     if report.without_file or report.without_labels:
-        print(f"full list of mismatches: {report.unmatched}")
+        show(f"full list of mismatches: {report.unmatched}")
 
 
 def _copies(report: "ScanReport") -> list[str]:
@@ -77,8 +78,8 @@ def _copies(report: "ScanReport") -> list[str]:
 def _list(what: str, items: Sequence[str]) -> None:
     if not items:
         return
-    print(f"{len(items)} {what}:")
+    show(f"{len(items)} {what}:")
     for item in items[:SHOWN]:
-        print(f"  {item}")
+        show(f"  {item}")
     if len(items) > SHOWN:
-        print(f"  and {len(items) - SHOWN} more")
+        show(f"  and {len(items) - SHOWN} more")

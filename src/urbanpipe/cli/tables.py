@@ -20,4 +20,5 @@ def new_table(*headings: str) -> Table:
 def print_table(title: str, table: Table) -> None:
     """Print a table under its title, at full width: no column is dropped if the output is not a terminal."""
     print(f"\n{title}")
-    Console(width=None if sys.stdout.isatty() else _WIDTH_OF_A_FILE).print(table)
+    width = None if sys.stdout.isatty() else _WIDTH_OF_A_FILE
+    Console(width=width, markup=False, emoji=False).print(table)  # names of classes may look like markup

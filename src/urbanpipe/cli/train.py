@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from urbanpipe.cli.options import Device, FrameCacheFolder, FrameCacheGB, TaxonomyFile, prints
+from urbanpipe.cli.output import show
 
 
 def command(
@@ -37,4 +38,4 @@ def command(
         options=RunOptions(device=device, cache=cache, cache_gb=cache_gb),
     )
     if prints():
-        print(f"results: {run}")
+        show(f"results: {run}")
