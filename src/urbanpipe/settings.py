@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from urbanpipe.errors import RecipeError
+from urbanpipe.text_files import decoded
 
 MAX_TOML_BYTES = 4 * 2**20
 
@@ -25,7 +26,7 @@ def complaint(error: ValidationError) -> str:
 
 
 def read_toml(path: Path, parse_float: Callable[[str], Any] = float) -> dict[str, Any]:
-    """Read a TOML file of settings in bounded time and memory.
+    """Read a TOML file of settings in bounded time and memory; its text may have any encoding of `text_files`.
 
     Args:
         path: the file.
@@ -33,14 +34,17 @@ def read_toml(path: Path, parse_float: Callable[[str], Any] = float) -> dict[str
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: the file is not UTF-8, not TOML, nested too deeply, or larger than MAX_TOML_BYTES.
+        ValueError: the encoding is unknown, or the file is not TOML, nested too deeply, or larger than MAX_TOML_BYTES.
     """
     with path.open("rb") as file:
         content = file.read(MAX_TOML_BYTES + 1)
     if len(content) > MAX_TOML_BYTES:
         raise ValueError(f"the file is larger than {MAX_TOML_BYTES // 2**20} MiB")
+    text = decoded(content)
+    if text is None:
+        raise ValueError("its encoding is unknown; save it as UTF-8")
     try:
-        return tomllib.loads(content.decode("utf-8"), parse_float=parse_float)
+        return tomllib.loads(text, parse_float=parse_float)
     except RecursionError:
         raise ValueError("the brackets are nested too deeply") from None
 

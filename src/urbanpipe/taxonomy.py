@@ -6,7 +6,6 @@ nothing outside this file knows how many classes there are or what they are call
 
 import difflib
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
@@ -15,15 +14,14 @@ from typing import Any
 from unicodedata import normalize
 
 from urbanpipe.errors import TaxonomyError
-from urbanpipe.text_files import read_text
+from urbanpipe.settings import read_toml
+from urbanpipe.text_files import INVISIBLE
 
 NORMAL = "normal"  # the kind of the class that excludes all others, where a taxonomy gives it none
-_MAX_BYTES = 4 << 20
 _SHOWN = 60
 _SIMILAR = 0.75
 _SEPARATORS = re.compile(r"[\s,;|/+&\u3001\u3002]+")
 _INDEX = re.compile(r"(\d{1,6})(\.0+)?", re.ASCII)
-_INVISIBLE = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufeff"))
 _CLASS_KEYS = {"code", "en", "zh", "kind", "crosswalk"}
 
 
@@ -148,7 +146,7 @@ class Taxonomy:
 
 
 def _split(text: str) -> list[str]:
-    return [word for word in _SEPARATORS.split(normalize("NFKC", text).translate(_INVISIBLE)) if word]
+    return [word for word in _SEPARATORS.split(normalize("NFKC", text).translate(INVISIBLE)) if word]
 
 
 def _words(text: str) -> list[str]:
@@ -197,8 +195,10 @@ def load_taxonomy(path: Path | None) -> Taxonomy:
     if path is None:
         return default_taxonomy()
     try:
-        table = tomllib.loads(read_text(Path(path), error=TaxonomyError, what="the taxonomy", max_bytes=_MAX_BYTES))
-    except (ValueError, RecursionError) as error:
+        table = read_toml(Path(path))
+    except OSError as error:
+        raise TaxonomyError(f"cannot read the taxonomy {path}: {error.strerror}") from error
+    except ValueError as error:
         raise TaxonomyError(f"{path} is not TOML: {error}") from error
     return _from_table(table, str(path))
 

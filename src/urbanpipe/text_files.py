@@ -6,6 +6,8 @@ from pathlib import Path
 from urbanpipe.errors import LabelError, UrbanpipeError
 
 MAX_BYTES = 256 << 20
+INVISIBLE = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\u00ad"))
+"""Characters without a width, which programs leave in names and cells, for `str.translate`."""
 _SAMPLE = 1 << 16
 _MIN_NUL_SHARE = 0.2  # of the bytes of UTF-16 text without a byte order mark; plain text has no NUL
 _MIN_COMMON = 0.2  # share of frequent characters in a right reading

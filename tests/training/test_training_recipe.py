@@ -127,6 +127,13 @@ def test_missing_and_broken_files(tmp_path: Path) -> None:
         load_recipe(tmp_path)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "gb18030"])
+def test_a_recipe_may_have_any_encoding_that_editors_write(tmp_path: Path, encoding: str) -> None:
+    text = recipe_text(load_recipe("small-mobilenetv2")).replace("description = ", "# 管道检测\ndescription = ", 1)
+    (tmp_path / "r.toml").write_text(text, encoding=encoding)
+    assert load_recipe(tmp_path / "r.toml") == load_recipe("small-mobilenetv2")
+
+
 def test_difference_names_the_setting() -> None:
     one = load_recipe("small-mobilenetv2")
     other = load_recipe("small-mobilenetv2", ["optimiser.learning_rate=0.5"])

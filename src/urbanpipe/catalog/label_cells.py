@@ -4,10 +4,10 @@ from collections.abc import Iterable, Sequence
 
 from urbanpipe.errors import LabelError, TaxonomyError
 from urbanpipe.taxonomy import Taxonomy
+from urbanpipe.text_files import INVISIBLE
 
 NO_CLASS = "-"
 _DASHES = frozenset("-\u2010\u2011\u2012\u2013\u2014\u2212\uff0d")  # what spreadsheets and input methods make of `-`
-_INVISIBLE = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufeff"))
 _SHOWN = 60
 _MAX_CELL = 10_000  # characters
 
@@ -23,7 +23,7 @@ def parse_labels_cell(cell: str, taxonomy: Taxonomy, where: str) -> tuple[int, .
     Raises:
         LabelError: a class is unknown or repeated; the message begins with `where`.
     """
-    text = cell.translate(_INVISIBLE).strip()
+    text = cell.translate(INVISIBLE).strip()
     if not text:
         return None
     if len(text) > _MAX_CELL:

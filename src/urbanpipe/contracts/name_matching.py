@@ -14,9 +14,10 @@ from decimal import Decimal
 from functools import lru_cache
 from unicodedata import normalize
 
+from urbanpipe.text_files import INVISIBLE
+
 Keys = Callable[[str], set[Hashable]]
 
-_INVISIBLE = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\u00ad"))
 _DRIVE = re.compile(r"^[a-z]:")
 _EXTENSION = re.compile(r"\.[a-z0-9]{2,5}$", re.ASCII)
 _SHORTENED_NUMBER = re.compile(r"\d{1,18}(\.\d{1,18})?(e[+-]?\d{1,3})?", re.ASCII)
@@ -91,7 +92,7 @@ def folded(name: str) -> str:
     >>> folded(r"D:\Archive\ Ａ1.MP4 ")
     'archive/a1.mp4'
     """
-    text = normalize("NFKC", normalize("NFKC", name).casefold()).translate(_INVISIBLE).replace("\\", "/")
+    text = normalize("NFKC", normalize("NFKC", name).casefold()).translate(INVISIBLE).replace("\\", "/")
     parts = [" ".join(part.split()) for part in _DRIVE.sub("", text.strip()).split("/")]
     return "/".join(part for part in parts if part not in ("", ".")) or text
 
