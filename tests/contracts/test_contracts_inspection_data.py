@@ -60,3 +60,14 @@ def test_it_names_the_segments_of_a_table(tmp_path: Path) -> None:
     assert {row[0].value for row in book["defects"].iter_rows(min_row=5) if row[1].value} == {"KS 1-2"}
     with pytest.raises(InspectionError, match="has no effect on qvpipe"):
         export(tmp_path / "out", out=tmp_path / "q.json", to="qvpipe", inspection_data=data)
+
+
+def test_its_names_match_the_videos_as_those_of_labels_do(tmp_path: Path) -> None:
+    name = made_inspection(tmp_path / "out" / "v").video.name
+    data = table(tmp_path, f"video,segment\nD:\\archive\\{name.upper()},KS 1-2\nelsewhere.mp4,KS 9\n")
+    done = export(tmp_path / "out", out=tmp_path / "t.xlsx", to="cjj181", inspection_data=data)
+    assert load_workbook(tmp_path / "t.xlsx")["segment"].cell(3, 1).value == "KS 1-2"
+    assert "inspection data of a video that was not inspected: elsewhere.mp4" in list(done.lines())
+    data = table(tmp_path, "video,segment\nelsewhere.mp4,KS 9\n")
+    with pytest.raises(InspectionError, match=r"none of its names has an inspected video, the first is elsewhere\.mp4"):
+        export(tmp_path / "out", out=tmp_path / "u.xlsx", to="cjj181", inspection_data=data)

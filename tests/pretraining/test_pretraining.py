@@ -303,6 +303,14 @@ def test_without_lightly_it_says_how_to_install_it(
         pretrained("simclr", archive, tmp_path)
 
 
+def test_names_in_folds_match_the_videos_as_elsewhere(catalog: Catalog, archive: Path, tmp_path: Path) -> None:
+    exact = _videos(catalog, archive / "catalog.csv", archive / "folds.csv", 0)
+    header, *rows = (archive / "folds.csv").read_text().splitlines()
+    (tmp_path / "folds.csv").write_text("\n".join([header, *(row.upper() for row in rows)]))
+    assert _videos(catalog, archive / "catalog.csv", tmp_path / "folds.csv", 0) == exact
+    assert 0 < len(exact) < len(catalog.ok)
+
+
 @pytest.mark.slow
 def test_folds_that_do_not_fit_and_videos_that_cannot_be_read(catalog: Catalog, archive: Path, tmp_path: Path) -> None:
     backbone, settings = TINY["simclr"]

@@ -31,7 +31,7 @@ def write_table(
         rows: their occurrences.
         out: the file.
         language: language of headings and words.
-        data: inspection data by video name; it names the segments and gives their length and diameter.
+        data: inspection data by the name of the inspected video; names the segments and gives length and diameter.
 
     Raises:
         InspectionError: the suffix is another one, a sheet cannot hold all rows, or a table exists in which a person
@@ -39,7 +39,7 @@ def write_table(
         OutputError: the table cannot be written.
     """
     rules = read_rules()
-    known = {id(one): data.get(one.name) or data.get(one.inspection.video.name) for one in inspected}
+    known = {id(one): data.get(one.name) for one in inspected}
     segments = {
         id(one): (item.segment if (item := known[id(one)]) else "") or f"S{number}"
         for number, one in enumerate(inspected, 1)

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from urbanpipe.contracts.distinct_names import equal_contents
-from urbanpipe.contracts.inspection_data import read_inspection_data
+from urbanpipe.contracts.inspection_data import InspectionData, read_inspection_data
+from urbanpipe.contracts.name_matching import match_names, near_text
 from urbanpipe.errors import InspectionError
 from urbanpipe.evaluation.moments import Moment, write_results
 from urbanpipe.exports.cjj181 import write_table
@@ -32,6 +33,7 @@ class Exported:
         rows: number of rows written; for `qvpipe` the number of scores.
         what: what the rows are: `proposals`, or `scores`.
         duplicates: names of videos with equal contents, in groups.
+        unmatched: names in the inspection data without a video, with those that are near.
         demonstration: whether any inspection was made with a demonstration bundle.
     """
 
@@ -40,6 +42,7 @@ class Exported:
     rows: int
     what: str
     duplicates: tuple[tuple[str, ...], ...]
+    unmatched: tuple[str, ...]
     demonstration: bool
 
     def lines(self) -> Iterator[str]:
@@ -49,6 +52,7 @@ class Exported:
         what = self.what.removesuffix("s") if self.rows == 1 else self.what
         yield f"{videos}, {self.rows} {what}, not reviewed{warning}"
         yield from (f"the same content: {', '.join(names)}" for names in self.duplicates)
+        yield from (f"inspection data of a video that was not inspected: {name}" for name in self.unmatched)
 
 
 def export(
@@ -85,8 +89,8 @@ def export(
     if inspection_data and to != "cjj181":
         raise InspectionError(f"inspection data has no effect on {to}; it fills the segments of a cjj181 table")
     classes = load_taxonomy(taxonomy)
-    data = read_inspection_data(inspection_data) if inspection_data else {}
     inspected = read_inspected(inspections)
+    data, unmatched = _data_of(inspected, inspection_data) if inspection_data else ({}, ())
     rows = list(rows_of(inspected, unlikely=unlikely))
     written, what = len(rows), "proposals"
     if to == "cjj181":
@@ -102,7 +106,29 @@ def export(
     else:
         files = _write_lines(inspected, rows, out)
     demonstration = any(one.inspection.bundle.demonstration for one in inspected)
-    return Exported(files, len(inspected), written, what, _duplicates(inspected), demonstration)
+    return Exported(
+        files,
+        len(inspected),
+        rows=written,
+        what=what,
+        duplicates=_duplicates(inspected),
+        unmatched=unmatched,
+        demonstration=demonstration,
+    )
+
+
+def _data_of(inspected: Sequence[InspectionRecord], path: Path) -> tuple[dict[str, InspectionData], tuple[str, ...]]:
+    """Return inspection data by the name of the inspected video, and the names without one.
+
+    Raises:
+        InspectionError: the file cannot be read, or no name in it has a video.
+    """
+    data = read_inspection_data(path)
+    matches = match_names(data, [one.name for one in inspected])
+    unmatched = tuple(f"{name}{near_text(near)}" for name, near in matches.near.items())
+    if unmatched and not matches.matched:
+        raise InspectionError(f"{path}: none of its names has an inspected video, the first is {unmatched[0]}")
+    return {video: data[name] for name, video in matches.matched.items()}, unmatched
 
 
 def _duplicates(inspected: Sequence[InspectionRecord]) -> tuple[tuple[str, ...], ...]:

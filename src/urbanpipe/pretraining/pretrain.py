@@ -17,6 +17,7 @@ from torch import nn
 
 from urbanpipe.catalog.catalog_file import Catalog, Video, read_catalog
 from urbanpipe.catalog.folds import read_folds
+from urbanpipe.contracts.name_matching import match_names
 from urbanpipe.contracts.names import shortened
 from urbanpipe.contracts.run_folder import read_done, read_left_out
 from urbanpipe.errors import CatalogError, FoldError, OutOfMemoryError, RunError
@@ -120,11 +121,12 @@ def _videos(catalog: Catalog, data: Path, folds: Path | None, without_fold: int 
         raise FoldError("--folds FILE and --without-fold K go together; without both, every video is used")
     videos = list(catalog.ok)
     if folds is not None:
-        assignment = read_folds(folds)
-        if without_fold not in assignment.values():
-            raise FoldError(f"there is no fold {without_fold} in {folds}; it has {sorted(set(assignment.values()))}")
-        known = {video.name for video in catalog.videos}
-        if lost := sorted(name for name, fold in assignment.items() if fold == without_fold and name not in known):
+        given = read_folds(folds)
+        matched = match_names(given, [video.name for video in catalog.videos]).matched
+        assignment = {video: given[name] for name, video in matched.items()}
+        if without_fold not in given.values():
+            raise FoldError(f"there is no fold {without_fold} in {folds}; it has {sorted(set(given.values()))}")
+        if lost := sorted(name for name, fold in given.items() if fold == without_fold and name not in matched):
             raise FoldError(
                 f"{folds} puts {shortened(lost)} in fold {without_fold}, which {data} does not have: they could not be "
                 "left out; use the folds made from this catalog"
