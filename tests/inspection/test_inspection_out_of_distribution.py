@@ -21,8 +21,8 @@ CPU = torch.device("cpu")
 
 class TestOutOfDistribution:
     @pytest.mark.slow
-    def test_out_of_distribution_videos_are_remarked(self, tmp_path: Path) -> None:
-        """Known videos are grey noise of some brightness; the ood one is of strong colours."""
+    def test_out_of_distribution_videos_are_remarked(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        """Known videos are grey noise of some brightness, the other one has strong colours; one known file is lost."""
         run = finished_run(tmp_path / "run", "frame")
         folder = tmp_path / "videos"
         folder.mkdir()
@@ -32,7 +32,10 @@ class TestOutOfDistribution:
         noisy_video(tmp_path / "known.mp4", rng, colour=False)
         noisy_video(tmp_path / "out_of_distribution.mp4", rng, colour=True)
         scan(folder, out=tmp_path / "catalog.csv")
-        made = bundle(run, out=tmp_path / "bundle", data=tmp_path / "catalog.csv")
+        (folder / "d7_1.mp4").write_bytes(b"no video")
+        with caplog.at_level("WARNING", "urbanpipe"):
+            made = bundle(run, out=tmp_path / "bundle", data=tmp_path / "catalog.csv")
+        assert "left out of the out-of-distribution detector: d7_1.mp4: not a video" in caplog.text
         assert OOD in read_bundle(made.folder, CPU).manifest.files
         inspector = Inspector.load(made.folder)
         kinds = {
@@ -44,7 +47,7 @@ class TestOutOfDistribution:
 
     @pytest.mark.slow
     @pytest.mark.parametrize("width", [8, 24, 32, 33, 500])
-    def test_features_of_any_width_are_told_apart_also_when_read_back(self, width: int, tmp_path: Path) -> None:
+    def test_features_of_any_width_are_distinguished_also_when_read_back(self, width: int, tmp_path: Path) -> None:
         rng = np.random.default_rng(width)
         low = rng.normal(size=(10, width))  # features of a low rank
 

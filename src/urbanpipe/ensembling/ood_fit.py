@@ -1,5 +1,6 @@
 """Fit the out-of-distribution detector of a bundle on the videos of its run."""
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -9,18 +10,22 @@ from numpy.typing import NDArray
 from urbanpipe.catalog.catalog_file import Video, read_catalog
 from urbanpipe.catalog.folds import read_folds
 from urbanpipe.contracts.names import shortened
-from urbanpipe.errors import BundleError
+from urbanpipe.errors import BundleError, VideoError
 from urbanpipe.evaluation.runs import OutOfFold
 from urbanpipe.inference.members import Member, Trained, evidence_member, load_models
 from urbanpipe.inference.observed_features import observed_features
 from urbanpipe.inference.ood import Features, OODDetector, fit_ood_detector
 from urbanpipe.progress import track
 
+log = logging.getLogger(__name__)
+
 MAX_VIDEOS = 300  # used of the videos trained on, and as many of those held out
 
 
 def fit_ood_detector_of(trained: Trained, seen: OutOfFold, data: Path, device: torch.device) -> OODDetector:
     """Fit a detector on videos that one network was trained on, with a threshold from videos that it was not.
+
+    Videos that can no longer be read are named in the log and left out.
 
     Args:
         trained: the networks.
@@ -29,8 +34,7 @@ def fit_ood_detector_of(trained: Trained, seen: OutOfFold, data: Path, device: t
         device: device for the network.
 
     Raises:
-        BundleError: the catalog lacks some of the videos, or there are too few.
-        VideoError: a video can no longer be read.
+        BundleError: the catalog lacks some of the videos, or too few can be read.
     """
     models = load_models(trained.folder, device)
     member = evidence_member(models.members)
@@ -57,7 +61,14 @@ def _some(rows: NDArray[np.intp]) -> list[int]:
 
 
 def _features(member: Member, videos: list[Video], label: str) -> Features:
-    """Return each feature of all videos, (videos, d), by the first network of a member."""
+    """Return each feature of the readable videos, (videos, d), by the first network of a member."""
     runtime, view = member.runtimes[0], member.recipe.view
-    each = [observed_features(video.path, runtime, view) for video in track(videos, len(videos), label)]
+    each = []
+    for video in track(videos, len(videos), label):
+        try:
+            each.append(observed_features(video.path, runtime, view))
+        except VideoError as error:
+            log.warning("left out of the out-of-distribution detector: %s: %s", video.name, error.reason)
+    if not each:
+        raise BundleError(f"none of the {len(videos)} {label} can be read; omit --data, or give their catalog")
     return [np.stack(part) for part in zip(*each, strict=True)]
