@@ -95,14 +95,28 @@ def predict(
     try:
         by_member, failures = _predicted(models, paths, workers, options.batch_size, kept)
     except OutOfMemoryError as error:
-        advice = (
-            f"lower --batch-size (now {options.batch_size}), predict with one run instead of an ensemble, "
-            "or use --device cpu"
-        )
-        raise OutOfMemoryError(f"{error}: {advice}") from error
+        smaller = f"lower --batch-size (now {options.batch_size}), predict with one run instead of an ensemble"
+        raise OutOfMemoryError(f"{error}: {smaller}, or use --device cpu") from error
     seconds = time.perf_counter() - started
     bad = {names[index]: error.reason for index, error in sorted(failures.items())}
-    done = [index for index in range(len(names)) if index not in failures]
+    predictions = _write_results(models, names, by_member, bad, out)
+    kept.remove()
+    return Predicted(predictions, bad, len(names) / seconds, models.taxonomy)
+
+
+def _write_results(
+    models: Models,
+    names: Sequence[str],
+    by_member: Sequence[dict[int, VideoPrediction]],
+    bad: dict[str, str],
+    out: Path,
+) -> Predictions:
+    """Write and return the predictions for the readable videos, and write the reasons of the others.
+
+    Raises:
+        PredictionError: none of the videos could be read.
+    """
+    done = [index for index, name in enumerate(names) if name not in bad]
     if not done:
         name, reason = next(iter(bad.items()))
         raise PredictionError(f"none of the {len(bad)} videos could be read; the first, {name}: {reason}")
@@ -111,8 +125,7 @@ def predict(
     write_predictions(predictions, out, models.taxonomy)
     _write_segments(models, named, [by_member[0][index] for index in done], out)
     _write_failures(out, bad)
-    kept.remove()
-    return Predicted(predictions, bad, len(names) / seconds, models.taxonomy)
+    return predictions
 
 
 def _check_out(out: Path, taxonomy: Taxonomy) -> None:
