@@ -30,6 +30,13 @@ from urbanpipe.video import isolated
 from urbanpipe.video.probe import digest
 
 
+def write_namesakes(folder: Path) -> None:
+    """Write two different videos, d1/cam.mp4 and d2/cam.mp4."""
+    for number in (1, 2):
+        (folder / f"d{number}").mkdir()
+        noisy_video(folder / f"d{number}" / "cam.mp4", np.random.default_rng(number), colour=False)
+
+
 class TestInspect:
     def test_a_folder_gets_reports_and_goes_on_where_it_was(
         self, frame_bundle: Path, video: Path, tmp_path: Path
@@ -78,9 +85,7 @@ class TestInspect:
     def test_videos_of_one_name_from_two_folders_do_not_replace_each_other(
         self, frame_bundle: Path, video: Path, tmp_path: Path
     ) -> None:
-        for number in (1, 2):
-            (tmp_path / f"d{number}").mkdir()
-            noisy_video(tmp_path / f"d{number}" / "cam.mp4", np.random.default_rng(number), colour=False)
+        write_namesakes(tmp_path)
         found = [
             inspect([tmp_path / f"d{n}"], out=tmp_path / "out", bundle=frame_bundle).videos[0] for n in (1, 2, 1, 2)
         ]
@@ -93,9 +98,7 @@ class TestInspect:
         self, frame_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """A share that is away while a job goes on, and a namesake on one that is away."""
-        for number in (1, 2):
-            (tmp_path / f"d{number}").mkdir()
-            noisy_video(tmp_path / f"d{number}" / "cam.mp4", np.random.default_rng(number), colour=False)
+        write_namesakes(tmp_path)
         out = tmp_path / "out"
         (first,) = inspect([tmp_path / "d1"], out=out, bundle=frame_bundle).videos
         before = {path.name: path.read_bytes() for path in first.folder.iterdir()}
@@ -118,9 +121,7 @@ class TestInspect:
     def test_an_archived_video_keeps_its_inspection_beside_a_new_one_of_its_name(
         self, frame_bundle: Path, tmp_path: Path
     ) -> None:
-        for number in (1, 2):
-            (tmp_path / f"d{number}").mkdir()
-            noisy_video(tmp_path / f"d{number}" / "cam.mp4", np.random.default_rng(number), colour=False)
+        write_namesakes(tmp_path)
         (first,) = inspect([tmp_path / "d1"], out=tmp_path / "out", bundle=frame_bundle).videos
         digest = first.inspection.video.digest
         (tmp_path / "d1" / "cam.mp4").unlink()
@@ -204,9 +205,7 @@ class TestInspect:
     def test_two_processes_with_files_of_one_name_keep_both(
         self, frame_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        for number in (1, 2):
-            (tmp_path / f"d{number}").mkdir()
-            noisy_video(tmp_path / f"d{number}" / "cam.mp4", np.random.default_rng(number), colour=False)
+        write_namesakes(tmp_path)
         out = tmp_path / "out"
 
         def meanwhile(path: Path) -> str:
