@@ -141,6 +141,8 @@ class TestInspect:
         both = inspect([tmp_path / "archive"], out=tmp_path / "out", bundle=frame_bundle).videos
         assert [(one.name, one.reused) for one in both] == [("d1/cam.mp4", True), ("d2/cam.mp4", False)]
         assert both[0].folder == first.folder
+        page = (tmp_path / "out" / "index.html").read_text()
+        assert all(f"<bdi>{one.name}</bdi>" in page for one in both), "the terminal and the index give them the same names"
         assert len(list((tmp_path / "out").glob("*/findings.json"))) == 2
 
     @pytest.mark.slow

@@ -2,7 +2,6 @@
 
 import csv
 import logging
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from urbanpipe.archive.inspection_folders import InspectionFolders, folder_name,
 from urbanpipe.archive.lazy_inspector import LazyInspector
 from urbanpipe.archive.results import FAILURES, InspectedVideo, Inspections, summary_lines
 from urbanpipe.catalog.catalog_file import printable
+from urbanpipe.contracts.distinct_names import distinct_file_names
 from urbanpipe.contracts.findings import FINDINGS, TIMELINE, Inspection
 from urbanpipe.errors import (
     BundleError,
@@ -92,12 +92,13 @@ def inspect(
 
 
 def _shown_names(paths: dict[str, Path]) -> dict[str, Path]:
-    """Return the videos by printable name; names that differ only in bytes that cannot be printed get a hash."""
-    repeated = Counter(map(printable, paths))
-    return {
-        shown if repeated[shown := printable(name)] == 1 else f"{shown} ({short_hash(name)})": path
-        for name, path in paths.items()
-    }
+    """Return the videos by the names that the index gives them.
+
+    Names that differ only in bytes that cannot be printed get a hash.
+    """
+    files = [(printable(path.name), printable(str(path.absolute()))) for path in paths.values()]
+    hashed = [f"{printable(name)} ({short_hash(name)})" for name in paths]
+    return dict(zip(distinct_file_names(files, hashed), paths.values(), strict=True))
 
 
 def _inspected_videos(

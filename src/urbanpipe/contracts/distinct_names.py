@@ -16,14 +16,25 @@ def distinct_names(videos: Sequence[VideoFacts], folders: Sequence[Path]) -> lis
         videos: the inspected files.
         folders: the folder of each inspection; its name is added where one file was inspected twice.
     """
-    names = [canonical_name(video.name) for video in videos]
+    again = [f"{canonical_name(video.name)} [{folder.name}]" for video, folder in zip(videos, folders, strict=True)]
+    return distinct_file_names([(video.name, video.path) for video in videos], again)
+
+
+def distinct_file_names(files: Sequence[tuple[str, str]], fallback: Sequence[str]) -> list[str]:
+    """Return the name of each file; for equal names, the shortest ends of their paths that differ.
+
+    Args:
+        files: name and path of each file.
+        fallback: names for equal names where one path occurs twice.
+    """
+    names = [canonical_name(name) for name, _ in files]
     indices_by_name: defaultdict[str, list[int]] = defaultdict(list)
     for index, name in enumerate(names):
         indices_by_name[name].append(index)
-    for name, indices in indices_by_name.items():
+    for indices in indices_by_name.values():
         if len(indices) > 1:
-            paths = [re.split(r"[\\/]+", canonical_name(videos[index].path)) for index in indices]
-            labels = _tails(paths) or [f"{name} [{folders[index].name}]" for index in indices]
+            paths = [re.split(r"[\\/]+", canonical_name(files[index][1])) for index in indices]
+            labels = _tails(paths) or [fallback[index] for index in indices]
             for index, label in zip(indices, labels, strict=True):
                 names[index] = label
     return names
