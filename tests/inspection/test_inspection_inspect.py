@@ -142,7 +142,7 @@ class TestInspect:
         assert [(one.name, one.reused) for one in both] == [("d1/cam.mp4", True), ("d2/cam.mp4", False)]
         assert both[0].folder == first.folder
         page = (tmp_path / "out" / "index.html").read_text()
-        assert all(f"<bdi>{one.name}</bdi>" in page for one in both), "the terminal and the index give them the same names"
+        assert all(f"<bdi>{one.name}</bdi>" in page for one in both), "the index has other names"
         assert len(list((tmp_path / "out").glob("*/findings.json"))) == 2
 
     @pytest.mark.slow
