@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from helpers.heeded_signals import heed_signals
 from helpers.tiny_recipes import TINY
 from urbanpipe import api
 from urbanpipe.cli.main import VERBS, app, main
@@ -109,16 +110,11 @@ def assert_one_line(errors: str, message: str) -> None:
     assert errors.startswith("urbanpipe: ")
 
 
-def heed_interrupts() -> None:
-    """Undo what a shell does to its background jobs, of which this test may be one."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 @pytest.mark.multiprocess
 def test_an_interrupt_says_how_to_go_on(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "urbanpipe.cli.main", "simulate", str(tmp_path / "s"), "--videos", "400"]
     with subprocess.Popen(
-        [*command, "--workers", "1"], stderr=subprocess.PIPE, text=True, preexec_fn=heed_interrupts
+        [*command, "--workers", "1"], stderr=subprocess.PIPE, text=True, preexec_fn=heed_signals
     ) as process:
         deadline = time.monotonic() + 60
         while not list(tmp_path.glob("s/videos/*.mp4")) and time.monotonic() < deadline:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from helpers.heeded_signals import heed_signals
 from urbanpipe.cli.main import RESUMABLE, VERBS, interrupted
 
 
@@ -16,7 +17,9 @@ from urbanpipe.cli.main import RESUMABLE, VERBS, interrupted
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_termination_ends_like_an_interrupt(number: signal.Signals, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "urbanpipe.cli.main", "simulate", str(tmp_path / "s"), "--videos", "400"]
-    with subprocess.Popen([*command, "--workers", "1"], stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [*command, "--workers", "1"], stderr=subprocess.PIPE, text=True, preexec_fn=heed_signals
+    ) as process:
         deadline = time.monotonic() + 120
         while not list(tmp_path.glob("s/videos/*.mp4")) and time.monotonic() < deadline:
             time.sleep(0.05)

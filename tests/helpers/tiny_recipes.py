@@ -27,6 +27,13 @@ TINY_BAG = (
     "training.workers=0",
     "training.validate_every=2",
 )
+TINY_FROZEN = (
+    "input.size=32",
+    "input.every_seconds=0.3",
+    "model.backbone=test_resnet",
+    "model.options={}",
+    "training.workers=0",
+)
 DENSE_NETWORK = (  # of small-dense: as small as can be
     "input.size=32",
     "input.frames=2",

@@ -12,6 +12,7 @@ from urbanpipe.methods.recipe import load_recipe, shipped_recipes
 from urbanpipe.models.backbone import Backbone
 from urbanpipe.models.bag import PPEG, AttentionLayer, BagClassifier, TransMILHead
 from urbanpipe.models.config import BagHeadConfig, ModelConfig
+from urbanpipe.models.regression_head import RegressionHead
 from urbanpipe.taxonomy import default_taxonomy
 from urbanpipe.training.optimiser import make_optimiser
 
@@ -82,6 +83,7 @@ def test_a_bag_of_any_size_gives_scores_of_which_the_highest_is_the_videos(kind:
     model = head_of(kind).eval()
     with torch.inference_mode():
         video, scores = model.aggregate(torch.randn(frames, FEATURES), torch.zeros(frames, 2))
+        assert not isinstance(model.head, RegressionHead)
         attention = model.head.attention(torch.randn(frames, FEATURES))
     assert video.shape == (CLASSES,)
     assert scores.shape == (frames, CLASSES)

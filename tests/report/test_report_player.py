@@ -122,10 +122,11 @@ def _alone(page: "Page") -> None:
 def _number_shown(page: "Page", seconds: float) -> int:
     page.evaluate(
         "at => new Promise(done => { const video = document.querySelector('video');"
-        " video.onseeked = () => done(); video.currentTime = at; })",
+        " const shown = () => requestAnimationFrame(() => requestAnimationFrame(done));"
+        " video.requestVideoFrameCallback(shown); video.onseeked = () => setTimeout(shown, 2000);"
+        " video.currentTime = at; })",
         seconds,
     )
-    page.wait_for_timeout(150)
     shot = Image.open(io.BytesIO(page.screenshot(clip={"x": 0, "y": 0, "width": WIDTH, "height": HEIGHT})))
     return number_in(np.asarray(shot.convert("RGB")))
 

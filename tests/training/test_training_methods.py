@@ -12,7 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers.tiny_recipes import TINY, TINY_BAG, TINY_DENSE
+from helpers.tiny_recipes import TINY, TINY_BAG, TINY_DENSE, TINY_FROZEN
 from helpers.training_runs import ALONE, changed, finish, job, killed_at, launch, losses, metrics, same_weights
 from urbanpipe.catalog.catalog_file import Catalog
 from urbanpipe.catalog.folds import read_folds
@@ -85,6 +85,7 @@ VARIANTS = {
     "dense-super-image": variant(DENSE_OF_FOUR, "input.encoder=super-image"),
     "bag-transmil": BAG,
     "bag-ml-decoder": variant(BAG, "input.head.kind=ml-decoder"),
+    "bag-regression": ("frozen-mobilenetv2", TINY_FROZEN),
     "dense-video": variant(DENSE_OF_FOUR, "input.encoder=video", "model.backbone=swin3d_nano"),
 }
 

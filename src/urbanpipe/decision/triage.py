@@ -6,7 +6,7 @@ from typing import Annotated, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import Field, NonNegativeInt, ValidationError, model_validator
-from scipy.stats import beta
+from scipy.special import betaincinv
 
 from urbanpipe.decision.calibration import checked, checked_scores, damaged
 from urbanpipe.decision.thresholds import decision_metrics
@@ -248,7 +248,7 @@ def _accept_from(
     order = np.argsort(-scores, kind="stable")
     ranked, found = scores[order], np.cumsum(targets[order])
     wrong = np.arange(1, len(ranked) + 1) - found
-    bound = beta.ppf(1.0 - level, np.maximum(found, 1), wrong + 1)
+    bound = betaincinv(np.maximum(found, 1), wrong + 1, 1.0 - level)
     good = (bound >= precision) & (found > 0) & (ranked >= least)
     good[:-1] &= ranked[:-1] != ranked[1:]  # equal scores pass a threshold together or not at all
     return float(ranked[good][-1]) if good.any() else float("inf")

@@ -63,15 +63,17 @@ class BagMethod(Method[BagConfig]):
         return BagClassifier(backbone, config.head, classes)
 
     def learner(self, config: BagConfig, context: "LearnerContext") -> "Learner":
-        """Return a learner that trains the head on features that are encoded once."""
-        del config
+        """Return a learner that trains or fits the head on features that are encoded once."""
+        if config.head.kind == "regression":
+            from urbanpipe.learners.regression import RegressionLearner
+
+            return RegressionLearner(config.head, context)
         from urbanpipe.learners.bag import BagLearner
 
         return BagLearner(context)
 
     def check(self, config: BagConfig, recipe: RecipeSettings) -> None:
-        """Refuse settings of a trainable backbone and of augmentation."""
-        del config
+        """Refuse settings of a trainable backbone and of augmentation; for a regression those of a training."""
         model, optimiser, training = recipe.model, recipe.optimiser, recipe.training
         without_effect = {
             "model.head": model.head != "linear",
@@ -87,4 +89,8 @@ class BagMethod(Method[BagConfig]):
         if given := [name for name, is_given in without_effect.items() if is_given]:
             raise ValueError(
                 f"{given[0]} has no effect on the bag method: its backbone is frozen, its head is [input.head]"
+            )
+        if config.head.kind == "regression" and (training.epochs > 1 or training.ema_decay):
+            raise ValueError(
+                'input.head.kind = "regression" is fitted at once: give training.epochs = 1 and training.ema_decay = 0'
             )

@@ -10,6 +10,7 @@ from urbanpipe.models.backbone import Backbone, Normalise
 from urbanpipe.models.config import BagHeadConfig, ModelConfig
 from urbanpipe.models.heads import MLDecoderHead
 from urbanpipe.models.network import Network
+from urbanpipe.models.regression_head import RegressionHead
 
 
 class AttentionLayer(nn.Module):
@@ -107,6 +108,10 @@ class TransMILHead(nn.Module):
         """Return the logits (classes,) of a bag (frames, features)."""
         return self.classify(self.norm(self._stages(bag)[-1][0]))  # type: ignore[no-any-return]
 
+    def frame_scores(self, bag: Tensor, logits: Tensor) -> Tensor:
+        """Return the scores (frames, classes) of a bag's frames from the bag's logits; see `scores_by_attention`."""
+        return scores_by_attention(logits, self.attention(bag))
+
     def attention(self, bag: Tensor) -> Tensor:
         """Return the attention weights of the class token, averaged over the layers, (frames, 1), for all classes.
 
@@ -143,9 +148,37 @@ class DecoderHead(nn.Module):
         """Return the logits (classes,) of a bag (frames, features)."""
         return self.decoder(bag.unsqueeze(0))[0]  # type: ignore[no-any-return]
 
+    def frame_scores(self, bag: Tensor, logits: Tensor) -> Tensor:
+        """Return the scores (frames, classes) of a bag's frames from the bag's logits; see `scores_by_attention`."""
+        return scores_by_attention(logits, self.attention(bag))
+
     def attention(self, bag: Tensor) -> Tensor:
         """Return the attention weights of each class's query, (frames, classes)."""
         return self.decoder.attention_weights(bag.unsqueeze(0))[0].T
+
+
+def scores_by_attention(logits: Tensor, attention: Tensor) -> Tensor:
+    """Return scores (frames, classes), float64, of frames that a head attends to.
+
+    The score of a frame is its attention weight, scaled so that the frame with the largest weight has the probability
+    of the video. It shows where the head attends, not the probability from that frame alone. TransMIL's class token has
+    the same attention for all classes, and its frames have already attended to each other.
+
+    Args:
+        logits: logits of the video, (classes,).
+        attention: attention weights, (frames, classes) or (frames, 1).
+    """
+    weights = attention.double()
+    # clamped, because all attention may be on the class token
+    return logits.double().sigmoid() * weights / weights.amax(0).clamp_min(1e-30)
+
+
+BagHead = TransMILHead | DecoderHead | RegressionHead
+HEADS: dict[str, type[TransMILHead] | type[DecoderHead] | type[RegressionHead]] = {
+    "transmil": TransMILHead,
+    "ml-decoder": DecoderHead,
+    "regression": RegressionHead,
+}
 
 
 class BagClassifier(Network):
@@ -164,8 +197,7 @@ class BagClassifier(Network):
         super().__init__()
         self.backbone = backbone.requires_grad_(False).eval()
         self.normalise = Normalise(backbone.mean, backbone.std)
-        head = TransMILHead if config.kind == "transmil" else DecoderHead
-        self.head = head(backbone.pooled_width, classes, config)
+        self.head: BagHead = HEADS[config.kind](backbone.pooled_width, classes, config)
 
     def train(self, mode: bool = True) -> "BagClassifier":
         """Set the mode of the head only; the running statistics of the backbone stay unchanged."""
@@ -184,16 +216,10 @@ class BagClassifier(Network):
         return self.backbone.pooled(self.normalise(images))
 
     def aggregate(self, encoded: Tensor, seconds: Tensor) -> tuple[Tensor, Tensor]:
-        """Return probabilities (classes,) of a video and (frames, classes) of its frames, from the features of all.
-
-        The score of a frame is its attention weight, scaled so that the frame with the largest weight has the
-        probability of the video. It shows where the head attends, not the probability from that frame alone. TransMIL's
-        class token has the same attention for all classes, and its frames have already attended to each other.
-        """
+        """Return probabilities (classes,) of a video and (frames, classes) of its frames, from the features of all."""
         del seconds
-        video, attention = self(encoded).double().sigmoid(), self.head.attention(encoded).double()
-        # clamped, because all attention may be on the class token
-        return video, video * attention / attention.amax(0).clamp_min(1e-30)
+        logits = self(encoded)
+        return logits.double().sigmoid(), self.head.frame_scores(encoded, logits)
 
     def segment_logits(self, images: Tensor, real: Tensor) -> Tensor:
         """Return the logits of each frame as a bag of its own, (frames, classes)."""

@@ -1,6 +1,6 @@
 """Settings of the networks; importable without torch."""
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -56,23 +56,34 @@ MAX_OPTION_LENGTH = 64
 _OF_FILES = {"checkpoint_path", "cache_dir"}
 
 
+BagPooling = Literal["mean", "max", "top"]
+
+
 class BagHeadConfig(Section):
     """The head of the bag method, over the features of a video's frames.
 
     Attributes:
-        kind: `transmil` (arXiv 2106.00908: a class token among the frames) or `ml-decoder` (arXiv 2111.12933: one query
-            per class attends to the frames).
+        kind: `transmil` (arXiv 2106.00908: a class token among the frames), `ml-decoder` (arXiv 2111.12933: one query
+            per class attends to the frames) or `regression` (logistic regression on the pooled features, which is
+            fitted instead of trained).
         width: width of the head; a multiple of `heads`.
         heads: number of attention heads.
         layers: layers of TransMIL, with the position encoding after the first; ML-Decoder has one layer.
         dropout: dropout in the head.
+        pooling: how `regression` pools the features of the frames, one part of its input for each: `mean`, `max` or
+            `top` (mean of the quarter of the frames with the largest values of a channel).
+        strengths: inverse regularisation strengths C of `regression`; the best by inner folds of whole groups is used.
     """
 
-    kind: Literal["transmil", "ml-decoder"] = "transmil"
+    kind: Literal["transmil", "ml-decoder", "regression"] = "transmil"
     width: int = Field(512, ge=8, le=65536)
     heads: int = Field(8, ge=1, le=1024)
     layers: int = Field(2, ge=2, le=256)
     dropout: float = Field(0.1, ge=0, lt=1)
+    pooling: tuple[BagPooling, ...] = Field(("mean", "max"), min_length=1)
+    strengths: tuple[Annotated[float, Field(gt=0, allow_inf_nan=False)], ...] = Field(
+        (0.001, 0.01, 0.1), min_length=1, max_length=16
+    )
 
     @model_validator(mode="after")
     def _of_its_kind(self) -> Self:
@@ -80,6 +91,11 @@ class BagHeadConfig(Section):
             raise ValueError(f"width = {self.width}: must be a multiple of heads = {self.heads}")
         if self.kind == "ml-decoder" and self.layers != 2:
             raise ValueError(f"layers = {self.layers} has no effect on ml-decoder, which has one")
+        of_others = ("width", "heads", "layers", "dropout") if self.kind == "regression" else ("pooling", "strengths")
+        if given := [key for key in of_others if getattr(self, key) != type(self).model_fields[key].default]:
+            raise ValueError(f"{given[0]} has no effect on {self.kind}")
+        if len(set(self.pooling)) < len(self.pooling):
+            raise ValueError(f"pooling = {list(self.pooling)}: name each once")
         return self
 
 
