@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from urbanpipe.simulate.generator import simulate as simulate
     from urbanpipe.training.crossval import crossval as crossval
     from urbanpipe.training.train import train as train
+    from urbanpipe.tuning.fit import fit as fit
 
 _HOMES = {
     "Inspector": "urbanpipe.inspection.inspector:Inspector",
@@ -45,6 +46,7 @@ _HOMES = {
     "evaluate_moments": "urbanpipe.evaluation.evaluate:evaluate_moments",
     "explain": "urbanpipe.explain.explain:explain",
     "export": "urbanpipe.exports.export:export",
+    "fit": "urbanpipe.tuning.fit:fit",
     "folds": "urbanpipe.catalog.folds:folds",
     "inspect": "urbanpipe.archive.inspect:inspect",
     "moments": "urbanpipe.inspection.moments:moments",
@@ -70,6 +72,7 @@ __all__ = [
     "evaluate_moments",
     "explain",
     "export",
+    "fit",
     "folds",
     "inspect",
     "moments",

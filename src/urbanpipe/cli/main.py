@@ -20,6 +20,7 @@ VERBS = (
     "scan",
     "audit",
     "folds",
+    "fit",
     "pretrain",
     "train",
     "crossval",
@@ -37,7 +38,19 @@ VERBS = (
     "recipes",
 )
 
-RESUMABLE = {"demo", "simulate", "scan", "pretrain", "train", "crossval", "predict", "inspect", "ablate", "reproduce"}
+RESUMABLE = {
+    "demo",
+    "simulate",
+    "scan",
+    "fit",
+    "pretrain",
+    "train",
+    "crossval",
+    "predict",
+    "inspect",
+    "ablate",
+    "reproduce",
+}
 
 app = typer.Typer(
     name="urbanpipe",

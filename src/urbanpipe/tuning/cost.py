@@ -1,0 +1,68 @@
+"""How long the cross-validation of a recipe will take, from one measured step."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+
+from urbanpipe.catalog.catalog_file import Video
+from urbanpipe.inputs.dataset import VideoDataset
+from urbanpipe.methods.recipe import Recipe
+from urbanpipe.models.device import autocast, images_to, place
+
+_PROBE_IMAGES = 16
+_OVERHEAD = 1.3  # for reading, validation and writing
+
+
+def crossval_seconds(
+    recipe: Recipe, videos: Sequence[Video], folds: Mapping[str, int], *, classes: int, device: torch.device
+) -> float:
+    """Return the expected seconds of a cross-validation, from a step that is measured on random pixels.
+
+    Args:
+        recipe: the recipe, with its aspect resolved.
+        videos: labelled videos.
+        folds: fold by name of the video.
+        classes: number of classes.
+        device: device of the training.
+    """
+    dataset = VideoDataset(videos, recipe.view, None)
+    evaluated = sum(dataset.segment_count(index) for index in range(len(videos)))
+    forward, both = _seconds_per_segment(recipe, classes, device)
+    if recipe.input.frozen_backbone:  # each frame is encoded once for all folds
+        return _OVERHEAD * evaluated * forward
+    count = len(set(folds.values()))
+    steps = recipe.training.epochs * (count - 1) * len(videos) * recipe.input.train_segments
+    return _OVERHEAD * (steps * both + evaluated * forward)
+
+
+def _seconds_per_segment(recipe: Recipe, classes: int, device: torch.device) -> tuple[float, float]:
+    """Return the seconds of a segment's forward pass, and of its forward and backward pass."""
+    network, training = recipe.network(classes).train(), recipe.training
+    place(network, training.channels_last, device)
+    count = min(_PROBE_IMAGES, training.batch_size * recipe.input.train_segments)
+    images = images_to(torch.zeros(count, *recipe.input.segment_shape), device, training.channels_last)
+    real = torch.ones(count, dtype=torch.int64)
+
+    def forward() -> None:
+        with torch.inference_mode(), autocast(device, training.precision):
+            network.encode(images, real)
+
+    def both() -> None:
+        with autocast(device, training.precision):
+            network.segment_logits(images, real).float().sum().backward()  # type: ignore[no-untyped-call]
+
+    once = _second_call(forward, device) / count
+    return once, once if recipe.input.frozen_backbone else _second_call(both, device) / count
+
+
+def _second_call(work: Callable[[], None], device: torch.device) -> float:
+    """Return the seconds of a second call; the first one warms up."""
+    work()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    started = time.perf_counter()
+    work()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - started

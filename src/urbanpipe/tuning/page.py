@@ -1,0 +1,153 @@
+"""The page of `fit`: what was tried, what was chosen and why, and mAP over the time spent."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from jinja2 import Environment
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+from urbanpipe.evaluation.plots import save
+from urbanpipe.evaluation.tables import markdown_table
+from urbanpipe.outputs import write_text
+from urbanpipe.tuning.budget import Budget, duration_text
+from urbanpipe.tuning.progress_points import Figures, Outcome, Point
+
+MARKDOWN, HTML, PLOT = "fit.md", "fit.html", "fit.png"
+_INK, _LINE, _PALE = "#1f2933", "#1b7837", "#9aa5b1"
+_HEADER = ["step", "mAP of the folds", "pooled", "95 % interval", "time", ""]
+_NOTES = (
+    "The mAP of the folds is the mean over folds; the pooled one ranks all videos together, and has the interval, "
+    "a bootstrap over groups of videos.",
+    "Each video is predicted by networks that were not trained on it. The combination of a fold has the weights that "
+    "were found on the other folds.",
+)
+
+_PAGE = Environment(autoescape=True).from_string(
+    """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{{ title }}</title>
+<style>
+body { font: 16px/1.5 system-ui, sans-serif; color: #1f2933; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
+table { border-collapse: collapse; width: 100%; margin: 1rem 0; }
+th, td { text-align: left; padding: .35rem .6rem; border-bottom: 1px solid #d9e0e6; vertical-align: top; }
+th { font-weight: 600; } .steps td:nth-child(n+2):nth-child(-n+5) { white-space: nowrap; }
+.verdict { font-size: 1.25rem; } img { max-width: 100%; } .notes { color: #52606d; font-size: .9rem; }
+</style></head><body>
+<h1>{{ title }}</h1>
+<p class="verdict">{{ verdict }}</p>
+<p>{{ used }}</p>
+<h2>What was tried</h2>
+<table class="steps"><tr>{% for cell in header %}<th>{{ cell }}</th>{% endfor %}</tr>
+{% for row in rows %}<tr>{% for cell in row %}<td>{{ cell }}</td>{% endfor %}</tr>
+{% endfor %}</table>
+<h2>What was chosen</h2>
+<table><tr><th>run</th><th>weight</th></tr>
+{% for name, weight in weights %}<tr><td>{{ name }}</td><td>{{ weight }}</td></tr>
+{% endfor %}</table>
+<img src="{{ plot }}" alt="mAP over the time spent">
+<div class="notes">{% for note in notes %}<p>{{ note }}</p>{% endfor %}</div>
+</body></html>
+"""
+)
+
+
+def write_page(folder: Path, outcomes: Sequence[Outcome], points: Sequence[Point], budget: Budget) -> None:
+    """Write the page as Markdown and HTML, and the plot.
+
+    Args:
+        folder: folder of the results.
+        outcomes: the steps so far.
+        points: the combinations so far, at least one.
+        budget: the budget.
+
+    Raises:
+        OutputError: a file cannot be written.
+    """
+    last = points[-1]
+    rows = [*map(_row, outcomes), _cells("combination of all", last.figures, duration_text(last.spent_seconds), "")]
+    weights = [[name, f"{weight:.2f}"] for name, weight in last.weights.items() if weight > 0]
+    title, verdict, used = f"What fit found in {folder.resolve().parent.name}", _verdict(outcomes, last), _used(budget)
+    save(_plot(outcomes, points), folder / PLOT)
+    parts = [
+        f"# {title}\n",
+        f"{verdict}\n{used}\n",
+        "## What was tried\n",
+        markdown_table(_HEADER, rows, left=1),
+        "## What was chosen\n",
+        markdown_table(["run", "weight"], weights, left=1),
+        f"![mAP over the time spent]({PLOT})\n",
+        "".join(f"- {note}\n" for note in _NOTES),
+    ]
+    write_text(folder / MARKDOWN, "\n".join(parts))
+    page = _PAGE.render(
+        title=title,
+        verdict=verdict,
+        used=used,
+        header=_HEADER,
+        rows=rows,
+        weights=weights,
+        plot=PLOT,
+        notes=_NOTES,
+    )
+    write_text(folder / HTML, page)
+
+
+def _verdict(outcomes: Sequence[Outcome], last: Point) -> str:
+    """Return the result in one sentence: the combination, beside the frozen baseline."""
+    baseline = next(outcome for outcome in outcomes if outcome.figures is not None)
+    if sum(outcome.is_done for outcome in outcomes) == 1:
+        return f"{baseline.step.recipe.name}, the baseline, has an mAP of {last.figures}."
+    name = baseline.step.recipe.name
+    return f"The combination has an mAP of {last.figures}; the baseline, {name}, has {baseline.figures}."
+
+
+def _used(budget: Budget) -> str:
+    return f"{duration_text(budget.spent_seconds)} of {duration_text(budget.seconds)} were used."
+
+
+def _row(outcome: Outcome) -> list[str]:
+    name = f"{outcome.step.recipe.name} ({outcome.step.about})"
+    if outcome.figures is None:
+        return [name, "-", "-", "-", "-", outcome.reason]
+    return _cells(name, outcome.figures, duration_text(outcome.seconds), "")
+
+
+def _cells(name: str, figures: Figures, seconds: str, remark: str) -> list[str]:
+    mean, pooled, low, high = (
+        "-" if value != value else f"{100 * value:.1f}"
+        for value in (figures.mean, figures.pooled, figures.low, figures.high)
+    )
+    return [name, mean, pooled, f"{low} to {high}", seconds, remark]
+
+
+def _plot(outcomes: Sequence[Outcome], points: Sequence[Point]) -> Figure:
+    """Return the plot of the pooled mAP of the combination over the time spent, with its interval."""
+    figure = Figure(figsize=(7.5, 3.6), layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1))
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    minutes = [point.spent_seconds / 60 for point in points]
+    pooled = [100 * point.figures.pooled for point in points]
+    low, high = ([100 * getattr(point.figures, end) for point in points] for end in ("low", "high"))
+    axes.vlines(minutes, low, high, color=_PALE, linewidth=2)
+    axes.plot(minutes, pooled, marker="o", color=_LINE, linewidth=1.5)
+    done = [outcome for outcome in outcomes if outcome.is_done]
+    for outcome, x, y in zip(done, minutes, pooled, strict=True):
+        axes.annotate(
+            outcome.step.recipe.name,
+            (x, y),
+            xytext=(4, 8),
+            textcoords="offset points",
+            fontsize=8,
+            color=_INK,
+            parse_math=False,
+        )
+    axes.set_xlabel("minutes spent", color=_INK, fontsize=9)
+    axes.set_ylabel("pooled mAP, 95 % interval", color=_INK, fontsize=9)
+    axes.margins(x=0.2, y=0.15)
+    axes.set_xlim(left=0)
+    axes.grid(axis="y", color="0.92", linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure

@@ -1,0 +1,184 @@
+"""`fit`: what it trains within a budget, what it combines, and how it goes on."""
+
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from helpers.tiny_recipes import TINY, TINY_FROZEN
+from urbanpipe.cli.fit import weights_given
+from urbanpipe.errors import BusyError, RecipeError, RunError, WeightsError
+from urbanpipe.evaluation.runs import read_out_of_fold
+from urbanpipe.evaluation.tables import fold_table
+from urbanpipe.inference.bundle import read_bundle
+from urbanpipe.locks import folder_lock
+from urbanpipe.methods.recipe import load_recipe
+from urbanpipe.models.device import choose_device
+from urbanpipe.training import crossval
+from urbanpipe.training.options import FoldOptions, RunOptions
+from urbanpipe.tuning import fit as fit_module
+from urbanpipe.tuning.budget import Budget, duration_text, parse_budget
+from urbanpipe.tuning.fit import FitResult, fit
+from urbanpipe.tuning.ladder import Step, ladder
+
+
+def tiny_ladder(weights: Mapping[str, str]) -> list[Step]:
+    """A frozen and a fine-tuned network that train in seconds."""
+    given = f"model.weights={next(iter(weights.values()))}"
+    frozen = load_recipe("frozen-mobilenetv2", [*TINY_FROZEN, given, "name=frozen-tiny"])
+    tuned = load_recipe("small-mobilenetv2", [*TINY, given, "name=tuned-tiny", "training.epochs=1"])
+    return [Step(frozen, "frozen"), Step(tuned, "fine-tuned")]
+
+
+@pytest.fixture
+def tiny(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
+    """The expected seconds by recipe, which a test may change."""
+    expected = {"frozen-tiny": 1.0, "tuned-tiny": 1.0}
+    monkeypatch.setattr(fit_module, "ladder", tiny_ladder)
+    monkeypatch.setattr(fit_module, "crossval_seconds", lambda recipe, *_, **__: expected[recipe.name])
+    return expected
+
+
+def fitted(archive: Path, out: Path, budget: str = "1h", weights: str = "random") -> FitResult:
+    return fit(
+        archive / "catalog.csv",
+        out=out,
+        budget=budget,
+        weights={"any": weights},
+        split=FoldOptions(folds=archive / "folds.csv"),
+        options=RunOptions(device="cpu", cache=out.parent / "cache"),
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("tiny")
+def test_it_ends_with_a_bundle_and_a_page_and_finds_the_same_again(
+    archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = fitted(archive, tmp_path / "out")
+    assert [outcome.is_done for outcome in result.outcomes] == [True, True]
+    frozen = read_out_of_fold(tmp_path / "out" / "frozen-tiny")
+    np.testing.assert_equal(result.points[0].figures.mean, fold_table(frozen.scores, frozen).map_all)
+    assert result.points[0].weights == {"frozen-tiny": 1.0}
+    assert result.points[1].weights.keys() == {"frozen-tiny", "tuned-tiny"}
+    assert sum(result.points[1].weights.values()) == pytest.approx(1)
+    bundle = read_bundle(result.bundle, choose_device("cpu"))
+    used = {name for name, weight in result.points[1].weights.items() if weight > 0}
+    assert {member.name for member in bundle.models.members} == used
+    page = (result.folder / "fit.html").read_text()
+    assert "frozen-tiny (frozen)" in page
+    assert "frozen-tiny (frozen)" in (result.folder / "fit.md").read_text()
+    assert (result.folder / "fit.png").stat().st_size > 1000
+
+    def never(*_: object) -> None:
+        raise AssertionError("nothing is left to train")
+
+    monkeypatch.setattr(crossval, "train_model", never)
+    again = fitted(archive, tmp_path / "out")
+    assert [point.figures for point in again.points] == [point.figures for point in result.points]
+
+
+@pytest.mark.slow
+def test_a_larger_budget_goes_on_where_a_smaller_one_ended(
+    archive: Path, tmp_path: Path, tiny: dict[str, float], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    tiny["tuned-tiny"] = 5000.0
+    first = fitted(archive, tmp_path / "out", budget="1h")
+    assert [outcome.is_done for outcome in first.outcomes] == [True, False]
+    assert first.outcomes[1].reason.startswith("would take 83 min, and ")
+    assert "tuned-tiny: left out, it would take 83 min" in caplog.text
+    assert first.outcomes[1].reason in (first.folder / "fit.md").read_text()
+    assert not (tmp_path / "out" / "tuned-tiny").exists()
+    spent = json.loads((first.folder / "state.json").read_text())["spent_seconds"]
+    second = fitted(archive, tmp_path / "out", budget="3h")
+    assert [outcome.is_done for outcome in second.outcomes] == [True, True]
+    assert second.points[0].spent_seconds > spent
+
+
+@pytest.mark.slow
+def test_a_step_that_turns_out_too_slow_is_left_after_a_fold(
+    archive: Path, tmp_path: Path, tiny: dict[str, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del tiny
+    left = iter([100.0, 100.0, 100.0, 0.0, 0.0, 0.0])
+    monkeypatch.setattr(Budget, "left_seconds", property(lambda _: next(left, 0.0)))
+    result = fitted(archive, tmp_path / "out")
+    assert [outcome.is_done for outcome in result.outcomes] == [True, False]
+
+
+@pytest.mark.slow
+def test_a_step_that_fails_costs_itself(
+    archive: Path, tmp_path: Path, tiny: dict[str, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del tiny
+    real = fit_module.run_folds
+
+    def fails(run: Path, *rest: object) -> None:
+        if run.name == "tuned-tiny":
+            raise WeightsError("no such file")
+        real(run, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(fit_module, "run_folds", fails)
+    result = fitted(archive, tmp_path / "out")
+    assert result.outcomes[1].reason == "failed: no such file"
+    assert result.bundle.is_dir()
+
+
+@pytest.mark.slow
+def test_mistakes_are_told_before_anything_is_trained(archive: Path, tmp_path: Path, tiny: dict[str, float]) -> None:
+    tiny["frozen-tiny"] = 400.0
+    with pytest.raises(RunError, match="the budget is too small: the first step, frozen, would take 7 min, and 2 min"):
+        fitted(archive, tmp_path / "out", budget="2m")
+    with pytest.raises(WeightsError, match=r"absent\.safetensors"):
+        fitted(archive, tmp_path / "out", weights="absent.safetensors")
+    with folder_lock(tmp_path / "out" / "fit"), pytest.raises(BusyError):
+        fitted(archive, tmp_path / "out")
+    assert not (tmp_path / "out" / "frozen-tiny").exists()
+
+
+def test_the_ladder_begins_with_the_frozen_baselines_and_ends_with_long_trainings() -> None:
+    steps = ladder({"mobilenetv2_100": "a.safetensors", "test_vit": "random"})
+    names = [step.recipe.name for step in steps]
+    assert names[:2] == ["frozen-mobilenetv2_100", "frozen-test_vit"]
+    assert len(set(names)) == len(names) == 10
+    assert [step.recipe.input.frame_size[0] for step in steps[:2]] == [224, 160]
+    assert steps[0].recipe.model.options == {"pad_type": "same"}
+    assert steps[1].recipe.model.options == {}
+    assert {step.recipe.model.weights for step in steps if "mobilenet" in step.recipe.name} == {"a.safetensors"}
+    assert [step.recipe.training.epochs for step in steps] == [1] * 2 + [8] * 4 + [24] * 4
+    with pytest.raises(RecipeError, match="timm has no network 'mobilnet'"):
+        ladder({"mobilnet": "hub"})
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("2h", 7200), ("1h30m", 5400), (" 90 S ", 90), ("1.5m", 90)])
+def test_a_budget_is_a_duration(text: str, seconds: float) -> None:
+    assert parse_budget(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "2", "h", "0m", "-2h", "2h x", "two hours"])
+def test_another_budget_is_refused(text: str) -> None:
+    with pytest.raises(RunError, match="is not a duration; give hours, minutes or seconds, such as 2h or 1h30m"):
+        parse_budget(text)
+
+
+def test_durations_have_the_unit_of_their_size() -> None:
+    assert [duration_text(seconds) for seconds in (0.4, 119, 120, 7199, 7200)] == [
+        "0 s",
+        "119 s",
+        "2 min",
+        "120 min",
+        "2.0 h",
+    ]
+
+
+def test_weights_on_the_command_line() -> None:
+    assert weights_given(["a=x=y", "b=hub"]) == {"a": "x=y", "b": "hub"}
+    for text in ("a", "=x", "a="):
+        with pytest.raises(RecipeError, match="give BACKBONE=FILE"):
+            weights_given([text])
+    with pytest.raises(RecipeError, match="gives a twice"):
+        weights_given(["a=x", "a=y"])
