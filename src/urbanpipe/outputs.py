@@ -4,7 +4,6 @@ A result is written to a temporary file in its own folder and renamed into place
 Whatever goes wrong before that (full disk, kill, read-only folder), no half-written file carries the name of a result.
 """
 
-import csv
 import errno
 import json
 import os
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 from unicodedata import category
 
+from urbanpipe.csv_cells import write_rows
 from urbanpipe.errors import OutputError
 
 _REASONS = {
@@ -133,11 +133,10 @@ def write_json(path: Path, value: object, indent: int | None = 1) -> None:
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write rows under a header, with Unix line ends and quotes where a cell needs them."""
+    """Write rows under a header as `write_rows` does: no text is a formula, and all is read back exactly."""
     with whole_file(path) as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)
+        write_rows(file, [header])
+        write_rows(file, rows)
 
 
 def output_folder(path: Path) -> Path:

@@ -1,6 +1,5 @@
 """`inspect`: many videos to one folder of inspections; each video is stored as soon as it is done."""
 
-import csv
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from urbanpipe.archive.results import FAILURES, InspectedVideo, Inspections, sum
 from urbanpipe.catalog.catalog_file import printable
 from urbanpipe.contracts.distinct_names import distinct_file_names
 from urbanpipe.contracts.findings import FINDINGS, TIMELINE, Inspection
+from urbanpipe.csv_cells import read_rows
 from urbanpipe.errors import (
     BundleError,
     BusyError,
@@ -223,10 +223,10 @@ def _kept_failures(out: Path, made: Inspections) -> dict[str, str]:
     """Return the failures of earlier calls for videos that are not part of this call."""
     done = {video.name for video in made.videos}
     try:
-        with (out / FAILURES).open(encoding="utf-8", newline="") as file:
-            return {row["video"]: row["reason"] or "" for row in csv.DictReader(file) if row["video"] not in done}
-    except (OSError, UnicodeDecodeError, KeyError, csv.Error):
+        rows = read_rows(out / FAILURES, ["video", "reason"])
+    except (OSError, ValueError):
         return {}
+    return {video: reason for video, reason in rows if video not in done}
 
 
 def _write_failures(out: Path, failures: dict[str, str]) -> None:

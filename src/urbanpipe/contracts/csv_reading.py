@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from urbanpipe.csv_cells import original_text
 from urbanpipe.errors import LabelError
 
 
@@ -30,7 +31,7 @@ def read_table(text: str, path: Path, column: str) -> tuple[list[str], Iterator[
 
 def folded_header(cells: Sequence[str], column: str) -> list[str]:
     """Return the names of columns without surrounding spaces; `column` may have any case."""
-    return [column if cell.strip().casefold() == column else cell.strip() for cell in cells]
+    return [column if cell.strip().casefold() == column else original_text(cell.strip()) for cell in cells]
 
 
 def checked_header(header: list[str], path: Path) -> list[str]:
@@ -55,6 +56,6 @@ def _table_rows(text: str, path: Path, mark: str, header: list[str]) -> Iterator
                 raise LabelError(
                     f"{path}, line {reader.line_num}: {len(cells)} cells, but the first line has {len(header)}"
                 )
-            yield reader.line_num, dict(zip(header, cells, strict=True))
+            yield reader.line_num, dict(zip(header, map(original_text, cells), strict=True))
     except csv.Error as error:
         raise LabelError(f"{path}, line {reader.line_num}: not CSV: {error}") from error

@@ -11,7 +11,6 @@
 - pooling.csv and .md: comparison of poolings, for frame runs
 """
 
-import csv
 import hashlib
 import json
 from collections.abc import Collection, Mapping, Sequence
@@ -27,6 +26,7 @@ from urbanpipe.contracts.run_folder import (
     RUN_FORMAT,
     TRAINING_STATE,
     check_run_format,
+    read_column,
     read_json,
     read_left_out,
 )
@@ -134,7 +134,7 @@ def leave_out(run: Path, lost: Mapping[str, str]) -> None:
         lost: reasons, by name, of videos that can no longer be read.
     """
     left_out = read_left_out(run) | dict(lost)
-    folds = _read_rows(run / "folds.csv") if (run / "folds.csv").exists() else {}
+    folds = read_column(run / "folds.csv", "fold") if (run / "folds.csv").exists() else {}
     gone = {name for name in lost if not (run / f"fold{folds.get(name)}" / DONE).exists()}
     for state in (run / TRAINING_STATE, *run.glob(f"fold*/{TRAINING_STATE}")):
         state.unlink(missing_ok=True)
@@ -142,14 +142,9 @@ def leave_out(run: Path, lost: Mapping[str, str]) -> None:
     write_json(run / "labels.json", labels)
     for file, column in (("groups.csv", "group"), ("folds.csv", "fold")):
         if (run / file).exists():
-            rows = [row for row in _read_rows(run / file).items() if row[0] not in gone]
+            rows = [row for row in read_column(run / file, column).items() if row[0] not in gone]
             write_csv(run / file, ["video", column], rows)
     write_csv(run / LEFT_OUT, ["video", "reason"], sorted(left_out.items()))
-
-
-def _read_rows(path: Path) -> dict[str, str]:
-    with path.open(encoding="utf-8", newline="") as file:
-        return {row[0]: row[1] for row in list(csv.reader(file))[1:]}
 
 
 Row = tuple[str, str, Sequence[int], int]
