@@ -7,6 +7,7 @@ Whatever goes wrong before that (full disk, kill, read-only folder), no half-wri
 import errno
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -117,6 +118,15 @@ def plain_text(text: str) -> str:
     'a\\x1b[31m\\nb'
     """
     return "".join(mark if mark.isprintable() or category(mark) == "Zs" else ascii(mark)[1:-1] for mark in text)
+
+
+def markdown_text(text: str) -> str:
+    r"""Return text of others for Markdown, on one line: it cannot become HTML, a link, a picture or a table's border.
+
+    >>> markdown_text("a|<b>[x](y) < 1")
+    'a\\|\\<b>[x]\\(y) < 1'
+    """
+    return re.sub(r"<(?=[A-Za-z/!?])|(?<=\])[(\[:]|\|", r"\\\g<0>", plain_text(text))
 
 
 def write_text(path: Path, text: str) -> None:
