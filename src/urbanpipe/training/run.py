@@ -75,7 +75,7 @@ def is_begun(
         raise RunError(f"{run} was started with another recipe: {changed}; give another --out, or -r {run}/recipe.toml")
     if first and now and first != now:
         raise RunError(f"{recipe.model.weights} has changed since {run} was started with it; give another --out")
-    if recorded.get("data") != _fingerprint(taxonomy, _as_begun(run, _rows(videos, folds), lost)):
+    if recorded.get("data") != _fingerprint(taxonomy, rows_as_begun(run, video_rows(videos, folds), lost)):
         raise RunError(
             f"{run} was started with other videos, labels, classes or folds; give another --out, or the original data"
         )
@@ -111,9 +111,8 @@ def begin_run(
     if folds:
         write_csv(run / "folds.csv", ["video", "fold"], [[video.name, folds[video.name]] for video in used])
     write_csv(run / LEFT_OUT, ["video", "reason"], sorted(left_out.items()))
-    rows = _rows(videos, folds)
-    paths = {video.name: printable(str(video.path)) for video in videos}
-    write_json(run / VIDEOS, [(*row, paths[row[0]]) for row in rows])
+    rows = video_rows(videos, folds)
+    write_begun(run, rows, videos)
     known = {
         "format": RUN_FORMAT,
         "data": _fingerprint(taxonomy, rows),
@@ -150,17 +149,23 @@ def leave_out(run: Path, lost: Mapping[str, str]) -> None:
 Row = tuple[str, str, Sequence[int], int]
 
 
-def _rows(videos: Sequence[Video], folds: Mapping[str, int]) -> list[Row]:
+def video_rows(videos: Sequence[Video], folds: Mapping[str, int]) -> list[Row]:
     """Return name, digest, labels and fold of videos, in order of their names."""
     return sorted((video.name, video.digest, list(video.labels or ()), folds.get(video.name, -1)) for video in videos)
 
 
-def _as_begun(run: Path, rows: list[Row], lost: Collection[str]) -> list[Row]:
+def rows_as_begun(run: Path, rows: list[Row], lost: Collection[str]) -> list[Row]:
     """Return rows as they were when the run began for the videos that were left out then or since, or are lost now."""
     left_out = {*read_left_out(run), *lost}
     begun = [row for row, _ in begun_rows(run) if row[0] in left_out]
     known = {row[0] for row in begun}
     return sorted([*begun, *(row for row in rows if row[0] not in known)])
+
+
+def write_begun(run: Path, rows: Sequence[Row], videos: Sequence[Video]) -> None:
+    """Write the rows of the videos that a run begins with, and their files."""
+    paths = {video.name: printable(str(video.path)) for video in videos}
+    write_json(run / VIDEOS, [(*row, paths[row[0]]) for row in rows])
 
 
 def begun_rows(run: Path) -> list[tuple[Row, Path]]:
