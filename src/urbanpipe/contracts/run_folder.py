@@ -17,7 +17,11 @@ INPUTS = ("taxonomy.toml", "labels.json", "folds.csv", "groups.csv")
 LEFT_OUT = "left_out.csv"
 ENVIRONMENT = "environment.json"
 RUN_FORMAT = "urbanpipe run 2"
-_DAMAGED = "{path} is missing or damaged; delete {folder} to start it again"
+
+
+def damaged_file(path: Path) -> RunError:
+    """Return the error of a file that a run has written and that cannot be read."""
+    return RunError(f"{path} is missing or damaged; delete {path.parent} to start it again")
 
 
 def read_done(folder: Path) -> dict[str, Any] | None:
@@ -43,9 +47,9 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise RunError(_DAMAGED.format(path=path, folder=path.parent)) from error
+        raise damaged_file(path) from error
     if not isinstance(value, dict):
-        raise RunError(_DAMAGED.format(path=path, folder=path.parent))
+        raise damaged_file(path)
     return value
 
 
@@ -67,7 +71,7 @@ def read_column(path: Path, column: str) -> dict[str, str]:
     try:
         return {row[0]: row[1] for row in read_rows(path, ["video", column])}
     except (OSError, ValueError) as error:
-        raise RunError(_DAMAGED.format(path=path, folder=path.parent)) from error
+        raise damaged_file(path) from error
 
 
 def check_run_format(run: Path) -> None:

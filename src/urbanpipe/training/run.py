@@ -18,6 +18,7 @@ from pathlib import Path
 
 import tomli_w
 import torch
+from pydantic import ConfigDict, TypeAdapter
 
 from urbanpipe.catalog.catalog_file import Video, printable
 from urbanpipe.contracts.run_folder import (
@@ -147,6 +148,7 @@ def leave_out(run: Path, lost: Mapping[str, str]) -> None:
 
 
 Row = tuple[str, str, Sequence[int], int]
+_BEGUN = TypeAdapter(list[tuple[str, str, list[int], int, str]], config=ConfigDict(strict=True))
 
 
 def video_rows(videos: Sequence[Video], folds: Mapping[str, int]) -> list[Row]:
@@ -169,11 +171,13 @@ def write_begun(run: Path, rows: Sequence[Row], videos: Sequence[Video]) -> None
 
 
 def begun_rows(run: Path) -> list[tuple[Row, Path]]:
-    """Return the rows of the videos that a run began with, and their files; none for a run of an earlier version."""
+    """Return the rows of the videos that a run began with, and their files.
+
+    There are none for a run of an earlier version, or if the file is damaged.
+    """
     try:
-        rows = json.loads((run / VIDEOS).read_text(encoding="utf-8"))
-        return [((name, digest, labels, fold), Path(path)) for name, digest, labels, fold, path in rows]
-    except (OSError, ValueError, TypeError):
+        return [((*row[:4],), Path(row[4])) for row in _BEGUN.validate_json((run / VIDEOS).read_bytes())]
+    except (OSError, ValueError):
         return []
 
 
