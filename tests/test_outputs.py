@@ -124,6 +124,11 @@ def test_a_markdown_cell_is_one_cell_of_one_line() -> None:
     assert "a\\|b\\n\\| c \\|\\x1b[31m" in table
 
 
+def test_a_markdown_cell_is_no_html_link_or_picture() -> None:
+    table = markdown_table(["class"], [["<img src=x> ![a](http://x) [b][c] < 1 [.5, .7]"]])
+    assert "| \\<img src=x> ![a]\\(http://x) [b]\\[c] < 1 [.5, .7] |" in table
+
+
 def test_names_that_look_like_markup_are_printed_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
     table = new_table("class", "name")
     table.add_row("[bold]A[/x]", ":smile:")

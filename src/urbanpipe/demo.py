@@ -106,7 +106,12 @@ def _claim(out: Path, asked: dict[str, int]) -> None:
     path = output_folder(out) / "demo.json"
     if not path.exists():
         write_json(path, asked)
-    elif (recorded := json.loads(path.read_text(encoding="utf-8"))) != asked:
+        return
+    try:
+        recorded = dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError, RecursionError):
+        raise OutputError(f"{path} is damaged; give another --out") from None
+    if recorded != asked:
         begun = ", ".join(f"{key} {value}" for key, value in recorded.items())
         raise OutputError(f"{out} holds a demo with {begun}; give the same arguments to resume it, or another --out")
 

@@ -4,10 +4,10 @@ A result is written to a temporary file in its own folder and renamed into place
 Whatever goes wrong before that (full disk, kill, read-only folder), no half-written file carries the name of a result.
 """
 
-import csv
 import errno
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 from unicodedata import category
 
+from urbanpipe.csv_cells import write_rows
 from urbanpipe.errors import OutputError
 
 _REASONS = {
@@ -119,6 +120,15 @@ def plain_text(text: str) -> str:
     return "".join(mark if mark.isprintable() or category(mark) == "Zs" else ascii(mark)[1:-1] for mark in text)
 
 
+def markdown_text(text: str) -> str:
+    r"""Return text of others for Markdown, on one line: it cannot become HTML, a link, a picture or a table's border.
+
+    >>> markdown_text("a|<b>[x](y) < 1")
+    'a\\|\\<b>[x]\\(y) < 1'
+    """
+    return re.sub(r"<(?=[A-Za-z/!?])|(?<=\])[(\[:]|\|", r"\\\g<0>", plain_text(text))
+
+
 def write_text(path: Path, text: str) -> None:
     """Write `text` as UTF-8."""
     with whole_file(path) as file:
@@ -133,11 +143,10 @@ def write_json(path: Path, value: object, indent: int | None = 1) -> None:
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write rows under a header, with Unix line ends and quotes where a cell needs them."""
+    """Write rows under a header as `write_rows` does: no text is a formula, and all is read back exactly."""
     with whole_file(path) as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)
+        write_rows(file, [header])
+        write_rows(file, rows)
 
 
 def output_folder(path: Path) -> Path:

@@ -11,10 +11,10 @@ from openpyxl import Workbook
 
 from urbanpipe.catalog.catalog_file import Catalog, Source, Video, read_source, write_catalog
 from urbanpipe.catalog.folds import FoldPlan, assign_folds, folds, plan_folds, read_folds
-from urbanpipe.catalog.labels import label_matrix
+from urbanpipe.catalog.labels import Labels, label_matrix
 from urbanpipe.errors import FoldError, OutputError
 from urbanpipe.evaluation.fold_plots import plot_folds
-from urbanpipe.taxonomy import default_taxonomy
+from urbanpipe.taxonomy import DefectClass, Taxonomy, default_taxonomy
 
 Archive = tuple[list[str], NDArray[np.bool_], list[str], int]
 
@@ -209,6 +209,22 @@ def test_the_plot_is_a_picture(tmp_path: Path, suffix: str) -> None:
     plot_folds(plan.folds, labels, plan.taxonomy, tmp_path / f"folds{suffix}")
     start = (tmp_path / f"folds{suffix}").read_bytes()[:5]
     assert start == {".png": b"\x89PNG\r", ".svg": b"<?xml", ".pdf": b"%PDF-"}[suffix]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("suffix", [".png", ".svg"])
+def test_codes_that_are_no_plain_words_are_drawn(tmp_path: Path, suffix: str) -> None:
+    codes = ["$\\frac{", "a$b$", "<b>", "裂", "\x1b[31m", "a\u202eb"]
+    taxonomy = Taxonomy("mine", tuple(DefectClass(index, code, code) for index, code in enumerate(codes)))
+    folds = {f"{index}.mp4": index % 2 for index in range(len(codes))}
+    labels: Labels = {f"{index}.mp4": (index,) for index in range(len(codes))}
+    plot_folds(folds, labels, taxonomy, tmp_path / f"folds{suffix}")
+    data = (tmp_path / f"folds{suffix}").read_bytes()
+    assert len(data) > 5_000
+    if suffix == ".svg":
+        drawing = data.decode()
+        assert all(f"<!-- {label} -->" in drawing for label in ["$\\frac{", "a$b$", "&lt;b&gt;", "class 3", "class 4"])
+        assert not [mark for mark in ("\x1b", "\u202e", "<b>") if mark in drawing]
 
 
 def test_a_plot_of_no_known_kind(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openpyxl import Workbook
 
+from urbanpipe.catalog.folds import read_folds
 from urbanpipe.catalog.label_cells import labels_cell, parse_labels_cell
 from urbanpipe.catalog.labels import describe_labels, label_matrix, read_label_file, read_labels
 from urbanpipe.errors import LabelError, TaxonomyError
@@ -95,6 +96,34 @@ def test_chinese_text_is_read_rightly_or_not_at_all(name: str, encoding: str) ->
 @pytest.mark.parametrize("name", ["Привет", "СУ", "Straße", "Hôtel", "Łódź", "Ελληνικά", "45°", "a·b", "שלום", "éé"])
 def test_utf8_of_other_languages_is_not_taken_for_chinese(name: str) -> None:
     assert decoded(name.encode()) == name
+
+
+@pytest.mark.parametrize(
+    ("header", "row"),
+    [
+        ("视频,标签", "管_1.mp4,CJ"),
+        ("\ufeff 文件名 ;时间;类别", "管_1.mp4;00:12;沉积"),
+        ("视频编号,文件名,缺陷类别,缺陷代码", "7,管_1.mp4,功能性,CJ"),
+        ("影片\t標籤", "管_1.mp4\tCJ"),
+        ("视频,labels,类别", "管_1.mp4,CJ,x"),
+        ("文件名,video,标签", "x,管_1.mp4,CJ"),
+        ("视频," + ",".join(item.zh for item in default_taxonomy().classes), "管_1.mp4,0,1" + ",0" * 15),
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "gb18030"])
+def test_chinese_headings_mean_the_same(text_file: Write, header: str, row: str, encoding: str) -> None:
+    assert read_labels(text_file("l.csv", f"{header}\n{row}\n".encode(encoding))) == {"管_1.mp4": (1,)}
+
+
+def test_chinese_headings_of_workbooks_and_folds(tmp_path: Path, text_file: Write) -> None:
+    rows: list[object] = [["视频名称", "日期", "标签"], ["a.mp4", "2024-05-01", "CJ"]]
+    assert read_labels(workbook(tmp_path / "l.xlsx", rows)) == {"a.mp4": (1,)}
+    assert read_folds(text_file("f.csv", "视频,折号\na.mp4,0\nb.mp4,1\n".encode())) == {"a.mp4": 0, "b.mp4": 1}
+
+
+def test_a_chinese_heading_that_occurs_twice_is_refused(text_file: Write) -> None:
+    with pytest.raises(LabelError, match="has the column 'video' twice"):
+        read_labels(text_file("l.csv", "视频,视频,标签\na.mp4,a.mp4,CJ\n".encode()))
 
 
 def workbook(path: Path, rows: Sequence[object], first: str = "Sheet") -> Path:

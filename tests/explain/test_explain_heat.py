@@ -129,10 +129,10 @@ def test_a_picture_is_drawn_whatever_the_names(recwarn: pytest.WarningsRecorder)
     classes = (DefectClass(0, "OK", "normal"), DefectClass(1, "裂", "裂缝"), DefectClass(2, "A$_B", "50 $ and _"))
     taxonomy = Taxonomy("mine", classes)
     heat, pixels = heat_of(one_hot(5, 1, 2, 6)), np.zeros((5, 30, 40, 3), np.uint8)
-    figure = picture(heat, np.arange(5), pixels, Title("$v_1.mp4", taxonomy, np.array([0.1, 0.7, 0.2]), "r"))
+    figure = picture(heat, np.arange(5), pixels, Title("$管_1\n\u202e.mp4", taxonomy, np.array([0.1, 0.7, 0.2]), "r"))
     figure.canvas.draw()
     texts = [text.get_text() for text in figure.texts]
-    assert texts == ["class 1: 0.70", "$v_1.mp4, r"]
+    assert texts == ["class 1: 0.70", "$?_1\\n\\u202e.mp4, r"]
     labels = [axes.get_xlabel() for axes in figure.axes[:5]]
     assert labels == [f"{n / 5:.2f} s, frame {5 * n}, heat {float(n == 1):.2f}" for n in range(5)], "in order of time"
     assert not recwarn

@@ -17,7 +17,7 @@ from urbanpipe.archive import inspect as inspecting
 from urbanpipe.archive.inspect import inspect
 from urbanpipe.archive.inspection_folders import LOCKS, folder_name
 from urbanpipe.archive.lazy_inspector import LazyInspector
-from urbanpipe.archive.results import InspectedVideo
+from urbanpipe.archive.results import InspectedVideo, Inspections
 from urbanpipe.cli.main import app
 from urbanpipe.contracts import findings
 from urbanpipe.contracts.findings import TIMELINE, read_inspection, read_timeline
@@ -92,6 +92,25 @@ class TestInspect:
         assert len({one.folder for one in found}) == 2
         assert [one.reused for one in found] == [False, False, True, True]
         assert {one.inspection.video.path for one in found} == {str(p) for p in tmp_path.glob("d*/cam.mp4")}
+
+    @pytest.mark.slow
+    def test_files_of_one_name_show_their_folders_everywhere(self, frame_bundle: Path, tmp_path: Path) -> None:
+        write_namesakes(tmp_path)
+        out, paths = tmp_path / "out", [tmp_path / f"d{number}" / "cam.mp4" for number in (1, 2)]
+
+        def titles(made: Inspections) -> list[str]:
+            pages = [(one.folder / "report.html").read_text(encoding="utf-8") for one in made.videos]
+            return [page.partition("<h1><bdi>")[2].partition("</bdi>")[0] for page in pages]
+
+        first = inspect(paths[:1], out=out, bundle=frame_bundle, language="zh")
+        assert titles(first) == ["cam.mp4"]
+        second = inspect(paths[1:], out=out, bundle=frame_bundle)
+        assert titles(first) + titles(second) == ["d1/cam.mp4", "d2/cam.mp4"]
+        assert "检测报告" in (first.videos[0].folder / "report.html").read_text(encoding="utf-8")
+        both = inspect(paths, out=out, bundle=frame_bundle)
+        assert [(one.name, one.reused) for one in both.videos] == [("d1/cam.mp4", True), ("d2/cam.mp4", True)]
+        assert titles(both) == ["d1/cam.mp4", "d2/cam.mp4"]
+        assert {one.inspection.video.path for one in both.videos} == set(map(str, paths))
 
     @pytest.mark.slow
     def test_videos_that_cannot_be_read_now_lose_nothing(

@@ -121,7 +121,16 @@ def test_it_leaves_weights_that_a_recipe_takes_whole(method: str, archive: Path,
     backbone, _ = TINY[method]
     assert pretrained(method, archive, tmp_path / "out") == tmp_path / "out"
     left = {path.name for path in (tmp_path / "out").iterdir()}
-    assert left == {".lock", "settings.toml", "left_out.csv", "metrics.csv", "tensorboard", WEIGHTS, DONE}
+    assert left == {
+        ".lock",
+        "settings.toml",
+        "videos.json",
+        "left_out.csv",
+        "metrics.csv",
+        "tensorboard",
+        WEIGHTS,
+        DONE,
+    }
     report = load_weights(backbone_of(backbone, 96), backbone, str(tmp_path / "out" / WEIGHTS))
     assert (report.share, report.missing, report.unused, report.mismatched) == (1, (), (), ())
     first = timm.create_model(backbone, num_classes=0).state_dict()

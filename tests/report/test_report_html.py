@@ -191,6 +191,23 @@ def test_hostile_words_of_a_taxonomy_and_of_remarks_are_harmless(tmp_path: Path)
     assert "<b onclick=x>&" in page.text()
 
 
+def test_no_text_of_others_turns_a_page_around_or_is_a_control_character(tmp_path: Path) -> None:
+    """The code and name of a class, the name of a bundle and of a taxonomy, and a remark, in a report and an index."""
+    odd = "a\x1b[31m\u202eb\u2066"
+    made = made_inspection(tmp_path / "v", remarks=(Remark(kind="other", text=odd),))
+    findings = tuple(one.model_copy(update={"code": odd, "en": odd, "zh": odd}) for one in made.findings)
+    bundle = made.bundle.model_copy(update={"name": odd, "taxonomy": odd})
+    made = changed(made, findings=findings, bundle=bundle)
+    write_inspection(made, tmp_path / "v")
+    pages = [write_report(made, tmp_path / "v"), write_index([tmp_path / "v"], tmp_path, failures={odd: odd})]
+    for path in pages:
+        text = path.read_text(encoding="utf-8")
+        assert not set(text) & set("\x1b\u202e\u2066")
+        assert "a\ufffd[31m\ufffdb\ufffd" in text
+    plain = write_report(made_inspection(tmp_path / "plain"), tmp_path / "plain")
+    assert "\ufffd" not in plain.read_text(encoding="utf-8")
+
+
 def test_nothing_is_fetched_but_the_video(tmp_path: Path) -> None:
     made = made_inspection(tmp_path / "out" / "d1_1")
     for path in (

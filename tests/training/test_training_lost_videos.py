@@ -2,13 +2,13 @@
 
 import csv
 import json
-import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from helpers.lost_videos import add_trouble, copied_archive
 from helpers.tiny_recipes import TINY
 from helpers.troubled_decoder import TROUBLES, troubled_decoders
 from urbanpipe.catalog.catalog_file import Catalog, read_catalog, write_catalog
@@ -32,15 +32,9 @@ def recipe(tmp_path: Path) -> Path:
 @pytest.fixture
 def data(archive: Path, tmp_path: Path) -> Path:
     """A catalog of copies of twelve videos, with folds beside it."""
-    rows = read_catalog(archive / "catalog.csv")
-    (tmp_path / "videos").mkdir()
-    videos = []
-    for video in rows.labelled[:12]:
-        path = Path(shutil.copy2(video.path, tmp_path / "videos" / video.path.name))
-        videos.append(replace(video, path=path, modified_ns=path.stat().st_mtime_ns))
-    write_catalog(Catalog(tuple(videos), rows.taxonomy), tmp_path / "catalog.csv")
-    folds(tmp_path / "catalog.csv", out=tmp_path / "folds.csv", folds=2)
-    return tmp_path / "catalog.csv"
+    data = copied_archive(archive, tmp_path, 12)
+    folds(data, out=tmp_path / "folds.csv", folds=2)
+    return data
 
 
 def run(data: Path, recipe: Path, *only: int) -> CrossvalResult:
@@ -92,18 +86,13 @@ def test_a_video_that_vanishes_between_folds_costs_itself(
 
 
 def test_videos_that_make_trouble_are_left_out(data: Path, recipe: Path) -> None:
-    rows = read_catalog(data)
-    videos = list(rows.videos)
-    for number, name in enumerate(TROUBLES):
-        path = videos[number].path.rename(videos[number].path.with_name(name))
-        videos[number] = replace(videos[number], name=name, path=path, group=name)
-    write_catalog(Catalog(tuple(videos), rows.taxonomy), data)
+    others = add_trouble(data)
     folds(data, out=data.with_name("folds.csv"), folds=2)
     with troubled_decoders():
         made = run(data, recipe)
     with (made.runs[0] / "left_out.csv").open(newline="") as file:
         assert {row["video"]: row["reason"] for row in csv.DictReader(file)} == TROUBLES
-    assert names_of(made.runs[0] / "out_of_fold.csv") == {video.name for video in videos[len(TROUBLES) :]}
+    assert names_of(made.runs[0] / "out_of_fold.csv") == others
 
 
 def test_other_data_is_still_refused(data: Path, recipe: Path) -> None:
@@ -113,6 +102,16 @@ def test_other_data_is_still_refused(data: Path, recipe: Path) -> None:
     write_catalog(Catalog((replace(first, labels=()), *others), rows.taxonomy), data)
     with pytest.raises(RunError, match="was started with other videos, labels, classes or folds"):
         run(data, recipe, 1)
+
+
+def test_train_leaves_out_videos_that_make_trouble(data: Path, recipe: Path, tmp_path: Path) -> None:
+    others = add_trouble(data)
+    with troubled_decoders():
+        folder = train(data, recipe, out=tmp_path / "run", options=RunOptions(cache_gb=0, device="cpu"))
+    with (folder / "left_out.csv").open(newline="") as file:
+        assert {row["video"]: row["reason"] for row in csv.DictReader(file)} == TROUBLES
+    assert json.loads((folder / "labels.json").read_text()).keys() == others
+    assert (folder / "done.json").exists()
 
 
 def test_train_goes_on_without_a_lost_video(data: Path, recipe: Path, tmp_path: Path) -> None:

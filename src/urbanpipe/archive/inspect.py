@@ -1,16 +1,16 @@
 """`inspect`: many videos to one folder of inspections; each video is stored as soon as it is done."""
 
-import csv
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from urbanpipe.archive.inspection_folders import InspectionFolders, folder_name, short_hash
+from urbanpipe.archive.inspection_folders import InspectionFolders, folder_name
 from urbanpipe.archive.lazy_inspector import LazyInspector
 from urbanpipe.archive.results import FAILURES, InspectedVideo, Inspections, summary_lines
 from urbanpipe.catalog.catalog_file import printable
 from urbanpipe.contracts.distinct_names import distinct_file_names
 from urbanpipe.contracts.findings import FINDINGS, TIMELINE, Inspection
+from urbanpipe.csv_cells import read_rows
 from urbanpipe.errors import (
     BundleError,
     BusyError,
@@ -64,7 +64,6 @@ def inspect(
 
     Raises:
         CatalogError: there is no video.
-        PredictionError: two different files have the same name.
         BundleError: the bundle is missing, damaged or of another kind.
         InspectionError: `out` holds inspections by another bundle, or the language is unknown.
         OutputError: results cannot be written, which is checked before the work starts.
@@ -88,17 +87,14 @@ def inspect(
             failures = _kept_failures(out, made) | made.failures
             _write_failures(out, failures)
             write_index(folders.all(), out, language, failures, read=folders.read)
+            folders.name_reports()
     return made
 
 
 def _shown_names(paths: dict[str, Path]) -> dict[str, Path]:
-    """Return the videos by the names that the index gives them.
-
-    Names that differ only in bytes that cannot be printed get a hash.
-    """
+    """Return the videos by the names that the index gives them."""
     files = [(printable(path.name), printable(str(path.absolute()))) for path in paths.values()]
-    hashed = [f"{printable(name)} ({short_hash(name)})" for name in paths]
-    return dict(zip(distinct_file_names(files, hashed), paths.values(), strict=True))
+    return dict(zip(distinct_file_names(files, list(paths)), paths.values(), strict=True))
 
 
 def _inspected_videos(
@@ -166,7 +162,7 @@ def _one(
                 folders.forget(folder)
             return InspectedVideo(name, folder, error.reason if isinstance(error, VideoError) else str(error))
         folders.add(folder, inspection)
-        write_report(inspection, folder, language)
+        write_report(inspection, folder, language, name)
     return InspectedVideo(name, folder, reused=reused, summary=tuple(summary_lines(inspection)))
 
 
@@ -227,10 +223,10 @@ def _kept_failures(out: Path, made: Inspections) -> dict[str, str]:
     """Return the failures of earlier calls for videos that are not part of this call."""
     done = {video.name for video in made.videos}
     try:
-        with (out / FAILURES).open(encoding="utf-8", newline="") as file:
-            return {row["video"]: row["reason"] or "" for row in csv.DictReader(file) if row["video"] not in done}
-    except (OSError, UnicodeDecodeError, KeyError, csv.Error):
+        rows = read_rows(out / FAILURES, ["video", "reason"])
+    except (OSError, ValueError):
         return {}
+    return {video: reason for video, reason in rows if video not in done}
 
 
 def _write_failures(out: Path, failures: dict[str, str]) -> None:

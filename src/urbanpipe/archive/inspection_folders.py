@@ -1,17 +1,19 @@
 """The inspections in an output folder: which video has which folder, shared by several processes."""
 
-import hashlib
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from urbanpipe.catalog.catalog_file import printable
+from urbanpipe.contracts.distinct_names import distinct_names
 from urbanpipe.contracts.findings import FINDINGS, Inspection, inspection_folders, read_inspection
-from urbanpipe.errors import InspectionError
+from urbanpipe.contracts.names import canonical_name, short_hash
+from urbanpipe.errors import BusyError, InspectionError
 from urbanpipe.inspection.placing import relative_path
 from urbanpipe.locks import file_lock
 from urbanpipe.outputs import explained
+from urbanpipe.report.html import report_language, write_report
 
 NAME_BYTES = 200  # file systems allow 255; a folder's name may be followed by hashes, its lock's by an ending
 LOCKS = ".locks"  # a lock per video, so that several processes can share a folder
@@ -111,11 +113,9 @@ class InspectionFolders:
             BusyError: another process is inspecting the video, and `wait` is false.
             OutputError: the folder of locks cannot be written to.
         """
-        with explained(locks := self.out / LOCKS):
-            locks.mkdir(exist_ok=True)
         while True:
             folder = self.of(name, path, digest)
-            with file_lock(locks / f"{folder.name}.lock", busy=folder, wait=wait):
+            with self._lock(folder, wait):
                 self._update(folder)
                 if self.of(name, path, digest) == folder:
                     yield folder
@@ -156,6 +156,29 @@ class InspectionFolders:
         finally:
             mark.unlink(missing_ok=True)
 
+    def name_reports(self) -> None:
+        """Make the reports of videos with the same file name show the name that the index gives each of them.
+
+        The report of a video that another process is inspecting is left to it.
+
+        Raises:
+            OutputError: a report cannot be written.
+        """
+        folders = [folder for folder in self.all() if folder in self._read]
+        videos = [self._read[folder][1].video for folder in folders]
+        for folder, video, name in zip(folders, videos, distinct_names(videos, folders), strict=True):
+            if name == canonical_name(video.name) or (language := report_language(folder, name)) is None:
+                continue
+            with suppress(BusyError, InspectionError), self._lock(folder, wait=False):
+                write_report(read_inspection(folder), folder, language, name)
+
+    @contextmanager
+    def _lock(self, folder: Path, wait: bool) -> Iterator[None]:
+        with explained(locks := self.out / LOCKS):
+            locks.mkdir(exist_ok=True)
+        with file_lock(locks / f"{folder.name}.lock", busy=folder, wait=wait):
+            yield
+
     def _update(self, folder: Path) -> None:
         """Register what a folder holds now, if that is a whole inspection."""
         with suppress(InspectionError):
@@ -181,11 +204,6 @@ def folder_name(name: str) -> str:
     if len(plain.encode()) > NAME_BYTES:
         plain = plain.encode()[:NAME_BYTES].decode(errors="ignore")
     return plain if plain == name == name.casefold() else f"{plain}-{short_hash(name)}"
-
-
-def short_hash(name: str) -> str:
-    """Return eight hexadecimal digits that distinguish a name from others."""
-    return hashlib.blake2b(name.encode(errors="surrogateescape"), digest_size=4).hexdigest()
 
 
 def _version(folder: Path) -> tuple[int, int]:

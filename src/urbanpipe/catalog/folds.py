@@ -17,6 +17,7 @@ from urbanpipe.catalog.grouping import (
 )
 from urbanpipe.catalog.labels import label_matrix
 from urbanpipe.catalog.stratify import assign_folds as assign_folds
+from urbanpipe.contracts.csv_reading import folded_header
 from urbanpipe.contracts.names import canonical_name
 from urbanpipe.contracts.workbooks import read_table_file
 from urbanpipe.errors import FoldError, LabelError
@@ -222,11 +223,13 @@ def read_folds(path: Path) -> Folds:
     path = Path(path)
     try:
         header, rows = read_table_file(path, "video")
-        if "fold" not in header:
+        folded = folded_header(header, "fold")
+        if "fold" not in folded:
             raise FoldError(f"{path}: no column 'fold'; folds are a CSV `video,fold`, made by `urbanpipe folds`")
+        column = header[folded.index("fold")]
         folds: Folds = {}
         for line, row in rows:
-            _add(folds, row["video"], row["fold"].strip(), f"{path}, line {line}")
+            _add(folds, row["video"], row[column].strip(), f"{path}, line {line}")
     except LabelError as error:
         raise FoldError(
             f"cannot read folds: {error}; folds are a CSV `video,fold`, made by `urbanpipe folds`"

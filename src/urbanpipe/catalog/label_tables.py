@@ -6,7 +6,7 @@ from pathlib import Path
 
 from urbanpipe.catalog.label_cells import parse_labels_cell
 from urbanpipe.catalog.label_json import LabelEntry
-from urbanpipe.contracts.csv_reading import read_table
+from urbanpipe.contracts.csv_reading import folded_header, read_table
 from urbanpipe.contracts.workbooks import read_workbook
 from urbanpipe.errors import LabelError, TaxonomyError
 from urbanpipe.taxonomy import Taxonomy
@@ -39,7 +39,10 @@ def table_entries(path: Path, text: str | None, taxonomy: Taxonomy) -> Iterator[
 def _labels_column(header: list[str]) -> str | None:
     """Return the column that lists classes, or None if the classes have columns of their own."""
     named = [name for name in header if name.casefold() in _COLUMNS]
-    return "labels" if "labels" in named else named[0] if len(named) == 1 else None
+    if named:
+        return "labels" if "labels" in named else named[0] if len(named) == 1 else None
+    folded = folded_header(header, "labels")
+    return header[folded.index("labels")] if folded.count("labels") == 1 else None
 
 
 def _class_columns(header: list[str], path: Path, taxonomy: Taxonomy) -> dict[str, int]:

@@ -178,5 +178,5 @@ def _read_progress(path: Path) -> Iterator[Video]:
         try:
             file, size_bytes, modified_ns, found = json.loads(line)
             yield _row(Path(file), size_bytes, modified_ns, found)
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             continue

@@ -6,8 +6,36 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from unicodedata import normalize
 
+from urbanpipe.csv_cells import original_text
 from urbanpipe.errors import LabelError
+from urbanpipe.text_files import INVISIBLE
+
+CHINESE = {
+    "video": (
+        *("视频", "视频名", "视频名称", "视频文件", "视频文件名", "文件名", "文件名称", "录像", "录像文件", "文件"),
+        *(
+            "視頻",
+            "視頻名稱",
+            "影片",
+            "影片名稱",
+            "檔案名稱",
+            "檔名",
+            "文件名稱",
+            "錄像",
+            "檔案",
+            "视频编号",
+            "視頻編號",
+        ),
+    ),
+    "labels": (
+        *("标签", "缺陷代码", "类别代码", "代码", "缺陷名称", "缺陷", "缺陷类型", "类别", "缺陷类别", "分类"),
+        *("標籤", "缺陷代碼", "類別代碼", "代碼", "缺陷名稱", "缺陷類型", "類別", "缺陷類別", "分類"),
+    ),
+    "fold": ("折", "折号", "折號"),
+}
+"""Chinese headings of columns, simplified and traditional, those that say most first."""
 
 
 def read_table(text: str, path: Path, column: str) -> tuple[list[str], Iterator[tuple[int, dict[str, str]]]]:
@@ -28,9 +56,17 @@ def read_table(text: str, path: Path, column: str) -> tuple[list[str], Iterator[
     return checked_header(header, path), _table_rows(text, path, mark, header)
 
 
-def folded_header(cells: Sequence[str], column: str) -> list[str]:
-    """Return the names of columns without surrounding spaces; `column` may have any case."""
-    return [column if cell.strip().casefold() == column else cell.strip() for cell in cells]
+def folded_header(cells: Sequence[str], *columns: str) -> list[str]:
+    """Return the names of columns without surrounding spaces; `columns` may have any case or be in Chinese.
+
+    Of several headings that mean the same column, the first of `CHINESE` counts, and the English one before it.
+    """
+    header = [original_text(cell.strip()) for cell in cells]
+    folded = [normalize("NFKC", name.translate(INVISIBLE)).casefold().replace(" ", "") for name in header]
+    for column in columns:
+        heading = next((name for name in (column, *CHINESE.get(column, ())) if name in folded), None)
+        header = [column if name == heading else old for name, old in zip(folded, header, strict=True)]
+    return header
 
 
 def checked_header(header: list[str], path: Path) -> list[str]:
@@ -55,6 +91,6 @@ def _table_rows(text: str, path: Path, mark: str, header: list[str]) -> Iterator
                 raise LabelError(
                     f"{path}, line {reader.line_num}: {len(cells)} cells, but the first line has {len(header)}"
                 )
-            yield reader.line_num, dict(zip(header, cells, strict=True))
+            yield reader.line_num, dict(zip(header, map(original_text, cells), strict=True))
     except csv.Error as error:
         raise LabelError(f"{path}, line {reader.line_num}: not CSV: {error}") from error

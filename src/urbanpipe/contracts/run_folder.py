@@ -1,10 +1,10 @@
 """File names of a run folder, and how its JSON files are read."""
 
-import csv
 import json
 from pathlib import Path
 from typing import Any
 
+from urbanpipe.csv_cells import read_rows
 from urbanpipe.errors import RunError
 
 TRAINING_STATE = "last.pt"
@@ -17,7 +17,11 @@ INPUTS = ("taxonomy.toml", "labels.json", "folds.csv", "groups.csv")
 LEFT_OUT = "left_out.csv"
 ENVIRONMENT = "environment.json"
 RUN_FORMAT = "urbanpipe run 2"
-_DAMAGED = "{path} is missing or damaged; delete {folder} to start it again"
+
+
+def damaged_file(path: Path) -> RunError:
+    """Return the error of a file that a run has written and that cannot be read."""
+    return RunError(f"{path} is missing or damaged; delete {path.parent} to start it again")
 
 
 def read_done(folder: Path) -> dict[str, Any] | None:
@@ -43,16 +47,31 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise RunError(_DAMAGED.format(path=path, folder=path.parent)) from error
+        raise damaged_file(path) from error
     if not isinstance(value, dict):
-        raise RunError(_DAMAGED.format(path=path, folder=path.parent))
+        raise damaged_file(path)
     return value
 
 
 def read_left_out(run: Path) -> dict[str, str]:
-    """Read the videos that could not be decoded when the run began, with the reason of each."""
-    with (run / "left_out.csv").open(encoding="utf-8", newline="") as file:
-        return {row["video"]: row["reason"] for row in csv.DictReader(file)}
+    """Read the videos that could not be decoded when the run began, with the reason of each.
+
+    Raises:
+        RunError: the file is missing or damaged.
+    """
+    return read_column(run / LEFT_OUT, "reason")
+
+
+def read_column(path: Path, column: str) -> dict[str, str]:
+    """Read the values of a column, by video, of a CSV that a run has written.
+
+    Raises:
+        RunError: the file is missing or damaged.
+    """
+    try:
+        return {row[0]: row[1] for row in read_rows(path, ["video", column])}
+    except (OSError, ValueError) as error:
+        raise damaged_file(path) from error
 
 
 def check_run_format(run: Path) -> None:

@@ -10,6 +10,7 @@ from openpyxl import load_workbook
 
 from urbanpipe.contracts.csv_reading import checked_header, folded_header, read_table
 from urbanpipe.contracts.workbook_bounds import check_workbook, not_a_workbook
+from urbanpipe.csv_cells import original_text
 from urbanpipe.errors import LabelError
 from urbanpipe.text_files import read_text
 
@@ -58,7 +59,7 @@ def _table(
         cells = cells + [""] * (len(header) - len(cells))
         if any(cell for cell, name in zip(cells, header, strict=False) if not name) or any(cells[len(header) :]):
             raise LabelError(f"{path}, line {number} of sheet {title!r}: a cell has no heading in the first row")
-        yield number, {name: cell for name, cell in zip(header, cells, strict=False) if name}
+        yield number, {name: original_text(cell) for name, cell in zip(header, cells, strict=False) if name}
 
 
 def _filled_sheets(path: Path) -> dict[str, list[tuple[int, list[str]]]]:

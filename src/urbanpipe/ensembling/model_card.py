@@ -4,7 +4,7 @@ from typing import Any
 
 from urbanpipe.evaluation.tables import markdown_table, per_cent
 from urbanpipe.inference.bundle import DIAGRAM, Manifest
-from urbanpipe.outputs import plain_text
+from urbanpipe.outputs import markdown_text
 from urbanpipe.taxonomy import Taxonomy
 
 _DEMONSTRATION = """
@@ -53,12 +53,12 @@ def model_card(manifest: Manifest, taxonomy: Taxonomy, metrics: dict[str, Any]) 
         taxonomy: its classes.
         metrics: contents of `metrics.json`.
     """
-    members = (f"| {plain_text(one.name)} | {one.weight:.2f} | {one.networks} |" for one in manifest.members)
+    members = (f"| {markdown_text(one.name)} | {one.weight:.2f} | {one.networks} |" for one in manifest.members)
     return _TEXT.format(
-        name=plain_text(manifest.name),
+        name=markdown_text(manifest.name),
         warning=_DEMONSTRATION if manifest.demonstration else "",
         classes=len(taxonomy),
-        taxonomy=plain_text(taxonomy.name),
+        taxonomy=markdown_text(taxonomy.name),
         made_with=manifest.made_with,
         members="\n".join(members),
         videos=metrics["videos"],

@@ -237,7 +237,7 @@ def _weights_of_file(path: Path, names: Sequence[str]) -> list[float]:
         found = {str(member["name"]): float(member["weight"]) for member in table["members"]}
     except OSError as error:
         raise RecipeError(f"cannot read the weights {path}: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise RecipeError(f"{path} does not contain weights ({error!r}); {form}") from error
     if set(found) != set(names):
         raise RecipeError(f"{path} has weights for {', '.join(found)}; the runs given are {', '.join(names)}")

@@ -33,6 +33,8 @@ def plot_folds(folds: Folds, labels: Labels, taxonomy: Taxonomy, path: Path) -> 
     """
     from matplotlib.figure import Figure
 
+    from urbanpipe.evaluation.plots import code_label
+
     names = list(folds)
     fold = np.array([folds[name] for name in names])
     targets = label_matrix(names, labels, len(taxonomy))
@@ -41,7 +43,7 @@ def plot_folds(folds: Folds, labels: Labels, taxonomy: Taxonomy, path: Path) -> 
     suffix = Path(path).suffix.lower().removeprefix(".")
     if suffix not in figure.canvas.get_supported_filetypes():
         raise FoldError(f"cannot draw {path}: give it the suffix .png, .pdf or .svg")
-    _draw(figure.add_subplot(), counts, taxonomy.codes)
+    _draw(figure.add_subplot(), counts, [code_label(item) for item in taxonomy.classes])
     figure.legend(frameon=False, ncols=min(len(counts), 8), loc="outside lower center")
     with whole_path(Path(path)) as temporary:
         figure.savefig(temporary, dpi=150, format=suffix)
@@ -60,7 +62,7 @@ def _draw(axes: "Axes", counts: NDArray[np.int64], codes: Sequence[str]) -> None
     for place, mean in enumerate(counts.mean(axis=0)):
         above = (place, counts[:, place].max())
         axes.annotate(f"{mean:.0f}", above, (0, 3), textcoords="offset points", ha="center", size=8)
-    axes.set_xticks(places, codes)
+    axes.set_xticks(places, codes, parse_math=False)
     axes.set_xlim(-0.6, len(codes) - 0.4)
     axes.set_ylabel("videos")
     axes.set_title("Videos of each class in every fold (above: their mean)", loc="left", size=11)

@@ -13,7 +13,7 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from urbanpipe.evaluation.tables import FoldTable, FoldTableRow, per_cent
-from urbanpipe.outputs import whole_path
+from urbanpipe.outputs import plain_text, whole_path
 from urbanpipe.taxonomy import DefectClass
 
 _INK = "#1f2933"
@@ -98,10 +98,26 @@ def _labels(table: FoldTable, rows: Sequence[FoldTableRow]) -> list[str]:
 
 def class_label(item: DefectClass) -> str:
     """Return the label of a class in plots: its name and code, as far as the fonts have their letters."""
-    code = item.code if is_drawable(item.code) else f"class {item.index}"
+    code = code_label(item)
     return f"{item.en} ({code})" if item.en != item.code and is_drawable(item.en) else code
+
+
+def code_label(item: DefectClass) -> str:
+    """Return the code of a class, or its index if the fonts lack a letter of the code."""
+    return item.code if is_drawable(item.code) else f"class {item.index}"
+
+
+def drawable(text: str) -> str:
+    r"""Return a text of others for a plot, on one line, with a mark for each letter that the fonts may lack.
+
+    Draw it with `parse_math=False`: matplotlib would read `$` as the beginning of a formula.
+
+    >>> drawable("管_1\n$.mp4")
+    '?_1\\n$.mp4'
+    """
+    return "".join(letter if letter < _LATIN_END else "?" for letter in plain_text(text))
 
 
 def is_drawable(text: str) -> bool:
     """Return whether the fonts that come with matplotlib have all letters of a text."""
-    return all(letter < _LATIN_END for letter in text)
+    return drawable(text) == text

@@ -11,7 +11,7 @@ from urbanpipe.catalog.fold_checks import fold_faults
 from urbanpipe.evaluation.average_precision import Empty, Scores, score
 from urbanpipe.evaluation.evaluation_set import EvaluationSet, leave_one_fold_out
 from urbanpipe.evaluation.intervals import Intervals, bootstrap
-from urbanpipe.outputs import plain_text, write_csv
+from urbanpipe.outputs import markdown_text, write_csv
 from urbanpipe.taxonomy import Taxonomy
 
 NONE = "-"
@@ -231,14 +231,14 @@ def no_mean(fault: str) -> str:
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
     """Return a Markdown table with padded columns, so that it is also readable on a terminal.
 
-    Line ends and control characters in cells are escaped.
+    Line ends, control characters, HTML and links in cells are escaped.
 
     Args:
         header: column names.
         rows: cells as text.
         left: number of leading columns that are left-aligned; the others are right-aligned.
     """
-    cells = [[plain_text(cell).replace("|", "\\|") for cell in row] for row in (header, *rows)]
+    cells = [[markdown_text(cell) for cell in row] for row in (header, *rows)]
     widths = [max(3, *(len(row[column]) for row in cells)) for column in range(len(header))]
     sides = [str.ljust if column < left else str.rjust for column in range(len(header))]
     rule = ["-" * width if column < left else "-" * (width - 1) + ":" for column, width in enumerate(widths)]

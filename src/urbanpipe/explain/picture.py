@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch.nn.functional import interpolate
 
-from urbanpipe.evaluation.plots import class_label
+from urbanpipe.evaluation.plots import class_label, drawable
 from urbanpipe.explain.heat import Heat
 from urbanpipe.taxonomy import Taxonomy
 
@@ -127,7 +127,7 @@ def _head(figure: Figure, heat: Heat, title: Title, height: float) -> None:
     left = 0.01
     text = f"{class_label(item)}: {heat.probability:.2f}"
     figure.text(left, 1 - 0.12 / height, text, va="top", fontsize=14, color=_INK, fontweight="bold", parse_math=False)
-    below = f"{title.video}, {title.recipe}"
+    below = drawable(f"{title.video}, {title.recipe}")
     if heat.hottest is None:
         below = f"these frames show no evidence for the class; {below}"
     room = int(_LETTERS * figure.get_figwidth())

@@ -136,14 +136,14 @@ def _read_summary(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError):
         return {}
     is_ours = isinstance(content, dict) and "probabilities" in content and isinstance(content.get("classes"), list)
-    return content if is_ours else {}
+    return content if is_ours and all(isinstance(row, dict) for row in content["classes"]) else {}
 
 
 def _remove_older(out: Path, video: Path) -> None:
     """Remove an earlier explanation, so that its classes do not mix with those of another network."""
     path = _summary(out, video)
     for row in _read_summary(path).get("classes", []):
-        for key in ("picture", "data"):
+        for key in {"picture", "data"} & row.keys():
             (out / Path(str(row[key])).name).unlink(missing_ok=True)
     path.unlink(missing_ok=True)
 

@@ -1,28 +1,19 @@
 """CSV safety: tables that are safe to open in a spreadsheet."""
 
-import csv
 import io
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from urbanpipe.csv_cells import write_rows
 from urbanpipe.errors import InspectionError
 from urbanpipe.outputs import write_text
 
-_FORMULA_STARTS = tuple("=+-@＝＋－＠\t\r\n")
-
-
-def starts_formula(text: str) -> bool:
-    """Return whether a spreadsheet may interpret the text as a formula: a file may be called `=HYPERLINK(...).mp4`."""
-    return text.startswith(_FORMULA_STARTS)
-
 
 def csv_text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Return CSV without formulas: a text that could be one gets an apostrophe, which spreadsheets read as "text"."""
+    """Return CSV without formulas; see `write_rows`."""
     file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    for row in (header, *rows):
-        writer.writerow([f"'{cell}" if isinstance(cell, str) and starts_formula(cell) else cell for cell in row])
+    write_rows(file, (header, *rows))
     return file.getvalue()
 
 

@@ -17,6 +17,7 @@ from openpyxl.worksheet.worksheet import Worksheet
 
 from urbanpipe.contracts.inspection_data import DIAMETER_MILLIMETRES, LENGTH_METRES
 from urbanpipe.contracts.workbook_bounds import MAX_ROWS
+from urbanpipe.csv_cells import starts_formula
 from urbanpipe.exports.columns import (
     CHOICES,
     DEFECT_COLUMNS,
@@ -29,7 +30,6 @@ from urbanpipe.exports.columns import (
     Language,
     word,
 )
-from urbanpipe.exports.csv_safety import starts_formula
 from urbanpipe.exports.rules import Diameter, Rules
 from urbanpipe.exports.tamper_check import add_tamper_check, refuse_if_touched
 from urbanpipe.outputs import whole_path

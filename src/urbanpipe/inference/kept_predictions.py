@@ -65,12 +65,11 @@ class KeptPredictions:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def load_predictions(file: Path) -> list[VideoPrediction] | None:
-    """Return the predictions of a file, one per member; None if it is missing or damaged."""
+def load_predictions(file: Path, members: int) -> list[VideoPrediction] | None:
+    """Return the predictions of a file, one per member; None if it is missing, damaged or of other members."""
     try:
         with file.open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
-            count = len(arrays.files) // len(_FIELDS)
-            return [VideoPrediction(*(arrays[f"{place}.{field}"] for field in _FIELDS)) for place in range(count)]
+            return [VideoPrediction(*(arrays[f"{place}.{field}"] for field in _FIELDS)) for place in range(members)]
     except Exception:  # whatever a damaged archive raises: the video is predicted again
         return None
 

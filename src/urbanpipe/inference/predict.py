@@ -176,7 +176,7 @@ def _group_results(
     waiting = []
     files = [kept.file_of(path, group) for path in paths]
     for index, file in enumerate(files):
-        if file is None or (earlier := load_predictions(file)) is None:
+        if file is None or (earlier := load_predictions(file, len(group))) is None:
             waiting.append(index)
         else:
             yield index, earlier

@@ -3,9 +3,11 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from urbanpipe.catalog.catalog_file import printable
 from urbanpipe.catalog.files import find_videos, video_names
-from urbanpipe.contracts.names import canonical_name
-from urbanpipe.errors import CatalogError, PredictionError, VideoError
+from urbanpipe.contracts.distinct_names import distinct_file_names
+from urbanpipe.contracts.names import canonical_name, short_hash
+from urbanpipe.errors import CatalogError, VideoError
 from urbanpipe.inputs.batches import Sample
 from urbanpipe.inputs.reading import stream_segments
 from urbanpipe.inputs.view import View
@@ -40,22 +42,30 @@ def new_samples(
 def named_videos(videos: Sequence[Path]) -> dict[str, Path]:
     """Return the given files, and the videos in the given folders, by name.
 
-    Files of the same name within a folder are named by their paths.
+    Files of the same name within a folder are named by their relative paths. Where that leaves equal names, files of
+    the same name are named by the shortest ends of their paths that differ. A file given twice counts once.
 
     Raises:
         CatalogError: a path is missing, or a folder has no videos.
-        PredictionError: two different files have the same name.
     """
-    paths_by_name: dict[str, Path] = {}
+    found: dict[tuple[str, Path], Path] = {}
     for given in videos:
-        if given.is_dir():
-            paths = find_videos(given).paths
-            named = {name: paths[relative] for relative, name in video_names(list(paths)).items()}
-        elif given.exists():
-            named = {canonical_name(given.name): given}
-        else:
-            raise CatalogError(f"{given} is missing; give videos, or folders with videos")
-        for name, path in named.items():
-            if (other := paths_by_name.setdefault(name, path)).absolute() != path.absolute():
-                raise PredictionError(f"{other} and {path} have the same name; give them one folder at a time")
-    return paths_by_name
+        for name, path in _named(given):
+            found.setdefault((name, path.resolve()), path)
+    names, paths = [name for name, _ in found], list(found.values())
+    if len(set(names)) < len(names):
+        files = [(printable(path.name), printable(str(path.absolute()))) for path in paths]
+        hashed = [f"{name} ({short_hash(str(path.absolute()))})" for (name, _), path in found.items()]
+        names = distinct_file_names(files, hashed)
+    return dict(zip(names, paths, strict=True))
+
+
+def _named(given: Path) -> Iterator[tuple[str, Path]]:
+    """Yield the name and path of a given file, or of each video in a given folder."""
+    if given.is_dir():
+        paths = find_videos(given).paths
+        yield from ((name, paths[relative]) for relative, name in video_names(list(paths)).items())
+    elif given.exists():
+        yield canonical_name(printable(given.name)), given
+    else:
+        raise CatalogError(f"{given} is missing; give videos, or folders with videos")

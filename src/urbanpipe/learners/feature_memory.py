@@ -122,7 +122,7 @@ class FeatureMemory:
             header = file.read(HEADER)
         try:
             recorded = json.loads(header)
-        except ValueError:
+        except (ValueError, RecursionError):
             return f"{path} is damaged"
         if recorded != json.loads(self._header):
             raise RunError(

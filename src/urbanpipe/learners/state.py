@@ -62,7 +62,7 @@ class State:
             RunError: the state is damaged, or was saved with another number of processes.
         """
         try:
-            value: dict[str, Any] = torch.load(path, distributed.device, weights_only=True)
+            value = dict[str, Any](torch.load(path, distributed.device, weights_only=True))
         except Exception as error:  # torch and pickle raise many types for a damaged file
             raise RunError(f"{path} is damaged; delete it to restart this model from its first epoch") from error
         if (count := value.get("processes")) != distributed.count:
@@ -74,7 +74,7 @@ class State:
             return self._take(value)
         except torch.OutOfMemoryError:
             raise
-        except (KeyError, ValueError, RuntimeError) as error:
+        except (KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
             raise RunError(
                 f"{path} was saved by another version; delete it to restart this model from its first epoch"
             ) from error

@@ -59,12 +59,12 @@ class PretrainState:
             for name in _PARTS:
                 if value[name]:  # a scaler's is empty if saved on a machine that computed in another precision
                     getattr(self, name).load_state_dict(value[name])
+            rows: list[EpochMetrics] = value["rows"]
+            self.epoch = value["epoch"]
         except torch.OutOfMemoryError:
             raise
         except Exception as error:  # any error that torch or pickle raises for a damaged file
             raise RunError(f"{path} is damaged; delete it to restart pretraining from the first epoch") from error
-        self.epoch = value["epoch"]
-        rows: list[EpochMetrics] = value["rows"]
         return rows
 
 

@@ -1,7 +1,8 @@
 """Pretraining from a catalog, a method and a backbone to a file of weights.
 
-The folder holds settings.toml (what the run was started with), left_out.csv (videos that cannot be decoded, and why),
-metrics.csv and tensorboard/, weights.safetensors (names as in timm) and done.json; last.pt until the run is finished.
+The folder holds settings.toml (what the run was started with), videos.json (its videos then), left_out.csv (those that
+could not be decoded or were lost since, and why), metrics.csv and tensorboard/, weights.safetensors (names as in timm)
+and done.json; last.pt until the run is finished.
 """
 
 import hashlib
@@ -19,7 +20,7 @@ from urbanpipe.catalog.catalog_file import Catalog, Video, read_catalog
 from urbanpipe.catalog.folds import read_folds
 from urbanpipe.contracts.name_matching import match_names
 from urbanpipe.contracts.names import shortened
-from urbanpipe.contracts.run_folder import read_done, read_left_out
+from urbanpipe.contracts.run_folder import DONE, LEFT_OUT, read_done, read_left_out
 from urbanpipe.errors import CatalogError, FoldError, OutOfMemoryError, RunError
 from urbanpipe.inputs.dataset import VideoDataset, frame_cache
 from urbanpipe.inputs.interval_frames import AllFrames
@@ -37,7 +38,9 @@ from urbanpipe.pretraining.loop import run_epochs
 from urbanpipe.pretraining.views import make_views
 from urbanpipe.progress import track
 from urbanpipe.settings import read_toml
+from urbanpipe.training.lost_videos import videos_lost_since
 from urbanpipe.training.options import RunOptions
+from urbanpipe.training.run import Row, rows_as_begun, video_rows, write_begun
 from urbanpipe.video.cache import FrameCache
 
 log = logging.getLogger(__name__)
@@ -57,6 +60,8 @@ def pretrain(
     options: RunOptions = RunOptions(),
 ) -> Path:
     """Pretrain a backbone on the frames of a catalog, without its labels; rerun to resume.
+
+    A video that was lost since the run began is named in the log and left out of the epochs that remain.
 
     Args:
         data: catalog.
@@ -81,10 +86,11 @@ def pretrain(
     network = Backbone(model, (config.size, config.size))
     weights = load_weights(network, backbone, config.weights)
     objective = _objective(network, config)
-    videos = _videos(read_catalog(data, labels=False), data, folds, without_fold)
+    catalog = read_catalog(data, labels=False)
+    videos = _videos(catalog, data, folds, without_fold)
     frames = frame_cache(options.cache, options.cache_gb)
     with folder_lock(out):
-        good = _begin(out, config, backbone, videos, frames)
+        good = _begin(out, config, backbone, videos, catalog=catalog, cache=frames)
         if read_done(out):
             return out
         log.info("%s: %s; %d videos", method, weights, len(good))
@@ -149,6 +155,8 @@ def _begin(
     config: SimCLRConfig | MAEConfig,
     backbone: str,
     videos: Sequence[Video],
+    *,
+    catalog: Catalog,
     cache: FrameCache | None,
 ) -> list[Video]:
     """Create the folder, or check that it was started with the same inputs; return the decodable videos.
@@ -158,31 +166,53 @@ def _begin(
         CatalogError: no video can be decoded.
         RecipeError: there are fewer frames than one batch needs.
     """
-    settings = config.model_dump(mode="json", exclude={"workers"})
-    first = content_of(config.weights) or config.weights
     asked = {
         "method": config.method,
         "backbone": backbone,
-        "videos": _fingerprint(videos),
-        "first_weights": first,
-        "settings": settings,
+        "first_weights": content_of(config.weights) or config.weights,
+        "settings": config.model_dump(mode="json", exclude={"workers"}),
     }
-    if (out / SETTINGS).exists():
-        _check(out / SETTINGS, asked)
-        left_out = read_left_out(out)
+    begun = (out / SETTINGS).exists()
+    if begun:
+        left_out, new = read_left_out(out), _lost(out, asked, videos, catalog, cache)
     else:
-        dataset = _dataset(config, videos, cache)
-        left_out = _unreadable(dataset, config.workers)
-        if len(left_out) == len(videos):
-            name, reason = next(iter(left_out.items()))
-            raise CatalogError(f"none of the {len(videos)} videos can be read; the first, {name}: {reason}")
-        kept = [dataset.segment_count(index) for index, video in enumerate(videos) if video.name not in left_out]
-        frame_batches(kept, config, 0)  # raises an error for too few frames, before anything is written
-        write_csv(out / "left_out.csv", ["video", "reason"], sorted(left_out.items()))
-        write_text(out / SETTINGS, tomli_w.dumps(asked))
+        left_out, new = {}, _unreadable(_dataset(config, videos, cache), config.workers)
+    left_out |= new
+    good = [video for video in videos if video.name not in left_out]
+    if new or not begun:
+        _check_left(config, good, left_out, cache)  # before anything is written
+        write_csv(out / LEFT_OUT, ["video", "reason"], sorted(left_out.items()))
+    if not begun:
+        write_begun(out, rows := video_rows(videos, {}), videos)
+        write_text(out / SETTINGS, tomli_w.dumps(asked | {"videos": _fingerprint(rows)}))
     for name, reason in left_out.items():
         log.info("left out %s: %s", name, reason)
-    return [video for video in videos if video.name not in left_out]
+    return good
+
+
+def _lost(
+    out: Path, asked: dict[str, Any], videos: Sequence[Video], catalog: Catalog, cache: FrameCache | None
+) -> dict[str, str]:
+    """Return the reasons, by name, of videos that were lost since an unfinished run began.
+
+    Raises:
+        RunError: the folder was started with other settings or videos.
+    """
+    lost = {} if (out / DONE).exists() else videos_lost_since(out, videos, catalog, cache)
+    rows = rows_as_begun(out, video_rows(videos, {}), lost)
+    _check(out / SETTINGS, asked | {"videos": _fingerprint(rows)})
+    return lost
+
+
+def _check_left(
+    config: SimCLRConfig | MAEConfig, videos: Sequence[Video], left_out: dict[str, str], cache: FrameCache | None
+) -> None:
+    """Refuse to train on no videos, or on fewer frames than one batch needs."""
+    if not videos:
+        name, reason = next(iter(left_out.items()))
+        raise CatalogError(f"none of the {len(left_out)} videos can be read; the first, {name}: {reason}")
+    dataset = _dataset(config, videos, cache)
+    frame_batches([dataset.segment_count(index) for index in range(len(videos))], config, 0)
 
 
 def _unreadable(dataset: VideoDataset, workers: int) -> dict[str, str]:
@@ -209,6 +239,5 @@ def _check(path: Path, asked: dict[str, Any]) -> None:
         raise RunError(f"{path.parent} was started with other {what}; give another --out")
 
 
-def _fingerprint(videos: Sequence[Video]) -> str:
-    rows = sorted((video.name, video.digest) for video in videos)
-    return hashlib.blake2b(json.dumps(rows).encode(), digest_size=16).hexdigest()
+def _fingerprint(rows: Sequence[Row]) -> str:
+    return hashlib.blake2b(json.dumps([row[:2] for row in rows]).encode(), digest_size=16).hexdigest()

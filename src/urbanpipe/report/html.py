@@ -8,6 +8,8 @@ from itertools import count
 from pathlib import Path
 from urllib.parse import quote
 
+from markupsafe import escape
+
 from urbanpipe.contracts.findings import Inspection, Timeline, read_inspection, read_timeline
 from urbanpipe.contracts.remarks import sentence
 from urbanpipe.errors import InspectionError
@@ -18,16 +20,17 @@ from urbanpipe.report.pictures import Album, album
 from urbanpipe.report.timeline import HEIGHT, WIDTH, span_seconds, ticks
 from urbanpipe.report.verdict import exclusive_finding, proposed, verdict
 from urbanpipe.report.views import Builder, Item
-from urbanpipe.report.wording import Wording, sureness, wording
+from urbanpipe.report.wording import Wording, sureness, visible, wording
 
 INDEX = "index.html"
 _NAMED = 3  # classes in the title of those that are not proposed
 _MARK = '<nav class="pages"'  # marks the pages of an index that has several
 PAGE_VIDEOS = 1000  # keeps a page of an archive small enough to open and to filter instantly
 _LANGUAGE_TAGS = {"zh": "zh-CN"}
+_HEAD = 4096  # characters of a page up to its title and more
 
 
-def write_report(inspection: Inspection, folder: Path, language: str = "en") -> Path:
+def write_report(inspection: Inspection, folder: Path, language: str = "en", name: str = "") -> Path:
     """Write `report.html` into the inspection's folder.
 
     Pictures, style and script are embedded; the video is linked by its relative path. A missing or damaged picture is
@@ -37,6 +40,7 @@ def write_report(inspection: Inspection, folder: Path, language: str = "en") -> 
         inspection: the inspection.
         folder: the folder that contains its pictures.
         language: `en` or `zh`.
+        name: name of the video on the page; default: its file name.
 
     Raises:
         InspectionError: there are no texts in that language.
@@ -45,8 +49,24 @@ def write_report(inspection: Inspection, folder: Path, language: str = "en") -> 
     path = Path(folder) / REPORT
     if inspection.timed and inspection.timeline is None:
         inspection = inspection.model_copy(update={"timeline": _timeline(path.parent)})
-    write_text(path, page("report.html", "report.js", t := wording(language), _report(inspection, path.parent, t)))
+    content = _report(inspection, path.parent, t := wording(language))
+    write_text(path, page("report.html", "report.js", t, {**content, "name": name or inspection.video.name}))
     return path
+
+
+def report_language(folder: Path, name: str) -> str | None:
+    """Return the language of a report that shows another name of the video; None if it shows `name`.
+
+    A report that cannot be read counts as one that shows `name`.
+    """
+    try:
+        with (Path(folder) / REPORT).open(encoding="utf-8", errors="replace") as file:
+            head = file.read(_HEAD)
+    except OSError:
+        return None
+    language = next((key for key, tag in _LANGUAGE_TAGS.items() if f'<html lang="{tag}">' in head), "en")
+    title = escape(wording(language)("title", name=visible(name)))
+    return language if "<title>" in head and f"<title>{title}</title>" not in head else None
 
 
 def _timeline(folder: Path) -> Timeline | None:

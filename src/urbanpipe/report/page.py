@@ -23,7 +23,8 @@ def page(template: str, script: str, wording: Wording, content: Mapping[str, obj
         template: name of the template.
         script: name of the JavaScript file to embed.
         wording: texts, available as `t` in the template.
-        content: other variables of the template. All of them are escaped.
+        content: other variables of the template. All of them are escaped, and characters in them that change the
+            direction of text or cannot be written are replaced by a mark.
     """
     styles, code = (_source("style.css"), _source("dark.css")), _source(script)
     policy = f"{_ALWAYS}; {_MEDIA}; style-src {_hashes(*styles)}; script-src {_hashes(code)}"
@@ -36,14 +37,18 @@ def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
+        finalize=_visible,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.filters["clock"] = clock
-    environment.filters["visible"] = visible
     environment.filters["sureness"] = sureness
     return environment
+
+
+def _visible(value: object) -> object:
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 @lru_cache

@@ -1,7 +1,7 @@
 """The wording of reports: texts in each language, and formats of times and probabilities."""
 
+import re
 import tomllib
-import unicodedata
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -9,7 +9,7 @@ from pathlib import Path
 from urbanpipe.contracts.findings import Finding
 from urbanpipe.errors import InspectionError
 
-_TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _TEXTS = Path(__file__).with_name("texts.toml")
 
 
@@ -101,9 +101,9 @@ def _per_cent(share: float) -> int:
 
 
 def visible(text: str) -> str:
-    r"""Replace characters of a name that change the direction of text, or that cannot be written, by a mark.
+    r"""Replace characters of others that change the direction of text, or that cannot be written, by a mark.
 
     >>> visible("pipe\u202egpj.mp4") == "pipe\ufffdgpj.mp4"
     True
     """
-    return "".join("\ufffd" if one in _TURNING or unicodedata.category(one) in {"Cc", "Cs"} else one for one in text)
+    return _UNSEEN.sub("\ufffd", text)

@@ -14,7 +14,7 @@ from urbanpipe.inference.options import InferenceOptions
 from urbanpipe.inputs.frame_timeline import SampleSeed
 from urbanpipe.inputs.reading import CatalogReader
 from urbanpipe.methods.recipe import Recipe
-from urbanpipe.outputs import whole_path, write_text
+from urbanpipe.outputs import plain_text, whole_path, write_text
 from urbanpipe.reproduce.experiment import ReportExperiment
 from urbanpipe.reproduce.models import Model, notes_of
 from urbanpipe.reproduce.report_models import Scale, notes_on
@@ -61,7 +61,7 @@ def _row(pictures: Sequence[NDArray[np.uint8]], titles: Sequence[str]) -> NDArra
     columns = []
     for picture, title in zip(pictures, titles, strict=True):
         strip = Image.new("RGB", (SIDE, _LINE), "white")
-        ImageDraw.Draw(strip).text((4, 4), title, fill="black", font=ImageFont.load_default(16))
+        ImageDraw.Draw(strip).text((4, 4), plain_text(title), fill="black", font=ImageFont.load_default(16))
         columns.append(np.concatenate([np.asarray(strip), picture]))
     gap = np.full((len(columns[0]), 8, 3), 255, np.uint8)
     return np.concatenate([columns[0], gap, columns[1]], axis=1)

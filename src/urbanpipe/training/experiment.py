@@ -179,7 +179,7 @@ def _check(out: Path, asked: dict[str, Any]) -> bool:
     try:
         recorded = json.loads(path.read_text(encoding="utf-8"))
         made = bool(recorded.pop("made"))
-    except (ValueError, KeyError, AttributeError):
+    except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError):
         raise RunError(f"{path} is damaged; give another --out") from None
     if not made:  # the first command failed or was interrupted: nothing depends on its arguments yet
         return False

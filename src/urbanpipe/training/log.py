@@ -1,6 +1,5 @@
 """Metrics of a training run: one row per epoch, as CSV and for TensorBoard."""
 
-import csv
 import ctypes
 import gc
 import resource
@@ -12,6 +11,8 @@ from typing import Any
 import torch
 from torch.utils.tensorboard import SummaryWriter
 
+from urbanpipe.contracts.run_folder import damaged_file
+from urbanpipe.csv_cells import read_rows
 from urbanpipe.learners.state import EpochMetrics
 from urbanpipe.outputs import write_csv
 
@@ -66,10 +67,17 @@ def peak_memory_mib(device: torch.device) -> float:
 
 
 def read_costs(folder: Path) -> tuple[float, float]:
-    """Read the training time in seconds and the peak memory in MiB of a trained model."""
-    with (folder / "metrics.csv").open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    return sum(float(row["train_seconds"]) for row in rows), max(float(row["peak_memory_mib"]) for row in rows)
+    """Read the training time in seconds and the peak memory in MiB of a trained model.
+
+    Raises:
+        RunError: the metrics are missing or damaged.
+    """
+    path = folder / "metrics.csv"
+    try:
+        rows = [[float(cell) for cell in row] for row in read_rows(path, ["train_seconds", "peak_memory_mib"])]
+        return sum(row[0] for row in rows), max(row[1] for row in rows)
+    except (OSError, ValueError) as error:
+        raise damaged_file(path) from error
 
 
 def _short(value: float) -> float | int:

@@ -11,7 +11,6 @@
 - pooling.csv and .md: comparison of poolings, for frame runs
 """
 
-import csv
 import hashlib
 import json
 from collections.abc import Collection, Mapping, Sequence
@@ -19,6 +18,7 @@ from pathlib import Path
 
 import tomli_w
 import torch
+from pydantic import ConfigDict, TypeAdapter
 
 from urbanpipe.catalog.catalog_file import Video, printable
 from urbanpipe.contracts.run_folder import (
@@ -27,6 +27,7 @@ from urbanpipe.contracts.run_folder import (
     RUN_FORMAT,
     TRAINING_STATE,
     check_run_format,
+    read_column,
     read_json,
     read_left_out,
 )
@@ -75,7 +76,7 @@ def is_begun(
         raise RunError(f"{run} was started with another recipe: {changed}; give another --out, or -r {run}/recipe.toml")
     if first and now and first != now:
         raise RunError(f"{recipe.model.weights} has changed since {run} was started with it; give another --out")
-    if recorded.get("data") != _fingerprint(taxonomy, _as_begun(run, _rows(videos, folds), lost)):
+    if recorded.get("data") != _fingerprint(taxonomy, rows_as_begun(run, video_rows(videos, folds), lost)):
         raise RunError(
             f"{run} was started with other videos, labels, classes or folds; give another --out, or the original data"
         )
@@ -111,9 +112,8 @@ def begin_run(
     if folds:
         write_csv(run / "folds.csv", ["video", "fold"], [[video.name, folds[video.name]] for video in used])
     write_csv(run / LEFT_OUT, ["video", "reason"], sorted(left_out.items()))
-    rows = _rows(videos, folds)
-    paths = {video.name: printable(str(video.path)) for video in videos}
-    write_json(run / VIDEOS, [(*row, paths[row[0]]) for row in rows])
+    rows = video_rows(videos, folds)
+    write_begun(run, rows, videos)
     known = {
         "format": RUN_FORMAT,
         "data": _fingerprint(taxonomy, rows),
@@ -134,7 +134,7 @@ def leave_out(run: Path, lost: Mapping[str, str]) -> None:
         lost: reasons, by name, of videos that can no longer be read.
     """
     left_out = read_left_out(run) | dict(lost)
-    folds = _read_rows(run / "folds.csv") if (run / "folds.csv").exists() else {}
+    folds = read_column(run / "folds.csv", "fold") if (run / "folds.csv").exists() else {}
     gone = {name for name in lost if not (run / f"fold{folds.get(name)}" / DONE).exists()}
     for state in (run / TRAINING_STATE, *run.glob(f"fold*/{TRAINING_STATE}")):
         state.unlink(missing_ok=True)
@@ -142,25 +142,21 @@ def leave_out(run: Path, lost: Mapping[str, str]) -> None:
     write_json(run / "labels.json", labels)
     for file, column in (("groups.csv", "group"), ("folds.csv", "fold")):
         if (run / file).exists():
-            rows = [row for row in _read_rows(run / file).items() if row[0] not in gone]
+            rows = [row for row in read_column(run / file, column).items() if row[0] not in gone]
             write_csv(run / file, ["video", column], rows)
     write_csv(run / LEFT_OUT, ["video", "reason"], sorted(left_out.items()))
 
 
-def _read_rows(path: Path) -> dict[str, str]:
-    with path.open(encoding="utf-8", newline="") as file:
-        return {row[0]: row[1] for row in list(csv.reader(file))[1:]}
-
-
 Row = tuple[str, str, Sequence[int], int]
+_BEGUN = TypeAdapter(list[tuple[str, str, list[int], int, str]], config=ConfigDict(strict=True))
 
 
-def _rows(videos: Sequence[Video], folds: Mapping[str, int]) -> list[Row]:
+def video_rows(videos: Sequence[Video], folds: Mapping[str, int]) -> list[Row]:
     """Return name, digest, labels and fold of videos, in order of their names."""
     return sorted((video.name, video.digest, list(video.labels or ()), folds.get(video.name, -1)) for video in videos)
 
 
-def _as_begun(run: Path, rows: list[Row], lost: Collection[str]) -> list[Row]:
+def rows_as_begun(run: Path, rows: list[Row], lost: Collection[str]) -> list[Row]:
     """Return rows as they were when the run began for the videos that were left out then or since, or are lost now."""
     left_out = {*read_left_out(run), *lost}
     begun = [row for row, _ in begun_rows(run) if row[0] in left_out]
@@ -168,12 +164,20 @@ def _as_begun(run: Path, rows: list[Row], lost: Collection[str]) -> list[Row]:
     return sorted([*begun, *(row for row in rows if row[0] not in known)])
 
 
+def write_begun(run: Path, rows: Sequence[Row], videos: Sequence[Video]) -> None:
+    """Write the rows of the videos that a run begins with, and their files."""
+    paths = {video.name: printable(str(video.path)) for video in videos}
+    write_json(run / VIDEOS, [(*row, paths[row[0]]) for row in rows])
+
+
 def begun_rows(run: Path) -> list[tuple[Row, Path]]:
-    """Return the rows of the videos that a run began with, and their files; none for a run of an earlier version."""
+    """Return the rows of the videos that a run began with, and their files.
+
+    There are none for a run of an earlier version, or if the file is damaged.
+    """
     try:
-        rows = json.loads((run / VIDEOS).read_text(encoding="utf-8"))
-        return [((name, digest, labels, fold), Path(path)) for name, digest, labels, fold, path in rows]
-    except (OSError, ValueError, TypeError):
+        return [((*row[:4],), Path(row[4])) for row in _BEGUN.validate_json((run / VIDEOS).read_bytes())]
+    except (OSError, ValueError):
         return []
 
 
