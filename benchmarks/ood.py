@@ -1,9 +1,10 @@
-"""Does a bundle recognise non-pipe videos?
+"""Does a bundle recognise non-pipe videos and other cameras?
 
-    python benchmarks/ood.py FOLDER... [--bundle BUNDLE]
+    python benchmarks/ood.py FOLDER... [--bundle BUNDLE] [--most N]
 
-Scores, over the bundle's limit, of non-pipe pictures (two photographs that come with scikit-learn, panned
-over; colour bars; noise; grey), and of up to 25 videos, drawn by chance, of each folder.
+Scores, over the bundle's limit, of non-pipe pictures (two photographs that come with scikit-learn, panned over; colour
+bars; noise; grey), and of the videos of each folder, at most N drawn by chance; and how many are above the limit, with
+the 95 % interval of the share (Clopper and Pearson).
 """
 
 import argparse
@@ -15,16 +16,16 @@ import av
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.stats import binomtest
 from sklearn.datasets import load_sample_images
 
 from urbanpipe.catalog.files import find_videos
 from urbanpipe.evaluation.tables import markdown_table
-from urbanpipe.inference.bundle import DEMONSTRATION, read_bundle
-from urbanpipe.inference.ood import OODDetector
-from urbanpipe.inspection.video_pass import VideoPass
+from urbanpipe.inference.bundle import DEMONSTRATION, Bundle, read_bundle
+from urbanpipe.inference.members import evidence_member
+from urbanpipe.inference.observed_features import observed_features
 
 WIDTH, HEIGHT, FRAMES, RATE = 320, 240, 60, 12
-MOST = 25
 
 
 def pictures() -> dict[str, NDArray[np.uint8]]:
@@ -49,11 +50,27 @@ def panned(picture: NDArray[np.uint8], path: Path) -> Path:
     return path
 
 
-def row(name: str, videos: list[Path], video_pass: VideoPass, ood: OODDetector) -> list[str]:
-    """How many videos, their median, lowest and highest score over the limit, and how many are above it."""
-    scores = [ood.score(video_pass.run(video).features) / ood.threshold for video in videos]
+def scores(videos: list[Path], bundle: Bundle) -> list[float]:
+    """Scores of videos over the bundle's limit."""
+    assert bundle.ood is not None, "checked by the caller"
+    member = bundle.models.members[evidence_member(bundle.models.members)]
+    features = (observed_features(video, member.runtimes[0], member.recipe.view) for video in videos)
+    return [bundle.ood.score(video) / bundle.ood.threshold for video in features]
+
+
+def row(name: str, scores: list[float]) -> list[str]:
+    """Return how many videos, their median, lowest and highest score, and how many are above the limit."""
     numbers = [f"{value:.2f}" for value in (np.median(scores), min(scores), max(scores))]
-    return [name, str(len(scores)), *numbers, str(sum(score > 1 for score in scores))]
+    above = sum(score > 1 for score in scores)
+    ends = binomtest(above, len(scores)).proportion_ci()
+    return [
+        name,
+        str(len(scores)),
+        *numbers,
+        str(above),
+        f"{above / len(scores):.0%}",
+        f"{ends.low:.0%}-{ends.high:.0%}",
+    ]
 
 
 def main() -> None:
@@ -61,19 +78,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", type=Path, nargs="*")
     parser.add_argument("--bundle", type=Path, default=DEMONSTRATION)
+    parser.add_argument("--most", type=int, default=100)
     given = parser.parse_args()
     bundle = read_bundle(given.bundle, torch.device("cpu"))
     if bundle.ood is None:
         raise SystemExit(f"{given.bundle} was made without --data")
-    video_pass, rows = VideoPass(bundle.models), []
+    rows = []
     with tempfile.TemporaryDirectory() as folder:
         for number, (name, picture) in enumerate(pictures().items()):
-            rows.append(row(name, [panned(picture, Path(folder) / f"{number}.mp4")], video_pass, bundle.ood))
+            rows.append(row(name, scores([panned(picture, Path(folder) / f"{number}.mp4")], bundle)))
     for folder in given.folders:
         videos = sorted(find_videos(folder).paths.values())
-        drawn = random.Random(0).sample(videos, min(MOST, len(videos)))
-        rows.append(row(f"{folder.parent.name}/{folder.name}", drawn, video_pass, bundle.ood))
-    print(markdown_table(["what", "videos", "median", "lowest", "highest", "remarked"], rows))
+        drawn = random.Random(0).sample(videos, min(given.most, len(videos)))
+        rows.append(row(f"{folder.parent.name}/{folder.name}", scores(drawn, bundle)))
+    head = ["what", "videos", "median", "lowest", "highest", "remarked", "share", "95 % interval"]
+    print(markdown_table(head, rows))
 
 
 if __name__ == "__main__":

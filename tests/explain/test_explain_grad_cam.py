@@ -14,7 +14,7 @@ from urbanpipe.models.backbone import Backbone
 from urbanpipe.models.classifier import SegmentClassifier
 from urbanpipe.models.config import ModelConfig
 from urbanpipe.models.heads import LinearHead
-from urbanpipe.models.layers import Layout, choose_layer, layout_of, recorded
+from urbanpipe.models.layers import Layout, choose_layer, early_layers, layout_of, recorded
 from urbanpipe.models.video import VideoBackbone
 
 
@@ -226,6 +226,24 @@ def test_the_layer_of_each_kind_of_backbone(
 
 
 @pytest.mark.parametrize(
+    ("name", "options", "layers"),
+    [
+        ("test_resnet", {}, ["act1", "layer1", "layer2"]),
+        ("test_convnext", {}, ["stages.0", "stages.1"]),
+        ("test_nfnet", {}, ["stem.conv3", "stages.0", "stages.1"]),
+        ("mobilenetv3_small_050", {}, ["bn1", "blocks.0", "blocks.1"]),
+        ("swin_tiny_patch4_window7_224", SWIN, ["layers.0", "layers.1"]),
+        ("vit_tiny_patch16_224", VIT, ["blocks.0", "blocks.1"]),  # no map is fine
+        ("hiera_tiny_224", {"embed_dim": 16, "stages": (1, 1, 1, 1)}, ["patch_embed.proj"]),  # only that one has a map
+    ],
+)
+def test_the_early_layers_of_each_kind_of_backbone(name: str, options: dict[str, Any], layers: list[str]) -> None:
+    network = classifier(name, options, (224, 224))
+    image = torch.randint(256, (1, 3, 224, 224), dtype=torch.uint8)
+    assert early_layers(network, layout_of(network.backbone.net, (224, 224)), image) == layers
+
+
+@pytest.mark.parametrize(
     ("name", "size", "tiles", "layer", "grid"),
     [
         ("test_resnet", (64, 64), (1, 1), "layer2", (8, 8)),
@@ -262,6 +280,7 @@ def test_the_layer_of_video_networks(name: str, size: tuple[int, int, int], laye
     network.eval().requires_grad_(False)
     layout = layout_of(network.backbone.net, size)
     clip = torch.randint(256, (1, 3, *size), dtype=torch.uint8)
+    assert early_layers(network, layout, clip) == (["features.1"] if "swin" in name else ["blocks.0", "blocks.1"])
     assert choose_layer(network, layout, clip, None) == layer
     assert grid_of(network, layout, layer, clip) == grid
 

@@ -54,8 +54,7 @@ def with_detector(bundle: Path, out: Path) -> Path:
     """Copy a bundle and give it an OOD detector."""
     shutil.copytree(bundle, out)
     rng = np.random.default_rng(0)
-    features = [[rng.normal(size=(30, width)) for width in (6, 4)] for _ in range(2)]
-    write_ood_detector(fit_ood_detector(*features), out / OOD)
+    write_ood_detector(fit_ood_detector(*rng.uniform(size=(2, 30, 2, 6))), out / OOD)
     with_digests(out, [OOD])
     return out
 

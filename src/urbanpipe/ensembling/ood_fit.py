@@ -14,7 +14,7 @@ from urbanpipe.errors import BundleError, VideoError
 from urbanpipe.evaluation.runs import OutOfFold
 from urbanpipe.inference.members import Member, Trained, evidence_member, load_models
 from urbanpipe.inference.observed_features import observed_features
-from urbanpipe.inference.ood import Features, OODDetector, fit_ood_detector
+from urbanpipe.inference.ood import OODDetector, fit_ood_detector
 from urbanpipe.progress import track
 
 log = logging.getLogger(__name__)
@@ -60,8 +60,8 @@ def _some(rows: NDArray[np.intp]) -> list[int]:
     return sorted(drawn.tolist())
 
 
-def _features(member: Member, videos: list[Video], label: str) -> Features:
-    """Return each feature of the readable videos, (videos, d), by the first network of a member."""
+def _features(member: Member, videos: list[Video], label: str) -> NDArray[np.float64]:
+    """Return the features of the readable videos, (videos, 2, channels), by the first network of a member."""
     runtime, view = member.runtimes[0], member.recipe.view
     each = []
     for video in track(videos, len(videos), label):
@@ -71,4 +71,4 @@ def _features(member: Member, videos: list[Video], label: str) -> Features:
             log.warning("left out of the out-of-distribution detector: %s: %s", video.name, error.reason)
     if not each:
         raise BundleError(f"none of the {len(videos)} {label} can be read; omit --data, or give their catalog")
-    return [np.stack(part) for part in zip(*each, strict=True)]
+    return np.stack(each)

@@ -12,8 +12,8 @@ from urbanpipe.inputs.view import View
 BATCH_SIZE = 8  # segments per batch
 
 
-def observed_features(path: Path, runtime: Runtime, view: View) -> tuple[NDArray[np.float64], ...]:
-    """Return the means over a video's segments of what `Runtime.encode` observes, one array (d,) per kind of feature.
+def observed_features(path: Path, runtime: Runtime, view: View) -> NDArray[np.float64]:
+    """Return the mean over a video's segments of what `Runtime.encode` observes, (2, channels).
 
     Args:
         path: the video.
@@ -23,9 +23,11 @@ def observed_features(path: Path, runtime: Runtime, view: View) -> tuple[NDArray
     Raises:
         VideoError: the video cannot be read.
     """
-    sums: list[tuple[NDArray[np.float64], ...]] = []
+    sums: list[NDArray[np.float64]] = []
     segments = 0
     for part in stream_segments(path, view, BATCH_SIZE):
-        sums.append(runtime.encode(part.images, part.real, observe=True).observed)
+        observed = runtime.encode(part.images, part.real, observe=True).observed
+        assert observed is not None, "requested"
+        sums.append(observed)
         segments += len(part.real)
-    return tuple(sum(kind) / segments for kind in zip(*sums, strict=True))
+    return np.sum(sums, axis=0) / segments  # type: ignore[no-any-return]

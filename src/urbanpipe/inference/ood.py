@@ -1,15 +1,16 @@
-"""Detection of out-of-distribution videos by distances in the space of a network's own features.
+"""Detection of out-of-distribution videos by their distance in the space of a network's own early features.
 
-The detector uses two features of a video, each averaged over its segments: mean and standard deviation of the channels
-of the first layer (light, colours and textures), and the input of the head (the content, as the network encodes it).
-Each has a Gaussian, fitted to the training videos, with the covariance of probabilistic PCA (Tipping and Bishop 1999,
-equations 7 and 8): some directions with their own variance, one variance for all others. The score is the larger of the
-two Mahalanobis distances (as in Lee et al., arXiv 1807.03888, for one class), each divided by a distance that few
-training videos exceed. The threshold is a quantile of the scores of videos that the network was not trained on.
+The features of a video are the mean and the standard deviation over positions of the channels of the network's stem and
+first stages, averaged over its segments: light, colours and textures. Style transfer uses the same statistics for style
+(Huang and Belongie, arXiv 1703.06868). The detector describes each channel by the mean in units of the standard
+deviation, and by the logarithm of the standard deviation, and fits a Gaussian to training videos, with the covariance
+of Ledoit and Wolf (2004, "A well-conditioned estimator for large-dimensional covariance matrices"). The score is the
+Mahalanobis distance, as in Lee et al. (arXiv 1807.03888) for one class. The threshold is a quantile of the scores of
+videos that neither the network nor the Gaussian was fitted to.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,107 +22,103 @@ from urbanpipe.errors import BundleError
 from urbanpipe.outputs import whole_file
 
 FALSE_ALARMS = 0.01  # target share of in-distribution videos above the threshold
-MAX_COMPONENTS = 32
 MIN_VIDEOS = 20  # for the fit, and for the threshold
-_MIN_REST = 1e-4  # share of the largest variance: constant directions must not determine the distance alone
-_ARRAYS = ("mean", "components", "variances", "rest")
-
-Features = Sequence[NDArray[np.float64]]
-"""A feature of a video (d,), or of many videos (n, d), for each part."""
-
-
-@dataclass(frozen=True, eq=False)
-class Gaussian:
-    """The distribution of a feature of training videos.
-
-    Attributes:
-        mean: (d,) float64.
-        components: (k, d), orthonormal directions.
-        variances: (k,), variances along the components.
-        rest: (1,), variance along every other direction.
-    """
-
-    mean: NDArray[np.float64]
-    components: NDArray[np.float64]
-    variances: NDArray[np.float64]
-    rest: NDArray[np.float64]
-
-    def distance(self, feature: NDArray[np.float64]) -> float:
-        """Return the Mahalanobis distance of a feature (d,), divided by the root of d; around 1 for training videos.
-
-        Raises:
-            BundleError: the feature belongs to another network.
-        """
-        if feature.shape != self.mean.shape:
-            raise BundleError(f"the feature has {len(feature)} values, but the bundle's detector {len(self.mean)}")
-        away = feature - self.mean
-        along = self.components @ away
-        inside = (along**2 / self.variances).sum()
-        outside = max(0.0, float(away @ away - along @ along)) / self.rest.item()
-        return float(np.sqrt((inside + outside) / len(away)))
+_FLAT = 0.1  # added to standard deviations, so that flat channels cannot determine the distance alone
+_MIN_SCALE = 0.1  # of the median scale, likewise for values that hardly differ between training videos
+_MIN_REST = 1e-4  # variance in units of `scale`, for training videos without noise
+_ARRAYS = ("mean", "scale", "components", "variances", "rest", "threshold")
 
 
 @dataclass(frozen=True, eq=False)
 class OODDetector:
     """Detects videos that are unlike the training videos.
 
+    The values of a video are described in `_described`; d is twice the number of channels.
+
     Attributes:
-        parts: a Gaussian for each feature.
-        scales: (parts,), the distance that few training videos exceed.
+        mean: mean of the values of training videos, (d,) float64.
+        scale: their standard deviation, (d,).
+        components: orthonormal directions of the values in units of `scale`, (k, d).
+        variances: variances along the components, (k,).
+        rest: variance along every other direction, (1,).
         threshold: score above which a video is out of distribution.
     """
 
-    parts: tuple[Gaussian, ...]
-    scales: NDArray[np.float64]
-    threshold: float
+    mean: NDArray[np.float64]
+    scale: NDArray[np.float64]
+    components: NDArray[np.float64]
+    variances: NDArray[np.float64]
+    rest: NDArray[np.float64]
+    threshold: float = np.inf
 
-    def score(self, features: Features) -> float:
-        """Return the largest distance of a video's features, divided by its scale.
+    def score(self, features: NDArray[np.float64]) -> float:
+        """Return the Mahalanobis distance of a video, divided by the root of d; around 1 for training videos.
 
-        The score is non-negative, and below 1 for most training videos.
+        Args:
+            features: mean and standard deviation of each channel, (2, channels).
 
         Raises:
             BundleError: the features belong to another network.
         """
-        if len(features) != len(self.parts):
-            raise BundleError(f"the network has {len(features)} features, but the bundle's detector {len(self.parts)}")
-        pairs = zip(self.parts, features, self.scales, strict=True)
-        return max(part.distance(feature) / float(scale) for part, feature, scale in pairs)
+        values = _described(features[None])[0]
+        if values.shape != self.mean.shape:
+            raise BundleError(f"the features have {len(values)} values, but the bundle's detector {len(self.mean)}")
+        away = (values - self.mean) / self.scale
+        along = self.components @ away
+        inside = (along**2 / self.variances).sum()
+        outside = max(0.0, float(away @ away - along @ along)) / self.rest.item()
+        return float(np.sqrt((inside + outside) / len(away)))
 
 
-def fit_ood_detector(known: Features, unseen: Features) -> OODDetector:
+def fit_ood_detector(known: NDArray[np.float64], unseen: NDArray[np.float64]) -> OODDetector:
     """Fit a detector to features of training videos, and set the threshold on other videos of the same kind.
 
     Args:
-        known: features of training videos, (n, d) for each part.
-        unseen: features of other videos, (m, d) for each part. At most one in m + 1 of such videos is expected above
-            the threshold, and at most FALSE_ALARMS of them if m is 99 or more.
+        known: mean and standard deviation of each channel of training videos, (n, 2, channels).
+        unseen: the same of other videos, (m, 2, channels). At most one in m + 1 of such videos is expected above the
+            threshold, and at most FALSE_ALARMS of them if m is 99 or more.
 
     Raises:
         BundleError: there are fewer than MIN_VIDEOS of either.
     """
-    n, m = len(known[0]), len(unseen[0])
+    n, m = len(known), len(unseen)
     if min(n, m) < MIN_VIDEOS:
         raise BundleError(
             f"{n} videos that a network was trained on and {m} others are too few to detect out-of-distribution "
             f"videos: {MIN_VIDEOS} of each are needed; omit --data"
         )
-    parts = tuple(map(_fitted, known))
-    # From the training videos: with scales and threshold from the same videos, each part could raise false alarms.
-    scales = [_few_exceed([part.distance(row) for row in rows]) for part, rows in zip(parts, known, strict=True)]
-    plain = OODDetector(parts, np.maximum(scales, np.finfo(float).tiny), np.inf)
-    scores = [plain.score(features) for features in zip(*unseen, strict=True)]
-    return OODDetector(parts, plain.scales, _few_exceed(scores))
+    unlimited = _fitted(_described(known))
+    return replace(unlimited, threshold=_few_exceed([unlimited.score(video) for video in unseen]))
 
 
-def _fitted(features: NDArray[np.float64]) -> Gaussian:
-    mean = features.mean(axis=0)
-    _, singular, rows = np.linalg.svd(features - mean, full_matrices=False)
-    variances = singular**2 / (len(features) - 1)
-    count = min(MAX_COMPONENTS, len(features) // 4, features.shape[1] - 1)
-    rest = float(variances[count:].sum()) / (features.shape[1] - count)
-    rest = max(rest, _MIN_REST * float(variances[0]), np.finfo(float).tiny)
-    return Gaussian(mean, rows[:count], np.maximum(variances[:count], rest), np.array([rest]))
+def _described(features: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return what the Gaussian is fitted to, (n, 2 channels): contrast-normalised means, and log deviations.
+
+    Exposure scales both statistics of a channel, so that their ratio varies less between sound videos than the mean.
+
+    Args:
+        features: mean and standard deviation of each channel, (n, 2, channels).
+    """
+    mean, deviation = features[:, 0], features[:, 1] + _FLAT
+    return np.concatenate([mean / deviation, np.log(deviation)], axis=1)
+
+
+def _fitted(values: NDArray[np.float64]) -> OODDetector:
+    """Fit the Gaussian to values (n, d), without a threshold.
+
+    The covariance, in units of `scale`, is (1 - a) S + a v I, where S is the empirical covariance, v the mean of its
+    diagonal and a the shrinkage by Ledoit and Wolf. Beyond the rank of S, all directions have the variance a v.
+    """
+    from sklearn.covariance import ledoit_wolf_shrinkage  # slow to import, and not needed to inspect
+
+    mean, scale = values.mean(axis=0), values.std(axis=0)
+    scale = np.maximum(scale, max(_MIN_SCALE * float(np.median(scale)), np.finfo(float).tiny))
+    units = (values - mean) / scale
+    shrinkage = float(ledoit_wolf_shrinkage(units, assume_centered=True))
+    _, singular, rows = np.linalg.svd(units, full_matrices=False)
+    rest = max(shrinkage * float((units**2).mean()), _MIN_REST)
+    variances = (1 - shrinkage) * singular**2 / len(units) + rest
+    return OODDetector(mean, scale, rows, variances, np.array([rest]))
 
 
 def _few_exceed(values: Sequence[float]) -> float:
@@ -136,44 +133,40 @@ def write_ood_detector(ood: OODDetector, path: Path) -> None:
     Raises:
         OutputError: the file cannot be written.
     """
-    arrays = {f"{number}.{name}": getattr(part, name) for number, part in enumerate(ood.parts) for name in _ARRAYS}
-    arrays |= {"scales": ood.scales, "threshold": np.array([ood.threshold])}
     with whole_file(path, "wb") as file:
-        file.write(save({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
+        file.write(save({name: np.ascontiguousarray(np.atleast_1d(getattr(ood, name))) for name in _ARRAYS}))
 
 
 def read_ood_detector(path: Path) -> OODDetector:
     """Read a file of `write_ood_detector`.
 
     Raises:
-        BundleError: the file is damaged.
+        BundleError: the file is damaged, or of an earlier version.
     """
     try:
         arrays = {name: array.astype(np.float64) for name, array in load_file(path).items()}
-        scales = _checked("scales", arrays["scales"], 1, is_positive=True)
-        parts = tuple(_part(arrays, number) for number in range(len(scales)))
-        threshold = _checked("threshold", arrays["threshold"].reshape(1), 1, is_positive=True)
-        return OODDetector(parts, scales, float(threshold.item()))
+        if "scales" not in arrays:
+            return _checked_detector(arrays)
     except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
         raise BundleError(f"{path} is damaged: {error}") from error
+    raise BundleError(f"{path} is of an earlier version; make the bundle again with `urbanpipe bundle`")
 
 
-def _part(arrays: Mapping[str, NDArray[np.float64]], number: int) -> Gaussian:
-    mean, components, variances, rest = (arrays[f"{number}.{name}"] for name in _ARRAYS)
-    _checked(f"{number}.mean", mean, 1)
-    _checked(f"{number}.components", components, 2)
-    _checked(f"{number}.variances", variances, 1, is_positive=True)
-    _checked(f"{number}.rest", rest, 1, is_positive=True)
-    if components.shape != (len(variances), len(mean)) or len(rest) != 1:
-        raise ValueError(f"the arrays of part {number} do not fit each other")
-    return Gaussian(mean, components, variances, rest)
+def _checked_detector(arrays: Mapping[str, NDArray[np.float64]]) -> OODDetector:
+    for name in _ARRAYS:
+        _check(name, arrays[name])
+    d, k = len(arrays["mean"]), len(arrays["variances"])
+    shapes = ((d,), (d,), (k, d), (k,), (1,), (1,))
+    if any(arrays[name].shape != shape for name, shape in zip(_ARRAYS, shapes, strict=True)):
+        raise ValueError("the arrays do not fit each other")
+    mean, scale, components, variances, rest, threshold = (arrays[name] for name in _ARRAYS)
+    return OODDetector(mean, scale, components, variances, rest, float(threshold.item()))
 
 
-def _checked(
-    name: str, array: NDArray[np.float64], dimensions: int, *, is_positive: bool = False
-) -> NDArray[np.float64]:
+def _check(name: str, array: NDArray[np.float64]) -> None:
+    """Refuse an array with numbers or dimensions that a detector cannot have."""
+    is_positive, dimensions = name not in ("mean", "components"), 2 if name == "components" else 1
     is_valid = np.isfinite(array) & ((array > 0) | (not is_positive))
     if array.ndim != dimensions or not array.size or not is_valid.all():
         kind = "positive" if is_positive else "finite"
         raise ValueError(f"{name} must be {kind} numbers in {dimensions} dimensions")
-    return array

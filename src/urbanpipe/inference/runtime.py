@@ -15,12 +15,12 @@ class Encoded:
 
     Attributes:
         features: the values of each segment that `Runtime.aggregate` needs, (segments, values), float32.
-        observed: features for the detection of out-of-distribution videos, summed over the segments, one array (d,) per
-            kind of feature; empty unless requested.
+        observed: features for the detection of out-of-distribution videos, summed over the segments, (2, channels):
+            mean and standard deviation over positions of the channels of early layers; None unless requested.
     """
 
     features: NDArray[np.float32]
-    observed: tuple[NDArray[np.float64], ...] = ()
+    observed: NDArray[np.float64] | None = None
 
 
 class Runtime(Protocol):

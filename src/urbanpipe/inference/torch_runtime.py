@@ -10,16 +10,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from urbanpipe.errors import OutOfMemoryError, RunError, UrbanpipeError
 from urbanpipe.inference.prediction import VideoPrediction
 from urbanpipe.inference.runtime import Encoded, Runtime
 from urbanpipe.learners.config import RecipeSettings
 from urbanpipe.methods.recipe import Recipe
-from urbanpipe.models.classifier import SegmentClassifier
 from urbanpipe.models.device import autocast, images_to, place
-from urbanpipe.models.layers import Layout, first_layer, first_tensor, layout_of, noise
+from urbanpipe.models.layers import Layout, early_layers, first_tensor, layout_of, noise
 from urbanpipe.models.limited_size import limited_size
 from urbanpipe.models.network import Network
 from urbanpipe.models.weights_file import check_finite
@@ -78,13 +77,13 @@ class TorchRuntime:
         placed = images_to(torch.from_numpy(images), self.device, training.channels_last)
         views = [placed.flip(axes) if axes else placed for axes in self.recipe.input.flip_axes]
         count = torch.from_numpy(real)
-        taps = _Taps(self.network, *self._first_layer) if observe else None
+        taps = _Taps(self.network, *self._early_layers) if observe else None
         try:
             with taps or nullcontext(), autocast(self.device, training.precision):
                 features = torch.stack([self.network.encode(view, count).float() for view in views]).mean(0)
         except torch.OutOfMemoryError as error:
             raise OutOfMemoryError(f"out of memory on {self.device}") from error
-        observed = taps.sums(len(images), features) if taps else ()
+        observed = taps.sums(len(images)) if taps else None
         return Encoded(features.cpu().numpy(), observed)
 
     @torch.inference_mode()
@@ -96,12 +95,12 @@ class TorchRuntime:
         return VideoPrediction(video.cpu().numpy(), segments.cpu().numpy(), seconds)
 
     @cached_property
-    def _first_layer(self) -> tuple[Layout, str]:
-        """Layout of the backbone, and the name of its first layer that has a map."""
+    def _early_layers(self) -> tuple[Layout, list[str]]:
+        """Layout of the backbone, and the names of the layers that end its stem and first stages."""
         config = self.recipe.input
         layout = layout_of(self.network.backbone.net, config.backbone_size)
         image = images_to(noise(config), self.device, self.recipe.training.channels_last)
-        return layout, first_layer(self.network, layout, image)
+        return layout, early_layers(self.network, layout, image)
 
 
 def load_runtimes(
@@ -116,43 +115,41 @@ def load_runtimes(
 
 
 class _Taps:
-    """Records the output of a network's first layer and the input of its head while the block runs.
+    """Records statistics of the outputs of a network's early layers while the block runs.
 
     Args:
         network: the network.
         layout: layout of its backbone.
-        layer: name of the first layer that has a map.
+        layers: names of layers that have a map.
     """
 
-    def __init__(self, network: Network, layout: Layout, layer: str) -> None:
-        self.network, self.layout = network, layout
-        self.module = network.backbone.net.get_submodule(layer)
-        self.first: list[Tensor] = []
-        self.given: list[Tensor] = []
+    def __init__(self, network: Network, layout: Layout, layers: Sequence[str]) -> None:
+        self.layout = layout
+        self.modules = [network.backbone.net.get_submodule(layer) for layer in layers]
+        self.recorded: dict[nn.Module, Tensor] = {}
 
     def __enter__(self) -> None:
-        self.handles: list[Any] = [self.module.register_forward_hook(self._keep_first)]
-        if isinstance(self.network, SegmentClassifier):
-            keep = self.network.head.register_forward_pre_hook(lambda _, inputs: self.given.append(inputs[0]))
-            self.handles.append(keep)
+        self.handles = [module.register_forward_hook(self._record) for module in self.modules]
 
     def __exit__(self, *_: object) -> None:
         for handle in self.handles:
             handle.remove()
 
-    def _keep_first(self, _module: Any, _inputs: Any, output: Any) -> None:
+    def _record(self, module: nn.Module, _inputs: Any, output: Any) -> None:
+        """Record mean and standard deviation over positions, (maps, 2, channels), of the first of mirrored views."""
+        if module in self.recorded:
+            return
         maps = self.layout.maps(first_tensor(output))
         assert maps is not None, "the layer was chosen for its map"
-        positions = maps.flatten(2).double()
-        self.first.append(torch.cat([positions.mean(2), positions.std(2)], dim=1))
+        positions = maps.float().movedim(1, -1).flatten(1, -2)  # torch.std_mean takes seven times as long as two steps
+        mean = positions.mean(1, keepdim=True)
+        deviation = (positions - mean).square_().mean(1, keepdim=True).sqrt()
+        self.recorded[module] = torch.cat([mean, deviation], dim=1)
 
-    def sums(self, segments: int, features: Tensor) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return sums over segments of the first layer's channels (mean and standard deviation) and of the features.
+    def sums(self, segments: int) -> NDArray[np.float64]:
+        """Return the sums over segments of mean and standard deviation of the channels of all layers, (2, channels).
 
-        Of mirrored views only the first counts. Frames of a clip and tokens are averaged. If the network is not a
-        segment classifier, the features are the output of `encode`.
+        If a layer has several maps per segment, such as one per frame of a clip, they are averaged.
         """
-        first = self.first[0].mean(0) * segments
-        given = self.given[0] if self.given else features
-        pooled = given.mean(1) if given.ndim == 3 else given
-        return first.cpu().numpy(), pooled.double().sum(0).cpu().numpy()
+        layers = [self.recorded[module].double().mean(0) for module in self.modules]
+        return (torch.cat(layers, dim=1) * segments).cpu().numpy()

@@ -35,7 +35,7 @@ class VideoPassResult:
         index: frame index of the video.
         predictions: predictions of each member, averaged over its folds.
         features: features for the detection of out-of-distribution videos, averaged over the segments: mean and
-            standard deviation of each channel of the first layer, (2 channels,), and the input of the head, (d,).
+            standard deviation over positions of the channels of early layers, (2, channels).
         candidates: buffer of possible evidence.
         dark: share of the decoded frames that are dark.
         damaged: share of the requested frames that are affected by corrupt data or could not be decoded.
@@ -45,7 +45,7 @@ class VideoPassResult:
 
     index: FrameIndex
     predictions: list[VideoPrediction]
-    features: tuple[NDArray[np.float64], ...]
+    features: NDArray[np.float64]
     candidates: EvidenceBuffer
     dark: float
     damaged: float
@@ -152,12 +152,12 @@ class _Part:
         self.candidates = EvidenceBuffer(
             video_pass.models.taxonomy.defects, moments.smoothing(index.duration_seconds), moments.min_score
         )
-        self.sums: list[tuple[NDArray[np.float64], ...]] = []
+        self.sums: list[NDArray[np.float64]] = []
         self.network_seconds = 0.0
 
     @property
-    def features(self) -> tuple[NDArray[np.float64], ...]:
-        return tuple(sum(part) / len(self.selection) for part in zip(*self.sums, strict=True))
+    def features(self) -> NDArray[np.float64]:
+        return np.sum(self.sums, axis=0) / len(self.selection)  # type: ignore[no-any-return]
 
     def _shown(self) -> dict[int, list[int]]:
         """Return the offsets of the frames of each segment that may be shown."""
@@ -207,7 +207,9 @@ class _Part:
         if first is not None:
             of_evidence = encoded[first : first + len(self.evidence_runtimes)]
             self._buffer_evidence([of_network.features for of_network in of_evidence], self.timeline.spans(part.frames))
-            self.sums.append(encoded[first].observed)
+            observed = encoded[first].observed
+            assert observed is not None, "requested"
+            self.sums.append(observed)
         self.network_seconds += time.perf_counter() - started
         self.waiting = []
 

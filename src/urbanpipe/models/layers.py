@@ -20,6 +20,7 @@ _FINE_ENOUGH = 6  # positions along a frame's shorter side; see `choose_layer`
 _ODDEST = math.log(
     2
 )  # largest deviation of a map's aspect ratio from its input's, in logarithms; it comes from rounding
+_EARLY_REDUCTION = 8  # coarsest maps, in input pixels per position, that `early_layers` counts as early
 Size = tuple[int, ...]
 
 
@@ -131,8 +132,12 @@ def choose_layer(
     raise RunError(f"no layer of the backbone has a feature map for an input of {layout.size} px")
 
 
-def first_layer(network: Network, layout: Layout, image: Tensor) -> str:
-    """Return the name, in the backbone, of the first layer that has a map.
+def early_layers(network: Network, layout: Layout, image: Tensor) -> list[str]:
+    """Return the names, in the backbone, of the layers that end its stem and first stages, in order.
+
+    Of a timm network these are the levels of its `feature_info` at 1/8 of the input's size or finer, or its first two
+    levels if none is. Of a network without that table they are the first two parts of its longest list of modules.
+    Levels without a map are left out. If none is left, the first layer that has a map is returned.
 
     Args:
         network: network on its device, in evaluation mode.
@@ -142,12 +147,28 @@ def first_layer(network: Network, layout: Layout, image: Tensor) -> str:
     Raises:
         RunError: no layer has a map.
     """
-    names = [name for name, _ in network.backbone.net.named_modules() if len(name) > 0 and name.count(".") <= _DEPTH]
-    with _ran(network.backbone.net, names) as ran, torch.no_grad():
+    net: nn.Module = network.backbone.net
+    shallow = [name for name, _ in net.named_modules() if name and name.count(".") <= _DEPTH]
+    levels = _early_levels(net)
+    with _ran(net, [*levels, *(name for name in shallow if name not in levels)]) as ran, torch.no_grad():
         network.segment_logits(image, _one(image))
-    for name in ran.maps(layout):
-        return name
-    raise RunError(f"no layer of the backbone has a feature map for an input of {layout.size} px")
+    maps = list(ran.maps(layout))
+    if not maps:
+        raise RunError(f"no layer of the backbone has a feature map for an input of {layout.size} px")
+    return [name for name in levels if name in maps] or maps[:1]
+
+
+def _early_levels(net: nn.Module) -> list[str]:
+    """Return the names of the modules that `early_layers` prefers, whether they have maps or not."""
+    table = getattr(net, "feature_info", None)
+    if isinstance(table, list) and table:
+        levels = [(level["module"], level["reduction"]) for level in table if level.get("module")]
+        return [name for name, reduction in levels if reduction <= _EARLY_REDUCTION] or [name for name, _ in levels[:2]]
+    lists = {name: module for name, module in net.named_children() if isinstance(module, nn.Sequential | nn.ModuleList)}
+    if not lists:
+        return []
+    longest = max(lists, key=lambda name: len(lists[name]))
+    return [f"{longest}.{part}" for part, _ in list(lists[longest].named_children())[:2]]
 
 
 def _one(image: Tensor) -> Tensor:
