@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from urbanpipe.simulate.generator import simulate as simulate
     from urbanpipe.training.crossval import crossval as crossval
     from urbanpipe.training.train import train as train
-    from urbanpipe.tuning.fit import fit as fit
+    from urbanpipe.tuning.fitting import fit as fit
 
 _HOMES = {
     "Inspector": "urbanpipe.inspection.inspector:Inspector",
@@ -46,7 +46,7 @@ _HOMES = {
     "evaluate_moments": "urbanpipe.evaluation.evaluate:evaluate_moments",
     "explain": "urbanpipe.explain.explain:explain",
     "export": "urbanpipe.exports.export:export",
-    "fit": "urbanpipe.tuning.fit:fit",
+    "fit": "urbanpipe.tuning.fitting:fit",
     "folds": "urbanpipe.catalog.folds:folds",
     "inspect": "urbanpipe.archive.inspect:inspect",
     "moments": "urbanpipe.inspection.moments:moments",

@@ -35,7 +35,7 @@ def command(
     given = folds_given(folds)
     sources = weights_given(weights or [])
     from urbanpipe.training.options import FoldOptions, RunOptions
-    from urbanpipe.tuning.fit import DEFAULT_WEIGHTS, fit
+    from urbanpipe.tuning.fitting import DEFAULT_WEIGHTS, fit
 
     result = fit(
         data,

@@ -12,7 +12,7 @@ from urbanpipe.evaluation.plots import save
 from urbanpipe.evaluation.tables import markdown_table
 from urbanpipe.outputs import write_text
 from urbanpipe.tuning.budget import Budget, duration_text
-from urbanpipe.tuning.progress_points import Figures, Outcome, Point
+from urbanpipe.tuning.figures import Figures, Outcome, Point
 
 MARKDOWN, HTML, PLOT = "fit.md", "fit.html", "fit.png"
 _INK, _LINE, _PALE = "#1f2933", "#1b7837", "#9aa5b1"

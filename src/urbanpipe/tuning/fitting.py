@@ -16,9 +16,9 @@ from urbanpipe.training.experiment import Experiment, open_experiment
 from urbanpipe.training.options import FoldOptions, RunOptions
 from urbanpipe.tuning.budget import Budget, duration_text, parse_budget
 from urbanpipe.tuning.cost import crossval_seconds
+from urbanpipe.tuning.figures import Outcome, Point, combination, figures_of
 from urbanpipe.tuning.ladder import Step, ladder
 from urbanpipe.tuning.page import write_page
-from urbanpipe.tuning.progress_points import Outcome, Point, combination, figures_of
 
 log = logging.getLogger(__name__)
 
@@ -154,6 +154,9 @@ def _folds_in_time(run: Path, step: Step, work: _Fit) -> Outcome | None:
     recipe = resolve(step.recipe, work.experiment.catalog)
     began = work.budget.spent_seconds
     numbers = work.experiment.fold_numbers
+    if (run / OUT_OF_FOLD).exists():
+        run_folds(run, recipe, work.experiment)  # refuses a run of another recipe or of other data
+        return None
     for position, number in enumerate(numbers):
         run_folds(run, recipe, work.experiment, [number])
         work.save()
