@@ -1,5 +1,6 @@
 """What several rooms share: a few simulated videos, scanned once, and a recipe that trains in seconds."""
 
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +25,12 @@ os.environ.setdefault(
 # A busy machine is no failure.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _frozen_heap() -> None:
+    """Spare each training, which collects garbage first, the half second for all that tests and libraries hold."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

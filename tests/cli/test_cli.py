@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from helpers.heeded_signals import heed_signals
+from helpers.started_processes import StartedProcess
 from helpers.tiny_recipes import TINY
 from urbanpipe import api
 from urbanpipe.cli.main import VERBS, app, main
@@ -20,8 +21,9 @@ SETS = [part for setting in (*TINY, "model.backbone=test_resnet", "training.epoc
 
 
 def urbanpipe(*arguments: object, cwd: Path | None = None) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "urbanpipe.cli.main", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd, timeout=300)
+    process = StartedProcess("urbanpipe.cli.main", arguments, cwd=cwd)
+    printed, errors = process.communicate(timeout=300)
+    return subprocess.CompletedProcess([*map(str, arguments)], process.returncode or 0, printed, errors)
 
 
 @pytest.mark.multiprocess
@@ -99,7 +101,9 @@ def test_a_mistake_is_one_line_and_status_2(
 @pytest.mark.multiprocess
 def test_a_mistake_in_a_process_of_its_own_is_one_line_and_status_2(archive: Path, tmp_path: Path) -> None:
     """Libraries that the verb imports print nothing either."""
-    done = urbanpipe("crossval", archive / "catalog.csv", "-r", "small-mobilnet", "--out", tmp_path / "s")
+    arguments = ["crossval", str(archive / "catalog.csv"), "-r", "small-mobilnet", "--out", str(tmp_path / "s")]
+    command = [sys.executable, "-m", "urbanpipe.cli.main", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 2
     assert_one_line(done.stderr, "did you mean small-mobilenet")
 

@@ -1,9 +1,7 @@
 """Trainings: jobs, processes and kills, and what a training leaves in its folder."""
 
 import csv
-import os
-import subprocess
-import sys
+import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from helpers.started_processes import StartedProcess
 from helpers.tiny_recipes import TINY
 from urbanpipe.catalog.catalog_file import Catalog
 from urbanpipe.contracts.run_folder import WEIGHTS
@@ -77,22 +76,42 @@ def launch(
     recipe: str = "small-mobilenetv2",
     tiny: Sequence[str] = TINY,
     killed_at: str = "",
-) -> "subprocess.Popen[str]":
-    """`urbanpipe train` in processes of its own, under torchrun where there are several; `recipe` is made `tiny`.
+) -> list[StartedProcess]:
+    """`urbanpipe train` in processes of its own, with the environment that torchrun gives; `recipe` is made `tiny`.
 
     With `killed_at`, such as "validate:2", the process is killed when that function of the training loop is called for
     the second time.
     """
-    torchrun = ["torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", "-m"]
     program = "helpers.killed_training" if killed_at else "urbanpipe.cli.main"
-    start = [sys.executable, "-m", *(torchrun if processes > 1 else []), program, "train"]
+    arguments = train_arguments(archive, out, *settings, recipe=recipe, tiny=tiny)
+    return [
+        StartedProcess(program, arguments, env=env | {"KILLED_AT": killed_at}) for env in rank_environments(processes)
+    ]
+
+
+def train_arguments(
+    archive: Path, out: Path, *settings: str, recipe: str = "small-mobilenetv2", tiny: Sequence[str] = TINY
+) -> list[str]:
+    """The arguments of `launch`."""
     data = [str(archive / "catalog.csv"), "--folds", str(archive / "folds.csv"), "--fold", "0"]
     how = ["--recipe", recipe, "--out", str(out), "--cache-gb", "0", "--device", "cpu"]
-    sets = [part for setting in (*tiny, *settings) for part in ("--set", setting)]
-    env = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[1]), "KILLED_AT": killed_at}
-    return subprocess.Popen([*start, *data, *how, *sets], env=env, stderr=subprocess.PIPE, text=True)
+    return ["train", *data, *how, *(part for setting in (*tiny, *settings) for part in ("--set", setting))]
 
 
-def finish(process: "subprocess.Popen[str]") -> None:
-    _, errors = process.communicate(timeout=300)
-    assert process.returncode == 0, errors
+def rank_environments(processes: int) -> list[dict[str, str]]:
+    """The variables that torchrun sets for each of several processes on this machine; none for one alone."""
+    if processes == 1:
+        return [{}]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    count = str(processes)
+    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count}
+    return [shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(processes)]
+
+
+def finish(processes: Sequence[StartedProcess]) -> None:
+    """Wait for processes that must succeed."""
+    for process in processes:
+        _, errors = process.communicate(timeout=300)
+        assert process.returncode == 0, errors

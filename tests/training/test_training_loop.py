@@ -3,13 +3,26 @@
 import json
 import shutil
 import signal
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from helpers.training_runs import ALONE, changed, finish, job, killed_at, launch, losses, metrics, same_weights
+from helpers.training_runs import (
+    ALONE,
+    changed,
+    finish,
+    job,
+    killed_at,
+    launch,
+    losses,
+    metrics,
+    same_weights,
+    train_arguments,
+)
 from urbanpipe.catalog.catalog_file import Catalog
 from urbanpipe.contracts.predictions import read_predictions
 from urbanpipe.contracts.run_folder import DONE, TRAINING_STATE, WEIGHTS
@@ -236,12 +249,11 @@ def test_choices_train(catalog: Catalog, tiny: Recipe, tmp_path: Path, loss: str
 
 @pytest.mark.multiprocess
 def test_two_processes_equal_one_with_twice_the_accumulation(archive: Path, tmp_path: Path) -> None:
-    runs = [
-        launch(1, archive, tmp_path / "one", "training.batch_size=2", "training.accumulation=2"),
-        launch(2, archive, tmp_path / "two", "training.batch_size=2", "training.accumulation=1"),
-    ]
-    for run in runs:
-        finish(run)
+    alone = launch(1, archive, tmp_path / "one", "training.batch_size=2", "training.accumulation=2")
+    arguments = train_arguments(archive, tmp_path / "two", "training.batch_size=2", "training.accumulation=1")
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m"]
+    subprocess.run([*torchrun, "urbanpipe.cli.main", *arguments], check=True, timeout=300)
+    finish(alone)
     one, two = tmp_path / "one" / "fold0", tmp_path / "two" / "fold0"
     assert losses(two) == pytest.approx(losses(one), rel=1e-4)
     assert [row["map"] for row in metrics(two)] == [row["map"] for row in metrics(one)]
@@ -255,7 +267,7 @@ def test_killed_outright_at_several_moments_it_ends_the_same(archive: Path, tmp_
     whole, killed = tmp_path / "whole" / "fold0", tmp_path / "killed" / "fold0"
     left_alone = launch(1, archive, tmp_path / "whole", *settings)
     for moment in ("State.save:2", "step_optimiser:4", "validate:2"):
-        process = launch(1, archive, tmp_path / "killed", *settings, killed_at=moment)
+        (process,) = launch(1, archive, tmp_path / "killed", *settings, killed_at=moment)
         _, errors = process.communicate(timeout=300)
         assert process.returncode == -signal.SIGKILL, errors
         assert not (killed / DONE).exists()
