@@ -2,6 +2,7 @@
 
 import gc
 import os
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,6 +26,17 @@ os.environ.setdefault(
 # A busy machine is no failure.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")
+
+
+_SECONDS = {"multiprocess": 10.0, "slow": 5.0, "browser": 3.0}  # rough time of a marked test
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start with the files that take longest, so that several processes end at about the same time."""
+    seconds = defaultdict[Path, float](float)
+    for item in items:
+        seconds[item.path] += max((_SECONDS.get(mark.name, 0.0) for mark in item.iter_markers()), default=0.0) or 0.05
+    items.sort(key=lambda item: (-seconds[item.path], str(item.path)))
 
 
 @pytest.fixture(scope="session", autouse=True)
