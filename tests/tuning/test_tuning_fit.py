@@ -8,8 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from helpers.finished_runs import finished_run
 from helpers.tiny_recipes import TINY, TINY_FROZEN
 from urbanpipe.cli.fit import weights_given
+from urbanpipe.contracts.predictions import Predictions, write_predictions
+from urbanpipe.ensembling.weights import weighted_mean
 from urbanpipe.errors import BusyError, RecipeError, RunError, WeightsError
 from urbanpipe.evaluation.runs import read_out_of_fold
 from urbanpipe.evaluation.tables import fold_table
@@ -22,6 +25,7 @@ from urbanpipe.training.experiment import Experiment
 from urbanpipe.training.options import FoldOptions, RunOptions
 from urbanpipe.tuning import fitting
 from urbanpipe.tuning.budget import Budget, duration_text, parse_budget
+from urbanpipe.tuning.figures import combination
 from urbanpipe.tuning.fitting import FitResult, fit
 from urbanpipe.tuning.ladder import Step, ladder
 
@@ -140,16 +144,37 @@ def test_mistakes_are_told_before_anything_is_trained(archive: Path, tmp_path: P
     assert not list((tmp_path / "out").glob("*/fold0"))
 
 
+@pytest.mark.slow
+def test_runs_that_know_nothing_are_combined_to_chance(tmp_path: Path) -> None:
+    """The figure of a combination does not gain from the choice among runs."""
+    rng, runs = np.random.default_rng(5), []
+    for number in range(10):
+        run = finished_run(tmp_path / str(number), "frame", videos=150)
+        known = read_out_of_fold(run)
+        noise = Predictions(known.names, rng.random(known.scores.shape))
+        write_predictions(noise, run / "out_of_fold.json", known.taxonomy)
+        runs.append(run.rename(tmp_path / f"run-{number}"))
+    known = read_out_of_fold(runs[0])
+    flattered = weighted_mean(
+        [read_out_of_fold(run).scores for run in runs], list(combination(runs, 0.0).weights.values())
+    )
+    chance, figures = float(known.targets.mean()), combination(runs, 0.0).figures
+    assert figures.low < chance < figures.high
+    assert fold_table(flattered, known).map_all > chance + 0.02, (
+        "on the videos of the choice it seems to know something"
+    )
+
+
 def test_the_ladder_begins_with_the_frozen_baselines_and_ends_with_long_trainings() -> None:
     steps = ladder({"mobilenetv2_100": "a.safetensors", "test_vit": "random"})
     names = [step.recipe.name for step in steps]
     assert names[:2] == ["frozen-mobilenetv2_100", "frozen-test_vit"]
-    assert len(set(names)) == len(names) == 10
+    assert len(set(names)) == len(names) == 14
     assert [step.recipe.input.frame_size[0] for step in steps[:2]] == [224, 160]
     assert steps[0].recipe.model.options == {"pad_type": "same"}
     assert steps[1].recipe.model.options == {}
     assert {step.recipe.model.weights for step in steps if "mobilenet" in step.recipe.name} == {"a.safetensors"}
-    assert [step.recipe.training.epochs for step in steps] == [1] * 2 + [8] * 4 + [24] * 4
+    assert [step.recipe.training.epochs for step in steps] == [1] * 2 + [3] * 4 + [8] * 4 + [24] * 4
     with pytest.raises(RecipeError, match="timm has no network 'mobilnet'"):
         ladder({"mobilnet": "hub"})
 

@@ -18,8 +18,8 @@ def command(
     weights: Annotated[
         list[str] | None,
         typer.Option(
-            help="BACKBONE=FILE, hub (download) or random; repeatable. BACKBONE is a timm name. "
-            "Default: mobilenetv2_100=hub."
+            help="BACKBONE=FILE, hub (download), package (extra `weights`) or random; repeatable. "
+            "BACKBONE is a timm name. Default: tf_efficientnet_lite0 from its package, or from the hub."
         ),
     ] = None,
     folds: FoldsOrFile = "5",
@@ -35,7 +35,7 @@ def command(
     given = folds_given(folds)
     sources = weights_given(weights or [])
     from urbanpipe.training.options import FoldOptions, RunOptions
-    from urbanpipe.tuning.fitting import DEFAULT_WEIGHTS, fit
+    from urbanpipe.tuning.fitting import fit
 
     result = fit(
         data,
@@ -43,7 +43,7 @@ def command(
         labels=labels,
         taxonomy=taxonomy,
         budget=budget,
-        weights=sources or DEFAULT_WEIGHTS,
+        weights=sources or None,
         split=FoldOptions(folds=given, group_by=group_by, seed=seed),
         options=RunOptions(device=device, cache=cache, cache_gb=cache_gb),
     )
@@ -64,7 +64,7 @@ def weights_given(texts: list[str]) -> dict[str, str]:
     for text in texts:
         backbone, equals, source = text.partition("=")
         if not (backbone and equals and source):
-            raise RecipeError(f"--weights {text}: give BACKBONE=FILE, BACKBONE=hub or BACKBONE=random")
+            raise RecipeError(f"--weights {text}: give BACKBONE=FILE, or hub, package or random instead of a file")
         if backbone in sources:
             raise RecipeError(f"--weights gives {backbone} twice; give each backbone once")
         sources[backbone] = source

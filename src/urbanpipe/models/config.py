@@ -15,7 +15,8 @@ class ModelConfig(Section):
             torchvision (`swin3d_t`, `swin3d_s`, `swin3d_b`, `mvit_v2_s`) or `swin3d_nano`.
         options: keyword arguments of that model, for example `{ pad_type = "same" }`.
         weights: `hub` (pretrained weights of timm or torchvision; needs a network connection or a filled cache),
-            `random`, or a file (safetensors or a torch state dict); `simclr` and `mae` require such a file from
+            `package` (those of an installed Python package; extra `weights`), `random`, or a file (safetensors or a
+            torch state dict); `simclr` and `mae` require such a file from
             `urbanpipe pretrain`.
         head: `linear` (the backbone's own pooling, then one linear layer) or `ml-decoder` (arXiv 2111.12933).
         dropout: dropout before the linear layer.

@@ -1,4 +1,4 @@
-"""Initial weights of a backbone (from the hub, from a file, or random), with a report of what was loaded."""
+"""Initial weights of a backbone (from the hub, a package, a file, or random), with a report of what was loaded."""
 
 import hashlib
 from collections.abc import Mapping
@@ -12,6 +12,7 @@ from urbanpipe.errors import UrbanpipeError, WeightsError
 from urbanpipe.models.backbone import Backbone
 from urbanpipe.models.video import VideoBackbone
 from urbanpipe.models.weights_file import check_finite, read_content
+from urbanpipe.models.weights_packages import read_package_weights
 
 SELF_SUPERVISED = {"simclr": "SimCLR", "mae": "MAE"}  # by the name of the method of `urbanpipe pretrain`
 _WRAPPERS = ("state_dict_ema", "model_ema", "state_dict", "model")
@@ -24,7 +25,7 @@ class WeightsReport:
     """Report of the tensors that were loaded into a backbone.
 
     Attributes:
-        source: `random`, `hub` or the file.
+        source: `random`, `hub`, `package` or the file.
         matched: number of tensors that were loaded.
         total: number of tensors of the backbone.
         share: share of the backbone's values that were loaded, in [0, 1].
@@ -59,11 +60,12 @@ def load_weights(backbone: Backbone | VideoBackbone, name: str, source: str) -> 
     Args:
         backbone: changed in place.
         name: name of the backbone in a recipe, for the hub (timm's, or torchvision's for video).
-        source: `random`, `hub`, or a file; `simclr` and `mae` stand for a file that does not exist yet.
+        source: `random`, `hub`, `package` (an installed package of `weights_packages`), or a file; `simclr` and `mae`
+            stand for a file that does not exist yet.
 
     Raises:
-        WeightsError: the hub cannot be reached, the file is missing or not a state dict, or the weights belong to
-            another network.
+        WeightsError: the hub cannot be reached, the package is not installed, the file is missing or not a state dict,
+            or the weights belong to another network.
     """
     if source == "random":
         return WeightsReport("random")
@@ -74,13 +76,16 @@ def load_weights(backbone: Backbone | VideoBackbone, name: str, source: str) -> 
             f"`urbanpipe pretrain CATALOG --method {source} --backbone {name} --out DIR`, "
             "then --set model.weights=DIR/weights.safetensors"
         )
-    state = _from_hub(name, backbone) if source == "hub" else read_state(Path(source))
+    if source == "hub":
+        state = _from_hub(name, backbone)
+    else:
+        state = read_package_weights(name) if source == "package" else read_state(Path(source))
     return _load(backbone, state, source)
 
 
 def content_of(source: str) -> str:
     """Return the fingerprint of a weights file; empty for other sources and missing files."""
-    if source in ("random", "hub", *SELF_SUPERVISED) or not is_weights_file(source):
+    if source in ("random", "hub", "package", *SELF_SUPERVISED) or not is_weights_file(source):
         return ""
     with Path(source).open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
@@ -103,7 +108,9 @@ def read_state(path: Path) -> dict[str, Tensor]:
         WeightsError: the file is missing, something else, unreadable, without tensors, or has NaN.
     """
     if not is_weights_file(path):
-        raise WeightsError(f"no weights file {path}: give model.weights a safetensors or torch file, `hub` or `random`")
+        raise WeightsError(
+            f"no weights file {path}: give model.weights a safetensors or torch file, `hub`, `package` or `random`"
+        )
     state = _plain(read_content(path), path)
     check_finite(state, path)
     return state

@@ -20,7 +20,13 @@ BASES: dict[str, dict[Scale, str]] = {
     "video-base": {"small": "small-video", "paper": "video-swin-b-k400"},
 }
 
-_FIRST = {"random": "random weights", "hub": "the hub's weights", "simclr": "SimCLR", "mae": "MAE"}
+_FIRST = {
+    "random": "random weights",
+    "hub": "the hub's weights",
+    "package": "a package's weights",
+    "simclr": "SimCLR",
+    "mae": "MAE",
+}
 
 # The best epoch would be chosen on the fold that is evaluated, which makes its scores too optimistic.
 _LAST = "training.keep=last"

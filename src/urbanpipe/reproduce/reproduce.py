@@ -130,8 +130,10 @@ def _check(what: str, given: Given, seeds: int, test: Path | None, only_folds: S
     _check_keys("--set", what, [key for key, _ in given.addressed if key], keys)
     _check_keys("--weights", what, given.weights, [] if what == "figure2" else keys)
     for key, file in given.weights.items():
-        if file not in ("hub", "random") and not is_weights_file(file):
-            raise RecipeError(f"--weights {key}={file}: there is no such file; give a file, `hub` or `random`")
+        if file not in ("hub", "package", "random") and not is_weights_file(file):
+            raise RecipeError(
+                f"--weights {key}={file}: there is no such file; give a file, `hub`, `package` or `random`"
+            )
 
 
 def _check_keys(option: str, what: str, keys: Collection[str], known: Sequence[str]) -> None:

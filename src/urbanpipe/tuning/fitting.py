@@ -10,6 +10,7 @@ from urbanpipe.ensembling.bundling import BundleLabel, bundle
 from urbanpipe.ensembling.ensemble import ensemble
 from urbanpipe.errors import OutOfMemoryError, RecipeError, RunError, UrbanpipeError, WeightsError
 from urbanpipe.locks import folder_lock
+from urbanpipe.models.weights_packages import installed_backbones
 from urbanpipe.outputs import write_json
 from urbanpipe.training.crossval import resolve, run_folds
 from urbanpipe.training.experiment import Experiment, open_experiment
@@ -24,7 +25,7 @@ log = logging.getLogger(__name__)
 
 FOLDER = "fit"  # the results, within the experiment
 STATE = "state.json"
-DEFAULT_WEIGHTS = {"mobilenetv2_100": "hub"}
+_PREFERRED = "tf_efficientnet_lite0"  # the best small network with weights in a package
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def fit(
     labels: Path | None = None,
     taxonomy: Path | None = None,
     budget: str = "2h",
-    weights: Mapping[str, str] = DEFAULT_WEIGHTS,
+    weights: Mapping[str, str] | None = None,
     split: FoldOptions = FoldOptions(),
     options: RunOptions = RunOptions(),
 ) -> FitResult:
@@ -88,7 +89,8 @@ def fit(
         labels: label file, if `data` is a folder.
         taxonomy: the classes; default: those of the catalog, or the 17 QV-Pipe classes.
         budget: wall time of all calls in `out` together, such as `2h` or `1h30m`.
-        weights: weights by timm name of the backbone: a file, `hub` (downloaded) or `random`.
+        weights: weights by timm name of the backbone: a file, `hub` (downloaded), `package` (extra `weights`) or
+            `random`; default: EfficientNet-Lite0 from its package, or from the hub if the package is not installed.
         split: the folds.
         options: device and frame cache.
 
@@ -98,7 +100,7 @@ def fit(
         RecipeError, WeightsError: a backbone is unknown, or its weights cannot be loaded.
         UrbanpipeError: another argument cannot be used; existing files stay unchanged.
     """
-    seconds, steps = parse_budget(budget), ladder(weights)
+    seconds, steps = parse_budget(budget), ladder(weights or default_weights())
     experiment = open_experiment(data, out, labels=labels, taxonomy=taxonomy, split=split, options=options)
     if experiment.distributed.count > 1:
         raise RunError("`fit` runs in one process; start it without torchrun")
@@ -114,6 +116,11 @@ def fit(
             if work.points:
                 write_page(work.folder, work.outcomes, work.points, work.budget)
         return FitResult(work.folder, tuple(work.outcomes), tuple(work.points), work.folder / "bundle")
+
+
+def default_weights() -> dict[str, str]:
+    """Return the weights by backbone that `fit` uses where none are given."""
+    return {_PREFERRED: "package" if _PREFERRED in installed_backbones() else "hub"}
 
 
 def _spent(folder: Path) -> float:

@@ -12,7 +12,7 @@ from urbanpipe.methods.recipe import Recipe, load_recipe, recipe_from_table
 
 FROZEN = "frozen-mobilenetv2"
 TUNED = (("super-image", "small-mobilenetv2"), ("frame", "small-frame"))
-EPOCHS = (8, 24)
+EPOCHS = (3, 8, 24)
 _SIZE = 224  # of a backbone that states none
 
 
