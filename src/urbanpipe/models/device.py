@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from urbanpipe.errors import RunError
+from urbanpipe.models.allocator import keep_freed_memory
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +94,10 @@ def _log_fallback(device_type: str, precision: str) -> None:
 
 
 def choose_device(device: str, local_rank: int = 0) -> torch.device:
-    """Return the torch device that `device` stands for on this machine; see `join_distributed`."""
+    """Return the torch device that `device` stands for on this machine; see `join_distributed`.
+
+    For a CPU, the allocator is set to keep freed memory; see `models.allocator`.
+    """
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
@@ -108,6 +112,8 @@ def choose_device(device: str, local_rank: int = 0) -> torch.device:
         chosen = torch.device("cuda", local_rank if chosen.index is None else chosen.index)
         if chosen.index >= torch.cuda.device_count():
             raise RunError(f"there is no {chosen}: torch finds {torch.cuda.device_count()} GPUs")
+    elif chosen.type == "cpu":
+        keep_freed_memory()
     return chosen
 
 
