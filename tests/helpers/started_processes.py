@@ -10,7 +10,13 @@ from pathlib import Path
 
 _CONTEXT = get_context("forkserver")
 _CONTEXT.set_forkserver_preload(
-    ["urbanpipe.training.crossval", "urbanpipe.training.train", "urbanpipe.inference.predict"]
+    [
+        "urbanpipe.training.crossval",
+        "urbanpipe.training.train",
+        "urbanpipe.inference.predict",
+        "urbanpipe.archive.inspect",
+        "urbanpipe.inspection.inspector",
+    ]
 )
 
 
@@ -52,6 +58,10 @@ class StartedProcess:
             path.unlink()
         return printed, errors
 
+    def terminate(self) -> None:
+        """Send SIGTERM."""
+        self._process.terminate()
+
     @property
     def returncode(self) -> int | None:
         """The exit status; the negative number of the signal that killed the process; None while it runs."""
@@ -64,6 +74,7 @@ def _run(program: str, arguments: list[str], cwd: Path | None, env: dict[str, st
     os.environ.update(env)
     if cwd is not None:
         os.chdir(cwd)
-    sys.stdout, sys.stderr = (os.fdopen(number, "w", encoding="utf-8", buffering=1) for number in (1, 2))
+    encoding = env.get("PYTHONIOENCODING", "utf-8")
+    sys.stdout, sys.stderr = (os.fdopen(number, "w", encoding=encoding, buffering=1) for number in (1, 2))
     sys.argv = [program, *arguments]
     runpy.run_module(program, run_name="__main__", alter_sys=True)

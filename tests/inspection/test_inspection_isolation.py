@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from typer.testing import CliRunner
 
 from helpers.explain_runs import make_run, recipe_of
 from helpers.noisy_videos import noisy_video
+from helpers.started_processes import StartedProcess
 from helpers.troubled_decoder import TROUBLES, troubled_decoders
 from urbanpipe import locks
 from urbanpipe.archive.inspect import inspect
@@ -108,14 +110,9 @@ def test_a_bug_costs_one_video_and_is_shown(
 def test_a_rerun_skips_once_what_the_last_run_died_on(frame_bundle: Path, video: Path, tmp_path: Path) -> None:
     for name in ("a.mp4", "b.mp4"):
         shutil.copy(video, tmp_path / name)
-    script = (
-        "import os, signal, sys; from pathlib import Path; from urbanpipe.archive.inspect import inspect\n"
-        "from urbanpipe.inspection.inspector import Inspector\n"
-        "Inspector.inspect = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)\n"
-        "inspect([Path(sys.argv[1])], out=Path(sys.argv[2]), bundle=Path(sys.argv[3]))\n"
-    )
-    command = [sys.executable, "-c", script, str(tmp_path), str(tmp_path / "out"), str(frame_bundle)]
-    assert subprocess.run(command, check=False, timeout=120).returncode == -signal.SIGKILL
+    first = StartedProcess("helpers.killed_inspection", [tmp_path, tmp_path / "out", frame_bundle])
+    first.communicate(timeout=120)
+    assert first.returncode == -signal.SIGKILL
     second = inspect([tmp_path], out=tmp_path / "out", bundle=frame_bundle, options=CPU)
     assert list(second.failures) == ["a.mp4"]
     assert second.failures["a.mp4"].endswith("run the same command once more to try it again")
@@ -129,15 +126,14 @@ def test_a_termination_leaves_an_index(frame_bundle: Path, video: Path, tmp_path
     for number in range(60):
         os.link(video, tmp_path / f"{number:02}.mp4") if number else shutil.copy(video, tmp_path / "00.mp4")
     arguments = ["inspect", str(tmp_path), "--out", str(tmp_path / "out"), "--bundle", str(frame_bundle)]
-    with subprocess.Popen(
-        [sys.executable, "-m", "urbanpipe.cli.main", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline().startswith(b"00.mp4: ")
-        process.terminate()
-        _, errors = process.communicate(timeout=120)
+    process = StartedProcess("urbanpipe.cli.main", arguments)
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob(f"out/*/{FINDINGS}")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.terminate()
+    _, errors = process.communicate(timeout=120)
     assert process.returncode == 143
-    assert b"finished work is kept" in errors
+    assert "finished work is kept" in errors
     assert "00.mp4" in (tmp_path / "out" / "index.html").read_text()
     assert not list((tmp_path / "out" / LOCKS).glob("*.started"))
 
@@ -277,14 +273,10 @@ def test_two_files_never_have_one_folder(data: st.DataObject, tmp_path_factory: 
 def test_the_command_shows_every_name_in_any_encoding(frame_bundle: Path, video: Path, tmp_path: Path) -> None:
     shutil.copy(video, tmp_path / "井.mp4")
     arguments = ["inspect", str(tmp_path / "井.mp4"), "--out", str(tmp_path / "out"), "--bundle", str(frame_bundle)]
-    done = subprocess.run(
-        [sys.executable, "-m", "urbanpipe.cli.main", *arguments],
-        capture_output=True,
-        check=False,
-        env=os.environ | {"PYTHONIOENCODING": "ascii"},
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith(b"\\u4e95.mp4: ")
+    process = StartedProcess("urbanpipe.cli.main", arguments, env={"PYTHONIOENCODING": "ascii"})
+    printed, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    assert printed.startswith("\\u4e95.mp4: ")
     assert CliRunner().invoke(app, arguments).exit_code == 0
 
 

@@ -33,6 +33,7 @@ from urbanpipe.training import loop
 from urbanpipe.training.fold_job import FoldJob
 from urbanpipe.training.loop import train_model
 from urbanpipe.training.validation import validate
+from urbanpipe.video.cache import FrameCache
 
 
 @pytest.fixture(scope="module")
@@ -346,9 +347,17 @@ def test_an_event_of_a_second_in_a_minute_is_found_that_nine_frames_miss(
     # Where one clip decides, a step that leaves it out teaches the wrong thing: no stale feature is dropped.
     recipe = load_recipe(
         "small-dense",
-        [*SETTINGS, "input.memory.keep_stale=1", "input.memory.auxiliary=0", "training.epochs=9", "name=event"],
+        [
+            *SETTINGS,
+            "input.memory.keep_stale=1",
+            "input.memory.auxiliary=0",
+            "training.epochs=9",
+            "training.validate_every=9",
+            "name=event",
+        ],
     )
-    split = FoldJob(recipe, default_taxonomy(), videos[:22], videos[22:], tmp_path, None, "event")
+    cache = FrameCache(tmp_path / "cache", 10**8)
+    split = FoldJob(recipe, default_taxonomy(), videos[:22], videos[22:], tmp_path, cache, "event")
     train_model(split, ALONE)
     segments = read_segment_scores(tmp_path / "segments.npz", default_taxonomy())
     assert float(metrics(tmp_path)[-1]["map_defects"]) > 0.95, [row["map_defects"] for row in metrics(tmp_path)]
