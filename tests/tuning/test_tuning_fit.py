@@ -110,10 +110,19 @@ def test_a_step_that_turns_out_too_slow_is_left_after_a_fold(
     archive: Path, tmp_path: Path, tiny: dict[str, float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     del tiny
-    left = iter([100.0, 100.0, 100.0, 0.0, 0.0, 0.0])
-    monkeypatch.setattr(Budget, "left_seconds", property(lambda _: next(left, 0.0)))
+    real, trained = crossval.run_folds, list[str]()
+
+    def run_folds(run: Path, recipe: Recipe, experiment: Experiment, only: Sequence[int]) -> None:
+        trained.append(run.name)
+        real(run, recipe, experiment, only)
+
+    monkeypatch.setattr(fitting, "run_folds", run_folds)
+    left = property(lambda _: 100.0 if trained.count("tuned-tiny") == 0 else 0.0)
+    monkeypatch.setattr(Budget, "left_seconds", left)
     result = fitted(archive, tmp_path / "out")
     assert [outcome.is_done for outcome in result.outcomes] == [True, False]
+    assert trained == ["frozen-tiny", "frozen-tiny", "tuned-tiny"]
+    assert result.outcomes[1].reason.endswith("and 0 s are left")
 
 
 @pytest.mark.slow

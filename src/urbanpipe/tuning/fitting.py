@@ -174,6 +174,8 @@ def _folds_in_time(run: Path, step: Step, work: _Fit) -> Outcome | None:
         run_folds(run, recipe, work.experiment, [number])
         work.save()
         each = (work.budget.spent_seconds - began) / (position + 1)
+        if recipe.input.frozen_backbone:  # its first fold encodes the frames of nearly all others
+            each = 0.0
         if (rest := each * (len(numbers) - position - 1)) > work.budget.left_seconds:
             return _too_long(step, rest, work.budget.left_seconds, is_first=False)
     return None
