@@ -84,7 +84,11 @@ def test_it_ends_with_a_bundle_and_a_page_and_finds_the_same_again(
 
     monkeypatch.setattr(loop, "_train", never)
     again = fitted(archive, tmp_path / "out", budget="1s")
-    assert [point.figures for point in again.points] == [point.figures for point in result.points]
+    assert again.points == result.points, "with the time at which each was done"
+    assert [outcome.seconds for outcome in again.outcomes] == [outcome.seconds for outcome in result.outcomes]
+    (result.folder / "state.json").write_text("{}")
+    with pytest.raises(RunError, match=r"state\.json is damaged; delete it"):
+        fitted(archive, tmp_path / "out")
 
 
 @pytest.mark.slow
@@ -102,7 +106,8 @@ def test_a_larger_budget_goes_on_where_a_smaller_one_ended(
     spent = json.loads((first.folder / "state.json").read_text())["spent_seconds"]
     second = fitted(archive, tmp_path / "out", budget="3h")
     assert [outcome.is_done for outcome in second.outcomes] == [True, True]
-    assert second.points[0].spent_seconds > spent
+    assert second.points[0] == first.points[0]
+    assert second.points[1].spent_seconds > spent
 
 
 @pytest.mark.slow

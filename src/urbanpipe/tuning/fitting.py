@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from urbanpipe.contracts.run_folder import OUT_OF_FOLD, read_json
@@ -52,6 +52,7 @@ class _Fit:
     out: Path
     experiment: Experiment
     budget: Budget
+    steps: dict[str, dict[str, float]]
     outcomes: list[Outcome] = field(default_factory=list)
     points: list[Point] = field(default_factory=list)
 
@@ -60,7 +61,18 @@ class _Fit:
         return self.out / FOLDER
 
     def save(self) -> None:
-        write_json(self.folder / STATE, {"spent_seconds": self.budget.spent_seconds})
+        """Write what a later call needs to know: the time spent, and the time of each step."""
+        write_json(self.folder / STATE, {"spent_seconds": self.budget.spent_seconds, "steps": self.steps})
+
+    def record(self, outcome: Outcome) -> None:
+        """Add an outcome, with the time that its step took in all calls together."""
+        times = self.steps.setdefault(outcome.step.recipe.name, {"seconds": 0.0})
+        if "done_after_seconds" not in times:
+            times["seconds"] += outcome.seconds
+            if outcome.is_done:
+                times["done_after_seconds"] = self.budget.spent_seconds
+        self.outcomes.append(replace(outcome, seconds=times["seconds"]))
+        self.save()
 
 
 def fit(
@@ -105,11 +117,11 @@ def fit(
     if experiment.distributed.count > 1:
         raise RunError("`fit` runs in one process; start it without torchrun")
     with folder_lock(out / FOLDER):
-        work = _Fit(out, experiment, Budget(seconds, _spent(out / FOLDER)))
+        spent, times = _read_state(out / FOLDER)
+        work = _Fit(out, experiment, Budget(seconds, spent), times)
         for step in steps:
             outcome = _run(step, work)
-            work.outcomes.append(outcome)
-            work.save()
+            work.record(outcome)
             if outcome.is_done:
                 work.points.append(_combine(work))
                 _log(outcome, work)
@@ -123,9 +135,16 @@ def default_weights() -> dict[str, str]:
     return {_PREFERRED: "package" if _PREFERRED in installed_backbones() else "hub"}
 
 
-def _spent(folder: Path) -> float:
-    """Return the seconds that earlier calls have used."""
-    return float(read_json(folder / STATE)["spent_seconds"]) if (folder / STATE).exists() else 0.0
+def _read_state(folder: Path) -> tuple[float, dict[str, dict[str, float]]]:
+    """Return the seconds that earlier calls have used, and the times of the steps by name."""
+    if not (folder / STATE).exists():
+        return 0.0, {}
+    state = read_json(folder / STATE)
+    try:
+        steps = {name: {key: float(value) for key, value in times.items()} for name, times in state["steps"].items()}
+        return float(state["spent_seconds"]), steps
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise RunError(f"{folder / STATE} is damaged; delete it to count the time from now on") from error
 
 
 def _run(step: Step, work: _Fit) -> Outcome:
@@ -177,7 +196,8 @@ def _folds_in_time(run: Path, step: Step, work: _Fit) -> Outcome | None:
         if recipe.input.frozen_backbone:  # its first fold encodes the frames of nearly all others
             each = 0.0
         if (rest := each * (len(numbers) - position - 1)) > work.budget.left_seconds:
-            return _too_long(step, rest, work.budget.left_seconds, is_first=False)
+            left = _too_long(step, rest, work.budget.left_seconds, is_first=False)
+            return replace(left, seconds=work.budget.spent_seconds - began)
     return None
 
 
@@ -200,7 +220,7 @@ def _combine(work: _Fit) -> Point:
         bundle(model, out=work.folder / "bundle", label=BundleLabel(name=work.out.resolve().name))
     except UrbanpipeError as error:  # a bundle of fewer runs stays
         log.warning("no bundle of %s: %s", model, error)
-    return combination(runs, work.budget.spent_seconds)
+    return combination(runs, work.steps[runs[-1].name]["done_after_seconds"])
 
 
 def _log(outcome: Outcome, work: _Fit) -> None:
