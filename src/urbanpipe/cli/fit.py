@@ -48,7 +48,8 @@ def command(
         options=RunOptions(device=device, cache=cache, cache_gb=cache_gb),
     )
     show_text((result.folder / "fit.md").read_text(encoding="utf-8"))
-    show(f"bundle: {result.bundle}")
+    if result.bundle:
+        show(f"bundle: {result.bundle}")
     show(f"results: {result.folder / 'fit.html'}")
 
 

@@ -46,6 +46,8 @@ class Ensemble:
         exclusive_threshold: threshold of the rule for the exclusive class; None if the rule is not applied.
         thresholds: (C,) score from which each class is predicted as present.
         table: scores of the single models and ensembles.
+        nested: (n, C) out-of-fold scores after the rule, each fold's mixed with weights that were searched on the other
+            folds; None without a search, or if nothing can be searched.
     """
 
     folder: Path
@@ -54,6 +56,7 @@ class Ensemble:
     exclusive_threshold: float | None
     thresholds: NDArray[np.float64]
     table: EnsembleTable
+    nested: NDArray[np.float64] | None
 
 
 def ensemble(
@@ -97,9 +100,11 @@ def ensemble(
     output_folder(out)
     search = SEARCHES.get(kind, search_weights)
     searched = search_nested(stack, first, search) if len(members) > 1 else None
-    chosen = equal_weights(len(names)) if asked is None else asked
+    chosen, nested = equal_weights(len(names)) if asked is None else asked, None
     if kind in SEARCHES and searched is not None:
         chosen = searched.weights
+        if searched.nested is not None:
+            nested = apply_exclusive(searched.nested, first.taxonomy, threshold)
     final = apply_exclusive(weighted_mean(stack, chosen), first.taxonomy, threshold)
     table = ensemble_table(stack, names, first, chosen=chosen, kind=kind, searched=searched, threshold=threshold)
     if lost:
@@ -111,6 +116,7 @@ def ensemble(
         exclusive_threshold=threshold,
         thresholds=choose(final, first.targets),
         table=table,
+        nested=nested,
     )
     _write(result, members, final, choose=choose, kind=kind, recall=recall)
     return result

@@ -6,7 +6,8 @@ the end of an epoch therefore gives the same result as an uninterrupted one.
 
 import math
 import time
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -48,16 +49,13 @@ def train_model(job: FoldJob, distributed: DistributedContext) -> None:
         VideoError: a video can no longer be read.
     """
     try:
-        with folder_lock(job.folder) if distributed.is_main else nullcontext():
+        with (
+            memory_errors_explained(job.recipe, distributed.device),
+            folder_lock(job.folder) if distributed.is_main else nullcontext(),
+        ):
             if not distributed.from_main(read_done(job.folder) if distributed.is_main else None):
                 with processors_left(distributed.device, loading_workers(job.recipe.training.workers)):
                     _train(job, distributed)
-    except (OutOfMemoryError, RuntimeError) as error:
-        if not isinstance(error, (OutOfMemoryError, torch.OutOfMemoryError)) and "can't allocate memory" not in str(
-            error
-        ):
-            raise
-        raise OutOfMemoryError(_out_of_memory(job.recipe, distributed.device)) from error
     except ValueError as error:  # raised by torch's batch normalisation
         if "more than 1 value per channel" not in str(error):
             raise
@@ -65,6 +63,23 @@ def train_model(job: FoldJob, distributed: DistributedContext) -> None:
             f"{job.name}: batch normalisation needs more than one value per channel; give training.batch_size 2 or "
             "more, or larger inputs"
         ) from error
+
+
+@contextmanager
+def memory_errors_explained(recipe: Recipe, device: torch.device) -> Iterator[None]:
+    """Turn errors for lack of memory into one that names the settings to reduce.
+
+    Raises:
+        OutOfMemoryError: memory is too small.
+    """
+    try:
+        yield
+    except (OutOfMemoryError, RuntimeError) as error:
+        if not isinstance(error, (OutOfMemoryError, torch.OutOfMemoryError)) and "can't allocate memory" not in str(
+            error
+        ):
+            raise
+        raise OutOfMemoryError(_out_of_memory(recipe, device)) from error
 
 
 def _train(job: FoldJob, distributed: DistributedContext) -> None:

@@ -9,6 +9,7 @@ from urbanpipe.catalog.catalog_file import Video
 from urbanpipe.inputs.dataset import VideoDataset
 from urbanpipe.methods.recipe import Recipe
 from urbanpipe.models.device import autocast, images_to, place
+from urbanpipe.training.loop import memory_errors_explained
 
 _PROBE_IMAGES = 16
 _OVERHEAD = 1.3  # for reading, validation and writing
@@ -25,10 +26,14 @@ def crossval_seconds(
         folds: fold by name of the video.
         classes: number of classes.
         device: device of the training.
+
+    Raises:
+        OutOfMemoryError: memory is too small for the step.
     """
     dataset = VideoDataset(videos, recipe.view, None)
     evaluated = sum(dataset.segment_count(index) for index in range(len(videos)))
-    forward, both = _seconds_per_segment(recipe, classes, device)
+    with memory_errors_explained(recipe, device):
+        forward, both = _seconds_per_segment(recipe, classes, device)
     if recipe.input.frozen_backbone:  # each frame is encoded once for all folds
         return _OVERHEAD * evaluated * forward
     count = len(set(folds.values()))

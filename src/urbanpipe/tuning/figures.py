@@ -1,16 +1,13 @@
 """Figures of the steps of `fit` and of their combinations."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from urbanpipe.ensembling.weights import search_nested
-from urbanpipe.evaluation.evaluation_set import EvaluationSet
-from urbanpipe.evaluation.runs import read_out_of_fold, same_data, without_left_out
-from urbanpipe.evaluation.tables import fold_table
+from urbanpipe.evaluation.runs import read_out_of_fold
+from urbanpipe.evaluation.tables import fold_table, per_cent
 from urbanpipe.tuning.ladder import Step
 
 
@@ -30,11 +27,14 @@ class Figures:
     low: float
     high: float
 
+    @property
+    def interval(self) -> str:
+        """The interval in per cent, such as `55.0 to 65.2`."""
+        return f"{per_cent(self.low)} to {per_cent(self.high)}"
+
     def __str__(self) -> str:
         """Return the figures in per cent, such as `63.4 (pooled 60.1, 95 % interval 55.0 to 65.2)`."""
-        mean = "-" if np.isnan(self.mean) else f"{100 * self.mean:.1f}"
-        ends = f"{100 * self.low:.1f} to {100 * self.high:.1f}"
-        return f"{mean} (pooled {100 * self.pooled:.1f}, 95 % interval {ends})"
+        return f"{per_cent(self.mean)} (pooled {per_cent(self.pooled)}, 95 % interval {self.interval})"
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Outcome:
         step: the step.
         run: its run folder; None if it was left out.
         reason: why it is not done; empty if it is.
-        seconds: wall time in this call; small for a step that an earlier call has done.
+        seconds: wall time of the step, over all calls.
         figures: its scores; None if it is not done.
     """
 
@@ -67,7 +67,7 @@ class Point:
 
     Attributes:
         spent_seconds: time spent until then, over all calls.
-        figures: nested scores: the weights for a fold were found on the other folds.
+        figures: scores of the only run; or nested ones, with weights for a fold that were found on the other folds.
         weights: weight of each run by name, found on all folds.
     """
 
@@ -76,31 +76,13 @@ class Point:
     weights: dict[str, float]
 
 
-def figures_of(run: Path) -> Figures:
-    """Return the scores of a finished run."""
-    data = read_out_of_fold(run)
-    return _figures(data.scores, data)
-
-
-def combination(runs: Sequence[Path], spent_seconds: float) -> Point:
-    """Return the scores of the combination of finished runs.
+def figures_of(run: Path, scores: NDArray[np.float64] | None = None) -> Figures:
+    """Return the scores of a finished run or ensemble.
 
     Args:
-        runs: run folders, at least one.
-        spent_seconds: time spent so far.
+        run: its folder.
+        scores: out-of-fold scores (n, C) to use instead of the folder's own, in the order of its videos.
     """
-    read, _ = without_left_out([read_out_of_fold(run) for run in runs])
-    members = [read[0], *(same_data(read[0], other) for other in read[1:])]
-    names = [run.name for run in runs]
-    if len(members) == 1:
-        return Point(spent_seconds, _figures(members[0].scores, members[0]), {names[0]: 1.0})
-    searched = search_nested(np.stack([member.scores for member in members]), members[0])
-    assert searched.nested is not None, "an experiment has at least two folds"
-    weights = dict(zip(names, searched.weights.tolist(), strict=True))
-    return Point(spent_seconds, _figures(searched.nested, members[0]), weights)
-
-
-def _figures(scores: NDArray[np.float64], data: EvaluationSet) -> Figures:
-    table = fold_table(scores, data)
-    of_all = table.rows[0]
+    data = read_out_of_fold(run)
+    of_all = fold_table(data.scores if scores is None else scores, data).rows[0]
     return Figures(of_all.mean, of_all.pooled, of_all.low, of_all.high)

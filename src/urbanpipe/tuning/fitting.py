@@ -1,14 +1,14 @@
 """The verb `fit`: the best model that a time budget allows, in one command."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from urbanpipe.contracts.run_folder import OUT_OF_FOLD, read_json
 from urbanpipe.ensembling.bundling import BundleLabel, bundle
 from urbanpipe.ensembling.ensemble import ensemble
-from urbanpipe.errors import OutOfMemoryError, RecipeError, RunError, UrbanpipeError, WeightsError
+from urbanpipe.errors import RunError, UrbanpipeError, WeightsError
 from urbanpipe.locks import folder_lock
 from urbanpipe.models.weights_packages import installed_backbones
 from urbanpipe.outputs import write_json
@@ -17,15 +17,16 @@ from urbanpipe.training.experiment import Experiment, open_experiment
 from urbanpipe.training.options import FoldOptions, RunOptions
 from urbanpipe.tuning.budget import Budget, duration_text, parse_budget
 from urbanpipe.tuning.cost import crossval_seconds
-from urbanpipe.tuning.figures import Outcome, Point, combination, figures_of
+from urbanpipe.tuning.figures import Outcome, Point, figures_of
 from urbanpipe.tuning.ladder import Step, ladder
 from urbanpipe.tuning.page import write_page
 
 log = logging.getLogger(__name__)
 
 FOLDER = "fit"  # the results, within the experiment
+BUNDLE = "bundle"
 STATE = "state.json"
-_PREFERRED = "tf_efficientnet_lite0"  # the best small network with weights in a package
+_PREFERRED = "tf_efficientnet_lite0"  # nearly as good as Lite2, in half the time (docs/results.md)
 
 
 @dataclass(frozen=True)
@@ -36,13 +37,13 @@ class FitResult:
         folder: folder with the page, the ensemble and the bundle.
         outcomes: what became of each step.
         points: the best model after each step; the last is the result.
-        bundle: folder of the bundle.
+        bundle: folder of the bundle; None if none could be made, which the log explains.
     """
 
     folder: Path
     outcomes: tuple[Outcome, ...]
     points: tuple[Point, ...]
-    bundle: Path
+    bundle: Path | None
 
 
 @dataclass
@@ -127,7 +128,8 @@ def fit(
                 _log(outcome, work)
             if work.points:
                 write_page(work.folder, work.outcomes, work.points, work.budget)
-        return FitResult(work.folder, tuple(work.outcomes), tuple(work.points), work.folder / "bundle")
+        made = work.folder / BUNDLE
+        return FitResult(work.folder, tuple(work.outcomes), tuple(work.points), made if made.is_dir() else None)
 
 
 def default_weights() -> dict[str, str]:
@@ -167,7 +169,7 @@ def _run(step: Step, work: _Fit) -> Outcome:
             log.info("%s: %s, expected to take %s", name, step.about, duration_text(expected))
         if (left := _folds_in_time(run, step, work)) is not None:
             return left
-    except (OutOfMemoryError, RunError, WeightsError, RecipeError) as error:
+    except UrbanpipeError as error:
         if is_first and recipe.model.weights == "hub" and isinstance(error, WeightsError):
             raise WeightsError(
                 f"no weights of {recipe.model.backbone} from the hub: give --weights {recipe.model.backbone}=FILE, or "
@@ -211,16 +213,18 @@ def _too_long(step: Step, expected: float, left: float, *, is_first: bool) -> Ou
 
 def _combine(work: _Fit) -> Point:
     """Combine the finished runs, and make the bundle of the combination."""
-    runs: Sequence[Path] = [outcome.run for outcome in work.outcomes if outcome.is_done and outcome.run is not None]
-    model = runs[0]
+    runs = [outcome.run for outcome in work.outcomes if outcome.is_done and outcome.run is not None]
+    model, weights, scores = runs[0], {runs[0].name: 1.0}, None
     if len(runs) > 1:
-        model = work.folder / "ensemble"
-        ensemble(runs, out=model, weights="search")
+        made = ensemble(runs, out=work.folder / "ensemble", weights="search")
+        model, scores = made.folder, made.nested
+        weights = dict(zip(made.names, made.weights.tolist(), strict=True))
     try:
-        bundle(model, out=work.folder / "bundle", label=BundleLabel(name=work.out.resolve().name))
+        bundle(model, out=work.folder / BUNDLE, label=BundleLabel(name=work.out.resolve().name))
     except UrbanpipeError as error:  # a bundle of fewer runs stays
         log.warning("no bundle of %s: %s", model, error)
-    return combination(runs, work.steps[runs[-1].name]["done_after_seconds"])
+    spent = max(work.steps[run.name]["done_after_seconds"] for run in runs)
+    return Point(spent, figures_of(model, scores), weights)
 
 
 def _log(outcome: Outcome, work: _Fit) -> None:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from urbanpipe.evaluation.plots import save
-from urbanpipe.evaluation.tables import markdown_table
+from urbanpipe.evaluation.tables import markdown_table, per_cent
 from urbanpipe.outputs import write_text
 from urbanpipe.tuning.budget import Budget, duration_text
 from urbanpipe.tuning.figures import Figures, Outcome, Point
@@ -66,7 +66,7 @@ def write_page(folder: Path, outcomes: Sequence[Outcome], points: Sequence[Point
         OutputError: a file cannot be written.
     """
     last = points[-1]
-    rows = [*map(_row, outcomes), _cells("combination of all", last.figures, duration_text(last.spent_seconds), "")]
+    rows = [*map(_row, outcomes), _cells("combination of all", last.figures, duration_text(last.spent_seconds))]
     weights = [[name, f"{weight:.2f}"] for name, weight in last.weights.items() if weight > 0]
     title, verdict, used = f"What fit found in {folder.resolve().parent.name}", _verdict(outcomes, last), _used(budget)
     save(_plot(outcomes, points), folder / PLOT)
@@ -111,15 +111,11 @@ def _row(outcome: Outcome) -> list[str]:
     name = f"{outcome.step.recipe.name} ({outcome.step.about})"
     if outcome.figures is None:
         return [name, "-", "-", "-", "-", outcome.reason]
-    return _cells(name, outcome.figures, duration_text(outcome.seconds), "")
+    return _cells(name, outcome.figures, duration_text(outcome.seconds))
 
 
-def _cells(name: str, figures: Figures, seconds: str, remark: str) -> list[str]:
-    mean, pooled, low, high = (
-        "-" if value != value else f"{100 * value:.1f}"
-        for value in (figures.mean, figures.pooled, figures.low, figures.high)
-    )
-    return [name, mean, pooled, f"{low} to {high}", seconds, remark]
+def _cells(name: str, figures: Figures, seconds: str) -> list[str]:
+    return [name, per_cent(figures.mean), per_cent(figures.pooled), figures.interval, seconds, ""]
 
 
 def _plot(outcomes: Sequence[Outcome], points: Sequence[Point]) -> Figure:
