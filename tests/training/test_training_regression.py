@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from safetensors.torch import load_file
+from sklearn.linear_model import LogisticRegression
 
 from helpers.event_videos import EVENT, make_events
 from helpers.tiny_recipes import TINY_FROZEN
@@ -17,7 +18,8 @@ from urbanpipe.catalog.catalog_file import Catalog
 from urbanpipe.contracts.predictions import read_predictions
 from urbanpipe.contracts.run_folder import WEIGHTS
 from urbanpipe.errors import RecipeError
-from urbanpipe.learners.regression import RegressionLearner, choose_strength, fit_regression
+from urbanpipe.learners.logistic import choose_strength, fit_regression
+from urbanpipe.learners.regression import RegressionLearner
 from urbanpipe.methods.recipe import Recipe, load_recipe
 from urbanpipe.models.config import BagHeadConfig
 from urbanpipe.models.regression_head import RegressionHead, pool_bag
@@ -62,6 +64,22 @@ def test_the_fit_has_the_gradient_zero_of_a_regularised_logistic_regression() ->
     np.testing.assert_allclose(fitted.weight + 0.5 * residual.T @ inputs, 0, atol=0.02)
     np.testing.assert_allclose(residual.sum(0), 0, atol=0.02)
     assert (fitted.weight[:, 4] == 0).all(), "a constant feature"
+
+
+@pytest.mark.parametrize("strength", [0.001, 0.1])
+def test_the_fit_is_that_of_scikit_learn_for_each_class(strength: float) -> None:
+    rng = np.random.default_rng(1)
+    features = rng.normal(size=(80, 120)) * rng.uniform(0.1, 9, 120) + 5
+    targets = features[:, :3] > 5 + features[:, 3:6] - 5
+    inputs = (features - features.mean(0)) / features.std(0)
+    expected = [LogisticRegression(C=strength, max_iter=999).fit(inputs, of_class) for of_class in targets.T]
+    fitted = fit_regression(features, targets, strength)
+    logits = np.column_stack([model.decision_function(inputs) for model in expected])
+    np.testing.assert_allclose(fitted.logits(features), logits, atol=0.02)
+    begun = fit_regression(features, targets, strength, start=fit_regression(features, targets, 1.0))
+    np.testing.assert_allclose(begun.logits(features), logits, atol=0.02)
+    weight, bias = fitted.linear()
+    np.testing.assert_allclose(features @ weight.T + bias, fitted.logits(features))
 
 
 def test_a_class_that_no_or_every_video_shows_has_the_logit_of_its_frequency() -> None:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from urbanpipe.inputs.batches import Batch
 from urbanpipe.learners.learner import LearnerContext
+from urbanpipe.learners.probe import start_from_probe
 from urbanpipe.models.device import autocast, images_to
 
 
@@ -18,6 +19,7 @@ class SegmentLearner:
     """
 
     def __init__(self, context: LearnerContext) -> None:
+        self._context = context
         self._training, self._state, self._loss = context.recipe.training, context.state, context.loss
         self._distributed, self._targets = context.distributed, torch.from_numpy(context.targets)
         model = context.state.model
@@ -26,7 +28,9 @@ class SegmentLearner:
         self._forward = self._distributed.wrap(network, unused_parameters=getattr(model, "on_tokens", False))  # type: ignore[arg-type]
 
     def begin_epoch(self) -> None:
-        """Do nothing."""
+        """Start the head from a probe, before the first epoch of a recipe that asks for it."""
+        if self._state.epoch == 0 and self._context.recipe.model.head_start == "probe":
+            start_from_probe(self._context)
 
     def reads(self) -> bool:
         """Return True: every batch needs pixels."""

@@ -77,6 +77,7 @@ class BagMethod(Method[BagConfig]):
         model, optimiser, training = recipe.model, recipe.optimiser, recipe.training
         without_effect = {
             "model.head": model.head != "linear",
+            "model.head_start": model.head_start != "random",
             "model.dropout": model.dropout,
             "model.drop_path": model.drop_path,
             "optimiser.backbone_lr_scale": optimiser.backbone_lr_scale < 1,

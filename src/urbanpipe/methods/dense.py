@@ -176,6 +176,11 @@ class DenseMethod(Method[DenseConfig]):
             raise ValueError(
                 "model.head and model.dropout have no effect on the dense method; its head is [input.head]"
             )
+        if recipe.model.head_start != "random":
+            raise ValueError(
+                'model.head_start = "probe" has no effect on the dense method, whose head is no linear layer; '
+                "input.memory.warmup_epochs trains the head first"
+            )
         if recipe.training.compile:
             raise ValueError("training.compile = true has no effect on the dense method")
         if config.memory.write == "ema" and not recipe.training.ema_decay:

@@ -64,6 +64,8 @@ class Recipe(Section):
             raise ValueError(f"input: a segment of {self.input.segment_shape} has {values} values, at most 2**28 fit")
         if self.loss.class_weights and self.loss.name == "asymmetric":
             raise ValueError("loss.class_weights = true has no effect on the asymmetric loss; use bce or focal")
+        if self.model.head_start == "probe" and self.model.head == "ml-decoder":
+            raise ValueError('model.head_start = "probe" has no effect on ml-decoder, which is no linear layer')
         if self.model.dropout and self.model.head == "ml-decoder":
             raise ValueError("model.dropout has no effect on ml-decoder; use model.decoder_dropout")
         return self

@@ -19,6 +19,8 @@ class ModelConfig(Section):
             torch state dict); `simclr` and `mae` require such a file from
             `urbanpipe pretrain`.
         head: `linear` (the backbone's own pooling, then one linear layer) or `ml-decoder` (arXiv 2111.12933).
+        head_start: initial weights of a linear head: `random`, or `probe`, a logistic regression on the features of the
+            backbone with its initial weights (LP-FT, arXiv 2202.10054).
         dropout: dropout before the linear layer.
         drop_path: stochastic depth rate of the backbone, where it has one; 0 keeps the backbone's default.
         decoder_width: width of the ML-Decoder.
@@ -31,6 +33,7 @@ class ModelConfig(Section):
     options: dict[str, str | int | float | bool | list[int]] = Field(default_factory=dict)
     weights: str = "hub"
     head: Literal["linear", "ml-decoder"] = "linear"
+    head_start: Literal["random", "probe"] = "random"
     dropout: float = Field(0.0, ge=0, lt=1)
     drop_path: float = Field(0.0, ge=0, lt=1)
     decoder_width: int = Field(768, ge=8, le=65536)
@@ -52,6 +55,7 @@ class ModelConfig(Section):
         return options
 
 
+STRENGTHS = (0.001, 0.01, 0.1)  # of the regularisation of a regression on frozen features
 MAX_OPTION = 65536  # a network with more of anything does not fit any machine
 MAX_OPTION_LENGTH = 64
 _OF_FILES = {"checkpoint_path", "cache_dir"}
@@ -83,7 +87,7 @@ class BagHeadConfig(Section):
     dropout: float = Field(0.1, ge=0, lt=1)
     pooling: tuple[BagPooling, ...] = Field(("mean", "max"), min_length=1)
     strengths: tuple[Annotated[float, Field(gt=0, allow_inf_nan=False)], ...] = Field(
-        (0.001, 0.01, 0.1), min_length=1, max_length=16
+        STRENGTHS, min_length=1, max_length=16
     )
 
     @model_validator(mode="after")

@@ -1,0 +1,120 @@
+"""Logistic regression of several classes at once on standardised features, for heads that are fitted."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from scipy.special import expit
+
+from urbanpipe.catalog.stratify import assign_folds
+from urbanpipe.evaluation.average_precision import fold_aps, mean_of_known
+
+INNER_FOLDS = 3
+_ITERATIONS = 300
+_TOLERANCE = 1e-4  # largest gradient of the mean loss
+
+
+@dataclass(frozen=True, eq=False)
+class Regression:
+    """A fitted regression.
+
+    Attributes:
+        mean: (d,) float64, subtracted from the features.
+        scale: (d,) float64, by which they are then divided.
+        weight: (classes, d) float64.
+        bias: (classes,) float64.
+    """
+
+    mean: NDArray[np.float64]
+    scale: NDArray[np.float64]
+    weight: NDArray[np.float64]
+    bias: NDArray[np.float64]
+
+    def logits(self, features: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Return the logits (rows, classes) of features (rows, d)."""
+        return (features - self.mean) / self.scale @ self.weight.T + self.bias
+
+    def linear(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return weight (classes, d) and bias (classes,) for features that are not standardised."""
+        weight = self.weight / self.scale
+        return weight, self.bias - weight @ self.mean
+
+
+def fit_regression(
+    features: NDArray[np.floating], targets: NDArray[np.bool_], strength: float, *, start: Regression | None = None
+) -> Regression:
+    """Fit one logistic regression per class, all in one matrix, as scikit-learn's of the same C fits each.
+
+    A class that no row or every row shows gets the same logit for all rows, by its smoothed frequency.
+
+    Args:
+        features: (rows, d).
+        targets: labels, (rows, classes).
+        strength: inverse regularisation strength C, as in scikit-learn.
+        start: a regression of the same classes and features to begin with, which saves iterations.
+    """
+    scale = features.std(0, dtype=np.float64)
+    mean, scale = features.mean(0, dtype=np.float64), np.where(scale > 0, scale, 1.0)
+    weight = np.zeros((targets.shape[1], features.shape[1]))
+    positives = targets.sum(0)
+    bias = np.log((positives + 0.5) / (len(targets) - positives + 0.5))
+    known = (positives > 0) & (positives < len(targets))
+    if known.any():
+        inputs = ((features - mean) / scale).astype(np.float32)
+        first = np.column_stack([weight, bias] if start is None else [start.weight, start.bias])[known]
+        fitted = _minimised(inputs, targets[:, known], strength, first)
+        weight[known], bias[known] = fitted[:, :-1], fitted[:, -1]
+    return Regression(mean, scale, weight, bias)
+
+
+def _minimised(
+    inputs: NDArray[np.float32], targets: NDArray[np.bool_], strength: float, first: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return weights and, in the last column, biases (classes, d + 1) at the minimum of the mean regularised loss."""
+    signs = np.where(targets, 1.0, -1.0)
+    decay = 1 / (strength * len(inputs))
+
+    def loss(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        values = flat.reshape(first.shape)
+        weight, bias = values[:, :-1], values[:, -1]
+        margins = signs * (inputs @ weight.T.astype(np.float32) + bias)
+        errors = -signs * expit(-margins) / len(inputs)
+        gradient = np.column_stack([errors.T.astype(np.float32) @ inputs + decay * weight, errors.sum(0)])
+        total = np.logaddexp(0, -margins).sum() / len(inputs) + 0.5 * decay * (weight**2).sum()
+        return float(total), gradient.ravel()
+
+    options = {"maxiter": _ITERATIONS, "gtol": _TOLERANCE, "ftol": 0.0}  # close to the minimum is as good
+    return np.asarray(minimize(loss, first.ravel(), jac=True, method="L-BFGS-B", options=options).x).reshape(
+        first.shape
+    )
+
+
+def choose_strength(
+    features: NDArray[np.floating], targets: NDArray[np.bool_], groups: Sequence[str], strengths: Sequence[float]
+) -> float:
+    """Return the strength with the highest mean AP of out-of-fold logits, pooled over inner folds of whole groups.
+
+    The first strength wins a tie. With fewer than two groups nothing can be compared, and the middle one is returned.
+
+    Args:
+        features: (rows, d).
+        targets: labels, (rows, classes).
+        groups: group of each row.
+        strengths: candidates, in the order of preference.
+    """
+    count = min(INNER_FOLDS, len(set(groups)))
+    if count < 2 or len(strengths) == 1:
+        return strengths[len(strengths) // 2]
+    names = [str(number) for number in range(len(groups))]
+    folds = assign_folds(names, targets, groups, count)
+    logits = np.zeros((len(strengths), *targets.shape))
+    for fold in range(count):
+        train, test = folds != fold, folds == fold
+        fitted = None
+        for number, strength in enumerate(strengths):
+            fitted = fit_regression(features[train], targets[train], strength, start=fitted)
+            logits[number, test] = fitted.logits(features[test])
+    means = [mean_of_known(fold_aps(each, targets, np.zeros(len(targets), np.int64))) for each in logits]
+    return strengths[int(np.argmax(np.nan_to_num(means)))]
