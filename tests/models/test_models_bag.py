@@ -1,5 +1,6 @@
 """The bag method's network: what its heads see, and that its backbone learns nothing."""
 
+import math
 from typing import Literal
 
 import pytest
@@ -10,9 +11,9 @@ from torch.nn import functional
 from urbanpipe.learners.config import OptimiserConfig
 from urbanpipe.methods.recipe import load_recipe, shipped_recipes
 from urbanpipe.models.backbone import Backbone
-from urbanpipe.models.bag import PPEG, AttentionLayer, BagClassifier, TransMILHead
+from urbanpipe.models.bag import PPEG, AttentionLayer, BagClassifier, DecoderHead, TransMILHead
 from urbanpipe.models.config import BagHeadConfig, ModelConfig
-from urbanpipe.models.regression_head import RegressionHead
+from urbanpipe.models.pooling_heads import AttentionHead, LogSumExpHead
 from urbanpipe.taxonomy import default_taxonomy
 from urbanpipe.training.optimiser import make_optimiser
 
@@ -83,7 +84,7 @@ def test_a_bag_of_any_size_gives_scores_of_which_the_highest_is_the_videos(kind:
     model = head_of(kind).eval()
     with torch.inference_mode():
         video, scores = model.aggregate(torch.randn(frames, FEATURES), torch.zeros(frames, 2))
-        assert not isinstance(model.head, RegressionHead)
+        assert isinstance(model.head, TransMILHead | DecoderHead)
         attention = model.head.attention(torch.randn(frames, FEATURES))
     assert video.shape == (CLASSES,)
     assert scores.shape == (frames, CLASSES)
@@ -91,6 +92,55 @@ def test_a_bag_of_any_size_gives_scores_of_which_the_highest_is_the_videos(kind:
     assert ((scores >= 0) & (scores <= 1)).all()
     assert (attention >= 0).all()
     assert (attention.sum(0) < 1 + 1e-5).all()
+
+
+POOLING_HEADS = pytest.mark.parametrize(
+    "head",
+    [
+        LogSumExpHead(FEATURES, CLASSES, BagHeadConfig(kind="lse")),
+        AttentionHead(FEATURES, CLASSES, BagHeadConfig(kind="attention", width=16)),
+    ],
+    ids=["lse", "attention"],
+)
+
+
+@POOLING_HEADS
+def test_a_frame_alone_has_the_score_of_a_bag_of_that_frame(head: LogSumExpHead | AttentionHead) -> None:
+    bag = torch.randn(7, FEATURES)
+    with torch.inference_mode():
+        scores = head.eval().frame_scores(bag, head(bag))
+        alone = torch.stack([head(frame[None]).sigmoid() for frame in bag])
+        again = head(bag.flip(0))
+    torch.testing.assert_close(scores.float(), alone)
+    torch.testing.assert_close(again, head(bag), msg="the order of frames does not matter")
+
+
+@pytest.mark.slow
+@POOLING_HEADS
+def test_pooling_heads_learn_from_the_bag_which_frame_decides(head: LogSumExpHead | AttentionHead) -> None:
+    optimiser = torch.optim.AdamW(head.train().parameters(), lr=3e-3)
+    torch.manual_seed(1)
+    for step in range(200):
+        events = [int(torch.randint(12, ())) if number % 2 else None for number in range(8)]
+        targets = torch.zeros(8, CLASSES)
+        targets[:, 1] = torch.tensor([float(event is not None) for event in events])
+        logits = torch.stack([head(bag_with(event, 12 + step % 9)) for event in events])
+        optimiser.zero_grad()
+        functional.binary_cross_entropy_with_logits(logits, targets).backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+    with torch.inference_mode():
+        bags = [bag_with(event, 20) for event in range(20)]
+        found = [int(head.eval().frame_scores(bag, head(bag))[:, 1].argmax()) for bag in bags]
+        without = [float(head(bag_with(None, 20))[1]) for _ in range(20)]
+        assert found == list(range(20))
+        assert min(float(head(bag)[1]) for bag in bags) > max(without)
+
+
+def test_log_sum_exp_lies_between_mean_and_maximum_of_the_frames() -> None:
+    head = LogSumExpHead(2, 2, BagHeadConfig(kind="lse", dropout=0.0))
+    torch.nn.init.eye_(head.linear.weight)
+    logits = head(torch.tensor([[0.0, 1.0], [6.0, 1.0]]))
+    torch.testing.assert_close(logits, torch.tensor([math.log((1 + math.exp(6)) / 2), 1.0]))
 
 
 def test_the_ml_decoder_head_does_not_mind_the_order_of_frames_and_transmil_does() -> None:

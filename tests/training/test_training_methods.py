@@ -77,6 +77,9 @@ VARIANTS = {
     "frame-mean": FRAME,
     "frame-max": variant(FRAME, "input.pooling=max"),
     "frame-median": variant(FRAME, "input.pooling=median"),
+    "frame-mean-max": variant(FRAME, "input.pooling=mean-max", "model.head_start=probe"),
+    "frame-lse": variant(FRAME, "input.pooling=lse", 'input.test_flips=["horizontal"]'),
+    "frame-attention": variant(FRAME, "input.pooling=attention"),
     "video": VIDEO,
     "video-shuffled": variant(VIDEO, "input.shuffle=true"),
     "video-3-draws": variant(VIDEO, "input.test_draws=3", "input.sampling=sequence"),
@@ -85,6 +88,9 @@ VARIANTS = {
     "dense-super-image": variant(DENSE_OF_FOUR, "input.encoder=super-image"),
     "bag-transmil": BAG,
     "bag-ml-decoder": variant(BAG, "input.head.kind=ml-decoder"),
+    "bag-attention": variant(
+        ("small-bag", tuple(s for s in TINY_BAG if "heads" not in s)), "input.head.kind=attention"
+    ),
     "bag-regression": ("frozen-mobilenetv2", TINY_FROZEN),
     "dense-video": variant(DENSE_OF_FOUR, "input.encoder=video", "model.backbone=swin3d_nano"),
 }

@@ -98,7 +98,7 @@ def test_set_overrides_any_value_with_toml_or_a_bare_word() -> None:
         ("small-bag", "optimiser.layer_decay=0.9", "optimiser.layer_decay has no effect on the bag method"),
         ("small-bag", "training.checkpointing=true", "training.checkpointing has no effect on the bag method"),
         ("small-bag", "model.decoder_width=128", "model.decoder_width has no effect on the bag method"),
-        ("bag-imagenet-ml-decoder", "input.head.layers=3", "input.head: layers = 3 has no effect on ml-decoder"),
+        ("bag-imagenet-ml-decoder", "input.head.layers=3", "input.head: layers has no effect on ml-decoder"),
         ("small-dense", "input.frames=7", "input: frames = 7 do not fill rows = 2 of tiles"),
         ("small-dense", "training.compile=true", "no effect on the dense method"),
         ("small-dense", "training.epochs=2", "leave none for the encoder"),

@@ -13,7 +13,13 @@ AugmentationName = Literal[
     "horizontal_flip", "vertical_flip", "rotation", "crop", "colour_jitter", "rand_augment", "auto_augment"
 ]
 
+FlipName = Literal["horizontal", "vertical"]
 _FLIP_AXIS = {"horizontal": -1, "vertical": -2}
+
+
+def flip_axes(flips: tuple[FlipName, ...]) -> tuple[tuple[int, ...], ...]:
+    """Return the axes of each view of an input: the input itself, then one mirrored view per flip."""
+    return ((), *((_FLIP_AXIS[flip],) for flip in flips))
 
 
 class InputConfig(Section):
@@ -156,12 +162,12 @@ class SampledConfig(InputConfig):
     sampling: Literal["uniform", "jittered", "sequence"] = "uniform"
     candidates: int = Field(3, ge=0, le=31)
     test_draws: int = Field(1, ge=1, le=31)
-    test_flips: tuple[Literal["horizontal", "vertical"], ...] = ()
+    test_flips: tuple[FlipName, ...] = ()
 
     @property
     def flip_axes(self) -> tuple[tuple[int, ...], ...]:
         """Axes along which each evaluated view of an input is mirrored; the first view is not mirrored."""
-        return ((), *((_FLIP_AXIS[flip],) for flip in self.test_flips))
+        return flip_axes(self.test_flips)
 
     @model_validator(mode="after")
     def _drawn_from_the_candidates(self) -> Self:

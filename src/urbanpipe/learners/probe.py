@@ -1,18 +1,21 @@
-"""Fine-tuning that starts from a linear probe (LP-FT, Kumar et al., arXiv 2202.10054)."""
+"""Heads that are fitted: as a frozen baseline, or as the start of fine-tuning (LP-FT, arXiv 2202.10054)."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from urbanpipe.learners.features import encoded
 from urbanpipe.learners.learner import LearnerContext
 from urbanpipe.learners.logistic import choose_strength, fit_regression
+from urbanpipe.models.bag import BagNetwork
 from urbanpipe.models.classifier import SegmentClassifier
 from urbanpipe.models.config import STRENGTHS
 from urbanpipe.models.heads import LinearHead
 from urbanpipe.models.network import Network
+from urbanpipe.models.regression_head import RegressionHead
 
 MAX_SEGMENTS = 8  # per video, so that long videos neither dominate the probe nor slow it down
 
@@ -26,7 +29,7 @@ class FeatureEncoder(Network):
 
     frozen_encoder = True
 
-    def __init__(self, network: SegmentClassifier) -> None:
+    def __init__(self, network: SegmentClassifier | BagNetwork) -> None:
         super().__init__()
         self.backbone, self.normalise = network.backbone.eval(), network.normalise
 
@@ -45,29 +48,36 @@ class FeatureEncoder(Network):
 
 
 def start_from_probe(context: LearnerContext) -> None:
-    """Set the linear head to a logistic regression on the features of the initial backbone, and copy it to the EMA.
+    """Set the head to a logistic regression on the features of the initial backbone, and copy it to the EMA.
 
-    Each of at most eight segments per video, evenly spaced among the evaluated ones, is a row with the labels of its
-    video. Features are stored in the cache like those of the bag method.
+    For a head that pools features, a video is a row. Otherwise each of at most eight segments per video, evenly spaced
+    among the evaluated ones, is a row with the labels of its video. Features are stored in the cache like those of the
+    bag method.
 
     Raises:
         VideoError: a video can no longer be read.
     """
     state, recipe, distributed = context.state, context.recipe, context.distributed
-    assert isinstance(state.model, SegmentClassifier), "the method builds no other"
-    assert isinstance(state.model.head, LinearHead), "the recipe is checked"
-    own = [
-        (index, spread(features))
-        for index, features in encoded(FeatureEncoder(state.model), context.dataset, recipe, distributed)
-    ]
-    shares = distributed.gather(own)
+    assert isinstance(state.model, SegmentClassifier | BagNetwork), "the recipe is checked"
+    own = list(encoded(FeatureEncoder(state.model), context.dataset, recipe, distributed))
+    shares, head = distributed.gather(own), state.model.head
     if distributed.is_main:
-        rows = sorted((pair for share in shares for pair in share), key=lambda pair: pair[0])
-        strength = _fit(state.model.head.linear, rows, context)
+        by_video = [features for _, features in sorted((pair for share in shares for pair in share), key=_first)]
+        groups = [video.group for video in context.dataset.videos]
+        targets = context.targets > 0
+        if isinstance(head, RegressionHead):
+            strength = fit_pooled(head, by_video, targets, groups, STRENGTHS)
+        else:
+            assert isinstance(head, LinearHead), "the recipe is checked"
+            strength = _fit_segments(head.linear, [spread(features) for features in by_video], targets, groups)
         distributed.log(f"{recipe.name}: the head starts as a regression on frozen features, C = {strength:g}")
-    state.model.head.load_state_dict(distributed.from_main(state.model.head.state_dict()))
+    head.load_state_dict(distributed.from_main(head.state_dict()))
     if state.ema:
         state.ema.module.load_state_dict(state.model.state_dict())
+
+
+def _first(pair: tuple[int, Tensor]) -> int:
+    return pair[0]
 
 
 def spread(features: Tensor) -> Tensor:
@@ -76,15 +86,42 @@ def spread(features: Tensor) -> Tensor:
     return features[torch.linspace(0, len(features) - 1, count).round().long()]
 
 
-def _fit(head: nn.Linear, rows: Iterable[tuple[int, Tensor]], context: LearnerContext) -> float:
-    """Fit the head to the rows (index of the video, features (segments, width)); return the strength."""
-    videos = [index for index, features in rows for _ in features]
-    features = torch.cat([features for _, features in rows]).numpy()
-    targets = context.targets[videos] > 0
-    groups = [context.dataset.videos[index].group for index in videos]
-    strength = choose_strength(features, targets, groups, STRENGTHS)
-    weight, bias = fit_regression(features, targets, strength).linear()
-    with torch.no_grad():
-        head.weight.copy_(torch.from_numpy(weight.astype(np.float32)))
-        head.bias.copy_(torch.from_numpy(bias.astype(np.float32)))
+def fit_pooled(
+    head: RegressionHead,
+    bags: Sequence[Tensor],
+    targets: NDArray[np.bool_],
+    groups: Sequence[str],
+    strengths: Sequence[float],
+) -> float:
+    """Fit a regression head to bags of features; return the strength that inner folds of whole groups chose.
+
+    Args:
+        head: the head, changed in place.
+        bags: features (frames, width) of each video.
+        targets: labels, (videos, classes).
+        groups: group of each video.
+        strengths: candidates of the inverse regularisation strength C.
+    """
+    features = torch.stack([head.pool(bag) for bag in bags]).numpy()
+    strength = choose_strength(features, targets, groups, strengths)
+    fitted = fit_regression(features, targets, strength)
+    values = {
+        "mean": fitted.mean,
+        "scale": fitted.scale,
+        "linear.weight": fitted.weight,
+        "linear.bias": fitted.bias,
+    }
+    head.load_state_dict({name: torch.from_numpy(value) for name, value in values.items()})
+    return strength
+
+
+def _fit_segments(
+    head: nn.Linear, segments: Sequence[Tensor], targets: NDArray[np.bool_], groups: Sequence[str]
+) -> float:
+    """Fit a linear layer to the features (segments, width) of each video, as `fit_pooled` does for pooled ones."""
+    videos = [index for index, rows in enumerate(segments) for _ in rows]
+    features, wanted = torch.cat(list(segments)).numpy(), targets[videos]
+    strength = choose_strength(features, wanted, [groups[index] for index in videos], STRENGTHS)
+    weight, bias = fit_regression(features, wanted, strength).linear()
+    head.load_state_dict({"weight": torch.from_numpy(weight), "bias": torch.from_numpy(bias)})
     return strength

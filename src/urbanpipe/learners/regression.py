@@ -7,7 +7,7 @@ from torch.nn import functional
 from urbanpipe.inputs.batches import Batch
 from urbanpipe.learners.bag import BagLearner
 from urbanpipe.learners.learner import LearnerContext
-from urbanpipe.learners.logistic import choose_strength, fit_regression
+from urbanpipe.learners.probe import fit_pooled
 from urbanpipe.models.config import BagHeadConfig
 from urbanpipe.models.regression_head import RegressionHead
 
@@ -34,19 +34,10 @@ class RegressionLearner(BagLearner):
         self._head.load_state_dict(self._distributed.from_main(self._head.state_dict()))
 
     def _fit(self) -> None:
-        pooled = torch.stack([self._head.pool(bag) for bag in self._bags(range(len(self._targets)))])
-        features, targets = pooled.numpy(), self._targets.numpy() > 0
-        groups = [video.group for video in self._dataset.videos]
-        strength = choose_strength(features, targets, groups, self._strengths)
-        fitted = fit_regression(features, targets, strength)
-        self._distributed.log(f"{self._recipe.name}: regression on {features.shape[1]} features, C = {strength:g}")
-        values = {
-            "mean": fitted.mean,
-            "scale": fitted.scale,
-            "linear.weight": fitted.weight,
-            "linear.bias": fitted.bias,
-        }
-        self._head.load_state_dict({name: torch.from_numpy(value) for name, value in values.items()})
+        bags, groups = self._bags(range(len(self._targets))), [video.group for video in self._dataset.videos]
+        strength = fit_pooled(self._head, bags, self._targets.numpy() > 0, groups, self._strengths)
+        width = self._head.linear.in_features
+        self._distributed.log(f"{self._recipe.name}: regression on {width} features, C = {strength:g}")
 
     def learn(self, batch: Batch, last: bool) -> Tensor:
         """Return the loss of a batch; the fitted head gets no gradient."""

@@ -1,6 +1,7 @@
-"""The bag method's network: a frozen image backbone, and a head over the features of all frames as one bag."""
+"""Networks over a bag of frames: an image backbone, frozen or not, and a head over the features of all frames."""
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,7 @@ from urbanpipe.models.backbone import Backbone, Normalise
 from urbanpipe.models.config import BagHeadConfig, ModelConfig
 from urbanpipe.models.heads import MLDecoderHead
 from urbanpipe.models.network import Network
+from urbanpipe.models.pooling_heads import AttentionHead, LogSumExpHead
 from urbanpipe.models.regression_head import RegressionHead
 
 
@@ -173,43 +175,37 @@ def scores_by_attention(logits: Tensor, attention: Tensor) -> Tensor:
     return logits.double().sigmoid() * weights / weights.amax(0).clamp_min(1e-30)
 
 
-BagHead = TransMILHead | DecoderHead | RegressionHead
-HEADS: dict[str, type[TransMILHead] | type[DecoderHead] | type[RegressionHead]] = {
+BagHead = TransMILHead | DecoderHead | RegressionHead | LogSumExpHead | AttentionHead
+HEADS: dict[str, Callable[[int, int, BagHeadConfig], BagHead]] = {
     "transmil": TransMILHead,
     "ml-decoder": DecoderHead,
     "regression": RegressionHead,
+    "lse": LogSumExpHead,
+    "attention": AttentionHead,
 }
 
 
-class BagClassifier(Network):
-    """A frozen backbone, and a head over the features of all frames of a video.
+class BagNetwork(Network):
+    """A backbone, and a head over the features of all frames of a video.
 
     Args:
-        backbone: image backbone; frozen, and always in evaluation mode.
+        backbone: image backbone.
         config: config of the head.
         classes: number of classes.
     """
 
-    frozen_encoder = True
     backbone: Backbone
 
     def __init__(self, backbone: Backbone, config: BagHeadConfig, classes: int) -> None:
         super().__init__()
-        self.backbone = backbone.requires_grad_(False).eval()
+        self.backbone = backbone
         self.normalise = Normalise(backbone.mean, backbone.std)
         self.head: BagHead = HEADS[config.kind](backbone.pooled_width, classes, config)
-
-    def train(self, mode: bool = True) -> "BagClassifier":
-        """Set the mode of the head only; the running statistics of the backbone stay unchanged."""
-        super().train(mode)
-        self.backbone.eval()
-        return self
 
     def forward(self, bag: Tensor) -> Tensor:
         """Return the logits (classes,) of a video from the features (frames, features) of at least one frame."""
         return self.head(bag)  # type: ignore[no-any-return]
 
-    @torch.no_grad()
     def encode(self, images: Tensor, real: Tensor) -> Tensor:
         """Return the pooled features of each frame, (frames, features)."""
         del real
@@ -226,3 +222,23 @@ class BagClassifier(Network):
         del real
         features = self.backbone.pooled(self.normalise(images))
         return torch.stack([self(frame.unsqueeze(0)) for frame in features])
+
+
+class BagClassifier(BagNetwork):
+    """A bag network whose backbone is frozen; it is always in evaluation mode. Arguments as for `BagNetwork`."""
+
+    frozen_encoder = True
+
+    def __init__(self, backbone: Backbone, config: BagHeadConfig, classes: int) -> None:
+        super().__init__(backbone.requires_grad_(False).eval(), config, classes)
+
+    def train(self, mode: bool = True) -> "BagClassifier":
+        """Set the mode of the head only; the running statistics of the backbone stay unchanged."""
+        super().train(mode)
+        self.backbone.eval()
+        return self
+
+    @torch.no_grad()
+    def encode(self, images: Tensor, real: Tensor) -> Tensor:
+        """Return the pooled features of each frame, (frames, features)."""
+        return super().encode(images, real)

@@ -62,6 +62,13 @@ _OF_FILES = {"checkpoint_path", "cache_dir"}
 
 
 BagPooling = Literal["mean", "max", "top"]
+_SETTINGS_OF_HEAD = {
+    "transmil": ("width", "heads", "layers", "dropout"),
+    "ml-decoder": ("width", "heads", "dropout"),
+    "attention": ("width", "dropout"),
+    "lse": ("dropout",),
+    "regression": ("pooling", "strengths"),
+}
 
 
 class BagHeadConfig(Section):
@@ -69,9 +76,10 @@ class BagHeadConfig(Section):
 
     Attributes:
         kind: `transmil` (arXiv 2106.00908: a class token among the frames), `ml-decoder` (arXiv 2111.12933: one query
-            per class attends to the frames) or `regression` (logistic regression on the pooled features, which is
+            per class attends to the frames), `attention` (gated attention per class, arXiv 1802.04712), `lse`
+            (log-sum-exp of the frames' logits) or `regression` (logistic regression on the pooled features, which is
             fitted instead of trained).
-        width: width of the head; a multiple of `heads`.
+        width: width of the head, a multiple of `heads`; hidden width of `attention`.
         heads: number of attention heads.
         layers: layers of TransMIL, with the position encoding after the first; ML-Decoder has one layer.
         dropout: dropout in the head.
@@ -80,7 +88,7 @@ class BagHeadConfig(Section):
         strengths: inverse regularisation strengths C of `regression`; the best by inner folds of whole groups is used.
     """
 
-    kind: Literal["transmil", "ml-decoder", "regression"] = "transmil"
+    kind: Literal["transmil", "ml-decoder", "attention", "lse", "regression"] = "transmil"
     width: int = Field(512, ge=8, le=65536)
     heads: int = Field(8, ge=1, le=1024)
     layers: int = Field(2, ge=2, le=256)
@@ -94,10 +102,8 @@ class BagHeadConfig(Section):
     def _of_its_kind(self) -> Self:
         if self.width % self.heads:
             raise ValueError(f"width = {self.width}: must be a multiple of heads = {self.heads}")
-        if self.kind == "ml-decoder" and self.layers != 2:
-            raise ValueError(f"layers = {self.layers} has no effect on ml-decoder, which has one")
-        of_others = ("width", "heads", "layers", "dropout") if self.kind == "regression" else ("pooling", "strengths")
-        if given := [key for key in of_others if getattr(self, key) != type(self).model_fields[key].default]:
+        of_others = type(self).model_fields.keys() - {"kind", *_SETTINGS_OF_HEAD[self.kind]}
+        if given := [key for key in sorted(of_others) if getattr(self, key) != type(self).model_fields[key].default]:
             raise ValueError(f"{given[0]} has no effect on {self.kind}")
         if len(set(self.pooling)) < len(self.pooling):
             raise ValueError(f"pooling = {list(self.pooling)}: name each once")
