@@ -2,7 +2,8 @@
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 import torch
 
 from helpers.finished_runs import finished_run
-from helpers.tiny_recipes import TINY, TINY_FROZEN
+from helpers.tiny_fits import fitted, tiny_candidate, tiny_frozen
 from urbanpipe.catalog.catalog_file import read_catalog
 from urbanpipe.catalog.folds import read_folds
 from urbanpipe.cli.fit import weights_given
@@ -27,40 +28,21 @@ from urbanpipe.models.backbone import Backbone
 from urbanpipe.models.device import choose_device
 from urbanpipe.training import crossval, loop
 from urbanpipe.training.experiment import Experiment
-from urbanpipe.training.options import FoldOptions, RunOptions
-from urbanpipe.tuning import cost, fitting
+from urbanpipe.tuning import cost, fitting, run_step
 from urbanpipe.tuning.budget import Budget, duration_text, parse_budget
 from urbanpipe.tuning.figures import figures_of
-from urbanpipe.tuning.fitting import FitResult, fit
-from urbanpipe.tuning.ladder import Step, ladder
-
-
-def tiny_ladder(weights: Mapping[str, str]) -> list[Step]:
-    """A frozen and a fine-tuned network that train in seconds."""
-    given = f"model.weights={next(iter(weights.values()))}"
-    frozen = load_recipe("frozen-mobilenetv2", [*TINY_FROZEN, given, "name=frozen-tiny"])
-    tuned = load_recipe("small-mobilenetv2", [*TINY, given, "name=tuned-tiny", "training.epochs=1"])
-    return [Step(frozen, "frozen"), Step(tuned, "fine-tuned")]
+from urbanpipe.tuning.steps import candidates, frozen_steps
 
 
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
     """The expected seconds by recipe, which a test may change."""
-    expected = {"frozen-tiny": 1.0, "tuned-tiny": 1.0}
-    monkeypatch.setattr(fitting, "ladder", tiny_ladder)
-    monkeypatch.setattr(fitting, "crossval_seconds", lambda recipe, *_, **__: expected[recipe.name])
+    expected = defaultdict[str, float](lambda: 1.0)
+    monkeypatch.setattr(fitting, "frozen_steps", tiny_frozen)
+    monkeypatch.setattr(fitting, "candidates", lambda _: [tiny_candidate("tuned", 1e-3)])
+    monkeypatch.setattr(fitting, "EPOCHS", (1,))
+    monkeypatch.setattr(run_step, "crossval_seconds", lambda recipe, *_, **__: expected[recipe.name])
     return expected
-
-
-def fitted(archive: Path, out: Path, budget: str = "1h", weights: str = "random") -> FitResult:
-    return fit(
-        archive / "catalog.csv",
-        out=out,
-        budget=budget,
-        weights={"any": weights},
-        split=FoldOptions(folds=archive / "folds.csv"),
-        options=RunOptions(device="cpu", cache=out.parent / "cache"),
-    )
 
 
 @pytest.mark.slow
@@ -73,7 +55,7 @@ def test_it_ends_with_a_bundle_and_a_page_and_finds_the_same_again(
     frozen = read_out_of_fold(tmp_path / "out" / "frozen-tiny")
     np.testing.assert_equal(result.points[0].figures.mean, fold_table(frozen.scores, frozen).map_all)
     assert result.points[0].weights == {"frozen-tiny": 1.0}
-    assert result.points[1].weights.keys() == {"frozen-tiny", "tuned-tiny"}
+    assert result.points[1].weights.keys() == {"frozen-tiny", "tuned-1"}
     assert sum(result.points[1].weights.values()) == pytest.approx(1)
     assert result.bundle is not None
     bundle = read_bundle(result.bundle, choose_device("cpu"))
@@ -101,13 +83,13 @@ def test_a_larger_budget_goes_on_where_a_smaller_one_ended(
     archive: Path, tmp_path: Path, tiny: dict[str, float], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    tiny["tuned-tiny"] = 5000.0
+    tiny["tuned-1"] = 5000.0
     first = fitted(archive, tmp_path / "out", budget="1h")
     assert [outcome.is_done for outcome in first.outcomes] == [True, False]
     assert first.outcomes[1].reason.startswith("would take 83 min, and ")
-    assert "tuned-tiny: left out, it would take 83 min" in caplog.text
+    assert "tuned-1: left out, it would take 83 min" in caplog.text
     assert first.outcomes[1].reason in (first.folder / "fit.md").read_text()
-    assert not (tmp_path / "out" / "tuned-tiny").exists()
+    assert not (tmp_path / "out" / "tuned-1").exists()
     spent = json.loads((first.folder / "state.json").read_text())["spent_seconds"]
     second = fitted(archive, tmp_path / "out", budget="3h")
     assert [outcome.is_done for outcome in second.outcomes] == [True, True]
@@ -126,12 +108,12 @@ def test_a_step_that_turns_out_too_slow_is_left_after_a_fold(
         trained.append(run.name)
         real(run, recipe, experiment, only)
 
-    monkeypatch.setattr(fitting, "run_folds", run_folds)
-    left = property(lambda _: 100.0 if trained.count("tuned-tiny") == 0 else 0.0)
+    monkeypatch.setattr(run_step, "run_folds", run_folds)
+    left = property(lambda _: 100.0 if trained.count("tuned-1") == 0 else 0.0)
     monkeypatch.setattr(Budget, "left_seconds", left)
     result = fitted(archive, tmp_path / "out")
     assert [outcome.is_done for outcome in result.outcomes] == [True, False]
-    assert trained == ["frozen-tiny", "frozen-tiny", "tuned-tiny"]
+    assert trained == ["frozen-tiny", "frozen-tiny", "tuned-1"]
     assert result.outcomes[1].reason.endswith("and 0 s are left")
 
 
@@ -142,11 +124,11 @@ def test_a_step_that_fails_costs_itself(
     del tiny
 
     def fails(run: Path, recipe: Recipe, experiment: Experiment, only: Sequence[int]) -> None:
-        if run.name == "tuned-tiny":
+        if run.name == "tuned-1":
             raise WeightsError("no such file")
         crossval.run_folds(run, recipe, experiment, only)
 
-    monkeypatch.setattr(fitting, "run_folds", fails)
+    monkeypatch.setattr(run_step, "run_folds", fails)
     result = fitted(archive, tmp_path / "out")
     assert result.outcomes[1].reason == "failed: no such file"
     assert result.bundle is not None
@@ -201,41 +183,57 @@ def test_runs_that_know_nothing_are_combined_to_chance(tmp_path: Path) -> None:
 def test_memory_that_is_too_small_for_the_measured_step_costs_the_step(
     archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fitting, "ladder", tiny_ladder)
+    monkeypatch.setattr(fitting, "frozen_steps", tiny_frozen)
+    monkeypatch.setattr(fitting, "candidates", lambda _: [tiny_candidate("tuned", 1e-3)])
+    monkeypatch.setattr(fitting, "EPOCHS", (1,))
 
     def too_large(recipe: Recipe, *_: object) -> tuple[float, float]:
-        if recipe.name == "tuned-tiny":
+        if recipe.name == "tuned-1":
             raise torch.OutOfMemoryError("out")
         return 0.001, 0.001
 
     monkeypatch.setattr(cost, "_seconds_per_segment", too_large)
     result = fitted(archive, tmp_path / "out")
-    assert result.outcomes[1].reason.startswith("failed: out of memory on cpu with tuned-tiny: reduce training.batch")
+    assert result.outcomes[1].reason.startswith("failed: out of memory on cpu with tuned-1: reduce training.batch")
 
 
 def test_the_measured_step_counts_epochs_folds_and_frames(archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cost, "_seconds_per_segment", lambda *_: (0.01, 0.03))
     videos = read_catalog(archive / "catalog.csv").labelled
     folds, device = read_folds(archive / "folds.csv"), torch.device("cpu")
-    frozen, tuned = (step.recipe for step in tiny_ladder({"any": "random"}))
+    frozen, tuned = tiny_frozen({"any": "random"})[0].recipe, tiny_candidate("tuned", 1e-3).step(1).recipe
     frames = sum(len(frozen.view.evaluation_sample(frame_timeline_of(video))) for video in videos)
     assert cost.crossval_seconds(frozen, videos, folds, classes=17, device=device) == pytest.approx(1.3 * frames * 0.01)
-    expected = 1.3 * (1 * (2 - 1) * len(videos) * 0.03 + len(videos) * 0.01)
+    views = 3 * 2 * 2  # draws, the mirrored one, and both EMA and raw weights
+    expected = 1.3 * (1 * (2 - 1) * len(videos) * 0.03 + views * len(videos) * 0.01)
     assert cost.crossval_seconds(tuned, videos, folds, classes=17, device=device) == pytest.approx(expected)
 
 
-def test_the_ladder_begins_with_the_frozen_baselines_and_ends_with_long_trainings() -> None:
-    steps = ladder({"mobilenetv2_100": "a.safetensors", "test_vit": "random"})
+def test_each_backbone_has_its_baselines_at_its_own_size() -> None:
+    steps = frozen_steps({"mobilenetv2_100": "a.safetensors", "test_vit": "random"})
     names = [step.recipe.name for step in steps]
-    assert names[:2] == ["frozen-mobilenetv2_100", "frozen-test_vit"]
-    assert len(set(names)) == len(names) == 14
-    assert [step.recipe.input.frame_size[0] for step in steps[:2]] == [224, 160]
+    assert names == ["frozen-mobilenetv2_100", "frozen-test_vit", "decoder-mobilenetv2_100", "decoder-test_vit"]
+    assert [step.recipe.input.frame_size[0] for step in steps] == [224, 160, 224, 160]
+    assert steps[0].recipe.input.pixels() == steps[2].recipe.input.pixels(), "the features are shared"
     assert steps[0].recipe.model.options == {"pad_type": "same"}
     assert steps[1].recipe.model.options == {}
     assert {step.recipe.model.weights for step in steps if "mobilenet" in step.recipe.name} == {"a.safetensors"}
-    assert [step.recipe.training.epochs for step in steps] == [1] * 2 + [3] * 4 + [8] * 4 + [24] * 4
     with pytest.raises(RecipeError, match="timm has no network 'mobilnet'"):
-        ladder({"mobilnet": "hub"})
+        frozen_steps({"mobilnet": "hub"})
+
+
+def test_the_defaults_of_each_backbone_are_the_first_candidates() -> None:
+    found = candidates({"mobilenetv2_100": "a.safetensors", "test_vit": "random"})
+    assert [each.name for each in found[:2]] == ["super-image-mobilenetv2_100", "super-image-test_vit"]
+    assert len({each.name for each in found}) == len(found)
+    default = found[0].step(8).recipe
+    shipped = load_recipe("small-mobilenetv2")
+    assert default.optimiser == shipped.optimiser
+    assert default.training == shipped.training.model_copy(update={"epochs": 8, "validate_every": 8})
+    assert default.model.weights == "a.safetensors"
+    recipes = [each.step(3).recipe for each in found]  # every one can be used
+    assert {recipe.training.epochs for recipe in recipes} == {3}
+    assert len({recipe.model_dump_json(exclude={"name"}) for recipe in recipes}) == len(recipes)
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("2h", 7200), ("1h30m", 5400), (" 90 S ", 90), ("1.5m", 90)])

@@ -20,6 +20,7 @@ from urbanpipe.ensembling.contributions import contributions
 from urbanpipe.ensembling.ensemble_table import EnsembleTable, ensemble_table
 from urbanpipe.ensembling.weights import (
     SEARCHES,
+    Usable,
     equal_weights,
     read_weights,
     search_nested,
@@ -66,6 +67,7 @@ def ensemble(
     weights: str | Path | Sequence[float] = "equal",
     exclusive_threshold: float | None = EXCLUSIVE_THRESHOLD,
     recall: float | None = None,
+    usable: Usable | None = None,
 ) -> Ensemble:
     """Weigh runs, apply the rule for the exclusive class, choose thresholds, and write what `predict` needs and tables.
 
@@ -82,6 +84,7 @@ def ensemble(
         exclusive_threshold: where P(exclusive class) is above this, that class is set to 1 and the others to 0; None
             disables the rule.
         recall: choose each class's threshold to find this share of its videos; None chooses it for the best F1.
+        usable: runs that a search may use for each fold and for the final weights; default: all.
 
     Raises:
         RunError: a run is not finished, is given twice, or has different videos, labels, folds or classes; or `out` is
@@ -99,7 +102,7 @@ def ensemble(
     choose(first.scores[:0], first.targets[:0])
     output_folder(out)
     search = SEARCHES.get(kind, search_weights)
-    searched = search_nested(stack, first, search) if len(members) > 1 else None
+    searched = search_nested(stack, first, search, usable) if len(members) > 1 else None
     chosen, nested = equal_weights(len(names)) if asked is None else asked, None
     if kind in SEARCHES and searched is not None:
         chosen = searched.weights

@@ -23,6 +23,19 @@ Search = Callable[[NDArray[np.float64], EvaluationSet], NDArray[np.float64]]
 
 
 @dataclass(frozen=True, eq=False)
+class Usable:
+    """Members that a search may use, because they were not chosen by scores of the videos that evaluate it.
+
+    Attributes:
+        by_fold: (K, M) bool, for each fold, ascending, the members for the search on the other folds.
+        final: (M,) bool, the members for the search on all folds.
+    """
+
+    by_fold: NDArray[np.bool_]
+    final: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
 class Searched:
     """Result of a weight search.
 
@@ -165,6 +178,7 @@ def search_nested(
     members: NDArray[np.float64],
     data: EvaluationSet,
     search: Search = search_weights,
+    usable: Usable | None = None,
 ) -> Searched:
     """Search weights on all folds, and again without each fold in turn, to evaluate the search.
 
@@ -172,17 +186,30 @@ def search_nested(
         members: (M, n, C) out-of-fold scores.
         data: the n videos.
         search: the search function.
+        usable: members that each search may use, the others get no weight; default: all.
     """
-    weights = search(members, data)
+    weights = _of_usable(search, members, data, None if usable is None else usable.final)
     folds = [*leave_one_fold_out(data.folds)]
     if len(folds) < 2:
         return Searched(weights, None, None)
     nested = np.empty(members.shape[1:])
     by_fold = []
-    for _, held in track(folds, len(folds), "searching weights", unit="folds"):
-        by_fold.append(search(members[:, ~held], data.only(~held)))
+    for place, (_, held) in enumerate(track(folds, len(folds), "searching weights", unit="folds")):
+        allowed = None if usable is None else usable.by_fold[place]
+        by_fold.append(_of_usable(search, members[:, ~held], data.only(~held), allowed))
         nested[held] = weighted_mean(members[:, held], by_fold[-1])
     return Searched(weights, np.stack(by_fold), nested)
+
+
+def _of_usable(
+    search: Search, members: NDArray[np.float64], data: EvaluationSet, usable: NDArray[np.bool_] | None
+) -> NDArray[np.float64]:
+    """Search weights among the usable members; the others have weight 0."""
+    if usable is None:
+        return search(members, data)
+    weights = np.zeros(len(members))
+    weights[usable] = search(members[usable], data)
+    return weights
 
 
 def best_per_class(

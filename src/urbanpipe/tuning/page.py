@@ -109,6 +109,9 @@ def _used(budget: Budget) -> str:
 
 def _row(outcome: Outcome) -> list[str]:
     name = f"{outcome.step.recipe.name} ({outcome.step.about})"
+    if outcome.tried is not None:
+        mean = per_cent(sum(outcome.tried.values()) / len(outcome.tried))
+        return [name, mean, "-", "-", duration_text(outcome.seconds), outcome.reason]
     if outcome.figures is None:
         return [name, "-", "-", "-", "-", outcome.reason]
     return _cells(name, outcome.figures, duration_text(outcome.seconds))

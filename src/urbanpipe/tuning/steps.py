@@ -1,0 +1,165 @@
+"""What `fit` may train: frozen baselines, and fine-tuned networks with the settings that it compares."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import timm
+
+from urbanpipe.errors import RecipeError
+from urbanpipe.methods.recipe import Recipe, load_recipe, recipe_from_table
+
+FROZEN = "frozen-mobilenetv2"
+EPOCHS = (3, 8, 24)
+_SIZE = 224  # of a backbone that states none
+_SUPER_IMAGE, _FRAME = "small-mobilenetv2", "small-frame"
+_VIEWS: dict[str, dict[str, Any]] = {  # at test time
+    _SUPER_IMAGE: {"test_draws": 3, "test_flips": ["horizontal"]},
+    _FRAME: {"test_flips": ["horizontal"]},
+}
+
+
+@dataclass(frozen=True)
+class Step:
+    """A cross-validation that `fit` may run.
+
+    Attributes:
+        recipe: the recipe; its name is also the name of the run folder.
+        about: what the step is, for people.
+    """
+
+    recipe: Recipe
+    about: str
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """Settings of fine-tuning that `fit` compares with others, at the same number of epochs.
+
+    Attributes:
+        name: short name, part of the names of its runs.
+        base: shipped recipe that it starts from.
+        backbone: timm name of the backbone.
+        weights: weights of the backbone: a file, `hub`, `package` or `random`.
+        settings: values that differ from the recipe, by section.
+    """
+
+    name: str
+    base: str
+    backbone: str
+    weights: str
+    settings: Mapping[str, Mapping[str, Any]]
+
+    def step(self, epochs: int) -> Step:
+        """Return the cross-validation with a number of epochs; the last one is evaluated."""
+        table = _table(self.base, self.backbone, self.weights)
+        for section, values in self.settings.items():
+            table[section] |= values
+        table["input"] |= _VIEWS[self.base]
+        table["training"] |= {"epochs": epochs, "validate_every": epochs}
+        table["name"] = f"{self.name}-{epochs}"
+        return Step(recipe_from_table(table, table["name"]), f"{self._about}, {epochs} epochs")
+
+    @property
+    def _about(self) -> str:
+        method = "super-image" if self.base == _SUPER_IMAGE else "frame"
+        changes = [
+            f"{key.replace('_', ' ')} {value}" for values in self.settings.values() for key, value in values.items()
+        ]
+        return ", ".join([f"{method}, fine-tuned {self.backbone}", *changes])
+
+
+def frozen_steps(weights: Mapping[str, str]) -> list[Step]:
+    """Return the baselines: for each backbone a regression, then a trained head, on the same frozen features.
+
+    Args:
+        weights: weights by timm name of the backbone: a file, `hub`, `package` or `random`.
+
+    Raises:
+        RecipeError: timm has no network of that name.
+    """
+    regressions = [_frozen(backbone, source) for backbone, source in weights.items()]
+    return regressions + [_attentive(backbone, source) for backbone, source in weights.items()]
+
+
+def candidates(weights: Mapping[str, str]) -> list[Candidate]:
+    """Return the settings of fine-tuning that `fit` compares; the first are the defaults.
+
+    Methods, learning rates, layer decay and tile size are compared on the first backbone; of the others, the defaults
+    are tried.
+
+    Args:
+        weights: as for `frozen_steps`.
+    """
+    (first, source), *others = weights.items()
+    changes: list[tuple[str, str, dict[str, dict[str, Any]]]] = [
+        ("super-image", _SUPER_IMAGE, {}),
+        ("frame", _FRAME, {"optimiser": {"learning_rate": 1e-3}}),
+        ("super-image-slow", _SUPER_IMAGE, {"optimiser": {"learning_rate": 3e-4}}),
+        ("frame-slow", _FRAME, {"optimiser": {"learning_rate": 3e-4}}),
+        ("super-image-fast", _SUPER_IMAGE, {"optimiser": {"learning_rate": 3e-3}}),
+        ("super-image-decay", _SUPER_IMAGE, {"optimiser": {"layer_decay": 0.8}}),
+        ("super-image-96px", _SUPER_IMAGE, {"input": {"tile": 96}}),
+        (
+            "frame-mean-max",
+            _FRAME,
+            {
+                "optimiser": {"learning_rate": 1e-4, "warmup_epochs": 1.0},
+                "input": {"size": 160, "pooling": "mean-max"},
+                "model": {"head_start": "probe"},
+            },
+        ),
+    ]
+    of_first = [Candidate(f"{name}-{_slug(first)}", base, first, source, settings) for name, base, settings in changes]
+    default, base, settings = changes[0]
+    of_others = [
+        Candidate(f"{default}-{_slug(backbone)}", base, backbone, given, settings) for backbone, given in others
+    ]
+    return [of_first[0], *of_others, *of_first[1:]]
+
+
+def _frozen(backbone: str, source: str) -> Step:
+    table = _table(FROZEN, backbone, source)
+    table["input"]["size"] = native_size(backbone)
+    table["name"] = f"frozen-{_slug(backbone)}"
+    return Step(recipe_from_table(table, table["name"]), f"logistic regression on frozen {backbone}")
+
+
+def _attentive(backbone: str, source: str) -> Step:
+    """Return a step with a trained ML-Decoder on the features of the regression, few epochs against overfitting."""
+    table = _table("small-bag", backbone, source)
+    table["input"] |= {"size": native_size(backbone)}
+    table["input"]["head"] |= {"kind": "ml-decoder", "width": 128, "heads": 4}
+    table["optimiser"] |= {"learning_rate": 1e-3, "warmup_epochs": 1.0}
+    table["training"] |= {"epochs": 8, "validate_every": 8, "ema_decay": 0.98}
+    table["name"] = f"decoder-{_slug(backbone)}"
+    return Step(recipe_from_table(table, table["name"]), f"ML-Decoder on frozen {backbone}")
+
+
+def _table(base: str, backbone: str, source: str) -> dict[str, Any]:
+    """Return a shipped recipe as a table, with another backbone and weights, evaluated at its last epoch."""
+    recipe = load_recipe(base)
+    table = recipe.model_dump(mode="json")
+    if backbone.split(".")[0] != recipe.model.backbone:
+        table["model"]["options"] = {}
+    table["model"] |= {"backbone": backbone, "weights": source}
+    table["training"]["keep"] = "last"
+    table["description"] = ""
+    return table
+
+
+def native_size(backbone: str) -> int:
+    """Return the height in pixels of the images that a timm network was pretrained on; 224 if it does not say.
+
+    Raises:
+        RecipeError: timm has no network of that name.
+    """
+    if not timm.is_model(backbone):
+        raise RecipeError(f"timm has no network {backbone!r}; give --weights BACKBONE=FILE with a name of timm")
+    config = timm.get_pretrained_cfg(backbone)
+    return int(config.input_size[-1]) if config is not None else _SIZE
+
+
+def _slug(backbone: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", backbone)
