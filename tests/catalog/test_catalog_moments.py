@@ -31,7 +31,7 @@ def timed(*moments: tuple[str, object]) -> list[dict[str, object]]:
 
 @given(
     st.lists(
-        st.builds(LabelMoment, st.integers(0, 16), st.floats(0, 1e9)), unique_by=lambda moment: moment.seconds
+        st.builds(LabelMoment, st.integers(1, 16), st.floats(0, 1e9)), unique_by=lambda moment: moment.seconds
     ).map(in_order)
 )
 def test_a_cell_gives_back_the_same_moments(moments: tuple[LabelMoment, ...]) -> None:
@@ -48,11 +48,12 @@ def test_a_cell_gives_back_the_same_moments(moments: tuple[LabelMoment, ...]) ->
         ("TJ@nan", "'TJ@nan' has no seconds"),
         ("CJ@1 XX@2", "unknown class 'XX'"),
         ("CK@2", "CK is not among the labels"),
+        ("ZC@2", "ZC is not a defect"),
     ],
 )
 def test_a_bad_entry_of_a_catalog_is_named_in_one_line(tmp_path: Path, cell: str, message: str) -> None:
     path = tmp_path / "catalog.csv"
-    path.write_text(f"name,path,status,group,labels,moments\na.mp4,a.mp4,ok,a,CJ TJ,{cell}\n")
+    path.write_text(f"name,path,status,group,labels,moments\na.mp4,a.mp4,ok,a,ZC CJ TJ,{cell}\n")
     with pytest.raises(LabelError, match=message) as caught:
         read_catalog(path)
     assert "line 2, video 'a.mp4'" in str(caught.value)
@@ -70,8 +71,9 @@ def test_the_catalog_keeps_moments_and_reads_a_file_without_the_column(tmp_path:
 
 def test_a_label_file_gives_moments_by_time_each_once(tmp_path: Path) -> None:
     many = timed(("CJ", 0.3), ("tj", 0.1), ("CJ", 0.3))
-    file = read_label_file(label_file(tmp_path / "m.json", a=many, b=[{"label": "CJ"}], c=[]))
-    assert file.labels == {"a.mp4": (CJ, TJ), "b.mp4": (CJ,), "c.mp4": ()}
+    normal = timed(("ZC", 0.1))  # shows at no moment in particular that nothing is wrong
+    file = read_label_file(label_file(tmp_path / "m.json", a=many, b=[{"label": "CJ"}], c=[], d=normal))
+    assert file.labels == {"a.mp4": (CJ, TJ), "b.mp4": (CJ,), "c.mp4": (), "d.mp4": (0,)}
     assert file.moments == {"a.mp4": MOMENTS}
 
 

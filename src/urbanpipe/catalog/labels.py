@@ -86,8 +86,9 @@ def read_label_file(path: Path, taxonomy: Taxonomy | None = None) -> LabelFile:
 
 
 def _moments_of(entry: LabelEntry, taxonomy: Taxonomy) -> LabelMoments:
-    """Return the moments of an entry whose classes are known to the taxonomy."""
-    return in_order(LabelMoment(taxonomy.index(code), seconds) for code, seconds in entry.moments)
+    """Return the moments of an entry whose classes the taxonomy has; the exclusive class has no moments."""
+    found = in_order(LabelMoment(taxonomy.index(code), seconds) for code, seconds in entry.moments)
+    return tuple(moment for moment in found if moment.label in taxonomy.defects)
 
 
 def _both(earlier: tuple[int, ...] | None, row: tuple[int, ...] | None, where: str) -> tuple[int, ...] | None:

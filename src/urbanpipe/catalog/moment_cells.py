@@ -47,7 +47,7 @@ def parse_moments_cell(cell: str, labels: Collection[int] | None, taxonomy: Taxo
         where: beginning of error messages.
 
     Raises:
-        LabelError: an entry is not a class and a time, or its class is not among the labels.
+        LabelError: an entry is not a defect and a time, or its class is not among the labels.
     """
     moments = []
     for entry in cell.split():
@@ -63,6 +63,8 @@ def parse_moments_cell(cell: str, labels: Collection[int] | None, taxonomy: Taxo
                 f"{where}: moment {short(entry)}, but {taxonomy.codes[moment.label]} is not among the labels; "
                 "add it there, or remove the moment"
             )
+        if moment.label not in taxonomy.defects:
+            raise LabelError(f"{where}: moment {short(entry)}, but {taxonomy.exclusive} is not a defect; remove it")
         moments.append(moment)
     return in_order(moments)
 
