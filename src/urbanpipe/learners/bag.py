@@ -13,9 +13,10 @@ from urbanpipe.learners.feature_memory import FeatureMemory, fingerprint
 from urbanpipe.learners.features import encoded
 from urbanpipe.learners.learner import LearnerContext
 from urbanpipe.learners.memory_fill import exchange
-from urbanpipe.learners.moment_targets import MomentTargets
+from urbanpipe.learners.moment_targets import MomentTargets, loss_of_known
 from urbanpipe.models.bag import BagClassifier, DecoderHead, TransMILHead
 from urbanpipe.models.device import autocast
+from urbanpipe.models.regression_head import RegressionHead
 
 _ATTENTION = 0.2  # weight of the loss on attention
 _NO_ATTENTION = 1e-6
@@ -24,7 +25,7 @@ _NO_ATTENTION = 1e-6
 class BagLearner:
     """The learner of the bag method; see `learners.learner.Learner`.
 
-    In a video with moments, the head also learns to attend to the frames near them.
+    In a video with moments, the head also learns which frames are near them.
 
     Args:
         context: recipe, state, loss, targets and training set.
@@ -75,26 +76,38 @@ class BagLearner:
         bags = [bag.to(device) for bag in self._bags(batch.samples)]
         with autocast(device, training.precision):
             logits = torch.stack([self._model(bag) for bag in bags])
-            attention = [self._attention_loss(video, bag) for video, bag in zip(batch.samples, bags, strict=True)]
+            by_moments = [self._moment_loss(video, bag) for video, bag in zip(batch.samples, bags, strict=True)]
         value = self._loss(logits.float(), self._targets[batch.samples].to(device))
-        value = value + _ATTENTION * torch.stack(attention).mean()
+        value = value + torch.stack(by_moments).mean()
         self._state.scaler.scale(value / training.accumulation).backward()  # type: ignore[no-untyped-call]
         if last:
             self._distributed.average([p.grad for p in self._model.parameters() if p.grad is not None])
         return value.detach()
 
-    def _attention_loss(self, video: int, bag: Tensor) -> Tensor:
-        """Return -log of the attention on frames near moments, summed over the classes of a video that have moments.
+    def _moment_loss(self, video: int, bag: Tensor) -> Tensor:
+        """Return the loss by moments of the bag (frames, width) of a video; 0 where it has none.
 
-        Where all classes share their attention, it is -log of that on frames near any moment.
+        A head that scores frames by attention learns to attend to those near moments, the others to classify frames.
         """
-        head, classes = self._model.head, self._moments.timed[video]
-        if not isinstance(head, TransMILHead | DecoderHead) or not bool(classes.any()):
+        head, timed = self._model.head, self._moments.timed[video]
+        if not bool(timed.any()) or isinstance(head, RegressionHead):
             return bag.new_zeros(())
-        near = self._moments.near(video, self._seconds(video))[:, classes].to(bag.device)
-        attention = head.attention(bag).float()
+        if isinstance(head, TransMILHead | DecoderHead):
+            return _ATTENTION * self._attention_loss(head.attention(bag).float(), video)
+        targets, known = (part.to(bag.device) for part in self._moments.of(video, self._seconds(video)))
+        return loss_of_known(self._loss, head.linear(bag).float(), targets, known & timed.to(bag.device))
+
+    def _attention_loss(self, attention: Tensor, video: int) -> Tensor:
+        """Return -log of the attention on frames near moments, summed over the classes that have moments.
+
+        Args:
+            attention: (frames, classes), or (frames, 1) where all classes share it: then near a moment of any.
+            video: index of the video.
+        """
+        classes = self._moments.timed[video]
+        near = self._moments.near(video, self._seconds(video))[:, classes].to(attention.device)
         if attention.shape[1] > 1:
-            attention = attention[:, classes.to(bag.device)]
+            attention = attention[:, classes.to(attention.device)]
         else:
             near = near.any(dim=1, keepdim=True)
         return -(attention * near).sum(dim=0).clamp(min=_NO_ATTENTION).log().sum()

@@ -93,6 +93,7 @@ def fit_pooled(
     targets: NDArray[np.bool_],
     groups: Sequence[str],
     strengths: Sequence[float],
+    *,
     moments: MomentRows | None = None,
 ) -> float:
     """Fit a regression head to bags of features; return the strength that inner folds of whole groups chose.

@@ -37,7 +37,7 @@ class RegressionLearner(BagLearner):
     def _fit(self) -> None:
         bags, groups = self._bags(range(len(self._targets))), [video.group for video in self._dataset.videos]
         moments = moment_rows(bags, [self._seconds(video) for video in range(len(bags))], self._moments)
-        strength = fit_pooled(self._head, bags, self._targets.numpy() > 0, groups, self._strengths, moments)
+        strength = fit_pooled(self._head, bags, self._targets.numpy() > 0, groups, self._strengths, moments=moments)
         width = self._head.linear.in_features
         self._distributed.log(f"{self._recipe.name}: regression on {width} features, C = {strength:g}")
 
