@@ -80,8 +80,8 @@ def read_label_file(path: Path, taxonomy: Taxonomy | None = None) -> LabelFile:
         elif indices is not None and len(indices) == 1:
             single.add(key)
         labels[key] = indices
-        if entry.moments:
-            moments[key] = _moments_of(entry, taxonomy)
+        if timed := _moments_of(entry, taxonomy):
+            moments[key] = timed
     return _checked(labels, path)._replace(moments=moments)
 
 
