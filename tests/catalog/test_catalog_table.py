@@ -156,7 +156,7 @@ def edited(catalog: Path, old: str, new: str) -> Path:
         ("CJ QF", "CJ QX", LabelError, "line 2, video 'a b_1.mp4': unknown class 'QX'"),
         ("c.mp4", "bad.mp4", CatalogError, "'bad.mp4' occurs twice"),
         (",empty file,", ",,", CatalogError, "line 3.*status is empty"),
-        ("bad.mp4", "bad.mp4,more", CatalogError, "line 3: 20 cells"),
+        ("bad.mp4", "bad.mp4,more", CatalogError, "line 3: 21 cells"),
     ],
 )
 def test_mistakes_in_a_catalog(tmp_path: Path, old: str, new: str, error: type[Exception], message: str) -> None:

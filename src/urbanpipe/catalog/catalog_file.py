@@ -12,6 +12,7 @@ from urbanpipe.catalog.catalog_numbers import number_cell, parse_number
 from urbanpipe.catalog.catalog_taxonomy import catalog_taxonomy, taxonomy_file, write_catalog_taxonomy
 from urbanpipe.catalog.label_cells import labels_cell, parse_labels_cell
 from urbanpipe.catalog.labels import Labels, read_label_file
+from urbanpipe.catalog.moment_cells import LabelMoments, moments_cell, parse_moments_cell
 from urbanpipe.contracts.csv_reading import read_table
 from urbanpipe.contracts.name_matching import folded_twins
 from urbanpipe.contracts.names import canonical_name
@@ -33,7 +34,7 @@ _NUMBERS: dict[str, type[float] | type[int]] = {
     "size_bytes": int,
     "modified_ns": int,
 }
-COLUMNS = ("name", "path", "status", "damage", "notes", *_NUMBERS, "codec", "digest", "group", "labels")
+COLUMNS = ("name", "path", "status", "damage", "notes", *_NUMBERS, "codec", "digest", "group", "labels", "moments")
 _REQUIRED = ("name", "path", "status", "group", "labels")
 
 
@@ -58,6 +59,7 @@ class Video:
         digest: hash of the content; videos with equal digests are the same recording.
         group: group of the video; videos of one inspection share it and stay in one fold.
         labels: sorted class indices; empty if the video shows none of the classes; None if it is not labelled.
+        moments: times, in order, at which classes of `labels` are visible; a class without one may be anywhere.
         damage: what is damaged in a usable video; empty if nothing is.
         notes: what else to know about a usable video, such as joined recordings; may be empty.
         extra: columns added by a user.
@@ -79,6 +81,7 @@ class Video:
     digest: str = ""
     group: str = ""
     labels: tuple[int, ...] | None = None
+    moments: LabelMoments = ()
     damage: str = ""
     notes: str = ""
     extra: Mapping[str, str] = field(default_factory=dict)
@@ -154,7 +157,7 @@ def read_catalog(path: Path, taxonomy: Taxonomy | None = None, labels: bool = Tr
     Raises:
         CatalogError: the file or a required column is missing, a number is invalid, a name occurs twice, or the catalog
             remembers other classes than the given ones.
-        LabelError: a label is not one of the classes.
+        LabelError: a label is not one of the classes, or a moment is not one of the labels with a time.
     """
     path = Path(path)
     if labels or taxonomy is None:
@@ -165,7 +168,7 @@ def read_catalog(path: Path, taxonomy: Taxonomy | None = None, labels: bool = Tr
             raise CatalogError(
                 f"{path} is not a catalog: no column {', '.join(missing)}; make one with `urbanpipe scan`"
             )
-        cells = [(line, row if labels else row | {"labels": ""}) for line, row in rows]
+        cells = [(line, row if labels else row | {"labels": "", "moments": ""}) for line, row in rows]
     except LabelError as error:
         raise CatalogError(f"{path} is not a catalog of `urbanpipe scan`: {error}") from error
     try:
@@ -212,7 +215,7 @@ def read_source(path: Path, taxonomy: Taxonomy | None = None) -> Source:
     path = Path(path)
     if is_workbook(path) or not _is_catalog(read_text(path)):
         taxonomy = taxonomy or default_taxonomy()
-        labels, unlabelled = read_label_file(path, taxonomy)
+        labels, unlabelled, _ = read_label_file(path, taxonomy)
         _refuse_twins([*labels, *unlabelled], path)
         groups = [group_of(name) for name in labels]
         return Source(list(labels), labels, groups, None, len(unlabelled), 0, unlabelled, taxonomy)
@@ -269,6 +272,7 @@ def _cells(video: Video, taxonomy: Taxonomy, folder: Path) -> list[object]:
     texts = {column: getattr(video, column) for column in COLUMNS if column not in _NUMBERS}
     texts["path"] = _path_cell(video.path, folder)
     texts["labels"] = "" if video.labels is None else labels_cell(video.labels, taxonomy)
+    texts["moments"] = moments_cell(video.moments, taxonomy)
     return [numbers.get(column, texts.get(column)) for column in COLUMNS]
 
 
@@ -284,7 +288,7 @@ def _video(row: dict[str, str], where: str, folder: Path, taxonomy: Taxonomy) ->
     numbers: dict[str, Any] = {
         key: parse_number(row.get(key, ""), kind, f"{where}: {key}") for key, kind in _NUMBERS.items()
     }
-    name = canonical_name(row["name"])
+    name, labels = canonical_name(row["name"]), parse_labels_cell(row["labels"], taxonomy, where)
     return Video(
         name=name,
         path=folder / row["path"],
@@ -292,7 +296,8 @@ def _video(row: dict[str, str], where: str, folder: Path, taxonomy: Taxonomy) ->
         codec=row.get("codec", ""),
         digest=row.get("digest", ""),
         group=row["group"] or group_of(name),
-        labels=parse_labels_cell(row["labels"], taxonomy, where),
+        labels=labels,
+        moments=parse_moments_cell(row.get("moments", ""), labels, taxonomy, where),
         damage=row.get("damage", ""),
         notes=row.get("notes", ""),
         extra={key: cell for key, cell in row.items() if key not in COLUMNS},

@@ -2,13 +2,12 @@
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from urbanpipe.catalog.catalog_file import group_of, printable
-from urbanpipe.catalog.labels import Labels
 from urbanpipe.contracts.name_matching import match_names, near_text
 from urbanpipe.contracts.names import canonical_name
 from urbanpipe.errors import CatalogError, LabelError
@@ -131,21 +130,21 @@ class LabelMatches(NamedTuple):
     """The files that a label file means.
 
     Attributes:
-        labels: classes by relative path.
+        names: name in the label file by relative path.
         differing: relative path by labelled name, where the two match only after folding.
         near: for each labelled name without a file, the files that it may mean.
     """
 
-    labels: Labels
+    names: dict[str, str]
     differing: dict[str, str]
     near: dict[str, tuple[str, ...]]
 
 
-def match_labels(labels: Labels, names: dict[str, str], where: str) -> LabelMatches:
+def match_labels(labels: Collection[str], names: dict[str, str], where: str) -> LabelMatches:
     """Find the file of every labelled name; see `match_names` for names that differ from their file.
 
     Args:
-        labels: classes by the name in the label file, which is a file name or a path relative to the folder.
+        labels: labelled names, which are file names or paths relative to the folder.
         names: video name by relative path.
         where: beginning of error messages.
 
@@ -155,10 +154,9 @@ def match_labels(labels: Labels, names: dict[str, str], where: str) -> LabelMatc
     by_base: dict[str, list[str]] = defaultdict(list)
     for relative in names:
         by_base[PurePosixPath(relative).name].append(relative)
-    matched: Labels = {}
-    source: dict[str, str] = {}
+    matched: dict[str, str] = {}
     missing = []
-    for name, classes in labels.items():
+    for name in labels:
         relatives = _candidates(name, names, by_base)
         if len(relatives) > 1:
             places = " and ".join(relatives[:2]) + (f" and {len(relatives) - 2} more" if len(relatives) > 2 else "")
@@ -166,11 +164,10 @@ def match_labels(labels: Labels, names: dict[str, str], where: str) -> LabelMatc
         if not relatives:
             missing.append(name)
             continue
-        if (other := source.setdefault(relatives[0], name)) != name:
+        if (other := matched.setdefault(relatives[0], name)) != name:
             raise LabelError(f"{where}: {other!r} and {name!r} are the same file; keep one")
-        matched[relatives[0]] = classes
     found = match_names(missing, names, taken=set(matched))
-    matched |= {relative: labels[name] for name, relative in found.matched.items()}
+    matched |= {relative: name for name, relative in found.matched.items()}
     if not matched:
         first = f"{missing[0]!r}{near_text(found.near[missing[0]])}"
         raise LabelError(

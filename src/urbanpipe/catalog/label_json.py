@@ -3,14 +3,30 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from urbanpipe.catalog.label_cells import short
 from urbanpipe.errors import LabelError
 
-LabelEntry = tuple[str, str, Sequence[object] | None]  # position in the file, name of the video, classes
 _MAX_LISTS = 2_000_000
 _CLASSES_WITH_TWO_READINGS = 2
+_MAX_SECONDS = 1e100  # and neither NaN nor infinite
+
+
+class LabelEntry(NamedTuple):
+    """What a label file says about a video.
+
+    Attributes:
+        where: position in the file.
+        name: name of the video.
+        classes: its classes, as codes or indices; None if it is not labelled.
+        moments: classes with the seconds at which they are visible.
+    """
+
+    where: str
+    name: str
+    classes: Sequence[object] | None
+    moments: Sequence[tuple[str, float]] = ()
 
 
 def json_entries(text: str, path: Path, n_classes: int) -> Iterator[LabelEntry]:
@@ -23,7 +39,10 @@ def json_entries(text: str, path: Path, n_classes: int) -> Iterator[LabelEntry]:
     if isinstance(content.get("database"), dict):
         yield from _cctv_entries(content["database"], path)
         return
-    entries = [(f"video {name!r}", name, _classes(value, f"{path}, video {name!r}")) for name, value in content.items()]
+    entries = [
+        LabelEntry(f"video {name!r}", name, _classes(value, f"{path}, video {name!r}"))
+        for name, value in content.items()
+    ]
     _refuse_flags(content, n_classes, path)
     yield from entries
 
@@ -79,15 +98,29 @@ def _cctv_entries(database: dict[str, Any], path: Path) -> Iterator[LabelEntry]:
         name = entry.get("file_name", key)
         if not isinstance(name, str):
             raise LabelError(f"{path}, {where}: file_name is {short(name)}, not text")
-        labelled = "annotations" in entry
-        yield where, name, _cctv_classes(entry["annotations"], f"{path}, {where}") if labelled else None
+        if "annotations" in entry:
+            annotations = _annotations(entry["annotations"], f"{path}, {where}")
+            classes = list(dict.fromkeys(str(item["label"]) for item in annotations))
+            yield LabelEntry(where, name, classes, _moments(annotations, f"{path}, {where}"))
+        else:
+            yield LabelEntry(where, name, None)
 
 
-def _cctv_classes(annotations: list[Any], where: str) -> list[object]:
+def _annotations(annotations: list[Any], where: str) -> list[dict[str, Any]]:
     for item in annotations:
         if not isinstance(item, dict) or "label" not in item:
             raise LabelError(f'{where}: annotation {short(item)} is not {{"label": "TJ", "moment": 12.5}}')
-    return list(dict.fromkeys(str(item["label"]) for item in annotations))
+    return annotations
+
+
+def _moments(annotations: Sequence[Mapping[str, Any]], where: str) -> list[tuple[str, float]]:
+    """Return the classes and seconds of the annotations that have a moment."""
+    timed = [(str(item["label"]), item["moment"]) for item in annotations if "moment" in item]
+    for label, seconds in timed:
+        is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+        if not is_number or not 0 <= seconds < _MAX_SECONDS:
+            raise LabelError(f"{where}: {label} has the moment {short(seconds)}; expected seconds, 0 or more")
+    return [(label, float(seconds)) for label, seconds in timed]
 
 
 class _RepeatedKeyError(Exception):

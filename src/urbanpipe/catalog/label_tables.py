@@ -33,7 +33,7 @@ def table_entries(path: Path, text: str | None, taxonomy: Taxonomy) -> Iterator[
     for line, row in rows:
         where = f"{path}, line {line}, video {row['video']!r}"
         classes = parse_labels_cell(row[column], taxonomy, where) if column else _positives(row, columns, where)
-        yield f"line {line}", row["video"], classes
+        yield LabelEntry(f"line {line}", row["video"], classes)
 
 
 def _labels_column(header: list[str]) -> str | None:

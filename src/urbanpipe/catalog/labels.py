@@ -5,11 +5,11 @@
   semicolons or slashes) or one 0/1 column per class; several rows of a video have one class each.
   `-`, or 0 in every column, is a video that shows none of the classes; a video whose cells are empty is not labelled;
 - CCTV-Pipe JSON: `{"database": {id: {"file_name": ..., "annotations": [{"label": ..., "moment": ...}]}}}`, whose
-  moments are ignored here; a video without `annotations` is not labelled.
+  moments are kept; a video without `annotations` is not labelled.
 """
 
 import difflib
-from collections.abc import Iterable, Sequence, Sized
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from urbanpipe.catalog.label_cells import class_indices
-from urbanpipe.catalog.label_json import json_entries
+from urbanpipe.catalog.label_json import LabelEntry, json_entries
 from urbanpipe.catalog.label_tables import table_entries
+from urbanpipe.catalog.moment_cells import LabelMoment, LabelMoments, in_order
 from urbanpipe.contracts.names import canonical_name
 from urbanpipe.contracts.workbooks import is_workbook
 from urbanpipe.errors import LabelError
@@ -36,10 +37,12 @@ class LabelFile(NamedTuple):
     Attributes:
         labels: class indices, sorted, each once, by video name (in Unicode normal form C), in the order of the file.
         unlabelled: the videos that it lists without labels.
+        moments: moments, by time, by the names of the videos for which it has some.
     """
 
     labels: Labels
     unlabelled: tuple[str, ...] = ()
+    moments: Mapping[str, LabelMoments] = {}
 
 
 def read_labels(path: Path, taxonomy: Taxonomy | None = None) -> Labels:
@@ -62,9 +65,10 @@ def read_label_file(path: Path, taxonomy: Taxonomy | None = None) -> LabelFile:
     is_json = text is not None and text.lstrip()[:1] in ("{", "[")
     entries = json_entries(text or "", path, len(taxonomy)) if is_json else table_entries(path, text, taxonomy)
     labels: dict[str, tuple[int, ...] | None] = {}
+    moments: dict[str, LabelMoments] = {}
     single: set[str] = set()  # videos whose rows have one class each
-    for where, name, classes in entries:
-        key = canonical_name(name)
+    for entry in entries:
+        where, key, classes = entry.where, canonical_name(entry.name), entry.classes
         if not key.strip():
             raise LabelError(f"{path}, {where}: the name of the video is empty")
         of_video = f"{path}, {where}, video {key!r}"
@@ -76,7 +80,15 @@ def read_label_file(path: Path, taxonomy: Taxonomy | None = None) -> LabelFile:
         elif indices is not None and len(indices) == 1:
             single.add(key)
         labels[key] = indices
-    return _checked(labels, path)
+        if timed := _moments_of(entry, taxonomy):
+            moments[key] = timed
+    return _checked(labels, path)._replace(moments=moments)
+
+
+def _moments_of(entry: LabelEntry, taxonomy: Taxonomy) -> LabelMoments:
+    """Return the moments of an entry whose classes the taxonomy has; the exclusive class has no moments."""
+    found = in_order(LabelMoment(taxonomy.index(code), seconds) for code, seconds in entry.moments)
+    return tuple(moment for moment in found if moment.label in taxonomy.defects)
 
 
 def _both(earlier: tuple[int, ...] | None, row: tuple[int, ...] | None, where: str) -> tuple[int, ...] | None:

@@ -9,7 +9,8 @@ from pathlib import Path
 from urbanpipe.catalog.catalog_file import Catalog, Video, read_catalog, write_catalog
 from urbanpipe.catalog.catalog_taxonomy import catalog_taxonomy
 from urbanpipe.catalog.files import LabelMatches, find_videos, match_labels, video_groups, video_names
-from urbanpipe.catalog.labels import Labels, read_labels
+from urbanpipe.catalog.labels import LabelFile, read_label_file
+from urbanpipe.catalog.moment_cells import late_moment
 from urbanpipe.catalog.probe_cache import read_videos
 from urbanpipe.errors import OutputError
 from urbanpipe.outputs import output_folder, write_csv
@@ -29,6 +30,7 @@ class ScanReport:
         near: for each of `without_file`, the videos that it may mean.
         differing: path of the video by name in the label file, where the two match only after folding.
         without_labels: videos that are missing from the label file; empty if no label file was given.
+        late: videos with a moment after their end, each as one line; none of their moments is kept.
         lost: earlier rows with labels or user columns whose videos no longer exist.
         unmatched: the CSV that lists `without_file` and `without_labels`, or None if no label file was given.
     """
@@ -41,6 +43,7 @@ class ScanReport:
     near: dict[str, tuple[str, ...]]
     differing: dict[str, str]
     without_labels: list[str]
+    late: list[str]
     lost: list[str]
     unmatched: Path | None
 
@@ -51,8 +54,9 @@ def scan(
     """Read every video below a folder and write the catalog: one row per video, with the reason if unusable.
 
     Videos that `out` lists already, with the same size and modification time, are not read again; an interrupted scan
-    resumes. Labels and columns of `out` that this call does not provide are kept, also for moved videos. Moved videos
-    are identified by their content alone, as cameras reuse names.
+    resumes. Labels, moments and columns of `out` that this call does not provide are kept, also for moved videos. Moved
+    videos are identified by their content alone, as cameras reuse names. Moments of a video are dropped, and its labels
+    kept, where one of them is after its end.
 
     Args:
         videos: the folder, searched recursively.
@@ -77,14 +81,16 @@ def scan_report(
     out, given = Path(out), given_taxonomy(taxonomy)
     classes = catalog_taxonomy(out, given) if out.exists() else given or default_taxonomy()
     before = _earlier(out, classes)
-    named = None if labels is None else read_labels(labels, classes)
+    named = None if labels is None else read_label_file(labels, classes)
     found = find_videos(Path(videos))
     names = video_names(list(found.paths))
-    matched = LabelMatches({}, {}, {}) if named is None else match_labels(named, names, f"{labels} for {videos}")
+    matched = LabelMatches({}, {}, {}) if named is None else match_labels(named.labels, names, f"{labels} for {videos}")
     progress = out.with_name(f".{out.name}.progress")
     read, reused = read_videos(found.paths, before, progress, workers or os.cpu_count() or 1)
     old = _earlier_rows(read, names, before)
-    rows = _rows(read, names, old, None if named is None else matched.labels)
+    rows = _rows(read, names, old, named, matched.names)
+    late = [_late_line(video, classes) for video in rows if late_moment(video.moments, video.duration_seconds)]
+    rows = [replace(v, moments=()) if late_moment(v.moments, v.duration_seconds) else v for v in rows]
     catalog = Catalog(tuple(rows), classes)
     unlabelled = [] if named is None else [video.name for video in rows if video.labels is None]
     unmatched = None if named is None else _write_unmatched(out, matched.near, unlabelled)
@@ -101,6 +107,7 @@ def scan_report(
         near=matched.near,
         differing=matched.differing,
         without_labels=unlabelled,
+        late=late,
         lost=lost,
         unmatched=unmatched,
     )
@@ -132,16 +139,36 @@ def _earlier_rows(read: dict[str, Video], names: dict[str, str], before: tuple[V
     return found
 
 
-def _rows(read: dict[str, Video], names: dict[str, str], before: dict[str, Video], given: Labels | None) -> list[Video]:
-    """Complete the rows with name, group, labels (those given, otherwise earlier ones) and user columns."""
+def _rows(
+    read: dict[str, Video],
+    names: dict[str, str],
+    before: dict[str, Video],
+    given: LabelFile | None,
+    labelled: Mapping[str, str],
+) -> list[Video]:
+    """Complete the rows with name, group, labels and moments (those given, otherwise earlier ones) and user columns.
+
+    Args:
+        read: video without these by relative path.
+        names: video name by relative path.
+        before: earlier row by relative path.
+        given: the label file, if any.
+        labelled: name in the label file by relative path.
+    """
     groups = video_groups(names, {relative: video.digest for relative, video in read.items() if video.digest})
     rows = []
     for relative, video in read.items():
-        old = before.get(relative)
-        labels = given.get(relative) if given is not None else old.labels if old else None
-        extra = old.extra if old else {}
-        rows.append(replace(video, name=names[relative], group=groups[relative], labels=labels, extra=extra))
+        old, name = before.get(relative, Video("", video.path)), labelled.get(relative, "")
+        labels = old.labels if given is None else given.labels.get(name)
+        moments = old.moments if given is None else given.moments.get(name, ())
+        row = replace(video, name=names[relative], group=groups[relative], extra=old.extra)
+        rows.append(replace(row, labels=labels, moments=moments))
     return rows
+
+
+def _late_line(video: Video, taxonomy: Taxonomy) -> str:
+    label, seconds = video.moments[-1]
+    return f"{video.name}: {taxonomy.codes[label]} at {seconds:g} s, but it ends after {video.duration_seconds:g} s"
 
 
 def _write_unmatched(out: Path, without_file: Mapping[str, Sequence[str]], without_labels: Sequence[str]) -> Path:

@@ -52,6 +52,7 @@ def _print(report: "ScanReport") -> None:
     _list("labelled names differ from those of their files", [f"{a} is {b}" for a, b in report.differing.items()])
     _list("labelled names have no file", [f"{name}{near_text(near)}" for name, near in report.near.items()])
     _list("videos have no label", report.without_labels)
+    _list("videos have moments after their end, and none of their moments is used", report.late)
     _list("earlier rows with labels or your own columns were removed, as their videos are gone", report.lost)
     _list("videos are copies of another video", _copies(report))
     _list("folders cannot be opened", report.closed)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from urbanpipe.catalog.labels import read_labels
+from urbanpipe.catalog.moment_cells import LATE_SECONDS
 from urbanpipe.contracts.name_matching import match_names, near_text
 from urbanpipe.contracts.names import canonical_name, shortened
 from urbanpipe.errors import LabelError, PredictionError, TaxonomyError
@@ -20,7 +21,6 @@ from urbanpipe.taxonomy import Taxonomy
 from urbanpipe.text_files import read_text
 
 TOLERANCES = (5.0, 10.0, 15.0)
-_LATE_SECONDS = 1.0  # label files and containers disagree about where a video ends
 _HUGE = 1e100  # and neither NaN nor infinite
 _FORM = '{"label": "TJ", "score": 0.9, "moment": 12.5}'
 
@@ -71,7 +71,7 @@ def read_truth(path: Path, taxonomy: Taxonomy, subset: str | None = None) -> Tru
             or not a number, or has no video of the subset.
     """
     path = Path(path)
-    read_labels(path, taxonomy)  # checks everything in this format except the moments
+    read_labels(path, taxonomy)  # checks everything in this format except that each annotation has a moment
     text = read_text(path)
     database = json.loads(text).get("database") if text.lstrip().startswith("{") else None
     if not isinstance(database, dict):
@@ -155,7 +155,7 @@ def _found(item: object, taxonomy: Taxonomy, end: float, where: str) -> Moment:
     if not _is_number(item["score"]):
         raise PredictionError(f"{where}: {item['label']} has the score {item['score']!r}; expected a number")
     seconds = item["moment"]
-    if not _is_number(seconds) or not 0 <= seconds <= end + _LATE_SECONDS:
+    if not _is_number(seconds) or not 0 <= seconds <= end + LATE_SECONDS:
         length = "" if end == float("inf") else f" to {end:g}"
         raise PredictionError(f"{where}: {item['label']} has the moment {seconds!r}; expected seconds from 0{length}")
     return Moment(label, float(seconds), float(item["score"]))

@@ -14,6 +14,7 @@ AugmentationName = Literal[
 ]
 
 FlipName = Literal["horizontal", "vertical"]
+MOMENT_SECONDS = 2.5
 _FLIP_AXIS = {"horizontal": -1, "vertical": -2}
 
 
@@ -72,6 +73,11 @@ class InputConfig(Section):
     def train_segments(self) -> int:
         """Segments per video in a step."""
         return 1
+
+    @property
+    def moment_window(self) -> float:
+        """Largest distance, in seconds, of a positive segment to a moment; 0 where moments are not used."""
+        return 0.0
 
     @property
     def flip_axes(self) -> tuple[tuple[int, ...], ...]:
@@ -186,10 +192,18 @@ class IntervalConfig(SizedConfig):
 
     Attributes:
         every_seconds: interval between frames; all of them are predicted.
+        moment_seconds: where labels have moments, a frame within so many seconds of one shows its class, and a frame
+            further away need not; 0 trains with the labels of videos alone.
     """
 
     many_segments: ClassVar[bool] = True
     every_seconds: float = Field(1.0, ge=0.001, le=3600)
+    moment_seconds: float = Field(MOMENT_SECONDS, ge=0, le=3600)
+
+    @property
+    def moment_window(self) -> float:
+        """Largest distance, in seconds, of a positive frame to a moment, so large that a moment has such a frame."""
+        return max(self.moment_seconds, self.every_seconds / 2) if self.moment_seconds else 0.0
 
     @property
     def frames(self) -> int:

@@ -19,11 +19,13 @@ class FrameTimeline:
         duration_seconds: from the first frame to the end of the last.
         times_seconds: time of every frame relative to the first, shape (frames,), ascending; None where only the
             catalog is available, in which case frames are assumed to be evenly spaced.
+        moments_seconds: times at which a labelled class is visible, as far as they are known.
     """
 
     frame_count: int
     duration_seconds: float
     times_seconds: Seconds | None = None
+    moments_seconds: tuple[float, ...] = ()
 
     @cached_property
     def edges_seconds(self) -> Seconds:

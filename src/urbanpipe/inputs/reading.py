@@ -47,9 +47,9 @@ def frame_timeline_of(video: Video) -> FrameTimeline:
     """
     if not video.frame_count or not video.duration_seconds:
         raise VideoError(video.path, "its catalog has no frame_count or duration_seconds; run `urbanpipe scan` again")
-    if video.uneven_seconds <= UNEVEN_SECONDS:
-        return FrameTimeline(video.frame_count, video.duration_seconds)
-    return FrameTimeline(video.frame_count, video.duration_seconds, _times(video.path, video.modified_ns))
+    times = None if video.uneven_seconds <= UNEVEN_SECONDS else _times(video.path, video.modified_ns)
+    moments = tuple(seconds for _, seconds in video.moments)
+    return FrameTimeline(video.frame_count, video.duration_seconds, times, moments)
 
 
 class CatalogReader:

@@ -13,11 +13,12 @@ from torch import Tensor
 
 from urbanpipe.inputs.batches import Batch
 from urbanpipe.inputs.clip_schedule import visited
-from urbanpipe.inputs.frame_timeline import SampleSeed
+from urbanpipe.inputs.frame_timeline import SampleSeed, Seconds
 from urbanpipe.inputs.reading import frame_timeline_of
 from urbanpipe.learners.feature_memory import FeatureMemory, fingerprint
 from urbanpipe.learners.learner import LearnerContext
 from urbanpipe.learners.memory_fill import exchange, fill, write_batch
+from urbanpipe.learners.moment_targets import MomentTargets, loss_of_known
 from urbanpipe.models.dense import DenseClassifier, smooth_max
 from urbanpipe.models.device import autocast, images_to
 
@@ -42,14 +43,16 @@ class DenseLearner:
         self._model, self._loss, self._targets = model, context.loss, torch.from_numpy(context.targets)
         self._dataset, self._folder = dataset, context.folder
         self._resumed = True  # until the first epoch of this process has begun
-        self._seconds = [self._middles(index) for index in range(len(dataset))]
+        self._moments = MomentTargets(dataset.videos, context.targets, config.moment_window)
+        self._spans = [self._spans_of(index) for index in range(len(dataset))]
+        self._seconds = [torch.from_numpy(spans.mean(axis=1)) for spans in self._spans]
         clips = [len(seconds) for seconds in self._seconds]
         path = context.folder / f"memory.{context.distributed.rank}.features"
         self.memory = FeatureMemory(path, clips, config.head.width, fingerprint(recipe, dataset.videos))
 
-    def _middles(self, index: int) -> Tensor:
+    def _spans_of(self, index: int) -> Seconds:
         timeline = frame_timeline_of(self._dataset.videos[index])
-        return torch.from_numpy(timeline.spans(self._dataset.view.evaluation_sample(timeline).frames).mean(axis=1))
+        return timeline.spans(self._dataset.view.evaluation_sample(timeline).frames)
 
     @property
     def _head_alone(self) -> bool:
@@ -191,8 +194,8 @@ class DenseLearner:
         rows = torch.split(torch.from_numpy(batch.rows), batch.counts)
         yield from zip(batch.samples, rows, torch.split(features, batch.counts), strict=True)
 
-    def _say(self, video: int, features: Tensor, fresh: Tensor, stored: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the logits (classes,) of a video, and those pooled from its fresh clips alone.
+    def _say(self, video: int, features: Tensor, fresh: Tensor, stored: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the logits (classes,) of a video, those pooled from its fresh clips alone, and the loss by moments.
 
         Args:
             video: index of the video.
@@ -209,15 +212,24 @@ class DenseLearner:
         with autocast(device, self._recipe.training.precision):
             logits, clips = self._model(features[part].to(device), self._seconds[video][part].to(device))
         is_fresh = fresh[part] if bool(fresh.any()) else torch.ones(len(clips), dtype=torch.bool)
-        return logits.float(), smooth_max(clips[is_fresh.to(device)])
+        return logits.float(), smooth_max(clips[is_fresh.to(device)]), self._moment_loss(video, clips, part)
 
-    def _backward(self, batch: Batch, outputs: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
-        """Add the gradients of the video loss and of the auxiliary loss on fresh clips; return the value, detached."""
-        videos, of_fresh = (torch.stack(part) for part in zip(*outputs, strict=True))
-        targets = self._targets[batch.samples].to(self._distributed.device)
-        value = self._loss(videos, targets)
+    def _moment_loss(self, video: int, clips: Tensor, part: Tensor) -> Tensor:
+        """Return the loss of clip logits (clips, classes), of the clips `part`, on the classes that have moments."""
+        timed = self._moments.timed[video]
+        if not bool(timed.any()):
+            return clips.new_zeros((), dtype=torch.float32)
+        targets, known = (x.to(clips.device) for x in self._moments.of(video, self._spans[video][part.numpy()]))
+        return loss_of_known(self._loss, clips.float(), targets, known & timed.to(clips.device))
+
+    def _backward(self, batch: Batch, outputs: Sequence[tuple[Tensor, Tensor, Tensor]]) -> Tensor:
+        """Add the gradients of the losses on videos, on fresh clips and by moments; return the value, detached."""
+        videos, of_fresh, by_moments = (torch.stack(part) for part in zip(*outputs, strict=True))
+        device = self._distributed.device
+        targets, weak = self._targets[batch.samples].to(device), ~self._moments.timed[batch.samples].to(device)
+        value = self._loss(videos, targets) + by_moments.mean()
         if self._input.memory.auxiliary:
-            value = value + self._input.memory.auxiliary * self._loss(of_fresh, targets)
+            value = value + self._input.memory.auxiliary * loss_of_known(self._loss, of_fresh, targets, weak)
         self._state.scaler.scale(value / self._recipe.training.accumulation).backward()  # type: ignore[no-untyped-call]
         return value.detach()
 

@@ -43,7 +43,12 @@ class Regression:
 
 
 def fit_regression(
-    features: NDArray[np.floating], targets: NDArray[np.bool_], strength: float, *, start: Regression | None = None
+    features: NDArray[np.floating],
+    targets: NDArray[np.bool_],
+    strength: float,
+    *,
+    weights: NDArray[np.float64] | None = None,
+    start: Regression | None = None,
 ) -> Regression:
     """Fit one logistic regression per class, all in one matrix, as scikit-learn's of the same C fits each.
 
@@ -53,24 +58,30 @@ def fit_regression(
         features: (rows, d).
         targets: labels, (rows, classes).
         strength: inverse regularisation strength C, as in scikit-learn.
+        weights: weight of each target, (rows, classes), 0 or more; default: 1 each.
         start: a regression of the same classes and features to begin with, which saves iterations.
     """
     scale = features.std(0, dtype=np.float64)
     mean, scale = features.mean(0, dtype=np.float64), np.where(scale > 0, scale, 1.0)
     weight = np.zeros((targets.shape[1], features.shape[1]))
-    positives = targets.sum(0)
-    bias = np.log((positives + 0.5) / (len(targets) - positives + 0.5))
-    known = (positives > 0) & (positives < len(targets))
+    weights = np.ones(targets.shape) if weights is None else weights
+    positives, negatives = (targets * weights).sum(0), (~targets * weights).sum(0)
+    bias = np.log((positives + 0.5) / (negatives + 0.5))
+    known = (positives > 0) & (negatives > 0)
     if known.any():
         inputs = ((features - mean) / scale).astype(np.float32)
         first = np.column_stack([weight, bias] if start is None else [start.weight, start.bias])[known]
-        fitted = _minimised(inputs, targets[:, known], strength, first)
+        fitted = _minimised(inputs, targets[:, known], weights[:, known], strength, first)
         weight[known], bias[known] = fitted[:, :-1], fitted[:, -1]
     return Regression(mean, scale, weight, bias)
 
 
 def _minimised(
-    inputs: NDArray[np.float32], targets: NDArray[np.bool_], strength: float, first: NDArray[np.float64]
+    inputs: NDArray[np.float32],
+    targets: NDArray[np.bool_],
+    weights: NDArray[np.float64],
+    strength: float,
+    first: NDArray[np.float64],
 ) -> NDArray[np.float64]:
     """Return weights and, in the last column, biases (classes, d + 1) at the minimum of the mean regularised loss."""
     signs = np.where(targets, 1.0, -1.0)
@@ -80,9 +91,9 @@ def _minimised(
         values = flat.reshape(first.shape)
         weight, bias = values[:, :-1], values[:, -1]
         margins = signs * (inputs @ weight.T.astype(np.float32) + bias)
-        errors = -signs * expit(-margins) / len(inputs)
+        errors = -signs * weights * expit(-margins) / len(inputs)
         gradient = np.column_stack([errors.T.astype(np.float32) @ inputs + decay * weight, errors.sum(0)])
-        total = np.logaddexp(0, -margins).sum() / len(inputs) + 0.5 * decay * (weight**2).sum()
+        total = (weights * np.logaddexp(0, -margins)).sum() / len(inputs) + 0.5 * decay * (weight**2).sum()
         return float(total), gradient.ravel()
 
     options = {"maxiter": _ITERATIONS, "gtol": _TOLERANCE, "ftol": 0.0}  # close to the minimum is as good

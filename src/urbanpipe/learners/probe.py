@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from urbanpipe.learners.features import encoded
 from urbanpipe.learners.learner import LearnerContext
 from urbanpipe.learners.logistic import choose_strength, fit_regression
+from urbanpipe.learners.moment_rows import MomentRows
 from urbanpipe.models.bag import BagNetwork
 from urbanpipe.models.classifier import SegmentClassifier
 from urbanpipe.models.config import STRENGTHS
@@ -92,6 +93,8 @@ def fit_pooled(
     targets: NDArray[np.bool_],
     groups: Sequence[str],
     strengths: Sequence[float],
+    *,
+    moments: MomentRows | None = None,
 ) -> float:
     """Fit a regression head to bags of features; return the strength that inner folds of whole groups chose.
 
@@ -101,10 +104,15 @@ def fit_pooled(
         targets: labels, (videos, classes).
         groups: group of each video.
         strengths: candidates of the inverse regularisation strength C.
+        moments: frames that are also rows, each as a bag of its own.
     """
     features = torch.stack([head.pool(bag) for bag in bags]).numpy()
-    strength = choose_strength(features, targets, groups, strengths)
-    fitted = fit_regression(features, targets, strength)
+    strength, weights = choose_strength(features, targets, groups, strengths), np.ones(targets.shape)
+    if moments:
+        frames = torch.stack([head.pool(frame.unsqueeze(0)) for frame in moments.frames]).numpy()
+        features, targets = np.concatenate([features, frames]), np.concatenate([targets, moments.targets])
+        weights = np.concatenate([weights, moments.weights])
+    fitted = fit_regression(features, targets, strength, weights=weights)
     values = {
         "mean": fitted.mean,
         "scale": fitted.scale,

@@ -7,6 +7,7 @@ from torch.nn import functional
 from urbanpipe.inputs.batches import Batch
 from urbanpipe.learners.bag import BagLearner
 from urbanpipe.learners.learner import LearnerContext
+from urbanpipe.learners.moment_rows import moment_rows
 from urbanpipe.learners.probe import fit_pooled
 from urbanpipe.models.config import BagHeadConfig
 from urbanpipe.models.regression_head import RegressionHead
@@ -35,7 +36,8 @@ class RegressionLearner(BagLearner):
 
     def _fit(self) -> None:
         bags, groups = self._bags(range(len(self._targets))), [video.group for video in self._dataset.videos]
-        strength = fit_pooled(self._head, bags, self._targets.numpy() > 0, groups, self._strengths)
+        moments = moment_rows(bags, [self._seconds(video) for video in range(len(bags))], self._moments)
+        strength = fit_pooled(self._head, bags, self._targets.numpy() > 0, groups, self._strengths, moments=moments)
         width = self._head.linear.in_features
         self._distributed.log(f"{self._recipe.name}: regression on {width} features, C = {strength:g}")
 

@@ -26,7 +26,7 @@ class BagConfig(IntervalConfig):
         head: aggregates the features of the frames.
     """
 
-    not_pixels: ClassVar[frozenset[str]] = frozenset({"head", "method"})
+    not_pixels: ClassVar[frozenset[str]] = frozenset({"head", "method", "moment_seconds"})
     frozen_backbone: ClassVar[bool] = True
     method: Literal["bag"] = "bag"
     size: int = Field(224, ge=16, le=2048)

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from urbanpipe.inputs.augmenter import Augmenter, channels_first
 from urbanpipe.inputs.clip_schedule import visited
-from urbanpipe.inputs.config import AugmentConfig, SizedConfig
+from urbanpipe.inputs.config import MOMENT_SECONDS, AugmentConfig, SizedConfig
 from urbanpipe.inputs.frame_timeline import FrameTimeline, Indices, SampleSeed, Selection
 from urbanpipe.inputs.tiles import lay_out
 from urbanpipe.inputs.view import Frames
@@ -39,10 +39,14 @@ class DenseConfig(SizedConfig):
             without gradient) or `exact` (every clip with gradient, recomputed in the backward pass).
         head: aggregates the features of the clips.
         memory: the feature memory and the phases of training.
+        moment_seconds: where labels have moments, a clip within so many seconds of one shows its class, and a clip
+            further away need not; 0 trains with the labels of videos alone.
     """
 
     many_segments: ClassVar[bool] = True
-    not_pixels: ClassVar[frozenset[str]] = frozenset({"fraction", "max_clips", "mode", "head", "memory"})
+    not_pixels: ClassVar[frozenset[str]] = frozenset(
+        {"fraction", "max_clips", "mode", "head", "memory", "moment_seconds"}
+    )
     method: Literal["dense"] = "dense"
     size: int = Field(112, ge=16, le=1024)
     frames: int = Field(8, ge=1, le=64)
@@ -54,6 +58,7 @@ class DenseConfig(SizedConfig):
     mode: Literal["stale", "exact-sampled", "exact"] = "stale"
     head: DenseHeadConfig = DenseHeadConfig()
     memory: MemoryConfig = MemoryConfig()
+    moment_seconds: float = Field(MOMENT_SECONDS, ge=0, le=3600)
 
     @model_validator(mode="after")
     def _whole_rows(self) -> Self:
@@ -80,6 +85,11 @@ class DenseConfig(SizedConfig):
     def train_segments(self) -> int:
         """Approximate number of clips per video in a step."""
         return self.max_clips or 16
+
+    @property
+    def moment_window(self) -> float:
+        """Largest distance, in seconds, of a positive clip to a moment; 0 ignores moments."""
+        return self.moment_seconds
 
     @property
     def smaller(self) -> str:
@@ -119,13 +129,16 @@ class DenseClips:
         return np.unique(self.evaluation_sample(timeline).frames)
 
     def training_sample(self, timeline: FrameTimeline, seed: SampleSeed) -> Selection:
-        """Return the clips that this epoch visits; all clips in the exact modes."""
+        """Return the clips that this epoch visits, and one more near a moment if any; all clips in the exact modes."""
         whole = self.evaluation_sample(timeline)
-        return (
-            whole[visited(len(whole), self.config.fraction, self.config.max_clips, seed)]
-            if self.config.mode == "stale"
-            else whole
-        )
+        if self.config.mode != "stale":
+            return whole
+        clips = visited(len(whole), self.config.fraction, self.config.max_clips, seed)
+        if timeline.moments_seconds and self.config.moment_window:
+            middles = timeline.spans(whole.frames).mean(axis=1)
+            near = sampling.near(middles, timeline.moments_seconds, self.config.moment_window, 1, seed.rng)
+            clips = np.union1d(clips, near)
+        return whole[clips]
 
     def evaluation_sample(self, timeline: FrameTimeline) -> Selection:
         """Return all clips."""

@@ -30,7 +30,8 @@ class FrameConfig(IntervalConfig):
 
     Attributes:
         train_frames: frames per video and epoch, one sampled from each of as many equal parts of the video, so that a
-            long video has the same weight as a short one.
+            long video has the same weight as a short one. In a video with moments, half of them are sampled near
+            moments instead.
         pooling: how the frames of a video are pooled. With `mean`, `max` or `median` of their probabilities, each frame
             is trained with the labels of its video. With `mean-max` (a linear layer on mean and maximum of the
             features), `lse` (log-sum-exp of the logits) or `attention` (gated attention per class, arXiv 1802.04712),
@@ -39,7 +40,9 @@ class FrameConfig(IntervalConfig):
             averaged.
     """
 
-    not_pixels: ClassVar[frozenset[str]] = frozenset({"method", "pooling", "train_frames", "test_flips"})
+    not_pixels: ClassVar[frozenset[str]] = frozenset(
+        {"method", "pooling", "train_frames", "test_flips", "moment_seconds"}
+    )
     compares_pools: ClassVar[bool] = True
     method: Literal["frame"] = "frame"
     train_frames: int = Field(4, ge=1, le=256)
@@ -76,9 +79,17 @@ class SingleFrames(AllFrames):
         self._augmented = Augmenter((*augment.tile, *augment.image), augment, config.frame_size)
 
     def training_sample(self, timeline: FrameTimeline, seed: SampleSeed) -> Selection:
-        """Return `train_frames` frames, one sampled from each of as many equal parts of the video."""
-        kept = self.cacheable_frames(timeline)
-        rows = sampling.jittered(len(kept), self.config.train_frames, seed.rng)
+        """Return `train_frames` frames, one sampled from each of as many equal parts of the video.
+
+        In a video with moments, half of them, at least one, are replaced by frames near moments.
+        """
+        kept, rng = self.cacheable_frames(timeline), seed.rng
+        rows = sampling.jittered(len(kept), self.config.train_frames, rng)
+        if timeline.moments_seconds and self.config.moment_window:
+            times = timeline.edges_seconds[kept]
+            replaced = rng.permutation(len(rows))[: (len(rows) + 1) // 2]
+            near = sampling.near(times, timeline.moments_seconds, self.config.moment_window, len(replaced), rng)
+            rows[replaced] = near
         return select(kept[rows][:, None], rows)
 
     def training_input(self, frames: Frames) -> Frames:

@@ -147,6 +147,10 @@ def _say(report: ScanReport, path: Path) -> None:
         lines.append(f"warning: cannot be read: {shortened(bad)}")
     if report.without_labels:
         lines.append(f"warning: without a label: {shortened(report.without_labels)}")
+    if report.late:
+        lines.append(
+            f"warning: moments after the end of the video, none of its moments is used: {shortened(report.late)}"
+        )
     if report.without_file:
         names = ", ".join(report.without_file[:3])
         lines.append(f"warning: {len(report.without_file)} labels have no file, {names} first; see {report.unmatched}")

@@ -2,8 +2,8 @@
 
 - recipe.toml: every setting; environment.json: versions, commit, machine, precision, fingerprints of data and initial
   weights
-- taxonomy.toml, labels.json, folds.csv, groups.csv: the data; left_out.csv: videos that could not be decoded, and why;
-  videos.json: digest, labels and fold of every video when the run began
+- taxonomy.toml, labels.json, moments.json, folds.csv, groups.csv: the data; left_out.csv: videos that could not be
+  decoded, and why; videos.json: digest, labels and fold of every video when the run began
 - fold<k>/: weights.safetensors, metrics.csv, tensorboard/, predictions.json and .csv, done.json
 - out_of_fold.json and .csv: every labelled video, predicted by the model that was not trained on it
 - table6.csv, .md and .png: AP by class and fold; folds.png: labels by fold
@@ -21,6 +21,7 @@ import torch
 from pydantic import ConfigDict, TypeAdapter
 
 from urbanpipe.catalog.catalog_file import Video, printable
+from urbanpipe.contracts.names import shortened
 from urbanpipe.contracts.run_folder import (
     DONE,
     LEFT_OUT,
@@ -40,6 +41,7 @@ from urbanpipe.taxonomy import Taxonomy, taxonomy_table
 from urbanpipe.training.environment import environment
 
 VIDEOS = "videos.json"
+MOMENTS = "moments.json"
 
 
 def is_begun(
@@ -80,6 +82,9 @@ def is_begun(
         raise RunError(
             f"{run} was started with other videos, labels, classes or folds; give another --out, or the original data"
         )
+    begun_with = read_json(run / MOMENTS) if (run / MOMENTS).exists() else {}
+    if other := [video.name for video in videos if _moments(video, taxonomy) != begun_with.get(video.name, [])]:
+        raise RunError(f"{run} was started with other moments of {shortened(other)}; give another --out")
     return True
 
 
@@ -108,6 +113,7 @@ def begin_run(
     write_text(run / "taxonomy.toml", tomli_w.dumps(taxonomy_table(taxonomy)))
     labels = {video.name: [taxonomy.codes[index] for index in video.labels or ()] for video in used}
     write_json(run / "labels.json", labels)
+    write_json(run / MOMENTS, {video.name: _moments(video, taxonomy) for video in videos if video.moments})
     write_csv(run / "groups.csv", ["video", "group"], [[video.name, video.group] for video in used])
     if folds:
         write_csv(run / "folds.csv", ["video", "fold"], [[video.name, folds[video.name]] for video in used])
@@ -122,6 +128,10 @@ def begin_run(
     }
     write_json(run / "environment.json", known | environment())
     write_recipe(recipe, run / "recipe.toml")
+
+
+def _moments(video: Video, taxonomy: Taxonomy) -> list[list[str | float]]:
+    return [[taxonomy.codes[label], seconds] for label, seconds in video.moments]
 
 
 def leave_out(run: Path, lost: Mapping[str, str]) -> None:

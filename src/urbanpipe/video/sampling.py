@@ -3,6 +3,8 @@
 Every function returns int64 indices in presentation order, each in [0, frame_count).
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -72,6 +74,28 @@ def interval(times_seconds: NDArray[np.float64], every_seconds: float) -> Indice
     ends = np.append(starts[1:] - SLACK_SECONDS, starts[-1] + SLACK_SECONDS)
     next_due = np.ceil((starts - SLACK_SECONDS) / every_seconds) * every_seconds
     return np.flatnonzero(next_due < ends).astype(np.int64)
+
+
+def near(
+    times_seconds: NDArray[np.float64],
+    moments_seconds: Sequence[float],
+    window_seconds: float,
+    n: int,
+    rng: np.random.Generator,
+) -> Indices:
+    """Return `n` frames near moments, shape (n,): a random frame in the window of a random moment each; for training.
+
+    Args:
+        times_seconds: time of every frame, shape (frames,), ascending.
+        moments_seconds: the moments, at least one.
+        window_seconds: largest distance of a frame to its moment; where no frame is so near, the nearest is returned.
+        n: number of frames.
+        rng: source of randomness.
+    """
+    chosen = rng.choice(np.asarray(moments_seconds, dtype=np.float64), size=n)
+    away = np.abs(times_seconds - chosen[:, None])
+    near_enough = away <= np.maximum(window_seconds, away.min(axis=1, keepdims=True))
+    return np.array([rng.choice(np.flatnonzero(row)) for row in near_enough], dtype=np.int64)
 
 
 def clip_grid(frame_count: int, length: int, stride: int) -> tuple[Indices, NDArray[np.bool_]]:

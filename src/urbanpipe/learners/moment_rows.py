@@ -1,0 +1,65 @@
+"""Single frames near moments and far from them, as examples for the regression of a bag."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from urbanpipe.inputs.frame_timeline import Seconds
+from urbanpipe.learners.moment_targets import MomentTargets
+from urbanpipe.video.sampling import uniform
+
+MAX_OTHERS = 16  # frames per video that are near no moment
+
+
+@dataclass(frozen=True, eq=False)
+class MomentRows:
+    """Frames of videos that have moments.
+
+    Attributes:
+        frames: features of the frames, (rows, width).
+        targets: (rows, classes) bool.
+        weights: weight of each target, (rows, classes) float64: 0 where it is unknown or its class has no moments in
+            the video. All positives of a class in a video weigh 1 together, and so do all its negatives.
+    """
+
+    frames: Tensor
+    targets: NDArray[np.bool_]
+    weights: NDArray[np.float64]
+
+
+def moment_rows(bags: Sequence[Tensor], seconds: Sequence[Seconds], moments: MomentTargets) -> MomentRows | None:
+    """Return the frames near moments, and at most `MAX_OTHERS` others of each video with moments; None without any.
+
+    Args:
+        bags: features of each video's frames, (frames, width).
+        seconds: begin and end of each of these frames, (frames, 2).
+        moments: the targets of frames.
+    """
+    parts = [
+        _of_video(bag, spans, moments, video)
+        for video, (bag, spans) in enumerate(zip(bags, seconds, strict=True))
+        if bool(moments.timed[video].any())
+    ]
+    if not parts:
+        return None
+    frames, targets, weights = zip(*parts, strict=True)
+    return MomentRows(torch.cat(frames), np.concatenate(targets), np.concatenate(weights))
+
+
+def _of_video(
+    bag: Tensor, seconds: Seconds, moments: MomentTargets, video: int
+) -> tuple[Tensor, NDArray[np.bool_], NDArray[np.float64]]:
+    is_near = moments.near(video, seconds).any(dim=1).numpy()
+    others = np.flatnonzero(~is_near)
+    if len(others) > MAX_OTHERS:
+        others = others[uniform(len(others), MAX_OTHERS)]
+    rows = np.sort(np.concatenate([np.flatnonzero(is_near), others]))
+    targets, known = (part.numpy() for part in moments.of(video, seconds[rows]))
+    counted = known & moments.timed[video].numpy()
+    wanted = targets > 0
+    sizes = np.where(wanted, (wanted & counted).sum(0), (~wanted & counted).sum(0))
+    return bag[torch.from_numpy(rows)], wanted, np.where(counted, 1 / np.maximum(sizes, 1), 0.0)
