@@ -75,7 +75,7 @@ def crossval(
         taxonomy: the classes; default: those of the catalog, or the 17 QV-Pipe classes.
         overrides: `section.key=value` for all recipes.
         split: the folds; with `only`, tables and ensemble are made once all folds are done.
-        options: device and frame cache.
+        options: device, frame cache and logger.
 
     Raises:
         UrbanpipeError: an argument cannot be used; existing files stay unchanged.
@@ -201,7 +201,8 @@ def fold_job(run: Path, recipe: Recipe, experiment: Experiment, videos: Sequence
             "both need at least one"
         )
     name, taxonomy = f"{recipe.name} fold {number}", experiment.catalog.taxonomy
-    return FoldJob(recipe, taxonomy, train, valid, run / f"fold{number}", experiment.cache, name)
+    folder = run / f"fold{number}"
+    return FoldJob(recipe, taxonomy, train, valid, folder, experiment.cache, name, experiment.logger)
 
 
 def _finish(run: Path, recipe: Recipe, taxonomy: Taxonomy, folds: Sequence[int]) -> None:

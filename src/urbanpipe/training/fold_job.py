@@ -11,6 +11,7 @@ from urbanpipe.catalog.catalog_file import Video
 from urbanpipe.catalog.labels import label_matrix
 from urbanpipe.methods.recipe import Recipe
 from urbanpipe.taxonomy import Taxonomy
+from urbanpipe.training.loggers import LoggerChoice
 from urbanpipe.video.cache import FrameCache
 
 
@@ -26,6 +27,7 @@ class FoldJob:
         folder: folder for the weights, the metrics and the predictions of `valid`.
         cache: frame cache, or None.
         name: name in progress lines.
+        logger: where metrics go besides `metrics.csv`; default: TensorBoard.
     """
 
     recipe: Recipe
@@ -35,6 +37,7 @@ class FoldJob:
     folder: Path
     cache: FrameCache | None
     name: str
+    logger: LoggerChoice | None = None
 
     def targets(self, videos: Sequence[Video]) -> NDArray[np.float32]:
         """Return the labels of videos, (videos, classes), 0 or 1."""

@@ -34,6 +34,7 @@ from urbanpipe.progress import track
 from urbanpipe.training.environment import environment
 from urbanpipe.training.fold_job import FoldJob
 from urbanpipe.training.log import MetricsLog, forget_peak_memory, peak_memory_mib
+from urbanpipe.training.loggers import LoggedModel, Logger, LoggerChoice, flat_settings, open_logger
 from urbanpipe.training.optimiser import make_optimiser, make_schedule, step_scaled
 from urbanpipe.training.validation import keep, validate
 
@@ -96,7 +97,7 @@ def _train(job: FoldJob, distributed: DistributedContext) -> None:
             f"process {distributed.rank} cannot find {path}: all machines of a run need the same --out folder"
         )
     rows = state.load(path, distributed) if path.exists() else []
-    log = MetricsLog(job.folder, rows) if distributed.is_main else None
+    log = MetricsLog(job.folder, rows, _logger(job, len(rows))) if distributed.is_main else None
     learner = _learner(job, distributed, state, datasets[0])
     while state.epoch < recipe.training.epochs:
         row: EpochMetrics = {"epoch": state.epoch + 1} | _epoch(job, distributed, state, learner, datasets[0])
@@ -112,6 +113,12 @@ def _train(job: FoldJob, distributed: DistributedContext) -> None:
         distributed.log(_line(job, row))
     learner.forget()
     _finish(job, distributed, state, log)
+
+
+def _logger(job: FoldJob, epochs: int) -> Logger:
+    settings = flat_settings(job.recipe.model_dump(mode="json"))
+    choice = job.logger or LoggerChoice("tensorboard", job.folder)
+    return open_logger(choice, LoggedModel(job.name, job.folder, epochs, settings))
 
 
 def _average_buffers(state: State, distributed: DistributedContext) -> None:

@@ -105,7 +105,7 @@ def fit(
         weights: weights by timm name of the backbone: a file, `hub` (downloaded), `package` (extra `weights`) or
             `random`; default: EfficientNet-Lite0 from its package, or from the hub if the package is not installed.
         split: the folds.
-        options: device and frame cache.
+        options: device, frame cache and logger.
 
     Raises:
         BusyError: another process fits a model in `out`.
