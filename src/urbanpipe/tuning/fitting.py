@@ -12,10 +12,11 @@ from urbanpipe.errors import RunError, UrbanpipeError, WeightsError
 from urbanpipe.locks import folder_lock
 from urbanpipe.models.weights_packages import installed_backbones
 from urbanpipe.outputs import write_json
+from urbanpipe.progress import duration_text
 from urbanpipe.training.crossval import resolve, run_folds
 from urbanpipe.training.experiment import Experiment, open_experiment
 from urbanpipe.training.options import FoldOptions, RunOptions
-from urbanpipe.tuning.budget import Budget, duration_text, parse_budget
+from urbanpipe.tuning.budget import Budget, parse_budget
 from urbanpipe.tuning.cost import crossval_seconds
 from urbanpipe.tuning.figures import Outcome, Point, figures_of
 from urbanpipe.tuning.ladder import Step, ladder
