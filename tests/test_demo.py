@@ -36,7 +36,10 @@ def test_the_summary_has_the_simulated_classes_and_ends_with_the_means(done: Dem
         rows = [line.split("|")[1].strip() for line in table[2:]]
         assert rows == [*(code for code in CLASSES if code in rows), "mAP"]
         assert len(rows) > 4
-    assert [cell.strip() for cell in second[-1].split("|")[-3:-1]] == [f"{done.chance:.3f}", f"{done.learned:.3f}"]
+    assert [cell.strip() for cell in second[-1].split("|")[-3:-1]] == [
+        f"{100 * done.chance:.1f}",
+        f"{100 * done.learned:.1f}",
+    ]
 
 
 def test_run_again_it_goes_on_and_finds_the_same(done: Demo, capfd: pytest.CaptureFixture[str]) -> None:
@@ -60,7 +63,7 @@ def test_the_command_ends_with_learned_and_chance_and_where_it_is(done: Demo) ->
     sets = [part for setting in QUICK for part in ("--set", setting)]
     result = CliRunner().invoke(app, ["demo", "--out", str(done.experiment.folder), *options, *sets])
     assert result.exit_code == 0
-    assert f"unseen videos: {done.learned:.3f}; chance is {done.chance:.3f}" in result.stdout
+    assert f"unseen videos: {100 * done.learned:.1f}; chance is {100 * done.chance:.1f}" in result.stdout
     assert result.stdout.splitlines()[-1] == f"results: {done.experiment.folder}"
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from urbanpipe.evaluation.audit import audit as audit
     from urbanpipe.evaluation.evaluate import evaluate as evaluate
     from urbanpipe.evaluation.evaluate import evaluate_moments as evaluate_moments
+    from urbanpipe.evaluation.evaluate import evaluate_run as evaluate_run
     from urbanpipe.explain.explain import explain as explain
     from urbanpipe.exports.condition_report import condition as condition
     from urbanpipe.exports.export import export as export
@@ -44,6 +45,7 @@ _HOMES = {
     "ensemble": "urbanpipe.ensembling.ensemble:ensemble",
     "evaluate": "urbanpipe.evaluation.evaluate:evaluate",
     "evaluate_moments": "urbanpipe.evaluation.evaluate:evaluate_moments",
+    "evaluate_run": "urbanpipe.evaluation.evaluate:evaluate_run",
     "explain": "urbanpipe.explain.explain:explain",
     "export": "urbanpipe.exports.export:export",
     "fit": "urbanpipe.tuning.fitting:fit",
@@ -70,6 +72,7 @@ __all__ = [
     "ensemble",
     "evaluate",
     "evaluate_moments",
+    "evaluate_run",
     "explain",
     "export",
     "fit",

@@ -18,7 +18,7 @@ from urbanpipe.errors import OutputError
 from urbanpipe.evaluation.audit import audit
 from urbanpipe.evaluation.average_precision import Scores, score
 from urbanpipe.evaluation.runs import read_out_of_fold
-from urbanpipe.evaluation.tables import markdown_table
+from urbanpipe.evaluation.tables import markdown_table, per_cent
 from urbanpipe.inference.predict import predict
 from urbanpipe.outputs import output_folder, write_json, write_text
 from urbanpipe.simulate.generator import simulate
@@ -173,15 +173,15 @@ def _out_of_fold(run: Path, taxonomy: Taxonomy) -> Scores:
 
 
 def _table(columns: Mapping[str, Scores], taxonomy: Taxonomy) -> str:
-    """Return a table of chance and of AP per column, for the classes that occur; the last row averages the defects."""
+    """Return a table of chance and AP in per cent, for the classes that occur; the last row averages the defects."""
     first = next(iter(columns.values()))
     figures = [chance(first), *(scores.ap for scores in columns.values())]
     rows = [
-        [item.code, item.en, str(first.positives[item.index]), *(f"{ap[item.index]:.3f}" for ap in figures)]
+        [item.code, item.en, str(first.positives[item.index]), *(per_cent(ap[item.index]) for ap in figures)]
         for item in taxonomy.classes
         if first.positives[item.index]
     ]
-    rows.append(["mAP", "mean over the defects", "", *(f"{_map_defects(ap, taxonomy):.3f}" for ap in figures)])
+    rows.append(["mAP", "mean over the defects", "", *(per_cent(_map_defects(ap, taxonomy)) for ap in figures)])
     return markdown_table(["class", "name", "videos", "chance", *columns], rows, left=2)
 
 

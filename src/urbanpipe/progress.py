@@ -20,6 +20,18 @@ def track(items: Iterable[T], total: int, label: str, unit: str = "videos") -> I
     return _bar(items, total, label, unit) if sys.stderr.isatty() else _lines(items, total, label, unit)
 
 
+def duration_text(seconds: float) -> str:
+    """Return a duration for people: seconds below two minutes, minutes below two hours.
+
+    Example:
+        >>> duration_text(50), duration_text(600), duration_text(9000)
+        ('50 s', '10 min', '2.5 h')
+    """
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
 def _bar(items: Iterable[T], total: int, label: str, unit: str) -> Iterator[T]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -49,6 +61,6 @@ def _lines(items: Iterable[T], total: int, label: str, unit: str) -> Iterator[T]
         if now - logged >= LOG_EVERY_SECONDS and done < total:
             logged = now
             left = (now - started) / done * (total - done)
-            log.info("%s: %d/%d %s, %.0f s left", label, done, total, unit, left)
+            log.info("%s: %d/%d %s, %s left", label, done, total, unit, duration_text(left))
     if time.monotonic() - started >= LOG_EVERY_SECONDS:
         log.info("%s: %d/%d %s in %.0f s", label, done, total, unit, time.monotonic() - started)

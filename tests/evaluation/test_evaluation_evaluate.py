@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from helpers.fold_runs import make_run
 from urbanpipe import api
 from urbanpipe.catalog.catalog_file import Catalog, Video, write_catalog
 from urbanpipe.cli.main import app, main
 from urbanpipe.contracts.predictions import Predictions, write_predictions
 from urbanpipe.errors import LabelError, PredictionError
 from urbanpipe.evaluation.average_precision import score
-from urbanpipe.evaluation.evaluate import evaluate
+from urbanpipe.evaluation.evaluate import evaluate, evaluate_run
+from urbanpipe.evaluation.fold_report import write_fold_tables
 from urbanpipe.taxonomy import default_taxonomy
 
 TAXONOMY = default_taxonomy()
@@ -169,3 +171,58 @@ def test_real_labels_score_themselves_as_perfect(shared: Path, tmp_path: Path) -
     (tmp_path / "p.json").write_text(json.dumps(table))
     found = evaluate(source, tmp_path / "p.json", draws=0)
     assert (found.scores.map_all, found.scores.videos) == (1.0, 6399)
+
+
+def test_a_run_is_evaluated_by_its_out_of_fold_predictions(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    written = write_fold_tables(run).to_markdown()
+    result = CliRunner().invoke(app, ["evaluate", str(run)])
+    assert result.exit_code == 0, result.output
+    assert result.stdout == f"{written}\n", "the table that crossval prints"
+    found = json.loads(CliRunner().invoke(app, ["evaluate", str(run), "--json", "--draws", "20"]).stdout)
+    table = evaluate_run(run, draws=20)
+    assert found["run"] == str(run)
+    assert found["map_all"]["mean"] == table.map_all
+    assert found["map_all"]["by_fold"] == {str(fold): row.map_all for fold, row in enumerate(table.scores)}
+    assert found["map_defects"]["pooled"] == table.pooled.map_defects
+    crack = table.rows[3]
+    assert (found["classes"][crack.label]["low"], found["classes"][crack.label]["high"]) == (crack.low, crack.high)
+    assert found["classes"][crack.label]["positives"] == crack.positives
+    assert (found["interval"]["draws"], found["notes"]) == (20, table.notes)
+
+
+def test_the_rule_for_absent_classes_can_be_chosen_for_a_run(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    skipped, zero = (
+        json.loads(CliRunner().invoke(app, ["evaluate", str(run), "--json", "--draws", "0", *given]).stdout)
+        for given in ([], ["--empty", "zero"])
+    )
+    assert zero["map_all"]["mean"] < skipped["map_all"]["mean"]
+    assert skipped["interval"] is None
+    assert api.evaluate_run is evaluate_run
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "evaluate needs a run folder of `urbanpipe crossval`, or --labels and --predictions"),
+        (["-l", "labels.json"], "evaluate needs a run folder of `urbanpipe crossval`, or --labels and --predictions"),
+        (["{run}", "-l", "labels.json"], "--labels does nothing with a run folder, which has its own; remove it"),
+        (["{run}", "--moments"], "--moments does nothing with a run folder, which has its own; remove it"),
+        (["{run}/absent"], "{run}/absent is not a folder; give the folder that `urbanpipe crossval` wrote"),
+    ],
+)
+def test_what_to_evaluate_is_given_once(
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run = make_run(tmp_path / "run")
+    given = [argument.format(run=run) for argument in arguments]
+    monkeypatch.setattr(sys, "argv", ["urbanpipe", "evaluate", *given])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == 2
+    assert capsys.readouterr().err == f"urbanpipe: {message.format(run=run)}\n"

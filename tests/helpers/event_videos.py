@@ -20,6 +20,7 @@ SETTINGS = (  # of small-dense, for a network that learns the event in a minute
     "optimiser.learning_rate=3e-3",
     "optimiser.warmup_epochs=2",
     "loss.name=bce",
+    "training.precision=fp32",
     "input.memory.refresh_epochs=2",
     "input.memory.warmup_epochs=1",
     "input.memory.final_epochs=1",

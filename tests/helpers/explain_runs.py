@@ -36,7 +36,7 @@ METHODS: dict[str, tuple[str, tuple[str, ...]]] = {
 
 def recipe_of(name: str, *settings: str) -> Recipe:
     source, given = METHODS[name]
-    return load_recipe(source, [*given, f"name={name}", *settings])
+    return load_recipe(source, [*given, f"name={name}", "training.precision=fp32", *settings])
 
 
 def make_run(

@@ -56,11 +56,11 @@ def killed_at(owner: object, name: str, call: int) -> Iterator[None]:
     """The block ends as by a kill when `owner.name` is called for the `call`-th time."""
     real, calls = getattr(owner, name), []
 
-    def dies(*args: object) -> object:
+    def dies(*args: object, **options: object) -> object:
         calls.append(1)
         if len(calls) == call:
             raise KeyboardInterrupt
-        return real(*args)
+        return real(*args, **options)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(owner, name, dies)

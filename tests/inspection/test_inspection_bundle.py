@@ -19,6 +19,7 @@ from urbanpipe.inference.bundle import CARD, DEMONSTRATION, MANIFEST, METRICS, T
 from urbanpipe.inference.options import InferenceOptions
 from urbanpipe.inference.predict import predict
 from urbanpipe.inspection.inspector import Inspector
+from urbanpipe.methods.recipe import load_recipe, write_recipe
 from urbanpipe.taxonomy import load_taxonomy
 
 CPU = torch.device("cpu")
@@ -57,6 +58,20 @@ class TestBundle:
         assert metrics["videos"] == 60
         with Image.open(made.folder / "reliability.png") as picture:
             assert min(picture.size) > 300
+
+    @pytest.mark.parametrize(
+        ("wanted", "computed", "kept"), [("auto", "bf16", "bf16"), ("auto", "fp32", "fp32"), ("bf16", "fp32", "bf16")]
+    )
+    def test_it_keeps_the_precision_that_auto_stood_for(
+        self, tmp_path: Path, wanted: str, computed: str, kept: str
+    ) -> None:
+        run = finished_run(tmp_path / "run", "frame")
+        write_recipe(recipe_of("frame", f"training.precision={wanted}"), run / "recipe.toml")
+        known = json.loads((run / "environment.json").read_text())
+        (run / "environment.json").write_text(json.dumps(known | {"precision": computed}))
+        folder = bundle(run, out=tmp_path / "b").folder
+        (recipe,) = folder.glob("members/*/recipe.toml")
+        assert load_recipe(recipe).training.precision == kept
 
     @pytest.mark.slow
     def test_it_is_whole_without_the_run(self, tmp_path: Path, video: Path) -> None:

@@ -17,7 +17,11 @@ from urbanpipe.models.heads import MLDecoderHead
 from urbanpipe.models.weights import load_weights, read_state
 from urbanpipe.taxonomy import default_taxonomy
 
-REPORT = [name for name in shipped_recipes() if name.startswith("super-image-")]
+REPORT = [
+    name
+    for name, recipe in shipped_recipes().items()
+    if name.startswith("super-image-") and recipe.description.startswith("Report")
+]
 SMALL = ("test_convnext", "test_resnet", "test_efficientnet", "test_vit", "test_nfnet", "mobilenetv3_small_050")
 
 

@@ -1,6 +1,7 @@
 """The loop on small simulated videos: it learns, goes on after a kill, and does not depend on processes."""
 
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -29,6 +30,7 @@ from urbanpipe.contracts.run_folder import DONE, TRAINING_STATE, WEIGHTS
 from urbanpipe.errors import OutOfMemoryError, RunError, VideoError
 from urbanpipe.inputs.dataset import VideoDataset
 from urbanpipe.inputs.reading import SegmentInputs
+from urbanpipe.learners.state import EpochMetrics
 from urbanpipe.methods.recipe import Recipe
 from urbanpipe.models import device
 from urbanpipe.models.distributed import DistributedContext
@@ -141,7 +143,7 @@ def test_a_damaged_state_is_named(catalog: Catalog, tiny: Recipe, tmp_path: Path
 def test_out_of_memory_names_three_settings(
     catalog: Catalog, tiny: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(loop, "_epoch", full)
@@ -276,3 +278,34 @@ def test_killed_outright_at_several_moments_it_ends_the_same(archive: Path, tmp_
     assert [row["epoch"] for row in metrics(killed)] == ["1", "2", "3", "4", "5", "6"]
     assert losses(killed) == losses(whole)
     assert same_weights(killed, whole)
+
+
+@pytest.mark.slow
+def test_the_log_says_what_a_fold_has_its_map_in_per_cent_and_the_time_left_over_all_folds(
+    catalog: Catalog, tiny: Recipe, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fold = replace(job(catalog, changed(tiny, "training", epochs=2), tmp_path), epochs_after=2)
+    train_model(fold, ALONE)
+    lines = capsys.readouterr().err.splitlines()
+    groups = [len({video.group for video in videos}) for videos in (fold.train, fold.valid)]
+    classes = [len({label for video in videos for label in video.labels or ()}) for videos in (fold.train, fold.valid)]
+    assert lines[0] == (
+        f"test: trained on 14 videos of {groups[0]} groups with {classes[0]} of 17 classes, "
+        f"validated on {len(fold.valid)} videos of {groups[1]} groups with {classes[1]} of 17 classes"
+    )
+    first, second = (line for line in lines if line.startswith("test epoch"))
+    assert f", mAP {100 * float(metrics(tmp_path)[0]['map']):.1f} (defects " in first
+    assert re.search(r", \d+ s left for all folds$", first)
+    assert re.search(r", \d+ s left for all folds$", second), "another fold follows"
+
+
+def test_the_time_left_counts_the_epochs_of_the_folds_that_follow(
+    catalog: Catalog, tiny: Recipe, tmp_path: Path
+) -> None:
+    fold = replace(job(catalog, changed(tiny, "training", epochs=4), tmp_path), epochs_after=8)
+    rows: list[EpochMetrics] = [{"train_seconds": 20.0, "valid_seconds": 10.0}, {"train_seconds": 30.0}]
+    assert loop._time_left(fold, []) == ""
+    assert loop._time_left(fold, rows) == ", 5 min left for all folds"  # 10 epochs of 30 s
+    assert loop._time_left(replace(fold, epochs_after=0), rows) == ", 60 s left for all folds"
+    assert loop._time_left(replace(fold, epochs_after=0, valid=()), rows) == ", 60 s left"
+    assert loop._time_left(replace(fold, epochs_after=0), rows * 2) == ""

@@ -26,10 +26,11 @@ from urbanpipe.locks import folder_lock
 from urbanpipe.methods.recipe import Recipe, load_recipe
 from urbanpipe.models.backbone import Backbone
 from urbanpipe.models.device import choose_device
+from urbanpipe.progress import duration_text
 from urbanpipe.training import crossval, loop
 from urbanpipe.training.experiment import Experiment
 from urbanpipe.tuning import cost, fitting, run_step
-from urbanpipe.tuning.budget import Budget, duration_text, parse_budget
+from urbanpipe.tuning.budget import Budget, parse_budget
 from urbanpipe.tuning.figures import figures_of
 from urbanpipe.tuning.steps import candidates, frozen_steps
 

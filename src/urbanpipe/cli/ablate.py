@@ -5,7 +5,16 @@ from typing import Annotated
 
 import typer
 
-from urbanpipe.cli.options import Device, FoldsOrFile, FrameCacheFolder, FrameCacheGB, TaxonomyFile, folds_given, prints
+from urbanpipe.cli.options import (
+    Device,
+    FoldsOrFile,
+    FrameCacheFolder,
+    FrameCacheGB,
+    LoggerName,
+    TaxonomyFile,
+    folds_given,
+    prints,
+)
 from urbanpipe.cli.output import show, show_text
 
 
@@ -43,6 +52,7 @@ def command(
     device: Device = "auto",
     cache: FrameCacheFolder = None,
     cache_gb: FrameCacheGB = 20.0,
+    logger: LoggerName = "tensorboard",
 ) -> None:
     """Measure what each technique of the UrbanPipe report contributes on your data.
 
@@ -69,7 +79,7 @@ def command(
         taxonomy=taxonomy,
         plan=AblationPlan(rows=row or [], changes=change or [], seeds=seeds, test=test),
         split=FoldOptions(folds=folds_given(folds), only=only_fold or []),
-        options=RunOptions(device=device, cache=cache, cache_gb=cache_gb),
+        options=RunOptions(device=device, cache=cache, cache_gb=cache_gb, logger=logger),
     )
     if prints():
         show_text(made.to_markdown())

@@ -92,5 +92,6 @@ def _shortcut_table(found: "Audit") -> "Table":
     for code in dict.fromkeys(row.code for row in found.shortcuts):
         rows = {row.of: row for row in found.shortcuts if row.code == code}
         chance = next(iter(rows.values())).chance
-        table.add_row(code, f"{chance:.3f}", *(f"{rows[name].ap:.3f}{marks[rows[name].level]}" for name in properties))
+        figures = (f"{100 * rows[name].ap:.1f}{marks[rows[name].level]}" for name in properties)
+        table.add_row(code, f"{100 * chance:.1f}", *figures)
     return table

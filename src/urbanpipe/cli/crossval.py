@@ -5,7 +5,16 @@ from typing import Annotated
 
 import typer
 
-from urbanpipe.cli.options import Device, FoldsOrFile, FrameCacheFolder, FrameCacheGB, TaxonomyFile, folds_given, prints
+from urbanpipe.cli.options import (
+    Device,
+    FoldsOrFile,
+    FrameCacheFolder,
+    FrameCacheGB,
+    LoggerName,
+    TaxonomyFile,
+    folds_given,
+    prints,
+)
 from urbanpipe.cli.output import show, show_text
 
 
@@ -30,6 +39,7 @@ def command(
     device: Device = "auto",
     cache: FrameCacheFolder = None,
     cache_gb: FrameCacheGB = 20.0,
+    logger: LoggerName = "tensorboard",
 ) -> None:
     """Train recipes on every fold; write out-of-fold predictions, tables and an ensemble.
 
@@ -47,7 +57,7 @@ def command(
         taxonomy=taxonomy,
         overrides=override or [],
         split=FoldOptions(folds=given, group_by=group_by, seed=seed, only=only_fold or []),
-        options=RunOptions(device=device, cache=cache, cache_gb=cache_gb),
+        options=RunOptions(device=device, cache=cache, cache_gb=cache_gb, logger=logger),
     )
     if not prints():
         return

@@ -32,7 +32,7 @@ def command(
     experiment = done.experiment
     assert experiment.ensemble is not None
     show_text(f"\n{done.summary.read_text(encoding='utf-8')}")
-    show(f"mAP over the defects on unseen videos: {done.learned:.3f}; chance is {done.chance:.3f}")
+    show(f"mAP over the defects on unseen videos: {100 * done.learned:.1f}; chance is {100 * done.chance:.1f}")
     show_text("The videos are simulated: these figures say nothing about real pipes.\n")
     show(f"this table       {done.summary}")
     show(f"unseen videos    {out / 'predictions.csv'}")

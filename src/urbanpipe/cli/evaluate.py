@@ -19,18 +19,23 @@ class EmptyRule(StrEnum):
 
 def command(
     ctx: typer.Context,
-    labels: Annotated[Path, typer.Option("--labels", "-l", help="Label file (JSON or CSV), or a catalog with labels.")],
+    run: Annotated[
+        Path | None, typer.Argument(help="Run or ensemble of `urbanpipe crossval`, by its out-of-fold predictions.")
+    ] = None,
+    labels: Annotated[
+        Path | None, typer.Option("--labels", "-l", help="Label file (JSON or CSV), or a catalog with labels.")
+    ] = None,
     predictions: Annotated[
-        Path, typer.Option("--predictions", "-p", help="Predictions to evaluate: QV-Pipe JSON or CSV.")
-    ],
+        Path | None, typer.Option("--predictions", "-p", help="Predictions to evaluate: QV-Pipe JSON or CSV.")
+    ] = None,
     taxonomy: TaxonomyFile = None,
     empty: Annotated[
-        EmptyRule,
+        EmptyRule | None,
         typer.Option(
             help="Count a class without positives as 0 in the means, and one that every video shows as 100 "
-            "(official), or skip both."
+            "(official, default for files), or skip both (default for a run)."
         ),
-    ] = EmptyRule.zero,
+    ] = None,
     draws: Annotated[
         int, typer.Option(min=0, help="Number of bootstrap draws for the intervals; 0: no intervals.")
     ] = 1000,
@@ -46,30 +51,53 @@ def command(
         str | None, typer.Option(help="With --moments: evaluate only this subset, such as testing.")
     ] = None,
 ) -> None:
-    """Print the AP per class and the mAP over all classes and over the defects, computed as by the public scorer."""
+    """Print the AP per class and the mAP over all classes and over the defects, computed as by the public scorer.
+
+    Give a run, whose table has every fold, or --labels and --predictions.
+    """
     import json
 
-    from urbanpipe.evaluation.evaluate import evaluate, evaluate_moments
+    from urbanpipe.evaluation.evaluate import evaluate, evaluate_moments, evaluate_run
 
-    _check_options(ctx, moments)
-    result = (
-        evaluate_moments(labels, predictions, taxonomy=taxonomy, subset=subset)
-        if moments
-        else evaluate(labels, predictions, taxonomy=taxonomy, empty=empty.value, draws=draws, seed=seed)
-    )
-    if as_json:
-        print(json.dumps(result.to_json(), ensure_ascii=False, indent=1, allow_nan=False))
+    _check_options(ctx, run, moments)
+    if run is not None:
+        table = evaluate_run(run, empty=(empty or EmptyRule.skip).value, draws=draws, seed=seed)
+        figures, text = {"run": str(run), **table.to_json()}, table.to_markdown
     else:
-        show_text(result.to_markdown())
+        assert labels is not None
+        assert predictions is not None
+        result = (
+            evaluate_moments(labels, predictions, taxonomy=taxonomy, subset=subset)
+            if moments
+            else evaluate(
+                labels, predictions, taxonomy=taxonomy, empty=(empty or EmptyRule.zero).value, draws=draws, seed=seed
+            )
+        )
+        figures, text = result.to_json(), result.to_markdown
+    if as_json:
+        print(json.dumps(figures, ensure_ascii=False, indent=1, allow_nan=False))
+    else:
+        show_text(text())
 
 
-def _check_options(ctx: typer.Context, moments: bool) -> None:
-    """Reject options that have no effect."""
+def _check_options(ctx: typer.Context, run: Path | None, moments: bool) -> None:
+    """Reject missing options, and options that have no effect."""
     from urbanpipe.errors import RecipeError
 
-    idle = ("empty", "draws", "seed") if moments else ("subset",)
+    given = {
+        name
+        for name in ctx.params
+        if (source := ctx.get_parameter_source(name)) is not None and source.name == "COMMANDLINE"
+    }
+    if run is None and not {"labels", "predictions"} <= given:
+        raise RecipeError("evaluate needs a run folder of `urbanpipe crossval`, or --labels and --predictions")
+    idle: tuple[str, ...]
+    if run is not None:
+        idle, why = ("labels", "predictions", "taxonomy", "moments", "subset"), "with a run folder, which has its own"
+    elif moments:
+        idle, why = ("empty", "draws", "seed"), "with --moments, which has one rule and no intervals"
+    else:
+        idle, why = ("subset",), "without --moments"
     for name in idle:
-        source = ctx.get_parameter_source(name)
-        if source is not None and source.name == "COMMANDLINE":
-            with_it = "with --moments, which has one rule and no intervals" if moments else "without --moments"
-            raise RecipeError(f"--{name} does nothing {with_it}; remove it")
+        if name in given:
+            raise RecipeError(f"--{name} does nothing {why}; remove it")

@@ -5,7 +5,15 @@ from typing import Annotated
 
 import typer
 
-from urbanpipe.cli.options import Device, FoldsOrFile, FrameCacheFolder, FrameCacheGB, TaxonomyFile, folds_given
+from urbanpipe.cli.options import (
+    Device,
+    FoldsOrFile,
+    FrameCacheFolder,
+    FrameCacheGB,
+    LoggerName,
+    TaxonomyFile,
+    folds_given,
+)
 from urbanpipe.cli.output import show, show_text
 
 
@@ -30,6 +38,7 @@ def command(
     device: Device = "auto",
     cache: FrameCacheFolder = None,
     cache_gb: FrameCacheGB = 20.0,
+    logger: LoggerName = "tensorboard",
 ) -> None:
     """Find the best model that a time budget allows: frozen baselines, fine-tuned networks and their combination."""
     given = folds_given(folds)
@@ -45,7 +54,7 @@ def command(
         budget=budget,
         weights=sources or None,
         split=FoldOptions(folds=given, group_by=group_by, seed=seed),
-        options=RunOptions(device=device, cache=cache, cache_gb=cache_gb),
+        options=RunOptions(device=device, cache=cache, cache_gb=cache_gb, logger=logger),
     )
     show_text((result.folder / "fit.md").read_text(encoding="utf-8"))
     if result.bundle:

@@ -15,6 +15,9 @@ FrameCacheFolder = Annotated[
     Path | None, typer.Option(help="Folder of the frame cache; default: one shared by all runs.")
 ]
 FrameCacheGB = Annotated[float, typer.Option(help="Maximum size of the frame cache in GB; 0 disables it.")]
+LoggerName = Annotated[
+    str, typer.Option("--logger", help="Where metrics go besides metrics.csv: tensorboard, mlflow or wandb.")
+]
 SegmentsPerBatch = Annotated[int, typer.Option(min=1, help="Frames or clips per batch.")]
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from urbanpipe.cli.options import Device, FrameCacheFolder, FrameCacheGB
+from urbanpipe.cli.options import Device, FrameCacheFolder, FrameCacheGB, LoggerName
 from urbanpipe.cli.output import show
 
 
@@ -24,6 +24,7 @@ def command(
     device: Device = "auto",
     cache: FrameCacheFolder = None,
     cache_gb: FrameCacheGB = 20.0,
+    logger: LoggerName = "tensorboard",
 ) -> None:
     """Pretrain a backbone on the frames of your own videos, without labels; recipes load it with model.weights."""
     from urbanpipe.pretraining.pretrain import pretrain
@@ -37,6 +38,6 @@ def command(
         overrides=override or [],
         folds=folds,
         without_fold=without_fold,
-        options=RunOptions(device=device, cache=cache, cache_gb=cache_gb),
+        options=RunOptions(device=device, cache=cache, cache_gb=cache_gb, logger=logger),
     )
     show(f"results: {folder / 'weights.safetensors'}")

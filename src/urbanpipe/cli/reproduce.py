@@ -5,7 +5,16 @@ from typing import Annotated, Literal
 
 import typer
 
-from urbanpipe.cli.options import Device, FoldsOrFile, FrameCacheFolder, FrameCacheGB, TaxonomyFile, folds_given, prints
+from urbanpipe.cli.options import (
+    Device,
+    FoldsOrFile,
+    FrameCacheFolder,
+    FrameCacheGB,
+    LoggerName,
+    TaxonomyFile,
+    folds_given,
+    prints,
+)
 from urbanpipe.cli.output import show, show_text
 
 
@@ -47,6 +56,7 @@ def command(
     device: Device = "auto",
     cache: FrameCacheFolder = None,
     cache_gb: FrameCacheGB = 20.0,
+    logger: LoggerName = "tensorboard",
 ) -> None:
     """Train the models of a table or figure of the report on your videos; write the results beside the report's."""
     from urbanpipe.reproduce.options import ReportOptions
@@ -62,7 +72,7 @@ def command(
         taxonomy=taxonomy,
         report=ReportOptions(scale=scale, seeds=seeds, overrides=override or [], weights=given, test=test),
         split=FoldOptions(folds=folds_or_file, only=only_fold or []),
-        options=RunOptions(device=device, cache=cache, cache_gb=cache_gb),
+        options=RunOptions(device=device, cache=cache, cache_gb=cache_gb, logger=logger),
     )
     if prints():
         show_text(text)

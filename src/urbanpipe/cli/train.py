@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from urbanpipe.cli.options import Device, FrameCacheFolder, FrameCacheGB, TaxonomyFile, prints
+from urbanpipe.cli.options import Device, FrameCacheFolder, FrameCacheGB, LoggerName, TaxonomyFile, prints
 from urbanpipe.cli.output import show
 
 
@@ -22,6 +22,7 @@ def command(
     device: Device = "auto",
     cache: FrameCacheFolder = None,
     cache_gb: FrameCacheGB = 20.0,
+    logger: LoggerName = "tensorboard",
 ) -> None:
     """Train one model, on all labelled videos or on all but one fold."""
     from urbanpipe.training.options import RunOptions
@@ -35,7 +36,7 @@ def command(
         folds=folds,
         fold=fold,
         overrides=override or [],
-        options=RunOptions(device=device, cache=cache, cache_gb=cache_gb),
+        options=RunOptions(device=device, cache=cache, cache_gb=cache_gb, logger=logger),
     )
     if prints():
         show(f"results: {run}")

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
 from urbanpipe import __version__
-from urbanpipe.contracts.run_folder import read_json
+from urbanpipe.contracts.run_folder import ENVIRONMENT, read_json
 from urbanpipe.decision.calibration import Calibration, cross_calibrated, fit_calibration
 from urbanpipe.decision.localization import read_config
 from urbanpipe.decision.reliability_plot import (
@@ -45,7 +45,7 @@ from urbanpipe.inference.bundle import (
 )
 from urbanpipe.inference.members import Trained, find_trained, weight_files
 from urbanpipe.inference.ood import OODDetector, write_ood_detector
-from urbanpipe.methods.recipe import load_recipe, write_recipe
+from urbanpipe.methods.recipe import Recipe, load_recipe, write_recipe
 from urbanpipe.models.device import choose_device
 from urbanpipe.outputs import explained, output_folder, whole_path, write_json, write_text
 from urbanpipe.taxonomy import Taxonomy, taxonomy_table
@@ -239,7 +239,7 @@ def _write_members(trained: Trained, out: Path, half: bool) -> tuple[ManifestMem
     """Copy recipes and weights."""
     members, total = [], sum(weight for _, weight in trained.runs)
     for number, (run, weight) in enumerate(trained.runs):
-        recipe, weights = load_recipe(run / "recipe.toml"), weight_files(run)
+        recipe, weights = _as_trained(load_recipe(run / "recipe.toml"), run), weight_files(run)
         plain = re.sub(r"[^\w.-]+", "_", recipe.name)
         member = ManifestMember(name=f"{number}-{plain}", weight=weight / total, networks=len(weights))
         to_recipe, *to_weights = (out / name for name in member_files(member))
@@ -251,6 +251,14 @@ def _write_members(trained: Trained, out: Path, half: bool) -> tuple[ManifestMem
                 save_file({key: _stored(value, half) for key, value in tensors.items()}, temporary)
         members.append(member)
     return tuple(members)
+
+
+def _as_trained(recipe: Recipe, run: Path) -> Recipe:
+    """Return the recipe with the precision in which the run computed the scores that thresholds are fitted to."""
+    if recipe.training.precision != "auto":
+        return recipe
+    precision = read_json(run / ENVIRONMENT).get("precision", "auto")
+    return recipe.model_copy(update={"training": recipe.training.model_copy(update={"precision": precision})})
 
 
 def _stored(tensor: torch.Tensor, half: bool) -> torch.Tensor:

@@ -224,6 +224,6 @@ def _csv_row(row: EnsembleRow) -> list[object]:
 
 def _markdown_row(row: EnsembleRow) -> list[str]:
     weight = NONE if row.weight is None else f"{row.weight:.3f}"
-    figures = [f"{per_cent(row.map_all, 2)} ({per_cent(row.map_sd, 2)})"]
-    figures += [per_cent(value, 2) for value in (row.map_defects, row.pooled_all, row.pooled_defects)]
+    figures = [f"{per_cent(row.map_all)} ({per_cent(row.map_sd)})"]
+    figures += [per_cent(value) for value in (row.map_defects, row.pooled_all, row.pooled_defects)]
     return [row.name, "on" if row.rule else "off", weight, *figures, "yes" if row.used else ""]

@@ -184,8 +184,8 @@ def _copy_warnings(data: Source) -> list[str]:
 
 def _shortcut_warnings(shortcuts: list[Shortcut]) -> list[str]:
     lines = [
-        f"the {row.of} alone predicts {row.code} (AP {row.ap:.3f}, chance {row.chance:.3f}): do not use it as a "
-        f"feature, distrust every model's AP on {row.code}, and also report the mean without {row.code}"
+        f"the {row.of} alone predicts {row.code} (AP {100 * row.ap:.1f}, chance {100 * row.chance:.1f}): do not use it "
+        f"as a feature, distrust every model's AP on {row.code}, and also report the mean without {row.code}"
         for row in shortcuts
         if row.level == "shortcut"
     ]
@@ -193,7 +193,7 @@ def _shortcut_warnings(shortcuts: list[Shortcut]) -> list[str]:
         rows = sorted(
             (row for row in shortcuts if row.of == of and row.level == "clue"), key=lambda row: row.chance - row.ap
         )
-        best = ", ".join(f"{row.code} {row.ap:.2f} against {row.chance:.2f}" for row in rows[:3])
+        best = ", ".join(f"{row.code} {100 * row.ap:.1f} against {100 * row.chance:.1f}" for row in rows[:3])
         classes = "1 class" if len(rows) == 1 else f"{len(rows)} classes"
         lines.append(
             f"the {of} partly predicts {classes} (AP against chance: {best}): {_MEANING.get(of, _MEANING[''])}"

@@ -1,4 +1,4 @@
-"""The verb `evaluate`: score a prediction file against a label file, or moments against ground truth."""
+"""The verb `evaluate`: score a prediction file or a run, or moments against ground truth."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,8 @@ from urbanpipe.contracts.predictions import read_predictions
 from urbanpipe.evaluation.average_precision import Empty, Scores, score
 from urbanpipe.evaluation.intervals import Intervals, bootstrap
 from urbanpipe.evaluation.moments import MomentScores, read_results, read_truth, score_moments
-from urbanpipe.evaluation.tables import MAP_ALL, MAP_DEFECTS, NONE, markdown_table, per_cent
+from urbanpipe.evaluation.runs import read_out_of_fold
+from urbanpipe.evaluation.tables import MAP_ALL, MAP_DEFECTS, NONE, FoldTable, fold_table, markdown_table, per_cent
 from urbanpipe.taxonomy import Taxonomy, given_taxonomy, load_taxonomy
 
 
@@ -120,6 +121,25 @@ def evaluate(
         if draws
         else None,
     )
+
+
+def evaluate_run(run: Path, *, empty: Empty = "skip", draws: int = 1000, seed: int = 0) -> FoldTable:
+    """Score the out-of-fold predictions of a run or an ensemble; `evaluate RUN` on the command line.
+
+    With the defaults, the table is the one that `crossval` writes.
+
+    Args:
+        run: a run folder of `crossval`, or the folder of an ensemble.
+        empty: how a class without positives in a fold counts in that fold's mean: "skip" (left out) or "zero".
+        draws: number of bootstrap resamples of the groups for the intervals; 0 for no intervals.
+        seed: seed of the bootstrap.
+
+    Raises:
+        RunError: the folder is no run, or its cross-validation is not complete.
+        PredictionError: its predictions cannot be used.
+    """
+    data = read_out_of_fold(Path(run))
+    return fold_table(data.scores, data, empty=empty, draws=draws, seed=seed)
 
 
 def evaluate_moments(

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from urbanpipe.catalog.fold_checks import fold_faults
-from urbanpipe.evaluation.average_precision import Empty, Scores, score
+from urbanpipe.evaluation.average_precision import Empty, Scores, number_or_none, score
 from urbanpipe.evaluation.evaluation_set import EvaluationSet, leave_one_fold_out
 from urbanpipe.evaluation.intervals import Intervals, bootstrap
 from urbanpipe.outputs import markdown_text, write_csv
@@ -180,6 +181,25 @@ class FoldTable:
         write_csv(
             path, [*header, f"low_{level * 100:g}", f"high_{level * 100:g}"], (_csv_row(row) for row in self.rows)
         )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return JSON values; scores are fractions in [0, 1], and undefined ones None."""
+        means, classes = self.rows[:2], self.rows[2:]
+        return {
+            "videos": self.pooled.videos,
+            "folds": list(self.folds),
+            **{key: self._json_row(row) for key, row in zip(("map_all", "map_defects"), means, strict=True)},
+            "classes": {row.label: self._json_row(row) | {"positives": row.positives} for row in classes},
+            "interval": {"level": ends.level, "draws": ends.draws, "groups": ends.units}
+            if (ends := self.intervals)
+            else None,
+            "notes": self.notes,
+        }
+
+    def _json_row(self, row: FoldTableRow) -> dict[str, Any]:
+        figures = {"mean": row.mean, "sd": row.sd, "pooled": row.pooled, "low": row.low, "high": row.high}
+        by_fold = {str(fold): number_or_none(value) for fold, value in zip(self.folds, row.by_fold, strict=True)}
+        return {"by_fold": by_fold, **{key: number_or_none(value) for key, value in figures.items()}}
 
     def to_markdown(self) -> str:
         """Return the table in per cent, followed by the notes."""

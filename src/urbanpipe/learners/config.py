@@ -62,8 +62,9 @@ class TrainingConfig(Section):
         epochs: passes over the training videos.
         batch_size: videos per batch and process.
         accumulation: batches per step and process; a step uses batch_size * accumulation * processes videos.
-        precision: `fp32`, or mixed precision with `bf16` or `fp16`. Where the device lacks the instructions, fp32 is
-            used.
+        precision: `fp32`, mixed precision with `bf16` or `fp16`, or `auto`, the fastest that the device computes
+            natively: bf16, else fp16 on a GPU with tensor cores, else fp32. Where the device lacks the instructions for
+            bf16 or fp16, fp32 is used.
         checkpointing: whether to recompute activations in the backward pass to save memory.
         channels_last: whether to use the channels-last memory layout, which is faster for most convolutional networks.
         compile: whether to compile the network with torch.compile.
@@ -78,7 +79,7 @@ class TrainingConfig(Section):
     epochs: int = Field(30, ge=1)
     batch_size: int = Field(4, ge=1)
     accumulation: int = Field(8, ge=1)
-    precision: Literal["fp32", "bf16", "fp16"] = "bf16"
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     checkpointing: bool = False
     channels_last: bool = True
     compile: bool = False

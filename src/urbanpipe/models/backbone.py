@@ -28,7 +28,7 @@ class Backbone(nn.Module):
         std: normalisation standard deviation, likewise.
 
     Raises:
-        RecipeError: the name or an option is unknown to timm.
+        RecipeError: the name or an option is unknown to timm, or the patches of the network do not fill its input.
     """
 
     def __init__(self, config: ModelConfig, image_size: tuple[int, int]) -> None:
@@ -42,12 +42,16 @@ class Backbone(nn.Module):
         self._channels_last_map = getattr(self.net, "output_fmt", "NCHW") == "NHWC"
 
     def pooled(self, images: Tensor) -> Tensor:
-        """Return features (batch, pooled_width) of normalised images (batch, 3, height, width)."""
+        """Return features (batch, pooled_width) of normalised images (batch, 3, height, width).
+
+        They are pooled as in pretraining: the mean over the positions for convolutional networks, Hiera, EVA-02 and
+        DINOv3, the class token for DINOv2, attention pooling for SigLIP.
+        """
         features: Tensor = self.net.forward_head(self.net.forward_features(images), pre_logits=True)
         return features
 
     def tokens(self, images: Tensor) -> Tensor:
-        """Return features (batch, positions, token_width), row by row; a transformer's class token stays first."""
+        """Return features (batch, positions, token_width), row by row; class and register tokens stay first."""
         features: Tensor = self.net.forward_features(images)
         if features.ndim == 3:
             return features
@@ -147,9 +151,31 @@ def _create(config: ModelConfig, image_size: tuple[int, int]) -> Any:
     if pretrained is not None and pretrained.fixed_input_size:
         options.setdefault("img_size", image_size[::-1])
     try:
-        return timm.create_model(config.backbone, pretrained=False, num_classes=0, **options)
+        net = timm.create_model(config.backbone, pretrained=False, num_classes=0, **options)
     except (TypeError, ValueError, AssertionError) as error:
         raise RecipeError(f"model.backbone = {config.backbone!r} with options {options}: {error}") from error
+    _check_size(config.backbone, net, image_size)
+    return net
+
+
+def _check_size(backbone: str, net: nn.Module, image_size: tuple[int, int]) -> None:
+    """Refuse inputs that the network's patches do not fill: timm would cut the rest off, or fail in the first pass."""
+    step = _patch_size(net)
+    if any(side % step for side in image_size):
+        width, height = image_size
+        raise RecipeError(
+            f"model.backbone = {backbone!r}: width and height of its input must be multiples of {step} px, and are "
+            f"{width} x {height}; change input.size or input.tile"
+        )
+
+
+def _patch_size(net: Any) -> int:
+    """Return the side in pixels of a Transformer's patch, or of Hiera's mask unit; 1 for networks that pad."""
+    if hasattr(net, "mask_unit_size"):
+        return int(net.patch_stride[0] * net.mask_unit_size[0])
+    embed: Any = getattr(net, "patch_embed", None)
+    padded = getattr(embed, "dynamic_img_pad", True)
+    return 1 if padded else int(embed.patch_size[0])
 
 
 class Normalise(nn.Module):

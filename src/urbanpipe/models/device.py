@@ -15,7 +15,8 @@ from urbanpipe.models.allocator import keep_freed_memory
 
 log = logging.getLogger(__name__)
 
-PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+MIXED = {"bf16": torch.bfloat16, "fp16": torch.float16}
+TENSOR_CORES = (7, 0)  # lowest capability of NVIDIA GPUs that compute fp16 in tensor cores
 
 
 def place(model: nn.Module, channels_last: bool, device: torch.device) -> None:
@@ -34,8 +35,9 @@ def images_to(images: Tensor, device: torch.device, channels_last: bool) -> Tens
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:
-    """Return the autocast context of the recipe's precision, or of fp32 where the device would emulate it."""
-    return torch.autocast(device.type, PRECISIONS[precision], enabled=usable_precision(device, precision) != "fp32")
+    """Return the autocast context of the precision that `usable_precision` returns."""
+    used = usable_precision(device, precision)
+    return torch.autocast(device.type, MIXED.get(used), enabled=used in MIXED)
 
 
 def grad_scaler(device: torch.device, precision: str) -> torch.amp.GradScaler:
@@ -44,18 +46,31 @@ def grad_scaler(device: torch.device, precision: str) -> torch.amp.GradScaler:
 
 
 def usable_precision(device: torch.device, precision: str) -> str:
-    """Return the precision to compute in: fp32 on a device that would emulate `precision`, which is logged once.
+    """Return the precision to compute in: `fp32`, `bf16` or `fp16`, which is logged once where a recipe leaves it open.
 
     A CPU without the instructions emulates bf16 and fp16, which takes more than ten times as long as fp32
-    (`benchmarks/mixed_precision.py`).
+    (`benchmarks/mixed_precision.py`), so fp32 replaces a precision that the device would emulate.
 
     Args:
         device: the device that computes.
-        precision: precision of the recipe, a key of `PRECISIONS`.
+        precision: precision of the recipe. `auto` is bf16 where the device has instructions for it, else fp16 on a GPU
+            with tensor cores, else fp32.
     """
+    if precision == "auto":
+        chosen = _fastest_precision(device)
+        _log_choice(device.type, chosen)
+        return chosen
     if precision == "fp32" or is_native(device.type, precision):
         return precision
     _log_fallback(device.type, precision)
+    return "fp32"
+
+
+def _fastest_precision(device: torch.device) -> str:
+    if is_native(device.type, "bf16"):
+        return "bf16"
+    if device.type == "cuda" and torch.cuda.get_device_capability(device) >= TENSOR_CORES:
+        return "fp16"
     return "fp32"
 
 
@@ -88,9 +103,24 @@ _X86_CHECKS = {
 
 @lru_cache
 def _log_fallback(device_type: str, precision: str) -> None:
-    if os.environ.get("RANK", "0") == "0":  # one line for all processes of `torchrun`
-        processor = "CPU" if device_type == "cpu" else "GPU"
-        log.warning("this %s has no %s instructions: computing in fp32, which is faster here", processor, precision)
+    if _is_main_process():
+        log.warning(
+            "this %s has no %s instructions: computing in fp32, which is faster here", _kind(device_type), precision
+        )
+
+
+@lru_cache
+def _log_choice(device_type: str, precision: str) -> None:
+    if _is_main_process():
+        log.info("precision auto: computing in %s on this %s", precision, _kind(device_type))
+
+
+def _is_main_process() -> bool:  # one line for all processes of `torchrun`
+    return os.environ.get("RANK", "0") == "0"
+
+
+def _kind(device_type: str) -> str:
+    return "CPU" if device_type == "cpu" else "GPU"
 
 
 def choose_device(device: str, local_rank: int = 0) -> torch.device:

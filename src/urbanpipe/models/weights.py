@@ -18,6 +18,7 @@ SELF_SUPERVISED = {"simclr": "SimCLR", "mae": "MAE"}  # by the name of the metho
 _WRAPPERS = ("state_dict_ema", "model_ema", "state_dict", "model")
 _PREFIXES = ("module.", "_orig_mod.", "encoder.backbone.net.", "backbone.net.", "backbone.")
 _CLASSIFIERS = ("classifier", "head", "fc", "cls_head")  # extra tensors of a file that the report does not mention
+_POSITIONS = "pos_embed "
 
 
 @dataclass(frozen=True)
@@ -152,6 +153,11 @@ def _load(backbone: Backbone | VideoBackbone, state: dict[str, Tensor], source: 
     report = _report(source, own, state, good)
     if report.share < 0.5:
         raise WeightsError(f"{source}: these weights do not belong to {type(net).__name__}; {report}")
+    if position := next((text for text in report.mismatched if text.startswith(_POSITIONS)), ""):
+        raise WeightsError(
+            f"{source}: these weights of {type(net).__name__} are of another input size, and their position table "
+            f"cannot be resized ({position}); give the input the size that the network was pretrained on"
+        )
     return report
 
 

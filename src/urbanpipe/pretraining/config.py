@@ -24,7 +24,7 @@ class PretrainConfig(Section):
         weight_decay: weight decay; not applied to biases and norms.
         warmup_epochs: epochs of linear warm-up to the peak learning rate, followed by half a cosine.
         clip_norm: maximum gradient norm; 0 disables clipping.
-        precision: `fp32`, `bf16` or `fp16` (mixed).
+        precision: `auto`, `fp32`, `bf16` or `fp16`, as in a recipe.
         workers: number of loading processes; -1 uses the available cores, at most 8.
         seed: seed of initial weights, order and augmentation.
     """
@@ -40,7 +40,7 @@ class PretrainConfig(Section):
     weight_decay: float = Field(0.05, ge=0, allow_inf_nan=False)
     warmup_epochs: float = Field(5.0, ge=0)
     clip_norm: float = Field(1.0, ge=0)
-    precision: Literal["fp32", "bf16", "fp16"] = "bf16"
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     workers: int = Field(-1, ge=-1)
     seed: int = Field(0, ge=0)
 

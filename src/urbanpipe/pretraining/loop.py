@@ -28,6 +28,7 @@ from urbanpipe.pretraining.config import MAEConfig, SimCLRConfig
 from urbanpipe.pretraining.frames import FrameDataset, frame_batches, frame_loader, seed_of
 from urbanpipe.progress import track
 from urbanpipe.training.log import MetricsLog, peak_memory_mib
+from urbanpipe.training.loggers import LoggedModel, LoggerChoice, open_logger
 from urbanpipe.training.optimiser import make_schedule, step_scaled
 
 BETAS = (0.9, 0.95)  # of MAE (arXiv 2111.06377, table 8)
@@ -95,6 +96,7 @@ def run_epochs(
     config: SimCLRConfig | MAEConfig,
     folder: Path,
     device: torch.device,
+    logger: LoggerChoice,
 ) -> None:
     """Run all epochs, or those that a killed run left; then write the weights.
 
@@ -109,7 +111,9 @@ def run_epochs(
     path = folder / TRAINING_STATE
     for left in folder.glob(f".{path.name}.*"):  # from a kill while writing
         left.unlink(missing_ok=True)
-    log = MetricsLog(folder, state.load(path, device) if path.exists() else [])
+    rows = state.load(path, device) if path.exists() else []
+    model = LoggedModel(folder.name, folder, len(rows), config.model_dump(mode="json"))
+    log = MetricsLog(folder, rows, open_logger(logger, model))
     while state.epoch < config.epochs:
         log.add({"epoch": state.epoch + 1} | _epoch(state, frames, counts, config, device))
         state.epoch += 1

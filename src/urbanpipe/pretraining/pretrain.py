@@ -38,6 +38,7 @@ from urbanpipe.pretraining.loop import run_epochs
 from urbanpipe.pretraining.views import make_views
 from urbanpipe.progress import track
 from urbanpipe.settings import read_toml
+from urbanpipe.training.loggers import LoggerChoice, check_logger
 from urbanpipe.training.lost_videos import videos_lost_since
 from urbanpipe.training.options import RunOptions
 from urbanpipe.training.run import Row, rows_as_begun, video_rows, write_begun
@@ -72,7 +73,7 @@ def pretrain(
         overrides: `key=value`; the settings are in `pretraining/config.py`.
         folds: CSV `video,fold`, to leave out the videos of `without_fold` for evaluation.
         without_fold: the fold to leave out.
-        options: device and frame cache.
+        options: device, frame cache and logger.
 
     Returns:
         The folder.
@@ -80,6 +81,7 @@ def pretrain(
     Raises:
         UrbanpipeError: an argument cannot be used.
     """
+    check_logger(options.logger)
     config, chosen = read_settings(method, overrides), choose_device(options.device)
     torch.manual_seed(config.seed)
     model = ModelConfig(backbone=backbone, options=config.options)
@@ -88,7 +90,7 @@ def pretrain(
     objective = _objective(network, config)
     catalog = read_catalog(data, labels=False)
     videos = _videos(catalog, data, folds, without_fold)
-    frames = frame_cache(options.cache, options.cache_gb)
+    frames, logger = frame_cache(options.cache, options.cache_gb), LoggerChoice(options.logger, out)
     with folder_lock(out):
         good = _begin(out, config, backbone, videos, catalog=catalog, cache=frames)
         if read_done(out):
@@ -97,7 +99,7 @@ def pretrain(
         dataset = FrameDataset(_dataset(config, good, frames), make_views(config), config.seed)
         try:
             with processors_left(chosen, loading_workers(config.workers)):
-                run_epochs(objective, network, dataset, config=config, folder=out, device=chosen)
+                run_epochs(objective, network, dataset, config=config, folder=out, device=chosen, logger=logger)
         except torch.OutOfMemoryError as error:
             now = f"batch_size (now {config.batch_size}) or size (now {config.size})"
             raise OutOfMemoryError(f"out of memory on {chosen}: --set a smaller {now}, and another --out") from error

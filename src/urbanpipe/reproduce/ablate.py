@@ -87,7 +87,7 @@ def ablate(
         overrides: `section.key=value` for the base.
         taxonomy: the classes; default: the 17 QV-Pipe classes.
         split: the folds.
-        options: device and frame cache.
+        options: device, frame cache and logger.
 
     Raises:
         UrbanpipeError: an argument cannot be used; existing files stay unchanged. If a process runs out of memory, a

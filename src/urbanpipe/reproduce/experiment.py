@@ -137,5 +137,13 @@ def open_report_experiment(
     shared.check_folds(split.only)
     used = tuple(sorted(set(split.only))) or tuple(shared.fold_numbers)
     return ReportExperiment(
-        shared.catalog, shared.folds, shared.distributed, shared.cache, data, out, used=used, options=options
+        shared.catalog,
+        shared.folds,
+        shared.distributed,
+        shared.cache,
+        shared.logger,
+        data,
+        out,
+        used=used,
+        options=options,
     )

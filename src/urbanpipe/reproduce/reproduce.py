@@ -83,7 +83,7 @@ def reproduce(
             keys of the models of tables 4 and 5. By default the last epoch is kept (`training.keep`).
         taxonomy: the classes; default: the 17 QV-Pipe classes.
         split: the folds.
-        options: device and frame cache.
+        options: device, frame cache and logger.
 
     Returns:
         The table as Markdown, or a description of the figure.

@@ -123,6 +123,7 @@ def _pretrain(experiment: ReportExperiment, entry: ReportModel, recipe: Recipe, 
             device=str(experiment.distributed.device),
             cache=experiment.options.cache,
             cache_gb=experiment.options.cache_gb,
+            logger=experiment.options.logger,
         ),
     )
 

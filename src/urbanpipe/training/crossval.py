@@ -1,14 +1,14 @@
 """`crossval`: from videos and labels to fold models, out-of-fold predictions, tables and an ensemble."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from urbanpipe.catalog.catalog_file import Catalog, Video
 from urbanpipe.contracts.predictions import Predictions, read_predictions, write_predictions
-from urbanpipe.contracts.run_folder import OUT_OF_FOLD_SEGMENTS, SEGMENTS, read_done, read_left_out
+from urbanpipe.contracts.run_folder import DONE, OUT_OF_FOLD_SEGMENTS, SEGMENTS, read_done, read_left_out
 from urbanpipe.contracts.segment_scores import joined, read_segment_scores, write_segment_scores
 from urbanpipe.ensembling.ensemble import ensemble as make_ensemble
 from urbanpipe.errors import CatalogError, FoldError, RunError
@@ -75,7 +75,7 @@ def crossval(
         taxonomy: the classes; default: those of the catalog, or the 17 QV-Pipe classes.
         overrides: `section.key=value` for all recipes.
         split: the folds; with `only`, tables and ensemble are made once all folds are done.
-        options: device and frame cache.
+        options: device, frame cache and logger.
 
     Raises:
         UrbanpipeError: an argument cannot be used; existing files stay unchanged.
@@ -136,8 +136,11 @@ def run_folds(run: Path, recipe: Recipe, experiment: Experiment, only_folds: Seq
     experiment.check_folds(only_folds)
     numbers, distributed = experiment.fold_numbers, experiment.distributed
     good = begin_run_videos(run, recipe, experiment)
-    for number in only_folds or numbers:
-        train_model(fold_job(run, recipe, experiment, good, number), distributed)
+    wanted = [*(only_folds or numbers)]
+    for position, number in enumerate(wanted):
+        later = sum(not (run / f"fold{other}" / DONE).exists() for other in wanted[position + 1 :])
+        job = fold_job(run, recipe, experiment, good, number)
+        train_model(replace(job, epochs_after=later * recipe.training.epochs), distributed)
     if distributed.is_main:
         with folder_lock(run, wait=True):
             if all(read_done(run / f"fold{number}") for number in numbers):
@@ -201,7 +204,8 @@ def fold_job(run: Path, recipe: Recipe, experiment: Experiment, videos: Sequence
             "both need at least one"
         )
     name, taxonomy = f"{recipe.name} fold {number}", experiment.catalog.taxonomy
-    return FoldJob(recipe, taxonomy, train, valid, run / f"fold{number}", experiment.cache, name)
+    folder = run / f"fold{number}"
+    return FoldJob(recipe, taxonomy, train, valid, folder, experiment.cache, name, experiment.logger)
 
 
 def _finish(run: Path, recipe: Recipe, taxonomy: Taxonomy, folds: Sequence[int]) -> None:

@@ -29,6 +29,7 @@ from urbanpipe.locks import folder_lock
 from urbanpipe.models.distributed import DistributedContext, join_distributed
 from urbanpipe.outputs import output_folder, write_json
 from urbanpipe.taxonomy import given_taxonomy, load_taxonomy
+from urbanpipe.training.loggers import LoggerChoice, check_logger
 from urbanpipe.training.options import FoldOptions, RunOptions
 from urbanpipe.video.cache import FrameCache
 
@@ -46,12 +47,14 @@ class Experiment:
         folds: fold of every labelled video; empty without cross-validation.
         distributed: the processes of the run.
         cache: frame cache, or None.
+        logger: where metrics go besides `metrics.csv`.
     """
 
     catalog: Catalog
     folds: Mapping[str, int]
     distributed: DistributedContext
     cache: FrameCache | None
+    logger: LoggerChoice
 
     @property
     def fold_numbers(self) -> list[int]:
@@ -81,8 +84,9 @@ def open_experiment(
     """Join the other processes, and read the catalog and the folds, which rank 0 makes if needed.
 
     Raises:
-        UrbanpipeError: see `experiment_data`.
+        UrbanpipeError: see `experiment_data` and `check_logger`.
     """
+    check_logger(options.logger)
     distributed = join_distributed(options.device)
     output_folder(out)
     made = experiment_data(data, out, labels=labels, taxonomy=taxonomy, split=split) if distributed.is_main else None
@@ -91,7 +95,8 @@ def open_experiment(
     catalog, folds = shared
     distributed.log(labels_line(catalog))
     warn_of_folds(catalog, folds, distributed)
-    return Experiment(catalog, folds, distributed, frame_cache(options.cache, options.cache_gb))
+    frames = frame_cache(options.cache, options.cache_gb)
+    return Experiment(catalog, folds, distributed, frames, LoggerChoice(options.logger, out))
 
 
 def experiment_data(

@@ -1,4 +1,4 @@
-"""Metrics of a training run: one row per epoch, as CSV and for TensorBoard."""
+"""Metrics of a training run: one row per epoch, as CSV and for a logger."""
 
 import ctypes
 import gc
@@ -6,43 +6,39 @@ import resource
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch.utils.tensorboard import SummaryWriter
 
 from urbanpipe.contracts.run_folder import damaged_file
 from urbanpipe.csv_cells import read_rows
 from urbanpipe.learners.state import EpochMetrics
 from urbanpipe.outputs import write_csv
+from urbanpipe.training.loggers import Logger
 
 
 class MetricsLog:
     """The metrics of one model, kept in memory (and in the checkpoint) and rewritten in every epoch.
 
     Args:
-        folder: folder for `metrics.csv` and `tensorboard/`.
+        folder: folder for `metrics.csv`.
         rows: rows of earlier epochs, if the run is resumed.
+        logger: gets each row too.
     """
 
-    def __init__(self, folder: Path, rows: list[EpochMetrics]) -> None:
-        self.folder, self.rows = folder, list(rows)
-        self._board: Any = SummaryWriter(str(folder / "tensorboard"), purge_step=len(rows) + 1)
+    def __init__(self, folder: Path, rows: list[EpochMetrics], logger: Logger) -> None:
+        self.folder, self.rows, self._logger = folder, list(rows), logger
 
     def add(self, row: EpochMetrics) -> None:
-        """Append a row; its `epoch` is the step in TensorBoard."""
+        """Append a row; its `epoch` is the step in the logger."""
         self.rows.append(row)
         header = max((list(row) for row in self.rows), key=len)  # epochs without validation have fewer columns
         rows = [[_short(row[key]) if key in row else "" for key in header] for row in self.rows]
         write_csv(self.folder / "metrics.csv", header, rows)
-        for key, value in row.items():
-            if key != "epoch":
-                self._board.add_scalar(key, value, row["epoch"])
-        self._board.flush()
+        self._logger.add({key: value for key, value in row.items() if key != "epoch"}, int(row["epoch"]))
 
     def close(self) -> None:
-        """Close TensorBoard's file."""
-        self._board.close()
+        """Close the logger."""
+        self._logger.close()
 
 
 def forget_peak_memory(device: torch.device) -> None:

@@ -6,7 +6,7 @@ the end of an epoch therefore gives the same result as an uninterrupted one.
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from torch.nn.modules.batchnorm import _NormBase
 
 from urbanpipe.contracts.run_folder import DONE, SEGMENTS, TRAINING_STATE, WEIGHTS, read_done
 from urbanpipe.errors import DivergedError, OutOfMemoryError, RunError, WeightsError
+from urbanpipe.evaluation.tables import per_cent
 from urbanpipe.inputs.dataset import VideoDataset, without_pixels
 from urbanpipe.inputs.loading import BatchLoader, loading_workers, training_batches
 from urbanpipe.learners.learner import Learner, LearnerContext
@@ -30,10 +31,11 @@ from urbanpipe.models.device import grad_scaler, place, processors_left
 from urbanpipe.models.distributed import DistributedContext
 from urbanpipe.models.weights import load_weights
 from urbanpipe.outputs import write_json
-from urbanpipe.progress import track
+from urbanpipe.progress import duration_text, track
 from urbanpipe.training.environment import environment
 from urbanpipe.training.fold_job import FoldJob
 from urbanpipe.training.log import MetricsLog, forget_peak_memory, peak_memory_mib
+from urbanpipe.training.loggers import LoggedModel, Logger, LoggerChoice, flat_settings, open_logger
 from urbanpipe.training.optimiser import make_optimiser, make_schedule, step_scaled
 from urbanpipe.training.validation import keep, validate
 
@@ -96,10 +98,12 @@ def _train(job: FoldJob, distributed: DistributedContext) -> None:
             f"process {distributed.rank} cannot find {path}: all machines of a run need the same --out folder"
         )
     rows = state.load(path, distributed) if path.exists() else []
-    log = MetricsLog(job.folder, rows) if distributed.is_main else None
+    log = MetricsLog(job.folder, rows, _logger(job, len(rows))) if distributed.is_main else None
     learner = _learner(job, distributed, state, datasets[0])
+    left = _time_left(job, rows)
     while state.epoch < recipe.training.epochs:
-        row: EpochMetrics = {"epoch": state.epoch + 1} | _epoch(job, distributed, state, learner, datasets[0])
+        row: EpochMetrics = {"epoch": state.epoch + 1}
+        row |= _epoch(job, distributed, state, learner, datasets[0], left=left)
         _average_buffers(state, distributed)
         if (state.epoch + 1) % recipe.training.validate_every == 0 or state.epoch + 1 == recipe.training.epochs:
             row |= validate(job, distributed, state, datasets[1])
@@ -109,9 +113,16 @@ def _train(job: FoldJob, distributed: DistributedContext) -> None:
         if log:
             log.add(row)
             state.save(path, log.rows, distributed)
-        distributed.log(_line(job, row))
+        left = _time_left(job, log.rows) if log else ""
+        distributed.log(_line(job, row, left))
     learner.forget()
     _finish(job, distributed, state, log)
+
+
+def _logger(job: FoldJob, epochs: int) -> Logger:
+    settings = flat_settings(job.recipe.model_dump(mode="json"))
+    choice = job.logger or LoggerChoice("tensorboard", job.folder)
+    return open_logger(choice, LoggedModel(job.name, job.folder, epochs, settings))
 
 
 def _average_buffers(state: State, distributed: DistributedContext) -> None:
@@ -150,6 +161,7 @@ def _start(job: FoldJob, distributed: DistributedContext, steps_per_epoch: int) 
             raise
         # not a WeightsError, after which a table of runs would continue while the other processes wait
         raise RunError(f"process {distributed.rank}: {error}") from error
+    distributed.log(f"{job.name}: {job.data_line}")
     distributed.log(f"{job.name}: {loaded}")
     if recipe.training.checkpointing:
         model.backbone.checkpoint_activations(True)
@@ -179,9 +191,9 @@ def _batches(job: FoldJob, distributed: DistributedContext, epoch: int) -> list[
 
 
 def _epoch(
-    job: FoldJob, distributed: DistributedContext, state: State, learner: Learner, dataset: VideoDataset
+    job: FoldJob, distributed: DistributedContext, state: State, learner: Learner, dataset: VideoDataset, *, left: str
 ) -> EpochMetrics:
-    """Train one epoch; return mean loss, learning rate and throughput."""
+    """Train one epoch, whose bar shows the time `left`; return mean loss, learning rate and throughput."""
     training, device = job.recipe.training, distributed.device
     batches = _batches(job, distributed, state.epoch)
     started = time.perf_counter()
@@ -191,7 +203,7 @@ def _epoch(
         if learner.reads()
         else map(without_pixels, batches)
     )
-    label = f"{job.name} epoch {state.epoch + 1}/{training.epochs}"
+    label = f"{job.name} epoch {state.epoch + 1}/{training.epochs}{left}"
     total, waited, asked = torch.zeros((), device=device), 0.0, time.perf_counter()
     state.model.train()
     for position, batch in enumerate(track(loader, len(batches), label, "batches") if distributed.is_main else loader):
@@ -252,11 +264,20 @@ def _seed(*parts: int) -> int:
     return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
-def _line(job: FoldJob, row: EpochMetrics) -> str:
-    scores = f", mAP {row['map']:.4f} (defects {row['map_defects']:.4f})" if "map" in row else ""
-    raw = f", raw weights {row['raw_map']:.4f}" if "raw_map" in row else ""
+def _line(job: FoldJob, row: EpochMetrics, left: str) -> str:
+    scores = f", mAP {per_cent(row['map'])} (defects {per_cent(row['map_defects'])})" if "map" in row else ""
+    raw = f", raw weights {per_cent(row['raw_map'])}" if "raw_map" in row else ""
     epoch = f"{job.name} epoch {row['epoch']}/{job.recipe.training.epochs}"
-    return f"{epoch}: loss {row['loss']:.4f}{scores}{raw}, {row['videos_per_second']:.1f} videos/s"
+    return f"{epoch}: loss {row['loss']:.4f}{scores}{raw}, {row['videos_per_second']:.1f} videos/s{left}"
+
+
+def _time_left(job: FoldJob, rows: Sequence[EpochMetrics]) -> str:
+    """Return the time left for this fold and those after it, by the epochs so far, after a comma; empty at the end."""
+    epochs = job.recipe.training.epochs - len(rows) + job.epochs_after
+    if not rows or not epochs:
+        return ""
+    seconds = sum(row["train_seconds"] + row.get("valid_seconds", 0.0) for row in rows) / len(rows)
+    return f", {duration_text(seconds * epochs)} left{' for all folds' if job.valid else ''}"
 
 
 def _out_of_memory(recipe: Recipe, device: torch.device) -> str:

@@ -9,17 +9,19 @@ CACHE_GB = 20.0
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """Device and frame cache of a training run.
+    """Device, frame cache and logger of a training run.
 
     Attributes:
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         cache: folder for decoded frames; default: one folder that all runs of the user share.
         cache_gb: largest size of the cache in GB; 0 decodes frames every time.
+        logger: `tensorboard`, or `mlflow` or `wandb` of the extra `loggers`; it does not change the result.
     """
 
     device: str = "auto"
     cache: Path | None = None
     cache_gb: float = CACHE_GB
+    logger: str = "tensorboard"
 
 
 @dataclass(frozen=True, kw_only=True)

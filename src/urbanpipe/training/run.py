@@ -4,7 +4,7 @@
   weights
 - taxonomy.toml, labels.json, moments.json, folds.csv, groups.csv: the data; left_out.csv: videos that could not be
   decoded, and why; videos.json: digest, labels and fold of every video when the run began
-- fold<k>/: weights.safetensors, metrics.csv, tensorboard/, predictions.json and .csv, done.json
+- fold<k>/: weights.safetensors, metrics.csv, tensorboard/ (or logger.json), predictions.json and .csv, done.json
 - out_of_fold.json and .csv: every labelled video, predicted by the model that was not trained on it
 - table6.csv, .md and .png: AP by class and fold; folds.png: labels by fold
 - out_of_fold_segments.npz: scores of every frame or clip, for methods with many segments

@@ -13,6 +13,7 @@ from urbanpipe.taxonomy import given_taxonomy
 from urbanpipe.training.crossval import begin_run_videos, fold_job, resolve
 from urbanpipe.training.experiment import Experiment, checked_folds, labels_line, warn_of_folds
 from urbanpipe.training.fold_job import FoldJob
+from urbanpipe.training.loggers import LoggerChoice, check_logger
 from urbanpipe.training.loop import train_model
 from urbanpipe.training.options import RunOptions
 
@@ -39,7 +40,7 @@ def train(
             model is trained on every labelled video, without validation, and the last epoch is kept.
         fold: fold for validation.
         overrides: `section.key=value`.
-        options: device and frame cache.
+        options: device, frame cache and logger.
 
     Returns:
         The run folder.
@@ -49,6 +50,7 @@ def train(
     """
     if (folds is None) != (fold is None):
         raise FoldError("--folds FILE and --fold K require each other; without both, all labelled videos are used")
+    check_logger(options.logger)
     distributed = join_distributed(options.device)
     catalog = read_catalog(data, given_taxonomy(taxonomy))
     if not catalog.labelled:
@@ -62,10 +64,10 @@ def train(
     if assignment:
         warn_of_folds(catalog, assignment, distributed)
     frames = frame_cache(options.cache, options.cache_gb)
-    experiment = Experiment(catalog, assignment, distributed, frames)
+    experiment = Experiment(catalog, assignment, distributed, frames, LoggerChoice(options.logger, out))
     good = begin_run_videos(out, settings, experiment)
     if fold is None:
-        job = FoldJob(settings, catalog.taxonomy, good, (), out, frames, settings.name)
+        job = FoldJob(settings, catalog.taxonomy, good, (), out, frames, settings.name, experiment.logger)
     else:
         job = fold_job(out, settings, experiment, good, fold)
     train_model(job, distributed)

@@ -26,18 +26,6 @@ def parse_budget(text: str) -> float:
     return seconds
 
 
-def duration_text(seconds: float) -> str:
-    """Return a duration for people: seconds below two minutes, minutes below two hours.
-
-    Example:
-        >>> duration_text(50), duration_text(600), duration_text(9000)
-        ('50 s', '10 min', '2.5 h')
-    """
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
-
-
 class Budget:
     """Wall time that is left.
 

@@ -12,9 +12,10 @@ from urbanpipe.errors import RunError, UrbanpipeError
 from urbanpipe.locks import folder_lock
 from urbanpipe.models.weights_packages import installed_backbones
 from urbanpipe.outputs import write_json
+from urbanpipe.progress import duration_text
 from urbanpipe.training.experiment import Experiment, open_experiment
 from urbanpipe.training.options import FoldOptions, RunOptions
-from urbanpipe.tuning.budget import Budget, duration_text, parse_budget
+from urbanpipe.tuning.budget import Budget, parse_budget
 from urbanpipe.tuning.choice import Ranking, Rights, best, rank, union
 from urbanpipe.tuning.figures import Outcome, Point, figures_of
 from urbanpipe.tuning.page import write_page
@@ -143,7 +144,7 @@ def fit(
         weights: weights by timm name of the backbone: a file, `hub` (downloaded), `package` (extra `weights`) or
             `random`; default: EfficientNet-Lite0 from its package, or from the hub if the package is not installed.
         split: the folds.
-        options: device and frame cache.
+        options: device, frame cache and logger.
 
     Raises:
         BusyError: another process fits a model in `out`.

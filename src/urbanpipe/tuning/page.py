@@ -11,7 +11,8 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from urbanpipe.evaluation.plots import save
 from urbanpipe.evaluation.tables import markdown_table, per_cent
 from urbanpipe.outputs import write_text
-from urbanpipe.tuning.budget import Budget, duration_text
+from urbanpipe.progress import duration_text
+from urbanpipe.tuning.budget import Budget
 from urbanpipe.tuning.figures import Figures, Outcome, Point
 
 MARKDOWN, HTML, PLOT = "fit.md", "fit.html", "fit.png"

@@ -7,9 +7,10 @@ from typing import Protocol
 
 from urbanpipe.contracts.run_folder import OUT_OF_FOLD, read_done
 from urbanpipe.errors import RunError, UrbanpipeError, WeightsError
+from urbanpipe.progress import duration_text
 from urbanpipe.training.crossval import resolve, run_folds
 from urbanpipe.training.experiment import Experiment
-from urbanpipe.tuning.budget import Budget, duration_text
+from urbanpipe.tuning.budget import Budget
 from urbanpipe.tuning.cost import crossval_seconds
 from urbanpipe.tuning.figures import Outcome, Point, figures_of
 from urbanpipe.tuning.steps import Step
