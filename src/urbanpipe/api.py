@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from urbanpipe.inspection.inspector import Inspector as Inspector
     from urbanpipe.inspection.moments import moments as moments
     from urbanpipe.methods.recipe import shipped_recipes as recipes
+    from urbanpipe.models.published_weights import local_weights as weights
+    from urbanpipe.models.published_weights import save_weights as save_weights
     from urbanpipe.pretraining.pretrain import pretrain as pretrain
     from urbanpipe.reproduce.ablate import ablate as ablate
     from urbanpipe.reproduce.reproduce import reproduce as reproduce
@@ -55,10 +57,12 @@ _HOMES = {
     "predict": "urbanpipe.inference.predict:predict",
     "reproduce": "urbanpipe.reproduce.reproduce:reproduce",
     "pretrain": "urbanpipe.pretraining.pretrain:pretrain",
+    "save_weights": "urbanpipe.models.published_weights:save_weights",
     "scan": "urbanpipe.catalog.scan:scan",
     "simulate": "urbanpipe.simulate.generator:simulate",
     "train": "urbanpipe.training.train:train",
     "recipes": "urbanpipe.methods.recipe:shipped_recipes",
+    "weights": "urbanpipe.models.published_weights:local_weights",
 }
 
 __all__ = [
@@ -83,9 +87,11 @@ __all__ = [
     "pretrain",
     "recipes",
     "reproduce",
+    "save_weights",
     "scan",
     "simulate",
     "train",
+    "weights",
 ]
 
 

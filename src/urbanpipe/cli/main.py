@@ -36,6 +36,7 @@ VERBS = (
     "ablate",
     "reproduce",
     "recipes",
+    "weights",
 )
 
 RESUMABLE = {

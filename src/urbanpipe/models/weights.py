@@ -78,7 +78,7 @@ def load_weights(backbone: Backbone | VideoBackbone, name: str, source: str) -> 
             "then --set model.weights=DIR/weights.safetensors"
         )
     if source == "hub":
-        state = _from_hub(name, backbone)
+        state = hub_weights(name, backbone)
     else:
         state = read_package_weights(name) if source == "package" else read_state(Path(source))
     return _load(backbone, state, source)
@@ -131,7 +131,16 @@ def _plain(loaded: Any, path: Path) -> dict[str, Tensor]:
     return state
 
 
-def _from_hub(name: str, backbone: Backbone | VideoBackbone) -> dict[str, Tensor]:
+def hub_weights(name: str, backbone: Backbone | VideoBackbone) -> dict[str, Tensor]:
+    """Return the pretrained weights of a network from the hub or its cache.
+
+    Args:
+        name: name of the backbone in a recipe.
+        backbone: the network; its values are not read.
+
+    Raises:
+        WeightsError: the hub cannot be reached, or has none; the message names the file to download.
+    """
     try:
         return backbone.fetch(name)
     except UrbanpipeError:
