@@ -1,0 +1,69 @@
+"""How much CPU time does `fit` need outside networks, where features are cached?
+
+    python benchmarks/fit_overhead.py
+
+Makes random features of videos in groups, and measures the CPU seconds of the parts of `fit` that run no network: the
+regressions of five folds with their inner folds, and the combination of a growing number of runs with its figures.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+
+from urbanpipe.ensembling.weights import search_nested
+from urbanpipe.evaluation.evaluation_set import EvaluationSet
+from urbanpipe.evaluation.tables import fold_table, markdown_table
+from urbanpipe.learners.probe import fit_pooled
+from urbanpipe.models.config import STRENGTHS, BagHeadConfig
+from urbanpipe.models.regression_head import RegressionHead
+from urbanpipe.taxonomy import default_taxonomy
+
+FOLDS, GROUP, FRAMES = 5, 6, 8
+
+
+@contextmanager
+def timed(rows: list[list[str]], name: str) -> Iterator[None]:
+    """Add a row with the CPU seconds of the block."""
+    began = time.process_time()
+    yield
+    rows.append([name, f"{time.process_time() - began:.1f}"])
+    print(*rows[-1], file=sys.stderr, flush=True)
+
+
+def main(videos: int, width: int, runs: int) -> None:
+    """Print the table."""
+    torch.set_num_threads(1)
+    rng, taxonomy, rows = np.random.default_rng(0), default_taxonomy(), list[list[str]]()
+    of_group = rng.normal(size=(-(-videos // GROUP), 1, width)).repeat(GROUP, 0)[:videos]
+    bags = torch.from_numpy((of_group + rng.normal(size=(videos, FRAMES, width))).astype(np.float32))
+    signal = bags.mean(1).numpy()[:, : len(taxonomy)]
+    targets = signal + 0.5 * rng.normal(size=signal.shape) > 1.3
+    groups = tuple(str(number // GROUP) for number in range(videos))
+    folds = np.array([int(group) % FOLDS for group in groups])
+    data = EvaluationSet(taxonomy, tuple(map(str, range(videos))), targets, folds, groups)
+    for fold in range(FOLDS):
+        train = np.flatnonzero(folds != fold)
+        head = RegressionHead(width, len(taxonomy), BagHeadConfig(kind="regression"))
+        with timed(rows, f"regression of fold {fold}, {len(train)} videos"):
+            fit_pooled(head, [bags[row] for row in train], targets[train], [groups[row] for row in train], STRENGTHS)
+    scores = 1 / (1 + np.exp(-(signal + rng.normal(size=(runs, *signal.shape)))))
+    for count in range(2, runs + 1):
+        with timed(rows, f"combination of {count} runs, with its figures"):
+            nested = search_nested(scores[:count], data).nested
+            assert nested is not None
+            fold_table(nested, data)
+    rows.append(["all", f"{sum(float(row[1]) for row in rows):.1f}"])
+    print(markdown_table(["part", "CPU s"], rows, left=1))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--videos", type=int, default=6000)
+    parser.add_argument("--width", type=int, default=1280, help="features of a frame")
+    parser.add_argument("--runs", type=int, default=6, help="runs that are combined in the end")
+    main(**vars(parser.parse_args()))
