@@ -1,20 +1,20 @@
-# Every target sets itself up: .venv is made and filled on first use. Tests run in two processes.
+# Every target sets itself up: .venv is made and filled on first use. Tests run in three processes, so that two cores are busy while one of them waits.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-IN_TWO := --numprocesses 2 --dist loadfile --no-loadscope-reorder
+PARALLEL := --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo quick test coverage lint clean
 
 quick: lint  ## linters, import layers, types and the fast tests
-	$(BIN)/pytest $(IN_TWO) -m "not slow and not browser and not multiprocess"
+	$(BIN)/pytest $(PARALLEL) -m "not slow and not browser and not multiprocess"
 
 test: lint  ## linters, import layers, types and all tests
-	$(BIN)/pytest $(IN_TWO)
+	$(BIN)/pytest $(PARALLEL)
 
 coverage: $(READY)  ## all tests, and the files with lines that no test runs; takes a third longer
-	$(BIN)/pytest $(IN_TWO) --cov --cov-report=term:skip-covered
+	$(BIN)/pytest $(PARALLEL) --cov --cov-report=term:skip-covered
 
 lint: $(READY)  ## linters, import layers and types
 	$(BIN)/ruff check .

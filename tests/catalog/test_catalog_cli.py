@@ -117,7 +117,7 @@ def test_audit_of_the_real_labels(shared: Path) -> None:
     result = run("audit", shared / "data" / "qv_pipe_train_labels.json")
     assert result.exit_code == 0, result.output
     assert "warning: the name alone predicts ZC" in result.stdout
-    assert [line.split()[2] for line in result.stdout.splitlines() if line.startswith(" ZC")][-1] == "1.000!!"
+    assert [line.split()[2] for line in result.stdout.splitlines() if line.startswith(" ZC")][-1] == "100.0!!"
 
 
 @pytest.mark.parametrize(
