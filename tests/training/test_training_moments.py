@@ -117,6 +117,8 @@ def test_the_rows_of_a_regression_weigh_each_class_of_a_video_the_same() -> None
     between = np.abs(rows.frames.numpy() - [30, 60]).min(axis=1) <= 2 * FAR
     assert (rows.weights[between & ~near, 1] == 0).all()
     assert (rows.weights[:, [0, 2]] == 0).all(), "only classes with moments"
+    assert rows.suffices.tolist() == [False, True, False]
+    assert set(rows.videos.tolist()) == {0}
     assert moment_rows(bags[1:], [times], MomentTargets([replace(TIMED, moments=())], LABELS[1:], 2.0)) is None
 
 

@@ -103,7 +103,12 @@ def _minimised(
 
 
 def choose_strength(
-    features: NDArray[np.floating], targets: NDArray[np.bool_], groups: Sequence[str], strengths: Sequence[float]
+    features: NDArray[np.floating],
+    targets: NDArray[np.bool_],
+    groups: Sequence[str],
+    strengths: Sequence[float],
+    *,
+    weights: NDArray[np.float64] | None = None,
 ) -> float:
     """Return the strength with the highest mean AP of out-of-fold logits, pooled over inner folds of whole groups.
 
@@ -114,7 +119,9 @@ def choose_strength(
         targets: labels, (rows, classes).
         groups: group of each row.
         strengths: candidates, in the order of preference.
+        weights: weight of each target in the fits, (rows, classes), 0 or more; default: 1 each.
     """
+    weights = np.ones(targets.shape) if weights is None else weights
     count = min(INNER_FOLDS, len(set(groups)))
     if count < 2 or len(strengths) == 1:
         return strengths[len(strengths) // 2]
@@ -125,7 +132,7 @@ def choose_strength(
         train, test = folds != fold, folds == fold
         fitted = None
         for number, strength in enumerate(strengths):
-            fitted = fit_regression(features[train], targets[train], strength, start=fitted)
+            fitted = fit_regression(features[train], targets[train], strength, weights=weights[train], start=fitted)
             logits[number, test] = fitted.logits(features[test])
     means = [mean_of_known(fold_aps(each, targets, np.zeros(len(targets), np.int64))) for each in logits]
     return strengths[int(np.argmax(np.nan_to_num(means)))]

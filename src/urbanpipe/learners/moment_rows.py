@@ -24,11 +24,15 @@ class MomentRows:
         targets: (rows, classes) bool.
         weights: weight of each target, (rows, classes) float64: 0 where it is unknown or its class has no moments in
             the video. All positives of a class in a video weigh 1 together, and so do all its negatives.
+        videos: (rows,) int64, index of the video of each row.
+        suffices: (classes,) bool, whether every video that shows a class has moments of it.
     """
 
     frames: Tensor
     targets: NDArray[np.bool_]
     weights: NDArray[np.float64]
+    videos: NDArray[np.int64]
+    suffices: NDArray[np.bool_]
 
 
 def moment_rows(bags: Sequence[Tensor], seconds: Sequence[Seconds], moments: MomentTargets) -> MomentRows | None:
@@ -39,15 +43,18 @@ def moment_rows(bags: Sequence[Tensor], seconds: Sequence[Seconds], moments: Mom
         seconds: begin and end of each of these frames, (frames, 2).
         moments: the targets of frames.
     """
-    parts = [
-        _of_video(bag, spans, moments, video)
-        for video, (bag, spans) in enumerate(zip(bags, seconds, strict=True))
-        if bool(moments.timed[video].any())
-    ]
-    if not parts:
+    videos = torch.nonzero(moments.timed.any(dim=1)).flatten().tolist()
+    if not videos:
         return None
+    parts = [_of_video(bags[video], seconds[video], moments, video) for video in videos]
     frames, targets, weights = zip(*parts, strict=True)
-    return MomentRows(torch.cat(frames), np.concatenate(targets), np.concatenate(weights))
+    return MomentRows(
+        torch.cat(frames),
+        np.concatenate(targets),
+        np.concatenate(weights),
+        np.repeat(videos, [len(part) for part in frames]),
+        moments.complete.numpy(),
+    )
 
 
 def _of_video(

@@ -25,6 +25,10 @@ class MomentTargets:
         videos: the training set.
         labels: labels of the videos, (videos, classes), 0 or 1.
         window_seconds: largest distance of a positive segment to a moment; 0 ignores moments.
+
+    Attributes:
+        timed: whether a class has moments in a video, (videos, classes) bool.
+        complete: whether every video that shows a class has moments of it, and at least one does, (classes,) bool.
     """
 
     def __init__(self, videos: Sequence[Video], labels: NDArray[np.float32], window_seconds: float) -> None:
@@ -40,6 +44,7 @@ class MomentTargets:
         if window_seconds:
             for video, moments in enumerate(self._moments):
                 self.timed[video, list(moments)] = True
+        self.complete = self.timed.any(dim=0) & (self.timed | (self._labels == 0)).all(dim=0)
 
     def near(self, video: int, seconds: NDArray[np.float64], windows: float = 1.0) -> Tensor:
         """Return whether segments are at most `windows` windows away from a moment.

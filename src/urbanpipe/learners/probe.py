@@ -104,14 +104,17 @@ def fit_pooled(
         targets: labels, (videos, classes).
         groups: group of each video.
         strengths: candidates of the inverse regularisation strength C.
-        moments: frames that are also rows, each as a bag of its own.
+        moments: frames that are also rows, each as a bag of its own. A class for which they suffice is fitted on them
+            alone: in few videos, what differs between videos is the pipe rather than the defect.
     """
     features = torch.stack([head.pool(bag) for bag in bags]).numpy()
-    strength, weights = choose_strength(features, targets, groups, strengths), np.ones(targets.shape)
+    weights = np.ones(targets.shape)
     if moments:
         frames = torch.stack([head.pool(frame.unsqueeze(0)) for frame in moments.frames]).numpy()
+        groups = [*groups, *(groups[video] for video in moments.videos)]
         features, targets = np.concatenate([features, frames]), np.concatenate([targets, moments.targets])
-        weights = np.concatenate([weights, moments.weights])
+        weights = np.concatenate([weights * ~moments.suffices, moments.weights])
+    strength = choose_strength(features, targets, groups, strengths, weights=weights)
     fitted = fit_regression(features, targets, strength, weights=weights)
     values = {
         "mean": fitted.mean,
