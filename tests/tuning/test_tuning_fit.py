@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,7 +32,8 @@ from urbanpipe.training import crossval, loop
 from urbanpipe.training.experiment import Experiment
 from urbanpipe.tuning import cost, fitting, run_step
 from urbanpipe.tuning.budget import Budget, parse_budget
-from urbanpipe.tuning.figures import figures_of
+from urbanpipe.tuning.figures import Figures, Outcome, Point, figures_of
+from urbanpipe.tuning.page import write_page
 from urbanpipe.tuning.steps import candidates, frozen_steps
 
 
@@ -208,6 +210,13 @@ def test_the_measured_step_counts_epochs_folds_and_frames(archive: Path, monkeyp
     views = 3 * 2 * 2  # draws, the mirrored one, and both EMA and raw weights
     expected = 1.3 * (1 * (2 - 1) * len(videos) * 0.03 + views * len(videos) * 0.01)
     assert cost.crossval_seconds(tuned, videos, folds, classes=17, device=device) == pytest.approx(expected)
+
+
+def test_without_an_evaluated_class_the_page_says_so(tmp_path: Path) -> None:
+    unknown = Figures(math.nan, math.nan, math.nan, math.nan)
+    step = tiny_frozen({"any": "random"})[0]
+    write_page(tmp_path, [Outcome(step, tmp_path, "", 1.0, unknown)], [Point(1.0, unknown, {"a": 1.0})], Budget(60))
+    assert "No mAP can be given" in (tmp_path / "fit.md").read_text()
 
 
 def test_each_backbone_has_its_baselines_at_its_own_size() -> None:

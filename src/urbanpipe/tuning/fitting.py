@@ -80,16 +80,21 @@ class Fit:
         """Write what a later call needs to know: the time spent, and the time of each step."""
         write_json(self.folder / STATE, {"spent_seconds": self.budget.spent_seconds, "steps": self.times})
 
-    def cross_validate(self, step: Step) -> None:
-        """Train all folds of a step if they are expected to end in time; combine it with the runs so far."""
+    def cross_validate(self, step: Step) -> bool:
+        """Train all folds of a step if they are expected to end in time; combine it with the runs so far.
+
+        Returns:
+            Whether there was time; also True for a step that fails.
+        """
         if step.recipe.name in self.outcomes and self.outcomes[step.recipe.name].is_done:
-            return
+            return True
         self._record(run_step(step, self.experiment.fold_numbers, self))
         if self.outcomes[step.recipe.name].is_done:
             self.points.append(_combine(self))
             self._log(step)
         if self.points:
             write_page(self.folder, [*self.outcomes.values()], self.points, self.budget)
+        return not self.outcomes[step.recipe.name].is_too_long
 
     def try_on(self, step: Step, folds: Sequence[int]) -> dict[int, float] | None:
         """Train some folds of a step; return the mAP of each, or None if they are not all trained."""
@@ -188,24 +193,25 @@ def _read_state(folder: Path) -> tuple[float, dict[str, dict[str, float]]]:
 
 
 def search(settings: Sequence[Candidate], work: Fit) -> None:
-    """Compare settings by successive halving, and cross-validate the best after each comparison while time is left.
+    """Compare settings by successive halving, and cross-validate the best after each comparison.
 
-    Then the settings on the next places follow; if nothing was compared, in the given order.
+    Then the settings on the next places follow; if nothing was compared, in the given order. It ends where there is no
+    time for the next step.
     """
     by_name, default = {candidate.name: candidate for candidate in settings}, settings[0]
     last: tuple[Ranking, int] | None = None
     for shorter, epochs in zip((None, *EPOCHS), EPOCHS, strict=False):
         among = None if last is None else best(last[0], HALVING)
         ranking = _compared(by_name, shorter, work, among=among, then=default.step(epochs))
-        for name in [default.name] if ranking is None else _chosen(ranking, 0, epochs, work, default):
-            work.cross_validate(by_name[name].step(epochs))
+        names = [default.name] if ranking is None else _chosen(ranking, 0, epochs, work, default)
+        if not all(work.cross_validate(by_name[name].step(epochs)) for name in names):
+            break
         last = last if ranking is None else (ranking, epochs)
     for place, candidate in enumerate(settings[1:], start=1):
-        if last is None:
-            work.cross_validate(candidate.step(EPOCHS[0]))
-            continue
-        for name in _chosen(last[0], place, last[1], work, default):
-            work.cross_validate(by_name[name].step(last[1]))
+        epochs = EPOCHS[0] if last is None else last[1]
+        names = [candidate.name] if last is None else _chosen(last[0], place, epochs, work, default)
+        if not all(work.cross_validate(by_name[name].step(epochs)) for name in names):
+            break
 
 
 def _compared(

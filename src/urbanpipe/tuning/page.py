@@ -1,5 +1,6 @@
 """The page of `fit`: what was tried, what was chosen and why, and mAP over the time spent."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -98,6 +99,8 @@ def write_page(folder: Path, outcomes: Sequence[Outcome], points: Sequence[Point
 def _verdict(outcomes: Sequence[Outcome], last: Point) -> str:
     """Return the result in one sentence: the combination, beside the frozen baseline."""
     baseline = next(outcome for outcome in outcomes if outcome.figures is not None)
+    if math.isnan(last.figures.mean):
+        return "No mAP can be given: too few classes are in the videos of several folds. Label more videos per class."
     if sum(outcome.is_done for outcome in outcomes) == 1:
         return f"{baseline.step.recipe.name}, the baseline, has an mAP of {last.figures}."
     name = baseline.step.recipe.name
