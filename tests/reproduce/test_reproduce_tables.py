@@ -270,7 +270,7 @@ PRETRAINING = ("size=32", "every_seconds=0.5", "epochs=1", "workers=0", "warmup_
 
 @pytest.fixture
 def quick_pretraining(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(weights, "_from_hub", _no_network)
+    monkeypatch.setattr(weights, "hub_weights", _no_network)
     monkeypatch.setitem(weak.PRETRAINING, "small", (*PRETRAINING, "batch_size=8"))
 
 
@@ -458,7 +458,7 @@ def test_rows_about_clips_have_a_base_of_clips(archive: Path, tmp_path: Path, mo
     assert "simclr-transmil: mobilenetv2_100 from SimCLR, frames of 96 px" in text
     assert (tmp_path / "ablation-video" / "seed0" / "frame-order" / "out_of_fold.json").exists()
 
-    monkeypatch.setattr(weights, "_from_hub", _no_network)
+    monkeypatch.setattr(weights, "hub_weights", _no_network)
     lost = run(archive, tmp_path / "other", "table5", overrides=[*settings, *small], weights={"video-base": "hub"})
     assert "--weights video-base=FILE" in lost, "the row is lost, the table is not"
 
