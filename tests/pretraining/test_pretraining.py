@@ -256,7 +256,13 @@ def test_views_are_of_the_size_asked_for_and_differ() -> None:
     [
         ("moco", "test_resnet", (), RecipeError, "--method moco: the methods are simclr, mae"),
         ("mae", "test_resnet", (), RecipeError, "needs a plain ViT .* not ResNet; --method simclr takes any"),
-        ("mae", "test_vit", ("size=40",), RecipeError, "size = 40: must be a multiple of the patch, 16 px"),
+        (
+            "mae",
+            "test_vit",
+            ("size=40",),
+            RecipeError,
+            "must be multiples of 16 px, and are 40 x 40; .* size of a pret",
+        ),
         (
             "mae",
             "test_vit",

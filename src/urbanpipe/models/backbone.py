@@ -164,8 +164,8 @@ def _check_size(backbone: str, net: nn.Module, image_size: tuple[int, int]) -> N
     if any(side % step for side in image_size):
         width, height = image_size
         raise RecipeError(
-            f"model.backbone = {backbone!r}: width and height of its input must be multiples of {step} px, and are "
-            f"{width} x {height}; change input.size or input.tile"
+            f"{backbone}: width and height of its input must be multiples of {step} px, and are {width} x {height}; "
+            "change input.size or input.tile of a recipe, or size of a pretraining"
         )
 
 

@@ -20,15 +20,13 @@ class MAE(nn.Module):
         config: mask ratio and size of the decoder.
 
     Raises:
-        RecipeError: the backbone is not a plain ViT, or the size or the decoder does not match it.
+        RecipeError: the backbone is not a plain ViT, or the width of the decoder cannot be used.
     """
 
     def __init__(self, backbone: Backbone, config: MAEConfig) -> None:
         super().__init__()
         vit = _plain_vit(backbone)
         self.patch: int = vit.patch_embed.patch_size[0]
-        if config.size % self.patch:
-            raise RecipeError(f"--set size = {config.size}: must be a multiple of the patch, {self.patch} px")
         if config.decoder_width % 4 or config.decoder_width % config.decoder_heads:
             raise RecipeError(
                 f"--set decoder_width = {config.decoder_width}: must be a multiple of 4 and of "
