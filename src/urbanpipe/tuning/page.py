@@ -127,7 +127,7 @@ def _cells(name: str, figures: Figures, seconds: str) -> list[str]:
 
 def _plot(outcomes: Sequence[Outcome], points: Sequence[Point]) -> Figure:
     """Return the plot of the pooled mAP of the combination over the time spent, with its interval."""
-    figure = Figure(figsize=(7.5, 3.6), layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1))
+    figure = Figure(figsize=(8.5, 3.6), layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1))
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     minutes = [point.spent_seconds / 60 for point in points]
@@ -136,19 +136,15 @@ def _plot(outcomes: Sequence[Outcome], points: Sequence[Point]) -> Figure:
     axes.vlines(minutes, low, high, color=_PALE, linewidth=2)
     axes.plot(minutes, pooled, marker="o", color=_LINE, linewidth=1.5)
     done = [outcome for outcome in outcomes if outcome.is_done]
-    for outcome, x, y in zip(done, minutes, pooled, strict=True):
-        axes.annotate(
-            outcome.step.recipe.name,
-            (x, y),
-            xytext=(4, 8),
-            textcoords="offset points",
-            fontsize=8,
-            color=_INK,
-            parse_math=False,
-        )
+    for number, (outcome, x, y) in enumerate(zip(done, minutes, pooled, strict=True), start=1):
+        axes.annotate(str(number), (x, y), xytext=(6, 5), textcoords="offset points", fontsize=8, color=_INK)
+        axes.plot([], [], linestyle="", color=_INK, marker=f"${number}$", label=outcome.step.recipe.name)
+    axes.legend(
+        loc="upper left", bbox_to_anchor=(1.02, 1.0), fontsize=8, frameon=False, title="after", title_fontsize=8
+    )
     axes.set_xlabel("minutes spent", color=_INK, fontsize=9)
     axes.set_ylabel("pooled mAP, 95 % interval", color=_INK, fontsize=9)
-    axes.margins(x=0.2, y=0.15)
+    axes.margins(x=0.08, y=0.15)
     axes.set_xlim(left=0)
     axes.grid(axis="y", color="0.92", linewidth=0.8)
     axes.set_axisbelow(True)
