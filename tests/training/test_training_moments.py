@@ -30,6 +30,7 @@ from urbanpipe.taxonomy import default_taxonomy
 from urbanpipe.training.fold_job import FoldJob
 from urbanpipe.training.loop import train_model
 from urbanpipe.training.run import begin_run, is_begun
+from urbanpipe.video.cache import FrameCache
 
 TIMED = Video("a.mp4", Path("a.mp4"), moments=(LabelMoment(1, 30.0), LabelMoment(1, 60.0)))
 LABELS = np.array([[0, 1, 1], [1, 0, 0]], np.float32)  # the class 2 of the first video is somewhere
@@ -124,7 +125,8 @@ def test_the_rows_of_a_regression_weigh_each_class_of_a_video_the_same() -> None
 
 def share_at_the_event(recipe: Recipe, videos: Sequence[Video], folder: Path) -> float:
     """Train on all but four videos; how much higher the event scores at its moment than in the rest of the four."""
-    train_model(FoldJob(recipe, default_taxonomy(), videos[:-4], videos[-4:], folder, None, "test"), ALONE)
+    cache = FrameCache(folder.parent / "cache", 10**9)
+    train_model(FoldJob(recipe, default_taxonomy(), videos[:-4], videos[-4:], folder, cache, "test"), ALONE)
     found = read_segment_scores(folder / "segments.npz", default_taxonomy())
     gains = []
     for video in videos[-4:]:
