@@ -7,6 +7,8 @@ import numpy as np
 
 from helpers.explain_runs import TAXONOMY, make_run, recipe_of
 from urbanpipe.contracts.predictions import Predictions, write_predictions
+from urbanpipe.contracts.run_folder import OUT_OF_FOLD
+from urbanpipe.evaluation.runs import read_out_of_fold
 
 CLASSES = len(TAXONOMY)
 FOLDS = 2
@@ -28,3 +30,14 @@ def finished_run(folder: Path, method: str, videos: int = 60) -> Path:
     (run / "environment.json").write_text(json.dumps({"format": "urbanpipe run 2", "data": "made up"}))
     write_predictions(Predictions(names, scores), run / "out_of_fold.json", TAXONOMY)
     return run
+
+
+def noise_runs(folder: Path, count: int, seed: int) -> list[Path]:
+    """Cross-validations of 150 videos whose out-of-fold scores are random."""
+    rng, runs = np.random.default_rng(seed), []
+    for number in range(count):
+        run = finished_run(folder / str(number), "frame", videos=150)
+        known = read_out_of_fold(run)
+        write_predictions(Predictions(known.names, rng.random(known.scores.shape)), run / OUT_OF_FOLD, known.taxonomy)
+        runs.append(run.rename(folder / f"run-{number}"))
+    return runs

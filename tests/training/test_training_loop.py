@@ -284,7 +284,7 @@ def test_killed_outright_at_several_moments_it_ends_the_same(archive: Path, tmp_
 def test_the_log_says_what_a_fold_has_its_map_in_per_cent_and_the_time_left_over_all_folds(
     catalog: Catalog, tiny: Recipe, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    fold = replace(job(catalog, changed(tiny, "training", epochs=2), tmp_path), epochs_after=2)
+    fold = replace(job(catalog, changed(tiny, "training", epochs=2), tmp_path), folds_after=1)
     train_model(fold, ALONE)
     lines = capsys.readouterr().err.splitlines()
     groups = [len({video.group for video in videos}) for videos in (fold.train, fold.valid)]
@@ -295,17 +295,17 @@ def test_the_log_says_what_a_fold_has_its_map_in_per_cent_and_the_time_left_over
     )
     first, second = (line for line in lines if line.startswith("test epoch"))
     assert f", mAP {100 * float(metrics(tmp_path)[0]['map']):.1f} (defects " in first
-    assert re.search(r", \d+ s left for all folds$", first)
-    assert re.search(r", \d+ s left for all folds$", second), "another fold follows"
+    assert re.search(r", \d+ s left for 2 folds$", first)
+    assert re.search(r", \d+ s left for 2 folds$", second), "another fold follows"
 
 
 def test_the_time_left_counts_the_epochs_of_the_folds_that_follow(
     catalog: Catalog, tiny: Recipe, tmp_path: Path
 ) -> None:
-    fold = replace(job(catalog, changed(tiny, "training", epochs=4), tmp_path), epochs_after=8)
+    fold = replace(job(catalog, changed(tiny, "training", epochs=4), tmp_path), folds_after=2)
     rows: list[EpochMetrics] = [{"train_seconds": 20.0, "valid_seconds": 10.0}, {"train_seconds": 30.0}]
     assert loop._time_left(fold, []) == ""
-    assert loop._time_left(fold, rows) == ", 5 min left for all folds"  # 10 epochs of 30 s
-    assert loop._time_left(replace(fold, epochs_after=0), rows) == ", 60 s left for all folds"
-    assert loop._time_left(replace(fold, epochs_after=0, valid=()), rows) == ", 60 s left"
-    assert loop._time_left(replace(fold, epochs_after=0), rows * 2) == ""
+    assert loop._time_left(fold, rows) == ", 5 min left for 3 folds"  # 10 epochs of 30 s
+    assert loop._time_left(replace(fold, folds_after=0), rows) == ", 60 s left"
+    assert loop._time_left(replace(fold, folds_after=0, valid=()), rows) == ", 60 s left"
+    assert loop._time_left(replace(fold, folds_after=0), rows * 2) == ""

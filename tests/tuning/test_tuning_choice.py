@@ -1,19 +1,20 @@
 """The choices of `fit`: what each fold may know of the others, and that the figure of a choice is not flattered."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from helpers.finished_runs import finished_run
+from helpers.finished_runs import noise_runs
 from helpers.tiny_fits import fitted, tiny_candidate, tiny_frozen
 from urbanpipe.catalog.folds import read_folds
-from urbanpipe.contracts.predictions import Predictions, write_predictions
+from urbanpipe.catalog.scan import scan
 from urbanpipe.ensembling.ensemble import ensemble
 from urbanpipe.evaluation.average_precision import fold_aps, mean_of_known
 from urbanpipe.evaluation.runs import read_out_of_fold
 from urbanpipe.tuning import fitting, run_step
-from urbanpipe.tuning.choice import EVERY, Rights, best, rank, union
+from urbanpipe.tuning.choice import ALL_FOLDS, EligibleRuns, best, rank, union
 from urbanpipe.tuning.figures import figures_of
 
 SCORES = {"a": {0: 0.9, 1: 0.1}, "b": {0: 0.5, 1: 0.6}, "c": {0: 0.1, 1: 0.3}}
@@ -21,7 +22,7 @@ SCORES = {"a": {0: 0.9, 1: 0.1}, "b": {0: 0.5, 1: 0.6}, "c": {0: 0.1, 1: 0.3}}
 
 def test_a_fold_has_no_part_in_its_own_ranking() -> None:
     ranking = rank(SCORES, [0, 1, 2])
-    assert ranking == {EVERY: ["b", "a", "c"], 0: ["b", "c", "a"], 1: ["a", "b", "c"], 2: ["b", "a", "c"]}
+    assert ranking == {ALL_FOLDS: ["b", "a", "c"], 0: ["b", "c", "a"], 1: ["a", "b", "c"], 2: ["b", "a", "c"]}
     for fold in (0, 1):
         changed = {name: {**values, fold: 1 - values[fold]} for name, values in SCORES.items()}
         assert rank(changed, [0, 1, 2])[fold] == ranking[fold]
@@ -29,62 +30,63 @@ def test_a_fold_has_no_part_in_its_own_ranking() -> None:
 
 def test_a_later_ranking_is_among_those_that_the_same_folds_kept() -> None:
     among = best(rank(SCORES, [0, 1]), 3)
-    assert among == {EVERY: ["b"], 0: ["b"], 1: ["a"]}
+    assert among == {ALL_FOLDS: ["b"], 0: ["b"], 1: ["a"]}
     assert union(among) == ["b", "a"]
     later = {"b": {0: 0.1, 1: 0.1}, "a": {0: 0.9, 1: 0.9}}
-    assert rank(later, [0, 1], among) == {EVERY: ["b"], 0: ["b"], 1: ["a"]}
+    assert rank(later, [0, 1], among) == {ALL_FOLDS: ["b"], 0: ["b"], 1: ["a"]}
 
 
 def test_without_scores_the_order_stays() -> None:
-    assert rank({"a": {0: float("nan")}, "b": {0: 0.2}}, [0])[EVERY] == ["b", "a"]
+    assert rank({"a": {0: float("nan")}, "b": {0: 0.2}}, [0])[ALL_FOLDS] == ["b", "a"]
     assert rank({"a": {0: 0.1}, "b": {0: 0.2}}, [0, 1])[0] == ["a", "b"], "no other fold was tried"
 
 
 def test_a_run_is_used_only_where_it_was_chosen() -> None:
-    rights = Rights([0, 1])
-    rights.grant("tuned", EVERY)
-    rights.grant("tuned", 1)
-    usable = rights.usable(["frozen", "tuned"])
-    assert usable.by_fold.tolist() == [[True, False], [True, True]]
-    assert usable.final.tolist() == [True, True]
+    runs = EligibleRuns([0, 1])
+    runs.allow("tuned", ALL_FOLDS)
+    runs.allow("tuned", 1)
+    members = runs.members(["frozen", "tuned"])
+    assert members.by_fold.tolist() == [[True, False], [True, True]]
+    assert members.final.tolist() == [True, True]
 
 
 @pytest.mark.slow
 def test_settings_that_know_nothing_are_chosen_and_combined_to_chance(tmp_path: Path) -> None:
     """Twenty settings of random scores: the best on two folds looks good there, and the printed figure does not."""
-    rng, runs, maps = np.random.default_rng(3), list[Path](), dict[str, dict[int, float]]()
-    for number in range(20):
-        run = finished_run(tmp_path / str(number), "frame", videos=150)
-        known = read_out_of_fold(run)
-        noise = Predictions(known.names, rng.random(known.scores.shape))
-        write_predictions(noise, run / "out_of_fold.json", known.taxonomy)
-        runs.append(run.rename(tmp_path / f"run-{number}"))
-        aps = fold_aps(noise.scores, known.targets, known.folds)
-        maps[runs[-1].name] = {fold: mean_of_known(aps[:, place]) for place, fold in enumerate(np.unique(known.folds))}
-    folds = sorted({fold for values in maps.values() for fold in values})
-    ranking, rights = rank(maps, folds), Rights(folds)
+    runs = noise_runs(tmp_path, 20, seed=3)
+    folds = sorted(set(read_out_of_fold(runs[0]).folds.tolist()))
+    ranking, eligible = rank({run.name: _maps(run) for run in runs}, folds), EligibleRuns(folds)
     for run in runs:
-        rights.of_run[run.name] = {without for without, names in ranking.items() if run.name in names[:2]}
-    chosen = [run for run in runs if rights.of_run[run.name]]
+        eligible.of_run[run.name] = {without for without, names in ranking.items() if run.name in names[:2]}
+    chosen = [run for run in runs if eligible.of_run[run.name]]
     made = ensemble(
         chosen,
         out=tmp_path / "ensemble",
         weights="search",
         exclusive_threshold=None,
-        usable=rights.usable([run.name for run in chosen]),
+        eligible=eligible.members([run.name for run in chosen]),
     )
     alone = [figures_of(run) for run in runs]
     chance, mean_of_folds = (float(np.mean([getattr(each, kind) for each in alone])) for kind in ("pooled", "mean"))
     figures, flattered = figures_of(made.folder, made.nested), figures_of(made.folder)
     assert figures.low < chance < figures.high
     assert flattered.mean > mean_of_folds + 0.01, "on the videos of the choice it seems to know something"
-    assert made.weights[~rights.usable([run.name for run in chosen]).final].sum() == 0
+    assert made.weights[~eligible.members([run.name for run in chosen]).final].sum() == 0
+
+
+def _maps(run: Path) -> dict[int, float]:
+    """Return the mAP of each fold of a run."""
+    data = read_out_of_fold(run)
+    by_fold = fold_aps(data.scores, data.targets, data.folds)
+    return {fold: mean_of_known(aps) for fold, aps in zip(np.unique(data.folds).tolist(), by_fold, strict=True)}
 
 
 @pytest.mark.slow
 def test_fit_compares_settings_on_two_folds_and_goes_on_with_the_best(
     archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The labels are shuffled among the videos, so that the figure that fit prints must be that of chance."""
+    _shuffled(archive, tmp_path)
     names = ("default", "bad", "good")
     settings = [tiny_candidate(name, 1e-3 + number / 1e5) for number, name in enumerate(names)]
     monkeypatch.setattr(fitting, "frozen_steps", tiny_frozen)
@@ -95,7 +97,7 @@ def test_fit_compares_settings_on_two_folds_and_goes_on_with_the_best(
     monkeypatch.setattr(run_step, "_map", lambda run, fold: worth[run.name] * (fold == 0))
     folds = tmp_path / "folds.csv"
     _three_folds(archive / "folds.csv", folds)
-    result = fitted(archive, tmp_path / "out", folds=folds)
+    result = fitted(tmp_path, tmp_path / "out", folds=folds)
     outcomes = {outcome.step.recipe.name: outcome for outcome in result.outcomes}
     assert [name for name, outcome in outcomes.items() if outcome.is_done] == [
         "frozen-tiny",
@@ -107,8 +109,20 @@ def test_fit_compares_settings_on_two_folds_and_goes_on_with_the_best(
     assert outcomes["bad-1"].tried == {0: 0.1, 1: 0.0}
     assert outcomes["bad-1"].reason == "tried on 2 folds"
     assert not (tmp_path / "out" / "bad-1" / "fold2").exists()
-    page = (result.folder / "fit.md").read_text()
-    assert "tried on 2 folds" in page
+    assert "tried on 2 folds" in (result.folder / "fit.md").read_text()
+    figures, data = result.points[-1].figures, read_out_of_fold(tmp_path / "out" / "frozen-tiny")
+    chance = mean_of_known(np.where(data.targets.any(0), data.targets.mean(0), np.nan))
+    assert figures.low < chance < figures.high < 0.9
+
+
+def _shuffled(archive: Path, out: Path) -> None:
+    """Write a catalog of the videos of an archive with labels of other videos."""
+    labels = json.loads((archive / "labels.json").read_text())
+    moved = np.random.default_rng(0).permutation(len(labels)).tolist()
+    values = [*labels.values()]
+    shuffled = {name: values[place] for name, place in zip(labels, moved, strict=True)}
+    (out / "labels.json").write_text(json.dumps(shuffled))
+    scan(archive / "videos", out=out / "catalog.csv", labels=out / "labels.json", workers=1)
 
 
 def _three_folds(source: Path, out: Path) -> None:

@@ -11,12 +11,11 @@ import numpy as np
 import pytest
 import torch
 
-from helpers.finished_runs import finished_run
+from helpers.finished_runs import noise_runs
 from helpers.tiny_fits import fitted, tiny_candidate, tiny_frozen
 from urbanpipe.catalog.catalog_file import read_catalog
 from urbanpipe.catalog.folds import read_folds
 from urbanpipe.cli.fit import weights_given
-from urbanpipe.contracts.predictions import Predictions, write_predictions
 from urbanpipe.ensembling.ensemble import ensemble
 from urbanpipe.errors import BusyError, RecipeError, RunError, WeightsError
 from urbanpipe.evaluation.runs import read_out_of_fold
@@ -168,13 +167,7 @@ def test_without_network_it_says_how_to_get_weights(
 @pytest.mark.slow
 def test_runs_that_know_nothing_are_combined_to_chance(tmp_path: Path) -> None:
     """The figure of a combination does not gain from the choice among runs."""
-    rng, runs = np.random.default_rng(5), []
-    for number in range(10):
-        run = finished_run(tmp_path / str(number), "frame", videos=150)
-        known = read_out_of_fold(run)
-        noise = Predictions(known.names, rng.random(known.scores.shape))
-        write_predictions(noise, run / "out_of_fold.json", known.taxonomy)
-        runs.append(run.rename(tmp_path / f"run-{number}"))
+    runs = noise_runs(tmp_path, 10, seed=5)
     made = ensemble(runs, out=tmp_path / "ensemble", weights="search", exclusive_threshold=None)
     chance = float(read_out_of_fold(runs[0]).targets.mean())
     figures, flattered = figures_of(made.folder, made.nested), figures_of(made.folder)

@@ -20,7 +20,8 @@ from urbanpipe.ensembling.contributions import contributions
 from urbanpipe.ensembling.ensemble_table import EnsembleTable, ensemble_table
 from urbanpipe.ensembling.weights import (
     SEARCHES,
-    Usable,
+    EligibleMembers,
+    Searched,
     equal_weights,
     read_weights,
     search_nested,
@@ -67,7 +68,7 @@ def ensemble(
     weights: str | Path | Sequence[float] = "equal",
     exclusive_threshold: float | None = EXCLUSIVE_THRESHOLD,
     recall: float | None = None,
-    usable: Usable | None = None,
+    eligible: EligibleMembers | None = None,
 ) -> Ensemble:
     """Weigh runs, apply the rule for the exclusive class, choose thresholds, and write what `predict` needs and tables.
 
@@ -84,7 +85,7 @@ def ensemble(
         exclusive_threshold: where P(exclusive class) is above this, that class is set to 1 and the others to 0; None
             disables the rule.
         recall: choose each class's threshold to find this share of its videos; None chooses it for the best F1.
-        usable: runs that a search may use for each fold and for the final weights; default: all.
+        eligible: runs that a search may use for each fold and for the final weights; default: all.
 
     Raises:
         RunError: a run is not finished, is given twice, or has different videos, labels, folds or classes; or `out` is
@@ -101,13 +102,9 @@ def ensemble(
     apply_exclusive(first.scores[:0], first.taxonomy, exclusive_threshold)  # refuses an invalid threshold early
     choose(first.scores[:0], first.targets[:0])
     output_folder(out)
-    search = SEARCHES.get(kind, search_weights)
-    searched = search_nested(stack, first, search, usable) if len(members) > 1 else None
-    chosen, nested = equal_weights(len(names)) if asked is None else asked, None
-    if kind in SEARCHES and searched is not None:
-        chosen = searched.weights
-        if searched.nested is not None:
-            nested = apply_exclusive(searched.nested, first.taxonomy, threshold)
+    searched, chosen, nested = _weighed(stack, first, kind, asked=asked, eligible=eligible)
+    if nested is not None:
+        nested = apply_exclusive(nested, first.taxonomy, threshold)
     final = apply_exclusive(weighted_mean(stack, chosen), first.taxonomy, threshold)
     table = ensemble_table(stack, names, first, chosen=chosen, kind=kind, searched=searched, threshold=threshold)
     if lost:
@@ -123,6 +120,21 @@ def ensemble(
     )
     _write(result, members, final, choose=choose, kind=kind, recall=recall)
     return result
+
+
+def _weighed(
+    stack: NDArray[np.float64],
+    data: OutOfFold,
+    kind: str,
+    *,
+    asked: NDArray[np.float64] | None,
+    eligible: EligibleMembers | None,
+) -> tuple[Searched | None, NDArray[np.float64], NDArray[np.float64] | None]:
+    """Return the search (None for one member), the weights to use, and the nested scores if they were searched."""
+    searched = search_nested(stack, data, SEARCHES.get(kind, search_weights), eligible) if len(stack) > 1 else None
+    if kind in SEARCHES and searched is not None:
+        return searched, searched.weights, searched.nested
+    return searched, equal_weights(len(stack)) if asked is None else asked, None
 
 
 def _read_members(runs: Sequence[Path], out: Path) -> tuple[list[OutOfFold], list[str]]:

@@ -23,7 +23,7 @@ Search = Callable[[NDArray[np.float64], EvaluationSet], NDArray[np.float64]]
 
 
 @dataclass(frozen=True, eq=False)
-class Usable:
+class EligibleMembers:
     """Members that a search may use, because they were not chosen by scores of the videos that evaluate it.
 
     Attributes:
@@ -178,7 +178,7 @@ def search_nested(
     members: NDArray[np.float64],
     data: EvaluationSet,
     search: Search = search_weights,
-    usable: Usable | None = None,
+    eligible: EligibleMembers | None = None,
 ) -> Searched:
     """Search weights on all folds, and again without each fold in turn, to evaluate the search.
 
@@ -186,29 +186,29 @@ def search_nested(
         members: (M, n, C) out-of-fold scores.
         data: the n videos.
         search: the search function.
-        usable: members that each search may use, the others get no weight; default: all.
+        eligible: members that each search may use, the others get no weight; default: all.
     """
-    weights = _of_usable(search, members, data, None if usable is None else usable.final)
+    weights = _of_eligible(search, members, data, None if eligible is None else eligible.final)
     folds = [*leave_one_fold_out(data.folds)]
     if len(folds) < 2:
         return Searched(weights, None, None)
     nested = np.empty(members.shape[1:])
     by_fold = []
     for place, (_, held) in enumerate(track(folds, len(folds), "searching weights", unit="folds")):
-        allowed = None if usable is None else usable.by_fold[place]
-        by_fold.append(_of_usable(search, members[:, ~held], data.only(~held), allowed))
+        allowed = None if eligible is None else eligible.by_fold[place]
+        by_fold.append(_of_eligible(search, members[:, ~held], data.only(~held), allowed))
         nested[held] = weighted_mean(members[:, held], by_fold[-1])
     return Searched(weights, np.stack(by_fold), nested)
 
 
-def _of_usable(
-    search: Search, members: NDArray[np.float64], data: EvaluationSet, usable: NDArray[np.bool_] | None
+def _of_eligible(
+    search: Search, members: NDArray[np.float64], data: EvaluationSet, eligible: NDArray[np.bool_] | None
 ) -> NDArray[np.float64]:
-    """Search weights among the usable members; the others have weight 0."""
-    if usable is None:
+    """Search weights among the eligible members; the others have weight 0."""
+    if eligible is None:
         return search(members, data)
     weights = np.zeros(len(members))
-    weights[usable] = search(members[usable], data)
+    weights[eligible] = search(members[eligible], data)
     return weights
 
 

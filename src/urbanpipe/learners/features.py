@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from importlib.metadata import version
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -17,16 +18,28 @@ from urbanpipe.inputs.dataset import VideoDataset
 from urbanpipe.inputs.loading import BatchLoader, evaluation_batches
 from urbanpipe.inputs.reading import frame_timeline_of, unchanged
 from urbanpipe.learners.config import RecipeSettings
+from urbanpipe.models.backbone import Backbone
 from urbanpipe.models.device import autocast, images_to, usable_precision
 from urbanpipe.models.distributed import DistributedContext
-from urbanpipe.models.network import Network
+from urbanpipe.models.video import VideoBackbone
 from urbanpipe.progress import track
 
 VERSION = b"upfeatures1"  # raise it when the same network and video give different features
 
 
+class Encoder(Protocol):
+    """The part of a network that turns segments into features; see `models.network.Network`."""
+
+    @property
+    def backbone(self) -> Backbone | VideoBackbone:
+        """The backbone, whose weights determine the features."""
+
+    def encode(self, images: Tensor, real: Tensor) -> Tensor:
+        """Return the features of each segment, (segments, width)."""
+
+
 def encoded(
-    network: Network, dataset: VideoDataset, recipe: RecipeSettings, distributed: DistributedContext
+    network: Encoder, dataset: VideoDataset, recipe: RecipeSettings, distributed: DistributedContext
 ) -> Iterator[tuple[int, Tensor]]:
     """Yield the features of the videos of this process, stored ones first.
 
@@ -55,7 +68,7 @@ def encoded(
 
 
 def _encode(
-    network: Network, dataset: VideoDataset, counts: list[int], recipe: RecipeSettings, distributed: DistributedContext
+    network: Encoder, dataset: VideoDataset, counts: list[int], recipe: RecipeSettings, distributed: DistributedContext
 ) -> Iterator[tuple[int, Tensor]]:
     """Encode the videos with a non-zero count of frames; see `encoded`."""
     training, device = recipe.training, distributed.device
@@ -90,7 +103,7 @@ class FeatureStore:
         device: the device that computes the features.
     """
 
-    def __init__(self, dataset: VideoDataset, network: Network, recipe: RecipeSettings, device: torch.device) -> None:
+    def __init__(self, dataset: VideoDataset, network: Encoder, recipe: RecipeSettings, device: torch.device) -> None:
         assert dataset.cache is not None
         self._dataset, self._cache, self._width = dataset, dataset.cache, network.backbone.pooled_width
         self._jpeg_quality = bytes([dataset.cache.quality])
@@ -121,7 +134,7 @@ class FeatureStore:
         )
 
 
-def encoder_digest(network: Network, recipe: RecipeSettings, device: torch.device) -> bytes:
+def encoder_digest(network: Encoder, recipe: RecipeSettings, device: torch.device) -> bytes:
     """Return a digest of what features depend on besides the pixels: backbone, weights, input, device and versions."""
     backbone = network.backbone
     parts = [

@@ -15,37 +15,25 @@ from urbanpipe.models.bag import BagNetwork
 from urbanpipe.models.classifier import SegmentClassifier
 from urbanpipe.models.config import STRENGTHS
 from urbanpipe.models.heads import LinearHead
-from urbanpipe.models.network import Network
 from urbanpipe.models.regression_head import RegressionHead
 
 MAX_SEGMENTS = 8  # per video, so that long videos neither dominate the probe nor slow it down
 
 
-class FeatureEncoder(Network):
-    """The backbone of another network, which it shares, with the pooled features of a segment as its encoding.
+class FeatureEncoder:
+    """The initial backbone of a network, in evaluation mode, with its pooled features as the encoding of a segment.
 
     Args:
-        network: network with the initial weights; it stays in evaluation mode.
+        network: the network, whose backbone is used and not changed.
     """
 
-    frozen_encoder = True
-
     def __init__(self, network: SegmentClassifier | BagNetwork) -> None:
-        super().__init__()
-        self.backbone, self.normalise = network.backbone.eval(), network.normalise
+        self.backbone, self._normalise = network.backbone.eval(), network.normalise
 
     def encode(self, images: Tensor, real: Tensor) -> Tensor:
         """Return the pooled features of each segment, (segments, features)."""
         del real
-        return self.backbone.pooled(self.normalise(images))
-
-    def aggregate(self, encoded: Tensor, seconds: Tensor) -> tuple[Tensor, Tensor]:
-        """Return nothing: an encoder has no classes."""
-        raise NotImplementedError
-
-    def segment_logits(self, images: Tensor, real: Tensor) -> Tensor:
-        """Return nothing: an encoder has no classes."""
-        raise NotImplementedError
+        return self.backbone.pooled(self._normalise(images))
 
 
 def start_from_probe(context: LearnerContext) -> None:

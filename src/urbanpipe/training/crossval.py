@@ -140,7 +140,7 @@ def run_folds(run: Path, recipe: Recipe, experiment: Experiment, only_folds: Seq
     for position, number in enumerate(wanted):
         later = sum(not (run / f"fold{other}" / DONE).exists() for other in wanted[position + 1 :])
         job = fold_job(run, recipe, experiment, good, number)
-        train_model(replace(job, epochs_after=later * recipe.training.epochs), distributed)
+        train_model(replace(job, folds_after=later), distributed)
     if distributed.is_main:
         with folder_lock(run, wait=True):
             if all(read_done(run / f"fold{number}") for number in numbers):

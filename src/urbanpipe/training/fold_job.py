@@ -28,7 +28,7 @@ class FoldJob:
         cache: frame cache, or None.
         name: name in progress lines.
         logger: where metrics go besides `metrics.csv`; default: TensorBoard.
-        epochs_after: epochs of the folds that are trained after this one, for the time left.
+        folds_after: folds that are trained after this one, for the time left.
     """
 
     recipe: Recipe
@@ -39,7 +39,7 @@ class FoldJob:
     cache: FrameCache | None
     name: str
     logger: LoggerChoice | None = None
-    epochs_after: int = 0
+    folds_after: int = 0
 
     @property
     def data_line(self) -> str:

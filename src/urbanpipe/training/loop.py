@@ -273,11 +273,13 @@ def _line(job: FoldJob, row: EpochMetrics, left: str) -> str:
 
 def _time_left(job: FoldJob, rows: Sequence[EpochMetrics]) -> str:
     """Return the time left for this fold and those after it, by the epochs so far, after a comma; empty at the end."""
-    epochs = job.recipe.training.epochs - len(rows) + job.epochs_after
+    total = job.recipe.training.epochs
+    epochs = total - len(rows) + job.folds_after * total
     if not rows or not epochs:
         return ""
     seconds = sum(row["train_seconds"] + row.get("valid_seconds", 0.0) for row in rows) / len(rows)
-    return f", {duration_text(seconds * epochs)} left{' for all folds' if job.valid else ''}"
+    folds = f" for {job.folds_after + 1} folds" if job.folds_after else ""
+    return f", {duration_text(seconds * epochs)} left{folds}"
 
 
 def _out_of_memory(recipe: Recipe, device: torch.device) -> str:

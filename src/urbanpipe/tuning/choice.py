@@ -1,7 +1,7 @@
 """Choices among candidates that leave each fold out, so that a fold evaluates a choice that has not seen it.
 
-A candidate is tried on a few folds. `EVERY` stands for the choice by all of them, which the final model follows; each
-fold has a choice of its own, by the others. Where a fold is not among the tried ones, both are the same.
+A candidate is tried on a few folds. `ALL_FOLDS` stands for the choice by all of them, which the final model follows;
+each fold has a choice of its own, by the others. Where a fold is not among the tried ones, both are the same.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from urbanpipe.ensembling.weights import Usable
+from urbanpipe.ensembling.weights import EligibleMembers
 
-EVERY = -1
+ALL_FOLDS = -1
 Ranking = dict[int, list[str]]  # names of candidates, the best first, by fold to leave out
 
 
@@ -25,7 +25,7 @@ def rank(scores: Mapping[str, Mapping[int, float]], folds: Sequence[int], among:
         among: the candidates to rank, by fold to leave out; default: all.
 
     Returns:
-        Names, the best first, by fold to leave out, and for `EVERY`. Without any other tried fold, the given order.
+        Names, the best first, by fold to leave out, and for `ALL_FOLDS`. Without any other tried fold, the given order.
     """
 
     def ranked(without: int) -> list[str]:
@@ -34,7 +34,7 @@ def rank(scores: Mapping[str, Mapping[int, float]], folds: Sequence[int], among:
         means = {name: np.nanmean(values) if np.isfinite(values).any() else -1.0 for name, values in kept.items()}
         return sorted(names, key=lambda name: -means[name])
 
-    return {without: ranked(without) for without in (EVERY, *folds)}
+    return {without: ranked(without) for without in (ALL_FOLDS, *folds)}
 
 
 def best(ranking: Ranking, share: int) -> Ranking:
@@ -43,30 +43,30 @@ def best(ranking: Ranking, share: int) -> Ranking:
 
 
 def union(ranking: Ranking) -> list[str]:
-    """Return the candidates of all rankings, those of `EVERY` first."""
+    """Return the candidates of all rankings, those of `ALL_FOLDS` first."""
     return list(dict.fromkeys(name for without in sorted(ranking) for name in ranking[without]))
 
 
 @dataclass
-class Rights:
+class EligibleRuns:
     """Which runs may be combined for which fold: those whose existence no score of that fold has decided.
 
     Attributes:
         folds: all folds of the experiment.
-        of_run: folds to leave out, or `EVERY`, for which a run was chosen; runs that are not in it are for all.
+        of_run: folds to leave out, or `ALL_FOLDS`, for which a run was chosen; runs that are not in it are for all.
     """
 
     folds: Sequence[int]
     of_run: dict[str, set[int]] = field(default_factory=dict)
 
-    def grant(self, run: str, without: int) -> None:
+    def allow(self, run: str, without: int) -> None:
         """Let a run be used for a fold, or for the final model."""
         self.of_run.setdefault(run, set()).add(without)
 
-    def usable(self, runs: Sequence[str]) -> Usable:
+    def members(self, runs: Sequence[str]) -> EligibleMembers:
         """Return the runs that each fold's combination, and the final one, may use."""
 
         def mask(without: int) -> NDArray[np.bool_]:
             return np.array([run not in self.of_run or without in self.of_run[run] for run in runs])
 
-        return Usable(np.stack([mask(fold) for fold in self.folds]), mask(EVERY))
+        return EligibleMembers(np.stack([mask(fold) for fold in self.folds]), mask(ALL_FOLDS))

@@ -16,7 +16,7 @@ from urbanpipe.progress import duration_text
 from urbanpipe.training.experiment import Experiment, open_experiment
 from urbanpipe.training.options import FoldOptions, RunOptions
 from urbanpipe.tuning.budget import Budget, parse_budget
-from urbanpipe.tuning.choice import Ranking, Rights, best, rank, union
+from urbanpipe.tuning.choice import EligibleRuns, Ranking, best, rank, union
 from urbanpipe.tuning.figures import Outcome, Point, figures_of
 from urbanpipe.tuning.page import write_page
 from urbanpipe.tuning.run_step import expected_seconds, run_step
@@ -58,7 +58,7 @@ class Fit:
         experiment: videos, folds, processes and cache.
         budget: wall time that is left.
         times: seconds, number of folds and time of completion of each step, over all calls.
-        rights: which runs may be combined for which fold.
+        eligible: which runs may be combined for which fold.
         outcomes: what became of each step, by name.
         points: the combinations so far.
     """
@@ -67,7 +67,7 @@ class Fit:
     experiment: Experiment
     budget: Budget
     times: dict[str, dict[str, float]]
-    rights: Rights
+    eligible: EligibleRuns
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     points: list[Point] = field(default_factory=list)
 
@@ -96,7 +96,7 @@ class Fit:
             write_page(self.folder, [*self.outcomes.values()], self.points, self.budget)
         return not self.outcomes[step.recipe.name].is_too_long
 
-    def try_on(self, step: Step, folds: Sequence[int]) -> dict[int, float] | None:
+    def try_folds(self, step: Step, folds: Sequence[int]) -> dict[int, float] | None:
         """Train some folds of a step; return the mAP of each, or None if they are not all trained."""
         outcome = run_step(step, folds, self)
         if step.recipe.name not in self.outcomes:
@@ -164,7 +164,7 @@ def fit(
         raise RunError("`fit` runs in one process; start it without torchrun")
     with folder_lock(out / FOLDER):
         spent, times = _read_state(out / FOLDER)
-        work = Fit(out, experiment, Budget(seconds, spent), times, Rights(experiment.fold_numbers))
+        work = Fit(out, experiment, Budget(seconds, spent), times, EligibleRuns(experiment.fold_numbers))
         for step in baselines:
             work.cross_validate(step)
         search(settings, work)
@@ -203,13 +203,13 @@ def search(settings: Sequence[Candidate], work: Fit) -> None:
     for shorter, epochs in zip((None, *EPOCHS), EPOCHS, strict=False):
         among = None if last is None else best(last[0], HALVING)
         ranking = _compared(by_name, shorter, work, among=among, then=default.step(epochs))
-        names = [default.name] if ranking is None else _chosen(ranking, 0, epochs, work, default)
+        names = [default.name] if ranking is None else _chosen(ranking, 0, epochs, work)
         if not all(work.cross_validate(by_name[name].step(epochs)) for name in names):
             break
         last = last if ranking is None else (ranking, epochs)
     for place, candidate in enumerate(settings[1:], start=1):
         epochs = EPOCHS[0] if last is None else last[1]
-        names = [candidate.name] if last is None else _chosen(last[0], place, epochs, work, default)
+        names = [candidate.name] if last is None else _chosen(last[0], place, epochs, work)
         if not all(work.cross_validate(by_name[name].step(epochs)) for name in names):
             break
 
@@ -228,20 +228,16 @@ def _compared(
     if needed > work.budget.left_seconds:
         log.info("no time to compare %d settings for %d epochs", len(names), epochs)
         return None
-    scores = {name: found for name, step in steps.items() if (found := work.try_on(step, tried)) is not None}
+    scores = {name: found for name, step in steps.items() if (found := work.try_folds(step, tried)) is not None}
     return rank(scores, folds, among) if scores else None
 
 
-def _chosen(ranking: Ranking, place: int, epochs: int, work: Fit, default: Candidate) -> list[str]:
-    """Return the settings at a place of any ranking, and note for which folds each was chosen.
-
-    The default is no choice: its runs may be used for every fold.
-    """
+def _chosen(ranking: Ranking, place: int, epochs: int, work: Fit) -> list[str]:
+    """Return the settings at a place of any ranking, and note for which folds each was chosen."""
     at_place = {without: names[place : place + 1] for without, names in ranking.items()}
     for without, names in at_place.items():
         for name in names:
-            if name != default.name:
-                work.rights.grant(f"{name}-{epochs}", without)
+            work.eligible.allow(f"{name}-{epochs}", without)
     return union(at_place)
 
 
@@ -250,8 +246,8 @@ def _combine(work: Fit) -> Point:
     runs = [outcome.run for outcome in work.outcomes.values() if outcome.is_done and outcome.run is not None]
     model, weights, scores = runs[0], {runs[0].name: 1.0}, None
     if len(runs) > 1:
-        usable = work.rights.usable([run.name for run in runs])
-        made = ensemble(runs, out=work.folder / "ensemble", weights="search", usable=usable)
+        eligible = work.eligible.members([run.name for run in runs])
+        made = ensemble(runs, out=work.folder / "ensemble", weights="search", eligible=eligible)
         model, scores = made.folder, made.nested
         weights = dict(zip(made.names, made.weights.tolist(), strict=True))
     try:
