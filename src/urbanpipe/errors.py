@@ -102,3 +102,15 @@ class OutputError(UrbanpipeError):
 
 class OutOfMemoryError(UrbanpipeError):
     """The accelerator or the machine has too little memory for the recipe."""
+
+
+class ReviewError(UrbanpipeError):
+    """A review store that cannot be used, or a decision that it refuses."""
+
+
+class StaleError(ReviewError):
+    """A decision about something that was changed since it was last read; nothing was stored."""
+
+
+class ClosedError(ReviewError):
+    """A decision about a video that was reviewed in full, by a person who may not open it again."""

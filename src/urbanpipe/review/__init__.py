@@ -1,0 +1,1 @@
+"""The review app: a local web server on which people decide about proposals."""
