@@ -1,0 +1,1 @@
+"""Review of inspected videos: people look at each proposal and decide."""
