@@ -1,1 +1,1 @@
-"""The review app: a local web server on which people decide about proposals."""
+"""The review app: people look at each proposal in a browser and decide; their decisions go into a store."""

@@ -37,6 +37,7 @@ from urbanpipe.video.decoder_messages import (
 from urbanpipe.video.index import FrameIndex, index_frames, quick_index
 from urbanpipe.video.picture import upright
 from urbanpipe.video.probe import probe
+from urbanpipe.video.stream_facts import stream_facts
 
 MEMORY_BYTES = 6 * 2**30  # address space; decoding 8K video takes about a third of it
 PATIENCE_SECONDS = 30.0  # beyond the parent's own time limit
@@ -52,6 +53,7 @@ class DecoderWorker:
         self.requests: dict[str, Callable[..., Answers]] = {
             "probe": self.probe,
             "index": self.index,
+            "stream": self.stream,
             "pictures": self.pictures,
             "nearest": self.nearest,
         }
@@ -64,6 +66,10 @@ class DecoderWorker:
         """Yield the frame index of a video."""
         self._index = index_frames(path, thorough)
         yield replace(self._index)  # without its derived tables
+
+    def stream(self, path: Path) -> Answers:
+        """Yield how a video is stored."""
+        yield stream_facts(path)
 
     def pictures(
         self, path: Path, index: FrameIndex | str | None, numbers: NDArray[np.int64], on_damage: OnDamage

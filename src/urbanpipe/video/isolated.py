@@ -20,6 +20,7 @@ from urbanpipe.video.index import FrameIndex
 from urbanpipe.video.picture import Pixels, resized
 from urbanpipe.video.probe import VideoInfo
 from urbanpipe.video.probe import digest as file_digest
+from urbanpipe.video.stream_facts import StreamFacts
 
 T = TypeVar("T")
 Size = tuple[int, int]
@@ -89,6 +90,18 @@ def index_frames(path: Path, thorough: bool = False) -> FrameIndex:
     check_regular(path)
     index: FrameIndex = _only(shared_decoders.ask("index", path, thorough))
     return index
+
+
+def stream_facts(path: Path) -> StreamFacts:
+    """Return how a video is stored; see `urbanpipe.video.stream_facts.stream_facts`.
+
+    Raises:
+        VideoError: the video cannot be read.
+    """
+    path = Path(path)
+    check_regular(path)
+    facts: StreamFacts = _only(shared_decoders.ask("stream", path))
+    return facts
 
 
 def read_frames(

@@ -1,0 +1,1 @@
+"""Pictures and playable copies of videos for a page in a browser."""

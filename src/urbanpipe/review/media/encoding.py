@@ -1,0 +1,188 @@
+"""Encode the frames of a video as a proxy: small, quick to seek in, and each frame at its time.
+
+Frames are decoded in a process of their own, as everywhere else. No B-frames: a frame is decoded when it is shown.
+"""
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import cast
+
+import av
+import numpy as np
+from av.container import OutputContainer
+from av.video.frame import PictureType, VideoFrame
+from av.video.reformatter import VideoReformatter
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from urbanpipe.errors import VideoError
+from urbanpipe.review.media.jobs import Report
+from urbanpipe.review.media.player_times import shown_from
+from urbanpipe.video.decoder_messages import DecodedPicture
+from urbanpipe.video.index import FrameIndex
+from urbanpipe.video.isolated import stream_pictures
+
+MAX_WIDTH = 640
+KEYFRAME_SECONDS = 1.0
+BIT_RATE = 240_000  # with the container's tables, under 2 MB a minute
+MAX_FRAME_RATE = 120
+ITU_601, LIMITED_RANGE = 6, 1  # FFmpeg's AVCOL_SPC_SMPTE170M and AVCOL_RANGE_MPEG
+
+
+@dataclass(frozen=True)
+class ProxyFormat:
+    """How a proxy is stored.
+
+    Attributes:
+        codec: FFmpeg's name of the encoder.
+        suffix: of the file's name, with the dot.
+        media_type: for the page.
+        ticks_per_second: unit of the times.
+        codec_options: options of the encoder.
+        container_options: options of the container.
+    """
+
+    codec: str
+    suffix: str
+    media_type: str
+    ticks_per_second: int
+    codec_options: dict[str, str]
+    container_options: dict[str, str]
+
+
+H264 = ProxyFormat(
+    codec="libx264",
+    suffix=".mp4",
+    media_type="video/mp4",
+    ticks_per_second=90_000,
+    codec_options={
+        "preset": "superfast",
+        "profile": "main",
+        "crf": "26",
+        "maxrate": str(BIT_RATE),
+        "bufsize": str(BIT_RATE),
+        "bf": "0",
+        "g": "100000",
+        "sc_threshold": "0",
+        "forced-idr": "1",
+    },
+    container_options={
+        "movflags": "+faststart",
+        "video_track_timescale": "90000",
+        "movie_timescale": "90000",
+    },
+)
+VP9 = ProxyFormat(
+    codec="libvpx-vp9",
+    suffix=".webm",
+    media_type="video/webm",
+    ticks_per_second=1000,
+    codec_options={
+        "deadline": "realtime",
+        "cpu-used": "9",
+        "row-mt": "1",
+        "lag-in-frames": "0",
+        "auto-alt-ref": "0",
+        "b": str(BIT_RATE),
+        "maxrate": str(BIT_RATE),
+        "minrate": "0",
+        "bufsize": str(BIT_RATE),
+        "g": "100000",
+    },
+    container_options={"cues_to_front": "1", "reserve_index_space": "0"},
+)
+
+
+def proxy_format() -> ProxyFormat:
+    """Return the format that this installation of PyAV can encode."""
+    return H264 if H264.codec in av.codecs_available else VP9
+
+
+def proxy_size(index: FrameIndex) -> tuple[int, int]:
+    """Return the width and height of a proxy: even, at most `MAX_WIDTH` wide, with the sides' ratio of the video."""
+    width = max(2, min(MAX_WIDTH, index.width) // 2 * 2)
+    return width, max(2, round(index.height * width / index.width / 2) * 2)
+
+
+def proxy_ticks(index: FrameIndex, ticks_per_second: int) -> NDArray[np.int64]:
+    """Return when each frame of a proxy begins and the last one ends, in ticks, shape (frames + 1,), ascending."""
+    begins = shown_from(index)
+    end = begins[-1] + index.duration_seconds - index.times_seconds[-1]
+    ticks = np.round(np.append(begins, end) * ticks_per_second).astype(np.int64)
+    steps = np.arange(len(ticks))
+    ascending: NDArray[np.int64] = np.maximum.accumulate(ticks - steps) + steps
+    return ascending
+
+
+def write_proxy(index: FrameIndex, to: Path, *, form: ProxyFormat, report: Report) -> NDArray[np.int64]:
+    """Write the proxy of a video; frames that cannot be decoded are left out.
+
+    Args:
+        index: index of the video.
+        to: the file to write.
+        form: how to store it.
+        report: called with the share done after every frame; what it raises ends the work.
+
+    Returns:
+        The numbers of the frames that were written, shape (written,), int64, ascending.
+
+    Raises:
+        VideoError: the video cannot be read, or no frame can be decoded.
+        OSError: the proxy cannot be written.
+    """
+    ticks = proxy_ticks(index, form.ticks_per_second)
+    written: list[int] = []
+    everything = np.arange(index.frame_count)
+    with (
+        av.open(str(to), "w", options=form.container_options) as out,
+        closing(stream_pictures(index, everything, "conceal")) as pictures,
+    ):
+        stream = _stream(out, index, form)
+        for frame in _frames(pictures, stream, ticks):
+            written.append(int(np.searchsorted(ticks, cast("int", frame.pts))))
+            _mux(out, stream, frame, ticks)
+            report((written[-1] + 1) / index.frame_count)
+        if written:
+            _mux(out, stream, None, ticks)
+    if not written:
+        raise VideoError(index.path, "no frame of it can be decoded")
+    return np.array(written, dtype=np.int64)
+
+
+def _stream(out: OutputContainer, index: FrameIndex, form: ProxyFormat) -> VideoStream:
+    rate = min(max(index.frame_count / index.duration_seconds, 1.0), MAX_FRAME_RATE)
+    stream = out.add_stream(form.codec, rate=Fraction(rate).limit_denominator(1001), options=form.codec_options)
+    video = cast("VideoStream", stream)
+    video.width, video.height = proxy_size(index)
+    video.pix_fmt = "yuv420p"
+    video.time_base = video.codec_context.time_base = Fraction(1, form.ticks_per_second)
+    video.codec_context.colorspace, video.codec_context.color_range = ITU_601, LIMITED_RANGE
+    return video
+
+
+def _frames(pictures: Iterator[DecodedPicture], stream: VideoStream, ticks: NDArray[np.int64]) -> Iterator[VideoFrame]:
+    """Yield the frames to encode, with their times, and keyframes where one is due."""
+    scaler = VideoReformatter()
+    base = cast("Fraction", stream.codec_context.time_base)
+    key: int | None = None
+    for picture in pictures:
+        if picture.pixels is None:
+            continue
+        shown, ends = int(ticks[picture.number]), int(ticks[picture.number + 1])
+        source = VideoFrame.from_ndarray(picture.pixels, "rgb24")
+        frame = scaler.reformat(source, stream.width, stream.height, "yuv420p", interpolation="BILINEAR")
+        frame.pts, frame.time_base = shown, base
+        due = key is None or (ends - key) * base > KEYFRAME_SECONDS
+        frame.pict_type = PictureType.I if due else PictureType.NONE
+        key = shown if due else key
+        yield frame
+
+
+def _mux(out: OutputContainer, stream: VideoStream, frame: VideoFrame | None, ticks: NDArray[np.int64]) -> None:
+    for packet in stream.encode(frame):
+        number = int(np.searchsorted(ticks, cast("int", packet.pts)))
+        packet.duration = int(ticks[number + 1] - ticks[number])  # tells how long the last frame stays
+        out.mux(packet)
