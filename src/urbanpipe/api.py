@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from urbanpipe.pretraining.pretrain import pretrain as pretrain
     from urbanpipe.reproduce.ablate import ablate as ablate
     from urbanpipe.reproduce.reproduce import reproduce as reproduce
+    from urbanpipe.review.serve import review as review
     from urbanpipe.simulate.generator import simulate as simulate
     from urbanpipe.training.crossval import crossval as crossval
     from urbanpipe.training.train import train as train
@@ -57,6 +58,7 @@ _HOMES = {
     "predict": "urbanpipe.inference.predict:predict",
     "reproduce": "urbanpipe.reproduce.reproduce:reproduce",
     "pretrain": "urbanpipe.pretraining.pretrain:pretrain",
+    "review": "urbanpipe.review.serve:review",
     "save_weights": "urbanpipe.models.published_weights:save_weights",
     "scan": "urbanpipe.catalog.scan:scan",
     "simulate": "urbanpipe.simulate.generator:simulate",
@@ -87,6 +89,7 @@ __all__ = [
     "pretrain",
     "recipes",
     "reproduce",
+    "review",
     "save_weights",
     "scan",
     "simulate",

@@ -31,6 +31,7 @@ VERBS = (
     "moments",
     "bundle",
     "inspect",
+    "review",
     "export",
     "condition",
     "ablate",

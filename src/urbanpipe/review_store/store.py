@@ -226,6 +226,14 @@ class ReviewStore:
         row = self.connection.execute("SELECT * FROM reviews WHERE video = ?", (video,)).fetchone()
         return VideoStatus(bool(row["reviewed"]), row["decided"], row["seq"]) if row else VideoStatus(False, 0, 0)
 
+    def visit_seconds(self) -> dict[str, float]:
+        """Return the time that people spent on each video: the longest time of each visit, added up over visits."""
+        rows = self.connection.execute(
+            "SELECT video, sum(seconds) FROM (SELECT video, visit, max(elapsed_seconds) AS seconds FROM decisions "
+            "WHERE visit != '' GROUP BY video, visit) GROUP BY video"
+        )
+        return {row[0]: row[1] for row in rows}
+
     def undoable(self, who: str) -> tuple[bool, bool]:
         """Return whether a person has an action to undo, and one to redo."""
         connection = self.connection

@@ -62,7 +62,7 @@ class Job(Generic[T]):
     def _run(self, work: Callable[[Report], T]) -> None:
         try:
             value = work(self._report)
-        except BaseException as error:  # noqa: BLE001 - the callers get it
+        except BaseException as error:
             self._future.set_exception(error)
         else:
             self.share = 1.0

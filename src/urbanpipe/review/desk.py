@@ -1,0 +1,230 @@
+"""The review of an inspected folder, without the web: reading, deciding, undoing, and deciding about many at once."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from urbanpipe.contracts.findings import FINDINGS, Inspection, read_inspection
+from urbanpipe.contracts.inspection_data import InspectionData
+from urbanpipe.errors import InspectionError, ReviewError
+from urbanpipe.review.files import VideoFiles
+from urbanpipe.review.media.indices import IndexCache
+from urbanpipe.review.media.proxies import ProxyCache
+from urbanpipe.review.media.stills import Stills
+from urbanpipe.review.queue import Filter, queue_folders
+from urbanpipe.review.video_index import VideoIndex
+from urbanpipe.review.video_view import proposals, video_view
+from urbanpipe.review_store.decision import DATA_KEY, REVIEW_KEY, Decision, Status, VideoReview, as_proposed, is_key
+from urbanpipe.review_store.store import Author, Change, Recorded, ReviewStore, State
+from urbanpipe.settings import complaint
+
+PROXY_BYTES = 4 * 2**30
+MAX_INSPECTIONS = 64
+
+
+@dataclass(frozen=True)
+class OpenVideo:
+    """An inspection that a page shows.
+
+    Attributes:
+        name: name of its folder.
+        folder: its folder.
+        inspection: the inspection without its timeline.
+    """
+
+    name: str
+    folder: Path
+    inspection: Inspection
+
+    @property
+    def digest(self) -> str:
+        """Digest of the video, under which the store keeps its decisions."""
+        return self.inspection.video.digest
+
+
+class ReviewDesk:
+    """Everything that the pages need.
+
+    Args:
+        root: output folder of `inspect`, or the folder of one inspection.
+        store: the store of decisions.
+        proxies: folder of copies that browsers play.
+        proxy_bytes: how much they may take together.
+    """
+
+    def __init__(self, root: Path, store: ReviewStore, proxies: Path, proxy_bytes: int = PROXY_BYTES) -> None:
+        self.store = store
+        self.index = VideoIndex(root, store.path.with_name(f"{store.path.stem}-index.sqlite"), store.path)
+        self.files = VideoFiles()
+        indices = IndexCache()
+        self.stills = Stills(indices)
+        self.proxies = ProxyCache(proxies, proxy_bytes, indices=indices)
+        self._lock = threading.Lock()
+        self._read: OrderedDict[Path, tuple[int, Inspection]] = OrderedDict()
+
+    def close(self) -> None:
+        """End what runs in the background, and close the store."""
+        self.proxies.close()
+        self.store.close()
+
+    def open(self, name: str) -> OpenVideo:
+        """Return the inspection in a folder of the index.
+
+        Raises:
+            InspectionError: there is none, or it cannot be read.
+        """
+        folder = self.index.folder(name)
+        if folder is None:
+            raise InspectionError(f"there is no inspection in the folder {name!r}; go back to the list of videos")
+        return OpenVideo(name, folder, self._inspection(folder))
+
+    def view(self, name: str) -> dict[str, Any]:
+        """Return what the page of a video shows.
+
+        Raises:
+            InspectionError: there is no such inspection, or it cannot be read.
+        """
+        video = self.open(name)
+        status = self.store.status(video.digest)
+        facts = {"folder": name, "reviewed": status.reviewed, "decided": status.decided, "last": status.seq}
+        return video_view(video.inspection, video.folder, self.store.items(video.digest)) | facts
+
+    def decide(self, name: str, changes: Sequence[tuple[str, State, int]], author: Author) -> list[Recorded]:
+        """Store changes of items of a video: key, new state, and the version that the person saw.
+
+        Raises:
+            ReviewError: a key or a state is invalid, an item was changed since, or the video is closed to the person.
+            InspectionError: there is no such inspection, or it cannot be read.
+        """
+        video = self.open(name)
+        known = {key for key, _, _ in proposals(video.inspection)} | set(self.store.items(video.digest))
+        checked = [
+            Change(video.digest, key, _checked(key, state, video.inspection, known), version, _bundle(video))
+            for key, state, version in changes
+        ]
+        return self.store.decide(checked, author)
+
+    def reject_below(
+        self, wanted: Filter, code: str, probability: float, author: Author | None
+    ) -> tuple[int, list[Recorded]]:
+        """Reject the open proposals of a class below a probability, in all videos of a filter that are not reviewed.
+
+        Args:
+            wanted: the filter.
+            code: the class.
+            probability: proposals of at least this probability are left open.
+            author: who decides; None to count only.
+
+        Returns:
+            Number of proposals, and what was recorded.
+        """
+        changes = [
+            change for name in queue_folders(self.index, wanted) for change in self._below(name, code, probability)
+        ]
+        distinct = list({(change.video, change.item): change for change in changes}.values())
+        return len(distinct), self.store.decide(distinct, author) if author and distinct else []
+
+    def frame(
+        self, path: Path, *, seconds: float | None = None, player: float | None = None, number: int = 0
+    ) -> dict[str, float | int]:
+        """Return number and times of a frame of a video.
+
+        Args:
+            path: the video.
+            seconds: time after the first frame; the frame shown then.
+            player: time of a player; the last frame that it has begun to show then.
+            number: number of the frame, where no time is given; the nearest one that exists.
+
+        Raises:
+            VideoError: the video cannot be read.
+        """
+        index = self.stills.indices.index(path)
+        if seconds is not None:
+            number = int(index.frame_at(np.array(min(max(0.0, seconds), index.duration_seconds))))
+        elif player is not None:
+            begins = index.clock_seconds - min(0.0, float(index.clock_seconds.min()))
+            number = int(np.searchsorted(begins, player + 1e-6, side="right")) - 1
+        number = min(max(0, number), index.frame_count - 1)
+        return {
+            "number": number,
+            "count": index.frame_count,
+            "seconds": float(index.times_seconds[number]),
+            "player_seconds": float(index.player_seconds(np.array([number]))[0]),
+        }
+
+    def _below(self, name: str, code: str, probability: float) -> Iterator[Change]:
+        try:
+            video = self.open(name)
+        except InspectionError:
+            return
+        decided = self.store.items(video.digest)
+        for key, finding, occurrence in proposals(video.inspection):
+            row = decided.get(key)
+            state = as_proposed(finding, occurrence) if row is None or row.after is None else Decision(**row.after)
+            if state.code == code and finding.probability < probability and state.status is Status.open:
+                after = state.model_copy(update={"status": Status.rejected}).model_dump(mode="json")
+                yield Change(video.digest, key, after, row.seq if row else 0, _bundle(video))
+
+    def _inspection(self, folder: Path) -> Inspection:
+        """Read the findings of a folder; those of the last videos are kept as long as they do not change."""
+        try:
+            version = (folder / FINDINGS).stat().st_mtime_ns
+        except OSError:
+            raise InspectionError(f"{folder} was moved or deleted; move it back, or inspect the video again") from None
+        with self._lock:
+            known = self._read.get(folder)
+        if known and known[0] == version:
+            return known[1]
+        inspection = read_inspection(folder)
+        with self._lock:
+            self._read[folder] = version, inspection
+            while len(self._read) > MAX_INSPECTIONS:
+                self._read.popitem(last=False)
+        return inspection
+
+
+def _bundle(video: OpenVideo) -> str:
+    return video.inspection.bundle.digest
+
+
+def _checked(key: str, state: State, inspection: Inspection, known: set[str]) -> State:
+    """Return a state with all its fields, if it is valid for the item and the video.
+
+    Raises:
+        ReviewError: it is not.
+    """
+    try:
+        if key == REVIEW_KEY:
+            return VideoReview.model_validate(state or {}).model_dump(mode="json")
+        if key == DATA_KEY:
+            return _data(state or {}, inspection)
+        if not is_key(key) or (key not in known and not key.startswith("+")):
+            raise ReviewError(f"there is no proposal {key!r} in this video; reload the page")
+        return None if state is None else _decision(state, inspection)
+    except ValidationError as error:
+        raise ReviewError(f"{key}: {complaint(error)}") from error
+
+
+def _decision(state: dict[str, Any], inspection: Inspection) -> State:
+    decision = Decision.model_validate(state)
+    codes = [finding.code for finding in inspection.findings]
+    if decision.code not in codes:
+        raise ReviewError(f"{decision.code!r} is no class of this inspection; expected one of {', '.join(codes)}")
+    end = inspection.video.duration_seconds
+    late = [
+        at for at in (decision.seconds, decision.begin_seconds, decision.end_seconds) if at is not None and at > end
+    ]
+    if late:
+        raise ReviewError(f"{late[0]:g} s lies after the end of the video, which lasts {end:g} s")
+    return decision.model_dump(mode="json")
+
+
+def _data(state: dict[str, Any], inspection: Inspection) -> State:
+    data = InspectionData.model_validate(state | {"video": inspection.video.name})
+    return data.model_dump(mode="json", exclude={"video"})

@@ -1,0 +1,60 @@
+// The details of a defect, and the inspection data of a video. A field is saved when it is left or Enter is pressed.
+import { make, t } from "/static/common.js";
+import { hint } from "/static/keys.js";
+
+// What is no number is sent as it is: the server says what is wrong with it.
+const number = (text) => {
+  const value = Number(text.replace(",", "."));
+  return text.trim() === "" ? null : Number.isNaN(value) ? text : value;
+};
+
+function input(name, value, label, attributes = {}) {
+  const { unit, ...rest } = attributes;
+  return make("label", { class: `field ${name}` }, make("span", {}, label), make("input", { name, value: value ?? "", autocomplete: "off", ...rest }), unit ? make("span", { class: "unit" }, unit) : "");
+}
+
+export function detailsForm(item, change, { changeClass, move }, disabled) {
+  const { decision } = item;
+  const grades = make("div", { class: "grades", role: "group", "aria-label": t("grade") }, make("span", {}, t("grade")), [1, 2, 3, 4].map((one) =>
+    make("button", { type: "button", "aria-pressed": String(decision.grade === one), onclick: () => change({ grade: decision.grade === one ? null : one, ...(decision.status === "open" ? { status: "accepted" } : {}) }) }, String(one))));
+  const form = make("form", { class: "details" },
+    grades,
+    input("clock_from", decision.clock_from, t("clock_from"), { inputmode: "numeric", size: 3 }),
+    input("clock_to", decision.clock_to, t("clock_to"), { inputmode: "numeric", size: 3 }),
+    input("distance_m", decision.distance_m, t("distance"), { inputmode: "decimal", size: 6, unit: "m" }),
+    make("label", { class: "field check" }, make("input", { type: "checkbox", name: "continuous", checked: decision.continuous ? true : null }), make("span", {}, t("continuous"), " ", hint("continuous"))),
+    input("length_m", decision.length_m, t("length"), { inputmode: "decimal", size: 6, unit: "m" }),
+    input("note", decision.note, t("note"), { maxlength: 4000 }),
+    make("div", { class: "do-row small" },
+      make("button", { type: "button", onclick: changeClass }, t("do_change_class"), " ", hint("change_class")),
+      make("button", { type: "button", onclick: move }, t("do_move_here"), " ", hint("move_here")),
+      make("span", { class: "note" }, t("interval_keys"), " ", hint("begin_here"), " ", hint("end_here"))));
+  const numeric = ["clock_from", "clock_to", "distance_m", "length_m"];
+  form.addEventListener("change", (event) => {
+    const { name, value, type, checked } = event.target;
+    const fields = { [name]: type === "checkbox" ? checked : numeric.includes(name) ? number(value) : value };
+    if (name === "clock_from" && fields.clock_from === null) fields.clock_to = null;
+    change(fields);
+  });
+  form.addEventListener("submit", (event) => { event.preventDefault(); document.activeElement.blur(); });
+  if (disabled) for (const one of form.elements) one.disabled = true;
+  return form;
+}
+
+const DATA = ["street", "segment", "from_manhole", "to_manhole", "direction", "length_m", "diameter_mm", "material", "date", "operator", "weather"];
+const DIRECTIONS = ["", "downstream", "upstream"];
+
+export function dataForm(form, values, save, disabled) {
+  if (form.contains(document.activeElement)) return;
+  form.replaceChildren(...DATA.map((name) => {
+    if (name !== "direction") return input(name, values[name], t(`data_${name}`), name === "date" ? { placeholder: "2026-01-31" } : {});
+    const options = DIRECTIONS.map((one) => make("option", { value: one, selected: (values.direction ?? "") === one ? true : null }, t(`direction_${one || "unknown"}`)));
+    return make("label", { class: "field direction" }, make("span", {}, t("data_direction")), make("select", { name }, options));
+  }));
+  for (const one of form.elements) one.disabled = disabled;
+  form.onchange = () => {
+    const fields = Object.fromEntries([...form.elements].map((one) => [one.name, ["length_m", "diameter_mm"].includes(one.name) ? number(one.value) : one.value.trim()]));
+    save(fields);
+  };
+  form.onsubmit = (event) => event.preventDefault();
+}

@@ -1,0 +1,74 @@
+"""The people of a review store: names, roles and hashed passwords."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import lru_cache
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from urbanpipe.errors import ReviewError
+from urbanpipe.review_store.database import transaction
+from urbanpipe.review_store.store import ReviewStore
+
+LEAST_PASSWORD = 10
+MAX_NAME = 80
+
+
+class Role(StrEnum):
+    """What a person may do: a lead can change videos that were reviewed in full, and see the work of all."""
+
+    reviewer = "reviewer"
+    lead = "lead"
+
+
+@dataclass(frozen=True)
+class Person:
+    """A person who reviews."""
+
+    name: str
+    role: Role
+
+
+def add_person(store: ReviewStore, name: str, role: Role, password: str) -> Person:
+    """Add a person, or give one a new role and password.
+
+    Raises:
+        ReviewError: the name or the password cannot be used.
+    """
+    name = name.strip()
+    if not 1 <= len(name) <= MAX_NAME or not name.isprintable():
+        raise ReviewError(f"{name!r} cannot be used as a name; expected 1 to {MAX_NAME} printable characters")
+    if len(password) < LEAST_PASSWORD:
+        raise ReviewError(f"the password has {len(password)} characters; expected at least {LEAST_PASSWORD}")
+    with transaction(store.connection, store.path):
+        values = (name, role.value, _hasher().hash(password))
+        store.connection.execute("INSERT OR REPLACE INTO people VALUES (?, ?, ?)", values)
+    return Person(name, role)
+
+
+def people(store: ReviewStore) -> list[Person]:
+    """Return the people of a store, by name."""
+    rows = store.connection.execute("SELECT name, role FROM people ORDER BY name")
+    return [Person(row["name"], Role(row["role"])) for row in rows]
+
+
+def person_with(store: ReviewStore, name: str, password: str) -> Person | None:
+    """Return the person of this name and password; None if there is none, after the same time in any case."""
+    row = store.connection.execute("SELECT * FROM people WHERE name = ?", (name.strip(),)).fetchone()
+    try:
+        _hasher().verify(row["password"] if row else _unknown(), password)
+    except (VerificationError, InvalidHashError):
+        return None
+    return Person(row["name"], Role(row["role"])) if row else None
+
+
+@lru_cache
+def _hasher() -> PasswordHasher:
+    return PasswordHasher()
+
+
+@lru_cache
+def _unknown() -> str:
+    """Return a hash to compare with where nobody has the given name."""
+    return _hasher().hash("nobody has this password")

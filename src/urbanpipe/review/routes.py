@@ -1,0 +1,292 @@
+"""The pages and the JSON interface of the review app."""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse, StreamingResponse
+from pydantic import BaseModel, ConfigDict, Field
+
+from urbanpipe.errors import StaleError
+from urbanpipe.review.agreement import agreement
+from urbanpipe.review.desk import ReviewDesk
+from urbanpipe.review.page_files import PAGES, STATIC, page, texts
+from urbanpipe.review.people import Person, Role, person_with
+from urbanpipe.review.queue import PAGE_VIDEOS, Filter, Order, neighbours, queue_page
+from urbanpipe.review.sessions import COOKIE
+from urbanpipe.review.video_view import recorded_view
+from urbanpipe.review_store.store import Author, Recorded
+
+router = APIRouter()
+MAX_CHANGES = 20_000
+
+
+def get_desk(request: Request) -> ReviewDesk:
+    """Return the desk of the app."""
+    desk: ReviewDesk = request.app.state.desk
+    return desk
+
+
+def get_person(request: Request) -> Person:
+    """Return who sent the request."""
+    person: Person = request.state.person
+    return person
+
+
+Desk = Annotated[ReviewDesk, Depends(get_desk)]
+Who = Annotated[Person, Depends(get_person)]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class ItemChange(_Body):
+    """A change of an item; see `store.Change`."""
+
+    item: str = Field(max_length=100)
+    after: dict[str, Any] | None
+    version: int = Field(ge=0)
+
+
+class Action(_Body):
+    """Who does what when; see `store.Author`."""
+
+    request: str = Field(min_length=8, max_length=64)
+    visit: str = Field(default="", max_length=64)
+    elapsed_seconds: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+
+    def author(self, person: Person) -> Author:
+        """Return the author of the action."""
+        is_lead = person.role is Role.lead
+        return Author(person.name, is_lead, self.visit, self.elapsed_seconds, f"{person.name} {self.request}")
+
+
+class Decisions(Action):
+    """Changes of items of one video."""
+
+    changes: list[ItemChange] = Field(min_length=1, max_length=MAX_CHANGES)
+
+
+class RejectBelow(Action):
+    """Rejects the open proposals of a class below a probability in the videos of a filter."""
+
+    filter: Filter
+    code: str = Field(min_length=1, max_length=64)
+    probability: float = Field(gt=0, le=1)
+    count_only: bool = True
+
+
+class Login(_Body):
+    """Name and password."""
+
+    name: str = Field(max_length=200)
+    password: str = Field(max_length=1000)
+
+
+@router.get("/healthz")
+def healthz() -> dict[str, str]:
+    """Say that the server runs."""
+    return {"status": "ok"}
+
+
+@router.get("/static/{name}")
+def static(name: str) -> Response:
+    """Return a script or a style."""
+    if name not in STATIC:
+        return Response(status_code=404)
+    return FileResponse(STATIC[name], headers={"Cache-Control": "no-cache"})
+
+
+@router.get("/enter")
+def enter(request: Request, token: str = "") -> Response:
+    """Begin a session by the token of the link.
+
+    The page goes on by script: a browser does not send a strict cookie along with a redirect that began elsewhere.
+    """
+    secret = request.app.state.sessions.enter(token)
+    if secret is None:
+        return HTMLResponse(page("login"), 403)
+    return _with_cookie(HTMLResponse(page("enter")), secret, request)
+
+
+@router.get("/login")
+def login_page() -> Response:
+    """Return the page to log in."""
+    return HTMLResponse(page("login"))
+
+
+@router.post("/api/login")
+def login(request: Request, body: Login, desk: Desk) -> Response:
+    """Begin a session by name and password."""
+    address = request.client.host if request.client else ""
+    limit = request.app.state.login_limit
+    if wait := limit.wait_seconds(body.name, address):
+        minutes = max(1, round(wait / 60))
+        return JSONResponse({"detail": f"too many attempts; try again in {minutes} min"}, 429)
+    person = person_with(desk.store, body.name, body.password)
+    if person is None:
+        limit.failed(body.name, address)
+        return JSONResponse({"detail": "wrong name or password"}, 401)
+    return _with_cookie(JSONResponse({"name": person.name}), request.app.state.sessions.begin(person), request)
+
+
+@router.post("/api/logout")
+def logout(request: Request) -> Response:
+    """End the session."""
+    request.app.state.sessions.end(request.cookies.get(COOKIE))
+    response = JSONResponse({})
+    response.delete_cookie(COOKIE)
+    return response
+
+
+def _with_cookie(response: Response, secret: str, request: Request) -> Response:
+    is_https = request.url.scheme == "https"
+    response.set_cookie(COOKIE, secret, httponly=True, samesite="strict", secure=is_https, path="/")
+    return response
+
+
+@router.get("/")
+def queue_html() -> Response:
+    """Return the page of the queue."""
+    return HTMLResponse(page("queue"))
+
+
+@router.get("/video/{_folder}")
+def video_html(_folder: str) -> Response:
+    """Return the page of a video."""
+    return HTMLResponse(page("video"))
+
+
+@router.get("/{name}.html")
+def other_html(name: str) -> Response:
+    """Return one of the other pages."""
+    return HTMLResponse(page(name)) if name in PAGES else RedirectResponse("/", status_code=303)
+
+
+@router.get("/api/texts")
+def all_texts() -> dict[str, Any]:
+    """Return the texts of the pages in all languages."""
+    return texts()
+
+
+@router.get("/api/session")
+def session(who: Who, desk: Desk) -> dict[str, Any]:
+    """Return who is logged in, and the store."""
+    undo, redo = desk.store.undoable(who.name)
+    return {"name": who.name, "role": who.role, "undo": undo, "redo": redo, "store": str(desk.store.path)}
+
+
+@router.get("/api/queue")
+def queue(
+    desk: Desk, wanted: Annotated[Filter, Depends()], offset: int = 0, limit: int = PAGE_VIDEOS
+) -> dict[str, Any]:
+    """Return a part of the queue."""
+    shown = queue_page(desk.index, wanted, offset=max(0, offset), limit=min(max(1, limit), 500))
+    return {
+        "videos": shown.videos,
+        "total": shown.total,
+        "counts": shown.counts,
+        "seconds_left": shown.seconds_left,
+        "orders": list(Order),
+        "codes": desk.index.codes(),
+    }
+
+
+@router.post("/api/refresh")
+def refresh(desk: Desk) -> dict[str, int]:
+    """Look for inspections that came since, or changed."""
+    return {"changed": desk.index.update()}
+
+
+@router.get("/api/videos/{folder}")
+def video(folder: str, desk: Desk, who: Who) -> dict[str, Any]:
+    """Return what the page of a video shows."""
+    undo, redo = desk.store.undoable(who.name)
+    return desk.view(folder) | {"undo": undo, "redo": redo, "role": who.role, "who": who.name}
+
+
+@router.get("/api/videos/{folder}/neighbours")
+def video_neighbours(folder: str, desk: Desk, wanted: Annotated[Filter, Depends()]) -> dict[str, str | None]:
+    """Return the videos before and after this one in the queue."""
+    previous, following = neighbours(desk.index, wanted, folder)
+    return {"previous": previous, "next": following}
+
+
+@router.get("/api/videos/{folder}/history")
+def history(folder: str, desk: Desk, before: int | None = None, limit: int = 200) -> list[dict[str, Any]]:
+    """Return the decisions on a video, the last one first."""
+    rows = desk.store.history(desk.open(folder).digest, before=before, limit=min(max(1, limit), 1000))
+    return [recorded_view(row) for row in rows]
+
+
+@router.post("/api/videos/{folder}/decisions")
+def decide(folder: str, body: Decisions, desk: Desk, who: Who) -> Response:
+    """Store decisions; answer 409 with the current state if one of the items was changed since."""
+    changes = [(one.item, one.after, one.version) for one in body.changes]
+    try:
+        rows = desk.decide(folder, changes, body.author(who))
+    except StaleError as error:
+        current = desk.store.items(desk.open(folder).digest)
+        mine = {one.item: one.after for one in body.changes}
+        theirs = {item: recorded_view(current[item]) for item in mine if item in current}
+        return JSONResponse({"detail": str(error), "mine": mine, "theirs": theirs}, 409)
+    return JSONResponse(_answer(rows, desk, who))
+
+
+@router.post("/api/undo")
+def undo(body: Action, desk: Desk, who: Who) -> dict[str, Any]:
+    """Undo the last action of the person."""
+    return _answer(desk.store.undo(body.author(who)), desk, who)
+
+
+@router.post("/api/redo")
+def redo(body: Action, desk: Desk, who: Who) -> dict[str, Any]:
+    """Do the last undone action of the person again."""
+    return _answer(desk.store.redo(body.author(who)), desk, who)
+
+
+@router.post("/api/reject-below")
+def reject_below(body: RejectBelow, desk: Desk, who: Who) -> dict[str, Any]:
+    """Reject, or count, the open proposals of a class below a probability."""
+    author = None if body.count_only else body.author(who)
+    number, rows = desk.reject_below(body.filter, body.code, body.probability, author)
+    return _answer(rows, desk, who) | {"number": number}
+
+
+def _answer(rows: list[Recorded], desk: ReviewDesk, who: Person) -> dict[str, Any]:
+    """Return what was recorded, and where it is: an undo may concern another video than the one on screen."""
+    undo, redo = desk.store.undoable(who.name)
+    folder = desk.index.folder_of(rows[0].video) if rows else None
+    return {"recorded": [recorded_view(row) for row in rows], "folder": folder, "undo": undo, "redo": redo}
+
+
+@router.get("/api/agreement")
+def agreement_json(desk: Desk) -> dict[str, Any]:
+    """Return how far people and the software agree."""
+    return agreement(desk)
+
+
+@router.get("/api/backup")
+def backup(desk: Desk) -> Response:
+    """Return a copy of the store as it is now."""
+    with tempfile.NamedTemporaryFile(suffix=".sqlite", delete=False) as file:
+        target = Path(file.name)
+    try:
+        desk.store.backup(target)
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
+    headers = {"Content-Disposition": 'attachment; filename="review-backup.sqlite"'}
+    return StreamingResponse(_and_remove(target), media_type="application/vnd.sqlite3", headers=headers)
+
+
+def _and_remove(path: Path) -> Iterator[bytes]:
+    try:
+        with path.open("rb") as file:
+            while part := file.read(1 << 20):
+                yield part
+    finally:
+        path.unlink(missing_ok=True)

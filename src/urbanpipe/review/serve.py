@@ -1,0 +1,166 @@
+"""The verb `review`: checks its arguments, brings the index up to date, and runs the server until it is stopped."""
+
+import getpass
+import secrets
+import socket
+import webbrowser
+from collections.abc import Callable
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+
+import uvicorn
+from fastapi import FastAPI
+
+from urbanpipe.contracts.findings import inspection_folders
+from urbanpipe.errors import ReviewError
+from urbanpipe.review.app import Access, review_app
+from urbanpipe.review.desk import PROXY_BYTES, ReviewDesk
+from urbanpipe.review.people import Person, Role, people
+from urbanpipe.review_store.store import ReviewStore
+
+STORE = "review.sqlite"
+PROXIES = "review-proxies"
+PORT = 8010
+LOOPBACK = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class ReviewServer:
+    """A server that is ready to run.
+
+    Attributes:
+        app: the app.
+        url: link for the browser.
+        store: the store of decisions.
+        videos: number of indexed inspections.
+    """
+
+    app: FastAPI
+    url: str
+    store: ReviewStore
+    videos: int
+
+
+def review(
+    inspected: Path,
+    *,
+    store: Path | None = None,
+    host: str = LOOPBACK,
+    port: int = PORT,
+    reviewer: str = "",
+    open_browser: bool = False,
+    say: Callable[[str], None] = print,
+) -> None:
+    """Serve the review app until it is interrupted.
+
+    Args:
+        inspected: output folder of `inspect`, or the folder of one video in it.
+        store: SQLite file of the decisions, on a local disk; default: `review.sqlite` in the folder.
+        host: address to listen on. Beyond this machine people log in with accounts.
+        port: port to listen on; 0 for a free one.
+        reviewer: name of the person on this machine; default: the name of the account.
+        open_browser: whether to open the page in a browser.
+        say: prints a line.
+
+    Raises:
+        InspectionError: the folder holds no inspections.
+        ReviewError: the store cannot be used, the port is taken, or there are no accounts for others to log in.
+        OutputError: the folder of the store cannot be written to.
+    """
+    listening = _listen(host, port)
+    server = review_server(
+        inspected, store=store, host=host, port=listening.getsockname()[1], reviewer=reviewer, say=say
+    )
+    say(f"{server.videos} videos; decisions are kept in {server.store.path}")
+    say(f"open {server.url}")
+    say("press Ctrl+C to stop; nothing is lost")
+    if open_browser:
+        webbrowser.open(server.url)
+    config = uvicorn.Config(server.app, log_level="warning", server_header=False, timeout_graceful_shutdown=2)
+    try:
+        uvicorn.Server(config).run(sockets=[listening])
+    finally:
+        server.app.state.desk.close()
+
+
+def review_server(
+    inspected: Path,
+    *,
+    store: Path | None = None,
+    host: str = LOOPBACK,
+    port: int = PORT,
+    reviewer: str = "",
+    token: str = "",
+    say: Callable[[str], None] = print,
+) -> ReviewServer:
+    """Return the server of the review app without running it.
+
+    Args:
+        inspected: as in `review`.
+        store: as in `review`.
+        host: as in `review`.
+        port: port of the link.
+        reviewer: as in `review`.
+        token: token of the link; default: a random one.
+        say: prints a line.
+
+    Raises:
+        InspectionError: the folder holds no inspections.
+        ReviewError: the store cannot be used, or there are no accounts for others to log in.
+        OutputError: the folder of the store cannot be written to.
+    """
+    inspected = Path(inspected)
+    inspection_folders(inspected)
+    store = Path(store) if store else inspected / STORE
+    decisions = ReviewStore(store)
+    is_local = is_loopback(host)
+    if not is_local and not people(decisions):
+        raise ReviewError(
+            f"{host} is open to other machines and {store} has no accounts; add one with "
+            f"`urbanpipe review {inspected} --add-account NAME --role lead`"
+        )
+    desk = ReviewDesk(inspected, decisions, store.with_name(PROXIES), PROXY_BYTES)
+    desk.index.update(lambda done, total: say(f"reading findings: {done} of {total}") if done else None)
+    videos = sum(1 for _ in desk.index.connection.execute("SELECT 1 FROM videos"))
+    token = token or secrets.token_urlsafe(24)
+    local = Person(reviewer or _account(), Role.lead)
+    names = ("localhost", "127.0.0.1", "[::1]", "::1")
+    access = Access(names, token, local) if is_local else Access(("*",))
+    shown = f"[{host}]" if ":" in host else host
+    url = f"http://{shown}:{port}/" + (f"enter?token={token}" if is_local else "")
+    return ReviewServer(review_app(desk, access), url, decisions, videos)
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether only this machine can reach an address.
+
+    >>> is_loopback("127.0.0.1"), is_loopback("localhost"), is_loopback("0.0.0.0")
+    (True, True, False)
+    """
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _account() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        return "reviewer"
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+    except (OSError, OverflowError) as error:
+        listening.close()
+        reason = getattr(error, "strerror", None) or error
+        raise ReviewError(f"cannot listen on {host}:{port}: {reason}; give another --port") from error
+    return listening

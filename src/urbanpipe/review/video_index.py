@@ -1,0 +1,300 @@
+"""The videos to review, as rows in a database beside the store, so that 100,000 of them can be searched and ordered.
+
+The database is derived from the inspections and the store; it can be deleted at any time.
+"""
+
+import json
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from urbanpipe.contracts.distinct_names import distinct_file_names
+from urbanpipe.contracts.findings import FINDINGS, Inspection, inspection_folders, read_inspection
+from urbanpipe.contracts.names import canonical_name
+from urbanpipe.errors import InspectionError
+from urbanpipe.exports.rules import read_rules
+from urbanpipe.report.verdict import proposed
+from urbanpipe.review.learning_order import is_control, learning_order, uncertainty
+
+FORMAT = 1
+_TABLES = """
+CREATE TABLE videos (
+  folder TEXT PRIMARY KEY, version TEXT NOT NULL, digest TEXT NOT NULL, name TEXT NOT NULL, path TEXT NOT NULL,
+  place TEXT NOT NULL, text TEXT NOT NULL, duration_seconds REAL NOT NULL, made_at TEXT NOT NULL, date TEXT NOT NULL,
+  proposals INTEGER NOT NULL, top REAL NOT NULL, top_code TEXT NOT NULL, severity REAL NOT NULL,
+  picture TEXT NOT NULL, control INTEGER NOT NULL, error TEXT NOT NULL, learning INTEGER NOT NULL,
+  uncertainty REAL NOT NULL
+) STRICT;
+CREATE INDEX videos_by_status ON videos (digest, error, duration_seconds);
+CREATE INDEX videos_by_severity ON videos (severity DESC, name);
+CREATE INDEX videos_by_date ON videos (date, name);
+CREATE INDEX videos_by_name ON videos (name COLLATE NOCASE, name);
+CREATE INDEX videos_by_uncertainty ON videos (uncertainty DESC, name);
+CREATE INDEX videos_by_learning ON videos (learning);
+CREATE TABLE proposals (folder TEXT NOT NULL, code TEXT NOT NULL, probability REAL NOT NULL) STRICT;
+CREATE INDEX proposals_by_folder ON proposals (folder, code, probability);
+CREATE TABLE probabilities (folder TEXT PRIMARY KEY, of_classes TEXT NOT NULL) STRICT, WITHOUT ROWID;
+"""
+_BATCH = 500
+
+
+@dataclass(frozen=True)
+class IndexedVideo:
+    """A row of the index.
+
+    Attributes:
+        folder: name of the inspection's folder.
+        version: changes whenever the findings change.
+        digest: digest of the video; empty if its findings cannot be read.
+        name: name of the video, distinct from all others.
+        path: path of the video at the time of the inspection.
+        place: folder of the video.
+        duration_seconds: duration of the video.
+        made_at: time of the inspection.
+        date: time at which the video was last changed when it was indexed, ISO 8601; empty if it is missing.
+        proposals: code and probability of each proposed class, without the unlikely ones.
+        severity: expected score of the worst proposal: probability times the highest score that CJJ 181 gives the
+            class.
+        probabilities: of all classes but the one that means "nothing wrong".
+        picture: file of a picture in the inspection's folder; empty if there is none.
+        error: why the findings cannot be read; empty if they can.
+    """
+
+    folder: str
+    version: str
+    digest: str = ""
+    name: str = ""
+    path: str = ""
+    place: str = ""
+    duration_seconds: float = 0.0
+    made_at: str = ""
+    date: str = ""
+    proposals: tuple[tuple[str, float], ...] = ()
+    severity: float = 0.0
+    probabilities: tuple[float, ...] = ()
+    picture: str = ""
+    error: str = ""
+
+
+class VideoIndex:
+    """The index of the inspections in a folder.
+
+    Args:
+        root: output folder of `inspect`, or the folder of one inspection.
+        path: the index's file; a damaged one, or one of another version, is made again.
+        store: file of the review store, whose reviews rows are joined with.
+    """
+
+    def __init__(self, root: Path, path: Path, store: Path) -> None:
+        self.root = Path(root)
+        self._path, self._store = path, store
+        self._local = threading.local()
+        self._updating = threading.Lock()
+        self._make()
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """The connection of the current thread; the store is attached as `store`."""
+        if not hasattr(self._local, "connection"):
+            self._local.connection = _connect(self._path)
+            self._local.connection.execute("ATTACH ? AS store", (str(self._store),))
+        connection: sqlite3.Connection = self._local.connection
+        return connection
+
+    def folder(self, name: str) -> Path | None:
+        """Return the folder of an indexed inspection; None if there is none of that name."""
+        row = self.connection.execute("SELECT 1 FROM videos WHERE folder = ?", (name,)).fetchone()
+        if row is None:
+            return None
+        return self.root if (self.root / FINDINGS).is_file() else self.root / name
+
+    def folder_of(self, digest: str) -> str | None:
+        """Return the name of a folder with an inspection of a video; None if there is none."""
+        row = self.connection.execute("SELECT folder FROM videos WHERE digest = ?", (digest,)).fetchone()
+        return row[0] if row else None
+
+    def codes(self) -> list[str]:
+        """Return the proposed classes, the most frequent first."""
+        rows = self.connection.execute("SELECT code FROM proposals GROUP BY code ORDER BY count(*) DESC, code")
+        return [row[0] for row in rows]
+
+    def update(self, progress: Callable[[int, int], None] | None = None) -> int:
+        """Read the findings that are new or changed, forget those that are gone, and return the number of changes.
+
+        Args:
+            progress: called with the number of inspections that were read, and of those to read.
+        """
+        with self._updating:
+            known = dict(self.connection.execute("SELECT folder, version FROM videos"))
+            found = {folder: _version(folder) for folder in _folders(self.root)}
+            changed = [folder for folder, version in found.items() if known.get(folder.name) != version]
+            gone = set(known) - {folder.name for folder in found}
+            for begin in range(0, len(changed), _BATCH):
+                if progress:
+                    progress(begin, len(changed))
+                self._write([_indexed(folder, found[folder]) for folder in changed[begin : begin + _BATCH]])
+            if changed or gone:
+                self._finish(gone)
+            return len(changed) + len(gone)
+
+    def _make(self) -> None:
+        with suppress(sqlite3.Error):
+            root = self.connection.execute("SELECT root, format FROM about").fetchone()
+            if tuple(root) == (str(self.root.resolve()), FORMAT):
+                return
+        if hasattr(self._local, "connection"):
+            self._local.connection.close()
+            del self._local.connection
+        for ending in ("", "-wal", "-shm"):
+            self._path.with_name(self._path.name + ending).unlink(missing_ok=True)
+        self.connection.executescript(_TABLES)
+        self.connection.execute("CREATE TABLE about (root TEXT, format INTEGER)")
+        self.connection.execute("INSERT INTO about VALUES (?, ?)", (str(self.root.resolve()), FORMAT))
+
+    def _write(self, videos: Iterable[IndexedVideo]) -> None:
+        connection = self.connection
+        connection.execute("BEGIN IMMEDIATE")
+        for video in videos:
+            connection.execute("DELETE FROM proposals WHERE folder = ?", (video.folder,))
+            connection.execute(f"INSERT OR REPLACE INTO videos VALUES ({', '.join('?' * 19)})", tuple(_columns(video)))
+            rows = [(video.folder, code, probability) for code, probability in video.proposals]
+            connection.executemany("INSERT INTO proposals VALUES (?, ?, ?)", rows)
+            probabilities = (video.folder, json.dumps(video.probabilities))
+            connection.execute("INSERT OR REPLACE INTO probabilities VALUES (?, ?)", probabilities)
+        connection.execute("COMMIT")
+
+    def _finish(self, gone: Iterable[str]) -> None:
+        """Remove what is gone, and compute what depends on all videos: distinct names and the order for learning."""
+        connection = self.connection
+        connection.execute("BEGIN IMMEDIATE")
+        for folder in gone:
+            for table in ("videos", "proposals", "probabilities"):
+                connection.execute(f"DELETE FROM {table} WHERE folder = ?", (folder,))
+        rows = connection.execute(
+            "SELECT v.folder, name, path, place, of_classes FROM videos v JOIN probabilities p ON p.folder = v.folder "
+            "ORDER BY v.folder"
+        ).fetchall()
+        names = distinct_file_names(
+            [(Path(row["path"]).name or row["folder"], row["path"] or row["folder"]) for row in rows],
+            [f"{row['name']} [{row['folder']}]" for row in rows],
+        )
+        order, uncertainty = _learning(rows)
+        connection.executemany(
+            "UPDATE videos SET name = ?, learning = ?, uncertainty = ? WHERE folder = ?",
+            [
+                (name, rank, doubt, row["folder"])
+                for row, name, rank, doubt in zip(rows, names, order, uncertainty, strict=True)
+            ],
+        )
+        connection.execute("COMMIT")
+
+
+def searchable(text: str) -> str:
+    """Return text as it is searched: in Unicode normal form C, without case.
+
+    >>> searchable("Straße") == searchable("STRASSE")
+    True
+    """
+    return canonical_name(text).casefold()
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
+    connection.row_factory = sqlite3.Row
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=NORMAL")
+    return connection
+
+
+def _folders(root: Path) -> list[Path]:
+    try:
+        return inspection_folders(root)
+    except InspectionError:
+        return []
+
+
+def _version(folder: Path) -> str:
+    try:
+        stat = (folder / FINDINGS).stat()
+    except OSError:
+        return ""
+    return f"{stat.st_mtime_ns} {stat.st_ino} {stat.st_size}"
+
+
+def _indexed(folder: Path, version: str) -> IndexedVideo:
+    try:
+        inspection = read_inspection(folder)
+    except InspectionError as error:
+        return IndexedVideo(folder.name, version, name=folder.name, path=folder.name, error=str(error))
+    video = inspection.video
+    shown = proposed(inspection)
+    return IndexedVideo(
+        folder=folder.name,
+        version=version,
+        digest=video.digest,
+        name=video.name,
+        path=video.path,
+        place=str(Path(video.path).parent),
+        duration_seconds=video.duration_seconds,
+        made_at=inspection.made_at,
+        date=_date(Path(video.path)),
+        proposals=tuple((one.code, one.probability) for one in shown),
+        severity=max((one.probability * _worst_score(one.code) for one in shown), default=0.0),
+        probabilities=tuple(one.probability for one in inspection.findings if one.code != inspection.exclusive),
+        picture=_picture(inspection),
+    )
+
+
+def _columns(video: IndexedVideo) -> Iterator[object]:
+    code, top = max(video.proposals, key=lambda one: one[1], default=("", 0.0))
+    yield from (video.folder, video.version, video.digest, video.name, video.path, video.place)
+    codes = " ".join(code for code, _ in video.proposals)
+    yield from (searchable(f"{video.path} {codes} "), video.duration_seconds, video.made_at, video.date)
+    yield from (len(video.proposals), top, code, video.severity, video.picture)
+    yield from (int(bool(video.digest) and is_control(video.digest)), video.error, 0, 0.0)
+
+
+def _picture(inspection: Inspection) -> str:
+    """Return the best picture of the most probable defect that has one."""
+    findings = [*inspection.defects, *inspection.findings]
+    occurrences = [max(one.occurrences, key=lambda moment: moment.score) for one in findings if one.occurrences]
+    return next((one.evidence[0].picture for one in occurrences if one.evidence), "")
+
+
+def _date(path: Path) -> str:
+    try:
+        return datetime.fromtimestamp(path.stat().st_mtime).astimezone().isoformat(timespec="seconds")
+    except (OSError, ValueError, OverflowError):
+        return ""
+
+
+@lru_cache
+def _worst_scores() -> dict[str, float]:
+    return {one.code: float(max(one.scores)) for one in read_rules().classes if one.scores}
+
+
+def _worst_score(code: str) -> float:
+    """Return the highest score that CJJ 181 gives a class; 5, its middle, for a class that it does not score."""
+    return _worst_scores().get(code, 5.0)
+
+
+def _learning(rows: Sequence[sqlite3.Row]) -> tuple[list[int], list[float]]:
+    """Return each video's place in the order for learning, and its uncertainty."""
+    probabilities = [json.loads(row["of_classes"]) for row in rows]
+    width = max(map(len, probabilities), default=0)
+    matrix = np.full((len(rows), width), np.nan)
+    for index, row in enumerate(probabilities):
+        if len(row) == width:
+            matrix[index] = row
+    order = learning_order(matrix, [row["place"] for row in rows])
+    rank = np.empty(len(rows), dtype=int)
+    rank[order] = np.arange(len(rows))
+    doubt = uncertainty(matrix)
+    return rank.tolist(), np.nan_to_num(doubt, nan=doubt[~np.isnan(doubt)].max(initial=0.0)).tolist()
