@@ -28,7 +28,8 @@ from urbanpipe.evaluation.average_precision import fold_aps, mean_of_known
 from urbanpipe.evaluation.tables import markdown_table
 from urbanpipe.learners.logistic import Regression, fit_regression
 from urbanpipe.outputs import write_csv
-from urbanpipe.review.learning_order import is_control, learning_order
+from urbanpipe.review.learning_order import learning_order
+from urbanpipe.review_store.control_share import is_control
 
 START, BATCH, SEEDS, ENOUGH = 50, 25, 5, 0.95
 STRENGTH = 0.001  # the strongest regularisation of the frozen recipe, the same for all orders and counts

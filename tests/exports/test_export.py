@@ -23,9 +23,10 @@ from urbanpipe.errors import InspectionError
 from urbanpipe.evaluation.moments import Truth, read_results
 from urbanpipe.exports.columns import LANGUAGES
 from urbanpipe.exports.csv_safety import minutes
-from urbanpipe.exports.export import FORMATS, export
+from urbanpipe.exports.export import FOR_TRAINING, FORMATS, export
 from urbanpipe.taxonomy import default_taxonomy
 
+PROPOSALS = [form for form in FORMATS if form not in FOR_TRAINING]
 FIRST = 5
 """The first row of the sheet of defects, below three lines of head and the headings."""
 
@@ -91,7 +92,7 @@ def test_headings_and_words_come_in_two_languages(out: Path, tmp_path: Path) -> 
     export(out, out=tmp_path / "t.xlsx", to="cjj181", language="zh")
     sheet = load_workbook(tmp_path / "t.xlsx")["defects"]
     assert [sheet.cell(4, column).value for column in (1, 9)] == ["管段 / segment", "等级 / grade"]
-    assert [sheet.cell(FIRST, column).value for column in (3, 4, 5, 11)] == ["CK", "错口", "结构性", "接受"]
+    assert [sheet.cell(FIRST, column).value for column in (3, 4, 5, 12)] == ["CK", "错口", "结构性", "接受"]
 
 
 def offered(sheet: Worksheet, cell: str) -> list[str]:
@@ -121,7 +122,7 @@ def test_a_spreadsheet_offers_the_grades_that_a_class_has(out: Path, tmp_path: P
     assert sheet.column_dimensions["D"].width > sheet.column_dimensions["C"].width
 
 
-@pytest.mark.parametrize("to", FORMATS)
+@pytest.mark.parametrize("to", PROPOSALS)
 def test_unlikely_classes_are_exported_on_request_and_marked(to: str, out: Path, tmp_path: Path) -> None:
     inspection = read_inspection(out / "d2")
     low = {"triage": "review", "probability": 0.04}
@@ -206,7 +207,7 @@ def test_pictures_are_linked_whatever_their_folder_is_called(tmp_path: Path) -> 
     made_inspection(tmp_path / "out" / "a b#1 50%")
     (tmp_path / "tables").mkdir()
     export(tmp_path / "out", out=tmp_path / "tables" / "t.xlsx", to="cjj181")
-    cell = load_workbook(tmp_path / "tables" / "t.xlsx")["defects"].cell(FIRST, 12)
+    cell = load_workbook(tmp_path / "tables" / "t.xlsx")["defects"].cell(FIRST, 13)
     assert cell.value == "../out/a b#1 50%/CK-1.jpg"
     assert cell.hyperlink is not None
     assert cell.hyperlink.target == "../out/a%20b%231%2050%25/CK-1.jpg"
@@ -423,7 +424,7 @@ def test_a_folder_without_inspections_is_named(tmp_path: Path) -> None:
 
 def test_every_format_is_a_choice_of_the_command(out: Path, tmp_path: Path) -> None:
     names = {"cjj181": "t.csv", "pacp": "p", "qvpipe": "q.json", "cctvpipe": "c.json", "jsonl": "j.jsonl"}
-    for form in FORMATS:
+    for form in PROPOSALS:
         run = CliRunner().invoke(app, ["export", str(out), "--to", form, "--out", str(tmp_path / names[form])])
         assert run.exit_code == 0, run.output
         written = "34 scores" if form == "qvpipe" else "8 proposals"

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from urbanpipe.review.learning_order import is_control, learning_order, uncertainty
+from urbanpipe.review.learning_order import learning_order, uncertainty
+from urbanpipe.review_store.control_share import is_control
 
 Given = tuple[NDArray[np.float64], list[str], NDArray[np.bool_]]
 

@@ -20,9 +20,14 @@ class Words(StrEnum):
 
 def command(
     table: Annotated[
-        Path, typer.Argument(help="XLSX file from `export --to cjj181`, with grades and segments filled in.")
+        Path,
+        typer.Argument(help="XLSX file from `export --to cjj181`, filled in; with --store the folder of `inspect`."),
     ],
     out: Annotated[Path, typer.Option("--out", help="Output file: .json, or .csv with one row per segment.")],
+    store: Annotated[Path | None, typer.Option(help="Decisions of `review`, with grades and distances.")] = None,
+    inspection_data: Annotated[
+        Path | None, typer.Option(help="With --store: CSV `video,segment,length_m,diameter_mm,region,soil,...`.")
+    ] = None,
     rules: Annotated[Path | None, typer.Option(help="TOML file with other rules; default: CJJ 181-2012.")] = None,
     language: Annotated[Words, typer.Option(help="Language of the texts.")] = Words.en,
     allow_repeats: Annotated[
@@ -37,7 +42,15 @@ def command(
     from urbanpipe.exports.condition_report import condition
 
     try:
-        done = condition(table, out=out, rules=rules, language=language.value, allow_repeats=allow_repeats)
+        done = condition(
+            table,
+            out=out,
+            store=store,
+            inspection_data=inspection_data,
+            rules=rules,
+            language=language.value,
+            allow_repeats=allow_repeats,
+        )
     except TableError as error:
         if len(error.mistakes) == 1:
             raise

@@ -17,6 +17,8 @@ class Format(StrEnum):
     qvpipe = "qvpipe"
     cctvpipe = "cctvpipe"
     jsonl = "jsonl"
+    labels = "labels"
+    moments = "moments"
 
 
 class Words(StrEnum):
@@ -30,14 +32,20 @@ def command(
     inspections: Annotated[Path, typer.Argument(help="Output folder of `inspect`, or one video's folder in it.")],
     to: Annotated[
         Format,
-        typer.Option("--to", help="Format: CJJ 181 table, PACP-shaped CSVs, VideoPipe track 1 or 2, or JSON lines."),
+        typer.Option(
+            "--to",
+            help="Format: CJJ 181 table, PACP-shaped CSVs, VideoPipe track 1 or 2, JSON lines, or labels to train on.",
+        ),
     ],
     out: Annotated[
         Path,
         typer.Option(
-            "--out", help="Output file: .xlsx or .csv (cjj181), .json (qvpipe, cctvpipe), .jsonl; for pacp a folder."
+            "--out", help="Output file: .xlsx or .csv (cjj181), .jsonl (jsonl), .json (others); for pacp a folder."
         ),
     ],
+    store: Annotated[
+        Path | None, typer.Option(help="Decisions of `review`; without them nothing was reviewed.")
+    ] = None,
     language: Annotated[Words, typer.Option(help="Language of the CJJ 181 table.")] = Words.en,
     taxonomy: Annotated[Path | None, typer.Option(help="Your own classes (TOML), for their PACP crosswalk.")] = None,
     inspection_data: Annotated[
@@ -47,13 +55,14 @@ def command(
         bool, typer.Option("--unlikely", help="Also rows, marked, that are below 10 % and kept to miss few defects.")
     ] = False,
 ) -> None:
-    """Export inspections as a table to grade, or for other tools. All rows are proposals that nobody has reviewed."""
+    """Export inspections as a table to grade, or for other tools; with --store as people decided in `review`."""
     from urbanpipe.exports.export import export
 
     done = export(
         inspections,
         out=out,
         to=to.value,
+        store=store,
         language=language.value,
         taxonomy=taxonomy,
         inspection_data=inspection_data,

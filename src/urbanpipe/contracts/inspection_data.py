@@ -46,6 +46,8 @@ class InspectionData(Section):
         date: of the inspection, ISO 8601.
         operator: who inspected.
         weather: during the inspection.
+        region: importance of the region (K) for condition figures, as in the sheet of choices.
+        soil: soil around the pipe (T), likewise.
     """
 
     video: str = Field(min_length=1)
@@ -60,6 +62,8 @@ class InspectionData(Section):
     date: str = Field(default="", pattern=r"^(\d{4}-\d{2}-\d{2})?$")
     operator: str = ""
     weather: str = ""
+    region: str = ""
+    soil: str = ""
 
 
 def read_inspection_data(path: Path) -> dict[str, InspectionData]:
@@ -82,6 +86,12 @@ def read_inspection_data(path: Path) -> dict[str, InspectionData]:
     except LabelError as error:  # the one reader of CSV tables words its errors for any table
         raise InspectionError(str(error)) from error
     return rows
+
+
+def joined(given: InspectionData | None, entered: InspectionData) -> InspectionData:
+    """Return inspection data with what is empty in `entered` taken from `given`."""
+    known = {name: value for name, value in entered.model_dump().items() if value not in ("", None)}
+    return given.model_copy(update=known) if given else entered
 
 
 def _row(cells: dict[str, str], where: str) -> InspectionData:

@@ -13,6 +13,7 @@ from urbanpipe.exports.csv_safety import csv_text, minutes, relative, write_new
 from urbanpipe.exports.records import InspectionRecord, RecordRow
 from urbanpipe.exports.rules import Rules, read_rules
 from urbanpipe.exports.workbook import MAX_EXPORTED_ROWS, Cell, write_workbook
+from urbanpipe.review_store.decision import Decision, Status
 
 OFF_SECONDS = 1.0  # a picture or distance further than this from the time of its occurrence gets a remark
 
@@ -58,16 +59,15 @@ def write_table(
     else:
         named: dict[str, list[Cell]] = {}
         for one in inspected:
-            size: list[Cell] = [item.length_m, item.diameter_mm] if (item := known[id(one)]) else []
-            named.setdefault(segments[id(one)], [segments[id(one)], one.name, *size])
+            named.setdefault(segments[id(one)], segment_row(segments[id(one)], one, known[id(one)]))
         write_workbook(out, cells, [*named.values()], head=_head(inspected, language), rules=rules, language=language)
     return (out,)
 
 
 def table_row(row: RecordRow, segment: str, folder: Path, language: Language, rules: Rules) -> list[Cell]:
-    """Return the cells of an occurrence in column order; grade and length stay empty, as only a person gives them."""
-    frame, read = row.evidence, row.distance
-    metres = read.distance_metres if read else None
+    """Return the cells of an occurrence in column order; only a person gives grade, length and clock position."""
+    frame = row.evidence
+    decision = row.review.decision if row.review else None
     values: dict[str, Cell] = {
         "segment": segment,
         "video": row.inspected.name,
@@ -75,19 +75,43 @@ def table_row(row: RecordRow, segment: str, folder: Path, language: Language, ru
         "name": (language == "zh" and row.finding.zh) or row.finding.en,
         "kind": word(row.finding.kind, language),
         "time": minutes(row.occurrence.seconds) if row.occurrence else None,
-        "distance": metres if metres is not None and metres >= 0 else None,
+        "distance": row.metres,
+        "length": decision.length_m if decision else None,
+        "grade": decision.grade if decision else None,
+        "clock": _clock(decision) if decision else None,
         "confidence": round(row.finding.probability, 3),
         "triage": word("unlikely" if row.finding.unlikely else row.finding.triage, language),
         "picture": relative(row.inspected.folder / frame.picture, folder) if frame else None,
-        "source": "; ".join(_source(row, language)),
+        "source": "; ".join(source_words(row, language)),
         "remark": "; ".join(_remarks(row, language, rules)) or None,
     }
     return [values.get(column.key) for column in DEFECT_COLUMNS]
 
 
-def _source(row: RecordRow, language: Language) -> list[str]:
+def segment_row(segment: str, one: InspectionRecord, data: InspectionData | None) -> list[Cell]:
+    """Return the cells of a segment in column order: what is known of it, and who reviewed its video in full."""
+    reviewer = one.decisions.reviewer if one.decisions else ""
+    known: list[Cell] = (
+        [data.length_m, data.diameter_mm, data.region or None, data.soil or None] if data else [None] * 4
+    )
+    return [segment, one.name, *known, reviewer or None]
+
+
+def source_words(row: RecordRow, language: Language) -> list[str]:
+    """Return who is responsible for a row: a person by name and date, or software."""
+    if row.review:
+        by = word("reviewed", language).format(who=row.review.who, date=row.review.date)
+        status = row.review.decision.status
+        return [by] if status is Status.accepted else [word(status.value, language), by]
     demonstration = row.inspected.inspection.bundle.demonstration
     return [word("proposal", language), *([word("demonstration", language)] if demonstration else [])]
+
+
+def _clock(decision: Decision) -> str | None:
+    """Return the clock position as one text, such as 9-3; None if it was not given."""
+    if decision.clock_from is None:
+        return None
+    return str(decision.clock_from) if decision.clock_to is None else f"{decision.clock_from}-{decision.clock_to}"
 
 
 def _remarks(row: RecordRow, language: Language, rules: Rules) -> list[str]:
@@ -99,7 +123,9 @@ def _remarks(row: RecordRow, language: Language, rules: Rules) -> list[str]:
             remarks.append(word("no_time", language))
         if row.finding.code not in rules.by_code:
             remarks.append(word("not_in_rules", language))
-    if read and (read.distance_metres or 0) < 0:
+    if row.review:
+        remarks += [row.review.decision.note] if row.review.decision.note else []
+    elif read and (read.distance_metres or 0) < 0:
         remarks.append(f"{word('read_as', language)} {read.distance_text or read.distance_metres}")
     elif read and (read is not frame or _is_off(read, row)):
         remarks.append(f"{word('read_at', language)} {minutes(read.seconds)}")
@@ -120,8 +146,9 @@ def _head(inspected: Sequence[InspectionRecord], language: Language) -> list[str
     bundles = {one.inspection.bundle.digest: one.inspection.bundle for one in inspected}
     names = ", ".join(sorted(f"{bundle.name} {bundle.digest[:12]}" for bundle in bundles.values()))
     notes = [word("demonstration", language)] if any(bundle.demonstration for bundle in bundles.values()) else []
+    with_decisions = any(one.decisions for one in inspected)
     return [
-        word("head", language),
+        word("head_reviewed" if with_decisions else "head", language),
         "; ".join([f"{word('model', language)}: {names}", *notes]),
         word("how", language),
     ]

@@ -43,6 +43,7 @@ DEFECT_COLUMNS = (
     Column("distance", "distance m", "距离 m", 12, person=True),
     Column("length", "length m", "缺陷长度 m", 12, person=True),
     Column("grade", "grade", "等级", 9, person=True),
+    Column("clock", "clock", "时钟位置", 10, person=True),
     Column("confidence", "confidence", "置信度", 12),
     Column("triage", "triage", "判定", 10),
     Column("picture", "picture", "图片", 34),
@@ -71,10 +72,17 @@ WORDS: dict[str, dict[Language, str]] = {
         "en": "demonstration model, trained on simulated videos: do not rely on it",
         "zh": "演示模型，仅以仿真视频训练：不可依赖",
     },
+    "reviewed": {"en": "reviewed by {who}, {date}", "zh": "已复核：{who}，{date}"},
+    "unsure": {"en": "unsure", "zh": "不确定"},
+    "second_opinion": {"en": "waits for a second opinion", "zh": "等待他人意见"},
     "uncalibrated": {"en": "confidence not calibrated", "zh": "置信度未校准"},
     "head": {
         "en": "Proposal by software, not reviewed: all codes below were made by software. A person gives the grades.",
         "zh": "软件建议，未经人工复核（proposal by software, not reviewed）：以下代码均由软件给出，等级由人工填写。",
+    },
+    "head_reviewed": {
+        "en": "Reviewed by the people named in 'source'. Rows marked there as proposals by software were not reviewed.",
+        "zh": "由“来源”栏所列人员复核。该栏标为软件建议的行未经人工复核（proposal by software, not reviewed）。",
     },
     "how": {
         "en": "Fill in the yellow cells. Code: correct it if it is wrong. Grade: see the sheet 'grades', or enter - if "

@@ -10,6 +10,7 @@ from typing import Any
 from urbanpipe.errors import InspectionError
 from urbanpipe.exports.columns import LANGUAGES, Language
 from urbanpipe.exports.condition import Figures, IndexFigure, Place, SegmentCondition, segment_condition
+from urbanpipe.exports.condition_reviewed import reviewed_table
 from urbanpipe.exports.condition_table import Refused, read_filled
 from urbanpipe.exports.csv_safety import csv_text
 from urbanpipe.exports.rules import Index, Parameter, Rules, read_rules
@@ -98,15 +99,20 @@ def condition(
     table: Path,
     *,
     out: Path,
+    store: Path | None = None,
+    inspection_data: Path | None = None,
     rules: Path | None = None,
     language: Language = "en",
     allow_repeats: bool = False,
 ) -> Condition:
-    """Compute and write the condition figures of the segments in a table that a person graded.
+    """Compute and write the condition figures of segments that a person graded.
 
     Args:
-        table: XLSX file of `urbanpipe export --to cjj181`, filled in.
+        table: XLSX file of `urbanpipe export --to cjj181`, filled in; with `store` the output folder of `inspect`.
         out: `.json`, or `.csv` with one row per segment.
+        store: the decisions of `urbanpipe review`, with grades and distances.
+        inspection_data: with `store`, CSV or XLSX with the length, diameter, region and soil of each segment; what
+            people entered in the review comes first.
         rules: rules to use instead of the packaged rules of CJJ 181-2012.
         language: language of the texts, `en` or `zh`.
         allow_repeats: whether rows with the same code at the same distance of a segment, or with the same code at
@@ -127,7 +133,12 @@ def condition(
     if language not in LANGUAGES:
         raise InspectionError(f"language is {language!r}; expected {' or '.join(LANGUAGES)}")
     known = read_rules(rules)
-    filled = read_filled(table, known, allow_repeats=allow_repeats)
+    if inspection_data and not store:
+        raise InspectionError("inspection data needs a --store; without one the table has the data of its segments")
+    if store:
+        filled = reviewed_table(table, Path(store), known, inspection_data=inspection_data, allow_repeats=allow_repeats)
+    else:
+        filled = read_filled(table, known, allow_repeats=allow_repeats)
     if not filled.segments:
         cells = [cell for one in filled.refused for cell in one.missing]
         others = len(cells) - 1

@@ -85,17 +85,34 @@ def read_filled(
         SEGMENTS: [column for column in SEGMENT_COLUMNS if column.key != "video"],
     }
     sheets = read_sheets(path, columns, optional=_OPTIONAL)
+    filled = filled_table(sheets[SEGMENTS], sheets[DEFECTS], rules, ignored, allow_repeats=allow_repeats)
+    if not filled.segments and not filled.refused:
+        raise InspectionError(f"{path}: sheet {SEGMENTS!r} names no segment; expected one row per segment")
+    return filled
+
+
+def filled_table(
+    segments: Sequence[SheetRow],
+    defects: Sequence[SheetRow],
+    rules: Rules,
+    ignored: Iterable[str] = ("ZC",),
+    *,
+    allow_repeats: bool = False,
+) -> FilledTable:
+    """Return the segments and defects of rows, wherever they come from; see `read_filled`.
+
+    Raises:
+        TableError: cells are invalid.
+    """
     mistakes = Mistakes()
-    drafts = _segments(sheets[SEGMENTS], rules, mistakes)
+    drafts = _segments(segments, rules, mistakes)
     repeated = None if allow_repeats else RepeatedRows()
     skipped = {code.upper() for code in ignored}
-    for row in sheets[DEFECTS]:
+    for row in defects:
         defect = _take(row, drafts, rules=rules, ignored=skipped, mistakes=mistakes)
         if defect and repeated:
             mistakes.catch(partial(repeated.add, row, defect))
     mistakes.raise_any()
-    if not drafts:
-        raise InspectionError(f"{path}: sheet {SEGMENTS!r} names no segment; expected one row per segment")
     return FilledTable(
         segments=tuple(draft.done() for draft in drafts.values() if not draft.missing),
         refused=tuple(Refused(name, tuple(draft.missing)) for name, draft in drafts.items() if draft.missing),

@@ -1,26 +1,30 @@
-"""The verb `export`: the CJJ 181 table, CSV files in the shape of PACP, and JSON for other tools."""
+"""The verb `export`: the CJJ 181 table, CSV files in the shape of PACP, and JSON for other tools and for training."""
 
 import difflib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from urbanpipe.contracts.distinct_names import equal_contents
-from urbanpipe.contracts.inspection_data import InspectionData, read_inspection_data
+from urbanpipe.contracts.inspection_data import InspectionData, joined, read_inspection_data
 from urbanpipe.contracts.name_matching import match_names, near_text
-from urbanpipe.errors import InspectionError
+from urbanpipe.errors import InspectionError, ReviewError
 from urbanpipe.evaluation.moments import Moment, write_results
 from urbanpipe.exports.cjj181 import write_table
 from urbanpipe.exports.columns import LANGUAGES, Language
 from urbanpipe.exports.csv_safety import relative
 from urbanpipe.exports.pacp import write_pacp
 from urbanpipe.exports.records import InspectionRecord, RecordRow, read_inspected, rows_of
+from urbanpipe.exports.reviewed_rows import reviewed_rows, with_decisions
+from urbanpipe.exports.training_labels import reviewed_videos, write_moment_labels, write_video_labels
 from urbanpipe.outputs import write_text
 from urbanpipe.taxonomy import DefectClass, Taxonomy, load_taxonomy
 
-FORMATS = ("cjj181", "pacp", "qvpipe", "cctvpipe", "jsonl")
+FORMATS = ("cjj181", "pacp", "qvpipe", "cctvpipe", "jsonl", "labels", "moments")
+FOR_TRAINING = ("labels", "moments")
+"""Formats that hold only what people decided."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,8 @@ class Exported:
         what: what the rows are: `proposals`, or `scores`.
         duplicates: names of videos with equal contents, in groups.
         unmatched: names in the inspection data without a video, with those that are near.
+        reviewed: number of rows that a person decided about.
+        left_out: what was left out, and why.
         demonstration: whether any inspection was made with a demonstration bundle.
     """
 
@@ -44,13 +50,19 @@ class Exported:
     duplicates: tuple[tuple[str, ...], ...]
     unmatched: tuple[str, ...]
     demonstration: bool
+    reviewed: int = 0
+    left_out: tuple[str, ...] = ()
 
     def lines(self) -> Iterator[str]:
         """Yield the lines that tell a person what was written."""
         videos = f"{self.videos} video{'' if self.videos == 1 else 's'}"
         warning = "; made by a demonstration model, not for real use" if self.demonstration else ""
         what = self.what.removesuffix("s") if self.rows == 1 else self.what
-        yield f"{videos}, {self.rows} {what}, not reviewed{warning}"
+        checked = f"{self.reviewed} of them reviewed" if self.reviewed else "not reviewed"
+        if self.rows and self.reviewed == self.rows:
+            checked = "all reviewed"
+        yield f"{videos}, {self.rows} {what}, {checked}{warning}"
+        yield from self.left_out
         yield from (f"the same content: {', '.join(names)}" for names in self.duplicates)
         yield from (f"inspection data of a video that was not inspected: {name}" for name in self.unmatched)
 
@@ -60,61 +72,121 @@ def export(
     *,
     out: Path,
     to: str,
+    store: Path | None = None,
     language: Language = "en",
     taxonomy: Path | None = None,
     inspection_data: Path | None = None,
     unlikely: bool = False,
 ) -> Exported:
-    """Write inspections in a format that people or other tools read. The exports contain no human review.
+    """Write inspections in a format that people or other tools read.
 
     Args:
         inspections: output folder of `inspect`, or the folder of one video in it.
-        out: the file: `.xlsx` or `.csv` (cjj181), `.json` (qvpipe, cctvpipe), `.jsonl` (jsonl); a folder (pacp).
+        out: the file: `.xlsx` or `.csv` (cjj181), `.json` (qvpipe, cctvpipe, labels, moments), `.jsonl` (jsonl); a
+            folder (pacp).
         to: one of `FORMATS`.
+        store: the decisions of `urbanpipe review`. Rows then are as people decided, and say who reviewed them and when;
+            without it nothing was reviewed. `labels` and `moments` need it: they hold the videos that were reviewed in
+            full, without the control share and without videos of which a class is unsure.
         language: language of headings and words in the CJJ 181 table, `en` or `zh`.
         taxonomy: TOML file of your own classes, for their `pacp` crosswalk; default: the 17 QV-Pipe classes.
         inspection_data: CSV with the column `video` and the fields of `InspectionData`; it names the segments of the
-            CJJ 181 table and gives their length and diameter.
+            CJJ 181 table and gives their length and diameter. What people entered in the review comes first.
         unlikely: whether to add, marked as such, the unlikely findings that are kept for review only because of the
             bound on missed defects. `qvpipe` holds the scores of all classes in any case.
 
     Raises:
         InspectionError: there are no inspections, one is damaged, the format or suffix is unknown, the inspections have
-            different classes, or a table exists in which a person may have worked.
+            different classes, no video can be used for training, or a table exists in which a person may have worked.
+        ReviewError: the store cannot be read, or has no effect on the format.
         TaxonomyError: `taxonomy` cannot be read.
         OutputError: `out` cannot be written.
     """
     out = Path(out)
-    _check(out, to, language)
+    _check(out, to, language, with_store=store is not None)
     if inspection_data and to != "cjj181":
         raise InspectionError(f"inspection data has no effect on {to}; it fills the segments of a cjj181 table")
     classes = load_taxonomy(taxonomy)
     inspected = read_inspected(inspections)
-    data, unmatched = _data_of(inspected, inspection_data) if inspection_data else ({}, ())
-    rows = list(rows_of(inspected, unlikely=unlikely))
-    written, what = len(rows), "proposals"
-    if to == "cjj181":
-        files = write_table(inspected, rows, out, language, data)
-    elif to == "pacp":
+    if store:
+        inspected = with_decisions(inspected, store)
+    data, unmatched = inspection_data_of(inspected, inspection_data)
+    written = _write(inspected, out, to, Content(language, classes, data, unlikely, with_store=store is not None))
+    return replace(written, unmatched=unmatched)
+
+
+@dataclass(frozen=True)
+class Content:
+    """What an export holds beside the inspections: see `export`."""
+
+    language: Language
+    classes: Taxonomy
+    data: dict[str, InspectionData]
+    unlikely: bool
+    with_store: bool
+
+
+def _write(inspected: Sequence[InspectionRecord], out: Path, to: str, content: Content) -> Exported:
+    done = Exported(
+        (),
+        len(inspected),
+        rows=0,
+        what="defects" if content.with_store else "proposals",
+        duplicates=_duplicates(inspected),
+        unmatched=(),
+        demonstration=any(one.inspection.bundle.demonstration for one in inspected),
+    )
+    if to in FOR_TRAINING:
+        return _write_training(inspected, out, to, done)
+    if to == "qvpipe":
+        number = sum(len(one.inspection.findings) for one in inspected)
+        return replace(done, files=_write_scores(inspected, out), rows=number, what="scores")
+    shown = reviewed_rows(inspected, unlikely=content.unlikely) if content.with_store else None
+    rows = list(shown or rows_of(inspected, unlikely=content.unlikely))
+    if to in ("pacp", "cctvpipe"):
         rows = [row for row in rows if row.finding.code != row.inspected.inspection.exclusive]
-        files, written = write_pacp(inspected, rows, out, classes), len(rows)
-    elif to == "qvpipe":
-        files, what = _write_scores(inspected, out), "scores"
-        written = sum(len(one.inspection.findings) for one in inspected)
+    if to == "cjj181":
+        files = write_table(inspected, rows, out, content.language, content.data)
+    elif to == "pacp":
+        files = write_pacp(inspected, rows, out, content.classes)
     elif to == "cctvpipe":
-        files, written = _write_moments(inspected, rows, out)
+        rows = [row for row in rows if row.occurrence]
+        files = _write_moments(inspected, rows, out)
     else:
         files = _write_lines(inspected, rows, out)
-    demonstration = any(one.inspection.bundle.demonstration for one in inspected)
-    return Exported(
-        files,
-        len(inspected),
-        rows=written,
-        what=what,
-        duplicates=_duplicates(inspected),
-        unmatched=unmatched,
-        demonstration=demonstration,
+    return replace(done, files=files, rows=len(rows), reviewed=sum(row.review is not None for row in rows))
+
+
+def _write_training(inspected: Sequence[InspectionRecord], out: Path, to: str, done: Exported) -> Exported:
+    found = reviewed_videos(inspected)
+    if to == "labels":
+        number = write_video_labels(found.usable, out, _taxonomy_of(found.usable))
+    else:
+        number = write_moment_labels(found.usable, out)
+    left_out = tuple(found.lines())
+    return replace(
+        done, files=(out,), videos=len(found.usable), rows=number, what="labels", reviewed=number, left_out=left_out
     )
+
+
+def inspection_data_of(
+    inspected: Sequence[InspectionRecord], path: Path | None
+) -> tuple[dict[str, InspectionData], tuple[str, ...]]:
+    """Return inspection data by the name of the inspected video, and the names in the file without one.
+
+    Args:
+        inspected: the inspections; what people entered in the review comes before what the file says.
+        path: CSV or XLSX of inspection data; None if there is none.
+
+    Raises:
+        InspectionError: the file cannot be read, or no name in it has a video.
+    """
+    data, unmatched = _data_of(inspected, path) if path else ({}, ())
+    for one in inspected:
+        entered = one.decisions.data(one.name) if one.decisions else None
+        if entered:
+            data[one.name] = joined(data.get(one.name), entered)
+    return data, unmatched
 
 
 def _data_of(inspected: Sequence[InspectionRecord], path: Path) -> tuple[dict[str, InspectionData], tuple[str, ...]]:
@@ -136,17 +208,21 @@ def _duplicates(inspected: Sequence[InspectionRecord]) -> tuple[tuple[str, ...],
     return tuple(tuple(inspected[index].name for index in indices) for indices in groups)
 
 
-def _check(out: Path, to: str, language: str) -> None:
+def _check(out: Path, to: str, language: str, with_store: bool) -> None:
     """Check format, language and suffix before anything is read."""
     if to not in FORMATS:
         near = difflib.get_close_matches(to, FORMATS, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
         raise InspectionError(f"unknown format {to!r}; expected one of {', '.join(FORMATS)}{hint}")
+    if to in FOR_TRAINING and not with_store:
+        raise ReviewError(f"{to} are what people decided; give the --store of `urbanpipe review`")
+    if to == "qvpipe" and with_store:
+        raise ReviewError("a store has no effect on qvpipe, which holds the scores of all classes; leave --store out")
     if language not in LANGUAGES:
         raise InspectionError(f"language is {language!r}; expected {' or '.join(LANGUAGES)}")
-    suffixes = {"qvpipe": ".json", "cctvpipe": ".json", "jsonl": ".jsonl"}
-    if to in suffixes and out.suffix.lower() != suffixes[to]:
-        raise InspectionError(f"{out}: {to} is written as {suffixes[to]}; give --out with this suffix")
+    suffix = ".jsonl" if to == "jsonl" else ".json"
+    if to not in ("cjj181", "pacp") and out.suffix.lower() != suffix:
+        raise InspectionError(f"{out}: {to} is written as {suffix}; give --out with this suffix")
 
 
 def _taxonomy_of(inspected: Sequence[InspectionRecord]) -> Taxonomy:
@@ -171,18 +247,16 @@ def _write_scores(inspected: Sequence[InspectionRecord], out: Path) -> tuple[Pat
     return (out,)
 
 
-def _write_moments(
-    inspected: Sequence[InspectionRecord], rows: Sequence[RecordRow], out: Path
-) -> tuple[tuple[Path, ...], int]:
-    """Write VideoPipe track 2: every occurrence of a defect with the score at its peak; return their number too."""
+def _write_moments(inspected: Sequence[InspectionRecord], rows: Sequence[RecordRow], out: Path) -> tuple[Path, ...]:
+    """Write VideoPipe track 2: every occurrence of a defect with the score at its peak."""
     taxonomy = _taxonomy_of(inspected)
     moments: dict[str, list[Moment]] = {one.name: [] for one in inspected}
     for row in rows:
-        if row.occurrence and row.finding.code != row.inspected.inspection.exclusive:
+        if row.occurrence:
             found = Moment(taxonomy.index(row.finding.code), row.occurrence.seconds, row.occurrence.score)
             moments[row.inspected.name].append(found)
     write_results(moments, out, taxonomy)
-    return (out,), sum(map(len, moments.values()))
+    return (out,)
 
 
 def _write_lines(inspected: Sequence[InspectionRecord], rows: Sequence[RecordRow], out: Path) -> tuple[Path, ...]:
@@ -200,7 +274,7 @@ def _facts(one: InspectionRecord) -> dict[str, Any]:
         "video": one.name,
         "path": inspection.video.path,
         "digest": inspection.video.digest,
-        "reviewed": False,
+        "reviewed": bool(one.decisions and one.decisions.is_reviewed),
         "bundle": inspection.bundle.digest,
         "demonstration": inspection.bundle.demonstration,
         "calibrated": inspection.bundle.calibrated,
@@ -211,21 +285,41 @@ def _facts(one: InspectionRecord) -> dict[str, Any]:
 def _line(row: RecordRow, folder: Path) -> dict[str, Any]:
     finding, occurrence, frame, read = row.finding, row.occurrence, row.evidence, row.distance
     pictures = row.inspected.folder
-    return _facts(row.inspected) | {
-        "code": finding.code,
-        "en": finding.en,
-        "zh": finding.zh,
-        "kind": finding.kind,
-        "triage": finding.triage,
-        "unlikely": finding.unlikely,
-        "probability": finding.probability,
-        "score": finding.score,
-        "seconds": occurrence.seconds if occurrence else None,
-        "begin_seconds": occurrence.begin_seconds if occurrence else None,
-        "end_seconds": occurrence.end_seconds if occurrence else None,
-        "occurrence_score": occurrence.score if occurrence else None,
-        "distance_metres": read.distance_metres if read else None,
-        "distance_text": read.distance_text if read else "",
-        "picture": relative(pictures / frame.picture, folder) if frame else None,
-        "heat": relative(pictures / frame.heat, folder) if frame and frame.heat else None,
+    return (
+        _facts(row.inspected)
+        | {
+            "code": finding.code,
+            "en": finding.en,
+            "zh": finding.zh,
+            "kind": finding.kind,
+            "triage": finding.triage,
+            "unlikely": finding.unlikely,
+            "probability": finding.probability,
+            "score": finding.score,
+            "seconds": occurrence.seconds if occurrence else None,
+            "begin_seconds": occurrence.begin_seconds if occurrence else None,
+            "end_seconds": occurrence.end_seconds if occurrence else None,
+            "occurrence_score": occurrence.score if occurrence else None,
+            "distance_metres": row.metres if row.review else read.distance_metres if read else None,
+            "distance_text": read.distance_text if read else "",
+            "picture": relative(pictures / frame.picture, folder) if frame else None,
+            "heat": relative(pictures / frame.heat, folder) if frame and frame.heat else None,
+        }
+        | _review(row)
+    )
+
+
+def _review(row: RecordRow) -> dict[str, Any]:
+    """Return what a person decided; the same keys for every row."""
+    decision = row.review.decision if row.review else None
+    return {
+        "decision": decision.status.value if decision else None,
+        "reviewed_by": row.review.who if row.review else None,
+        "reviewed_at": row.review.at if row.review else None,
+        "grade": decision.grade if decision else None,
+        "clock_from": decision.clock_from if decision else None,
+        "clock_to": decision.clock_to if decision else None,
+        "length_metres": decision.length_m if decision else None,
+        "continuous": decision.continuous if decision else None,
+        "note": decision.note if decision else None,
     }

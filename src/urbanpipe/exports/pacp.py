@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from urbanpipe.contracts.findings import Occurrence
+from urbanpipe.exports.cjj181 import source_words
 from urbanpipe.exports.columns import word
 from urbanpipe.exports.csv_safety import csv_text, relative, write_new
 from urbanpipe.exports.records import InspectionRecord, RecordRow
@@ -65,22 +66,31 @@ def write_pacp(
 def _inspection(one: InspectionRecord, number: int) -> dict[str, object]:
     """Return a row for a survey, without a date: the time of the software's run is not that of the survey."""
     demonstration = [word("demonstration", "en")] if one.inspection.bundle.demonstration else []
-    notes = [word("proposal", "en"), *demonstration, *(remark.text for remark in one.inspection.remarks)]
-    return {"InspectionID": number, "Media_Label": one.name, "IsImperial": 0, "Additional_Info": "; ".join(notes)}
+    reviewer = one.decisions.reviewer if one.decisions else ""
+    notes = [
+        *([] if reviewer else [word("proposal", "en")]),
+        *demonstration,
+        *(remark.text for remark in one.inspection.remarks),
+    ]
+    facts: dict[str, object] = {"InspectionID": number, "Reviewed_By": reviewer or None, "Media_Label": one.name, "IsImperial": 0}
+    return facts | {"Additional_Info": "; ".join(notes)}
 
 
 def _condition(row: RecordRow, number: int, inspection: int, taxonomy: Taxonomy) -> dict[str, object]:
     code, complete = _proposed(row.finding.code, taxonomy)
     unlikely = ", unlikely" if row.finding.unlikely else ""
     finding = f"{row.finding.code} {row.finding.en}, confidence {row.finding.probability:.2f}{unlikely}"
-    read = row.distance
-    metres = read.distance_metres if read else None
+    decision = row.review.decision if row.review else None
     return {
         "ConditionID": number,
         "InspectionID": inspection,
-        "Distance": metres if metres is not None and metres >= 0 else None,
+        "Distance": row.metres,
+        "Clock_At_From": decision.clock_from if decision else None,
+        "Clock_To": decision.clock_to if decision else None,
         "PACP_Code": code,
-        "Remarks": "; ".join([word("proposal", "en"), finding, complete]),
+        "Remarks": "; ".join(
+            [*source_words(row, "en"), finding, *([decision.note] if decision and decision.note else []), complete]
+        ),
         "VCR_Time": _clock(row.occurrence) if row.occurrence else None,
     }
 

@@ -14,6 +14,7 @@ from urbanpipe.contracts.findings import (
     read_inspection,
 )
 from urbanpipe.progress import track
+from urbanpipe.review_store.reviewed import Review, VideoDecisions
 
 
 @dataclass(frozen=True)
@@ -24,11 +25,13 @@ class InspectionRecord:
         name: name of the video; preceded by as much of its path as makes it unique among the inspections.
         folder: folder of the inspection.
         inspection: the inspection without its timeline, which no export needs.
+        decisions: what people decided about it; None where no store was given.
     """
 
     name: str
     folder: Path
     inspection: Inspection
+    decisions: VideoDecisions | None = None
 
     @property
     def shown(self) -> tuple[Finding, ...]:
@@ -46,11 +49,13 @@ class RecordRow:
         inspected: the inspection.
         finding: the finding.
         occurrence: the occurrence; None if the networks process a video as one segment.
+        review: what a person decided about it; None if nobody has.
     """
 
     inspected: InspectionRecord
     finding: Finding
     occurrence: Occurrence | None
+    review: Review | None = None
 
     @property
     def evidence(self) -> Evidence | None:
@@ -62,6 +67,14 @@ class RecordRow:
         """The best of the frames whose on-screen distance was read as a number; None if there is none."""
         frames = self.occurrence.evidence if self.occurrence else ()
         return next((frame for frame in frames if frame.distance_metres is not None), None)
+
+    @property
+    def metres(self) -> float | None:
+        """Distance from the start of the pipe: as a person gave it, else as it was read; None if there is none."""
+        if self.review:
+            return self.review.decision.distance_m
+        metres = self.distance.distance_metres if self.distance else None
+        return metres if metres is not None and metres >= 0 else None
 
 
 def read_inspected(inspections: Path) -> list[InspectionRecord]:

@@ -12,8 +12,8 @@ from scipy.stats import beta
 from urbanpipe.contracts.findings import Inspection
 from urbanpipe.errors import InspectionError
 from urbanpipe.review.desk import ReviewDesk
-from urbanpipe.review.learning_order import is_control
 from urbanpipe.review.queue import Filter, queue_page
+from urbanpipe.review_store.control_share import is_control
 from urbanpipe.review_store.decision import DATA_KEY, REVIEW_KEY, Status
 from urbanpipe.review_store.store import Recorded
 

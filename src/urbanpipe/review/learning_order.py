@@ -4,13 +4,11 @@ Two parts decide: how uncertain the model is about a video, and how many videos 
 `benchmarks/active_learning.md` compares orders.
 """
 
-import hashlib
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-CONTROL_SHARE = 0.1
 _MIN_RATE = 1e-3  # a class that the model finds nowhere does not outweigh all others
 
 
@@ -70,20 +68,6 @@ def learning_order(
     numbers = {group: number for number, group in enumerate(dict.fromkeys(names))}
     turns = _turns(np.array([numbers[group] for group in names], dtype=np.int64)[videos])
     return videos[np.argsort(turns, kind="stable")]
-
-
-def is_control(digest: str, share: float = CONTROL_SHARE) -> bool:
-    """Return whether a video belongs to the control share, which is never used for training.
-
-    The choice is random and depends on the content alone: it is the same for every model and after a move, and says
-    nothing about the uncertainty, so that figures on the reviewed control videos are unbiased.
-
-    Args:
-        digest: hash of the video's content, as in the catalog.
-        share: expected share of control videos, 0 to 1.
-    """
-    hashed = hashlib.blake2b(f"control {digest}".encode(), digest_size=8).digest()
-    return int.from_bytes(hashed, "big") < share * 2**64
 
 
 def _turns(groups: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -21,7 +21,8 @@ from urbanpipe.contracts.names import canonical_name
 from urbanpipe.errors import InspectionError
 from urbanpipe.exports.rules import read_rules
 from urbanpipe.report.verdict import proposed
-from urbanpipe.review.learning_order import is_control, learning_order, uncertainty
+from urbanpipe.review.learning_order import learning_order, uncertainty
+from urbanpipe.review_store.control_share import is_control
 
 FORMAT = 1
 _TABLES = """

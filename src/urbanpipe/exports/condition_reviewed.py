@@ -1,0 +1,74 @@
+"""Grades and segments as people entered them in the review, in the form of the CJJ 181 table."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from urbanpipe.exports.cjj181 import segment_row
+from urbanpipe.exports.columns import SEGMENT_COLUMNS
+from urbanpipe.exports.condition_table import FilledTable, filled_table
+from urbanpipe.exports.csv_safety import minutes
+from urbanpipe.exports.export import inspection_data_of
+from urbanpipe.exports.records import InspectionRecord, RecordRow, read_inspected
+from urbanpipe.exports.reviewed_rows import reviewed_rows, with_decisions
+from urbanpipe.exports.rules import Rules
+from urbanpipe.exports.sheets import Field, SheetRow
+from urbanpipe.review_store.decision import Status
+
+
+def reviewed_table(
+    inspections: Path, store: Path, rules: Rules, *, inspection_data: Path | None = None, allow_repeats: bool = False
+) -> FilledTable:
+    """Return the segments of the videos that were reviewed in full, with the grades that people gave.
+
+    A video is a segment, unless inspection data names one for several videos. A segment of which something is missing
+    is refused, and so is one of which a video was not reviewed in full.
+
+    Args:
+        inspections: output folder of `inspect`.
+        store: the decisions.
+        rules: classes, grades and choices.
+        inspection_data: CSV or XLSX of inspection data; what people entered in the review comes first.
+        allow_repeats: see `read_filled`.
+
+    Raises:
+        TableError: values are invalid, such as a grade that the class does not have.
+        InspectionError: there are no inspections, or one is damaged.
+        ReviewError: the store cannot be read.
+    """
+    inspected = with_decisions(read_inspected(inspections), store)
+    data, _ = inspection_data_of(inspected, inspection_data)
+    names = {one.name: (data[one.name].segment if one.name in data else "") or one.name for one in inspected}
+    segments: dict[str, SheetRow] = {}
+    for one in inspected:
+        cells = segment_row(names[one.name], one, data.get(one.name))
+        fields = zip([column.key for column in SEGMENT_COLUMNS], cells, strict=True)
+        row = SheetRow(one.name, {key: Field(f"{one.name}, {key}", value) for key, value in fields})
+        if names[one.name] not in segments or row["reviewer"].empty:
+            segments[names[one.name]] = row
+    defects = list(_defects(inspected, names))
+    exclusive = {one.inspection.exclusive for one in inspected if one.inspection.exclusive}
+    return filled_table([*segments.values()], defects, rules, exclusive, allow_repeats=allow_repeats)
+
+
+def _defects(inspected: list[InspectionRecord], names: dict[str, str]) -> Iterator[SheetRow]:
+    reviewed = [one for one in inspected if one.decisions and one.decisions.is_reviewed]
+    for row in reviewed_rows(reviewed, unlikely=False):
+        if row.review and row.review.decision.status is Status.accepted:
+            yield _defect(row, names[row.inspected.name])
+
+
+def _defect(row: RecordRow, segment: str) -> SheetRow:
+    decision = row.review.decision if row.review else None
+    time = minutes(row.occurrence.seconds) if row.occurrence else None
+    where = f"{row.inspected.name}, {row.finding.code}" + (f" at {time}" if time else "")
+    values = {
+        "segment": segment,
+        "video": row.inspected.name,
+        "code": row.finding.code,
+        "kind": row.finding.kind,
+        "time": time,
+        "distance": decision.distance_m if decision else None,
+        "length": decision.length_m if decision else None,
+        "grade": decision.grade if decision else None,
+    }
+    return SheetRow(where, {key: Field(f"{where}, {key}", value) for key, value in values.items()})

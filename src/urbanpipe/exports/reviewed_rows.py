@@ -1,0 +1,88 @@
+"""Rows of exports with the decisions of people: corrected, added and rejected defects."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from urbanpipe.contracts.findings import Finding, Occurrence
+from urbanpipe.exports.records import InspectionRecord, RecordRow, rows_of
+from urbanpipe.review_store.decision import Status, proposal_key
+from urbanpipe.review_store.reviewed import Review, VideoDecisions, decisions_on
+from urbanpipe.review_store.store import ReviewStore
+
+
+def with_decisions(inspected: Iterable[InspectionRecord], store: Path) -> list[InspectionRecord]:
+    """Return the inspections with the decisions of a store.
+
+    Raises:
+        ReviewError: the store cannot be read.
+    """
+    decisions = ReviewStore(store, create=False)
+    try:
+        return [replace(one, decisions=decisions_on(decisions, one.inspection.video.digest)) for one in inspected]
+    finally:
+        decisions.close()
+
+
+def reviewed_rows(inspected: Sequence[InspectionRecord], *, unlikely: bool) -> Iterator[RecordRow]:
+    """Yield one row per defect by time, as people decided.
+
+    Rejected proposals have no row. Where a video was reviewed in full, neither have those that nobody decided about.
+
+    Args:
+        inspected: inspections with decisions.
+        unlikely: whether to include unlikely proposals that nobody decided about.
+    """
+    for one in inspected:
+        decisions = one.decisions or VideoDecisions()
+        rows = [*_proposals(one, decisions, unlikely), *_additions(one, decisions)]
+        yield from sorted(rows, key=lambda row: row.occurrence.seconds if row.occurrence else -1)
+
+
+def _proposals(one: InspectionRecord, decisions: VideoDecisions, unlikely: bool) -> Iterator[RecordRow]:
+    exclusive = one.inspection.exclusive
+    for row in rows_of([one], unlikely=True):
+        key = proposal_key(row.finding.code, row.occurrence)
+        review = decisions.reviews.get(key)
+        if row.finding.code == exclusive:
+            if not decisions.present:
+                yield row
+        elif review is None or review.decision.status is Status.open:
+            if not decisions.is_reviewed and (unlikely or not row.finding.unlikely):
+                yield row
+        elif review.decision.status is not Status.rejected:
+            yield _corrected(row, review)
+
+
+def _additions(one: InspectionRecord, decisions: VideoDecisions) -> Iterator[RecordRow]:
+    """Yield defects that people added, or decided about when another bundle proposed them."""
+    proposed = {proposal_key(row.finding.code, row.occurrence) for row in rows_of([one], unlikely=True)}
+    for key, review in decisions.reviews.items():
+        if key not in proposed and review.decision.status not in (Status.rejected, Status.open):
+            finding = _finding(one, review.decision.code)
+            if finding is not None:
+                yield _corrected(RecordRow(one, finding.model_copy(update={"occurrences": ()}), None), review)
+
+
+def _corrected(row: RecordRow, review: Review) -> RecordRow:
+    """Return a row with class and time of the decision; pictures stay those of the proposal."""
+    decision = review.decision
+    finding = row.finding if decision.code == row.finding.code else _finding(row.inspected, decision.code)
+    return RecordRow(row.inspected, finding or row.finding, _occurrence(row.occurrence, review), review)
+
+
+def _occurrence(proposed: Occurrence | None, review: Review) -> Occurrence | None:
+    seconds = review.decision.seconds
+    if seconds is None:
+        return proposed
+    begin = min(seconds, seconds if review.decision.begin_seconds is None else review.decision.begin_seconds)
+    end = max(seconds, seconds if review.decision.end_seconds is None else review.decision.end_seconds)
+    if proposed is None:
+        return Occurrence(seconds=seconds, begin_seconds=begin, end_seconds=end, score=1.0)
+    times = {"seconds": seconds, "begin_seconds": begin, "end_seconds": end}
+    same = abs(proposed.seconds - seconds) < 1e-3
+    return proposed.model_copy(update=times | ({} if same else {"player_seconds": None}))
+
+
+def _finding(one: InspectionRecord, code: str) -> Finding | None:
+    return next((finding for finding in one.inspection.findings if finding.code == code), None)

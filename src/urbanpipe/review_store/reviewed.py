@@ -1,0 +1,92 @@
+"""The decisions on one video, as exports and training read them."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from urbanpipe.contracts.inspection_data import InspectionData
+from urbanpipe.review_store.decision import DATA_KEY, REVIEW_KEY, Decision, Status
+from urbanpipe.review_store.store import Recorded, ReviewStore
+
+UNDECIDED = (Status.unsure, Status.second_opinion)
+"""Decisions that say neither yes nor no."""
+
+
+@dataclass(frozen=True)
+class Review:
+    """What a person decided about a defect.
+
+    Attributes:
+        decision: the decision.
+        who: name of the person.
+        at: time, ISO 8601 in UTC.
+    """
+
+    decision: Decision
+    who: str
+    at: str
+
+    @property
+    def date(self) -> str:
+        """Date of the decision in UTC, ISO 8601."""
+        return self.at[:10]
+
+
+@dataclass(frozen=True)
+class VideoDecisions:
+    """The decisions on a video.
+
+    Attributes:
+        last: the last decision on each item, by key.
+    """
+
+    last: dict[str, Recorded] = field(default_factory=dict)
+
+    @cached_property
+    def reviews(self) -> dict[str, Review]:
+        """What was decided about each defect, by key; without those that are as they were proposed."""
+        return {
+            key: Review(Decision.model_validate(row.after), row.who, row.at)
+            for key, row in self.last.items()
+            if key not in (REVIEW_KEY, DATA_KEY) and row.after is not None
+        }
+
+    @property
+    def is_reviewed(self) -> bool:
+        """Whether the video was reviewed in full."""
+        return bool((self._state(REVIEW_KEY) or {}).get("reviewed"))
+
+    @property
+    def reviewer(self) -> str:
+        """Who marked the video as reviewed in full; empty if nobody has."""
+        return self.last[REVIEW_KEY].who if self.is_reviewed else ""
+
+    @property
+    def reviewed_on(self) -> str:
+        """Date on which the video was marked as reviewed in full; empty if it was not."""
+        return self.last[REVIEW_KEY].at[:10] if self.is_reviewed else ""
+
+    def data(self, video: str) -> InspectionData | None:
+        """Return the inspection data that people entered for a video; None if they entered none."""
+        state = self._state(DATA_KEY)
+        return InspectionData.model_validate(state | {"video": video}) if state else None
+
+    @property
+    def present(self) -> set[str]:
+        """Codes of the classes that a person accepted."""
+        return {one.decision.code for one in self.reviews.values() if one.decision.status is Status.accepted}
+
+    @property
+    def undecided(self) -> set[str]:
+        """Codes of the classes that are unsure or wait for a second opinion, and that nobody accepted elsewhere."""
+        unsure = {one.decision.code for one in self.reviews.values() if one.decision.status in UNDECIDED}
+        return unsure - self.present
+
+    def _state(self, key: str) -> dict[str, Any] | None:
+        row = self.last.get(key)
+        return row.after if row else None
+
+
+def decisions_on(store: ReviewStore, video: str) -> VideoDecisions:
+    """Return the decisions on a video, by its digest."""
+    return VideoDecisions(store.items(video))
