@@ -22,6 +22,7 @@ from urbanpipe.outputs import whole_path
 from urbanpipe.review.media.encoding import ProxyFormat, proxy_format, proxy_ticks, write_proxy
 from urbanpipe.review.media.indices import IndexCache
 from urbanpipe.review.media.jobs import Job, Report
+from urbanpipe.video.index import Times
 from urbanpipe.video.isolated import index_frames
 
 VERSION = 1  # increase it when the content of a proxy changes
@@ -166,7 +167,7 @@ class ProxyCache:
 
 
 def _is_over(job: Job[Path], place: Path) -> bool:
-    """Return whether a job must be done again: its proxy was removed, or it failed for a reason that may have passed."""
+    """Return whether a job must be done again: its proxy was removed, or why it failed may have passed."""
     if not job.is_done or isinstance(job.error, VideoError):
         return False
     return job.error is not None or not place.is_file()
@@ -178,7 +179,7 @@ def _reason(error: BaseException) -> str:
     return str(error) if isinstance(error, UrbanpipeError) else f"{type(error).__name__}: {error}"
 
 
-def _check(proxy: Path, path: Path, shown_seconds: "np.ndarray[tuple[int], np.dtype[np.float64]]") -> None:
+def _check(proxy: Path, path: Path, shown_seconds: Times) -> None:
     """Check that a proxy has the frames that were written, each at its time.
 
     Raises:
