@@ -12,7 +12,9 @@ from PIL import Image
 from helpers.video_files import FORMS, FRAMES, HEIGHT, VARYING_TIMES, WIDTH, number_in, write, x264
 from urbanpipe.errors import VideoError
 from urbanpipe.review.media import indices
+from urbanpipe.review.media import stills as stills_module
 from urbanpipe.review.media.indices import IndexCache
+from urbanpipe.review.media.proxies import ProxyCache
 from urbanpipe.review.media.stills import Stills
 from urbanpipe.video.decode import index_frames, read_frames
 from urbanpipe.video.index import FrameIndex
@@ -127,3 +129,19 @@ def test_a_file_that_could_not_be_read_is_tried_again(tmp_path: Path) -> None:
         stills.frame(video, 0)
     write(video, 3)
     assert stills.count(video) == 3
+
+
+@pytest.mark.parametrize(("name", "from_proxy"), [("AVI, MPEG-4", True), ("TS, joined", True), ("plain", False)])
+def test_where_frames_must_be_counted_the_proxy_gives_them(
+    name: str, from_proxy: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stills_module, "NEAR_FRAMES", 20)
+    video, stills = FORMS[name][0](tmp_path), Stills()
+    proxy = ProxyCache(tmp_path / "proxies", 2**30).proxy(video, "d1")
+    assert stills.is_quick(video, 20)
+    assert stills.is_quick(video, 21) == (not from_proxy)
+    for number in (5, 40, FRAMES - 1):
+        exact, quick = stills.frame(video, number), stills.frame(video, number, proxy=proxy)
+        assert _number(quick) == _number(exact)
+        assert (quick != exact) == (from_proxy and number > 20)
+        assert _shown(quick).size == _shown(exact).size

@@ -29,6 +29,7 @@ from urbanpipe.video.isolated import stream_pictures
 MAX_WIDTH = 640
 KEYFRAME_SECONDS = 1.0
 BIT_RATE = 240_000  # with the container's tables, under 2 MB a minute
+VP9_BIT_RATE = 180_000  # its encoder exceeds what it is asked for
 MAX_FRAME_RATE = 120
 ITU_601, LIMITED_RANGE = 6, 1  # FFmpeg's AVCOL_SPC_SMPTE170M and AVCOL_RANGE_MPEG
 
@@ -88,10 +89,11 @@ VP9 = ProxyFormat(
         "row-mt": "1",
         "lag-in-frames": "0",
         "auto-alt-ref": "0",
-        "b": str(BIT_RATE),
-        "maxrate": str(BIT_RATE),
-        "minrate": str(BIT_RATE),
-        "bufsize": str(BIT_RATE),
+        "max-intra-rate": "400",
+        "b": str(VP9_BIT_RATE),
+        "maxrate": str(VP9_BIT_RATE),
+        "minrate": str(VP9_BIT_RATE),
+        "bufsize": str(VP9_BIT_RATE),
         "g": "100000",
         "threads": "2",
     },
