@@ -95,9 +95,7 @@ def measure_proxy(video: Path, out: Path) -> None:
 
 
 def proxies(folder: Path) -> None:
-    print(
-        "| video | proxy | times real time | CPU seconds per second of video | MB per minute |\n|---|---|---:|---:|---:|"
-    )
+    print("| video | proxy | times real time | CPU s per s of video | MB per minute |\n|---|---|---:|---:|---:|")
     for name, (file, codec, options) in CODECS.items():
         video = make_video(folder / file, codec, options, SECONDS)
         for form in (H264, VP9) if "MPEG-4" in name else (H264,):

@@ -23,7 +23,7 @@ from urbanpipe.review.media.encoding import ProxyFormat, proxy_format, proxy_tic
 from urbanpipe.review.media.indices import IndexCache
 from urbanpipe.review.media.jobs import Job, Report
 from urbanpipe.video.index import Times
-from urbanpipe.video.isolated import index_frames
+from urbanpipe.video.isolated import check_regular, index_frames
 
 VERSION = 1  # increase it when the content of a proxy changes
 MAX_FAILURES = 1000
@@ -98,7 +98,11 @@ class ProxyCache:
         return made
 
     def start(self, path: Path, digest: str) -> ProxyState:
-        """Start to make the proxy of a video if there is none and nobody does; return how far it is."""
+        """Start to make the proxy of a video if there is none and nobody does; return how far it is.
+
+        Raises:
+            VideoError: the file is missing, or not a regular file.
+        """
         self._job(path, digest)
         return self.state(digest)
 
@@ -130,11 +134,13 @@ class ProxyCache:
         return self.folder / f"{digest}-{VERSION}{self.form.suffix}"
 
     def _job(self, path: Path, digest: str) -> Job[Path]:
-        place = self._place(digest)
+        path, place = Path(path), self._place(digest)
         with self._lock:
             job = self._jobs.get(digest)
             if job is None or _is_over(job, place):
-                job = Job(lambda report: self._made(Path(path), place, report), name=f"proxy of {Path(path).name}")
+                if not place.is_file():
+                    check_regular(path)  # a missing file may come back, so that is not remembered
+                job = Job(lambda report: self._made(path, place, report), name=f"proxy of {path.name}")
                 self._jobs[digest] = job
             self._jobs.move_to_end(digest)
             for old in [key for key, other in self._jobs.items() if other.is_done][:-MAX_FAILURES]:
