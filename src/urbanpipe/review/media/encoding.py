@@ -61,7 +61,8 @@ H264 = ProxyFormat(
     media_type="video/mp4",
     ticks_per_second=90_000,
     codec_options={
-        "preset": "veryfast",  # faster presets spend so much on keyframes that the picture pulses
+        "preset": "superfast",
+        "x264-params": "rc-lookahead=10:mbtree=1",  # without it keyframes are so coarse that the picture pulses
         "profile": "main",
         "crf": "26",
         "maxrate": str(BIT_RATE),
