@@ -16,7 +16,7 @@ class StreamFacts:
 
     Attributes:
         container: "mp4" (also QuickTime), "webm", "matroska", or FFmpeg's first name of the format.
-        codec: FFmpeg's codec name, such as "h264".
+        codec: FFmpeg's name of the codec (not of its decoder), such as "h264".
         tag: four characters by which the container names the codec, such as "avc1"; may be empty.
         profile: FFmpeg's name of the codec's profile, such as "High"; "" if unknown.
         pixel_format: FFmpeg's name, such as "yuv420p"; "" if unknown.
@@ -42,7 +42,7 @@ def stream_facts(path: Path) -> StreamFacts:
         context = video.stream.codec_context
         return StreamFacts(
             container=_container(path, video.container.format.name),
-            codec=context.name,
+            codec=context.codec.canonical_name,
             tag=_tag(context.codec_tag),
             profile=context.profile or "",
             pixel_format=context.pix_fmt or "",

@@ -3,7 +3,7 @@
 Frames are decoded in a process of their own, as everywhere else. No B-frames: a frame is decoded when it is shown.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import cast
 
 import av
+import av.error
 import numpy as np
 from av.container import OutputContainer
 from av.video.frame import PictureType, VideoFrame
@@ -28,6 +29,7 @@ from urbanpipe.video.isolated import stream_pictures
 MAX_WIDTH = 640
 KEYFRAME_SECONDS = 1.0
 BIT_RATE = 240_000  # with the container's tables, under 2 MB a minute
+VP9_BIT_RATE = 180_000  # its encoder exceeds what it is asked for
 MAX_FRAME_RATE = 120
 ITU_601, LIMITED_RANGE = 6, 1  # FFmpeg's AVCOL_SPC_SMPTE170M and AVCOL_RANGE_MPEG
 
@@ -60,6 +62,7 @@ H264 = ProxyFormat(
     ticks_per_second=90_000,
     codec_options={
         "preset": "superfast",
+        "x264-params": "rc-lookahead=10:mbtree=1",  # without it keyframes are so coarse that the picture pulses
         "profile": "main",
         "crf": "26",
         "maxrate": str(BIT_RATE),
@@ -68,6 +71,7 @@ H264 = ProxyFormat(
         "g": "100000",
         "sc_threshold": "0",
         "forced-idr": "1",
+        "threads": "2",
     },
     container_options={
         "movflags": "+faststart",
@@ -82,15 +86,17 @@ VP9 = ProxyFormat(
     ticks_per_second=1000,
     codec_options={
         "deadline": "realtime",
-        "cpu-used": "9",
+        "cpu-used": "8",
         "row-mt": "1",
         "lag-in-frames": "0",
         "auto-alt-ref": "0",
-        "b": str(BIT_RATE),
-        "maxrate": str(BIT_RATE),
-        "minrate": "0",
-        "bufsize": str(BIT_RATE),
+        "max-intra-rate": "400",
+        "b": str(VP9_BIT_RATE),
+        "maxrate": str(VP9_BIT_RATE),
+        "minrate": str(VP9_BIT_RATE),
+        "bufsize": str(VP9_BIT_RATE),
         "g": "100000",
+        "threads": "2",
     },
     container_options={"cues_to_front": "1", "reserve_index_space": "0"},
 )
@@ -133,23 +139,28 @@ def write_proxy(index: FrameIndex, to: Path, *, form: ProxyFormat, report: Repor
         VideoError: the video cannot be read, or no frame can be decoded.
         OSError: the proxy cannot be written.
     """
-    ticks = proxy_ticks(index, form.ticks_per_second)
-    written: list[int] = []
-    everything = np.arange(index.frame_count)
-    with (
-        av.open(str(to), "w", options=form.container_options) as out,
-        closing(stream_pictures(index, everything, "conceal")) as pictures,
-    ):
-        stream = _stream(out, index, form)
-        for frame in _frames(pictures, stream, ticks):
-            written.append(int(np.searchsorted(ticks, cast("int", frame.pts))))
-            _mux(out, stream, frame, ticks)
-            report((written[-1] + 1) / index.frame_count)
-        if written:
-            _mux(out, stream, None, ticks)
+    try:
+        written = list(_written(index, to, form=form, report=report))
+    except av.error.FFmpegError as error:
+        if isinstance(error, OSError):
+            raise
+        raise VideoError(index.path, f"its proxy cannot be encoded ({error.strerror})") from error
     if not written:
         raise VideoError(index.path, "no frame of it can be decoded")
     return np.array(written, dtype=np.int64)
+
+
+def _written(index: FrameIndex, to: Path, *, form: ProxyFormat, report: Report) -> Iterator[int]:
+    """Write a proxy; yield the number of each frame once it is encoded."""
+    ticks = proxy_ticks(index, form.ticks_per_second)
+    decoded = cast("Generator[DecodedPicture]", stream_pictures(index, np.arange(index.frame_count), "conceal"))
+    with av.open(str(to), "w", options=form.container_options) as out, closing(decoded) as pictures:
+        stream = _stream(out, index, form)
+        for number, frame in _frames(pictures, stream, ticks):
+            _mux(out, stream, frame, ticks)
+            yield number
+            report((number + 1) / index.frame_count)
+        _mux(out, stream, None, ticks)
 
 
 def _stream(out: OutputContainer, index: FrameIndex, form: ProxyFormat) -> VideoStream:
@@ -163,22 +174,24 @@ def _stream(out: OutputContainer, index: FrameIndex, form: ProxyFormat) -> Video
     return video
 
 
-def _frames(pictures: Iterator[DecodedPicture], stream: VideoStream, ticks: NDArray[np.int64]) -> Iterator[VideoFrame]:
-    """Yield the frames to encode, with their times, and keyframes where one is due."""
+def _frames(
+    pictures: Iterator[DecodedPicture], stream: VideoStream, ticks: NDArray[np.int64]
+) -> Iterator[tuple[int, VideoFrame]]:
+    """Yield the frames to encode with their numbers and times, and keyframes where one is due."""
     scaler = VideoReformatter()
-    base = cast("Fraction", stream.codec_context.time_base)
+    base = stream.codec_context.time_base
     key: int | None = None
     for picture in pictures:
         if picture.pixels is None:
             continue
         shown, ends = int(ticks[picture.number]), int(ticks[picture.number + 1])
-        source = VideoFrame.from_ndarray(picture.pixels, "rgb24")
-        frame = scaler.reformat(source, stream.width, stream.height, "yuv420p", interpolation="BILINEAR")
+        source = VideoFrame.from_numpy_buffer(picture.pixels, "rgb24")
+        frame = scaler.reformat(source, stream.width, stream.height, "yuv420p", interpolation="BILINEAR", threads=1)
         frame.pts, frame.time_base = shown, base
         due = key is None or (ends - key) * base > KEYFRAME_SECONDS
         frame.pict_type = PictureType.I if due else PictureType.NONE
         key = shown if due else key
-        yield frame
+        yield picture.number, frame
 
 
 def _mux(out: OutputContainer, stream: VideoStream, frame: VideoFrame | None, ticks: NDArray[np.int64]) -> None:

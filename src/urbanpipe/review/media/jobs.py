@@ -4,7 +4,7 @@ import atexit
 import threading
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 from weakref import WeakSet
 
 T = TypeVar("T")
@@ -62,14 +62,14 @@ class Job(Generic[T]):
     def _run(self, work: Callable[[Report], T]) -> None:
         try:
             value = work(self._report)
-        except BaseException as error:
+        except BaseException as error:  # the callers get it
             self._future.set_exception(error)
         else:
             self.share = 1.0
             self._future.set_result(value)
 
 
-_jobs: "WeakSet[Job[object]]" = WeakSet()
+_jobs: "WeakSet[Job[Any]]" = WeakSet()
 
 
 def _end_all() -> None:

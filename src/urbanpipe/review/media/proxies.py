@@ -22,7 +22,8 @@ from urbanpipe.outputs import whole_path
 from urbanpipe.review.media.encoding import ProxyFormat, proxy_format, proxy_ticks, write_proxy
 from urbanpipe.review.media.indices import IndexCache
 from urbanpipe.review.media.jobs import Job, Report
-from urbanpipe.video.isolated import index_frames
+from urbanpipe.video.index import Times
+from urbanpipe.video.isolated import check_regular, index_frames
 
 VERSION = 1  # increase it when the content of a proxy changes
 MAX_FAILURES = 1000
@@ -97,7 +98,11 @@ class ProxyCache:
         return made
 
     def start(self, path: Path, digest: str) -> ProxyState:
-        """Start to make the proxy of a video if there is none and nobody does; return how far it is."""
+        """Start to make the proxy of a video if there is none and nobody does; return how far it is.
+
+        Raises:
+            VideoError: the file is missing, or not a regular file.
+        """
         self._job(path, digest)
         return self.state(digest)
 
@@ -129,11 +134,13 @@ class ProxyCache:
         return self.folder / f"{digest}-{VERSION}{self.form.suffix}"
 
     def _job(self, path: Path, digest: str) -> Job[Path]:
-        place = self._place(digest)
+        path, place = Path(path), self._place(digest)
         with self._lock:
             job = self._jobs.get(digest)
             if job is None or _is_over(job, place):
-                job = Job(lambda report: self._made(Path(path), place, report), name=f"proxy of {Path(path).name}")
+                if not place.is_file():
+                    check_regular(path)  # a missing file may come back, so that is not remembered
+                job = Job(lambda report: self._made(path, place, report), name=f"proxy of {path.name}")
                 self._jobs[digest] = job
             self._jobs.move_to_end(digest)
             for old in [key for key, other in self._jobs.items() if other.is_done][:-MAX_FAILURES]:
@@ -166,7 +173,7 @@ class ProxyCache:
 
 
 def _is_over(job: Job[Path], place: Path) -> bool:
-    """Return whether a job must be done again: its proxy was removed, or it failed for a reason that may have passed."""
+    """Return whether a job must be done again: its proxy was removed, or why it failed may have passed."""
     if not job.is_done or isinstance(job.error, VideoError):
         return False
     return job.error is not None or not place.is_file()
@@ -178,7 +185,7 @@ def _reason(error: BaseException) -> str:
     return str(error) if isinstance(error, UrbanpipeError) else f"{type(error).__name__}: {error}"
 
 
-def _check(proxy: Path, path: Path, shown_seconds: "np.ndarray[tuple[int], np.dtype[np.float64]]") -> None:
+def _check(proxy: Path, path: Path, shown_seconds: Times) -> None:
     """Check that a proxy has the frames that were written, each at its time.
 
     Raises:

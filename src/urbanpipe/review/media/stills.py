@@ -10,11 +10,13 @@ from PIL import Image
 
 from urbanpipe.errors import VideoError
 from urbanpipe.review.media.indices import IndexCache
+from urbanpipe.review.media.player_times import frame_shown, seek_seconds
 from urbanpipe.video.index import FrameIndex, Times
 from urbanpipe.video.isolated import read_frames, stream_pictures
 
 QUALITY = 90
 AT_ONCE = 2
+NEAR_FRAMES = 500  # decoding so many frames takes less than a second
 
 
 class Stills:
@@ -52,13 +54,26 @@ class Stills:
         """
         return self.indices.index(path).times_seconds
 
-    def frame(self, path: Path, n: int, *, max_width: int | None = None) -> bytes:
+    def is_quick(self, path: Path, n: int) -> bool:
+        """Return whether a frame can be decoded within about a second.
+
+        In files whose packets do not tell their times (AVI, MPEG program streams, raw streams, joined recordings),
+        frames can only be counted from the start.
+
+        Raises:
+            VideoError: the video cannot be read.
+        """
+        return self.indices.index(path).timed or n <= NEAR_FRAMES
+
+    def frame(self, path: Path, n: int, *, max_width: int | None = None, proxy: Path | None = None) -> bytes:
         """Return a frame as JPEG.
 
         Args:
             path: the video.
             n: frame number, from 0.
             max_width: largest width and largest height, in pixels; None: as large as the video is displayed.
+            proxy: proxy of the video (`ProxyCache.proxy`), from which the same frame is taken if the video's own is
+                not quick: coarser, but within a second. None: always the video's own.
 
         Raises:
             VideoError: the video cannot be read, or has no such frame.
@@ -66,17 +81,21 @@ class Stills:
         index = self.indices.index(path)
         if not 0 <= n < index.frame_count:
             raise VideoError(path, f"no frame {n}; it has frames 0 to {index.frame_count - 1}")
+        source, number = index, n
+        if proxy is not None and not self.is_quick(path, n):
+            source = self.indices.index(proxy)
+            number = frame_shown(source, float(seek_seconds(index, np.array(n))))
         with self._turns:
-            pixels = _pixels(index, n)
+            pixels = _pixels(source, number)
         return _jpeg(pixels, _size(index, max_width), self._quality)
 
-    def frame_at(self, path: Path, seconds: float, *, max_width: int | None = None) -> bytes:
+    def frame_at(self, path: Path, seconds: float, *, max_width: int | None = None, proxy: Path | None = None) -> bytes:
         """Return the frame on screen at a time after the first frame, in seconds, as JPEG.
 
         Everything else is as in `frame`.
         """
         index = self.indices.index(path)
-        return self.frame(path, int(index.frame_at(np.array(seconds))), max_width=max_width)
+        return self.frame(path, int(index.frame_at(np.array(seconds))), max_width=max_width, proxy=proxy)
 
 
 def _pixels(index: FrameIndex, number: int) -> NDArray[np.uint8]:
@@ -98,9 +117,8 @@ def _size(index: FrameIndex, max_width: int | None) -> tuple[int, int]:
 
 def _jpeg(pixels: NDArray[np.uint8], size: tuple[int, int], quality: int) -> bytes:
     image = Image.fromarray(pixels)
+    if image.size != size:
+        image = image.resize(size, Image.Resampling.BILINEAR)
     with BytesIO() as file:
-        # A video may change its size; a draft of the right size keeps the pixels of all others.
-        (image if image.size == size else image.resize(size, Image.Resampling.BILINEAR)).save(
-            file, "JPEG", quality=quality
-        )
+        image.save(file, "JPEG", quality=quality)
         return file.getvalue()
