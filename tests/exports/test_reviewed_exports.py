@@ -134,7 +134,9 @@ def test_labels_and_moments_are_those_of_reviewed_videos(out: Path, store: Revie
     assert truth.moments["d3.mp4"] == ()
 
 
-def test_the_control_share_and_unsure_videos_are_never_trained_on(out: Path, store: ReviewStore, tmp_path: Path) -> None:
+def test_the_control_share_and_unsure_videos_are_never_trained_on(
+    out: Path, store: ReviewStore, tmp_path: Path
+) -> None:
     control = next(f"c{number}.mp4" for number in range(200) if is_control(_digest(f"c{number}.mp4")))
     made_inspection(out / "control", control)
     finish(store, out / "control")
@@ -184,7 +186,9 @@ def test_a_grade_that_the_class_does_not_have_is_named(out: Path, store: ReviewS
 
     few = next(one for one in read_rules().classes if one.scores and one.grades < 4)
     decide(store, out / "d1_1", "+0123456789ac", status="accepted", code=few.code, seconds=1.0, grade=4, distance_m=1)
-    with pytest.raises(TableError, match=rf"d1_1.mp4, {few.code} at 00:01.0, grade has 4; expected a grade of {few.code}"):
+    with pytest.raises(
+        TableError, match=rf"d1_1.mp4, {few.code} at 00:01.0, grade has 4; expected a grade of {few.code}"
+    ):
         condition(out, out=tmp_path / "c.json", store=store.path)
 
 
@@ -204,9 +208,11 @@ def test_the_commands_take_a_store(out: Path, store: ReviewStore, tmp_path: Path
     run = CliRunner().invoke(app, labels)
     assert run.exit_code == 0, run.output
     assert "1 video, 3 labels, all reviewed" in run.output
-    run = CliRunner().invoke(app, ["condition", str(out), "--store", str(store.path), "--out", str(tmp_path / "c.json")])
-    assert run.exit_code == 2
-    assert "d1_1.mp4, length is empty" in run.output
+    run = CliRunner().invoke(
+        app, ["condition", str(out), "--store", str(store.path), "--out", str(tmp_path / "c.json")]
+    )
+    assert isinstance(run.exception, InspectionError)
+    assert "d1_1.mp4, length is empty" in str(run.exception)
 
 
 def _digest(name: str) -> str:

@@ -24,7 +24,9 @@ def decide(store: ReviewStore, folder: Path, item: str, who: str = "Ana", **fiel
         for moment in finding.occurrences
     }
     known = store.items(inspection.video.digest).get(item)
-    before = known.after if known and known.after else proposals[item].model_dump(mode="json") if item in proposals else {}
+    before = (
+        known.after if known and known.after else proposals[item].model_dump(mode="json") if item in proposals else {}
+    )
     change = Change(inspection.video.digest, item, before | fields, known.seq if known else 0, inspection.bundle.digest)
     store.decide([change], Author(who))
 

@@ -72,7 +72,12 @@ def _inspection(one: InspectionRecord, number: int) -> dict[str, object]:
         *demonstration,
         *(remark.text for remark in one.inspection.remarks),
     ]
-    facts: dict[str, object] = {"InspectionID": number, "Reviewed_By": reviewer or None, "Media_Label": one.name, "IsImperial": 0}
+    facts: dict[str, object] = {
+        "InspectionID": number,
+        "Reviewed_By": reviewer or None,
+        "Media_Label": one.name,
+        "IsImperial": 0,
+    }
     return facts | {"Additional_Info": "; ".join(notes)}
 
 

@@ -12,15 +12,18 @@ from urbanpipe.exports.sheets import SheetRow
 
 SAME_PLACE_METRES = Decimal("0.1")
 """Rows of one code that are closer than this are the same place; distances on the screen have this precision."""
-_WAY_OUT = "enter - as the grade of one of them, or give --allow-repeats if they are different defects"
+_WAY_OUT = (
+    "enter - as the grade of one of them (in the review: reject it), or give --allow-repeats if they are different "
+    "defects"
+)
 
 
 class RepeatedRows:
     """The graded rows so far, by segment and code, and by video, code and time."""
 
     def __init__(self) -> None:
-        self._places: dict[tuple[str, str], list[tuple[Decimal, int]]] = {}
-        self._proposals: dict[tuple[str, str, str], int] = {}
+        self._places: dict[tuple[str, str], list[tuple[Decimal, int, str]]] = {}
+        self._proposals: dict[tuple[str, str, str], str] = {}
 
     def add(self, row: SheetRow, defect: Defect) -> None:
         """Add a row.
@@ -29,20 +32,21 @@ class RepeatedRows:
             InspectionError: an earlier row has the same code at the same distance of the same segment, or is for the
                 same class at the same time of the same video.
         """
-        number = int(row.where.rpartition(" ")[2])
+        name = row.where.rpartition(", ")[2]
         places = self._places.setdefault((row["segment"].text(), defect.code), [])
-        index = bisect(places, (defect.start, number))
-        near = [where for start, where in places[max(index - 1, 0) : index + 1] if _is_same(start, defect.start)]
-        places.insert(index, (defect.start, number))
+        place = (defect.start, len(places), name)
+        index = bisect(places, place)
+        near = [other for start, _, other in places[max(index - 1, 0) : index + 1] if _is_same(start, defect.start)]
+        places.insert(index, place)
         video, time = (str(row[key].value or "").strip() for key in ("video", "time"))
-        copied = self._proposals.setdefault((video, defect.code, time), number)
+        copied = self._proposals.setdefault((video, defect.code, time), name)
         if near:
             raise InspectionError(
-                f"{row['distance'].where} has {defect.code} at {defect.start:f} m, as row {near[0]} has; {_WAY_OUT}"
+                f"{row['distance'].where} has {defect.code} at {defect.start:f} m, as {near[0]} has; {_WAY_OUT}"
             )
-        if video and time and copied != number:
+        if video and time and copied != name:
             raise InspectionError(
-                f"{row['time'].where} has {defect.code} at {time} of {video}, as row {copied} has; {_WAY_OUT}"
+                f"{row['time'].where} has {defect.code} at {time} of {video}, as {copied} has; {_WAY_OUT}"
             )
 
 

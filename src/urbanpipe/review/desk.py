@@ -12,10 +12,12 @@ from pydantic import ValidationError
 
 from urbanpipe.contracts.findings import FINDINGS, Inspection, read_inspection
 from urbanpipe.contracts.inspection_data import InspectionData
-from urbanpipe.errors import InspectionError, ReviewError
-from urbanpipe.review.files import VideoFiles
+from urbanpipe.errors import InspectionError, ReviewError, VideoError
+from urbanpipe.review.files import VideoFile, VideoFiles
 from urbanpipe.review.media.indices import IndexCache
-from urbanpipe.review.media.proxies import ProxyCache
+from urbanpipe.review.media.playable import plays_in_browser
+from urbanpipe.review.media.player_times import frame_shown, seek_seconds
+from urbanpipe.review.media.proxies import ProxyCache, ProxyState
 from urbanpipe.review.media.stills import Stills
 from urbanpipe.review.queue import Filter, queue_folders
 from urbanpipe.review.video_index import VideoIndex
@@ -26,6 +28,7 @@ from urbanpipe.settings import complaint
 
 PROXY_BYTES = 4 * 2**30
 MAX_INSPECTIONS = 64
+MAX_STILL_PIXELS = 1600
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,21 @@ class OpenVideo:
     def digest(self) -> str:
         """Digest of the video, under which the store keeps its decisions."""
         return self.inspection.video.digest
+
+
+@dataclass(frozen=True)
+class Playing:
+    """What a player gets.
+
+    Attributes:
+        file: the file of the video.
+        reason: why browsers do not play it; empty if they do.
+        proxy: how far its proxy is; None if none is needed.
+    """
+
+    file: VideoFile
+    reason: str = ""
+    proxy: ProxyState | None = None
 
 
 class ReviewDesk:
@@ -130,33 +148,76 @@ class ReviewDesk:
         distinct = list({(change.video, change.item): change for change in changes}.values())
         return len(distinct), self.store.decide(distinct, author) if author and distinct else []
 
+    def playing(self, video: OpenVideo) -> Playing:
+        """Return what a player gets: the file, if it is the inspected one, and its proxy where browsers need one.
+
+        It begins to check the file, to index it, and to make the proxy; ask again until all of it is there.
+        """
+        file = self.files.find(video.inspection, video.folder)
+        if file.status != "ok" or file.path is None:
+            return Playing(file)
+        self.stills.indices.prepare(file.path)
+        playable = plays_in_browser(file.path)
+        return Playing(file, playable.reason, None if playable else self.proxies.start(file.path, video.digest))
+
     def frame(
-        self, path: Path, *, seconds: float | None = None, player: float | None = None, number: int = 0
+        self,
+        video: OpenVideo,
+        *,
+        seconds: float | None = None,
+        player: float | None = None,
+        number: int = 0,
+        proxy: bool = False,
     ) -> dict[str, float | int]:
         """Return number and times of a frame of a video.
 
         Args:
-            path: the video.
+            video: the video.
             seconds: time after the first frame; the frame shown then.
-            player: time of a player; the last frame that it has begun to show then.
+            player: time of a player; the frame that it shows then.
             number: number of the frame, where no time is given; the nearest one that exists.
+            proxy: whether the player plays the proxy.
 
         Raises:
-            VideoError: the video cannot be read.
+            VideoError: the video cannot be read, or is not the inspected one.
         """
-        index = self.stills.indices.index(path)
+        index = self.stills.indices.index(self.file(video))
         if seconds is not None:
             number = int(index.frame_at(np.array(min(max(0.0, seconds), index.duration_seconds))))
         elif player is not None:
-            begins = index.clock_seconds - min(0.0, float(index.clock_seconds.min()))
-            number = int(np.searchsorted(begins, player + 1e-6, side="right")) - 1
-        number = min(max(0, number), index.frame_count - 1)
+            number = frame_shown(index, player)
+        at = np.array([min(max(0, number), index.frame_count - 1)])
+        shown = seek_seconds(index, at) if proxy else index.player_seconds(at)
         return {
-            "number": number,
+            "number": int(at[0]),
             "count": index.frame_count,
-            "seconds": float(index.times_seconds[number]),
-            "player_seconds": float(index.player_seconds(np.array([number]))[0]),
+            "seconds": float(index.times_seconds[at[0]]),
+            "player_seconds": float(shown[0]),
         }
+
+    def still(self, video: OpenVideo, number: int) -> bytes:
+        """Return a frame of a video as JPEG.
+
+        Raises:
+            VideoError: the video cannot be read, is not the inspected one, or has no such frame.
+        """
+        path = self.file(video)
+        is_made = self.proxies.state(video.digest).status == "ready"
+        proxy = self.proxies.proxy(path, video.digest) if is_made else None
+        return self.stills.frame(path, number, max_width=MAX_STILL_PIXELS, proxy=proxy)
+
+    def file(self, video: OpenVideo) -> Path:
+        """Return the file of a video, once it is known to be the inspected one.
+
+        Raises:
+            VideoError: it is missing, or has changed.
+        """
+        found = self.files.find(video.inspection, video.folder, wait=True)
+        if found.status == "changed":
+            raise VideoError(found.path, "its contents have changed since the inspection; inspect it again")
+        if found.path is None:
+            raise VideoError(video.inspection.video.path, "the file is not where it was when it was inspected")
+        return found.path
 
     def _below(self, name: str, code: str, probability: float) -> Iterator[Change]:
         try:

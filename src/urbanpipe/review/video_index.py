@@ -23,6 +23,7 @@ from urbanpipe.exports.rules import read_rules
 from urbanpipe.report.verdict import proposed
 from urbanpipe.review.learning_order import learning_order, uncertainty
 from urbanpipe.review_store.control_share import is_control
+from urbanpipe.review_store.database import explained
 
 FORMAT = 1
 _TABLES = """
@@ -104,10 +105,12 @@ class VideoIndex:
     def connection(self) -> sqlite3.Connection:
         """The connection of the current thread; the store is attached as `store`."""
         if not hasattr(self._local, "connection"):
-            self._local.connection = _connect(self._path)
-            self._local.connection.execute("ATTACH ? AS store", (str(self._store),))
-        connection: sqlite3.Connection = self._local.connection
-        return connection
+            with explained(self._store):
+                connection = _connect(self._path)
+                connection.execute("ATTACH ? AS store", (str(self._store),))
+                self._local.connection = connection
+        known: sqlite3.Connection = self._local.connection
+        return known
 
     def folder(self, name: str) -> Path | None:
         """Return the folder of an indexed inspection; None if there is none of that name."""

@@ -105,6 +105,8 @@ def explained(path: Path) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         text = str(error)
+        if "unable to open" in text and not path.exists():
+            raise ReviewError(f"{path} was moved or deleted while it was in use; move it back and try again") from error
         if "full" in text or "readonly" in text or "read-only" in text or "unable to open" in text:
             reason = {"database or disk is full": "the disk is full"}.get(text, "no permission to write here")
             raise OutputError(

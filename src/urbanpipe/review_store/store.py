@@ -129,6 +129,8 @@ class ReviewStore:
     def connection(self) -> sqlite3.Connection:
         """The connection of the current thread."""
         if not hasattr(self._local, "connection"):
+            if not self.path.is_file():
+                raise ReviewError(f"{self.path} was moved or deleted while it was in use; move it back and try again")
             self._local.connection = open_database(self.path, create=False)
             self._connections.append(self._local.connection)
         connection: sqlite3.Connection = self._local.connection

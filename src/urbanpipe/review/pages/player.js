@@ -28,9 +28,10 @@ export class Player {
         this.note("");
         this.element.src = `/media/${this.folder}/${file.plays ? "video" : "proxy"}`;
         this.ready = true;
-        if (this.frame) this.element.currentTime = this.frame.player_seconds;
+        this.proxy = !file.plays;
+        if (this.frame) this.seek(this.frame);
         return file;
-      } else if (file.proxy.status === "failed") { this.note(t("proxy_failed", { reason: file.proxy.reason })); return file; }
+      } else if (file.proxy.status === "failed") { this.note(t("proxy_failed", { reason: file.reason })); return file; }
       else this.note(t("proxy_making", { percent: Math.floor(100 * file.proxy.share) }));
       await new Promise((resolve) => { setTimeout(resolve, 400); });
     }
@@ -53,7 +54,8 @@ export class Player {
 
   async showFrame(query) {
     const asked = ++this.asked;
-    const frame = await api("GET", `/api/videos/${this.folder}/frame?${query}`);
+    const frame = await api("GET", `/api/videos/${this.folder}/frame?${query}&proxy=${Boolean(this.proxy)}`);
+    frame.proxy = this.proxy;
     if (asked !== this.asked) return;
     if (!frame.ok) { say(frame.detail, "error"); return; }
     this.show(frame, `/media/${this.folder}/still/${frame.number}`, null);
@@ -72,10 +74,16 @@ export class Player {
       find("#ring circle").setAttribute("cx", `${100 * evidence.hottest[0]}%`);
       find("#ring circle").setAttribute("cy", `${100 * evidence.hottest[1]}%`);
     }
+    this.seek(frame);
+  }
+
+  // Moves the player to a frame. A copy of a video whose clock jumps has a clock of its own.
+  async seek(frame) {
     if (!this.ready) return;
     this.seeking = true;
     this.element.pause();
-    this.element.currentTime = frame.player_seconds;
+    const exact = this.proxy && !frame.proxy ? await api("GET", `/api/videos/${this.folder}/frame?number=${frame.number}&proxy=true`) : frame;
+    if (this.frame === frame && exact.player_seconds !== undefined) this.element.currentTime = exact.player_seconds;
     setTimeout(() => { this.seeking = false; }, 0);
   }
 

@@ -1,0 +1,487 @@
+"""The review server: who may use it, what it shows, and what it stores."""
+
+import json
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from helpers.inspection_material import made_inspection
+from helpers.review_material import TOKEN, body, client_of, served
+from urbanpipe.contracts.findings import read_inspection, write_inspection
+from urbanpipe.errors import InspectionError, ReviewError
+from urbanpipe.review.app import HEADER
+from urbanpipe.review.page_files import texts
+from urbanpipe.review.people import Role, add_person
+from urbanpipe.review.serve import ReviewServer, review_server
+from urbanpipe.review.sessions import MAX_FAILURES, LoginLimit
+from urbanpipe.review_store.store import ReviewStore
+
+ACCEPTED = {"status": "accepted", "code": "CK", "seconds": 12.5}
+PASSWORD = "correct horse battery"
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[ReviewServer]:
+    server = served(tmp_path / "out")
+    yield server
+    server.app.state.desk.close()
+
+
+@pytest.fixture
+def client(server: ReviewServer) -> TestClient:
+    return client_of(server)
+
+
+def versions(client: TestClient, folder: str = "v0") -> dict[str, int]:
+    return {item["key"]: item["version"] for item in client.get(f"/api/videos/{folder}").json()["items"]}
+
+
+# ---- who may use it
+
+
+def test_without_the_link_nothing_is_shown(server: ReviewServer) -> None:
+    stranger = client_of(server, token="")
+    for path in ("/api/queue", "/api/videos/v0", "/media/v0/picture/CK-1.jpg", "/api/backup"):
+        assert stranger.get(path).status_code == 401, path
+    assert stranger.post("/api/videos/v0/decisions", json=body(("CK@12500", ACCEPTED, 0))).status_code == 401
+    assert stranger.get("/", follow_redirects=False).headers["location"] == "/login"
+    assert stranger.get("/enter?token=wrong").status_code == 403
+    assert not server.store.history()
+
+
+def test_the_cookie_cannot_be_read_or_sent_by_other_sites(server: ReviewServer) -> None:
+    answer = client_of(server, token="").get(f"/enter?token={TOKEN}")
+    cookie = answer.headers["set-cookie"].lower()
+    assert "httponly" in cookie
+    assert "samesite=strict" in cookie
+
+
+def test_a_change_without_the_header_of_the_pages_is_refused(server: ReviewServer, client: TestClient) -> None:
+    del client.headers[HEADER]
+    assert client.post("/api/videos/v0/decisions", json=body(("CK@12500", ACCEPTED, 0))).status_code == 403
+    assert not server.store.history()
+
+
+def test_another_host_name_is_refused(client: TestClient) -> None:
+    assert client.get("/api/queue", headers={"host": "evil.example"}).status_code == 400
+
+
+def test_all_answers_carry_a_strict_policy(client: TestClient) -> None:
+    for path in ("/", "/video/v0", "/static/video.js", "/api/queue", "/media/v0/picture/CK-1.jpg"):
+        headers = client.get(path).headers
+        assert "default-src 'none'" in headers["content-security-policy"], path
+        assert "unsafe" not in headers["content-security-policy"]
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["referrer-policy"] == "no-referrer"
+
+
+@pytest.mark.parametrize(
+    "name", ["..%2F..%2Fv1%2FCK-1.jpg", "..%5C..%5Cfindings.json", "findings.json", "%2Fetc%2Fpasswd", "CK-1.jpg%00"]
+)
+def test_no_path_leads_out_of_an_inspection(client: TestClient, name: str) -> None:
+    assert client.get(f"/media/v0/picture/{name}").status_code == 404
+    assert client.get(f"/static/{name}").status_code == 404
+
+
+def test_a_picture_that_is_a_link_to_elsewhere_is_not_served(client: TestClient, tmp_path: Path) -> None:
+    secret = tmp_path / "secret.txt"
+    secret.write_text("secret")
+    picture = tmp_path / "out" / "v0" / "CK-1.jpg"
+    assert client.get("/media/v0/picture/CK-1.jpg").status_code == 200
+    picture.unlink()
+    picture.symlink_to(secret)
+    assert client.get("/media/v0/picture/CK-1.jpg").status_code == 404
+
+
+def test_beyond_this_machine_there_must_be_accounts(tmp_path: Path) -> None:
+    made_inspection(tmp_path / "out" / "v0")
+    with pytest.raises(ReviewError, match=r"0\.0\.0\.0 is open to other machines .* --add-account NAME --role lead"):
+        review_server(tmp_path / "out", host="0.0.0.0", say=lambda line: None)
+
+
+@pytest.fixture
+def shared(tmp_path: Path) -> Iterator[ReviewServer]:
+    made_inspection(tmp_path / "out" / "v0", "v0.mp4")
+    store = ReviewStore(tmp_path / "out" / "review.sqlite")
+    add_person(store, "Ana", Role.reviewer, PASSWORD)
+    add_person(store, "Lea", Role.lead, PASSWORD + "2")
+    store.close()
+    server = served(tmp_path / "out", videos=1, host="0.0.0.0")
+    yield server
+    server.app.state.desk.close()
+
+
+def logged_in(server: ReviewServer, name: str, password: str) -> TestClient:
+    client = client_of(server, token="")
+    assert client.post("/api/login", json={"name": name, "password": password}).status_code == 200
+    return client
+
+
+def test_people_log_in_and_out(shared: ReviewServer) -> None:
+    client = client_of(shared, token="")
+    assert client.get(f"/enter?token={TOKEN}").status_code == 403, "the token is for the own machine only"
+    for name, password in [("Ana", "wrong password"), ("nobody", PASSWORD), ("Ana", PASSWORD + "2")]:
+        answer = client.post("/api/login", json={"name": name, "password": password})
+        assert (answer.status_code, answer.json()["detail"]) == (401, "wrong name or password")
+    client = logged_in(shared, "Ana", PASSWORD)
+    assert client.get("/api/session").json()["role"] == "reviewer"
+    client.post("/api/logout")
+    assert client.get("/api/session").status_code == 401
+
+
+def test_a_reviewed_video_is_closed_to_the_reviewer_and_open_to_the_lead(shared: ReviewServer) -> None:
+    ana, lea = logged_in(shared, "Ana", PASSWORD), logged_in(shared, "Lea", PASSWORD + "2")
+    decisions = "/api/videos/v0/decisions"
+    assert ana.post(decisions, json=body(("review", {"reviewed": True}, 0))).status_code == 200
+    late = ana.post(decisions, json=body(("CK@12500", ACCEPTED, 0), request="request-2"))
+    assert (late.status_code, late.json()["detail"]) == (
+        403,
+        "the video was reviewed in full; a lead can open it again",
+    )
+    assert lea.post(decisions, json=body(("CK@12500", ACCEPTED, 0))).status_code == 200
+    assert [row.who for row in shared.store.history()] == ["Lea", "Ana"]
+
+
+def test_passwords_are_hashed_and_short_ones_refused(shared: ReviewServer) -> None:
+    stored = [row["password"] for row in shared.store.connection.execute("SELECT password FROM people")]
+    assert all(password.startswith("$argon2id$") for password in stored)
+    with pytest.raises(ReviewError, match="the password has 5 characters; expected at least"):
+        add_person(shared.store, "Bob", Role.reviewer, "short")
+    with pytest.raises(ReviewError, match="cannot be used as a name"):
+        add_person(shared.store, "a\nb", Role.reviewer, PASSWORD)
+
+
+def test_guessing_passwords_is_slowed_down(shared: ReviewServer) -> None:
+    client = client_of(shared, token="")
+    for _ in range(MAX_FAILURES):
+        assert client.post("/api/login", json={"name": "Ana", "password": "wrong"}).status_code == 401
+    answer = client.post("/api/login", json={"name": "Ana", "password": PASSWORD})
+    assert answer.status_code == 429
+    assert "too many attempts; try again in 5 min" in answer.json()["detail"]
+    assert client.post("/api/login", json={"name": "Lea", "password": PASSWORD + "2"}).status_code == 200
+
+
+def test_the_limit_of_attempts_ends() -> None:
+    now = [0.0]
+    limit = LoginLimit(clock=lambda: now[0])
+    for _ in range(MAX_FAILURES):
+        limit.failed("Ana", "10.0.0.1")
+    assert limit.wait_seconds("Ana", "10.0.0.2") == 300
+    assert limit.wait_seconds("Ben", "10.0.0.2") == 0
+    now[0] = 301.0
+    assert limit.wait_seconds("Ana", "10.0.0.1") == 0
+
+
+# ---- what it shows
+
+
+def test_the_queue_filters_orders_and_counts(client: TestClient, tmp_path: Path) -> None:
+    everything = client.get("/api/queue").json()
+    assert (everything["total"], everything["counts"], everything["seconds_left"]) == (3, {"open": 3}, 180.0)
+    client.post("/api/videos/v1/decisions", json=body(("review", {"reviewed": True}, 0)))
+    client.post("/api/videos/v2/decisions", json=body(("CK@12500", ACCEPTED, 0), request="request-2"))
+    assert client.get("/api/queue").json()["counts"] == {"open": 1, "in_review": 1, "reviewed": 1}
+
+    def names(**query: Any) -> list[str]:
+        return [video["name"] for video in client.get("/api/queue", params=query).json()["videos"]]
+
+    assert names(order="name") == ["v0.mp4", "v1.mp4", "v2.mp4"]
+    assert names(status="todo", order="name") == ["v0.mp4", "v2.mp4"]
+    assert names(search="V1") == ["v1.mp4"]
+    assert names(search="ck out", order="name") == ["v0.mp4", "v1.mp4", "v2.mp4"]
+    assert names(search="100%") == []
+    assert names(code="SL", min_probability=0.5) == []
+    assert len(names(code="SL", min_probability=0.4)) == 3
+    assert client.get("/api/queue", params={"order": "luck"}).status_code == 422
+
+
+@pytest.mark.parametrize("order", ["severity", "date", "name", "code", "uncertainty", "learning"])
+def test_the_next_open_video_follows_the_order_of_the_queue(client: TestClient, tmp_path: Path, order: str) -> None:
+    query = {"order": order}
+    folders = [video["folder"] for video in client.get("/api/queue", params=query).json()["videos"]]
+    places = [client.get(f"/api/videos/{folder}/neighbours", params=query).json() for folder in folders]
+    assert [place["next"] for place in places] == [*folders[1:], folders[0]]
+    assert [place["previous"] for place in places] == [None, *folders[:-1]]
+    client.post(f"/api/videos/{folders[1]}/decisions", json=body(("review", {"reviewed": True}, 0)))
+    assert client.get(f"/api/videos/{folders[0]}/neighbours", params=query).json()["next"] == folders[2]
+
+
+def test_the_queue_is_never_empty_while_videos_are_open(tmp_path: Path) -> None:
+    """Also where the software found nothing, or has no probabilities for some classes."""
+    inspection = made_inspection(tmp_path / "out" / "v0", "v0.mp4")
+    write_inspection(inspection.model_copy(update={"findings": inspection.findings[:1]}), tmp_path / "out" / "v0")
+    client = client_of(served(tmp_path / "out", videos=2))
+    for order in ("severity", "date", "name", "code", "uncertainty", "learning"):
+        assert len(client.get("/api/queue", params={"order": order}).json()["videos"]) == 2
+
+
+def test_a_video_page_shows_proposals_curves_and_decisions(client: TestClient) -> None:
+    view = client.get("/api/videos/v0").json()
+    assert [item["key"] for item in view["items"]] == ["CK@12500", "CK@41000", "CJ@52250", "SL@28000"]
+    first = view["items"][0]
+    assert first["decision"]["status"] == "open"
+    assert first["decision"]["distance_m"] == 12.4
+    assert first["evidence"][0]["picture"] == "CK-1.jpg"
+    assert len(view["classes"]) == 17
+    assert next(one for one in view["classes"] if one["code"] == "CK")["curve"].startswith("M0.0,100L")
+
+
+def test_findings_that_cannot_be_read_are_listed_and_end_nothing(tmp_path: Path) -> None:
+    for name, text in [("old", '{"format": "urbanpipe findings 1"}'), ("cut", '{"format"')]:
+        (tmp_path / "out" / name).mkdir(parents=True)
+        (tmp_path / "out" / name / "findings.json").write_text(text)
+    client = client_of(served(tmp_path / "out", videos=1))
+    videos = {video["folder"]: video for video in client.get("/api/queue").json()["videos"]}
+    assert videos["v0"]["status"] == "open"
+    assert "has the format 'urbanpipe findings 1'" in videos["old"]["error"]
+    assert "is damaged" in videos["cut"]["error"]
+    assert client.get("/api/videos/old").status_code == 404
+
+
+def test_new_changed_and_removed_inspections_are_noticed(client: TestClient, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    made_inspection(out / "new", "new.mp4")
+    (out / "v2" / "findings.json").unlink()
+    inspection = read_inspection(out / "v1")
+    write_inspection(inspection.model_copy(update={"made_at": "2026-02-02T00:00:00+00:00"}), out / "v1")
+    assert client.post("/api/refresh").json() == {"changed": 3}
+    assert {video["folder"] for video in client.get("/api/queue").json()["videos"]} == {"v0", "v1", "new"}
+
+
+def test_a_folder_that_was_moved_is_named(client: TestClient, tmp_path: Path) -> None:
+    (tmp_path / "out").rename(tmp_path / "elsewhere")
+    for path in ("/api/queue", "/api/videos/v0"):
+        answer = client.get(path)
+        assert answer.status_code in (404, 422)
+        assert "was moved or deleted" in answer.json()["detail"]
+
+
+def test_a_missing_video_still_can_be_decided_on(client: TestClient) -> None:
+    assert client.get("/api/videos/v0/file").json()["status"] == "missing"
+    assert client.get("/media/v0/video").status_code == 404
+    assert client.post("/api/videos/v0/decisions", json=body(("CK@12500", ACCEPTED, 0))).status_code == 200
+
+
+def test_a_video_that_was_replaced_is_not_shown(client: TestClient, tmp_path: Path) -> None:
+    (tmp_path / "out" / "v0.mp4").write_bytes(b"another file")
+    answer = client.get("/media/v0/video")
+    assert answer.status_code == 404
+    assert "changed since the inspection" in answer.json()["detail"]
+    assert client.get("/api/videos/v0/file").json()["status"] == "changed"
+
+
+# ---- what it stores
+
+
+def test_decisions_are_stored_undone_and_done_again(server: ReviewServer, client: TestClient) -> None:
+    answer = client.post("/api/videos/v0/decisions", json=body(("CK@12500", ACCEPTED | {"grade": 3}, 0))).json()
+    assert answer["recorded"][0]["after"]["grade"] == 3
+    assert (answer["undo"], answer["redo"]) == (True, False)
+    row = server.store.history()[0]
+    assert (row.who, row.visit, row.elapsed_seconds, row.bundle) == ("Ana", "visit-1", 3.5, "1" * 64)
+    undone = client.post("/api/undo", json={"request": "request-2"}).json()
+    assert (undone["folder"], undone["undo"], undone["redo"]) == ("v0", False, True)
+    assert client.get("/api/videos/v0").json()["items"][0]["decision"]["status"] == "open"
+    client.post("/api/redo", json={"request": "request-3"})
+    assert client.get("/api/videos/v0").json()["items"][0]["decision"]["grade"] == 3
+    assert [one["reverts"] is not None for one in client.get("/api/videos/v0/history").json()] == [True, True, False]
+
+
+def test_a_request_that_is_repeated_is_stored_once(server: ReviewServer, client: TestClient) -> None:
+    for _ in range(3):
+        assert client.post("/api/videos/v0/decisions", json=body(("CK@12500", ACCEPTED, 0))).status_code == 200
+    assert len(server.store.history()) == 1
+
+
+def test_a_stale_change_is_answered_with_both_versions(server: ReviewServer, client: TestClient) -> None:
+    client.post("/api/videos/v0/decisions", json=body(("CK@12500", ACCEPTED | {"grade": 2}, 0)))
+    answer = client.post(
+        "/api/videos/v0/decisions", json=body(("CK@12500", ACCEPTED | {"grade": 4}, 0), request="tab-two-1")
+    )
+    assert answer.status_code == 409
+    assert answer.json()["mine"]["CK@12500"]["grade"] == 4
+    assert answer.json()["theirs"]["CK@12500"]["after"]["grade"] == 2
+    assert answer.json()["theirs"]["CK@12500"]["who"] == "Ana"
+    assert len(server.store.history()) == 1
+
+
+@pytest.mark.parametrize(
+    ("item", "after", "message"),
+    [
+        ("CK@99", ACCEPTED, "there is no proposal 'CK@99' in this video"),
+        ("CK@12500", ACCEPTED | {"code": "XX"}, "'XX' is no class of this inspection; expected one of ZC"),
+        ("CK@12500", ACCEPTED | {"grade": 5}, "CK@12500: grade: Input should be less than or equal to 4"),
+        ("CK@12500", ACCEPTED | {"clock_from": 13}, "CK@12500: clock_from"),
+        ("CK@12500", ACCEPTED | {"clock_to": 3}, "clock_to needs clock_from"),
+        ("CK@12500", ACCEPTED | {"seconds": 61}, "61 s lies after the end of the video, which lasts 60 s"),
+        ("CK@12500", ACCEPTED | {"begin_seconds": 9, "end_seconds": 3}, "end_seconds 3 lies before begin_seconds 9"),
+        ("CK@12500", ACCEPTED | {"colour": "red"}, "CK@12500: colour"),
+        ("data", {"diameter_mm": 0.6}, "0.6 is implausible in millimetres"),
+        ("data", {"date": "31.1.2026"}, "data: date"),
+        ("review", {"reviewed": "perhaps"}, "review: reviewed"),
+    ],
+)
+def test_a_mistake_is_named_and_nothing_is_stored(
+    server: ReviewServer, client: TestClient, item: str, after: dict[str, Any], message: str
+) -> None:
+    answer = client.post("/api/videos/v0/decisions", json=body((item, after, 0)))
+    assert answer.status_code == 422
+    assert message in answer.json()["detail"]
+    assert not server.store.history()
+
+
+def test_an_added_defect_and_inspection_data_come_back(client: TestClient) -> None:
+    added = "+0123456789ab"
+    client.post("/api/videos/v0/decisions", json=body((added, {"status": "accepted", "code": "FS", "seconds": 3}, 0)))
+    client.post("/api/videos/v0/decisions", json=body(("data", {"street": "Kanalstraße"}, 0), request="request-2"))
+    view = client.get("/api/videos/v0").json()
+    assert next(item for item in view["items"] if item["key"] == added)["decision"]["code"] == "FS"
+    assert view["data"]["decision"]["street"] == "Kanalstraße"
+    client.post("/api/undo", json={"request": "request-3"})
+    client.post("/api/undo", json={"request": "request-4"})
+    view = client.get("/api/videos/v0").json()
+    assert added not in {item["key"] for item in view["items"]}
+    assert view["data"]["decision"] is None
+
+
+def test_many_are_rejected_at_once_and_undone_at_once(server: ReviewServer, client: TestClient) -> None:
+    wanted = {"filter": {}, "code": "SL", "probability": 0.5}
+    counted = client.post("/api/reject-below", json={**wanted, "request": "request-1"}).json()
+    assert (counted["number"], server.store.history()) == (3, [])
+    client.post("/api/reject-below", json={**wanted, "count_only": False, "request": "request-2"})
+    assert {row.video for row in server.store.history()} == {
+        read_inspection(server_folder(server, n)).video.digest for n in range(3)
+    }
+    assert {row.after["status"] for row in server.store.history() if row.after} == {"rejected"}
+    client.post("/api/undo", json={"request": "request-3"})
+    assert client.post("/api/reject-below", json={**wanted, "request": "request-4"}).json()["number"] == 3
+    narrow = {**wanted, "probability": 0.44, "request": "request-5"}
+    assert client.post("/api/reject-below", json=narrow).json()["number"] == 0
+
+
+def server_folder(server: ReviewServer, number: int) -> Path:
+    folder = server.app.state.desk.index.folder(f"v{number}")
+    assert folder is not None
+    return Path(folder)
+
+
+def test_ten_thousand_findings_in_one_video(tmp_path: Path) -> None:
+    inspection = made_inspection(tmp_path / "out" / "v0", "v0.mp4")
+    ck = next(one for one in inspection.findings if one.code == "CK")
+    many = tuple(ck.occurrences[0].model_copy(update={"seconds": n / 200}) for n in range(10_000))
+    findings = tuple(
+        one.model_copy(update={"occurrences": many}) if one.code == "CK" else one for one in inspection.findings
+    )
+    write_inspection(inspection.model_copy(update={"findings": findings}), tmp_path / "out" / "v0")
+    server = served(tmp_path / "out", videos=1)
+    client = client_of(server)
+    items = client.get("/api/videos/v0").json()["items"]
+    assert len(items) == 10_002
+    changes = [(item["key"], {**ACCEPTED, "status": "rejected"}, 0) for item in items if item["key"].startswith("CK")]
+    assert client.post("/api/videos/v0/decisions", json=body(*changes)).status_code == 200
+    assert server.store.status(inspection.video.digest).decided == 10_000
+
+
+def test_a_backup_while_the_server_runs_is_a_store(client: TestClient, tmp_path: Path) -> None:
+    client.post("/api/videos/v0/decisions", json=body(("CK@12500", ACCEPTED, 0)))
+    (tmp_path / "copy.sqlite").write_bytes(client.get("/api/backup").content)
+    assert len(ReviewStore(tmp_path / "copy.sqlite").history()) == 1
+
+
+def test_a_full_disk_is_named_and_loses_nothing(server: ReviewServer, client: TestClient) -> None:
+    client.post("/api/videos/v0/decisions", json=body(("CK@12500", ACCEPTED, 0)))
+    with sqlite3.connect(server.store.path) as connection:
+        pages = connection.execute("PRAGMA page_count").fetchone()[0]
+    server.store.connection.execute("SELECT 1")
+    for one in server.store._connections:
+        one.execute(f"PRAGMA max_page_count={pages}")
+    note = {"status": "accepted", "code": "CK", "seconds": 41, "note": "x" * 4000}
+    answers = [
+        client.post("/api/videos/v0/decisions", json=body((f"+{n:012x}", note, 0), request=f"full-disk-{n}"))
+        for n in range(20)
+    ]
+    assert answers[-1].status_code in (200, 507)
+    stored = sum(answer.status_code == 200 for answer in answers)
+    assert len(server.store.history()) == stored + 1
+
+
+def test_the_agreement_page_counts_what_people_confirmed(client: TestClient) -> None:
+    client.post(
+        "/api/videos/v0/decisions",
+        json=body(
+            ("CK@12500", ACCEPTED, 0),
+            ("SL@28000", {"status": "unsure", "code": "SL", "seconds": 28}, 0),
+            ("CJ@52250", {"status": "rejected", "code": "CJ", "seconds": 52.25}, 0),
+            ("+0123456789ab", {"status": "accepted", "code": "FS", "seconds": 1}, 0),
+            ("review", {"reviewed": True}, 0),
+        ),
+    )
+    found = client.get("/api/agreement").json()
+    assert (found["videos"], found["reviewed"]) == (3, 1)
+    classes = {one["code"]: one for one in found["classes"]}
+    assert "SL" not in classes, "unsure"
+    assert (classes["CK"]["precision_of_accept"], classes["CK"]["recall"]) == (1.0, 1.0)
+    assert classes["CJ"]["precision_of_accept"] == 0.0
+    assert (classes["FS"]["added"], classes["FS"]["recall"]) == (1, 0.0)
+    assert sum(one["number"] for one in found["bins"]) == 15
+    assert found["seconds"] == {"number": 1, "median": 3.5}
+    assert found["bundles"][0]["videos"] == 1
+
+
+def test_two_servers_share_a_store(tmp_path: Path) -> None:
+    one, other = served(tmp_path / "out"), served(tmp_path / "out")
+    client_of(one).post("/api/videos/v0/decisions", json=body(("CK@12500", ACCEPTED, 0)))
+    view = client_of(other).get("/api/videos/v0").json()
+    assert view["items"][0]["decision"]["status"] == "accepted"
+
+
+def test_the_languages_have_the_same_texts() -> None:
+    both = texts()
+    assert set(both["en"]) == set(both["zh"])
+    for key, text in both["en"].items():
+        placeholders = {part.split("}")[0] for part in text.split("{")[1:]}
+        assert placeholders == {part.split("}")[0] for part in both["zh"][key].split("{")[1:]}, key
+
+
+def test_the_scripts_name_only_texts_that_exist() -> None:
+    import re
+
+    from urbanpipe.review.page_files import _PAGES
+
+    source = "".join(path.read_text(encoding="utf-8") for path in _PAGES.iterdir())
+    named = set(re.findall(r'\bt\("(\w+)"', source)) | set(re.findall(r'data-text="(\w+)"', source))
+    counted = {f"{key}_{end}" for key in re.findall(r'\bplural\("(\w+)"', source) for end in ("one", "many")}
+    assert named | counted <= set(texts()["en"])
+
+
+def test_a_folder_without_inspections_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InspectionError, match="holds no inspection; give the --out folder"):
+        review_server(tmp_path, say=lambda line: None)
+
+
+@pytest.mark.slow
+def test_it_runs_without_torch(tmp_path: Path) -> None:
+    made_inspection(tmp_path / "out" / "v0", "v0.mp4")
+    code = (
+        "import sys\n"
+        "class Block:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name.split('.')[0] in ('torch', 'torchvision', 'timm'): raise ModuleNotFoundError(name)\n"
+        "sys.meta_path.insert(0, Block())\n"
+        "from pathlib import Path\n"
+        "from urbanpipe.review.serve import review_server\n"
+        f"server = review_server(Path({str(tmp_path / 'out')!r}))\n"
+        "print(server.videos)\n"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert run.stdout.splitlines()[-1:] == ["1"], run.stderr
+
+
+def test_json_of_a_page_is_plain(client: TestClient) -> None:
+    json.dumps(client.get("/api/videos/v0").json(), allow_nan=False)
