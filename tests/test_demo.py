@@ -5,6 +5,7 @@ import pytest
 from typer.testing import CliRunner
 
 from urbanpipe.cli.main import app
+from urbanpipe.contracts.findings import inspection_folders
 from urbanpipe.demo import CLASSES, RECIPES, Demo, chance, demo
 from urbanpipe.errors import OutputError
 from urbanpipe.evaluation.average_precision import average_precision, score
@@ -64,7 +65,10 @@ def test_the_command_ends_with_learned_and_chance_and_where_it_is(done: Demo) ->
     result = CliRunner().invoke(app, ["demo", "--out", str(done.experiment.folder), *options, *sets])
     assert result.exit_code == 0
     assert f"unseen videos: {100 * done.learned:.1f}; chance is {100 * done.chance:.1f}" in result.stdout
-    assert result.stdout.splitlines()[-1] == f"results: {done.experiment.folder}"
+    *_, next_step, last = result.stdout.splitlines()
+    assert next_step == f"decide on defects: urbanpipe review {done.inspected} --open"
+    assert len(inspection_folders(done.inspected)) == 6
+    assert last == f"results: {done.experiment.folder}"
 
 
 def test_the_recipes_differ_in_backbone_and_start_from_random_weights() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from urbanpipe.archive.inspect import inspect
 from urbanpipe.catalog.folds import folds as make_folds
 from urbanpipe.catalog.labels import label_matrix, read_labels
 from urbanpipe.catalog.scan import scan
@@ -35,6 +36,7 @@ FPS = 8.0
 BALANCE = 0.8
 SECONDS = (3.0, 6.0)
 SHOWN = 5
+INSPECTED = 6
 
 
 @dataclass(frozen=True)
@@ -46,18 +48,20 @@ class Demo:
         learned: mAP of the ensemble over the defects, on simulated videos that no model was trained on.
         chance: expected mAP over the defects of a random ranking of the same videos.
         summary: Markdown table of AP and chance per class, cross-validated and on unseen videos.
+        inspected: inspections of some of the unseen videos, to review.
     """
 
     experiment: CrossvalResult
     learned: float
     chance: float
     summary: Path
+    inspected: Path
 
 
 def demo(
     out: Path, *, videos: int = 240, unseen: int = 60, folds: int = 3, seed: int = 0, overrides: Sequence[str] = ()
 ) -> Demo:
-    """Simulate, scan, audit, make folds, cross-validate and ensemble two small recipes, and predict unseen videos.
+    """Simulate, scan, audit, make folds, cross-validate and ensemble two small recipes, predict and inspect new videos.
 
     The two networks start from random weights.
 
@@ -78,11 +82,11 @@ def demo(
     data, fresh = out / "data", out / "unseen"
     _claim(out, {"videos": videos, "unseen": unseen, "folds": folds, "seed": seed})
     print(f"results go to {out}; if interrupted, run the same command again to continue", file=sys.stderr)
-    _say(f"1/6 simulate: {videos} videos to train on, {unseen} others to predict; classes {' '.join(CLASSES)}")
+    _say(f"1/7 simulate: {videos} videos to train on, {unseen} others to predict; classes {' '.join(CLASSES)}")
     _simulate(data, videos, 2 * seed)
     _simulate(fresh, unseen, 2 * seed + 1)
     catalog = _prepare(data, out, folds)
-    _say(f"5/6 crossval: {len(RECIPES)} small networks from random weights, each trained {folds} times; then ensemble")
+    _say(f"5/7 crossval: {len(RECIPES)} small networks from random weights, each trained {folds} times; then ensemble")
     experiment = crossval(
         catalog,
         RECIPES,
@@ -92,11 +96,13 @@ def demo(
         options=RunOptions(cache=out / "frames"),
     )
     assert experiment.ensemble is not None
-    _say(f"6/6 predict: {unseen} videos that no network was trained on; most probable classes of the first {SHOWN}")
+    _say(f"6/7 predict: {unseen} videos that no network was trained on; most probable classes of the first {SHOWN}")
     predictions = predict(experiment.ensemble, [fresh / "videos"], out=out / "predictions.json").predictions
     known = read_labels(fresh / "labels.json", default_taxonomy())
     _show(predictions, known, default_taxonomy())
     done = _evaluate(experiment, predictions, known, out / "summary.md")
+    _say(f"7/7 inspect: {INSPECTED} of them, with the demonstration bundle of the package; then people decide")
+    inspect(sorted((fresh / "videos").iterdir())[:INSPECTED], out=out / "inspected")
     _say(f"done in {(time.perf_counter() - started) / 60:.1f} minutes")
     return done
 
@@ -131,13 +137,13 @@ def _simulate(folder: Path, videos: int, seed: int) -> None:
 def _prepare(data: Path, out: Path, folds: int) -> Path:
     """Scan, audit and make folds; return the catalog."""
     catalog = out / "catalog.csv"
-    _say("2/6 scan: read the properties of every video")
+    _say("2/7 scan: read the properties of every video")
     rows = scan(data / "videos", out=catalog, labels=data / "labels.json")
     print(f"{len(rows.ok)} of {len(rows.videos)} videos can be read, {len(rows.labelled)} have labels", file=sys.stderr)
-    _say("3/6 audit: what is rare, and do names, durations or sizes give labels away?")
+    _say("3/7 audit: what is rare, and do names, durations or sizes give labels away?")
     for warning in audit(catalog).warnings or ["nothing suspicious"]:
         print(warning, file=sys.stderr)
-    _say(f"4/6 folds: {folds}, the videos of a site together, each class spread evenly")
+    _say(f"4/7 folds: {folds}, the videos of a site together, each class spread evenly")
     make_folds(catalog, out=out / "folds.csv", folds=folds)
     return catalog
 
@@ -164,7 +170,8 @@ def _evaluate(
     text = f"AP of {learned['ensemble'].videos} videos, each predicted by the networks that were not trained on it\n\n"
     text += f"{_table(learned, taxonomy)}\nAP of {unseen.videos} videos that no network was trained on\n\n"
     write_text(path, text + _table({"ensemble": unseen}, taxonomy))
-    return Demo(experiment, unseen.map_defects, _map_defects(chance(unseen), taxonomy), path)
+    learned_map, chance_map = unseen.map_defects, _map_defects(chance(unseen), taxonomy)
+    return Demo(experiment, learned_map, chance_map, path, path.with_name("inspected"))
 
 
 def _out_of_fold(run: Path, taxonomy: Taxonomy) -> Scores:

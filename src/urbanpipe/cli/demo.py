@@ -1,5 +1,6 @@
 """`urbanpipe demo`."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -24,7 +25,7 @@ def command(
     """Run the whole pipeline on simulated videos, in under ten minutes on two CPU cores.
 
     The steps are simulate, scan, audit, folds, cross-validated training of two small models from random weights,
-    ensemble, tables, and prediction of unseen videos.
+    ensemble, tables, prediction of unseen videos, and inspection of some of them.
     """
     from urbanpipe.demo import RECIPES, demo
 
@@ -39,4 +40,5 @@ def command(
     show(f"the ensemble     {experiment.ensemble} (table3.md: compared with single models; table6.md: per fold)")
     show(f"each network     {', '.join(str(out / name) for name in RECIPES)} (metrics.csv and TensorBoard per fold)")
     show(f"the videos       {out / 'data'}, {out / 'unseen'}")
+    show(f"decide on defects: urbanpipe review {shlex.quote(str(done.inspected))} --open")
     show(f"results: {out}")

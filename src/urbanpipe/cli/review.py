@@ -20,6 +20,9 @@ def command(
     ] = "127.0.0.1",
     open_browser: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
     reviewer: Annotated[str, typer.Option(help="Your name in the record; default: the name of your account.")] = "",
+    inspection_data: Annotated[
+        Path | None, typer.Option(help="CSV or XLSX `video,street,from_manhole,...`, shown where nothing was entered.")
+    ] = None,
     add_account: Annotated[
         str, typer.Option(metavar="NAME", help="Add an account, or change its password, and exit.")
     ] = "",
@@ -40,4 +43,13 @@ def command(
         person = add_person(ReviewStore(path), add_account, Role(role), password)
         show(f"{person.name} can log in as {person.role}: {path}")
         return
-    review(inspected, store=store, host=host, port=port, reviewer=reviewer, open_browser=open_browser, say=show)
+    review(
+        inspected,
+        store=store,
+        host=host,
+        port=port,
+        reviewer=reviewer,
+        inspection_data=inspection_data,
+        open_browser=open_browser,
+        say=show,
+    )

@@ -1,10 +1,12 @@
-"""What is known of an inspected pipe beside its video: a CSV table that people fill in, one row per video."""
+"""What is known of an inspected pipe beside its video: a table that people fill in, one row per video."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, ValidationError
 
+from urbanpipe.contracts.name_matching import match_names, near_text
 from urbanpipe.contracts.names import canonical_name
 from urbanpipe.contracts.workbooks import read_table_file
 from urbanpipe.errors import InspectionError, LabelError
@@ -67,7 +69,10 @@ class InspectionData(Section):
 
 
 def read_inspection_data(path: Path) -> dict[str, InspectionData]:
-    """Read a CSV with the column `video` and any other fields of `InspectionData`; return its rows by video name.
+    """Read a CSV or XLSX file with the column `video` and any other fields of `InspectionData`.
+
+    Returns:
+        The rows by video name.
 
     Raises:
         InspectionError: the file cannot be read, a column or value is not known, or a video is named twice.
@@ -86,6 +91,27 @@ def read_inspection_data(path: Path) -> dict[str, InspectionData]:
     except LabelError as error:  # the one reader of CSV tables words its errors for any table
         raise InspectionError(str(error)) from error
     return rows
+
+
+def read_data_of(path: Path, videos: Sequence[str]) -> tuple[dict[str, InspectionData], tuple[str, ...]]:
+    """Read inspection data and join it with videos.
+
+    Args:
+        path: CSV or XLSX; see `read_inspection_data`. Names may lack a folder or a suffix, as in label files.
+        videos: distinct names of the videos.
+
+    Returns:
+        The data by video, and the names in the file without a video, each with those that are near.
+
+    Raises:
+        InspectionError: the file cannot be read, or none of its names has a video.
+    """
+    data = read_inspection_data(path)
+    matches = match_names(data, videos)
+    unmatched = tuple(f"{name}{near_text(near)}" for name, near in matches.near.items())
+    if unmatched and not matches.matched:
+        raise InspectionError(f"{path}: none of its names has an inspected video, the first is {unmatched[0]}")
+    return {video: data[name] for name, video in matches.matched.items()}, unmatched
 
 
 def joined(given: InspectionData | None, entered: InspectionData) -> InspectionData:

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from urbanpipe.contracts.distinct_names import equal_contents
-from urbanpipe.contracts.inspection_data import InspectionData, joined, read_inspection_data
-from urbanpipe.contracts.name_matching import match_names, near_text
+from urbanpipe.contracts.inspection_data import InspectionData, joined, read_data_of
 from urbanpipe.errors import InspectionError, ReviewError
 from urbanpipe.evaluation.moments import Moment, write_results
 from urbanpipe.exports.cjj181 import write_table
@@ -181,26 +180,12 @@ def inspection_data_of(
     Raises:
         InspectionError: the file cannot be read, or no name in it has a video.
     """
-    data, unmatched = _data_of(inspected, path) if path else ({}, ())
+    data, unmatched = read_data_of(path, [one.name for one in inspected]) if path else ({}, ())
     for one in inspected:
         entered = one.decisions.data(one.name) if one.decisions else None
         if entered:
             data[one.name] = joined(data.get(one.name), entered)
     return data, unmatched
-
-
-def _data_of(inspected: Sequence[InspectionRecord], path: Path) -> tuple[dict[str, InspectionData], tuple[str, ...]]:
-    """Return inspection data by the name of the inspected video, and the names without one.
-
-    Raises:
-        InspectionError: the file cannot be read, or no name in it has a video.
-    """
-    data = read_inspection_data(path)
-    matches = match_names(data, [one.name for one in inspected])
-    unmatched = tuple(f"{name}{near_text(near)}" for name, near in matches.near.items())
-    if unmatched and not matches.matched:
-        raise InspectionError(f"{path}: none of its names has an inspected video, the first is {unmatched[0]}")
-    return {video: data[name] for name, video in matches.matched.items()}, unmatched
 
 
 def _duplicates(inspected: Sequence[InspectionRecord]) -> tuple[tuple[str, ...], ...]:

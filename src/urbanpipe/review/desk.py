@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from urbanpipe.contracts.findings import FINDINGS, Inspection, read_inspection
-from urbanpipe.contracts.inspection_data import InspectionData
+from urbanpipe.contracts.inspection_data import InspectionData, read_data_of
 from urbanpipe.errors import InspectionError, ReviewError, VideoError
 from urbanpipe.review.files import VideoFile, VideoFiles
 from urbanpipe.review.media.indices import IndexCache
@@ -77,6 +77,7 @@ class ReviewDesk:
     """
 
     def __init__(self, root: Path, store: ReviewStore, proxies: Path, proxy_bytes: int = PROXY_BYTES) -> None:
+        self._given: dict[str, InspectionData] = {}
         self.store = store
         self.index = VideoIndex(root, store.path.with_name(f"{store.path.stem}-index.sqlite"), store.path)
         self.files = VideoFiles()
@@ -110,8 +111,28 @@ class ReviewDesk:
         """
         video = self.open(name)
         status = self.store.status(video.digest)
-        facts = {"folder": name, "reviewed": status.reviewed, "decided": status.decided, "last": status.seq}
+        facts: dict[str, Any] = {
+            "folder": name,
+            "reviewed": status.reviewed,
+            "decided": status.decided,
+            "last": status.seq,
+        }
+        given = self._given.get(name)
+        facts["given_data"] = given.model_dump(mode="json", exclude={"video"}) if given else None
         return video_view(video.inspection, video.folder, self.store.items(video.digest)) | facts
+
+    def give_data(self, path: Path) -> tuple[str, ...]:
+        """Show the inspection data of a file wherever people have entered none; return its names without a video.
+
+        Raises:
+            InspectionError: the file cannot be read, or none of its names has a video.
+        """
+        folders = {
+            row["name"]: row["folder"] for row in self.index.connection.execute("SELECT name, folder FROM videos")
+        }
+        data, unmatched = read_data_of(path, list(folders))
+        self._given = {folders[name]: one for name, one in data.items()}
+        return unmatched
 
     def decide(self, name: str, changes: Sequence[tuple[str, State, int]], author: Author) -> list[Recorded]:
         """Store changes of items of a video: key, new state, and the version that the person saw.
@@ -121,7 +142,7 @@ class ReviewDesk:
             InspectionError: there is no such inspection, or it cannot be read.
         """
         video = self.open(name)
-        known = {key for key, _, _ in proposals(video.inspection)} | set(self.store.items(video.digest))
+        known = {key for key, _, _ in proposals(video.inspection)} | self.store.keys(video.digest)
         checked = [
             Change(video.digest, key, _checked(key, state, video.inspection, known), version, _bundle(video))
             for key, state, version in changes

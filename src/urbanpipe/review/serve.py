@@ -49,6 +49,7 @@ def review(
     host: str = LOOPBACK,
     port: int = PORT,
     reviewer: str = "",
+    inspection_data: Path | None = None,
     open_browser: bool = False,
     say: Callable[[str], None] = print,
 ) -> None:
@@ -60,6 +61,8 @@ def review(
         host: address to listen on. Beyond this machine people log in with accounts.
         port: port to listen on; 0 for a free one.
         reviewer: name of the person on this machine; default: the name of the account.
+        inspection_data: CSV or XLSX with the column `video` and the fields of `InspectionData`, shown where people have
+            entered nothing.
         open_browser: whether to open the page in a browser.
         say: prints a line.
 
@@ -70,7 +73,13 @@ def review(
     """
     listening = _listen(host, port)
     server = review_server(
-        inspected, store=store, host=host, port=listening.getsockname()[1], reviewer=reviewer, say=say
+        inspected,
+        store=store,
+        host=host,
+        port=listening.getsockname()[1],
+        reviewer=reviewer,
+        inspection_data=inspection_data,
+        say=say,
     )
     say(f"{server.videos} videos; decisions are kept in {server.store.path}")
     say(f"open {server.url}")
@@ -91,6 +100,7 @@ def review_server(
     host: str = LOOPBACK,
     port: int = PORT,
     reviewer: str = "",
+    inspection_data: Path | None = None,
     token: str = "",
     say: Callable[[str], None] = print,
 ) -> ReviewServer:
@@ -102,6 +112,7 @@ def review_server(
         host: as in `review`.
         port: port of the link.
         reviewer: as in `review`.
+        inspection_data: as in `review`.
         token: token of the link; default: a random one.
         say: prints a line.
 
@@ -122,6 +133,9 @@ def review_server(
         )
     desk = ReviewDesk(inspected, decisions, store.with_name(PROXIES), PROXY_BYTES)
     desk.index.update(lambda done, total: say(f"reading findings: {done} of {total}") if done else None)
+    if inspection_data:
+        for name in desk.give_data(Path(inspection_data)):
+            say(f"inspection data of a video that was not inspected: {name}")
     videos = sum(1 for _ in desk.index.connection.execute("SELECT 1 FROM videos"))
     token = token or secrets.token_urlsafe(24)
     local = Person(reviewer or _account(), Role.lead)

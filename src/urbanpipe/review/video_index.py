@@ -148,6 +148,12 @@ class VideoIndex:
                 self._finish(gone)
             return len(changed) + len(gone)
 
+    def add(self, videos: Iterable[IndexedVideo]) -> None:
+        """Add videos, or replace those of the same folders."""
+        with self._updating:
+            self._write(videos)
+            self._finish(())
+
     def _make(self) -> None:
         with suppress(sqlite3.Error):
             root = self.connection.execute("SELECT root, format FROM about").fetchone()

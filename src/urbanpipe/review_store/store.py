@@ -3,7 +3,7 @@
 import json
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -196,6 +196,12 @@ class ReviewStore:
         )
         return {row.item: row for row in rows}
 
+    def keys(self, video: str) -> set[str]:
+        """Return the keys of all items of a video that anybody decided about."""
+        with explained(self.path):
+            rows = self.connection.execute("SELECT DISTINCT item FROM decisions WHERE video = ?", (video,))
+            return {row[0] for row in rows}
+
     def all_items(self) -> Iterator[Recorded]:
         """Yield the last decision on each item of all videos, ordered by video and item."""
         yield from self._read(
@@ -343,20 +349,13 @@ def _current(connection: sqlite3.Connection, change: Change) -> str:
 
 def _update_review(connection: sqlite3.Connection, video: str) -> None:
     """Derive a video's row of the table of reviews from the last decision on each of its items."""
-    reviewed, decided, last = False, 0, 0
-    for seq, item, text in connection.execute(
-        "SELECT max(seq), item, after FROM decisions WHERE video = ? GROUP BY item", (video,)
-    ):
-        last, state = max(last, seq), json.loads(text)
-        if item == REVIEW_KEY:
-            reviewed = _is_reviewed(state)
-        elif item != DATA_KEY:
-            decided += state is not None and state["status"] != Status.open
-    connection.execute("INSERT OR REPLACE INTO reviews VALUES (?, ?, ?, ?)", (video, reviewed, decided, last))
-
-
-def _is_reviewed(state: Mapping[str, Any] | None) -> bool:
-    return bool(state and state.get("reviewed"))
+    connection.execute(
+        "INSERT OR REPLACE INTO reviews SELECT ?1, "
+        "coalesce(max(CASE WHEN item = ?2 THEN json_extract(after, '$.reviewed') END), 0), "
+        "sum(item NOT IN (?2, ?3) AND coalesce(json_extract(after, '$.status'), ?4) != ?4), max(seq) "
+        "FROM (SELECT max(seq) AS seq, item, after FROM decisions WHERE video = ?1 GROUP BY item)",
+        (video, REVIEW_KEY, DATA_KEY, Status.open.value),
+    )
 
 
 def _action_to_revert(connection: sqlite3.Connection, who: str, redo: bool) -> int | None:
