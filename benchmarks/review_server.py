@@ -14,6 +14,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Sequence
+from http.client import HTTPException
 from http.cookiejar import CookieJar
 from pathlib import Path
 from typing import Any
@@ -132,7 +133,7 @@ def killed(folder: Path, port: int, kills: int) -> tuple[int, int]:
             body = decision((1 << 40) + round_number * 10**6 + number)
             try:
                 browser.post("/api/videos/v0/decisions", body)
-            except (URLError, OSError, ValueError):
+            except (URLError, OSError, HTTPException, ValueError):
                 break
             acknowledged.append(body["changes"][0]["item"])
         process.wait()

@@ -434,6 +434,37 @@ def test_the_agreement_page_counts_what_people_confirmed(client: TestClient) -> 
     assert found["bundles"][0]["videos"] == 1
 
 
+def test_bundles_are_compared_on_the_videos_that_they_share(client: TestClient, tmp_path: Path) -> None:
+    for number in range(2):
+        changes = body(("CK@12500", ACCEPTED, 0), ("review", {"reviewed": True}, 0), request=f"request-{number}")
+        assert client.post(f"/api/videos/v{number}/decisions", json=changes).status_code == 200
+    inspection = read_inspection(tmp_path / "out" / "v0")
+    other = inspection.bundle.model_copy(update={"digest": "2" * 64, "name": "better"})
+    findings = tuple(
+        one.model_copy(update={"triage": "reject", "probability": 0.1} if one.code == "CJ" else {})
+        for one in inspection.findings
+    )
+    write_inspection(inspection.model_copy(update={"bundle": other, "findings": findings}), tmp_path / "out" / "v0")
+    bundles = {one["name"]: one for one in client.get("/api/agreement").json()["bundles"]}
+    assert set(bundles) == {"demonstration (11111111)", "better (22222222)"}
+    assert [one["videos"] for one in bundles.values()] == [1, 1], "v1 was inspected by one of them only"
+    assert bundles["demonstration (11111111)"]["precision_of_accept"] == 0.5
+    assert bundles["better (22222222)"]["precision_of_accept"] == 1.0
+
+
+def test_inspection_data_of_a_file_is_shown_where_nobody_entered_any(tmp_path: Path) -> None:
+    made_inspection(tmp_path / "out" / "v0", "v0.mp4")
+    (tmp_path / "data.csv").write_text("video,street,diameter_mm\nv0,Kanalstraße,600\nother.mp4,X,\n")
+    lines: list[str] = []
+    server = review_server(
+        tmp_path / "out", token=TOKEN, inspection_data=tmp_path / "data.csv", say=lambda line: lines.append(line)
+    )
+    view = client_of(server).get("/api/videos/v0").json()
+    assert (view["given_data"]["street"], view["given_data"]["diameter_mm"]) == ("Kanalstraße", 600)
+    assert view["data"]["decision"] is None
+    assert any("other.mp4" in line for line in lines)
+
+
 def test_two_servers_share_a_store(tmp_path: Path) -> None:
     one, other = served(tmp_path / "out"), served(tmp_path / "out")
     client_of(one).post("/api/videos/v0/decisions", json=body(("CK@12500", ACCEPTED, 0)))

@@ -2,6 +2,7 @@
 
 import sqlite3
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from urbanpipe.errors import ClosedError, OutputError, ReviewError, StaleError
+from urbanpipe.review_store import database
 from urbanpipe.review_store.database import APPLICATION_ID, SCHEMA_VERSION
 from urbanpipe.review_store.decision import REVIEW_KEY, Decision, Status
 from urbanpipe.review_store.store import Author, Change, ReviewStore, State
@@ -222,3 +224,56 @@ def test_a_full_disk_is_reported_and_what_was_stored_stays(store: ReviewStore) -
             [change("FS@1", accepted(note="x" * 4000)), change("FS@2", accepted(note="y" * 4000))], Author("Ana")
         )
     assert set(store.items("v")) == {"CK@1000"}
+
+
+def test_an_older_store_is_upgraded_step_by_step_and_keeps_its_decisions(
+    store: ReviewStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With two made-up steps: the mechanism is in place before the first real one is needed."""
+    kept = store.decide([change(after=accepted())], Author("Ana"))
+    store.close()
+    steps = {
+        SCHEMA_VERSION: lambda connection: connection.execute("ALTER TABLE people ADD COLUMN mail TEXT"),
+        SCHEMA_VERSION + 1: lambda connection: connection.execute("ALTER TABLE people ADD COLUMN phone TEXT"),
+    }
+    monkeypatch.setattr(database, "SCHEMA_VERSION", SCHEMA_VERSION + 2)
+    monkeypatch.setattr(database, "MIGRATIONS", steps)
+    upgraded = ReviewStore(store.path)
+    assert upgraded.history() == kept
+    columns = [row["name"] for row in upgraded.connection.execute("PRAGMA table_info(people)")]
+    assert columns[-2:] == ["mail", "phone"]
+    upgraded.close()
+    assert ReviewStore(store.path).history() == kept, "and opened again as it is"
+
+
+def test_an_upgrade_that_fails_leaves_the_store_as_it_was(store: ReviewStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.decide([change(after=accepted())], Author("Ana"))
+    store.close()
+
+    def fails(connection: sqlite3.Connection) -> None:
+        connection.execute("ALTER TABLE people ADD COLUMN mail TEXT")
+        raise sqlite3.OperationalError("no such column: x")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(database, "SCHEMA_VERSION", SCHEMA_VERSION + 1)
+        patch.setattr(database, "MIGRATIONS", {SCHEMA_VERSION: fails})
+        with pytest.raises(ReviewError, match="no such column"):
+            ReviewStore(store.path)
+    again = ReviewStore(store.path)
+    assert len(again.history()) == 1
+    assert "mail" not in [row["name"] for row in again.connection.execute("PRAGMA table_info(people)")]
+
+
+def test_a_clock_that_goes_back_changes_no_order(store: ReviewStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    times = iter([datetime(2026, 5, 2, tzinfo=UTC), datetime(2026, 5, 1, tzinfo=UTC)])
+
+    class Clock:
+        @staticmethod
+        def now(zone: object) -> datetime:
+            return next(times)
+
+    monkeypatch.setattr("urbanpipe.review_store.store.datetime", Clock)
+    (first,) = store.decide([change(after=accepted(grade=1))], Author("Ana"))
+    store.decide([change(after=accepted(grade=2), version=first.seq)], Author("Ana"))
+    assert states(store)["CK@1000"] == accepted(grade=2)
+    assert [row.at[:10] for row in store.history()] == ["2026-05-01", "2026-05-02"]

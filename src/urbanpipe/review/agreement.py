@@ -1,7 +1,7 @@
 """How far people and the software agree, on videos that were reviewed in full."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
@@ -11,89 +11,89 @@ from scipy.stats import beta
 
 from urbanpipe.contracts.findings import Inspection
 from urbanpipe.errors import InspectionError
-from urbanpipe.review.desk import ReviewDesk
+from urbanpipe.review.desk import ReviewDesk, predictions_of
 from urbanpipe.review.queue import Filter, queue_page
 from urbanpipe.review_store.control_share import is_control
-from urbanpipe.review_store.decision import DATA_KEY, REVIEW_KEY, Status
-from urbanpipe.review_store.store import Recorded
+from urbanpipe.review_store.reviewed import VideoDecisions
+from urbanpipe.review_store.store import Recorded, StoredPrediction
 
 BINS = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
-_UNDECIDED = (Status.unsure, Status.second_opinion)
 
 
 @dataclass(frozen=True)
 class ReviewedClass:
-    """A class of a video: what the software said, and what a person found.
+    """A class of a video: what a bundle said, and what a person found.
 
     Attributes:
-        video: digest of the video.
-        bundle: digest of the bundle.
-        code: the class.
-        probability: probability that the software gave.
-        triage: what the software proposed: `accept`, `review` or `reject`.
+        prediction: what the bundle said.
         confirmed: whether a person accepted the class anywhere in the video.
         control: whether the video belongs to the control share.
     """
 
-    video: str
-    bundle: str
-    code: str
-    probability: float
-    triage: str
+    prediction: StoredPrediction
     confirmed: bool
     control: bool
 
+    @property
+    def is_proposed(self) -> bool:
+        """Whether the software proposed the class."""
+        return self.prediction.triage != "reject"
+
 
 def agreement(desk: ReviewDesk) -> dict[str, Any]:
-    """Return the figures of the agreement page, as plain values; shares are in [0, 1], None without cases."""
-    statuses = desk.store.statuses()
-    reviewed = {video for video, status in statuses.items() if status.reviewed}
+    """Return the figures of the agreement page, as plain values; shares are in [0, 1], None without cases.
+
+    Classes, calibration and missed defects are those of the inspections in the folder; bundles are compared on the
+    videos that they had in common when people reviewed them.
+    """
+    reviewed = {video for video, status in desk.store.statuses().items() if status.reviewed}
     inspections = list(_inspections(desk, reviewed))
-    items: defaultdict[str, dict[str, Recorded]] = defaultdict(dict)
+    last: defaultdict[str, dict[str, Recorded]] = defaultdict(dict)
     for row in desk.store.all_items():
         if row.video in reviewed:
-            items[row.video][row.item] = row
-    cases = [case for one in inspections for case in reviewed_classes(one, items[one.video.digest])]
-    calibrated = all(one.bundle.calibrated for one in inspections)
+            last[row.video][row.item] = row
+    decisions = {video: VideoDecisions(items) for video, items in last.items()}
+    current = [one for inspection in inspections for one in predictions_of(inspection)]
+    cases = reviewed_classes(current, decisions)
     bounds = [one.bundle.miss_bound for one in inspections if one.bundle.miss_bound is not None]
+    known = {(one.bundle, one.video, one.code): one for one in (*desk.store.predictions(), *current)}
     return {
         "videos": sum(queue_page(desk.index, Filter(), limit=1).counts.values()),
         "reviewed": len(inspections),
         "control": sum(is_control(one.video.digest) for one in inspections),
-        "calibrated": calibrated,
+        "calibrated": all(one.bundle.calibrated for one in inspections),
         "classes": [_of_class(code, group) for code, group in _grouped(cases, "code").items()],
         "bins": [_bin(low, high, cases) for low, high in pairwise(BINS)],
         "missed": missed([case for case in cases if case.control]) | {"bound": max(bounds, default=None)},
-        "bundles": [_of_bundle(name, group) for name, group in _by_bundle(cases, inspections).items()],
+        "bundles": [_of_bundle(group) for group in _grouped(_common(known.values(), decisions), "bundle").values()],
         "seconds": _seconds(desk, reviewed),
     }
 
 
-def reviewed_classes(inspection: Inspection, items: Mapping[str, Recorded]) -> list[ReviewedClass]:
-    """Return a case per class of a video that was reviewed in full; unsure classes are left out."""
-    states = [row.after for key, row in items.items() if key not in (REVIEW_KEY, DATA_KEY) and row.after]
-    confirmed = {state["code"] for state in states if state["status"] == Status.accepted}
-    unsure = {state["code"] for state in states if state["status"] in _UNDECIDED} - confirmed
-    digest = inspection.video.digest
+def reviewed_classes(
+    predictions: Iterable[StoredPrediction], decisions: Mapping[str, VideoDecisions]
+) -> list[ReviewedClass]:
+    """Return a case per predicted class of the videos that were reviewed in full; unsure classes are left out."""
     return [
-        ReviewedClass(
-            video=digest,
-            bundle=inspection.bundle.digest,
-            code=one.code,
-            probability=one.probability,
-            triage=one.triage,
-            confirmed=one.code in confirmed,
-            control=is_control(digest),
-        )
-        for one in inspection.findings
-        if one.code != inspection.exclusive and one.code not in unsure
+        ReviewedClass(one, one.code in known.present, is_control(one.video))
+        for one in predictions
+        if (known := decisions.get(one.video)) and known.is_reviewed and one.code not in known.undecided
     ]
+
+
+def _common(predictions: Collection[StoredPrediction], decisions: Mapping[str, VideoDecisions]) -> list[ReviewedClass]:
+    """Return the cases of the videos that all bundles have in common; of all videos where they have none."""
+    videos: defaultdict[str, set[str]] = defaultdict(set)
+    for one in predictions:
+        videos[one.bundle].add(one.video)
+    common = set.intersection(*videos.values()) if videos else set()
+    return reviewed_classes([one for one in predictions if one.video in common or not common], decisions)
 
 
 def missed(cases: Sequence[ReviewedClass]) -> dict[str, Any]:
     """Return how many confirmed classes the software rejected, with an exact 95 % interval (Clopper and Pearson)."""
     confirmed = [case for case in cases if case.confirmed]
-    number = sum(case.triage == "reject" for case in confirmed)
+    number = sum(not case.is_proposed for case in confirmed)
     total = len(confirmed)
     low = float(beta.ppf(0.025, number, total - number + 1)) if number else 0.0
     high = float(beta.ppf(0.975, number + 1, total - number)) if number < total else 1.0
@@ -113,49 +113,53 @@ def _inspections(desk: ReviewDesk, reviewed: Iterable[str]) -> Iterable[Inspecti
 def _grouped(cases: Iterable[ReviewedClass], name: str) -> dict[str, list[ReviewedClass]]:
     groups: defaultdict[str, list[ReviewedClass]] = defaultdict(list)
     for case in cases:
-        groups[getattr(case, name)].append(case)
+        groups[getattr(case.prediction, name)].append(case)
     return groups
-
-
-def _by_bundle(cases: Iterable[ReviewedClass], inspections: Sequence[Inspection]) -> dict[str, list[ReviewedClass]]:
-    names = {one.bundle.digest: one.bundle.name for one in inspections}
-    return {f"{names[digest]} ({digest[:8]})": group for digest, group in _grouped(cases, "bundle").items()}
 
 
 def _share(cases: Sequence[ReviewedClass]) -> float | None:
     return sum(case.confirmed for case in cases) / len(cases) if cases else None
 
 
-def _of_class(code: str, cases: Sequence[ReviewedClass]) -> dict[str, Any]:
-    proposed = [case for case in cases if case.triage != "reject"]
+def _recall(cases: Sequence[ReviewedClass]) -> float | None:
     confirmed = [case for case in cases if case.confirmed]
+    return sum(case.is_proposed for case in confirmed) / len(confirmed) if confirmed else None
+
+
+def _precision_of_accept(cases: Sequence[ReviewedClass]) -> float | None:
+    return _share([case for case in cases if case.prediction.triage == "accept"])
+
+
+def _of_class(code: str, cases: Sequence[ReviewedClass]) -> dict[str, Any]:
+    proposed = [case for case in cases if case.is_proposed]
     return {
         "code": code,
         "proposed": len(proposed),
-        "confirmed": len(confirmed),
-        "added": sum(case.triage == "reject" for case in confirmed),
+        "confirmed": sum(case.confirmed for case in cases),
+        "added": sum(case.confirmed and not case.is_proposed for case in cases),
         "precision": _share(proposed),
-        "precision_of_accept": _share([case for case in cases if case.triage == "accept"]),
-        "recall": sum(case.triage != "reject" for case in confirmed) / len(confirmed) if confirmed else None,
+        "precision_of_accept": _precision_of_accept(cases),
+        "recall": _recall(cases),
     }
 
 
-def _of_bundle(name: str, cases: Sequence[ReviewedClass]) -> dict[str, Any]:
-    accepted = [case for case in cases if case.triage == "accept"]
-    confirmed = [case for case in cases if case.confirmed]
+def _of_bundle(cases: Sequence[ReviewedClass]) -> dict[str, Any]:
+    first = cases[0].prediction
     return {
-        "name": name,
-        "videos": len({case.video for case in cases}),
-        "precision_of_accept": _share(accepted),
-        "recall": sum(case.triage != "reject" for case in confirmed) / len(confirmed) if confirmed else None,
-        "mean_probability": sum(case.probability for case in cases) / len(cases) if cases else None,
+        "name": f"{first.bundle_name} ({first.bundle[:8]})",
+        "videos": len({case.prediction.video for case in cases}),
+        "precision_of_accept": _precision_of_accept(cases),
+        "recall": _recall(cases),
+        "mean_probability": sum(case.prediction.probability for case in cases) / len(cases),
         "share": _share(cases),
     }
 
 
 def _bin(low: float, high: float, cases: Iterable[ReviewedClass]) -> dict[str, Any]:
-    inside = [case for case in cases if low <= case.probability < high or case.probability == high == 1]
-    mean = sum(case.probability for case in inside) / len(inside) if inside else None
+    inside = [
+        case for case in cases if low <= case.prediction.probability < high or high == case.prediction.probability == 1
+    ]
+    mean = sum(case.prediction.probability for case in inside) / len(inside) if inside else None
     return {"low": low, "high": high, "number": len(inside), "mean": mean, "share": _share(inside)}
 
 

@@ -23,7 +23,7 @@ from urbanpipe.review.queue import Filter, queue_folders
 from urbanpipe.review.video_index import VideoIndex
 from urbanpipe.review.video_view import proposals, video_view
 from urbanpipe.review_store.decision import DATA_KEY, REVIEW_KEY, Decision, Status, VideoReview, as_proposed, is_key
-from urbanpipe.review_store.store import Author, Change, Recorded, ReviewStore, State
+from urbanpipe.review_store.store import Author, Change, Recorded, ReviewStore, State, StoredPrediction
 from urbanpipe.settings import complaint
 
 PROXY_BYTES = 4 * 2**30
@@ -147,7 +147,10 @@ class ReviewDesk:
             Change(video.digest, key, _checked(key, state, video.inspection, known), version, _bundle(video))
             for key, state, version in changes
         ]
-        return self.store.decide(checked, author)
+        recorded = self.store.decide(checked, author)
+        if any(key == REVIEW_KEY and state and state["reviewed"] for key, state, _ in changes):
+            self.store.keep_predictions(predictions_of(video.inspection))
+        return recorded
 
     def reject_below(
         self, wanted: Filter, code: str, probability: float, author: Author | None
@@ -269,6 +272,16 @@ class ReviewDesk:
             while len(self._read) > MAX_INSPECTIONS:
                 self._read.popitem(last=False)
         return inspection
+
+
+def predictions_of(inspection: Inspection) -> list[StoredPrediction]:
+    """Return what the bundle said about each class of a video, without the one that means "nothing wrong"."""
+    bundle, digest = inspection.bundle, inspection.video.digest
+    return [
+        StoredPrediction(digest, bundle.digest, bundle.name, one.code, one.probability, one.triage)
+        for one in inspection.findings
+        if one.code != inspection.exclusive
+    ]
 
 
 def _bundle(video: OpenVideo) -> str:

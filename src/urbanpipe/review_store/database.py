@@ -42,6 +42,15 @@ CREATE TABLE reviews (
   decided INTEGER NOT NULL,
   seq INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE predictions (
+  video TEXT NOT NULL,
+  bundle TEXT NOT NULL,
+  bundle_name TEXT NOT NULL,
+  code TEXT NOT NULL,
+  probability REAL NOT NULL,
+  triage TEXT NOT NULL,
+  PRIMARY KEY (video, bundle, code)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE people (
   name TEXT PRIMARY KEY,
   role TEXT NOT NULL,

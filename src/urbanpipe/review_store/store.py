@@ -3,9 +3,9 @@
 import json
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -103,6 +103,27 @@ class VideoStatus:
     reviewed: bool
     decided: int
     seq: int
+
+
+@dataclass(frozen=True)
+class StoredPrediction:
+    """What a bundle said about a class of a video, kept so that bundles can be compared after another inspection.
+
+    Attributes:
+        video: digest of the video.
+        bundle: digest of the bundle.
+        bundle_name: its name.
+        code: the class.
+        probability: probability of the class, in [0, 1].
+        triage: what the software proposed: `accept`, `review` or `reject`.
+    """
+
+    video: str
+    bundle: str
+    bundle_name: str
+    code: str
+    probability: float
+    triage: str
 
 
 class ReviewStore:
@@ -233,6 +254,22 @@ class ReviewStore:
         """Return the review of one video."""
         row = self.connection.execute("SELECT * FROM reviews WHERE video = ?", (video,)).fetchone()
         return VideoStatus(bool(row["reviewed"]), row["decided"], row["seq"]) if row else VideoStatus(False, 0, 0)
+
+    def keep_predictions(self, predictions: Iterable[StoredPrediction]) -> None:
+        """Keep what a bundle said about a video; what is known stays as it is.
+
+        Raises:
+            OutputError: the disk is full.
+        """
+        with self._transaction() as connection:
+            connection.executemany(
+                "INSERT OR IGNORE INTO predictions VALUES (?, ?, ?, ?, ?, ?)", map(astuple, predictions)
+            )
+
+    def predictions(self) -> list[StoredPrediction]:
+        """Return the kept predictions, by bundle, video and class."""
+        rows = self.connection.execute("SELECT * FROM predictions ORDER BY bundle, video, code")
+        return [StoredPrediction(*row) for row in rows]
 
     def visit_seconds(self) -> dict[str, float]:
         """Return the time that people spent on each video: the longest time of each visit, added up over visits."""
