@@ -29,8 +29,7 @@ uvicorn.run(server.app, host="127.0.0.1", port=int(sys.argv[2]), log_level="erro
 def port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = int(free.getsockname()[1])
-    return port
+        return int(free.getsockname()[1])
 
 
 def started(out: Path, port: int) -> "subprocess.Popen[bytes]":

@@ -71,26 +71,28 @@ def review(
         ReviewError: the store cannot be used, the port is taken, or there are no accounts for others to log in.
         OutputError: the folder of the store cannot be written to.
     """
-    listening = _listen(host, port)
-    server = review_server(
-        inspected,
-        store=store,
-        host=host,
-        port=listening.getsockname()[1],
-        reviewer=reviewer,
-        inspection_data=inspection_data,
-        say=say,
-    )
-    say(f"{server.videos} videos; decisions are kept in {server.store.path}")
-    say(f"open {server.url}")
-    say("press Ctrl+C to stop; nothing is lost")
-    if open_browser:
-        webbrowser.open(server.url)
-    config = uvicorn.Config(server.app, log_level="warning", server_header=False, timeout_graceful_shutdown=2)
-    try:
-        uvicorn.Server(config).run(sockets=[listening])
-    finally:
-        server.app.state.desk.close()
+    with _listen(host, port) as listening:
+        server = review_server(
+            inspected,
+            store=store,
+            host=host,
+            port=listening.getsockname()[1],
+            reviewer=reviewer,
+            inspection_data=inspection_data,
+            say=say,
+        )
+        say(f"{server.videos} videos; decisions are kept in {server.store.path}")
+        say(f"open {server.url}")
+        say("press Ctrl+C to stop; nothing is lost")
+        if open_browser:
+            webbrowser.open(server.url)
+        config = uvicorn.Config(server.app, log_level="warning", server_header=False, timeout_graceful_shutdown=2)
+        try:
+            uvicorn.Server(config).run(sockets=[listening])
+        except KeyboardInterrupt:  # the usual way to stop it
+            say("stopped; everything that was saved is kept")
+        finally:
+            server.app.state.desk.close()
 
 
 def review_server(
