@@ -102,6 +102,8 @@ def _stop_on_signals() -> None:
 def interrupted(arguments: Sequence[str]) -> str:
     """Return what to print when a command line is interrupted."""
     verb = next((argument for argument in arguments if argument in VERBS), "")
+    if verb == "review":
+        return "stopped; everything that was saved is kept"
     if verb in RESUMABLE:
         return "interrupted; finished work is kept, rerun the same command to resume"
     return "interrupted; rerun the same command to start again"
