@@ -65,6 +65,7 @@ def test_it_ends_with_a_bundle_and_a_page_and_finds_the_same_again(
     assert {member.name for member in bundle.models.members} == used
     page = (result.folder / "fit.html").read_text()
     assert "frozen-tiny (frozen)" in page
+    assert "What to know about the data" in page
     assert "frozen-tiny (frozen)" in (result.folder / "fit.md").read_text()
     assert (result.folder / "fit.png").stat().st_size > 1000
 
@@ -208,8 +209,11 @@ def test_the_measured_step_counts_epochs_folds_and_frames(archive: Path, monkeyp
 def test_without_an_evaluated_class_the_page_says_so(tmp_path: Path) -> None:
     unknown = Figures(math.nan, math.nan, math.nan, math.nan)
     step = tiny_frozen({"any": "random"})[0]
-    write_page(tmp_path, [Outcome(step, tmp_path, "", 1.0, unknown)], [Point(1.0, unknown, {"a": 1.0})], Budget(60))
+    done = [Outcome(step, tmp_path, "", 1.0, unknown)]
+    write_page(tmp_path, done, [Point(1.0, unknown, {"a": 1.0})], Budget(60), ["a <b> is rare"])
     assert "No mAP can be given" in (tmp_path / "fit.md").read_text()
+    assert "- a \\<b> is rare\n" in (tmp_path / "fit.md").read_text()
+    assert "<li>a &lt;b&gt; is rare</li>" in (tmp_path / "fit.html").read_text()
 
 
 def test_each_backbone_has_its_baselines_at_its_own_size() -> None:

@@ -9,6 +9,7 @@ from urbanpipe.contracts.run_folder import read_json
 from urbanpipe.ensembling.bundling import BundleLabel, bundle
 from urbanpipe.ensembling.ensemble import ensemble
 from urbanpipe.errors import RunError, UrbanpipeError
+from urbanpipe.evaluation.audit import audit
 from urbanpipe.locks import folder_lock
 from urbanpipe.models.weights_packages import installed_backbones
 from urbanpipe.outputs import write_json
@@ -61,6 +62,7 @@ class Fit:
         eligible: which runs may be combined for which fold.
         outcomes: what became of each step, by name.
         points: the combinations so far.
+        warnings: what the audit says about the data.
     """
 
     out: Path
@@ -70,6 +72,7 @@ class Fit:
     eligible: EligibleRuns
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     points: list[Point] = field(default_factory=list)
+    warnings: Sequence[str] = ()
 
     @property
     def folder(self) -> Path:
@@ -93,7 +96,7 @@ class Fit:
             self.points.append(_combine(self))
             self._log(step)
         if self.points:
-            write_page(self.folder, [*self.outcomes.values()], self.points, self.budget)
+            write_page(self.folder, [*self.outcomes.values()], self.points, self.budget, self.warnings)
         return not self.outcomes[step.recipe.name].is_too_long
 
     def try_folds(self, step: Step, folds: Sequence[int]) -> dict[int, float] | None:
@@ -129,10 +132,11 @@ def fit(
 ) -> FitResult:
     """Cross-validate frozen baselines and fine-tuned networks while time is left, and make a bundle of the best.
 
-    After the baselines, the default settings are fine-tuned for a few epochs. Then settings are compared by successive
-    halving: all are tried for a few epochs on two folds, the best third for more, and the best is cross-validated.
-    Each step is a run in `out` like one of `crossval`. After each cross-validation, the runs so far are combined with
-    weights searched on out-of-fold predictions, and `out`/fit gets the ensemble, a bundle, and a page.
+    It begins with an audit of the data, whose warnings are on the page. After the baselines, the default settings are
+    fine-tuned for a few epochs. Then settings are compared by successive halving: all are tried for a few epochs on two
+    folds, the best third for more, and the best is cross-validated. Each step is a run in `out` like one of `crossval`.
+    After each cross-validation, the runs so far are combined with weights searched on out-of-fold predictions, and
+    `out`/fit gets the ensemble, a bundle, and a page.
 
     The figure of a combination is nested: a fold is predicted with the settings and the weights that were found on the
     other folds.
@@ -165,6 +169,9 @@ def fit(
     with folder_lock(out / FOLDER):
         spent, times = _read_state(out / FOLDER)
         work = Fit(out, experiment, Budget(seconds, spent), times, EligibleRuns(experiment.fold_numbers))
+        work.warnings = audit(out / "catalog.csv" if data.is_dir() else data).warnings
+        for warning in work.warnings:
+            log.warning("audit: %s", warning)
         for step in baselines:
             work.cross_validate(step)
         search(settings, work)

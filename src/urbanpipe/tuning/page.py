@@ -11,7 +11,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from urbanpipe.evaluation.plots import save
 from urbanpipe.evaluation.tables import markdown_table, per_cent
-from urbanpipe.outputs import write_text
+from urbanpipe.outputs import markdown_text, write_text
 from urbanpipe.progress import duration_text
 from urbanpipe.tuning.budget import Budget
 from urbanpipe.tuning.figures import Figures, Outcome, Point
@@ -40,6 +40,9 @@ th { font-weight: 600; } .steps td:nth-child(n+2):nth-child(-n+5) { white-space:
 <h1>{{ title }}</h1>
 <p class="verdict">{{ verdict }}</p>
 <p>{{ used }}</p>
+{% if warnings %}<h2>What to know about the data</h2>
+<ul>{% for warning in warnings %}<li>{{ warning }}</li>
+{% endfor %}</ul>{% endif %}
 <h2>What was tried</h2>
 <table class="steps"><tr>{% for cell in header %}<th>{{ cell }}</th>{% endfor %}</tr>
 {% for row in rows %}<tr>{% for cell in row %}<td>{{ cell }}</td>{% endfor %}</tr>
@@ -55,7 +58,9 @@ th { font-weight: 600; } .steps td:nth-child(n+2):nth-child(-n+5) { white-space:
 )
 
 
-def write_page(folder: Path, outcomes: Sequence[Outcome], points: Sequence[Point], budget: Budget) -> None:
+def write_page(
+    folder: Path, outcomes: Sequence[Outcome], points: Sequence[Point], budget: Budget, warnings: Sequence[str] = ()
+) -> None:
     """Write the page as Markdown and HTML, and the plot.
 
     Args:
@@ -63,6 +68,7 @@ def write_page(folder: Path, outcomes: Sequence[Outcome], points: Sequence[Point
         outcomes: the steps so far.
         points: the combinations so far, at least one.
         budget: the budget.
+        warnings: what the audit says about the data.
 
     Raises:
         OutputError: a file cannot be written.
@@ -75,6 +81,11 @@ def write_page(folder: Path, outcomes: Sequence[Outcome], points: Sequence[Point
     parts = [
         f"# {title}\n",
         f"{verdict}\n{used}\n",
+        *(
+            ["## What to know about the data\n", "".join(f"- {markdown_text(one)}\n" for one in warnings)]
+            if warnings
+            else []
+        ),
         "## What was tried\n",
         markdown_table(_HEADER, rows, left=1),
         "## What was chosen\n",
@@ -87,6 +98,7 @@ def write_page(folder: Path, outcomes: Sequence[Outcome], points: Sequence[Point
         title=title,
         verdict=verdict,
         used=used,
+        warnings=warnings,
         header=_HEADER,
         rows=rows,
         weights=weights,
@@ -94,6 +106,11 @@ def write_page(folder: Path, outcomes: Sequence[Outcome], points: Sequence[Point
         notes=_NOTES,
     )
     write_text(folder / HTML, page)
+
+
+def _warnings(warnings: Sequence[str]) -> list[str]:
+    listed = "".join(f"- {markdown_text(warning)}\n" for warning in warnings)
+    return ["## What to know about the data\n", listed] if warnings else []
 
 
 def _verdict(outcomes: Sequence[Outcome], last: Point) -> str:
