@@ -5,11 +5,13 @@ import logging
 import math
 from collections import defaultdict
 from collections.abc import Sequence
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
 
 from helpers.finished_runs import noise_runs
 from helpers.tiny_fits import fitted, tiny_candidate, tiny_frozen
@@ -32,6 +34,7 @@ from urbanpipe.training.experiment import Experiment
 from urbanpipe.tuning import cost, fitting, run_step
 from urbanpipe.tuning.budget import Budget, parse_budget
 from urbanpipe.tuning.figures import Figures, Outcome, Point, figures_of
+from urbanpipe.tuning.live_table import show_table
 from urbanpipe.tuning.page import write_page
 from urbanpipe.tuning.steps import candidates, frozen_steps
 
@@ -214,6 +217,23 @@ def test_without_an_evaluated_class_the_page_says_so(tmp_path: Path) -> None:
     assert "No mAP can be given" in (tmp_path / "fit.md").read_text()
     assert "- a \\<b> is rare\n" in (tmp_path / "fit.md").read_text()
     assert "<li>a &lt;b&gt; is rare</li>" in (tmp_path / "fit.html").read_text()
+
+
+def test_the_table_of_a_terminal_has_every_step_and_the_time_left(tmp_path: Path) -> None:
+    frozen, decoder = tiny_frozen({"any": "random"})[0], tiny_frozen({"other": "random"})[0]
+    figures = Figures(0.621, 0.592, 0.557, 0.63)
+    outcomes = [
+        Outcome(frozen, tmp_path, "", 75.0, figures),
+        Outcome(decoder, None, "would take 3.0 h, and 50 min are left", 0.0, is_too_long=True),
+    ]
+    text = StringIO()
+    console = Console(file=text, width=140)
+    show_table(outcomes, [Point(80.0, figures, {"frozen": 1.0})], Budget(3600), console)
+    lines = text.getvalue().splitlines()
+    assert lines[0].startswith("fit: 0 s used, 60 min left")
+    assert any("62.1" in line and "59.2, 55.7 to 63.0" in line and "75 s" in line for line in lines)
+    assert any("would take 3.0 h, and 50 min are left" in line for line in lines)
+    assert any("combined" in line and "80 s" in line for line in lines)
 
 
 def test_each_backbone_has_its_baselines_at_its_own_size() -> None:

@@ -1,9 +1,12 @@
 """The verb `fit`: the best model that a time budget allows, in one command."""
 
 import logging
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+from rich.console import Console
 
 from urbanpipe.contracts.run_folder import read_json
 from urbanpipe.ensembling.bundling import BundleLabel, bundle
@@ -19,6 +22,7 @@ from urbanpipe.training.options import FoldOptions, RunOptions
 from urbanpipe.tuning.budget import Budget, parse_budget
 from urbanpipe.tuning.choice import EligibleRuns, Ranking, best, rank, union
 from urbanpipe.tuning.figures import Outcome, Point, figures_of
+from urbanpipe.tuning.live_table import show_table
 from urbanpipe.tuning.page import write_page
 from urbanpipe.tuning.run_step import expected_seconds, run_step
 from urbanpipe.tuning.steps import EPOCHS, Candidate, Step, candidates, frozen_steps
@@ -95,6 +99,7 @@ class Fit:
         if self.outcomes[step.recipe.name].is_done:
             self.points.append(_combine(self))
             self._log(step)
+            self._show()
         if self.points:
             write_page(self.folder, [*self.outcomes.values()], self.points, self.budget, self.warnings)
         return not self.outcomes[step.recipe.name].is_too_long
@@ -113,10 +118,16 @@ class Fit:
             times["done_after_seconds"] = self.budget.spent_seconds
         self.outcomes[outcome.step.recipe.name] = replace(outcome, seconds=times["seconds"])
         self.save()
+        if not outcome.is_done:
+            self._show()
 
     def _log(self, step: Step) -> None:
         name, figures, left = step.recipe.name, self.outcomes[step.recipe.name].figures, self.budget.left_seconds
         log.info("%s: mAP %s; combined %s; %s left", name, figures, self.points[-1].figures, duration_text(left))
+
+    def _show(self) -> None:
+        if sys.stderr.isatty():
+            show_table([*self.outcomes.values()], self.points, self.budget, Console(stderr=True))
 
 
 def fit(
