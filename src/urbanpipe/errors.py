@@ -109,7 +109,13 @@ class ReviewError(UrbanpipeError):
 
 
 class StaleError(ReviewError):
-    """A decision about something that was changed since it was last read; nothing was stored."""
+    """A decision about something that was changed since it was last read; nothing was stored.
+
+    Attributes:
+        action: the action that could not be undone; None for a new decision.
+    """
+
+    action: int | None = None
 
 
 class ClosedError(ReviewError):

@@ -85,8 +85,19 @@ def test_an_action_is_undone_as_a_whole_and_only_by_its_author(store: ReviewStor
 def test_undo_does_not_overwrite_what_another_person_decided_since(store: ReviewStore) -> None:
     (row,) = store.decide([change(after=accepted())], Author("Ana"))
     store.decide([change(after=accepted(grade=4), version=row.seq)], Author("Ben"))
-    with pytest.raises(StaleError, match="changed by Ben"):
+    with pytest.raises(StaleError, match="changed by Ben") as refused:
         store.undo(Author("Ana"))
+    assert refused.value.action == row.action
+
+
+def test_what_others_built_on_is_left_alone_and_earlier_actions_can_still_be_undone(store: ReviewStore) -> None:
+    store.decide([change("A@1", accepted("A"))], Author("Ana"))
+    (row,) = store.decide([change(after=accepted())], Author("Ana"))
+    store.decide([change(after=accepted(grade=4), version=row.seq)], Author("Ben"))
+    store.undo(Author("Ana"), below=row.action)
+    assert states(store) == {"A@1": None, "CK@1000": accepted(grade=4)}
+    store.redo(Author("Ana"))
+    assert states(store)["A@1"] == accepted("A")
 
 
 @settings(max_examples=25, deadline=None)

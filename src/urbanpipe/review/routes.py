@@ -70,6 +70,12 @@ class Decisions(Action):
     changes: list[ItemChange] = Field(min_length=1, max_length=MAX_CHANGES)
 
 
+class Undo(Action):
+    """Undoes the last action, or the last one before another."""
+
+    below: int | None = None
+
+
 class RejectBelow(Action):
     """Rejects the open proposals of a class below a probability in the videos of a filter."""
 
@@ -237,9 +243,13 @@ def decide(folder: str, body: Decisions, desk: Desk, who: Who) -> Response:
 
 
 @router.post("/api/undo")
-def undo(body: Action, desk: Desk, who: Who) -> dict[str, Any]:
-    """Undo the last action of the person."""
-    return _answer(desk.store.undo(body.author(who)), desk, who)
+def undo(body: Undo, desk: Desk, who: Who) -> Response:
+    """Undo the last action of the person; answer 409 with the action if somebody built on it since."""
+    try:
+        rows = desk.store.undo(body.author(who), below=body.below)
+    except StaleError as error:
+        return JSONResponse({"detail": str(error), "action": error.action}, 409)
+    return JSONResponse(_answer(rows, desk, who))
 
 
 @router.post("/api/redo")

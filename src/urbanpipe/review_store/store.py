@@ -178,14 +178,18 @@ class ReviewStore:
             _check_open(connection, changes, author)
             return _append(connection, changes, author, reverts=None)
 
-    def undo(self, author: Author) -> list[Recorded]:
+    def undo(self, author: Author, *, below: int | None = None) -> list[Recorded]:
         """Undo the last action of a person that is not undone yet; return what was recorded, or nothing.
 
+        Args:
+            author: the person.
+            below: leave this action and later ones alone, for example one that somebody else has built on.
+
         Raises:
-            StaleError: somebody changed an item since.
+            StaleError: somebody changed an item since; it names the action.
             ClosedError: a video was reviewed in full since, and the person is no lead.
         """
-        return self._revert(author, redo=False)
+        return self._revert(author, redo=False, below=below)
 
     def redo(self, author: Author) -> list[Recorded]:
         """Undo the last undo of a person, unless they decided something since.
@@ -196,11 +200,11 @@ class ReviewStore:
         """
         return self._revert(author, redo=True)
 
-    def _revert(self, author: Author, redo: bool) -> list[Recorded]:
+    def _revert(self, author: Author, redo: bool, below: int | None = None) -> list[Recorded]:
         with self._transaction() as connection:
             if known := _stored_before(connection, author):
                 return known
-            action = _action_to_revert(connection, author.who, redo)
+            action = _action_to_revert(connection, author.who, redo, below)
             if action is None:
                 return []
             rows = _recorded(connection, "action = ?", action)
@@ -208,7 +212,11 @@ class ReviewStore:
                 Change(row.video, row.item, row.before, _version_to_revert(connection, row), row.bundle) for row in rows
             ]
             _check_open(connection, changes, author, own={row.video for row in rows if row.item == REVIEW_KEY})
-            return _append(connection, changes, author, reverts=action)
+            try:
+                return _append(connection, changes, author, reverts=action)
+            except StaleError as error:
+                error.action = action
+                raise
 
     def items(self, video: str) -> dict[str, Recorded]:
         """Return the last decision on each item of a video, by key."""
@@ -395,7 +403,7 @@ def _update_review(connection: sqlite3.Connection, video: str) -> None:
     )
 
 
-def _action_to_revert(connection: sqlite3.Connection, who: str, redo: bool) -> int | None:
+def _action_to_revert(connection: sqlite3.Connection, who: str, redo: bool, below: int | None = None) -> int | None:
     """Return the action that an undo or a redo reverts; an undo reverts an ordinary action, a redo reverts an undo.
 
     It goes from the last action backwards and skips what a later action has reverted.
@@ -409,6 +417,8 @@ def _action_to_revert(connection: sqlite3.Connection, who: str, redo: bool) -> i
     )
     for action, reverts, reverts_of_reverted in rows:
         if action in reverted:
+            continue
+        if reverts is None and below is not None and action >= below:
             continue
         if reverts is None:
             return None if redo else int(action)
