@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers.event_videos import EVENT, RATE, SETTINGS, make_events
+from helpers.event_videos import EVENT, RATE, SETTINGS
 from helpers.tiny_recipes import TINY_BAG, TINY_FROZEN
 from helpers.training_runs import ALONE
 from urbanpipe.catalog.catalog_file import Video
@@ -158,9 +158,9 @@ RECIPES = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", RECIPES)
-def test_moments_teach_when_the_event_is(tmp_path: Path, name: str) -> None:
+def test_moments_teach_when_the_event_is(events: tuple[list[Video], dict[str, int]], tmp_path: Path, name: str) -> None:
     """Every video has the event, so that the labels of videos say nothing about what it looks like."""
-    videos, when = make_events(tmp_path, 36)
+    videos, when = events
     timed = [
         replace(video, moments=(LabelMoment(EVENT, when[video.name] / RATE + 0.5),))
         for video in videos
