@@ -11,6 +11,7 @@ from filelock import FileLock
 from hypothesis import HealthCheck, settings
 
 from helpers.event_videos import make_events, read_events
+from helpers.plots_of_folds import without_plots_of_folds
 from helpers.tiny_recipes import TINY
 from urbanpipe.catalog.catalog_file import Catalog, Video, read_catalog
 from urbanpipe.catalog.folds import folds
@@ -92,6 +93,13 @@ def _make_archive(folder: Path) -> None:
 def events(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Video], dict[str, int]]:
     """36 videos of a minute, and when the event of a second that half of them have begins."""
     return read_events(_made_once(tmp_path_factory, "events", lambda folder: make_events(folder, 36)))
+
+
+@pytest.fixture(scope="module")
+def no_plots_of_folds() -> Iterator[None]:
+    """Leave out `table6.png` and `folds.png` in a file of tests; other tests look at them."""
+    with without_plots_of_folds():
+        yield
 
 
 @pytest.fixture(scope="session")

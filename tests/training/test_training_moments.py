@@ -143,16 +143,17 @@ TINY_FRAME = (
     "model.options={}",
     "optimiser.warmup_epochs=1",
     "training.epochs=20",
+    "training.validate_every=20",
     "training.batch_size=4",
     "training.ema_decay=0",
     "training.workers=0",
 )
-DECODER = ("input.every_seconds=0.5", "input.head.kind=ml-decoder", "training.epochs=30")
+DECODER = ("input.every_seconds=0.5", "input.head.kind=ml-decoder", "training.epochs=30", "training.validate_every=30")
 RECIPES = {
     "frame": load_recipe("small-frame", TINY_FRAME),
     "frozen": load_recipe("frozen-mobilenetv2", [*TINY_FROZEN, "input.every_seconds=0.5"]),
     "bag": load_recipe("small-bag", [*TINY_BAG, *DECODER]),
-    "dense": load_recipe("small-dense", [*SETTINGS, "training.batch_size=1"]),
+    "dense": load_recipe("small-dense", [*SETTINGS, "training.batch_size=1", "training.validate_every=12"]),
 }
 
 

@@ -35,6 +35,8 @@ from urbanpipe.tuning.figures import Figures, Outcome, Point, figures_of
 from urbanpipe.tuning.page import write_page
 from urbanpipe.tuning.steps import candidates, frozen_steps
 
+pytestmark = pytest.mark.usefixtures("no_plots_of_folds")
+
 
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
