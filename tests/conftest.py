@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from filelock import FileLock
 from hypothesis import HealthCheck, settings
 
@@ -22,9 +23,8 @@ from urbanpipe.simulate.generator import simulate
 from urbanpipe.simulate.options import ClassMix, VideoOptions
 
 show_logs()
-os.environ.setdefault(
-    "OMP_NUM_THREADS", "1"
-)  # the networks of the tests are too small for more; inherited by processes
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # of processes; the networks of the tests are too small for more
+torch.set_num_threads(1)  # of this process, in which torch was imported before that
 
 # A busy machine is no failure.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])

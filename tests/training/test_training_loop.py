@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 import torch
-import torch._inductor.config as inductor
 
 from helpers.training_runs import (
     ALONE,
@@ -192,10 +191,7 @@ def test_mixed_precision_trains_close_to_full(
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
-def test_a_compiled_network_trains_the_same(
-    catalog: Catalog, tiny: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(inductor, "compile_threads", 1)  # in this process: others would each import torch first
+def test_a_compiled_network_trains_the_same(catalog: Catalog, tiny: Recipe, tmp_path: Path) -> None:
     train_model(job(catalog, tiny, tmp_path / "plain"), ALONE)
     train_model(job(catalog, changed(tiny, "training", compile=True), tmp_path / "compiled"), ALONE)
     assert losses(tmp_path / "compiled") == pytest.approx(losses(tmp_path / "plain"), rel=1e-3)
