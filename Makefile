@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PARALLEL := --numprocesses 3 --dist loadfile --no-loadscope-reorder
+# What Python compiles may be kept: to rewrite the assertions of all tests takes each process 8 seconds.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo quick test coverage lint clean
 

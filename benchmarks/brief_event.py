@@ -50,12 +50,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.parse_args()
     sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-    from helpers.event_videos import make_events
+    from helpers.event_videos import make_events, read_events
 
     torch.set_num_threads(1)
     rows = []
     with tempfile.TemporaryDirectory() as name:
-        videos, when = make_events(Path(name), VIDEOS)
+        make_events(Path(name), VIDEOS)
+        videos, when = read_events(Path(name))
         for keep, auxiliary in ((1.0, 0.0), (0.9, 0.05), (0.5, 0.0), (1.0, 0.2), (0.5, 0.2)):
             for seed in range(3):
                 folder = Path(name) / f"{keep}-{auxiliary}-{seed}"

@@ -1,16 +1,20 @@
-"""What several rooms share: a few simulated videos, scanned once, and a recipe that trains in seconds."""
+"""What several rooms share: a few videos, made once for all processes, and a recipe that trains in seconds."""
 
 import gc
 import os
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import torch
+from filelock import FileLock
 from hypothesis import HealthCheck, settings
 
+from helpers.event_videos import make_events, read_events
+from helpers.plots_of_folds import without_plots_of_folds
 from helpers.tiny_recipes import TINY
-from urbanpipe.catalog.catalog_file import Catalog, read_catalog
+from urbanpipe.catalog.catalog_file import Catalog, Video, read_catalog
 from urbanpipe.catalog.folds import folds
 from urbanpipe.catalog.scan import scan
 from urbanpipe.cli.logs import show_logs
@@ -19,9 +23,8 @@ from urbanpipe.simulate.generator import simulate
 from urbanpipe.simulate.options import ClassMix, VideoOptions
 
 show_logs()
-os.environ.setdefault(
-    "OMP_NUM_THREADS", "1"
-)  # the networks of the tests are too small for more; inherited by processes
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # of processes; the networks of the tests are too small for more
+torch.set_num_threads(1)  # of this process, in which torch was imported before that
 
 # A busy machine is no failure.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -54,22 +57,49 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     os.environ.pop("XDG_CACHE_HOME") if before is None else os.environ.update(XDG_CACHE_HOME=before)
 
 
+def _made_once(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """Return a folder that the first process of the run to ask for it fills, and in which no test may change a file."""
+    several = "PYTEST_XDIST_WORKER" in os.environ
+    run = tmp_path_factory.getbasetemp().parent if several else tmp_path_factory.getbasetemp()
+    folder, done = run / name, run / f"{name}.done"
+    with FileLock(run / f"{name}.lock"):
+        if not done.exists():
+            folder.mkdir()
+            make(folder)
+            done.touch()
+    return folder
+
+
 @pytest.fixture(scope="session")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with videos/, labels.json, catalog.csv and folds.csv (two folds): 20 simulated videos, four classes."""
-    folder = tmp_path_factory.mktemp("archive")
-    classes = ["ZC", "CJ", "ZW", "AJ"]
+    return _made_once(tmp_path_factory, "archive", _make_archive)
+
+
+def _make_archive(folder: Path) -> None:
     simulate(
         folder,
         videos=20,
         seed=3,
         workers=1,
-        mix=ClassMix(classes=classes, balance=1.0),
+        mix=ClassMix(classes=["ZC", "CJ", "ZW", "AJ"], balance=1.0),
         video=VideoOptions(size=(96, 80), fps=8, seconds=(1.0, 2.0)),
     )
     scan(folder / "videos", out=folder / "catalog.csv", labels=folder / "labels.json", workers=1)
     folds(folder / "catalog.csv", out=folder / "folds.csv", folds=2)
-    return folder
+
+
+@pytest.fixture(scope="session")
+def events(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Video], dict[str, int]]:
+    """36 videos of a minute, and when the event of a second that half of them have begins."""
+    return read_events(_made_once(tmp_path_factory, "events", lambda folder: make_events(folder, 36)))
+
+
+@pytest.fixture(scope="module")
+def no_plots_of_folds() -> Iterator[None]:
+    """Leave out `table6.png` and `folds.png` in a file of tests; other tests look at them."""
+    with without_plots_of_folds():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from urbanpipe.evaluation.average_precision import average_precision, score
 from urbanpipe.methods.recipe import load_recipe
 from urbanpipe.taxonomy import default_taxonomy
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("no_plots_of_folds")]
 
 SMALL = {"videos": 20, "unseen": 8, "folds": 2}
 QUICK = ("training.epochs=1", "training.workers=0", "input.tile=16", "input.rows=2", "input.columns=2")

@@ -3,6 +3,8 @@ import json
 import shutil
 import sys
 import tomllib
+from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ from numpy.typing import NDArray
 from typer.testing import CliRunner
 
 from helpers.evaluation_sets import labelled
+from helpers.plots_of_folds import without_plots_of_folds
 from urbanpipe import api
 from urbanpipe.cli.main import app, main
 from urbanpipe.contracts.predictions import Predictions, read_predictions, write_predictions
@@ -47,6 +50,14 @@ def make_run(folder: Path, seed: int, skill: float = 2.0, taxonomy: Taxonomy = T
     write_csv(folder / "groups.csv", ("video", "group"), ((name, name) for name in NAMES))
     write_predictions(Predictions(NAMES, 1 / (1 + np.exp(1 - logits))), folder / "out_of_fold.json", taxonomy)
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _plots_of_one_test(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Leave out the plots of all ensembles but those of the test that looks for them."""
+    drawn = request.function is test_writes_all_that_prediction_needs
+    with nullcontext() if drawn else without_plots_of_folds():
+        yield
 
 
 @pytest.fixture

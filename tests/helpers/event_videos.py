@@ -1,5 +1,6 @@
 """Videos of a minute, half of them with one event of a second that none of nine uniform frames shows."""
 
+import json
 from fractions import Fraction
 from pathlib import Path
 
@@ -45,8 +46,8 @@ def write_video(path: Path, event: int | None, rng: np.random.Generator) -> None
         container.mux(stream.encode())
 
 
-def make_events(folder: Path, videos: int) -> tuple[list[Video], dict[str, int]]:
-    """The rows of a catalog of such videos, and the first frame of the event by name."""
+def make_events(folder: Path, videos: int) -> None:
+    """Write a catalog of such videos, and the first frame of the event by name."""
     rng = np.random.default_rng(0)
     (folder / "videos").mkdir()
     nine = set(uniform(SECONDS * RATE, 9).tolist())
@@ -59,5 +60,11 @@ def make_events(folder: Path, videos: int) -> tuple[list[Video], dict[str, int]]
         labels[name] = [NOTHING] if event is None else [EVENT]
         when |= {} if event is None else {name: event}
     write_json(folder / "labels.json", labels)
+    write_json(folder / "when.json", when)
     scan(folder / "videos", out=folder / "catalog.csv", labels=folder / "labels.json", workers=1)
+
+
+def read_events(folder: Path) -> tuple[list[Video], dict[str, int]]:
+    """Return the rows of the catalog of `make_events`, and the first frame of the event by name."""
+    when: dict[str, int] = json.loads((folder / "when.json").read_text())
     return list(read_catalog(folder / "catalog.csv").labelled), when

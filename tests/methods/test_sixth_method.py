@@ -32,7 +32,7 @@ from urbanpipe.training import CrossvalResult, FoldOptions
 from urbanpipe.video import sampling
 from urbanpipe.video.sampling import Indices
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("no_plots_of_folds")]
 
 TAXONOMY = default_taxonomy()
 OPTIONS = InferenceOptions(device="cpu", batch_size=2)

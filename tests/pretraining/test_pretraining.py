@@ -46,7 +46,7 @@ def pretrained(method: str, archive: Path, out: Path, *settings: str) -> Path:
         backbone=backbone,
         out=out,
         overrides=(*tiny, *settings),
-        options=RunOptions(device="cpu", cache=archive / "frames"),
+        options=RunOptions(device="cpu"),
     )
 
 
@@ -301,7 +301,7 @@ def test_a_mistake_is_named(
             backbone=backbone,
             out=tmp_path,
             overrides=(*SHORT, *settings),
-            options=RunOptions(device="cpu", cache=archive / "frames"),
+            options=RunOptions(device="cpu"),
         )
     assert "\n" not in str(caught.value)
     assert (tmp_path / "settings.toml").exists() == (error is DivergedError), "what cannot begin begins nothing"

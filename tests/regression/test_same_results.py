@@ -16,7 +16,7 @@ from urbanpipe.simulate.options import ClassMix, VideoOptions
 from urbanpipe.taxonomy import default_taxonomy
 from urbanpipe.training import FoldOptions, RunOptions
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("no_plots_of_folds")]
 
 EXPECTED = json.loads(Path(__file__).with_name("same_results.json").read_text(encoding="utf-8"))
 COMMON = [

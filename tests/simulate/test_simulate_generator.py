@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import av
@@ -110,8 +111,12 @@ def test_another_seed_gives_other_videos(made: SimulatedSet, tmp_path: Path) -> 
 
 
 @pytest.mark.slow
-def test_a_failed_run_leaves_no_labels_and_no_half_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    small(tmp_path)
+def test_a_failed_run_leaves_no_labels_and_no_half_video(
+    made: SimulatedSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_sheets = shutil.ignore_patterns("contact_sheets")
+    shutil.copytree(made.labels.parent, tmp_path, dirs_exist_ok=True, ignore=without_sheets)
+    assert (tmp_path / "labels.json").exists()
     calls = 0
     original = Renderer.frame
 

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from helpers.event_videos import EVENT, RATE, make_events
+from helpers.event_videos import EVENT, RATE
 from helpers.tiny_recipes import TINY_BAG
 from helpers.training_runs import ALONE, changed, finish, killed_at, launch, losses, metrics, same_weights
 from urbanpipe.catalog.catalog_file import Catalog, Video
@@ -357,11 +357,6 @@ def test_a_video_that_vanishes_is_named(catalog: Catalog, bag: Recipe, tmp_path:
     )
     with pytest.raises(VideoError, match=r"gone\.mp4"):
         learner.begin_epoch()
-
-
-@pytest.fixture(scope="module")
-def events(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Video], dict[str, int]]:
-    return make_events(tmp_path_factory.mktemp("events"), 36)
 
 
 @pytest.mark.slow

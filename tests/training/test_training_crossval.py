@@ -3,11 +3,13 @@
 import csv
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
+from helpers.plots_of_folds import without_plots_of_folds
 from helpers.tiny_recipes import TINY
 from urbanpipe.catalog.catalog_file import Catalog, Video, read_catalog, write_catalog
 from urbanpipe.contracts.predictions import read_predictions
@@ -26,6 +28,13 @@ from urbanpipe.training.train import train
 CPU = torch.device("cpu")
 
 pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(autouse=True)
+def _no_more_plots() -> Iterator[None]:
+    """Leave out the plots of all cross-validations but `experiment`, which is made before."""
+    with without_plots_of_folds():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from helpers.event_videos import EVENT, RATE, SETTINGS, make_events
+from helpers.event_videos import EVENT, RATE, SETTINGS
 from helpers.tiny_recipes import TINY_DENSE
 from helpers.training_runs import ALONE, changed, killed_at, losses, metrics, same_weights
 from urbanpipe.catalog.catalog_file import Catalog, Video
@@ -332,11 +332,6 @@ def test_videos_shorter_than_a_clip_train_and_are_evaluated(catalog: Catalog, de
     long = changed(dense, "input", frames=16, stride=4)
     train_model(job(catalog, long, tmp_path), ALONE)
     assert np.isfinite([float(row["map"]) for row in metrics(tmp_path)]).all()
-
-
-@pytest.fixture(scope="module")
-def events(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Video], dict[str, int]]:
-    return make_events(tmp_path_factory.mktemp("events"), 36)
 
 
 @pytest.mark.slow

@@ -20,7 +20,7 @@ from urbanpipe.training.crossval import CrossvalResult, crossval
 from urbanpipe.training.options import FoldOptions, RunOptions
 from urbanpipe.training.train import train
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("no_plots_of_folds")]
 
 
 @pytest.fixture

@@ -42,7 +42,7 @@ from urbanpipe.training.loop import train_model
 from urbanpipe.training.options import FoldOptions, RunOptions
 from urbanpipe.training.train import train
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("no_plots_of_folds")]
 
 TAXONOMY = default_taxonomy()
 T = TypeVar("T")

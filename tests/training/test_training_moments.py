@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers.event_videos import EVENT, RATE, SETTINGS, make_events
+from helpers.event_videos import EVENT, RATE, SETTINGS
 from helpers.tiny_recipes import TINY_BAG, TINY_FROZEN
 from helpers.training_runs import ALONE
 from urbanpipe.catalog.catalog_file import Video
@@ -143,24 +143,25 @@ TINY_FRAME = (
     "model.options={}",
     "optimiser.warmup_epochs=1",
     "training.epochs=20",
+    "training.validate_every=20",
     "training.batch_size=4",
     "training.ema_decay=0",
     "training.workers=0",
 )
-DECODER = ("input.every_seconds=0.5", "input.head.kind=ml-decoder", "training.epochs=30")
+DECODER = ("input.every_seconds=0.5", "input.head.kind=ml-decoder", "training.epochs=30", "training.validate_every=30")
 RECIPES = {
     "frame": load_recipe("small-frame", TINY_FRAME),
     "frozen": load_recipe("frozen-mobilenetv2", [*TINY_FROZEN, "input.every_seconds=0.5"]),
     "bag": load_recipe("small-bag", [*TINY_BAG, *DECODER]),
-    "dense": load_recipe("small-dense", [*SETTINGS, "training.batch_size=1"]),
+    "dense": load_recipe("small-dense", [*SETTINGS, "training.batch_size=1", "training.validate_every=12"]),
 }
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", RECIPES)
-def test_moments_teach_when_the_event_is(tmp_path: Path, name: str) -> None:
+def test_moments_teach_when_the_event_is(events: tuple[list[Video], dict[str, int]], tmp_path: Path, name: str) -> None:
     """Every video has the event, so that the labels of videos say nothing about what it looks like."""
-    videos, when = make_events(tmp_path, 36)
+    videos, when = events
     timed = [
         replace(video, moments=(LabelMoment(EVENT, when[video.name] / RATE + 0.5),))
         for video in videos

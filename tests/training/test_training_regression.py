@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from sklearn.linear_model import LogisticRegression
 
-from helpers.event_videos import EVENT, make_events
+from helpers.event_videos import EVENT
 from helpers.tiny_recipes import TINY_FROZEN
 from helpers.training_runs import ALONE, killed_at, metrics, same_weights
-from urbanpipe.catalog.catalog_file import Catalog
+from urbanpipe.catalog.catalog_file import Catalog, Video
 from urbanpipe.contracts.predictions import read_predictions
 from urbanpipe.contracts.run_folder import WEIGHTS
 from urbanpipe.errors import RecipeError
@@ -110,9 +110,11 @@ def test_the_strength_is_chosen_on_groups_that_the_fit_has_not_seen() -> None:
 
 
 @pytest.mark.slow
-def test_one_moment_decides_the_whole_video(tmp_path: Path, frozen: Recipe) -> None:
+def test_one_moment_decides_the_whole_video(
+    events: tuple[list[Video], dict[str, int]], tmp_path: Path, frozen: Recipe
+) -> None:
     """Half of the videos of a minute have an event of a second, which their mean hides and their maximum does not."""
-    videos, when = make_events(tmp_path, 32)
+    videos, when = events
     recipe = frozen.model_copy(update={"name": "events"})
     fold = FoldJob(recipe, default_taxonomy(), videos[:20], videos[20:], tmp_path / "run", None, "test")
     train_model(fold, ALONE)

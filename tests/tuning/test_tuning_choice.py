@@ -17,6 +17,8 @@ from urbanpipe.tuning import fitting, run_step
 from urbanpipe.tuning.choice import ALL_FOLDS, EligibleRuns, best, rank, union
 from urbanpipe.tuning.figures import figures_of
 
+pytestmark = pytest.mark.usefixtures("no_plots_of_folds")
+
 SCORES = {"a": {0: 0.9, 1: 0.1}, "b": {0: 0.5, 1: 0.6}, "c": {0: 0.1, 1: 0.3}}
 
 

@@ -38,6 +38,8 @@ from urbanpipe.tuning.live_table import show_table
 from urbanpipe.tuning.page import write_page
 from urbanpipe.tuning.steps import candidates, frozen_steps
 
+pytestmark = pytest.mark.usefixtures("no_plots_of_folds")
+
 
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
