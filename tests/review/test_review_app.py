@@ -212,6 +212,24 @@ def test_the_next_open_video_follows_the_order_of_the_queue(client: TestClient, 
     assert client.get(f"/api/videos/{folders[0]}/neighbours", params=query).json()["next"] == folders[2]
 
 
+def test_the_order_for_learning_takes_turns_between_pipes(tmp_path: Path) -> None:
+    """Two pipes of four segments each in one folder: the first two videos are not neighbours from one pipe."""
+    for pipe in ("d1", "d2"):
+        for segment in range(4):
+            inspection = made_inspection(tmp_path / "out" / f"{pipe}_{segment}", f"{pipe}_{segment}.mp4")
+            doubt = 0.5 if pipe == "d1" else 0.3
+            findings = tuple(one.model_copy(update={"probability": doubt}) for one in inspection.findings)
+            write_inspection(
+                inspection.model_copy(update={"findings": findings}), tmp_path / "out" / f"{pipe}_{segment}"
+            )
+    for number in range(8):
+        made_inspection(tmp_path / "out" / f"x{number}", f"x{number}.mp4", findings=inspection.findings[:0])
+    client = client_of(served(tmp_path / "out", videos=0))
+    names = [video["name"] for video in client.get("/api/queue", params={"order": "learning"}).json()["videos"]]
+    assert {name[:2] for name in names[:2]} == {"d1", "d2"}
+    assert names.index("d1_1.mp4") > names.index("d2_0.mp4")
+
+
 def test_the_queue_is_never_empty_while_videos_are_open(tmp_path: Path) -> None:
     """Also where the software found nothing, or has no probabilities for some classes."""
     inspection = made_inspection(tmp_path / "out" / "v0", "v0.mp4")

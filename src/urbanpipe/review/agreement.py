@@ -155,12 +155,15 @@ def _of_bundle(cases: Sequence[ReviewedClass]) -> dict[str, Any]:
     }
 
 
-def _bin(low: float, high: float, cases: Iterable[ReviewedClass]) -> dict[str, Any]:
+def _bin(low: float, high: float, cases: Sequence[ReviewedClass]) -> dict[str, Any]:
     inside = [
         case for case in cases if low <= case.prediction.probability < high or high == case.prediction.probability == 1
     ]
     mean = sum(case.prediction.probability for case in inside) / len(inside) if inside else None
-    return {"low": low, "high": high, "number": len(inside), "mean": mean, "share": _share(inside)}
+    above = [case for case in cases if case.prediction.probability >= low]
+    confirmed = sum(case.confirmed for case in cases)
+    recall = sum(case.confirmed for case in above) / confirmed if confirmed else None
+    return {"low": low, "high": high, "number": len(inside), "mean": mean, "share": _share(inside), "recall": recall}
 
 
 def _seconds(desk: ReviewDesk, reviewed: Iterable[str]) -> dict[str, Any]:

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
+from urbanpipe.catalog.catalog_file import group_of
+from urbanpipe.catalog.grouping import plausible_groups
 from urbanpipe.contracts.distinct_names import distinct_file_names
 from urbanpipe.contracts.findings import FINDINGS, Inspection, inspection_folders, read_inspection
 from urbanpipe.contracts.names import canonical_name
@@ -303,7 +305,8 @@ def _learning(rows: Sequence[sqlite3.Row]) -> tuple[list[int], list[float]]:
     for index, row in enumerate(probabilities):
         if len(row) == width:
             matrix[index] = row
-    order = learning_order(matrix, [row["place"] for row in rows])
+    names = [row["path"].replace("\\", "/") for row in rows]
+    order = learning_order(matrix, plausible_groups(names, [group_of(name) for name in names]))  # one pipe, one turn
     rank = np.empty(len(rows), dtype=int)
     rank[order] = np.arange(len(rows))
     doubt = uncertainty(matrix)
