@@ -1,0 +1,1 @@
+"""Reviewing findings: what a person should look at, and in which order."""

@@ -1,0 +1,95 @@
+"""The order in which a person reviews videos so that a model learns most from few of them, and a share kept apart.
+
+Two parts decide: how uncertain the model is about a video, and how many videos of its group had their turn before.
+`benchmarks/active_learning.md` compares orders.
+"""
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+CONTROL_SHARE = 0.1
+_MIN_RATE = 1e-3  # a class that the model finds nowhere does not outweigh all others
+
+
+def uncertainty(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return how uncertain each video is: the sum of p (1 - p) over classes, each divided by its mean over videos.
+
+    p (1 - p) is the variance of a label. Without the division frequent classes decide alone, as a rare one is uncertain
+    in few videos.
+
+    Args:
+        probabilities: (n, C) float, in [0, 1]; NaN in a row means that the video has no probabilities.
+
+    Returns:
+        (n,) float64, 0 or more; NaN for videos without probabilities.
+    """
+    variance = np.asarray(probabilities * (1 - probabilities), dtype=np.float64)
+    known = ~np.isnan(variance).any(axis=1)
+    if not known.any():
+        return np.full(len(variance), np.nan)
+    return np.asarray((variance / np.maximum(variance[known].mean(axis=0), _MIN_RATE)).sum(axis=1))
+
+
+def learning_order(
+    probabilities: NDArray[np.floating],
+    groups: Sequence[str] | NDArray[np.str_],
+    *,
+    reviewed: NDArray[np.bool_] | None = None,
+) -> NDArray[np.intp]:
+    """Return the videos that are still open, in the order in which a person should review them.
+
+    The groups take turns: the videos of the first turn are the most uncertain one of each group, those of the second
+    turn the next one of each group. Within a turn the most uncertain video is first. A video without probabilities is
+    the last one of its group and of its turn. Equal videos keep their order.
+
+    Args:
+        probabilities: (n, C) float, in [0, 1], of the current model; NaN in a row means that the video has none.
+        groups: n groups; videos of one pipe, inspection or folder share one.
+        reviewed: (n,) whether a video is reviewed already; default: none is.
+
+    Returns:
+        Indices of the open videos, each once.
+
+    Raises:
+        ValueError: the arrays differ in length.
+
+    Example:
+        >>> learning_order(np.array([[0.5], [0.4], [0.1]]), ["a", "a", "b"])
+        array([0, 2, 1])
+    """
+    done = np.zeros(len(probabilities), dtype=bool) if reviewed is None else np.asarray(reviewed, dtype=bool)
+    if not len(probabilities) == len(groups) == len(done):
+        raise ValueError(f"{len(probabilities)} probabilities, {len(groups)} groups and {len(done)} reviewed differ")
+    videos = np.flatnonzero(~done)
+    doubt = np.nan_to_num(uncertainty(probabilities)[videos], nan=-1.0)
+    videos = videos[np.argsort(-doubt, kind="stable")]
+    names = list(groups)
+    numbers = {group: number for number, group in enumerate(dict.fromkeys(names))}
+    turns = _turns(np.array([numbers[group] for group in names], dtype=np.int64)[videos])
+    return videos[np.argsort(turns, kind="stable")]
+
+
+def is_control(digest: str, share: float = CONTROL_SHARE) -> bool:
+    """Return whether a video belongs to the control share, which is never used for training.
+
+    The choice is random and depends on the content alone: it is the same for every model and after a move, and says
+    nothing about the uncertainty, so that figures on the reviewed control videos are unbiased.
+
+    Args:
+        digest: hash of the video's content, as in the catalog.
+        share: expected share of control videos, 0 to 1.
+    """
+    hashed = hashlib.blake2b(f"control {digest}".encode(), digest_size=8).digest()
+    return int.from_bytes(hashed, "big") < share * 2**64
+
+
+def _turns(groups: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return for each element how many elements of the same group, numbered from 0, are before it."""
+    order = np.argsort(groups, kind="stable")
+    sizes = np.bincount(groups)
+    turns = np.empty(len(groups), dtype=np.int64)
+    turns[order] = np.arange(len(groups)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    return turns
