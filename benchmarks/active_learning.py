@@ -10,6 +10,7 @@ order puts first; after each batch a logistic regression on frozen features of M
 frames) is fitted anew to all reviewed videos. Control videos are never reviewed for training, in any order.
 
 Without `--test`, the pool is split into five folds of whole groups; each seed tests on one and learns from the others.
+With `--labels LABELS.json` instead of `--pool`, features are drawn at random for real labels, which needs no videos.
 Features are kept in OUT; so are the curves, as CSV.
 """
 
@@ -22,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from probe_features import VideoSet, video_set
 from scipy.special import expit
+from simulated_features import drawn_sets
 
 from urbanpipe.catalog.stratify import assign_folds
 from urbanpipe.evaluation.average_precision import fold_aps, mean_of_known
@@ -32,6 +34,7 @@ from urbanpipe.review.learning_order import is_control, learning_order
 
 START, BATCH, SEEDS, ENOUGH = 50, 25, 5, 0.95
 STRENGTH = 0.001  # the strongest regularisation of the frozen recipe, the same for all orders and counts
+Split = tuple[VideoSet, list[VideoSet]]
 Order = Callable[[NDArray[np.float64], VideoSet, NDArray[np.bool_], np.random.Generator], NDArray[np.intp]]
 
 
@@ -103,12 +106,16 @@ def _map(fitted: Regression, test: VideoSet) -> float:
     return 100 * mean_of_known(aps)
 
 
-def splits(pool: VideoSet, tests: Sequence[VideoSet]) -> list[tuple[VideoSet, Sequence[VideoSet]]]:
-    """Pool and test sets of each seed."""
+def splits(given: argparse.Namespace) -> tuple[list[str], list[Split]]:
+    """Return the names of the test sets, and pool and test sets of each seed."""
+    if given.labels:
+        return ["test", "even"], [drawn_sets(given.labels, seed) for seed in range(SEEDS)]
+    folders = [given.pool, *given.test]
+    pool, *tests = [video_set(path, given.weights, given.out / f"{path.name}.npz") for path in folders]
     if tests:
-        return [(pool, tests)] * SEEDS
+        return [path.name for path in given.test], [(pool, tests)] * SEEDS
     fold = assign_folds(pool.names.tolist(), pool.targets, pool.groups.tolist(), SEEDS)
-    return [(pool.subset(fold != seed), [pool.subset(fold == seed)]) for seed in range(SEEDS)]
+    return ["held-out fold"], [(pool.subset(fold != seed), [pool.subset(fold == seed)]) for seed in range(SEEDS)]
 
 
 def spread(values: Sequence[float], form: str = ".0f") -> str:
@@ -132,7 +139,7 @@ def table(curves: dict[str, list[Curve]], names: Sequence[str]) -> str:
     return markdown_table(header, rows, left=2)
 
 
-def plot(curves: dict[str, list[Curve]], names: Sequence[str], path: Path, title: str) -> None:
+def plot(curves: dict[str, list[Curve]], names: Sequence[str], path: Path) -> None:
     """mAP against the number of reviewed videos: median and range over seeds, one panel a test set."""
     from matplotlib.figure import Figure
 
@@ -147,7 +154,7 @@ def plot(curves: dict[str, list[Curve]], names: Sequence[str], path: Path, title
             axes.plot(counts, np.median(stacked, axis=0), color=colour, label=order)
         full = np.median([curve.values[-1, number] for curve in curves["random"]])
         axes.axhline(ENOUGH * full, color="black", linewidth=0.8, linestyle=":", label="95 % of the full pool")
-        axes.set(xlabel="reviewed videos", ylabel="mAP, %", title=f"{title}: {name}")
+        axes.set(xlabel="reviewed videos", ylabel="mAP, %", title=name)
         axes.spines[["top", "right"]].set_visible(False)
     panels[0].legend(frameon=False, loc="lower right")
     figure.savefig(path, dpi=130)
@@ -157,30 +164,35 @@ def main() -> None:
     """Print the table; write curves and plot."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--pool", type=Path, required=True, help="folder with videos/ and labels.json")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--pool", type=Path, help="folder with videos/ and labels.json")
+    source.add_argument("--labels", type=Path, help="labels in QV-Pipe's form")
     parser.add_argument("--test", type=Path, action="append", default=[])
     parser.add_argument("--weights", default="hub", help="ImageNet weights of mobilenetv2_100: a file, or hub")
     parser.add_argument("--plot", type=Path)
     given = parser.parse_args()
-    folders = [given.pool, *given.test]
-    pool, *tests = [video_set(path, given.weights, given.out / f"{path.name}.npz") for path in folders]
-    names = [path.name for path in given.test] or ["held-out fold"]
-    control = sum(is_control(digest) for digest in pool.digests)
-    print(f"pool: {len(pool.names)} videos of {len(set(pool.groups))} groups, of which {control} are control\n")
-    runs = splits(pool, tests)
+    given.out.mkdir(parents=True, exist_ok=True)
+    names, runs = splits(given)
+    for pool, _ in {id(pool): (pool, tests) for pool, tests in runs}.values():
+        control = sum(is_control(digest) for digest in pool.digests)
+        print(f"pool: {len(pool.names)} videos of {len(set(pool.groups))} groups, of which {control} are control\n")
     curves = {
         name: [measured(*split, order, seed) for seed, split in enumerate(runs)] for name, order in ORDERS.items()
     }
+    write_curves(curves, names, given.out / "curves.csv")
+    print(table(curves, names))
+    if given.plot:
+        plot(curves, names, given.plot)
+
+
+def write_curves(curves: dict[str, list[Curve]], names: Sequence[str], path: Path) -> None:
     rows = [
         (name, seed, count, *values)
         for name, found in curves.items()
         for seed, curve in enumerate(found)
         for count, values in zip(curve.counts.tolist(), curve.values.round(3).tolist(), strict=True)
     ]
-    write_csv(given.out / f"{given.pool.name}-curves.csv", ("order", "seed", "reviewed", *names), rows)
-    print(table(curves, names))
-    if given.plot:
-        plot(curves, names, given.plot, given.pool.name)
+    write_csv(path, ("order", "seed", "reviewed", *names), rows)
 
 
 if __name__ == "__main__":

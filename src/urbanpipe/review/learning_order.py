@@ -9,16 +9,17 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import entr
 
 CONTROL_SHARE = 0.1
-_MIN_RATE = 1e-3  # a class that the model finds nowhere does not outweigh all others
+_MIN_ENTROPY = 1e-3  # nats; a class that the model finds nowhere does not outweigh all others
 
 
 def uncertainty(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Return how uncertain each video is: the sum of p (1 - p) over classes, each divided by its mean over videos.
+    """Return how uncertain each video is: the entropy of each class relative to that of its rate, summed over classes.
 
-    p (1 - p) is the variance of a label. Without the division frequent classes decide alone, as a rare one is uncertain
-    in few videos.
+    The rate of a class is its mean probability. H(p) / H(rate) is 1 for a video of which the model knows no more than
+    how common the class is. Plain entropy picks videos for frequent classes only, as a rare class is rarely near 0.5.
 
     Args:
         probabilities: (n, C) float, in [0, 1]; NaN in a row means that the video has no probabilities.
@@ -26,11 +27,17 @@ def uncertainty(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
     Returns:
         (n,) float64, 0 or more; NaN for videos without probabilities.
     """
-    variance = np.asarray(probabilities * (1 - probabilities), dtype=np.float64)
-    known = ~np.isnan(variance).any(axis=1)
-    if not known.any():
-        return np.full(len(variance), np.nan)
-    return np.asarray((variance / np.maximum(variance[known].mean(axis=0), _MIN_RATE)).sum(axis=1))
+    known = ~np.isnan(probabilities).any(axis=1)
+    values = np.full(len(known), np.nan)
+    if known.any():
+        rows = np.asarray(probabilities[known], dtype=np.float64)
+        values[known] = _entropy(rows) @ (1 / np.maximum(_entropy(rows.mean(axis=0)), _MIN_ENTROPY))
+    return values
+
+
+def _entropy(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the entropy of binary labels, nats."""
+    return np.asarray(entr(probabilities) + entr(1 - probabilities))
 
 
 def learning_order(
