@@ -7,7 +7,8 @@
 
 A simulated reviewer answers from the labels. 50 random videos are reviewed first, then 25 at a time, those that the
 order puts first; after each batch a logistic regression on frozen features of MobileNetV2 (mean and maximum over the
-frames) is fitted anew to all reviewed videos. Control videos are never reviewed for training, in any order.
+frames) is fitted anew to all reviewed videos. Inner folds choose its strength, again each time that the number of
+reviewed videos has doubled. Control videos are never reviewed for training, in any order.
 
 Without `--test`, the pool is split into five folds of whole groups; each seed tests on one and learns from the others.
 With `--labels LABELS.json` instead of `--pool`, features are drawn at random for real labels, which needs no videos.
@@ -28,12 +29,12 @@ from simulated_features import drawn_sets
 from urbanpipe.catalog.stratify import assign_folds
 from urbanpipe.evaluation.average_precision import fold_aps, mean_of_known
 from urbanpipe.evaluation.tables import markdown_table
-from urbanpipe.learners.logistic import Regression, fit_regression
+from urbanpipe.learners.logistic import Regression, choose_strength, fit_regression
+from urbanpipe.models.config import STRENGTHS
 from urbanpipe.outputs import write_csv
 from urbanpipe.review.learning_order import is_control, learning_order
 
 START, BATCH, SEEDS, ENOUGH = 50, 25, 5, 0.95
-STRENGTH = 0.001  # the strongest regularisation of the frozen recipe, the same for all orders and counts
 Split = tuple[VideoSet, list[VideoSet]]
 Order = Callable[[NDArray[np.float64], VideoSet, NDArray[np.bool_], np.random.Generator], NDArray[np.intp]]
 
@@ -42,6 +43,12 @@ def ours(
     probabilities: NDArray[np.float64], pool: VideoSet, reviewed: NDArray[np.bool_], _: np.random.Generator
 ) -> NDArray[np.intp]:
     return learning_order(probabilities, pool.groups, reviewed=reviewed)
+
+
+def ours_with_features(
+    probabilities: NDArray[np.float64], pool: VideoSet, reviewed: NDArray[np.bool_], _: np.random.Generator
+) -> NDArray[np.intp]:
+    return learning_order(probabilities, pool.groups, reviewed=reviewed, features=pool.features)
 
 
 def at_random(
@@ -59,7 +66,12 @@ def by_entropy(
     return videos[np.argsort(-entropy[videos], kind="stable")]
 
 
-ORDERS: dict[str, Order] = {"learning order": ours, "random": at_random, "entropy": by_entropy}
+ORDERS: dict[str, Order] = {
+    "learning order": ours,
+    "learning order, features": ours_with_features,
+    "random": at_random,
+    "entropy": by_entropy,
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,12 +101,15 @@ def measured(pool: VideoSet, tests: Sequence[VideoSet], order: Order, seed: int)
     control = np.array([is_control(digest) for digest in pool.digests])
     rng = np.random.default_rng(seed)
     reviewed = control.copy()  # never proposed
-    batch, fitted, rows = rng.permutation(np.flatnonzero(~control))[:START], None, []
+    batch, rows, strength, chosen_at = rng.permutation(np.flatnonzero(~control))[:START], [], 0.0, 0
     while len(batch):
         reviewed[batch] = True
-        train = reviewed & ~control
-        fitted = fit_regression(pool.features[train], pool.targets[train], STRENGTH, start=fitted)
-        rows.append([train.sum(), *(_map(fitted, test) for test in tests)])
+        train = pool.subset(reviewed & ~control)
+        if len(train.names) >= 2 * chosen_at:
+            chosen_at = len(train.names)
+            strength = choose_strength(train.features, train.targets, train.groups.tolist(), STRENGTHS)
+        fitted = fit_regression(train.features, train.targets, strength)
+        rows.append([len(train.names), *(_map(fitted, test) for test in tests)])
         batch = order(expit(fitted.logits(pool.features)), pool, reviewed, rng)[:BATCH]
     table = np.array(rows)
     return Curve(table[:, 0].astype(np.int64), table[:, 1:])
@@ -146,7 +161,7 @@ def plot(curves: dict[str, list[Curve]], names: Sequence[str], path: Path) -> No
     figure = Figure(figsize=(5.2 * len(names), 4.0), layout="constrained")
     panels = np.atleast_1d(figure.subplots(1, len(names)))
     for number, (name, axes) in enumerate(zip(names, panels, strict=True)):
-        for (order, found), colour in zip(curves.items(), ("#0072b2", "#666666", "#d55e00"), strict=True):
+        for (order, found), colour in zip(curves.items(), ("#0072b2", "#009e73", "#666666", "#d55e00"), strict=True):
             length = min(len(curve.counts) for curve in found)
             stacked = np.stack([curve.values[:length, number] for curve in found])
             counts = found[0].counts[:length]
@@ -173,9 +188,8 @@ def main() -> None:
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     names, runs = splits(given)
-    for pool, _ in {id(pool): (pool, tests) for pool, tests in runs}.values():
-        control = sum(is_control(digest) for digest in pool.digests)
-        print(f"pool: {len(pool.names)} videos of {len(set(pool.groups))} groups, of which {control} are control\n")
+    sizes = [(len(pool.names), len(set(pool.groups)), sum(map(is_control, pool.digests))) for pool, _ in runs]
+    print("videos, groups and control videos of the pool of each seed:", *sizes, "\n")
     curves = {
         name: [measured(*split, order, seed) for seed, split in enumerate(runs)] for name, order in ORDERS.items()
     }

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.special import entr
 
 CONTROL_SHARE = 0.1
+_HEAD = 200  # videos that are spread by their features: a day's work of a reviewer
 _MIN_ENTROPY = 1e-3  # nats; a class that the model finds nowhere does not outweigh all others
 
 
@@ -45,6 +46,7 @@ def learning_order(
     groups: Sequence[str] | NDArray[np.str_],
     *,
     reviewed: NDArray[np.bool_] | None = None,
+    features: NDArray[np.floating] | None = None,
 ) -> NDArray[np.intp]:
     """Return the videos that are still open, in the order in which a person should review them.
 
@@ -52,10 +54,14 @@ def learning_order(
     turn the next one of each group. Within a turn the most uncertain video is first. A video without probabilities is
     the last one of its group and of its turn. Equal videos keep their order.
 
+    With features, the first 200 videos, as far as they belong to one turn, are also spread over what they show: each
+    next one has the largest product of uncertainty and distance to the nearest one before it.
+
     Args:
         probabilities: (n, C) float, in [0, 1], of the current model; NaN in a row means that the video has none.
         groups: n groups; videos of one pipe, inspection or folder share one.
         reviewed: (n,) whether a video is reviewed already; default: none is.
+        features: (n, d) float, any finite values, such as pooled features of a backbone; default: not used.
 
     Returns:
         Indices of the open videos, each once.
@@ -68,15 +74,18 @@ def learning_order(
         array([0, 2, 1])
     """
     done = np.zeros(len(probabilities), dtype=bool) if reviewed is None else np.asarray(reviewed, dtype=bool)
-    if not len(probabilities) == len(groups) == len(done):
-        raise ValueError(f"{len(probabilities)} probabilities, {len(groups)} groups and {len(done)} reviewed differ")
+    lengths = [len(probabilities), len(groups), len(done), *([] if features is None else [len(features)])]
+    if len(set(lengths)) > 1:
+        raise ValueError(f"probabilities, groups, reviewed and features must be of equal length, not {lengths}")
     videos = np.flatnonzero(~done)
-    doubt = np.nan_to_num(uncertainty(probabilities)[videos], nan=-1.0)
-    videos = videos[np.argsort(-doubt, kind="stable")]
-    names = list(groups)
-    numbers = {group: number for number, group in enumerate(dict.fromkeys(names))}
-    turns = _turns(np.array([numbers[group] for group in names], dtype=np.int64)[videos])
-    return videos[np.argsort(turns, kind="stable")]
+    doubt = np.nan_to_num(uncertainty(probabilities), nan=-1.0)
+    videos = videos[np.argsort(-doubt[videos], kind="stable")]
+    turns = _turns(_numbered(groups)[videos])
+    videos = videos[np.argsort(turns, kind="stable")]
+    if features is not None and len(videos):
+        head = videos[: min(_HEAD, int((turns == 0).sum()))]
+        videos[: len(head)] = head[_spread(np.maximum(doubt[head], 0.0), features[head])]
+    return videos
 
 
 def is_control(digest: str, share: float = CONTROL_SHARE) -> bool:
@@ -93,6 +102,13 @@ def is_control(digest: str, share: float = CONTROL_SHARE) -> bool:
     return int.from_bytes(hashed, "big") < share * 2**64
 
 
+def _numbered(groups: Sequence[str] | NDArray[np.str_]) -> NDArray[np.int64]:
+    """Return a number for each group, by its first appearance."""
+    names = list(groups)
+    numbers = {group: number for number, group in enumerate(dict.fromkeys(names))}
+    return np.array([numbers[group] for group in names], dtype=np.int64)
+
+
 def _turns(groups: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return for each element how many elements of the same group, numbered from 0, are before it."""
     order = np.argsort(groups, kind="stable")
@@ -100,3 +116,19 @@ def _turns(groups: NDArray[np.int64]) -> NDArray[np.int64]:
     turns = np.empty(len(groups), dtype=np.int64)
     turns[order] = np.arange(len(groups)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
     return turns
+
+
+def _spread(doubt: NDArray[np.float64], features: NDArray[np.floating]) -> NDArray[np.intp]:
+    """Return an order by the product of doubt (k,) and distance of standardised features (k, d) to those before."""
+    scale = features.std(axis=0, dtype=np.float64)
+    values = (features - features.mean(axis=0, dtype=np.float64)) / np.where(scale > 0, scale, 1.0)
+    squares = (values**2).sum(axis=1)
+    distances = np.sqrt(np.maximum(squares[:, None] + squares - 2 * values @ values.T, 0.0))
+    order = np.empty(len(doubt), dtype=np.intp)
+    value, nearest = doubt.copy(), np.full(len(doubt), np.inf)
+    for place in range(len(order)):
+        order[place] = chosen = int(np.argmax(value))
+        nearest = np.minimum(nearest, distances[chosen])
+        value = doubt * nearest
+        value[order[: place + 1]] = -1.0
+    return order
