@@ -7,8 +7,8 @@
 
 A simulated reviewer answers from the labels. 50 random videos are reviewed first, then 25 at a time, those that the
 order puts first; after each batch a logistic regression on frozen features of MobileNetV2 (mean and maximum over the
-frames) is fitted anew to all reviewed videos. Inner folds choose its strength, again each time that the number of
-reviewed videos has doubled. Control videos are never reviewed for training, in any order.
+frames) is fitted anew to all reviewed videos. Inner folds choose its strength, again after every hundred videos.
+Control videos are never reviewed for training, in any order.
 
 Without `--test`, the pool is split into five folds of whole groups; each seed tests on one and learns from the others.
 With `--labels LABELS.json` instead of `--pool`, features are drawn at random for real labels, which needs no videos.
@@ -34,7 +34,7 @@ from urbanpipe.models.config import STRENGTHS
 from urbanpipe.outputs import write_csv
 from urbanpipe.review.learning_order import is_control, learning_order
 
-START, BATCH, SEEDS, ENOUGH = 50, 25, 5, 0.95
+START, BATCH, CHOICE, SEEDS, ENOUGH = 50, 25, 4, 5, 0.95
 Split = tuple[VideoSet, list[VideoSet]]
 Order = Callable[[NDArray[np.float64], VideoSet, NDArray[np.bool_], np.random.Generator], NDArray[np.intp]]
 
@@ -101,12 +101,11 @@ def measured(pool: VideoSet, tests: Sequence[VideoSet], order: Order, seed: int)
     control = np.array([is_control(digest) for digest in pool.digests])
     rng = np.random.default_rng(seed)
     reviewed = control.copy()  # never proposed
-    batch, rows, strength, chosen_at = rng.permutation(np.flatnonzero(~control))[:START], [], 0.0, 0
+    batch, rows, strength = rng.permutation(np.flatnonzero(~control))[:START], [], 0.0
     while len(batch):
         reviewed[batch] = True
         train = pool.subset(reviewed & ~control)
-        if len(train.names) >= 2 * chosen_at:
-            chosen_at = len(train.names)
+        if len(rows) % CHOICE == 0:
             strength = choose_strength(train.features, train.targets, train.groups.tolist(), STRENGTHS)
         fitted = fit_regression(train.features, train.targets, strength)
         rows.append([len(train.names), *(_map(fitted, test) for test in tests)])

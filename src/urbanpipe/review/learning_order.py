@@ -104,7 +104,7 @@ def is_control(digest: str, share: float = CONTROL_SHARE) -> bool:
 
 def _numbered(groups: Sequence[str] | NDArray[np.str_]) -> NDArray[np.int64]:
     """Return a number for each group, by its first appearance."""
-    names = list(groups)
+    names = groups.tolist() if isinstance(groups, np.ndarray) else list(groups)  # Python's strings hash faster
     numbers = {group: number for number, group in enumerate(dict.fromkeys(names))}
     return np.array([numbers[group] for group in names], dtype=np.int64)
 
