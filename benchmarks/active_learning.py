@@ -17,7 +17,9 @@ Features are kept in OUT; so are the curves, as CSV.
 
 import argparse
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -101,7 +103,8 @@ def measured(pool: VideoSet, tests: Sequence[VideoSet], order: Order, seed: int)
     control = np.array([is_control(digest) for digest in pool.digests])
     rng = np.random.default_rng(seed)
     reviewed = control.copy()  # never proposed
-    batch, rows, strength = rng.permutation(np.flatnonzero(~control))[:START], [], 0.0
+    batch, strength = rng.permutation(np.flatnonzero(~control))[:START], 0.0
+    rows: list[list[float]] = []
     while len(batch):
         reviewed[batch] = True
         train = pool.subset(reviewed & ~control)
@@ -183,19 +186,28 @@ def main() -> None:
     source.add_argument("--labels", type=Path, help="labels in QV-Pipe's form")
     parser.add_argument("--test", type=Path, action="append", default=[])
     parser.add_argument("--weights", default="hub", help="ImageNet weights of mobilenetv2_100: a file, or hub")
+    parser.add_argument("--workers", type=int, default=2, help="number of processes; give each OMP_NUM_THREADS=1")
     parser.add_argument("--plot", type=Path)
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     names, runs = splits(given)
     sizes = [(len(pool.names), len(set(pool.groups)), sum(map(is_control, pool.digests))) for pool, _ in runs]
     print("videos, groups and control videos of the pool of each seed:", *sizes, "\n")
-    curves = {
-        name: [measured(*split, order, seed) for seed, split in enumerate(runs)] for name, order in ORDERS.items()
-    }
+    curves = all_curves(runs, given.workers)
     write_curves(curves, names, given.out / "curves.csv")
     print(table(curves, names))
     if given.plot:
         plot(curves, names, given.plot)
+
+
+def all_curves(runs: Sequence[Split], workers: int) -> dict[str, list[Curve]]:
+    """Return the curves of each order, one a seed."""
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as processes:
+        jobs = {
+            name: [processes.submit(measured, *split, order, seed) for seed, split in enumerate(runs)]
+            for name, order in ORDERS.items()
+        }
+        return {name: [job.result() for job in of_order] for name, of_order in jobs.items()}
 
 
 def write_curves(curves: dict[str, list[Curve]], names: Sequence[str], path: Path) -> None:
