@@ -3,11 +3,11 @@
     urbanpipe simulate pool --videos 600 --seed 1000 --size 160x120 --fps 4 --seconds 3:10
     urbanpipe simulate test --videos 150 --seed 1001 --size 160x120 --fps 4 --seconds 3:10
     urbanpipe simulate even --videos 100 --seed 1003 --size 160x120 --fps 4 --seconds 3:10 --balance 1 --brief 0.3
-    python benchmarks/active_learning.py OUT --pool pool --test test --test even --weights FILE
+    python benchmarks/active_learning.py OUT --pool pool --test test --test even --weights FILE --strength 0.1
 
 A simulated reviewer answers from the labels. 50 random videos are reviewed first, then 25 at a time, those that the
 order puts first; after each batch a logistic regression on frozen features of MobileNetV2 (mean and maximum over the
-frames) is fitted anew to all reviewed videos. Inner folds choose its strength, again after every hundred videos.
+frames) is fitted anew to all reviewed videos. Without `--strength`, inner folds choose it after every hundred videos.
 Control videos are never reviewed for training, in any order.
 
 Without `--test`, the pool is split into five folds of whole groups; each seed tests on one and learns from the others.
@@ -98,19 +98,19 @@ class Curve:
         return float(self.values[:, test].mean())
 
 
-def measured(pool: VideoSet, tests: Sequence[VideoSet], order: Order, seed: int) -> Curve:
-    """Review the pool in an order, and test after each batch."""
+def measured(pool: VideoSet, tests: Sequence[VideoSet], order: Order, seed: int, fixed: float | None) -> Curve:
+    """Review the pool in an order, and test after each batch; `fixed` is the strength, if inner folds choose none."""
     control = np.array([is_control(digest) for digest in pool.digests])
     rng = np.random.default_rng(seed)
     reviewed = control.copy()  # never proposed
-    batch, strength = rng.permutation(np.flatnonzero(~control))[:START], 0.0
+    batch, strength, fitted = rng.permutation(np.flatnonzero(~control))[:START], fixed or 0.0, None
     rows: list[list[float]] = []
     while len(batch):
         reviewed[batch] = True
         train = pool.subset(reviewed & ~control)
-        if len(rows) % CHOICE == 0:
+        if fixed is None and len(rows) % CHOICE == 0:
             strength = choose_strength(train.features, train.targets, train.groups.tolist(), STRENGTHS)
-        fitted = fit_regression(train.features, train.targets, strength)
+        fitted = fit_regression(train.features, train.targets, strength, start=fitted)
         rows.append([len(train.names), *(_map(fitted, test) for test in tests)])
         batch = order(expit(fitted.logits(pool.features)), pool, reviewed, rng)[:BATCH]
     table = np.array(rows)
@@ -186,6 +186,7 @@ def main() -> None:
     source.add_argument("--labels", type=Path, help="labels in QV-Pipe's form")
     parser.add_argument("--test", type=Path, action="append", default=[])
     parser.add_argument("--weights", default="hub", help="ImageNet weights of mobilenetv2_100: a file, or hub")
+    parser.add_argument("--strength", type=float, help="of the regression, for all counts; default: inner folds choose")
     parser.add_argument("--workers", type=int, default=2, help="number of processes; give each OMP_NUM_THREADS=1")
     parser.add_argument("--plot", type=Path)
     given = parser.parse_args()
@@ -193,18 +194,18 @@ def main() -> None:
     names, runs = splits(given)
     sizes = [(len(pool.names), len(set(pool.groups)), sum(map(is_control, pool.digests))) for pool, _ in runs]
     print("videos, groups and control videos of the pool of each seed:", *sizes, "\n")
-    curves = all_curves(runs, given.workers)
+    curves = all_curves(runs, given.strength, given.workers)
     write_curves(curves, names, given.out / "curves.csv")
     print(table(curves, names))
     if given.plot:
         plot(curves, names, given.plot)
 
 
-def all_curves(runs: Sequence[Split], workers: int) -> dict[str, list[Curve]]:
+def all_curves(runs: Sequence[Split], fixed: float | None, workers: int) -> dict[str, list[Curve]]:
     """Return the curves of each order, one a seed."""
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as processes:
         jobs = {
-            name: [processes.submit(measured, *split, order, seed) for seed, split in enumerate(runs)]
+            name: [processes.submit(measured, *split, order, seed, fixed) for seed, split in enumerate(runs)]
             for name, order in ORDERS.items()
         }
         return {name: [job.result() for job in of_order] for name, of_order in jobs.items()}
