@@ -110,7 +110,7 @@ def measured(pool: VideoSet, tests: Sequence[VideoSet], order: Order, seed: int,
         train = pool.subset(reviewed & ~control)
         if fixed is None and len(rows) % CHOICE == 0:
             strength = choose_strength(train.features, train.targets, train.groups.tolist(), STRENGTHS)
-        fitted = fit_regression(train.features, train.targets, strength, start=fitted)
+        fitted = fit_regression(train.features, train.targets, strength, start=fitted if fixed else None)
         rows.append([len(train.names), *(_map(fitted, test) for test in tests)])
         batch = order(expit(fitted.logits(pool.features)), pool, reviewed, rng)[:BATCH]
     table = np.array(rows)
