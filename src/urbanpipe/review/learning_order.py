@@ -1,6 +1,6 @@
 """The order in which a person reviews videos so that a model learns most from few of them, and a share kept apart.
 
-Two parts decide: how uncertain the model is about a video, and how many videos of its group had their turn before.
+Two parts decide: how uncertain the model is about a video, and how many open videos of its group come before it.
 `benchmarks/active_learning.md` compares orders.
 """
 
@@ -20,7 +20,7 @@ def uncertainty(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
     """Return how uncertain each video is: the entropy of each class relative to that of its rate, summed over classes.
 
     The rate of a class is its mean probability. H(p) / H(rate) is 1 for a video of which the model knows no more than
-    how common the class is. Plain entropy picks videos for frequent classes only, as a rare class is rarely near 0.5.
+    how common the class is. In plain entropy frequent classes dominate, as the probability of a rare one is seldom near 0.5.
 
     Args:
         probabilities: (n, C) float, in [0, 1]; NaN in a row means that the video has no probabilities.
@@ -52,7 +52,7 @@ def learning_order(
 
     The groups take turns: the videos of the first turn are the most uncertain one of each group, those of the second
     turn the next one of each group. Within a turn the most uncertain video is first. A video without probabilities is
-    the last one of its group and of its turn. Equal videos keep their order.
+    the last one of its group and of its turn. Equal videos keep their order. Each call starts the turns anew.
 
     With features, the first 200 videos, as far as they belong to one turn, are also spread over what they show: each
     next one has the largest product of uncertainty and distance to the nearest one before it.
