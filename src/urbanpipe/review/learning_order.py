@@ -20,7 +20,7 @@ def uncertainty(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
     """Return how uncertain each video is: the entropy of each class relative to that of its rate, summed over classes.
 
     The rate of a class is its mean probability. H(p) / H(rate) is 1 for a video of which the model knows no more than
-    how common the class is. In plain entropy frequent classes dominate, as the probability of a rare one is seldom near 0.5.
+    how common the class is. In plain entropy frequent classes dominate, as a rare one's probability is seldom near 0.5.
 
     Args:
         probabilities: (n, C) float, in [0, 1]; NaN in a row means that the video has no probabilities.
