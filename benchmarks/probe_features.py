@@ -1,4 +1,7 @@
-"""Pooled features of a folder of labelled videos by a frozen backbone, made once and then read from a file."""
+"""Pooled features of a folder of labelled videos by a frozen backbone, made once and then read from a file.
+
+Frames and their features are kept in the folder `cache` beside the file, so that an interrupted run goes on.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +13,7 @@ from numpy.typing import NDArray
 from urbanpipe.catalog.catalog_file import Video
 from urbanpipe.catalog.labels import label_matrix
 from urbanpipe.catalog.scan import scan
-from urbanpipe.inputs.dataset import VideoDataset
+from urbanpipe.inputs.dataset import VideoDataset, frame_cache
 from urbanpipe.learners.features import encoded
 from urbanpipe.methods.recipe import Recipe, load_recipe
 from urbanpipe.models.bag import BagClassifier
@@ -20,6 +23,7 @@ from urbanpipe.models.weights import load_weights
 from urbanpipe.taxonomy import default_taxonomy
 
 RECIPE = "frozen-mobilenetv2"
+_CACHE_GB = 20.0
 _CLASSES = len(default_taxonomy())
 
 
@@ -63,7 +67,7 @@ def video_set(folder: Path, weights: str, store: Path) -> VideoSet:
             np.array([video.name for video in videos]),
             np.array([video.group for video in videos]),
             np.array([video.digest for video in videos]),
-            _pooled(videos, load_recipe(RECIPE, [f"model.weights={weights}"])),
+            _pooled(videos, load_recipe(RECIPE, [f"model.weights={weights}"]), store.parent / "cache"),
             label_matrix([video.name for video in videos], labels, _CLASSES),
         )
         np.savez(store, allow_pickle=False, **vars(made))
@@ -71,13 +75,13 @@ def video_set(folder: Path, weights: str, store: Path) -> VideoSet:
         return VideoSet(**arrays)
 
 
-def _pooled(videos: Sequence[Video], recipe: Recipe) -> NDArray[np.float32]:
+def _pooled(videos: Sequence[Video], recipe: Recipe, cache: Path) -> NDArray[np.float32]:
     distributed = join_distributed()
     network = recipe.network(_CLASSES)
     assert isinstance(network, BagClassifier), "the recipe is a bag"
     load_weights(network.backbone, recipe.model.backbone, recipe.model.weights)
     place(network.eval(), recipe.training.channels_last, distributed.device)
-    pairs = encoded(network, VideoDataset(videos, recipe.view, None), recipe, distributed)
-    bags = dict(pairs)
+    dataset = VideoDataset(videos, recipe.view, frame_cache(cache, _CACHE_GB))
+    bags = dict(encoded(network, dataset, recipe, distributed))
     pooled = [np.concatenate([bags[row].mean(0).numpy(), bags[row].amax(0).numpy()]) for row in range(len(videos))]
     return np.stack(pooled)

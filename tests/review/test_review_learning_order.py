@@ -23,22 +23,25 @@ def pools(draw: st.DrawFn) -> Given:
     return probabilities, groups, draw(hnp.arrays(np.bool_, n))
 
 
-@given(pools())
+@given(pools(), st.booleans())
 @settings(deadline=None)
-def test_the_order_is_a_permutation_of_the_open_videos_and_always_the_same(pool: Given) -> None:
+def test_the_order_is_a_permutation_of_the_open_videos_and_always_the_same(pool: Given, has_features: bool) -> None:
     probabilities, groups, reviewed = pool
-    order = learning_order(probabilities, groups, reviewed=reviewed)
+    features = np.arange(3.0 * len(groups)).reshape(-1, 3) % 7 if has_features else None
+    order = learning_order(probabilities, groups, reviewed=reviewed, features=features)
     assert sorted(order) == np.flatnonzero(~reviewed).tolist()
-    assert np.array_equal(order, learning_order(probabilities.copy(), np.array(groups), reviewed=reviewed.copy()))
+    again = learning_order(probabilities.copy(), np.array(groups), reviewed=reviewed.copy(), features=features)
+    assert np.array_equal(order, again)
 
 
-@given(pools())
+@given(pools(), st.booleans())
 @settings(deadline=None)
-def test_no_group_has_a_further_turn_before_every_other_had_its_own(pool: Given) -> None:
+def test_no_group_has_a_further_turn_before_every_other_had_its_own(pool: Given, has_features: bool) -> None:
     probabilities, groups, reviewed = pool
+    features = np.arange(3.0 * len(groups)).reshape(-1, 3) % 7 if has_features else None
     left = [groups[video] for video in np.flatnonzero(~reviewed)]
     taken = dict.fromkeys(left, 0)
-    for video in learning_order(probabilities, groups, reviewed=reviewed):
+    for video in learning_order(probabilities, groups, reviewed=reviewed, features=features):
         group = groups[video]
         waiting = [count for other, count in taken.items() if count < left.count(other)]
         assert taken[group] == min(waiting)
@@ -54,6 +57,19 @@ def test_twenty_neighbours_from_one_pipe_take_turns_with_the_others() -> None:
     probabilities = np.concatenate([np.full((20, 3), 0.5), np.full((5, 3), 0.9)])
     groups = ["pipe"] * 20 + [f"other{number}" for number in range(5)]
     assert learning_order(probabilities, groups)[:7].tolist() == [0, 20, 21, 22, 23, 24, 1]
+
+
+def test_with_features_videos_that_look_alike_are_not_reviewed_one_after_the_other() -> None:
+    probabilities, groups = np.array([[0.5], [0.49], [0.48], [0.3]]), list("abcd")
+    features = np.array([[0.0, 0.0], [0.0, 0.1], [0.1, 0.0], [5.0, 5.0]])
+    assert learning_order(probabilities, groups).tolist() == [0, 1, 2, 3]
+    assert learning_order(probabilities, groups, features=features)[:2].tolist() == [0, 3]
+
+
+def test_equal_features_leave_every_video_in_the_order() -> None:
+    order = learning_order(np.array([[0.1], [0.5], [np.nan]]), list("abc"), features=np.ones((3, 4)))
+    assert sorted(order) == [0, 1, 2]
+    assert order[0] == 1
 
 
 def test_a_rare_class_counts_as_much_as_a_frequent_one() -> None:
@@ -77,7 +93,7 @@ def test_a_single_video_equal_videos_and_none() -> None:
 
 
 def test_lengths_that_differ_are_refused() -> None:
-    with pytest.raises(ValueError, match="2 probabilities, 1 groups and 2 reviewed"):
+    with pytest.raises(ValueError, match=r"equal length, not \[2, 1, 2\]"):
         learning_order(np.zeros((2, 3)), ["a"])
 
 
