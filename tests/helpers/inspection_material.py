@@ -1,6 +1,8 @@
 """Inspections with drawn pictures, for tests of what reads them."""
 
 import hashlib
+from functools import lru_cache
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -85,17 +87,9 @@ def _finding(code: str, folder: Path) -> Finding:
 
 def _occurrence(code: str, number: int, at: float, score: float, folder: Path) -> Occurrence:
     picture, heat = f"{code}-{number}.jpg", f"{code}-{number}.heat.png"
-    image = Image.new("RGB", (640, 480), (70, 66, 60))
-    draw = ImageDraw.Draw(image)
-    draw.ellipse((120, 40, 520, 440), fill=(110, 104, 96), outline=(40, 38, 36), width=6)
-    draw.ellipse((260, 180, 380, 300), fill=(18, 17, 16))
-    draw.text((12, 12), f"{code} {at:.2f} s", fill=(230, 230, 230))
-    image.save(folder / picture, quality=85)
-    y, x = np.mgrid[0:24, 0:32]
-    strength = np.exp(-(((x - 22) / 5.0) ** 2 + ((y - 8) / 5.0) ** 2))
-    pixels = np.zeros((24, 32, 4), np.uint8)
-    pixels[..., 0], pixels[..., 1], pixels[..., 3] = 255, (160 * (1 - strength)), 200 * strength
-    Image.fromarray(pixels).resize((160, 120), Image.Resampling.BILINEAR).save(folder / heat)
+    drawn, warm = _drawn(f"{code} {at:.2f} s")
+    (folder / picture).write_bytes(drawn)
+    (folder / heat).write_bytes(warm)
     return Occurrence(
         seconds=at,
         begin_seconds=at - 1.5,
@@ -114,3 +108,21 @@ def _occurrence(code: str, number: int, at: float, score: float, folder: Path) -
             ),
         ),
     )
+
+
+@lru_cache
+def _drawn(text: str) -> tuple[bytes, bytes]:
+    """Return a picture of a pipe as JPEG, and its heat map as PNG."""
+    image = Image.new("RGB", (640, 480), (70, 66, 60))
+    draw = ImageDraw.Draw(image)
+    draw.ellipse((120, 40, 520, 440), fill=(110, 104, 96), outline=(40, 38, 36), width=6)
+    draw.ellipse((260, 180, 380, 300), fill=(18, 17, 16))
+    draw.text((12, 12), text, fill=(230, 230, 230))
+    y, x = np.mgrid[0:24, 0:32]
+    strength = np.exp(-(((x - 22) / 5.0) ** 2 + ((y - 8) / 5.0) ** 2))
+    pixels = np.zeros((24, 32, 4), np.uint8)
+    pixels[..., 0], pixels[..., 1], pixels[..., 3] = 255, (160 * (1 - strength)), 200 * strength
+    picture, heat = BytesIO(), BytesIO()
+    image.save(picture, "JPEG", quality=85)
+    Image.fromarray(pixels).resize((160, 120), Image.Resampling.BILINEAR).save(heat, "PNG")
+    return picture.getvalue(), heat.getvalue()

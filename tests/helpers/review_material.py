@@ -13,6 +13,7 @@ from urbanpipe.review_store.decision import REVIEW_KEY, as_proposed
 from urbanpipe.review_store.store import Author, Change, ReviewStore
 
 TOKEN = "a-token-for-tests"
+_servers: list[ReviewServer] = []
 
 
 def decide(store: ReviewStore, folder: Path, item: str, who: str = "Ana", **fields: Any) -> None:
@@ -41,7 +42,15 @@ def served(out: Path, videos: int = 3, **options: Any) -> ReviewServer:
     for number in range(videos):
         if not (out / f"v{number}").exists():
             made_inspection(out / f"v{number}", f"v{number}.mp4")
-    return review_server(out, token=TOKEN, reviewer="Ana", say=lambda line: None, **options)
+    server = review_server(out, token=TOKEN, reviewer="Ana", say=lambda line: None, **options)
+    _servers.append(server)
+    return server
+
+
+def close_servers() -> None:
+    """Close all servers of `served`."""
+    while _servers:
+        _servers.pop().app.state.desk.close()
 
 
 def client_of(server: ReviewServer, *, token: str = TOKEN) -> TestClient:

@@ -4,7 +4,6 @@ import json
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +26,8 @@ PASSWORD = "correct horse battery"
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[ReviewServer]:
-    server = served(tmp_path / "out")
-    yield server
-    server.app.state.desk.close()
+def server(tmp_path: Path) -> ReviewServer:
+    return served(tmp_path / "out")
 
 
 @pytest.fixture
@@ -106,15 +103,13 @@ def test_beyond_this_machine_there_must_be_accounts(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def shared(tmp_path: Path) -> Iterator[ReviewServer]:
+def shared(tmp_path: Path) -> ReviewServer:
     made_inspection(tmp_path / "out" / "v0", "v0.mp4")
     store = ReviewStore(tmp_path / "out" / "review.sqlite")
     add_person(store, "Ana", Role.reviewer, PASSWORD)
     add_person(store, "Lea", Role.lead, PASSWORD + "2")
     store.close()
-    server = served(tmp_path / "out", videos=1, host="0.0.0.0")
-    yield server
-    server.app.state.desk.close()
+    return served(tmp_path / "out", videos=1, host="0.0.0.0")
 
 
 def logged_in(server: ReviewServer, name: str, password: str) -> TestClient:
