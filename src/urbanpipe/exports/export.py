@@ -164,7 +164,14 @@ def _write_training(inspected: Sequence[InspectionRecord], out: Path, to: str, d
         number = write_moment_labels(found.usable, out)
     left_out = tuple(found.lines())
     return replace(
-        done, files=(out,), videos=len(found.usable), rows=number, what="labels", reviewed=number, left_out=left_out
+        done,
+        files=(out,),
+        videos=len(found.usable),
+        rows=number,
+        what="labels",
+        reviewed=number,
+        left_out=left_out,
+        demonstration=False,  # the labels are those of people, whatever model proposed them
     )
 
 
