@@ -20,10 +20,9 @@ from PIL import Image
 from helpers.inspection_material import made_inspection
 from helpers.review_day import B_FRAMES, EMPTY_VIDEO, NEEDS_PROXY, PROPOSALS, VARYING, Day, made_day
 from helpers.video_files import number_in
-from urbanpipe.contracts.findings import read_inspection
+from urbanpipe.contracts.findings import read_inspection, write_inspection
 from urbanpipe.exports.export import export
 from urbanpipe.review.serve import ReviewServer, review_server
-from urbanpipe.review_store.store import ReviewStore
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
@@ -38,7 +37,8 @@ pytestmark = [
 PATIENCE_SECONDS = 20.0
 TOKEN = "a-token-for-tests"
 SHOWN_PICTURE = """which => { const element = document.querySelector(which), canvas = document.createElement("canvas");
-  canvas.width = element.videoWidth || element.naturalWidth; canvas.height = element.videoHeight || element.naturalHeight;
+  canvas.width = element.videoWidth || element.naturalWidth;
+  canvas.height = element.videoHeight || element.naturalHeight;
   canvas.getContext("2d").drawImage(element, 0, 0); return canvas.toDataURL("image/png"); }"""
 
 
@@ -165,17 +165,21 @@ class Person:
         decision: dict[str, Any] = next(one["decision"] for one in self.view()["items"] if one["key"] == key)
         return decision
 
+    def stored(self) -> int:
+        """Return how many decisions are stored."""
+        return int(self.server.server.store.connection.execute("SELECT count(*) FROM log").fetchone()[0])
+
     def decide(self, *keys: str, moves: bool = True) -> str:
         """Press keys that decide on the current item; wait until the page says that it is saved, and what comes next.
 
         The page must not show the next item before the decision is stored.
         """
-        before, seen = self.current(), len(self.server.server.store.history(limit=1000))
+        before, seen = self.current(), self.stored()
         self.press(*keys)
         if moves:
             self.until(f"document.querySelector('.item[aria-current]').dataset.key !== {json.dumps(before)}")
         self.until("document.querySelector('#saved.good')")
-        assert len(self.server.server.store.history(limit=1000)) == seen + 1
+        assert self.stored() == seen + 1
         return before
 
     def finish(self, key: str = "Enter") -> None:
@@ -207,7 +211,6 @@ def test_a_day_is_reviewed_by_keyboard_alone(
 
     ana.press("n")
     ana.until("document.documentElement.dataset.ready && document.querySelector('.item[aria-current]')")
-    first = ana.folder
     changed = ana.current()
     ana.press("c", "f")  # another class, by its letter
     ana.until("document.querySelector('.item[aria-current] .badge.accepted')")
@@ -268,11 +271,214 @@ def test_a_day_is_reviewed_by_keyboard_alone(
     assert counts == {"reviewed": 11}
     ana.close()
 
-    made = export(out, out=tmp_path / "decisions.jsonl", to="jsonl", store=out / "review.sqlite")
-    lines = [json.loads(line) for line in (tmp_path / "decisions.jsonl").read_text("utf-8").splitlines()]
-    assert made
-    text = (tmp_path / "decisions.jsonl").read_text("utf-8")
-    assert len(lines) == 11
-    assert "Ana" in text
-    assert '"wet"' in text
-    assert first
+    (written,) = export(out, out=tmp_path / "all.jsonl", to="jsonl", store=out / "review.sqlite").files
+    rows = [json.loads(line) for line in written.read_text("utf-8").splitlines()]
+    assert all(row["reviewed"] for row in rows)
+    rows = [row for row in rows if row["code"]]  # one video shows nothing
+    assert {row["reviewed_by"] for row in rows} == {"Ana"}
+    row = next(row for row in rows if row["note"])
+    assert (row["video"], row["decision"], row["grade"], row["clock_from"]) == (NEEDS_PROXY, "accepted", 3, 10)
+    assert sum(row["decision"] == "unsure" for row in rows) == 1
+
+
+# ---- two people, two tabs, a dead server
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    """Inspections of two videos that are missing."""
+    for name in ("v0", "v1"):
+        made_inspection(tmp_path / "out" / name, f"{name}.mp4")
+    return tmp_path / "out"
+
+
+def test_two_people_who_decide_on_the_same_see_both_versions(
+    browser: "Browser", out: Path, servers: Callable[..., Running]
+) -> None:
+    ana = Person(browser, servers(out))
+    ben = Person(browser, servers(out, reviewer="Ben"), allowed="409")
+    ana.open("v0")
+    ben.open("v0")
+    key = ana.decide("a")
+    assert ben.current() == key
+    ben.press("r")
+    ben.until("document.querySelector('#conflict[open]')")
+    shown = ben.page.inner_text("#conflict")
+    assert all(part in shown for part in ("Yours", "rejected", "Theirs", "accepted", "Ana", "CK 00:12.5"))
+    ben.press("Enter")  # keeps theirs
+    assert ben.decision(key)["status"] == "accepted"
+    ben.press("Home")
+    assert "accepted" in ben.page.inner_text(f"[data-key='{key}']")
+    second = ana.decide("a")
+    ben.page.evaluate("document.querySelectorAll('.item-head')[1].click()")
+    assert ben.current() == second
+    ben.press("u")
+    ben.until("document.querySelector('#conflict[open]')")
+    ben.page.focus("#use-mine")
+    ben.press("Enter")
+    ben.until("document.querySelector('.item.unsure')")
+    assert ben.decision(second)["status"] == "unsure"
+    assert [row.who for row in ben.server.server.store.history()] == ["Ben", "Ana", "Ana"]
+    ana.close()
+    ben.close()
+
+
+def test_nothing_is_lost_while_the_server_is_away(
+    browser: "Browser", out: Path, servers: Callable[..., Running]
+) -> None:
+    server = servers(out)
+    ana = Person(browser, server, allowed="ERR_|401|Failed to load")
+    ana.open("v0")
+    server.stop()
+    key = ana.current()
+    ana.press("a")
+    ana.until("document.querySelector('#unsaved')?.textContent.includes('does not answer')")
+    assert ana.current() == key, "the next item waits until this one is saved"
+    ana.press("a", "a")  # impatient: holds for the item on screen only
+    server.start_again("another-token")
+    ana.until("document.querySelector('#unsaved')?.textContent.includes('Open the new link')")
+    ana.until("document.querySelector('#signed-out')")
+    tab = ana.context.new_page()
+    tab.goto(f"{server.url}/enter?token=another-token")
+    tab.wait_for_url(f"{server.url}/")
+    ana.until("document.querySelector('#saved.good') && !document.querySelector('#unsaved')")
+    ana.until("!document.querySelector('#signed-out')")
+    assert ana.current() != key
+    assert [(row.item, row.after and row.after["status"]) for row in server.server.store.history()] == [
+        (key, "accepted")
+    ]
+    ana.close()
+
+
+def test_a_decision_survives_that_the_page_is_closed_before_it_is_saved(
+    browser: "Browser", out: Path, servers: Callable[..., Running]
+) -> None:
+    server = servers(out)
+    ana = Person(browser, server, allowed="ERR_|Failed to load")
+    ana.open("v0")
+    key = ana.current()
+    ana.page.route("**/decisions", lambda route: route.abort())
+    ana.press("a")
+    ana.until("document.querySelector('#unsaved')")
+    ana.page.close(run_before_unload=False)
+    assert not server.server.store.history()
+    ana.page = ana.context.new_page()
+    ana.open("v0")
+    assert ana.decision(key)["status"] == "accepted"
+    assert [row.who for row in server.server.store.history()] == ["Ana"]
+    assert ana.page.evaluate("localStorage.getItem('urbanpipe-pending')") == "[]"
+    ana.close()
+
+
+def test_another_tab_shows_what_was_decided_meanwhile(
+    browser: "Browser", out: Path, servers: Callable[..., Running]
+) -> None:
+    ana = Person(browser, servers(out))
+    ana.open("v0")
+    tab = ana.context.new_page()
+    tab.goto(ana.page.url)
+    key = ana.decide("a")
+    tab.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    tab.wait_for_selector(f"[data-key='{key}'].accepted")
+    ana.close()
+
+
+def test_many_are_rejected_in_a_dialog_that_counts_first(
+    browser: "Browser", out: Path, servers: Callable[..., Running]
+) -> None:
+    ana = Person(browser, servers(out))
+    ana.page.click("#bulk")
+    ana.page.select_option("#many-code", "SL")
+    ana.page.fill("#many-percent", "50")
+    ana.until("document.querySelector('#many-reject').textContent === 'Reject 2 proposals'")
+    ana.press("Enter")
+    ana.until("document.querySelector('.message.saved')?.textContent.includes('2 proposals rejected')")
+    assert len(ana.server.server.store.history()) == 2
+    ana.page.click(".message .undo")
+    ana.until("document.querySelector('.message.saved')?.textContent.includes('Undone')")
+    assert {row.after["status"] if row.after else "open" for row in ana.server.server.store.history(limit=2)} == {
+        "open"
+    }
+    ana.close()
+
+
+# ---- exact frames, many findings
+
+
+@pytest.mark.parametrize("name", [VARYING, B_FRAMES, NEEDS_PROXY])
+def test_the_still_and_the_player_show_the_same_frame(
+    name: str, browser: "Browser", day: Day, servers: Callable[..., Running], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(day.out / day.folders[name], out / "v0")
+    ana = Person(browser, servers(out))
+    ana.open("v0")
+    ana.until("document.querySelector('#player').readyState >= 2")
+    first = 100 if name == VARYING else 0
+    for item in ana.view()["items"][1:4]:
+        frame = item["evidence"][0]["frame"]
+        ana.press("j")
+        ana.until(f"document.querySelector('#frame-note').textContent === 'no. {frame}'")
+        assert _numbers(ana) == (first + frame, first + frame)
+    ana.press(".")
+    ana.until(f"document.querySelector('#frame-note').textContent === 'no. {frame + 1}'")
+    assert _numbers(ana) == (first + frame + 1, first + frame + 1)
+    ana.close()
+
+
+def _numbers(person: Person) -> tuple[int, ...]:
+    """The numbers drawn into the still and into the player's frame."""
+    person.until("document.querySelector('#still').complete && !document.querySelector('#player').seeking")
+    person.page.wait_for_timeout(100)
+    found = []
+    for element in ("#still", "#player"):
+        encoded = person.page.evaluate(SHOWN_PICTURE, element).partition(",")[2]
+        found.append(number_in(np.asarray(Image.open(io.BytesIO(base64.b64decode(encoded))).convert("RGB"))))
+    return tuple(found)
+
+
+LABELLED = """() => [...document.querySelectorAll("button, input, select, a, summary")].filter(one => one.checkVisibility())
+  .filter(one => !(one.ariaLabel || one.title || one.textContent.trim() || one.labels?.length)).map(one => one.outerHTML)"""
+INSIDE = """which => { const box = document.querySelector(which).getBoundingClientRect();
+  return box.top >= 0 && box.left >= 0 && box.bottom <= innerHeight && box.right <= innerWidth; }"""
+
+
+@pytest.mark.parametrize("size", [(1440, 900), (1024, 768), (420, 800)])
+def test_nothing_is_cut_off_and_the_main_buttons_are_always_in_sight(
+    browser: "Browser", out: Path, servers: Callable[..., Running], size: tuple[int, int]
+) -> None:
+    made_inspection(out / "long", f"{'long name ' * 12}{'x' * 90} שלום.mp4")
+    ana = Person(browser, servers(out))
+    ana.page.set_viewport_size({"width": size[0], "height": size[1]})
+    for language in ("en", "zh"):
+        for path, main in (("/", "#start"), ("/video/long", "#finish"), ("/agreement.html", "h1")):
+            ana.page.goto(ana.server.url + path)
+            ana.ready()
+            assert ana.page.evaluate("document.documentElement.scrollWidth") <= size[0], (path, language)
+            assert ana.page.evaluate(INSIDE, main), (path, language, main)
+            assert ana.page.evaluate(LABELLED) == [], path
+        ana.page.evaluate(f"localStorage.setItem('urbanpipe-language', '{'zh' if language == 'en' else 'en'}')")
+    ana.close()
+
+
+def test_ten_thousand_findings_stay_quick(browser: "Browser", out: Path, servers: Callable[..., Running]) -> None:
+    inspection = read_inspection(out / "v0")
+    ck = next(one for one in inspection.findings if one.code == "CK")
+    many = tuple(ck.occurrences[0].model_copy(update={"seconds": n / 200}) for n in range(10_000))
+    findings = [one.model_copy(update={"occurrences": many}) if one is ck else one for one in inspection.findings]
+    write_inspection(inspection.model_copy(update={"findings": tuple(findings)}), out / "v0")
+    ana = Person(browser, servers(out))
+    ana.open("v0")
+    nodes = ana.page.evaluate("document.querySelectorAll('*').length")
+    assert nodes < 4_000
+    assert "10002 of 10002 open" in ana.page.inner_text("#left")
+    for _ in range(3):
+        ana.decide("a")
+    ana.page.click("text=9902 after these")
+    assert ana.page.locator("#items .item").count() == 100
+    ana.press("j")  # back to where the work goes on
+    ana.until("document.querySelector('.item[aria-current]').dataset.key === 'CK@20'")
+    ana.press("Shift+X")
+    ana.until("document.querySelector('#left').textContent === 'none open'")
+    assert ana.stored() == 10_002
+    ana.close()

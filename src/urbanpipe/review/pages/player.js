@@ -6,6 +6,7 @@ export class Player {
     this.folder = encodeURIComponent(folder);
     this.video = video;
     this.element = find("#player");
+    this.onTime = onTime;
     this.frame = null;
     this.ready = false;
     this.asked = 0;
@@ -37,8 +38,9 @@ export class Player {
     }
   }
 
-  // Time after the first frame, from that of the player.
+  // Time after the first frame, from that of the player; without a video, that of the still.
   seconds() {
+    if (!this.ready) return this.frame?.seconds ?? 0;
     const now = this.element.currentTime;
     const anchors = this.video.player_anchors;
     let offset = 0;
@@ -75,6 +77,7 @@ export class Player {
       find("#ring circle").setAttribute("cy", `${100 * evidence.hottest[1]}%`);
     }
     this.seek(frame);
+    if (!this.ready) this.onTime();
   }
 
   // Moves the player to a frame. A copy of a video whose clock jumps has a clock of its own.

@@ -30,7 +30,7 @@ function row(video, place) {
   const chips = video.classes.slice(0, 6).map((one) => make("span", { class: "chip" }, make("span", { class: "code" }, one.code), ` ${percent(one.probability)}`));
   const inner = [
     make("span", { class: "thumb" }, thumbnail),
-    make("span", { class: "what" }, make("strong", {}, make("bdi", {}, shown(video.name))), make("span", { class: "place" }, make("bdi", {}, shown(video.place)))),
+    make("span", { class: "what" }, make("strong", { title: shown(video.name) }, make("bdi", {}, shown(video.name))), make("span", { class: "place", title: shown(video.place) }, make("bdi", {}, shown(video.place)))),
     make("span", { class: "number" }, video.error ? "" : clock(video.duration_seconds)),
     make("span", { class: "chips" }, video.error ? make("span", { class: "wrong" }, shown(video.error)) : chips.length ? chips : make("span", { class: "none" }, t("no_proposals"))),
     make("span", { class: "state" }, make("span", { class: `badge ${video.status}` }, t(`status_${video.status}`)), video.control ? make("span", { class: "badge", title: t("control_hint") }, t("control")) : null),

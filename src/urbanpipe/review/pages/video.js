@@ -248,7 +248,7 @@ const shownKey = (name) => { const text = keyText(keyOf(name)); return text.leng
 
 function drawHead() {
   document.title = `${shown(view.video.name)} – ${t("product")}`;
-  find("#name").textContent = shown(view.video.name);
+  find("#name").textContent = find("#name").title = shown(view.video.name);
   for (const box of document.querySelectorAll(".video-box, .still-box")) box.style.aspectRatio = `${view.video.width} / ${view.video.height}`;
   find("#back").href = `/?${filterQuery(filter)}`;
   find("#verdict").textContent = view.verdict[language];
@@ -262,7 +262,7 @@ function drawHead() {
     view.reviewed && view.role === "lead" ? make("button", { type: "button", onclick: () => inTurn(async () => { await reopen(); drawHead(); }) }, t("reopen_video")) : "",
     make("button", { type: "button", onclick: () => showKeys(redraw) }, t("keys"), " ", hint("help")),
   ]);
-  showTip("video", isClosed() ? "" : t("tip_video", Object.fromEntries(["accept", "reject", "unsure", "finish"].map((name) => [name, shownKey(name)]))));
+  showTip("video", isClosed() || !likely().length ? "" : t("tip_video", Object.fromEntries(["accept", "reject", "unsure", "finish"].map((name) => [name, shownKey(name)]))));
 }
 
 function redraw() {
@@ -329,7 +329,7 @@ function toggleHeat() {
 
 document.addEventListener("keydown", (event) => {
   if (!view || document.querySelector("dialog[open]") || event.isComposing) return;
-  if (isTyping(event.target)) { if (event.key === "Escape") event.target.blur(); return; }
+  if (isTyping(event.target)) { if (event.key === "Escape" || event.key === "Enter") { event.preventDefault(); event.target.blur(); } return; }
   const command = commandOf(event);
   if (!command || !COMMANDS[command] || isForControl(event)) return;
   event.preventDefault();
