@@ -383,6 +383,30 @@ def test_another_tab_shows_what_was_decided_meanwhile(
     ana.close()
 
 
+def test_enter_belongs_to_a_button_only_after_tab(
+    browser: "Browser", out: Path, servers: Callable[..., Running]
+) -> None:
+    focused = "document.activeElement.dataset.do"
+    ana = Person(browser, servers(out))
+    ana.open("v0")
+    for _ in range(40):
+        ana.press("Tab")
+        if ana.page.evaluate(focused) == "accept":
+            break
+    first, second = ana.decide("Enter"), ana.current()
+    assert ana.page.evaluate(focused) == "accept", "of the next defect"
+    ana.decide("r")
+    ana.press("Enter")
+    ana.until("document.querySelector('.message.error')?.textContent.includes('proposals are open')")
+    assert [ana.decision(key)["status"] for key in (first, second)] == ["accepted", "rejected"]
+    ana.page.click(f"[data-key='{first}'] .item-head")
+    ana.page.click(f"[data-key='{first}'] .do.rejected")
+    ana.until(f"document.querySelector(\"[data-key='{first}'].rejected\")")
+    ana.press("Enter")
+    assert (ana.stored(), open_left(ana)) == (3, 2)
+    ana.close()
+
+
 def test_many_are_rejected_in_a_dialog_that_counts_first(
     browser: "Browser", out: Path, servers: Callable[..., Running]
 ) -> None:

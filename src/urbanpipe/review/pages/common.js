@@ -133,7 +133,14 @@ export function showTip(name, text) {
   tip.hidden = false;
 }
 
-// A key on a control that was reached by keyboard belongs to the control.
-export const isForControl = (event) => ["Enter", " "].includes(event.key) && event.target.matches?.("button, a, summary, select, input")
-  && event.target.matches(":focus-visible") && event.target.dataset.do !== "head";
+// Enter and the space bar belong to a control that was reached by Tab; otherwise they are commands of the page.
+let tabbed = false;
+document.addEventListener("keydown", (event) => { if (event.key === "Tab") tabbed = true; }, true);
+document.addEventListener("pointerdown", () => { tabbed = false; }, true);
+export const isForControl = (event) => tabbed && ["Enter", " "].includes(event.key)
+  && Boolean(event.target.matches?.("button, a, summary, select, input, video")) && event.target.dataset.do !== "head";
+export function leaveControl() {
+  tabbed = false;
+  if (!isTyping(document.activeElement)) document.activeElement.blur();
+}
 export const isTyping = (target) => /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName) && target.type !== "checkbox";

@@ -159,7 +159,7 @@ function keyed(event) {
   const moves = { j: at + 1, ArrowDown: at + 1, k: at - 1, ArrowUp: at - 1, Home: 0, End: videos.length - 1 };
   if (event.key in moves) { event.preventDefault(); mark(moves[event.key]); }
   else if (event.key === "/") { event.preventDefault(); find("#search").focus(); }
-  else if (event.key === "Enter" && !isForControl(event) && !event.target.closest("a")) find("#videos").children[at]?.querySelector("a")?.click();
+  else if (event.key === "Enter" && !isForControl(event) && !event.target.closest("a")) { event.preventDefault(); find("#videos").children[at]?.querySelector("a")?.click(); }
   else if (event.key === "n") start();
   else if (event.key === "?") say(t("queue_keys"), "", 10);
 }

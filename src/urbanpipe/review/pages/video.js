@@ -1,4 +1,4 @@
-import { api, begin, clock, filterOf, filterQuery, find, isForControl, isTyping, language, make, plural, say, showTip, shown, t, tools, videoLink } from "/static/common.js";
+import { api, begin, clock, filterOf, filterQuery, find, isForControl, isTyping, language, leaveControl, make, plural, say, showTip, shown, t, tools, videoLink } from "/static/common.js";
 import { chooseClass, showConflict } from "/static/dialogs.js";
 import { dataForm } from "/static/forms.js";
 import { ItemList, scrollToCurrent } from "/static/items.js";
@@ -333,6 +333,7 @@ document.addEventListener("keydown", (event) => {
   const command = commandOf(event);
   if (!command || !COMMANDS[command] || isForControl(event)) return;
   event.preventDefault();
+  leaveControl();
   if (!event.repeat || REPEATED.includes(command)) COMMANDS[command]();
 });
 document.addEventListener("visibilitychange", refresh);
