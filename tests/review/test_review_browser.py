@@ -363,6 +363,9 @@ def test_a_decision_survives_that_the_page_is_closed_before_it_is_saved(
     ana.page.close(run_before_unload=False)
     assert not server.server.store.history()
     ana.page = ana.context.new_page()
+    ana.page.on("pageerror", lambda error: ana.faults.append(str(error)))
+    ana.page.goto(server.url)  # the list of videos sends it, too
+    ana.ready()
     ana.open("v0")
     assert ana.decision(key)["status"] == "accepted"
     assert [row.who for row in server.server.store.history()] == ["Ana"]

@@ -14,6 +14,7 @@ function pending() {
 const keep = (entries) => store("pending", JSON.stringify(entries));
 
 function showSaved(text, kind) {
+  if (!find("#saved")) return; // the list of videos
   find("#saved").textContent = text;
   find("#saved").className = `saved-mark ${kind}`;
 }
