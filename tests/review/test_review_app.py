@@ -14,6 +14,7 @@ from helpers.inspection_material import made_inspection
 from helpers.review_material import TOKEN, body, client_of, served
 from urbanpipe.contracts.findings import read_inspection, write_inspection
 from urbanpipe.errors import InspectionError, ReviewError
+from urbanpipe.outputs import write_csv
 from urbanpipe.review.app import HEADER
 from urbanpipe.review.page_files import texts
 from urbanpipe.review.people import Role, add_person
@@ -529,3 +530,10 @@ def test_it_runs_without_torch(tmp_path: Path) -> None:
 
 def test_json_of_a_page_is_plain(client: TestClient) -> None:
     json.dumps(client.get("/api/videos/v0").json(), allow_nan=False)
+
+
+def test_videos_that_could_not_be_inspected_are_named(client: TestClient, tmp_path: Path) -> None:
+    assert client.get("/api/queue").json()["failures"] == []
+    write_csv(tmp_path / "out" / "failures.csv", ["video", "reason"], [["=cut, 半.mp4", "not a video"]])
+    assert client.get("/api/queue").json()["failures"] == [{"name": "=cut, 半.mp4", "reason": "not a video"}]
+    assert client.get("/api/queue?offset=1").json()["failures"] == []

@@ -1,14 +1,18 @@
 """The queue: the videos of the index that match a filter, in an order."""
 
 import sqlite3
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
+from urbanpipe.csv_cells import read_rows
 from urbanpipe.review.video_index import VideoIndex, searchable
 from urbanpipe.settings import Section
 
 PAGE_VIDEOS = 60
+FAILURES = "failures.csv"
 _STATUS = """CASE WHEN v.error != '' THEN 'unreadable' WHEN r.reviewed THEN 'reviewed'
   WHEN r.decided > 0 THEN 'in_review' ELSE 'open' END"""
 
@@ -208,3 +212,14 @@ def queue_folders(index: VideoIndex, wanted: Filter) -> list[str]:
         values,
     )
     return [row[0] for row in rows]
+
+
+def failed_videos(root: Path) -> list[dict[str, str]]:
+    """Return name and reason of the videos that `inspect` could not inspect.
+
+    Args:
+        root: output folder of `inspect`.
+    """
+    with suppress(OSError, ValueError):
+        return [{"name": name, "reason": reason} for name, reason in read_rows(root / FAILURES, ["video", "reason"])]
+    return []

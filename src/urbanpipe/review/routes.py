@@ -14,7 +14,7 @@ from urbanpipe.review.agreement import agreement
 from urbanpipe.review.desk import ReviewDesk
 from urbanpipe.review.page_files import PAGES, STATIC, page, texts
 from urbanpipe.review.people import Person, Role, person_with
-from urbanpipe.review.queue import PAGE_VIDEOS, Filter, Order, neighbours, queue_page
+from urbanpipe.review.queue import PAGE_VIDEOS, Filter, Order, failed_videos, neighbours, queue_page
 from urbanpipe.review.sessions import COOKIE
 from urbanpipe.review.video_view import recorded_view
 from urbanpipe.review_store.store import Author, Recorded
@@ -198,6 +198,7 @@ def queue(
         "seconds_left": shown.seconds_left,
         "orders": list(Order),
         "codes": desk.index.codes(),
+        "failures": failed_videos(desk.index.root) if offset <= 0 else [],
     }
 
 

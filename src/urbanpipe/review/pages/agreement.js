@@ -4,9 +4,9 @@ const share = (value) => (value === null ? "–" : `${Math.round(100 * value)} %
 const numbers = (values) => values.map((value, place) => make(place ? "td" : "th", place ? { class: "number" } : { scope: "row" }, value));
 
 function table(title, heads, rows) {
-  return make("section", {}, make("h2", {}, title), make("table", { class: "figures" },
+  return make("section", {}, make("h2", {}, title), make("div", { class: "scroll-x", tabindex: 0, role: "region", "aria-label": title }, make("table", { class: "figures" },
     make("thead", {}, make("tr", {}, heads.map((one, place) => make("th", { scope: "col", class: place ? "number" : null }, one)))),
-    make("tbody", {}, rows.map((row) => make("tr", {}, numbers(row))))));
+    make("tbody", {}, rows.map((row) => make("tr", {}, numbers(row)))))));
 }
 
 // Mean probability against the share that people confirmed: on the diagonal the probabilities are true.

@@ -39,11 +39,20 @@ export async function api(method, url, body) {
   } catch {
     return { ok: false, http: 0, detail: t("no_server") };
   }
-  if (response.status === 401 && !location.pathname.startsWith("/login") && url !== "/api/login") location.assign("/login");
+  if (url !== "/api/login") showSignedOut(response.status === 401);
   const content = await response.json().catch(() => ({ detail: response.statusText }));
   const rest = Array.isArray(content) ? { list: content } : content;
   if (Array.isArray(rest.detail)) rest.detail = rest.detail.map((one) => `${one.loc.join(".")}: ${one.msg}`).join("; ");
   return { ...rest, ok: response.ok, http: response.status };
+}
+
+// A server that was started again knows no session: the link that it printed, opened in any tab, begins a new one.
+function showSignedOut(isOut) {
+  const shown = find("#signed-out");
+  if (!isOut) { shown?.remove(); return; }
+  if (shown || !texts[language]) return;
+  document.body.prepend(make("div", { id: "signed-out", role: "alert" }, make("strong", {}, t("signed_out_title")), make("span", {}, t("signed_out_text")),
+    make("a", { href: "/login", target: "_blank" }, t("login_title")), make("button", { type: "button", onclick: () => location.reload() }, t("reload"))));
 }
 
 const visit = crypto.randomUUID?.() ?? String(Math.random()).slice(2);
@@ -55,8 +64,11 @@ export const action = (fields = {}) => ({
   ...fields,
 });
 
-export function say(text, kind = "", seconds = 4) {
-  const note = make("div", { class: `message ${kind}` }, text);
+// Shows a message for some seconds, an error until it is closed; an action is a button: [text, what it does].
+export function say(text, kind = "", seconds = 4, action = null) {
+  const note = make("div", { class: `message ${kind}`, role: kind === "error" ? "alert" : null }, make("span", {}, text));
+  if (action) note.append(make("button", { type: "button", class: "undo", onclick: () => { note.remove(); action[1](); } }, action[0]));
+  for (const old of find("#messages").children) if (old.firstChild.textContent === text) old.remove();
   if (kind === "error") note.append(make("button", { type: "button", "aria-label": t("close"), onclick: () => note.remove() }, "×"));
   find("#messages").append(note);
   while (find("#messages").children.length > 3) find("#messages").firstChild.remove();
@@ -112,4 +124,23 @@ export function filterQuery(values) {
 }
 export const filterOf = (search) => Object.fromEntries(FILTERS.map((name) => [name, new URLSearchParams(search).get(name) ?? ""]));
 export const videoLink = (folder, filter) => `/video/${encodeURIComponent(folder)}?${filterQuery(filter)}`;
+// A short hint that is shown until it is closed, once per browser.
+export function showTip(name, text) {
+  const tip = find("#tip");
+  if (stored(`tip-${name}`) || !text) return;
+  const close = () => { store(`tip-${name}`, "closed"); tip.hidden = true; };
+  tip.replaceChildren(make("span", {}, text), make("button", { type: "button", "aria-label": t("close"), onclick: close }, "×"));
+  tip.hidden = false;
+}
+
+// Enter and the space bar belong to a control that was reached by Tab; otherwise they are commands of the page.
+let tabbed = false;
+document.addEventListener("keydown", (event) => { if (event.key === "Tab") tabbed = true; }, true);
+document.addEventListener("pointerdown", () => { tabbed = false; }, true);
+export const isForControl = (event) => tabbed && ["Enter", " "].includes(event.key)
+  && Boolean(event.target.matches?.("button, a, summary, select, input, video")) && event.target.dataset.do !== "head";
+export function leaveControl() {
+  tabbed = false;
+  if (!isTyping(document.activeElement)) document.activeElement.blur();
+}
 export const isTyping = (target) => /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName) && target.type !== "checkbox";

@@ -9,25 +9,25 @@ const number = (text) => {
 };
 
 function input(name, value, label, attributes = {}) {
-  const { unit, ...rest } = attributes;
-  return make("label", { class: `field ${name}` }, make("span", {}, label), make("input", { name, value: value ?? "", autocomplete: "off", ...rest }), unit ? make("span", { class: "unit" }, unit) : "");
+  const { unit, key, ...rest } = attributes;
+  return make("label", { class: `field ${name}` }, make("span", {}, label, key ? [" ", hint(key)] : ""), make("input", { name, value: value ?? "", autocomplete: "off", ...rest }), unit ? make("span", { class: "unit" }, unit) : "");
 }
 
 export function detailsForm(item, change, { changeClass, move }, disabled) {
   const { decision } = item;
   const grades = make("div", { class: "grades", role: "group", "aria-label": t("grade") }, make("span", {}, t("grade")), [1, 2, 3, 4].map((one) =>
-    make("button", { type: "button", "aria-pressed": String(decision.grade === one), onclick: () => change({ grade: decision.grade === one ? null : one, ...(decision.status === "open" ? { status: "accepted" } : {}) }) }, String(one))));
+    make("button", { type: "button", "data-do": `grade_${one}`, "aria-pressed": String(decision.grade === one), onclick: () => change({ grade: decision.grade === one ? null : one, ...(decision.status === "open" ? { status: "accepted" } : {}) }) }, String(one))));
   const form = make("form", { class: "details" },
     grades,
-    input("clock_from", decision.clock_from, t("clock_from"), { inputmode: "numeric", size: 3 }),
+    input("clock_from", decision.clock_from, t("clock_from"), { inputmode: "numeric", size: 3, key: "details" }),
     input("clock_to", decision.clock_to, t("clock_to"), { inputmode: "numeric", size: 3 }),
     input("distance_m", decision.distance_m, t("distance"), { inputmode: "decimal", size: 6, unit: "m" }),
     make("label", { class: "field check" }, make("input", { type: "checkbox", name: "continuous", checked: decision.continuous ? true : null }), make("span", {}, t("continuous"), " ", hint("continuous"))),
     input("length_m", decision.length_m, t("length"), { inputmode: "decimal", size: 6, unit: "m" }),
-    input("note", decision.note, t("note"), { maxlength: 4000 }),
+    input("note", decision.note, t("note"), { maxlength: 4000, key: "note" }),
     make("div", { class: "do-row small" },
-      make("button", { type: "button", onclick: changeClass }, t("do_change_class"), " ", hint("change_class")),
-      make("button", { type: "button", onclick: move }, t("do_move_here"), " ", hint("move_here")),
+      make("button", { type: "button", "data-do": "change_class", onclick: changeClass }, t("do_change_class"), " ", hint("change_class")),
+      make("button", { type: "button", "data-do": "move_here", onclick: move }, t("do_move_here"), " ", hint("move_here")),
       make("span", { class: "note" }, t("interval_keys"), " ", hint("begin_here"), " ", hint("end_here"))));
   const numeric = ["clock_from", "clock_to", "distance_m", "length_m"];
   form.addEventListener("change", (event) => {

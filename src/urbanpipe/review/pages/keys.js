@@ -30,11 +30,11 @@ export function commandOf(event) {
     if (letter === "z") return event.shiftKey ? "redo" : "undo";
     return letter === "y" ? "redo" : null;
   }
-  if (event.altKey) return null;
+  if (event.altKey || event.isComposing) return null;
   return Object.keys(keys).find((name) => keys[name] === pressed(event)) ?? { ArrowDown: "next_item", ArrowUp: "previous_item" }[event.key] ?? null;
 }
 
-function change(name, button) {
+function change(name, button, done) {
   button.textContent = "…";
   const take = (event) => {
     event.preventDefault();
@@ -45,22 +45,24 @@ function change(name, button) {
     const other = Object.keys(keys).find((one) => one !== name && keys[one] === key);
     if (event.key !== "Escape" && other) say(t("key_taken", { command: t(`do_${other}`) }), "error");
     else if (event.key !== "Escape") { keys[name] = key; store("keys", JSON.stringify(keys)); }
-    showKeys();
+    showKeys(done);
   };
   document.addEventListener("keydown", take, true);
 }
 
-export function showKeys() {
+// Shows the keys; `done` runs when the dialog is closed.
+export function showKeys(done) {
   const dialog = find("#keys");
   const rows = Object.keys(keys).flatMap((name) => {
     const button = make("button", { type: "button", class: "key", title: t("key_change") }, keyText(keys[name]));
-    button.addEventListener("click", () => change(name, button));
+    button.addEventListener("click", () => change(name, button, done));
     return [make("dt", {}, button), make("dd", {}, t(`do_${name}`))];
   });
-  const reset = () => { keys = { ...DEFAULTS }; store("keys", "{}"); showKeys(); };
+  const reset = () => { keys = { ...DEFAULTS }; store("keys", "{}"); showKeys(done); };
   dialog.replaceChildren(
-    make("h2", {}, t("keys")), make("p", { class: "note" }, t("keys_hint")), make("dl", { class: "key-list" }, rows),
-    make("div", { class: "actions" }, make("button", { type: "button", onclick: reset }, t("keys_reset")), make("button", { type: "button", class: "primary", onclick: () => location.reload() }, t("close"))),
+    make("h2", { id: "keys-title" }, t("keys")), make("p", { class: "note" }, t("keys_hint")), make("dl", { class: "key-list" }, rows),
+    make("div", { class: "actions" }, make("button", { type: "button", onclick: reset }, t("keys_reset")), make("button", { type: "button", class: "primary", onclick: () => dialog.close() }, t("close"))),
   );
+  dialog.onclose = done;
   if (!dialog.open) dialog.showModal();
 }

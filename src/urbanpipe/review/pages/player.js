@@ -6,9 +6,12 @@ export class Player {
     this.folder = encodeURIComponent(folder);
     this.video = video;
     this.element = find("#player");
+    this.onTime = onTime;
     this.frame = null;
     this.ready = false;
     this.asked = 0;
+    this.lost = false; // whether the video is missing or changed
+    this.known = new Promise((resolve) => { this.isKnown = resolve; });
     this.element.addEventListener("timeupdate", () => { onTime(this.seconds()); });
     this.element.addEventListener("seeked", () => { onTime(this.seconds()); });
     this.element.addEventListener("pause", () => { if (!this.seeking) this.showPlayed(); });
@@ -21,7 +24,15 @@ export class Player {
   async load() {
     for (;;) {
       const file = await api("GET", `/api/videos/${this.folder}/file`);
-      if (!file.ok) { this.note(file.detail); return file; }
+      const isAway = [0, 401, 503].includes(file.http);
+      this.lost = !isAway && (!file.ok || ["missing", "changed"].includes(file.status));
+      if (file.status !== "checking" && !isAway) this.isKnown();
+      if (!file.ok) {
+        this.note(file.detail);
+        if (!isAway) return file;
+        await new Promise((resolve) => { setTimeout(resolve, 2000); });
+        continue;
+      }
       if (file.status === "checking") this.note(t("file_checking"));
       else if (file.status !== "ok") { this.note(t(`file_${file.status}`)); return file; }
       else if (file.plays || file.proxy.status === "ready") {
@@ -37,8 +48,9 @@ export class Player {
     }
   }
 
-  // Time after the first frame, from that of the player.
+  // Time after the first frame, from that of the player; without a video, that of the still.
   seconds() {
+    if (!this.ready) return this.frame?.seconds ?? 0;
     const now = this.element.currentTime;
     const anchors = this.video.player_anchors;
     let offset = 0;
@@ -54,11 +66,24 @@ export class Player {
 
   async showFrame(query) {
     const asked = ++this.asked;
+    await this.known;
+    if (asked !== this.asked) return;
+    if (this.lost) { this.showNothing(); return; }
     const frame = await api("GET", `/api/videos/${this.folder}/frame?${query}&proxy=${Boolean(this.proxy)}`);
     frame.proxy = this.proxy;
     if (asked !== this.asked) return;
     if (!frame.ok) { say(frame.detail, "error"); return; }
     this.show(frame, `/media/${this.folder}/still/${frame.number}`, null);
+  }
+
+  // Without the video there are only the pictures of the inspection.
+  showNothing() {
+    this.frame = null;
+    find("#still").removeAttribute("src");
+    find("#heat-map").hidden = true;
+    find("#ring").toggleAttribute("hidden", true);
+    find("#frame-time").textContent = "";
+    find("#frame-note").textContent = t("no_picture");
   }
 
   show(frame, url, evidence) {
@@ -75,6 +100,7 @@ export class Player {
       find("#ring circle").setAttribute("cy", `${100 * evidence.hottest[1]}%`);
     }
     this.seek(frame);
+    if (!this.ready) this.onTime();
   }
 
   // Moves the player to a frame. A copy of a video whose clock jumps has a clock of its own.

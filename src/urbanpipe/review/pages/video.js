@@ -1,98 +1,81 @@
-import { action, api, begin, clock, filterOf, filterQuery, find, isTyping, language, make, percent, plural, say, shown, t, tools, videoLink } from "/static/common.js";
-import { commandOf, hint, keyOf, showKeys } from "/static/keys.js";
-import { drawLanes, moveCursor } from "/static/lanes.js";
+import { api, begin, clock, filterOf, filterQuery, find, isForControl, isTyping, language, leaveControl, make, plural, say, showTip, shown, t, tools, videoLink } from "/static/common.js";
+import { chooseClass, showConflict } from "/static/dialogs.js";
+import { dataForm } from "/static/forms.js";
+import { ItemList, scrollToCurrent } from "/static/items.js";
+import { commandOf, hint, keyOf, keyText, showKeys } from "/static/keys.js";
+import { drawLanes, markItem, moveCursor } from "/static/lanes.js";
 import { Player } from "/static/player.js";
-import { detailsForm, dataForm } from "/static/forms.js";
+import { itemName, itemRow, stateText } from "/static/rows.js";
+import { allSent, isSaving, send, sendKept } from "/static/saving.js";
 
 const folder = decodeURIComponent(location.pathname.replace("/video/", ""));
 const filter = filterOf(location.search);
 const home = `/api/videos/${encodeURIComponent(folder)}`;
-const OPEN = ["open"];
 let view;
 let player;
 let current = null; // key of the item in focus
 let around = { previous: null, next: null };
-let sending = Promise.resolve();
-let unsaved = 0;
 
-const itemOf = (key) => view.items.find((one) => one.key === key);
+const itemOf = (key) => view.byKey.get(key);
 const isLikely = (item) => !item.proposal?.unlikely || item.decision.status !== "open";
 const likely = () => view.items.filter(isLikely);
-const openItems = () => likely().filter((one) => OPEN.includes(one.decision.status));
-const className = (code) => view.classes.find((one) => one.code === code)?.[language] ?? "";
+const unlikely = () => view.items.filter((one) => !isLikely(one));
+const isOpen = (item) => item.decision.status === "open";
+const openItems = () => likely().filter(isOpen);
 const isClosed = () => view.reviewed && view.role !== "lead";
+const isRefused = () => { if (isClosed()) say(t("closed"), "error"); return isClosed(); };
+const nameOf = (key) => (key === "review" ? t("status") : key === "data" ? t("inspection_data") : itemOf(key) ? itemName(itemOf(key).decision) : key.replace(/@.*/, ""));
 
-// ---- saving: one request after the other; what is on screen is what the server has acknowledged
-
-function showSaved(text, kind) { find("#saved").textContent = text; find("#saved").className = `saved-mark ${kind}`; }
-
-function send(url, body) {
-  unsaved += 1;
-  showSaved(t("saving"), "");
-  const answer = sending.then(() => retried(url, body));
-  sending = answer.catch(() => {});
-  return answer.finally(() => { unsaved -= 1; });
-}
-
-async function retried(url, body) {
-  for (let attempt = 0; ; attempt += 1) {
-    const answer = await api("POST", url, body);
-    if (answer.ok) { showSaved(t("saved", { time: new Date().toLocaleTimeString() }), "good"); return answer; }
-    if (answer.http !== 0 && answer.http !== 503) { showSaved(t("not_saved"), "bad"); return answer; }
-    showSaved(t("not_saved_retry"), "bad");
-    await new Promise((resolve) => { setTimeout(resolve, Math.min(5000, 500 * 2 ** attempt)); });
-  }
-}
+// ---- saving: what is on screen is what the server has acknowledged
 
 async function save(changes) {
-  const answer = await send(`${home}/decisions`, action({ changes: changes.map(([key, after, version]) => ({ item: key, after, version })) }));
-  if (answer.http === 409) { await reload(); showConflict(answer); return false; }
+  const answer = await send(view.who, `${home}/decisions`, { changes: changes.map(([key, after, version]) => ({ item: key, after, version })) });
+  if (answer.http === 409) return resolveConflict(answer);
   if (!answer.ok) { say(answer.detail, "error"); return false; }
   take(answer);
   return true;
 }
 
+const versionOf = (key) => (key === "review" || key === "data" ? view[key].version : itemOf(key)?.version ?? 0);
+
+async function resolveConflict(answer) {
+  await reload();
+  if (!(await showConflict(answer, nameOf, stateText)) || isRefused()) return false;
+  return save(Object.entries(answer.mine).map(([key, after]) => [key, after, versionOf(key)]));
+}
+
 function take(answer) {
   for (const row of answer.recorded) {
+    if (row.video !== view.video.digest) continue;
+    view.last = Math.max(view.last, row.seq);
+    const state = { decision: row.after, version: row.seq, who: row.who, at: row.at };
     if (row.item === "review") view.reviewed = Boolean(row.after?.reviewed);
-    if (row.item === "review" || row.item === "data") { view[row.item] = { decision: row.after, version: row.seq, who: row.who, at: row.at }; continue; }
+    if (row.item === "review" || row.item === "data") { view[row.item] = state; continue; }
     const item = itemOf(row.item);
-    const state = { decision: row.after ?? item?.proposal, version: row.seq, who: row.who, at: row.at };
-    if (item) Object.assign(item, state);
+    if (item) Object.assign(item, state, { decision: row.after ?? item.proposal });
     else if (row.after) view.items.push({ key: row.item, proposal: null, evidence: [], ...state });
   }
   view.items = view.items.filter((one) => one.proposal || one.decision);
+  view.byKey = new Map(view.items.map((one) => [one.key, one]));
   view.undo = answer.undo; view.redo = answer.redo;
   draw();
 }
 
-function showConflict(answer) {
-  const dialog = find("#conflict");
-  const rows = Object.keys(answer.mine).map((key) => {
-    const theirs = answer.theirs[key];
-    return make("tr", {}, make("th", {}, key), make("td", {}, stateText(answer.mine[key])), make("td", {}, theirs ? `${stateText(theirs.after)} (${shown(theirs.who)})` : "–"));
-  });
-  dialog.replaceChildren(make("h2", {}, t("conflict_title")), make("p", {}, t("conflict_text")),
-    make("table", {}, make("thead", {}, make("tr", {}, make("th", {}, ""), make("th", {}, t("yours")), make("th", {}, t("theirs")))), make("tbody", {}, rows)),
-    make("div", { class: "actions" }, make("button", { type: "button", class: "primary", onclick: () => dialog.close() }, t("close"))));
-  dialog.showModal();
+// Commands wait for each other. One that was given for an item is left out if another is on screen by then: nobody
+// decides on what was not shown.
+let turn = Promise.resolve();
+function inTurn(task, onlyFor = null) {
+  turn = turn.then(() => (onlyFor === null || onlyFor === current ? task() : undefined)).catch((error) => say(String(error), "error"));
+  return turn;
 }
-
-const stateText = (state) => {
-  if (!state) return t("decision_open");
-  if ("reviewed" in state) return t(state.reviewed ? "status_reviewed" : "status_open");
-  if (!state.status) return Object.entries(state).filter(([, value]) => value).map(([name, value]) => `${t(`data_${name}`)} ${value}`).join(", ") || "–";
-  const parts = [t(`decision_${state.status}`), state.code, state.seconds === null ? "" : clock(state.seconds, true), state.grade ? t("grade_n", { grade: state.grade }) : "", shown(state.note)];
-  return parts.filter(Boolean).join(" · ");
-};
 
 // ---- decisions
 
 async function decide(item, fields, { next = false } = {}) {
-  if (!item) return;
-  if (isClosed()) { say(t("closed"), "error"); return; }
-  const saved = await save([[item.key, { ...clean(item.decision), ...fields }, item.version]]);
-  if (saved && next) focusOpen(item.key);
+  const known = item && itemOf(item.key);
+  if (!known || isRefused()) return;
+  const saved = await save([[known.key, { ...clean(known.decision), ...fields }, known.version]]);
+  if (saved && next) focusOpen(known.key);
 }
 
 const FIELDS = ["status", "code", "seconds", "begin_seconds", "end_seconds", "grade", "clock_from", "clock_to", "distance_m", "length_m", "continuous", "note"];
@@ -101,50 +84,57 @@ const clean = (decision) => Object.fromEntries(FIELDS.filter((name) => decision[
 function focusOpen(after) {
   const rows = likely();
   const from = rows.findIndex((one) => one.key === after);
-  const following = [...rows.slice(from + 1), ...rows.slice(0, Math.max(0, from))].find((one) => OPEN.includes(one.decision.status));
+  const following = rows.slice(from + 1).find(isOpen) ?? rows.slice(0, Math.max(0, from)).find(isOpen);
   if (following) focus(following.key);
-  else { focus(after); say(t("all_decided", { key: keyOf("finish") }), "saved"); }
+  else { focus(after); say(t("all_decided", { key: keyText(keyOf("finish")) }), "saved"); }
 }
 
+const choosable = () => view.classes.filter((one) => one.code !== view.exclusive);
+
 async function addDefect() {
-  if (isClosed()) { say(t("closed"), "error"); return; }
+  if (isRefused()) return;
   player.element.pause();
   const seconds = player.frame?.seconds ?? player.seconds();
-  const code = await chooseClass(t("add_at", { time: clock(seconds, true) }));
+  const code = await chooseClass(t("add_at", { time: clock(seconds, true) }), choosable());
   if (!code) return;
   const key = `+${Array.from(crypto.getRandomValues(new Uint8Array(6)), (byte) => byte.toString(16).padStart(2, "0")).join("")}`;
   if (await save([[key, { status: "accepted", code, seconds }, 0]])) focus(key);
 }
 
-function chooseClass(title) {
-  const dialog = find("#classes");
-  const classes = view.classes.filter((one) => one.code !== view.exclusive);
-  return new Promise((resolve) => {
-    const finish = (code) => { dialog.onclose = null; if (dialog.open) dialog.close(); document.removeEventListener("keydown", press, true); resolve(code); };
-    const press = (event) => {
-      const at = event.key.length === 1 ? event.key.toLowerCase().charCodeAt(0) - 97 : -1;
-      if (event.ctrlKey || event.metaKey || event.altKey || !classes[at] || at < 0) return;
-      event.preventDefault(); event.stopPropagation(); finish(classes[at].code);
-    };
-    dialog.replaceChildren(make("h2", {}, title), make("ol", { class: "class-list" }, classes.map((one, place) =>
-      make("li", {}, make("button", { type: "button", onclick: () => finish(one.code) }, place < 26 ? make("kbd", {}, String.fromCharCode(97 + place)) : "", make("span", { class: "code" }, one.code), ` ${one[language]}`)))));
-    dialog.onclose = () => finish(null);
-    document.addEventListener("keydown", press, true);
-    dialog.showModal();
-  });
+async function changeClass() {
+  const item = itemOf(current);
+  if (!item || isRefused()) return;
+  const code = await chooseClass(t("change_class_of", { code: item.decision.code }), choosable(), item.decision.code);
+  if (code && code !== item.decision.code) await decide(item, { code, status: isOpen(item) ? "accepted" : item.decision.status });
+}
+
+function moveHere(item, field = "seconds") {
+  if (!item || !player.frame) return undefined;
+  const { seconds } = player.frame;
+  const times = { seconds: item.decision.seconds, begin_seconds: item.decision.begin_seconds, end_seconds: item.decision.end_seconds, [field]: seconds };
+  if (times.begin_seconds !== null && times.begin_seconds > (times.end_seconds ?? Infinity)) times[field === "begin_seconds" ? "end_seconds" : "begin_seconds"] = seconds;
+  return decide(item, times);
+}
+
+function grade(number) {
+  const item = itemOf(current);
+  return item && decide(item, { grade: item.decision.grade === number ? null : number, ...(isOpen(item) ? { status: "accepted" } : {}) });
 }
 
 async function rejectRest() {
   const rest = openItems();
-  if (!rest.length || isClosed()) return !isClosed();
-  return save(rest.map((one) => [one.key, { ...clean(one.decision), status: "rejected" }, one.version]));
+  if (isRefused()) return false;
+  if (!rest.length) return true;
+  const saved = await save(rest.map((one) => [one.key, { ...clean(one.decision), status: "rejected" }, one.version]));
+  if (saved) say(plural("rest_rejected", rest.length), "saved", 8, [t("do_undo"), () => inTurn(() => revert("undo"))]);
+  return saved;
 }
 
 async function finish({ rejecting = false } = {}) {
   if (isClosed()) return goNext();
   if (openItems().length && !rejecting) {
     focusOpen(current);
-    say(plural("still_open", openItems().length), "error");
+    say(plural("still_open", openItems().length, { key: keyText(keyOf("reject_and_finish")) }), "error");
     return undefined;
   }
   if (rejecting && !(await rejectRest())) return undefined;
@@ -157,34 +147,35 @@ async function reopen() {
 }
 
 async function goNext() {
-  await sending;
+  await allSent();
   const places = await api("GET", `${home}/neighbours?${filterQuery(filter)}`);
   if (places.next) location.assign(videoLink(places.next, filter));
-  else { draw(); say(t("all_reviewed"), "saved", 8); }
+  else { draw(); say(t("all_reviewed"), "saved", 20, [t("queue_title"), toQueue]); }
 }
 
 async function revert(which) {
-  const answer = await send(`/api/${which}`, action());
+  const answer = await send(view.who, `/api/${which}`);
   if (!answer.ok) { say(answer.detail, "error"); await reload(); return; }
   if (!answer.recorded.length) { say(t(`nothing_to_${which}`)); return; }
-  if (answer.folder && answer.folder !== folder && answer.recorded[0].video !== view.video.digest) {
-    location.assign(`${videoLink(answer.folder, filter)}#${encodeURIComponent(answer.recorded[0].item)}`);
+  const [first] = answer.recorded;
+  if (answer.folder && answer.folder !== folder && first.video !== view.video.digest) {
+    location.assign(`${videoLink(answer.folder, filter)}#${encodeURIComponent(first.item)}`);
     return;
   }
   take(answer);
-  const key = answer.recorded[0].item;
-  if (itemOf(key)) focus(key);
-  say(t(`${which}_done`, { what: answer.recorded.map((row) => row.item).slice(0, 3).join(", ") }), "saved");
+  if (itemOf(first.item)) focus(first.item);
+  say(t(`${which}_done`, { what: answer.recorded.slice(0, 3).map((row) => nameOf(row.item)).join(", ") }), "saved");
 }
 
 // ---- drawing
 
 function focus(key, { show = true } = {}) {
-  current = key;
-  drawItems();
   const item = itemOf(key);
+  current = item ? key : null;
+  drawItems();
+  markItem(view, item);
   if (!item) return;
-  find(`#items [aria-current], #unlikely [aria-current]`)?.scrollIntoView({ block: "nearest" });
+  scrollToCurrent();
   drawTimes();
   if (!show) return;
   const { seconds } = item.decision;
@@ -193,61 +184,46 @@ function focus(key, { show = true } = {}) {
   else if (seconds !== null && seconds !== undefined) player.showTime(seconds);
 }
 
-function decisionButtons(item) {
-  const button = (status, name) => make("button", { type: "button", class: `do ${status}`, "aria-pressed": String(item.decision.status === status), onclick: () => decide(item, { status }, { next: status !== "open" }) }, t(`do_${name}`), " ", hint(name));
-  return make("div", { class: "do-row" }, button("accepted", "accept"), button("rejected", "reject"), button("unsure", "unsure"), button("second_opinion", "second_opinion"));
-}
-
-function itemRow(item) {
-  const { decision, proposal } = item;
-  const isCurrent = item.key === current;
-  const probability = proposal ? percent(proposal.probability, view.bundle.calibrated) : t("added");
-  const head = make("button", { type: "button", class: "item-head", onclick: () => focus(item.key) },
-    make("span", { class: "code" }, decision.code), make("span", { class: "item-name" }, className(decision.code)),
-    make("span", { class: "item-time" }, decision.seconds === null || decision.seconds === undefined ? t("no_time") : clock(decision.seconds, true)),
-    make("span", { class: "item-probability", title: t("probability") }, probability),
-    make("span", { class: `badge ${decision.status}` }, t(`decision_${decision.status}`)));
-  const facts = [
-    proposal && proposal.code !== decision.code ? t("was_class", { code: proposal.code }) : "",
-    decision.grade ? t("grade_n", { grade: decision.grade }) : "",
-    decision.clock_from ? `${decision.clock_from}${decision.clock_to ? `–${decision.clock_to}` : ""} ${t("oclock")}` : "",
-    decision.distance_m !== null && decision.distance_m !== undefined ? `${decision.distance_m} m` : "",
-    decision.continuous ? t("continuous") + (decision.length_m ? ` ${decision.length_m} m` : "") : "",
-    shown(decision.note),
-    item.who ? t("decided_by", { who: shown(item.who), at: new Date(item.at).toLocaleString() }) : "",
-  ].filter(Boolean);
-  const open = isCurrent ? [decisionButtons(item), detailsForm(item, (fields) => decide(item, fields), { changeClass, move: () => moveHere(item) }, isClosed())] : [];
-  return make("li", { class: `item ${decision.status}`, "aria-current": isCurrent ? "true" : null, "data-key": item.key },
-    head, facts.length ? make("p", { class: "facts-line" }, facts.join(" · ")) : "", ...open);
-}
+const handlers = {
+  focus: (key) => focus(key),
+  decide: (item, fields, options) => inTurn(() => decide(item, fields, options)),
+  changeClass: () => inTurn(changeClass),
+  move: (item) => inTurn(() => moveHere(item)),
+};
+const row = (item) => itemRow(item, { view, folder, isCurrent: item.key === current, isClosed: isClosed(), handlers });
+const markOf = (item) => `${item.version} ${item.key === current} ${isClosed()}`;
+const lists = { items: new ItemList(find("#items"), row, markOf), unlikely: new ItemList(find("#unlikely"), row, markOf) };
 
 function drawItems() {
-  const typing = document.activeElement?.closest?.("#items form, #unlikely form") ? { name: document.activeElement.name } : null;
   const rows = likely();
-  const others = view.items.filter((one) => !isLikely(one));
-  find("#items").replaceChildren(...rows.map(itemRow));
-  find("#unlikely").replaceChildren(...others.map(itemRow));
+  const others = unlikely();
+  lists.items.show(rows, current);
   find("#unlikely-box").hidden = !others.length;
-  find("#unlikely-title").textContent = plural("unlikely", others.length);
   if (others.some((one) => one.key === current)) find("#unlikely-box").open = true;
-  const left = openItems().length;
-  find("#left").textContent = left ? plural("open_items", left) : t("none_open");
+  if (others.length && find("#unlikely-box").open) lists.unlikely.show(others, current);
+  find("#unlikely-title").textContent = plural("unlikely", others.length);
+  find("#no-items").hidden = rows.length > 0;
+  const left = rows.filter(isOpen).length;
+  find("#left").textContent = !rows.length ? "" : left ? t("open_of", { left, all: rows.length }) : t("none_open");
   find("#left").className = left ? "" : "good";
-  if (typing?.name) find(`.item[aria-current] [name="${typing.name}"]`)?.focus();
 }
 
 function draw() {
+  const open = openItems().length;
   drawItems();
-  const status = view.reviewed ? "reviewed" : view.items.some((one) => one.decision.status !== "open") ? "in_review" : "open";
+  const status = view.reviewed ? "reviewed" : view.items.some((one) => !isOpen(one)) ? "in_review" : "open";
   find("#state").textContent = t(`status_${status}`);
   find("#state").className = `badge ${status}`;
   find("#undo").disabled = !view.undo;
   find("#redo").disabled = !view.redo;
   find("#finish").replaceChildren(t(view.reviewed ? "next_video" : "finish"), " ", hint("finish"));
-  find("#reject-rest").disabled = !openItems().length || isClosed();
+  find("#finish").classList.toggle("waits", open > 0);
+  find("#reject-rest").disabled = !open || isClosed();
+  find("#add").disabled = isClosed();
   drawLanes(view, current, { onSeek: (seconds) => player.showTime(seconds), onItem: (key) => focus(key) });
+  markItem(view, itemOf(current));
   drawTimes();
-  dataForm(find("#data"), view.data.decision ?? {}, (fields) => save([["data", fields, view.data.version]]), isClosed());
+  dataForm(find("#data"), view.data.decision ?? {}, (fields) => inTurn(() => save([["data", fields, view.data.version]])), isClosed());
   if (find("#history-box").open) drawHistory();
 }
 
@@ -260,86 +236,91 @@ function drawTimes() {
 async function drawHistory() {
   const answer = await api("GET", `${home}/history`);
   if (!answer.ok) return;
-  find("#history").replaceChildren(...answer.list.map((row) => {
-    const back = () => { const item = row.item === "review" || row.item === "data" ? view[row.item] : itemOf(row.item); return save([[row.item, row.before, item?.version ?? 0]]); };
-    return make("li", {}, make("span", { class: "when" }, new Date(row.at).toLocaleString()), make("b", {}, shown(row.who)), make("span", { class: "code" }, row.item),
-      make("span", {}, `${row.reverts ? `${t("undone")} ` : ""}${stateText(row.before)} → ${stateText(row.after)}`), isClosed() ? "" : make("button", { type: "button", onclick: back }, t("restore")));
+  find("#history").replaceChildren(...answer.list.map((one) => {
+    const back = () => inTurn(() => save([[one.item, one.before, versionOf(one.item)]]));
+    return make("li", {}, make("span", { class: "when" }, new Date(one.at).toLocaleString()), make("b", {}, make("bdi", {}, shown(one.who))), make("span", {}, nameOf(one.item)),
+      make("span", {}, `${one.reverts ? `${t("undone")} ` : ""}${stateText(one.before)} → ${stateText(one.after)}`), isClosed() ? "" : make("button", { type: "button", onclick: back }, t("restore")));
   }));
+  if (!answer.list.length) find("#history").replaceChildren(make("li", { class: "note" }, t("history_empty")));
 }
+
+const shownKey = (name) => { const text = keyText(keyOf(name)); return text.length === 1 ? text.toUpperCase() : text; };
 
 function drawHead() {
   document.title = `${shown(view.video.name)} – ${t("product")}`;
-  find("#name").textContent = shown(view.video.name);
+  find("#name").textContent = find("#name").title = shown(view.video.name);
   for (const box of document.querySelectorAll(".video-box, .still-box")) box.style.aspectRatio = `${view.video.width} / ${view.video.height}`;
   find("#back").href = `/?${filterQuery(filter)}`;
   find("#verdict").textContent = view.verdict[language];
   const banners = view.remarks.map((one) => make("p", { class: `banner remark ${one.kind}` }, one[language]));
   if (view.bundle.demonstration) banners.unshift(make("p", { class: "banner demonstration" }, make("strong", {}, t("demonstration"))));
-  if (isClosed()) banners.unshift(make("p", { class: "banner" }, t("closed")));
+  if (view.reviewed) banners.unshift(make("p", { class: "banner done" }, t(isClosed() ? "closed" : "closed_lead")));
   find("#banners").replaceChildren(...banners);
   for (const [id, name] of [["add", "add"], ["reject-rest", "reject_rest"], ["undo", "undo"], ["redo", "redo"], ["heat", "heat"]]) find(`#${id}`).replaceChildren(t(`do_${name}`), " ", hint(name));
   tools([
-    make("span", { class: "who" }, shown(view.who)),
-    view.reviewed && view.role === "lead" ? make("button", { type: "button", onclick: reopen }, t("reopen_video")) : "",
-    make("button", { type: "button", onclick: showKeys }, t("keys"), " ", hint("help")),
+    make("span", { class: "who" }, make("bdi", {}, shown(view.who))),
+    view.reviewed && view.role === "lead" ? make("button", { type: "button", onclick: () => inTurn(async () => { await reopen(); drawHead(); }) }, t("reopen_video")) : "",
+    make("button", { type: "button", onclick: () => showKeys(redraw) }, t("keys"), " ", hint("help")),
   ]);
+  showTip("video", isClosed() || !likely().length ? "" : t("tip_video", Object.fromEntries(["accept", "reject", "unsure", "finish"].map((name) => [name, shownKey(name)]))));
 }
 
-async function changeClass() {
-  const item = itemOf(current);
-  if (!item || isClosed()) return;
-  const code = await chooseClass(t("change_class_of", { code: item.decision.code }));
-  if (code && code !== item.decision.code) await decide(item, { code, status: item.decision.status === "open" ? "accepted" : item.decision.status });
-}
-
-function moveHere(item, field = "seconds") {
-  if (!item || !player.frame) return;
-  const { seconds } = player.frame;
-  const times = { seconds: item.decision.seconds, begin_seconds: item.decision.begin_seconds, end_seconds: item.decision.end_seconds, [field]: seconds };
-  if (times.begin_seconds !== null && times.begin_seconds > (times.end_seconds ?? Infinity)) times[field === "begin_seconds" ? "end_seconds" : "begin_seconds"] = seconds;
-  decide(item, times);
+function redraw() {
+  for (const list of Object.values(lists)) list.forget();
+  drawHead();
+  draw();
 }
 
 async function reload() {
   const answer = await api("GET", home);
   if (!answer.ok) { say(answer.detail, "error"); return false; }
   view = answer;
+  view.byKey = new Map(view.items.map((one) => [one.key, one]));
   if (!itemOf(current)) current = null;
   drawHead();
   draw();
   return true;
 }
 
+// Another tab, or another person, may have decided meanwhile.
+async function refresh() {
+  if (document.hidden || isSaving() || isTyping(document.activeElement) || document.querySelector("dialog[open]")) return;
+  const answer = await api("GET", `${home}/history?limit=1`);
+  if (answer.ok && (answer.list[0]?.seq ?? 0) > view.last) inTurn(reload);
+}
+
 function moveFocus(by) {
-  const rows = [...likely(), ...(find("#unlikely-box").open ? view.items.filter((one) => !isLikely(one)) : [])];
+  const rows = [...likely(), ...(find("#unlikely-box").open ? unlikely() : [])];
   const at = rows.findIndex((one) => one.key === current);
   const next = rows[Math.max(0, Math.min(rows.length - 1, at + by))];
   if (next) focus(next.key);
 }
 
-const grade = (number) => { const item = itemOf(current); decide(item, { grade: item?.decision.grade === number ? null : number, ...(item?.decision.status === "open" ? { status: "accepted" } : {}) }); };
-const field = (name) => { const input = find(`.item[aria-current] [name="${name}"]`); input?.closest("details")?.setAttribute("open", ""); input?.focus(); input?.select?.(); };
-const COMMANDS = {
-  accept: () => decide(itemOf(current), { status: "accepted" }, { next: true }),
-  reject: () => decide(itemOf(current), { status: "rejected" }, { next: true }),
-  unsure: () => decide(itemOf(current), { status: "unsure" }, { next: true }),
-  second_opinion: () => decide(itemOf(current), { status: "second_opinion" }, { next: true }),
-  reopen: () => decide(itemOf(current), { status: "open" }),
-  next_item: () => moveFocus(1), previous_item: () => moveFocus(-1), next_open: () => focusOpen(current),
+// ---- keys and buttons
+
+const toQueue = () => location.assign(`/?${filterQuery(filter)}`);
+const field = (name) => { const input = find(`.item[aria-current] [name="${name}"]`); input?.focus(); input?.select?.(); };
+const setStatus = (status, next = true) => () => decide(itemOf(current), { status }, { next });
+const DECIDING = { // they wait for each other, and hold for the item on screen when they were given
+  accept: setStatus("accepted"), reject: setStatus("rejected"), unsure: setStatus("unsure"), second_opinion: setStatus("second_opinion"), reopen: setStatus("open", false),
   grade_1: () => grade(1), grade_2: () => grade(2), grade_3: () => grade(3), grade_4: () => grade(4),
   change_class: changeClass, move_here: () => moveHere(itemOf(current)),
   begin_here: () => moveHere(itemOf(current), "begin_seconds"), end_here: () => moveHere(itemOf(current), "end_seconds"),
-  note: () => field("note"), details: () => field("clock_from"),
   continuous: () => decide(itemOf(current), { continuous: !itemOf(current)?.decision.continuous }),
-  add: addDefect, play: () => player.toggle(), back_frame: () => player.step(-1), next_frame: () => player.step(1),
-  back_second: () => player.skip(-1), next_second: () => player.skip(1), heat: toggleHeat,
-  undo: () => revert("undo"), redo: () => revert("redo"), reject_rest: rejectRest,
+  add: addDefect, undo: () => revert("undo"), redo: () => revert("redo"), reject_rest: rejectRest,
   finish: () => finish(), reject_and_finish: () => finish({ rejecting: true }),
+};
+const COMMANDS = {
+  next_item: () => moveFocus(1), previous_item: () => moveFocus(-1), next_open: () => focusOpen(current),
+  note: () => field("note"), details: () => field("clock_from"),
+  play: () => player.toggle(), back_frame: () => player.step(-1), next_frame: () => player.step(1),
+  back_second: () => player.skip(-1), next_second: () => player.skip(1), heat: toggleHeat,
   previous_video: () => around.previous && location.assign(videoLink(around.previous, filter)),
   next_video: () => around.next && location.assign(videoLink(around.next, filter)),
-  queue: () => location.assign(`/?${filterQuery(filter)}`),
-  data: () => { find("#data-box").open = true; find("#data input")?.focus(); }, help: showKeys,
+  queue: toQueue, data: () => { find("#data-box").open = true; find("#data input")?.focus(); }, help: () => showKeys(redraw),
 };
+for (const [name, task] of Object.entries(DECIDING)) COMMANDS[name] = () => inTurn(task, current);
+const REPEATED = ["back_frame", "next_frame", "back_second", "next_second", "next_item", "previous_item"];
 
 function toggleHeat() {
   const on = document.body.classList.toggle("heat-off");
@@ -347,26 +328,40 @@ function toggleHeat() {
 }
 
 document.addEventListener("keydown", (event) => {
-  if (document.querySelector("dialog[open]")) return;
-  if (isTyping(event.target)) { if (event.key === "Escape") event.target.blur(); return; }
+  if (!view || document.querySelector("dialog[open]") || event.isComposing) return;
+  if (isTyping(event.target)) { if (event.key === "Escape" || event.key === "Enter") { event.preventDefault(); event.target.blur(); } return; }
   const command = commandOf(event);
-  if (!command || !COMMANDS[command]) return;
-  if (event.repeat && !["back_frame", "next_frame", "back_second", "next_second", "next_item", "previous_item"].includes(command)) return;
+  if (!command || !COMMANDS[command] || isForControl(event)) return;
   event.preventDefault();
-  COMMANDS[command]();
+  leaveControl();
+  if (!event.repeat || REPEATED.includes(command)) COMMANDS[command]();
 });
-addEventListener("beforeunload", (event) => { if (unsaved) event.preventDefault(); });
-document.addEventListener("visibilitychange", () => { if (!document.hidden && !unsaved && !isTyping(document.activeElement)) reload(); });
+document.addEventListener("visibilitychange", refresh);
+
+function listen() {
+  for (const [id, name] of [["add", "add"], ["reject-rest", "reject_rest"], ["undo", "undo"], ["redo", "redo"], ["finish", "finish"], ["heat", "heat"], ["back-frame", "back_frame"], ["next-frame", "next_frame"]]) {
+    find(`#${id}`).addEventListener("click", () => COMMANDS[name]());
+    find(`#${id}`).title = `${t(`do_${name}`)} (${keyText(keyOf(name))})`;
+    if (find(`#${id}`).hasAttribute("aria-label")) find(`#${id}`).setAttribute("aria-label", t(`do_${name}`));
+  }
+  find("#history-box").addEventListener("toggle", () => { if (find("#history-box").open) drawHistory(); });
+  find("#unlikely-box").addEventListener("toggle", drawItems);
+}
 
 await begin();
+const session = await api("GET", "/api/session");
+const refused = session.ok ? await sendKept(session.name) : [];
 if (await reload()) {
   player = new Player(folder, view.video, drawTimes);
-  for (const [id, name] of [["add", "add"], ["reject-rest", "reject_rest"], ["undo", "undo"], ["redo", "redo"], ["finish", "finish"], ["heat", "heat"], ["back-frame", "back_frame"], ["next-frame", "next_frame"]]) find(`#${id}`).addEventListener("click", () => COMMANDS[name]());
-  find("#history-box").addEventListener("toggle", () => { if (find("#history-box").open) drawHistory(); });
+  listen();
   const asked = decodeURIComponent(location.hash.slice(1));
   const first = itemOf(asked) ?? openItems()[0] ?? likely()[0];
   if (first) focus(first.key);
   player.load().then((file) => { if (!first && file.status === "ok") player.showTime(0); });
   around = await api("GET", `${home}/neighbours?${filterQuery(filter)}`);
+  for (const [url, answer] of refused) {
+    if (answer.http === 409 && url.startsWith(`${home}/`)) inTurn(() => resolveConflict(answer));
+    else say(t("kept_refused", { detail: answer.detail }), "error");
+  }
 }
 document.documentElement.dataset.ready = "true";
