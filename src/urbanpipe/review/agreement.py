@@ -55,6 +55,7 @@ def agreement(desk: ReviewDesk) -> dict[str, Any]:
     decisions = {video: VideoDecisions(items) for video, items in last.items()}
     current = [one for inspection in inspections for one in predictions_of(inspection)]
     cases = reviewed_classes(current, decisions)
+    names = {one.code: {"en": one.en, "zh": one.zh or one.en} for item in inspections for one in item.findings}
     bounds = [one.bundle.miss_bound for one in inspections if one.bundle.miss_bound is not None]
     known = {(one.bundle, one.video, one.code): one for one in (*desk.store.predictions(), *current)}
     return {
@@ -62,7 +63,7 @@ def agreement(desk: ReviewDesk) -> dict[str, Any]:
         "reviewed": len(inspections),
         "control": sum(is_control(one.video.digest) for one in inspections),
         "calibrated": all(one.bundle.calibrated for one in inspections),
-        "classes": [_of_class(code, group) for code, group in _grouped(cases, "code").items()],
+        "classes": [names[code] | _of_class(code, group) for code, group in _grouped(cases, "code").items()],
         "bins": [_bin(low, high, cases) for low, high in pairwise(BINS)],
         "missed": missed([case for case in cases if case.control]) | {"bound": max(bounds, default=None)},
         "bundles": [_of_bundle(group) for group in _grouped(_common(known.values(), decisions), "bundle").values()],

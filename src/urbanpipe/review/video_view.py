@@ -1,12 +1,14 @@
 """What the page of a video shows, as plain values: the inspection, its items, and what people decided about them."""
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from urbanpipe.contracts.findings import Evidence, Finding, Inspection, Occurrence, read_timeline
 from urbanpipe.contracts.remarks import sentence
 from urbanpipe.errors import InspectionError
+from urbanpipe.exports.rules import read_rules
 from urbanpipe.report.timeline import lane, span_seconds, ticks
 from urbanpipe.report.verdict import verdict
 from urbanpipe.report.wording import wording
@@ -47,8 +49,19 @@ def video_view(inspection: Inspection, folder: Path, decided: Mapping[str, Recor
         "ticks": [{"x": one.x, "label": one.label, "minor": one.minor} for one in ticks(span)],
         "classes": [_class(inspection, one, span) for one in inspection.findings],
         "items": list(_items(inspection, decided)),
+        "choices": _choices(),
         "review": _state(decided.get(REVIEW_KEY)),
         "data": _state(decided.get(DATA_KEY)),
+    }
+
+
+@lru_cache
+def _choices() -> dict[str, list[dict[str, str]]]:
+    """Return the regions and soils from which the condition figures of CJJ 181 choose, with their texts."""
+    rules = read_rules()
+    return {
+        name: [{"key": one.key} | {language: one.in_(language) for language in LANGUAGES} for one in choices]
+        for name, choices in (("region", rules.regions), ("soil", rules.soils))
     }
 
 

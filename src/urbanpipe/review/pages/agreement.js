@@ -1,4 +1,4 @@
-import { api, begin, clock, find, make, plural, say, shown, t, tools } from "/static/common.js";
+import { api, begin, clock, find, language, make, plural, say, shown, t, tools } from "/static/common.js";
 
 const share = (value) => (value === null ? "–" : `${Math.round(100 * value)} %`);
 const numbers = (values) => values.map((value, place) => make(place ? "td" : "th", place ? { class: "number" } : { scope: "row" }, value));
@@ -35,9 +35,9 @@ else {
     : t("agreement_bound_none");
   find("#figures").append(
     table(t("agreement_classes"), [t("class"), t("agreement_proposed"), t("agreement_confirmed"), t("agreement_added"), t("agreement_precision"), t("agreement_accept"), t("agreement_recall")],
-      answer.classes.map((one) => [one.code, one.proposed, one.confirmed, one.added, share(one.precision), share(one.precision_of_accept), share(one.recall)])),
-    make("div", { class: "beside" }, table(t("agreement_bins"), [t("agreement_bin"), t("agreement_number"), t("agreement_mean"), t("agreement_share")],
-      answer.bins.map((one) => [`${share(one.low)} – ${share(one.high)}`, one.number, share(one.mean), share(one.share)])), plot(answer.bins)),
+      answer.classes.map((one) => [`${one.code} ${one[language]}`, one.proposed, one.confirmed, one.added, share(one.precision), share(one.precision_of_accept), share(one.recall)])),
+    make("div", { class: "beside" }, table(t("agreement_bins"), [t("agreement_bin"), t("agreement_number"), t("agreement_mean"), t("agreement_share"), t("agreement_recall_from")],
+      answer.bins.map((one) => [`${share(one.low)} – ${share(one.high)}`, one.number, share(one.mean), share(one.share), share(one.recall)])), plot(answer.bins)),
     table(t("agreement_bundles"), [t("agreement_bundle"), t("queue_title"), t("agreement_accept"), t("agreement_recall"), t("agreement_mean"), t("agreement_share")],
       answer.bundles.map((one) => [shown(one.name), one.videos, share(one.precision_of_accept), share(one.recall), share(one.mean_probability), share(one.share)])));
 }

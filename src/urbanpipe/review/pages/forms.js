@@ -1,5 +1,5 @@
 // The details of a defect, and the inspection data of a video. A field is saved when it is left or Enter is pressed.
-import { make, t } from "/static/common.js";
+import { language, make, t } from "/static/common.js";
 import { hint } from "/static/keys.js";
 
 // What is no number is sent as it is: the server says what is wrong with it.
@@ -41,15 +41,22 @@ export function detailsForm(item, change, { changeClass, move }, disabled) {
   return form;
 }
 
-const DATA = ["street", "segment", "from_manhole", "to_manhole", "direction", "length_m", "diameter_mm", "material", "date", "operator", "weather"];
+const DATA = ["street", "segment", "from_manhole", "to_manhole", "direction", "length_m", "diameter_mm", "material", "date", "operator", "weather", "region", "soil"];
 const DIRECTIONS = ["", "downstream", "upstream"];
 
-export function dataForm(form, values, save, disabled) {
+function select(name, value, options) {
+  const known = options.some(([key]) => key === value) ? options : [...options, [value, value]];
+  return make("label", { class: `field ${name}` }, make("span", {}, t(`data_${name}`)),
+    make("select", { name }, known.map(([key, text]) => make("option", { value: key, selected: key === value ? true : null }, text))));
+}
+
+// choices: of the fields that a standard gives, with their texts; `language` is that of the page.
+export function dataForm(form, values, choices, save, disabled) {
   if (form.contains(document.activeElement)) return;
   form.replaceChildren(...DATA.map((name) => {
-    if (name !== "direction") return input(name, values[name], t(`data_${name}`), name === "date" ? { placeholder: "2026-01-31" } : {});
-    const options = DIRECTIONS.map((one) => make("option", { value: one, selected: (values.direction ?? "") === one ? true : null }, t(`direction_${one || "unknown"}`)));
-    return make("label", { class: "field direction" }, make("span", {}, t("data_direction")), make("select", { name }, options));
+    if (name === "direction") return select(name, values[name] ?? "", DIRECTIONS.map((one) => [one, t(`direction_${one || "unknown"}`)]));
+    if (name in choices) return select(name, values[name] ?? "", [["", t("direction_unknown")], ...choices[name].map((one) => [one.key, one[language]])]);
+    return input(name, values[name], t(`data_${name}`), name === "date" ? { placeholder: "2026-01-31" } : {});
   }));
   for (const one of form.elements) one.disabled = disabled;
   form.onchange = () => {

@@ -153,8 +153,12 @@ async function goNext() {
   else { draw(); say(t("all_reviewed"), "saved", 20, [t("queue_title"), toQueue]); }
 }
 
+let builtOn = null; // an action that others built on: the next undo goes on with what was before it
+
 async function revert(which) {
-  const answer = await send(view.who, `/api/${which}`);
+  const answer = await send(view.who, `/api/${which}`, which === "undo" && builtOn ? { below: builtOn } : {});
+  builtOn = answer.http === 409 ? answer.action : null;
+  if (builtOn) { await reload(); say(t("undo_past", { detail: answer.detail, key: keyOf("undo") }), "error"); return; }
   if (!answer.ok) { say(answer.detail, "error"); await reload(); return; }
   if (!answer.recorded.length) { say(t(`nothing_to_${which}`)); return; }
   const [first] = answer.recorded;
@@ -166,6 +170,8 @@ async function revert(which) {
   if (itemOf(first.item)) focus(first.item);
   say(t(`${which}_done`, { what: answer.recorded.slice(0, 3).map((row) => nameOf(row.item)).join(", ") }), "saved");
 }
+
+const filled = (data) => Object.fromEntries(Object.entries(data ?? {}).filter(([, value]) => value !== "" && value !== null));
 
 // ---- drawing
 
@@ -223,7 +229,7 @@ function draw() {
   drawLanes(view, current, { onSeek: (seconds) => player.showTime(seconds), onItem: (key) => focus(key) });
   markItem(view, itemOf(current));
   drawTimes();
-  dataForm(find("#data"), view.data.decision ?? {}, (fields) => inTurn(() => save([["data", fields, view.data.version]])), isClosed());
+  dataForm(find("#data"), { ...view.given_data, ...filled(view.data.decision) }, view.choices, (fields) => inTurn(() => save([["data", fields, view.data.version]])), isClosed());
   if (find("#history-box").open) drawHistory();
 }
 
