@@ -171,11 +171,19 @@ def test_the_limit_of_attempts_ends() -> None:
     now = [0.0]
     limit = LoginLimit(clock=lambda: now[0])
     for _ in range(MAX_FAILURES):
-        limit.failed("Ana", "10.0.0.1")
-    assert limit.wait_seconds("Ana", "10.0.0.2") == 300
-    assert limit.wait_seconds("Ben", "10.0.0.2") == 0
+        assert limit.begin("Ana", "10.0.0.1") == 0
+    assert limit.begin("Ana", "10.0.0.2") == 300
+    assert limit.begin(" Ana ", "10.0.0.2") == 300
+    assert limit.begin("Ben", "10.0.0.2") == 0
     now[0] = 301.0
-    assert limit.wait_seconds("Ana", "10.0.0.1") == 0
+    assert limit.begin("Ana", "10.0.0.1") == 0
+
+
+def test_right_passwords_do_not_count_as_attempts() -> None:
+    limit = LoginLimit()
+    for _ in range(10 * MAX_FAILURES):
+        assert limit.begin("Ana", "10.0.0.1") == 0
+        limit.succeeded("Ana", "10.0.0.1")
 
 
 # ---- what it shows

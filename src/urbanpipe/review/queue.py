@@ -3,7 +3,9 @@
 import sqlite3
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import Field
 
 from urbanpipe.review.video_index import VideoIndex, searchable
 from urbanpipe.settings import Section
@@ -47,10 +49,10 @@ class Filter(Section):
     """
 
     order: Order = Order.severity
-    status: str = ""
-    search: str = ""
-    code: str = ""
-    min_probability: float = 0.0
+    status: Literal["", "open", "in_review", "reviewed", "unreadable", "todo"] = ""
+    search: str = Field(default="", max_length=200)
+    code: str = Field(default="", max_length=64)
+    min_probability: float = Field(default=0.0, ge=0, le=1)
 
 
 @dataclass(frozen=True)
