@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
+from unicodedata import category
 
 from pydantic import AfterValidator, Field, ValidationError
 
@@ -32,6 +33,18 @@ def _within(value: float, limits: tuple[float, float], unit: str) -> float:
     return value
 
 
+def printable(text: str) -> str:
+    r"""Return text without control and format characters, which reorder or hide what others read; spaces stay.
+
+    >>> printable("a\u202eb\u3000c\n")
+    'ab\u3000c\n'
+    """
+    return "".join(mark for mark in text if mark.isprintable() or mark in "\n\t" or category(mark) == "Zs")
+
+
+Text = Annotated[str, Field(max_length=1000), AfterValidator(printable)]
+
+
 class InspectionData(Section):
     """Inspection data of one video; whatever is not known is empty.
 
@@ -53,19 +66,19 @@ class InspectionData(Section):
     """
 
     video: str = Field(min_length=1)
-    segment: str = ""
-    street: str = ""
-    from_manhole: str = ""
-    to_manhole: str = ""
+    segment: Text = ""
+    street: Text = ""
+    from_manhole: Text = ""
+    to_manhole: Text = ""
     direction: Literal["", "downstream", "upstream"] = ""
     length_m: Annotated[float, AfterValidator(_length)] | None = None
     diameter_mm: Annotated[float, AfterValidator(_diameter)] | None = None
-    material: str = ""
+    material: Text = ""
     date: str = Field(default="", pattern=r"^(\d{4}-\d{2}-\d{2})?$")
-    operator: str = ""
-    weather: str = ""
-    region: str = ""
-    soil: str = ""
+    operator: Text = ""
+    weather: Text = ""
+    region: Text = ""
+    soil: Text = ""
 
 
 def read_inspection_data(path: Path) -> dict[str, InspectionData]:

@@ -4,9 +4,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from pydantic import ValidationError
+
 from urbanpipe.contracts.inspection_data import InspectionData
+from urbanpipe.errors import ReviewError
 from urbanpipe.review_store.decision import DATA_KEY, REVIEW_KEY, Decision, Status
 from urbanpipe.review_store.store import Recorded, ReviewStore
+from urbanpipe.settings import complaint
 
 UNDECIDED = (Status.unsure, Status.second_opinion)
 """Decisions that say neither yes nor no."""
@@ -46,7 +50,7 @@ class VideoDecisions:
     def reviews(self) -> dict[str, Review]:
         """What was decided about each defect, by key; without those that are as they were proposed."""
         return {
-            key: Review(Decision.model_validate(row.after), row.who, row.at)
+            key: Review(_decision(row), row.who, row.at)
             for key, row in self.last.items()
             if key not in (REVIEW_KEY, DATA_KEY) and row.after is not None
         }
@@ -85,6 +89,15 @@ class VideoDecisions:
     def _state(self, key: str) -> dict[str, Any] | None:
         row = self.last.get(key)
         return row.after if row else None
+
+
+def _decision(row: Recorded) -> Decision:
+    try:
+        return Decision.model_validate(row.after)
+    except ValidationError as error:
+        raise ReviewError(
+            f"decision {row.seq} in the review store is damaged: {complaint(error)}; use a backup of the store"
+        ) from error
 
 
 def decisions_on(store: ReviewStore, video: str) -> VideoDecisions:
