@@ -36,7 +36,9 @@ def server(tmp_path: Path) -> Iterator[ReviewServer]:
 @pytest.fixture
 def client(server: ReviewServer) -> TestClient:
     followed = client_of(server)
-    client = TestClient(server.app, base_url=followed.base_url, headers={HEADER: "1"}, raise_server_exceptions=False)
+    client = TestClient(
+        server.app, base_url=str(followed.base_url), headers={HEADER: "1"}, raise_server_exceptions=False
+    )
     client.cookies = followed.cookies
     return client
 
