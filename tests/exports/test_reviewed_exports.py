@@ -148,6 +148,13 @@ def test_the_control_share_and_unsure_videos_are_never_trained_on(
     assert "left out: 1 with an unsure class, or one that waits for a second opinion" in done.left_out
 
 
+def test_a_class_that_the_inspection_does_not_have_is_named(out: Path, store: ReviewStore, tmp_path: Path) -> None:
+    decide(store, out / "d2", ADDED, status="accepted", code="NEW", seconds=1.0)
+    done = export(out, out=tmp_path / "t.csv", to="cjj181", store=store.path)
+    assert done.left_out == ("left out: a defect NEW of d2.mp4, a class that its inspection does not have",)
+    assert done.left_out[0] in list(done.lines())
+
+
 def test_a_store_is_asked_for_or_refused_by_name(out: Path, store: ReviewStore, tmp_path: Path) -> None:
     with pytest.raises(ReviewError, match="labels are what people decided; give the --store"):
         export(out, out=tmp_path / "l.json", to="labels")

@@ -167,11 +167,19 @@ def test_the_limit_of_attempts_ends() -> None:
     now = [0.0]
     limit = LoginLimit(clock=lambda: now[0])
     for _ in range(MAX_FAILURES):
-        limit.failed("Ana", "10.0.0.1")
-    assert limit.wait_seconds("Ana", "10.0.0.2") == 300
-    assert limit.wait_seconds("Ben", "10.0.0.2") == 0
+        assert limit.begin("Ana", "10.0.0.1") == 0
+    assert limit.begin("Ana", "10.0.0.2") == 300
+    assert limit.begin(" Ana ", "10.0.0.2") == 300
+    assert limit.begin("Ben", "10.0.0.2") == 0
     now[0] = 301.0
-    assert limit.wait_seconds("Ana", "10.0.0.1") == 0
+    assert limit.begin("Ana", "10.0.0.1") == 0
+
+
+def test_right_passwords_do_not_count_as_attempts() -> None:
+    limit = LoginLimit()
+    for _ in range(10 * MAX_FAILURES):
+        assert limit.begin("Ana", "10.0.0.1") == 0
+        limit.succeeded("Ana", "10.0.0.1")
 
 
 # ---- what it shows
@@ -338,6 +346,7 @@ def test_a_stale_change_is_answered_with_both_versions(server: ReviewServer, cli
         ("CK@12500", ACCEPTED | {"colour": "red"}, "CK@12500: colour"),
         ("data", {"diameter_mm": 0.6}, "0.6 is implausible in millimetres"),
         ("data", {"date": "31.1.2026"}, "data: date"),
+        ("data", {"date": "2026-02-30"}, "2026-02-30 is no day of the calendar"),
         ("review", {"reviewed": "perhaps"}, "review: reviewed"),
     ],
 )
@@ -375,6 +384,8 @@ def test_many_are_rejected_at_once_and_undone_at_once(server: ReviewServer, clie
     assert {row.after["status"] for row in server.store.history() if row.after} == {"rejected"}
     client.post("/api/undo", json={"request": "request-3"})
     assert client.post("/api/reject-below", json={**wanted, "request": "request-4"}).json()["number"] == 3
+    reviewed = {**wanted, "filter": {"status": "reviewed"}, "request": "request-6"}
+    assert client.post("/api/reject-below", json=reviewed).json()["number"] == 0, "those are closed"
     narrow = {**wanted, "probability": 0.44, "request": "request-5"}
     assert client.post("/api/reject-below", json=narrow).json()["number"] == 0
 

@@ -15,6 +15,7 @@ from urbanpipe.errors import ClosedError, OutputError, ReviewError, StaleError
 from urbanpipe.review_store import database
 from urbanpipe.review_store.database import APPLICATION_ID, SCHEMA_VERSION
 from urbanpipe.review_store.decision import REVIEW_KEY, Decision, Status
+from urbanpipe.review_store.reviewed import decisions_on
 from urbanpipe.review_store.store import Author, Change, ReviewStore, State
 
 
@@ -288,3 +289,11 @@ def test_a_clock_that_goes_back_changes_no_order(store: ReviewStore, monkeypatch
     store.decide([change(after=accepted(grade=2), version=first.seq)], Author("Ana"))
     assert states(store)["CK@1000"] == accepted(grade=2)
     assert [row.at[:10] for row in store.history()] == ["2026-05-01", "2026-05-02"]
+
+
+@pytest.mark.parametrize("item", ["CK@1", "data"])
+def test_a_state_that_no_version_wrote_is_named(store: ReviewStore, item: str) -> None:
+    store.decide([Change("d", item, {"nonsense": 1}, 0)], Author("Ana"))
+    decisions = decisions_on(store, "d")
+    with pytest.raises(ReviewError, match=r"decision 1 in the review store is damaged: .*; use a backup of the store"):
+        print(decisions.data("a.mp4") if item == "data" else decisions.reviews)

@@ -255,7 +255,7 @@ def read_inspection(folder: Path | str) -> Inspection:
     table = _read_json(path)
     if isinstance(table, dict) and table.get("format") != FORMAT:
         raise InspectionError(
-            f"{path} has the format {table.get('format')!r} and this version reads {FORMAT!r}; {_AGAIN}"
+            f"{path} has the format {str(table.get('format'))[:80]!r} and this version reads {FORMAT!r}; {_AGAIN}"
         )
     try:
         return Inspection.model_validate(table)
@@ -278,12 +278,15 @@ def read_timeline(folder: Path | str) -> Timeline:
 
 def _read_json(path: Path) -> object:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
+        text = path.read_text(encoding="utf-8")
+        table: object = json.loads(text)
+        json.dumps(table if "\\u" in text else None, ensure_ascii=False).encode()  # nothing can show half a character
+    except (OSError, UnicodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
         raise InspectionError(f"cannot read {path}: {reason}; {_AGAIN}") from error
     except (ValueError, RecursionError) as error:
         raise InspectionError(f"{path} is damaged: {error}; {_AGAIN}") from error
+    return table
 
 
 def inspection_folders(out: Path) -> list[Path]:

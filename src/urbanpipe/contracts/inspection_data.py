@@ -1,8 +1,10 @@
 """What is known of an inspected pipe beside its video: a table that people fill in, one row per video."""
 
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Literal
+from unicodedata import category
 
 from pydantic import AfterValidator, Field, ValidationError
 
@@ -26,10 +28,29 @@ def _diameter(value: float) -> float:
     return _within(value, DIAMETER_MILLIMETRES, "millimetres")
 
 
+def _day(text: str) -> str:
+    try:
+        return date.fromisoformat(text).isoformat() if text else text
+    except ValueError:
+        raise ValueError(f"{text} is no day of the calendar; expected year-month-day, such as 2026-01-31") from None
+
+
 def _within(value: float, limits: tuple[float, float], unit: str) -> float:
     if not limits[0] <= value <= limits[1]:
         raise ValueError(f"{value:g} is implausible in {unit}; expected {limits[0]:g} to {limits[1]:g}")
     return value
+
+
+def printable(text: str) -> str:
+    r"""Return text without control and format characters, which reorder or hide what others read; spaces stay.
+
+    >>> printable("a\u202eb\u3000c\n")
+    'ab\u3000c\n'
+    """
+    return "".join(mark for mark in text if mark.isprintable() or mark in "\n\t" or category(mark) == "Zs")
+
+
+Text = Annotated[str, Field(max_length=1000), AfterValidator(printable)]
 
 
 class InspectionData(Section):
@@ -53,19 +74,19 @@ class InspectionData(Section):
     """
 
     video: str = Field(min_length=1)
-    segment: str = ""
-    street: str = ""
-    from_manhole: str = ""
-    to_manhole: str = ""
+    segment: Text = ""
+    street: Text = ""
+    from_manhole: Text = ""
+    to_manhole: Text = ""
     direction: Literal["", "downstream", "upstream"] = ""
     length_m: Annotated[float, AfterValidator(_length)] | None = None
     diameter_mm: Annotated[float, AfterValidator(_diameter)] | None = None
-    material: str = ""
-    date: str = Field(default="", pattern=r"^(\d{4}-\d{2}-\d{2})?$")
-    operator: str = ""
-    weather: str = ""
-    region: str = ""
-    soil: str = ""
+    material: Text = ""
+    date: Annotated[str, AfterValidator(_day)] = Field(default="", pattern=r"^(\d{4}-\d{2}-\d{2})?$")
+    operator: Text = ""
+    weather: Text = ""
+    region: Text = ""
+    soil: Text = ""
 
 
 def read_inspection_data(path: Path) -> dict[str, InspectionData]:

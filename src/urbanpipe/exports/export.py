@@ -16,7 +16,7 @@ from urbanpipe.exports.columns import LANGUAGES, Language
 from urbanpipe.exports.csv_safety import relative
 from urbanpipe.exports.pacp import write_pacp
 from urbanpipe.exports.records import InspectionRecord, RecordRow, read_inspected, rows_of
-from urbanpipe.exports.reviewed_rows import reviewed_rows, with_decisions
+from urbanpipe.exports.reviewed_rows import left_out, reviewed_rows, with_decisions
 from urbanpipe.exports.training_labels import reviewed_videos, write_moment_labels, write_video_labels
 from urbanpipe.outputs import write_text
 from urbanpipe.taxonomy import DefectClass, Taxonomy, load_taxonomy
@@ -153,7 +153,8 @@ def _write(inspected: Sequence[InspectionRecord], out: Path, to: str, content: C
         files = _write_moments(inspected, rows, out)
     else:
         files = _write_lines(inspected, rows, out)
-    return replace(done, files=files, rows=len(rows), reviewed=sum(row.review is not None for row in rows))
+    reviewed = sum(row.review is not None for row in rows)
+    return replace(done, files=files, rows=len(rows), reviewed=reviewed, left_out=tuple(left_out(inspected)))
 
 
 def _write_training(inspected: Sequence[InspectionRecord], out: Path, to: str, done: Exported) -> Exported:
@@ -162,7 +163,6 @@ def _write_training(inspected: Sequence[InspectionRecord], out: Path, to: str, d
         number = write_video_labels(found.usable, out, _taxonomy_of(found.usable))
     else:
         number = write_moment_labels(found.usable, out)
-    left_out = tuple(found.lines())
     return replace(
         done,
         files=(out,),
@@ -170,7 +170,7 @@ def _write_training(inspected: Sequence[InspectionRecord], out: Path, to: str, d
         rows=number,
         what="labels",
         reviewed=number,
-        left_out=left_out,
+        left_out=tuple(found.lines()),
         demonstration=False,  # the labels are those of people, whatever model proposed them
     )
 

@@ -39,6 +39,14 @@ def reviewed_rows(inspected: Sequence[InspectionRecord], *, unlikely: bool) -> I
         yield from sorted(rows, key=lambda row: row.occurrence.seconds if row.occurrence else -1)
 
 
+def left_out(inspected: Iterable[InspectionRecord]) -> Iterator[str]:
+    """Yield a line per accepted defect of a class that its inspection does not have, which therefore has no row."""
+    for one in inspected:
+        for code in sorted(one.decisions.present if one.decisions else ()):
+            if _finding(one, code) is None:
+                yield f"left out: a defect {code} of {one.name}, a class that its inspection does not have"
+
+
 def _proposals(one: InspectionRecord, decisions: VideoDecisions, unlikely: bool) -> Iterator[RecordRow]:
     exclusive = one.inspection.exclusive
     for row in rows_of([one], unlikely=True):

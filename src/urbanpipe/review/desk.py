@@ -20,7 +20,7 @@ from urbanpipe.review.media.player_times import frame_shown, seek_seconds
 from urbanpipe.review.media.proxies import ProxyCache, ProxyState
 from urbanpipe.review.media.stills import Stills
 from urbanpipe.review.queue import Filter, queue_folders
-from urbanpipe.review.video_index import VideoIndex
+from urbanpipe.review.video_index import VideoIndex, index_file
 from urbanpipe.review.video_view import proposals, video_view
 from urbanpipe.review_store.decision import DATA_KEY, REVIEW_KEY, Decision, Status, VideoReview, as_proposed, is_key
 from urbanpipe.review_store.store import Author, Change, Recorded, ReviewStore, State, StoredPrediction
@@ -79,7 +79,7 @@ class ReviewDesk:
     def __init__(self, root: Path, store: ReviewStore, proxies: Path, proxy_bytes: int = PROXY_BYTES) -> None:
         self._given: dict[str, InspectionData] = {}
         self.store = store
-        self.index = VideoIndex(root, store.path.with_name(f"{store.path.stem}-index.sqlite"), store.path)
+        self.index = VideoIndex(root, index_file(root, store.path), store.path)
         self.files = VideoFiles()
         indices = IndexCache()
         self.stills = Stills(indices)

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, HTTPException, Query, Response
 from fastapi.responses import FileResponse
 
 from urbanpipe.review.files import picture_file
@@ -17,7 +17,9 @@ def picture(folder: str, name: str, desk: Desk) -> Response:
     """Return a picture of an inspection."""
     video = desk.open(folder)
     path = picture_file(video.inspection, video.folder, name)
-    return FileResponse(path, headers=FOREVER) if path else Response(status_code=404)
+    if path is None:
+        raise HTTPException(404, "there is no such picture")
+    return FileResponse(path, headers=FOREVER)
 
 
 @router.get("/api/videos/{folder}/file")

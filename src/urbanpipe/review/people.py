@@ -36,9 +36,7 @@ def add_person(store: ReviewStore, name: str, role: Role, password: str) -> Pers
     Raises:
         ReviewError: the name or the password cannot be used.
     """
-    name = name.strip()
-    if not 1 <= len(name) <= MAX_NAME or not name.isprintable():
-        raise ReviewError(f"{name!r} cannot be used as a name; expected 1 to {MAX_NAME} printable characters")
+    name = checked_name(name)
     if len(password) < LEAST_PASSWORD:
         raise ReviewError(f"the password has {len(password)} characters; expected at least {LEAST_PASSWORD}")
     with transaction(store.connection, store.path):
@@ -47,15 +45,27 @@ def add_person(store: ReviewStore, name: str, role: Role, password: str) -> Pers
     return Person(name, role)
 
 
+def checked_name(name: str) -> str:
+    """Return a name without spaces around it.
+
+    Raises:
+        ReviewError: it is empty, too long, or has characters that cannot be printed.
+    """
+    name = name.strip()
+    if not 1 <= len(name) <= MAX_NAME or not name.isprintable():
+        raise ReviewError(f"{name!r} cannot be used as a name; expected 1 to {MAX_NAME} printable characters")
+    return name
+
+
 def people(store: ReviewStore) -> list[Person]:
     """Return the people of a store, by name."""
-    rows = store.connection.execute("SELECT name, role FROM people ORDER BY name")
+    rows = store.rows("SELECT name, role FROM people ORDER BY name")
     return [Person(row["name"], Role(row["role"])) for row in rows]
 
 
 def person_with(store: ReviewStore, name: str, password: str) -> Person | None:
     """Return the person of this name and password; None if there is none, after the same time in any case."""
-    row = store.connection.execute("SELECT * FROM people WHERE name = ?", (name.strip(),)).fetchone()
+    row = next(iter(store.rows("SELECT * FROM people WHERE name = ?", name.strip())), None)
     try:
         _hasher().verify(row["password"] if row else _unknown(), password)
     except (VerificationError, InvalidHashError):

@@ -5,7 +5,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import Field
 
 from urbanpipe.csv_cells import read_rows
 from urbanpipe.review.video_index import VideoIndex, searchable
@@ -51,10 +53,10 @@ class Filter(Section):
     """
 
     order: Order = Order.severity
-    status: str = ""
-    search: str = ""
-    code: str = ""
-    min_probability: float = 0.0
+    status: Literal["", "open", "in_review", "reviewed", "unreadable", "todo"] = ""
+    search: str = Field(default="", max_length=200)
+    code: str = Field(default="", max_length=64)
+    min_probability: float = Field(default=0.0, ge=0, le=1)
 
 
 @dataclass(frozen=True)
@@ -208,7 +210,7 @@ def queue_folders(index: VideoIndex, wanted: Filter) -> list[str]:
     where, values = _where(wanted)
     rows = index.connection.execute(
         f"SELECT v.folder FROM videos v LEFT JOIN store.reviews r ON r.video = v.digest "
-        f"WHERE ({where}) AND {_status('todo')} ORDER BY v.name",
+        f"WHERE ({where}) AND {_status(wanted.status)} AND {_status('todo')} ORDER BY v.name",
         values,
     )
     return [row[0] for row in rows]

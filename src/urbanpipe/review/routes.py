@@ -5,22 +5,24 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from urbanpipe.errors import StaleError
+from urbanpipe.errors import ClosedError, StaleError
 from urbanpipe.review.agreement import agreement
 from urbanpipe.review.desk import ReviewDesk
 from urbanpipe.review.page_files import PAGES, STATIC, page, texts
 from urbanpipe.review.people import Person, Role, person_with
 from urbanpipe.review.queue import PAGE_VIDEOS, Filter, Order, failed_videos, neighbours, queue_page
-from urbanpipe.review.sessions import COOKIE
+from urbanpipe.review.sessions import cookie_name
 from urbanpipe.review.video_view import recorded_view
 from urbanpipe.review_store.store import Author, Recorded
 
 router = APIRouter()
 MAX_CHANGES = 20_000
+MAX_VISIT_SECONDS = 24 * 3600.0
+Position = Annotated[int, Query(ge=0, le=2**53)]
 
 
 def get_desk(request: Request) -> ReviewDesk:
@@ -61,7 +63,8 @@ class Action(_Body):
     def author(self, person: Person) -> Author:
         """Return the author of the action."""
         is_lead = person.role is Role.lead
-        return Author(person.name, is_lead, self.visit, self.elapsed_seconds, f"{person.name} {self.request}")
+        elapsed = min(self.elapsed_seconds, MAX_VISIT_SECONDS)
+        return Author(person.name, is_lead, self.visit, elapsed, f"{person.name} {self.request}")
 
 
 class Decisions(Action):
@@ -102,7 +105,7 @@ def healthz() -> dict[str, str]:
 def static(name: str) -> Response:
     """Return a script or a style."""
     if name not in STATIC:
-        return Response(status_code=404)
+        raise HTTPException(404, "there is no such file")
     return FileResponse(STATIC[name], headers={"Cache-Control": "no-cache"})
 
 
@@ -129,28 +132,28 @@ def login(request: Request, body: Login, desk: Desk) -> Response:
     """Begin a session by name and password."""
     address = request.client.host if request.client else ""
     limit = request.app.state.login_limit
-    if wait := limit.wait_seconds(body.name, address):
+    if wait := limit.begin(body.name, address):
         minutes = max(1, round(wait / 60))
         return JSONResponse({"detail": f"too many attempts; try again in {minutes} min"}, 429)
     person = person_with(desk.store, body.name, body.password)
     if person is None:
-        limit.failed(body.name, address)
         return JSONResponse({"detail": "wrong name or password"}, 401)
+    limit.succeeded(body.name, address)
     return _with_cookie(JSONResponse({"name": person.name}), request.app.state.sessions.begin(person), request)
 
 
 @router.post("/api/logout")
 def logout(request: Request) -> Response:
     """End the session."""
-    request.app.state.sessions.end(request.cookies.get(COOKIE))
+    request.app.state.sessions.end(request.cookies.get(cookie_name(request)))
     response = JSONResponse({})
-    response.delete_cookie(COOKIE)
+    response.delete_cookie(cookie_name(request))
     return response
 
 
 def _with_cookie(response: Response, secret: str, request: Request) -> Response:
     is_https = request.url.scheme == "https"
-    response.set_cookie(COOKIE, secret, httponly=True, samesite="strict", secure=is_https, path="/")
+    response.set_cookie(cookie_name(request), secret, httponly=True, samesite="strict", secure=is_https, path="/")
     return response
 
 
@@ -187,10 +190,10 @@ def session(who: Who, desk: Desk) -> dict[str, Any]:
 
 @router.get("/api/queue")
 def queue(
-    desk: Desk, wanted: Annotated[Filter, Depends()], offset: int = 0, limit: int = PAGE_VIDEOS
+    desk: Desk, wanted: Annotated[Filter, Depends()], offset: Position = 0, limit: int = PAGE_VIDEOS
 ) -> dict[str, Any]:
     """Return a part of the queue."""
-    shown = queue_page(desk.index, wanted, offset=max(0, offset), limit=min(max(1, limit), 500))
+    shown = queue_page(desk.index, wanted, offset=offset, limit=min(max(1, limit), 500))
     return {
         "videos": shown.videos,
         "total": shown.total,
@@ -223,7 +226,7 @@ def video_neighbours(folder: str, desk: Desk, wanted: Annotated[Filter, Depends(
 
 
 @router.get("/api/videos/{folder}/history")
-def history(folder: str, desk: Desk, before: int | None = None, limit: int = 200) -> list[dict[str, Any]]:
+def history(folder: str, desk: Desk, before: Position | None = None, limit: int = 200) -> list[dict[str, Any]]:
     """Return the decisions on a video, the last one first."""
     rows = desk.store.history(desk.open(folder).digest, before=before, limit=min(max(1, limit), 1000))
     return [recorded_view(row) for row in rows]
@@ -281,8 +284,10 @@ def agreement_json(desk: Desk) -> dict[str, Any]:
 
 
 @router.get("/api/backup")
-def backup(desk: Desk) -> Response:
+def backup(desk: Desk, who: Who) -> Response:
     """Return a copy of the store as it is now."""
+    if who.role is not Role.lead:
+        raise ClosedError("only a lead can save a backup, as it holds the accounts of all")
     with tempfile.NamedTemporaryFile(suffix=".sqlite", delete=False) as file:
         target = Path(file.name)
     try:

@@ -1,6 +1,7 @@
 """The verb `review`: checks its arguments, brings the index up to date, and runs the server until it is stopped."""
 
 import getpass
+import os
 import secrets
 import socket
 import webbrowser
@@ -16,7 +17,7 @@ from urbanpipe.contracts.findings import inspection_folders
 from urbanpipe.errors import ReviewError
 from urbanpipe.review.app import Access, review_app
 from urbanpipe.review.desk import PROXY_BYTES, ReviewDesk
-from urbanpipe.review.people import Person, Role, people
+from urbanpipe.review.people import Person, Role, checked_name, people
 from urbanpipe.review_store.store import ReviewStore
 
 STORE = "review.sqlite"
@@ -125,6 +126,7 @@ def review_server(
     """
     inspected = Path(inspected)
     inspection_folders(inspected)
+    local = Person(checked_name(reviewer or _account()), Role.lead)
     store = Path(store) if store else inspected / STORE
     decisions = ReviewStore(store)
     is_local = is_loopback(host)
@@ -140,8 +142,7 @@ def review_server(
             say(f"inspection data of a video that was not inspected: {name}")
     videos = sum(1 for _ in desk.index.connection.execute("SELECT 1 FROM videos"))
     token = token or secrets.token_urlsafe(24)
-    local = Person(reviewer or _account(), Role.lead)
-    names = ("localhost", "127.0.0.1", "[::1]", "::1")
+    names = ("localhost", "127.0.0.1", "[::1]", "::1", host)
     access = Access(names, token, local) if is_local else Access(("*",))
     shown = f"[{host}]" if ":" in host else host
     url = f"http://{shown}:{port}/" + (f"enter?token={token}" if is_local else "")
@@ -172,10 +173,12 @@ def _account() -> str:
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if os.name != "nt":  # on Windows, it would let a second server take over the port of the first one
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, port))
-    except (OSError, OverflowError) as error:
+        listening.listen()  # from now on the port is taken
+    except (OSError, OverflowError, UnicodeError) as error:
         listening.close()
         reason = getattr(error, "strerror", None) or error
         raise ReviewError(f"cannot listen on {host}:{port}: {reason}; give another --port") from error

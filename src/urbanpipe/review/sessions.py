@@ -8,6 +8,8 @@ from collections import defaultdict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from starlette.requests import Request
+
 from urbanpipe.review.people import Person
 
 COOKIE = "urbanpipe_session"
@@ -81,17 +83,26 @@ class LoginLimit:
         self._failures: defaultdict[str, deque[float]] = defaultdict(deque)
         self._lock = threading.Lock()
 
-    def wait_seconds(self, name: str, address: str) -> float:
-        """Return how long this name or address has to wait until its next attempt; 0 if not at all."""
-        with self._lock:
-            limits = ((f"name {name}", MAX_FAILURES), (f"address {address}", MAX_FAILURES_OF_ADDRESS))
-            return max(self._wait(key, limit) for key, limit in limits)
+    def begin(self, name: str, address: str) -> float:
+        """Count an attempt, unless this name or address has to wait; return how long, 0 if not at all.
 
-    def failed(self, name: str, address: str) -> None:
-        """Count a failure."""
+        An attempt counts as failed until `succeeded` says otherwise, so that many at once are no way around the limit.
+        """
         with self._lock:
-            for key in (f"name {name}", f"address {address}"):
-                self._failures[key].append(self._clock())
+            limits = (MAX_FAILURES, MAX_FAILURES_OF_ADDRESS)
+            keys = _keys(name, address)
+            wait = max(self._wait(key, limit) for key, limit in zip(keys, limits, strict=True))
+            if not wait:
+                for key in keys:
+                    self._failures[key].append(self._clock())
+            return wait
+
+    def succeeded(self, name: str, address: str) -> None:
+        """Take back the last attempt, which gave the right password."""
+        with self._lock:
+            for key in _keys(name, address):
+                if self._failures[key]:
+                    self._failures[key].pop()
 
     def _wait(self, key: str, limit: int) -> float:
         now = self._clock()
@@ -102,3 +113,12 @@ class LoginLimit:
             self._failures.pop(key, None)
             return 0.0
         return times[-limit] + FAILURE_SECONDS - now if len(times) >= limit else 0.0
+
+
+def _keys(name: str, address: str) -> tuple[str, str]:
+    return f"name {name.strip()}", f"address {address}"
+
+
+def cookie_name(request: Request) -> str:
+    """Return the name of the cookie; it holds the port, as browsers send cookies to all ports of a machine."""
+    return f"{COOKIE}_{(request.scope.get('server') or ('', 0))[1]}"

@@ -7,7 +7,7 @@ import json
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -19,13 +19,13 @@ from urbanpipe.catalog.catalog_file import group_of
 from urbanpipe.catalog.grouping import plausible_groups
 from urbanpipe.contracts.distinct_names import distinct_file_names
 from urbanpipe.contracts.findings import FINDINGS, Inspection, inspection_folders, read_inspection
-from urbanpipe.contracts.names import canonical_name
+from urbanpipe.contracts.names import canonical_name, short_hash
 from urbanpipe.errors import InspectionError
 from urbanpipe.exports.rules import read_rules
 from urbanpipe.report.verdict import proposed
 from urbanpipe.review.learning_order import learning_order, uncertainty
 from urbanpipe.review_store.control_share import is_control
-from urbanpipe.review_store.database import explained
+from urbanpipe.review_store.database import BUSY_SECONDS, check_same, explained, identity
 
 FORMAT = 1
 _TABLES = """
@@ -45,6 +45,7 @@ CREATE INDEX videos_by_learning ON videos (learning);
 CREATE TABLE proposals (folder TEXT NOT NULL, code TEXT NOT NULL, probability REAL NOT NULL) STRICT;
 CREATE INDEX proposals_by_folder ON proposals (folder, code, probability);
 CREATE TABLE probabilities (folder TEXT PRIMARY KEY, of_classes TEXT NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE about (root TEXT, format INTEGER);
 """
 _BATCH = 500
 
@@ -101,16 +102,22 @@ class VideoIndex:
         self._path, self._store = path, store
         self._local = threading.local()
         self._updating = threading.Lock()
+        self._opened: tuple[int, int] | None = None
+        self._store_opened = identity(store)
         self._make()
 
     @property
     def connection(self) -> sqlite3.Connection:
-        """The connection of the current thread; the store is attached as `store`."""
+        """The connection of the current thread; the store is attached as `store`.
+
+        Raises:
+            ReviewError: the file of the index or of the store was moved, deleted or replaced.
+        """
+        check_same(self._path, self._opened, "stop `urbanpipe review` and start it again")
+        check_same(self._store, self._store_opened)  # SQLite would attach a new file in its place
         if not hasattr(self._local, "connection"):
-            with explained(self._store):
-                connection = _connect(self._path)
-                connection.execute("ATTACH ? AS store", (str(self._store),))
-                self._local.connection = connection
+            with self._explained():
+                self._local.connection = _connect(self._path, self._store)
         known: sqlite3.Connection = self._local.connection
         return known
 
@@ -137,11 +144,11 @@ class VideoIndex:
         Args:
             progress: called with the number of inspections that were read, and of those to read.
         """
-        with self._updating:
+        with self._updating, self._explained():
             known = dict(self.connection.execute("SELECT folder, version FROM videos"))
             found = {folder: _version(folder) for folder in _folders(self.root)}
-            changed = [folder for folder, version in found.items() if known.get(folder.name) != version]
-            gone = set(known) - {folder.name for folder in found}
+            changed = [folder for folder, version in found.items() if known.get(_name(folder)) != version]
+            gone = set(known) - {_name(folder) for folder in found}
             for begin in range(0, len(changed), _BATCH):
                 if progress:
                     progress(begin, len(changed))
@@ -152,60 +159,79 @@ class VideoIndex:
 
     def add(self, videos: Iterable[IndexedVideo]) -> None:
         """Add videos, or replace those of the same folders."""
-        with self._updating:
+        with self._updating, self._explained():
             self._write(videos)
             self._finish(())
 
     def _make(self) -> None:
-        with suppress(sqlite3.Error):
-            root = self.connection.execute("SELECT root, format FROM about").fetchone()
-            if tuple(root) == (str(self.root.resolve()), FORMAT):
-                return
-        if hasattr(self._local, "connection"):
-            self._local.connection.close()
-            del self._local.connection
-        for ending in ("", "-wal", "-shm"):
-            self._path.with_name(self._path.name + ending).unlink(missing_ok=True)
-        self.connection.executescript(_TABLES)
-        self.connection.execute("CREATE TABLE about (root TEXT, format INTEGER)")
-        self.connection.execute("INSERT INTO about VALUES (?, ?)", (str(self.root.resolve()), FORMAT))
+        """Make the file, unless it is there for this folder in this format; another server may do so meanwhile."""
+        with self._explained():
+            try:
+                connection = _connect(self._path, self._store)
+                self._make_tables(connection)
+            except sqlite3.OperationalError:  # locked, or no permission: not damaged
+                raise
+            except sqlite3.DatabaseError:
+                for ending in ("", "-wal", "-shm"):
+                    self._path.with_name(self._path.name + ending).unlink(missing_ok=True)
+                connection = _connect(self._path, self._store)
+                self._make_tables(connection)
+        self._opened, self._local.connection = identity(self._path), connection
+
+    def _make_tables(self, connection: sqlite3.Connection) -> None:
+        with _transaction(connection):
+            about = (str(self.root.resolve()), FORMAT)
+            with suppress(sqlite3.OperationalError):
+                if tuple(connection.execute("SELECT root, format FROM main.about").fetchone() or ()) == about:
+                    return
+            tables = connection.execute("SELECT name FROM main.sqlite_master WHERE type = 'table'").fetchall()
+            for (name,) in tables:
+                connection.execute(f'DROP TABLE main."{name}"')
+            for statement in _TABLES.split(";")[:-1]:
+                connection.execute(statement)
+            connection.execute("INSERT INTO about VALUES (?, ?)", about)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        with explained(self._path, "an index of the review", "delete it and start again"):
+            yield
 
     def _write(self, videos: Iterable[IndexedVideo]) -> None:
         connection = self.connection
-        connection.execute("BEGIN IMMEDIATE")
-        for video in videos:
-            connection.execute("DELETE FROM proposals WHERE folder = ?", (video.folder,))
-            connection.execute(f"INSERT OR REPLACE INTO videos VALUES ({', '.join('?' * 19)})", tuple(_columns(video)))
-            rows = [(video.folder, code, probability) for code, probability in video.proposals]
-            connection.executemany("INSERT INTO proposals VALUES (?, ?, ?)", rows)
-            probabilities = (video.folder, json.dumps(video.probabilities))
-            connection.execute("INSERT OR REPLACE INTO probabilities VALUES (?, ?)", probabilities)
-        connection.execute("COMMIT")
+        with _transaction(connection):
+            for video in videos:
+                connection.execute("DELETE FROM proposals WHERE folder = ?", (video.folder,))
+                connection.execute(
+                    f"INSERT OR REPLACE INTO videos VALUES ({', '.join('?' * 19)})", tuple(_columns(video))
+                )
+                rows = [(video.folder, code, probability) for code, probability in video.proposals]
+                connection.executemany("INSERT INTO proposals VALUES (?, ?, ?)", rows)
+                probabilities = (video.folder, json.dumps(video.probabilities))
+                connection.execute("INSERT OR REPLACE INTO probabilities VALUES (?, ?)", probabilities)
 
     def _finish(self, gone: Iterable[str]) -> None:
         """Remove what is gone, and compute what depends on all videos: distinct names and the order for learning."""
         connection = self.connection
-        connection.execute("BEGIN IMMEDIATE")
-        for folder in gone:
-            for table in ("videos", "proposals", "probabilities"):
-                connection.execute(f"DELETE FROM {table} WHERE folder = ?", (folder,))
-        rows = connection.execute(
-            "SELECT v.folder, name, path, place, of_classes FROM videos v JOIN probabilities p ON p.folder = v.folder "
-            "ORDER BY v.folder"
-        ).fetchall()
-        names = distinct_file_names(
-            [(Path(row["path"]).name or row["folder"], row["path"] or row["folder"]) for row in rows],
-            [f"{row['name']} [{row['folder']}]" for row in rows],
-        )
-        order, uncertainty = _learning(rows)
-        connection.executemany(
-            "UPDATE videos SET name = ?, learning = ?, uncertainty = ? WHERE folder = ?",
-            [
-                (name, rank, doubt, row["folder"])
-                for row, name, rank, doubt in zip(rows, names, order, uncertainty, strict=True)
-            ],
-        )
-        connection.execute("COMMIT")
+        with _transaction(connection):
+            for folder in gone:
+                for table in ("videos", "proposals", "probabilities"):
+                    connection.execute(f"DELETE FROM {table} WHERE folder = ?", (folder,))
+            rows = connection.execute(
+                "SELECT v.folder, name, path, place, of_classes FROM videos v "
+                "JOIN probabilities p ON p.folder = v.folder ORDER BY v.folder"
+            ).fetchall()
+            names = distinct_file_names(
+                [(Path(row["path"]).name or row["folder"], row["path"] or row["folder"]) for row in rows],
+                [f"{row['name']} [{row['folder']}]" for row in rows],
+            )
+            order, uncertainty = _learning(rows)
+            connection.executemany(
+                "UPDATE videos SET name = ?, learning = ?, uncertainty = ? WHERE folder = ?",
+                [
+                    (name, rank, doubt, row["folder"])
+                    for row, name, rank, doubt in zip(rows, names, order, uncertainty, strict=True)
+                ],
+            )
 
 
 def searchable(text: str) -> str:
@@ -217,12 +243,41 @@ def searchable(text: str) -> str:
     return canonical_name(text).casefold()
 
 
-def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
-    connection.row_factory = sqlite3.Row
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=NORMAL")
+def index_file(root: Path, store: Path) -> Path:
+    """Return the file of the index of a folder, beside the store; folders that share a store have an index each."""
+    is_inside = root.resolve() == store.parent.resolve()
+    mark = "" if is_inside else f"-{short_hash(str(root.resolve()))}"
+    return store.with_name(f"{store.stem}{mark}-index.sqlite")
+
+
+def _connect(path: Path, store: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path.absolute(), timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    try:
+        connection.row_factory = sqlite3.Row
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=NORMAL")
+        connection.execute("ATTACH ? AS store", (str(store.absolute()),))
+    except BaseException:
+        connection.close()
+        raise
     return connection
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _name(folder: Path) -> str:
+    """Return the name of a folder as text that can be stored; bytes that are no text are escaped."""
+    return folder.name.encode(errors="backslashreplace").decode()
 
 
 def _folders(root: Path) -> list[Path]:
@@ -241,10 +296,15 @@ def _version(folder: Path) -> str:
 
 
 def _indexed(folder: Path, version: str) -> IndexedVideo:
+    name = _name(folder)
+    if name != folder.name:
+        return IndexedVideo(
+            name, version, name=name, path=name, error=f"the name of the folder {name} is no text; rename it"
+        )
     try:
         inspection = read_inspection(folder)
     except InspectionError as error:
-        return IndexedVideo(folder.name, version, name=folder.name, path=folder.name, error=str(error))
+        return IndexedVideo(name, version, name=name, path=name, error=str(error))
     video = inspection.video
     shown = proposed(inspection)
     return IndexedVideo(

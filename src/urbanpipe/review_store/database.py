@@ -1,5 +1,6 @@
 """The SQLite file of a review store: where it may lie, its schema, and the upgrade of older ones."""
 
+import json
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import psutil
 
-from urbanpipe.errors import OutputError, ReviewError
+from urbanpipe.errors import BusyError, OutputError, ReviewError
 
 SCHEMA_VERSION = 1
 APPLICATION_ID = 0x75727076  # "urpv", so that another program's database is not taken for a store
@@ -78,7 +79,9 @@ def open_database(path: Path, *, create: bool = True) -> sqlite3.Connection:
     """
     _check_place(path, create)
     with explained(path):
-        connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(
+            path.absolute(), timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
         try:
             connection.row_factory = sqlite3.Row
             _prepare(connection, path)
@@ -94,7 +97,8 @@ def transaction(connection: sqlite3.Connection, path: Path) -> Iterator[None]:
 
     Raises:
         OutputError: the disk is full or read-only.
-        ReviewError: another process kept the store locked for too long, or the file is damaged.
+        BusyError: another process kept the store locked for too long.
+        ReviewError: the file is damaged.
     """
     with explained(path):
         connection.execute("BEGIN IMMEDIATE")
@@ -107,11 +111,48 @@ def transaction(connection: sqlite3.Connection, path: Path) -> Iterator[None]:
             raise
 
 
+def identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells a file from another one that takes its name; None if it is missing."""
+    try:
+        facts = path.stat()
+    except OSError:
+        return None
+    return facts.st_dev, facts.st_ino
+
+
+def check_same(path: Path, opened: tuple[int, int] | None, advice: str = "move it back and try again") -> None:
+    """Check that a file in use is still the one that was opened: what is written into a deleted one is lost.
+
+    Args:
+        path: the file.
+        opened: its `identity` when it was opened.
+        advice: what to do where it is missing.
+
+    Raises:
+        ReviewError: it was moved, deleted or replaced.
+    """
+    now = identity(path)
+    if now is None:
+        raise ReviewError(f"{path} was moved or deleted while it was in use; {advice}")
+    if now != opened:
+        raise ReviewError(f"{path} was replaced while it was in use; stop `urbanpipe review` and start it again")
+
+
 @contextmanager
-def explained(path: Path) -> Iterator[None]:
-    """Turn SQLite's errors in the block into errors about the store."""
+def explained(
+    path: Path, what: str = "a review store", advice: str = "use a backup of it, or give another --store"
+) -> Iterator[None]:
+    """Turn SQLite's errors in the block into errors about a file.
+
+    Args:
+        path: the file.
+        what: what it should be.
+        advice: what to do with a damaged one.
+    """
     try:
         yield
+    except json.JSONDecodeError as error:
+        raise ReviewError(f"{path} is damaged: a decision in it cannot be read; use a backup of it") from error
     except sqlite3.Error as error:
         text = str(error)
         if "unable to open" in text and not path.exists():
@@ -122,8 +163,8 @@ def explained(path: Path) -> Iterator[None]:
                 f"cannot write {path}: {reason}; give another --store or free some space there"
             ) from error
         if "locked" in text or "busy" in text:
-            raise ReviewError(f"{path}: another program keeps it locked; close it and try again") from error
-        raise ReviewError(f"{path} is not a review store, or is damaged: {text}; give another --store") from error
+            raise BusyError(f"{path}: another program keeps it locked; close it and try again") from error
+        raise ReviewError(f"{path} is not {what}, or is damaged: {text}; {advice}") from error
 
 
 def backup(connection: sqlite3.Connection, target: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, Field, FiniteFloat, model_validator
 
 from urbanpipe.contracts.findings import Finding, Occurrence, Seconds
+from urbanpipe.contracts.inspection_data import printable
 from urbanpipe.settings import Section
 
 MAX_NOTE = 4_000
@@ -30,13 +31,9 @@ class Status(StrEnum):
     second_opinion = "second_opinion"
 
 
-def _plain(text: str) -> str:
-    return "".join(mark for mark in text if mark.isprintable() or mark in "\n\t")
-
-
 ClockHour = Annotated[int, Field(ge=1, le=12)]
 Metres = Annotated[FiniteFloat, Field(ge=0, le=MAX_METRES)]
-Note = Annotated[str, Field(max_length=MAX_NOTE), AfterValidator(_plain)]
+Note = Annotated[str, Field(max_length=MAX_NOTE), AfterValidator(printable)]
 
 
 class Decision(Section):

@@ -1,13 +1,20 @@
 """The decisions on one video, as exports and training read them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from types import MappingProxyType
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
 
 from urbanpipe.contracts.inspection_data import InspectionData
+from urbanpipe.errors import ReviewError
 from urbanpipe.review_store.decision import DATA_KEY, REVIEW_KEY, Decision, Status
 from urbanpipe.review_store.store import Recorded, ReviewStore
+from urbanpipe.settings import Section, complaint
 
+T = TypeVar("T", bound=Section)
 UNDECIDED = (Status.unsure, Status.second_opinion)
 """Decisions that say neither yes nor no."""
 
@@ -46,7 +53,7 @@ class VideoDecisions:
     def reviews(self) -> dict[str, Review]:
         """What was decided about each defect, by key; without those that are as they were proposed."""
         return {
-            key: Review(Decision.model_validate(row.after), row.who, row.at)
+            key: Review(_valid(Decision, row), row.who, row.at)
             for key, row in self.last.items()
             if key not in (REVIEW_KEY, DATA_KEY) and row.after is not None
         }
@@ -68,8 +75,8 @@ class VideoDecisions:
 
     def data(self, video: str) -> InspectionData | None:
         """Return the inspection data that people entered for a video; None if they entered none."""
-        state = self._state(DATA_KEY)
-        return InspectionData.model_validate(state | {"video": video}) if state else None
+        row = self.last.get(DATA_KEY)
+        return _valid(InspectionData, row, {"video": video}) if row and row.after else None
 
     @property
     def present(self) -> set[str]:
@@ -85,6 +92,25 @@ class VideoDecisions:
     def _state(self, key: str) -> dict[str, Any] | None:
         row = self.last.get(key)
         return row.after if row else None
+
+
+def _valid(kind: type[T], row: Recorded, known: Mapping[str, str] = MappingProxyType({})) -> T:
+    """Return the state after a decision.
+
+    Args:
+        kind: its type.
+        row: the decision.
+        known: fields that the store does not hold.
+
+    Raises:
+        ReviewError: the state is no valid one.
+    """
+    try:
+        return kind.model_validate((row.after or {}) | dict(known))
+    except ValidationError as error:
+        raise ReviewError(
+            f"decision {row.seq} in the review store is damaged: {complaint(error)}; use a backup of the store"
+        ) from error
 
 
 def decisions_on(store: ReviewStore, video: str) -> VideoDecisions:

@@ -12,7 +12,15 @@ from typing import Any
 from uuid import uuid4
 
 from urbanpipe.errors import ClosedError, ReviewError, StaleError
-from urbanpipe.review_store.database import backup, explained, open_database, transaction
+from urbanpipe.review_store.database import (
+    BUSY_SECONDS,
+    backup,
+    check_same,
+    explained,
+    identity,
+    open_database,
+    transaction,
+)
 from urbanpipe.review_store.decision import DATA_KEY, REVIEW_KEY, Status
 
 State = dict[str, Any] | None
@@ -144,14 +152,18 @@ class ReviewStore:
         self._connections: list[sqlite3.Connection] = []
         self._writing = threading.Lock()  # SQLite would make waiting threads sleep and poll
         self._local.connection = open_database(self.path, create=create)
+        self._opened = identity(self.path)
         self._connections.append(self._local.connection)
 
     @property
     def connection(self) -> sqlite3.Connection:
-        """The connection of the current thread."""
+        """The connection of the current thread.
+
+        Raises:
+            ReviewError: the file was moved, deleted or replaced.
+        """
+        check_same(self.path, self._opened)
         if not hasattr(self._local, "connection"):
-            if not self.path.is_file():
-                raise ReviewError(f"{self.path} was moved or deleted while it was in use; move it back and try again")
             self._local.connection = open_database(self.path, create=False)
             self._connections.append(self._local.connection)
         connection: sqlite3.Connection = self._local.connection
@@ -227,9 +239,7 @@ class ReviewStore:
 
     def keys(self, video: str) -> set[str]:
         """Return the keys of all items of a video that anybody decided about."""
-        with explained(self.path):
-            rows = self.connection.execute("SELECT DISTINCT item FROM decisions WHERE video = ?", (video,))
-            return {row[0] for row in rows}
+        return {row[0] for row in self.rows("SELECT DISTINCT item FROM decisions WHERE video = ?", video)}
 
     def all_items(self) -> Iterator[Recorded]:
         """Yield the last decision on each item of all videos, ordered by video and item."""
@@ -255,13 +265,13 @@ class ReviewStore:
 
     def statuses(self) -> dict[str, VideoStatus]:
         """Return the review of every video with decisions, by digest."""
-        rows = self.connection.execute("SELECT * FROM reviews")
+        rows = self.rows("SELECT * FROM reviews")
         return {row["video"]: VideoStatus(bool(row["reviewed"]), row["decided"], row["seq"]) for row in rows}
 
     def status(self, video: str) -> VideoStatus:
         """Return the review of one video."""
-        row = self.connection.execute("SELECT * FROM reviews WHERE video = ?", (video,)).fetchone()
-        return VideoStatus(bool(row["reviewed"]), row["decided"], row["seq"]) if row else VideoStatus(False, 0, 0)
+        rows = self.rows("SELECT * FROM reviews WHERE video = ?", video)
+        return next((VideoStatus(bool(row[1]), row[2], row[3]) for row in rows), VideoStatus(False, 0, 0))
 
     def keep_predictions(self, predictions: Iterable[StoredPrediction]) -> None:
         """Keep what a bundle said about a video; what is known stays as it is.
@@ -276,12 +286,12 @@ class ReviewStore:
 
     def predictions(self) -> list[StoredPrediction]:
         """Return the kept predictions, by bundle, video and class."""
-        rows = self.connection.execute("SELECT * FROM predictions ORDER BY bundle, video, code")
+        rows = self.rows("SELECT * FROM predictions ORDER BY bundle, video, code")
         return [StoredPrediction(*row) for row in rows]
 
     def visit_seconds(self) -> dict[str, float]:
         """Return the time that people spent on each video: the longest time of each visit, added up over visits."""
-        rows = self.connection.execute(
+        rows = self.rows(
             "SELECT video, sum(seconds) FROM (SELECT video, visit, max(elapsed_seconds) AS seconds FROM decisions "
             "WHERE visit != '' GROUP BY video, visit) GROUP BY video"
         )
@@ -289,8 +299,9 @@ class ReviewStore:
 
     def undoable(self, who: str) -> tuple[bool, bool]:
         """Return whether a person has an action to undo, and one to redo."""
-        connection = self.connection
-        return tuple(_action_to_revert(connection, who, redo) is not None for redo in (False, True))  # type: ignore[return-value]
+        with explained(self.path):
+            connection = self.connection
+            return tuple(_action_to_revert(connection, who, redo) is not None for redo in (False, True))  # type: ignore[return-value]
 
     def rebuild(self) -> None:
         """Derive the table of reviews from the log again."""
@@ -310,8 +321,23 @@ class ReviewStore:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._writing, transaction(self.connection, self.path):
-            yield self.connection
+        connection = self.connection
+        if not self._writing.acquire(timeout=BUSY_SECONDS):
+            raise ReviewError(f"{self.path}: others are writing into it for long; try again")
+        try:
+            with transaction(connection, self.path):
+                yield connection
+        finally:
+            self._writing.release()
+
+    def rows(self, query: str, *values: object) -> list[sqlite3.Row]:
+        """Return the rows of a query that changes nothing.
+
+        Raises:
+            ReviewError: the store cannot be read.
+        """
+        with explained(self.path):
+            return self.connection.execute(query, values).fetchall()
 
     def _read(self, query: str, *values: object) -> list[Recorded]:
         with explained(self.path):
