@@ -131,6 +131,15 @@ def test_people_log_in_and_out(shared: ReviewServer) -> None:
     assert client.get("/api/session").status_code == 401
 
 
+def test_a_new_password_or_role_ends_the_sessions_of_an_account(shared: ReviewServer) -> None:
+    ana, lea = logged_in(shared, "Ana", PASSWORD), logged_in(shared, "Lea", PASSWORD + "2")
+    add_person(shared.store, "Ana", Role.reviewer, PASSWORD + "3")
+    assert ana.get("/api/session").status_code == 401
+    assert lea.get("/api/session").status_code == 200
+    add_person(shared.store, "Lea", Role.reviewer, PASSWORD + "2")
+    assert lea.get("/api/session").status_code == 401
+
+
 def test_a_reviewed_video_is_closed_to_the_reviewer_and_open_to_the_lead(shared: ReviewServer) -> None:
     ana, lea = logged_in(shared, "Ana", PASSWORD), logged_in(shared, "Lea", PASSWORD + "2")
     decisions = "/api/videos/v0/decisions"

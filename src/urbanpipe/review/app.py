@@ -24,7 +24,7 @@ from urbanpipe.errors import (
 )
 from urbanpipe.review import media_routes, routes
 from urbanpipe.review.desk import ReviewDesk
-from urbanpipe.review.people import Person
+from urbanpipe.review.people import Person, is_current
 from urbanpipe.review.sessions import LoginLimit, Sessions, cookie_name
 from urbanpipe.review_store.database import explained
 
@@ -79,7 +79,7 @@ def review_app(desk: ReviewDesk, access: Access) -> FastAPI:
     """
     app = FastAPI(title="urbanpipe review", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.desk = desk
-    app.state.sessions = Sessions(access.token, access.local)
+    app.state.sessions = Sessions(access.token, access.local, is_current=lambda one: is_current(desk.store, one))
     app.state.login_limit = LoginLimit()
     app.include_router(routes.router)
     app.include_router(media_routes.router)

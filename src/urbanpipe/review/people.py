@@ -1,8 +1,9 @@
 """The people of a review store: names, roles and hashed passwords."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
+from sqlite3 import Row
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -24,10 +25,18 @@ class Role(StrEnum):
 
 @dataclass(frozen=True)
 class Person:
-    """A person who reviews."""
+    """A person who reviews.
+
+    Attributes:
+        name: name in the record.
+        role: what they may do.
+        account: role and hash of the password at login, to notice that the account was changed since; empty for the
+            person at the own machine.
+    """
 
     name: str
     role: Role
+    account: str = field(default="", repr=False, compare=False)
 
 
 def add_person(store: ReviewStore, name: str, role: Role, password: str) -> Person:
@@ -70,7 +79,17 @@ def person_with(store: ReviewStore, name: str, password: str) -> Person | None:
         _hasher().verify(row["password"] if row else _unknown(), password)
     except (VerificationError, InvalidHashError):
         return None
-    return Person(row["name"], Role(row["role"])) if row else None
+    return Person(row["name"], Role(row["role"]), _account(row)) if row else None
+
+
+def is_current(store: ReviewStore, person: Person) -> bool:
+    """Return whether the account of a person has the role and the password with which they logged in."""
+    rows = store.rows("SELECT * FROM people WHERE name = ?", person.name)
+    return any(_account(row) == person.account for row in rows)
+
+
+def _account(row: Row) -> str:
+    return f"{row['role']} {row['password']}"
 
 
 @lru_cache

@@ -38,11 +38,19 @@ class Sessions:
     Args:
         token: lets `local` in; empty where people log in.
         local: the person of a server on the own machine.
+        is_current: whether the account of a person is as it was when they logged in.
         clock: seconds that never go back.
     """
 
-    def __init__(self, token: str, local: Person | None, clock: Callable[[], float] = time.monotonic) -> None:
-        self._token, self._local, self._clock = token, local, clock
+    def __init__(
+        self,
+        token: str,
+        local: Person | None,
+        *,
+        is_current: Callable[[Person], bool] = lambda _: True,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._token, self._local, self._is_current, self._clock = token, local, is_current, clock
         self._sessions: dict[str, Session] = {}
         self._lock = threading.Lock()
 
@@ -61,9 +69,11 @@ class Sessions:
         return secret
 
     def person(self, secret: str | None) -> Person | None:
-        """Return whose session it is; None if there is none of that secret."""
+        """Return whose session it is; None if there is none of that secret, or its account was changed since."""
         session = self._sessions.get(secret or "")
-        return session.person if session and session.until > self._clock() else None
+        if session is None or session.until <= self._clock():
+            return None
+        return session.person if session.person is self._local or self._is_current(session.person) else None
 
     def end(self, secret: str | None) -> None:
         """End a session."""
