@@ -24,9 +24,11 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from helpers.inspection_material import made_inspection
 from urbanpipe.exports.export import export
+from urbanpipe.review.indexed_video import IndexedVideo
 from urbanpipe.review.queue import Filter, Order, neighbours, queue_page
-from urbanpipe.review.video_index import IndexedVideo, VideoIndex
-from urbanpipe.review_store.store import Author, Change, ReviewStore
+from urbanpipe.review.video_index import VideoIndex
+from urbanpipe.review_store.records import Author, Change
+from urbanpipe.review_store.store import ReviewStore
 
 TOKEN = "benchmark"
 CODES = ["CK", "FS", "CJ", "ZW", "BX", "PL", "CR", "TJ", "AJ", "SG", "QF", "JG", "CQ"]

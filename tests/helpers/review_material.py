@@ -10,7 +10,8 @@ from urbanpipe.contracts.findings import read_inspection
 from urbanpipe.review.app import HEADER
 from urbanpipe.review.serve import ReviewServer, review_server
 from urbanpipe.review_store.decision import REVIEW_KEY, as_proposed
-from urbanpipe.review_store.store import Author, Change, ReviewStore
+from urbanpipe.review_store.records import Author, Change
+from urbanpipe.review_store.store import ReviewStore
 
 TOKEN = "a-token-for-tests"
 _servers: list[ReviewServer] = []

@@ -14,12 +14,13 @@ from fastapi.testclient import TestClient
 from helpers.inspection_material import made_inspection
 from helpers.review_material import TOKEN, body, client_of, served
 from urbanpipe.errors import ReviewError
-from urbanpipe.review import app, routes
+from urbanpipe.review import app, bodies, routes
 from urbanpipe.review.app import HEADER
 from urbanpipe.review.people import Person, Role
 from urbanpipe.review.serve import ReviewServer, _listen, review_server
 from urbanpipe.review.sessions import MAX_FAILURES, LoginLimit
-from urbanpipe.review_store.store import Author, Change, ReviewStore
+from urbanpipe.review_store.records import Author, Change
+from urbanpipe.review_store.store import ReviewStore
 
 ACCEPTED = {"status": "accepted", "code": "CK", "seconds": 12.5}
 DECISIONS = "/api/videos/v0/decisions"
@@ -156,7 +157,7 @@ def test_a_page_that_was_open_forever_does_not_spoil_the_agreement_page(client: 
         after: dict[str, Any] = {"reviewed": True} if item == "review" else ACCEPTED
         sent = body((item, after, 0), request=f"request-{number}") | {"elapsed_seconds": 1.7e308, "visit": f"v{number}"}
         assert client.post(DECISIONS, json=sent).status_code == 200
-    assert client.get("/api/agreement").json()["seconds"]["median"] == 3 * routes.MAX_VISIT_SECONDS
+    assert client.get("/api/agreement").json()["seconds"]["median"] == 3 * bodies.MAX_VISIT_SECONDS
 
 
 def test_a_note_keeps_wide_spaces_and_loses_what_reorders_text(client: TestClient) -> None:

@@ -15,8 +15,9 @@ from urbanpipe.errors import ClosedError, OutputError, ReviewError, StaleError
 from urbanpipe.review_store import database
 from urbanpipe.review_store.database import APPLICATION_ID, SCHEMA_VERSION
 from urbanpipe.review_store.decision import REVIEW_KEY, Decision, Status
+from urbanpipe.review_store.records import Author, Change, State
 from urbanpipe.review_store.reviewed import decisions_on
-from urbanpipe.review_store.store import Author, Change, ReviewStore, State
+from urbanpipe.review_store.store import ReviewStore
 
 
 class Mount(NamedTuple):
@@ -284,7 +285,7 @@ def test_a_clock_that_goes_back_changes_no_order(store: ReviewStore, monkeypatch
         def now(zone: object) -> datetime:
             return next(times)
 
-    monkeypatch.setattr("urbanpipe.review_store.store.datetime", Clock)
+    monkeypatch.setattr("urbanpipe.review_store.log.datetime", Clock)
     (first,) = store.decide([change(after=accepted(grade=1))], Author("Ana"))
     store.decide([change(after=accepted(grade=2), version=first.seq)], Author("Ana"))
     assert states(store)["CK@1000"] == accepted(grade=2)

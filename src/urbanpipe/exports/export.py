@@ -5,7 +5,6 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from urbanpipe.contracts.distinct_names import equal_contents
 from urbanpipe.contracts.inspection_data import InspectionData, joined, read_data_of
@@ -13,7 +12,7 @@ from urbanpipe.errors import InspectionError, ReviewError
 from urbanpipe.evaluation.moments import Moment, write_results
 from urbanpipe.exports.cjj181 import write_table
 from urbanpipe.exports.columns import LANGUAGES, Language
-from urbanpipe.exports.csv_safety import relative
+from urbanpipe.exports.json_lines import write_lines
 from urbanpipe.exports.pacp import write_pacp
 from urbanpipe.exports.records import InspectionRecord, RecordRow, read_inspected, rows_of
 from urbanpipe.exports.reviewed_rows import left_out, reviewed_rows, with_decisions
@@ -152,7 +151,7 @@ def _write(inspected: Sequence[InspectionRecord], out: Path, to: str, content: C
         rows = [row for row in rows if row.occurrence]
         files = _write_moments(inspected, rows, out)
     else:
-        files = _write_lines(inspected, rows, out)
+        files = write_lines(inspected, rows, out)
     reviewed = sum(row.review is not None for row in rows)
     return replace(done, files=files, rows=len(rows), reviewed=reviewed, left_out=tuple(left_out(inspected)))
 
@@ -249,69 +248,3 @@ def _write_moments(inspected: Sequence[InspectionRecord], rows: Sequence[RecordR
             moments[row.inspected.name].append(found)
     write_results(moments, out, taxonomy)
     return (out,)
-
-
-def _write_lines(inspected: Sequence[InspectionRecord], rows: Sequence[RecordRow], out: Path) -> tuple[Path, ...]:
-    """Write one JSON object per line: every row, and an object with the code null for each video without rows."""
-    seen = {id(row.inspected) for row in rows}
-    objects = [_line(row, out.parent) for row in rows]
-    objects += [_facts(one) | {"code": None} for one in inspected if id(one) not in seen]
-    write_text(out, "".join(json.dumps(one, ensure_ascii=False, allow_nan=False) + "\n" for one in objects))
-    return (out,)
-
-
-def _facts(one: InspectionRecord) -> dict[str, Any]:
-    inspection = one.inspection
-    return {
-        "video": one.name,
-        "path": inspection.video.path,
-        "digest": inspection.video.digest,
-        "reviewed": bool(one.decisions and one.decisions.is_reviewed),
-        "bundle": inspection.bundle.digest,
-        "demonstration": inspection.bundle.demonstration,
-        "calibrated": inspection.bundle.calibrated,
-        "remarks": [remark.text for remark in inspection.remarks],
-    }
-
-
-def _line(row: RecordRow, folder: Path) -> dict[str, Any]:
-    finding, occurrence, frame, read = row.finding, row.occurrence, row.evidence, row.distance
-    pictures = row.inspected.folder
-    return (
-        _facts(row.inspected)
-        | {
-            "code": finding.code,
-            "en": finding.en,
-            "zh": finding.zh,
-            "kind": finding.kind,
-            "triage": finding.triage,
-            "unlikely": finding.unlikely,
-            "probability": finding.probability,
-            "score": finding.score,
-            "seconds": occurrence.seconds if occurrence else None,
-            "begin_seconds": occurrence.begin_seconds if occurrence else None,
-            "end_seconds": occurrence.end_seconds if occurrence else None,
-            "occurrence_score": occurrence.score if occurrence else None,
-            "distance_metres": row.metres if row.review else read.distance_metres if read else None,
-            "distance_text": read.distance_text if read else "",
-            "picture": relative(pictures / frame.picture, folder) if frame else None,
-            "heat": relative(pictures / frame.heat, folder) if frame and frame.heat else None,
-        }
-        | _review(row)
-    )
-
-
-def _review(row: RecordRow) -> dict[str, Any]:
-    """Return what a person decided; the same keys for every row."""
-    decision = row.review.decision if row.review else None
-    return {
-        "decision": decision.status.value if decision else None,
-        "reviewed_by": row.review.who if row.review else None,
-        "reviewed_at": row.review.at if row.review else None,
-        "grade": decision.grade if decision else None,
-        "clock_from": decision.clock_from if decision else None,
-        "clock_to": decision.clock_to if decision else None,
-        "length_metres": decision.length_m if decision else None,
-        "continuous": decision.continuous if decision else None,
-        "note": decision.note if decision else None,
-    }

@@ -14,8 +14,8 @@ from urbanpipe.errors import InspectionError
 from urbanpipe.review.desk import ReviewDesk, predictions_of
 from urbanpipe.review.queue import Filter, queue_page
 from urbanpipe.review_store.control_share import is_control
+from urbanpipe.review_store.records import Recorded, StoredPrediction
 from urbanpipe.review_store.reviewed import VideoDecisions
-from urbanpipe.review_store.store import Recorded, StoredPrediction
 
 BINS = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import ValidationError
 
 from urbanpipe.contracts.findings import FINDINGS, Inspection, read_inspection
 from urbanpipe.contracts.inspection_data import InspectionData, read_data_of
-from urbanpipe.errors import InspectionError, ReviewError, VideoError
+from urbanpipe.errors import InspectionError, VideoError
+from urbanpipe.review.checked_state import checked_state
 from urbanpipe.review.files import VideoFile, VideoFiles
 from urbanpipe.review.media.indices import IndexCache
 from urbanpipe.review.media.playable import plays_in_browser
@@ -22,9 +22,9 @@ from urbanpipe.review.media.stills import Stills
 from urbanpipe.review.queue import Filter, queue_folders
 from urbanpipe.review.video_index import VideoIndex, index_file
 from urbanpipe.review.video_view import proposals, video_view
-from urbanpipe.review_store.decision import DATA_KEY, REVIEW_KEY, Decision, Status, VideoReview, as_proposed, is_key
-from urbanpipe.review_store.store import Author, Change, Recorded, ReviewStore, State, StoredPrediction
-from urbanpipe.settings import complaint
+from urbanpipe.review_store.decision import REVIEW_KEY, Decision, Status, as_proposed
+from urbanpipe.review_store.records import Author, Change, Recorded, State, StoredPrediction
+from urbanpipe.review_store.store import ReviewStore
 
 PROXY_BYTES = 4 * 2**30
 MAX_INSPECTIONS = 64
@@ -144,7 +144,7 @@ class ReviewDesk:
         video = self.open(name)
         known = {key for key, _, _ in proposals(video.inspection)} | self.store.keys(video.digest)
         checked = [
-            Change(video.digest, key, _checked(key, state, video.inspection, known), version, _bundle(video))
+            Change(video.digest, key, checked_state(key, state, video.inspection, known), version, _bundle(video))
             for key, state, version in changes
         ]
         recorded = self.store.decide(checked, author)
@@ -286,40 +286,3 @@ def predictions_of(inspection: Inspection) -> list[StoredPrediction]:
 
 def _bundle(video: OpenVideo) -> str:
     return video.inspection.bundle.digest
-
-
-def _checked(key: str, state: State, inspection: Inspection, known: set[str]) -> State:
-    """Return a state with all its fields, if it is valid for the item and the video.
-
-    Raises:
-        ReviewError: it is not.
-    """
-    try:
-        if key == REVIEW_KEY:
-            return VideoReview.model_validate(state or {}).model_dump(mode="json")
-        if key == DATA_KEY:
-            return _data(state or {}, inspection)
-        if not is_key(key) or (key not in known and not key.startswith("+")):
-            raise ReviewError(f"there is no proposal {key!r} in this video; reload the page")
-        return None if state is None else _decision(state, inspection)
-    except ValidationError as error:
-        raise ReviewError(f"{key}: {complaint(error)}") from error
-
-
-def _decision(state: dict[str, Any], inspection: Inspection) -> State:
-    decision = Decision.model_validate(state)
-    codes = [finding.code for finding in inspection.findings]
-    if decision.code not in codes:
-        raise ReviewError(f"{decision.code!r} is no class of this inspection; expected one of {', '.join(codes)}")
-    end = inspection.video.duration_seconds
-    late = [
-        at for at in (decision.seconds, decision.begin_seconds, decision.end_seconds) if at is not None and at > end
-    ]
-    if late:
-        raise ReviewError(f"{late[0]:g} s lies after the end of the video, which lasts {end:g} s")
-    return decision.model_dump(mode="json")
-
-
-def _data(state: dict[str, Any], inspection: Inspection) -> State:
-    data = InspectionData.model_validate(state | {"video": inspection.video.name})
-    return data.model_dump(mode="json", exclude={"video"})

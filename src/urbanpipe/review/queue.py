@@ -10,7 +10,8 @@ from typing import Any, Literal
 from pydantic import Field
 
 from urbanpipe.csv_cells import read_rows
-from urbanpipe.review.video_index import VideoIndex, searchable
+from urbanpipe.review.indexed_video import searchable
+from urbanpipe.review.video_index import VideoIndex
 from urbanpipe.settings import Section
 
 PAGE_VIDEOS = 60

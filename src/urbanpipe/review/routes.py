@@ -7,21 +7,19 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse, StreamingResponse
-from pydantic import BaseModel, ConfigDict, Field
 
 from urbanpipe.errors import ClosedError, StaleError
 from urbanpipe.review.agreement import agreement
+from urbanpipe.review.bodies import Action, Decisions, Login, RejectBelow, Undo
 from urbanpipe.review.desk import ReviewDesk
 from urbanpipe.review.page_files import PAGES, STATIC, page, texts
 from urbanpipe.review.people import Person, Role, person_with
 from urbanpipe.review.queue import PAGE_VIDEOS, Filter, Order, failed_videos, neighbours, queue_page
 from urbanpipe.review.sessions import cookie_name
 from urbanpipe.review.video_view import recorded_view
-from urbanpipe.review_store.store import Author, Recorded
+from urbanpipe.review_store.records import Recorded
 
 router = APIRouter()
-MAX_CHANGES = 20_000
-MAX_VISIT_SECONDS = 24 * 3600.0
 Position = Annotated[int, Query(ge=0, le=2**53)]
 
 
@@ -39,60 +37,6 @@ def get_person(request: Request) -> Person:
 
 Desk = Annotated[ReviewDesk, Depends(get_desk)]
 Who = Annotated[Person, Depends(get_person)]
-
-
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class ItemChange(_Body):
-    """A change of an item; see `store.Change`."""
-
-    item: str = Field(max_length=100)
-    after: dict[str, Any] | None
-    version: int = Field(ge=0)
-
-
-class Action(_Body):
-    """Who does what when; see `store.Author`."""
-
-    request: str = Field(min_length=8, max_length=64)
-    visit: str = Field(default="", max_length=64)
-    elapsed_seconds: float = Field(default=0.0, ge=0, allow_inf_nan=False)
-
-    def author(self, person: Person) -> Author:
-        """Return the author of the action."""
-        is_lead = person.role is Role.lead
-        elapsed = min(self.elapsed_seconds, MAX_VISIT_SECONDS)
-        return Author(person.name, is_lead, self.visit, elapsed, f"{person.name} {self.request}")
-
-
-class Decisions(Action):
-    """Changes of items of one video."""
-
-    changes: list[ItemChange] = Field(min_length=1, max_length=MAX_CHANGES)
-
-
-class Undo(Action):
-    """Undoes the last action, or the last one before another."""
-
-    below: int | None = None
-
-
-class RejectBelow(Action):
-    """Rejects the open proposals of a class below a probability in the videos of a filter."""
-
-    filter: Filter
-    code: str = Field(min_length=1, max_length=64)
-    probability: float = Field(gt=0, le=1)
-    count_only: bool = True
-
-
-class Login(_Body):
-    """Name and password."""
-
-    name: str = Field(max_length=200)
-    password: str = Field(max_length=1000)
 
 
 @router.get("/healthz")

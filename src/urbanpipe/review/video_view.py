@@ -13,7 +13,7 @@ from urbanpipe.report.timeline import lane, span_seconds, ticks
 from urbanpipe.report.verdict import verdict
 from urbanpipe.report.wording import wording
 from urbanpipe.review_store.decision import DATA_KEY, REVIEW_KEY, as_proposed, proposal_key
-from urbanpipe.review_store.store import Recorded
+from urbanpipe.review_store.records import Recorded
 
 LANGUAGES = ("en", "zh")
 

@@ -11,7 +11,8 @@ from pydantic import ValidationError
 from urbanpipe.contracts.inspection_data import InspectionData
 from urbanpipe.errors import ReviewError
 from urbanpipe.review_store.decision import DATA_KEY, REVIEW_KEY, Decision, Status
-from urbanpipe.review_store.store import Recorded, ReviewStore
+from urbanpipe.review_store.records import Recorded
+from urbanpipe.review_store.store import ReviewStore
 from urbanpipe.settings import Section, complaint
 
 T = TypeVar("T", bound=Section)
