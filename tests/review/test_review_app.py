@@ -126,7 +126,8 @@ def test_people_log_in_and_out(shared: ReviewServer) -> None:
         answer = client.post("/api/login", json={"name": name, "password": password})
         assert (answer.status_code, answer.json()["detail"]) == (401, "wrong name or password")
     client = logged_in(shared, "Ana", PASSWORD)
-    assert client.get("/api/session").json()["role"] == "reviewer"
+    known = client.get("/api/session").json()
+    assert (known["role"], known["account"]) == ("reviewer", True)
     client.post("/api/logout")
     assert client.get("/api/session").status_code == 401
 

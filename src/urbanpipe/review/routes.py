@@ -129,7 +129,8 @@ def all_texts() -> dict[str, Any]:
 def session(who: Who, desk: Desk) -> dict[str, Any]:
     """Return who is logged in, and the store."""
     undo, redo = desk.store.undoable(who.name)
-    return {"name": who.name, "role": who.role, "undo": undo, "redo": redo, "store": str(desk.store.path)}
+    facts = {"name": who.name, "role": who.role, "account": bool(who.account), "store": str(desk.store.path)}
+    return facts | {"undo": undo, "redo": redo}
 
 
 @router.get("/api/queue")

@@ -168,6 +168,7 @@ await begin();
 const session = await api("GET", "/api/session");
 tools([
   make("span", { class: "who" }, make("bdi", {}, shown(session.name ?? ""))),
+  session.account ? make("button", { type: "button", onclick: () => api("POST", "/api/logout").then(() => location.assign("/login")) }, t("log_out")) : "",
   make("button", { type: "button", title: t("queue_keys"), onclick: () => say(t("queue_keys"), "", 10) }, t("keys"), " ", make("kbd", {}, "?")),
 ]);
 find("#store").textContent = session.store ? t("store_in", { path: shown(session.store) }) : "";
