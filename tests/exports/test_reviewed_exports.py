@@ -111,6 +111,23 @@ def test_unsure_defects_are_marked_and_open_ones_of_a_reviewed_video_are_absent(
     assert rows[1]["source"].startswith("unsure; reviewed by Ana")
 
 
+def test_a_clean_video_that_was_reviewed_is_normal_by_the_word_of_a_person(
+    out: Path, store: ReviewStore, tmp_path: Path
+) -> None:
+    for name in ("clean", "doubtful"):
+        made_inspection(out / name, f"{name}.mp4")
+        finish(store, out / name)
+    decide(store, out / "doubtful", "SL@28000", status="unsure")
+    export(out, out=tmp_path / "t.xlsx", to="cjj181", store=store.path)
+    rows = {
+        name: [row for row in defects(tmp_path / "t.xlsx") if row["video"] == name]
+        for name in ("clean.mp4", "doubtful.mp4")
+    }
+    assert [(row["code"], row["grade"]) for row in rows["clean.mp4"]] == [("ZC", None)]
+    assert rows["clean.mp4"][0]["source"].startswith("reviewed by Ana, ")
+    assert [row["code"] for row in rows["doubtful.mp4"]] == ["SL"], "nobody knows yet whether it is normal"
+
+
 def test_labels_and_moments_are_those_of_reviewed_videos(out: Path, store: ReviewStore, tmp_path: Path) -> None:
     made_inspection(out / "d3", "d3.mp4")
     finish(store, out / "d3")
@@ -186,6 +203,23 @@ def test_condition_figures_follow_from_the_store(out: Path, store: ReviewStore, 
     assert float(segment.functional.maximum) == rules["JG"][1]
     assert [one.name for one in done.refused] == ["d2.mp4"]
     assert any("d2.mp4, reviewer is empty" in line for line in done.refused[0].missing)
+
+
+def test_a_segment_with_an_unsure_defect_has_no_figures_yet(out: Path, store: ReviewStore, tmp_path: Path) -> None:
+    from urbanpipe.exports.rules import read_rules
+
+    data = SEGMENT | {"soil": read_rules().soils[0].key}
+    for name in ("d1_1", "d2"):
+        enter(store, out / name, **data | {"segment": name})
+    decide(store, out / "d2", "SL@28000", status="second_opinion", grade=3, distance_m=2)
+    finish(store, out / "d2")
+    done = condition(out, out=tmp_path / "c.json", store=store.path)
+    assert [one.segment.name for one in done.segments] == ["d1_1"]
+    (refused,) = done.refused
+    assert refused.missing == (
+        "d2.mp4, SL at 00:28.0 (waits for a second opinion), grade is empty; expected a grade of SL, 1 to 4, or - for "
+        "no such defect",
+    )
 
 
 def test_a_grade_that_the_class_does_not_have_is_named(out: Path, store: ReviewStore, tmp_path: Path) -> None:

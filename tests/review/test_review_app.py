@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
@@ -16,6 +17,7 @@ from urbanpipe.contracts.findings import read_inspection, write_inspection
 from urbanpipe.errors import InspectionError, ReviewError
 from urbanpipe.outputs import write_csv
 from urbanpipe.review.app import HEADER
+from urbanpipe.review.indexed_video import IndexedVideo
 from urbanpipe.review.page_files import texts
 from urbanpipe.review.people import Role, add_person
 from urbanpipe.review.serve import ReviewServer, review_server
@@ -141,6 +143,14 @@ def test_a_new_password_or_role_ends_the_sessions_of_an_account(shared: ReviewSe
     assert lea.get("/api/session").status_code == 401
 
 
+def test_accounts_that_cannot_be_read_are_said_in_a_line(shared: ReviewServer, tmp_path: Path) -> None:
+    ana = logged_in(shared, "Ana", PASSWORD)
+    (tmp_path / "out" / "review.sqlite").rename(tmp_path / "moved.sqlite")
+    answer = ana.get("/api/queue")
+    assert answer.status_code == 422
+    assert "review.sqlite was moved or deleted while it was in use" in answer.json()["detail"]
+
+
 def test_a_reviewed_video_is_closed_to_the_reviewer_and_open_to_the_lead(shared: ReviewServer) -> None:
     ana, lea = logged_in(shared, "Ana", PASSWORD), logged_in(shared, "Lea", PASSWORD + "2")
     decisions = "/api/videos/v0/decisions"
@@ -242,6 +252,24 @@ def test_the_order_for_learning_takes_turns_between_pipes(tmp_path: Path) -> Non
     names = [video["name"] for video in client.get("/api/queue", params={"order": "learning"}).json()["videos"]]
     assert {name[:2] for name in names[:2]} == {"d1", "d2"}
     assert names.index("d1_1.mp4") > names.index("d2_0.mp4")
+
+
+def test_every_tenth_video_of_the_order_for_learning_is_a_control_video(tmp_path: Path) -> None:
+    """Drawn at random, whatever their uncertainty: else what is counted on them holds for uncertain videos only."""
+    server = served(tmp_path / "out", videos=1)
+    chance = np.random.default_rng(0)
+    index = server.app.state.desk.index
+    index.add(
+        IndexedVideo(f"a{n}", "1", f"{n:032x}", f"a{n}.mp4", f"/x/a{n}.mp4", probabilities=(float(chance.random()),))
+        for n in range(400)
+    )
+    order = index.connection.execute("SELECT control, digest, uncertainty FROM videos ORDER BY learning").fetchall()
+    control = np.flatnonzero([row["control"] for row in order])
+    assert control[:10].tolist() == [9, 19, 29, 39, 49, 59, 69, 79, 89, 99]
+    digests = [row["digest"] for row in order if row["control"]]
+    assert digests == sorted(digests)
+    others = [row["uncertainty"] for row in order if not row["control"]]
+    assert others == sorted(others, reverse=True)
 
 
 def test_the_queue_is_never_empty_while_videos_are_open(tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ class InspectionData(Section):
         operator: who inspected.
         weather: during the inspection.
         region: importance of the region (K) for condition figures, as in the sheet of choices.
-        soil: soil around the pipe (T), likewise.
+        soil: soil around the pipe (T), as in the sheet of choices.
     """
 
     video: str = Field(min_length=1)

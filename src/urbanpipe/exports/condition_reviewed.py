@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from urbanpipe.exports.cjj181 import segment_row
-from urbanpipe.exports.columns import SEGMENT_COLUMNS
+from urbanpipe.exports.columns import SEGMENT_COLUMNS, word
 from urbanpipe.exports.condition_table import FilledTable, filled_table
 from urbanpipe.exports.csv_safety import minutes
 from urbanpipe.exports.export import inspection_data_of
@@ -12,7 +12,7 @@ from urbanpipe.exports.records import InspectionRecord, RecordRow, read_inspecte
 from urbanpipe.exports.reviewed_rows import reviewed_rows, with_decisions
 from urbanpipe.exports.rules import Rules
 from urbanpipe.exports.sheets import Field, SheetRow
-from urbanpipe.review_store.decision import Status
+from urbanpipe.review_store.decision import Decision, Status
 
 
 def reviewed_table(
@@ -21,7 +21,7 @@ def reviewed_table(
     """Return the segments of the videos that were reviewed in full, with the grades that people gave.
 
     A video is a segment, unless inspection data names one for several videos. A segment of which something is missing
-    is refused, and so is one of which a video was not reviewed in full.
+    is refused, and so is one of which a video was not reviewed in full or a defect is unsure.
 
     Args:
         inspections: output folder of `inspect`.
@@ -53,22 +53,24 @@ def reviewed_table(
 def _defects(inspected: list[InspectionRecord], names: dict[str, str]) -> Iterator[SheetRow]:
     reviewed = [one for one in inspected if one.decisions and one.decisions.is_reviewed]
     for row in reviewed_rows(reviewed, unlikely=False):
-        if row.review and row.review.decision.status is Status.accepted:
-            yield _defect(row, names[row.inspected.name])
+        if row.review:
+            yield _defect(row, row.review.decision, names[row.inspected.name])
 
 
-def _defect(row: RecordRow, segment: str) -> SheetRow:
-    decision = row.review.decision if row.review else None
+def _defect(row: RecordRow, decision: Decision, segment: str) -> SheetRow:
+    """Return the row of a defect; one that is unsure has no grade yet, whatever was entered."""
+    is_accepted = decision.status is Status.accepted
     time = minutes(row.occurrence.seconds) if row.occurrence else None
     where = f"{row.inspected.name}, {row.finding.code}" + (f" at {time}" if time else "")
+    where += "" if is_accepted else f" ({word(decision.status.value, 'en')})"
     values = {
         "segment": segment,
         "video": row.inspected.name,
         "code": row.finding.code,
         "kind": row.finding.kind,
         "time": time,
-        "distance": decision.distance_m if decision else None,
-        "length": decision.length_m if decision else None,
-        "grade": decision.grade if decision else None,
+        "distance": decision.distance_m,
+        "length": decision.length_m,
+        "grade": decision.grade if is_accepted else None,
     }
     return SheetRow(where, {key: Field(f"{where}, {key}", value) for key, value in values.items()})

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from urbanpipe.contracts.findings import Finding, Occurrence
 from urbanpipe.exports.records import InspectionRecord, RecordRow, rows_of
-from urbanpipe.review_store.decision import Status, proposal_key
+from urbanpipe.review_store.decision import Decision, Status, proposal_key
 from urbanpipe.review_store.reviewed import Review, VideoDecisions, decisions_on
 from urbanpipe.review_store.store import ReviewStore
 
@@ -35,7 +35,7 @@ def reviewed_rows(inspected: Sequence[InspectionRecord], *, unlikely: bool) -> I
     """
     for one in inspected:
         decisions = one.decisions or VideoDecisions()
-        rows = [*_proposals(one, decisions, unlikely), *_additions(one, decisions)]
+        rows = [*_normal(one, decisions), *_proposals(one, decisions, unlikely), *_additions(one, decisions)]
         yield from sorted(rows, key=lambda row: row.occurrence.seconds if row.occurrence else -1)
 
 
@@ -47,15 +47,25 @@ def left_out(inspected: Iterable[InspectionRecord]) -> Iterator[str]:
                 yield f"left out: a defect {code} of {one.name}, a class that its inspection does not have"
 
 
+def _normal(one: InspectionRecord, decisions: VideoDecisions) -> Iterator[RecordRow]:
+    """Yield the row that says "nothing wrong": as a person found by reviewing the video in full, or as proposed."""
+    finding = _finding(one, one.inspection.exclusive or "")
+    if finding is None or decisions.present:
+        return
+    if decisions.review and not decisions.undecided:
+        found = Decision(status=Status.accepted, code=finding.code)
+        yield RecordRow(one, finding, None, Review(found, decisions.review.who, decisions.review.at))
+    elif not decisions.review and finding.triage == "accept":
+        yield RecordRow(one, finding, None)
+
+
 def _proposals(one: InspectionRecord, decisions: VideoDecisions, unlikely: bool) -> Iterator[RecordRow]:
-    exclusive = one.inspection.exclusive
     for row in rows_of([one], unlikely=True):
         key = proposal_key(row.finding.code, row.occurrence)
         review = decisions.reviews.get(key)
-        if row.finding.code == exclusive:
-            if not decisions.present:
-                yield row
-        elif review is None or review.decision.status is Status.open:
+        if row.finding.code == one.inspection.exclusive:
+            continue
+        if review is None or review.decision.status is Status.open:
             if not decisions.is_reviewed and (unlikely or not row.finding.unlikely):
                 yield row
         elif review.decision.status is not Status.rejected:

@@ -134,7 +134,10 @@ class _Limited:
 async def _guard(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
     """Let in who has a session, and refuse changes that another site may have sent."""
     path = request.url.path
-    request.state.person = request.app.state.sessions.person(request.cookies.get(cookie_name(request)))
+    try:
+        request.state.person = request.app.state.sessions.person(request.cookies.get(cookie_name(request)))
+    except UrbanpipeError as error:  # the accounts cannot be read; handlers of errors are inside of this layer
+        return await _refused(request, error)
     if request.method not in ("GET", "HEAD") and HEADER not in request.headers:
         return _answer("the request did not come from the review pages", 403)
     if request.state.person is None and not path.startswith(_PUBLIC):

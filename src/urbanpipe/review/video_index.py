@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from urbanpipe.catalog.catalog_file import group_of
 from urbanpipe.catalog.grouping import plausible_groups
@@ -20,6 +21,7 @@ from urbanpipe.contracts.names import short_hash
 from urbanpipe.errors import InspectionError
 from urbanpipe.review.indexed_video import IndexedVideo, columns_of, findings_version, folder_name, indexed_video
 from urbanpipe.review.learning_order import learning_order, uncertainty
+from urbanpipe.review_store.control_share import CONTROL_SHARE, is_control
 from urbanpipe.review_store.database import BUSY_SECONDS, check_same, explained, identity
 
 FORMAT = 1
@@ -174,7 +176,7 @@ class VideoIndex:
                 for table in ("videos", "proposals", "probabilities"):
                     connection.execute(f"DELETE FROM {table} WHERE folder = ?", (folder,))
             rows = connection.execute(
-                "SELECT v.folder, name, path, place, of_classes FROM videos v "
+                "SELECT v.folder, digest, name, path, of_classes FROM videos v "
                 "JOIN probabilities p ON p.folder = v.folder ORDER BY v.folder"
             ).fetchall()
             names = distinct_file_names(
@@ -230,6 +232,19 @@ def _folders(root: Path) -> list[Path]:
         return []
 
 
+def _with_control(order: NDArray[np.intp], digests: Sequence[str]) -> NDArray[np.intp]:
+    """Return an order in which every tenth video is one of the control share, in the random order of their digests.
+
+    By uncertainty, those that are reviewed would be the uncertain ones, and no fair sample of the archive.
+    """
+    chosen = np.array([bool(digest) and is_control(digest) for digest in digests], dtype=bool)[order]
+    others, control = order[~chosen], sorted(order[chosen].tolist(), key=lambda index: digests[index])
+    places = np.concatenate(
+        [np.arange(len(others)), (np.arange(len(control)) + 1) * round(1 / CONTROL_SHARE - 1) - 0.5]
+    )
+    return np.concatenate([others, np.array(control, dtype=np.intp)])[np.argsort(places, kind="stable")]
+
+
 def _learning(rows: Sequence[sqlite3.Row]) -> tuple[list[int], list[float]]:
     """Return each video's place in the order for learning, and its uncertainty."""
     probabilities = [json.loads(row["of_classes"]) for row in rows]
@@ -239,7 +254,8 @@ def _learning(rows: Sequence[sqlite3.Row]) -> tuple[list[int], list[float]]:
         if len(row) == width:
             matrix[index] = row
     names = [row["path"].replace("\\", "/") for row in rows]
-    order = learning_order(matrix, plausible_groups(names, [group_of(name) for name in names]))  # one pipe, one turn
+    groups = plausible_groups(names, [group_of(name) for name in names])  # one pipe, one turn
+    order = _with_control(learning_order(matrix, groups), [row["digest"] for row in rows])
     rank = np.empty(len(rows), dtype=int)
     rank[order] = np.arange(len(rows))
     doubt = uncertainty(matrix)

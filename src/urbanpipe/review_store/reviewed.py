@@ -60,19 +60,19 @@ class VideoDecisions:
         }
 
     @property
+    def review(self) -> Recorded | None:
+        """The decision by which somebody marked the video as reviewed in full; None if it is not."""
+        return self.last[REVIEW_KEY] if (self._state(REVIEW_KEY) or {}).get("reviewed") else None
+
+    @property
     def is_reviewed(self) -> bool:
         """Whether the video was reviewed in full."""
-        return bool((self._state(REVIEW_KEY) or {}).get("reviewed"))
+        return self.review is not None
 
     @property
     def reviewer(self) -> str:
         """Who marked the video as reviewed in full; empty if nobody has."""
-        return self.last[REVIEW_KEY].who if self.is_reviewed else ""
-
-    @property
-    def reviewed_on(self) -> str:
-        """Date on which the video was marked as reviewed in full; empty if it was not."""
-        return self.last[REVIEW_KEY].at[:10] if self.is_reviewed else ""
+        return self.review.who if self.review else ""
 
     def data(self, video: str) -> InspectionData | None:
         """Return the inspection data that people entered for a video; None if they entered none."""

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import astuple
 from pathlib import Path
 
-from urbanpipe.errors import ReviewError, StaleError
+from urbanpipe.errors import BusyError, StaleError
 from urbanpipe.review_store.database import (
     BUSY_SECONDS,
     backup,
@@ -220,7 +220,7 @@ class ReviewStore:
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         connection = self.connection
         if not self._writing.acquire(timeout=BUSY_SECONDS):
-            raise ReviewError(f"{self.path}: others are writing into it for long; try again")
+            raise BusyError(f"{self.path}: others are writing into it for long; try again")
         try:
             with transaction(connection, self.path):
                 yield connection
