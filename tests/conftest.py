@@ -5,12 +5,14 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
 from filelock import FileLock
 from hypothesis import HealthCheck, settings
 
+from helpers.browsers import chromium
 from helpers.event_videos import make_events, read_events
 from helpers.plots_of_folds import without_plots_of_folds
 from helpers.tiny_recipes import TINY
@@ -21,6 +23,9 @@ from urbanpipe.cli.logs import show_logs
 from urbanpipe.methods.recipe import Recipe, load_recipe
 from urbanpipe.simulate.generator import simulate
 from urbanpipe.simulate.options import ClassMix, VideoOptions
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 show_logs()
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # of processes; the networks of the tests are too small for more
@@ -100,6 +105,13 @@ def no_plots_of_folds() -> Iterator[None]:
     """Leave out `table6.png` and `folds.png` in a file of tests; other tests look at them."""
     with without_plots_of_folds():
         yield
+
+
+@pytest.fixture(scope="module")
+def browser() -> "Iterator[Browser]":
+    """Chromium for the tests of a file."""
+    with chromium() as browser:
+        yield browser
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,7 @@
 """The picture that the player of a report shows at a jump is the picture of the card."""
 
 import io
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,13 +37,7 @@ from urbanpipe.video.decode import index_frames, read_frames
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-CHROMIUM = Path(shutil.which("chromium") or "/usr/bin/chromium")
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.slow,
-    pytest.mark.skipif(not CHROMIUM.is_file(), reason=f"no {CHROMIUM}"),
-]
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 SHOWN = (1, 7, 30, FRAMES - 2)
 LATER = range(500, 500 + 4 * FRAMES, 4)
 
@@ -83,14 +76,6 @@ VIDEOS: dict[str, Callable[[Path], Path]] = {
     "edit list": _cut,
     "second stream is the default": lambda to: _streams(to / "two.mp4", Fraction(25), shown=1, count=2),
 }
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator["Browser"]:
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-gpu"])
-        yield browser
-        browser.close()
 
 
 def _inspection(video: Path, folder: Path) -> Inspection:

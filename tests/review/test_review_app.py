@@ -462,7 +462,7 @@ def test_a_full_disk_is_named_and_loses_nothing(server: ReviewServer, client: Te
     with sqlite3.connect(server.store.path) as connection:
         pages = connection.execute("PRAGMA page_count").fetchone()[0]
     server.store.connection.execute("SELECT 1")
-    for one in server.store._connections:
+    for one in server.store._connections.all:
         one.execute(f"PRAGMA max_page_count={pages}")
     note = {"status": "accepted", "code": "CK", "seconds": 41, "note": "x" * 4000}
     answers = [

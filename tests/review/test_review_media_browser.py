@@ -3,7 +3,6 @@
 import base64
 import io
 import re
-import shutil
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -25,13 +24,7 @@ from urbanpipe.review.media.stills import Stills
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-CHROMIUM = Path(shutil.which("chromium") or "/usr/bin/chromium")
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.slow,
-    pytest.mark.skipif(not CHROMIUM.is_file(), reason=f"no {CHROMIUM}"),
-]
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 WANTED = (1, 37, 12, FRAMES - 1)
 VIDEOS: dict[str, tuple[Callable[[Path], Path], ProxyFormat]] = {
     "AVI, MPEG-4": (FORMS["AVI, MPEG-4"][0], H264),
@@ -90,14 +83,6 @@ class _Files(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name in the base class
         """Say nothing."""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator["Browser"]:
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-gpu"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

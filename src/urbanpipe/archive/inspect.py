@@ -6,10 +6,10 @@ from pathlib import Path
 
 from urbanpipe.archive.inspection_folders import InspectionFolders, folder_name
 from urbanpipe.archive.lazy_inspector import LazyInspector
-from urbanpipe.archive.results import FAILURES, InspectedVideo, Inspections, summary_lines
+from urbanpipe.archive.results import InspectedVideo, Inspections, summary_lines
 from urbanpipe.catalog.catalog_file import printable
 from urbanpipe.contracts.distinct_names import distinct_file_names
-from urbanpipe.contracts.findings import FINDINGS, TIMELINE, Inspection
+from urbanpipe.contracts.findings import FAILURES, FINDINGS, TIMELINE, Inspection
 from urbanpipe.csv_cells import read_rows
 from urbanpipe.errors import (
     BundleError,

@@ -4,11 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from urbanpipe.contracts.findings import Finding, Inspection, read_inspection
+from urbanpipe.contracts.findings import FAILURES, Finding, Inspection, read_inspection
 from urbanpipe.report.verdict import proposed, verdict
 from urbanpipe.report.wording import sureness, wording
-
-FAILURES = "failures.csv"
 
 
 @dataclass(frozen=True)

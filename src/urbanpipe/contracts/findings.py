@@ -17,6 +17,8 @@ from urbanpipe.settings import complaint
 FORMAT: Literal["urbanpipe findings 2"] = "urbanpipe findings 2"
 FINDINGS = "findings.json"
 TIMELINE = "timeline.json"
+FAILURES = "failures.csv"
+"""Beside the inspections: the videos that could not be inspected, and why."""
 UNLIKELY = 0.095
 """Probabilities below are shown as less than 10 %."""
 TriageDecision = Literal["accept", "review", "reject"]

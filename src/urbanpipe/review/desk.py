@@ -88,8 +88,9 @@ class ReviewDesk:
         self._read: OrderedDict[Path, tuple[int, Inspection]] = OrderedDict()
 
     def close(self) -> None:
-        """End what runs in the background, and close the store."""
+        """End what runs in the background, and close the index and the store."""
         self.proxies.close()
+        self.index.close()
         self.store.close()
 
     def open(self, name: str) -> OpenVideo:

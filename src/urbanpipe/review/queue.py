@@ -9,13 +9,13 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from urbanpipe.contracts.findings import FAILURES
 from urbanpipe.csv_cells import read_rows
 from urbanpipe.review.indexed_video import searchable
 from urbanpipe.review.video_index import VideoIndex
 from urbanpipe.settings import Section
 
 PAGE_VIDEOS = 60
-FAILURES = "failures.csv"
 _STATUS = """CASE WHEN v.error != '' THEN 'unreadable' WHEN r.reviewed THEN 'reviewed'
   WHEN r.decided > 0 THEN 'in_review' ELSE 'open' END"""
 

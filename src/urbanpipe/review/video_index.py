@@ -22,7 +22,14 @@ from urbanpipe.errors import InspectionError
 from urbanpipe.review.indexed_video import IndexedVideo, columns_of, findings_version, folder_name, indexed_video
 from urbanpipe.review.learning_order import learning_order, uncertainty
 from urbanpipe.review_store.control_share import CONTROL_SHARE, is_control
-from urbanpipe.review_store.database import BUSY_SECONDS, check_same, explained, identity
+from urbanpipe.review_store.database import (
+    BUSY_SECONDS,
+    ThreadConnections,
+    all_or_nothing,
+    check_same,
+    explained,
+    identity,
+)
 
 FORMAT = 1
 _TABLES = """
@@ -59,11 +66,10 @@ class VideoIndex:
     def __init__(self, root: Path, path: Path, store: Path) -> None:
         self.root = Path(root)
         self._path, self._store = path, store
-        self._local = threading.local()
         self._updating = threading.Lock()
-        self._opened: tuple[int, int] | None = None
         self._store_opened = identity(store)
-        self._make()
+        self._connections = ThreadConnections(self._made(), self._connect)
+        self._opened = identity(self._path)
 
     @property
     def connection(self) -> sqlite3.Connection:
@@ -74,11 +80,11 @@ class VideoIndex:
         """
         check_same(self._path, self._opened, "stop `urbanpipe review` and start it again")
         check_same(self._store, self._store_opened)  # SQLite would attach a new file in its place
-        if not hasattr(self._local, "connection"):
-            with self._explained():
-                self._local.connection = _connect(self._path, self._store)
-        known: sqlite3.Connection = self._local.connection
-        return known
+        return self._connections.get()
+
+    def close(self) -> None:
+        """Close the connections of all threads."""
+        self._connections.close()
 
     def folder(self, name: str) -> Path | None:
         """Return the folder of an indexed inspection; None if there is none of that name."""
@@ -122,33 +128,35 @@ class VideoIndex:
             self._write(videos)
             self._finish(())
 
-    def _make(self) -> None:
+    def _made(self) -> sqlite3.Connection:
         """Make the file, unless it is there for this folder in this format; another server may do so meanwhile."""
         with self._explained():
             try:
-                connection = _connect(self._path, self._store)
-                self._make_tables(connection)
+                return self._with_tables(_connect(self._path, self._store))
             except sqlite3.OperationalError:  # locked, or no permission: not damaged
                 raise
             except sqlite3.DatabaseError:
                 for ending in ("", "-wal", "-shm"):
                     self._path.with_name(self._path.name + ending).unlink(missing_ok=True)
-                connection = _connect(self._path, self._store)
-                self._make_tables(connection)
-        self._opened, self._local.connection = identity(self._path), connection
+                return self._with_tables(_connect(self._path, self._store))
 
-    def _make_tables(self, connection: sqlite3.Connection) -> None:
-        with _transaction(connection):
+    def _connect(self) -> sqlite3.Connection:
+        with self._explained():
+            return _connect(self._path, self._store)
+
+    def _with_tables(self, connection: sqlite3.Connection) -> sqlite3.Connection:
+        with all_or_nothing(connection):
             about = (str(self.root.resolve()), FORMAT)
             with suppress(sqlite3.OperationalError):
                 if tuple(connection.execute("SELECT root, format FROM main.about").fetchone() or ()) == about:
-                    return
+                    return connection
             tables = connection.execute("SELECT name FROM main.sqlite_master WHERE type = 'table'").fetchall()
             for (name,) in tables:
                 connection.execute(f'DROP TABLE main."{name}"')
             for statement in _TABLES.split(";")[:-1]:
                 connection.execute(statement)
             connection.execute("INSERT INTO about VALUES (?, ?)", about)
+        return connection
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -157,7 +165,7 @@ class VideoIndex:
 
     def _write(self, videos: Iterable[IndexedVideo]) -> None:
         connection = self.connection
-        with _transaction(connection):
+        with all_or_nothing(connection):
             for video in videos:
                 connection.execute("DELETE FROM proposals WHERE folder = ?", (video.folder,))
                 connection.execute(
@@ -171,7 +179,7 @@ class VideoIndex:
     def _finish(self, gone: Iterable[str]) -> None:
         """Remove what is gone, and compute what depends on all videos: distinct names and the order for learning."""
         connection = self.connection
-        with _transaction(connection):
+        with all_or_nothing(connection):
             for folder in gone:
                 for table in ("videos", "proposals", "probabilities"):
                     connection.execute(f"DELETE FROM {table} WHERE folder = ?", (folder,))
@@ -211,18 +219,6 @@ def _connect(path: Path, store: Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
-
-
-@contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
 
 
 def _folders(root: Path) -> list[Path]:

@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -100,15 +101,53 @@ def transaction(connection: sqlite3.Connection, path: Path) -> Iterator[None]:
         BusyError: another process kept the store locked for too long.
         ReviewError: the file is damaged.
     """
-    with explained(path):
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
+    with explained(path), all_or_nothing(connection):
+        yield
+
+
+@contextmanager
+def all_or_nothing(connection: sqlite3.Connection) -> Iterator[None]:
+    """Run the block in a transaction that holds the write lock from the start.
+
+    Raises:
+        sqlite3.Error: the database cannot be written.
+    """
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+class ThreadConnections:
+    """A connection for each thread that asks for one.
+
+    Args:
+        first: the connection of this thread.
+        connect: opens a connection for another thread.
+    """
+
+    def __init__(self, first: sqlite3.Connection, connect: Callable[[], sqlite3.Connection]) -> None:
+        self._connect = connect
+        self._local = threading.local()
+        self._local.connection = first
+        self.all = [first]
+
+    def get(self) -> sqlite3.Connection:
+        """Return the connection of the current thread."""
+        if not hasattr(self._local, "connection"):
+            self._local.connection = self._connect()
+            self.all.append(self._local.connection)
+        connection: sqlite3.Connection = self._local.connection
+        return connection
+
+    def close(self) -> None:
+        """Close the connections of all threads."""
+        for connection in self.all:
+            connection.close()
 
 
 def identity(path: Path) -> tuple[int, int] | None:

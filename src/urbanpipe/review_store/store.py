@@ -10,6 +10,7 @@ from pathlib import Path
 from urbanpipe.errors import BusyError, StaleError
 from urbanpipe.review_store.database import (
     BUSY_SECONDS,
+    ThreadConnections,
     backup,
     check_same,
     explained,
@@ -45,12 +46,10 @@ class ReviewStore:
 
     def __init__(self, path: Path, *, create: bool = True) -> None:
         self.path = Path(path)
-        self._local = threading.local()
-        self._connections: list[sqlite3.Connection] = []
         self._writing = threading.Lock()  # SQLite would make waiting threads sleep and poll
-        self._local.connection = open_database(self.path, create=create)
+        first = open_database(self.path, create=create)
+        self._connections = ThreadConnections(first, lambda: open_database(self.path, create=False))
         self._opened = identity(self.path)
-        self._connections.append(self._local.connection)
 
     @property
     def connection(self) -> sqlite3.Connection:
@@ -60,16 +59,11 @@ class ReviewStore:
             ReviewError: the file was moved, deleted or replaced.
         """
         check_same(self.path, self._opened)
-        if not hasattr(self._local, "connection"):
-            self._local.connection = open_database(self.path, create=False)
-            self._connections.append(self._local.connection)
-        connection: sqlite3.Connection = self._local.connection
-        return connection
+        return self._connections.get()
 
     def close(self) -> None:
         """Close the connections of all threads."""
-        for connection in self._connections:
-            connection.close()
+        self._connections.close()
 
     def decide(self, changes: Sequence[Change], author: Author) -> list[Recorded]:
         """Store the changes of one action, all or none, and return them as recorded.
