@@ -51,7 +51,7 @@ def served(out: Path, videos: int = 3, **options: Any) -> ReviewServer:
 def close_servers() -> None:
     """Close all servers of `served`."""
     while _servers:
-        _servers.pop().app.state.desk.close()
+        _servers.pop().app.state.service.close()
 
 
 def client_of(server: ReviewServer, *, token: str = TOKEN) -> TestClient:

@@ -258,7 +258,7 @@ def test_every_tenth_video_of_the_order_for_learning_is_a_control_video(tmp_path
     """Drawn at random, whatever their uncertainty: else what is counted on them holds for uncertain videos only."""
     server = served(tmp_path / "out", videos=1)
     chance = np.random.default_rng(0)
-    index = server.app.state.desk.index
+    index = server.app.state.service.index
     index.add(
         IndexedVideo(f"a{n}", "1", f"{n:032x}", f"a{n}.mp4", f"/x/a{n}.mp4", probabilities=(float(chance.random()),))
         for n in range(400)
@@ -429,7 +429,7 @@ def test_many_are_rejected_at_once_and_undone_at_once(server: ReviewServer, clie
 
 
 def server_folder(server: ReviewServer, number: int) -> Path:
-    folder = server.app.state.desk.index.folder(f"v{number}")
+    folder = server.app.state.service.index.folder(f"v{number}")
     assert folder is not None
     return Path(folder)
 

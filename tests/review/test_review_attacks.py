@@ -31,7 +31,7 @@ HUGE = "9" * 30
 def server(tmp_path: Path) -> Iterator[ReviewServer]:
     server = served(tmp_path / "out")
     yield server
-    server.app.state.desk.close()
+    server.app.state.service.close()
 
 
 @pytest.fixture
@@ -200,7 +200,7 @@ def test_a_damaged_index_is_made_again(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "out" / "review-index.sqlite").write_bytes(content)
     server = served(tmp_path / "out", videos=1)
     assert server.videos == 1
-    server.app.state.desk.close()
+    server.app.state.service.close()
 
 
 def test_servers_that_start_at_the_same_moment_share_a_new_folder(tmp_path: Path) -> None:
@@ -210,18 +210,18 @@ def test_servers_that_start_at_the_same_moment_share_a_new_folder(tmp_path: Path
         servers = list(pool.map(lambda _: served(tmp_path / "out"), range(4)))
     assert [server.videos for server in servers] == [3] * 4
     for server in servers:
-        server.app.state.desk.close()
+        server.app.state.service.close()
 
 
 def test_folders_that_share_a_store_keep_their_own_lists(tmp_path: Path) -> None:
     servers = [served(tmp_path / name, videos=n, store=tmp_path / "all.sqlite") for n, name in enumerate("ab", 1)]
     assert [client_of(server).get("/api/queue").json()["total"] for server in servers] == [1, 2]
     for server in servers:
-        server.app.state.desk.close()
+        server.app.state.service.close()
 
 
 def test_an_error_while_the_index_is_written_leaves_it_usable(server: ReviewServer, tmp_path: Path) -> None:
-    index = server.app.state.desk.index
+    index = server.app.state.service.index
     with pytest.raises(ZeroDivisionError):
         index.add(1 // 0 for _ in range(1))
     made_inspection(tmp_path / "out" / "v9", "v9.mp4")
@@ -252,7 +252,7 @@ def test_findings_that_no_page_can_show_are_listed_as_such(tmp_path: Path) -> No
     server = served(tmp_path / "out", videos=1)
     (shown,) = client_of(server).get("/api/queue").json()["videos"]
     assert (shown["status"], "not UTF-8" in shown["error"]) == ("unreadable", True)
-    server.app.state.desk.close()
+    server.app.state.service.close()
 
 
 # ---- arguments
@@ -280,4 +280,4 @@ def test_two_servers_cannot_take_the_same_port() -> None:
 def test_every_address_of_this_machine_is_a_name_of_the_server(tmp_path: Path) -> None:
     server = served(tmp_path / "out", videos=1, host="127.0.0.2")
     assert client_of(server).get("/healthz", headers={"host": "127.0.0.2:8010"}).status_code == 200
-    server.app.state.desk.close()
+    server.app.state.service.close()

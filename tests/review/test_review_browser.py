@@ -64,7 +64,7 @@ class Running:
     def stop(self) -> None:
         self._uvicorn.should_exit = True
         self._thread.join()
-        self.server.app.state.desk.close()
+        self.server.app.state.service.close()
 
     def start_again(self, token: str) -> None:
         self.token = token

@@ -109,12 +109,12 @@ def export(
     if store:
         inspected = with_decisions(inspected, store)
     data, unmatched = inspection_data_of(inspected, inspection_data)
-    written = _write(inspected, out, to, Content(language, classes, data, unlikely, with_store=store is not None))
+    written = _write(inspected, out, to, ExportOptions(language, classes, data, unlikely, with_store=store is not None))
     return replace(written, unmatched=unmatched)
 
 
 @dataclass(frozen=True)
-class Content:
+class ExportOptions:
     """What an export holds beside the inspections: see `export`."""
 
     language: Language
@@ -124,12 +124,12 @@ class Content:
     with_store: bool
 
 
-def _write(inspected: Sequence[InspectionRecord], out: Path, to: str, content: Content) -> Exported:
+def _write(inspected: Sequence[InspectionRecord], out: Path, to: str, options: ExportOptions) -> Exported:
     done = Exported(
         (),
         len(inspected),
         rows=0,
-        what="defects" if content.with_store else "proposals",
+        what="defects" if options.with_store else "proposals",
         duplicates=_duplicates(inspected),
         unmatched=(),
         demonstration=any(one.inspection.bundle.demonstration for one in inspected),
@@ -139,14 +139,14 @@ def _write(inspected: Sequence[InspectionRecord], out: Path, to: str, content: C
     if to == "qvpipe":
         number = sum(len(one.inspection.findings) for one in inspected)
         return replace(done, files=_write_scores(inspected, out), rows=number, what="scores")
-    shown = reviewed_rows(inspected, unlikely=content.unlikely) if content.with_store else None
-    rows = list(shown or rows_of(inspected, unlikely=content.unlikely))
+    shown = reviewed_rows(inspected, unlikely=options.unlikely) if options.with_store else None
+    rows = list(shown or rows_of(inspected, unlikely=options.unlikely))
     if to in ("pacp", "cctvpipe"):
         rows = [row for row in rows if row.finding.code != row.inspected.inspection.exclusive]
     if to == "cjj181":
-        files = write_table(inspected, rows, out, content.language, content.data)
+        files = write_table(inspected, rows, out, options.language, options.data)
     elif to == "pacp":
-        files = write_pacp(inspected, rows, out, content.classes)
+        files = write_pacp(inspected, rows, out, options.classes)
     elif to == "cctvpipe":
         rows = [row for row in rows if row.occurrence]
         files = _write_moments(inspected, rows, out)

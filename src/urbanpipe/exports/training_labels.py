@@ -15,7 +15,7 @@ from urbanpipe.taxonomy import Taxonomy
 
 
 @dataclass(frozen=True)
-class Reviewed:
+class UsableVideos:
     """Which videos can be trained on.
 
     Attributes:
@@ -40,7 +40,7 @@ class Reviewed:
             yield f"left out: {self.open} not reviewed in full"
 
 
-def reviewed_videos(inspected: Iterable[InspectionRecord]) -> Reviewed:
+def reviewed_videos(inspected: Iterable[InspectionRecord]) -> UsableVideos:
     """Return the videos that can be trained on.
 
     Raises:
@@ -57,7 +57,7 @@ def reviewed_videos(inspected: Iterable[InspectionRecord]) -> Reviewed:
             undecided += 1
         else:
             usable.append(one)
-    found = Reviewed(tuple(usable), control, undecided, unfinished)
+    found = UsableVideos(tuple(usable), control, undecided, unfinished)
     if not usable:
         why = "; ".join(found.lines())
         raise InspectionError(

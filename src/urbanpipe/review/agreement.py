@@ -11,10 +11,10 @@ from scipy.stats import beta
 
 from urbanpipe.contracts.findings import Inspection
 from urbanpipe.errors import InspectionError
-from urbanpipe.review.desk import ReviewDesk, predictions_of
 from urbanpipe.review.queue import Filter, queue_page
+from urbanpipe.review.service import ReviewService, predictions_of
 from urbanpipe.review_store.control_share import is_control
-from urbanpipe.review_store.records import Recorded, StoredPrediction
+from urbanpipe.review_store.records import RecordedDecision, StoredPrediction
 from urbanpipe.review_store.reviewed import VideoDecisions
 
 BINS = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
@@ -40,16 +40,16 @@ class ReviewedClass:
         return self.prediction.triage != "reject"
 
 
-def agreement(desk: ReviewDesk) -> dict[str, Any]:
+def agreement(service: ReviewService) -> dict[str, Any]:
     """Return the figures of the agreement page, as plain values; shares are in [0, 1], None without cases.
 
     Classes, calibration and missed defects are those of the inspections in the folder; bundles are compared on the
     videos that they had in common when people reviewed them.
     """
-    reviewed = {video for video, status in desk.store.statuses().items() if status.reviewed}
-    inspections = list(_inspections(desk, reviewed))
-    last: defaultdict[str, dict[str, Recorded]] = defaultdict(dict)
-    for row in desk.store.all_items():
+    reviewed = {video for video, status in service.store.statuses().items() if status.reviewed}
+    inspections = list(_inspections(service, reviewed))
+    last: defaultdict[str, dict[str, RecordedDecision]] = defaultdict(dict)
+    for row in service.store.all_items():
         if row.video in reviewed:
             last[row.video][row.item] = row
     decisions = {video: VideoDecisions(items) for video, items in last.items()}
@@ -57,9 +57,9 @@ def agreement(desk: ReviewDesk) -> dict[str, Any]:
     cases = reviewed_classes(current, decisions)
     names = {one.code: {"en": one.en, "zh": one.zh or one.en} for item in inspections for one in item.findings}
     bounds = [one.bundle.miss_bound for one in inspections if one.bundle.miss_bound is not None]
-    known = {(one.bundle, one.video, one.code): one for one in (*desk.store.predictions(), *current)}
+    known = {(one.bundle, one.video, one.code): one for one in (*service.store.predictions(), *current)}
     return {
-        "videos": sum(queue_page(desk.index, Filter(), limit=1).counts.values()),
+        "videos": sum(queue_page(service.index, Filter(), limit=1).counts.values()),
         "reviewed": len(inspections),
         "control": sum(is_control(one.video.digest) for one in inspections),
         "calibrated": all(one.bundle.calibrated for one in inspections),
@@ -67,7 +67,7 @@ def agreement(desk: ReviewDesk) -> dict[str, Any]:
         "bins": [_bin(low, high, cases) for low, high in pairwise(BINS)],
         "missed": missed([case for case in cases if case.control]) | {"bound": max(bounds, default=None)},
         "bundles": [_of_bundle(group) for group in _grouped(_common(known.values(), decisions), "bundle").values()],
-        "seconds": _seconds(desk, reviewed),
+        "seconds": _seconds(service, reviewed),
     }
 
 
@@ -101,12 +101,12 @@ def missed(cases: Sequence[ReviewedClass]) -> dict[str, Any]:
     return {"missed": number, "defects": total, "share": number / total if total else None, "low": low, "high": high}
 
 
-def _inspections(desk: ReviewDesk, reviewed: Iterable[str]) -> Iterable[Inspection]:
+def _inspections(service: ReviewService, reviewed: Iterable[str]) -> Iterable[Inspection]:
     for video in sorted(reviewed):
-        folder = desk.index.folder_of(video)
+        folder = service.index.folder_of(video)
         try:
             if folder is not None:
-                yield desk.open(folder).inspection
+                yield service.open(folder).inspection
         except InspectionError:
             continue
 
@@ -167,8 +167,8 @@ def _bin(low: float, high: float, cases: Sequence[ReviewedClass]) -> dict[str, A
     return {"low": low, "high": high, "number": len(inside), "mean": mean, "share": _share(inside), "recall": recall}
 
 
-def _seconds(desk: ReviewDesk, reviewed: Iterable[str]) -> dict[str, Any]:
+def _seconds(service: ReviewService, reviewed: Iterable[str]) -> dict[str, Any]:
     """Return the median time that a person spent on a video: the longest time of each visit to its page, added."""
-    visits = desk.store.visit_seconds()
+    visits = service.store.visit_seconds()
     times = [visits[video] for video in reviewed if video in visits]
     return {"number": len(times), "median": median(times) if times else None}

@@ -23,10 +23,10 @@ from urbanpipe.errors import (
     VideoError,
 )
 from urbanpipe.review import media_routes, routes
-from urbanpipe.review.desk import ReviewDesk
 from urbanpipe.review.people import Person, is_current
+from urbanpipe.review.service import ReviewService
 from urbanpipe.review.sessions import LoginLimit, Sessions, cookie_name
-from urbanpipe.review_store.database import explained
+from urbanpipe.review_store.database import database_errors
 
 HEADER = "x-urbanpipe"
 """Every request that changes something carries this header, which a form of another site cannot send."""
@@ -70,16 +70,16 @@ class Access:
     local: Person | None = None
 
 
-def review_app(desk: ReviewDesk, access: Access) -> FastAPI:
+def review_app(service: ReviewService, access: Access) -> FastAPI:
     """Return the app.
 
     Args:
-        desk: what it shows.
+        service: what it shows.
         access: who may use it.
     """
     app = FastAPI(title="urbanpipe review", docs_url=None, redoc_url=None, openapi_url=None)
-    app.state.desk = desk
-    app.state.sessions = Sessions(access.token, access.local, is_current=lambda one: is_current(desk.store, one))
+    app.state.service = service
+    app.state.sessions = Sessions(access.token, access.local, is_current=lambda one: is_current(service.store, one))
     app.state.login_limit = LoginLimit()
     app.include_router(routes.router)
     app.include_router(media_routes.router)
@@ -170,7 +170,7 @@ async def _invalid(_: Request, error: Exception) -> Response:
 async def _unusable(request: Request, error: Exception) -> Response:
     """Answer an error of the database with the line that says what to do."""
     try:
-        with explained(request.app.state.desk.store.path):
+        with database_errors(request.app.state.service.store.path):
             raise error
     except UrbanpipeError as line:
         return await _refused(request, line)

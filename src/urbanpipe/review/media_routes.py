@@ -6,16 +6,16 @@ from fastapi import APIRouter, HTTPException, Query, Response
 from fastapi.responses import FileResponse
 
 from urbanpipe.review.files import picture_file
-from urbanpipe.review.routes import Desk
+from urbanpipe.review.routes import Service
 
 router = APIRouter()
 FOREVER = {"Cache-Control": "private, max-age=86400"}
 
 
 @router.get("/media/{folder}/picture/{name}")
-def picture(folder: str, name: str, desk: Desk) -> Response:
+def picture(folder: str, name: str, service: Service) -> Response:
     """Return a picture of an inspection."""
-    video = desk.open(folder)
+    video = service.open(folder)
     path = picture_file(video.inspection, video.folder, name)
     if path is None:
         raise HTTPException(404, "there is no such picture")
@@ -23,31 +23,33 @@ def picture(folder: str, name: str, desk: Desk) -> Response:
 
 
 @router.get("/api/videos/{folder}/file")
-def video_file(folder: str, desk: Desk) -> dict[str, Any]:
+def video_file(folder: str, service: Service) -> dict[str, Any]:
     """Return whether the video is there and unchanged, and how it can be played; starts to make a proxy if need be."""
-    playing = desk.playing(desk.open(folder))
-    proxy = playing.proxy and {"status": playing.proxy.status, "share": playing.proxy.share}
-    reason = playing.proxy.reason if playing.proxy else ""
-    return {"status": playing.file.status, "plays": not playing.reason, "proxy": proxy, "reason": reason}
+    playback = service.playback(service.open(folder))
+    proxy = playback.proxy and {"status": playback.proxy.status, "share": playback.proxy.share}
+    reason = playback.proxy.reason if playback.proxy else ""
+    return {"status": playback.file.status, "plays": not playback.reason, "proxy": proxy, "reason": reason}
 
 
 @router.get("/media/{folder}/video")
-def original(folder: str, desk: Desk) -> Response:
+def original(folder: str, service: Service) -> Response:
     """Return the video itself, or the part of it that a player asks for."""
-    return FileResponse(desk.file(desk.open(folder)))
+    return FileResponse(service.file(service.open(folder)))
 
 
 @router.get("/media/{folder}/proxy")
-def proxy(folder: str, desk: Desk) -> Response:
+def proxy(folder: str, service: Service) -> Response:
     """Return a copy of the video that browsers play; waits until it is made."""
-    video = desk.open(folder)
-    return FileResponse(desk.proxies.proxy(desk.file(video), video.digest), media_type=desk.proxies.form.media_type)
+    video = service.open(folder)
+    return FileResponse(
+        service.proxies.proxy(service.file(video), video.digest), media_type=service.proxies.form.media_type
+    )
 
 
 @router.get("/api/videos/{folder}/frame")
 def frame(
     folder: str,
-    desk: Desk,
+    service: Service,
     *,
     seconds: Annotated[float | None, Query(allow_inf_nan=False)] = None,
     player: Annotated[float | None, Query(allow_inf_nan=False)] = None,
@@ -55,11 +57,11 @@ def frame(
     proxy: bool = False,
 ) -> dict[str, float | int]:
     """Return number and times of a frame: by time after the first frame, by time of the player, or by number."""
-    return desk.frame(desk.open(folder), seconds=seconds, player=player, number=number, proxy=proxy)
+    return service.frame(service.open(folder), seconds=seconds, player=player, number=number, proxy=proxy)
 
 
 @router.get("/media/{folder}/still/{number}")
-def still(folder: str, number: int, desk: Desk) -> Response:
+def still(folder: str, number: int, service: Service) -> Response:
     """Return a frame as JPEG."""
-    content = desk.still(desk.open(folder), number)
+    content = service.still(service.open(folder), number)
     return Response(content, media_type="image/jpeg", headers=FOREVER)

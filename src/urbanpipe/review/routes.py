@@ -11,22 +11,22 @@ from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Redirect
 from urbanpipe.errors import ClosedError, StaleError
 from urbanpipe.review.agreement import agreement
 from urbanpipe.review.bodies import Action, Decisions, Login, RejectBelow, Undo
-from urbanpipe.review.desk import ReviewDesk
 from urbanpipe.review.page_files import PAGES, STATIC, page, texts
 from urbanpipe.review.people import Person, Role, person_with
 from urbanpipe.review.queue import PAGE_VIDEOS, Filter, Order, failed_videos, neighbours, queue_page
+from urbanpipe.review.service import ReviewService
 from urbanpipe.review.sessions import cookie_name
 from urbanpipe.review.video_view import recorded_view
-from urbanpipe.review_store.records import Recorded
+from urbanpipe.review_store.records import RecordedDecision
 
 router = APIRouter()
 Position = Annotated[int, Query(ge=0, le=2**53)]
 
 
-def get_desk(request: Request) -> ReviewDesk:
-    """Return the desk of the app."""
-    desk: ReviewDesk = request.app.state.desk
-    return desk
+def get_service(request: Request) -> ReviewService:
+    """Return the service of the app."""
+    service: ReviewService = request.app.state.service
+    return service
 
 
 def get_person(request: Request) -> Person:
@@ -35,7 +35,7 @@ def get_person(request: Request) -> Person:
     return person
 
 
-Desk = Annotated[ReviewDesk, Depends(get_desk)]
+Service = Annotated[ReviewService, Depends(get_service)]
 Who = Annotated[Person, Depends(get_person)]
 
 
@@ -72,14 +72,14 @@ def login_page() -> Response:
 
 
 @router.post("/api/login")
-def login(request: Request, body: Login, desk: Desk) -> Response:
+def login(request: Request, body: Login, service: Service) -> Response:
     """Begin a session by name and password."""
     address = request.client.host if request.client else ""
     limit = request.app.state.login_limit
     if wait := limit.begin(body.name, address):
         minutes = max(1, round(wait / 60))
         return JSONResponse({"detail": f"too many attempts; try again in {minutes} min"}, 429)
-    person = person_with(desk.store, body.name, body.password)
+    person = person_with(service.store, body.name, body.password)
     if person is None:
         return JSONResponse({"detail": "wrong name or password"}, 401)
     limit.succeeded(body.name, address)
@@ -126,117 +126,117 @@ def all_texts() -> dict[str, Any]:
 
 
 @router.get("/api/session")
-def session(who: Who, desk: Desk) -> dict[str, Any]:
+def session(who: Who, service: Service) -> dict[str, Any]:
     """Return who is logged in, and the store."""
-    undo, redo = desk.store.undoable(who.name)
-    facts = {"name": who.name, "role": who.role, "account": bool(who.account), "store": str(desk.store.path)}
+    undo, redo = service.store.undoable(who.name)
+    facts = {"name": who.name, "role": who.role, "account": bool(who.account), "store": str(service.store.path)}
     return facts | {"undo": undo, "redo": redo}
 
 
 @router.get("/api/queue")
 def queue(
-    desk: Desk, wanted: Annotated[Filter, Depends()], offset: Position = 0, limit: int = PAGE_VIDEOS
+    service: Service, wanted: Annotated[Filter, Depends()], offset: Position = 0, limit: int = PAGE_VIDEOS
 ) -> dict[str, Any]:
     """Return a part of the queue."""
-    shown = queue_page(desk.index, wanted, offset=offset, limit=min(max(1, limit), 500))
+    shown = queue_page(service.index, wanted, offset=offset, limit=min(max(1, limit), 500))
     return {
         "videos": shown.videos,
         "total": shown.total,
         "counts": shown.counts,
         "seconds_left": shown.seconds_left,
         "orders": list(Order),
-        "codes": desk.index.codes(),
-        "failures": failed_videos(desk.index.root) if offset <= 0 else [],
+        "codes": service.index.codes(),
+        "failures": failed_videos(service.index.root) if offset <= 0 else [],
     }
 
 
 @router.post("/api/refresh")
-def refresh(desk: Desk) -> dict[str, int]:
+def refresh(service: Service) -> dict[str, int]:
     """Look for inspections that came since, or changed."""
-    return {"changed": desk.index.update()}
+    return {"changed": service.index.update()}
 
 
 @router.get("/api/videos/{folder}")
-def video(folder: str, desk: Desk, who: Who) -> dict[str, Any]:
+def video(folder: str, service: Service, who: Who) -> dict[str, Any]:
     """Return what the page of a video shows."""
-    undo, redo = desk.store.undoable(who.name)
-    return desk.view(folder) | {"undo": undo, "redo": redo, "role": who.role, "who": who.name}
+    undo, redo = service.store.undoable(who.name)
+    return service.view(folder) | {"undo": undo, "redo": redo, "role": who.role, "who": who.name}
 
 
 @router.get("/api/videos/{folder}/neighbours")
-def video_neighbours(folder: str, desk: Desk, wanted: Annotated[Filter, Depends()]) -> dict[str, str | None]:
+def video_neighbours(folder: str, service: Service, wanted: Annotated[Filter, Depends()]) -> dict[str, str | None]:
     """Return the videos before and after this one in the queue."""
-    previous, following = neighbours(desk.index, wanted, folder)
+    previous, following = neighbours(service.index, wanted, folder)
     return {"previous": previous, "next": following}
 
 
 @router.get("/api/videos/{folder}/history")
-def history(folder: str, desk: Desk, before: Position | None = None, limit: int = 200) -> list[dict[str, Any]]:
+def history(folder: str, service: Service, before: Position | None = None, limit: int = 200) -> list[dict[str, Any]]:
     """Return the decisions on a video, the last one first."""
-    rows = desk.store.history(desk.open(folder).digest, before=before, limit=min(max(1, limit), 1000))
+    rows = service.store.history(service.open(folder).digest, before=before, limit=min(max(1, limit), 1000))
     return [recorded_view(row) for row in rows]
 
 
 @router.post("/api/videos/{folder}/decisions")
-def decide(folder: str, body: Decisions, desk: Desk, who: Who) -> Response:
+def decide(folder: str, body: Decisions, service: Service, who: Who) -> Response:
     """Store decisions; answer 409 with the current state if one of the items was changed since."""
     changes = [(one.item, one.after, one.version) for one in body.changes]
     try:
-        rows = desk.decide(folder, changes, body.author(who))
+        rows = service.decide(folder, changes, body.author(who))
     except StaleError as error:
-        current = desk.store.items(desk.open(folder).digest)
+        current = service.store.items(service.open(folder).digest)
         mine = {one.item: one.after for one in body.changes}
         theirs = {item: recorded_view(current[item]) for item in mine if item in current}
         return JSONResponse({"detail": str(error), "mine": mine, "theirs": theirs}, 409)
-    return JSONResponse(_answer(rows, desk, who))
+    return JSONResponse(_answer(rows, service, who))
 
 
 @router.post("/api/undo")
-def undo(body: Undo, desk: Desk, who: Who) -> Response:
+def undo(body: Undo, service: Service, who: Who) -> Response:
     """Undo the last action of the person; answer 409 with the action if somebody built on it since."""
     try:
-        rows = desk.store.undo(body.author(who), below=body.below)
+        rows = service.store.undo(body.author(who), below=body.below)
     except StaleError as error:
         return JSONResponse({"detail": str(error), "action": error.action}, 409)
-    return JSONResponse(_answer(rows, desk, who))
+    return JSONResponse(_answer(rows, service, who))
 
 
 @router.post("/api/redo")
-def redo(body: Action, desk: Desk, who: Who) -> dict[str, Any]:
+def redo(body: Action, service: Service, who: Who) -> dict[str, Any]:
     """Do the last undone action of the person again."""
-    return _answer(desk.store.redo(body.author(who)), desk, who)
+    return _answer(service.store.redo(body.author(who)), service, who)
 
 
 @router.post("/api/reject-below")
-def reject_below(body: RejectBelow, desk: Desk, who: Who) -> dict[str, Any]:
+def reject_below(body: RejectBelow, service: Service, who: Who) -> dict[str, Any]:
     """Reject, or count, the open proposals of a class below a probability."""
     author = None if body.count_only else body.author(who)
-    number, rows = desk.reject_below(body.filter, body.code, body.probability, author)
-    return _answer(rows, desk, who) | {"number": number}
+    number, rows = service.reject_below(body.filter, body.code, body.probability, author)
+    return _answer(rows, service, who) | {"number": number}
 
 
-def _answer(rows: list[Recorded], desk: ReviewDesk, who: Person) -> dict[str, Any]:
+def _answer(rows: list[RecordedDecision], service: ReviewService, who: Person) -> dict[str, Any]:
     """Return what was recorded, and where it is: an undo may concern another video than the one on screen."""
-    undo, redo = desk.store.undoable(who.name)
-    folder = desk.index.folder_of(rows[0].video) if rows else None
+    undo, redo = service.store.undoable(who.name)
+    folder = service.index.folder_of(rows[0].video) if rows else None
     return {"recorded": [recorded_view(row) for row in rows], "folder": folder, "undo": undo, "redo": redo}
 
 
 @router.get("/api/agreement")
-def agreement_json(desk: Desk) -> dict[str, Any]:
+def agreement_json(service: Service) -> dict[str, Any]:
     """Return how far people and the software agree."""
-    return agreement(desk)
+    return agreement(service)
 
 
 @router.get("/api/backup")
-def backup(desk: Desk, who: Who) -> Response:
+def backup(service: Service, who: Who) -> Response:
     """Return a copy of the store as it is now."""
     if who.role is not Role.lead:
         raise ClosedError("only a lead can save a backup, as it holds the accounts of all")
     with tempfile.NamedTemporaryFile(suffix=".sqlite", delete=False) as file:
         target = Path(file.name)
     try:
-        desk.store.backup(target)
+        service.store.backup(target)
     except BaseException:
         target.unlink(missing_ok=True)
         raise

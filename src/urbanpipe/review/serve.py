@@ -16,8 +16,8 @@ from fastapi import FastAPI
 from urbanpipe.contracts.findings import inspection_folders
 from urbanpipe.errors import ReviewError
 from urbanpipe.review.app import Access, review_app
-from urbanpipe.review.desk import PROXY_BYTES, ReviewDesk
 from urbanpipe.review.people import Person, Role, checked_name, people
+from urbanpipe.review.service import PROXY_BYTES, ReviewService
 from urbanpipe.review_store.store import ReviewStore
 
 STORE = "review.sqlite"
@@ -93,7 +93,7 @@ def review(
         except KeyboardInterrupt:  # the usual way to stop it
             say("stopped; everything that was saved is kept")
         finally:
-            server.app.state.desk.close()
+            server.app.state.service.close()
 
 
 def review_server(
@@ -135,18 +135,18 @@ def review_server(
             f"{host} is open to other machines and {store} has no accounts; add one with "
             f"`urbanpipe review {inspected} --add-account NAME --role lead`"
         )
-    desk = ReviewDesk(inspected, decisions, store.with_name(PROXIES), PROXY_BYTES)
-    desk.index.update(lambda done, total: say(f"reading findings: {done} of {total}") if done else None)
+    service = ReviewService(inspected, decisions, store.with_name(PROXIES), PROXY_BYTES)
+    service.index.update(lambda done, total: say(f"reading findings: {done} of {total}") if done else None)
     if inspection_data:
-        for name in desk.give_data(Path(inspection_data)):
+        for name in service.give_data(Path(inspection_data)):
             say(f"inspection data of a video that was not inspected: {name}")
-    videos = sum(1 for _ in desk.index.connection.execute("SELECT 1 FROM videos"))
+    videos = sum(1 for _ in service.index.connection.execute("SELECT 1 FROM videos"))
     token = token or secrets.token_urlsafe(24)
     names = ("localhost", "127.0.0.1", "[::1]", "::1", host)
     access = Access(names, token, local) if is_local else Access(("*",))
     shown = f"[{host}]" if ":" in host else host
     url = f"http://{shown}:{port}/" + (f"enter?token={token}" if is_local else "")
-    return ReviewServer(review_app(desk, access), url, decisions, videos)
+    return ReviewServer(review_app(service, access), url, decisions, videos)
 
 
 def is_loopback(host: str) -> bool:

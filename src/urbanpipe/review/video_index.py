@@ -27,7 +27,7 @@ from urbanpipe.review_store.database import (
     ThreadConnections,
     all_or_nothing,
     check_same,
-    explained,
+    database_errors,
     identity,
 )
 
@@ -160,7 +160,7 @@ class VideoIndex:
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
-        with explained(self._path, "an index of the review", "delete it and start again"):
+        with database_errors(self._path, "an index of the review", "delete it and start again"):
             yield
 
     def _write(self, videos: Iterable[IndexedVideo]) -> None:

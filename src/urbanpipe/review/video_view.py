@@ -13,7 +13,7 @@ from urbanpipe.report.timeline import lane, span_seconds, ticks
 from urbanpipe.report.verdict import verdict
 from urbanpipe.report.wording import wording
 from urbanpipe.review_store.decision import DATA_KEY, REVIEW_KEY, as_proposed, proposal_key
-from urbanpipe.review_store.records import Recorded
+from urbanpipe.review_store.records import RecordedDecision
 
 LANGUAGES = ("en", "zh")
 
@@ -25,7 +25,7 @@ def proposals(inspection: Inspection) -> Iterator[tuple[str, Finding, Occurrence
             yield proposal_key(finding.code, occurrence), finding, occurrence
 
 
-def video_view(inspection: Inspection, folder: Path, decided: Mapping[str, Recorded]) -> dict[str, Any]:
+def video_view(inspection: Inspection, folder: Path, decided: Mapping[str, RecordedDecision]) -> dict[str, Any]:
     """Return the video, its classes with curves, its items, and its inspection data.
 
     Args:
@@ -85,7 +85,7 @@ def _class(inspection: Inspection, finding: Finding, span: float) -> dict[str, A
     }
 
 
-def _items(inspection: Inspection, decided: Mapping[str, Recorded]) -> Iterator[dict[str, Any]]:
+def _items(inspection: Inspection, decided: Mapping[str, RecordedDecision]) -> Iterator[dict[str, Any]]:
     """Yield the proposals, then the defects that people added, or decided about when another bundle proposed them."""
     shown = set()
     for key, finding, occurrence in proposals(inspection):
@@ -97,7 +97,9 @@ def _items(inspection: Inspection, decided: Mapping[str, Recorded]) -> Iterator[
             yield {"key": key, "proposal": None, "evidence": []} | _state(row)
 
 
-def _proposal(key: str, finding: Finding, occurrence: Occurrence | None, row: Recorded | None) -> dict[str, Any]:
+def _proposal(
+    key: str, finding: Finding, occurrence: Occurrence | None, row: RecordedDecision | None
+) -> dict[str, Any]:
     proposed = as_proposed(finding, occurrence).model_dump(mode="json")
     facts = {
         "code": finding.code,
@@ -125,14 +127,14 @@ def _evidence(one: Evidence) -> dict[str, Any]:
     }
 
 
-def _state(row: Recorded | None) -> dict[str, Any]:
+def _state(row: RecordedDecision | None) -> dict[str, Any]:
     """Return the state of an item, and the version that a change of it must name."""
     if row is None:
         return {"decision": None, "version": 0, "who": "", "at": ""}
     return {"decision": row.after, "version": row.seq, "who": row.who, "at": row.at}
 
 
-def recorded_view(row: Recorded) -> dict[str, Any]:
+def recorded_view(row: RecordedDecision) -> dict[str, Any]:
     """Return a decision of the log as plain values."""
     return {
         "seq": row.seq,

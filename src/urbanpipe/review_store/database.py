@@ -79,7 +79,7 @@ def open_database(path: Path, *, create: bool = True) -> sqlite3.Connection:
         OutputError: its folder cannot be written to.
     """
     _check_place(path, create)
-    with explained(path):
+    with database_errors(path):
         connection = sqlite3.connect(
             path.absolute(), timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
         )
@@ -101,7 +101,7 @@ def transaction(connection: sqlite3.Connection, path: Path) -> Iterator[None]:
         BusyError: another process kept the store locked for too long.
         ReviewError: the file is damaged.
     """
-    with explained(path), all_or_nothing(connection):
+    with database_errors(path), all_or_nothing(connection):
         yield
 
 
@@ -178,7 +178,7 @@ def check_same(path: Path, opened: tuple[int, int] | None, advice: str = "move i
 
 
 @contextmanager
-def explained(
+def database_errors(
     path: Path, what: str = "a review store", advice: str = "use a backup of it, or give another --store"
 ) -> Iterator[None]:
     """Turn SQLite's errors in the block into errors about a file.
@@ -212,7 +212,7 @@ def backup(connection: sqlite3.Connection, target: Path) -> None:
     Raises:
         OutputError: the target cannot be written.
     """
-    with explained(target), closing(sqlite3.connect(target)) as copy:
+    with database_errors(target), closing(sqlite3.connect(target)) as copy:
         connection.backup(copy)
         copy.execute("PRAGMA journal_mode=DELETE")
 

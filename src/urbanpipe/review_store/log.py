@@ -8,24 +8,24 @@ from uuid import uuid4
 
 from urbanpipe.errors import ClosedError, ReviewError, StaleError
 from urbanpipe.review_store.decision import DATA_KEY, REVIEW_KEY, Status
-from urbanpipe.review_store.records import Author, Change, Recorded
+from urbanpipe.review_store.records import Author, Change, RecordedDecision
 
 
-def recorded(connection: sqlite3.Connection, condition: str, *values: object) -> list[Recorded]:
+def recorded(connection: sqlite3.Connection, condition: str, *values: object) -> list[RecordedDecision]:
     """Return the decisions that meet an SQL condition, in their order."""
     rows = connection.execute(f"SELECT * FROM decisions WHERE {condition} ORDER BY seq", values)
     return [as_recorded(row) for row in rows]
 
 
-def stored_before(connection: sqlite3.Connection, author: Author) -> list[Recorded]:
+def stored_before(connection: sqlite3.Connection, author: Author) -> list[RecordedDecision]:
     """Return what was stored for the same request, whose answer was lost; nothing for a new one."""
     return recorded(connection, "request = ?", author.request) if author.request else []
 
 
-def as_recorded(row: sqlite3.Row) -> Recorded:
+def as_recorded(row: sqlite3.Row) -> RecordedDecision:
     """Return a row of the table of decisions as an object."""
     values = {key: row[key] for key in row.keys() if key != "request"}  # noqa: SIM118
-    return Recorded(**values | {"before": json.loads(row["before"]), "after": json.loads(row["after"])})
+    return RecordedDecision(**values | {"before": json.loads(row["before"]), "after": json.loads(row["after"])})
 
 
 def check_open(
@@ -55,7 +55,7 @@ def check_open(
 
 def append(
     connection: sqlite3.Connection, changes: Sequence[Change], author: Author, reverts: int | None
-) -> list[Recorded]:
+) -> list[RecordedDecision]:
     """Add the decisions of one action, and bring the table of reviews up to date.
 
     Args:
@@ -147,7 +147,7 @@ def action_to_revert(connection: sqlite3.Connection, who: str, redo: bool, below
     return None
 
 
-def version_to_revert(connection: sqlite3.Connection, row: Recorded) -> int:
+def version_to_revert(connection: sqlite3.Connection, row: RecordedDecision) -> int:
     """Return the version of an item in which a decision still holds, be it by an undo or a redo of the same person."""
     last = recorded(
         connection,

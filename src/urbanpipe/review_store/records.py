@@ -46,7 +46,7 @@ class Author:
 
 
 @dataclass(frozen=True)
-class Recorded:
+class RecordedDecision:
     """A decision in the log.
 
     Attributes:

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from urbanpipe.contracts.inspection_data import InspectionData
 from urbanpipe.errors import ReviewError
 from urbanpipe.review_store.decision import DATA_KEY, REVIEW_KEY, Decision, Status
-from urbanpipe.review_store.records import Recorded
+from urbanpipe.review_store.records import RecordedDecision
 from urbanpipe.review_store.store import ReviewStore
 from urbanpipe.settings import Section, complaint
 
@@ -48,7 +48,7 @@ class VideoDecisions:
         last: the last decision on each item, by key.
     """
 
-    last: dict[str, Recorded] = field(default_factory=dict)
+    last: dict[str, RecordedDecision] = field(default_factory=dict)
 
     @cached_property
     def reviews(self) -> dict[str, Review]:
@@ -60,7 +60,7 @@ class VideoDecisions:
         }
 
     @property
-    def review(self) -> Recorded | None:
+    def review(self) -> RecordedDecision | None:
         """The decision by which somebody marked the video as reviewed in full; None if it is not."""
         return self.last[REVIEW_KEY] if (self._state(REVIEW_KEY) or {}).get("reviewed") else None
 
@@ -95,7 +95,7 @@ class VideoDecisions:
         return row.after if row else None
 
 
-def _valid(kind: type[T], row: Recorded, known: Mapping[str, str] = MappingProxyType({})) -> T:
+def _valid(kind: type[T], row: RecordedDecision, known: Mapping[str, str] = MappingProxyType({})) -> T:
     """Return the state after a decision.
 
     Args:

@@ -13,7 +13,7 @@ from urbanpipe.review_store.database import (
     ThreadConnections,
     backup,
     check_same,
-    explained,
+    database_errors,
     identity,
     open_database,
     transaction,
@@ -29,7 +29,7 @@ from urbanpipe.review_store.log import (
     update_review,
     version_to_revert,
 )
-from urbanpipe.review_store.records import Author, Change, Recorded, StoredPrediction, VideoStatus
+from urbanpipe.review_store.records import Author, Change, RecordedDecision, StoredPrediction, VideoStatus
 
 
 class ReviewStore:
@@ -65,7 +65,7 @@ class ReviewStore:
         """Close the connections of all threads."""
         self._connections.close()
 
-    def decide(self, changes: Sequence[Change], author: Author) -> list[Recorded]:
+    def decide(self, changes: Sequence[Change], author: Author) -> list[RecordedDecision]:
         """Store the changes of one action, all or none, and return them as recorded.
 
         An action that was stored before, because its answer was lost, is returned as it is.
@@ -81,7 +81,7 @@ class ReviewStore:
             check_open(connection, changes, author)
             return append(connection, changes, author, reverts=None)
 
-    def undo(self, author: Author, *, below: int | None = None) -> list[Recorded]:
+    def undo(self, author: Author, *, below: int | None = None) -> list[RecordedDecision]:
         """Undo the last action of a person that is not undone yet; return what was recorded, or nothing.
 
         Args:
@@ -94,7 +94,7 @@ class ReviewStore:
         """
         return self._revert(author, redo=False, below=below)
 
-    def redo(self, author: Author) -> list[Recorded]:
+    def redo(self, author: Author) -> list[RecordedDecision]:
         """Undo the last undo of a person, unless they decided something since.
 
         Raises:
@@ -103,7 +103,7 @@ class ReviewStore:
         """
         return self._revert(author, redo=True)
 
-    def _revert(self, author: Author, redo: bool, below: int | None = None) -> list[Recorded]:
+    def _revert(self, author: Author, redo: bool, below: int | None = None) -> list[RecordedDecision]:
         with self._transaction() as connection:
             if known := stored_before(connection, author):
                 return known
@@ -121,7 +121,7 @@ class ReviewStore:
                 error.action = action
                 raise
 
-    def items(self, video: str) -> dict[str, Recorded]:
+    def items(self, video: str) -> dict[str, RecordedDecision]:
         """Return the last decision on each item of a video, by key."""
         rows = self._read(
             "SELECT * FROM decisions WHERE seq IN (SELECT max(seq) FROM decisions WHERE video = ? GROUP BY item)", video
@@ -132,14 +132,16 @@ class ReviewStore:
         """Return the keys of all items of a video that anybody decided about."""
         return {row[0] for row in self.rows("SELECT DISTINCT item FROM decisions WHERE video = ?", video)}
 
-    def all_items(self) -> Iterator[Recorded]:
+    def all_items(self) -> Iterator[RecordedDecision]:
         """Yield the last decision on each item of all videos, ordered by video and item."""
         yield from self._read(
             "SELECT * FROM decisions WHERE seq IN (SELECT max(seq) FROM decisions GROUP BY video, item) "
             "ORDER BY video, item"
         )
 
-    def history(self, video: str | None = None, *, before: int | None = None, limit: int = 200) -> list[Recorded]:
+    def history(
+        self, video: str | None = None, *, before: int | None = None, limit: int = 200
+    ) -> list[RecordedDecision]:
         """Return decisions, the last one first.
 
         Args:
@@ -190,7 +192,7 @@ class ReviewStore:
 
     def undoable(self, who: str) -> tuple[bool, bool]:
         """Return whether a person has an action to undo, and one to redo."""
-        with explained(self.path):
+        with database_errors(self.path):
             connection = self.connection
             return tuple(action_to_revert(connection, who, redo) is not None for redo in (False, True))  # type: ignore[return-value]
 
@@ -227,9 +229,9 @@ class ReviewStore:
         Raises:
             ReviewError: the store cannot be read.
         """
-        with explained(self.path):
+        with database_errors(self.path):
             return self.connection.execute(query, values).fetchall()
 
-    def _read(self, query: str, *values: object) -> list[Recorded]:
-        with explained(self.path):
+    def _read(self, query: str, *values: object) -> list[RecordedDecision]:
+        with database_errors(self.path):
             return [as_recorded(row) for row in self.connection.execute(query, values)]

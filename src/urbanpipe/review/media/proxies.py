@@ -30,7 +30,7 @@ MAX_FAILURES = 1000
 ABANDONED_SECONDS = 600.0  # a temporary file that nobody wrote to for so long was left by a kill
 TOLERANCE_SECONDS = 1e-3
 DIGEST = re.compile(r"[0-9a-zA-Z]+")
-Status = Literal["absent", "making", "ready", "failed"]
+ProxyStatus = Literal["absent", "making", "ready", "failed"]
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class ProxyState:
         reason: why it failed, on one line; otherwise "".
     """
 
-    status: Status
+    status: ProxyStatus
     share: float = 0.0
     reason: str = ""
 

@@ -23,7 +23,7 @@ from urbanpipe.review.queue import Filter, queue_folders
 from urbanpipe.review.video_index import VideoIndex, index_file
 from urbanpipe.review.video_view import proposals, video_view
 from urbanpipe.review_store.decision import REVIEW_KEY, Decision, Status, as_proposed
-from urbanpipe.review_store.records import Author, Change, Recorded, State, StoredPrediction
+from urbanpipe.review_store.records import Author, Change, RecordedDecision, State, StoredPrediction
 from urbanpipe.review_store.store import ReviewStore
 
 PROXY_BYTES = 4 * 2**30
@@ -32,7 +32,7 @@ MAX_STILL_PIXELS = 1600
 
 
 @dataclass(frozen=True)
-class OpenVideo:
+class ReviewVideo:
     """An inspection that a page shows.
 
     Attributes:
@@ -52,7 +52,7 @@ class OpenVideo:
 
 
 @dataclass(frozen=True)
-class Playing:
+class Playback:
     """What a player gets.
 
     Attributes:
@@ -66,7 +66,7 @@ class Playing:
     proxy: ProxyState | None = None
 
 
-class ReviewDesk:
+class ReviewService:
     """Everything that the pages need.
 
     Args:
@@ -93,7 +93,7 @@ class ReviewDesk:
         self.index.close()
         self.store.close()
 
-    def open(self, name: str) -> OpenVideo:
+    def open(self, name: str) -> ReviewVideo:
         """Return the inspection in a folder of the index.
 
         Raises:
@@ -102,7 +102,7 @@ class ReviewDesk:
         folder = self.index.folder(name)
         if folder is None:
             raise InspectionError(f"there is no inspection in the folder {name!r}; go back to the list of videos")
-        return OpenVideo(name, folder, self._inspection(folder))
+        return ReviewVideo(name, folder, self._inspection(folder))
 
     def view(self, name: str) -> dict[str, Any]:
         """Return what the page of a video shows.
@@ -135,7 +135,7 @@ class ReviewDesk:
         self._given = {folders[name]: one for name, one in data.items()}
         return unmatched
 
-    def decide(self, name: str, changes: Sequence[tuple[str, State, int]], author: Author) -> list[Recorded]:
+    def decide(self, name: str, changes: Sequence[tuple[str, State, int]], author: Author) -> list[RecordedDecision]:
         """Store changes of items of a video: key, new state, and the version that the person saw.
 
         Raises:
@@ -155,7 +155,7 @@ class ReviewDesk:
 
     def reject_below(
         self, wanted: Filter, code: str, probability: float, author: Author | None
-    ) -> tuple[int, list[Recorded]]:
+    ) -> tuple[int, list[RecordedDecision]]:
         """Reject the open proposals of a class below a probability, in all videos of a filter that are not reviewed.
 
         Args:
@@ -173,21 +173,21 @@ class ReviewDesk:
         distinct = list({(change.video, change.item): change for change in changes}.values())
         return len(distinct), self.store.decide(distinct, author) if author and distinct else []
 
-    def playing(self, video: OpenVideo) -> Playing:
+    def playback(self, video: ReviewVideo) -> Playback:
         """Return what a player gets: the file, if it is the inspected one, and its proxy where browsers need one.
 
         It begins to check the file, to index it, and to make the proxy; ask again until all of it is there.
         """
         file = self.files.find(video.inspection, video.folder)
         if file.status != "ok" or file.path is None:
-            return Playing(file)
+            return Playback(file)
         self.stills.indices.prepare(file.path)
         playable = plays_in_browser(file.path)
-        return Playing(file, playable.reason, None if playable else self.proxies.start(file.path, video.digest))
+        return Playback(file, playable.reason, None if playable else self.proxies.start(file.path, video.digest))
 
     def frame(
         self,
-        video: OpenVideo,
+        video: ReviewVideo,
         *,
         seconds: float | None = None,
         player: float | None = None,
@@ -220,7 +220,7 @@ class ReviewDesk:
             "player_seconds": float(shown[0]),
         }
 
-    def still(self, video: OpenVideo, number: int) -> bytes:
+    def still(self, video: ReviewVideo, number: int) -> bytes:
         """Return a frame of a video as JPEG.
 
         Raises:
@@ -231,7 +231,7 @@ class ReviewDesk:
         proxy = self.proxies.proxy(path, video.digest) if is_made else None
         return self.stills.frame(path, number, max_width=MAX_STILL_PIXELS, proxy=proxy)
 
-    def file(self, video: OpenVideo) -> Path:
+    def file(self, video: ReviewVideo) -> Path:
         """Return the file of a video, once it is known to be the inspected one.
 
         Raises:
@@ -285,5 +285,5 @@ def predictions_of(inspection: Inspection) -> list[StoredPrediction]:
     ]
 
 
-def _bundle(video: OpenVideo) -> str:
+def _bundle(video: ReviewVideo) -> str:
     return video.inspection.bundle.digest
