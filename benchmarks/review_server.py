@@ -23,7 +23,6 @@ from urllib.error import URLError
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from helpers.inspection_material import made_inspection
-from urbanpipe.exports.export import export
 from urbanpipe.review.indexed_video import IndexedVideo
 from urbanpipe.review.queue import Filter, Order, neighbours, queue_page
 from urbanpipe.review.video_index import VideoIndex
@@ -38,6 +37,15 @@ from pathlib import Path
 from urbanpipe.review.serve import review_server
 server = review_server(Path(sys.argv[1]), token="benchmark", say=lambda line: None)
 uvicorn.run(server.app, host="127.0.0.1", port=int(sys.argv[2]), log_level="error")
+"""
+EXPORTS = """
+import sys
+from pathlib import Path
+from urbanpipe.exports.export import export
+folder = Path(sys.argv[1])
+while True:
+    export(folder, out=folder.parent / "export.jsonl", to="jsonl", store=folder / "review.sqlite")
+    print(flush=True)
 """
 
 
@@ -95,8 +103,11 @@ def client(port: int, folder: str, first: int, *, until: float, pause: float, ti
 
 
 def load(folder: Path, port: int, *, clients: int, seconds: float, pause: float) -> list[float]:
-    """Return the seconds from each decision to its answer, while an export reads the store again and again."""
+    """Return the seconds from each decision to its answer, while another process exports the store without a pause."""
     process = started(folder, port)
+    exports = subprocess.Popen([sys.executable, "-c", EXPORTS, str(folder)], stdout=subprocess.PIPE)
+    assert exports.stdout is not None
+    exports.stdout.readline()  # the first one is written
     times: list[float] = []
     until = time.perf_counter() + seconds
     folders = [path.parent.name for path in sorted(folder.glob("*/findings.json"))]
@@ -110,15 +121,12 @@ def load(folder: Path, port: int, *, clients: int, seconds: float, pause: float)
     ]
     for thread in threads:
         thread.start()
-    exports = 0
-    while time.perf_counter() < until:
-        export(folder, out=folder.parent / "export.jsonl", to="jsonl", store=folder / "review.sqlite")
-        exports += 1
     for thread in threads:
         thread.join()
-    process.terminate()
+    for one in (exports, process):
+        one.terminate()
     process.wait()
-    print(f"  {len(times)} decisions, {exports} exports meanwhile", file=sys.stderr)
+    print(f"  {len(times)} decisions, {len(exports.stdout.readlines())} exports meanwhile", file=sys.stderr)
     return times
 
 

@@ -2,6 +2,8 @@
 
 import sqlite3
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -298,3 +300,34 @@ def test_a_state_that_no_version_wrote_is_named(store: ReviewStore, item: str) -
     decisions = decisions_on(store, "d")
     with pytest.raises(ReviewError, match=r"decision 1 in the review store is damaged: .*; use a backup of the store"):
         print(decisions.data("a.mp4") if item == "data" else decisions.reviews)
+
+
+def test_a_new_store_that_two_processes_make_at_once_is_no_other_programs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "new.sqlite"
+    pragma = database._pragma
+
+    def read_and_be_overtaken(connection: sqlite3.Connection, name: str) -> int:
+        value = pragma(connection, name)
+        if value == 0:
+            monkeypatch.setattr(database, "_pragma", pragma)
+            database.open_database(path).close()
+        return value
+
+    monkeypatch.setattr(database, "_pragma", read_and_be_overtaken)
+    with closing(database.open_database(path)) as connection:
+        assert database._what_it_is(connection) == (APPLICATION_ID, SCHEMA_VERSION, True)
+
+
+def test_threads_that_open_a_new_store_at_once_wait_for_each_other(tmp_path: Path) -> None:
+    for number in range(40):
+        start = threading.Barrier(6)
+
+        def opened(path: Path, start: threading.Barrier = start) -> int:
+            start.wait()
+            with closing(database.open_database(path)) as connection:
+                return database._pragma(connection, "user_version")
+
+        with ThreadPoolExecutor(6) as pool:
+            assert set(pool.map(opened, [tmp_path / f"{number}.sqlite"] * 6)) == {SCHEMA_VERSION}

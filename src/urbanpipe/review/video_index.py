@@ -29,6 +29,7 @@ from urbanpipe.review_store.database import (
     check_same,
     database_errors,
     identity,
+    write_ahead,
 )
 
 FORMAT = 1
@@ -212,7 +213,7 @@ def _connect(path: Path, store: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path.absolute(), timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     try:
         connection.row_factory = sqlite3.Row
-        connection.execute("PRAGMA journal_mode=WAL")
+        write_ahead(connection)
         connection.execute("PRAGMA synchronous=NORMAL")
         connection.execute("ATTACH ? AS store", (str(store.absolute()),))
     except BaseException:

@@ -3,6 +3,7 @@
 import json
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -120,6 +121,26 @@ def all_or_nothing(connection: sqlite3.Connection) -> Iterator[None]:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+def write_ahead(connection: sqlite3.Connection) -> None:
+    """Make a database keep a write-ahead log, so that readers do not wait for a writer.
+
+    SQLite does not wait for its timeout here where another process makes the same change, so this does.
+
+    Raises:
+        sqlite3.Error: the database cannot be written, or stays locked for `BUSY_SECONDS`.
+    """
+    until = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > until:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 class ThreadConnections:
@@ -250,10 +271,10 @@ def _check_place(path: Path, create: bool) -> None:
 
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
-    connection.execute("PRAGMA journal_mode=WAL")
+    write_ahead(connection)
     connection.execute("PRAGMA synchronous=FULL")
-    application, version = _pragma(connection, "application_id"), _pragma(connection, "user_version")
-    if application not in (0, APPLICATION_ID) or (application == 0 and _has_tables(connection)):
+    application, version, has_tables = _what_it_is(connection)
+    if application not in (0, APPLICATION_ID) or (application == 0 and has_tables):
         raise ReviewError(f"{path} is a database of another program; give another --store")
     if version > SCHEMA_VERSION:
         raise ReviewError(
@@ -288,9 +309,18 @@ def _statements(script: str) -> Iterator[str]:
             statement = ""
 
 
+def _what_it_is(connection: sqlite3.Connection) -> tuple[int, int, bool]:
+    """Return the application, the version and whether there are tables, all as of one moment.
+
+    Read one by one, they could be of two moments: before and after another process made the tables.
+    """
+    connection.execute("BEGIN")
+    try:
+        application, version = _pragma(connection, "application_id"), _pragma(connection, "user_version")
+        return application, version, connection.execute("SELECT 1 FROM sqlite_master").fetchone() is not None
+    finally:
+        connection.execute("ROLLBACK")
+
+
 def _pragma(connection: sqlite3.Connection, name: str) -> int:
     return int(connection.execute(f"PRAGMA {name}").fetchone()[0])
-
-
-def _has_tables(connection: sqlite3.Connection) -> bool:
-    return connection.execute("SELECT 1 FROM sqlite_master").fetchone() is not None
