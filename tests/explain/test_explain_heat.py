@@ -2,17 +2,11 @@
 
 import numpy as np
 import pytest
-import torch
 from numpy.typing import NDArray
 
 from urbanpipe.explain.explain import likely
-from urbanpipe.explain.heat import Heat, cut, of_frames, over_frames, scaled
+from urbanpipe.explain.heat import Heat, scaled
 from urbanpipe.explain.picture import MAX_TILES, Title, blended, picture, shown
-from urbanpipe.inputs.tiles import tile_box
-from urbanpipe.methods.dense import DenseConfig
-from urbanpipe.methods.frame import FrameConfig
-from urbanpipe.methods.super_image import SuperImageConfig
-from urbanpipe.methods.video import VideoConfig
 from urbanpipe.taxonomy import DefectClass, Taxonomy
 
 
@@ -27,53 +21,6 @@ def one_hot(count: int, place: int, row: int, column: int) -> NDArray[np.float32
     maps = np.zeros((count, 4, 8), np.float32)
     maps[place, row, column] = 3.0
     return maps
-
-
-def test_each_tile_gets_the_part_of_the_map_that_lies_over_it() -> None:
-    rows, columns, tile = 2, 3, (4, 5)  # width, height of a tile, in places of the map
-    image_map = torch.rand(rows * tile[1], columns * tile[0])
-    parts = cut(image_map, rows, columns)
-    assert parts.shape == (6, 5, 4)
-    for position, part in enumerate(parts):
-        left, top, right, bottom = tile_box(position, columns, tile)
-        assert torch.equal(part, image_map[top:bottom, left:right])
-
-
-@pytest.mark.parametrize("places", [4, 5, 7])
-def test_heat_stays_in_its_tile_where_places_and_tiles_do_not_fit(places: int) -> None:
-    for position in range(9):
-        row, column = divmod(position, 3)
-        image_map = torch.zeros(places, places)
-        image_map[int((row + 0.5) * places / 3), int((column + 0.5) * places / 3)] = 1.0
-        parts = cut(image_map, 3, 3)
-        assert parts.shape == (9, 2 + (places == 7), 2 + (places == 7))
-        assert int(parts.amax((1, 2)).argmax()) == position
-
-
-def test_heat_in_time_is_interpolated_between_the_steps() -> None:
-    clip_map = torch.tensor([0.0, 1.0]).view(2, 1, 1).expand(2, 3, 2)
-    found = over_frames(clip_map, 8)
-    assert found.shape == (8, 3, 2)
-    torch.testing.assert_close(found[:, 0, 0], torch.tensor([0, 0, 0.125, 0.375, 0.625, 0.875, 1, 1]))
-
-
-def test_frames_of_each_method() -> None:
-    frames = {
-        "super-image": of_frames(torch.rand(1, 6, 6), SuperImageConfig(rows=2, columns=3)),
-        "frame": of_frames(torch.rand(1, 6, 6), FrameConfig()),
-        "video": of_frames(torch.rand(1, 4, 6, 6), VideoConfig(frames=8)),
-        "pool": of_frames(torch.rand(8, 6, 6), DenseConfig(frames=8)),
-        "tiles": of_frames(torch.rand(1, 6, 12), DenseConfig(frames=8, encoder="super-image", rows=2)),
-        "clips": of_frames(torch.rand(1, 4, 6, 6), DenseConfig(frames=8, encoder="video")),
-    }
-    assert {name: tuple(maps.shape) for name, maps in frames.items()} == {
-        "super-image": (6, 3, 2),
-        "frame": (1, 6, 6),
-        "video": (8, 6, 6),
-        "pool": (8, 6, 6),
-        "tiles": (8, 3, 3),
-        "clips": (8, 6, 6),
-    }
 
 
 def test_all_frames_have_one_scale_and_their_points_are_relative() -> None:

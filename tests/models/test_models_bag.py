@@ -171,7 +171,7 @@ def test_ppeg_is_the_papers() -> None:
     """Identity and three depthwise convolutions over the squared-up frames; the class token passes by."""
     torch.manual_seed(0)
     ppeg, x = PPEG(8), torch.randn(1 + 25, 8)
-    found = ppeg(x)
+    found = ppeg(x, 5)
     assert torch.equal(found[0], x[0])
     square = x[1:].reshape(5, 5, 8).permute(2, 0, 1)[None]
     expected = square.clone()

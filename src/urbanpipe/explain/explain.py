@@ -11,7 +11,7 @@ from torch import Tensor
 from urbanpipe.contracts.names import canonical_name
 from urbanpipe.errors import OutOfMemoryError, PredictionError, VideoError
 from urbanpipe.explain.grad_cam import grad_cam
-from urbanpipe.explain.heat import Heat, of_frames, scaled
+from urbanpipe.explain.heat import Heat, scaled
 from urbanpipe.explain.network import Explained, load_explained
 from urbanpipe.explain.writing import Explanation, check_others, write
 from urbanpipe.inference.options import InferenceOptions
@@ -19,6 +19,7 @@ from urbanpipe.inference.prediction import VideoPrediction
 from urbanpipe.inference.scoring import predict_batches
 from urbanpipe.inference.torch_runtime import TorchRuntime
 from urbanpipe.inputs.batches import collate
+from urbanpipe.inputs.frame_maps import Maps, of_frames
 from urbanpipe.inputs.frame_timeline import FrameTimeline, Selection
 from urbanpipe.inputs.new_videos import new_samples
 from urbanpipe.inputs.view import View
@@ -161,9 +162,7 @@ class VideoExplainer:
         return images_to(images, self.device, self.loaded.recipe.training.channels_last)
 
 
-def frame_maps(
-    loaded: Explained, layer: str, layout: Layout, *, image: Tensor, real: int, index: int
-) -> NDArray[np.float32]:
+def frame_maps(loaded: Explained, layer: str, layout: Layout, *, image: Tensor, real: int, index: int) -> Maps:
     """Return raw, non-negative maps (k, h, w) of a class in the k frames of one segment that are not padding.
 
     Args:
@@ -180,8 +179,7 @@ def frame_maps(
         class_maps(loaded, layer, layout, images=image.flip(axes), real=count, index=index).flip(axes)
         for axes in config.flip_axes
     ]
-    maps: NDArray[np.float32] = of_frames(torch.stack(views).mean(0), config)[:real].cpu().numpy()
-    return maps
+    return of_frames(torch.stack(views).mean(0).cpu().numpy(), config)[:real]
 
 
 def class_maps(loaded: Explained, layer: str, layout: Layout, *, images: Tensor, real: Tensor, index: int) -> Tensor:

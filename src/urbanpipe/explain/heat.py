@@ -1,17 +1,12 @@
 """Heat maps of frames, made from the maps of segments, with times and a common scale."""
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.nn.functional import interpolate
 
-from urbanpipe.inputs.config import InputConfig
-
-Maps = NDArray[np.float32]
+from urbanpipe.inputs.frame_maps import Maps
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,39 +68,3 @@ def scaled(raw: Maps) -> tuple[Maps, float]:
     """
     highest = float(raw.max(initial=0.0))
     return (raw / np.float32(highest), highest) if highest > 0 else (raw, 0.0)
-
-
-def cut(image_map: Tensor, rows: int, columns: int) -> Tensor:
-    """Cut the map (h, w) of a super-image into one map per tile, (rows * columns, h', w'), row by row.
-
-    If the tiles do not divide the map evenly, it is first resized to the next larger size that they divide.
-    """
-    height, width = (math.ceil(side / parts) for side, parts in zip(image_map.shape, (rows, columns), strict=True))
-    if image_map.shape != (rows * height, columns * width):
-        image_map = _resized(image_map, (rows * height, columns * width))
-    return image_map.reshape(rows, height, columns, width).transpose(1, 2).reshape(-1, height, width)
-
-
-def over_frames(clip_map: Tensor, frames: int) -> Tensor:
-    """Interpolate the map (t, h, w) of a clip over time to (frames, h, w)."""
-    return _resized(clip_map, (frames, *clip_map.shape[1:]))
-
-
-def _resized(one_map: Tensor, size: tuple[int, ...]) -> Tensor:
-    mode = "bilinear" if one_map.ndim == 2 else "trilinear"
-    return interpolate(one_map[None, None], size=size, mode=mode, align_corners=False)[0, 0]
-
-
-def of_frames(raw: Tensor, config: InputConfig) -> Tensor:
-    """Return the maps (k, h, w) of the k frames of a segment, including padding.
-
-    Args:
-        raw: output of `grad_cam` for one segment: (1, h, w), (1, t, h, w) for a clip, or (k, h, w) where an image
-            network encodes the frames of a clip one by one. A single map of several frames is repeated for each.
-        config: the input config of the method.
-    """
-    if raw.ndim == 4:
-        return over_frames(raw[0], config.frames)
-    if config.tile_grid != (1, 1):
-        return cut(raw[0], *config.tile_grid)
-    return raw if len(raw) == config.frames else raw.expand(config.frames, *raw.shape[1:])

@@ -12,10 +12,10 @@ from torch.nn.functional import interpolate
 
 from urbanpipe.contracts.findings import Evidence, Occurrence
 from urbanpipe.explain.explain import frame_maps
-from urbanpipe.explain.heat import Maps
 from urbanpipe.explain.network import Explained
 from urbanpipe.inference.members import Member
 from urbanpipe.inference.torch_runtime import TorchRuntime
+from urbanpipe.inputs.frame_maps import Maps
 from urbanpipe.inspection.distance import Distance, DistanceReader
 from urbanpipe.inspection.evidence_buffer import Candidate, EvidenceBuffer, Peak, Still
 from urbanpipe.inspection.intervals import Interval, merged

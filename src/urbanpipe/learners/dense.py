@@ -19,8 +19,9 @@ from urbanpipe.learners.feature_memory import FeatureMemory, fingerprint
 from urbanpipe.learners.learner import LearnerContext
 from urbanpipe.learners.memory_fill import exchange, fill, write_batch
 from urbanpipe.learners.moment_targets import MomentTargets, loss_of_known
-from urbanpipe.models.dense import DenseClassifier, smooth_max
+from urbanpipe.models.dense import DenseClassifier
 from urbanpipe.models.device import autocast, images_to
+from urbanpipe.models.smooth_max import smooth_max
 
 if TYPE_CHECKING:
     from urbanpipe.methods.dense import DenseConfig

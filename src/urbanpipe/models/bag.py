@@ -65,12 +65,25 @@ class PPEG(nn.Module):
             nn.Conv2d(width, width, size, padding=size // 2, groups=width) for size in (7, 5, 3)
         )
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, side: int) -> Tensor:
         """Transform tokens (1 + side * side, width) to the same shape; the class token comes first, unchanged."""
-        side = math.isqrt(len(x) - 1)
         square = x[1:].T.reshape(1, -1, side, side)
         square = square + sum(convolution(square) for convolution in self.convolutions)
         return torch.cat([x[:1], square.flatten(2)[0].T])
+
+
+def square_side(x: Tensor) -> int:
+    """Return the side of the smallest square that holds frames (frames, width), at least one.
+
+    In an export it is computed from the frames of each run; Python's own root would be a constant of the graph.
+    """
+    if not torch.compiler.is_exporting():
+        return math.isqrt(len(x) - 1) + 1
+    frames = torch.ones_like(x[:, 0], dtype=torch.float64).sum()
+    side = (frames - 1).sqrt().floor().long().item() + 1
+    torch._check(side >= 1)
+    torch._check(side <= x.shape[0])
+    return side  # type: ignore[return-value]  # an integer that only a run of the graph knows
 
 
 class TransMILHead(nn.Module):
@@ -99,11 +112,14 @@ class TransMILHead(nn.Module):
         The first frames are repeated after the last one to fill a square.
         """
         x = self.embed(bag)
-        side = math.isqrt(len(x) - 1) + 1
-        stages = [torch.cat([self.token.to(x.dtype), x, x[: side * side - len(x)]])]
+        side, frames = square_side(x), x.shape[0]
+        added = side * side - frames
+        torch._check(added >= 0)
+        torch._check(added <= frames)
+        stages = [torch.cat([self.token.to(x.dtype), x, x[:added]])]
         for number, layer in enumerate(self.layers):
             x = layer(stages[-1])
-            stages.append(x if number else self.position(x))
+            stages.append(x if number else self.position(x, side))
         return stages
 
     def forward(self, bag: Tensor) -> Tensor:
@@ -121,8 +137,9 @@ class TransMILHead(nn.Module):
         """
         per_layer = [layer.attention_of_first(x) for layer, x in zip(self.layers, self._stages(bag), strict=False)]  # type: ignore[operator]
         weights = torch.stack(per_layer).mean(0)[1:]
-        frames = torch.arange(len(weights), device=bag.device) % len(bag)
-        none = weights.new_zeros(len(bag))
+        frames = torch.arange(bag.shape[0], device=bag.device)
+        frames = torch.cat([frames, frames[: weights.shape[0] - bag.shape[0]]])
+        none = weights.new_zeros(bag.shape[0])
         sums, copies = (none.index_add(0, frames, values) for values in (weights, torch.ones_like(weights)))
         return (sums / copies).unsqueeze(1)
 

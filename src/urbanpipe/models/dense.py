@@ -14,6 +14,7 @@ from torch.utils.checkpoint import checkpoint
 from urbanpipe.models.backbone import Backbone, Normalise
 from urbanpipe.models.config import DenseHeadConfig
 from urbanpipe.models.network import Network
+from urbanpipe.models.smooth_max import smooth_max
 from urbanpipe.models.video import VideoBackbone
 
 SLOWEST_SECONDS = 2000.0  # longest wavelength of the time code: more than half an hour
@@ -140,18 +141,6 @@ class VideoHead(nn.Module):
         finally:
             torch.backends.mha.set_fastpath_enabled(before)
         return transformed
-
-
-def smooth_max(logits: Tensor) -> Tensor:
-    """Return the smooth maximum over clips, log(mean(exp)), which lies between their mean and maximum.
-
-    Args:
-        logits: (clips, classes).
-
-    Returns:
-        (classes,), float32.
-    """
-    return logits.float().logsumexp(0) - math.log(len(logits))
 
 
 class DenseClassifier(Network):

@@ -1,11 +1,10 @@
 """Linear heads that pool the frames of a bag so that one moment can decide: log-sum-exp and gated attention."""
 
-import math
-
 import torch
 from torch import Tensor, nn
 
 from urbanpipe.models.config import BagHeadConfig
+from urbanpipe.models.smooth_max import smooth_max
 
 
 class LogSumExpHead(nn.Module):
@@ -23,7 +22,7 @@ class LogSumExpHead(nn.Module):
 
     def forward(self, bag: Tensor) -> Tensor:
         """Return the logits (classes,) of a bag (frames, features)."""
-        return self.linear(self.dropout(bag)).float().logsumexp(0) - math.log(len(bag))  # type: ignore[no-any-return]
+        return smooth_max(self.linear(self.dropout(bag)))
 
     def frame_scores(self, bag: Tensor, logits: Tensor) -> Tensor:
         """Return the probabilities (frames, classes), float64, of each frame as a bag of its own."""

@@ -17,7 +17,7 @@ def pool_bag(bag: Tensor, pooling: tuple[BagPooling, ...]) -> Tensor:
         if kind == "mean":
             parts.append(bag.mean(0))
         else:
-            count = 1 if kind == "max" else -(-len(bag) // 4)
+            count = 1 if kind == "max" else (bag.shape[0] + 3) // 4
             parts.append(bag.topk(count, dim=0).values.mean(0))
     return torch.cat(parts)
 
