@@ -14,7 +14,6 @@ from pathlib import Path
 
 import av
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 from sklearn.datasets import load_sample_images
@@ -80,7 +79,7 @@ def main() -> None:
     parser.add_argument("--bundle", type=Path, default=DEMONSTRATION)
     parser.add_argument("--most", type=int, default=100)
     given = parser.parse_args()
-    bundle = read_bundle(given.bundle, torch.device("cpu"))
+    bundle = read_bundle(given.bundle, device="cpu", runtime="torch")
     if bundle.ood is None:
         raise SystemExit(f"{given.bundle} was made without --data")
     rows = []

@@ -19,7 +19,6 @@ from typing import Any
 
 import numpy as np
 import tomli_w
-import torch
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
@@ -119,7 +118,7 @@ def outcome(bundle: Path) -> str:
     """Read a bundle; return what is wrong with the way it is refused, or an empty string."""
     signal.alarm(SECONDS)
     try:
-        read_bundle(bundle, torch.device("cpu"))
+        read_bundle(bundle, device="cpu", runtime="torch")
     except BundleError as error:
         return "" if "\n" not in str(error) and len(str(error)) < 2000 else f"not one short line: {str(error)[:300]!r}"
     except BaseException as error:  # the alarm too
@@ -136,7 +135,7 @@ def _expired(*_: object) -> None:
 def main(bundle: Path, work: Path, first: int, last: int) -> None:
     """See the module."""
     signal.signal(signal.SIGALRM, _expired)
-    read_bundle(bundle, torch.device("cpu"))
+    read_bundle(bundle, device="cpu", runtime="torch")
     mapped = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (mapped + MEMORY, mapped + MEMORY))
     for seed in range(first, last):

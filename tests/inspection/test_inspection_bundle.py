@@ -12,7 +12,8 @@ from PIL import Image
 from helpers.explain_runs import make_run, recipe_of
 from helpers.finished_runs import finished_run
 from urbanpipe.ensembling import bundling
-from urbanpipe.ensembling.bundling import Bundled, BundleLabel, bundle
+from urbanpipe.ensembling.bundle_options import BundleLabel, NetworkStorage
+from urbanpipe.ensembling.bundling import Bundled, bundle
 from urbanpipe.ensembling.model_card import model_card
 from urbanpipe.errors import BundleError, RecipeError, RunError
 from urbanpipe.inference.bundle import CARD, DEMONSTRATION, MANIFEST, METRICS, TAXONOMY, read_bundle, read_manifest
@@ -27,7 +28,9 @@ CPU = torch.device("cpu")
 
 @pytest.mark.slow
 def test_a_bundle_in_half_precision_says_nearly_the_same(frame_bundle: Path, tmp_path: Path, video: Path) -> None:
-    half = bundle(finished_run(tmp_path / "run", "frame"), out=tmp_path / "half", half=True).folder
+    half = bundle(
+        finished_run(tmp_path / "run", "frame"), out=tmp_path / "half", storage=NetworkStorage(half=True)
+    ).folder
     sizes = [next(folder.glob("members/*/fold0.safetensors")).stat().st_size for folder in (frame_bundle, half)]
     assert sizes[1] < 0.6 * sizes[0]
     one, other = (
@@ -87,7 +90,7 @@ class TestBundle:
         runs = [finished_run(tmp_path / name, name) for name in ("frame", "super-image")]
         ensemble(runs, out=tmp_path / "ensemble", weights=[0.25, 0.75])
         found = bundle(tmp_path / "ensemble", out=tmp_path / "b")
-        read = read_bundle(found.folder, CPU)
+        read = read_bundle(found.folder, device="cpu", runtime="torch")
         assert [one.weight for one in read.models.members] == [0.25, 0.75]
         assert read.models.exclusive_threshold == 0.9
         plain = predict(
@@ -104,10 +107,10 @@ class TestBundle:
         with (changed / name).open("ab") as file:
             file.write(b" ")
         with pytest.raises(BundleError, match=f"{Path(name).name} is damaged or was changed"):
-            read_bundle(changed, CPU)
+            read_bundle(changed, device="cpu", runtime="torch")
         (changed / name).unlink()
         with pytest.raises(BundleError, match=f"{Path(name).name} is missing from the bundle"):
-            read_bundle(changed, CPU)
+            read_bundle(changed, device="cpu", runtime="torch")
 
     @pytest.mark.parametrize(
         ("old", "new", "message"),
@@ -128,14 +131,14 @@ class TestBundle:
         assert old in text
         (changed / MANIFEST).write_text(text.replace(old, new, 1))
         with pytest.raises(BundleError, match=message):
-            read_bundle(changed, CPU)
+            read_bundle(changed, device="cpu", runtime="torch")
 
     def test_what_is_no_bundle_is_said(self, tmp_path: Path) -> None:
         run = finished_run(tmp_path / "run", "frame")
         with pytest.raises(BundleError, match="make a bundle of it with `urbanpipe bundle`"):
-            read_bundle(run, CPU)
+            read_bundle(run, device="cpu", runtime="torch")
         with pytest.raises(BundleError, match="is not a bundle"):
-            read_bundle(tmp_path, CPU)
+            read_bundle(tmp_path, device="cpu", runtime="torch")
 
     @pytest.mark.slow
     def test_members_of_one_name_stay_apart(self, tmp_path: Path, video: Path) -> None:
@@ -158,16 +161,16 @@ class TestBundle:
         with pytest.raises(ZeroDivisionError):
             bundle(run, out=tmp_path / "b", label=BundleLabel(name="new"))
         monkeypatch.undo()
-        assert read_bundle(tmp_path / "b", CPU).manifest.name == "old"
+        assert read_bundle(tmp_path / "b", device="cpu", runtime="torch").manifest.name == "old"
         bundle(run, out=tmp_path / "b", label=BundleLabel(name="new"))
-        assert read_bundle(tmp_path / "b", CPU).manifest.name == "new"
+        assert read_bundle(tmp_path / "b", device="cpu", runtime="torch").manifest.name == "new"
         assert sorted(path.name for path in tmp_path.iterdir()) == ["b", "run"]
 
     def test_a_file_beside_a_checked_one_is_not_read_in_its_place(self, frame_bundle: Path, tmp_path: Path) -> None:
         changed = Path(shutil.copytree(frame_bundle, tmp_path / "b"))
         recipe = changed / "members" / "0-frame" / "recipe.toml"
         (recipe.parent / "recipe.toml.toml").write_text(recipe.read_text().replace('name = "frame"', 'name = "other"'))
-        assert read_bundle(changed, CPU).models.members[0].name == "frame"
+        assert read_bundle(changed, device="cpu", runtime="torch").models.members[0].name == "frame"
 
     def test_a_recipe_cannot_name_files_of_the_backbone(self) -> None:
         with pytest.raises(RecipeError, match="checkpoint_path is not an option"):
@@ -189,7 +192,10 @@ class TestBundle:
             bundle(run, out=tmp_path / "mine")
         first = bundle(run, out=tmp_path / "b", label=BundleLabel(name="one"))
         again = bundle(run, out=tmp_path / "b", label=BundleLabel(name="two"))
-        assert (first.folder, read_bundle(again.folder, CPU).manifest.name) == (again.folder, "two")
+        assert (first.folder, read_bundle(again.folder, device="cpu", runtime="torch").manifest.name) == (
+            again.folder,
+            "two",
+        )
 
 
 @pytest.mark.slow

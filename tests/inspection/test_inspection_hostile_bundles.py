@@ -29,7 +29,7 @@ def hostile(frame_bundle: Path, tmp_path: Path) -> Path:
 
 def refused(bundle: Path, message: str) -> None:
     with pytest.raises(BundleError, match=message) as error:
-        read_bundle(bundle, CPU)
+        read_bundle(bundle, device="cpu", runtime="torch")
     assert "\n" not in str(error.value)
 
 

@@ -21,7 +21,8 @@ from urbanpipe.archive.results import InspectedVideo, Inspections
 from urbanpipe.cli.main import app
 from urbanpipe.contracts import findings
 from urbanpipe.contracts.findings import TIMELINE, read_inspection, read_timeline
-from urbanpipe.ensembling.bundling import BundleLabel, bundle
+from urbanpipe.ensembling.bundle_options import BundleLabel
+from urbanpipe.ensembling.bundling import bundle
 from urbanpipe.errors import CatalogError, InspectionError, VideoError
 from urbanpipe.inspection import inspector as inspector_module
 from urbanpipe.inspection import placing

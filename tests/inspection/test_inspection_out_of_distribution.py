@@ -44,7 +44,7 @@ class TestOutOfDistribution:
         with caplog.at_level("WARNING", "urbanpipe"):
             made = bundle(run, out=tmp_path / "bundle", data=tmp_path / "catalog.csv")
         assert "left out of the out-of-distribution detector: d7_1.mp4: not a video" in caplog.text
-        assert OOD in read_bundle(made.folder, CPU).manifest.files
+        assert OOD in read_bundle(made.folder, device="cpu", runtime="torch").manifest.files
         inspector = Inspector.load(made.folder)
         kinds = {
             name: [one.kind for one in inspector.inspect(tmp_path / f"{name}.mp4").inspection.remarks]

@@ -27,7 +27,6 @@ from urbanpipe.inputs.reading import frame_timeline_of
 from urbanpipe.locks import folder_lock
 from urbanpipe.methods.recipe import Recipe, load_recipe
 from urbanpipe.models.backbone import Backbone
-from urbanpipe.models.device import choose_device
 from urbanpipe.progress import duration_text
 from urbanpipe.training import crossval, loop
 from urbanpipe.training.experiment import Experiment
@@ -65,7 +64,7 @@ def test_it_ends_with_a_bundle_and_a_page_and_finds_the_same_again(
     assert result.points[1].weights.keys() == {"frozen-tiny", "tuned-1"}
     assert sum(result.points[1].weights.values()) == pytest.approx(1)
     assert result.bundle is not None
-    bundle = read_bundle(result.bundle, choose_device("cpu"))
+    bundle = read_bundle(result.bundle, device="cpu", runtime="torch")
     used = {name for name, weight in result.points[1].weights.items() if weight > 0}
     assert {member.name for member in bundle.models.members} == used
     page = (result.folder / "fit.html").read_text()

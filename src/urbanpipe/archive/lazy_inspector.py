@@ -19,7 +19,7 @@ class LazyInspector:
 
     Args:
         bundle: folder of the bundle; None takes the demonstration bundle of the package.
-        options: device and batch size.
+        options: device, batch size and runtime.
         distance_region: left, top, width and height, as shares of the picture, of the on-screen distance.
 
     Attributes:
@@ -44,9 +44,16 @@ class LazyInspector:
             InspectionError: the distance is requested but the extra `ocr` is not installed, or the batch size is below
                 1.
         """
-        from urbanpipe.inspection.inspector import Inspector  # needs torch
+        from urbanpipe.inspection.inspector import Inspector  # slow to import
 
-        return Inspector.load(self._folder, self._options.device, self._options.batch_size, self._region)
+        options = self._options
+        return Inspector.load(
+            self._folder,
+            device=options.device,
+            batch_size=options.batch_size,
+            distance_region=self._region,
+            runtime=options.runtime,
+        )
 
     def has_made(self, inspection: Inspection, content: str) -> bool:
         """Return whether an inspection is of this content, by this bundle and with this region.

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from urbanpipe.cli.options import Device
+from urbanpipe.cli.options import Device, GraphRuntime
 from urbanpipe.cli.output import show
 
 
@@ -25,17 +25,22 @@ def command(
         bool, typer.Option("--demonstration", help="Mark the bundle as a demonstration, not for real use.")
     ] = False,
     half: Annotated[bool, typer.Option("--half", help="Store weights in half precision: half the size.")] = False,
+    runtime: Annotated[
+        list[GraphRuntime] | None,
+        typer.Option(help="Also write graphs that run without torch: onnx or openvino; repeat for both. Needs --data."),
+    ] = None,
     device: Device = "auto",
 ) -> None:
     """Build the bundle that `inspect` runs: models, calibrated probabilities and triage thresholds per class."""
-    from urbanpipe.ensembling.bundling import BundleLabel, TriageTargets, bundle
+    from urbanpipe.ensembling.bundle_options import BundleLabel, NetworkStorage, TriageTargets
+    from urbanpipe.ensembling.bundling import bundle
 
     made = bundle(
         model,
         out=out,
         data=data,
         moments=moments,
-        half=half,
+        storage=NetworkStorage(half=half, runtimes=tuple(one.value for one in runtime or ())),
         device=device,
         label=BundleLabel(name=name, demonstration=demonstration),
         targets=TriageTargets(miss_bound=miss_bound, precision=precision),

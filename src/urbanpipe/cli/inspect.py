@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from urbanpipe.cli.options import Device, SegmentsPerBatch
+from urbanpipe.cli.options import Device, Runtime, SegmentsPerBatch
 from urbanpipe.cli.output import complain, show
 
 
@@ -23,6 +23,7 @@ def command(
         typer.Option(help="Where the frame shows the distance: LEFT,TOP,WIDTH,HEIGHT as fractions of its size."),
     ] = None,
     device: Device = "auto",
+    runtime: Runtime = "auto",
     batch_size: SegmentsPerBatch = 8,
 ) -> None:
     """Find defects in videos, when and where, for a person to review. Exit status 3: some videos could not be read."""
@@ -43,7 +44,7 @@ def command(
         language=language,
         distance_region=region,
         on_video=show_video,
-        options=InferenceOptions(device=device, batch_size=batch_size),
+        options=InferenceOptions(device=device, batch_size=batch_size, runtime=runtime),
     )
     if made.demonstration:
         warning = "a demonstration, trained on simulated videos: do not rely on its results for real pipes"

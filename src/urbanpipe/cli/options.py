@@ -1,8 +1,9 @@
 """Options that several commands share, as annotated types, and which process prints."""
 
 import os
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -19,6 +20,19 @@ LoggerName = Annotated[
     str, typer.Option("--logger", help="Where metrics go besides metrics.csv: tensorboard, mlflow or wandb.")
 ]
 SegmentsPerBatch = Annotated[int, typer.Option(min=1, help="Frames or clips per batch.")]
+
+
+class GraphRuntime(StrEnum):
+    """A runtime of graphs; typer takes lists of enumerations, and none of literals."""
+
+    onnx = "onnx"
+    openvino = "openvino"
+
+
+Runtime = Annotated[
+    Literal["auto", "torch", "onnx", "openvino"],
+    typer.Option(help="What runs the networks; auto takes the fastest that is installed and that the bundle has."),
+]
 
 
 def folds_given(folds: str) -> int | Path:

@@ -5,19 +5,20 @@ from typing import Annotated
 
 import typer
 
-from urbanpipe.cli.options import Device
+from urbanpipe.cli.options import Device, Runtime
 from urbanpipe.cli.output import show
 
 
 def command(
     model: Annotated[
-        Path, typer.Argument(help="Folder of a run, an ensemble, or an experiment (its ensemble is used).")
+        Path, typer.Argument(help="Folder of a run, an ensemble, an experiment (its ensemble is used), or a bundle.")
     ],
     videos: Annotated[list[Path], typer.Argument(help="Video files or folders.")],
     out: Annotated[
         Path, typer.Option("--out", help="Output file (JSON); the same predictions go to a CSV file beside it.")
     ],
     device: Device = "auto",
+    runtime: Runtime = "auto",
     workers: Annotated[
         int, typer.Option(min=-1, help="Number of decoding processes; -1: as many as the machine allows.")
     ] = -1,
@@ -28,9 +29,8 @@ def command(
     from urbanpipe.inference.options import InferenceOptions
     from urbanpipe.inference.predict import predict
 
-    done = predict(
-        model, videos, out=out, workers=workers, options=InferenceOptions(device=device, batch_size=batch_size)
-    )
+    options = InferenceOptions(device=device, batch_size=batch_size, runtime=runtime)
+    done = predict(model, videos, out=out, workers=workers, options=options)
     for line in done.lines(top):
         show(line)
     show(f"{len(done.predictions.names)} videos, {done.videos_per_second:.2f} videos/s, {len(done.failures)} left out")

@@ -2,7 +2,7 @@
 
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,9 +22,11 @@ from urbanpipe.decision.reliability_plot import (
     expected_calibration_error,
     reliability_diagram,
 )
-from urbanpipe.decision.triage import MISS_BOUND, PRECISION, NestedTriage, Triage, choose_triage, nested_triage
+from urbanpipe.decision.triage import NestedTriage, Triage, choose_triage, nested_triage
+from urbanpipe.ensembling.bundle_options import BundleLabel, NetworkStorage, TriageTargets
+from urbanpipe.ensembling.graphs import GraphCheck, check_graphs, write_graphs
 from urbanpipe.ensembling.model_card import model_card
-from urbanpipe.ensembling.ood_fit import fit_ood_detector_of
+from urbanpipe.ensembling.ood_fit import fit_ood_detector_of, videos_by_name
 from urbanpipe.errors import BundleError, RunError
 from urbanpipe.evaluation.average_precision import Scores, score
 from urbanpipe.evaluation.plots import save
@@ -41,10 +43,14 @@ from urbanpipe.inference.bundle import (
     TAXONOMY,
     Manifest,
     ManifestMember,
+    graph_files,
     member_files,
 )
-from urbanpipe.inference.members import Trained, find_trained, weight_files
+from urbanpipe.inference.choose_runtime import is_installed
+from urbanpipe.inference.graph import not_installed
+from urbanpipe.inference.members import Trained, find_trained, load_models, weight_files
 from urbanpipe.inference.ood import OODDetector, write_ood_detector
+from urbanpipe.inference.options import GraphRuntimeName
 from urbanpipe.methods.recipe import Recipe, load_recipe, write_recipe
 from urbanpipe.models.device import choose_device
 from urbanpipe.outputs import explained, output_folder, whole_path, write_json, write_text
@@ -85,6 +91,7 @@ class Bundled:
         taxonomy: its C classes.
         evaluation: calibration and triage, and their evaluation.
         ood: detector of out-of-distribution videos; None without training videos.
+        checks: comparisons of its graphs with torch, one per runtime.
     """
 
     folder: Path
@@ -92,6 +99,7 @@ class Bundled:
     taxonomy: Taxonomy
     evaluation: BundleEvaluation
     ood: OODDetector | None
+    checks: tuple[GraphCheck, ...] = ()
 
     def lines(self) -> Iterator[str]:
         """Yield lines that summarize the bundle for a user."""
@@ -109,32 +117,7 @@ class Bundled:
             yield f"no video shows {' '.join(unknown)}: the networks cannot recognise these"
         if self.ood is None:
             yield "without --data it cannot detect non-pipe videos"
-
-
-@dataclass(frozen=True, kw_only=True)
-class TriageTargets:
-    """What triage must hold on videos that the networks were not trained on.
-
-    Attributes:
-        miss_bound: maximum share of true classes that may be rejected.
-        precision: minimum share of accepted classes that are correct.
-    """
-
-    miss_bound: float = MISS_BOUND
-    precision: float = PRECISION
-
-
-@dataclass(frozen=True, kw_only=True)
-class BundleLabel:
-    """What a bundle calls itself.
-
-    Attributes:
-        name: default: the name of the model's folder.
-        demonstration: not to be relied on.
-    """
-
-    name: str | None = None
-    demonstration: bool = False
+        yield from (check.line for check in self.checks)
 
 
 def bundle(
@@ -145,7 +128,7 @@ def bundle(
     targets: TriageTargets = TriageTargets(),
     moments: Path | None = None,
     label: BundleLabel = BundleLabel(),
-    half: bool = False,
+    storage: NetworkStorage = NetworkStorage(),
     device: str = "auto",
 ) -> Bundled:
     """Make a bundle of a cross-validated run, an ensemble, or an experiment (of which its ensemble is used).
@@ -162,11 +145,12 @@ def bundle(
         moments: settings file of `moments`; default: the default settings. Its shifts are left out: they move moments
             to where annotators mark them, while an inspector wants the time at which the defect is visible.
         label: name of the bundle, and whether it is a demonstration.
-        half: store weights in half precision, which halves their size.
+        storage: precision of the stored weights, and graphs for other runtimes, which need `data`.
         device: device for the pass over `data`.
 
     Raises:
-        BundleError: `out` holds something else, or `data` does not match the run.
+        BundleError: `out` holds something else, `data` does not match the run, a runtime is not installed, or a graph
+            predicts worse than torch.
         RunError: the model is unfinished or was not cross-validated.
         RecipeError: bounds or settings that cannot be used.
         OutputError: the bundle cannot be written.
@@ -176,6 +160,7 @@ def bundle(
         raise RunError(f"{model} was not cross-validated, so it cannot be calibrated; give a run of `crossval`")
     seen, settings = read_out_of_fold(trained.folder), read_config(moments, ())
     _check_out(out)
+    _check_runtimes(storage.runtimes, data)
     evaluation = _evaluated(seen, targets.miss_bound, targets.precision)
     ood = fit_ood_detector_of(trained, seen, data, choose_device(device)) if data else None
     with _replaced(out) as folder:
@@ -186,13 +171,47 @@ def bundle(
             made_with=__version__,
             data=str(read_json(trained.runs[0][0] / "environment.json").get("data", "")),
             exclusive_threshold=trained.exclusive_threshold,
-            members=_write_members(trained, folder, half),
+            members=_write_members(trained, folder, storage.half),
             moments=settings.model_copy(update={"shift_seconds": {}}),
             files={},
         )
         made = Bundled(folder, manifest, seen.taxonomy, evaluation, ood)
+        if storage.runtimes and data:
+            made = _with_graphs(made, trained, seen, data, storage)
         _write(made, seen)
     return replace(made, folder=out)
+
+
+def _check_runtimes(runtimes: Sequence[GraphRuntimeName], data: Path | None) -> None:
+    for runtime in runtimes:
+        if not is_installed(runtime):
+            raise not_installed(runtime)
+    if runtimes and data is None:
+        raise BundleError(f"--runtime {runtimes[0]} needs --data CATALOG: its graphs are compared with torch on videos")
+
+
+def _with_graphs(made: Bundled, trained: Trained, seen: OutOfFold, data: Path, storage: NetworkStorage) -> Bundled:
+    """Write and check the graphs of all networks."""
+    members, videos = load_models(trained.folder, choose_device("cpu")).members, videos_by_name(data, seen)
+    for member in members:
+        for runtime in member.runtimes:
+            runtime.network.requires_grad_(False)  # type: ignore[attr-defined]
+    written = write_graphs(members, made.manifest.members, videos, made.folder, half=storage.half)
+    checks = []
+    for runtime_name in storage.runtimes:
+        check = check_graphs(
+            members,
+            written,
+            seen,
+            runs=[run for run, _ in trained.runs],
+            videos=videos,
+            folder=made.folder,
+            runtime=runtime_name,
+        )
+        check.refuse()
+        checks.append(check)
+    manifest = made.manifest.model_copy(update={"members": written, "runtimes": storage.runtimes})
+    return replace(made, manifest=manifest, checks=tuple(checks))
 
 
 def _evaluated(seen: OutOfFold, miss_bound: float, precision: float) -> BundleEvaluation:
@@ -281,7 +300,8 @@ def _write(made: Bundled, seen: OutOfFold) -> None:
         write_ood_detector(made.ood, out / OOD)
         files.append(OOD)
     files += [file for member in made.manifest.members for file in member_files(member)]
-    digests = {file: digest(out / file) for file in files}
+    files += [file for member in made.manifest.members for graphs in graph_files(member) for file in graphs]
+    digests = {file: digest(out / file) for file in dict.fromkeys(files)}
     manifest = made.manifest.model_copy(update={"files": digests})
     write_text(out / MANIFEST, tomli_w.dumps(manifest.model_dump(exclude_none=True)))
 
@@ -306,6 +326,14 @@ def _metrics(made: Bundled, seen: OutOfFold) -> dict[str, object]:
         "miss_bound": evaluation.triage.miss_bound,
         "rejected_of_all": _number(evaluation.nested.missed_of_all),
         "classes": classes,
+        "graphs": {
+            check.runtime: {
+                "logit_difference": {str(size): float(value) for size, value in check.logit_difference.items()},
+                "videos": check.videos,
+                "largest_ap_drop": _number(check.ap_drop),
+            }
+            for check in made.checks
+        },
     }
 
 

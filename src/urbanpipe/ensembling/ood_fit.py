@@ -41,17 +41,27 @@ def fit_ood_detector_of(trained: Trained, seen: OutOfFold, data: Path, device: t
     run = trained.runs[member][0]
     fold = min(set(read_folds(run / "folds.csv").values()))
     chosen = models.members[member]
-    by_name = {video.name: video for video in read_catalog(data, seen.taxonomy, labels=False).ok}
-    if lacking := [name for name in seen.names if name not in by_name]:
-        raise BundleError(
-            f"{data} lacks {shortened(lacking)}, which {run} was trained on; give the catalog of that run"
-        )
+    by_name = videos_by_name(data, seen)
     held = seen.folds == fold
     known, unseen = (
         _features(chosen, [by_name[seen.names[row]] for row in _some(np.flatnonzero(part))], label)
         for part, label in ((~held, "training videos"), (held, "held-out videos"))
     )
     return fit_ood_detector(known, unseen)
+
+
+def videos_by_name(data: Path, seen: OutOfFold) -> dict[str, Video]:
+    """Return the videos of a catalog by name.
+
+    Raises:
+        BundleError: it lacks videos that have out-of-fold predictions.
+    """
+    by_name = {video.name: video for video in read_catalog(data, seen.taxonomy, labels=False).ok}
+    if lacking := [name for name in seen.names if name not in by_name]:
+        raise BundleError(
+            f"{data} lacks {shortened(lacking)}, which {seen.run} was trained on; give the catalog of that run"
+        )
+    return by_name
 
 
 def _some(rows: NDArray[np.intp]) -> list[int]:

@@ -2,7 +2,8 @@
 
 bundle.toml       description, members, and a digest of every other file
 taxonomy.toml     the classes
-members/<name>/   recipe.toml and the weights of each fold's network (safetensors)
+members/<name>/   recipe.toml, the weights of each fold's network (safetensors) and, if they were asked for, its graphs
+                  for ONNX Runtime and OpenVINO (foldN.encode.onnx, foldN.aggregate.onnx)
 calibration.json  calibration of scores to probabilities, and the triage
 ood.safetensors   the detector of out-of-distribution videos, if the bundle was made with training videos
 metrics.json      measured quality
@@ -20,8 +21,11 @@ from urbanpipe.decision.calibration import Calibration
 from urbanpipe.decision.localization import MomentsConfig
 from urbanpipe.decision.triage import Triage
 from urbanpipe.errors import BundleError, UrbanpipeError
+from urbanpipe.inference.choose_runtime import GRAPHS, choose_runtime
+from urbanpipe.inference.graph_runtime import GraphRuntime
 from urbanpipe.inference.members import Member, Models
 from urbanpipe.inference.ood import OODDetector, read_ood_detector
+from urbanpipe.inference.options import GraphRuntimeName, RuntimeName
 from urbanpipe.methods.recipe import load_recipe
 from urbanpipe.settings import Section, complaint, read_toml
 from urbanpipe.taxonomy import load_taxonomy
@@ -52,11 +56,21 @@ class ManifestMember(Section):
         name: name of the folder in `members`.
         weight: weight of the mean of their predictions.
         networks: number of networks, one per fold.
+        encoders: for each network, the number of the one whose encoder graph it uses, as frozen encoders are stored
+            once; empty without graphs.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$")
     weight: float = Field(gt=0, le=1)
     networks: int = Field(ge=1, le=1000)
+    encoders: tuple[int, ...] = ()
+
+    @model_validator(mode="after")
+    def _encoders_fit(self) -> Self:
+        encoders = self.encoders
+        if encoders and (len(encoders) != self.networks or not all(0 <= use <= n for n, use in enumerate(encoders))):
+            raise ValueError(f"encoders = {list(encoders)} does not fit networks = {self.networks}")
+        return self
 
 
 class Manifest(Section):
@@ -70,6 +84,7 @@ class Manifest(Section):
         data: fingerprint of the videos, labels and folds that it was trained on.
         exclusive_threshold: threshold of the rule for the exclusive class; None disables the rule.
         members: members, whose weights sum to 1.
+        runtimes: runtimes that its graphs were checked with; empty without graphs.
         moments: settings that turn scores over time into moments.
         files: digest (BLAKE2b-128) of every other file, by path.
     """
@@ -81,6 +96,7 @@ class Manifest(Section):
     data: str
     exclusive_threshold: float | None = Field(None, ge=0, le=1)
     members: tuple[ManifestMember, ...] = Field(min_length=1, max_length=100)
+    runtimes: tuple[GraphRuntimeName, ...] = ()
     moments: MomentsConfig = MomentsConfig()
     files: dict[str, str]
 
@@ -91,6 +107,8 @@ class Manifest(Section):
             raise ValueError(f"members have the same name: {', '.join(names)}")
         if abs(sum(weights) - 1) > 1e-6:
             raise ValueError(f"the weights {weights} of the members do not sum to 1")
+        if self.runtimes and (lacking := [member.name for member in self.members if not member.encoders]):
+            raise ValueError(f"member {lacking[0]} has no graphs for the runtimes {', '.join(self.runtimes)}")
         return self
 
 
@@ -102,6 +120,8 @@ class Bundle:
         folder: folder of the bundle.
         digest: digest of the manifest, and thereby of all files.
         manifest: content of `bundle.toml`.
+        runtime: what runs the networks: `torch`, `onnx` or `openvino`.
+        device: the device that runs them.
         models: the networks.
         calibration: maps scores to probabilities.
         triage: maps probabilities to accept, review or reject.
@@ -111,24 +131,35 @@ class Bundle:
     folder: Path
     digest: str
     manifest: Manifest
+    runtime: str
+    device: str
     models: Models
     calibration: Calibration
     triage: Triage
     ood: OODDetector | None
 
 
-def read_bundle(folder: Path, device: "torch.device") -> Bundle:
-    """Read a bundle; nothing in it is executed.
+def read_bundle(folder: Path, *, device: str = "auto", runtime: RuntimeName = "auto") -> Bundle:
+    """Read a bundle; no code in it is executed.
+
+    Args:
+        folder: folder of the bundle.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        runtime: what runs the networks, see `inference.choose_runtime`.
 
     Raises:
-        BundleError: the bundle is missing, damaged or of another kind; the message names the file.
+        BundleError: the bundle is missing, damaged or of another kind; the message names the file. Or the runtime
+            cannot run it here.
+        RunError: the device does not exist.
     """
     folder = Path(folder)
     manifest = read_manifest(folder)
     _check_files(folder, manifest)
+    chosen = choose_runtime(runtime, manifest.runtimes, device, folder)
+    place = "cpu" if chosen in GRAPHS else _torch_device(device)
     try:
         taxonomy = load_taxonomy(folder / TAXONOMY)
-        members = tuple(_member(folder, member, device) for member in manifest.members)
+        members = tuple(_member(folder, member, chosen, place) for member in manifest.members)
         tables = read_json(folder / CALIBRATION)
         calibration, triage = Calibration.from_table(tables["calibration"]), Triage.from_table(tables["triage"])
         ood = read_ood_detector(folder / OOD) if OOD in manifest.files else None
@@ -139,7 +170,17 @@ def read_bundle(folder: Path, device: "torch.device") -> Bundle:
         raise BundleError(f"{folder} is not a valid bundle: {str(reason)[:500]}") from error
     models = Models(taxonomy, members, manifest.exclusive_threshold)
     _check_classes(folder, len(taxonomy), calibration, triage)
-    return Bundle(folder, digest(folder / MANIFEST), manifest, models, calibration, triage, ood)
+    return Bundle(
+        folder=folder,
+        digest=digest(folder / MANIFEST),
+        manifest=manifest,
+        runtime=chosen,
+        device=str(place),
+        models=models,
+        calibration=calibration,
+        triage=triage,
+        ood=ood,
+    )
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -181,7 +222,7 @@ def _check_files(folder: Path, manifest: Manifest) -> None:
                 raise BundleError(f"{folder / MANIFEST} names {name!r}, which lies outside the bundle")
             if not path.is_file():
                 raise BundleError(f"{path} is missing from the bundle; copy the bundle again")
-            if path.suffix != ".safetensors" and path.stat().st_size > MAX_TEXT_BYTES:
+            if path.suffix not in (".safetensors", ".onnx") and path.stat().st_size > MAX_TEXT_BYTES:
                 raise BundleError(f"{path} is larger than {MAX_TEXT_BYTES // 2**20} MiB; it is not a valid bundle")
             if digest(path) != wanted:
                 raise BundleError(f"{path} is damaged or was changed after the bundle was made; copy the bundle again")
@@ -189,6 +230,7 @@ def _check_files(folder: Path, manifest: Manifest) -> None:
             raise BundleError(f"{folder / MANIFEST} names {name!r}, which cannot be read: {error}") from error
     needed = [TAXONOMY, CALIBRATION, METRICS]
     needed += [file for member in manifest.members for file in member_files(member)]
+    needed += [file for member in manifest.members for files in graph_files(member) for file in files]
     if lacking := [name for name in needed if name not in manifest.files]:
         raise BundleError(f"{folder / MANIFEST} gives no digest of {lacking[0]}; it is not a valid bundle")
 
@@ -199,15 +241,49 @@ def member_files(member: ManifestMember) -> list[str]:
     return [f"{folder}/recipe.toml", *(f"{folder}/fold{number}.safetensors" for number in range(member.networks))]
 
 
-def _member(folder: Path, member: ManifestMember, device: "torch.device") -> Member:
+def graph_files(member: ManifestMember) -> list[tuple[str, str]]:
+    """Return the paths in the bundle of the encoder and the aggregating graph of each network; none without graphs."""
+    stem = f"members/{member.name}/fold"
+    return [
+        (f"{stem}{encoder}.encode.onnx", f"{stem}{number}.aggregate.onnx")
+        for number, encoder in enumerate(member.encoders)
+    ]
+
+
+def _member(folder: Path, member: ManifestMember, runtime: str, device: "str | torch.device") -> Member:
     first, *weights = (folder / name for name in member_files(member))
     recipe, taxonomy = load_recipe(first), load_taxonomy(folder / TAXONOMY)
+    if runtime in GRAPHS:
+        return Member(recipe.name, recipe, graph_runtimes(folder, member, runtime, len(taxonomy)), member.weight)
     from urbanpipe.inference.torch_runtime import load_runtimes
 
-    runtimes = load_runtimes(weights, recipe, taxonomy, device)
-    for runtime in runtimes:
-        runtime.network.requires_grad_(False)
+    runtimes = load_runtimes(weights, recipe, taxonomy, device)  # type: ignore[arg-type]
+    for loaded in runtimes:
+        loaded.network.requires_grad_(False)
     return Member(recipe.name, recipe, runtimes, member.weight)
+
+
+def graph_runtimes(folder: Path, member: ManifestMember, runtime: str, classes: int) -> tuple[GraphRuntime, ...]:
+    """Return the networks of a member that run as graphs.
+
+    Args:
+        folder: folder of the bundle.
+        member: the member.
+        runtime: a key of `GRAPHS`.
+        classes: number of classes.
+
+    Raises:
+        BundleError: the runtime is not installed, or a graph is damaged.
+    """
+    files = graph_files(member)
+    encoders = {file: GRAPHS[runtime](folder / file) for file in dict.fromkeys(encoder for encoder, _ in files)}
+    return tuple(GraphRuntime(encoders[encoder], GRAPHS[runtime](folder / head), classes) for encoder, head in files)
+
+
+def _torch_device(device: str) -> "torch.device":
+    from urbanpipe.models.device import choose_device
+
+    return choose_device(device)
 
 
 def _check_classes(folder: Path, classes: int, calibration: Calibration, triage: Triage) -> None:

@@ -1,16 +1,22 @@
 """Options that the verbs of inference share."""
 
 from dataclasses import dataclass
+from typing import Literal
+
+GraphRuntimeName = Literal["onnx", "openvino"]
+RuntimeName = Literal["auto", "torch", "onnx", "openvino"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class InferenceOptions:
-    """Device and batch size of inference.
+    """Device, batch size and runtime of inference.
 
     Attributes:
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         batch_size: segments (super-images, frames, clips) per batch.
+        runtime: what runs the networks, see `inference.choose_runtime`.
     """
 
     device: str = "auto"
     batch_size: int = 8
+    runtime: RuntimeName = "auto"

@@ -1,7 +1,7 @@
 """`predict`: probabilities of every class for unlabelled videos."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +9,9 @@ import numpy as np
 
 from urbanpipe.contracts.predictions import Predictions, read_predictions, write_predictions
 from urbanpipe.contracts.segment_scores import write_segment_scores
-from urbanpipe.errors import OutOfMemoryError, OutputError, PredictionError, VideoError
+from urbanpipe.errors import OutOfMemoryError, OutputError, PredictionError, RunError, VideoError
+from urbanpipe.inference.bundle import MANIFEST, read_bundle
+from urbanpipe.inference.choose_runtime import is_installed
 from urbanpipe.inference.combine import combined, mean_prediction
 from urbanpipe.inference.kept_predictions import (
     KeptPredictions,
@@ -21,8 +23,9 @@ from urbanpipe.inference.members import Member, Models, groups_by_pixels, load_m
 from urbanpipe.inference.options import InferenceOptions
 from urbanpipe.inference.prediction import VideoPrediction, segment_scores_of
 from urbanpipe.inference.scoring import predict_batches
-from urbanpipe.inputs.batches import batches_of
-from urbanpipe.inputs.new_videos import named_videos
+from urbanpipe.inputs.batches import Sample, batches_of
+from urbanpipe.inputs.new_videos import named_videos, new_samples
+from urbanpipe.inputs.view import View
 from urbanpipe.outputs import output_folder, write_csv
 from urbanpipe.progress import track
 from urbanpipe.taxonomy import Taxonomy
@@ -65,17 +68,19 @@ def predict(
     `out` until the results are written.
 
     Args:
-        model: folder of a run, of an ensemble, or of an experiment, whose ensemble is used.
+        model: folder of a run, of an ensemble, of an experiment, whose ensemble is used, or of a bundle, whose scores
+            are not calibrated here.
         videos: files and folders.
         out: prediction file, as JSON or CSV; the other format is written beside it. Unreadable videos are listed in
             `<out>.failures.csv`. If the model is a single run whose method has many segments, the scores of every frame
             or clip are written to `<out>.segments.npz`.
         workers: decoding processes; -1 uses the available processors.
-        options: device and batch size.
+        options: device, batch size and runtime.
 
     Raises:
         CatalogError: there is no video.
-        RunError: the model cannot be loaded.
+        RunError: the model cannot be loaded, or runs in torch only.
+        BundleError: the bundle is damaged, or the runtime cannot run it.
         PredictionError: none of the videos could be read.
         OutOfMemoryError: all networks and one batch do not fit into memory together.
         OutputError: the result cannot be written, which is checked before prediction starts.
@@ -84,12 +89,9 @@ def predict(
         raise PredictionError(f"workers {workers}, batch size {options.batch_size}: give -1 or more, and 1 or more")
     output_folder(out.parent)
     paths_by_name = named_videos(videos)
-    from urbanpipe.models.device import choose_device
-
-    chosen = choose_device(options.device)
-    models = load_models(model, chosen)
+    models, identity = _loaded(model, options)
     _check_out(out, models.taxonomy)
-    kept = KeptPredictions(out.with_name(f".{out.stem}.parts"), models_identity(model, chosen.type))
+    kept = KeptPredictions(out.with_name(f".{out.stem}.parts"), identity)
     names, paths = list(paths_by_name), list(paths_by_name.values())
     started = time.perf_counter()
     try:
@@ -102,6 +104,22 @@ def predict(
     predictions = _write_results(models, names, by_member, bad, out)
     kept.remove()
     return Predicted(predictions, bad, len(names) / seconds, models.taxonomy)
+
+
+def _loaded(model: Path, options: InferenceOptions) -> tuple[Models, str]:
+    """Return the networks of a run, an ensemble or a bundle, and what identifies them and how they run."""
+    if (model / MANIFEST).is_file():
+        bundle = read_bundle(model, device=options.device, runtime=options.runtime)
+        return bundle.models, f"{bundle.runtime}\0{bundle.device.split(':')[0]}\0{bundle.digest}"
+    if options.runtime not in ("auto", "torch"):
+        raise RunError(
+            f"--runtime {options.runtime} needs a bundle with graphs; make one of {model} with `urbanpipe bundle "
+            f"--runtime {options.runtime}`"
+        )
+    from urbanpipe.models.device import choose_device
+
+    chosen = choose_device(options.device)
+    return load_models(model, chosen), models_identity(model, chosen.type)
 
 
 def _write_results(
@@ -171,8 +189,6 @@ def _group_results(
     kept: KeptPredictions,
 ) -> Iterator[tuple[int, list[VideoPrediction] | VideoError]]:
     """Yield (index, one prediction per member or the error) for each video, kept ones first."""
-    from urbanpipe.inputs.loading import SampleLoader  # its worker processes need torch
-
     waiting = []
     files = [kept.file_of(path, group) for path in paths]
     for index, file in enumerate(files):
@@ -182,7 +198,7 @@ def _group_results(
             yield index, earlier
     if not waiting:
         return
-    samples = SampleLoader([paths[index] for index in waiting], members[0].recipe.view, batch_size, workers)
+    samples = _samples([paths[index] for index in waiting], members[0].recipe.view, batch_size, workers)
     runtimes = [runtime for member in members for runtime in member.runtimes]
     results = predict_batches(runtimes, batches_of(samples, batch_size))
     for place, result in track(results, len(waiting), "predicting", "videos"):
@@ -196,6 +212,15 @@ def _group_results(
             if (file := files[index]) is not None:
                 store_predictions(file, means)
             yield index, means
+
+
+def _samples(paths: Sequence[Path], view: View, batch_size: int, workers: int) -> Iterable[Sample]:
+    """Return the segments of videos, which worker processes read where torch is installed."""
+    if not is_installed("torch"):
+        return new_samples(paths, view, batch_size)
+    from urbanpipe.inputs.loading import SampleLoader
+
+    return SampleLoader(paths, view, batch_size, workers)
 
 
 def _write_segments(models: Models, names: tuple[str, ...], predictions: Sequence[VideoPrediction], out: Path) -> None:

@@ -77,13 +77,13 @@ class TorchRuntime:
         placed = images_to(torch.from_numpy(images), self.device, training.channels_last)
         views = [placed.flip(axes) if axes else placed for axes in self.recipe.input.flip_axes]
         count = torch.from_numpy(real)
-        taps = _Taps(self.network, *self._early_layers) if observe else None
+        early = EarlyStatistics(self.network, *self.early_layers) if observe else None
         try:
-            with taps or nullcontext(), autocast(self.device, training.precision):
+            with early or nullcontext(), autocast(self.device, training.precision):
                 features = torch.stack([self.network.encode(view, count).float() for view in views]).mean(0)
         except torch.OutOfMemoryError as error:
             raise OutOfMemoryError(f"out of memory on {self.device}") from error
-        observed = taps.sums(len(images)) if taps else None
+        observed = (early.mean() * len(images)).cpu().numpy() if early else None
         return Encoded(features.cpu().numpy(), observed)
 
     @torch.inference_mode()
@@ -95,7 +95,7 @@ class TorchRuntime:
         return VideoPrediction(video.cpu().numpy(), segments.cpu().numpy(), seconds)
 
     @cached_property
-    def _early_layers(self) -> tuple[Layout, list[str]]:
+    def early_layers(self) -> tuple[Layout, list[str]]:
         """Layout of the backbone, and the names of the layers that end its stem and first stages."""
         config = self.recipe.input
         layout = layout_of(self.network.backbone.net, config.backbone_size)
@@ -114,7 +114,7 @@ def load_runtimes(
     return tuple(TorchRuntime(load_network(file, recipe, taxonomy, device), recipe, device) for file in files)
 
 
-class _Taps:
+class EarlyStatistics:
     """Records statistics of the outputs of a network's early layers while the block runs.
 
     Args:
@@ -129,6 +129,7 @@ class _Taps:
         self.recorded: dict[nn.Module, Tensor] = {}
 
     def __enter__(self) -> None:
+        self.recorded.clear()
         self.handles = [module.register_forward_hook(self._record) for module in self.modules]
 
     def __exit__(self, *_: object) -> None:
@@ -146,10 +147,9 @@ class _Taps:
         deviation = (positions - mean).square_().mean(1, keepdim=True).sqrt()
         self.recorded[module] = torch.cat([mean, deviation], dim=1)
 
-    def sums(self, segments: int) -> NDArray[np.float64]:
-        """Return the sums over segments of mean and standard deviation of the channels of all layers, (2, channels).
+    def mean(self) -> Tensor:
+        """Return the mean over segments of mean and standard deviation of the channels of all layers, (2, channels).
 
         If a layer has several maps per segment, such as one per frame of a clip, they are averaged.
         """
-        layers = [self.recorded[module].double().mean(0) for module in self.modules]
-        return (torch.cat(layers, dim=1) * segments).cpu().numpy()
+        return torch.cat([self.recorded[module].double().mean(0) for module in self.modules], dim=1)

@@ -3,26 +3,18 @@
 import io
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
-import torch
 from matplotlib import colormaps
 from PIL import Image
-from torch import Tensor
-from torch.nn.functional import interpolate
 
 from urbanpipe.contracts.findings import Evidence, Occurrence
-from urbanpipe.explain.explain import frame_maps
-from urbanpipe.explain.network import Explained
-from urbanpipe.inference.members import Member
-from urbanpipe.inference.torch_runtime import TorchRuntime
 from urbanpipe.inputs.frame_maps import Maps
 from urbanpipe.inspection.distance import Distance, DistanceReader
 from urbanpipe.inspection.evidence_buffer import Candidate, EvidenceBuffer, Peak, Still
+from urbanpipe.inspection.heat_maker import HeatMaker
 from urbanpipe.inspection.intervals import Interval, merged
 from urbanpipe.inspection.same_view import same_view
-from urbanpipe.models.device import images_to
-from urbanpipe.models.layers import choose_layer, layout_of, noise
-from urbanpipe.taxonomy import Taxonomy
 
 SAME_METRES = 0.1  # on-screen distances this close are one place
 HEAT_HEIGHT = 120  # height in pixels of the overlay for a frame
@@ -34,28 +26,16 @@ Pictures = dict[str, bytes]
 
 
 class EvidenceMaker:
-    """Makes the pictures of the evidence for a class: Grad-CAM of the buffered frames.
+    """Makes the pictures of the evidence for a class: heat maps of the buffered frames.
 
     Args:
-        member: member whose first network is used.
-        taxonomy: the classes.
-        device: device of the network.
+        heat: computes the maps.
         distance: reader of the on-screen distance; None skips it.
     """
 
-    def __init__(
-        self, member: Member, taxonomy: Taxonomy, device: torch.device, distance: DistanceReader | None = None
-    ) -> None:
-        self.taxonomy, self.device, self.distance = taxonomy, device, distance
+    def __init__(self, heat: HeatMaker, distance: DistanceReader | None = None) -> None:
+        self.heat, self.distance = heat, distance
         self._read: dict[Still, Distance | None] = {}
-        self._channels_last = member.recipe.training.channels_last
-        runtime, config = member.runtimes[0], member.recipe.input
-        self.loaded: Explained | None = None
-        if isinstance(runtime, TorchRuntime):  # heat maps need gradients, which only torch provides
-            network = runtime.network
-            self.loaded = Explained(member.recipe, taxonomy, network, None, ())
-            self.layout = layout_of(network.backbone.net, config.backbone_size)
-            self.layer = choose_layer(network, self.layout, self._placed(noise(config)), None, config.tile_grid)
 
     def occurrences(
         self, label: int, moments: Sequence[Interval], candidates: EvidenceBuffer, pictures: Pictures
@@ -126,20 +106,8 @@ class EvidenceMaker:
         return same_view(stills[0].jpeg, stills[1].jpeg)
 
     def _maps(self, candidate: Candidate, label: int) -> Maps:
-        """Return raw maps (k, h, w) of the candidate's frames that are not padding; zeros without gradients."""
-        if self.loaded is None:
-            return np.zeros((candidate.real, 1, 1), np.float32)
-        return frame_maps(
-            self.loaded,
-            self.layer,
-            self.layout,
-            image=self._placed(torch.from_numpy(candidate.image)),
-            real=candidate.real,
-            index=label,
-        )
-
-    def _placed(self, image: Tensor) -> Tensor:
-        return images_to(image, self.device, self._channels_last)
+        """Return raw maps (k, h, w) of the candidate's frames that are not padding."""
+        return self.heat.maps(candidate.image, candidate.real, label)
 
     def _evidence(
         self, candidate: Candidate, label: int, maps: Maps, *, highest: float, name: str, pictures: Pictures
@@ -203,9 +171,7 @@ def heat_picture(heat: Maps, jpeg: bytes) -> bytes:
     """
     with Image.open(io.BytesIO(jpeg)) as frame:
         width = max(1, round(HEAT_HEIGHT * frame.width / frame.height))
-    plane = torch.from_numpy(heat)[None, None]
-    smooth = interpolate(plane, size=(HEAT_HEIGHT, width), mode="bicubic", align_corners=False)[0, 0]
-    strength = smooth.clamp(0, 1).numpy()
+    strength = cv2.resize(heat, (width, HEAT_HEIGHT), interpolation=cv2.INTER_CUBIC).clip(0, 1)
     pixels = (_COLOURS(0.35 + 0.6 * strength) * 255).astype(np.uint8)
     pixels[..., 3] = (strength * 255 * _OPAQUE).astype(np.uint8)
     buffer = io.BytesIO()

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from urbanpipe.catalog.catalog_file import printable
@@ -26,16 +25,17 @@ from urbanpipe.errors import InspectionError, OutOfMemoryError
 from urbanpipe.evaluation.peaks import smoothed
 from urbanpipe.inference.bundle import DEMONSTRATION, Bundle, read_bundle
 from urbanpipe.inference.combine import combined
+from urbanpipe.inference.options import RuntimeName
 from urbanpipe.inference.prediction import VideoPrediction
 from urbanpipe.inspection.distance import DistanceReader
 from urbanpipe.inspection.evidence import EvidenceMaker, Pictures
+from urbanpipe.inspection.heat_maker import heat_maker
 from urbanpipe.inspection.intervals import MAX_OCCURRENCES, intervals
 from urbanpipe.inspection.placing import placed
 from urbanpipe.inspection.player_clock import on_player_clock, player_anchors
 from urbanpipe.inspection.region import Region
 from urbanpipe.inspection.remarks import remarks_on
 from urbanpipe.inspection.video_pass import VideoPass, VideoPassResult
-from urbanpipe.models.device import choose_device
 from urbanpipe.outputs import whole_file
 from urbanpipe.taxonomy import DefectClass
 from urbanpipe.video.index import FrameIndex
@@ -86,17 +86,15 @@ class Inspector:
         ...     print(finding.code, finding.triage, finding.probability, [s.seconds for s in finding.occurrences])
     """
 
-    def __init__(
-        self, bundle: Bundle, device: torch.device, batch_size: int = 8, distance_region: Region | None = None
-    ) -> None:
+    def __init__(self, bundle: Bundle, *, batch_size: int = 8, distance_region: Region | None = None) -> None:
         if batch_size < 1:
             raise InspectionError(f"batch size {batch_size}: give 1 or more")
-        self.bundle, self.device, self.distance_region = bundle, device, distance_region
+        self.bundle, self.distance_region = bundle, distance_region
         self._video_pass = VideoPass(bundle.models, batch_size, distance_region, bundle.manifest.moments)
         distance = DistanceReader() if distance_region else None
         member = bundle.models.members[self._video_pass.evidence_member]
         self._many = member.recipe.input.many_segments
-        self._evidence_maker = EvidenceMaker(member, bundle.models.taxonomy, device, distance)
+        self._evidence_maker = EvidenceMaker(heat_maker(member, bundle), distance)
 
     @classmethod
     def load(
@@ -105,6 +103,8 @@ class Inspector:
         device: str = "auto",
         batch_size: int = 8,
         distance_region: Region | None = None,
+        *,
+        runtime: RuntimeName = "auto",
     ) -> Self:
         """Load a bundle; code in it is never executed.
 
@@ -113,14 +113,16 @@ class Inspector:
             device: `auto`, `cpu`, `cuda` or `cuda:N`.
             batch_size: segments (super-images, frames, clips) per batch.
             distance_region: left, top, width and height, as shares of the picture, of the on-screen distance.
+            runtime: what runs the networks: `auto`, `torch`, or `onnx` or `openvino`, which need no torch and a bundle
+                that was made for them.
 
         Raises:
-            BundleError: the bundle is missing, damaged or of another kind.
+            BundleError: the bundle is missing, damaged or of another kind, or the runtime cannot run it.
             InspectionError: the distance is requested but the extra `ocr` is not installed, or the batch size is below
                 1.
         """
-        chosen = choose_device(device)
-        return cls(read_bundle(Path(bundle or DEMONSTRATION), chosen), chosen, batch_size, distance_region)
+        loaded = read_bundle(Path(bundle or DEMONSTRATION), device=device, runtime=runtime)
+        return cls(loaded, batch_size=batch_size, distance_region=distance_region)
 
     def inspect(self, video: Path | str, digest: str | None = None) -> Inspected:
         """Inspect a video in one pass, in memory that does not grow with its length.
@@ -140,9 +142,9 @@ class Inspector:
             started = time.perf_counter()
             pictures: Pictures = {}
             inspection = self._inspection(path, digest or digest_of(path), observed, pictures)
-        except (torch.OutOfMemoryError, OutOfMemoryError) as error:
+        except OutOfMemoryError as error:
             advice = "lower --batch-size, use a smaller bundle, or --device cpu"
-            raise OutOfMemoryError(f"out of memory on {self.device}: {advice}") from error
+            raise OutOfMemoryError(f"out of memory on {self.bundle.device}: {advice}") from error
         return Inspected(path, inspection, pictures, observed.seconds | {"evidence": time.perf_counter() - started})
 
     def _inspection(self, path: Path, digest: str, observed: VideoPassResult, pictures: Pictures) -> Inspection:

@@ -9,7 +9,8 @@ from pathlib import Path
 from rich.console import Console
 
 from urbanpipe.contracts.run_folder import read_json
-from urbanpipe.ensembling.bundling import BundleLabel, bundle
+from urbanpipe.ensembling.bundle_options import BundleLabel
+from urbanpipe.ensembling.bundling import bundle
 from urbanpipe.ensembling.ensemble import ensemble
 from urbanpipe.errors import RunError, UrbanpipeError
 from urbanpipe.evaluation.audit import audit

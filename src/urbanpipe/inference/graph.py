@@ -1,0 +1,120 @@
+"""Networks as graphs, which ONNX Runtime or OpenVINO run without torch.
+
+A network has two graphs, which are ONNX files: one encodes segments, the other aggregates a video. A runtime is one
+class with the method `run`.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from urbanpipe.errors import BundleError, OutOfMemoryError
+
+Arrays = Mapping[str, NDArray[Any]]
+"""Arrays by the names of a graph's inputs or outputs."""
+
+IMAGES, REAL, FEATURES, SECONDS, VIDEO, SEGMENTS = "images", "real", "features", "seconds", "video", "segments"
+OBSERVED, MAPS = "observed", "maps"
+
+
+class Graph(Protocol):
+    """A graph that is ready to run.
+
+    Attributes:
+        inputs: names of its inputs.
+        outputs: names of its outputs.
+    """
+
+    inputs: Sequence[str]
+    outputs: Sequence[str]
+
+    def run(self, inputs: Arrays) -> Arrays:
+        """Return the outputs for the inputs; inputs that the graph does not have are ignored.
+
+        Raises:
+            BundleError: the graph does not fit the inputs.
+            OutOfMemoryError: the memory does not suffice.
+        """
+
+
+class OnnxGraph:
+    """A graph in ONNX Runtime, on the CPU.
+
+    Args:
+        file: the ONNX file.
+        threads: number of threads; None takes all processors.
+
+    Raises:
+        BundleError: the extra `onnx` is not installed, or the file is damaged.
+    """
+
+    def __init__(self, file: Path, threads: int | None = None) -> None:
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise not_installed("onnx") from error
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads or 0
+        options.log_severity_level = 3
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads would slow torch down
+        self._file = file
+        with graph_errors(file):
+            self._session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+        self.inputs: Sequence[str] = [item.name for item in self._session.get_inputs()]
+        self.outputs: Sequence[str] = [item.name for item in self._session.get_outputs()]
+
+    def run(self, inputs: Arrays) -> Arrays:
+        """Return the outputs for the inputs; see `Graph`."""
+        with graph_errors(self._file):
+            outputs = self._session.run(self.outputs, {name: inputs[name] for name in self.inputs})
+        return dict(zip(self.outputs, outputs, strict=True))
+
+
+class OpenVinoGraph:
+    """A graph in OpenVINO, on the CPU. Arguments and errors as for `OnnxGraph`."""
+
+    def __init__(self, file: Path, threads: int | None = None) -> None:
+        try:
+            import openvino
+        except ImportError as error:
+            raise not_installed("openvino") from error
+        config: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+        if threads:
+            config["INFERENCE_NUM_THREADS"] = threads
+        self._file = file
+        with graph_errors(file):
+            self._compiled = openvino.Core().compile_model(file, "CPU", config)
+        self.inputs: Sequence[str] = [port.any_name for port in self._compiled.inputs]
+        self.outputs: Sequence[str] = [port.any_name for port in self._compiled.outputs]
+
+    def run(self, inputs: Arrays) -> Arrays:
+        """Return the outputs for the inputs; see `Graph`."""
+        with graph_errors(self._file):
+            results = self._compiled({name: np.ascontiguousarray(inputs[name]) for name in self.inputs})
+            return {name: np.array(results[name]) for name in self.outputs}
+
+
+def not_installed(extra: str) -> BundleError:
+    """Return the error for a runtime whose extra is not installed."""
+    return BundleError(f"--runtime {extra} needs the extra `{extra}`: pip install 'urbanpipe[{extra}]'")
+
+
+@contextmanager
+def graph_errors(file: Path) -> Iterator[None]:
+    """Turn the errors of a runtime in the block, which have a type per kind of damage, into errors about a file.
+
+    Raises:
+        BundleError: the file is no graph that the runtime can run.
+        OutOfMemoryError: the memory does not suffice.
+    """
+    try:
+        yield
+    except Exception as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        if isinstance(error, MemoryError) or "allocate memory" in reason:
+            raise OutOfMemoryError("out of memory on cpu") from error
+        raise BundleError(f"{file} cannot be run: {reason}; make the bundle again with `urbanpipe bundle`") from error
