@@ -5,6 +5,8 @@ from pathlib import Path
 import av
 import numpy as np
 
+from urbanpipe.catalog.scan import scan
+
 
 def noisy_video(
     path: Path, rng: np.random.Generator, colour: bool, frames: int = 6, size: int = 64, brightest: int = 255
@@ -39,3 +41,13 @@ def spoilt_video(path: Path, frames: int = 100) -> None:
         assert position is not None
         data[position + 5 : position + size] = rng.integers(0, 256, size - 5, dtype=np.uint8).tobytes()
     path.write_bytes(data)
+
+
+def noisy_catalog(folder: Path, videos: int = 60) -> Path:
+    """The catalog of grey videos with the names that `finished_run` uses."""
+    (folder / "videos").mkdir()
+    rng = np.random.default_rng(3)
+    for number in range(videos):
+        noisy_video(folder / "videos" / f"d{number}_1.mp4", rng, colour=False)
+    scan(folder / "videos", out=folder / "catalog.csv")
+    return folder / "catalog.csv"

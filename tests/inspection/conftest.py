@@ -6,7 +6,8 @@ import pytest
 
 from helpers.explain_runs import make_video
 from helpers.finished_runs import finished_run
-from urbanpipe.ensembling.bundle_options import BundleLabel
+from helpers.noisy_videos import noisy_catalog
+from urbanpipe.ensembling.bundle_options import BundleLabel, NetworkStorage
 from urbanpipe.ensembling.bundling import bundle
 
 
@@ -21,3 +22,12 @@ def frame_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return bundle(
         finished_run(folder / "run", "frame"), out=folder / "bundle", label=BundleLabel(demonstration=True)
     ).folder
+
+
+@pytest.fixture(scope="session")
+def graph_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of two networks with graphs for both runtimes, made with 60 videos of noise."""
+    folder = tmp_path_factory.mktemp("graphs")
+    storage = NetworkStorage(runtimes=("onnx", "openvino"))
+    run = finished_run(folder / "run", "frame")
+    return bundle(run, out=folder / "bundle", data=noisy_catalog(folder), storage=storage).folder

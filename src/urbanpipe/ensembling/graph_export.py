@@ -180,10 +180,19 @@ def _export(graph: nn.Module, inputs: dict[str, Tensor], outputs: Sequence[str],
         )
     assert program is not None, "the exporter of torch.export returns a program"
     model = program.model_proto
+    _strip(model)
     if half:
         _store_in_half(model)
     with whole_path(file) as temporary:
         onnx.save(model, temporary)
+
+
+def _strip(model: Any) -> None:
+    """Remove the exporter's notes, which hold paths of the machine."""
+    for item in (*model.graph.node, *model.graph.initializer, *model.graph.value_info, model.graph):
+        item.doc_string = ""
+        del item.metadata_props[:]
+    del model.graph.value_info[:]
 
 
 def _store_in_half(model: Any) -> None:

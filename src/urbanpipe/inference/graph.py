@@ -19,6 +19,7 @@ Arrays = Mapping[str, NDArray[Any]]
 
 IMAGES, REAL, FEATURES, SECONDS, VIDEO, SEGMENTS = "images", "real", "features", "seconds", "video", "segments"
 OBSERVED, MAPS = "observed", "maps"
+_NAMES = {IMAGES, REAL, FEATURES, SECONDS, VIDEO, SEGMENTS, OBSERVED, MAPS}
 
 
 class Graph(Protocol):
@@ -83,19 +84,27 @@ class OpenVinoGraph:
         except ImportError as error:
             raise not_installed("openvino") from error
         config: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+        # Compiled attention that was cached for one number of segments gives wrong results for another (2026.4).
+        config["CPU_RUNTIME_CACHE_CAPACITY"] = 0
         if threads:
             config["INFERENCE_NUM_THREADS"] = threads
         self._file = file
         with graph_errors(file):
             self._compiled = openvino.Core().compile_model(file, "CPU", config)
-        self.inputs: Sequence[str] = [port.any_name for port in self._compiled.inputs]
-        self.outputs: Sequence[str] = [port.any_name for port in self._compiled.outputs]
+        self.inputs: Sequence[str] = [_name(port) for port in self._compiled.inputs]
+        self.outputs: Sequence[str] = [_name(port) for port in self._compiled.outputs]
 
     def run(self, inputs: Arrays) -> Arrays:
         """Return the outputs for the inputs; see `Graph`."""
         with graph_errors(self._file):
             results = self._compiled({name: np.ascontiguousarray(inputs[name]) for name in self.inputs})
             return {name: np.array(results[name]) for name in self.outputs}
+
+
+def _name(port: Any) -> str:
+    """Return the name of a port of OpenVINO, which also has those of nodes that were optimised away."""
+    names: set[str] = port.get_names()
+    return min(names & _NAMES or names)
 
 
 def not_installed(extra: str) -> BundleError:
@@ -114,7 +123,8 @@ def graph_errors(file: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        lines = [line for line in str(error).splitlines() if line.strip() and not line.startswith("Exception from")]
+        reason = " ".join((lines or [type(error).__name__])[-1 if "Summary:" in lines else 0].split())[:200]
         if isinstance(error, MemoryError) or "allocate memory" in reason:
             raise OutOfMemoryError("out of memory on cpu") from error
         raise BundleError(f"{file} cannot be run: {reason}; make the bundle again with `urbanpipe bundle`") from error

@@ -1,0 +1,179 @@
+"""Networks as graphs say what they say in torch, for any number of segments."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from helpers.explain_runs import TAXONOMY, recipe_of
+from urbanpipe.ensembling.graph_export import export_encoder, export_head, map_layer
+from urbanpipe.errors import BundleError
+from urbanpipe.inference import choose_runtime as choosing
+from urbanpipe.inference.choose_runtime import GRAPHS, choose_runtime
+from urbanpipe.inference.graph import FEATURES, SECONDS
+from urbanpipe.inference.graph_runtime import GraphRuntime
+from urbanpipe.inference.torch_runtime import TorchRuntime
+from urbanpipe.models.layers import noise
+
+CLASSES = len(TAXONOMY)
+
+
+def runtime_of(method: str, *settings: str) -> TorchRuntime:
+    torch.manual_seed(3)
+    recipe = recipe_of(method, *settings)
+    network = recipe.network(CLASSES).requires_grad_(False)
+    for parameter in network.parameters():
+        parameter.add_(0.02 * torch.randn_like(parameter))  # heads start near zero, where all logits are equal
+    return TorchRuntime(network, recipe, torch.device("cpu"))
+
+
+def segments_of(runtime: TorchRuntime, count: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    config, rng = runtime.recipe.input, np.random.default_rng(count)
+    images = rng.integers(256, size=(count, *config.segment_shape), dtype=np.uint8)
+    return images, rng.integers(1, config.frames + 1, size=count)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("method", "setting"),
+    [
+        ("frame", 'input.test_flips=["horizontal"]'),
+        ("super-image", "input.tile=32"),
+        ("dense-pool", "input.size=32"),
+        ("video", "input.frames=4"),
+    ],
+)
+def test_encoders_give_the_features_statistics_and_maps_of_torch(method: str, setting: str, tmp_path: Path) -> None:
+    runtime = runtime_of(method, setting)
+    layer = map_layer(runtime, torch.from_numpy(noise(runtime.recipe.input).numpy()), torch.tensor([1]))
+    export_encoder(runtime, layer, tmp_path / "encode.onnx", half=False)
+    export_head(runtime, runtime.encode(*segments_of(runtime, 1)).features.shape[1], tmp_path / "head.onnx", half=False)
+    text = (tmp_path / "encode.onnx").read_bytes()
+    assert b"site-packages" not in text
+    assert str(Path(__file__).parents[2]).encode() not in text, "paths of the machine stay out of bundles"
+    for name, open_graph in GRAPHS.items():
+        if method == "video" and name == "openvino":
+            with pytest.raises(BundleError, match="Conversion is failed for: ScatterND"):  # Video Swin: onnx only
+                open_graph(tmp_path / "encode.onnx")
+            continue
+        graph = GraphRuntime(open_graph(tmp_path / "encode.onnx"), open_graph(tmp_path / "head.onnx"), CLASSES)
+        for count in (1, 7):
+            images, real = segments_of(runtime, count)
+            wanted, found = (one.encode(images, real, observe=True) for one in (runtime, graph))
+            np.testing.assert_allclose(found.features, wanted.features, atol=2e-4, rtol=1e-3)
+            assert found.observed is not None
+            assert wanted.observed is not None
+            np.testing.assert_allclose(found.observed, wanted.observed, atol=1e-3, rtol=1e-3)
+        maps = graph.class_maps(images[:1], int(real[0]), 2)
+        assert (maps >= 0).all()
+        assert maps.shape[0] == (runtime.recipe.input.frames if method == "dense-pool" else 1)
+        assert maps.ndim == (4 if method == "video" else 3)
+
+
+HEADS = {
+    "segments": ("frame", "input.pooling=median"),
+    "attention": ("frame", "input.pooling=attention"),
+    "log-sum-exp": ("frame", "input.pooling=lse"),
+    "mean-max": ("frame", "input.pooling=mean-max"),
+    "TransMIL": ("bag", "input.head.layers=2"),
+    "ML-Decoder": ("bag", "input.head.kind=ml-decoder"),
+    "queries": ("dense-pool", "input.head.kind=queries"),
+    "token": ("dense-pool", "input.head.kind=token"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("head", HEADS)
+def test_heads_aggregate_any_number_of_segments_as_torch_does(head: str, tmp_path: Path) -> None:
+    runtime, file = runtime_of(*HEADS[head]), tmp_path / "head.onnx"
+    width = runtime.encode(*segments_of(runtime, 1)).features.shape[1]
+    export_head(runtime, width, file, half=False)
+    for open_graph in GRAPHS.values():
+        graph = open_graph(file)
+        for count in (1, 2, 4, 5, 9, 60):
+            rng = np.random.default_rng(count)
+            features, seconds = rng.normal(size=(count, width)).astype(np.float32), 100 * rng.random((count, 2))
+            found, wanted = graph.run({FEATURES: features, SECONDS: seconds}), runtime.aggregate(features, seconds)
+            np.testing.assert_allclose(found["video"], wanted.scores, atol=1e-5)
+            np.testing.assert_allclose(found["segments"], wanted.segments, atol=1e-5)
+            assert found["video"].dtype == np.float64
+
+
+def test_a_file_that_is_no_graph_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "fold0.encode.onnx"
+    for content in (b"", b"no graph"):
+        file.write_bytes(content)
+        for open_graph in GRAPHS.values():
+            with pytest.raises(BundleError, match=r"fold0\.encode\.onnx cannot be run: "):
+                open_graph(file)
+
+
+class Constant:
+    """A graph with made-up outputs. See `inference.graph.Graph`."""
+
+    def __init__(self, **outputs: NDArray[np.float64]) -> None:
+        self.inputs: Sequence[str] = ()
+        self.outputs: Sequence[str] = tuple(outputs)
+        self._arrays = outputs
+
+    def run(self, inputs: object) -> dict[str, NDArray[np.float64]]:
+        return self._arrays
+
+
+def test_graphs_with_other_outputs_are_refused() -> None:
+    video, segments, features = np.zeros(3), np.zeros((2, 3)), np.zeros((2, 3))
+    with pytest.raises(BundleError, match="lacks the output 'segments'"):
+        GraphRuntime(Constant(features=features), Constant(video=video), 3)
+    runtime = GraphRuntime(Constant(features=features), Constant(video=video, segments=segments), 4)
+    with pytest.raises(BundleError, match=r"returns features of the shape \(2, 3\) instead of \(5, 3\)"):
+        runtime.encode(np.zeros((5, 3, 8, 8), np.uint8), np.ones(5, np.int64))
+    with pytest.raises(BundleError, match=r"returns video of the shape \(3,\) instead of \(4,\)"):
+        runtime.aggregate(features.astype(np.float32), np.zeros((2, 2)))
+    assert not runtime.has_maps
+
+
+def test_networks_share_an_encoder_that_is_the_same_object() -> None:
+    encoder, head = Constant(features=np.zeros((1, 1))), Constant(video=np.zeros(1), segments=np.zeros((1, 1)))
+    first, second = GraphRuntime(encoder, head, 1), GraphRuntime(encoder, head, 1)
+    assert first.shares_encoder(second)
+    assert not first.shares_encoder(GraphRuntime(Constant(features=np.zeros((1, 1))), head, 1))
+
+
+class TestChoice:
+    @pytest.fixture(autouse=True)
+    def installed(self, monkeypatch: pytest.MonkeyPatch) -> set[str]:
+        names = {"torch", "onnx", "openvino"}
+        monkeypatch.setattr(choosing, "is_installed", lambda name: name in names)
+        return names
+
+    def choice(self, wanted: str = "auto", checked: tuple[str, ...] = ("onnx", "openvino"), device: str = "cpu") -> str:
+        return choose_runtime(wanted, checked, device, Path("b"))  # type: ignore[arg-type]
+
+    def test_auto_takes_the_fastest_that_is_installed_and_checked(self, installed: set[str]) -> None:
+        assert self.choice() == "onnx"
+        assert self.choice(checked=("openvino",)) == "openvino"
+        assert self.choice(checked=()) == "torch"
+        assert self.choice(device="cuda") == "torch"
+        installed.remove("onnx")
+        assert self.choice() == "openvino"
+        installed.remove("openvino")
+        assert self.choice() == "torch"
+
+    def test_what_cannot_run_says_what_would(self, installed: set[str]) -> None:
+        with pytest.raises(BundleError, match=r"b has no graphs for --runtime onnx; .*bundle --runtime onnx"):
+            self.choice("onnx", checked=("openvino",))
+        with pytest.raises(BundleError, match="--runtime onnx runs on the CPU; use --device cpu"):
+            self.choice("onnx", device="cuda:0")
+        installed -= {"onnx", "openvino"}
+        with pytest.raises(BundleError, match=r"needs the extra `onnx`: pip install 'urbanpipe\[onnx\]'"):
+            self.choice("onnx")
+        installed.remove("torch")
+        with pytest.raises(
+            BundleError, match=r"torch is not installed, and b runs without it only with .*onnx.*openvino"
+        ):
+            self.choice()
+        with pytest.raises(BundleError, match="torch is not installed, and b has no graphs"):
+            self.choice(checked=())
