@@ -36,18 +36,22 @@ def segments_of(runtime: TorchRuntime, count: int) -> tuple[NDArray[np.uint8], N
     return images, rng.integers(1, config.frames + 1, size=count)
 
 
+SMALL_VIT = "model.options={depth = 3, embed_dim = 32, num_heads = 2}"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("method", "setting"),
+    ("method", "settings"),
     [
-        ("frame", 'input.test_flips=["horizontal"]'),
-        ("super-image", "input.tile=32"),
-        ("dense-pool", "input.size=32"),
-        ("video", "input.frames=4"),
+        ("frame", ('input.test_flips=["horizontal"]',)),
+        ("frame", ("model.backbone=vit_tiny_patch16_224", SMALL_VIT)),
+        ("super-image", ("input.tile=32",)),
+        ("dense-pool", ("input.size=32",)),
+        ("video", ("input.frames=4",)),
     ],
 )
-def test_encoders_give_the_features_statistics_and_maps_of_torch(method: str, setting: str, tmp_path: Path) -> None:
-    runtime = runtime_of(method, setting)
+def test_encoders_give_what_torch_gives(method: str, settings: tuple[str, ...], tmp_path: Path) -> None:
+    runtime = runtime_of(method, *settings)
     layer = map_layer(runtime, torch.from_numpy(noise(runtime.recipe.input).numpy()), torch.tensor([1]))
     export_encoder(runtime, layer, tmp_path / "encode.onnx", half=False)
     export_head(runtime, runtime.encode(*segments_of(runtime, 1)).features.shape[1], tmp_path / "head.onnx", half=False)

@@ -62,11 +62,11 @@ class MLDecoderHead(nn.Module):
     def attention_weights(self, tokens: Tensor) -> Tensor:
         """Return the attention of the queries, (batch, classes, positions), averaged over heads; it sums to 1."""
         memory = functional.relu(self.embed(tokens))
-        queries = self.norm_query(2 * self.queries.expand(len(tokens), -1, -1))  # as `decode` without dropout
+        queries = self.norm_query(2 * self.queries.expand(tokens.shape[0], -1, -1))  # as `decode` without dropout
         return self.attention(queries, memory, memory)[1]  # type: ignore[no-any-return]
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Return the logits (batch, classes) of tokens (batch, positions, token_width)."""
         memory = functional.relu(self.embed(tokens))
-        decoded = self.decode(self.queries.expand(len(tokens), -1, -1), memory)
+        decoded = self.decode(self.queries.expand(tokens.shape[0], -1, -1), memory)
         return (decoded * self.class_weight).sum(-1) + self.class_bias

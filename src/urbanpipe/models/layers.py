@@ -73,7 +73,7 @@ class Layout:
         grid, extra = min(grids, key=lambda pair: self._oddness(pair[0]))
         if self._oddness(grid) > _ODDEST:
             return None
-        return output[:, extra:].reshape(len(output), *grid, -1).movedim(-1, 1)
+        return output[:, extra:].reshape(output.shape[0], *grid, -1).movedim(-1, 1)
 
     def _grids(self, positions: int) -> list[Size]:
         per_step, rest = divmod(positions, self.moments)
