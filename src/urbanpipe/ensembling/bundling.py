@@ -10,25 +10,18 @@ from pathlib import Path
 import numpy as np
 import tomli_w
 import torch
-from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
 from urbanpipe import __version__
 from urbanpipe.contracts.run_folder import ENVIRONMENT, read_json
-from urbanpipe.decision.calibration import Calibration, cross_calibrated, fit_calibration
 from urbanpipe.decision.localization import read_config
-from urbanpipe.decision.reliability_plot import (
-    CalibrationError,
-    expected_calibration_error,
-    reliability_diagram,
-)
-from urbanpipe.decision.triage import NestedTriage, Triage, choose_triage, nested_triage
+from urbanpipe.decision.reliability_plot import reliability_diagram
+from urbanpipe.ensembling.bundle_evaluation import BundleEvaluation, evaluate_bundle
 from urbanpipe.ensembling.bundle_options import BundleLabel, NetworkStorage, TriageTargets
 from urbanpipe.ensembling.graphs import GraphCheck, check_graphs, write_graphs
 from urbanpipe.ensembling.model_card import model_card
 from urbanpipe.ensembling.ood_fit import fit_ood_detector_of, videos_by_name
 from urbanpipe.errors import BundleError, RunError
-from urbanpipe.evaluation.average_precision import Scores, score
 from urbanpipe.evaluation.plots import save
 from urbanpipe.evaluation.runs import OutOfFold, read_out_of_fold
 from urbanpipe.evaluation.tables import per_cent
@@ -56,29 +49,6 @@ from urbanpipe.models.device import choose_device
 from urbanpipe.outputs import explained, output_folder, whole_path, write_json, write_text
 from urbanpipe.taxonomy import Taxonomy, taxonomy_table
 from urbanpipe.video.probe import digest
-
-
-@dataclass(frozen=True, eq=False)
-class BundleEvaluation:
-    """Calibration and triage fitted on the out-of-fold predictions, and their evaluation.
-
-    Attributes:
-        scores: average precision of the out-of-fold predictions.
-        honest: (n, C) probabilities, calibrated by maps fitted on the other folds.
-        before: expected calibration error of the scores.
-        after: expected calibration error of `honest`.
-        calibration: calibration of the bundle, fitted on all folds.
-        triage: triage of the bundle, its thresholds chosen on all folds.
-        nested: results of triage thresholds chosen on the other folds.
-    """
-
-    scores: Scores
-    honest: NDArray[np.float64]
-    before: CalibrationError
-    after: CalibrationError
-    calibration: Calibration
-    triage: Triage
-    nested: NestedTriage
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,7 +131,7 @@ def bundle(
     seen, settings = read_out_of_fold(trained.folder), read_config(moments, ())
     _check_out(out)
     _check_runtimes(storage.runtimes, data)
-    evaluation = _evaluated(seen, targets.miss_bound, targets.precision)
+    evaluation = evaluate_bundle(seen, targets)
     ood = fit_ood_detector_of(trained, seen, data, choose_device(device)) if data else None
     with _replaced(out) as folder:
         manifest = Manifest(
@@ -212,21 +182,6 @@ def _with_graphs(made: Bundled, trained: Trained, seen: OutOfFold, data: Path, s
         checks.append(check)
     manifest = made.manifest.model_copy(update={"members": written, "runtimes": storage.runtimes})
     return replace(made, manifest=manifest, checks=tuple(checks))
-
-
-def _evaluated(seen: OutOfFold, miss_bound: float, precision: float) -> BundleEvaluation:
-    """Fit calibration and triage on all folds, and evaluate on each fold those fitted on the other folds."""
-    calibration = fit_calibration(seen.scores, seen.targets, "auto", seen.folds)
-    honest = cross_calibrated(seen.scores, seen.targets, seen.folds)
-    return BundleEvaluation(
-        scores=score(seen.scores, seen.targets, seen.taxonomy),
-        honest=honest,
-        before=expected_calibration_error(seen.scores, seen.targets),
-        after=expected_calibration_error(honest, seen.targets),
-        calibration=calibration,
-        triage=choose_triage(calibration.apply(seen.scores), seen.targets, miss_bound, precision),
-        nested=nested_triage(seen.scores, seen.targets, seen.folds, miss_bound=miss_bound, precision=precision),
-    )
 
 
 @contextmanager

@@ -1,0 +1,52 @@
+"""Calibration and triage of a bundle, and how good they are on folds that they were not fitted to."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from urbanpipe.decision.calibration import Calibration, cross_calibrated, fit_calibration
+from urbanpipe.decision.reliability_plot import CalibrationError, expected_calibration_error
+from urbanpipe.decision.triage import NestedTriage, Triage, choose_triage, nested_triage
+from urbanpipe.ensembling.bundle_options import TriageTargets
+from urbanpipe.evaluation.average_precision import Scores, score
+from urbanpipe.evaluation.runs import OutOfFold
+
+
+@dataclass(frozen=True, eq=False)
+class BundleEvaluation:
+    """Calibration and triage fitted on the out-of-fold predictions, and their evaluation.
+
+    Attributes:
+        scores: average precision of the out-of-fold predictions.
+        honest: (n, C) probabilities, calibrated by maps fitted on the other folds.
+        before: expected calibration error of the scores.
+        after: expected calibration error of `honest`.
+        calibration: calibration of the bundle, fitted on all folds.
+        triage: triage of the bundle, its thresholds chosen on all folds.
+        nested: results of triage thresholds chosen on the other folds.
+    """
+
+    scores: Scores
+    honest: NDArray[np.float64]
+    before: CalibrationError
+    after: CalibrationError
+    calibration: Calibration
+    triage: Triage
+    nested: NestedTriage
+
+
+def evaluate_bundle(seen: OutOfFold, targets: TriageTargets) -> BundleEvaluation:
+    """Fit calibration and triage on all folds, and evaluate on each fold those fitted on the other folds."""
+    bound, precision = targets.miss_bound, targets.precision
+    calibration = fit_calibration(seen.scores, seen.targets, "auto", seen.folds)
+    honest = cross_calibrated(seen.scores, seen.targets, seen.folds)
+    return BundleEvaluation(
+        scores=score(seen.scores, seen.targets, seen.taxonomy),
+        honest=honest,
+        before=expected_calibration_error(seen.scores, seen.targets),
+        after=expected_calibration_error(honest, seen.targets),
+        calibration=calibration,
+        triage=choose_triage(calibration.apply(seen.scores), seen.targets, bound, precision),
+        nested=nested_triage(seen.scores, seen.targets, seen.folds, miss_bound=bound, precision=precision),
+    )
