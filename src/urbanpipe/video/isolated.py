@@ -80,15 +80,23 @@ def probe(path: Path, thorough: bool = False, decoders: Decoders = shared_decode
     return info
 
 
-def index_frames(path: Path, thorough: bool = False) -> FrameIndex:
+def index_frames(
+    path: Path, thorough: bool = False, *, hashed: bool = False, decoders: Decoders = shared_decoders
+) -> FrameIndex:
     """Return the index of a video; see `urbanpipe.video.index.index_frames`.
+
+    Args:
+        path: the file.
+        thorough: also decode every frame.
+        hashed: also compute the digest of the file, in the same pass.
+        decoders: processes to use.
 
     Raises:
         VideoError: the video cannot be read.
     """
     path = Path(path)
     check_regular(path)
-    index: FrameIndex = _only(shared_decoders.ask("index", path, thorough))
+    index: FrameIndex = _only(decoders.ask("index", path, thorough, hashed))
     return index
 
 
