@@ -7,6 +7,7 @@ from pathlib import Path
 
 DIGEST_BYTES = 16
 SKIP_BYTES = 2**20  # bytes that a reader leaves out, up to so many at once, are read for the digest on the way
+SKIP_SHARE = 16  # but at most this part of the file: a jump to its end comes back
 BLOCK_BYTES = 2**20
 
 
@@ -25,10 +26,11 @@ class HashedFile:
         self._file = path.open("rb", buffering=0)
         self._hash = hashlib.blake2b(digest_size=DIGEST_BYTES)
         self._hashed = self._at = 0
+        self._skip = min(SKIP_BYTES, os.fstat(self._file.fileno()).st_size // SKIP_SHARE)
 
     def read(self, size: int) -> bytes:
         """Return the next bytes, at most `size`; none at the end of the file."""
-        if 0 < self._at - self._hashed <= SKIP_BYTES:
+        if 0 < self._at - self._hashed <= self._skip:
             self._hash_up_to(self._at)
         data = self._read_at(self._at, size)
         fresh = self._hashed - self._at
