@@ -38,6 +38,7 @@ class OpenVideo:
         others: the other video streams, apart from cover pictures.
         strict: whether the decoder gives no picture where it met an error, instead of a repaired one.
         fresh: whether nothing has been read yet, so that packets come from the start.
+        following: number of the packet that comes next, where whoever reads them has noted it.
     """
 
     path: Path
@@ -46,13 +47,14 @@ class OpenVideo:
     others: tuple[VideoStream, ...] = ()
     strict: bool = False
     fresh: bool = True
+    following: int | None = None
 
     def packets(self) -> "Iterator[Packet[VideoStream]]":
         """Return the remaining packets in decoding order, without empty ones.
 
         An empty packet (AVI writes one for a repeated frame) would signal the end of the video to the decoder.
         """
-        self.fresh = False
+        self.fresh, self.following = False, None
         return self._packets()
 
     def _packets(self) -> "Iterator[Packet[VideoStream]]":
@@ -71,7 +73,7 @@ class OpenVideo:
         Raises:
             av.error.FFmpegError: the container cannot seek.
         """
-        self.fresh = False
+        self.fresh, self.following = False, None
         self.container.seek(ticks, stream=self.stream, backward=True)
 
 
