@@ -20,6 +20,7 @@ from urbanpipe.errors import VideoError
 from urbanpipe.inference.options import InferenceOptions
 from urbanpipe.inspection.inspector import Inspector
 from urbanpipe.video import isolated
+from urbanpipe.video.decoders import shared_decoders
 from urbanpipe.video.probe import digest
 
 CPU = InferenceOptions(device="cpu")
@@ -49,18 +50,18 @@ def folder(video: Path, tmp_path: Path) -> Path:
 def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The ways in which files are read."""
     ways = list[str]()
-    file_digest, index = isolated.file_digest, isolated.shared_decoders.ask
+    ask = shared_decoders.ask
 
     def hashing(path: Path) -> str:
         ways.append("digest")
-        return file_digest(path)
+        return digest(path)
 
     def asking(name: str, *arguments: object, **others: object) -> Iterator[object]:
         ways.append(name)
-        return index(name, *arguments, **others)  # type: ignore[arg-type]
+        return ask(name, *arguments, **others)  # type: ignore[arg-type]
 
     monkeypatch.setattr(isolated, "file_digest", hashing)
-    monkeypatch.setattr(isolated.shared_decoders, "ask", asking)
+    monkeypatch.setattr(shared_decoders, "ask", asking)
     return ways
 
 
@@ -147,8 +148,8 @@ def day(source: Path, frame_bundle: Path, tmp_path_factory: pytest.TempPathFacto
     return folder
 
 
-def again(day: Path, bundle: Path, **options: bool) -> Inspections:
-    return inspect([day / "in"], out=day / "out", bundle=bundle, options=CPU, **options)
+def again(day: Path, bundle: Path, verify: bool = False) -> Inspections:
+    return inspect([day / "in"], out=day / "out", bundle=bundle, options=CPU, verify=verify)
 
 
 @pytest.mark.multiprocess
@@ -246,7 +247,7 @@ class TestInspect:
 
 def bytes_read() -> int:
     """Return how many bytes the idle decoder processes have read; the process itself reads none of a video."""
-    processes = [decoder._process for decoder in isolated.shared_decoders._idle]
+    processes = [decoder._process for decoder in shared_decoders._idle]
     files = [Path(f"/proc/{process.pid}/io") for process in processes if process]
     return sum(int(file.read_text().split()[1]) for file in files)
 
