@@ -5,6 +5,7 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from typer.testing import CliRunner
 
 from helpers.finished_runs import finished_run
 from helpers.noisy_videos import noisy_video
-from urbanpipe.archive import inspect as inspecting
+from urbanpipe.archive import examined as examining
 from urbanpipe.archive.inspect import inspect
 from urbanpipe.archive.inspection_folders import LOCKS, folder_name
 from urbanpipe.archive.lazy_inspector import LazyInspector
@@ -126,13 +127,14 @@ class TestInspect:
         def away(path: Path) -> str:
             raise VideoError(path, "Input/output error")
 
-        monkeypatch.setattr(inspecting, "digest_of", away)
+        monkeypatch.setattr(isolated, "check_regular", away)
+        monkeypatch.setattr(examining, "check_regular", away)
         for number in (1, 2):
             found = inspect([tmp_path / f"d{number}"], out=out, bundle=frame_bundle)
             assert found.failures == {"cam.mp4": "Input/output error"}
             assert {path.name: path.read_bytes() for path in first.folder.iterdir()} == before
         monkeypatch.undo()
-        monkeypatch.setattr(Inspector, "inspect", lambda _self, path, digest: away(path))
+        monkeypatch.setattr(Inspector, "inspect", lambda _self, path, digest, index: away(path))
         monkeypatch.setattr(LazyInspector, "has_made", lambda *_: False)  # as with another region for the distance
         assert inspect([tmp_path / "d1"], out=out, bundle=frame_bundle).failures
         assert {path.name: path.read_bytes() for path in first.folder.iterdir()} == before
@@ -230,12 +232,11 @@ class TestInspect:
         write_namesakes(tmp_path)
         out = tmp_path / "out"
 
-        def meanwhile(path: Path) -> str:
+        def meanwhile(path: Path) -> None:
             monkeypatch.undo()
             inspect([tmp_path / "d2"], out=out, bundle=frame_bundle)
-            return isolated.digest(path)
 
-        monkeypatch.setattr(inspecting, "digest_of", meanwhile)
+        monkeypatch.setattr(examining, "check_regular", meanwhile)
         made = inspect([tmp_path / "d1"], out=out, bundle=frame_bundle)
         assert made.videos[0].inspection.video.path == str(tmp_path / "d1" / "cam.mp4")
         found = {read_inspection(path.parent).video.path for path in out.glob("*/findings.json")}
@@ -249,10 +250,10 @@ class TestInspect:
         first = bundle(finished_run(tmp_path / "run", "bag"), out=tmp_path / "first", label=BundleLabel(name="first"))
         other, out = Path(shutil.copy(video, tmp_path / "other.mp4")), tmp_path / "out"
 
-        def meanwhile(inspector: Inspector, path: Path, digest: str | None = None) -> inspector_module.Inspected:
+        def meanwhile(inspector: Inspector, path: Path, **known: Any) -> inspector_module.Inspected:
             monkeypatch.undo()
             inspect([other], out=out, bundle=first.folder)
-            return inspector.inspect(path, digest)
+            return inspector.inspect(path, **known)
 
         monkeypatch.setattr(Inspector, "inspect", meanwhile)
         with pytest.raises(InspectionError, match=r"holds inspections by another bundle \(first, "):
@@ -261,7 +262,7 @@ class TestInspect:
         assert read_inspection(only.parent).bundle.name == "first"
 
     @pytest.mark.slow
-    def test_a_video_is_hashed_once_and_its_findings_are_parsed_once(
+    def test_a_video_is_hashed_with_its_index_and_its_findings_are_parsed_once(
         self, frame_bundle: Path, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         hashed, parsed = list[Path](), list[str]()
@@ -283,7 +284,7 @@ class TestInspect:
             hashed.clear()
             parsed.clear()
             assert CliRunner().invoke(app, arguments).exit_code == 0
-            assert hashed == [video]
+            assert not hashed
             assert [name for name in parsed if name != TIMELINE] == expected
 
     def test_findings_of_an_earlier_version_are_named(self, frame_bundle: Path, video: Path, tmp_path: Path) -> None:

@@ -93,10 +93,10 @@ def test_a_bug_costs_one_video_and_is_shown(
 ) -> None:
     original = Inspector.inspect
 
-    def inspecting(inspector: Inspector, path: Path, digest: str) -> Inspected:
+    def inspecting(inspector: Inspector, path: Path, **known: Any) -> Inspected:
         if path.name == "a.mp4":
             raise TypeError("a bug")
-        return original(inspector, path, digest)
+        return original(inspector, path, **known)
 
     monkeypatch.setattr(Inspector, "inspect", inspecting)
     for name in ("a.mp4", "b.mp4"):

@@ -4,7 +4,10 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from urbanpipe import __version__
+from urbanpipe.archive.examined import Examined, ExaminedLater, examined, examined_ahead
 from urbanpipe.archive.inspection_folders import InspectionFolders, folder_name
+from urbanpipe.archive.known_files import SOURCE, write_known
 from urbanpipe.archive.lazy_inspector import LazyInspector
 from urbanpipe.archive.results import InspectedVideo, Inspections, summary_lines
 from urbanpipe.catalog.catalog_file import printable
@@ -23,14 +26,14 @@ from urbanpipe.errors import (
 )
 from urbanpipe.inference.options import InferenceOptions
 from urbanpipe.inputs.new_videos import named_videos
-from urbanpipe.inspection.placing import placed
+from urbanpipe.inspection.placing import is_placed, placed
 from urbanpipe.inspection.region import Region
 from urbanpipe.locks import file_lock
 from urbanpipe.outputs import is_out_of_space, output_folder, write_csv
 from urbanpipe.progress import track
 from urbanpipe.report.html import write_index, write_report
+from urbanpipe.report.index_rows import REPORT
 from urbanpipe.report.wording import wording
-from urbanpipe.video.isolated import digest as digest_of
 
 log = logging.getLogger(__name__)
 
@@ -44,13 +47,15 @@ def inspect(
     bundle: Path | None = None,
     language: str = "en",
     distance_region: Region | None = None,
+    verify: bool = False,
     options: InferenceOptions = InferenceOptions(),
     on_video: Callable[[InspectedVideo], None] = lambda _: None,
 ) -> Inspections:
     """Inspect videos and write a folder with findings, pictures and a report for each, and an index of all.
 
-    The same call resumes an interrupted one: videos that the same bundle has inspected are not inspected again. A video
-    that cannot be read or inspected is reported and skipped; so is, once, the video at which the last call was killed.
+    The same call resumes an interrupted one: videos that the same bundle has inspected are not inspected again, and not
+    even read if their files are in the state in which they were (`urbanpipe.archive.known_files`). A video that cannot
+    be read or inspected is reported and skipped; so is, once, the video at which the last call was killed.
 
     Args:
         videos: files and folders.
@@ -59,6 +64,7 @@ def inspect(
         bundle: folder of a bundle; None takes the demonstration bundle of the package.
         language: language of the reports: `en` or `zh`.
         distance_region: left, top, width and height, as shares of the picture, of the on-screen distance.
+        verify: read and hash known videos too, in case that a file changed and kept its size, time and number.
         options: device and batch size.
         on_video: called with each video as soon as it is done.
 
@@ -79,7 +85,7 @@ def inspect(
     output_folder(out)
     folders = InspectionFolders(out, inspector.digest, inspector.manifest.name)
     try:
-        for video in track(_inspected_videos(inspector, paths, folders, language), len(paths), "inspect"):
+        for video in track(_inspected_videos(inspector, paths, folders, language, verify), len(paths), "inspect"):
             made.videos.append(video)
             on_video(video)
     finally:  # an interrupted call leaves an index of the finished videos
@@ -98,21 +104,31 @@ def _shown_names(paths: dict[str, Path]) -> dict[str, Path]:
 
 
 def _inspected_videos(
-    inspector: LazyInspector, paths: dict[str, Path], folders: InspectionFolders, language: str
+    inspector: LazyInspector, paths: dict[str, Path], folders: InspectionFolders, language: str, verify: bool
 ) -> Iterator[InspectedVideo]:
     """Yield each video once it is inspected; videos that another process is inspecting come last."""
-    busy: dict[str, Path] = {}
-    for name, path in paths.items():
+    busy: dict[str, ExaminedLater] = {}
+
+    def examine(path: Path) -> Examined:
+        return examined(path, folders.inspected(path), verify=verify)
+
+    for name, video in examined_ahead(paths.items(), examine):
         try:
-            yield _one_alone(inspector, name, path, folders=folders, language=language)
+            yield _one_alone(inspector, name, video, folders=folders, language=language)
         except BusyError:
-            busy[name] = path
-    for name, path in busy.items():
-        yield _one_alone(inspector, name, path, folders=folders, language=language, wait=True)
+            busy[name] = video.without_index()
+    for name, video in busy.items():
+        yield _one_alone(inspector, name, video, folders=folders, language=language, wait=True)
 
 
 def _one_alone(
-    inspector: LazyInspector, name: str, path: Path, *, folders: InspectionFolders, language: str, wait: bool = False
+    inspector: LazyInspector,
+    name: str,
+    video: ExaminedLater,
+    *,
+    folders: InspectionFolders,
+    language: str,
+    wait: bool = False,
 ) -> InspectedVideo:
     """Inspect a video as `_one` does; what goes wrong with it alone becomes its failure.
 
@@ -120,7 +136,7 @@ def _one_alone(
         UrbanpipeError: the other videos could not be inspected either, or another process is inspecting this one.
     """
     try:
-        return _one(inspector, name, path, folders=folders, language=language, wait=wait)
+        return _one(inspector, name, video, folders=folders, language=language, wait=wait)
     except (BusyError, BundleError, InspectionError, OutOfMemoryError):
         raise
     except OutputError as error:
@@ -135,7 +151,13 @@ def _one_alone(
 
 
 def _one(
-    inspector: LazyInspector, name: str, path: Path, *, folders: InspectionFolders, language: str, wait: bool = False
+    inspector: LazyInspector,
+    name: str,
+    video: ExaminedLater,
+    *,
+    folders: InspectionFolders,
+    language: str,
+    wait: bool = False,
 ) -> InspectedVideo:
     """Inspect a video, or reuse an earlier inspection.
 
@@ -145,39 +167,54 @@ def _one(
         BusyError: another process is inspecting the video, and `wait` is false.
     """
     try:
-        content = digest_of(path)
+        source = video.result()
     except VideoError as error:
         return InspectedVideo(name, folders.out / folder_name(name), error.reason)
-    with folders.locked(name, path, content, wait=wait) as folder:
+    content = source.known.digest
+    with folders.locked(name, video.path, content, wait=wait) as folder:
         before = _complete_inspection(folder, folders)
-        reused = before is not None and inspector.has_made(before, content)
+        reused = before if before is not None and inspector.has_made(before, content) else None
         try:
-            if before and reused:
-                inspection = placed(before, path, folder)
-            else:
-                inspection = _inspected(inspector, path, content, folder, folders)
+            inspection = reused or _inspected(inspector, source, folder, folders)
         except (VideoError, PredictionError) as error:  # a PredictionError if scores are NaN
             if before is None or before.video.digest != content:
                 _clear(folder)
                 folders.forget(folder)
             return InspectedVideo(name, folder, error.reason if isinstance(error, VideoError) else str(error))
+        is_current = reused is not None and is_placed(reused, video.path, folder)
+        if reused and not is_current:
+            inspection = placed(reused, video.path, folder)
         folders.add(folder, inspection)
+        _complete(inspection, folder, source, language, name, is_current=is_current)
+    return InspectedVideo(name, folder, reused=reused is not None, summary=tuple(summary_lines(inspection)))
+
+
+def _complete(
+    inspection: Inspection, folder: Path, source: Examined, language: str, name: str, *, is_current: bool
+) -> None:
+    """Write the report of an inspection, and what is known of its file, unless they are there already."""
+    made_of = f"{language} {__version__} {name}"
+    if not (is_current and source.known.report == made_of and (folder / REPORT).is_file()):
         write_report(inspection, folder, language, name)
-    return InspectedVideo(name, folder, reused=reused, summary=tuple(summary_lines(inspection)))
+    elif not source.is_new:
+        return
+    write_known(folder, source.known.model_copy(update={"report": made_of}))
 
 
-def _inspected(
-    inspector: LazyInspector, path: Path, content: str, folder: Path, folders: InspectionFolders
-) -> Inspection:
+def _inspected(inspector: LazyInspector, source: Examined, folder: Path, folders: InspectionFolders) -> Inspection:
     """Inspect a video into its folder.
 
     Raises:
-        VideoError: it cannot be read, or the last process that inspected it died.
+        VideoError: it cannot be read, it changed meanwhile, or the last process that inspected it died.
     """
+    path = source.reading.path
     with folders.started(folder) as has_died_before:
         if has_died_before:
             raise VideoError(path, DIED)
-        inspected = inspector.loaded.inspect(path, digest=content)
+        if source.failure:
+            raise source.failure
+        inspected = inspector.loaded.inspect(path, digest=source.known.digest, index=source.index)
+        source.reading.check()
         with folders.writing():
             _clear(folder)
             return inspected.write(folder)
@@ -207,7 +244,7 @@ def _clear(folder: Path) -> None:
     Raises:
         OutputError: a file cannot be removed.
     """
-    for pattern in (FINDINGS, TIMELINE, "report.html", "frame-[0-9]*.jpg", "class[0-9]*.heat.png"):
+    for pattern in (FINDINGS, SOURCE, TIMELINE, "report.html", "frame-[0-9]*.jpg", "class[0-9]*.heat.png"):
         for path in folder.glob(pattern):
             try:
                 path.unlink()

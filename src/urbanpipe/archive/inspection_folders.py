@@ -77,6 +77,15 @@ class InspectionFolders:
             self.add(folder, read_inspection(folder))
         return self._read[folder][1]
 
+    def inspected(self, path: Path) -> Path | None:
+        """Return the folder with the inspection of the file at a path, whatever its content is now; None without one.
+
+        Args:
+            path: the video file.
+        """
+        real = path.resolve()
+        return self._by_path.get(_place(printable(str(real)), relative_path(real, self.out.resolve())))
+
     def of(self, name: str, path: Path, digest: str) -> Path:
         """Return the folder of a video's existing or future inspection.
 
@@ -88,13 +97,12 @@ class InspectionFolders:
             path: the video file.
             digest: digest of the file.
         """
-        real = path.resolve()
-        if own := self._by_path.get(_place(printable(str(real)), relative_path(real, self.out.resolve()))):
+        if own := self.inspected(path):
             return own
         if moved := [folder for folder, old in self._by_digest.get(digest, {}).items() if not _is_file(Path(old))]:
             return moved[0]
         plain = self.out / folder_name(name)
-        return self.out / f"{folder_name(name)}-{short_hash(str(real))}" if plain in self._read else plain
+        return self.out / f"{folder_name(name)}-{short_hash(str(path.resolve()))}" if plain in self._read else plain
 
     @contextmanager
     def locked(self, name: str, path: Path, digest: str, wait: bool = False) -> Iterator[Path]:

@@ -22,6 +22,9 @@ def command(
         str | None,
         typer.Option(help="Where the frame shows the distance: LEFT,TOP,WIDTH,HEIGHT as fractions of its size."),
     ] = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Read known videos again, in case that their content has changed.")
+    ] = False,
     device: Device = "auto",
     runtime: Runtime = "auto",
     batch_size: SegmentsPerBatch = 8,
@@ -43,6 +46,7 @@ def command(
         bundle=bundle,
         language=language,
         distance_region=region,
+        verify=verify,
         on_video=show_video,
         options=InferenceOptions(device=device, batch_size=batch_size, runtime=runtime),
     )

@@ -5,7 +5,6 @@ from typing import Annotated, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, FiniteFloat, PositiveFloat, model_validator
-from scipy.optimize import minimize
 from scipy.special import expit
 
 from urbanpipe.settings import Section
@@ -128,6 +127,8 @@ def _most_likely(
     ends: tuple[float, float],
 ) -> NDArray[np.float64]:
     """Return the (scale, shift) with the highest posterior."""
+    from scipy.optimize import minimize  # takes .3 s to import, and only fitting needs it
+
     floor, span = ends[0], ends[1] - ends[0]
 
     def loss(theta: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:

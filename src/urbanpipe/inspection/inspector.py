@@ -124,12 +124,13 @@ class Inspector:
         loaded = read_bundle(Path(bundle or DEMONSTRATION), device=device, runtime=runtime)
         return cls(loaded, batch_size=batch_size, distance_region=distance_region)
 
-    def inspect(self, video: Path | str, digest: str | None = None) -> Inspected:
+    def inspect(self, video: Path | str, digest: str | None = None, index: FrameIndex | None = None) -> Inspected:
         """Inspect a video in one pass, in memory that does not grow with its length.
 
         Args:
             video: the video file.
-            digest: digest of the file, if known; None computes it.
+            digest: digest of the file, if known; None takes that of the index, or computes it.
+            index: frame index of the file, if known; None computes it.
 
         Raises:
             VideoError: the video is missing or cannot be read.
@@ -138,10 +139,10 @@ class Inspector:
         path = Path(video)
         self._evidence_maker.forget()
         try:
-            observed = self._video_pass.run(path)
+            observed = self._video_pass.run(path, index)
             started = time.perf_counter()
             pictures: Pictures = {}
-            inspection = self._inspection(path, digest or digest_of(path), observed, pictures)
+            inspection = self._inspection(path, digest or observed.index.digest or digest_of(path), observed, pictures)
         except OutOfMemoryError as error:
             advice = "lower --batch-size, use a smaller bundle, or --device cpu"
             raise OutOfMemoryError(f"out of memory on {self.bundle.device}: {advice}") from error

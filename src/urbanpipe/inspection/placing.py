@@ -13,13 +13,19 @@ def placed(inspection: Inspection, video: Path, folder: Path) -> Inspection:
     Raises:
         OutputError: a file cannot be written.
     """
-    there = {
-        "path": printable(str(video.resolve())),
-        "relative": relative_path(video.resolve(), folder.resolve()),
-    }
-    result = inspection.model_copy(update={"video": inspection.video.model_copy(update=there)})
+    result = inspection.model_copy(update={"video": inspection.video.model_copy(update=_way(video, folder))})
     write_inspection(result, folder)
     return result
+
+
+def is_placed(inspection: Inspection, video: Path, folder: Path) -> bool:
+    """Return whether an inspection names the video where it is now."""
+    return _way(video, folder) == {"path": inspection.video.path, "relative": inspection.video.relative}
+
+
+def _way(video: Path, folder: Path) -> dict[str, str]:
+    real = video.resolve()
+    return {"path": printable(str(real)), "relative": relative_path(real, folder.resolve())}
 
 
 def relative_path(video: Path, folder: Path) -> str:

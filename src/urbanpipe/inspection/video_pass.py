@@ -73,14 +73,18 @@ class VideoPass:
         self.models, self.batch_size, self.region, self.moments = models, batch_size, region, moments
         self.evidence_member = evidence_member(models.members)
 
-    def run(self, path: Path) -> VideoPassResult:
+    def run(self, path: Path, index: FrameIndex | None = None) -> VideoPassResult:
         """Decode a video once and run every network on its inputs.
+
+        Args:
+            path: the video.
+            index: its frame index, if known; None reads it, with the digest of the file.
 
         Raises:
             VideoError: the video cannot be read.
         """
         started = time.perf_counter()
-        index = index_frames(path)
+        index = index or index_frames(path, hashed=True)
         parts = [_Part(self, numbers, index) for numbers in groups_by_pixels(self.models.members)]
         wanted = sorted(set().union(*(part.segments.wanted for part in parts)))
         facts = _Facts()

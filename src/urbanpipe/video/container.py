@@ -15,6 +15,7 @@ from av.video.stream import VideoStream
 
 from urbanpipe.errors import VideoError
 from urbanpipe.video.file_end import outer_damage
+from urbanpipe.video.hashed_file import HashedFile
 
 # FFmpeg also opens text files, pictures, playlists and network descriptions as "video".
 NOT_VIDEO_FORMATS = frozenset(
@@ -37,6 +38,7 @@ class OpenVideo:
         others: the other video streams, apart from cover pictures.
         strict: whether the decoder gives no picture where it met an error, instead of a repaired one.
         fresh: whether nothing has been read yet, so that packets come from the start.
+        following: number of the packet that comes next, where whoever reads them has noted it.
     """
 
     path: Path
@@ -45,13 +47,14 @@ class OpenVideo:
     others: tuple[VideoStream, ...] = ()
     strict: bool = False
     fresh: bool = True
+    following: int | None = None
 
     def packets(self) -> "Iterator[Packet[VideoStream]]":
         """Return the remaining packets in decoding order, without empty ones.
 
         An empty packet (AVI writes one for a repeated frame) would signal the end of the video to the decoder.
         """
-        self.fresh = False
+        self.fresh, self.following = False, None
         return self._packets()
 
     def _packets(self) -> "Iterator[Packet[VideoStream]]":
@@ -70,7 +73,7 @@ class OpenVideo:
         Raises:
             av.error.FFmpegError: the container cannot seek.
         """
-        self.fresh = False
+        self.fresh, self.following = False, None
         self.container.seek(ticks, stream=self.stream, backward=True)
 
 
@@ -92,27 +95,28 @@ def reading(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def open_video(path: Path, strict: bool = False) -> Iterator[OpenVideo]:
+def open_video(path: Path, strict: bool = False, file: HashedFile | None = None) -> Iterator[OpenVideo]:
     """Open a video, and close it at the end of the block.
 
     Args:
         path: the file.
         strict: decode no picture from data with errors (HEVC, motion JPEG), rather than repairing it unnoticed.
+        file: the opened file at `path`, which is then read through it and left open; None opens it.
 
     Raises:
         VideoError: the file does not exist, is empty, is not a video, has no video stream, or cannot be read in the
             block.
     """
-    with reading(Path(path)), _opened(Path(path), strict) as video:
+    with reading(Path(path)), _opened(Path(path), strict, file) as video:
         yield video
 
 
 @contextmanager
-def _opened(path: Path, strict: bool) -> Iterator[OpenVideo]:
+def _opened(path: Path, strict: bool, file: HashedFile | None) -> Iterator[OpenVideo]:
     check_file(path)
     try:
         # "file:" keeps a colon in a name from being read as a protocol; old archives carry metadata that is not UTF-8.
-        container = av.open(f"file:{path}", options=OPEN_OPTIONS, metadata_errors="replace")
+        container = av.open(file or f"file:{path}", "r", options=OPEN_OPTIONS, metadata_errors="replace")
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise VideoError(path, _why_not_opened(path, error)) from None
     with container:

@@ -13,7 +13,9 @@ from typing import Literal, NamedTuple
 
 import av.error
 import numpy as np
+from av.packet import Packet
 from av.video.frame import PictureType, VideoFrame
+from av.video.stream import VideoStream
 from numpy.typing import ArrayLike, NDArray
 
 from urbanpipe.errors import VideoError
@@ -27,6 +29,7 @@ __all__ = ["FrameIndex", "index_frames", "read_frames", "read_frames_at", "strea
 
 OnDamage = Literal["raise", "conceal"]
 SEEK_TRIES = 3
+MAX_PASSED_PACKETS = 60  # of MPEG-TS, in which FFmpeg searches for times: passing over so many packets reads less
 log = logging.getLogger(__name__)
 
 
@@ -316,6 +319,12 @@ def _lost(number: int, start: int, damaged: bool) -> Found:
 
 def _packets_from(video: OpenVideo, index: FrameIndex, start: int, last: int) -> Iterator[NumberedPacket]:
     """Yield packets `start` to `last` with their numbers."""
+    passed = _passed_over(video, index, start)
+    if passed is not None:
+        yield start, passed
+        yield from enumerate(islice(video.packets(), last - start), start + 1)
+        video.following = last + 1
+        return
     before = index.keyframes[: np.searchsorted(index.keyframes, start) + 1]
     for key in reversed(before[-SEEK_TRIES:]):
         if start or not video.fresh:
@@ -326,10 +335,24 @@ def _packets_from(video: OpenVideo, index: FrameIndex, start: int, last: int) ->
             if number == start:
                 yield start, packet
                 yield from enumerate(islice(source, last - start), start + 1)
+                video.following = last + 1
                 return
             if not 0 <= number < start:
                 break
     raise _CannotSeekError
+
+
+def _passed_over(video: OpenVideo, index: FrameIndex, start: int) -> "Packet[VideoStream] | None":
+    """Return packet `start` if it comes so soon that passing over those before it is cheaper than seeking."""
+    following = video.following
+    if following is None or "mpegts" not in video.container.format.name:
+        return None
+    if not 0 <= start - following <= MAX_PASSED_PACKETS:
+        return None
+    video.stream.codec_context.flush_buffers()  # the decoder was drained
+    packet = next(islice(video.packets(), start - following, None), None)
+    has_come = packet is not None and packet.pts is not None and index.packet_at.get(packet.pts) == start
+    return packet if has_come else None
 
 
 def _seek(video: OpenVideo, ticks: int) -> None:

@@ -62,9 +62,9 @@ class DecoderWorker:
         """Yield the properties of a video."""
         yield probe(path, thorough)
 
-    def index(self, path: Path, thorough: bool) -> Answers:
+    def index(self, path: Path, thorough: bool, hashed: bool = False) -> Answers:
         """Yield the frame index of a video."""
-        self._index = index_frames(path, thorough)
+        self._index = index_frames(path, thorough, hashed=hashed)
         yield replace(self._index)  # without its derived tables
 
     def stream(self, path: Path) -> Answers:

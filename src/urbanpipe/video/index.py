@@ -5,7 +5,8 @@ presentation times, a codec with hidden frames, corrupt packets), the frames of 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from contextlib import closing
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -15,8 +16,9 @@ from numpy.typing import NDArray
 
 from urbanpipe.errors import VideoError
 from urbanpipe.video.clock import timeline
-from urbanpipe.video.container import OpenVideo, open_video, reading
+from urbanpipe.video.container import OpenVideo, check_file, open_video, reading
 from urbanpipe.video.frames import decode_all
+from urbanpipe.video.hashed_file import HashedFile
 from urbanpipe.video.packet_scan import PacketScan, damage, packet_scan
 
 Times = NDArray[np.float64]
@@ -46,6 +48,7 @@ class FrameIndex:
         damage: "" or what is wrong with the file.
         clock_seconds: time of each frame on the clock of the file, on which players seek, shape (frames,), float64.
         notes: what else to know about the file: jumps of its clock, video streams that are not read.
+        digest: content address of the file (see `VideoInfo.digest`); empty if it was not asked for.
     """
 
     path: Path
@@ -64,6 +67,7 @@ class FrameIndex:
     damage: str
     clock_seconds: Times = field(default_factory=lambda: np.empty(0))
     notes: tuple[str, ...] = ()
+    digest: str = ""
 
     @property
     def frame_count(self) -> int:
@@ -128,27 +132,40 @@ class _Timeline:
 _UNKNOWN = _Timeline(np.empty(0), 0.0, np.empty(0, dtype=np.int64), np.empty(0))
 
 
-def index_frames(path: Path, thorough: bool = False) -> FrameIndex:
+def index_frames(path: Path, thorough: bool = False, *, hashed: bool = False) -> FrameIndex:
     """Return the index of a video, reusable for several reads.
 
-    The cost is one pass over the file without decoding; if packets cannot be trusted, one decoding pass.
+    The cost is one pass over the file without decoding. If packets cannot be trusted, it is one decoding pass; a second
+    one where only the first shows that.
 
     Args:
         path: the file.
         thorough: decode every frame in any case, so that `damage` also reports corrupt pictures.
+        hashed: also compute the digest of the file, in the same pass.
 
     Raises:
         VideoError: the file is missing, empty or not a video, has no pictures, or no frame of it can be decoded.
     """
     path = Path(path)
     with reading(path):
-        with open_video(path) as video:
-            found = packet_scan(video)
+        found, digest = _scan(path, hashed)
         frames = _by_packets(found) if found.timed else _by_decoding(path, found)
         worn = damage(path, found) or frames.damage
         if thorough and found.timed and not worn:
             worn = _decoding_damage(path, frames)
-        return _index(path, found, frames, worn)
+        return replace(_index(path, found, frames, worn), digest=digest)
+
+
+def _scan(path: Path, hashed: bool) -> tuple[PacketScan, str]:
+    """Return the packets of a video and, if `hashed`, the digest of the file; else an empty one."""
+    if not hashed:
+        with open_video(path) as video:
+            return packet_scan(video, counting=True), ""
+    check_file(path)
+    with closing(HashedFile(path)) as file:
+        with open_video(path, file=file) as video:
+            found = packet_scan(video, counting=True)
+        return found, file.digest()
 
 
 def quick_index(video: OpenVideo) -> FrameIndex:
@@ -213,7 +230,9 @@ def _by_packets(found: PacketScan) -> _Timeline:
 
 
 def _by_decoding(path: Path, found: PacketScan) -> _Timeline:
-    frames = [(shown.packet, shown.frame.pts, shown.damaged) for shown in decode_all(path, found.torn)]
+    frames = found.counted
+    if frames is None or found.torn:
+        frames = [(shown.packet, shown.frame.pts, shown.damaged) for shown in decode_all(path, found.torn)]
     last = len(found.pts) - 1
     frames = [frame for frame in frames if not (frame[0] == last and frame[2])]  # cut within the last packet
     if not frames:

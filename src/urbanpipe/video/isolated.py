@@ -20,6 +20,7 @@ from urbanpipe.video.index import FrameIndex
 from urbanpipe.video.picture import Pixels, resized
 from urbanpipe.video.probe import VideoInfo
 from urbanpipe.video.probe import digest as file_digest
+from urbanpipe.video.read_ahead import ReadAhead
 from urbanpipe.video.stream_facts import StreamFacts
 
 T = TypeVar("T")
@@ -80,15 +81,20 @@ def probe(path: Path, thorough: bool = False, decoders: Decoders = shared_decode
     return info
 
 
-def index_frames(path: Path, thorough: bool = False) -> FrameIndex:
+def index_frames(path: Path, thorough: bool = False, *, hashed: bool = False) -> FrameIndex:
     """Return the index of a video; see `urbanpipe.video.index.index_frames`.
+
+    Args:
+        path: the file.
+        thorough: also decode every frame.
+        hashed: also compute the digest of the file, in the same pass.
 
     Raises:
         VideoError: the video cannot be read.
     """
     path = Path(path)
     check_regular(path)
-    index: FrameIndex = _only(shared_decoders.ask("index", path, thorough))
+    index: FrameIndex = _only(shared_decoders.ask("index", path, thorough, hashed))
     return index
 
 
@@ -181,6 +187,8 @@ def stream_frames(
 def stream_pictures(index: FrameIndex, indices: ArrayLike, on_damage: OnDamage = "raise") -> Iterator[DecodedPicture]:
     """Yield the frames at `indices` as large as they were decoded, also those that could not be decoded.
 
+    They are decoded ahead of the caller (`ReadAhead`), so that the decoder works while the caller does.
+
     Args:
         index: index of the video.
         indices: the wanted frames; each is yielded once, in presentation order.
@@ -192,7 +200,7 @@ def stream_pictures(index: FrameIndex, indices: ArrayLike, on_damage: OnDamage =
     numbers = np.unique(np.asarray(indices, dtype=np.int64))
     answers = shared_decoders.ask("pictures", index.path, numbers, on_damage, index=index)
     next(answers)
-    yield from answers
+    yield from ReadAhead(answers)
 
 
 def _only(answers: Iterator[T]) -> T:

@@ -1,6 +1,7 @@
 """Packet scan: one pass over the packets of a video, for frame times and damage of the file."""
 
 from bisect import bisect_right
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
@@ -19,7 +20,7 @@ from urbanpipe.video.clock import Clock, clock_of
 from urbanpipe.video.container import OpenVideo
 from urbanpipe.video.container_gaps import lost_places
 from urbanpipe.video.file_end import cut_at, outer_damage, unfinished
-from urbanpipe.video.frames import JOIN_PACKETS
+from urbanpipe.video.frames import JOIN_PACKETS, NumberedPacket, decode_packets
 
 # Containers whose packets have presentation times that can be used for seeking, and codecs in which a packet is a
 # picture. In all others, frames are found by counting the output of the decoder.
@@ -56,6 +57,8 @@ class PacketScan:
         marked: numbers of the packets that the container marks as corrupt, or that begin with zeros only.
         broken: "", or where reading stopped before the end.
         first: the first frame that can be decoded.
+        counted: packet, presentation time in ticks and damage of every frame, by decoding the whole video without
+            regard to `breaks`; None if only the first frame was decoded.
     """
 
     container: str
@@ -78,6 +81,7 @@ class PacketScan:
     marked: list[int] = field(default_factory=list)
     broken: str = ""
     first: VideoFrame | None = None
+    counted: list[tuple[int, int | None, bool]] | None = None
 
     @property
     def torn(self) -> list[int]:
@@ -86,9 +90,14 @@ class PacketScan:
         return sorted({max(bisect_right(self.begins, at), 1) - 1 for at in self.breaks if at < end})
 
     @property
+    def may_be_timed(self) -> bool:
+        """Whether `timed` can be true, by container and codec alone."""
+        return self.container in TIMED_CONTAINERS and self.codec in TIMED_CODECS
+
+    @property
     def timed(self) -> bool:
         """Whether packets are identified by their time, and sorting by it gives the presentation order."""
-        if self.container not in TIMED_CONTAINERS or self.codec not in TIMED_CODECS or self.marked or self.broken:
+        if not self.may_be_timed or self.marked or self.broken:
             return False
         if self.container == "mpegts" and self.first is not None and self.first.interlaced_frame:
             return False  # there, each field of a frame may be a packet of its own
@@ -111,7 +120,7 @@ class PacketScan:
     @cached_property
     def disordered(self) -> bool:
         """Whether presentation times contradict the order in which the decoder shows the pictures."""
-        if self.container not in TIMED_CONTAINERS or self.codec not in TIMED_CODECS:
+        if not self.may_be_timed:
             return False
         depths = [_reordering(ticks) for ticks in np.split(self.clock.ticks, self.clock.jumps)]
         return max(depths) > min(self.reorder_depth, MAX_REORDER_PACKETS)
@@ -124,23 +133,26 @@ def _reordering(ticks: NDArray[np.float64]) -> int:
     return int(ahead.max(initial=0))
 
 
-def packet_scan(video: OpenVideo) -> PacketScan:
+def packet_scan(video: OpenVideo, counting: bool = False) -> PacketScan:
     """Read every packet of a freshly opened video once, and decode its first frame.
+
+    Args:
+        video: the video.
+        counting: decode all frames if they cannot be found by the times of packets, as container and codec say.
 
     Raises:
         VideoError: the video has no pictures, or none can be decoded.
     """
     found = _header(video.container, video.stream)
     found.left_out = tuple(_description(other) for other in video.others)
-    try:
-        for number, packet in enumerate(video.packets()):
-            _note(found, number, packet)
+    if counting and not found.may_be_timed:
+        _count_frames(video, found)
+    else:
+        for _, packet in _noted(video, found):
             if found.first is None:
                 found.first = _first_frame(video.stream, packet)
-    except (av.error.FFmpegError, OSError):
-        found.broken = f"corrupt: reading stops after {len(found.pts)} packets"
-    if found.first is None:
-        found.first = _first_frame(video.stream, None)
+        if found.first is None:
+            found.first = _first_frame(video.stream, None)
     found.reorder_depth = video.stream.codec_context.reorder_depth
     if len(found.ends) < len(found.pts):
         found.begins, found.ends = [], []
@@ -153,6 +165,23 @@ def packet_scan(video: OpenVideo) -> PacketScan:
     if found.first is None:
         raise VideoError(video.path, "no frame of it can be decoded")
     return found
+
+
+def _noted(video: OpenVideo, found: PacketScan) -> Iterator[NumberedPacket]:
+    """Yield the packets, noted, up to the end or to where reading stops."""
+    try:
+        for number, packet in enumerate(video.packets()):
+            _note(found, number, packet)
+            yield number, packet
+    except (av.error.FFmpegError, OSError):
+        found.broken = f"corrupt: reading stops after {len(found.pts)} packets"
+
+
+def _count_frames(video: OpenVideo, found: PacketScan) -> None:
+    found.counted = []
+    for shown in decode_packets(video.stream, _noted(video, found)):
+        found.first = found.first or shown.frame
+        found.counted.append((shown.packet, shown.frame.pts, shown.damaged))
 
 
 def damage(path: Path, found: PacketScan) -> str:

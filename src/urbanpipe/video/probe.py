@@ -7,9 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from urbanpipe.video.container import reading
+from urbanpipe.video.hashed_file import DIGEST_BYTES
 from urbanpipe.video.index import index_frames
-
-DIGEST_BYTES = 16
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ class VideoInfo:
 
 
 def probe(path: Path, thorough: bool = False) -> VideoInfo:
-    """Probe a video: one pass over its packets and one over its bytes.
+    """Probe a video in one pass over its packets, which also hashes its bytes.
 
     Args:
         path: the file.
@@ -60,9 +59,9 @@ def probe(path: Path, thorough: bool = False) -> VideoInfo:
         VideoError: the file is missing, empty or not a video, has only audio or no frames, or no frame can be decoded.
     """
     path = Path(path)
-    index = index_frames(path, thorough)
+    index = index_frames(path, thorough, hashed=True)
     with reading(path):
-        size_bytes, content = path.stat().st_size, digest(path)
+        size_bytes = path.stat().st_size
     even = np.linspace(0.0, index.duration_seconds, index.frame_count, endpoint=False)
     return VideoInfo(
         duration_seconds=index.duration_seconds,
@@ -76,7 +75,7 @@ def probe(path: Path, thorough: bool = False) -> VideoInfo:
         rotation=index.rotation,
         interlaced=index.interlaced,
         uneven_seconds=float(np.abs(index.times_seconds - even).max()),
-        digest=content,
+        digest=index.digest,
         damage=index.damage,
         notes="; ".join(index.notes),
     )

@@ -1,0 +1,72 @@
+"""A digest from the bytes that a reader takes, in whatever order, and an index that does not depend on it."""
+
+import hashlib
+import os
+from dataclasses import fields, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from helpers.video_files import FORMS
+from urbanpipe.video.decode import index_frames
+from urbanpipe.video.hashed_file import HashedFile
+from urbanpipe.video.probe import digest
+
+CONTENT = np.random.default_rng(5).bytes(5000)
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("file") / "a.bin"
+    path.write_bytes(CONTENT)
+    return path
+
+
+@given(steps=st.lists(st.tuples(st.integers(0, 6000), st.integers(0, 2000)), max_size=8))
+def test_any_order_of_reading_gives_the_bytes_and_the_digest(path: Path, steps: list[tuple[int, int]]) -> None:
+    file = HashedFile(path)
+    for at, size in steps:
+        assert file.seek(at) == file.tell() == at
+        assert file.read(size) == CONTENT[at : at + size]
+    assert file.digest() == hashlib.blake2b(CONTENT, digest_size=16).hexdigest()
+    file.close()
+
+
+def test_positions_are_those_of_a_file(path: Path) -> None:
+    file = HashedFile(path)
+    assert file.seek(-10, os.SEEK_END) == 4990
+    assert file.seek(-90, os.SEEK_CUR) == 4900
+    with pytest.raises(OSError, match="Invalid argument"):
+        file.seek(-1)
+    file.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FORMS)
+def test_an_index_is_the_same_with_and_without_a_digest(name: str, tmp_path: Path) -> None:
+    path = FORMS[name][0](tmp_path)
+    plain, hashed = index_frames(path), index_frames(path, hashed=True)
+    assert (plain.digest, hashed.digest) == ("", digest(path))
+    for field in fields(plain):
+        np.testing.assert_array_equal(getattr(replace(hashed, digest=""), field.name), getattr(plain, field.name))
+
+
+@pytest.mark.parametrize("name", ["plain", "fragmented", "MKV", "AVI, MPEG-4", "raw H.264"])
+def test_index_and_digest_cost_little_more_than_one_reading(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, read = FORMS[name][0](tmp_path), list[int]()
+    read_at = HashedFile._read_at
+
+    def counting(file: HashedFile, at: int, size: int) -> bytes:
+        data = read_at(file, at, size)
+        read.append(len(data))
+        return data
+
+    monkeypatch.setattr(HashedFile, "_read_at", counting)
+    index_frames(path, hashed=True)
+    size = path.stat().st_size
+    assert size <= sum(read) < 1.1 * size + 4 * 32_768  # FFmpeg looks at both ends in blocks of 32 KiB
