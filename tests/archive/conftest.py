@@ -6,7 +6,8 @@ import pytest
 
 from helpers.explain_runs import make_video
 from helpers.finished_runs import finished_run
-from urbanpipe.ensembling.bundling import BundleLabel, bundle
+from urbanpipe.ensembling.bundle_options import BundleLabel
+from urbanpipe.ensembling.bundling import bundle
 
 
 @pytest.fixture(scope="session")
