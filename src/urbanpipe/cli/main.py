@@ -10,6 +10,7 @@ from io import TextIOWrapper
 import typer
 
 from urbanpipe import __version__
+from urbanpipe.cli import archive
 from urbanpipe.cli.logs import show_logs
 from urbanpipe.cli.output import complain
 from urbanpipe.errors import UrbanpipeError
@@ -41,6 +42,7 @@ VERBS = (
 )
 
 RESUMABLE = {
+    "archive",
     "demo",
     "simulate",
     "scan",
@@ -63,6 +65,7 @@ app = typer.Typer(
 )
 for verb in VERBS:
     app.command(verb)(importlib.import_module(f"urbanpipe.cli.{verb}").command)
+app.add_typer(archive.app, name="archive")
 
 
 def _version(wanted: bool) -> None:
@@ -101,7 +104,7 @@ def _stop_on_signals() -> None:
 
 def interrupted(arguments: Sequence[str]) -> str:
     """Return what to print when a command line is interrupted."""
-    verb = next((argument for argument in arguments if argument in VERBS), "")
+    verb = next((argument for argument in arguments if argument in {*VERBS, "archive"}), "")
     if verb == "review":
         return "stopped; everything that was saved is kept"
     if verb in RESUMABLE:
