@@ -129,9 +129,9 @@ def _finding(code: str, share: float, data: bytes, pictures: dict[str, bytes]) -
     )
 
 
-if __name__ == "__main__":  # ARCHIVE SECONDS-PER-VIDEO WORKERS LEASE-SECONDS
+if __name__ == "__main__":  # ARCHIVE SECONDS-PER-VIDEO WORKERS RETRIES
     run_archive(
         sys.argv[1],
         StubSource(float(sys.argv[2])),
-        options=RunOptions(workers=int(sys.argv[3]), lease_seconds=float(sys.argv[4]), retry_seconds=0.01),
+        options=RunOptions(workers=int(sys.argv[3]), retries=int(sys.argv[4]), lease_seconds=5.0, retry_seconds=0.01),
     )

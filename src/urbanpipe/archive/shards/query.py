@@ -39,8 +39,8 @@ class QueryResult:
 def archive_query(archive: str | Path, sql: str) -> QueryResult:
     """Run one SELECT statement in DuckDB over the tables `videos` and `findings`.
 
-    They are the merged tables or, if videos were planned or inspected since `archive merge`, the parts so far. SQL can read nothing else, and write
-    nothing.
+    They are the merged tables or, if videos were planned or inspected since `archive merge`, those of the parts so far.
+    SQL can read nothing else, and write nothing.
 
     Raises:
         ArchiveError: the archive has no results, or the statement is wrong, several, or no SELECT.
@@ -50,12 +50,8 @@ def archive_query(archive: str | Path, sql: str) -> QueryResult:
     with tempfile.TemporaryDirectory(prefix="urbanpipe-") as folder, duckdb.connect(":memory:") as connection:
         merged = [*merged_states(storage)] == [state_of(storage)] * 2
         try:
-            files = (
-                _merged_views(connection, storage, Path(folder))
-                if merged
-                else _part_views(connection, storage, Path(folder))
-            )
-            _close_off(connection, files)
+            views = _merged_views if merged else _part_views
+            _close_off(connection, views(connection, storage, Path(folder)))
             found = _select(connection, sql)
             columns = tuple(item[0] for item in found.description or ())
             return QueryResult(columns, found.fetchall(), merged)

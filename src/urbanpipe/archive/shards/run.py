@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from urbanpipe.archive.shards.archive_settings import settle
-from urbanpipe.archive.shards.bundle_source import BundleSource
 from urbanpipe.archive.shards.inspecting import InspectorSource
 from urbanpipe.archive.shards.manifest import Manifest, read_manifest
 from urbanpipe.archive.shards.object_storage import open_storage
@@ -72,6 +71,8 @@ def archive_run(
         StorageError: the archive cannot be read or written.
         OutputError: a folder cannot be written, or its disk is full.
     """
+    from urbanpipe.archive.shards.bundle_source import BundleSource  # imports the packages of inference
+
     source = BundleSource(bundle, inference, distance_region)
     return run_archive(archive, source, options=options, on_outcome=on_outcome)
 
