@@ -154,7 +154,7 @@ def test_killed_runs_end_in_the_same_tables(tmp_path: Path) -> None:
         archive_plan([videos], path, shards=6)
     stub_run(tmp_path / "calm")
     chance = random.Random(5)
-    for _ in range(3):
+    for _ in range(2):
         process = started_run(archive, seconds=0.02, workers=1)
         wait_for_part(archive, process)
         time.sleep(chance.uniform(0, 0.4))

@@ -41,8 +41,10 @@ VERBS = (
     "weights",
 )
 
+GROUPS = ("archive",)
+"""Verbs with verbs of their own, which can all be run again."""
+
 RESUMABLE = {
-    "archive",
     "demo",
     "simulate",
     "scan",
@@ -104,10 +106,10 @@ def _stop_on_signals() -> None:
 
 def interrupted(arguments: Sequence[str]) -> str:
     """Return what to print when a command line is interrupted."""
-    verb = next((argument for argument in arguments if argument in {*VERBS, "archive"}), "")
+    verb = next((argument for argument in arguments if argument in {*VERBS, *GROUPS}), "")
     if verb == "review":
         return "stopped; everything that was saved is kept"
-    if verb in RESUMABLE:
+    if verb in RESUMABLE or verb in GROUPS:
         return "interrupted; finished work is kept, rerun the same command to resume"
     return "interrupted; rerun the same command to start again"
 
