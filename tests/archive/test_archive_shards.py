@@ -1,7 +1,9 @@
 """An archive in a folder: plan, run, status, merge, query and report."""
 
+import errno
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -13,7 +15,7 @@ from urbanpipe.api import archive_merge, archive_plan, archive_query, archive_re
 from urbanpipe.archive.shards.manifest import MANIFEST, shard_of
 from urbanpipe.archive.shards.workers import share_of
 from urbanpipe.contracts.findings import read_inspection, read_timeline
-from urbanpipe.errors import ArchiveError
+from urbanpipe.errors import ArchiveError, OutputError
 from urbanpipe.inspection.placing import placed
 from urbanpipe.report.html import write_report
 
@@ -205,7 +207,11 @@ def test_two_results_of_one_version_are_named(tmp_path: Path) -> None:
 def test_an_old_or_foreign_manifest_is_refused(tmp_path: Path, content: bytes | None, done: Path) -> None:
     path = tmp_path / MANIFEST
     path.write_bytes((done / "merged" / "videos.parquet").read_bytes() if content is None else content)
-    calls = [stub_run, archive_status, lambda archive: archive_plan([done.parent / "videos"], archive)]
+    calls: list[Callable[[Path], object]] = [
+        stub_run,
+        archive_status,
+        lambda archive: archive_plan([done.parent / "videos"], archive),
+    ]
     for call in calls:
         with pytest.raises(ArchiveError, match=r"is damaged|has the format"):
             call(tmp_path)
@@ -284,6 +290,24 @@ def test_a_report_is_the_folder_that_inspect_writes(done: Path, tmp_path: Path) 
 def test_a_report_of_an_unclear_video_is_refused(done: Path, tmp_path: Path, name: str, reason: str) -> None:
     with pytest.raises(ArchiveError, match=reason):
         archive_report(done, name, out=tmp_path)
+
+
+def test_a_full_disk_ends_the_run_with_a_line_and_the_next_one_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    archive = tmp_path / "archive"
+    archive_plan([make_clips(tmp_path / "videos", 3)], archive, shards=1)
+    stub_run(archive, shard=(1, 2))  # settings are written, and nothing else
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(OutputError, match="the disk is full"):
+            stub_run(archive)
+    assert not [*archive.rglob("*.videos.parquet")]
+    stub_run(archive)
+    assert merged(archive)[0].num_rows == 3
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may write everywhere")

@@ -129,9 +129,9 @@ def _finding(code: str, share: float, data: bytes, pictures: dict[str, bytes]) -
     )
 
 
-if __name__ == "__main__":  # ARCHIVE SECONDS-PER-VIDEO WORKERS RETRIES
-    run_archive(
-        sys.argv[1],
-        StubSource(float(sys.argv[2])),
-        options=RunOptions(workers=int(sys.argv[3]), retries=int(sys.argv[4]), lease_seconds=5.0, retry_seconds=0.01),
+if __name__ == "__main__":  # ARCHIVE SECONDS-PER-VIDEO WORKERS RETRIES [RAY]
+    archive, seconds, workers, retries, *ray = sys.argv[1:]
+    given = RunOptions(
+        workers=int(workers), retries=int(retries), lease_seconds=5.0, retry_seconds=0.01, ray=ray[0] if ray else None
     )
+    print(dict(run_archive(archive, StubSource(float(seconds)), options=given).statuses))

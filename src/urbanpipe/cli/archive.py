@@ -65,6 +65,9 @@ def run(
         str | None,
         typer.Option(help="Where the frame shows the distance: LEFT,TOP,WIDTH,HEIGHT as fractions of its size."),
     ] = None,
+    ray: Annotated[
+        str | None, typer.Option(help="Run the workers on a Ray cluster: its address, auto, or local.")
+    ] = None,
     device: Device = "auto",
     batch_size: SegmentsPerBatch = 8,
 ) -> None:
@@ -81,7 +84,7 @@ def run(
         distance_region=region_of(distance_region) if distance_region else None,
         inference=InferenceOptions(device=device, batch_size=batch_size),
         options=RunOptions(
-            shard=share_of(shard), retries=retries, workers=workers, again=again, lease_seconds=lease_seconds
+            shard=share_of(shard), retries=retries, workers=workers, again=again, lease_seconds=lease_seconds, ray=ray
         ),
         on_outcome=_show_failure,
     )

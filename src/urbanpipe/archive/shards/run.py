@@ -14,7 +14,8 @@ from urbanpipe.archive.shards.outcomes import VideoOutcome
 from urbanpipe.archive.shards.parts import PartSummary, read_summaries
 from urbanpipe.archive.shards.shard_run import ShardPlan, open_videos
 from urbanpipe.archive.shards.storage import Storage
-from urbanpipe.archive.shards.workers import LostShard, RunOptions, Workplace, outcomes_of_processes
+from urbanpipe.archive.shards.workers import Found, LostShard, RunOptions, Workplace, outcomes_of_processes
+from urbanpipe.errors import ArchiveError
 from urbanpipe.inference.options import InferenceOptions
 from urbanpipe.inspection.region import Region
 from urbanpipe.progress import track
@@ -31,7 +32,8 @@ class ArchiveRun:
         demonstration: whether the bundle must not be relied on.
         videos: number of videos in the shards of this run.
         before: how many of them had a result already.
-        statuses: number of videos that this run has inspected, by status.
+        statuses: number of videos that this run has inspected, by status; one that was inspected again because its
+            worker died or lost the shard counts each time.
         lost: shards that another worker has taken over.
     """
 
@@ -93,11 +95,24 @@ def run_archive(
     total = sum(todo.values())
     made = ArchiveRun(str(archive), settings.demonstration, videos, videos - total)
     workplace = Workplace(str(archive), source, plan, tuple(todo), options)
-    found = outcomes_of_processes(workplace) if options.workers > 1 and total > 1 else workplace.outcomes(manifest)
-    with closing(found):
+    with closing(_found(workplace, manifest, total)) as found:
         for outcome in track(_counted(found, made), total, "archive run"):
             on_outcome(outcome)
     return made
+
+
+def _found(workplace: Workplace, manifest: Manifest, total: int) -> Found:
+    """Return the outcomes of the workers that the options ask for."""
+    options = workplace.options
+    if options.ray is not None and total:
+        try:
+            from urbanpipe.archive.shards.ray_workers import outcomes_of_actors
+        except ModuleNotFoundError as error:
+            raise ArchiveError(f"--ray needs the package {error.name}; run `pip install 'urbanpipe[ray]'`") from error
+        return outcomes_of_actors(workplace, options.ray)
+    if options.workers > 1 and total > 1:
+        return outcomes_of_processes(workplace)
+    return workplace.outcomes(manifest)
 
 
 def _todo(storage: Storage, manifest: Manifest, plan: ShardPlan, share: tuple[int, int]) -> tuple[dict[int, int], int]:

@@ -91,4 +91,4 @@ def _of_file(path: Path) -> Iterator[ListedVideo]:
 
 def _is_video(name: str) -> bool:
     base = name.rpartition("/")[2]
-    return not base.startswith(".") and Path(base).suffix.lower() in EXTENSIONS
+    return not base.startswith(".") and os.path.splitext(base)[1].lower() in EXTENSIONS  # noqa: PTH122 - of many names

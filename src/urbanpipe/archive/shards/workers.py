@@ -40,6 +40,7 @@ class RunOptions:
         again: whether videos that are `missing`, `refused` or `failed` are tried again.
         lease_seconds: time after which the shard of a worker that shows no life is taken over.
         retry_seconds: pause before the second attempt at a video.
+        ray: address of a Ray cluster on which the workers run, `auto` or `local`; None runs them on this machine.
     """
 
     shard: tuple[int, int] = (0, 1)
@@ -48,6 +49,7 @@ class RunOptions:
     again: bool = False
     lease_seconds: float = LEASE_SECONDS
     retry_seconds: float = RETRY_SECONDS
+    ray: str | None = None
 
     def __post_init__(self) -> None:
         """Check the values.
@@ -108,8 +110,12 @@ class Workplace:
     shards: tuple[int, ...]
     options: RunOptions
 
-    def outcomes(self, manifest: Manifest | None = None) -> Found:
+    def outcomes(self, manifest: Manifest | None = None, work: "LoadedWork | None" = None) -> Found:
         """Take the shards one after the other, and yield the outcomes of their videos.
+
+        Args:
+            manifest: the manifest, if it has been read.
+            work: how videos are inspected, if another call has loaded the networks.
 
         Shards of other workers are looked at again until they are finished: if the other has died, they are taken over.
 
@@ -120,7 +126,7 @@ class Workplace:
         storage = open_storage(self.archive)
         worker = new_worker()
         leases = Leases(storage, worker, self.options.lease_seconds)
-        work = _Loaded(self)
+        work = work or LoadedWork(self)
         manifest = manifest or read_manifest(storage)
         waiting = deque(self.shards)
         waiting.rotate(int(worker.owner, 16))  # workers that start together begin with different shards
@@ -137,7 +143,7 @@ class Workplace:
                 log.info("waiting for other workers with %d shards", len(waiting))
                 time.sleep(min(_POLL_SECONDS, self.options.lease_seconds / 4))
 
-    def _of_shard(self, storage: Storage, manifest: Manifest, shard: int, lease: Lease, work: "_Loaded") -> Found:
+    def _of_shard(self, storage: Storage, manifest: Manifest, shard: int, lease: Lease, work: "LoadedWork") -> Found:
         videos = manifest.of_shard(shard)
         try:
             with closing(run_shard(storage, self.plan, shard=shard, videos=videos, lease=lease, work=work)) as found:
@@ -151,7 +157,7 @@ class Workplace:
         return bool(open_videos(manifest.of_shard(shard), parts, again=self.plan.again))
 
 
-class _Loaded:
+class LoadedWork:
     """Loads the networks for the first video that needs them."""
 
     def __init__(self, workplace: Workplace) -> None:
@@ -159,6 +165,7 @@ class _Loaded:
         self._work: VideoWork | None = None
 
     def __call__(self) -> VideoWork:
+        """Return how videos are inspected."""
         if self._work is None:
             options = self._workplace.options
             self._work = VideoWork(self._workplace.source.load(), options.retries, options.retry_seconds)
@@ -185,7 +192,7 @@ def outcomes_of_processes(workplace: Workplace) -> Found:
                     process.join()
                     if process.exitcode != 0:
                         deaths += 1
-                        _refuse_deaths(deaths)
+                        refuse_deaths(deaths)
                         workers |= [_started(workplace)]
                     continue
                 if isinstance(message, UrbanpipeError):
@@ -198,7 +205,12 @@ def outcomes_of_processes(workplace: Workplace) -> Found:
             process.join()
 
 
-def _refuse_deaths(deaths: int) -> None:
+def refuse_deaths(deaths: int) -> None:
+    """Check that not too many workers have died.
+
+    Raises:
+        ArchiveError: too many have.
+    """
     if deaths > _MAX_DEATHS:
         advice = "give fewer --workers, or look for lack of memory"
         raise ArchiveError(f"{deaths} workers have died; {advice}")
