@@ -10,6 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from urbanpipe.archive.inspect import inspect as inspect
+    from urbanpipe.archive.shards.merge import archive_merge as archive_merge
+    from urbanpipe.archive.shards.plan import archive_plan as archive_plan
+    from urbanpipe.archive.shards.query import archive_query as archive_query
+    from urbanpipe.archive.shards.run import archive_run as archive_run
+    from urbanpipe.archive.shards.status import archive_status as archive_status
+    from urbanpipe.archive.shards.video_report import archive_report as archive_report
     from urbanpipe.catalog.folds import folds as folds
     from urbanpipe.catalog.scan import scan as scan
     from urbanpipe.demo import demo as demo
@@ -40,6 +46,12 @@ if TYPE_CHECKING:
 _HOMES = {
     "Inspector": "urbanpipe.inspection.inspector:Inspector",
     "ablate": "urbanpipe.reproduce.ablate:ablate",
+    "archive_merge": "urbanpipe.archive.shards.merge:archive_merge",
+    "archive_plan": "urbanpipe.archive.shards.plan:archive_plan",
+    "archive_query": "urbanpipe.archive.shards.query:archive_query",
+    "archive_report": "urbanpipe.archive.shards.video_report:archive_report",
+    "archive_run": "urbanpipe.archive.shards.run:archive_run",
+    "archive_status": "urbanpipe.archive.shards.status:archive_status",
     "audit": "urbanpipe.evaluation.audit:audit",
     "bundle": "urbanpipe.ensembling.bundling:bundle",
     "condition": "urbanpipe.exports.condition_report:condition",
@@ -70,6 +82,12 @@ _HOMES = {
 __all__ = [
     "Inspector",
     "ablate",
+    "archive_merge",
+    "archive_plan",
+    "archive_query",
+    "archive_report",
+    "archive_run",
+    "archive_status",
     "audit",
     "bundle",
     "condition",

@@ -96,6 +96,22 @@ class TableError(InspectionError):
         return type(self), (self.mistakes,)
 
 
+class ArchiveError(UrbanpipeError):
+    """An archive that is missing, incomplete, of another version or bundle, or in use."""
+
+
+class StorageError(ArchiveError):
+    """A folder or bucket that cannot be read or written: wrong credentials, no such bucket, no network."""
+
+
+class MissingObjectError(StorageError):
+    """A file or object that does not exist, in a storage that can be read."""
+
+
+class LeaseLostError(ArchiveError):
+    """A shard that another worker has taken over; only its unfinished work here is dropped."""
+
+
 class OutputError(UrbanpipeError):
     """A result that could not be written: read-only folder, full disk. An existing file is left unchanged."""
 

@@ -10,6 +10,7 @@ from io import TextIOWrapper
 import typer
 
 from urbanpipe import __version__
+from urbanpipe.cli import archive
 from urbanpipe.cli.logs import show_logs
 from urbanpipe.cli.output import complain
 from urbanpipe.errors import UrbanpipeError
@@ -40,6 +41,9 @@ VERBS = (
     "weights",
 )
 
+GROUPS = ("archive",)
+"""Verbs with verbs of their own, which can all be run again."""
+
 RESUMABLE = {
     "demo",
     "simulate",
@@ -63,6 +67,7 @@ app = typer.Typer(
 )
 for verb in VERBS:
     app.command(verb)(importlib.import_module(f"urbanpipe.cli.{verb}").command)
+app.add_typer(archive.app, name="archive")
 
 
 def _version(wanted: bool) -> None:
@@ -101,10 +106,10 @@ def _stop_on_signals() -> None:
 
 def interrupted(arguments: Sequence[str]) -> str:
     """Return what to print when a command line is interrupted."""
-    verb = next((argument for argument in arguments if argument in VERBS), "")
+    verb = next((argument for argument in arguments if argument in {*VERBS, *GROUPS}), "")
     if verb == "review":
         return "stopped; everything that was saved is kept"
-    if verb in RESUMABLE:
+    if verb in RESUMABLE or verb in GROUPS:
         return "interrupted; finished work is kept, rerun the same command to resume"
     return "interrupted; rerun the same command to start again"
 

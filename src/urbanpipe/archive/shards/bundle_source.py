@@ -1,0 +1,42 @@
+"""Inspectors of a bundle, for workers."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from urbanpipe.archive.lazy_inspector import LazyInspector
+from urbanpipe.archive.shards.archive_settings import ArchiveSettings
+from urbanpipe.archive.shards.inspecting import VideoInspector
+from urbanpipe.inference.options import InferenceOptions
+from urbanpipe.inspection.region import Region
+
+
+@dataclass(frozen=True)
+class BundleSource:
+    """Inspectors of a bundle.
+
+    Attributes:
+        bundle: folder of the bundle; None takes the demonstration bundle of the package.
+        options: device and batch size.
+        distance_region: region of the on-screen distance.
+    """
+
+    bundle: Path | None = None
+    options: InferenceOptions = InferenceOptions()
+    distance_region: Region | None = None
+
+    def settings(self) -> ArchiveSettings:
+        """Return what results depend on; see `InspectorSource`."""
+        lazy = self._lazy()
+        return ArchiveSettings(
+            bundle=lazy.manifest.name,
+            digest=lazy.digest,
+            demonstration=lazy.manifest.demonstration,
+            distance_region=self.distance_region,
+        )
+
+    def load(self) -> VideoInspector:
+        """Load the networks."""
+        return self._lazy().loaded
+
+    def _lazy(self) -> LazyInspector:
+        return LazyInspector(self.bundle, self.options, self.distance_region)
