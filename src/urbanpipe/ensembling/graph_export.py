@@ -177,6 +177,7 @@ def _export(graph: nn.Module, inputs: dict[str, Tensor], outputs: Sequence[str],
             dynamic_shapes=[segments] * len(inputs),
             dynamo=True,
             verbose=False,
+            optimize=not half,  # weights merged with those of norms would be rounded anew
         )
     assert program is not None, "the exporter of torch.export returns a program"
     model = program.model_proto
