@@ -168,7 +168,7 @@ def _export(graph: nn.Module, inputs: dict[str, Tensor], outputs: Sequence[str],
     except ImportError as error:
         raise not_installed("onnx") from error
     segments = {0: torch.export.Dim("segments")}
-    with _quiet(), torch.no_grad():
+    with _quiet(), _plain_attention(graph), torch.no_grad():
         program = torch.onnx.export(
             graph.eval(),
             tuple(inputs.values()),
@@ -229,6 +229,19 @@ def _kept(network: Network, layer: MapLayer | None) -> Iterator[list[Tensor]]:
         yield kept
     finally:
         handle.remove()
+
+
+@contextmanager
+def _plain_attention(graph: nn.Module) -> Iterator[None]:
+    """Let timm's attention layers run step by step in the block: fused attention over windows is not exported."""
+    fused = [module for module in graph.modules() if getattr(module, "fused_attn", False)]
+    for module in fused:
+        module.fused_attn = False  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        for module in fused:
+            module.fused_attn = True  # type: ignore[assignment]
 
 
 @contextmanager
