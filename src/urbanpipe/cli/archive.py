@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from urbanpipe.cli.options import Device, SegmentsPerBatch
+from urbanpipe.cli.options import Device, Runtime, SegmentsPerBatch
 from urbanpipe.cli.output import complain, show
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ def run(
         str | None, typer.Option(help="Run the workers on a Ray cluster: its address, auto, or local.")
     ] = None,
     device: Device = "auto",
+    runtime: Runtime = "auto",
     batch_size: SegmentsPerBatch = 8,
 ) -> None:
     """Inspect the videos that have no result yet. Exit status 3: some could not be inspected."""
@@ -82,7 +83,7 @@ def run(
         archive,
         bundle=bundle,
         distance_region=region_of(distance_region) if distance_region else None,
-        inference=InferenceOptions(device=device, batch_size=batch_size),
+        inference=InferenceOptions(device=device, batch_size=batch_size, runtime=runtime),
         options=RunOptions(
             shard=share_of(shard), retries=retries, workers=workers, again=again, lease_seconds=lease_seconds, ray=ray
         ),

@@ -4,6 +4,7 @@ A network has two graphs, which are ONNX files: one encodes segments, the other 
 class with the method `run`.
 """
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,7 +48,7 @@ class OnnxGraph:
 
     Args:
         file: the ONNX file.
-        threads: number of threads; None takes all processors.
+        threads: number of threads; None takes OMP_NUM_THREADS, or all processors where it is not set.
 
     Raises:
         BundleError: the extra `onnx` is not installed, or the file is damaged.
@@ -59,7 +60,7 @@ class OnnxGraph:
         except ImportError as error:
             raise not_installed("onnx") from error
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or 0
+        options.intra_op_num_threads = threads or _threads_of_environment()
         options.log_severity_level = 3
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads would slow torch down
         self._file = file
@@ -86,8 +87,8 @@ class OpenVinoGraph:
         config: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
         # Compiled attention that was cached for one number of segments gives wrong results for another (2026.4).
         config["CPU_RUNTIME_CACHE_CAPACITY"] = 0
-        if threads:
-            config["INFERENCE_NUM_THREADS"] = threads
+        if count := threads or _threads_of_environment():
+            config["INFERENCE_NUM_THREADS"] = count
         self._file = file
         with graph_errors(file):
             self._compiled = openvino.Core().compile_model(file, "CPU", config)
@@ -99,6 +100,12 @@ class OpenVinoGraph:
         with graph_errors(self._file):
             results = self._compiled({name: np.ascontiguousarray(inputs[name]) for name in self.inputs})
             return {name: np.array(results[name]) for name in self.outputs}
+
+
+def _threads_of_environment() -> int:
+    """Return OMP_NUM_THREADS, which torch heeds; 0 if it is not a number."""
+    text = os.environ.get("OMP_NUM_THREADS", "")
+    return int(text) if text.isdecimal() else 0
 
 
 def _name(port: Any) -> str:

@@ -16,7 +16,7 @@ class BundleSource:
 
     Attributes:
         bundle: folder of the bundle; None takes the demonstration bundle of the package.
-        options: device and batch size.
+        options: device, batch size and runtime.
         distance_region: region of the on-screen distance.
     """
 

@@ -1,5 +1,6 @@
 """Workers of `archive run` on a Ray cluster: actors that load their networks once and take shard after shard."""
 
+import os
 from collections import deque
 from dataclasses import replace
 from typing import Any
@@ -45,6 +46,7 @@ def outcomes_of_actors(workplace: Workplace, address: str) -> Found:
         ArchiveError: the cluster cannot be reached, or actors die again and again.
         UrbanpipeError: the first error of an actor.
     """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no report to Ray's authors, unless the user wants it
     try:
         ray.init(address=address, log_to_driver=False, include_dashboard=False if address == LOCAL else None)
     except (ConnectionError, ValueError, RuntimeError) as error:

@@ -63,7 +63,7 @@ def archive_run(
         archive: folder or prefix of the archive.
         bundle: folder of a bundle; None takes the demonstration bundle of the package.
         distance_region: left, top, width and height, as shares of the picture, of the on-screen distance.
-        inference: device and batch size.
+        inference: device, batch size and runtime.
         options: share of the shards, retries, processes.
         on_outcome: called with each video.
 

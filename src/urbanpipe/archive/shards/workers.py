@@ -2,6 +2,7 @@
 
 import logging
 import multiprocessing
+import os
 import signal
 import sys
 import time
@@ -228,6 +229,8 @@ def _started(workplace: Workplace) -> tuple[Connection, SpawnProcess]:
 
 def _work(workplace: Workplace, messages: Connection) -> None:
     """Work in a process; SIGTERM ends it once what it has finished is written, and so does the end of its parent."""
+    threads = max(1, (os.cpu_count() or 1) // workplace.options.workers)
+    os.environ.setdefault("OMP_NUM_THREADS", str(threads))  # before the networks are loaded: workers share the cores
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with suppress(BrokenPipeError):
