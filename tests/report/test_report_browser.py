@@ -286,10 +286,11 @@ def test_light_and_dark(opened: Opening) -> None:
     light = page.evaluate(ground)
     assert dark == "rgb(17, 23, 26)"
     assert light == "rgb(243, 245, 244)"
-    end = time.monotonic() + PATIENCE_SECONDS
+    end = time.monotonic() + 3 * PATIENCE_SECONDS
     page.reload()
     while page.evaluate(ground) != light:  # the browser stores what is to be kept soon, not at once
         assert time.monotonic() < end, "the choice is kept"
+        page.wait_for_timeout(500)
         page.reload()
     page.keyboard.press("d")
     assert page.evaluate(ground) == dark
