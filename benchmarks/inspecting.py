@@ -9,6 +9,7 @@ Every video is inspected whole in a process of its own: findings, pictures and r
 
 import argparse
 import multiprocessing
+import os
 import resource
 import tempfile
 import time
@@ -19,16 +20,18 @@ import av
 import torch
 
 from urbanpipe.evaluation.tables import markdown_table
+from urbanpipe.inference.options import RuntimeName
 from urbanpipe.inspection.inspector import Inspector
 from urbanpipe.report.html import write_report
 
 PARTS = ("decode", "network", "evidence", "report")
 
 
-def inspected(video: Path, bundle: Path | None, threads: int, device: str) -> dict[str, float]:
+def inspected(video: Path, bundle: Path | None, threads: int, runtime: RuntimeName) -> dict[str, float]:
     """Seconds of each part, the video's length, and the highest memory of the process in MiB; loading is left out."""
     torch.set_num_threads(threads)
-    inspector = Inspector.load(bundle, device)
+    os.environ["OMP_NUM_THREADS"] = str(threads)  # of graphs
+    inspector = Inspector.load(bundle, "cpu", runtime=runtime)
     with tempfile.TemporaryDirectory() as folder:
         done = inspector.inspect(video)
         started = time.perf_counter()
@@ -39,10 +42,10 @@ def inspected(video: Path, bundle: Path | None, threads: int, device: str) -> di
     return seconds | {"video": done.inspection.video.duration_seconds, "peak": peak, "size": size}
 
 
-def alone(video: Path, bundle: Path | None, threads: int, device: str) -> dict[str, float]:
+def alone(video: Path, bundle: Path | None, threads: int, runtime: RuntimeName) -> dict[str, float]:
     """`inspected` in a fresh process."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(inspected, (video, bundle, threads, device))
+        return pool.apply(inspected, (video, bundle, threads, runtime))
 
 
 def copied(video: Path, out: av.container.OutputContainer, to: av.VideoStream, base: int) -> int:
@@ -82,13 +85,13 @@ def main() -> None:
     parser.add_argument("videos", type=Path)
     parser.add_argument("--bundle", type=Path)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--runtime", default="torch", choices=["torch", "onnx", "openvino"])
     given = parser.parse_args()
     videos = sorted(given.videos.glob("*.mp4"))
-    each = [alone(video, given.bundle, given.threads, given.device) for video in videos]
+    each = [alone(video, given.bundle, given.threads, given.runtime) for video in videos]
     keys = each[0].keys()
     with tempfile.TemporaryDirectory() as folder:
-        long = alone(looped(videos[0], 10, Path(folder) / "long.mp4"), given.bundle, given.threads, given.device)
+        long = alone(looped(videos[0], 10, Path(folder) / "long.mp4"), given.bundle, given.threads, given.runtime)
     rows = [
         row(f"median of {len(each)}", {key: median(one[key] for one in each) for key in keys}),
         row("the first", each[0]),

@@ -189,9 +189,10 @@ def main() -> None:
     parser.add_argument("simulated", type=Path, nargs="+", help="folders of `urbanpipe simulate`")
     parser.add_argument("--without", nargs="+", default=[], metavar="SITE", help="sites to leave out, such as k56268")
     parser.add_argument("--bundle", type=Path, help="default: the demonstration bundle")
+    parser.add_argument("--runtime", default="torch", choices=["torch", "onnx", "openvino"])
     given = parser.parse_args()
     torch.set_num_threads(1)
-    inspector = Inspector.load(given.bundle, device="cpu")
+    inspector = Inspector.load(given.bundle, device="cpu", runtime=given.runtime)
     folders = {folder.name: inspected(folder, inspector, given.without) for folder in given.simulated}
     for lowest, what in ((0.0, "All findings"), (UNLIKELY, f"Findings of {UNLIKELY:.0%} or more")):
         columns = [

@@ -1,6 +1,8 @@
 """CPU time per image of torch, ONNX Runtime and OpenVINO, with one thread, in one process each and together.
 
-python benchmarks/runtimes.py [--images 8] [--repeats 30]
+python benchmarks/runtimes.py [--images 8] [--repeats 30] [--int8]
+
+With --int8, the convolutions of the graphs are quantised too (static, per channel, calibrated on noise, for time only).
 """
 
 import argparse
@@ -15,7 +17,8 @@ import numpy as np
 import torch
 
 from urbanpipe.ensembling.graph_export import export_encoder
-from urbanpipe.inference.graph import IMAGES, REAL, OnnxGraph, OpenVinoGraph
+from urbanpipe.evaluation.tables import markdown_table
+from urbanpipe.inference.graph import IMAGES, REAL, Graph, OnnxGraph, OpenVinoGraph
 from urbanpipe.inference.torch_runtime import TorchRuntime
 from urbanpipe.methods.recipe import load_recipe
 from urbanpipe.models.allocator import keep_freed_memory
@@ -42,14 +45,47 @@ def milliseconds(run: Callable[[], Any], images: int) -> float:
     return 1000 * (time.process_time() - started) / images
 
 
-def calls_of(runtime: TorchRuntime, images: int) -> dict[str, Callable[[], Any]]:
+class Noise:
+    """Calibration data of random pixels, as ONNX Runtime reads it."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        rng = np.random.default_rng(0)
+        batches = [rng.integers(256, size=(4, *shape), dtype=np.uint8) for _ in range(4)]
+        self._inputs = iter([{IMAGES: batch, REAL: np.ones(4, np.int64)} for batch in batches])
+
+    def get_next(self) -> dict[str, Any] | None:
+        """Return the next inputs; None at the end."""
+        return next(self._inputs, None)
+
+
+def quantised(file: Path, shape: tuple[int, ...]) -> Path:
+    """Write a graph with its convolutions in INT8 beside a graph."""
+    from onnxruntime.quantization import QuantType, quantize_static
+
+    out = file.with_name("int8.onnx")
+    types = {"activation_type": QuantType.QUInt8, "weight_type": QuantType.QInt8}
+    quantize_static(str(file), str(out), Noise(shape), per_channel=True, op_types_to_quantize=["Conv"], **types)
+    return out
+
+
+def calls_of(runtime: TorchRuntime, images: int, int8: bool) -> dict[str, Callable[[], Any]]:
     """Return a call of each runtime on the same images."""
-    pixels = np.random.default_rng(0).integers(256, size=(images, *runtime.recipe.input.segment_shape), dtype=np.uint8)
+    shape = runtime.recipe.input.segment_shape
+    pixels = np.random.default_rng(0).integers(256, size=(images, *shape), dtype=np.uint8)
     real = np.ones(images, np.int64)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "encode.onnx"
         export_encoder(runtime, None, file, half=False)
-        graphs = {"ONNX Runtime": OnnxGraph(file, threads=1), "OpenVINO": OpenVinoGraph(file, threads=1)}
+        graphs: dict[str, Graph] = {
+            "ONNX Runtime": OnnxGraph(file, threads=1),
+            "OpenVINO": OpenVinoGraph(file, threads=1),
+        }
+        if int8:
+            small = quantised(file, shape)
+            graphs |= {
+                "ONNX Runtime INT8": OnnxGraph(small, threads=1),
+                "OpenVINO INT8": OpenVinoGraph(small, threads=1),
+            }
     calls: dict[str, Callable[[], Any]] = {"torch": lambda: runtime.encode(pixels, real)}
     for name, graph in graphs.items():
         calls[name] = lambda graph=graph: graph.run({IMAGES: pixels, REAL: real})  # type: ignore[misc]
@@ -61,13 +97,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=8)
     parser.add_argument("--repeats", type=int, default=30)
+    parser.add_argument("--int8", action="store_true")
     given = parser.parse_args()
     torch.set_num_threads(1)
     keep_freed_memory()
-    print("| network | torch ms | ONNX Runtime ms | OpenVINO ms | ONNX Runtime, times faster | OpenVINO |")
-    print("|---|---:|---:|---:|---:|---:|")
+    rows = []
     for name, backbone, size in NETWORKS:
-        calls = calls_of(runtime_of(backbone, size), given.images)
+        calls = calls_of(runtime_of(backbone, size), given.images, given.int8)
         times: dict[str, list[float]] = {key: [] for key in calls}
         for repeat in range(given.repeats + 2):
             for key, call in calls.items():  # in turns, so that other programs slow all of them down
@@ -75,9 +111,10 @@ def main() -> None:
                 if repeat > 1:
                     times[key].append(spent)
         medians = {key: statistics.median(values) for key, values in times.items()}
-        ratios = [medians["torch"] / medians[key] for key in ("ONNX Runtime", "OpenVINO")]
-        cells = [f"{name}, {size} px", *(f"{value:.2f}" for value in medians.values()), *(f"{r:.2f}" for r in ratios)]
-        print(f"| {' | '.join(cells)} |", flush=True)
+        faster = {key: f"{value:.2f} ({medians['torch'] / value:.2f})" for key, value in medians.items()}
+        rows.append([f"{name}, {size} px", *faster.values()])
+    print("CPU ms per image (in brackets: torch's time divided by it)\n")
+    print(markdown_table(["network", *faster], rows))
     together(given.images, given.repeats)
 
 

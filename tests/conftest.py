@@ -14,12 +14,15 @@ from hypothesis import HealthCheck, settings
 
 from helpers.browsers import chromium
 from helpers.event_videos import make_events, read_events
+from helpers.finished_runs import finished_run
 from helpers.plots_of_folds import without_plots_of_folds
 from helpers.tiny_recipes import TINY
 from urbanpipe.catalog.catalog_file import Catalog, Video, read_catalog
 from urbanpipe.catalog.folds import folds
 from urbanpipe.catalog.scan import scan
 from urbanpipe.cli.logs import show_logs
+from urbanpipe.ensembling.bundle_options import BundleLabel
+from urbanpipe.ensembling.bundling import bundle
 from urbanpipe.methods.recipe import Recipe, load_recipe
 from urbanpipe.simulate.generator import simulate
 from urbanpipe.simulate.options import ClassMix, VideoOptions
@@ -124,6 +127,16 @@ def catalog(archive: Path) -> Catalog:
 def tiny() -> Recipe:
     """A recipe that trains in seconds."""
     return load_recipe("small-mobilenetv2", [*TINY, "name=tiny"])
+
+
+@pytest.fixture(scope="session")
+def frame_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of two random networks for single frames; no test may change a file."""
+    return _made_once(tmp_path_factory, "frame_bundle", _make_frame_bundle) / "bundle"
+
+
+def _make_frame_bundle(folder: Path) -> None:
+    bundle(finished_run(folder / "run", "frame"), out=folder / "bundle", label=BundleLabel(demonstration=True))
 
 
 @pytest.fixture(scope="session")

@@ -71,10 +71,11 @@ def test_encoders_give_what_torch_gives(method: str, settings: tuple[str, ...], 
             assert found.observed is not None
             assert wanted.observed is not None
             np.testing.assert_allclose(found.observed, wanted.observed, atol=1e-3, rtol=1e-3)
-        maps = graph.class_maps(images[:1], int(real[0]), 2)
+        maps = graph.class_maps(images[:1], int(real[0]))
         assert (maps >= 0).all()
         assert maps.shape[0] == (runtime.recipe.input.frames if method == "dense-pool" else 1)
-        assert maps.ndim == (4 if method == "video" else 3)
+        assert maps.shape[1] == CLASSES
+        assert maps.ndim == (5 if method == "video" else 4)
 
 
 HEADS = {
@@ -137,6 +138,8 @@ def test_graphs_with_other_outputs_are_refused() -> None:
     with pytest.raises(BundleError, match=r"returns video of the shape \(3,\) instead of \(4,\)"):
         runtime.aggregate(features.astype(np.float32), np.zeros((2, 2)))
     assert not runtime.has_maps
+    with pytest.raises(BundleError, match="lacks the output 'observed'"):
+        runtime.encode(np.zeros((2, 3, 8, 8), np.uint8), np.ones(2, np.int64), observe=True)
 
 
 def test_networks_share_an_encoder_that_is_the_same_object() -> None:

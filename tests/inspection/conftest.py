@@ -7,21 +7,13 @@ import pytest
 from helpers.explain_runs import make_video
 from helpers.finished_runs import finished_run
 from helpers.noisy_videos import noisy_catalog
-from urbanpipe.ensembling.bundle_options import BundleLabel, NetworkStorage
+from urbanpipe.ensembling.bundle_options import NetworkStorage
 from urbanpipe.ensembling.bundling import bundle
 
 
 @pytest.fixture(scope="session")
 def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_video(tmp_path_factory.mktemp("video") / "pipe.mp4")
-
-
-@pytest.fixture(scope="session")
-def frame_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("frame")
-    return bundle(
-        finished_run(folder / "run", "frame"), out=folder / "bundle", label=BundleLabel(demonstration=True)
-    ).folder
 
 
 @pytest.fixture(scope="session")

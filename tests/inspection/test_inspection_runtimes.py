@@ -158,9 +158,13 @@ def test_graphs_that_predict_worse_are_refused() -> None:
     good = GraphCheck("onnx", {1: 1e-4, 7: 1e-5}, 60, 0.0019, "CK")
     good.refuse()
     assert good.line == (
-        "onnx against torch: largest logit difference 1.0e-04 at 1, 1.0e-05 at 7 segments; on 60 out-of-fold videos "
-        "the AP of CK changes most, by -0.19 points"
+        "onnx against torch: largest logit difference 1.0e-04 at 1, 1.0e-05 at 7 segments; largest drop of AP on 60 "
+        "out-of-fold videos 0.19 points (CK)"
     )
+    nothing = GraphCheck("onnx", {1: 0.0}, 3, float("-inf"), "CK")
+    nothing.refuse()
+    assert nothing.line.endswith("on 3 out-of-fold videos unknown: no class varies")
+    assert nothing.to_table()["largest_ap_drop"] is None
     for differences, drop in (({1: 0.0, 7: 0.2}, 0.0), ({1: 0.0, 7: 0.0}, 0.0021)):
         with pytest.raises(BundleError, match="the export is refused, as its graphs predict differently: onnx"):
             GraphCheck("onnx", differences, 60, drop, "CK").refuse()

@@ -75,13 +75,13 @@ class KnownFile(BaseModel):
 
 
 class Reading:
-    """One reading of a file, from its begin on.
+    """One reading of a file, from its start.
 
     Args:
         path: the file.
 
     Attributes:
-        state: state of the file at the begin.
+        state: state of the file at the start.
 
     Raises:
         VideoError: the file cannot be found.
@@ -92,7 +92,7 @@ class Reading:
         self.state = FileState.of(path)
 
     def check(self) -> None:
-        """Check that the file is as it was at the begin.
+        """Check that the file is as it was at the start.
 
         Raises:
             VideoError: it has changed, or is gone.

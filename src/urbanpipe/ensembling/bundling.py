@@ -281,14 +281,7 @@ def _metrics(made: Bundled, seen: OutOfFold) -> dict[str, object]:
         "miss_bound": evaluation.triage.miss_bound,
         "rejected_of_all": _number(evaluation.nested.missed_of_all),
         "classes": classes,
-        "graphs": {
-            check.runtime: {
-                "logit_difference": {str(size): float(value) for size, value in check.logit_difference.items()},
-                "videos": check.videos,
-                "largest_ap_drop": _number(check.ap_drop),
-            }
-            for check in made.checks
-        },
+        "graphs": {check.runtime: check.to_table() for check in made.checks},
     }
 
 

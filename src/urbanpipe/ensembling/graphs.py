@@ -50,8 +50,10 @@ class GraphCheck:
         runtime: what ran the graphs.
         logit_difference: largest difference of a video's logits, by the number of segments in a batch.
         videos: number of videos, over all members, that both predicted.
-        ap_drop: largest drop of AP over classes and members, 0 to 1; negative if every AP rises.
+        ap_drop: largest drop of AP over classes and members, 0 to 1; negative if every AP rises, and minus infinity if
+            no class is in some of the videos only.
         code: class with the largest drop.
+        videos_are: what the videos are, for people.
     """
 
     runtime: str
@@ -59,15 +61,27 @@ class GraphCheck:
     videos: int
     ap_drop: float
     code: str
+    videos_are: str = "out-of-fold"
 
     @property
     def line(self) -> str:
         """The comparison in a line."""
         differences = ", ".join(f"{value:.1e} at {size}" for size, value in self.logit_difference.items())
+        points = f"{100 * max(self.ap_drop, 0.0):.2f} points ({self.code})"
+        drop = points if np.isfinite(self.ap_drop) else "unknown: no class varies"
         return (
-            f"{self.runtime} against torch: largest logit difference {differences} segments; on {self.videos} "
-            f"out-of-fold videos the AP of {self.code} changes most, by {-100 * self.ap_drop:+.2f} points"
+            f"{self.runtime} against torch: largest logit difference {differences} segments; largest drop of AP on "
+            f"{self.videos} {self.videos_are} videos {drop}"
         )
+
+    def to_table(self) -> dict[str, object]:
+        """Return the comparison for `metrics.json`."""
+        return {
+            "logit_difference": {str(size): value for size, value in self.logit_difference.items()},
+            "videos": self.videos,
+            "videos_are": self.videos_are,
+            "largest_ap_drop": round(self.ap_drop, 6) if np.isfinite(self.ap_drop) else None,
+        }
 
     def refuse(self) -> None:
         """Refuse graphs that predict worse than torch.
@@ -135,7 +149,7 @@ def check_graphs(
         graphs = graph_runtimes(folder, recorded, runtime, len(data.taxonomy))
         pairs: list[Pair] = list(zip(member.runtimes, graphs, strict=True))
         for size in BATCHES:
-            differences[size] = max([differences[size], *(_logit_difference(pair, member, size) for pair in pairs)])
+            differences[size] = max([differences[size], *(logit_difference(pair, member, size) for pair in pairs)])
         rows, of_torch, of_graph = _held_out(pairs, member.recipe.view, data, run, videos)
         count += len(rows)
         before, after = (score(scores, data.targets[rows], data.taxonomy, "skip") for scores in (of_torch, of_graph))
@@ -189,7 +203,7 @@ def _random_segment(path: Path, view: View, chance: np.random.Generator) -> tupl
     return view.evaluation_input(frames), int(selection.real[row])
 
 
-def _logit_difference(pair: Pair, member: Member, size: int) -> float:
+def logit_difference(pair: Pair, member: Member, size: int) -> float:
     """Return the largest difference of the logits of a video of `size` segments of noise."""
     config, chance = member.recipe.input, np.random.default_rng(0)
     encoded = min(size, _BATCH_SIZE)
@@ -225,16 +239,17 @@ def _held_out(
     by_row: dict[int, list[VideoPrediction]] = {}
     for fold, pair in zip(folds, pairs, strict=True):
         held = [row for row in rows[:CHECKED_VIDEOS] if assignment[data.names[row]] == fold]
-        by_row |= dict(_predicted(pair, view, held, [videos[data.names[row]] for row in held]))
+        by_row |= dict(predicted(pair, view, held, [videos[data.names[row]] for row in held]))
     if not by_row:
         raise BundleError(f"none of the {len(rows)} videos can be read; give the catalog of the run as --data")
     scores = [np.stack([by_row[row][number].scores for row in by_row]) for number in (0, 1)]
     return list(by_row), scores[0], scores[1]
 
 
-def _predicted(
+def predicted(
     pair: Pair, view: View, rows: Sequence[int], videos: Sequence[Video]
 ) -> Iterator[tuple[int, list[VideoPrediction]]]:
+    """Yield (row, predictions in torch and as graphs) of the readable videos; the log names the others."""
     samples = new_samples([video.path for video in videos], view, _BATCH_SIZE)
     results = predict_batches(pair, batches_of(samples, _BATCH_SIZE))
     for index, result in track(results, len(rows), "checking graphs", "videos"):

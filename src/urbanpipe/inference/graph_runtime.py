@@ -33,7 +33,7 @@ class GraphRuntime:
 
     def __init__(self, encoder: Graph, head: Graph, classes: int) -> None:
         if lacking := {FEATURES} - set(encoder.outputs) | {VIDEO, SEGMENTS} - set(head.outputs):
-            raise BundleError(f"a graph of the bundle lacks the output {min(lacking)!r}; it is not a valid bundle")
+            raise _lacking(min(lacking))
         self._encoder, self._head, self._classes = encoder, head, classes
 
     def shares_encoder(self, other: Runtime) -> bool:
@@ -43,6 +43,8 @@ class GraphRuntime:
     def encode(self, images: NDArray[np.uint8], real: NDArray[np.int64], observe: bool = False) -> Encoded:
         """Encode segments; only the first network of a member can observe."""
         outputs = self._encoder.run({IMAGES: images, REAL: real})
+        if observe and OBSERVED not in outputs:
+            raise _lacking(OBSERVED)
         observed = outputs[OBSERVED].astype(np.float64) * len(images) if observe else None
         features = outputs[FEATURES]
         _check_shape(FEATURES, features, (len(images), *features.shape[1:2]))
@@ -60,8 +62,8 @@ class GraphRuntime:
         """Whether `class_maps` can be called."""
         return MAPS in self._encoder.outputs
 
-    def class_maps(self, image: NDArray[np.uint8], real: int, label: int) -> NDArray[np.float32]:
-        """Return the raw map of a class in a segment; only the first network of a member has maps.
+    def class_maps(self, image: NDArray[np.uint8], real: int) -> NDArray[np.float32]:
+        """Return the raw maps of all classes in a segment; only the first network of a member has maps.
 
         The channels of a layer are weighted by the mean of their gradients over training videos, as gradients of
         single segments need torch. For a linear layer on the mean of the channels this is Grad-CAM itself.
@@ -69,15 +71,21 @@ class GraphRuntime:
         Args:
             image: the segment, (1, ...).
             real: number of its frames that are not padding.
-            label: index of the class.
 
         Returns:
-            Non-negative, (1, h, w), (1, t, h, w), or (frames, h, w) where frames are encoded one by one.
+            Non-negative, (1, classes, h, w), (1, classes, t, h, w), or (frames, classes, h, w) where frames are encoded
+            one by one.
         """
-        maps: NDArray[np.float32] = self._encoder.run({IMAGES: image, REAL: np.array([real])})[MAPS][:, label]
+        maps: NDArray[np.float32] = self._encoder.run({IMAGES: image, REAL: np.array([real])})[MAPS]
+        if maps.ndim < 4 or maps.shape[1] != self._classes:
+            raise BundleError(f"a graph of the bundle returns maps of the shape {maps.shape}")
         return maps
 
 
 def _check_shape(name: str, array: NDArray[np.generic], wanted: tuple[int, ...]) -> None:
     if array.shape != wanted:
         raise BundleError(f"a graph of the bundle returns {name} of the shape {array.shape} instead of {wanted}")
+
+
+def _lacking(name: str) -> BundleError:
+    return BundleError(f"a graph of the bundle lacks the output {name!r}; it is not a valid bundle")

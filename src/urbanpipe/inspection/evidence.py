@@ -81,8 +81,9 @@ class EvidenceMaker:
         return [Occurrence(seconds=at, begin_seconds=at, end_seconds=at, score=round(score, 6), evidence=(shown,))]
 
     def forget(self) -> None:
-        """Forget the distances that were read in frames of the previous video."""
+        """Forget distances and maps of frames of the previous video."""
         self._read.clear()
+        self.heat.forget()
 
     def _name(self, label: int) -> str:
         return f"class{label:02d}"

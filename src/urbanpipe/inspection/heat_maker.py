@@ -28,6 +28,9 @@ class HeatMaker(Protocol):
             OutOfMemoryError: the device is out of memory.
         """
 
+    def forget(self) -> None:
+        """Forget what was kept of the previous video."""
+
 
 class NoHeat:
     """Maps of zeros, for runtimes that have none. See `HeatMaker`."""
@@ -36,6 +39,9 @@ class NoHeat:
         """Return zeros (real, 1, 1)."""
         del image, label
         return np.zeros((real, 1, 1), np.float32)
+
+    def forget(self) -> None:
+        """Keep nothing."""
 
 
 class GraphHeat:
@@ -48,10 +54,17 @@ class GraphHeat:
 
     def __init__(self, runtime: GraphRuntime, config: InputConfig) -> None:
         self._runtime, self._config = runtime, config
+        self._of_all_classes: dict[int, tuple[NDArray[np.uint8], Maps]] = {}
 
     def maps(self, image: NDArray[np.uint8], real: int, label: int) -> Maps:
-        """Return raw, non-negative maps (real, h, w)."""
-        return of_frames(self._runtime.class_maps(image, real, label), self._config)[:real]
+        """Return raw, non-negative maps (real, h, w); classes that ask for the same segment share a run."""
+        if id(image) not in self._of_all_classes:  # the image is kept, so that its id is not used again
+            self._of_all_classes[id(image)] = image, self._runtime.class_maps(image, real)
+        return of_frames(self._of_all_classes[id(image)][1][:, label], self._config)[:real]
+
+    def forget(self) -> None:
+        """Forget the maps of the previous video."""
+        self._of_all_classes.clear()
 
 
 def heat_maker(member: Member, bundle: Bundle) -> HeatMaker:

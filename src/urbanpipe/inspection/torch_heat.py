@@ -41,5 +41,8 @@ class TorchHeat:
         except torch.OutOfMemoryError as error:
             raise OutOfMemoryError(f"out of memory on {self._device}") from error
 
+    def forget(self) -> None:
+        """Keep nothing."""
+
     def _placed(self, image: torch.Tensor) -> torch.Tensor:
         return images_to(image, self._device, self._channels_last)

@@ -7,29 +7,24 @@ the first frame. The number of seeks is at most a small multiple of the number o
 
 import logging
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-import av.error
 import numpy as np
-from av.packet import Packet
 from av.video.frame import PictureType, VideoFrame
-from av.video.stream import VideoStream
 from numpy.typing import ArrayLike, NDArray
 
 from urbanpipe.errors import VideoError
 from urbanpipe.video.container import OpenVideo, open_video
-from urbanpipe.video.frames import NumberedPacket, Shown, decode_all, decode_packets
+from urbanpipe.video.frames import Shown, decode_all, decode_packets
 from urbanpipe.video.index import FrameIndex, index_frames, quick_index
 from urbanpipe.video.packet_scan import MAX_REORDER_PACKETS
 from urbanpipe.video.picture import Pixels, check_size, deinterlaced, to_rgb
+from urbanpipe.video.seeking import CannotSeekError, packets_from
 
 __all__ = ["FrameIndex", "index_frames", "read_frames", "read_frames_at", "stream_decoded", "stream_frames"]
 
 OnDamage = Literal["raise", "conceal"]
-SEEK_TRIES = 3
-MAX_PASSED_PACKETS = 60  # of MPEG-TS, in which FFmpeg searches for times: passing over so many packets reads less
 log = logging.getLogger(__name__)
 
 
@@ -39,10 +34,6 @@ class Found(NamedTuple):
     number: int
     frame: VideoFrame | None
     damaged: bool
-
-
-class _CannotSeekError(Exception):
-    """The file does not match its index: decode it from the start."""
 
 
 def read_frames(
@@ -256,7 +247,7 @@ def _sought(video: OpenVideo, index: FrameIndex, numbers: NDArray[np.int64]) -> 
             for found in _decode_run(video, index, start, run):
                 yield found
                 done += 1
-    except _CannotSeekError:
+    except CannotSeekError:
         log.debug("%s: no exact seeking; decoding from the start", index.path)
         yield from _from_the_start(index, numbers[done:], video.strict)
 
@@ -265,7 +256,7 @@ def _from_the_start(index: FrameIndex, numbers: NDArray[np.int64], strict: bool)
     with open_video(index.path, strict) as video:
         try:
             yield from _decode_run(video, index, 0, numbers)
-        except _CannotSeekError:
+        except CannotSeekError:
             raise VideoError(index.path, "it changed while it was read") from None
 
 
@@ -282,10 +273,10 @@ def _decode_run(video: OpenVideo, index: FrameIndex, start: int, run: NDArray[np
     """Yield the frames `run`, in order, decoded from packet `start` on.
 
     Raises:
-        _CannotSeekError: `start` is not a keyframe after all, or a frame is missing although nothing is damaged.
+        CannotSeekError: `start` is not a keyframe after all, or a frame is missing although nothing is damaged.
     """
     wanted = {int(index.packet_of[number]): int(number) for number in run}
-    numbered = _packets_from(video, index, start, max(wanted))
+    numbered = packets_from(video, index, start, max(wanted))
     waiting = [int(number) for number in reversed(run)]
     early: dict[int, Shown] = {}
     started = start == 0
@@ -295,7 +286,7 @@ def _decode_run(video: OpenVideo, index: FrameIndex, start: int, run: NDArray[np
         if shown.packet not in wanted:
             continue
         if not started:
-            raise _CannotSeekError
+            raise CannotSeekError
         early[wanted[shown.packet]] = shown
         latest = shown.packet - MAX_REORDER_PACKETS
         while waiting and (waiting[-1] in early or index.packet_of[waiting[-1]] < latest):
@@ -313,50 +304,5 @@ def _next(number: int, early: dict[int, Shown], start: int) -> Found:
 
 def _lost(number: int, start: int, damaged: bool) -> Found:
     if start and not damaged:
-        raise _CannotSeekError
+        raise CannotSeekError
     return Found(number, None, True)
-
-
-def _packets_from(video: OpenVideo, index: FrameIndex, start: int, last: int) -> Iterator[NumberedPacket]:
-    """Yield packets `start` to `last` with their numbers."""
-    passed = _passed_over(video, index, start)
-    if passed is not None:
-        yield start, passed
-        yield from enumerate(islice(video.packets(), last - start), start + 1)
-        video.following = last + 1
-        return
-    before = index.keyframes[: np.searchsorted(index.keyframes, start) + 1]
-    for key in reversed(before[-SEEK_TRIES:]):
-        if start or not video.fresh:
-            _seek(video, int(index.pts[key]))
-        source = video.packets()
-        for packet in source:
-            number = -1 if packet.pts is None else index.packet_at.get(packet.pts, -1)
-            if number == start:
-                yield start, packet
-                yield from enumerate(islice(source, last - start), start + 1)
-                video.following = last + 1
-                return
-            if not 0 <= number < start:
-                break
-    raise _CannotSeekError
-
-
-def _passed_over(video: OpenVideo, index: FrameIndex, start: int) -> "Packet[VideoStream] | None":
-    """Return packet `start` if it comes so soon that passing over those before it is cheaper than seeking."""
-    following = video.following
-    if following is None or "mpegts" not in video.container.format.name:
-        return None
-    if not 0 <= start - following <= MAX_PASSED_PACKETS:
-        return None
-    video.stream.codec_context.flush_buffers()  # the decoder was drained
-    packet = next(islice(video.packets(), start - following, None), None)
-    has_come = packet is not None and packet.pts is not None and index.packet_at.get(packet.pts) == start
-    return packet if has_come else None
-
-
-def _seek(video: OpenVideo, ticks: int) -> None:
-    try:
-        video.seek(ticks)
-    except (av.error.FFmpegError, OSError):
-        raise _CannotSeekError from None
