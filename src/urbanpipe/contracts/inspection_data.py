@@ -65,10 +65,14 @@ class InspectionData(Section):
         direction: of the camera, with the flow or against it.
         length_m: of the segment, in metres, within `LENGTH_METRES`.
         diameter_mm: of the pipe, in millimetres, within `DIAMETER_MILLIMETRES`.
+        shape: of the cross-section: `circular`, `egg`, `oval`, `rectangular`, `mouth` or `other`.
         material: of the pipe.
         date: of the inspection, ISO 8601.
+        time: of day at which it began, `hh:mm`.
         operator: who inspected.
         weather: during the inspection.
+        job: name or number of the order.
+        client: who gave the order.
         region: importance of the region (K) for condition figures, as in the sheet of choices.
         soil: soil around the pipe (T), as in the sheet of choices.
     """
@@ -81,10 +85,14 @@ class InspectionData(Section):
     direction: Literal["", "downstream", "upstream"] = ""
     length_m: Annotated[float, AfterValidator(_length)] | None = None
     diameter_mm: Annotated[float, AfterValidator(_diameter)] | None = None
+    shape: Literal["", "circular", "egg", "oval", "rectangular", "mouth", "other"] = ""
     material: Text = ""
     date: Annotated[str, AfterValidator(_day)] = Field(default="", pattern=r"^(\d{4}-\d{2}-\d{2})?$")
+    time: str = Field(default="", pattern=r"^(([01]\d|2[0-3]):[0-5]\d)?$")
     operator: Text = ""
     weather: Text = ""
+    job: Text = ""
+    client: Text = ""
     region: Text = ""
     soil: Text = ""
 

@@ -41,8 +41,9 @@ export function detailsForm(item, change, { changeClass, move }, disabled) {
   return form;
 }
 
-const DATA = ["street", "segment", "from_manhole", "to_manhole", "direction", "length_m", "diameter_mm", "material", "date", "operator", "weather", "region", "soil"];
-const DIRECTIONS = ["", "downstream", "upstream"];
+const DATA = ["street", "segment", "from_manhole", "to_manhole", "direction", "length_m", "diameter_mm", "shape", "material", "date", "time", "operator", "weather", "job", "client", "region", "soil"];
+const WORDS = { direction: ["", "downstream", "upstream"], shape: ["", "circular", "egg", "oval", "rectangular", "mouth", "other"] };
+const EXAMPLES = { date: "2026-01-31", time: "09:30" };
 
 function select(name, value, options) {
   const known = options.some(([key]) => key === value) ? options : [...options, [value, value]];
@@ -54,9 +55,9 @@ function select(name, value, options) {
 export function dataForm(form, values, choices, save, disabled) {
   if (form.contains(document.activeElement)) return;
   form.replaceChildren(...DATA.map((name) => {
-    if (name === "direction") return select(name, values[name] ?? "", DIRECTIONS.map((one) => [one, t(`direction_${one || "unknown"}`)]));
+    if (name in WORDS) return select(name, values[name] ?? "", WORDS[name].map((one) => [one, t(`${name}_${one || "unknown"}`)]));
     if (name in choices) return select(name, values[name] ?? "", [["", t("direction_unknown")], ...choices[name].map((one) => [one.key, one[language]])]);
-    return input(name, values[name], t(`data_${name}`), name === "date" ? { placeholder: "2026-01-31" } : {});
+    return input(name, values[name], t(`data_${name}`), name in EXAMPLES ? { placeholder: EXAMPLES[name] } : {});
   }));
   for (const one of form.elements) one.disabled = disabled;
   form.onchange = () => {
