@@ -1,9 +1,13 @@
 """Networks as graphs say what they say in torch, for any number of segments."""
 
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import onnx
+import onnx.helper
 import pytest
 import torch
 from numpy.typing import NDArray
@@ -126,6 +130,31 @@ class Constant:
 
     def run(self, inputs: object) -> dict[str, NDArray[np.float64]]:
         return self._arrays
+
+
+SIGNAL_AFTER_GRAPHS = """
+import os, signal, sys
+from pathlib import Path
+from urbanpipe.inference.graph import OpenVinoGraph
+
+first, second = OpenVinoGraph(Path(sys.argv[1])), OpenVinoGraph(Path(sys.argv[1]))
+del first
+del second
+signal.signal(signal.SIGINT, lambda *_: print("heard"))
+os.kill(os.getpid(), signal.SIGINT)
+"""
+
+
+@pytest.mark.slow
+def test_signals_are_heard_after_graphs_were_freed_in_any_order(tmp_path: Path) -> None:
+    file = tmp_path / "identity.onnx"
+    value = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1]) for name in ("features", "video")]
+    nodes = [onnx.helper.make_node("Identity", ["features"], ["video"])]
+    graph = onnx.helper.make_graph(nodes, "identity", value[:1], value[1:])
+    onnx.save(onnx.helper.make_model(graph, ir_version=10, opset_imports=[onnx.helper.make_opsetid("", 20)]), file)
+    command = [sys.executable, "-X", "faulthandler", "-c", SIGNAL_AFTER_GRAPHS, str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "heard\n"), done.stderr
 
 
 def test_graphs_with_other_outputs_are_refused() -> None:
