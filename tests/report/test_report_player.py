@@ -108,7 +108,10 @@ def _number_shown(page: "Page", seconds: float) -> int:
     page.evaluate(
         "at => new Promise(done => { const video = document.querySelector('video');"
         " const shown = () => requestAnimationFrame(() => requestAnimationFrame(done));"
-        " video.requestVideoFrameCallback(shown); video.onseeked = () => setTimeout(shown, 2000);"
+        " const near = (_, frame) => Math.abs(frame.mediaTime - at) < 1 ? shown() : again();"
+        " const again = () => video.requestVideoFrameCallback(near);"
+        " again();"  # the first may be of the frame before the jump
+        " video.onseeked = () => setTimeout(shown, 2000);"
         " video.currentTime = at; })",
         seconds,
     )
