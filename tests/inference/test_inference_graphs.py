@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import onnx.helper
+import onnxruntime
 import pytest
 import torch
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ from urbanpipe.ensembling.graph_export import export_encoder, export_head, map_l
 from urbanpipe.errors import BundleError
 from urbanpipe.inference import choose_runtime as choosing
 from urbanpipe.inference.choose_runtime import GRAPHS, choose_runtime
-from urbanpipe.inference.graph import FEATURES, SECONDS
+from urbanpipe.inference.graph import FEATURES, IMAGES, REAL, SECONDS, OnnxGraph
 from urbanpipe.inference.graph_runtime import GraphRuntime
 from urbanpipe.inference.torch_runtime import TorchRuntime
 from urbanpipe.models.layers import noise
@@ -80,6 +81,24 @@ def test_encoders_give_what_torch_gives(method: str, settings: tuple[str, ...], 
         assert maps.shape[0] == (runtime.recipe.input.frames if method == "dense-pool" else 1)
         assert maps.shape[1] == CLASSES
         assert maps.ndim == (5 if method == "video" else 4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("half", [False, True])
+def test_norms_are_merged_with_convolutions_whatever_the_storage(half: bool, tmp_path: Path) -> None:
+    runtime = runtime_of("frame", "model.backbone=mobilenetv3_small_050", "model.options={}")
+    export_encoder(runtime, None, tmp_path / "encode.onnx", half=half)
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    onnxruntime.InferenceSession(tmp_path / "encode.onnx", options)
+    kinds = {node.op_type for node in onnx.load(tmp_path / "optimised.onnx").graph.node}
+    assert "Conv" in kinds
+    assert not kinds & {"BatchNormalization", "CastLike", "Expand"}, "they make the network several times slower"
+    images, real = segments_of(runtime, 3)
+    found = OnnxGraph(tmp_path / "encode.onnx").run({IMAGES: images, REAL: real})[FEATURES]
+    wanted = runtime.encode(images, real).features
+    assert np.abs(found - wanted).max() < (0.02 if half else 1e-4) * np.abs(wanted).max()
 
 
 HEADS = {
