@@ -1,0 +1,21 @@
+"""The result of a writer that may leave inspections out."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a writer wrote.
+
+    Attributes:
+        files: the files.
+        rows: number of rows written.
+        reviewed: number of these that a person decided about.
+        lines: what was left out and why, and what a person has to complete.
+    """
+
+    files: tuple[Path, ...]
+    rows: int
+    reviewed: int
+    lines: tuple[str, ...] = ()
