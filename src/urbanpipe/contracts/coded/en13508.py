@@ -21,7 +21,7 @@ MAX_BYTES = 64 << 20
 MAX_CELL = 100_000
 _SECTION = re.compile(r"#([ABC])(\d{0,2})=(.*)", re.ASCII)
 _ENCODINGS = ("utf-8", "iso-8859-1", "iso-8859-15", "cp1252", "gb18030")
-_CONTINUOUS = re.compile(r"([ABC])(\d{1,2})", re.ASCII)
+_CONTINUOUS = re.compile(r"([ABC])(\d{0,2})", re.ASCII)
 
 
 class _Style(NamedTuple):
@@ -180,7 +180,7 @@ def _observation(row: Mapping[str, str], notes: Counter[str]) -> Observation | N
         quantification2=quantity(get("E", "")),
         joint=True if get("K") else None,
         continuous=continuous,
-        number=int(mark[2]) if mark else 0,
+        number=int(mark[2] or 0) if mark else 0,
         photo=get("M", ""),
         remark=get("F", ""),
     )

@@ -1,5 +1,6 @@
 """Reads ISYBAU XML: 2013-02, and later versions as far as their elements are the same."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -103,7 +104,7 @@ def _inspection(parts: _Parts, films: list[_Film], notes: Counter[str]) -> Coded
         upstream=_text(line, "RGrunddaten/KnotenZulauf"),
         downstream=_text(line, "RGrunddaten/KnotenAblauf"),
         date=_text(optical, "Inspektionsdatum"),
-        time=_text(optical, "Uhrzeit"),
+        time=re.sub(r"^(\d\d:\d\d):00$", r"\1", _text(optical, "Uhrzeit")),
         inspector=_text(optical, "NameUntersucher"),
         job="" if order is None else _text(order, "Auftragsnummer"),
         street=_text(pipe, "Lage/Strassenname"),

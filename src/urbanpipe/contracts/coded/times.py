@@ -1,4 +1,4 @@
-"""Times of observations in a film: time codes `HHMMSSff`, clock times and frame numbers."""
+"""Times of observations in a film: time codes `HHMMSSff` and video references."""
 
 import re
 
@@ -36,13 +36,13 @@ def from_timecode(text: str, frame_rate: int | None) -> float | None:
 
 
 def clock(seconds: float) -> str:
-    """Return a time as `hh:mm:ss.s`, rounded to a tenth.
+    """Return a time as `hh:mm:ss`, rounded down to the second.
 
     >>> clock(3723.44)
-    '01:02:03.4'
+    '01:02:03'
     """
-    tenths = round(seconds * 10)
-    return f"{tenths // 36000:02d}:{tenths % 36000 // 600:02d}:{tenths % 600 // 10:02d}.{tenths % 10}"
+    whole = int(seconds)
+    return f"{whole // 3600:02d}:{whole % 3600 // 60:02d}:{whole % 60:02d}"
 
 
 def from_video_reference(text: str) -> float | None:

@@ -83,7 +83,7 @@ def _cells(row: Observation) -> dict[str, object]:
     main, char1, char2 = row.code
     return {
         "I": None if row.station is None else _metres(row.station),
-        "J": f"{row.continuous}{row.number}" if row.continuous and row.number else "",
+        "J": f"{row.continuous}{row.number or ''}",
         "A": main,
         "B": char1,
         "C": char2,
