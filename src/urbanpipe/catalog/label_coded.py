@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from urbanpipe.catalog.label_json import LabelEntry
-from urbanpipe.contracts.coded.crosswalk import ReadCodes, is_neutral
+from urbanpipe.contracts.coded.crosswalk import ReadCodes
 from urbanpipe.contracts.coded.model import CodedInspection
 from urbanpipe.contracts.coded.reading import read_coded
 from urbanpipe.contracts.names import canonical_name
@@ -77,7 +77,7 @@ def _entries(
     notes: Counter[str],
 ) -> Iterator[LabelEntry]:
     for name, inspections in films.items():
-        observations = [row for one in inspections for row in one.observations if not is_neutral(row.code)]
+        observations = [row for one in inspections for row in one.observations if not codes.is_neutral(row.code)]
         where = f"inspection {inspections[0].name!r}"
         if any(row.is_proposal for one in inspections for row in one.observations):
             notes["films with proposals of software that nobody has reviewed, not labelled"] += 1

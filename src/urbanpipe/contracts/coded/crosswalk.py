@@ -68,10 +68,9 @@ class ReadCodes:
                 return next(iter(classes)) if len(classes) == 1 else None
         return None
 
-
-def is_neutral(code: Code) -> bool:
-    """Return whether a code is no defect: a node, a repair, a remark, the water level and the like."""
-    return code.main in _table()["neutral"]
+    def is_neutral(self, code: Code) -> bool:
+        """Return whether a code is no defect (a node, a repair, the water level and the like) and no class."""
+        return code.main in _table()["neutral"] and self.class_of(code) is None
 
 
 def _shared(codes: Sequence[Code]) -> Code:
