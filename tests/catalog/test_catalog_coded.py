@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 from helpers.catalog_material import write_video
 from helpers.inspection_material import made_inspection
+from helpers.review_material import decide, finish
 from urbanpipe.catalog.catalog_file import read_catalog, read_source
 from urbanpipe.catalog.labels import LabelFile, read_label_file
 from urbanpipe.catalog.moment_cells import LabelMoment
@@ -20,6 +22,7 @@ from urbanpipe.errors import LabelError
 from urbanpipe.exports.exchange.en13508 import en13508_text
 from urbanpipe.exports.exchange.isybau import isybau_xml
 from urbanpipe.exports.export import export
+from urbanpipe.review_store.store import ReviewStore
 from urbanpipe.taxonomy import default_taxonomy, load_taxonomy
 
 CLASSES = default_taxonomy()
@@ -78,8 +81,10 @@ def test_other_codings_and_proposals_of_software_are_no_labels(tmp_path: Path) -
     proposed = replace(one, observations=(*one.observations, replace(one.observations[1], remark=f"{PROPOSAL}; x")))
     file = read_label_file(written(path, (proposed, INSPECTIONS[2])))
     assert (file.labels, file.unlabelled, file.moments) == ({"c.mp4": (ZC,)}, ("a.mp4",), {})
-    assert "films with proposals of software that nobody has reviewed, not labelled: 1" in file.notes
-    with pytest.raises(LabelError, match="holds proposals of software only; decide on them in `urbanpipe review`"):
+    assert "films whose export was not reviewed in full or lacks defects, not labelled: 1" in file.notes
+    with pytest.raises(
+        LabelError, match="holds only exports that were not reviewed in full or lack defects; complete them"
+    ):
         read_label_file(written(path, (proposed,)))
 
 
@@ -89,8 +94,36 @@ def test_an_export_of_proposals_is_no_label_file(tmp_path: Path) -> None:
     data = tmp_path / "data.csv"
     data.write_text(f"video,segment,direction,length_m\n{known.video},S,upstream,60\n")
     export(tmp_path / "out", out=tmp_path / "i.xml", to="isybau", inspection_data=data)
-    with pytest.raises(LabelError, match="holds proposals of software only"):
+    with pytest.raises(LabelError, match="holds only exports that were not reviewed in full"):
         read_label_file(tmp_path / "i.xml")
+
+
+@pytest.mark.parametrize("name", ["i.xml", "e.txt"])
+def test_exported_decisions_come_back_as_labels_whatever_their_code(name: str, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    made_inspection(out / "d1")
+    store = ReviewStore(tmp_path / "review.sqlite")
+    codes = [code for code in CLASSES.codes if code != "ZC"]
+    for number, code in enumerate(codes):
+        decide(store, out / "d1", f"+{number:012x}", status="accepted", code=code, distance_m=number, seconds=number)
+    for key in ("CK@12500", "CK@41000", "SL@28000", "CJ@52250"):
+        decide(store, out / "d1", key, status="rejected")
+    finish(store, out / "d1")
+    data = tmp_path / "data.csv"
+    data.write_text("video,segment,direction,length_m\nd1_1.mp4,S,upstream,60\n")
+    form = "isybau" if name == "i.xml" else "en13508"
+    export(out, out=tmp_path / name, to=form, store=store.path, inspection_data=data)
+    file = read_label_file(tmp_path / name)
+    assert file.labels == {"d1_1.mp4": CLASSES.defects}
+    assert len(file.moments["d1_1.mp4"]) == 16
+    changes: tuple[dict[str, Any], ...] = ({"status": "unsure"}, {"status": "accepted", "distance_m": None})
+    for number, change in enumerate(changes):
+        decide(store, out / "d1", "+000000000000", **change)
+        path = tmp_path / f"{number}{name}"
+        export(out, out=path, to=form, store=store.path, inspection_data=data)
+        with pytest.raises(LabelError, match="only exports that were not reviewed in full or lack defects"):
+            read_label_file(path)
+    store.close()
 
 
 def test_a_file_without_films_is_one_line(tmp_path: Path) -> None:

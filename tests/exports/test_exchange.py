@@ -96,7 +96,7 @@ def test_both_formats_hold_the_same_inspections(to: str, out: Path, tmp_path: Pa
 def test_proposals_say_so_and_what_is_open(to: str, out: Path, tmp_path: Path) -> None:
     done, file = exported(out, data_file(tmp_path / "data.csv", "d1_1.mp4", "d2.mp4"), to)
     rows = [row for row in file.inspections[0].observations if row.code.main not in ("BCD", "BCE")]
-    assert all(row.is_proposal and "demonstration model" in row.remark for row in rows)
+    assert all(row.is_undecided and "demonstration model" in row.remark for row in rows)
     assert not any(
         (row.code.char2, row.clock_from, row.quantification1, row.joint) != ("", None, "", None) for row in rows
     )

@@ -32,8 +32,8 @@ def coded_labels(path: Path, taxonomy: Taxonomy) -> CodedLabels:
     """Return the labels of the films of coded inspections.
 
     A film shows the classes of the codes of all its inspections. One without any shows the exclusive class if all its
-    codes say that nothing is wrong, and none of the classes if some have no class. A film with proposals of software
-    that nobody has reviewed is not labelled.
+    codes say that nothing is wrong, and none of the classes if some have no class. A film whose export
+    was not reviewed in full, or lacks defects for want of a distance, is not labelled.
 
     Raises:
         LabelError: the file cannot be read, or none of its inspections has a film.
@@ -58,7 +58,9 @@ def coded_labels(path: Path, taxonomy: Taxonomy) -> CodedLabels:
     unknown = Counter[str]()
     entries = tuple(_entries(films, codes, taxonomy, unknown, notes))
     if all(entry.classes is None for entry in entries):
-        raise LabelError(f"{path} holds proposals of software only; decide on them in `urbanpipe review`")
+        raise LabelError(
+            f"{path} holds only exports that were not reviewed in full or lack defects; complete them in `urbanpipe review`"
+        )
     return CodedLabels(entries, (*file.notes, *_notes(notes, unknown, without_film, codes)))
 
 
@@ -77,13 +79,13 @@ def _entries(
     notes: Counter[str],
 ) -> Iterator[LabelEntry]:
     for name, inspections in films.items():
-        observations = [row for one in inspections for row in one.observations if not codes.is_neutral(row.code)]
+        observations = [row for one in inspections for row in one.observations if not codes.is_neutral(row)]
         where = f"inspection {inspections[0].name!r}"
-        if any(row.is_proposal for one in inspections for row in one.observations):
-            notes["films with proposals of software that nobody has reviewed, not labelled"] += 1
+        if any(one.is_undecided for one in inspections):
+            notes["films whose export was not reviewed in full or lacks defects, not labelled"] += 1
             yield LabelEntry(where, name, None)
             continue
-        known = [(codes.class_of(row.code), row) for row in observations]
+        known = [(codes.class_of_observation(row), row) for row in observations]
         unknown.update(str(row.code) for code, row in known if code is None)
         classes = list(dict.fromkeys(code for code, _ in known if code is not None))
         if not observations and taxonomy.exclusive is not None:

@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from urbanpipe.contracts.coded.model import REMARK, Code
+from urbanpipe.contracts.coded.model import REMARK, Code, Observation
 from urbanpipe.errors import TaxonomyError
 from urbanpipe.taxonomy import Taxonomy
 
@@ -54,6 +54,7 @@ class ReadCodes:
 
     def __init__(self, taxonomy: Taxonomy) -> None:
         defects = [taxonomy.classes[index] for index in taxonomy.defects]
+        self._written = {item.code: codes_of(item.code, taxonomy).written for item in defects}
         self._classes: dict[Code, set[str]] = {}
         for item in defects:
             for code in codes_of(item.code, taxonomy).reads:
@@ -68,9 +69,18 @@ class ReadCodes:
                 return next(iter(classes)) if len(classes) == 1 else None
         return None
 
-    def is_neutral(self, code: Code) -> bool:
-        """Return whether a code is no defect (a node, a repair, the water level and the like) and no class."""
-        return code.main in _table()["neutral"] and self.class_of(code) is None
+    def class_of_observation(self, row: Observation) -> str | None:
+        """Return the class of an observation; None if its code has none.
+
+        A code that an export wrote and that several classes share is that of the class in the remark.
+        """
+        if (known := self.class_of(row.code)) is None and self._written.get(row.exported_class) == row.code:
+            return row.exported_class
+        return known
+
+    def is_neutral(self, row: Observation) -> bool:
+        """Return whether an observation is no defect (a node, a repair, the water level and the like) and no class."""
+        return row.code.main in _table()["neutral"] and self.class_of_observation(row) is None
 
 
 def _shared(codes: Sequence[Code]) -> Code:

@@ -1,12 +1,18 @@
 """A coded inspection: observations with the codes of EN 13508-2, as both exchange formats hold them."""
 
+import re
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 START, FINISH, REMARK = "BCD", "BCE", "BDB"
 """Main codes of the start node, of the finish node, and of a general remark."""
 PROPOSAL = "proposal by software, not reviewed"
-"""Begin of the remark of an observation that no person has confirmed."""
+"""Begin of the remark of an exported observation that no person has reviewed."""
+LEFT_OUT = "left out, as"
+"""Begin of what the remark of an exported inspection says about defects that the format could not hold."""
+UNDECIDED = (PROPOSAL, "unsure;", "waits for a second opinion;")
+"""Begins of the remarks of exported observations that no person has confirmed."""
+_EXPORTED = re.compile(r"; (\S+) [^;]*, confidence [01]\.\d\d", re.ASCII)
 Direction = Literal["", "downstream", "upstream"]
 Continuous = Literal["", "A", "B", "C"]
 
@@ -55,9 +61,15 @@ class Observation:
     remark: str = ""
 
     @property
-    def is_proposal(self) -> bool:
-        """Whether `urbanpipe export` wrote it and nobody had reviewed it."""
-        return self.remark.startswith(PROPOSAL)
+    def is_undecided(self) -> bool:
+        """Whether `urbanpipe export` wrote it and nobody had confirmed it."""
+        return self.remark.startswith(UNDECIDED)
+
+    @property
+    def exported_class(self) -> str:
+        """The class that `urbanpipe export` wrote into the remark; empty if it did not write it."""
+        match = _EXPORTED.search(self.remark)
+        return match[1] if match else ""
 
 
 @dataclass(frozen=True)
@@ -113,6 +125,12 @@ class CodedInspection:
     remark: str = ""
     en13508: bool = True
     observations: tuple[Observation, ...] = ()
+
+    @property
+    def is_undecided(self) -> bool:
+        """Whether `urbanpipe export` wrote it with proposals, without a full review, or without some defects."""
+        marked = PROPOSAL in self.remark or LEFT_OUT in self.remark
+        return marked or any(row.is_undecided for row in self.observations)
 
 
 class CodedFile(NamedTuple):

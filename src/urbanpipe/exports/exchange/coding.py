@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from urbanpipe.contracts.coded.model import FINISH, START, Code, CodedInspection, Observation
+from urbanpipe.contracts.coded.model import FINISH, LEFT_OUT, START, Code, CodedInspection, Observation
 from urbanpipe.contracts.coded.terms import term_of
 from urbanpipe.contracts.coded.times import MAX_SECONDS
 from urbanpipe.contracts.inspection_data import InspectionData
@@ -123,8 +123,8 @@ def _placed(rows: Sequence[RecordRow], length: float) -> tuple[list[tuple[Record
     kept = [(row, row.metres) for row in rows if row.metres is not None and _end(row) <= length]
     without = [title(row) for row in rows if row.metres is None]
     beyond = [f"{title(row)}, {_end(row):g} m" for row in rows if row.metres is not None and _end(row) > length]
-    lost = [f"left out, as no distance is known: {_listed(without)}"] if without else []
-    return kept, lost + ([f"left out, as beyond the segment of {length:g} m: {_listed(beyond)}"] if beyond else [])
+    lost = [f"{LEFT_OUT} no distance is known: {_listed(without)}"] if without else []
+    return kept, lost + ([f"{LEFT_OUT} beyond the segment of {length:g} m: {_listed(beyond)}"] if beyond else [])
 
 
 def _end(row: RecordRow) -> float:
