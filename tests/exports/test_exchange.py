@@ -179,6 +179,9 @@ def test_a_pipe_with_several_inspections_in_one_direction_and_orders_is_valid(
     data.write_text("video,segment,direction,length_m,job\nd1_1.mp4,S,upstream,60,A\nd2.mp4,T,upstream,60,B\n")
     other = export(out, out=tmp_path / "other.xml", to="isybau", inspection_data=data)
     assert valid([*done.files, *other.files], shared) == []
+    text = other.files[0].read_text("iso-8859-1").replace("<Station>0.00<", "<Station>0,00<")
+    (tmp_path / "wrong.xml").write_text(text, "iso-8859-1")
+    assert any("'0,00'" in line for line in valid([tmp_path / "wrong.xml"], shared))
 
 
 def test_a_file_is_never_replaced_by_other_content(out: Path, tmp_path: Path) -> None:

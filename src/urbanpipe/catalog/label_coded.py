@@ -59,7 +59,8 @@ def coded_labels(path: Path, taxonomy: Taxonomy) -> CodedLabels:
     entries = tuple(_entries(films, codes, taxonomy, unknown, notes))
     if all(entry.classes is None for entry in entries):
         raise LabelError(
-            f"{path} holds only exports that were not reviewed in full or lack defects; complete them in `urbanpipe review`"
+            f"{path} holds only exports that were not reviewed in full or lack defects; complete them in "
+            "`urbanpipe review`"
         )
     return CodedLabels(entries, (*file.notes, *_notes(notes, unknown, without_film, codes)))
 

@@ -43,7 +43,9 @@ def codes_of(class_code: str, taxonomy: Taxonomy) -> ClassCodes:
     walk = next((item.crosswalk for item in taxonomy.classes if item.code == class_code), {})
     if "en13508" in walk:
         reads = tuple(_parsed(part, class_code) for part in walk["en13508"].split("/"))
-        return ClassCodes(_shared(reads), reads, ("characterisation", "quantification"))
+        written = _shared(reads)
+        missing = "code" if written.main == REMARK else "" if written.char1 else "characterisation"
+        return ClassCodes(written, reads, tuple(filter(None, [missing, "quantification"])))
     row = _table()["classes"].get(class_code, {"code": "", "reads": [], "open": ["code"]})
     written = _parsed(row["code"], class_code) if row["code"] else Code(REMARK)
     return ClassCodes(written, tuple(_parsed(code, class_code) for code in row["reads"]), tuple(row["open"]))

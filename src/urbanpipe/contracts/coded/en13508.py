@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from urbanpipe.contracts.coded.model import Code, CodedFile, CodedInspection, Continuous, Direction, Observation
+from urbanpipe.contracts.coded.model import SECTIONS, Code, CodedFile, CodedInspection, Direction, Observation
 from urbanpipe.contracts.coded.numbers import decimal, hour, quantity, whole
 from urbanpipe.contracts.coded.terms import term_of_code
 from urbanpipe.contracts.coded.times import from_video_reference
@@ -18,7 +18,6 @@ from urbanpipe.errors import LabelError
 
 DIRECTIONS: dict[str, Direction] = {"A": "downstream", "B": "upstream"}
 MAX_BYTES = 64 << 20
-MAX_CELL = 100_000
 _SECTION = re.compile(r"#([ABC])(\d{0,2})=(.*)", re.ASCII)
 _ENCODINGS = ("utf-8", "iso-8859-1", "iso-8859-15", "cp1252", "gb18030")
 _CONTINUOUS = re.compile(r"([ABC])(\d{0,2})", re.ASCII)
@@ -169,7 +168,6 @@ def _observation(row: Mapping[str, str], notes: Counter[str]) -> Observation | N
     if get("N") and seconds is None:
         notes["times that are no times, not read"] += 1
     mark = _CONTINUOUS.fullmatch(get("J", "").upper())
-    continuous: Continuous = mark[1] if mark else ""  # type: ignore[assignment]
     return Observation(
         code=Code(main, get("B", "").upper(), get("C", "").upper()),
         station=decimal(get("I", "")),
@@ -179,7 +177,7 @@ def _observation(row: Mapping[str, str], notes: Counter[str]) -> Observation | N
         quantification1=quantity(get("D", "")),
         quantification2=quantity(get("E", "")),
         joint=True if get("K") else None,
-        continuous=continuous,
+        continuous=SECTIONS.get(mark[1], "") if mark else "",
         number=int(mark[2] or 0) if mark else 0,
         photo=get("M", ""),
         remark=get("F", ""),

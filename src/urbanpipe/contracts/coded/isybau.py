@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 from xml.etree.ElementTree import Element
 
-from urbanpipe.contracts.coded.model import Code, CodedFile, CodedInspection, Continuous, Direction, Observation
+from urbanpipe.contracts.coded.model import SECTIONS, Code, CodedFile, CodedInspection, Direction, Observation
 from urbanpipe.contracts.coded.numbers import decimal, hour, quantity, whole
 from urbanpipe.contracts.coded.safe_xml import read_xml
 from urbanpipe.contracts.coded.terms import term_of_code
@@ -129,8 +129,6 @@ def _observations(line: Element, film: _Film | None, notes: Counter[str]) -> Ite
         if not main:
             notes["observations without a code, not read"] += 1
             continue
-        continuous = _text(row, "Streckenschaden").upper()
-        known: Continuous = continuous if continuous in ("A", "B", "C") else ""  # type: ignore[assignment]
         yield Observation(
             code=Code(main, _text(row, "Charakterisierung1").upper(), _text(row, "Charakterisierung2").upper()),
             station=decimal(_text(row, "Station")),
@@ -140,7 +138,7 @@ def _observations(line: Element, film: _Film | None, notes: Counter[str]) -> Ite
             quantification1=quantity(_text(row, "Quantifizierung1Numerisch") or _text(row, "Quantifizierung1Text")),
             quantification2=quantity(_text(row, "Quantifizierung2Numerisch") or _text(row, "Quantifizierung2Text")),
             joint={"1": True, "true": True, "0": False, "false": False}.get(_text(row, "Verbindung")),
-            continuous=known,
+            continuous=SECTIONS.get(_text(row, "Streckenschaden").upper(), ""),
             number=whole(_text(row, "StreckenschadenLfdNr")) or 0,
             photo=_text(row, "Fotodatei"),
             remark=_text(row, "Kommentar"),

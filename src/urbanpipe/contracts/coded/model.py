@@ -1,6 +1,7 @@
 """A coded inspection: observations with the codes of EN 13508-2, as both exchange formats hold them."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -15,6 +16,8 @@ UNDECIDED = (PROPOSAL, "unsure;", "waits for a second opinion;")
 _EXPORTED = re.compile(r"; (\S+) [^;]*, confidence [01]\.\d\d", re.ASCII)
 Direction = Literal["", "downstream", "upstream"]
 Continuous = Literal["", "A", "B", "C"]
+SECTIONS: Mapping[str, Continuous] = {"A": "A", "B": "B", "C": "C"}
+"""Marks of begin, end and change of a continuous defect."""
 
 
 class Code(NamedTuple):
