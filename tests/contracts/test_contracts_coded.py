@@ -2,8 +2,11 @@
 
 from collections import Counter
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from helpers.second_isybau import read_pipes
 from urbanpipe.contracts.coded.crosswalk import ReadCodes, codes_of
@@ -172,7 +175,6 @@ def test_the_text_format_has_other_separators_and_several_heads(tmp_path: Path) 
         ("#A1=utf-7\n#B01=AAA\nx\n", "#A1 names the encoding 'utf-7'"),
         ("#A1=UTF-8\n#A3=;;\n", "line 2: #A3 is ';;'; expected one character"),
         ("#A1=UTF-8\n", "holds no inspection"),
-        ("#B01=AAA\nx\n#C=I,A\n1,BBA,more\n", "line 4 has 3 fields, but its heading 2"),
     ],
 )
 def test_text_that_is_not_in_the_format_is_one_line(text: str, message: str, tmp_path: Path) -> None:
@@ -192,7 +194,8 @@ def test_bytes_that_the_named_encoding_lacks_are_one_line(tmp_path: Path) -> Non
 
 def test_observations_with_gaps_do_not_end_the_file(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
-    path.write_text("#B01=AAA,AAK\nx,Q\n#C=I,N,A,G,J\n1,75,BBA,13,A123\nfar,?,,,\n,,bbf,,\n", encoding="utf-8")
+    rows = ("1,75,BBA,13,A123", "far,?,,,", "1,2,3,4,5,6", ",,bbf,,")
+    path.write_text("\n".join(["#B01=AAA,AAK", "x,Q", "#C=I,N,A,G,J", *rows]), encoding="utf-8")
     file = read_coded(path)
     (one,) = file.inspections
     assert one == CodedInspection("x", observations=one.observations)
@@ -200,7 +203,29 @@ def test_observations_with_gaps_do_not_end_the_file(tmp_path: Path) -> None:
         ("BBA", 1.0, None),
         ("BBF", None, None),
     ]
-    assert file.notes == ("times that are no times, not read: 1", "observations without a code, not read: 1")
+    assert file.notes == (
+        "lines with more fields than their heading, not read: 1",
+        "times that are no times, not read: 1",
+        "observations without a code, not read: 1",
+    )
+
+
+@given(st.lists(st.tuples(st.integers(0, 2000), st.binary(max_size=6)), min_size=1, max_size=8), st.booleans())
+def test_a_damaged_file_is_read_or_refused_in_one_line(damage: list[tuple[int, bytes]], is_xml: bool) -> None:
+    with TemporaryDirectory() as folder:
+        path = isybau(Path(folder, "a"), ROW.format(time="<Frame>5</Frame>") * 3, film("a.mp4"))
+        data = bytearray(path.read_bytes() if is_xml else FRENCH.encode("iso-8859-1"))
+        for position, content in damage:
+            place = position % len(data)
+            data[place : place + len(content)] = content
+        path.write_bytes(data)
+        try:
+            read_coded(path)
+        except LabelError as error:
+            message = str(error)
+        else:
+            message = ""
+    assert "\n" not in message
 
 
 def test_the_crosswalk_reads_what_it_writes_where_the_code_is_complete() -> None:

@@ -6,7 +6,7 @@ Sections begin with `#A` (the file), `#B` (an inspection), `#C` (its observation
 import csv
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,10 +35,11 @@ def read_en13508(path: Path) -> CodedFile:
     Raises:
         LabelError: the file cannot be read, is too large, or is not in the text exchange format.
     """
-    text = _read(path)
-    notes = Counter[str]()
+    lines = [(number, line.strip(" ")) for number, line in enumerate(re.split(r"\r\n|\r|\n", _read(path)), 1)]
+    style, notes = _style(lines, path), Counter[str]()
     inspections: list[CodedInspection] = []
-    for fields, rows in _sections(text, path):
+    for block in _blocks(lines):
+        fields, rows = _parts(block, style, path, notes)
         observations = [one for row in rows if (one := _observation(row, notes))]
         inspections.append(_inspection(fields, tuple(observations)))
     if not inspections:
@@ -66,34 +67,51 @@ def _read(path: Path) -> str:
         raise LabelError(f"{path} is not {encoding}, as its #A1 says; save it in this encoding") from error
 
 
-def _sections(text: str, path: Path) -> Iterator[tuple[dict[str, str], list[dict[str, str]]]]:
-    """Yield each inspection as its fields and its observations, by code of the field."""
-    style, columns, state = _Style(), [""], ""
+def _blocks(lines: Iterable[tuple[int, str]]) -> Iterator[list[tuple[int, str]]]:
+    """Yield the lines of each inspection with their numbers: from `#B01` to `#Z` or the next `#B01`."""
+    block: list[tuple[int, str]] = []
+    for number, line in lines:
+        if line.startswith("#B01=") and block:
+            yield block
+            block = []
+        if block or line.startswith("#B01="):
+            block.append((number, line))
+        if line.startswith("#Z") and block:
+            yield block
+            block = []
+    if block:
+        yield block
+
+
+def _parts(
+    block: Sequence[tuple[int, str]], style: _Style, path: Path, notes: Counter[str]
+) -> tuple[dict[str, str], list[dict[str, str]]]:
+    """Return an inspection as its fields and its observations, by code of the field."""
     fields: dict[str, str] = {}
     rows: list[dict[str, str]] = []
-    for number, line in enumerate(re.split(r"\r\n|\r|\n", text), 1):
+    kind, columns = "", [""]
+    for number, line in block:
         where = f"{path}, line {number}"
-        match = _SECTION.fullmatch(line.strip())
-        if match and match[1] == "A":
-            style = _styled(style, match[2], match[3], where)
-        elif match:
-            if match[1] == "B" and (state == "C" or (match[2] == "01" and fields)):
-                yield fields, rows
-                fields, rows = {}, []
-            state, columns = match[1], _cells(match[3], style, where)
-        elif line.startswith("#"):
-            state = state if line[1:2] != "Z" else "Z"
-        elif line.strip() and state in ("B", "C"):
-            row = _row(columns, _cells(line, style, where), style, where)
-            if state == "B":
+        if match := _SECTION.fullmatch(line):
+            kind, columns = match[1], _cells(match[3], style, where)
+        elif line and not line.startswith("#"):
+            row = _row(columns, _cells(line, style, where), style)
+            if row is None:
+                notes["lines with more fields than their heading, not read"] += 1
+            elif kind == "B":
                 fields |= row
             else:
                 rows.append(row)
-        if state == "Z" and fields:
-            yield fields, rows
-            fields, rows = {}, []
-    if fields:
-        yield fields, rows
+    return fields, rows
+
+
+def _style(lines: Iterable[tuple[int, str]], path: Path) -> _Style:
+    style = _Style()
+    for number, line in lines:
+        match = _SECTION.fullmatch(line)
+        if match and match[1] == "A":
+            style = _styled(style, match[2], match[3], f"{path}, line {number}")
+    return style
 
 
 def _styled(style: _Style, number: str, value: str, where: str) -> _Style:
@@ -112,9 +130,10 @@ def _cells(line: str, style: _Style, where: str) -> list[str]:
         raise LabelError(f"{where} cannot be split into fields: {error}") from error
 
 
-def _row(columns: Sequence[str], cells: Sequence[str], style: _Style, where: str) -> dict[str, str]:
-    if len(cells) > len(columns) and any(cell.strip() for cell in cells[len(columns) :]):
-        raise LabelError(f"{where} has {len(cells)} fields, but its heading {len(columns)}; quote those with commas")
+def _row(columns: Sequence[str], cells: Sequence[str], style: _Style) -> dict[str, str] | None:
+    """Return the cells of a line by their columns; None if it has more cells, so that it is unclear which is which."""
+    if any(cell.strip() for cell in cells[len(columns) :]):
+        return None
     row = {name.strip(): " ".join(cell.split()) for name, cell in zip(columns, cells, strict=False)}
     if style.point != ".":
         row |= {key: row[key].replace(style.point, ".") for key in ("I", "D", "E", "ABQ") if key in row}
