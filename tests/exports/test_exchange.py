@@ -124,7 +124,7 @@ def test_decisions_are_written_with_clock_and_continuous_defects(to: str, out: P
     data = data_file(tmp_path / "data.csv", "d1_1.mp4")
     done, file = exported(first, data, to, store=store.path)
     store.close()
-    assert (done.rows, done.reviewed) == (4, 4)
+    assert (done.rows, done.reviewed, done.incomplete) == (4, 4, False)
     rows = file.inspections[0].observations
     assert [(str(row.code), row.station, row.continuous, row.number) for row in rows[1:-1]] == [
         *(
@@ -198,7 +198,7 @@ def test_the_command_takes_a_date_and_ones_own_classes(out: Path, tmp_path: Path
     options = ["--inspection-data", str(data), "--taxonomy", str(mine), "--date", "2026-02-28"]
     run = ["export", str(out / "d1_1"), "--to", "en13508", "--out", str(tmp_path / "e.txt"), *options]
     result = CliRunner().invoke(app, run)
-    assert result.exit_code == 0, result.output
+    assert result.exit_code == 3, result.output  # one defect has no distance
     assert "open, for a person to complete: " in result.output
     (one,) = read_coded(tmp_path / "e.txt").inspections
     assert (one.date, one.observations[1].code) == ("2026-02-28", Code("BAJ", "C"))

@@ -466,7 +466,7 @@ def test_every_format_is_a_choice_of_the_command(out: Path, data: Path, tmp_path
         path = tmp_path / NAMES.get(form, f"{form}.json")
         known = ["--inspection-data", str(data)] if form in DATED else []
         run = CliRunner().invoke(app, ["export", str(out), "--to", form, "--out", str(path), *known])
-        assert run.exit_code == 0, run.output
+        assert run.exit_code == (3 if form in ("isybau", "en13508") else 0), run.output  # one has no distance
         written = rows.get(form, "8 proposals")
         assert f"2 videos, {written}, not reviewed; made by a demonstration model" in run.output
         assert str(path) in run.output.splitlines()[-1]

@@ -64,7 +64,10 @@ def command(
         bool, typer.Option("--unlikely", help="Also rows, marked, that are below 10 % and kept to miss few defects.")
     ] = False,
 ) -> None:
-    """Export inspections as a table to grade, or for other tools; with --store as people decided in `review`."""
+    """Export inspections as a table to grade, or for other tools; with --store as people decided in `review`.
+
+    Exit status 3: some inspections or defects lack data that the format demands.
+    """
     from urbanpipe.exports.export import export
 
     done = export(
@@ -81,3 +84,5 @@ def command(
     for line in done.lines():
         show(line)
     show(f"results: {' '.join(map(str, done.files))}")
+    if done.incomplete:
+        raise typer.Exit(3)

@@ -46,6 +46,7 @@ class Exported:
         duplicates: names of videos with equal contents, in groups.
         unmatched: names in the inspection data without a video, with those that are near.
         reviewed: number of rows that a person decided about.
+        incomplete: whether an inspection or a defect was left out that the format cannot hold as it is.
         left_out: what was left out and why, and what a person has to complete.
         demonstration: whether any inspection was made with a demonstration bundle.
     """
@@ -58,6 +59,7 @@ class Exported:
     unmatched: tuple[str, ...]
     demonstration: bool
     reviewed: int = 0
+    incomplete: bool = False
     left_out: tuple[str, ...] = ()
 
     def lines(self) -> Iterator[str]:
@@ -188,7 +190,8 @@ def _write_records(
         form: Literal["isybau", "en13508"] = "isybau" if to == "isybau" else "en13508"
         written = write_exchange(inspected, rows, out, form, data=options.data, taxonomy=options.classes)
     left = (*left_out(inspected), *written.lines)
-    return replace(done, files=written.files, rows=written.rows, reviewed=written.reviewed, left_out=left)
+    done = replace(done, files=written.files, incomplete=written.incomplete, left_out=left)
+    return replace(done, rows=written.rows, reviewed=written.reviewed)
 
 
 def _write_training(inspected: Sequence[InspectionRecord], out: Path, to: str, done: Exported) -> Exported:

@@ -85,7 +85,7 @@ def write_pacp(
         # No byte order mark: importers read it as part of the first column's name.
         write_new(out / name, csv_text(header, [[one.get(key) for key in header] for one in values]))
     reviewed = sum(row.review is not None for row in rows)
-    return Written(tuple(out / name for name in tables), len(rows), reviewed, lines)
+    return Written(tuple(out / name for name in tables), len(rows), reviewed, bool(refused), lines)
 
 
 def _refused(inspected: Sequence[InspectionRecord], data: Mapping[str, InspectionData]) -> dict[str, str]:

@@ -56,4 +56,5 @@ def write_exchange(
     else:
         content, notes = en13508_text(result.inspections)
     write_new(out, content)
-    return Written((out,), result.rows, result.reviewed, (*result.all_lines(), *notes))
+    lines = (*result.all_lines(), *notes)
+    return Written((out,), result.rows, result.reviewed, incomplete=bool(result.lines), lines=lines)
