@@ -60,8 +60,8 @@ class InspectionData(Section):
         video: file name.
         segment: name of the pipe segment, as the drawings have it.
         street: street or place.
-        from_manhole: where the segment begins.
-        to_manhole: where it ends.
+        from_manhole: where the segment begins, at its upper end.
+        to_manhole: where it ends, at its lower end.
         direction: of the camera, with the flow or against it.
         length_m: of the segment, in metres, within `LENGTH_METRES`.
         diameter_mm: of the pipe, in millimetres, within `DIAMETER_MILLIMETRES`.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from urbanpipe.csv_cells import write_rows
 from urbanpipe.errors import InspectionError
-from urbanpipe.outputs import write_text
+from urbanpipe.outputs import whole_file
 
 
 def csv_text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -17,19 +17,20 @@ def csv_text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return file.getvalue()
 
 
-def write_new(path: Path, text: str) -> None:
-    """Write a table that people may edit, and never replace one with other content.
+def write_new(path: Path, content: str | bytes) -> None:
+    """Write a table that people may edit, and never replace one with other content; text as UTF-8.
 
     Raises:
         InspectionError: a file with other content exists; a CSV does not show whether a person edited it.
         OutputError: the table cannot be written.
     """
-    data = text.encode()
+    data = content.encode() if isinstance(content, str) else content
     if path.is_file() and path.read_bytes() != data:
         raise InspectionError(
             f"{path} exists and may contain a person's work; give another --out, or delete it yourself"
         )
-    write_text(path, text)
+    with whole_file(path, "wb") as file:
+        file.write(data)
 
 
 def minutes(seconds: float) -> str:

@@ -1,10 +1,13 @@
-"""The verb `export`: the CJJ 181 table, CSV files in the shape of PACP, and JSON for other tools and for training."""
+"""The verb `export`: tables, exchange formats of sewer inspection, and JSON for other tools and for training."""
 
 import difflib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
+
+from pydantic import ValidationError
 
 from urbanpipe.contracts.distinct_names import equal_contents
 from urbanpipe.contracts.inspection_data import InspectionData, joined, read_data_of
@@ -12,6 +15,7 @@ from urbanpipe.errors import InspectionError, ReviewError
 from urbanpipe.evaluation.moments import Moment, write_results
 from urbanpipe.exports.cjj181 import write_table
 from urbanpipe.exports.columns import LANGUAGES, Language
+from urbanpipe.exports.exchange.writing import write_exchange
 from urbanpipe.exports.json_lines import write_lines
 from urbanpipe.exports.pacp import write_pacp
 from urbanpipe.exports.records import InspectionRecord, RecordRow, read_inspected, rows_of
@@ -20,9 +24,14 @@ from urbanpipe.exports.training_labels import reviewed_videos, write_moment_labe
 from urbanpipe.outputs import write_text
 from urbanpipe.taxonomy import DefectClass, Taxonomy, load_taxonomy
 
-FORMATS = ("cjj181", "pacp", "qvpipe", "cctvpipe", "jsonl", "labels", "moments")
+FORMATS = ("cjj181", "isybau", "en13508", "pacp", "qvpipe", "cctvpipe", "jsonl", "labels", "moments")
 FOR_TRAINING = ("labels", "moments")
 """Formats that hold only what people decided."""
+WITH_DATA = ("cjj181", "isybau", "en13508", "pacp")
+"""Formats that hold inspection data."""
+DATED = ("isybau", "en13508", "pacp")
+"""Formats that hold the date of the inspection."""
+_SUFFIXES = {"isybau": ".xml", "en13508": ".txt", "jsonl": ".jsonl"}  # of formats that are one file but no .json
 
 
 @dataclass(frozen=True)
@@ -37,7 +46,8 @@ class Exported:
         duplicates: names of videos with equal contents, in groups.
         unmatched: names in the inspection data without a video, with those that are near.
         reviewed: number of rows that a person decided about.
-        left_out: what was left out, and why.
+        incomplete: whether an inspection or a defect was left out that the format cannot hold as it is.
+        left_out: what was left out and why, and what a person has to complete.
         demonstration: whether any inspection was made with a demonstration bundle.
     """
 
@@ -49,6 +59,7 @@ class Exported:
     unmatched: tuple[str, ...]
     demonstration: bool
     reviewed: int = 0
+    incomplete: bool = False
     left_out: tuple[str, ...] = ()
 
     def lines(self) -> Iterator[str]:
@@ -65,7 +76,7 @@ class Exported:
         yield from (f"inspection data of a video that was not inspected: {name}" for name in self.unmatched)
 
 
-def export(
+def export(  # noqa: PLR0913
     inspections: Path,
     *,
     out: Path,
@@ -74,22 +85,26 @@ def export(
     language: Language = "en",
     taxonomy: Path | None = None,
     inspection_data: Path | None = None,
+    date: str | None = None,
     unlikely: bool = False,
 ) -> Exported:
     """Write inspections in a format that people or other tools read.
 
     Args:
         inspections: output folder of `inspect`, or the folder of one video in it.
-        out: the file: `.xlsx` or `.csv` (cjj181), `.json` (qvpipe, cctvpipe, labels, moments), `.jsonl` (jsonl); a
-            folder (pacp).
+        out: the file: `.xlsx` or `.csv` (cjj181), `.xml` (isybau), `.txt` (en13508), `.json` (qvpipe, cctvpipe,
+            labels, moments), `.jsonl` (jsonl); a folder (pacp).
         to: one of `FORMATS`.
         store: the decisions of `urbanpipe review`. Rows then are as people decided, and say who reviewed them and when;
             without it nothing was reviewed. `labels` and `moments` need it: they hold the videos that were reviewed in
             full, without the control share and without videos of which a class is unsure.
         language: language of headings and words in the CJJ 181 table, `en` or `zh`.
-        taxonomy: TOML file of your own classes, for their `pacp` crosswalk; default: the 17 QV-Pipe classes.
+        taxonomy: TOML file of your own classes, for their crosswalks `pacp` and `en13508`; default: the 17 QV-Pipe
+            classes.
         inspection_data: CSV with the column `video` and the fields of `InspectionData`; it names the segments of the
-            CJJ 181 table and gives their length and diameter. What people entered in the review comes first.
+            CJJ 181 table and gives their length and diameter, and fills the exchange formats, which need it. What
+            people entered in the review comes first.
+        date: date of the inspections whose data has none, ISO 8601, for `DATED`.
         unlikely: whether to add, marked as such, the unlikely findings that are kept for review only because of the
             bound on missed defects. `qvpipe` holds the scores of all classes in any case.
 
@@ -102,13 +117,16 @@ def export(
     """
     out = Path(out)
     _check(out, to, language, with_store=store is not None)
-    if inspection_data and to != "cjj181":
-        raise InspectionError(f"inspection data has no effect on {to}; it fills the segments of a cjj181 table")
+    if inspection_data and to not in WITH_DATA:
+        raise InspectionError(f"inspection data has no effect on {to}; it has one on {', '.join(WITH_DATA)}")
+    if date and to not in DATED:
+        raise InspectionError(f"a date has no effect on {to}; it has one on {', '.join(DATED)}")
     classes = load_taxonomy(taxonomy)
     inspected = read_inspected(inspections)
     if store:
         inspected = with_decisions(inspected, store)
     data, unmatched = inspection_data_of(inspected, inspection_data)
+    data = _dated(inspected, data, date) if date else data
     written = _write(inspected, out, to, ExportOptions(language, classes, data, unlikely, with_store=store is not None))
     return replace(written, unmatched=unmatched)
 
@@ -141,12 +159,12 @@ def _write(inspected: Sequence[InspectionRecord], out: Path, to: str, options: E
         return replace(done, files=_write_scores(inspected, out), rows=number, what="scores")
     shown = reviewed_rows(inspected, unlikely=options.unlikely) if options.with_store else None
     rows = list(shown or rows_of(inspected, unlikely=options.unlikely))
-    if to in ("pacp", "cctvpipe"):
+    if to in ("cctvpipe", *DATED):
         rows = [row for row in rows if row.finding.code != row.inspected.inspection.exclusive]
+    if to in ("isybau", "en13508", "pacp"):
+        return _write_records(inspected, rows, out, to, options=options, done=done)
     if to == "cjj181":
         files = write_table(inspected, rows, out, options.language, options.data)
-    elif to == "pacp":
-        files = write_pacp(inspected, rows, out, options.classes)
     elif to == "cctvpipe":
         rows = [row for row in rows if row.occurrence]
         files = _write_moments(inspected, rows, out)
@@ -154,6 +172,26 @@ def _write(inspected: Sequence[InspectionRecord], out: Path, to: str, options: E
         files = write_lines(inspected, rows, out)
     reviewed = sum(row.review is not None for row in rows)
     return replace(done, files=files, rows=len(rows), reviewed=reviewed, left_out=tuple(left_out(inspected)))
+
+
+def _write_records(
+    inspected: Sequence[InspectionRecord],
+    rows: Sequence[RecordRow],
+    out: Path,
+    to: str,
+    *,
+    options: ExportOptions,
+    done: Exported,
+) -> Exported:
+    """Write a format that holds some of the inspections and names the others."""
+    if to == "pacp":
+        written = write_pacp(inspected, rows, out, options.classes, options.data)
+    else:
+        form: Literal["isybau", "en13508"] = "isybau" if to == "isybau" else "en13508"
+        written = write_exchange(inspected, rows, out, form, data=options.data, taxonomy=options.classes)
+    left = (*left_out(inspected), *written.lines)
+    done = replace(done, files=written.files, incomplete=written.incomplete, left_out=left)
+    return replace(done, rows=written.rows, reviewed=written.reviewed)
 
 
 def _write_training(inspected: Sequence[InspectionRecord], out: Path, to: str, done: Exported) -> Exported:
@@ -194,6 +232,21 @@ def inspection_data_of(
     return data, unmatched
 
 
+def _dated(
+    inspected: Sequence[InspectionRecord], data: dict[str, InspectionData], day: str
+) -> dict[str, InspectionData]:
+    """Return the data with a date for the inspections that have none.
+
+    Raises:
+        InspectionError: it is not a date.
+    """
+    try:
+        dated = {one.name: InspectionData(video=one.name, date=day) for one in inspected}
+    except ValidationError as error:
+        raise InspectionError(f"--date: {day!r} is not a date; expected year-month-day, such as 2026-01-31") from error
+    return {name: joined(dated[name], data[name]) if name in data else dated[name] for name in dated}
+
+
 def _duplicates(inspected: Sequence[InspectionRecord]) -> tuple[tuple[str, ...], ...]:
     groups = equal_contents([one.inspection.video for one in inspected])
     return tuple(tuple(inspected[index].name for index in indices) for indices in groups)
@@ -211,7 +264,7 @@ def _check(out: Path, to: str, language: str, with_store: bool) -> None:
         raise ReviewError("a store has no effect on qvpipe, which holds the scores of all classes; leave --store out")
     if language not in LANGUAGES:
         raise InspectionError(f"language is {language!r}; expected {' or '.join(LANGUAGES)}")
-    suffix = ".jsonl" if to == "jsonl" else ".json"
+    suffix = _SUFFIXES.get(to, ".json")
     if to not in ("cjj181", "pacp") and out.suffix.lower() != suffix:
         raise InspectionError(f"{out}: {to} is written as {suffix}; give --out with this suffix")
 

@@ -5,16 +5,20 @@ and fields that only a person knows (surveyor, pipe, values, clock positions) st
 """
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from urbanpipe.contracts.coded.crosswalk import codes_of
 from urbanpipe.contracts.findings import Occurrence
+from urbanpipe.contracts.inspection_data import InspectionData
+from urbanpipe.errors import InspectionError
 from urbanpipe.exports.cjj181 import source_words
 from urbanpipe.exports.columns import word
 from urbanpipe.exports.csv_safety import csv_text, relative, write_new
 from urbanpipe.exports.records import InspectionRecord, RecordRow
+from urbanpipe.exports.written import Written
 from urbanpipe.outputs import output_folder
 from urbanpipe.taxonomy import Taxonomy
 
@@ -29,56 +33,123 @@ CONDITIONS = (
     *("Value_2nd_Dimension", "Value_Percent", "Joint", "Clock_At_From", "Clock_To", "Remarks", "VCR_Time"),
 )
 MEDIA = ("MediaConditionID", "ConditionID", "Image_Reference", "Image_Path")
+VIDEOS = ("MediaID", "InspectionID", "Video_Name", "Video_Location")
+_IDENTITY = ("from_manhole", "direction", "time")  # fields of inspection data, beside the date
 _UNCODED = "no PACP code proposed"
+_DIRECTIONS = {"downstream": "D", "upstream": "U"}
+_SHAPES = {"circular": "C", "egg": "E", "oval": "O", "rectangular": "R", "other": "Z"}
 
 
 def write_pacp(
-    inspected: Sequence[InspectionRecord], rows: Sequence[RecordRow], out: Path, taxonomy: Taxonomy
-) -> tuple[Path, ...]:
-    """Write the three tables into a folder.
+    inspected: Sequence[InspectionRecord],
+    rows: Sequence[RecordRow],
+    out: Path,
+    taxonomy: Taxonomy,
+    data: Mapping[str, InspectionData],
+) -> Written:
+    """Write the four tables into a folder.
+
+    Importers refuse a blank date, and tell inspections apart by upstream manhole, direction, date and time. Inspections
+    without a date, and those that share all four, are left out and named.
 
     Args:
         inspected: the inspections.
         rows: their defects.
         out: the folder.
         taxonomy: classes with their PACP codes.
+        data: inspection data by the name of the video.
 
     Raises:
-        InspectionError: a table with other content exists, in which a coder may have worked.
+        InspectionError: no inspection can be written, or a table with other content exists, in which a coder may have
+            worked.
         OutputError: the tables cannot be written.
     """
+    refused = _refused(inspected, data)
+    lines = tuple(f"{name}: not written; {why}" for name, why in refused.items())
+    kept = [one for one in inspected if one.name not in refused]
+    if not kept:
+        raise InspectionError(f"{out}: no inspection can be written as pacp; {lines[0]}")
     output_folder(out)
-    numbers = {id(one): number for number, one in enumerate(inspected, 1)}
+    rows = [row for row in rows if row.inspected.name not in refused]
+    numbers = {id(one): number for number, one in enumerate(kept, 1)}
     tables = {
-        "PACP_Inspections.csv": (INSPECTIONS, [_inspection(one, numbers[id(one)]) for one in inspected]),
+        "PACP_Inspections.csv": (INSPECTIONS, [_inspection(one, numbers[id(one)], data[one.name]) for one in kept]),
         "PACP_Conditions.csv": (
             CONDITIONS,
             [_condition(row, number, numbers[id(row.inspected)], taxonomy) for number, row in enumerate(rows, 1)],
         ),
+        "PACP_Media_Inspections.csv": (VIDEOS, [_video(one, numbers[id(one)], out) for one in kept]),
         "PACP_Media_Conditions.csv": (MEDIA, _media(rows, out)),
     }
     for name, (header, values) in tables.items():
         # No byte order mark: importers read it as part of the first column's name.
         write_new(out / name, csv_text(header, [[one.get(key) for key in header] for one in values]))
-    return tuple(out / name for name in tables)
+    reviewed = sum(row.review is not None for row in rows)
+    return Written(tuple(out / name for name in tables), len(rows), reviewed, bool(refused), lines)
 
 
-def _inspection(one: InspectionRecord, number: int) -> dict[str, object]:
-    """Return a row for a survey, without a date: the time of the software's run is not that of the survey."""
+def _refused(inspected: Sequence[InspectionRecord], data: Mapping[str, InspectionData]) -> dict[str, str]:
+    """Return why an inspection cannot be written, by the name of its video."""
+    refused: dict[str, str] = {}
+    by_identity: dict[tuple[str, ...], list[str]] = {}
+    for one in inspected:
+        known = data.get(one.name)
+        if known is None or not known.date:
+            refused[one.name] = "its date is unknown; give it in the inspection data, or one for all with --date"
+        else:
+            # Importers may ignore case, as Access does.
+            identity = (known.from_manhole.strip().casefold(), known.direction, known.date, known.time)
+            by_identity.setdefault(identity, []).append(one.name)
+    for (manhole, direction, _, time), names in by_identity.items():
+        empty = [name for name, value in zip(_IDENTITY, (manhole, direction, time), strict=True) if not value]
+        hint = f"give {' or '.join(empty)}" if empty else "correct one of them"
+        for name in names if len(names) > 1 else ():
+            other = next(other for other in names if other != name)
+            refused[name] = f"upstream manhole, direction, date and time are the same as of {other}; {hint}"
+    return {one.name: refused[one.name] for one in inspected if one.name in refused}
+
+
+def _inspection(one: InspectionRecord, number: int, known: InspectionData) -> dict[str, object]:
+    """Return a row for a survey; its date is that of the survey, never the time of the software's run."""
     demonstration = [word("demonstration", "en")] if one.inspection.bundle.demonstration else []
     reviewer = one.decisions.reviewer if one.decisions else ""
     notes = [
         *([] if reviewer else [word("proposal", "en")]),
         *demonstration,
         *(remark.text for remark in one.inspection.remarks),
+        *([f"material: {known.material}"] if known.material else []),
     ]
-    facts: dict[str, object] = {
+    return {
         "InspectionID": number,
+        "Surveyed_By": known.operator,
         "Reviewed_By": reviewer or None,
+        "Customer": known.client,
         "Media_Label": one.name,
+        "Project": known.job,
+        "Inspection_Date": known.date,
+        "Inspection_Time": known.time,
+        "Pipe_Segment_Reference": known.segment,
+        "Street": known.street,
+        "Upstream_MH": known.from_manhole,
+        "Downstream_MH": known.to_manhole,
+        "Direction": _DIRECTIONS.get(known.direction),
+        "Height": known.diameter_mm,
+        "Shape": _SHAPES.get(known.shape),
+        "Total_Length": known.length_m,
         "IsImperial": 0,
+        "Additional_Info": "; ".join(notes),
     }
-    return facts | {"Additional_Info": "; ".join(notes)}
+
+
+def _video(one: InspectionRecord, number: int, out: Path) -> dict[str, object]:
+    folder = Path(one.inspection.video.path).parent
+    location = (one.folder / one.inspection.video.relative).parent if one.inspection.video.relative else folder
+    return {
+        "MediaID": number,
+        "InspectionID": number,
+        "Video_Name": one.inspection.video.name,
+        "Video_Location": relative(location, out),
+    }
 
 
 def _condition(row: RecordRow, number: int, inspection: int, taxonomy: Taxonomy) -> dict[str, object]:
@@ -124,7 +195,8 @@ def _proposed(code: str, taxonomy: Taxonomy) -> tuple[str, str]:
     """Return the proposed PACP code of a class, and what a coder has to add."""
     walk = next((item.crosswalk for item in taxonomy.classes if item.code == code), {})
     known = _families().get(code, {})
-    european = f"EN 13508-2 {walk['en13508']}" if "en13508" in walk else ""
+    codes = str(codes_of(code, taxonomy))
+    european = f"EN 13508-2 {codes}" if codes else ""
     proposed = walk.get("pacp") or known.get("code", "")
     complete = known.get("complete", "") if proposed or known else _UNCODED
     return proposed, "; ".join(filter(None, [complete, european, "to be coded by a certified person"]))
