@@ -78,7 +78,7 @@ def table_row(row: RecordRow, segment: str, folder: Path, language: Language, ru
         "distance": row.metres,
         "length": decision.length_m if decision else None,
         "grade": decision.grade if decision else None,
-        "clock": _clock(decision) if decision else None,
+        "clock": clock_text(decision) if decision else None,
         "confidence": round(row.finding.probability, 3),
         "triage": word("unlikely" if row.finding.unlikely else row.finding.triage, language),
         "picture": relative(row.inspected.folder / frame.picture, folder) if frame else None,
@@ -107,7 +107,7 @@ def source_words(row: RecordRow, language: Language) -> list[str]:
     return [word("proposal", language), *([word("demonstration", language)] if demonstration else [])]
 
 
-def _clock(decision: Decision) -> str | None:
+def clock_text(decision: Decision) -> str | None:
     """Return the clock position as one text, such as 9-3; None if it was not given."""
     if decision.clock_from is None:
         return None
@@ -127,17 +127,17 @@ def _remarks(row: RecordRow, language: Language, rules: Rules) -> list[str]:
         remarks += [row.review.decision.note] if row.review.decision.note else []
     elif read and (read.distance_metres or 0) < 0:
         remarks.append(f"{word('read_as', language)} {read.distance_text or read.distance_metres}")
-    elif read and (read is not frame or _is_off(read, row)):
+    elif read and (read is not frame or is_off(read, row)):
         remarks.append(f"{word('read_at', language)} {minutes(read.seconds)}")
-    if frame and _is_off(frame, row):
+    if frame and is_off(frame, row):
         remarks.append(f"{word('picture_at', language)} {minutes(frame.seconds)}")
     if not inspection.bundle.calibrated:
         remarks.append(word("uncalibrated", language))
     return remarks + [sentence(remark, language) for remark in inspection.remarks]
 
 
-def _is_off(frame: Evidence, row: RecordRow) -> bool:
-    """Return whether a frame shows another moment than that of the row."""
+def is_off(frame: Evidence, row: RecordRow) -> bool:
+    """Return whether a frame shows another moment than that of the row, more than `OFF_SECONDS` away."""
     return row.occurrence is not None and abs(frame.seconds - row.occurrence.seconds) > OFF_SECONDS
 
 

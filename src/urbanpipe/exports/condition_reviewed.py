@@ -1,8 +1,9 @@
 """Grades and segments as people entered them in the review, in the form of the CJJ 181 table."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from urbanpipe.contracts.inspection_data import InspectionData
 from urbanpipe.exports.cjj181 import segment_row
 from urbanpipe.exports.columns import SEGMENT_COLUMNS, word
 from urbanpipe.exports.condition_table import FilledTable, filled_table
@@ -37,7 +38,27 @@ def reviewed_table(
     """
     inspected = with_decisions(read_inspected(inspections), store)
     data, _ = inspection_data_of(inspected, inspection_data)
-    names = {one.name: (data[one.name].segment if one.name in data else "") or one.name for one in inspected}
+    return table_of(inspected, data, rules, allow_repeats=allow_repeats)
+
+
+def segment_names(inspected: Sequence[InspectionRecord], data: Mapping[str, InspectionData]) -> dict[str, str]:
+    """Return the segment of each video by its name; a video without one is a segment of its own name."""
+    return {one.name: (data[one.name].segment if one.name in data else "") or one.name for one in inspected}
+
+
+def table_of(
+    inspected: Sequence[InspectionRecord],
+    data: Mapping[str, InspectionData],
+    rules: Rules,
+    *,
+    allow_repeats: bool = False,
+) -> FilledTable:
+    """Return the segments of inspections with decisions; see `reviewed_table`.
+
+    Raises:
+        TableError: values are invalid.
+    """
+    names = segment_names(inspected, data)
     segments: dict[str, SheetRow] = {}
     for one in inspected:
         cells = segment_row(names[one.name], one, data.get(one.name))
@@ -50,7 +71,7 @@ def reviewed_table(
     return filled_table([*segments.values()], defects, rules, exclusive, allow_repeats=allow_repeats)
 
 
-def _defects(inspected: list[InspectionRecord], names: dict[str, str]) -> Iterator[SheetRow]:
+def _defects(inspected: Sequence[InspectionRecord], names: dict[str, str]) -> Iterator[SheetRow]:
     reviewed = [one for one in inspected if one.decisions and one.decisions.is_reviewed]
     for row in reviewed_rows(reviewed, unlikely=False):
         if row.review:

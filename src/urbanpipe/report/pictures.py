@@ -49,9 +49,21 @@ def album(inspection: Inspection, folder: Path, most_letters: int = MAX_LETTERS)
     lost: dict[str, str] = {}
     uris = _heats(evidence, folder, lost)
     room = most_letters - sum(map(len, uris.values()))
-    names = list(dict.fromkeys(one.picture for one in evidence))
-    pictures = _fitting(names, folder, room, lost)
-    return Album(uris | _kept(pictures, room, lost), lost)
+    pictures = picture_album([one.picture for one in evidence], folder, room)
+    return Album(uris | pictures.uris, lost | pictures.lost)
+
+
+def picture_album(names: Sequence[str], folder: Path, most_letters: int) -> Album:
+    """Read pictures, all scaled down by the same step; if even the smallest step is too large, the last are left out.
+
+    Args:
+        names: paths relative to the folder, the most important first.
+        folder: the folder that contains them; what lies outside it counts as damaged.
+        most_letters: maximum number of characters of all data URIs together.
+    """
+    lost: dict[str, str] = {}
+    pictures = _fitting(list(dict.fromkeys(names)), folder, most_letters, lost)
+    return Album(_kept(pictures, most_letters, lost), lost)
 
 
 def thumbnail(folder: Path, name: str) -> str | None:
