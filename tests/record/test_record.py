@@ -14,11 +14,12 @@ from helpers.inspection_material import made_inspection
 from helpers.record_material import HEAD, REMARKS, inspection_of, made_contract
 from helpers.review_material import decide, finish
 from urbanpipe.cli.main import app
+from urbanpipe.contracts.text_width import columns_of, cut
 from urbanpipe.errors import InspectionError, ReviewError
 from urbanpipe.record.page_rules import css_string
 from urbanpipe.record.report import report
 from urbanpipe.record.segments import natural_order
-from urbanpipe.record.wording import TEXTS, columns_of, cut
+from urbanpipe.record.wording import TEXTS
 from urbanpipe.report.wording import all_texts
 from urbanpipe.review_store.store import ReviewStore
 

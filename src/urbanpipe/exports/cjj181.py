@@ -1,20 +1,26 @@
 """The CJJ 181 table (XLSX or CSV): proposals of the software, and yellow cells in which a person grades them."""
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
 
 from urbanpipe.contracts.findings import Evidence
 from urbanpipe.contracts.inspection_data import InspectionData
 from urbanpipe.contracts.remarks import sentence
+from urbanpipe.contracts.workbook_bounds import MAX_FILES
 from urbanpipe.errors import InspectionError
-from urbanpipe.exports.columns import DEFECT_COLUMNS, Language, word
+from urbanpipe.exports.columns import DEFECT_COLUMNS, Column, Language, word
 from urbanpipe.exports.csv_safety import csv_text, minutes, relative, write_new
 from urbanpipe.exports.records import InspectionRecord, RecordRow
 from urbanpipe.exports.rules import Rules, read_rules
-from urbanpipe.exports.workbook import MAX_EXPORTED_ROWS, Cell, write_workbook
+from urbanpipe.exports.workbook import MAX_EXPORTED_ROWS, write_workbook
+from urbanpipe.exports.workbook_layout import Cell
+from urbanpipe.report.pictures import thumbnail_jpeg
 from urbanpipe.review_store.decision import Decision, Status
 
+MAX_THUMBNAILS = MAX_FILES - 200
+"""Pictures in a workbook; rows after them have links only."""
 OFF_SECONDS = 1.0  # a picture or distance further than this from the time of its occurrence gets a remark
 
 
@@ -39,14 +45,14 @@ def write_table(
             may have worked.
         OutputError: the table cannot be written.
     """
-    rules = read_rules()
+    rules, suffix = read_rules(), out.suffix.lower()
     known = {id(one): data.get(one.name) for one in inspected}
     segments = {
         id(one): (item.segment if (item := known[id(one)]) else "") or f"S{number}"
         for number, one in enumerate(inspected, 1)
     }
-    cells = [table_row(row, segments[id(row.inspected)], out.parent, language, rules) for row in rows]
-    suffix = out.suffix.lower()
+    columns = _columns(inspected) if suffix == ".xlsx" else DEFECT_COLUMNS
+    cells = [table_row(row, segments[id(row.inspected)], out.parent, language, rules, columns=columns) for row in rows]
     if suffix == ".csv":
         # Excel reads a CSV without a byte order mark in the system's legacy code page and garbles Chinese.
         header = [column.heading(language) for column in DEFECT_COLUMNS]
@@ -60,11 +66,45 @@ def write_table(
         named: dict[str, list[Cell]] = {}
         for one in inspected:
             named.setdefault(segments[id(one)], segment_row(segments[id(one)], one, known[id(one)]))
-        write_workbook(out, cells, [*named.values()], head=_head(inspected, language), rules=rules, language=language)
+        head, pictures = _head(inspected, language), _thumbnails(rows)
+        write_workbook(
+            out,
+            cells,
+            [*named.values()],
+            head=head,
+            rules=rules,
+            language=language,
+            columns=columns,
+            pictures=pictures,
+        )
     return (out,)
 
 
-def table_row(row: RecordRow, segment: str, folder: Path, language: Language, rules: Rules) -> list[Cell]:
+def _columns(inspected: Sequence[InspectionRecord]) -> tuple[Column, ...]:
+    """Return the columns of a workbook: without a store its head says once where all of its rows are from."""
+    with_decisions = any(one.decisions for one in inspected)
+    return tuple(column for column in DEFECT_COLUMNS if with_decisions or column.key != "source")
+
+
+def _thumbnails(rows: Sequence[RecordRow]) -> dict[int, bytes]:
+    """Return small pictures of the first rows, by index; a workbook may not have more files than its reader allows."""
+    made = (
+        (index, thumbnail_jpeg(row.inspected.folder, row.evidence.picture))
+        for index, row in enumerate(rows)
+        if row.evidence
+    )
+    return {index: data for index, data in islice(made, MAX_THUMBNAILS) if data}
+
+
+def table_row(
+    row: RecordRow,
+    segment: str,
+    folder: Path,
+    language: Language,
+    rules: Rules,
+    *,
+    columns: Sequence[Column] = DEFECT_COLUMNS,
+) -> list[Cell]:
     """Return the cells of an occurrence in column order; only a person gives grade, length and clock position."""
     frame = row.evidence
     decision = row.review.decision if row.review else None
@@ -85,7 +125,7 @@ def table_row(row: RecordRow, segment: str, folder: Path, language: Language, ru
         "source": "; ".join(source_words(row, language)),
         "remark": "; ".join(_remarks(row, language, rules)) or None,
     }
-    return [values.get(column.key) for column in DEFECT_COLUMNS]
+    return [values.get(column.key) for column in columns]
 
 
 def segment_row(segment: str, one: InspectionRecord, data: InspectionData | None) -> list[Cell]:

@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from urbanpipe.contracts.text_width import cut
 from urbanpipe.record.data_cells import Cell, rows_of_cells
 from urbanpipe.record.segments import RecordSegment
-from urbanpipe.record.wording import cut, grade_of
+from urbanpipe.record.wording import grade_of
 from urbanpipe.report.wording import Wording
 
 _NAMED = 3

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from urbanpipe.contracts.text_width import cut
 from urbanpipe.record.segments import RecordSegment
-from urbanpipe.record.wording import cut
 from urbanpipe.report.wording import Wording, visible
 
 _LEFT_COLUMNS, _RIGHT_COLUMNS, _NOTICE_COLUMNS = 52, 46, 200

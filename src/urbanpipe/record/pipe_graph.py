@@ -6,10 +6,11 @@ All sizes are in millimetres on paper.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from urbanpipe.contracts.text_width import cut
 from urbanpipe.exports.records import RecordRow
 from urbanpipe.record.axis import Axis, metric_axis, time_axis
 from urbanpipe.record.segments import RecordSegment, is_undecided
-from urbanpipe.record.wording import cut, grade_of, metres_text, station_text
+from urbanpipe.record.wording import grade_of, metres_text, station_text
 from urbanpipe.report.wording import Wording, clock
 
 WIDTH = 180.0

@@ -68,8 +68,14 @@ def picture_album(names: Sequence[str], folder: Path, most_letters: int) -> Albu
 
 def thumbnail(folder: Path, name: str) -> str | None:
     """Return a picture as a small data URI; None if it cannot be read."""
+    data = thumbnail_jpeg(folder, name)
+    return None if data is None else _uri(data, "JPEG")
+
+
+def thumbnail_jpeg(folder: Path, name: str) -> bytes | None:
+    """Return a picture as a small JPEG; None if it cannot be read or lies outside the folder."""
     try:
-        return _reduced(_inside(folder, name), _THUMBNAIL_SIDE, 70)
+        return _reduced_jpeg(_inside(folder, name), _THUMBNAIL_SIDE, 70)
     except _DAMAGED:
         return None
 
@@ -149,13 +155,17 @@ def _as_it_is(path: Path) -> str:
 
 
 def _reduced(path: Path, side: int, quality: int) -> str:
+    return _uri(_reduced_jpeg(path, side, quality), "JPEG")
+
+
+def _reduced_jpeg(path: Path, side: int, quality: int) -> bytes:
     with Image.open(path, formats=("JPEG", "PNG")) as image:
         image.draft("RGB", (side, side))
         small = image.convert("RGB")
     small.thumbnail((side, side), Image.Resampling.LANCZOS, reducing_gap=None)
     out = io.BytesIO()
     small.save(out, "JPEG", quality=quality, optimize=True, progressive=True)
-    return _uri(out.getvalue(), "JPEG")
+    return out.getvalue()
 
 
 def _heat(path: Path) -> str:
