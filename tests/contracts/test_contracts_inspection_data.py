@@ -1,9 +1,10 @@
 """Inspection data: the table that people fill in, and where it goes."""
 
+from datetime import datetime, time
 from pathlib import Path
 
 import pytest
-from openpyxl import load_workbook
+from openpyxl import Workbook, load_workbook
 
 from helpers.inspection_material import made_inspection
 from urbanpipe.api import export
@@ -38,8 +39,12 @@ def test_rows_are_read_by_video(tmp_path: Path) -> None:
             "video,length_m\na.mp4,-3\n",
             "line 2: length_m: Value error, -3 is implausible in metres; expected 0.5 to 2000",
         ),
-        ("video,diameter_mm\na.mp4,wide\n", "line 2: diameter_mm: Input should be a valid number"),
-        ("video,date\na.mp4,1.3.2026\n", "line 2: date: String should match"),
+        ("video,diameter_mm\na.mp4,wide\n", "line 2: diameter_mm: Value error, 'wide' is not a number with a unit"),
+        ("video;length_m\na.mp4;1,500\n", "line 2: length_m: Value error, '1,500' may be 1.500 or 1500; write one"),
+        ("video,length_m\na.mp4,40 yd\n", "line 2: length_m: Value error, '40 yd' has an unknown unit; write m, cm"),
+        ("video,date\na.mp4,1.3.26\n", "line 2: date: String should match"),
+        ("video,date\na.mp4,3/4/2026\n", "line 2: date: Value error, 3/4/2026 may be 2026-03-04 or 2026-04-03; write"),
+        ("video,date\na.mp4,30.2.2026\n", "line 2: date: Value error, 30.2.2026 is no day of the calendar"),
         ("video,direction\na.mp4,up\n", "line 2: direction: Input should be"),
         ("video\na.mp4\na.mp4\n", "line 3: a.mp4 is named twice"),
         ("name\na.mp4\n", "video"),
@@ -49,6 +54,56 @@ def test_mistakes_are_one_line(text: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(InspectionError, match=message) as caught:
         read_inspection_data(table(tmp_path, text))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    (
+        *("2026-01-31", "31.1.2026", "31.01.2026", "2026/01/31", "2026-1-31", "20260131", "31/1/2026", "1/31/2026"),
+        *("46053", "2026年1月31日", "2026-01-31 00:00:00"),
+    ),
+)
+def test_dates_of_several_styles_are_one_day(text: str, tmp_path: Path) -> None:
+    (row,) = read_inspection_data(table(tmp_path, f"video,date\na.mp4,{text}\n")).values()
+    assert row.date == "2026-01-31"
+
+
+def test_excel_dates_and_times_are_read(tmp_path: Path) -> None:
+    book = Workbook()
+    sheet = book.worksheets[0]
+    for cells in (["video", "date", "time", "length_m"], ["a.mp4", datetime(2026, 1, 31), time(9, 5), 40.5]):
+        sheet.append(cells)
+    book.save(tmp_path / "data.xlsx")
+    row = read_inspection_data(tmp_path / "data.xlsx")["a.mp4"]
+    assert (row.date, row.time, row.length_m) == ("2026-01-31", "09:05", 40.5)
+
+
+@pytest.mark.parametrize(
+    ("length", "diameter", "metres", "millimetres"),
+    [
+        ("40 m", "0.6 m", 40, 600),
+        ("3,5", "DN 600", 3.5, 600),
+        ("131 ft", "24 in", 39.9288, 609.6),
+        ("40米", "60cm", 40, 600),
+        ("４０", "ø300", 40, 300),
+    ],
+)
+def test_lengths_and_diameters_have_units(
+    length: str, diameter: str, metres: float, millimetres: float, tmp_path: Path
+) -> None:
+    (row,) = read_inspection_data(table(tmp_path, f"video;length_m;diameter_mm\na.mp4;{length};{diameter}\n")).values()
+    assert (row.length_m, row.diameter_mm) == (metres, millimetres)
+
+
+def test_directions_and_shapes_are_words_of_several_languages(tmp_path: Path) -> None:
+    text = "video,direction,shape,time\na,顺流,蛋形,9:05\nb,Against the Flow,Egg-Shaped,\nc,gegen Fließrichtung,Ei,\n"
+    rows = read_inspection_data(table(tmp_path, text))
+    assert [(one.direction, one.shape) for one in rows.values()] == [
+        ("downstream", "egg"),
+        ("upstream", "egg"),
+        ("upstream", "egg"),
+    ]
+    assert rows["a"].time == "09:05"
 
 
 def test_it_names_the_segments_of_a_table(tmp_path: Path) -> None:

@@ -252,8 +252,8 @@ CK = {"code": "CK", "grade": 2, "distance": 3, "segment": "S1"}
         ({"grade": True}, "column I (grade) has True", "whole number"),
         ({"code": "TL", "grade": 3}, "column I (grade) has 3", "a grade of TL, a whole number from 1 to 2"),
         ({"code": "FZ", "grade": 4}, "column I (grade) has 4", "from 1 to 3"),
-        ({"distance": "12,4"}, "column G (distance) has '12,4'", "metres from the start"),
-        ({"distance": "3 m"}, "column G (distance) has '3 m'", "such as 12.4"),
+        ({"distance": "12,400"}, "column G (distance) has '12,400'", "metres from the start"),
+        ({"distance": "3 yd"}, "column G (distance) has '3 yd'", "such as 12.4"),
         ({"distance": "1e9999999"}, "column G (distance)", "such as 12.4"),
         ({"distance": -0.5}, "column G (distance) has -0.5", "not below 0"),
         ({"distance": 40.1}, "column G (distance) has 40.1", "at most 40"),
@@ -306,7 +306,7 @@ def test_all_mistakes_are_reported_at_once_and_no_correct_row_is_one(tmp_path: P
     segments = [segment(soil="general-soil", diameter=0.6), segment("S2", length="=1+1"), segment() | {"segment": None}]
     rows = [
         defect("CK", 2, 3),  # correct, though a cell of its segment is not
-        defect("CK", 9, "3 m"),
+        defect("CK", 9, "3 yd"),
         defect("XX", 1, 3, name="S7"),
         defect("PL", 1, 20, name="S2"),
         defect("SL", 3, 5, name="S8"),
@@ -319,7 +319,7 @@ def test_all_mistakes_are_reported_at_once_and_no_correct_row_is_one(tmp_path: P
         "sheet 'segment', row 4, column C (length) holds the formula =1+1",
         "sheet 'segment', row 5, column A (segment) has nothing",
         "sheet 'defects', row 4, column I (grade) has 9",
-        "sheet 'defects', row 4, column G (distance) has '3 m'",
+        "sheet 'defects', row 4, column G (distance) has '3 yd'",
         "sheet 'defects', row 5, column C (code) has 'XX'",
         "sheet 'defects', row 5, column A (segment) has 'S7'",
         "sheet 'defects', row 7, column A (segment) has 'S8'",
@@ -373,6 +373,18 @@ def test_a_number_in_another_unit_is_refused(change: dict[str, object], where: s
     with pytest.raises(InspectionError) as caught:
         condition(filled_table(tmp_path / "t.xlsx", [segment() | change], []), out=tmp_path / "c.json")
     assert where in str(caught.value)
+
+
+def test_units_and_decimal_commas_are_read_as_numbers(tmp_path: Path) -> None:
+    segments = [segment(length="40 m", diameter="0,6 m"), segment("S2", length="131 ft", diameter="DN 600")]
+    rows = [defect("CK", 2, "3,5", "50 cm"), defect("CK", 1, "12.4 m", name="S2"), defect("SL", 1, 7, name="S2")]
+    done = condition(filled_table(tmp_path / "t.xlsx", segments, rows), out=tmp_path / "c.json")
+    assert [(str(one.segment.length), str(one.segment.diameter)) for one in done.segments] == [
+        ("40", "600"),
+        ("39.9288", "600"),
+    ]
+    (place,) = done.segments[0].structural.places
+    assert (str(place.start), str(place.end)) == ("3.5", "4.0")
 
 
 def test_a_distance_in_millimetres_is_refused_even_where_the_length_is_missing(tmp_path: Path) -> None:

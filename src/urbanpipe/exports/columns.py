@@ -66,6 +66,7 @@ WORDS: dict[str, dict[Language, str]] = {
     "normal": {"en": "normal", "zh": "正常"},
     "accept": {"en": "accept", "zh": "接受"},
     "review": {"en": "review", "zh": "待看"},
+    "reject": {"en": "reject", "zh": "未采纳"},
     "unlikely": {"en": "review, unlikely", "zh": "待看，可能性低"},
     "proposal": {"en": "proposal by software, not reviewed", "zh": "软件建议，未经人工复核"},
     "demonstration": {
