@@ -58,10 +58,10 @@ def test_mistakes_are_one_line(text: str, message: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    (
+    [
         *("2026-01-31", "31.1.2026", "31.01.2026", "2026/01/31", "2026-1-31", "20260131", "31/1/2026", "1/31/2026"),
         *("46053", "2026年1月31日", "2026-01-31 00:00:00"),
-    ),
+    ],
 )
 def test_dates_of_several_styles_are_one_day(text: str, tmp_path: Path) -> None:
     (row,) = read_inspection_data(table(tmp_path, f"video,date\na.mp4,{text}\n")).values()

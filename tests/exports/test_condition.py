@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from openpyxl import load_workbook
+from PIL import Image
 from typer.testing import CliRunner
 
 from helpers.filled_tables import defect, filled_table, segment
@@ -22,9 +23,11 @@ from helpers.inspection_material import made_inspection
 from urbanpipe import api
 from urbanpipe.cli.main import app, main
 from urbanpipe.errors import InspectionError, RecipeError, TableError, UrbanpipeError
+from urbanpipe.exports import condition_page
 from urbanpipe.exports.condition import Defect, Segment, merged, segment_condition
 from urbanpipe.exports.condition_report import condition
 from urbanpipe.exports.rules import read_rules
+from urbanpipe.report.wording import all_texts
 
 RULES = read_rules()
 D = Decimal
@@ -479,6 +482,38 @@ def test_a_file_that_lies_about_its_size_is_read_whole(tmp_path: Path) -> None:
     assert done.segments[0].structural.maximum == 10
 
 
+def test_a_page_ranks_the_segments_beside_their_pictures(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    for name in ("a", "b"):
+        Image.new("RGB", (320, 240), "white" if name == "a" else "black").save(tmp_path / "out" / f"{name}.jpg")
+    rows = [
+        defect("CK", 1, 3, name="mild") | {"picture": "out/a.jpg"},
+        defect("CK", 4, 3, name="<bad>") | {"picture": "out/b.jpg"},
+        defect("SL", 2, 9, name="<bad>") | {"picture": "//server/share/c.jpg"},
+        *(defect("SL", 1, 20 + 3 * number, name="<bad>") for number in range(4)),
+    ]
+    table = filled_table(tmp_path / "t.xlsx", [segment("mild"), segment("<bad>"), segment("empty", length=None)], rows)
+    condition(table, out=tmp_path / "c.html")
+    assert "Pipe segments by urgency" in (tmp_path / "c.html").read_text(encoding="utf-8")
+    condition(table, out=tmp_path / "c.html", language="zh")  # replaces it
+    html = (tmp_path / "c.html").read_text(encoding="utf-8")
+    assert "管段按紧迫程度排序" in html
+    assert re.findall(r"<h2>(.*?)</h2>", html)[:2] == ["&lt;bad&gt;", "mild"], "the most urgent first"
+    assert html.count("data:image/jpeg;base64,") == 2
+    captions = re.findall(r"<figcaption>(.*?)</figcaption>", html)
+    assert captions[:2] == ["CK 4 · 3 m", "SL 2 · 9 m"], "the worst first"
+    assert "另有 2 处" in html
+    assert "(length) is empty" in html
+    (tmp_path / "c.html").write_text("<p>my page</p>", encoding="utf-8")
+    with pytest.raises(InspectionError, match="does not contain condition figures"):
+        condition(table, out=tmp_path / "c.html")
+
+
+def test_both_languages_of_the_page_have_the_same_texts() -> None:
+    texts = all_texts(Path(condition_page.__file__).with_name("condition_texts.toml"))
+    assert texts["en"].keys() == texts["zh"].keys()
+
+
 def test_figures_replace_only_figures(tmp_path: Path) -> None:
     table = filled_table(tmp_path / "t.xlsx", [segment()], [CK])
     for name in ("c.json", "c.csv"):
@@ -488,7 +523,7 @@ def test_figures_replace_only_figures(tmp_path: Path) -> None:
         with pytest.raises(InspectionError, match="does not contain condition figures"):
             condition(table, out=tmp_path / name)
         assert (tmp_path / name).read_text() == "a person's notes"
-    with pytest.raises(InspectionError, match=r"written as \.json or \.csv"):
+    with pytest.raises(InspectionError, match=r"written as \.json, \.csv or \.html"):
         condition(table, out=table)
 
 

@@ -23,7 +23,9 @@ def command(
         Path,
         typer.Argument(help="XLSX file from `export --to cjj181`, filled in; with --store the folder of `inspect`."),
     ],
-    out: Annotated[Path, typer.Option("--out", help="Output file: .json, or .csv with one row per segment.")],
+    out: Annotated[
+        Path, typer.Option("--out", help="Output file: .json, .csv with a row per segment, or .html, ranked.")
+    ],
     store: Annotated[Path | None, typer.Option(help="Decisions of `review`, with grades and distances.")] = None,
     inspection_data: Annotated[
         Path | None, typer.Option(help="With --store: CSV `video,segment,length_m,diameter_mm,region,soil,...`.")

@@ -7,7 +7,7 @@ from urbanpipe.contracts.inspection_data import InspectionData
 from urbanpipe.exports.cjj181 import segment_row
 from urbanpipe.exports.columns import SEGMENT_COLUMNS, word
 from urbanpipe.exports.condition_table import FilledTable, filled_table
-from urbanpipe.exports.csv_safety import minutes
+from urbanpipe.exports.csv_safety import minutes, relative
 from urbanpipe.exports.export import inspection_data_of
 from urbanpipe.exports.records import InspectionRecord, RecordRow, read_inspected
 from urbanpipe.exports.reviewed_rows import reviewed_rows, with_decisions
@@ -38,7 +38,7 @@ def reviewed_table(
     """
     inspected = with_decisions(read_inspected(inspections), store)
     data, _ = inspection_data_of(inspected, inspection_data)
-    return table_of(inspected, data, rules, allow_repeats=allow_repeats)
+    return table_of(inspected, data, rules, root=inspections, allow_repeats=allow_repeats)
 
 
 def segment_names(inspected: Sequence[InspectionRecord], data: Mapping[str, InspectionData]) -> dict[str, str]:
@@ -51,9 +51,17 @@ def table_of(
     data: Mapping[str, InspectionData],
     rules: Rules,
     *,
+    root: Path,
     allow_repeats: bool = False,
 ) -> FilledTable:
     """Return the segments of inspections with decisions; see `reviewed_table`.
+
+    Args:
+        inspected: the inspections.
+        data: inspection data by the name of the video.
+        rules: classes, grades and choices.
+        root: folder that the paths of pictures are relative to.
+        allow_repeats: see `read_filled`.
 
     Raises:
         TableError: values are invalid.
@@ -66,19 +74,19 @@ def table_of(
         row = SheetRow(one.name, {key: Field(f"{one.name}, {key}", value) for key, value in fields})
         if names[one.name] not in segments or row["reviewer"].empty:
             segments[names[one.name]] = row
-    defects = list(_defects(inspected, names))
+    defects = list(_defects(inspected, names, root))
     exclusive = {one.inspection.exclusive for one in inspected if one.inspection.exclusive}
     return filled_table([*segments.values()], defects, rules, exclusive, allow_repeats=allow_repeats)
 
 
-def _defects(inspected: Sequence[InspectionRecord], names: dict[str, str]) -> Iterator[SheetRow]:
+def _defects(inspected: Sequence[InspectionRecord], names: dict[str, str], root: Path) -> Iterator[SheetRow]:
     reviewed = [one for one in inspected if one.decisions and one.decisions.is_reviewed]
     for row in reviewed_rows(reviewed, unlikely=False):
         if row.review:
-            yield _defect(row, row.review.decision, names[row.inspected.name])
+            yield _defect(row, row.review.decision, names[row.inspected.name], root)
 
 
-def _defect(row: RecordRow, decision: Decision, segment: str) -> SheetRow:
+def _defect(row: RecordRow, decision: Decision, segment: str, root: Path) -> SheetRow:
     """Return the row of a defect; one that is unsure has no grade yet, whatever was entered."""
     is_accepted = decision.status is Status.accepted
     time = minutes(row.occurrence.seconds) if row.occurrence else None
@@ -93,5 +101,6 @@ def _defect(row: RecordRow, decision: Decision, segment: str) -> SheetRow:
         "distance": decision.distance_m,
         "length": decision.length_m,
         "grade": decision.grade if is_accepted else None,
+        "picture": relative(row.inspected.folder / row.evidence.picture, root) if row.evidence else "",
     }
     return SheetRow(where, {key: Field(f"{where}, {key}", value) for key, value in values.items()})

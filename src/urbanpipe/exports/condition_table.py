@@ -15,8 +15,8 @@ from urbanpipe.exports.repeated_rows import RepeatedRows
 from urbanpipe.exports.rules import Choice, DefectRule, Rules
 from urbanpipe.exports.sheets import Field, Mistakes, SheetRow, read_sheets
 
-_READ = ("segment", "video", "code", "kind", "time", "distance", "length", "grade")
-_OPTIONAL = ("video", "kind", "time")
+_READ = ("segment", "video", "code", "kind", "time", "distance", "length", "grade", "picture")
+_OPTIONAL = ("video", "kind", "time", "picture")
 _NORMAL = {name.casefold() for name in WORDS["normal"].values()}
 _METRES = "metres from the start of the segment, such as 12.4"
 _LENGTH = "the segment's length in metres, {:g} to {:g}, such as 35.5".format(*LENGTH_METRES)
@@ -223,7 +223,8 @@ def _add(row: SheetRow, draft: _Draft | None, rule: DefectRule, mistakes: Mistak
         draft.missing.append(row["distance"].missing(_METRES))
     if grade is None or start is None:
         return None
-    draft.defects.append(Defect(rule.code, grade, start, length or ZERO))
+    picture = row["picture"].value  # no cell that a person fills in
+    draft.defects.append(Defect(rule.code, grade, start, length or ZERO, picture if isinstance(picture, str) else ""))
     return draft.defects[-1]
 
 

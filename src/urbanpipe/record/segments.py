@@ -125,7 +125,7 @@ def _condition(
 ) -> tuple[SegmentCondition | None, tuple[str, ...]]:
     """Return the condition figures of a segment, or what is missing for them; a mistake concerns its segment only."""
     try:
-        filled = table_of(videos, {one.name: data for one in videos}, rules)
+        filled = table_of(videos, {one.name: data for one in videos}, rules, root=videos[0].folder.parent)
     except TableError as error:
         return None, error.mistakes
     missing = tuple(line for one in filled.refused for line in one.missing)
