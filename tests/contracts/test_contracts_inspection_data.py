@@ -5,10 +5,13 @@ from pathlib import Path
 
 import pytest
 from openpyxl import Workbook, load_workbook
+from typer.testing import CliRunner
 
 from helpers.inspection_material import made_inspection
 from urbanpipe.api import export
+from urbanpipe.cli.main import app
 from urbanpipe.contracts.inspection_data import InspectionData, read_inspection_data
+from urbanpipe.contracts.inspection_sources import data_of_paths, read_sources
 from urbanpipe.errors import InspectionError
 
 
@@ -126,3 +129,47 @@ def test_its_names_match_the_videos_as_those_of_labels_do(tmp_path: Path) -> Non
     data = table(tmp_path, "video,segment\nelsewhere.mp4,KS 9\n")
     with pytest.raises(InspectionError, match=r"none of its names has an inspected video, the first is elsewhere\.mp4"):
         export(tmp_path / "out", out=tmp_path / "u.xlsx", to="cjj181", inspection_data=data)
+
+
+PATHS = {"1.mp4": "/v/Long Street/K1-K2 (600).mp4", "2.mp4": "D:\\v\\Hill\\K7-K8.mp4", "3.mp4": "/v/other.mp4"}
+
+
+def test_a_rule_takes_fields_from_the_ends_of_paths() -> None:
+    data, unmatched = read_sources("{street}/{from_manhole}-{to_manhole}*", PATHS)
+    assert {name: (one.street, one.from_manhole, one.to_manhole[:2]) for name, one in data.items()} == {
+        "1.mp4": ("Long Street", "K1", "K2"),
+        "2.mp4": ("Hill", "K7", "K8"),
+    }
+    assert unmatched == ()
+    (one,) = data_of_paths("{street}/{segment} ({diameter_mm})", PATHS).values()
+    assert (one.segment, one.diameter_mm) == ("K1-K2", 600)
+
+
+def test_of_several_sources_the_first_that_knows_a_field_counts(tmp_path: Path) -> None:
+    path = table(tmp_path, "video,street,length_m\n1.mp4,Short Street,40 m\n")
+    data, _ = read_sources([str(path), "{street}/{segment}"], PATHS)
+    assert (data["1.mp4"].street, data["1.mp4"].length_m, data["1.mp4"].segment) == ("Short Street", 40, "K1-K2 (600)")
+    assert data["2.mp4"].street == "Hill"
+
+
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        ("{street}/{manhole}", r"has \{manhole\}; the fields, once each, are segment, street"),
+        ("{street}/{street}", r"has \{street\}; the fields, once each"),
+        ("{street}/{segment", r"has a single \{; write fields in braces, such as \{street\}"),
+        ("{weather}/x{segment}y", "fits none of the videos, the first is /v/Long Street"),
+        ("{length_m}/{segment}", "gives 1.mp4 a wrong value: length_m: Value error, 'Long Street' is not a number"),
+    ],
+)
+def test_a_wrong_rule_is_one_line(rule: str, message: str) -> None:
+    with pytest.raises(InspectionError, match=message):
+        read_sources(rule, PATHS)
+
+
+def test_commands_take_a_rule(tmp_path: Path) -> None:
+    made_inspection(tmp_path / "out" / "v", "K1-K2.mp4")
+    command = ["export", str(tmp_path / "out"), "--to", "cjj181", "--out", str(tmp_path / "t.xlsx")]
+    run = CliRunner().invoke(app, [*command, "--inspection-data", "{segment}"])
+    assert run.exit_code == 0, run.output
+    assert load_workbook(tmp_path / "t.xlsx")["segment"].cell(3, 1).value == "K1-K2"

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from urbanpipe.cli.options import InspectionSources
 from urbanpipe.cli.output import show
 
 
@@ -48,9 +49,7 @@ def command(
     ] = None,
     language: Annotated[Words, typer.Option(help="Language of the CJJ 181 table.")] = Words.en,
     taxonomy: Annotated[Path | None, typer.Option(help="Your own classes (TOML), for their PACP crosswalk.")] = None,
-    inspection_data: Annotated[
-        Path | None, typer.Option(help="CSV `video,segment,length_m,diameter_mm,...`, for the segments of cjj181.")
-    ] = None,
+    inspection_data: InspectionSources = None,
     unlikely: Annotated[
         bool, typer.Option("--unlikely", help="Also rows, marked, that are below 10 % and kept to miss few defects.")
     ] = False,

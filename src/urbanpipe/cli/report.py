@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from urbanpipe.cli.options import InspectionSources
 from urbanpipe.cli.output import show
 
 
@@ -18,9 +19,7 @@ def command(
         Literal["refuse", "mark"],
         typer.Option(help="With --store, proposals that nobody decided about: write no record, or mark them in it."),
     ] = "refuse",
-    inspection_data: Annotated[
-        Path | None, typer.Option(help="CSV or XLSX `video,segment,client,job,street,date,...`.")
-    ] = None,
+    inspection_data: InspectionSources = None,
     contractor: Annotated[str, typer.Option(help="Name on the cover and on each page; default: the operator.")] = "",
     video: Annotated[
         list[str] | None, typer.Option("--video", help="Only this video; may be given several times.")

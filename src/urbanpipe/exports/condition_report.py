@@ -1,12 +1,13 @@
 """The verb `condition`: condition figures of a table that a person graded, as a file and as lines of text."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from urbanpipe.contracts.inspection_sources import Source
 from urbanpipe.errors import InspectionError
 from urbanpipe.exports.columns import LANGUAGES, Language
 from urbanpipe.exports.condition import Figures, IndexFigure, Place, SegmentCondition, segment_condition
@@ -103,7 +104,7 @@ def condition(
     *,
     out: Path,
     store: Path | None = None,
-    inspection_data: Path | None = None,
+    inspection_data: Source | Sequence[Source] | None = None,
     rules: Path | None = None,
     language: Language = "en",
     allow_repeats: bool = False,
@@ -114,8 +115,8 @@ def condition(
         table: XLSX file of `urbanpipe export --to cjj181`, filled in; with `store` the output folder of `inspect`.
         out: `.json`, `.csv` with one row per segment, or `.html`, which ranks the segments beside their pictures.
         store: the decisions of `urbanpipe review`, with grades and distances.
-        inspection_data: with `store`, CSV or XLSX with the length, diameter, region and soil of each segment; what
-            people entered in the review comes first.
+        inspection_data: with `store`, CSV or XLSX with the length, diameter, region and soil of each segment, or
+            rules for paths; what people entered in the review comes first.
         rules: rules to use instead of the packaged rules of CJJ 181-2012.
         language: language of the texts, `en` or `zh`.
         allow_repeats: whether rows with the same code at the same distance of a segment, or with the same code at

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from urbanpipe.contracts.inspection_data import InspectionData
+from urbanpipe.contracts.inspection_sources import Source
 from urbanpipe.exports.cjj181 import segment_row
 from urbanpipe.exports.columns import SEGMENT_COLUMNS, word
 from urbanpipe.exports.condition_table import FilledTable, filled_table
@@ -17,7 +18,12 @@ from urbanpipe.review_store.decision import Decision, Status
 
 
 def reviewed_table(
-    inspections: Path, store: Path, rules: Rules, *, inspection_data: Path | None = None, allow_repeats: bool = False
+    inspections: Path,
+    store: Path,
+    rules: Rules,
+    *,
+    inspection_data: Source | Sequence[Source] | None = None,
+    allow_repeats: bool = False,
 ) -> FilledTable:
     """Return the segments of the videos that were reviewed in full, with the grades that people gave.
 
@@ -28,7 +34,7 @@ def reviewed_table(
         inspections: output folder of `inspect`.
         store: the decisions.
         rules: classes, grades and choices.
-        inspection_data: CSV or XLSX of inspection data; what people entered in the review comes first.
+        inspection_data: files of inspection data or rules for paths; what people entered in the review comes first.
         allow_repeats: see `read_filled`.
 
     Raises:

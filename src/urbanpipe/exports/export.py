@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from urbanpipe.contracts.distinct_names import equal_contents
-from urbanpipe.contracts.inspection_data import InspectionData, joined, read_data_of
+from urbanpipe.contracts.inspection_data import InspectionData, joined
+from urbanpipe.contracts.inspection_sources import Source, read_sources
 from urbanpipe.errors import InspectionError, ReviewError
 from urbanpipe.evaluation.moments import Moment, write_results
 from urbanpipe.exports.cjj181 import write_table
@@ -73,7 +74,7 @@ def export(
     store: Path | None = None,
     language: Language = "en",
     taxonomy: Path | None = None,
-    inspection_data: Path | None = None,
+    inspection_data: Source | Sequence[Source] | None = None,
     unlikely: bool = False,
 ) -> Exported:
     """Write inspections in a format that people or other tools read.
@@ -88,8 +89,9 @@ def export(
             full, without the control share and without videos of which a class is unsure.
         language: language of headings and words in the CJJ 181 table, `en` or `zh`.
         taxonomy: TOML file of your own classes, for their `pacp` crosswalk; default: the 17 QV-Pipe classes.
-        inspection_data: CSV with the column `video` and the fields of `InspectionData`; it names the segments of the
-            CJJ 181 table and gives their length and diameter. What people entered in the review comes first.
+        inspection_data: CSV or XLSX with the column `video` and the fields of `InspectionData`, a rule for paths, or
+            several of them; it names the segments of the CJJ 181 table and gives their length and diameter. What
+            people entered in the review comes first.
         unlikely: whether to add, marked as such, the unlikely findings that are kept for review only because of the
             bound on missed defects. `qvpipe` holds the scores of all classes in any case.
 
@@ -175,18 +177,19 @@ def _write_training(inspected: Sequence[InspectionRecord], out: Path, to: str, d
 
 
 def inspection_data_of(
-    inspected: Sequence[InspectionRecord], path: Path | None
+    inspected: Sequence[InspectionRecord], sources: Source | Sequence[Source] | None
 ) -> tuple[dict[str, InspectionData], tuple[str, ...]]:
     """Return inspection data by the name of the inspected video, and the names in the file without one.
 
     Args:
-        inspected: the inspections; what people entered in the review comes before what the file says.
-        path: CSV or XLSX of inspection data; None if there is none.
+        inspected: the inspections; what people entered in the review comes first.
+        sources: files of inspection data and rules for paths, see `read_sources`; None if there are none.
 
     Raises:
-        InspectionError: the file cannot be read, or no name in it has a video.
+        InspectionError: a source cannot be read, or fits no video.
     """
-    data, unmatched = read_data_of(path, [one.name for one in inspected]) if path else ({}, ())
+    paths = {one.name: one.inspection.video.path for one in inspected}
+    data, unmatched = read_sources(sources, paths) if sources else ({}, ())
     for one in inspected:
         entered = one.decisions.data(one.name) if one.decisions else None
         if entered:

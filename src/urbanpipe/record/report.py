@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from urbanpipe.contracts.findings import FAILURES
+from urbanpipe.contracts.inspection_sources import Source
 from urbanpipe.contracts.name_matching import match_names, near_text
 from urbanpipe.csv_cells import read_rows
 from urbanpipe.errors import InspectionError, ReviewError
@@ -73,7 +74,7 @@ def report(
     *,
     out: Path,
     store: Path | None = None,
-    inspection_data: Path | None = None,
+    inspection_data: Source | Sequence[Source] | None = None,
     videos: Sequence[str] = (),
     language: Language = "en",
     contractor: str = "",
@@ -85,7 +86,8 @@ def report(
         inspections: output folder of `inspect`, or the folder of one video in it.
         out: `.html` or `.pdf`; an earlier record is replaced, and no other file.
         store: the decisions of `urbanpipe review`; without it all findings are proposals, and each page says so.
-        inspection_data: CSV or XLSX, see `InspectionData`; what people entered in the review comes first.
+        inspection_data: CSV or XLSX, see `InspectionData`, a rule for paths, or several of them; what people entered in
+            the review comes first.
         videos: names of the videos to include; default: all.
         language: `en` or `zh`.
         contractor: name on the cover and in the header of each page.
