@@ -8,6 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from helpers.inspection_material import made_inspection
@@ -17,7 +18,7 @@ from urbanpipe.cli.main import app
 from urbanpipe.contracts.text_width import columns_of, cut
 from urbanpipe.errors import InspectionError, ReviewError
 from urbanpipe.record.page_rules import css_string
-from urbanpipe.record.report import report
+from urbanpipe.record.report import MAX_FINDINGS, report
 from urbanpipe.record.segments import natural_order
 from urbanpipe.record.wording import TEXTS
 from urbanpipe.report.wording import all_texts
@@ -162,6 +163,26 @@ def test_several_videos_of_a_segment_are_one_segment(tmp_path: Path) -> None:
     assert text.index("v9.mp4") < text.index("v10.mp4")
 
 
+def test_pictures_that_are_missing_damaged_or_elsewhere_are_said_to_be(tmp_path: Path) -> None:
+    inspection = made_inspection(tmp_path / "out" / "a", "a.mp4")
+    Image.new("RGB", (8, 8)).save(tmp_path / "private.jpg")
+    (tmp_path / "out" / "a" / "CK-1.jpg").write_bytes(b"damaged")
+    (tmp_path / "out" / "a" / "SL-1.jpg").unlink()
+    text = (tmp_path / "out" / "a" / "findings.json").read_text(encoding="utf-8")
+    moved = text.replace('"CJ-1.jpg"', f'"{tmp_path}/private.jpg"').replace('"CK-2.jpg"', '"../../private.jpg"')
+    (tmp_path / "out" / "a" / "findings.json").write_text(moved, encoding="utf-8")
+    assert len(inspection.defects) == 3
+    report(tmp_path / "out", out=tmp_path / "r.html")
+    html = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "<img" not in html
+    assert re.findall(r'<p class="empty">The picture is (.*?)\.</p>', html) == [
+        "damaged",
+        "missing",
+        "missing",
+        "damaged",
+    ]
+
+
 @pytest.mark.parametrize("name", ["</style><script>alert(1)</script>.mp4", "\\22; } body { x: url(http://a)}.mp4"])
 def test_names_of_others_are_neither_markup_nor_style(tmp_path: Path, name: str) -> None:
     made_inspection(tmp_path / "out" / "a", name)
@@ -248,7 +269,24 @@ def test_undecided_proposals_are_refused_in_one_line(contract: Path, tmp_path: P
     assert list(done.lines()) == ["1 segment, 4 findings, all decided; made by a demonstration model, not for real use"]
 
 
-def test_wrong_arguments_are_refused_in_one_line(contract: Path, tmp_path: Path) -> None:
+def test_a_video_that_nobody_reviewed_in_full_says_so(tmp_path: Path) -> None:
+    made_inspection(tmp_path / "out" / "a", "a.mp4")
+    store = ReviewStore(tmp_path / "review.sqlite")
+    for item in ("CK@12500", "CK@41000", "SL@28000", "CJ@52250"):
+        decide(store, tmp_path / "out" / "a", item, status="rejected")
+    report(tmp_path / "out", out=tmp_path / "r.html", store=store.path)
+    assert "Not reviewed in full by a person." in (tmp_path / "r.html").read_text(encoding="utf-8")
+    finish(store, tmp_path / "out" / "a")
+    report(tmp_path / "out", out=tmp_path / "r.html", store=store.path)
+    html = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "Not reviewed in full by a person." not in html
+    assert "No defects recorded" in html
+    store.close()
+
+
+def test_wrong_arguments_are_refused_in_one_line(
+    contract: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     out = contract / "out"
     with pytest.raises(InspectionError, match=r"r.docx: a record is .html or .pdf"):
         report(out, out=tmp_path / "r.docx")
@@ -258,6 +296,10 @@ def test_wrong_arguments_are_refused_in_one_line(contract: Path, tmp_path: Path)
         report(tmp_path, out=tmp_path / "r.html")
     with pytest.raises(InspectionError, match="language is 'de'; expected en or zh"):
         report(out, out=tmp_path / "r.html", language="de")  # type: ignore[arg-type]
+    with monkeypatch.context() as patch:
+        patch.setitem(MAX_FINDINGS, ".html", 7)
+        with pytest.raises(InspectionError, match=r"has 8 findings; a .html record may have 7; select some with --vid"):
+            report(out, out=tmp_path / "r.html")
     (tmp_path / "letter.html").write_text("<p>Dear client</p>", encoding="utf-8")
     with pytest.raises(InspectionError, match="exists and is not a record"):
         report(out, out=tmp_path / "letter.html")

@@ -132,6 +132,8 @@ def notices_of(segment: RecordSegment, t: Wording) -> list[str]:
         notices.append(t("not_reviewed"))
     elif segment.undecided:
         notices.append(t("partly_reviewed"))
+    elif not segment.reviewed:
+        notices.append(t("not_reviewed_in_full"))
     if segment.demonstration:
         notices.append(t("demonstration", name=segment.demonstration))
     return notices

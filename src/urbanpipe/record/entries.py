@@ -46,7 +46,7 @@ def picture_name(row: RecordRow, root: Path) -> str | None:
     """Return the path of the picture of a finding, relative to the folder of all inspections; None without one."""
     if row.evidence is None:
         return None
-    return (row.inspected.folder / row.evidence.picture).relative_to(root).as_posix()
+    return f"{row.inspected.folder.relative_to(root).as_posix()}/{row.evidence.picture}"
 
 
 def entries_of(segment: RecordSegment, root: Path, pictures: Album, t: Wording, language: Language) -> list[Entry]:

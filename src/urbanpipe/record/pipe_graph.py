@@ -16,7 +16,7 @@ from urbanpipe.report.wording import Wording, clock
 WIDTH = 180.0
 PIPE_TOP, PITCH = 10.0, 6.0
 _ROW_TOP = 10.0
-_LEAST_HEIGHT, _MOST_ROWS = 66.0, 21
+_LEAST_HEIGHT, _MOST_ROWS = 60.0, 21
 _NAME_COLUMNS, _END_COLUMNS = 27, 22
 
 

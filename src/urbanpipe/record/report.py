@@ -23,8 +23,9 @@ from urbanpipe.report.wording import wording
 
 SUFFIXES = (".html", ".pdf")
 UNDECIDED = ("refuse", "mark")
-MAX_VIDEOS = 1_000
-"""A record of more videos would be thousands of pages; one is made for each day or contract."""
+MAX_VIDEOS = {".html": 1_000, ".pdf": 300}
+MAX_FINDINGS = {".html": 10_000, ".pdf": 3_000}
+"""What a browser opens, and what a PDF is made of in a few minutes and 2 GB of memory."""
 _HEAD = 4096
 
 
@@ -102,26 +103,26 @@ def report(
     _check(out, language, undecided)
     failures: dict[str, str] = {}
     inspected = _selected(read_inspected(root, failures), videos)
-    if len(inspected) > MAX_VIDEOS:
-        raise InspectionError(f"{root} has {len(inspected):,} videos; a record may have {MAX_VIDEOS:,}, select --video")
+    failures = {} if videos else failures
+    suffix = out.suffix.lower()
+    _refuse_more(root, len(inspected), MAX_VIDEOS[suffix], f"videos; a {suffix} record")
     if store:
         inspected = with_decisions(inspected, store)
     data, unmatched = inspection_data_of(inspected, inspection_data)
     rules = read_rules()
     segments = record_segments(inspected, data, rules, with_decisions=store is not None)
+    findings = sum(len(one.rows) for one in segments)
+    _refuse_more(root, findings, MAX_FINDINGS[suffix], f"findings; a {suffix} record")
     if store and undecided == "refuse":
         _refuse_undecided(segments)
     failed = failures | ({} if videos else _not_inspected(root))
     t = wording(language, TEXTS)
     html = record_html(segments, failed, root, rules, t=t, language=language, contractor=contractor.strip())
-    if out.suffix.lower() == ".pdf":
-        write_pdf(html, out, MARK)
-    else:
-        write_text(out, html)
+    _write(html, out)
     return Reported(
         out=out,
         segments=len(segments),
-        findings=sum(len(one.rows) for one in segments),
+        findings=findings,
         undecided=sum(one.undecided for one in segments),
         failures=failures,
         unmatched=() if videos else unmatched,
@@ -129,6 +130,13 @@ def report(
         with_decisions=store is not None,
         demonstration=any(one.demonstration for one in segments),
     )
+
+
+def _write(html: str, out: Path) -> None:
+    if out.suffix.lower() == ".pdf":
+        write_pdf(html, out, MARK)
+    else:
+        write_text(out, html)
 
 
 def _check(out: Path, language: str, undecided: str) -> None:
@@ -143,6 +151,11 @@ def _check(out: Path, language: str, undecided: str) -> None:
         weasyprint()
     if out.is_file() and not _is_record(out):
         raise InspectionError(f"{out} exists and is not a record; give another --out, or delete it yourself")
+
+
+def _refuse_more(root: Path, number: int, most: int, what: str) -> None:
+    if number > most:
+        raise InspectionError(f"{root} has {number:,} {what} may have {most:,}; select some with --video")
 
 
 def _is_record(path: Path) -> bool:
