@@ -1,12 +1,15 @@
 """The record: what it says, its pages as poppler reads them, and what it refuses."""
 
+import base64
 import re
 import shutil
 import string
 import subprocess
+from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
@@ -181,6 +184,18 @@ def test_pictures_that_are_missing_damaged_or_elsewhere_are_said_to_be(tmp_path:
         "missing",
         "damaged",
     ]
+
+
+def test_pictures_are_scaled_for_print(tmp_path: Path) -> None:
+    made_inspection(tmp_path / "out" / "a", "a.mp4")
+    noise = np.random.default_rng(0).integers(0, 255, (1080, 1920, 3), np.uint8)
+    Image.fromarray(noise).save(tmp_path / "out" / "a" / "CJ-1.jpg", quality=95)
+    report(tmp_path / "out", out=tmp_path / "r.html")
+    html = (tmp_path / "r.html").read_text(encoding="utf-8")
+    uris = re.findall(r"data:image/jpeg;base64,([^\"]*)", html)
+    sizes = [Image.open(BytesIO(base64.b64decode(uri))).size for uri in uris]
+    assert max(sizes) == (800, 450)
+    assert len(html) < 1_000_000
 
 
 @pytest.mark.parametrize("name", ["</style><script>alert(1)</script>.mp4", "\\22; } body { x: url(http://a)}.mp4"])
