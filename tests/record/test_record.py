@@ -21,6 +21,7 @@ from urbanpipe.cli.main import app
 from urbanpipe.contracts.text_width import columns_of, cut
 from urbanpipe.errors import InspectionError, ReviewError
 from urbanpipe.record.page_rules import css_string
+from urbanpipe.record.pdf import weasyprint
 from urbanpipe.record.report import MAX_FINDINGS, report
 from urbanpipe.record.segments import natural_order
 from urbanpipe.record.wording import TEXTS
@@ -36,6 +37,14 @@ def contract(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("contract")
     made_contract(folder)
     return folder
+
+
+@pytest.fixture(scope="module")
+def _weasyprint() -> None:
+    try:
+        weasyprint()
+    except InspectionError as error:
+        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="module")
@@ -226,6 +235,7 @@ def test_names_are_cut_to_their_place_and_sorted_as_people_do() -> None:
 
 @poppler
 @pytest.mark.slow
+@pytest.mark.usefixtures("_weasyprint")
 def test_each_page_of_the_pdf_has_segment_date_contractor_notice_and_number(contract: Path) -> None:
     out = contract / "r.pdf"
     command = ["report", str(contract / "out"), "--out", str(out), "--store", str(contract / "review.sqlite")]
@@ -249,6 +259,7 @@ def test_each_page_of_the_pdf_has_segment_date_contractor_notice_and_number(cont
 
 @poppler
 @pytest.mark.slow
+@pytest.mark.usefixtures("_weasyprint")
 def test_one_defect_takes_two_pages_in_any_language_and_with_any_name(tmp_path: Path) -> None:
     name = "管道检测视频_非常长的名字" * 4 + "😀🚧.mp4"
     inspection_of(tmp_path / "out" / "a", name, 1, remarks=REMARKS)
