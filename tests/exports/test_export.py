@@ -1,9 +1,9 @@
 """Exports of inspections, read back as the tools that they are for read them."""
 
 import csv
-import io
 import json
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from urbanpipe.contracts.predictions import read_predictions
 from urbanpipe.errors import InspectionError
 from urbanpipe.evaluation.moments import Truth, read_results
 from urbanpipe.exports.columns import LANGUAGES
+from urbanpipe.exports.condition_report import condition
 from urbanpipe.exports.csv_safety import minutes
 from urbanpipe.exports.export import DATED, FOR_TRAINING, FORMATS, export
 from urbanpipe.taxonomy import default_taxonomy
@@ -83,7 +84,7 @@ def test_the_table_has_a_row_per_occurrence_and_no_grade(out: Path, tmp_path: Pa
     assert {row["grade"] for row in rows} == {row["length m"] for row in rows} == {None}
     assert [row["distance m"] for row in rows[:4]] == [12.4, 12.4, None, 12.4]
     assert (rows[1]["kind"], rows[1]["confidence"], rows[1]["triage"]) == ("structural", 0.44, "review")
-    assert all(row["source"].startswith("proposal by software, not reviewed; demonstration model") for row in rows)
+    assert not any("source" in row for row in rows), "the head says it once"
     assert (tmp_path / rows[2]["picture"]).is_file()
 
 
@@ -188,7 +189,11 @@ def test_the_csv_has_the_same_rows_and_opens_with_chinese(out: Path, tmp_path: P
     export(out, out=tmp_path / "t.csv", to="cjj181", language="zh")
     assert (tmp_path / "t.csv").read_bytes().startswith(b"\xef\xbb\xbf")
     in_sheet = [["" if cell is None else str(cell) for cell in row.values()] for row in sheet_rows(tmp_path / "t.xlsx")]
-    assert [list(row.values()) for row in csv_rows(tmp_path / "t.csv")] == in_sheet
+    rows = csv_rows(tmp_path / "t.csv")
+    assert {row.pop("来源 / source") for row in rows} == {
+        "软件建议，未经人工复核; 演示模型，仅以仿真视频训练：不可依赖"
+    }
+    assert [list(row.values()) for row in rows] == in_sheet
 
 
 NASTY = ("=HYPERLINK(1).mp4", "+1.mp4", "-1.mp4", "@SUM(A1).mp4", "#NAME?")
@@ -244,7 +249,7 @@ def test_a_finding_without_a_time_or_a_distance_gets_none(out: Path, tmp_path: P
         "no time: predicted for the video as a whole; confidence not calibrated; half of the video is too dark."
     )
     assert (cj_row["distance m"], cj_row["remark"].split("; ")[0]) == (None, "distance read as -0.40")
-    assert sl["source"] == "proposal by software, not reviewed"
+    assert sl["remark"].startswith("confidence not calibrated")
 
 
 def test_a_picture_or_distance_of_another_moment_is_remarked(out: Path, tmp_path: Path) -> None:
@@ -418,8 +423,8 @@ def test_pacp_surveys_have_dates_and_differ(tmp_path: Path) -> None:
     known.write_text("video,from_manhole,direction,date,time\na.mp4,M1,upstream,,08:00\nb.mp4,m1,upstream,,08:00\n")
     with pytest.raises(InspectionError, match=r"no inspection can be written as pacp; a\.mp4: .*its date is unknown"):
         export(tmp_path / "out", out=tmp_path / "pacp", to="pacp", inspection_data=known)
-    with pytest.raises(InspectionError, match=r"'31\.1\.2026' is not a date; expected year-month-day"):
-        export(tmp_path / "out", out=tmp_path / "pacp", to="pacp", date="31.1.2026")
+    with pytest.raises(InspectionError, match=r"'3/4/2026' is not a date; expected year-month-day"):
+        export(tmp_path / "out", out=tmp_path / "pacp", to="pacp", date="3/4/2026")
     done = export(tmp_path / "out" / "c", out=tmp_path / "one", to="pacp", date="2026-01-31")
     assert (done.rows, done.left_out) == (4, ())
     known.write_text(known.read_text() + "c.mp4,M1,upstream,,08:01\n")
@@ -479,15 +484,57 @@ def test_times_carry_over(seconds: float, text: str) -> None:
     assert minutes(seconds) == text
 
 
-def test_a_spreadsheet_opens_the_table(out: Path, tmp_path: Path) -> None:
-    office = shutil.which("soffice") or shutil.which("libreoffice")
-    if office is None:
-        pytest.skip("no LibreOffice here")
-    import subprocess
+def test_the_workbook_prints_on_landscape_pages_with_pictures_and_meanings(out: Path, tmp_path: Path) -> None:
+    (out / "d2" / "CK-2.jpg").write_bytes(b"damaged")
+    export(out, out=tmp_path / "t.xlsx", to="cjj181")
+    book = load_workbook(tmp_path / "t.xlsx")
+    for sheet in book.worksheets:
+        assert (sheet.page_setup.orientation, sheet.page_setup.fitToWidth, sheet.page_setup.fitToHeight) == (
+            "landscape",
+            1,
+            0,
+        )
+    sheet = book["defects"]
+    assert sheet.print_title_rows == "$4:$4"
+    rows = {picture.anchor._from.row + 1 for picture in sheet._images}  # type: ignore[attr-defined]
+    assert rows == set(range(FIRST, FIRST + 8)) - {FIRST + 6}, "the damaged picture is left out"
+    checks = sheet.data_validations.dataValidation
+    (prompt,) = [one.prompt for one in checks if one.promptTitle == "CK"]
+    assert [line[:3] for line in prompt.splitlines()] == ["1: ", "2: ", "3: ", "4: "]
 
+
+@pytest.fixture(scope="module")
+def office() -> str:
+    found = shutil.which("soffice") or shutil.which("libreoffice")
+    if found is None:
+        pytest.skip("LibreOffice is not installed")
+    return found
+
+
+def converted(office: str, path: Path, form: str, folder: Path) -> Path:
+    command = [office, f"-env:UserInstallation={(folder / 'profile').as_uri()}", "--headless", "--convert-to", form]
+    subprocess.run([*command, "--outdir", str(folder), str(path)], check=True, timeout=120, capture_output=True)
+    return folder / f"{path.stem}.{form.split(':')[0]}"
+
+
+@pytest.mark.slow
+def test_libreoffice_prints_and_saves_the_table_and_condition_reads_it(office: str, out: Path, tmp_path: Path) -> None:
     export(out, out=tmp_path / "t.xlsx", to="cjj181", language="zh")
-    form = "csv:Text - txt - csv (StarCalc):44,34,76"
-    command = [office, "--headless", "--convert-to", form, "--outdir", str(tmp_path), str(tmp_path / "t.xlsx")]
-    subprocess.run(command, check=True, timeout=120)
-    text = next(tmp_path.glob("t*.csv")).read_text(encoding="utf-8")
-    assert "错口" in next(row for row in csv.reader(io.StringIO(text)) if row[2] == "CK")
+    book = load_workbook(tmp_path / "t.xlsx")
+    for row in range(FIRST, FIRST + 8):
+        book["defects"].cell(row, 7).value = 3.5 * row
+        book["defects"].cell(row, 9).value = 2
+    for row in (3, 4):
+        for column, value in ((3, 80), (4, 600), (5, "road"), (6, "general"), (7, "Wang Li")):
+            book["segment"].cell(row, column).value = value
+    book.save(tmp_path / "t.xlsx")
+    saved = converted(office, tmp_path / "t.xlsx", "xlsx:Calc MS Excel 2007 XML", tmp_path / "saved")
+    done = condition(saved, out=tmp_path / "c.json")
+    assert [one.defects for one in done.segments] == [4, 4]
+    pdf = converted(office, saved, "pdf", tmp_path / "saved")
+    if shutil.which("pdftotext") is None:
+        return
+    text = subprocess.run(["pdftotext", "-layout", str(pdf), "-"], check=True, capture_output=True).stdout.decode()
+    pages = text.split("\f")[:-1]
+    assert len(pages) <= 6, "one page wide"
+    assert "错口" in pages[0]

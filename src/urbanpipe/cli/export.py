@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from urbanpipe.cli.options import InspectionSources
 from urbanpipe.cli.output import show
 
 
@@ -53,10 +54,7 @@ def command(
     ] = None,
     language: Annotated[Words, typer.Option(help="Language of the CJJ 181 table.")] = Words.en,
     taxonomy: Annotated[Path | None, typer.Option(help="Your own classes (TOML), for their crosswalks.")] = None,
-    inspection_data: Annotated[
-        Path | None,
-        typer.Option(help="CSV `video,segment,length_m,direction,...`, for cjj181, isybau, en13508 and pacp."),
-    ] = None,
+    inspection_data: InspectionSources = None,
     date: Annotated[
         str | None, typer.Option(help="Date of inspections whose data has none, such as 2026-01-31; not for cjj181.")
     ] = None,

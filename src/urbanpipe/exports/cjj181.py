@@ -1,20 +1,26 @@
 """The CJJ 181 table (XLSX or CSV): proposals of the software, and yellow cells in which a person grades them."""
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
 
 from urbanpipe.contracts.findings import Evidence
 from urbanpipe.contracts.inspection_data import InspectionData
 from urbanpipe.contracts.remarks import sentence
+from urbanpipe.contracts.workbook_bounds import MAX_FILES
 from urbanpipe.errors import InspectionError
-from urbanpipe.exports.columns import DEFECT_COLUMNS, Language, word
+from urbanpipe.exports.columns import DEFECT_COLUMNS, Column, Language, word
 from urbanpipe.exports.csv_safety import csv_text, minutes, relative, write_new
 from urbanpipe.exports.records import InspectionRecord, RecordRow
 from urbanpipe.exports.rules import Rules, read_rules
-from urbanpipe.exports.workbook import MAX_EXPORTED_ROWS, Cell, write_workbook
+from urbanpipe.exports.workbook import MAX_EXPORTED_ROWS, write_workbook
+from urbanpipe.exports.workbook_layout import Cell
+from urbanpipe.report.pictures import thumbnail_jpeg
 from urbanpipe.review_store.decision import Decision, Status
 
+MAX_THUMBNAILS = MAX_FILES - 200
+"""Pictures in a workbook; rows after them have links only."""
 OFF_SECONDS = 1.0  # a picture or distance further than this from the time of its occurrence gets a remark
 
 
@@ -39,14 +45,14 @@ def write_table(
             may have worked.
         OutputError: the table cannot be written.
     """
-    rules = read_rules()
+    rules, suffix = read_rules(), out.suffix.lower()
     known = {id(one): data.get(one.name) for one in inspected}
     segments = {
         id(one): (item.segment if (item := known[id(one)]) else "") or f"S{number}"
         for number, one in enumerate(inspected, 1)
     }
-    cells = [table_row(row, segments[id(row.inspected)], out.parent, language, rules) for row in rows]
-    suffix = out.suffix.lower()
+    columns = _columns(inspected) if suffix == ".xlsx" else DEFECT_COLUMNS
+    cells = [table_row(row, segments[id(row.inspected)], out.parent, language, rules, columns=columns) for row in rows]
     if suffix == ".csv":
         # Excel reads a CSV without a byte order mark in the system's legacy code page and garbles Chinese.
         header = [column.heading(language) for column in DEFECT_COLUMNS]
@@ -60,11 +66,45 @@ def write_table(
         named: dict[str, list[Cell]] = {}
         for one in inspected:
             named.setdefault(segments[id(one)], segment_row(segments[id(one)], one, known[id(one)]))
-        write_workbook(out, cells, [*named.values()], head=_head(inspected, language), rules=rules, language=language)
+        head, pictures = _head(inspected, language), _thumbnails(rows)
+        write_workbook(
+            out,
+            cells,
+            [*named.values()],
+            head=head,
+            rules=rules,
+            language=language,
+            columns=columns,
+            pictures=pictures,
+        )
     return (out,)
 
 
-def table_row(row: RecordRow, segment: str, folder: Path, language: Language, rules: Rules) -> list[Cell]:
+def _columns(inspected: Sequence[InspectionRecord]) -> tuple[Column, ...]:
+    """Return the columns of a workbook: without a store its head says once where all of its rows are from."""
+    with_decisions = any(one.decisions for one in inspected)
+    return tuple(column for column in DEFECT_COLUMNS if with_decisions or column.key != "source")
+
+
+def _thumbnails(rows: Sequence[RecordRow]) -> dict[int, bytes]:
+    """Return small pictures of the first rows, by index; a workbook may not have more files than its reader allows."""
+    made = (
+        (index, thumbnail_jpeg(row.inspected.folder, row.evidence.picture))
+        for index, row in enumerate(rows)
+        if row.evidence
+    )
+    return {index: data for index, data in islice(made, MAX_THUMBNAILS) if data}
+
+
+def table_row(
+    row: RecordRow,
+    segment: str,
+    folder: Path,
+    language: Language,
+    rules: Rules,
+    *,
+    columns: Sequence[Column] = DEFECT_COLUMNS,
+) -> list[Cell]:
     """Return the cells of an occurrence in column order; only a person gives grade, length and clock position."""
     frame = row.evidence
     decision = row.review.decision if row.review else None
@@ -78,14 +118,14 @@ def table_row(row: RecordRow, segment: str, folder: Path, language: Language, ru
         "distance": row.metres,
         "length": decision.length_m if decision else None,
         "grade": decision.grade if decision else None,
-        "clock": _clock(decision) if decision else None,
+        "clock": clock_text(decision) if decision else None,
         "confidence": round(row.finding.probability, 3),
         "triage": word("unlikely" if row.finding.unlikely else row.finding.triage, language),
         "picture": relative(row.inspected.folder / frame.picture, folder) if frame else None,
         "source": "; ".join(source_words(row, language)),
         "remark": "; ".join(_remarks(row, language, rules)) or None,
     }
-    return [values.get(column.key) for column in DEFECT_COLUMNS]
+    return [values.get(column.key) for column in columns]
 
 
 def segment_row(segment: str, one: InspectionRecord, data: InspectionData | None) -> list[Cell]:
@@ -107,7 +147,7 @@ def source_words(row: RecordRow, language: Language) -> list[str]:
     return [word("proposal", language), *([word("demonstration", language)] if demonstration else [])]
 
 
-def _clock(decision: Decision) -> str | None:
+def clock_text(decision: Decision) -> str | None:
     """Return the clock position as one text, such as 9-3; None if it was not given."""
     if decision.clock_from is None:
         return None
@@ -127,17 +167,17 @@ def _remarks(row: RecordRow, language: Language, rules: Rules) -> list[str]:
         remarks += [row.review.decision.note] if row.review.decision.note else []
     elif read and (read.distance_metres or 0) < 0:
         remarks.append(f"{word('read_as', language)} {read.distance_text or read.distance_metres}")
-    elif read and (read is not frame or _is_off(read, row)):
+    elif read and (read is not frame or is_off(read, row)):
         remarks.append(f"{word('read_at', language)} {minutes(read.seconds)}")
-    if frame and _is_off(frame, row):
+    if frame and is_off(frame, row):
         remarks.append(f"{word('picture_at', language)} {minutes(frame.seconds)}")
     if not inspection.bundle.calibrated:
         remarks.append(word("uncalibrated", language))
     return remarks + [sentence(remark, language) for remark in inspection.remarks]
 
 
-def _is_off(frame: Evidence, row: RecordRow) -> bool:
-    """Return whether a frame shows another moment than that of the row."""
+def is_off(frame: Evidence, row: RecordRow) -> bool:
+    """Return whether a frame shows another moment than that of the row, more than `OFF_SECONDS` away."""
     return row.occurrence is not None and abs(frame.seconds - row.occurrence.seconds) > OFF_SECONDS
 
 

@@ -1,15 +1,17 @@
 """The verb `condition`: condition figures of a table that a person graded, as a file and as lines of text."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from urbanpipe.contracts.inspection_sources import Source
 from urbanpipe.errors import InspectionError
 from urbanpipe.exports.columns import LANGUAGES, Language
 from urbanpipe.exports.condition import Figures, IndexFigure, Place, SegmentCondition, segment_condition
+from urbanpipe.exports.condition_page import MARK, condition_html
 from urbanpipe.exports.condition_reviewed import reviewed_table
 from urbanpipe.exports.condition_table import Refused, read_filled
 from urbanpipe.exports.csv_safety import csv_text
@@ -17,7 +19,9 @@ from urbanpipe.exports.rules import Index, Parameter, Rules, read_rules
 from urbanpipe.outputs import write_json, write_text
 
 FORMAT = "urbanpipe condition 1"
+SUFFIXES = (".json", ".csv", ".html")
 _DIGITS = 4
+_HEAD = 2_000  # characters of a page up to its generator and more
 
 
 @dataclass(frozen=True)
@@ -100,7 +104,7 @@ def condition(
     *,
     out: Path,
     store: Path | None = None,
-    inspection_data: Path | None = None,
+    inspection_data: Source | Sequence[Source] | None = None,
     rules: Path | None = None,
     language: Language = "en",
     allow_repeats: bool = False,
@@ -109,10 +113,10 @@ def condition(
 
     Args:
         table: XLSX file of `urbanpipe export --to cjj181`, filled in; with `store` the output folder of `inspect`.
-        out: `.json`, or `.csv` with one row per segment.
+        out: `.json`, `.csv` with one row per segment, or `.html`, which ranks the segments beside their pictures.
         store: the decisions of `urbanpipe review`, with grades and distances.
-        inspection_data: with `store`, CSV or XLSX with the length, diameter, region and soil of each segment; what
-            people entered in the review comes first.
+        inspection_data: with `store`, CSV or XLSX with the length, diameter, region and soil of each segment, or
+            rules for paths; what people entered in the review comes first.
         rules: rules to use instead of the packaged rules of CJJ 181-2012.
         language: language of the texts, `en` or `zh`.
         allow_repeats: whether rows with the same code at the same distance of a segment, or with the same code at
@@ -128,8 +132,10 @@ def condition(
         OutputError: `out` cannot be written.
     """
     table, out = Path(table), Path(out)
-    if out.suffix.lower() not in (".json", ".csv"):
-        raise InspectionError(f"{out}: condition figures are written as .json or .csv; give --out with such a suffix")
+    if out.suffix.lower() not in SUFFIXES:
+        raise InspectionError(
+            f"{out}: condition figures are written as .json, .csv or .html; give --out with such a suffix"
+        )
     if language not in LANGUAGES:
         raise InspectionError(f"language is {language!r}; expected {' or '.join(LANGUAGES)}")
     known = read_rules(rules)
@@ -145,18 +151,21 @@ def condition(
         more = f" (and {others} more {'cell is' if others == 1 else 'cells are'} empty)" if others else ""
         raise InspectionError(f"{table} has no segment that is filled in: {cells[0]}{more}")
     done = Condition(known, tuple(segment_condition(one, known) for one in filled.segments), filled.refused, language)
-    _write(done, out)
+    _write(done, out, table if store else table.parent)
     return done
 
 
-def _write(done: Condition, out: Path) -> None:
-    """Write the figures; replace older figures but no other file."""
+def _write(done: Condition, out: Path, base: Path) -> None:
+    """Write the figures; replace older figures but no other file. Paths of pictures are relative to `base`."""
     if out.is_file() and not _holds_figures(out):
         raise InspectionError(
             f"{out} exists and does not contain condition figures; give another --out, or delete it yourself"
         )
     if out.suffix.lower() == ".json":
         write_json(out, done.to_json())
+        return
+    if out.suffix.lower() == ".html":
+        write_text(out, condition_html(done.segments, done.refused, done.rules, done.language, base))
         return
     rows = list(done.rows())
     header = [*dict.fromkeys(key for row in rows for key in row)]
@@ -169,6 +178,8 @@ def _holds_figures(path: Path) -> bool:
         text = path.read_text(encoding="utf-8-sig")
         if path.suffix.lower() == ".json":
             return bool(json.loads(text)["format"] == FORMAT)
+        if path.suffix.lower() == ".html":
+            return f'<meta name="generator" content="{MARK}">' in text[:_HEAD]
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return False
     return text.startswith("segment,length_m,diameter_mm,reviewed_by,")

@@ -1,12 +1,14 @@
 """Grades and segments as people entered them in the review, in the form of the CJJ 181 table."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from urbanpipe.contracts.inspection_data import InspectionData
+from urbanpipe.contracts.inspection_sources import Source
 from urbanpipe.exports.cjj181 import segment_row
 from urbanpipe.exports.columns import SEGMENT_COLUMNS, word
 from urbanpipe.exports.condition_table import FilledTable, filled_table
-from urbanpipe.exports.csv_safety import minutes
+from urbanpipe.exports.csv_safety import minutes, relative
 from urbanpipe.exports.export import inspection_data_of
 from urbanpipe.exports.records import InspectionRecord, RecordRow, read_inspected
 from urbanpipe.exports.reviewed_rows import reviewed_rows, with_decisions
@@ -16,7 +18,12 @@ from urbanpipe.review_store.decision import Decision, Status
 
 
 def reviewed_table(
-    inspections: Path, store: Path, rules: Rules, *, inspection_data: Path | None = None, allow_repeats: bool = False
+    inspections: Path,
+    store: Path,
+    rules: Rules,
+    *,
+    inspection_data: Source | Sequence[Source] | None = None,
+    allow_repeats: bool = False,
 ) -> FilledTable:
     """Return the segments of the videos that were reviewed in full, with the grades that people gave.
 
@@ -27,7 +34,7 @@ def reviewed_table(
         inspections: output folder of `inspect`.
         store: the decisions.
         rules: classes, grades and choices.
-        inspection_data: CSV or XLSX of inspection data; what people entered in the review comes first.
+        inspection_data: files of inspection data or rules for paths; what people entered in the review comes first.
         allow_repeats: see `read_filled`.
 
     Raises:
@@ -37,7 +44,35 @@ def reviewed_table(
     """
     inspected = with_decisions(read_inspected(inspections), store)
     data, _ = inspection_data_of(inspected, inspection_data)
-    names = {one.name: (data[one.name].segment if one.name in data else "") or one.name for one in inspected}
+    return table_of(inspected, data, rules, root=inspections, allow_repeats=allow_repeats)
+
+
+def segment_names(inspected: Sequence[InspectionRecord], data: Mapping[str, InspectionData]) -> dict[str, str]:
+    """Return the segment of each video by its name; a video without one is a segment of its own name."""
+    return {one.name: (data[one.name].segment if one.name in data else "") or one.name for one in inspected}
+
+
+def table_of(
+    inspected: Sequence[InspectionRecord],
+    data: Mapping[str, InspectionData],
+    rules: Rules,
+    *,
+    root: Path,
+    allow_repeats: bool = False,
+) -> FilledTable:
+    """Return the segments of inspections with decisions; see `reviewed_table`.
+
+    Args:
+        inspected: the inspections.
+        data: inspection data by the name of the video.
+        rules: classes, grades and choices.
+        root: folder that the paths of pictures are relative to.
+        allow_repeats: see `read_filled`.
+
+    Raises:
+        TableError: values are invalid.
+    """
+    names = segment_names(inspected, data)
     segments: dict[str, SheetRow] = {}
     for one in inspected:
         cells = segment_row(names[one.name], one, data.get(one.name))
@@ -45,19 +80,19 @@ def reviewed_table(
         row = SheetRow(one.name, {key: Field(f"{one.name}, {key}", value) for key, value in fields})
         if names[one.name] not in segments or row["reviewer"].empty:
             segments[names[one.name]] = row
-    defects = list(_defects(inspected, names))
+    defects = list(_defects(inspected, names, root))
     exclusive = {one.inspection.exclusive for one in inspected if one.inspection.exclusive}
     return filled_table([*segments.values()], defects, rules, exclusive, allow_repeats=allow_repeats)
 
 
-def _defects(inspected: list[InspectionRecord], names: dict[str, str]) -> Iterator[SheetRow]:
+def _defects(inspected: Sequence[InspectionRecord], names: dict[str, str], root: Path) -> Iterator[SheetRow]:
     reviewed = [one for one in inspected if one.decisions and one.decisions.is_reviewed]
     for row in reviewed_rows(reviewed, unlikely=False):
         if row.review:
-            yield _defect(row, row.review.decision, names[row.inspected.name])
+            yield _defect(row, row.review.decision, names[row.inspected.name], root)
 
 
-def _defect(row: RecordRow, decision: Decision, segment: str) -> SheetRow:
+def _defect(row: RecordRow, decision: Decision, segment: str, root: Path) -> SheetRow:
     """Return the row of a defect; one that is unsure has no grade yet, whatever was entered."""
     is_accepted = decision.status is Status.accepted
     time = minutes(row.occurrence.seconds) if row.occurrence else None
@@ -72,5 +107,6 @@ def _defect(row: RecordRow, decision: Decision, segment: str) -> SheetRow:
         "distance": decision.distance_m,
         "length": decision.length_m,
         "grade": decision.grade if is_accepted else None,
+        "picture": relative(row.inspected.folder / row.evidence.picture, root) if row.evidence else "",
     }
     return SheetRow(where, {key: Field(f"{where}, {key}", value) for key, value in values.items()})

@@ -10,7 +10,8 @@ from typing import Literal
 from pydantic import ValidationError
 
 from urbanpipe.contracts.distinct_names import equal_contents
-from urbanpipe.contracts.inspection_data import InspectionData, joined, read_data_of
+from urbanpipe.contracts.inspection_data import InspectionData, joined
+from urbanpipe.contracts.inspection_sources import Source, read_sources
 from urbanpipe.errors import InspectionError, ReviewError
 from urbanpipe.evaluation.moments import Moment, write_results
 from urbanpipe.exports.cjj181 import write_table
@@ -84,7 +85,7 @@ def export(  # noqa: PLR0913
     store: Path | None = None,
     language: Language = "en",
     taxonomy: Path | None = None,
-    inspection_data: Path | None = None,
+    inspection_data: Source | Sequence[Source] | None = None,
     date: str | None = None,
     unlikely: bool = False,
 ) -> Exported:
@@ -101,10 +102,10 @@ def export(  # noqa: PLR0913
         language: language of headings and words in the CJJ 181 table, `en` or `zh`.
         taxonomy: TOML file of your own classes, for their crosswalks `pacp` and `en13508`; default: the 17 QV-Pipe
             classes.
-        inspection_data: CSV with the column `video` and the fields of `InspectionData`; it names the segments of the
-            CJJ 181 table and gives their length and diameter, and fills the exchange formats, which need it. What
-            people entered in the review comes first.
-        date: date of the inspections whose data has none, ISO 8601, for `DATED`.
+        inspection_data: CSV or XLSX with the column `video` and the fields of `InspectionData`, a rule for paths, or
+            several of them; it names the segments of the CJJ 181 table and gives their length and diameter, and fills
+            the exchange formats, which need it. What people entered in the review comes first.
+        date: date of the inspections whose data has none, such as 2026-01-31, for `DATED`.
         unlikely: whether to add, marked as such, the unlikely findings that are kept for review only because of the
             bound on missed defects. `qvpipe` holds the scores of all classes in any case.
 
@@ -213,18 +214,19 @@ def _write_training(inspected: Sequence[InspectionRecord], out: Path, to: str, d
 
 
 def inspection_data_of(
-    inspected: Sequence[InspectionRecord], path: Path | None
+    inspected: Sequence[InspectionRecord], sources: Source | Sequence[Source] | None
 ) -> tuple[dict[str, InspectionData], tuple[str, ...]]:
     """Return inspection data by the name of the inspected video, and the names in the file without one.
 
     Args:
-        inspected: the inspections; what people entered in the review comes before what the file says.
-        path: CSV or XLSX of inspection data; None if there is none.
+        inspected: the inspections; what people entered in the review comes first.
+        sources: files of inspection data and rules for paths, see `read_sources`; None if there are none.
 
     Raises:
-        InspectionError: the file cannot be read, or no name in it has a video.
+        InspectionError: a source cannot be read, or fits no video.
     """
-    data, unmatched = read_data_of(path, [one.name for one in inspected]) if path else ({}, ())
+    paths = {one.name: one.inspection.video.path for one in inspected}
+    data, unmatched = read_sources(sources, paths) if sources else ({}, ())
     for one in inspected:
         entered = one.decisions.data(one.name) if one.decisions else None
         if entered:

@@ -13,6 +13,7 @@ from urbanpipe.contracts.findings import (
     inspection_folders,
     read_inspection,
 )
+from urbanpipe.errors import InspectionError
 from urbanpipe.progress import track
 from urbanpipe.review_store.reviewed import Review, VideoDecisions
 
@@ -77,16 +78,27 @@ class RecordRow:
         return metres if metres is not None and metres >= 0 else None
 
 
-def read_inspected(inspections: Path) -> list[InspectionRecord]:
+def read_inspected(inspections: Path, failures: dict[str, str] | None = None) -> list[InspectionRecord]:
     """Read all inspections of an output folder of `inspect`, or of one video's folder in it, in order of the folders.
 
+    Args:
+        inspections: the folder.
+        failures: takes the reasons of damaged inspections, by the name of their folder, unless all are damaged.
+
     Raises:
-        InspectionError: there are no inspections, or one is damaged.
+        InspectionError: there are no inspections, or one is damaged and there is no `failures`.
     """
     folders = inspection_folders(Path(inspections))
-    read = [read_inspection(folder) for folder in track(folders, len(folders), "reading inspections")]
-    names = distinct_names([one.video for one in read], folders)
-    return [InspectionRecord(*parts) for parts in zip(names, folders, read, strict=True)]
+    read: dict[Path, Inspection] = {}
+    for folder in track(folders, len(folders), "reading inspections"):
+        try:
+            read[folder] = read_inspection(folder)
+        except InspectionError as error:
+            if failures is None or (folder == folders[-1] and not read):
+                raise
+            failures[folder.name] = str(error)
+    names = distinct_names([one.video for one in read.values()], list(read))
+    return [InspectionRecord(*parts) for parts in zip(names, read, read.values(), strict=True)]
 
 
 def rows_of(inspected: Iterable[InspectionRecord], unlikely: bool) -> Iterator[RecordRow]:
