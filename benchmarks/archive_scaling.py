@@ -24,7 +24,7 @@ from urbanpipe.evaluation.tables import markdown_table
 
 
 def copied(videos: Path, copies: int, folder: Path) -> int:
-    """Link every video several times; return the number of links."""
+    """Copy every video several times; return the number of copies."""
     for number in range(copies):
         (folder / f"copy{number}").mkdir(parents=True)
         for path in sorted(videos.glob("*.mp4")):
