@@ -13,8 +13,8 @@ import pytest
 from helpers.archive_material import PYTHON, TESTS, make_clips, merged, statuses, stub_run
 from helpers.local_s3 import KEY, SECRET, running_s3
 from urbanpipe.api import archive_merge, archive_plan, archive_query, archive_report, archive_status
-from urbanpipe.archive.shards import object_storage
-from urbanpipe.archive.shards.object_storage import ObjectStorage, open_storage
+from urbanpipe.archive_store import object_storage
+from urbanpipe.archive_store.object_storage import ObjectStorage, open_storage
 from urbanpipe.contracts.findings import read_inspection, read_timeline
 from urbanpipe.errors import ArchiveError, MissingObjectError, StorageError
 

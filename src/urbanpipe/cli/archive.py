@@ -9,8 +9,8 @@ from urbanpipe.cli.options import Device, Runtime, SegmentsPerBatch
 from urbanpipe.cli.output import complain, show
 
 if TYPE_CHECKING:
-    from urbanpipe.archive.shards.outcomes import VideoOutcome
     from urbanpipe.archive.shards.query import QueryResult
+    from urbanpipe.archive_store.outcomes import VideoOutcome
 
 app = typer.Typer(help="Inspect many videos on several machines, and query what was found.", no_args_is_help=True)
 

@@ -11,11 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from urbanpipe.archive.shards.object_storage import open_storage
-from urbanpipe.archive.shards.part_schemas import MERGED_FINDINGS, MERGED_VIDEOS
-from urbanpipe.archive.shards.parts import PartSummary, read_findings, read_videos
-from urbanpipe.archive.shards.results import CurrentResults, current_results, state_of
-from urbanpipe.archive.shards.storage import Storage
+from urbanpipe.archive_store.object_storage import open_storage
+from urbanpipe.archive_store.part_schemas import MERGED_FINDINGS, MERGED_VIDEOS
+from urbanpipe.archive_store.parts import PartSummary, read_findings, read_videos
+from urbanpipe.archive_store.results import CurrentResults, current_results, state_of
+from urbanpipe.archive_store.storage import Storage
 from urbanpipe.contracts.names import shortened
 from urbanpipe.errors import ArchiveError
 from urbanpipe.progress import track

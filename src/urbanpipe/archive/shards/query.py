@@ -9,14 +9,14 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from urbanpipe.archive.shards.folder_storage import FolderStorage
 from urbanpipe.archive.shards.merge import FINDINGS, VIDEOS, merged_states
-from urbanpipe.archive.shards.object_storage import open_storage
-from urbanpipe.archive.shards.part_schemas import MERGED_FINDINGS, MERGED_VIDEOS
-from urbanpipe.archive.shards.parts import FINDINGS as PART_FINDINGS
-from urbanpipe.archive.shards.parts import VIDEOS as PART_VIDEOS
-from urbanpipe.archive.shards.results import CurrentResults, current_results, state_of
-from urbanpipe.archive.shards.storage import Storage
+from urbanpipe.archive_store.folder_storage import FolderStorage
+from urbanpipe.archive_store.object_storage import open_storage
+from urbanpipe.archive_store.part_schemas import MERGED_FINDINGS, MERGED_VIDEOS
+from urbanpipe.archive_store.parts import FINDINGS as PART_FINDINGS
+from urbanpipe.archive_store.parts import VIDEOS as PART_VIDEOS
+from urbanpipe.archive_store.results import CurrentResults, current_results, state_of
+from urbanpipe.archive_store.storage import Storage
 from urbanpipe.errors import ArchiveError
 from urbanpipe.outputs import plain_text
 

@@ -7,10 +7,10 @@ from typing import Any
 import pyarrow.compute as pc
 from pydantic import ValidationError
 
-from urbanpipe.archive.shards.object_storage import open_storage
-from urbanpipe.archive.shards.parts import PACK, PartSummary, read_timeline_row, read_videos
-from urbanpipe.archive.shards.results import CurrentResults, current_results
-from urbanpipe.archive.shards.storage import Storage, is_bucket
+from urbanpipe.archive_store.object_storage import open_storage
+from urbanpipe.archive_store.parts import PACK, PartSummary, read_timeline_row, read_videos
+from urbanpipe.archive_store.results import CurrentResults, current_results
+from urbanpipe.archive_store.storage import Storage, is_bucket
 from urbanpipe.contracts.findings import Inspection, Timeline, write_inspection
 from urbanpipe.contracts.names import shortened
 from urbanpipe.errors import ArchiveError

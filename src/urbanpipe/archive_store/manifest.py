@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from urbanpipe.archive.shards.storage import Storage
+from urbanpipe.archive_store.storage import Storage
 from urbanpipe.errors import ArchiveError, MissingObjectError
 
 MANIFEST = "manifest.parquet"
