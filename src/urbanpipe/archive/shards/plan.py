@@ -10,7 +10,6 @@ import pyarrow.compute as pc
 
 from urbanpipe.archive.shards.sources import ListedVideo, listed_videos
 from urbanpipe.archive_store.manifest import (
-    MANIFEST,
     SCHEMA,
     Manifest,
     read_manifest,
@@ -20,7 +19,7 @@ from urbanpipe.archive_store.manifest import (
     write_manifest,
 )
 from urbanpipe.archive_store.object_storage import open_storage
-from urbanpipe.archive_store.storage import Storage
+from urbanpipe.archive_store.storage import MANIFEST, Storage
 from urbanpipe.errors import ArchiveError, MissingObjectError
 
 VIDEOS_PER_SHARD = 50
