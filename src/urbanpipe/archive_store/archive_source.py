@@ -70,6 +70,10 @@ class ArchiveInspections:
             self._state = state
         return self._versions
 
+    def __len__(self) -> int:
+        """Return the number of inspections; see `InspectionSource`."""
+        return len(self._versions)
+
     def version(self, key: str) -> str:
         """Return part and version of a video; see `InspectionSource`."""
         return self._versions.get(key, "")

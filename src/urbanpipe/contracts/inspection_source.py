@@ -39,6 +39,10 @@ class InspectionSource(Protocol):
         """Look for inspections; return what changes with the findings of each, by key, in order."""
         ...
 
+    def __len__(self) -> int:
+        """Return the number of inspections at the last look."""
+        ...
+
     def version(self, key: str) -> str:
         """Return what changes with the findings of an inspection; empty where it is gone."""
         ...
@@ -105,6 +109,10 @@ class FolderInspections:
         except InspectionError:
             self._folders = {}
         return {key: self.version(key) for key in self._folders}
+
+    def __len__(self) -> int:
+        """Return the number of inspections; see `InspectionSource`."""
+        return len(self._folders)
 
     def version(self, key: str) -> str:
         """Return the state of the findings; see `InspectionSource`."""

@@ -1,15 +1,17 @@
 """The CJJ 181 table (XLSX or CSV): proposals of the software, and yellow cells in which a person grades them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
+from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
 
-from urbanpipe.contracts.findings import Evidence
+from urbanpipe.contracts.findings import BundleFacts, Evidence
 from urbanpipe.contracts.inspection_data import InspectionData
 from urbanpipe.contracts.remarks import sentence
+from urbanpipe.csv_cells import write_rows
 from urbanpipe.errors import InspectionError
 from urbanpipe.exports.columns import DEFECT_COLUMNS, Language, word
-from urbanpipe.exports.csv_safety import csv_text, minutes, relative, write_new
+from urbanpipe.exports.csv_safety import minutes, new_table, relative
 from urbanpipe.exports.records import InspectionRecord, RecordRow
 from urbanpipe.exports.rules import Rules, read_rules
 from urbanpipe.exports.workbook import MAX_EXPORTED_ROWS, Cell, write_workbook
@@ -19,8 +21,8 @@ OFF_SECONDS = 1.0  # a picture or distance further than this from the time of it
 
 
 def write_table(
-    inspected: Sequence[InspectionRecord],
-    rows: Sequence[RecordRow],
+    inspected: Iterable[InspectionRecord],
+    rows: Iterable[RecordRow],
     out: Path,
     language: Language,
     data: Mapping[str, InspectionData] = MappingProxyType({}),
@@ -28,8 +30,8 @@ def write_table(
     """Write the table; `.xlsx` has additional sheets for segments, grades and choices, `.csv` has the same rows.
 
     Args:
-        inspected: the inspections.
-        rows: their occurrences.
+        inspected: the inspections; they may be read anew on every iteration.
+        rows: their occurrences, likewise.
         out: the file.
         language: language of headings and words.
         data: inspection data by the name of the inspected video; names the segments and gives length and diameter.
@@ -39,34 +41,48 @@ def write_table(
             may have worked.
         OutputError: the table cannot be written.
     """
-    rules = read_rules()
-    known = {id(one): data.get(one.name) for one in inspected}
-    segments = {
-        id(one): (item.segment if (item := known[id(one)]) else "") or f"S{number}"
-        for number, one in enumerate(inspected, 1)
-    }
-    cells = [table_row(row, segments[id(row.inspected)], out.parent, language, rules) for row in rows]
-    suffix = out.suffix.lower()
-    if suffix == ".csv":
-        # Excel reads a CSV without a byte order mark in the system's legacy code page and garbles Chinese.
-        header = [column.heading(language) for column in DEFECT_COLUMNS]
-        write_new(out, "\ufeff" + csv_text(header, cells))
-    elif suffix != ".xlsx":
+    rules, suffix = read_rules(), out.suffix.lower()
+    if suffix not in (".csv", ".xlsx"):
         raise InspectionError(f"{out}: a CJJ 181 table is .xlsx or .csv; give --out with one of these suffixes")
-    elif max(len(cells), len(inspected)) > MAX_EXPORTED_ROWS:
-        most = f"a workbook, which may have {MAX_EXPORTED_ROWS:,}; export some of the inspections, or export as .csv"
-        raise InspectionError(f"{out}: {len(cells):,} rows are too many for {most}")
+    segments: dict[str, str] = {}
+    named: dict[str, list[Cell]] = {}
+    bundles: dict[str, BundleFacts] = {}
+    with_decisions = False
+    for number, one in enumerate(inspected, 1):
+        item = data.get(one.name)
+        segments[one.name] = segment = (item.segment if item else "") or f"S{number}"
+        named.setdefault(segment, segment_row(segment, one, item))
+        bundles[one.inspection.bundle.digest] = one.inspection.bundle
+        with_decisions |= one.decisions is not None
+    cells = (table_row(row, segments[row.inspected.name], out.parent, language, rules) for row in rows)
+    if suffix == ".csv":
+        with new_table(out) as file:
+            file.write("\ufeff")  # without this mark Excel reads the system's legacy code page and garbles Chinese
+            write_rows(file, [[column.heading(language) for column in DEFECT_COLUMNS]])
+            write_rows(file, cells)
     else:
-        named: dict[str, list[Cell]] = {}
-        for one in inspected:
-            named.setdefault(segments[id(one)], segment_row(segments[id(one)], one, known[id(one)]))
-        write_workbook(out, cells, [*named.values()], head=_head(inspected, language), rules=rules, language=language)
+        head = _head(bundles.values(), language, with_decisions=with_decisions)
+        few = _few(cells, len(segments), out)
+        write_workbook(out, few, [*named.values()], head=head, rules=rules, language=language)
     return (out,)
+
+
+def _few(cells: Iterable[list[Cell]], segments: int, out: Path) -> list[list[Cell]]:
+    """Return the rows of a workbook.
+
+    Raises:
+        InspectionError: it cannot hold all rows or segments.
+    """
+    few = list(islice(cells, MAX_EXPORTED_ROWS + 1))
+    if max(len(few), segments) > MAX_EXPORTED_ROWS:
+        many = f"more than the {MAX_EXPORTED_ROWS:,} rows that a workbook may have"
+        raise InspectionError(f"{out}: {many}; export some of the inspections, or export as .csv")
+    return few
 
 
 def table_row(row: RecordRow, segment: str, folder: Path, language: Language, rules: Rules) -> list[Cell]:
     """Return the cells of an occurrence in column order; only a person gives grade, length and clock position."""
-    frame = row.evidence
+    picture = row.picture
     decision = row.review.decision if row.review else None
     values: dict[str, Cell] = {
         "segment": segment,
@@ -81,7 +97,7 @@ def table_row(row: RecordRow, segment: str, folder: Path, language: Language, ru
         "clock": _clock(decision) if decision else None,
         "confidence": round(row.finding.probability, 3),
         "triage": word("unlikely" if row.finding.unlikely else row.finding.triage, language),
-        "picture": relative(row.inspected.folder / frame.picture, folder) if frame else None,
+        "picture": relative(picture, folder) if picture else None,
         "source": "; ".join(source_words(row, language)),
         "remark": "; ".join(_remarks(row, language, rules)) or None,
     }
@@ -141,12 +157,10 @@ def _is_off(frame: Evidence, row: RecordRow) -> bool:
     return row.occurrence is not None and abs(frame.seconds - row.occurrence.seconds) > OFF_SECONDS
 
 
-def _head(inspected: Sequence[InspectionRecord], language: Language) -> list[str]:
+def _head(bundles: Collection[BundleFacts], language: Language, *, with_decisions: bool) -> list[str]:
     """Return the lines above the table."""
-    bundles = {one.inspection.bundle.digest: one.inspection.bundle for one in inspected}
-    names = ", ".join(sorted(f"{bundle.name} {bundle.digest[:12]}" for bundle in bundles.values()))
-    notes = [word("demonstration", language)] if any(bundle.demonstration for bundle in bundles.values()) else []
-    with_decisions = any(one.decisions for one in inspected)
+    names = ", ".join(sorted(f"{bundle.name} {bundle.digest[:12]}" for bundle in bundles))
+    notes = [word("demonstration", language)] if any(bundle.demonstration for bundle in bundles) else []
     return [
         word("head_reviewed" if with_decisions else "head", language),
         "; ".join([f"{word('model', language)}: {names}", *notes]),

@@ -29,12 +29,14 @@ class Condition:
         segments: figures per segment, in the order of the table.
         refused: segments with cells that are still empty.
         language: language of the texts, `en` or `zh`.
+        notes: which videos have no inspection, and why.
     """
 
     rules: Rules
     segments: tuple[SegmentCondition, ...]
     refused: tuple[Refused, ...]
     language: Language
+    notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON values; figures are rounded to four decimals."""
@@ -66,6 +68,7 @@ class Condition:
         for refused in self.refused:
             more = f" (and {len(refused.missing) - 1} more)" if len(refused.missing) > 1 else ""
             yield f"{refused.name}: no figures: {refused.missing[0]}{more}"
+        yield from self.notes
 
     def _halves(self, one: SegmentCondition) -> tuple[tuple[Parameter, Figures, Index, IndexFigure], ...]:
         return (
@@ -96,7 +99,7 @@ class Condition:
 
 
 def condition(
-    table: Path,
+    table: str | Path,
     *,
     out: Path,
     store: Path | None = None,
@@ -108,7 +111,8 @@ def condition(
     """Compute and write the condition figures of segments that a person graded.
 
     Args:
-        table: XLSX file of `urbanpipe export --to cjj181`, filled in; with `store` the output folder of `inspect`.
+        table: XLSX file of `urbanpipe export --to cjj181`, filled in; with `store` the output folder of `inspect`,
+            or an archive.
         out: `.json`, or `.csv` with one row per segment.
         store: the decisions of `urbanpipe review`, with grades and distances.
         inspection_data: with `store`, CSV or XLSX with the length, diameter, region and soil of each segment; what
@@ -127,7 +131,7 @@ def condition(
         RecipeError: `rules` does not contain rules.
         OutputError: `out` cannot be written.
     """
-    table, out = Path(table), Path(out)
+    out = Path(out)
     if out.suffix.lower() not in (".json", ".csv"):
         raise InspectionError(f"{out}: condition figures are written as .json or .csv; give --out with such a suffix")
     if language not in LANGUAGES:
@@ -138,13 +142,14 @@ def condition(
     if store:
         filled = reviewed_table(table, Path(store), known, inspection_data=inspection_data, allow_repeats=allow_repeats)
     else:
-        filled = read_filled(table, known, allow_repeats=allow_repeats)
+        filled = read_filled(Path(table), known, allow_repeats=allow_repeats)
     if not filled.segments:
         cells = [cell for one in filled.refused for cell in one.missing]
         others = len(cells) - 1
         more = f" (and {others} more {'cell is' if others == 1 else 'cells are'} empty)" if others else ""
         raise InspectionError(f"{table} has no segment that is filled in: {cells[0]}{more}")
-    done = Condition(known, tuple(segment_condition(one, known) for one in filled.segments), filled.refused, language)
+    segments = tuple(segment_condition(one, known) for one in filled.segments)
+    done = Condition(known, segments, filled.refused, language, filled.notes)
     _write(done, out)
     return done
 

@@ -1,13 +1,16 @@
 """CSV safety: tables that are safe to open in a spreadsheet."""
 
+import filecmp
 import io
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from urbanpipe.csv_cells import write_rows
 from urbanpipe.errors import InspectionError
-from urbanpipe.outputs import write_text
+from urbanpipe.outputs import whole_path, write_text
 
 
 def csv_text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -30,6 +33,23 @@ def write_new(path: Path, text: str) -> None:
             f"{path} exists and may contain a person's work; give another --out, or delete it yourself"
         )
     write_text(path, text)
+
+
+@contextmanager
+def new_table(path: Path) -> Iterator[IO[str]]:
+    """Yield an open file that becomes `path` when the block ends; a table with other content is never replaced.
+
+    Raises:
+        InspectionError: a file with other content exists; a CSV does not show whether a person edited it.
+        OutputError: the table cannot be written.
+    """
+    with whole_path(path) as temporary:
+        with temporary.open("w", encoding="utf-8", newline="") as file:
+            yield file
+        if path.is_file() and not filecmp.cmp(path, temporary, shallow=False):
+            raise InspectionError(
+                f"{path} exists and may contain a person's work; give another --out, or delete it yourself"
+            )
 
 
 def minutes(seconds: float) -> str:

@@ -5,15 +5,16 @@ and fields that only a person knows (surveyor, pipe, values, clock positions) st
 """
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from urbanpipe.contracts.findings import Occurrence
+from urbanpipe.csv_cells import write_rows
 from urbanpipe.exports.cjj181 import source_words
 from urbanpipe.exports.columns import word
-from urbanpipe.exports.csv_safety import csv_text, relative, write_new
+from urbanpipe.exports.csv_safety import new_table, relative
 from urbanpipe.exports.records import InspectionRecord, RecordRow
 from urbanpipe.outputs import output_folder
 from urbanpipe.taxonomy import Taxonomy
@@ -33,13 +34,13 @@ _UNCODED = "no PACP code proposed"
 
 
 def write_pacp(
-    inspected: Sequence[InspectionRecord], rows: Sequence[RecordRow], out: Path, taxonomy: Taxonomy
+    inspected: Iterable[InspectionRecord], rows: Iterable[RecordRow], out: Path, taxonomy: Taxonomy
 ) -> tuple[Path, ...]:
     """Write the three tables into a folder.
 
     Args:
-        inspected: the inspections.
-        rows: their defects.
+        inspected: the inspections; they may be read anew on every iteration.
+        rows: their defects, likewise.
         out: the folder.
         taxonomy: classes with their PACP codes.
 
@@ -48,19 +49,28 @@ def write_pacp(
         OutputError: the tables cannot be written.
     """
     output_folder(out)
-    numbers = {id(one): number for number, one in enumerate(inspected, 1)}
+    numbers: dict[str, int] = {}
     tables = {
-        "PACP_Inspections.csv": (INSPECTIONS, [_inspection(one, numbers[id(one)]) for one in inspected]),
+        "PACP_Inspections.csv": (INSPECTIONS, _inspections(inspected, numbers)),
         "PACP_Conditions.csv": (
             CONDITIONS,
-            [_condition(row, number, numbers[id(row.inspected)], taxonomy) for number, row in enumerate(rows, 1)],
+            (_condition(row, number, numbers[row.inspected.name], taxonomy) for number, row in enumerate(rows, 1)),
         ),
         "PACP_Media_Conditions.csv": (MEDIA, _media(rows, out)),
     }
     for name, (header, values) in tables.items():
         # No byte order mark: importers read it as part of the first column's name.
-        write_new(out / name, csv_text(header, [[one.get(key) for key in header] for one in values]))
+        with new_table(out / name) as file:
+            write_rows(file, [header])
+            write_rows(file, ([one.get(key) for key in header] for one in values))
     return tuple(out / name for name in tables)
+
+
+def _inspections(inspected: Iterable[InspectionRecord], numbers: dict[str, int]) -> Iterator[dict[str, object]]:
+    """Yield the rows of surveys, and note their numbers by the names of the videos."""
+    for number, one in enumerate(inspected, 1):
+        numbers[one.name] = number
+        yield _inspection(one, number)
 
 
 def _inspection(one: InspectionRecord, number: int) -> dict[str, object]:
@@ -100,18 +110,15 @@ def _condition(row: RecordRow, number: int, inspection: int, taxonomy: Taxonomy)
     }
 
 
-def _media(rows: Sequence[RecordRow], out: Path) -> list[dict[str, object]]:
-    shown = [(number, row, row.evidence) for number, row in enumerate(rows, 1)]
-    pictures = [(number, row.inspected.folder / frame.picture) for number, row, frame in shown if frame]
-    return [
-        {
+def _media(rows: Iterable[RecordRow], out: Path) -> Iterator[dict[str, object]]:
+    pictures = ((number, row.picture) for number, row in enumerate(rows, 1))
+    for media, (number, path) in enumerate(((number, path) for number, path in pictures if path), 1):
+        yield {
             "MediaConditionID": media,
             "ConditionID": number,
             "Image_Reference": path.name,
             "Image_Path": relative(path.parent, out),
         }
-        for media, (number, path) in enumerate(pictures, 1)
-    ]
 
 
 def _clock(occurrence: Occurrence) -> str:
