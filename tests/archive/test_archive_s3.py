@@ -100,7 +100,8 @@ def test_an_archive_in_a_bucket_is_exported_and_reviewed_like_one_in_a_folder(
     videos: str, archive: str, tmp_path: Path
 ) -> None:
     written = []
-    for number, place in enumerate((archive, tmp_path / "folder")):
+    places: tuple[str | Path, ...] = (archive, tmp_path / "folder")
+    for number, place in enumerate(places):
         archive_plan([videos], place, shards=3)
         stub_run(place)
         out = tmp_path / str(number)

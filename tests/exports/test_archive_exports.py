@@ -16,7 +16,10 @@ from helpers.review_material import decide, finish
 from helpers.stub_inspector import StubInspector
 from urbanpipe.api import archive_merge, archive_plan, archive_report
 from urbanpipe.archive_store import extra
+from urbanpipe.archive_store.object_storage import open_storage
 from urbanpipe.archive_store.open_source import open_inspections
+from urbanpipe.archive_store.part_reading import pictures_of
+from urbanpipe.archive_store.results import current_results
 from urbanpipe.cli.main import app
 from urbanpipe.contracts.findings import Inspection
 from urbanpipe.errors import ArchiveError, InspectionError, ReviewError
@@ -216,6 +219,15 @@ def test_a_damaged_part_ends_an_export_with_its_name(damage: Callable[[Path], No
         export(archive, out=tmp_path / "f.jsonl", to="jsonl")
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "f.jsonl").exists()
+
+
+@pytest.mark.parametrize("name", ["../x.jpg", "..", "/x.jpg", "a\\b.jpg", ""])
+def test_the_name_of_a_picture_never_leads_elsewhere(name: str, archive: Path) -> None:
+    row = {"uri": "a.mp4", "part": "00000/00001", "pictures": [{"name": name, "offset": 0, "length": 1}]}
+    storage = open_storage(str(archive))
+    part = current_results(storage).parts[0]
+    with pytest.raises(ArchiveError, match=r"the inspection of a\.mp4 in part 00000/00001 is damaged"):
+        pictures_of(storage, part, row)
 
 
 def test_decisions_during_an_export_are_not_in_it(archive: Path, folders: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Inspections, timelines and pictures of single videos, from the parts of an archive."""
 
+import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ from urbanpipe.contracts.findings import Inspection, Timeline
 from urbanpipe.errors import ArchiveError, MissingObjectError
 
 Row = Mapping[str, Any]
+_FILE_NAME = re.compile(r"[^./\\][^/\\]*")
 _COLUMNS = ("id", "uri", "status", "message", "part", "pictures", "inspection")
 
 
@@ -56,11 +58,13 @@ def pictures_of(storage: Storage, part: PartSummary, row: Row) -> dict[str, byte
     """Return the pictures of a row by name, which lie one after the other in the pack.
 
     Raises:
-        ArchiveError: the pack is missing or too short.
+        ArchiveError: the pack is missing or too short, or a name leads out of a folder.
     """
     places = row["pictures"] or []
     if not places:
         return {}
+    if not all(_FILE_NAME.fullmatch(place["name"]) for place in places):
+        raise ArchiveError(f"the inspection of {row['uri']} in part {row['part']} is damaged")
     start, length = places[0]["offset"], sum(place["length"] for place in places)
     data = storage.read_range(part.file(PACK), start, length)
     if len(data) < length:

@@ -40,8 +40,8 @@ def command(
     if add_account:
         if role not in list(Role):
             raise ReviewError(f"the role is {role!r}; expected reviewer or lead")
-        password = typer.prompt(f"password of {add_account}", hide_input=True, confirmation_prompt=True)
         path = store_file(inspected, store)
+        password = typer.prompt(f"password of {add_account}", hide_input=True, confirmation_prompt=True)
         person = add_person(ReviewStore(path), add_account, Role(role), password)
         show(f"{person.name} can log in as {person.role}: {path}")
         return
