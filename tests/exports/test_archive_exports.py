@@ -197,6 +197,20 @@ def cut_rows(archive: Path) -> None:
     path.write_bytes(data[:4] + bytes(1000) + data[1004:])
 
 
+def test_damaged_inspections_can_be_skipped_and_are_named(tmp_path: Path) -> None:
+    archive = tmp_path / "archive"
+    archive_plan([make_clips(tmp_path / "videos", 8)], archive, shards=2)
+    stub_run(archive)
+    cut_rows(archive)
+    failures: dict[str, str] = {}
+    with opened_records(archive, failures=failures) as inspected:
+        names = [one.name for one in inspected]
+        assert names == inspected.names
+    assert 0 < len(failures) < 8
+    assert sorted([*names, *(f"{key.split('-')[0]}.mp4" for key in failures)]) == [f"clip{n:03d}.mp4" for n in range(8)]
+    assert all("videos.parquet is damaged" in reason for reason in failures.values())
+
+
 def cut_pack(archive: Path) -> None:
     path = min((archive / "results").rglob("*.evidence.pack"))
     path.write_bytes(path.read_bytes()[:10])
