@@ -23,7 +23,7 @@ from urllib.error import URLError
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from helpers.inspection_material import made_inspection
-from urbanpipe.contracts.inspection_source import FolderInspections
+from urbanpipe.contracts.inspections import FolderInspections
 from urbanpipe.review.indexed_video import IndexedVideo
 from urbanpipe.review.queue import Filter, Order, neighbours, queue_page
 from urbanpipe.review.video_index import VideoIndex

@@ -1,7 +1,8 @@
 """CPU time per image of torch, ONNX Runtime and OpenVINO, with one thread, in one process each and together.
 
-python benchmarks/runtimes.py [--images 8] [--repeats 30] [--int8]
+python benchmarks/runtimes.py [--images 8] [--repeats 30] [--int8] [--default-allocator]
 
+urbanpipe lets the C library keep freed memory, which makes torch faster (allocator.md); --default-allocator does not.
 With --int8, the convolutions of the graphs are quantised too (static, per channel, calibrated on noise, for time only).
 """
 
@@ -98,9 +99,11 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=8)
     parser.add_argument("--repeats", type=int, default=30)
     parser.add_argument("--int8", action="store_true")
+    parser.add_argument("--default-allocator", action="store_true")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    keep_freed_memory()
+    if not given.default_allocator:
+        keep_freed_memory()
     rows = []
     for name, backbone, size in NETWORKS:
         calls = calls_of(runtime_of(backbone, size), given.images, given.int8)

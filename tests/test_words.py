@@ -117,8 +117,8 @@ def test_texts_and_descriptions_in_settings_files() -> None:
 
 
 def test_templates_of_report_pages() -> None:
-    files = sorted(path for path in (PACKAGE / "report" / "templates").iterdir() if path.suffix in (".html", ".js"))
-    assert files
+    files = sorted(path for path in PACKAGE.rglob("templates/*") if path.suffix in (".html", ".js"))
+    assert {"report.html", "record.html", "condition.html"} <= {path.name for path in files}
     texts: list[Text] = []
     for path in files:
         text = blanked(r"\{#.*?#\}|\{%.*?%\}|<!--.*?-->|/\*.*?\*/", path.read_text(encoding="utf-8"))

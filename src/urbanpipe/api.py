@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from urbanpipe.models.published_weights import local_weights as weights
     from urbanpipe.models.published_weights import save_weights as save_weights
     from urbanpipe.pretraining.pretrain import pretrain as pretrain
+    from urbanpipe.record.report import report as report
     from urbanpipe.reproduce.ablate import ablate as ablate
     from urbanpipe.reproduce.reproduce import reproduce as reproduce
     from urbanpipe.review.serve import review as review
@@ -68,6 +69,7 @@ _HOMES = {
     "inspect": "urbanpipe.archive.inspect:inspect",
     "moments": "urbanpipe.inspection.moments:moments",
     "predict": "urbanpipe.inference.predict:predict",
+    "report": "urbanpipe.record.report:report",
     "reproduce": "urbanpipe.reproduce.reproduce:reproduce",
     "pretrain": "urbanpipe.pretraining.pretrain:pretrain",
     "review": "urbanpipe.review.serve:review",
@@ -106,6 +108,7 @@ __all__ = [
     "predict",
     "pretrain",
     "recipes",
+    "report",
     "reproduce",
     "review",
     "save_weights",

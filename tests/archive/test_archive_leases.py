@@ -186,7 +186,7 @@ def test_a_video_that_kills_its_worker_ends_as_failed(tmp_path: Path) -> None:
     videos, archive = make_clips(tmp_path / "videos", 6), tmp_path / "archive"
     (videos / "kill.mp4").write_bytes(b"kill")
     archive_plan([videos], archive, shards=2)
-    process = started_run(archive, seconds=1.2, workers=2, retries=0)
+    process = started_run(archive, seconds=0.05, workers=2, retries=0)
     assert process.wait(60) == 0
     videos_table, _ = merged(archive)
     rows = {row["uri"].rpartition("/")[2]: row for row in videos_table.to_pylist()}

@@ -20,7 +20,7 @@ def test_actors_end_in_the_same_tables_although_one_is_killed_again_and_again(tm
     archive_plan([videos], archive, shards=3)
     paths = os.pathsep.join([str(TESTS), str(TESTS.parent / "src")])
     environment = os.environ | {"PYTHONPATH": paths, "RAY_USAGE_STATS_ENABLED": "0"}
-    arguments = [PYTHON, "-m", "helpers.stub_inspector", str(archive), "1.2", "1", "0", "local"]
+    arguments = [PYTHON, "-m", "helpers.stub_inspector", str(archive), "0.05", "1", "0", "local"]
     done = subprocess.run(arguments, env=environment, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     assert "'failed': 1" in done.stdout

@@ -1,13 +1,17 @@
 """Inspection data: the table that people fill in, and where it goes."""
 
+from datetime import datetime, time
 from pathlib import Path
 
 import pytest
-from openpyxl import load_workbook
+from openpyxl import Workbook, load_workbook
+from typer.testing import CliRunner
 
 from helpers.inspection_material import made_inspection
 from urbanpipe.api import export
+from urbanpipe.cli.main import app
 from urbanpipe.contracts.inspection_data import InspectionData, read_inspection_data
+from urbanpipe.contracts.inspection_sources import data_of_paths, read_sources
 from urbanpipe.errors import InspectionError
 
 
@@ -38,8 +42,12 @@ def test_rows_are_read_by_video(tmp_path: Path) -> None:
             "video,length_m\na.mp4,-3\n",
             "line 2: length_m: Value error, -3 is implausible in metres; expected 0.5 to 2000",
         ),
-        ("video,diameter_mm\na.mp4,wide\n", "line 2: diameter_mm: Input should be a valid number"),
-        ("video,date\na.mp4,1.3.2026\n", "line 2: date: String should match"),
+        ("video,diameter_mm\na.mp4,wide\n", "line 2: diameter_mm: Value error, 'wide' is not a number with a unit"),
+        ("video;length_m\na.mp4;1,500\n", "line 2: length_m: Value error, '1,500' may be 1.500 or 1500; write one"),
+        ("video,length_m\na.mp4,40 yd\n", "line 2: length_m: Value error, '40 yd' has an unknown unit; write m, cm"),
+        ("video,date\na.mp4,1.3.26\n", "line 2: date: String should match"),
+        ("video,date\na.mp4,3/4/2026\n", "line 2: date: Value error, 3/4/2026 may be 2026-03-04 or 2026-04-03; write"),
+        ("video,date\na.mp4,30.2.2026\n", "line 2: date: Value error, 30.2.2026 is no day of the calendar"),
         ("video,direction\na.mp4,up\n", "line 2: direction: Input should be"),
         ("video\na.mp4\na.mp4\n", "line 3: a.mp4 is named twice"),
         ("name\na.mp4\n", "video"),
@@ -49,6 +57,56 @@ def test_mistakes_are_one_line(text: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(InspectionError, match=message) as caught:
         read_inspection_data(table(tmp_path, text))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("2026-01-31", "31.1.2026", "31.01.2026", "2026/01/31", "2026-1-31", "20260131", "31/1/2026", "1/31/2026"),
+        *("46053", "2026年1月31日", "2026-01-31 00:00:00"),
+    ],
+)
+def test_dates_of_several_styles_are_one_day(text: str, tmp_path: Path) -> None:
+    (row,) = read_inspection_data(table(tmp_path, f"video,date\na.mp4,{text}\n")).values()
+    assert row.date == "2026-01-31"
+
+
+def test_excel_dates_and_times_are_read(tmp_path: Path) -> None:
+    book = Workbook()
+    sheet = book.worksheets[0]
+    for cells in (["video", "date", "time", "length_m"], ["a.mp4", datetime(2026, 1, 31), time(9, 5), 40.5]):
+        sheet.append(cells)
+    book.save(tmp_path / "data.xlsx")
+    row = read_inspection_data(tmp_path / "data.xlsx")["a.mp4"]
+    assert (row.date, row.time, row.length_m) == ("2026-01-31", "09:05", 40.5)
+
+
+@pytest.mark.parametrize(
+    ("length", "diameter", "metres", "millimetres"),
+    [
+        ("40 m", "0.6 m", 40, 600),
+        ("3,5", "DN 600", 3.5, 600),
+        ("131 ft", "24 in", 39.9288, 609.6),
+        ("40米", "60cm", 40, 600),
+        ("４０", "ø300", 40, 300),
+    ],
+)
+def test_lengths_and_diameters_have_units(
+    length: str, diameter: str, metres: float, millimetres: float, tmp_path: Path
+) -> None:
+    (row,) = read_inspection_data(table(tmp_path, f"video;length_m;diameter_mm\na.mp4;{length};{diameter}\n")).values()
+    assert (row.length_m, row.diameter_mm) == (metres, millimetres)
+
+
+def test_directions_and_shapes_are_words_of_several_languages(tmp_path: Path) -> None:
+    text = "video,direction,shape,time\na,顺流,蛋形,9:05\nb,Against the Flow,Egg-Shaped,\nc,gegen Fließrichtung,Ei,\n"
+    rows = read_inspection_data(table(tmp_path, text))
+    assert [(one.direction, one.shape) for one in rows.values()] == [
+        ("downstream", "egg"),
+        ("upstream", "egg"),
+        ("upstream", "egg"),
+    ]
+    assert rows["a"].time == "09:05"
 
 
 def test_it_names_the_segments_of_a_table(tmp_path: Path) -> None:
@@ -71,3 +129,47 @@ def test_its_names_match_the_videos_as_those_of_labels_do(tmp_path: Path) -> Non
     data = table(tmp_path, "video,segment\nelsewhere.mp4,KS 9\n")
     with pytest.raises(InspectionError, match=r"none of its names has an inspected video, the first is elsewhere\.mp4"):
         export(tmp_path / "out", out=tmp_path / "u.xlsx", to="cjj181", inspection_data=data)
+
+
+PATHS = {"1.mp4": "/v/Long Street/K1-K2 (600).mp4", "2.mp4": "D:\\v\\Hill\\K7-K8.mp4", "3.mp4": "/v/other.mp4"}
+
+
+def test_a_rule_takes_fields_from_the_ends_of_paths() -> None:
+    data, unmatched = read_sources("{street}/{from_manhole}-{to_manhole}*", PATHS)
+    assert {name: (one.street, one.from_manhole, one.to_manhole[:2]) for name, one in data.items()} == {
+        "1.mp4": ("Long Street", "K1", "K2"),
+        "2.mp4": ("Hill", "K7", "K8"),
+    }
+    assert unmatched == ()
+    (one,) = data_of_paths("{street}/{segment} ({diameter_mm})", PATHS).values()
+    assert (one.segment, one.diameter_mm) == ("K1-K2", 600)
+
+
+def test_of_several_sources_the_first_that_knows_a_field_counts(tmp_path: Path) -> None:
+    path = table(tmp_path, "video,street,length_m\n1.mp4,Short Street,40 m\n")
+    data, _ = read_sources([str(path), "{street}/{segment}"], PATHS)
+    assert (data["1.mp4"].street, data["1.mp4"].length_m, data["1.mp4"].segment) == ("Short Street", 40, "K1-K2 (600)")
+    assert data["2.mp4"].street == "Hill"
+
+
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        ("{street}/{manhole}", r"has \{manhole\}; the fields, once each, are segment, street"),
+        ("{street}/{street}", r"has \{street\}; the fields, once each"),
+        ("{street}/{segment", r"has a single \{; write fields in braces, such as \{street\}"),
+        ("{weather}/x{segment}y", "fits none of the videos, the first is /v/Long Street"),
+        ("{length_m}/{segment}", "gives 1.mp4 a wrong value: length_m: Value error, 'Long Street' is not a number"),
+    ],
+)
+def test_a_wrong_rule_is_one_line(rule: str, message: str) -> None:
+    with pytest.raises(InspectionError, match=message):
+        read_sources(rule, PATHS)
+
+
+def test_commands_take_a_rule(tmp_path: Path) -> None:
+    made_inspection(tmp_path / "out" / "v", "K1-K2.mp4")
+    command = ["export", str(tmp_path / "out"), "--to", "cjj181", "--out", str(tmp_path / "t.xlsx")]
+    run = CliRunner().invoke(app, [*command, "--inspection-data", "{segment}"])
+    assert run.exit_code == 0, run.output
+    assert load_workbook(tmp_path / "t.xlsx")["segment"].cell(3, 1).value == "K1-K2"

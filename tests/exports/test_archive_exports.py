@@ -1,6 +1,7 @@
 """Exports and condition figures of an archive: the same as of the folders that `archive report` writes."""
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -24,14 +25,14 @@ from urbanpipe.cli.main import app
 from urbanpipe.contracts.findings import Inspection
 from urbanpipe.errors import ArchiveError, InspectionError, ReviewError
 from urbanpipe.exports.condition_report import condition
-from urbanpipe.exports.export import FOR_TRAINING, FORMATS, export
+from urbanpipe.exports.export import FOR_TRAINING, FORMATS, WITH_DATA, export
 from urbanpipe.exports.records import opened_records
 from urbanpipe.exports.rules import read_rules
 from urbanpipe.review_store.control_share import is_control
 from urbanpipe.review_store.decision import DATA_KEY
 from urbanpipe.review_store.store import ReviewStore
 
-NAMES = {"cjj181": "table.csv", "pacp": "pacp", "jsonl": "f.jsonl"}
+NAMES = {"cjj181": "table.csv", "pacp": "pacp", "jsonl": "f.jsonl", "isybau": "i.xml", "en13508": "e.txt"}
 
 
 @pytest.fixture(scope="module")
@@ -46,14 +47,17 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "archive"
 
 
-@pytest.fixture(scope="module")
-def folders(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folders of its inspections, named as the folders of pictures are."""
-    out = tmp_path_factory.mktemp("reports") / "inspected"
+def reports(archive: Path, out: Path) -> Path:
     with opened_records(archive, pictures=out) as inspected:
         for one in inspected:
             archive_report(archive, one.inspection.video.path, out=one.folder)
     return out
+
+
+@pytest.fixture(scope="module")
+def folders(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folders of its inspections, named as the folders of pictures are."""
+    return reports(archive, tmp_path_factory.mktemp("reports") / "inspected")
 
 
 @pytest.fixture(scope="module")
@@ -84,21 +88,23 @@ def written(folder: Path) -> dict[str, bytes]:
     ("form", "with_store"),
     [
         *((form, True) for form in FORMATS if form != "qvpipe"),
-        *((form, False) for form in FORMATS if form not in FOR_TRAINING),
+        *((form, False) for form in FORMATS if form not in (*FOR_TRAINING, "isybau", "en13508")),  # need distances
     ],
 )
 def test_an_archive_is_exported_like_the_folders_of_its_reports(
     form: str, with_store: bool, archive: Path, folders: Path, store: ReviewStore, tmp_path: Path
 ) -> None:
     given: dict[str, Any] = {"to": form, "store": store.path if with_store else None}
+    if form in WITH_DATA:
+        given["inspection_data"] = tmp_path / "data.csv"
+        rows = [f"clip{n:03d}.mp4,K{n},M{n},downstream,40,2026-01-31" for n in range(12)]
+        header = "video,segment,from_manhole,direction,length_m,date"
+        given["inspection_data"].write_text("\n".join([header, *rows]) + "\n")
     name = NAMES.get(form, "out.json")
     pictures = tmp_path / "b" / ("pacp/pictures" if form == "pacp" else f"{Path(name).stem}-pictures")
-    pictures.parent.mkdir(parents=True)
-    folders.rename(pictures)  # where the archive's pictures come to lie
-    try:
-        of_folders = export(pictures, out=tmp_path / "b" / name, **given)
-    finally:
-        pictures.rename(folders)
+    reports(archive, pictures)  # where the archive's pictures come to lie
+    of_folders = export(pictures, out=tmp_path / "b" / name, **given)
+    shutil.rmtree(pictures)
     of_archive = export(archive, out=tmp_path / "a" / name, **given)
     files = written(tmp_path / "a")
     named = {key: data for key, data in files.items() if key.endswith(".jpg")}
@@ -147,9 +153,10 @@ def test_pictures_can_be_left_out(archive: Path, folders: Path, tmp_path: Path) 
 def test_condition_figures_of_an_archive_are_those_of_its_folders(
     archive: Path, folders: Path, store: ReviewStore, tmp_path: Path
 ) -> None:
-    done = condition(archive, out=tmp_path / "a.json", store=store.path)
-    condition(folders, out=tmp_path / "b.json", store=store.path)
-    assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
+    for suffix in ("json", "csv", "html"):
+        done = condition(archive, out=tmp_path / f"a.{suffix}", store=store.path)
+        condition(folders, out=tmp_path / f"b.{suffix}", store=store.path)
+        assert (tmp_path / f"a.{suffix}").read_bytes() == (tmp_path / f"b.{suffix}").read_bytes()
     assert len(done.segments) == 4
     assert [*done.lines()][-1] == "left out, damaged: 1 video: broken.mp4"
 

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from openpyxl import load_workbook
+from PIL import Image
 from typer.testing import CliRunner
 
 from helpers.filled_tables import defect, filled_table, segment
@@ -22,9 +23,11 @@ from helpers.inspection_material import made_inspection
 from urbanpipe import api
 from urbanpipe.cli.main import app, main
 from urbanpipe.errors import InspectionError, RecipeError, TableError, UrbanpipeError
+from urbanpipe.exports import condition_page
 from urbanpipe.exports.condition import Defect, Segment, merged, segment_condition
 from urbanpipe.exports.condition_report import condition
 from urbanpipe.exports.rules import read_rules
+from urbanpipe.report.wording import all_texts
 
 RULES = read_rules()
 D = Decimal
@@ -252,8 +255,8 @@ CK = {"code": "CK", "grade": 2, "distance": 3, "segment": "S1"}
         ({"grade": True}, "column I (grade) has True", "whole number"),
         ({"code": "TL", "grade": 3}, "column I (grade) has 3", "a grade of TL, a whole number from 1 to 2"),
         ({"code": "FZ", "grade": 4}, "column I (grade) has 4", "from 1 to 3"),
-        ({"distance": "12,4"}, "column G (distance) has '12,4'", "metres from the start"),
-        ({"distance": "3 m"}, "column G (distance) has '3 m'", "such as 12.4"),
+        ({"distance": "12,400"}, "column G (distance) has '12,400'", "metres from the start"),
+        ({"distance": "3 yd"}, "column G (distance) has '3 yd'", "such as 12.4"),
         ({"distance": "1e9999999"}, "column G (distance)", "such as 12.4"),
         ({"distance": -0.5}, "column G (distance) has -0.5", "not below 0"),
         ({"distance": 40.1}, "column G (distance) has 40.1", "at most 40"),
@@ -306,7 +309,7 @@ def test_all_mistakes_are_reported_at_once_and_no_correct_row_is_one(tmp_path: P
     segments = [segment(soil="general-soil", diameter=0.6), segment("S2", length="=1+1"), segment() | {"segment": None}]
     rows = [
         defect("CK", 2, 3),  # correct, though a cell of its segment is not
-        defect("CK", 9, "3 m"),
+        defect("CK", 9, "3 yd"),
         defect("XX", 1, 3, name="S7"),
         defect("PL", 1, 20, name="S2"),
         defect("SL", 3, 5, name="S8"),
@@ -319,7 +322,7 @@ def test_all_mistakes_are_reported_at_once_and_no_correct_row_is_one(tmp_path: P
         "sheet 'segment', row 4, column C (length) holds the formula =1+1",
         "sheet 'segment', row 5, column A (segment) has nothing",
         "sheet 'defects', row 4, column I (grade) has 9",
-        "sheet 'defects', row 4, column G (distance) has '3 m'",
+        "sheet 'defects', row 4, column G (distance) has '3 yd'",
         "sheet 'defects', row 5, column C (code) has 'XX'",
         "sheet 'defects', row 5, column A (segment) has 'S7'",
         "sheet 'defects', row 7, column A (segment) has 'S8'",
@@ -373,6 +376,18 @@ def test_a_number_in_another_unit_is_refused(change: dict[str, object], where: s
     with pytest.raises(InspectionError) as caught:
         condition(filled_table(tmp_path / "t.xlsx", [segment() | change], []), out=tmp_path / "c.json")
     assert where in str(caught.value)
+
+
+def test_units_and_decimal_commas_are_read_as_numbers(tmp_path: Path) -> None:
+    segments = [segment(length="40 m", diameter="0,6 m"), segment("S2", length="131 ft", diameter="DN 600")]
+    rows = [defect("CK", 2, "3,5", "50 cm"), defect("CK", 1, "12.4 m", name="S2"), defect("SL", 1, 7, name="S2")]
+    done = condition(filled_table(tmp_path / "t.xlsx", segments, rows), out=tmp_path / "c.json")
+    assert [(str(one.segment.length), str(one.segment.diameter)) for one in done.segments] == [
+        ("40", "600"),
+        ("39.9288", "600"),
+    ]
+    (place,) = done.segments[0].structural.places
+    assert (str(place.start), str(place.end)) == ("3.5", "4.0")
 
 
 def test_a_distance_in_millimetres_is_refused_even_where_the_length_is_missing(tmp_path: Path) -> None:
@@ -467,6 +482,38 @@ def test_a_file_that_lies_about_its_size_is_read_whole(tmp_path: Path) -> None:
     assert done.segments[0].structural.maximum == 10
 
 
+def test_a_page_ranks_the_segments_beside_their_pictures(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    for name in ("a", "b"):
+        Image.new("RGB", (320, 240), "white" if name == "a" else "black").save(tmp_path / "out" / f"{name}.jpg")
+    rows = [
+        defect("CK", 1, 3, name="mild") | {"picture": "out/a.jpg"},
+        defect("CK", 4, 3, name="<bad>") | {"picture": "out/b.jpg"},
+        defect("SL", 2, 9, name="<bad>") | {"picture": "//server/share/c.jpg"},
+        *(defect("SL", 1, 20 + 3 * number, name="<bad>") for number in range(4)),
+    ]
+    table = filled_table(tmp_path / "t.xlsx", [segment("mild"), segment("<bad>"), segment("empty", length=None)], rows)
+    condition(table, out=tmp_path / "c.html")
+    assert "Pipe segments by urgency" in (tmp_path / "c.html").read_text(encoding="utf-8")
+    condition(table, out=tmp_path / "c.html", language="zh")  # replaces it
+    html = (tmp_path / "c.html").read_text(encoding="utf-8")
+    assert "管段按紧迫程度排序" in html
+    assert re.findall(r"<h2>(.*?)</h2>", html)[:2] == ["&lt;bad&gt;", "mild"], "the most urgent first"
+    assert html.count("data:image/jpeg;base64,") == 2
+    captions = re.findall(r"<figcaption>(.*?)</figcaption>", html)
+    assert captions[:2] == ["CK 4 · 3 m", "SL 2 · 9 m"], "the worst first"
+    assert "另有 2 处" in html
+    assert "(length) is empty" in html
+    (tmp_path / "c.html").write_text("<p>my page</p>", encoding="utf-8")
+    with pytest.raises(InspectionError, match="does not contain condition figures"):
+        condition(table, out=tmp_path / "c.html")
+
+
+def test_both_languages_of_the_page_have_the_same_texts() -> None:
+    texts = all_texts(Path(condition_page.__file__).with_name("condition_texts.toml"))
+    assert texts["en"].keys() == texts["zh"].keys()
+
+
 def test_figures_replace_only_figures(tmp_path: Path) -> None:
     table = filled_table(tmp_path / "t.xlsx", [segment()], [CK])
     for name in ("c.json", "c.csv"):
@@ -476,7 +523,7 @@ def test_figures_replace_only_figures(tmp_path: Path) -> None:
         with pytest.raises(InspectionError, match="does not contain condition figures"):
             condition(table, out=tmp_path / name)
         assert (tmp_path / name).read_text() == "a person's notes"
-    with pytest.raises(InspectionError, match=r"written as \.json or \.csv"):
+    with pytest.raises(InspectionError, match=r"written as \.json, \.csv or \.html"):
         condition(table, out=table)
 
 

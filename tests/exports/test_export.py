@@ -1,9 +1,9 @@
 """Exports of inspections, read back as the tools that they are for read them."""
 
 import csv
-import io
 import json
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from openpyxl.comments import Comment
 from openpyxl.worksheet.worksheet import Worksheet
 from typer.testing import CliRunner
 
+from helpers.exchange_material import data_file
 from helpers.filled_tables import filled_table, segment
 from helpers.inspection_material import made_inspection
 from urbanpipe import api
@@ -22,13 +23,22 @@ from urbanpipe.contracts.predictions import read_predictions
 from urbanpipe.errors import InspectionError
 from urbanpipe.evaluation.moments import Truth, read_results
 from urbanpipe.exports.columns import LANGUAGES
+from urbanpipe.exports.condition_report import condition
 from urbanpipe.exports.csv_safety import minutes
-from urbanpipe.exports.export import FOR_TRAINING, FORMATS, export
+from urbanpipe.exports.export import DATED, FOR_TRAINING, FORMATS, export
 from urbanpipe.taxonomy import default_taxonomy
 
 PROPOSALS = [form for form in FORMATS if form not in FOR_TRAINING]
+NAMES = {"cjj181": "t.csv", "jsonl": "f.jsonl", "pacp": "folder", "isybau": "i.xml", "en13508": "e.txt"}
+"""A name for --out where it is no JSON file."""
 FIRST = 5
 """The first row of the sheet of defects, below three lines of head and the headings."""
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Inspection data of the two videos."""
+    return data_file(tmp_path / "data.csv", "d1_1.mp4", "d2.mp4")
 
 
 @pytest.fixture
@@ -74,7 +84,7 @@ def test_the_table_has_a_row_per_occurrence_and_no_grade(out: Path, tmp_path: Pa
     assert {row["grade"] for row in rows} == {row["length m"] for row in rows} == {None}
     assert [row["distance m"] for row in rows[:4]] == [12.4, 12.4, None, 12.4]
     assert (rows[1]["kind"], rows[1]["confidence"], rows[1]["triage"]) == ("structural", 0.44, "review")
-    assert all(row["source"].startswith("proposal by software, not reviewed; demonstration model") for row in rows)
+    assert not any("source" in row for row in rows), "the head says it once"
     assert (tmp_path / rows[2]["picture"]).is_file()
 
 
@@ -123,19 +133,21 @@ def test_a_spreadsheet_offers_the_grades_that_a_class_has(out: Path, tmp_path: P
 
 
 @pytest.mark.parametrize("to", PROPOSALS)
-def test_unlikely_classes_are_exported_on_request_and_marked(to: str, out: Path, tmp_path: Path) -> None:
+def test_unlikely_classes_are_exported_on_request_and_marked(to: str, out: Path, data: Path, tmp_path: Path) -> None:
     inspection = read_inspection(out / "d2")
     low = {"triage": "review", "probability": 0.04}
     changed(out / "d2", findings=tuple(f.model_copy(update=low if f.code == "SL" else {}) for f in inspection.findings))
-    name = {"cjj181": "t.csv", "jsonl": "f.jsonl", "pacp": "folder"}.get(to, "f.json")
-    without = export(out / "d2", out=tmp_path / "without" / name, to=to)
-    with_all = export(out / "d2", out=tmp_path / "with" / name, to=to, unlikely=True)
+    name, known = NAMES.get(to, "f.json"), data if to in DATED else None
+    without = export(out / "d2", out=tmp_path / "without" / name, to=to, inspection_data=known)
+    with_all = export(out / "d2", out=tmp_path / "with" / name, to=to, inspection_data=known, unlikely=True)
     if to == "qvpipe":
         assert (without.rows, without.what) == (with_all.rows, with_all.what) == (17, "scores")
         return
-    assert (without.rows, with_all.rows, with_all.what) == (3, 4, "proposals")
+    rows = (2, 3) if to in ("isybau", "en13508") else (3, 4)  # one has no distance
+    assert ((without.rows, with_all.rows), with_all.what) == (rows, "proposals")
     before, after = ("".join(path.read_text("utf-8-sig") for path in made.files) for made in (without, with_all))
-    mark = {"cjj181": "review, unlikely", "pacp": "confidence 0.04, unlikely", "jsonl": '"unlikely": true'}.get(to, "")
+    marks = {"cjj181": "review, unlikely", "jsonl": '"unlikely": true'} | dict.fromkeys(DATED, "0.04, unlikely")
+    mark = marks.get(to, "")
     assert mark in after
     if mark:
         assert mark not in before
@@ -177,7 +189,11 @@ def test_the_csv_has_the_same_rows_and_opens_with_chinese(out: Path, tmp_path: P
     export(out, out=tmp_path / "t.csv", to="cjj181", language="zh")
     assert (tmp_path / "t.csv").read_bytes().startswith(b"\xef\xbb\xbf")
     in_sheet = [["" if cell is None else str(cell) for cell in row.values()] for row in sheet_rows(tmp_path / "t.xlsx")]
-    assert [list(row.values()) for row in csv_rows(tmp_path / "t.csv")] == in_sheet
+    rows = csv_rows(tmp_path / "t.csv")
+    assert {row.pop("来源 / source") for row in rows} == {
+        "软件建议，未经人工复核; 演示模型，仅以仿真视频训练：不可依赖"
+    }
+    assert [list(row.values()) for row in rows] == in_sheet
 
 
 NASTY = ("=HYPERLINK(1).mp4", "+1.mp4", "-1.mp4", "@SUM(A1).mp4", "#NAME?")
@@ -196,7 +212,8 @@ def test_a_file_name_never_becomes_a_formula(name: str, tmp_path: Path) -> None:
     assert named[name].quotePrefix == (name[0] != "#")
     assert load_workbook(tmp_path / "t.xlsx")["segment"]["B3"].data_type == "s"
     export(tmp_path / "out", out=tmp_path / "t.csv", to="cjj181")
-    export(tmp_path / "out", out=tmp_path / "pacp", to="pacp")
+    data = data_file(tmp_path / "data.csv", name, "a\ufffdb.mp4")
+    export(tmp_path / "out", out=tmp_path / "pacp", to="pacp", inspection_data=data)
     names = {row["video / 视频"] for row in csv_rows(tmp_path / "t.csv")}
     names |= {row["Media_Label"] for row in csv_rows(tmp_path / "pacp" / "PACP_Inspections.csv")}
     assert ("'" + name if name[0] != "#" else name) in names
@@ -232,7 +249,7 @@ def test_a_finding_without_a_time_or_a_distance_gets_none(out: Path, tmp_path: P
         "no time: predicted for the video as a whole; confidence not calibrated; half of the video is too dark."
     )
     assert (cj_row["distance m"], cj_row["remark"].split("; ")[0]) == (None, "distance read as -0.40")
-    assert sl["source"] == "proposal by software, not reviewed"
+    assert sl["remark"].startswith("confidence not calibrated")
 
 
 def test_a_picture_or_distance_of_another_moment_is_remarked(out: Path, tmp_path: Path) -> None:
@@ -259,7 +276,7 @@ def test_remarks_in_chinese(out: Path, tmp_path: Path) -> None:
     assert said.endswith("视频只有 0.40 秒，能看到的内容很少。; It is dark.; It changes its size.")
 
 
-def test_nothing_wrong_is_a_row_too(out: Path, tmp_path: Path) -> None:
+def test_nothing_wrong_is_a_row_too(out: Path, data: Path, tmp_path: Path) -> None:
     inspection = read_inspection(out / "d2")
     findings = [
         one.model_copy(update={"triage": "accept" if one.code == "ZC" else "reject"}) for one in inspection.findings
@@ -268,7 +285,7 @@ def test_nothing_wrong_is_a_row_too(out: Path, tmp_path: Path) -> None:
     export(out, out=tmp_path / "t.xlsx", to="cjj181")
     (row,) = [row for row in sheet_rows(tmp_path / "t.xlsx") if row["video"] == "d2.mp4"]
     assert (row["code"], row["kind"], row["time"], row["remark"]) == ("ZC", "normal", None, None)
-    export(out, out=tmp_path / "pacp", to="pacp")
+    export(out, out=tmp_path / "pacp", to="pacp", inspection_data=data)
     assert {row["InspectionID"] for row in csv_rows(tmp_path / "pacp" / "PACP_Conditions.csv")} == {"1"}
 
 
@@ -294,7 +311,7 @@ def test_a_table_in_which_a_person_worked_is_never_replaced(how: str, out: Path,
     assert path.read_bytes() == before
 
 
-def test_what_is_no_export_is_never_replaced(out: Path, tmp_path: Path) -> None:
+def test_what_is_no_export_is_never_replaced(out: Path, data: Path, tmp_path: Path) -> None:
     Workbook().save(tmp_path / "book.xlsx")
     filled_table(tmp_path / "old.xlsx", [segment()], [])
     (tmp_path / "notes.xlsx").write_text("notes")
@@ -303,7 +320,7 @@ def test_what_is_no_export_is_never_replaced(out: Path, tmp_path: Path) -> None:
     (tmp_path / "pacp" / "PACP_Conditions.csv").write_text("ConditionID,PACP_Code\n1,JOM\n")
     for name in ("book.xlsx", "old.xlsx", "notes.xlsx", "table.csv", "pacp"):
         with pytest.raises(InspectionError, match="may contain a person's work"):
-            export(out, out=tmp_path / name, to="pacp" if name == "pacp" else "cjj181")
+            export(out, out=tmp_path / name, to="pacp" if name == "pacp" else "cjj181", inspection_data=data)
     assert (tmp_path / "pacp" / "PACP_Conditions.csv").read_text().endswith("JOM\n")
     export(out, out=tmp_path / "new.csv", to="cjj181")
     export(out, out=tmp_path / "new.csv", to="cjj181")  # the same again harms nobody
@@ -374,14 +391,15 @@ def test_lines_hold_all_that_is_known_of_an_occurrence(out: Path, tmp_path: Path
     assert (lines[-1]["video"], lines[-1]["reviewed"]) == ("d2.mp4", False)
 
 
-def test_pacp_tables_hang_together_and_leave_the_coders_cells_empty(out: Path, tmp_path: Path) -> None:
-    done = export(out, out=tmp_path / "pacp", to="pacp")
+def test_pacp_tables_hang_together_and_leave_the_coders_cells_empty(out: Path, data: Path, tmp_path: Path) -> None:
+    done = export(out, out=tmp_path / "pacp", to="pacp", inspection_data=data)
     assert [path.name for path in done.files] == [
         "PACP_Inspections.csv",
         "PACP_Conditions.csv",
+        "PACP_Media_Inspections.csv",
         "PACP_Media_Conditions.csv",
     ]
-    inspections, conditions, media = (csv_rows(path, "utf-8") for path in done.files)
+    inspections, conditions, videos, media = (csv_rows(path, "utf-8") for path in done.files)
     assert next(iter(inspections[0])) == "InspectionID", "no byte order mark"
     assert {row["InspectionID"] for row in conditions} == {row["InspectionID"] for row in inspections} == {"1", "2"}
     assert {row["ConditionID"] for row in media} == {row["ConditionID"] for row in conditions}
@@ -390,14 +408,37 @@ def test_pacp_tables_hang_together_and_leave_the_coders_cells_empty(out: Path, t
     assert "EN 13508-2 BAJ B" in first["Remarks"]
     assert "proposal by software, not reviewed" in first["Remarks"]
     assert not any(first[key] for key in ("Continuous", "Value_1st_Dimension", "Clock_At_From", "Joint"))
-    assert not any(inspections[0][key] for key in ("Surveyed_By", "Certificate_Number", "Inspection_Date"))
+    assert not any(inspections[0][key] for key in ("Surveyed_By", "Certificate_Number", "Length_Surveyed"))
+    given = ("Upstream_MH", "Downstream_MH", "Direction", "Inspection_Date", "Inspection_Time", "Total_Length")
+    assert [inspections[1][key] for key in given] == ["M1", "M2", "D", "2026-01-31", "09:01", "60.0"]
+    assert [(row["InspectionID"], row["Video_Name"]) for row in videos] == [("1", "d1_1.mp4"), ("2", "d2.mp4")]
+    assert (tmp_path / "pacp" / videos[0]["Video_Location"]).resolve() == out.resolve()
     assert (tmp_path / "pacp" / media[0]["Image_Path"] / media[0]["Image_Reference"]).is_file()
 
 
-def test_a_users_taxonomy_says_which_pacp_code_it_means(out: Path, tmp_path: Path) -> None:
+def test_pacp_surveys_have_dates_and_differ(tmp_path: Path) -> None:
+    for name in ("a", "b", "c", "d"):
+        made_inspection(tmp_path / "out" / name, f"{name}.mp4")
+    known = tmp_path / "data.csv"
+    known.write_text("video,from_manhole,direction,date,time\na.mp4,M1,upstream,,08:00\nb.mp4,m1,upstream,,08:00\n")
+    with pytest.raises(InspectionError, match=r"no inspection can be written as pacp; a\.mp4: .*its date is unknown"):
+        export(tmp_path / "out", out=tmp_path / "pacp", to="pacp", inspection_data=known)
+    with pytest.raises(InspectionError, match=r"'3/4/2026' is not a date; expected year-month-day"):
+        export(tmp_path / "out", out=tmp_path / "pacp", to="pacp", date="3/4/2026")
+    done = export(tmp_path / "out" / "c", out=tmp_path / "one", to="pacp", date="2026-01-31")
+    assert (done.rows, done.left_out) == (4, ())
+    known.write_text(known.read_text() + "c.mp4,M1,upstream,,08:01\n")
+    done = export(tmp_path / "out", out=tmp_path / "pacp", to="pacp", inspection_data=known, date="2026-01-31")
+    assert [row["Media_Label"] for row in csv_rows(done.files[0])] == ["c.mp4", "d.mp4"]
+    why = "not written; upstream manhole, direction, date and time are the same as of"
+    assert done.left_out == (f"a.mp4: {why} b.mp4; correct one of them", f"b.mp4: {why} a.mp4; correct one of them")
+    assert done.rows == 8
+
+
+def test_a_users_taxonomy_says_which_pacp_code_it_means(out: Path, data: Path, tmp_path: Path) -> None:
     mine = tmp_path / "mine.toml"
     mine.write_text('[[classes]]\ncode = "CK"\ncrosswalk = { pacp = "JOM" }\n')
-    export(out, out=tmp_path / "pacp", to="pacp", taxonomy=mine)
+    export(out, out=tmp_path / "pacp", to="pacp", taxonomy=mine, inspection_data=data)
     codes = [row["PACP_Code"] for row in csv_rows(tmp_path / "pacp" / "PACP_Conditions.csv")]
     assert codes[:4] == ["JOM", "I", "JOM", "DS"]
 
@@ -405,8 +446,10 @@ def test_a_users_taxonomy_says_which_pacp_code_it_means(out: Path, tmp_path: Pat
 @pytest.mark.parametrize(
     ("to", "name", "message"),
     [
-        ("cjj", "t.xlsx", "unknown format 'cjj'; expected one of cjj181, pacp.*did you mean cjj181"),
+        ("cjj", "t.xlsx", "unknown format 'cjj'; expected one of cjj181, isybau.*did you mean cjj181"),
         ("cjj181", "t.xls", r"a CJJ 181 table is \.xlsx or \.csv"),
+        ("isybau", "t.txt", r"isybau is written as \.xml"),
+        ("en13508", "t.xml", r"en13508 is written as \.txt"),
         ("qvpipe", "t.xlsx", r"qvpipe is written as \.json"),
         ("jsonl", "t.json", r"jsonl is written as \.jsonl"),
     ],
@@ -422,14 +465,16 @@ def test_a_folder_without_inspections_is_named(tmp_path: Path) -> None:
         export(tmp_path, out=tmp_path / "t.csv", to="cjj181")
 
 
-def test_every_format_is_a_choice_of_the_command(out: Path, tmp_path: Path) -> None:
-    names = {"cjj181": "t.csv", "pacp": "p", "qvpipe": "q.json", "cctvpipe": "c.json", "jsonl": "j.jsonl"}
+def test_every_format_is_a_choice_of_the_command(out: Path, data: Path, tmp_path: Path) -> None:
+    rows = {"qvpipe": "34 scores", "isybau": "6 proposals", "en13508": "6 proposals"}
     for form in PROPOSALS:
-        run = CliRunner().invoke(app, ["export", str(out), "--to", form, "--out", str(tmp_path / names[form])])
-        assert run.exit_code == 0, run.output
-        written = "34 scores" if form == "qvpipe" else "8 proposals"
+        path = tmp_path / NAMES.get(form, f"{form}.json")
+        known = ["--inspection-data", str(data)] if form in DATED else []
+        run = CliRunner().invoke(app, ["export", str(out), "--to", form, "--out", str(path), *known])
+        assert run.exit_code == (3 if form in ("isybau", "en13508") else 0), run.output  # one has no distance
+        written = rows.get(form, "8 proposals")
         assert f"2 videos, {written}, not reviewed; made by a demonstration model" in run.output
-        assert str(tmp_path / names[form]) in run.output.splitlines()[-1]
+        assert str(path) in run.output.splitlines()[-1]
 
 
 @pytest.mark.parametrize(
@@ -439,15 +484,57 @@ def test_times_carry_over(seconds: float, text: str) -> None:
     assert minutes(seconds) == text
 
 
-def test_a_spreadsheet_opens_the_table(out: Path, tmp_path: Path) -> None:
-    office = shutil.which("soffice") or shutil.which("libreoffice")
-    if office is None:
-        pytest.skip("no LibreOffice here")
-    import subprocess
+def test_the_workbook_prints_on_landscape_pages_with_pictures_and_meanings(out: Path, tmp_path: Path) -> None:
+    (out / "d2" / "CK-2.jpg").write_bytes(b"damaged")
+    export(out, out=tmp_path / "t.xlsx", to="cjj181")
+    book = load_workbook(tmp_path / "t.xlsx")
+    for sheet in book.worksheets:
+        assert (sheet.page_setup.orientation, sheet.page_setup.fitToWidth, sheet.page_setup.fitToHeight) == (
+            "landscape",
+            1,
+            0,
+        )
+    sheet = book["defects"]
+    assert sheet.print_title_rows == "$4:$4"
+    rows = {picture.anchor._from.row + 1 for picture in sheet._images}  # type: ignore[attr-defined]
+    assert rows == set(range(FIRST, FIRST + 8)) - {FIRST + 6}, "the damaged picture is left out"
+    checks = sheet.data_validations.dataValidation
+    (prompt,) = [one.prompt for one in checks if one.promptTitle == "CK"]
+    assert [line[:3] for line in prompt.splitlines()] == ["1: ", "2: ", "3: ", "4: "]
 
+
+@pytest.fixture(scope="module")
+def office() -> str:
+    found = shutil.which("soffice") or shutil.which("libreoffice")
+    if found is None:
+        pytest.skip("LibreOffice is not installed")
+    return found
+
+
+def converted(office: str, path: Path, form: str, folder: Path) -> Path:
+    command = [office, f"-env:UserInstallation={(folder / 'profile').as_uri()}", "--headless", "--convert-to", form]
+    subprocess.run([*command, "--outdir", str(folder), str(path)], check=True, timeout=120, capture_output=True)
+    return folder / f"{path.stem}.{form.split(':')[0]}"
+
+
+@pytest.mark.slow
+def test_libreoffice_prints_and_saves_the_table_and_condition_reads_it(office: str, out: Path, tmp_path: Path) -> None:
     export(out, out=tmp_path / "t.xlsx", to="cjj181", language="zh")
-    form = "csv:Text - txt - csv (StarCalc):44,34,76"
-    command = [office, "--headless", "--convert-to", form, "--outdir", str(tmp_path), str(tmp_path / "t.xlsx")]
-    subprocess.run(command, check=True, timeout=120)
-    text = next(tmp_path.glob("t*.csv")).read_text(encoding="utf-8")
-    assert "错口" in next(row for row in csv.reader(io.StringIO(text)) if row[2] == "CK")
+    book = load_workbook(tmp_path / "t.xlsx")
+    for row in range(FIRST, FIRST + 8):
+        book["defects"].cell(row, 7).value = 3.5 * row
+        book["defects"].cell(row, 9).value = 2
+    for row in (3, 4):
+        for column, value in ((3, 80), (4, 600), (5, "road"), (6, "general"), (7, "Wang Li")):
+            book["segment"].cell(row, column).value = value
+    book.save(tmp_path / "t.xlsx")
+    saved = converted(office, tmp_path / "t.xlsx", "xlsx:Calc MS Excel 2007 XML", tmp_path / "saved")
+    done = condition(saved, out=tmp_path / "c.json")
+    assert [one.defects for one in done.segments] == [4, 4]
+    pdf = converted(office, saved, "pdf", tmp_path / "saved")
+    if shutil.which("pdftotext") is None:
+        return
+    text = subprocess.run(["pdftotext", "-layout", str(pdf), "-"], check=True, capture_output=True).stdout.decode()
+    pages = text.split("\f")[:-1]
+    assert len(pages) <= 6, "one page wide"
+    assert "错口" in pages[0]

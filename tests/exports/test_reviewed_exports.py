@@ -9,6 +9,7 @@ import pytest
 from openpyxl import load_workbook
 from typer.testing import CliRunner
 
+from helpers.exchange_material import data_file
 from helpers.inspection_material import made_inspection
 from helpers.review_material import decide, finish
 from urbanpipe.catalog.labels import read_labels
@@ -90,7 +91,8 @@ def test_json_lines_name_the_decision_the_person_and_the_time(out: Path, store: 
 
 
 def test_pacp_tables_have_clock_and_distance_from_people(out: Path, store: ReviewStore, tmp_path: Path) -> None:
-    export(out, out=tmp_path / "pacp", to="pacp", store=store.path)
+    data = data_file(tmp_path / "data.csv", "d1_1.mp4", "d2.mp4")
+    export(out, out=tmp_path / "pacp", to="pacp", store=store.path, inspection_data=data)
     with (tmp_path / "pacp" / "PACP_Conditions.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     graded = next(row for row in rows if "CK displaced" in row["Remarks"] and row["InspectionID"] == "1")

@@ -23,7 +23,7 @@ def weed() -> Path | None:
 
 
 @contextmanager
-def running_s3(folder: Path, seconds: float = 60.0) -> Iterator[str | None]:
+def running_s3(folder: Path, seconds: float = 60.0, volumes: int = 20) -> Iterator[str | None]:
     """Run the service while the block runs; yield its address, or None if it does not start."""
     program = weed()
     if program is None:
@@ -37,7 +37,7 @@ def running_s3(folder: Path, seconds: float = 60.0) -> Iterator[str | None]:
     for name, port in zip(("master", "volume", "filer", "s3"), ports, strict=True):
         arguments += [f"-{name}.port", str(port)]
     arguments += ["-s3.port.iceberg", "0", "-s3.port.lance", "0", "-s3.config", str(folder / "s3.json")]
-    arguments += ["-volume.max", "20", "-master.volumeSizeLimitMB", "64"]
+    arguments += ["-volume.max", str(volumes), "-master.volumeSizeLimitMB", "64"]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen([str(program), "server", *arguments], stdout=log, stderr=log)
         try:

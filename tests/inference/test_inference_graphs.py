@@ -1,9 +1,14 @@
 """Networks as graphs say what they say in torch, for any number of segments."""
 
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import onnx
+import onnx.helper
+import onnxruntime
 import pytest
 import torch
 from numpy.typing import NDArray
@@ -13,7 +18,7 @@ from urbanpipe.ensembling.graph_export import export_encoder, export_head, map_l
 from urbanpipe.errors import BundleError
 from urbanpipe.inference import choose_runtime as choosing
 from urbanpipe.inference.choose_runtime import GRAPHS, choose_runtime
-from urbanpipe.inference.graph import FEATURES, SECONDS
+from urbanpipe.inference.graph import FEATURES, IMAGES, REAL, SECONDS, OnnxGraph
 from urbanpipe.inference.graph_runtime import GraphRuntime
 from urbanpipe.inference.torch_runtime import TorchRuntime
 from urbanpipe.models.layers import noise
@@ -78,6 +83,24 @@ def test_encoders_give_what_torch_gives(method: str, settings: tuple[str, ...], 
         assert maps.ndim == (5 if method == "video" else 4)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("half", [False, True])
+def test_norms_are_merged_with_convolutions_whatever_the_storage(half: bool, tmp_path: Path) -> None:
+    runtime = runtime_of("frame", "model.backbone=mobilenetv3_small_050", "model.options={}")
+    export_encoder(runtime, None, tmp_path / "encode.onnx", half=half)
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    onnxruntime.InferenceSession(tmp_path / "encode.onnx", options)
+    kinds = {node.op_type for node in onnx.load(tmp_path / "optimised.onnx").graph.node}
+    assert "Conv" in kinds
+    assert not kinds & {"BatchNormalization", "CastLike", "Expand"}, "they make the network several times slower"
+    images, real = segments_of(runtime, 3)
+    found = OnnxGraph(tmp_path / "encode.onnx").run({IMAGES: images, REAL: real})[FEATURES]
+    wanted = runtime.encode(images, real).features
+    assert np.abs(found - wanted).max() < (0.02 if half else 1e-4) * np.abs(wanted).max()
+
+
 HEADS = {
     "segments": ("frame", "input.pooling=median"),
     "attention": ("frame", "input.pooling=attention"),
@@ -126,6 +149,31 @@ class Constant:
 
     def run(self, inputs: object) -> dict[str, NDArray[np.float64]]:
         return self._arrays
+
+
+SIGNAL_AFTER_GRAPHS = """
+import os, signal, sys
+from pathlib import Path
+from urbanpipe.inference.graph import OpenVinoGraph
+
+first, second = OpenVinoGraph(Path(sys.argv[1])), OpenVinoGraph(Path(sys.argv[1]))
+del first
+del second
+signal.signal(signal.SIGINT, lambda *_: print("heard"))
+os.kill(os.getpid(), signal.SIGINT)
+"""
+
+
+@pytest.mark.slow
+def test_signals_are_heard_after_graphs_were_freed_in_any_order(tmp_path: Path) -> None:
+    file = tmp_path / "identity.onnx"
+    value = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1]) for name in ("features", "video")]
+    nodes = [onnx.helper.make_node("Identity", ["features"], ["video"])]
+    graph = onnx.helper.make_graph(nodes, "identity", value[:1], value[1:])
+    onnx.save(onnx.helper.make_model(graph, ir_version=10, opset_imports=[onnx.helper.make_opsetid("", 20)]), file)
+    command = [sys.executable, "-X", "faulthandler", "-c", SIGNAL_AFTER_GRAPHS, str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "heard\n"), done.stderr
 
 
 def test_graphs_with_other_outputs_are_refused() -> None:

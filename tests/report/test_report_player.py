@@ -27,6 +27,7 @@ from helpers.video_files import (
     x264,
 )
 from urbanpipe.contracts.findings import Evidence, Inspection, Occurrence
+from urbanpipe.contracts.inspection_data import InspectionData
 from urbanpipe.exports.pacp import write_pacp
 from urbanpipe.exports.records import InspectionRecord, RecordRow
 from urbanpipe.inspection.player_clock import on_player_clock, player_anchors
@@ -108,7 +109,10 @@ def _number_shown(page: "Page", seconds: float) -> int:
     page.evaluate(
         "at => new Promise(done => { const video = document.querySelector('video');"
         " const shown = () => requestAnimationFrame(() => requestAnimationFrame(done));"
-        " video.requestVideoFrameCallback(shown); video.onseeked = () => setTimeout(shown, 2000);"
+        " const near = (_, frame) => Math.abs(frame.mediaTime - at) < 1 ? shown() : again();"
+        " const again = () => video.requestVideoFrameCallback(near);"
+        " again();"  # the first may be of the frame before the jump
+        " video.onseeked = () => setTimeout(shown, 2000);"
         " video.currentTime = at; })",
         seconds,
     )
@@ -141,6 +145,7 @@ def test_pacp_times_are_those_of_the_player(tmp_path: Path) -> None:
     record = InspectionRecord("later.mp4", tmp_path, _inspection(video, tmp_path / "inspection"))
     finding = record.inspection.findings[0]
     rows = [RecordRow(record, finding, occurrence) for occurrence in finding.occurrences]
-    write_pacp([record], rows, tmp_path / "out", default_taxonomy())
+    data = {record.name: InspectionData(video=record.name, date="2026-01-31")}
+    write_pacp([record], rows, tmp_path / "out", default_taxonomy(), data)
     lines = (tmp_path / "out" / "PACP_Conditions.csv").read_text(encoding="utf-8").splitlines()[1:]
     assert [line.rsplit(",", 1)[1] for line in lines] == ["00:00:05", "00:00:05", "00:00:06", "00:00:07"]

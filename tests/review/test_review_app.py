@@ -383,7 +383,7 @@ def test_a_stale_change_is_answered_with_both_versions(server: ReviewServer, cli
         ("CK@12500", ACCEPTED | {"begin_seconds": 9, "end_seconds": 3}, "end_seconds 3 lies before begin_seconds 9"),
         ("CK@12500", ACCEPTED | {"colour": "red"}, "CK@12500: colour"),
         ("data", {"diameter_mm": 0.6}, "0.6 is implausible in millimetres"),
-        ("data", {"date": "31.1.2026"}, "data: date"),
+        ("data", {"date": "3/4/2026"}, "data: date"),
         ("data", {"date": "2026-02-30"}, "2026-02-30 is no day of the calendar"),
         ("review", {"reviewed": "perhaps"}, "review: reviewed"),
     ],

@@ -12,7 +12,7 @@ from urbanpipe.archive_store.results import state_of
 from urbanpipe.archive_store.storage import Storage, is_bucket
 from urbanpipe.archive_store.text_spool import TextSpool
 from urbanpipe.contracts.findings import Inspection, Timeline
-from urbanpipe.contracts.inspection_source import FailedVideo, FoundInspection
+from urbanpipe.contracts.inspections import FailedVideo, FoundInspection
 from urbanpipe.errors import ArchiveError, InspectionError, StorageError
 from urbanpipe.progress import track
 

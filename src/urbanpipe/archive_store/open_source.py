@@ -4,7 +4,7 @@ from pathlib import Path
 
 from urbanpipe.archive_store.extra import check_extra
 from urbanpipe.archive_store.storage import MANIFEST
-from urbanpipe.contracts.inspection_source import FolderInspections, InspectionSource
+from urbanpipe.contracts.inspections import FolderInspections, InspectionSource
 
 
 def open_inspections(location: str | Path) -> InspectionSource:

@@ -13,6 +13,7 @@ from urbanpipe.catalog.catalog_taxonomy import catalog_taxonomy, taxonomy_file, 
 from urbanpipe.catalog.label_cells import labels_cell, parse_labels_cell
 from urbanpipe.catalog.labels import Labels, read_label_file
 from urbanpipe.catalog.moment_cells import LabelMoments, moments_cell, parse_moments_cell
+from urbanpipe.contracts.coded.reading import coded_format
 from urbanpipe.contracts.csv_reading import read_table
 from urbanpipe.contracts.name_matching import folded_twins
 from urbanpipe.contracts.names import canonical_name
@@ -213,9 +214,9 @@ def read_source(path: Path, taxonomy: Taxonomy | None = None) -> Source:
         LabelError: a label file is unreadable.
     """
     path = Path(path)
-    if is_workbook(path) or not _is_catalog(read_text(path)):
+    if is_workbook(path) or coded_format(path) or not _is_catalog(read_text(path)):
         taxonomy = taxonomy or default_taxonomy()
-        labels, unlabelled, _ = read_label_file(path, taxonomy)
+        labels, unlabelled = read_label_file(path, taxonomy)[:2]
         _refuse_twins([*labels, *unlabelled], path)
         groups = [group_of(name) for name in labels]
         return Source(list(labels), labels, groups, None, len(unlabelled), 0, unlabelled, taxonomy)

@@ -1,11 +1,12 @@
-"""Label files: which classes each video shows, in three common forms.
+"""Label files: which classes each video shows, in four forms.
 
 - QV-Pipe JSON: `{"d16427.mp4": [1, 14], ...}`, class indices or codes; `[]` is a video that shows none of the classes;
 - CSV or XLSX with a `video` column and either a `labels` column (codes, indices or names, separated by spaces, commas,
   semicolons or slashes) or one 0/1 column per class; several rows of a video have one class each.
   `-`, or 0 in every column, is a video that shows none of the classes; a video whose cells are empty is not labelled;
 - CCTV-Pipe JSON: `{"database": {id: {"file_name": ..., "annotations": [{"label": ..., "moment": ...}]}}}`, whose
-  moments are kept; a video without `annotations` is not labelled.
+  moments are kept; a video without `annotations` is not labelled;
+- coded inspections, as ISYBAU XML or EN 13508-2 text, whose films are the videos: see `label_coded`.
 """
 
 import difflib
@@ -17,9 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from urbanpipe.catalog.label_cells import class_indices
+from urbanpipe.catalog.label_coded import coded_labels
 from urbanpipe.catalog.label_json import LabelEntry, json_entries
 from urbanpipe.catalog.label_tables import table_entries
 from urbanpipe.catalog.moment_cells import LabelMoment, LabelMoments, in_order
+from urbanpipe.contracts.coded.reading import coded_format
 from urbanpipe.contracts.names import canonical_name
 from urbanpipe.contracts.workbooks import is_workbook
 from urbanpipe.errors import LabelError
@@ -38,32 +41,49 @@ class LabelFile(NamedTuple):
         labels: class indices, sorted, each once, by video name (in Unicode normal form C), in the order of the file.
         unlabelled: the videos that it lists without labels.
         moments: moments, by time, by the names of the videos for which it has some.
+        notes: what was not used, one line each.
     """
 
     labels: Labels
     unlabelled: tuple[str, ...] = ()
     moments: Mapping[str, LabelMoments] = {}
+    notes: tuple[str, ...] = ()
 
 
 def read_labels(path: Path, taxonomy: Taxonomy | None = None) -> Labels:
-    """Read the labels of a label file in any of the three forms; see `read_label_file`."""
+    """Read the labels of a label file in any form; see `read_label_file`."""
     return read_label_file(path, taxonomy).labels
 
 
 def read_label_file(path: Path, taxonomy: Taxonomy | None = None) -> LabelFile:
-    """Read a label file in any of the three forms, recognised by its content.
+    """Read a label file in any form, recognised by its content.
 
     Args:
-        path: the file: text in UTF-8, UTF-16, GB18030 or Big5, or an Excel workbook.
+        path: the file: text in UTF-8, UTF-16, GB18030 or Big5, an Excel workbook, or a file of coded inspections.
         taxonomy: the classes; default: the QV-Pipe classes.
 
     Raises:
-        LabelError: the file cannot be read, has none of the three forms, lists a video twice or has an unknown class.
+        LabelError: the file cannot be read, has none of the forms, lists a video twice or has an unknown class.
     """
     path, taxonomy = Path(path), taxonomy or default_taxonomy()
+    if coded_format(path):
+        coded = coded_labels(path, taxonomy)
+        return _joined(coded.entries, path, taxonomy, once=True)._replace(notes=coded.notes)
     text = None if is_workbook(path) else read_text(path, max_bytes=_MAX_BYTES)
-    is_json = text is not None and text.lstrip()[:1] in ("{", "[")
-    entries = json_entries(text or "", path, len(taxonomy)) if is_json else table_entries(path, text, taxonomy)
+    if text is not None and text.lstrip()[:1] in ("{", "["):
+        return _joined(json_entries(text, path, len(taxonomy)), path, taxonomy, once=True)
+    return _joined(table_entries(path, text, taxonomy), path, taxonomy, once=False)
+
+
+def _joined(entries: Iterable[LabelEntry], path: Path, taxonomy: Taxonomy, *, once: bool) -> LabelFile:
+    """Return the labels of entries.
+
+    Args:
+        entries: the entries.
+        path: the file, for messages.
+        taxonomy: the classes.
+        once: whether a video has one entry; otherwise, it may have several with one class each.
+    """
     labels: dict[str, tuple[int, ...] | None] = {}
     moments: dict[str, LabelMoments] = {}
     single: set[str] = set()  # videos whose rows have one class each
@@ -74,7 +94,7 @@ def read_label_file(path: Path, taxonomy: Taxonomy | None = None) -> LabelFile:
         of_video = f"{path}, {where}, video {key!r}"
         indices = None if classes is None else class_indices(classes, taxonomy, of_video)
         if key in labels:
-            if is_json:
+            if once:
                 raise LabelError(f"{path}, {where}: video {key!r} occurs twice; keep one line per video")
             indices = _both(labels[key] if key in single else None, indices, f"{path}, {where}: video {key!r}")
         elif indices is not None and len(indices) == 1:

@@ -32,6 +32,7 @@ class ScanReport:
         without_labels: videos that are missing from the label file; empty if no label file was given.
         late: videos with a moment after their end, each as one line; none of their moments is kept.
         lost: earlier rows with labels or user columns whose videos no longer exist.
+        label_notes: what of the label file was not used, one line each.
         unmatched: the CSV that lists `without_file` and `without_labels`, or None if no label file was given.
     """
 
@@ -45,6 +46,7 @@ class ScanReport:
     without_labels: list[str]
     late: list[str]
     lost: list[str]
+    label_notes: tuple[str, ...]
     unmatched: Path | None
 
 
@@ -61,7 +63,8 @@ def scan(
     Args:
         videos: the folder, searched recursively.
         out: the CSV to write.
-        labels: a label file in any form; mismatches with the folder are listed in `<out>-unmatched.csv`.
+        labels: a label file in any form, also coded inspections (ISYBAU XML, EN 13508-2 text); mismatches with the
+            folder are listed in `<out>-unmatched.csv`.
         taxonomy: TOML file of the classes, which the catalog remembers; default: those that `out` remembers, or the
             QV-Pipe classes.
         workers: number of processes that read videos; default: one per CPU core.
@@ -109,6 +112,7 @@ def scan_report(
         without_labels=unlabelled,
         late=late,
         lost=lost,
+        label_notes=() if named is None else named.notes,
         unmatched=unmatched,
     )
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from urbanpipe.cli.options import InspectionSources
 from urbanpipe.cli.output import complain, show
 
 MAX_LINES = 200
@@ -25,11 +26,11 @@ def command(
             help="XLSX file from `export --to cjj181`, filled in; with --store the folder of `inspect`, or an archive."
         ),
     ],
-    out: Annotated[Path, typer.Option("--out", help="Output file: .json, or .csv with one row per segment.")],
+    out: Annotated[
+        Path, typer.Option("--out", help="Output file: .json, .csv with a row per segment, or .html, ranked.")
+    ],
     store: Annotated[Path | None, typer.Option(help="Decisions of `review`, with grades and distances.")] = None,
-    inspection_data: Annotated[
-        Path | None, typer.Option(help="With --store: CSV `video,segment,length_m,diameter_mm,region,soil,...`.")
-    ] = None,
+    inspection_data: InspectionSources = None,
     rules: Annotated[Path | None, typer.Option(help="TOML file with other rules; default: CJJ 181-2012.")] = None,
     language: Annotated[Words, typer.Option(help="Language of the texts.")] = Words.en,
     allow_repeats: Annotated[

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from urbanpipe.cli.options import InspectionSources
 from urbanpipe.cli.output import show
 
 
@@ -13,6 +14,8 @@ class Format(StrEnum):
     """Output format."""
 
     cjj181 = "cjj181"
+    isybau = "isybau"
+    en13508 = "en13508"
     pacp = "pacp"
     qvpipe = "qvpipe"
     cctvpipe = "cctvpipe"
@@ -36,22 +39,26 @@ def command(
         Format,
         typer.Option(
             "--to",
-            help="Format: CJJ 181 table, PACP-shaped CSVs, VideoPipe track 1 or 2, JSON lines, or labels to train on.",
+            help="Format: CJJ 181 table, ISYBAU XML, EN 13508-2 text, PACP-shaped CSVs, VideoPipe track 1 or 2, JSON "
+            "lines, or labels to train on.",
         ),
     ],
     out: Annotated[
         Path,
         typer.Option(
-            "--out", help="Output file: .xlsx or .csv (cjj181), .jsonl (jsonl), .json (others); for pacp a folder."
+            "--out",
+            help="Output file: .xlsx or .csv (cjj181), .xml (isybau), .txt (en13508), .jsonl (jsonl), .json (others); "
+            "for pacp a folder.",
         ),
     ],
     store: Annotated[
         Path | None, typer.Option(help="Decisions of `review`; without them nothing was reviewed.")
     ] = None,
     language: Annotated[Words, typer.Option(help="Language of the CJJ 181 table.")] = Words.en,
-    taxonomy: Annotated[Path | None, typer.Option(help="Your own classes (TOML), for their PACP crosswalk.")] = None,
-    inspection_data: Annotated[
-        Path | None, typer.Option(help="CSV `video,segment,length_m,diameter_mm,...`, for the segments of cjj181.")
+    taxonomy: Annotated[Path | None, typer.Option(help="Your own classes (TOML), for their crosswalks.")] = None,
+    inspection_data: InspectionSources = None,
+    date: Annotated[
+        str | None, typer.Option(help="Date of inspections whose data has none, such as 2026-01-31; not for cjj181.")
     ] = None,
     unlikely: Annotated[
         bool, typer.Option("--unlikely", help="Also rows, marked, that are below 10 % and kept to miss few defects.")
@@ -60,7 +67,10 @@ def command(
         bool, typer.Option(help="Name pictures; those of an archive are copied to a folder beside --out.")
     ] = True,
 ) -> None:
-    """Export inspections as a table to grade, or for other tools; with --store as people decided in `review`."""
+    """Export inspections as a table to grade, or for other tools; with --store as people decided in `review`.
+
+    Exit status 3: some inspections or defects lack data that the format demands.
+    """
     from urbanpipe.exports.export import export
 
     done = export(
@@ -71,9 +81,12 @@ def command(
         language=language.value,
         taxonomy=taxonomy,
         inspection_data=inspection_data,
+        date=date,
         unlikely=unlikely,
         pictures=pictures,
     )
     for line in done.lines():
         show(line)
     show(f"results: {' '.join(map(str, done.files))}")
+    if done.incomplete:
+        raise typer.Exit(3)

@@ -33,6 +33,7 @@ VERBS = (
     "bundle",
     "inspect",
     "review",
+    "report",
     "export",
     "condition",
     "ablate",

@@ -19,6 +19,14 @@ FrameCacheGB = Annotated[float, typer.Option(help="Maximum size of the frame cac
 LoggerName = Annotated[
     str, typer.Option("--logger", help="Where metrics go besides metrics.csv: tensorboard, mlflow or wandb.")
 ]
+InspectionSources = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--inspection-data",
+        help="CSV or XLSX `video,segment,length_m,diameter_mm,...`, or a rule for the paths of videos, such as "
+        "'{street}/{from_manhole}-{to_manhole}*'; of several, the first that knows a field counts.",
+    ),
+]
 SegmentsPerBatch = Annotated[int, typer.Option(min=1, help="Frames or clips per batch.")]
 
 

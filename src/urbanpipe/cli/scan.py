@@ -21,7 +21,10 @@ def command(
     out: Annotated[Path, typer.Option(help="Catalog (CSV) to write or update; unchanged videos are not read again.")],
     labels: Annotated[
         Path | None,
-        typer.Option(help="Label file: QV-Pipe JSON, CSV or XLSX with a `video` column, or CCTV-Pipe JSON."),
+        typer.Option(
+            help="Label file: QV-Pipe JSON, CSV or XLSX with a `video` column, CCTV-Pipe JSON, or coded inspections as "
+            "ISYBAU XML or EN 13508-2 text."
+        ),
     ] = None,
     taxonomy: TaxonomyFile = None,
     workers: Annotated[
@@ -49,6 +52,8 @@ def _print(report: "ScanReport") -> None:
     _list("cannot be read", bad)
     _list("can be read but are damaged", damaged)
     _list("have notes", [f"{video.name}: {video.notes}" for video in catalog.ok if video.notes])
+    for note in report.label_notes:
+        show(f"labels: {note}")
     _list("labelled names differ from those of their files", [f"{a} is {b}" for a, b in report.differing.items()])
     _list("labelled names have no file", [f"{name}{near_text(near)}" for name, near in report.near.items()])
     _list("videos have no label", report.without_labels)

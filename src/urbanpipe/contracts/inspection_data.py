@@ -1,15 +1,17 @@
 """What is known of an inspected pipe beside its video: a table that people fill in, one row per video."""
 
+import tomllib
 from collections.abc import Sequence
-from datetime import date
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
 from unicodedata import category
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, ValidationInfo
 
-from urbanpipe.contracts.name_matching import match_names, near_text
+from urbanpipe.contracts.name_matching import folded, match_names, near_text
 from urbanpipe.contracts.names import canonical_name
+from urbanpipe.contracts.quantities import clock_time, iso_date, metres_of, millimetres_of
 from urbanpipe.contracts.workbooks import read_table_file
 from urbanpipe.errors import InspectionError, LabelError
 from urbanpipe.settings import Section, complaint
@@ -20,19 +22,42 @@ DIAMETER_MILLIMETRES = (100.0, 10_000.0)
 """Least and greatest diameter of a sewer; .6 is in metres, 60 in centimetres."""
 
 
-def _length(value: float) -> float:
-    return _within(value, LENGTH_METRES, "metres")
+def _length(value: float | None) -> float | None:
+    return None if value is None else _within(value, LENGTH_METRES, "metres")
 
 
-def _diameter(value: float) -> float:
-    return _within(value, DIAMETER_MILLIMETRES, "millimetres")
+def _diameter(value: float | None) -> float | None:
+    return None if value is None else _within(value, DIAMETER_MILLIMETRES, "millimetres")
 
 
-def _day(text: str) -> str:
-    try:
-        return date.fromisoformat(text).isoformat() if text else text
-    except ValueError:
-        raise ValueError(f"{text} is no day of the calendar; expected year-month-day, such as 2026-01-31") from None
+def _read_length(value: object) -> object:
+    return float(metres_of(value)) if isinstance(value, str) else value
+
+
+def _read_diameter(value: object) -> object:
+    return float(millimetres_of(value)) if isinstance(value, str) else value
+
+
+def _read_date(value: object) -> object:
+    return iso_date(value) if isinstance(value, str) else value
+
+
+def _read_time(value: object) -> object:
+    return clock_time(value) if isinstance(value, str) else value
+
+
+def _read_word(value: object, info: ValidationInfo) -> object:
+    """Return the key of a word in any language; an unknown one is returned unchanged."""
+    if not isinstance(value, str) or not info.field_name:
+        return value
+    return _words(info.field_name).get(folded(value), value)
+
+
+@lru_cache
+def _words(name: str) -> dict[str, str]:
+    """Return the keys of a field by their words, without case."""
+    known: dict[str, list[str]] = tomllib.loads(_WORDS.read_text(encoding="utf-8"))[name]
+    return {folded(word): key for key, words in known.items() for word in words}
 
 
 def _within(value: float, limits: tuple[float, float], unit: str) -> float:
@@ -50,18 +75,22 @@ def printable(text: str) -> str:
     return "".join(mark for mark in text if mark.isprintable() or mark in "\n\t" or category(mark) == "Zs")
 
 
+_WORDS = Path(__file__).with_name("inspection_words.toml")
 Text = Annotated[str, Field(max_length=1000), AfterValidator(printable)]
 
 
 class InspectionData(Section):
     """Inspection data of one video; whatever is not known is empty.
 
+    Lengths and diameters may have a unit (`40 m`, `DN 600`, `24 in`) and a decimal comma, dates any style that has one
+    meaning, and directions and shapes the words of `inspection_words.toml`.
+
     Attributes:
         video: file name.
         segment: name of the pipe segment, as the drawings have it.
         street: street or place.
-        from_manhole: where the segment begins.
-        to_manhole: where it ends.
+        from_manhole: where the segment begins, at its upper end.
+        to_manhole: where it ends, at its lower end.
         direction: of the camera, with the flow or against it.
         length_m: of the segment, in metres, within `LENGTH_METRES`.
         diameter_mm: of the pipe, in millimetres, within `DIAMETER_MILLIMETRES`.
@@ -82,13 +111,15 @@ class InspectionData(Section):
     street: Text = ""
     from_manhole: Text = ""
     to_manhole: Text = ""
-    direction: Literal["", "downstream", "upstream"] = ""
-    length_m: Annotated[float, AfterValidator(_length)] | None = None
-    diameter_mm: Annotated[float, AfterValidator(_diameter)] | None = None
-    shape: Literal["", "circular", "egg", "oval", "rectangular", "mouth", "other"] = ""
+    direction: Annotated[Literal["", "downstream", "upstream"], BeforeValidator(_read_word)] = ""
+    length_m: Annotated[float | None, BeforeValidator(_read_length), AfterValidator(_length)] = None
+    diameter_mm: Annotated[float | None, BeforeValidator(_read_diameter), AfterValidator(_diameter)] = None
+    shape: Annotated[
+        Literal["", "circular", "egg", "oval", "rectangular", "mouth", "other"], BeforeValidator(_read_word)
+    ] = ""
     material: Text = ""
-    date: Annotated[str, AfterValidator(_day)] = Field(default="", pattern=r"^(\d{4}-\d{2}-\d{2})?$")
-    time: str = Field(default="", pattern=r"^(([01]\d|2[0-3]):[0-5]\d)?$")
+    date: Annotated[str, BeforeValidator(_read_date)] = Field(default="", pattern=r"^(\d{4}-\d{2}-\d{2})?$")
+    time: Annotated[str, BeforeValidator(_read_time)] = Field(default="", pattern=r"^(([01]\d|2[0-3]):[0-5]\d)?$")
     operator: Text = ""
     weather: Text = ""
     job: Text = ""

@@ -164,7 +164,7 @@ def export_head(runtime: TorchRuntime, width: int, file: Path, *, half: bool) ->
 def _export(graph: nn.Module, inputs: dict[str, Tensor], outputs: Sequence[str], file: Path, *, half: bool) -> None:
     try:
         import onnx
-        import onnxscript  # noqa: F401  # torch's exporter needs it
+        from onnxscript import optimizer
     except ImportError as error:
         raise not_installed("onnx") from error
     segments = {0: torch.export.Dim("segments")}
@@ -180,6 +180,9 @@ def _export(graph: nn.Module, inputs: dict[str, Tensor], outputs: Sequence[str],
             optimize=not half,  # weights merged with those of norms would be rounded anew
         )
     assert program is not None, "the exporter of torch.export returns a program"
+    if half:  # what else `optimize` does: without it, norms that runtimes cannot merge make networks three times slower
+        optimizer.fold_constants(program.model)
+        optimizer.remove_unused_nodes(program.model)
     model = program.model_proto
     _strip(model)
     if half:

@@ -1,6 +1,7 @@
 """The CJJ 181 table (XLSX or CSV): proposals of the software, and yellow cells in which a person grades them."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
@@ -8,15 +9,20 @@ from types import MappingProxyType
 from urbanpipe.contracts.findings import BundleFacts, Evidence
 from urbanpipe.contracts.inspection_data import InspectionData
 from urbanpipe.contracts.remarks import sentence
+from urbanpipe.contracts.workbook_bounds import MAX_FILES
 from urbanpipe.csv_cells import write_rows
 from urbanpipe.errors import InspectionError
-from urbanpipe.exports.columns import DEFECT_COLUMNS, Language, word
+from urbanpipe.exports.columns import DEFECT_COLUMNS, Column, Language, word
 from urbanpipe.exports.csv_safety import minutes, new_table, relative
 from urbanpipe.exports.records import InspectionRecord, RecordRow
 from urbanpipe.exports.rules import Rules, read_rules
-from urbanpipe.exports.workbook import MAX_EXPORTED_ROWS, Cell, write_workbook
+from urbanpipe.exports.workbook import MAX_EXPORTED_ROWS, write_workbook
+from urbanpipe.exports.workbook_layout import Cell
+from urbanpipe.report.pictures import thumbnail_jpeg
 from urbanpipe.review_store.decision import Decision, Status
 
+MAX_THUMBNAILS = MAX_FILES - 200
+"""Pictures in a workbook; rows after them have links only."""
 OFF_SECONDS = 1.0  # a picture or distance further than this from the time of its occurrence gets a remark
 
 
@@ -44,43 +50,75 @@ def write_table(
     rules, suffix = read_rules(), out.suffix.lower()
     if suffix not in (".csv", ".xlsx"):
         raise InspectionError(f"{out}: a CJJ 181 table is .xlsx or .csv; give --out with one of these suffixes")
-    segments: dict[str, str] = {}
-    named: dict[str, list[Cell]] = {}
-    bundles: dict[str, BundleFacts] = {}
-    with_decisions = False
-    for number, one in enumerate(inspected, 1):
-        item = data.get(one.name)
-        segments[one.name] = segment = (item.segment if item else "") or f"S{number}"
-        named.setdefault(segment, segment_row(segment, one, item))
-        bundles[one.inspection.bundle.digest] = one.inspection.bundle
-        with_decisions |= one.decisions is not None
-    cells = (table_row(row, segments[row.inspected.name], out.parent, language, rules) for row in rows)
+    sheet = _segments(inspected, data)
+    columns = sheet.columns if suffix == ".xlsx" else DEFECT_COLUMNS
+    cells = (
+        table_row(row, sheet.names[row.inspected.name], out.parent, language, rules, columns=columns) for row in rows
+    )
     if suffix == ".csv":
         with new_table(out) as file:
             file.write("\ufeff")  # without this mark Excel reads the system's legacy code page and garbles Chinese
             write_rows(file, [[column.heading(language) for column in DEFECT_COLUMNS]])
             write_rows(file, cells)
-    else:
-        head = _head(bundles.values(), language, with_decisions=with_decisions)
-        few = _few(cells, len(segments), out)
-        write_workbook(out, few, [*named.values()], head=head, rules=rules, language=language)
+        return (out,)
+    few = list(islice(cells, MAX_EXPORTED_ROWS + 1))
+    if max(len(few), len(sheet.names)) > MAX_EXPORTED_ROWS:
+        many = f"more than the {MAX_EXPORTED_ROWS:,} rows that a workbook may have"
+        raise InspectionError(f"{out}: {many}; export some of the inspections, or export as .csv")
+    head, segments, pictures = _head(sheet, language), [*sheet.rows.values()], _thumbnails(rows)
+    write_workbook(out, few, segments, head=head, rules=rules, language=language, columns=columns, pictures=pictures)
     return (out,)
 
 
-def _few(cells: Iterable[list[Cell]], segments: int, out: Path) -> list[list[Cell]]:
-    """Return the rows of a workbook.
+@dataclass
+class _Segments:
+    """What a table says of all inspections.
 
-    Raises:
-        InspectionError: it cannot hold all rows or segments.
+    Attributes:
+        names: segment of each video by the name of the video.
+        rows: cells of each segment by its name.
+        bundles: the bundles by digest.
+        with_decisions: whether there is a store.
     """
-    few = list(islice(cells, MAX_EXPORTED_ROWS + 1))
-    if max(len(few), segments) > MAX_EXPORTED_ROWS:
-        many = f"more than the {MAX_EXPORTED_ROWS:,} rows that a workbook may have"
-        raise InspectionError(f"{out}: {many}; export some of the inspections, or export as .csv")
-    return few
+
+    names: dict[str, str] = field(default_factory=dict)
+    rows: dict[str, list[Cell]] = field(default_factory=dict)
+    bundles: dict[str, BundleFacts] = field(default_factory=dict)
+    with_decisions: bool = False
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """Columns of a workbook: without a store its head says once where all of its rows are from."""
+        return tuple(column for column in DEFECT_COLUMNS if self.with_decisions or column.key != "source")
 
 
-def table_row(row: RecordRow, segment: str, folder: Path, language: Language, rules: Rules) -> list[Cell]:
+def _segments(inspected: Iterable[InspectionRecord], data: Mapping[str, InspectionData]) -> _Segments:
+    found = _Segments()
+    for number, one in enumerate(inspected, 1):
+        item = data.get(one.name)
+        found.names[one.name] = name = (item.segment if item else "") or f"S{number}"
+        found.rows.setdefault(name, segment_row(name, one, item))
+        found.bundles[one.inspection.bundle.digest] = one.inspection.bundle
+        found.with_decisions |= one.decisions is not None
+    return found
+
+
+def _thumbnails(rows: Iterable[RecordRow]) -> dict[int, bytes]:
+    """Return small pictures of the first rows, by index; a workbook may not have more files than its reader allows."""
+    paths = ((index, row.picture) for index, row in enumerate(rows))
+    made = ((index, thumbnail_jpeg(path.parent, path.name)) for index, path in paths if path)
+    return {index: data for index, data in islice(made, MAX_THUMBNAILS) if data}
+
+
+def table_row(
+    row: RecordRow,
+    segment: str,
+    folder: Path,
+    language: Language,
+    rules: Rules,
+    *,
+    columns: Sequence[Column] = DEFECT_COLUMNS,
+) -> list[Cell]:
     """Return the cells of an occurrence in column order; only a person gives grade, length and clock position."""
     picture = row.picture
     decision = row.review.decision if row.review else None
@@ -94,14 +132,14 @@ def table_row(row: RecordRow, segment: str, folder: Path, language: Language, ru
         "distance": row.metres,
         "length": decision.length_m if decision else None,
         "grade": decision.grade if decision else None,
-        "clock": _clock(decision) if decision else None,
+        "clock": clock_text(decision) if decision else None,
         "confidence": round(row.finding.probability, 3),
         "triage": word("unlikely" if row.finding.unlikely else row.finding.triage, language),
         "picture": relative(picture, folder) if picture else None,
         "source": "; ".join(source_words(row, language)),
         "remark": "; ".join(_remarks(row, language, rules)) or None,
     }
-    return [values.get(column.key) for column in DEFECT_COLUMNS]
+    return [values.get(column.key) for column in columns]
 
 
 def segment_row(segment: str, one: InspectionRecord, data: InspectionData | None) -> list[Cell]:
@@ -123,7 +161,7 @@ def source_words(row: RecordRow, language: Language) -> list[str]:
     return [word("proposal", language), *([word("demonstration", language)] if demonstration else [])]
 
 
-def _clock(decision: Decision) -> str | None:
+def clock_text(decision: Decision) -> str | None:
     """Return the clock position as one text, such as 9-3; None if it was not given."""
     if decision.clock_from is None:
         return None
@@ -143,26 +181,27 @@ def _remarks(row: RecordRow, language: Language, rules: Rules) -> list[str]:
         remarks += [row.review.decision.note] if row.review.decision.note else []
     elif read and (read.distance_metres or 0) < 0:
         remarks.append(f"{word('read_as', language)} {read.distance_text or read.distance_metres}")
-    elif read and (read is not frame or _is_off(read, row)):
+    elif read and (read is not frame or is_off(read, row)):
         remarks.append(f"{word('read_at', language)} {minutes(read.seconds)}")
-    if frame and _is_off(frame, row):
+    if frame and is_off(frame, row):
         remarks.append(f"{word('picture_at', language)} {minutes(frame.seconds)}")
     if not inspection.bundle.calibrated:
         remarks.append(word("uncalibrated", language))
     return remarks + [sentence(remark, language) for remark in inspection.remarks]
 
 
-def _is_off(frame: Evidence, row: RecordRow) -> bool:
-    """Return whether a frame shows another moment than that of the row."""
+def is_off(frame: Evidence, row: RecordRow) -> bool:
+    """Return whether a frame shows another moment than that of the row, more than `OFF_SECONDS` away."""
     return row.occurrence is not None and abs(frame.seconds - row.occurrence.seconds) > OFF_SECONDS
 
 
-def _head(bundles: Collection[BundleFacts], language: Language, *, with_decisions: bool) -> list[str]:
+def _head(sheet: _Segments, language: Language) -> list[str]:
     """Return the lines above the table."""
+    bundles = sheet.bundles.values()
     names = ", ".join(sorted(f"{bundle.name} {bundle.digest[:12]}" for bundle in bundles))
     notes = [word("demonstration", language)] if any(bundle.demonstration for bundle in bundles) else []
     return [
-        word("head_reviewed" if with_decisions else "head", language),
+        word("head_reviewed" if sheet.with_decisions else "head", language),
         "; ".join([f"{word('model', language)}: {names}", *notes]),
         word("how", language),
     ]

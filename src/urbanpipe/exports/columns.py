@@ -34,29 +34,29 @@ class Column:
 
 
 DEFECT_COLUMNS = (
-    Column("segment", "segment", "管段", 12, person=True),
-    Column("video", "video", "视频", 26),
-    Column("code", "code", "代码", 8, person=True),
-    Column("name", "name", "名称", 22),
-    Column("kind", "kind", "类别", 12),
+    Column("segment", "segment", "管段", 11, person=True),
+    Column("video", "video", "视频", 20),
+    Column("code", "code", "代码", 7, person=True),
+    Column("name", "name", "名称", 18),
+    Column("kind", "kind", "类别", 11),
     Column("time", "time", "时间", 10),
-    Column("distance", "distance m", "距离 m", 12, person=True),
-    Column("length", "length m", "缺陷长度 m", 12, person=True),
-    Column("grade", "grade", "等级", 9, person=True),
+    Column("distance", "distance m", "距离 m", 10, person=True),
+    Column("length", "length m", "缺陷长度 m", 10, person=True),
+    Column("grade", "grade", "等级", 8, person=True),
     Column("clock", "clock", "时钟位置", 10, person=True),
-    Column("confidence", "confidence", "置信度", 12),
-    Column("triage", "triage", "判定", 10),
-    Column("picture", "picture", "图片", 34),
-    Column("source", "source", "来源", 40),
-    Column("remark", "remark", "备注", 60),
+    Column("confidence", "confidence", "置信度", 11),
+    Column("triage", "triage", "判定", 12),
+    Column("picture", "picture", "图片", 16),
+    Column("source", "source", "来源", 22),
+    Column("remark", "remark", "备注", 32),
 )
 SEGMENT_COLUMNS = (
     Column("segment", "segment", "管段", 12, person=True),
     Column("video", "video", "视频", 26),
     Column("length", "length m", "管段长度 m", 14, person=True),
     Column("diameter", "diameter mm", "管径 mm", 14, person=True),
-    Column("region", "region K", "地区 K", 44, person=True),
-    Column("soil", "soil T", "土质 T", 36, person=True),
+    Column("region", "region K", "地区 K", 36, person=True),
+    Column("soil", "soil T", "土质 T", 30, person=True),
     Column("reviewer", "reviewed by", "复核人", 20, person=True),
 )
 
@@ -66,6 +66,7 @@ WORDS: dict[str, dict[Language, str]] = {
     "normal": {"en": "normal", "zh": "正常"},
     "accept": {"en": "accept", "zh": "接受"},
     "review": {"en": "review", "zh": "待看"},
+    "reject": {"en": "reject", "zh": "未采纳"},
     "unlikely": {"en": "review, unlikely", "zh": "待看，可能性低"},
     "proposal": {"en": "proposal by software, not reviewed", "zh": "软件建议，未经人工复核"},
     "demonstration": {

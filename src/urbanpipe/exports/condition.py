@@ -24,12 +24,14 @@ class Defect:
         grade: grade, from 1.
         start: start in metres along the segment.
         length: length in metres; 0 for a point defect.
+        picture: path of a picture of it, relative to the table; empty without one.
     """
 
     code: str
     grade: int
     start: Decimal
     length: Decimal = ZERO
+    picture: str = ""
 
     @property
     def end(self) -> Decimal:

@@ -1,23 +1,29 @@
 """The verb `condition`: condition figures of a table that a person graded, as a file and as lines of text."""
 
 import json
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from urbanpipe.archive_store.open_source import is_archive
+from urbanpipe.contracts.inspection_sources import Source
 from urbanpipe.errors import InspectionError
 from urbanpipe.exports.columns import LANGUAGES, Language
 from urbanpipe.exports.condition import Figures, IndexFigure, Place, SegmentCondition, segment_condition
+from urbanpipe.exports.condition_page import MARK, condition_html
 from urbanpipe.exports.condition_reviewed import reviewed_table
-from urbanpipe.exports.condition_table import Refused, read_filled
+from urbanpipe.exports.condition_table import FilledTable, Refused, read_filled
 from urbanpipe.exports.csv_safety import csv_text
 from urbanpipe.exports.rules import Index, Parameter, Rules, read_rules
 from urbanpipe.outputs import write_json, write_text
 
 FORMAT = "urbanpipe condition 1"
+SUFFIXES = (".json", ".csv", ".html")
 _DIGITS = 4
+_HEAD = 2_000  # characters of a page up to its generator and more
 
 
 @dataclass(frozen=True)
@@ -103,7 +109,7 @@ def condition(
     *,
     out: Path,
     store: Path | None = None,
-    inspection_data: Path | None = None,
+    inspection_data: Source | Sequence[Source] | None = None,
     rules: Path | None = None,
     language: Language = "en",
     allow_repeats: bool = False,
@@ -113,10 +119,10 @@ def condition(
     Args:
         table: XLSX file of `urbanpipe export --to cjj181`, filled in; with `store` the output folder of `inspect`,
             or an archive.
-        out: `.json`, or `.csv` with one row per segment.
+        out: `.json`, `.csv` with one row per segment, or `.html`, which ranks the segments beside their pictures.
         store: the decisions of `urbanpipe review`, with grades and distances.
-        inspection_data: with `store`, CSV or XLSX with the length, diameter, region and soil of each segment; what
-            people entered in the review comes first.
+        inspection_data: with `store`, CSV or XLSX with the length, diameter, region and soil of each segment, or
+            rules for paths; what people entered in the review comes first.
         rules: rules to use instead of the packaged rules of CJJ 181-2012.
         language: language of the texts, `en` or `zh`.
         allow_repeats: whether rows with the same code at the same distance of a segment, or with the same code at
@@ -127,41 +133,67 @@ def condition(
 
     Raises:
         TableError: cells are invalid; it has a line for each of them.
+        ArchiveError: an archive cannot be read.
         InspectionError: the table cannot be read, no segment is complete, or `out` has another suffix.
         RecipeError: `rules` does not contain rules.
         OutputError: `out` cannot be written.
     """
     out = Path(out)
-    if out.suffix.lower() not in (".json", ".csv"):
-        raise InspectionError(f"{out}: condition figures are written as .json or .csv; give --out with such a suffix")
+    if out.suffix.lower() not in SUFFIXES:
+        raise InspectionError(
+            f"{out}: condition figures are written as .json, .csv or .html; give --out with such a suffix"
+        )
     if language not in LANGUAGES:
         raise InspectionError(f"language is {language!r}; expected {' or '.join(LANGUAGES)}")
     known = read_rules(rules)
     if inspection_data and not store:
         raise InspectionError("inspection data needs a --store; without one the table has the data of its segments")
-    if store:
-        filled = reviewed_table(table, Path(store), known, inspection_data=inspection_data, allow_repeats=allow_repeats)
-    else:
-        filled = read_filled(Path(table), known, allow_repeats=allow_repeats)
+    with tempfile.TemporaryDirectory(prefix="urbanpipe-") as copied:
+        base = Path(table) if store else Path(table).parent
+        if store:
+            base = Path(copied) if is_archive(table) else base
+            pictures = base if out.suffix.lower() == ".html" else None
+            filled = reviewed_table(
+                table,
+                Path(store),
+                known,
+                pictures=pictures,
+                inspection_data=inspection_data,
+                allow_repeats=allow_repeats,
+            )
+        else:
+            filled = read_filled(Path(table), known, allow_repeats=allow_repeats)
+        done = _figures(filled, table, known, language)
+        _write(done, out, base)
+    return done
+
+
+def _figures(filled: FilledTable, table: str | Path, rules: Rules, language: Language) -> Condition:
+    """Return the figures of the complete segments.
+
+    Raises:
+        InspectionError: there are none.
+    """
     if not filled.segments:
         cells = [cell for one in filled.refused for cell in one.missing]
         others = len(cells) - 1
         more = f" (and {others} more {'cell is' if others == 1 else 'cells are'} empty)" if others else ""
         raise InspectionError(f"{table} has no segment that is filled in: {cells[0]}{more}")
-    segments = tuple(segment_condition(one, known) for one in filled.segments)
-    done = Condition(known, segments, filled.refused, language, filled.notes)
-    _write(done, out)
-    return done
+    segments = tuple(segment_condition(one, rules) for one in filled.segments)
+    return Condition(rules, segments, filled.refused, language, filled.notes)
 
 
-def _write(done: Condition, out: Path) -> None:
-    """Write the figures; replace older figures but no other file."""
+def _write(done: Condition, out: Path, base: Path) -> None:
+    """Write the figures; replace older figures but no other file. Paths of pictures are relative to `base`."""
     if out.is_file() and not _holds_figures(out):
         raise InspectionError(
             f"{out} exists and does not contain condition figures; give another --out, or delete it yourself"
         )
     if out.suffix.lower() == ".json":
         write_json(out, done.to_json())
+        return
+    if out.suffix.lower() == ".html":
+        write_text(out, condition_html(done.segments, done.refused, done.rules, done.language, base))
         return
     rows = list(done.rows())
     header = [*dict.fromkeys(key for row in rows for key in row)]
@@ -174,6 +206,8 @@ def _holds_figures(path: Path) -> bool:
         text = path.read_text(encoding="utf-8-sig")
         if path.suffix.lower() == ".json":
             return bool(json.loads(text)["format"] == FORMAT)
+        if path.suffix.lower() == ".html":
+            return f'<meta name="generator" content="{MARK}">' in text[:_HEAD]
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return False
     return text.startswith("segment,length_m,diameter_mm,reviewed_by,")

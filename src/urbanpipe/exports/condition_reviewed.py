@@ -1,16 +1,17 @@
 """Grades and segments as people entered them in the review, in the form of the CJJ 181 table."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from urbanpipe.contracts.inspection_data import InspectionData
+from urbanpipe.contracts.inspection_sources import Source
 from urbanpipe.exports.cjj181 import segment_row
 from urbanpipe.exports.columns import SEGMENT_COLUMNS, word
 from urbanpipe.exports.condition_table import FilledTable, filled_table
-from urbanpipe.exports.csv_safety import minutes
+from urbanpipe.exports.csv_safety import minutes, relative
 from urbanpipe.exports.export import inspection_data_of
-from urbanpipe.exports.records import InspectionRecord, InspectionRecords, RecordRow, opened_records
+from urbanpipe.exports.records import InspectionRecord, RecordRow, opened_records
 from urbanpipe.exports.reviewed_rows import reviewed_rows
 from urbanpipe.exports.rules import Rules
 from urbanpipe.exports.sheets import Field, SheetRow
@@ -22,7 +23,8 @@ def reviewed_table(
     store: Path,
     rules: Rules,
     *,
-    inspection_data: Path | None = None,
+    pictures: Path | None = None,
+    inspection_data: Source | Sequence[Source] | None = None,
     allow_repeats: bool = False,
 ) -> FilledTable:
     """Return the segments of the videos that were reviewed in full, with the grades that people gave.
@@ -34,7 +36,9 @@ def reviewed_table(
         inspections: output folder of `inspect`, or an archive.
         store: the decisions.
         rules: classes, grades and choices.
-        inspection_data: CSV or XLSX of inspection data; what people entered in the review comes first.
+        pictures: folder that pictures of an archive are copied to, and that paths of pictures are relative to; None to
+            name no pictures.
+        inspection_data: files of inspection data or rules for paths; what people entered in the review comes first.
         allow_repeats: see `read_filled`.
 
     Raises:
@@ -43,16 +47,38 @@ def reviewed_table(
         ArchiveError: the archive cannot be read.
         ReviewError: the store cannot be read.
     """
-    with opened_records(inspections, store=store) as inspected:
+    with opened_records(inspections, store=store, pictures=pictures) as inspected:
         data, _ = inspection_data_of(inspected, inspection_data)
-        filled = _filled(inspected, data, rules, allow_repeats=allow_repeats)
+        filled = table_of(inspected, data, rules, root=pictures or Path(), allow_repeats=allow_repeats)
         return replace(filled, notes=tuple(inspected.notes()))
 
 
-def _filled(
-    inspected: InspectionRecords, data: Mapping[str, InspectionData], rules: Rules, *, allow_repeats: bool
+def segment_names(inspected: Iterable[InspectionRecord], data: Mapping[str, InspectionData]) -> dict[str, str]:
+    """Return the segment of each video by its name; a video without one is a segment of its own name."""
+    return {one.name: (data[one.name].segment if one.name in data else "") or one.name for one in inspected}
+
+
+def table_of(
+    inspected: Iterable[InspectionRecord],
+    data: Mapping[str, InspectionData],
+    rules: Rules,
+    *,
+    root: Path,
+    allow_repeats: bool = False,
 ) -> FilledTable:
-    names = {name: (data[name].segment if name in data else "") or name for name in inspected.names}
+    """Return the segments of inspections with decisions; see `reviewed_table`.
+
+    Args:
+        inspected: the inspections.
+        data: inspection data by the name of the video.
+        rules: classes, grades and choices.
+        root: folder that the paths of pictures are relative to.
+        allow_repeats: see `read_filled`.
+
+    Raises:
+        TableError: values are invalid.
+    """
+    names = segment_names(inspected, data)
     segments: dict[str, SheetRow] = {}
     exclusive: set[str] = set()
     for one in inspected:
@@ -62,18 +88,18 @@ def _filled(
         row = SheetRow(one.name, {key: Field(f"{one.name}, {key}", value) for key, value in fields})
         if names[one.name] not in segments or row["reviewer"].empty:
             segments[names[one.name]] = row
-    defects = list(_defects(inspected, names))
+    defects = list(_defects(inspected, names, root))
     return filled_table([*segments.values()], defects, rules, exclusive, allow_repeats=allow_repeats)
 
 
-def _defects(inspected: Iterable[InspectionRecord], names: dict[str, str]) -> Iterator[SheetRow]:
+def _defects(inspected: Iterable[InspectionRecord], names: dict[str, str], root: Path) -> Iterator[SheetRow]:
     reviewed = (one for one in inspected if one.decisions and one.decisions.is_reviewed)
     for row in reviewed_rows(reviewed, unlikely=False):
         if row.review:
-            yield _defect(row, row.review.decision, names[row.inspected.name])
+            yield _defect(row, row.review.decision, names[row.inspected.name], root)
 
 
-def _defect(row: RecordRow, decision: Decision, segment: str) -> SheetRow:
+def _defect(row: RecordRow, decision: Decision, segment: str, root: Path) -> SheetRow:
     """Return the row of a defect; one that is unsure has no grade yet, whatever was entered."""
     is_accepted = decision.status is Status.accepted
     time = minutes(row.occurrence.seconds) if row.occurrence else None
@@ -88,5 +114,6 @@ def _defect(row: RecordRow, decision: Decision, segment: str) -> SheetRow:
         "distance": decision.distance_m,
         "length": decision.length_m,
         "grade": decision.grade if is_accepted else None,
+        "picture": relative(row.picture, root) if row.picture else "",
     }
     return SheetRow(where, {key: Field(f"{where}, {key}", value) for key, value in values.items()})

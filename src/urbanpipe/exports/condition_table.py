@@ -1,12 +1,13 @@
 """Read the CJJ 181 table in which a person filled in grades and segment data."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
 
 from urbanpipe.contracts.inspection_data import DIAMETER_MILLIMETRES, LENGTH_METRES
+from urbanpipe.contracts.quantities import metres_of, millimetres_of
 from urbanpipe.errors import InspectionError
 from urbanpipe.exports.columns import DEFECT_COLUMNS, DEFECTS, SEGMENT_COLUMNS, SEGMENTS, STRUCK, WORDS
 from urbanpipe.exports.condition import ZERO, Defect, Segment
@@ -14,8 +15,8 @@ from urbanpipe.exports.repeated_rows import RepeatedRows
 from urbanpipe.exports.rules import Choice, DefectRule, Rules
 from urbanpipe.exports.sheets import Field, Mistakes, SheetRow, read_sheets
 
-_READ = ("segment", "video", "code", "kind", "time", "distance", "length", "grade")
-_OPTIONAL = ("video", "kind", "time")
+_READ = ("segment", "video", "code", "kind", "time", "distance", "length", "grade", "picture")
+_OPTIONAL = ("video", "kind", "time", "picture")
 _NORMAL = {name.casefold() for name in WORDS["normal"].values()}
 _METRES = "metres from the start of the segment, such as 12.4"
 _LENGTH = "the segment's length in metres, {:g} to {:g}, such as 35.5".format(*LENGTH_METRES)
@@ -136,8 +137,10 @@ def _segments(rows: Sequence[SheetRow], rules: Rules, mistakes: Mistakes) -> dic
 def _segment(row: SheetRow, rules: Rules, mistakes: Mistakes) -> _Draft:
     missing: list[str] = []
     name = mistakes.catch(partial(_segment_name, row["segment"]))
-    length = mistakes.catch(partial(_magnitude, row["length"], _LENGTH, LENGTH_METRES, missing))
-    diameter = mistakes.catch(partial(_magnitude, row["diameter"], _DIAMETER, DIAMETER_MILLIMETRES, missing))
+    length = mistakes.catch(partial(_magnitude, row["length"], _LENGTH, LENGTH_METRES, missing, metres_of))
+    diameter = mistakes.catch(
+        partial(_magnitude, row["diameter"], _DIAMETER, DIAMETER_MILLIMETRES, missing, millimetres_of)
+    )
     region = mistakes.catch(partial(_choice, row["region"], rules.regions, missing))
     soil = mistakes.catch(partial(_choice, row["soil"], rules.soils, missing))
     reviewer = mistakes.catch(row["reviewer"].text)
@@ -153,12 +156,14 @@ def _segment_name(cell: Field) -> str:
     return name
 
 
-def _magnitude(cell: Field, right: str, limits: tuple[float, float], missing: list[str]) -> Decimal | None:
+def _magnitude(
+    cell: Field, right: str, limits: tuple[float, float], missing: list[str], read: Callable[[str], Decimal]
+) -> Decimal | None:
     """Return a number within the limits; one outside of them is in another unit than that of its column."""
     if cell.empty:
         missing.append(cell.missing(right))
         return None
-    number = cell.number(right)
+    number = cell.quantity(right, read)
     if not limits[0] <= number <= limits[1]:
         raise cell.wrong(right)
     return number
@@ -220,7 +225,8 @@ def _add(row: SheetRow, draft: _Draft | None, rule: DefectRule, mistakes: Mistak
         draft.missing.append(row["distance"].missing(_METRES))
     if grade is None or start is None:
         return None
-    draft.defects.append(Defect(rule.code, grade, start, length or ZERO))
+    picture = row["picture"].value  # no cell that a person fills in
+    draft.defects.append(Defect(rule.code, grade, start, length or ZERO, picture if isinstance(picture, str) else ""))
     return draft.defects[-1]
 
 
@@ -237,7 +243,7 @@ def _grade(cell: Field, rule: DefectRule) -> int | None:
 def _distance(cell: Field) -> Decimal | None:
     if cell.empty:
         return None
-    number = cell.number(_METRES)
+    number = cell.quantity(_METRES, metres_of)
     if not 0 <= number <= LENGTH_METRES[1]:
         raise cell.wrong(f"{_METRES}, not below 0 and at most {LENGTH_METRES[1]:g}")
     return number

@@ -1,16 +1,21 @@
-"""The verb `export`: the CJJ 181 table, CSV files in the shape of PACP, and JSON for other tools and for training."""
+"""The verb `export`: tables, exchange formats of sewer inspection, and JSON for other tools and for training."""
 
 import difflib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
-from urbanpipe.contracts.inspection_data import InspectionData, joined, read_data_of
+from pydantic import ValidationError
+
+from urbanpipe.contracts.inspection_data import InspectionData, joined
+from urbanpipe.contracts.inspection_sources import Source, read_sources
 from urbanpipe.errors import InspectionError, ReviewError
 from urbanpipe.evaluation.moments import Moment, write_results
 from urbanpipe.exports.cjj181 import write_table
 from urbanpipe.exports.columns import LANGUAGES, Language
+from urbanpipe.exports.exchange.writing import write_exchange
 from urbanpipe.exports.json_lines import write_lines
 from urbanpipe.exports.pacp import write_pacp
 from urbanpipe.exports.records import (
@@ -26,9 +31,14 @@ from urbanpipe.exports.training_labels import reviewed_videos, write_moment_labe
 from urbanpipe.outputs import whole_file
 from urbanpipe.taxonomy import DefectClass, Taxonomy, load_taxonomy
 
-FORMATS = ("cjj181", "pacp", "qvpipe", "cctvpipe", "jsonl", "labels", "moments")
+FORMATS = ("cjj181", "isybau", "en13508", "pacp", "qvpipe", "cctvpipe", "jsonl", "labels", "moments")
 FOR_TRAINING = ("labels", "moments")
 """Formats that hold only what people decided."""
+WITH_DATA = ("cjj181", "isybau", "en13508", "pacp")
+"""Formats that hold inspection data."""
+DATED = ("isybau", "en13508", "pacp")
+"""Formats that hold the date of the inspection."""
+_SUFFIXES = {"isybau": ".xml", "en13508": ".txt", "jsonl": ".jsonl"}  # of formats that are one file but no .json
 
 
 @dataclass(frozen=True)
@@ -43,7 +53,8 @@ class Exported:
         duplicates: names of videos with equal contents, in groups.
         unmatched: names in the inspection data without a video, with those that are near.
         reviewed: number of rows that a person decided about.
-        left_out: what was left out, and why.
+        incomplete: whether an inspection or a defect was left out that the format cannot hold as it is.
+        left_out: what was left out and why, and what a person has to complete.
         demonstration: whether any inspection was made with a demonstration bundle.
     """
 
@@ -55,6 +66,7 @@ class Exported:
     unmatched: tuple[str, ...]
     demonstration: bool
     reviewed: int = 0
+    incomplete: bool = False
     left_out: tuple[str, ...] = ()
 
     def lines(self) -> Iterator[str]:
@@ -79,28 +91,32 @@ def export(  # noqa: PLR0913
     store: Path | None = None,
     language: Language = "en",
     taxonomy: Path | None = None,
-    inspection_data: Path | None = None,
+    inspection_data: Source | Sequence[Source] | None = None,
+    date: str | None = None,
     unlikely: bool = False,
     pictures: bool = True,
 ) -> Exported:
     """Write inspections in a format that people or other tools read.
 
-    Inspections are read one at a time, several times over, and rows are written as they are read. Only a workbook,
-    labels and moments are held in memory as a whole.
+    Inspections are read one at a time, several times over, and rows are written as they are read. Only workbooks,
+    ISYBAU, EN 13508-2, labels and moments are held in memory as a whole.
 
     Args:
         inspections: output folder of `inspect`, or the folder of one video in it; or an archive: its folder or an
             address such as `s3://bucket/prefix`.
-        out: the file: `.xlsx` or `.csv` (cjj181), `.json` (qvpipe, cctvpipe, labels, moments), `.jsonl` (jsonl); a
-            folder (pacp).
+        out: the file: `.xlsx` or `.csv` (cjj181), `.xml` (isybau), `.txt` (en13508), `.json` (qvpipe, cctvpipe,
+            labels, moments), `.jsonl` (jsonl); a folder (pacp).
         to: one of `FORMATS`.
         store: the decisions of `urbanpipe review`. Rows then are as people decided, and say who reviewed them and when;
             without it nothing was reviewed. `labels` and `moments` need it: they hold the videos that were reviewed in
             full, without the control share and without videos of which a class is unsure.
         language: language of headings and words in the CJJ 181 table, `en` or `zh`.
-        taxonomy: TOML file of your own classes, for their `pacp` crosswalk; default: the 17 QV-Pipe classes.
-        inspection_data: CSV with the column `video` and the fields of `InspectionData`; it names the segments of the
-            CJJ 181 table and gives their length and diameter. What people entered in the review comes first.
+        taxonomy: TOML file of your own classes, for their crosswalks `pacp` and `en13508`; default: the 17 QV-Pipe
+            classes.
+        inspection_data: CSV or XLSX with the column `video` and the fields of `InspectionData`, a rule for paths, or
+            several of them; it names the segments of the CJJ 181 table and gives their length and diameter, and fills
+            the exchange formats, which need it. What people entered in the review comes first.
+        date: date of the inspections whose data has none, such as 2026-01-31, for `DATED`.
         unlikely: whether to add, marked as such, the unlikely findings that are kept for review only because of the
             bound on missed defects. `qvpipe` holds the scores of all classes in any case.
         pictures: whether rows name pictures. Those of an archive are copied to a folder beside `out`, named like it and
@@ -116,12 +132,15 @@ def export(  # noqa: PLR0913
     """
     out = Path(out)
     _check(out, to, language, with_store=store is not None)
-    if inspection_data and to != "cjj181":
-        raise InspectionError(f"inspection data has no effect on {to}; it fills the segments of a cjj181 table")
+    if inspection_data and to not in WITH_DATA:
+        raise InspectionError(f"inspection data has no effect on {to}; it has one on {', '.join(WITH_DATA)}")
+    if date and to not in DATED:
+        raise InspectionError(f"a date has no effect on {to}; it has one on {', '.join(DATED)}")
     classes = load_taxonomy(taxonomy)
     folder = (out / "pictures" if to == "pacp" else out.with_name(f"{out.stem}-pictures")) if pictures else None
     with opened_records(inspections, store=store, pictures=folder) as inspected:
-        data, unmatched = inspection_data_of(inspected, inspection_data)
+        data, unmatched = inspection_data_of(inspected, inspection_data) if to in WITH_DATA else ({}, ())
+        data = _dated(inspected.paths, data, date) if date else data
         written = _write(inspected, out, to, ExportOptions(language, classes, data, unlikely))
         left = (*inspected.notes(), *written.left_out)
         return replace(written, unmatched=unmatched, left_out=left)
@@ -153,15 +172,15 @@ def _write(inspected: InspectionRecords, out: Path, to: str, options: ExportOpti
         files, number = _write_scores(inspected, out)
         return replace(done, files=files, rows=number, what="scores")
     rows = RecordRows(inspected, lambda one: _rows(one, to, options.unlikely))
+    if to in DATED:
+        return _write_records(inspected, rows, out, to, options=options, done=done)
     if to == "cjj181":
         files = write_table(inspected, rows, out, options.language, options.data)
-    elif to == "pacp":
-        files = write_pacp(inspected, rows, out, options.classes)
     elif to == "cctvpipe":
         files = _write_moments(inspected, rows, out)
     else:
         files = write_lines(inspected, rows, out)
-    left = tuple(left_out(inspected)) if inspected.with_decisions else ()
+    left = tuple(_left_out(inspected))
     return replace(done, files=files, rows=rows.count, reviewed=rows.reviewed, left_out=left)
 
 
@@ -170,8 +189,32 @@ def _rows(one: InspectionRecord, to: str, unlikely: bool) -> Iterator[RecordRow]
     made = reviewed_rows if one.decisions is not None else rows_of
     for row in made([one], unlikely=unlikely):
         is_defect = row.finding.code != one.inspection.exclusive
-        if (is_defect or to not in ("pacp", "cctvpipe")) and (row.occurrence or to != "cctvpipe"):
+        if (is_defect or to not in ("cctvpipe", *DATED)) and (row.occurrence or to != "cctvpipe"):
             yield row
+
+
+def _left_out(inspected: InspectionRecords) -> Iterator[str]:
+    return left_out(inspected if inspected.with_decisions else ())
+
+
+def _write_records(
+    inspected: InspectionRecords,
+    rows: RecordRows,
+    out: Path,
+    to: str,
+    *,
+    options: ExportOptions,
+    done: Exported,
+) -> Exported:
+    """Write a format that holds some of the inspections and names the others."""
+    if to == "pacp":
+        written = write_pacp(inspected, rows, out, options.classes, options.data)
+    else:
+        form: Literal["isybau", "en13508"] = "isybau" if to == "isybau" else "en13508"
+        written = write_exchange(inspected, rows, out, form, data=options.data, taxonomy=options.classes)
+    left = (*_left_out(inspected), *written.lines)
+    done = replace(done, files=written.files, incomplete=written.incomplete, left_out=left)
+    return replace(done, rows=written.rows, reviewed=written.reviewed)
 
 
 def _write_training(inspected: Iterable[InspectionRecord], out: Path, to: str, done: Exported) -> Exported:
@@ -195,23 +238,39 @@ def _write_training(inspected: Iterable[InspectionRecord], out: Path, to: str, d
 
 
 def inspection_data_of(
-    inspected: InspectionRecords, path: Path | None
+    inspected: Iterable[InspectionRecord], sources: Source | Sequence[Source] | None
 ) -> tuple[dict[str, InspectionData], tuple[str, ...]]:
     """Return inspection data by the name of the inspected video, and the names in the file without one.
 
     Args:
-        inspected: the inspections; what people entered in the review comes before what the file says.
-        path: CSV or XLSX of inspection data; None if there is none.
+        inspected: the inspections; what people entered in the review comes first.
+        sources: files of inspection data and rules for paths, see `read_sources`; None if there are none.
 
     Raises:
-        InspectionError: the file cannot be read, or no name in it has a video.
+        InspectionError: a source cannot be read, or fits no video.
     """
-    data, unmatched = read_data_of(path, inspected.names) if path else ({}, ())
-    for one in inspected if inspected.with_decisions else ():
-        entered = one.decisions.data(one.name) if one.decisions else None
-        if entered:
-            data[one.name] = joined(data.get(one.name), entered)
+    paths, entered = {}, []
+    for one in inspected:
+        paths[one.name] = one.inspection.video.path
+        if one.decisions and (known := one.decisions.data(one.name)):
+            entered.append(known)
+    data, unmatched = read_sources(sources, paths) if sources else ({}, ())
+    for known in entered:
+        data[known.video] = joined(data.get(known.video), known)
     return data, unmatched
+
+
+def _dated(names: Iterable[str], data: dict[str, InspectionData], day: str) -> dict[str, InspectionData]:
+    """Return the data with a date for the videos that have none.
+
+    Raises:
+        InspectionError: it is not a date.
+    """
+    try:
+        dated = {name: InspectionData(video=name, date=day) for name in names}
+    except ValidationError as error:
+        raise InspectionError(f"--date: {day!r} is not a date; expected year-month-day, such as 2026-01-31") from error
+    return {name: joined(dated[name], data[name]) if name in data else dated[name] for name in dated}
 
 
 def _check(out: Path, to: str, language: str, with_store: bool) -> None:
@@ -226,7 +285,7 @@ def _check(out: Path, to: str, language: str, with_store: bool) -> None:
         raise ReviewError("a store has no effect on qvpipe, which holds the scores of all classes; leave --store out")
     if language not in LANGUAGES:
         raise InspectionError(f"language is {language!r}; expected {' or '.join(LANGUAGES)}")
-    suffix = ".jsonl" if to == "jsonl" else ".json"
+    suffix = _SUFFIXES.get(to, ".json")
     if to not in ("cjj181", "pacp") and out.suffix.lower() != suffix:
         raise InspectionError(f"{out}: {to} is written as {suffix}; give --out with this suffix")
 

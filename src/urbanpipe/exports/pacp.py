@@ -5,17 +5,21 @@ and fields that only a person knows (surveyor, pipe, values, clock positions) st
 """
 
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from urbanpipe.contracts.coded.crosswalk import codes_of
 from urbanpipe.contracts.findings import Occurrence
+from urbanpipe.contracts.inspection_data import InspectionData
 from urbanpipe.csv_cells import write_rows
+from urbanpipe.errors import InspectionError
 from urbanpipe.exports.cjj181 import source_words
 from urbanpipe.exports.columns import word
 from urbanpipe.exports.csv_safety import new_table, relative
 from urbanpipe.exports.records import InspectionRecord, RecordRow
+from urbanpipe.exports.written import Written
 from urbanpipe.outputs import output_folder
 from urbanpipe.taxonomy import Taxonomy
 
@@ -30,65 +34,139 @@ CONDITIONS = (
     *("Value_2nd_Dimension", "Value_Percent", "Joint", "Clock_At_From", "Clock_To", "Remarks", "VCR_Time"),
 )
 MEDIA = ("MediaConditionID", "ConditionID", "Image_Reference", "Image_Path")
+VIDEOS = ("MediaID", "InspectionID", "Video_Name", "Video_Location")
+_IDENTITY = ("from_manhole", "direction", "time")  # fields of inspection data, beside the date
 _UNCODED = "no PACP code proposed"
+_DIRECTIONS = {"downstream": "D", "upstream": "U"}
+_SHAPES = {"circular": "C", "egg": "E", "oval": "O", "rectangular": "R", "other": "Z"}
 
 
 def write_pacp(
-    inspected: Iterable[InspectionRecord], rows: Iterable[RecordRow], out: Path, taxonomy: Taxonomy
-) -> tuple[Path, ...]:
-    """Write the three tables into a folder.
+    inspected: Iterable[InspectionRecord],
+    rows: Iterable[RecordRow],
+    out: Path,
+    taxonomy: Taxonomy,
+    data: Mapping[str, InspectionData],
+) -> Written:
+    """Write the four tables into a folder.
+
+    Importers refuse a blank date, and tell inspections apart by upstream manhole, direction, date and time. Inspections
+    without a date, and those that share all four, are left out and named.
 
     Args:
         inspected: the inspections; they may be read anew on every iteration.
         rows: their defects, likewise.
         out: the folder.
         taxonomy: classes with their PACP codes.
+        data: inspection data by the name of the video.
 
     Raises:
-        InspectionError: a table with other content exists, in which a coder may have worked.
+        InspectionError: no inspection can be written, or a table with other content exists, in which a coder may have
+            worked.
         OutputError: the tables cannot be written.
     """
+    names = [one.name for one in inspected]
+    refused = _refused(names, data)
+    lines = tuple(f"{name}: not written; {why}" for name, why in refused.items())
+    numbers = {name: number for number, name in enumerate((name for name in names if name not in refused), 1)}
+    if not numbers:
+        raise InspectionError(f"{out}: no inspection can be written as pacp; {lines[0]}")
     output_folder(out)
-    numbers: dict[str, int] = {}
+    written = [0, 0]  # rows, and how many of them a person decided about
     tables = {
-        "PACP_Inspections.csv": (INSPECTIONS, _inspections(inspected, numbers)),
-        "PACP_Conditions.csv": (
-            CONDITIONS,
-            (_condition(row, number, numbers[row.inspected.name], taxonomy) for number, row in enumerate(rows, 1)),
+        "PACP_Inspections.csv": (
+            INSPECTIONS,
+            (_inspection(one, numbers[one.name], data[one.name]) for one in inspected if one.name in numbers),
         ),
-        "PACP_Media_Conditions.csv": (MEDIA, _media(rows, out)),
+        "PACP_Conditions.csv": (CONDITIONS, _conditions(rows, numbers, taxonomy, written)),
+        "PACP_Media_Inspections.csv": (
+            VIDEOS,
+            (_video(one, numbers[one.name], out) for one in inspected if one.name in numbers),
+        ),
+        "PACP_Media_Conditions.csv": (MEDIA, _media((row for row in rows if row.inspected.name in numbers), out)),
     }
     for name, (header, values) in tables.items():
         # No byte order mark: importers read it as part of the first column's name.
         with new_table(out / name) as file:
             write_rows(file, [header])
             write_rows(file, ([one.get(key) for key in header] for one in values))
-    return tuple(out / name for name in tables)
+    number, reviewed = written
+    return Written(tuple(out / name for name in tables), number, reviewed, bool(refused), lines)
 
 
-def _inspections(inspected: Iterable[InspectionRecord], numbers: dict[str, int]) -> Iterator[dict[str, object]]:
-    """Yield the rows of surveys, and note their numbers by the names of the videos."""
-    for number, one in enumerate(inspected, 1):
-        numbers[one.name] = number
-        yield _inspection(one, number)
+def _conditions(
+    rows: Iterable[RecordRow], numbers: Mapping[str, int], taxonomy: Taxonomy, written: list[int]
+) -> Iterator[dict[str, object]]:
+    """Yield the rows of defects, and count them and those that a person decided about."""
+    for row in rows:
+        if row.inspected.name in numbers:
+            written[0] += 1
+            written[1] += row.review is not None
+            yield _condition(row, written[0], numbers[row.inspected.name], taxonomy)
 
 
-def _inspection(one: InspectionRecord, number: int) -> dict[str, object]:
-    """Return a row for a survey, without a date: the time of the software's run is not that of the survey."""
+def _refused(videos: Sequence[str], data: Mapping[str, InspectionData]) -> dict[str, str]:
+    """Return why an inspection cannot be written, by the name of its video."""
+    refused: dict[str, str] = {}
+    by_identity: dict[tuple[str, ...], list[str]] = {}
+    for video in videos:
+        known = data.get(video)
+        if known is None or not known.date:
+            refused[video] = "its date is unknown; give it in the inspection data, or one for all with --date"
+        else:
+            # Importers may ignore case, as Access does.
+            identity = (known.from_manhole.strip().casefold(), known.direction, known.date, known.time)
+            by_identity.setdefault(identity, []).append(video)
+    for (manhole, direction, _, time), names in by_identity.items():
+        empty = [name for name, value in zip(_IDENTITY, (manhole, direction, time), strict=True) if not value]
+        hint = f"give {' or '.join(empty)}" if empty else "correct one of them"
+        for name in names if len(names) > 1 else ():
+            other = next(other for other in names if other != name)
+            refused[name] = f"upstream manhole, direction, date and time are the same as of {other}; {hint}"
+    return {video: refused[video] for video in videos if video in refused}
+
+
+def _inspection(one: InspectionRecord, number: int, known: InspectionData) -> dict[str, object]:
+    """Return a row for a survey; its date is that of the survey, never the time of the software's run."""
     demonstration = [word("demonstration", "en")] if one.inspection.bundle.demonstration else []
     reviewer = one.decisions.reviewer if one.decisions else ""
     notes = [
         *([] if reviewer else [word("proposal", "en")]),
         *demonstration,
         *(remark.text for remark in one.inspection.remarks),
+        *([f"material: {known.material}"] if known.material else []),
     ]
-    facts: dict[str, object] = {
+    return {
         "InspectionID": number,
+        "Surveyed_By": known.operator,
         "Reviewed_By": reviewer or None,
+        "Customer": known.client,
         "Media_Label": one.name,
+        "Project": known.job,
+        "Inspection_Date": known.date,
+        "Inspection_Time": known.time,
+        "Pipe_Segment_Reference": known.segment,
+        "Street": known.street,
+        "Upstream_MH": known.from_manhole,
+        "Downstream_MH": known.to_manhole,
+        "Direction": _DIRECTIONS.get(known.direction),
+        "Height": known.diameter_mm,
+        "Shape": _SHAPES.get(known.shape),
+        "Total_Length": known.length_m,
         "IsImperial": 0,
+        "Additional_Info": "; ".join(notes),
     }
-    return facts | {"Additional_Info": "; ".join(notes)}
+
+
+def _video(one: InspectionRecord, number: int, out: Path) -> dict[str, object]:
+    path, way = one.inspection.video.path, one.inspection.video.relative
+    folder = (one.folder / way).parent if way else Path(path).parent
+    return {
+        "MediaID": number,
+        "InspectionID": number,
+        "Video_Name": one.inspection.video.name,
+        "Video_Location": path.rpartition("/")[0] if "://" in path else relative(folder, out),
+    }
 
 
 def _condition(row: RecordRow, number: int, inspection: int, taxonomy: Taxonomy) -> dict[str, object]:
@@ -131,7 +209,8 @@ def _proposed(code: str, taxonomy: Taxonomy) -> tuple[str, str]:
     """Return the proposed PACP code of a class, and what a coder has to add."""
     walk = next((item.crosswalk for item in taxonomy.classes if item.code == code), {})
     known = _families().get(code, {})
-    european = f"EN 13508-2 {walk['en13508']}" if "en13508" in walk else ""
+    codes = str(codes_of(code, taxonomy))
+    european = f"EN 13508-2 {codes}" if codes else ""
     proposed = walk.get("pacp") or known.get("code", "")
     complete = known.get("complete", "") if proposed or known else _UNCODED
     return proposed, "; ".join(filter(None, [complete, european, "to be coded by a certified person"]))

@@ -8,7 +8,7 @@ from pathlib import Path
 from urbanpipe.archive_store.open_source import open_inspections
 from urbanpipe.contracts.distinct_names import distinct_file_names, equal_contents
 from urbanpipe.contracts.findings import Evidence, Finding, Inspection, Occurrence
-from urbanpipe.contracts.inspection_source import InspectionSource
+from urbanpipe.contracts.inspections import InspectionSource
 from urbanpipe.contracts.names import canonical_name, short_hash
 from urbanpipe.errors import InspectionError
 from urbanpipe.outputs import whole_file
@@ -113,13 +113,14 @@ class _Video:
     """What is kept in memory of an inspection."""
 
     name: str
+    path: str
     digest: str
 
 
 class InspectionRecords:
     """The inspections of a source, in order, with distinct names.
 
-    Each iteration reads them anew, so memory holds one at a time, and the name and digest of each.
+    Each iteration reads them anew, so memory holds one at a time, and name, path and digest of each.
 
     Args:
         source: the inspections.
@@ -157,7 +158,10 @@ class InspectionRecords:
             raise InspectionError(reason or f"{source.location} holds no inspection")
         again = [f"{canonical_name(name)} [{key}]" for key, (name, _) in files.items()]
         names = distinct_file_names([*files.values()], again)
-        self._videos = {key: _Video(*facts) for key, *facts in zip(files, names, digests, strict=True)}
+        self._videos = {
+            key: _Video(name, path, digest)
+            for (key, (_, path)), name, digest in zip(files.items(), names, digests, strict=True)
+        }
 
     def __len__(self) -> int:
         """Return the number of inspections."""
@@ -175,6 +179,11 @@ class InspectionRecords:
         return [video.name for video in self._videos.values()]
 
     @property
+    def paths(self) -> dict[str, str]:
+        """Paths of the videos by their names."""
+        return {video.name: video.path for video in self._videos.values()}
+
+    @property
     def with_decisions(self) -> bool:
         """Whether there is a store."""
         return self._store is not None
@@ -184,6 +193,10 @@ class InspectionRecords:
         names = self.names
         groups = equal_contents(video.digest for video in self._videos.values())
         return tuple(tuple(names[index] for index in indices) for indices in groups)
+
+    def not_inspected(self) -> dict[str, str]:
+        """Return the videos without an inspection, and why."""
+        return {video.name: video.reason for video in self._source.failures()}
 
     def notes(self) -> Iterator[str]:
         """Yield a line for each kind of videos without an inspection, and one if the store is of other videos."""

@@ -69,6 +69,23 @@ class Field:
             raise self.wrong("a text")
         return "" if self.value is None else str(self.value).strip()
 
+    def quantity(self, right: str, read: Callable[[str], Decimal]) -> Decimal:
+        """Return the value as a number in the unit of its column; a text may have another unit or a decimal comma.
+
+        Args:
+            right: what is expected.
+            read: function that reads a text, such as `metres_of`; raises ValueError.
+
+        Raises:
+            InspectionError: the value is no such quantity, or the cell holds a formula or an error.
+        """
+        if self.fault or not isinstance(self.value, str) or _NUMBER.fullmatch(self.value.strip()):
+            return self.number(right)
+        try:
+            return read(self.value)
+        except ValueError:
+            raise self.wrong(right) from None
+
     def number(self, right: str) -> Decimal:
         """Return the value as a number, exactly as the spreadsheet shows it.
 

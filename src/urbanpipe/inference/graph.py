@@ -7,6 +7,8 @@ class with the method `run`.
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -80,10 +82,8 @@ class OpenVinoGraph:
     """A graph in OpenVINO, on the CPU. Arguments and errors as for `OnnxGraph`."""
 
     def __init__(self, file: Path, threads: int | None = None) -> None:
-        try:
-            import openvino
-        except ImportError as error:
-            raise not_installed("openvino") from error
+        if find_spec("openvino") is None:
+            raise not_installed("openvino")
         config: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
         # Compiled attention that was cached for one number of segments gives wrong results for another (2026.4).
         config["CPU_RUNTIME_CACHE_CAPACITY"] = 0
@@ -91,7 +91,7 @@ class OpenVinoGraph:
             config["INFERENCE_NUM_THREADS"] = count
         self._file = file
         with graph_errors(file):
-            self._compiled = openvino.Core().compile_model(file, "CPU", config)
+            self._compiled = _core().compile_model(file, "CPU", config)
         self.inputs: Sequence[str] = [_name(port) for port in self._compiled.inputs]
         self.outputs: Sequence[str] = [_name(port) for port in self._compiled.outputs]
 
@@ -100,6 +100,19 @@ class OpenVinoGraph:
         with graph_errors(self._file):
             results = self._compiled({name: np.ascontiguousarray(inputs[name]) for name in self.inputs})
             return {name: np.array(results[name]) for name in self.outputs}
+
+
+@cache
+def _core() -> Any:
+    """Return OpenVINO's core, one for the process.
+
+    Each core gives the thread that loads it an alternate stack for signals, and unmaps that when it is freed (2026.4).
+    When several are freed in another order than they were made, the thread is left with a stack that is unmapped, and
+    the next signal, such as Ctrl-C or the end of a child, ends the process.
+    """
+    import openvino
+
+    return openvino.Core()
 
 
 def _threads_of_environment() -> int:

@@ -29,13 +29,26 @@ def page(template: str, script: str, wording: Wording, content: Mapping[str, obj
     styles, code = (_source("style.css"), _source("dark.css")), _source(script)
     policy = f"{_ALWAYS}; {_MEDIA}; style-src {_hashes(*styles)}; script-src {_hashes(code)}"
     inlined = {"style": Markup(styles[0]), "dark": Markup(styles[1]), "script": Markup(code), "policy": policy}
-    return _environment().get_template(template).render({**content, **inlined, "t": wording})
+    return _environment(_TEMPLATES).get_template(template).render({**content, **inlined, "t": wording})
+
+
+def document(template: Path, style: str, wording: Wording, content: Mapping[str, object]) -> str:
+    """Return an HTML document for print, without scripts, links or anything to load.
+
+    Args:
+        template: file of the template, which embeds `style` and names `policy`.
+        style: the style sheet.
+        wording: texts, available as `t` in the template.
+        content: other variables of the template, as in `page`.
+    """
+    inlined = {"style": Markup(style), "policy": f"{_ALWAYS}; style-src {_hashes(style)}"}
+    return _environment(template.parent).get_template(template.name).render({**content, **inlined, "t": wording})
 
 
 @lru_cache
-def _environment() -> Environment:
+def _environment(templates: Path) -> Environment:
     environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
+        loader=FileSystemLoader(templates),
         autoescape=True,
         finalize=_visible,
         undefined=StrictUndefined,

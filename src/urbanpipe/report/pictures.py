@@ -14,6 +14,8 @@ from urbanpipe.contracts.findings import Evidence, Inspection
 MAX_LETTERS = 4_200_000
 """Maximum length in characters of all data URIs of a report, so that it stays below 5 MB."""
 
+PRINT_STEPS = ((800, 82), (640, 80), (480, 72), (400, 66), (320, 60), (240, 50))
+"""Longest side in pixels and JPEG quality: 800 pixels are 320 per inch on a picture of 63 mm."""
 _STEPS = ((640, 80), (480, 72), (400, 66), (320, 60), (240, 50))  # longest side in pixels and JPEG quality
 _SAMPLE, _DOUBT = 12, 1.15  # number of pictures for estimating the size at a step, and tolerance of the estimate
 _HEAT_SIDE = 96  # pixels; heat maps are coarse, and browsers interpolate them
@@ -49,15 +51,38 @@ def album(inspection: Inspection, folder: Path, most_letters: int = MAX_LETTERS)
     lost: dict[str, str] = {}
     uris = _heats(evidence, folder, lost)
     room = most_letters - sum(map(len, uris.values()))
-    names = list(dict.fromkeys(one.picture for one in evidence))
-    pictures = _fitting(names, folder, room, lost)
-    return Album(uris | _kept(pictures, room, lost), lost)
+    names = [one.picture for one in evidence]
+    steps = ((0, 0), *_STEPS) if _letters(_size_bytes(names, folder)) <= room else _STEPS
+    pictures = picture_album(names, folder, room, steps)
+    return Album(uris | pictures.uris, lost | pictures.lost)
+
+
+def picture_album(
+    names: Sequence[str], folder: Path, most_letters: int, steps: Sequence[tuple[int, int]] = PRINT_STEPS
+) -> Album:
+    """Read pictures, all scaled down by the same step; if even the smallest step is too large, the last are left out.
+
+    Args:
+        names: paths relative to the folder, the most important first.
+        folder: the folder that contains them; what lies outside it counts as damaged.
+        most_letters: maximum number of characters of all data URIs together.
+        steps: longest side in pixels (0: unchanged) and JPEG quality, the largest first.
+    """
+    lost: dict[str, str] = {}
+    pictures = _fitting(list(dict.fromkeys(names)), folder, most_letters, lost, steps)
+    return Album(_kept(pictures, most_letters, lost), lost)
 
 
 def thumbnail(folder: Path, name: str) -> str | None:
     """Return a picture as a small data URI; None if it cannot be read."""
+    data = thumbnail_jpeg(folder, name)
+    return None if data is None else _uri(data, "JPEG")
+
+
+def thumbnail_jpeg(folder: Path, name: str) -> bytes | None:
+    """Return a picture as a small JPEG; None if it cannot be read or lies outside the folder."""
     try:
-        return _reduced(_inside(folder, name), _THUMBNAIL_SIDE, 70)
+        return _reduced_jpeg(_inside(folder, name), _THUMBNAIL_SIDE, 70)
     except _DAMAGED:
         return None
 
@@ -82,18 +107,23 @@ def _heats(evidence: Sequence[Evidence], folder: Path, lost: dict[str, str]) -> 
     return uris
 
 
-def _fitting(names: Sequence[str], folder: Path, room: int, lost: dict[str, str]) -> dict[str, str]:
-    """Return all pictures at the first step at which they fit (unchanged if possible), else at the last step."""
-    sizes = sum((folder / name).stat().st_size for name in names if (folder / name).is_file())
+def _size_bytes(names: Sequence[str], folder: Path) -> int:
+    return sum((folder / name).stat().st_size for name in dict.fromkeys(names) if (folder / name).is_file())
+
+
+def _fitting(
+    names: Sequence[str], folder: Path, room: int, lost: dict[str, str], steps: Sequence[tuple[int, int]]
+) -> dict[str, str]:
+    """Return all pictures at the first step at which they fit, else at the last step."""
     sample = names[:: max(1, len(names) // _SAMPLE)]
-    for side, quality in [(0, 0)] * (_letters(sizes) <= room) + list(_STEPS[:-1]):
+    for side, quality in steps[:-1]:
         letters = sum(map(len, _by_step(sample, folder, side, quality, lost).values()))
         if letters * len(names) > _DOUBT * room * len(sample):
             continue
         uris = _by_step(names, folder, side, quality, lost)
         if sum(map(len, uris.values())) <= room:
             return uris
-    return _by_step(names, folder, *_STEPS[-1], lost)
+    return _by_step(names, folder, *steps[-1], lost)
 
 
 def _by_step(names: Sequence[str], folder: Path, side: int, quality: int, lost: dict[str, str]) -> dict[str, str]:
@@ -137,13 +167,17 @@ def _as_it_is(path: Path) -> str:
 
 
 def _reduced(path: Path, side: int, quality: int) -> str:
+    return _uri(_reduced_jpeg(path, side, quality), "JPEG")
+
+
+def _reduced_jpeg(path: Path, side: int, quality: int) -> bytes:
     with Image.open(path, formats=("JPEG", "PNG")) as image:
         image.draft("RGB", (side, side))
         small = image.convert("RGB")
     small.thumbnail((side, side), Image.Resampling.LANCZOS, reducing_gap=None)
     out = io.BytesIO()
     small.save(out, "JPEG", quality=quality, optimize=True, progressive=True)
-    return _uri(out.getvalue(), "JPEG")
+    return out.getvalue()
 
 
 def _heat(path: Path) -> str:

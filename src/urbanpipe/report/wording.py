@@ -51,18 +51,18 @@ class Wording:
 
 
 @lru_cache
-def all_texts() -> dict[str, dict[str, str]]:
-    """Read the texts of all languages, by language and key."""
-    return tomllib.loads(_TEXTS.read_text(encoding="utf-8"))
+def all_texts(path: Path = _TEXTS) -> dict[str, dict[str, str]]:
+    """Read the texts of all languages, by language and key; default: those of reports and indexes."""
+    return tomllib.loads(path.read_text(encoding="utf-8"))
 
 
-def wording(language: str) -> Wording:
-    """Return the texts of a language.
+def wording(language: str, path: Path = _TEXTS) -> Wording:
+    """Return the texts of a language; default: those of reports and indexes.
 
     Raises:
         InspectionError: there are no texts in that language.
     """
-    texts = all_texts()
+    texts = all_texts(path)
     if language not in texts:
         raise InspectionError(f"no texts in the language {language!r}; expected one of {', '.join(texts)}")
     return Wording(language, texts[language])

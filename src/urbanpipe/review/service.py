@@ -11,7 +11,7 @@ import numpy as np
 
 from urbanpipe.contracts.findings import Inspection
 from urbanpipe.contracts.inspection_data import InspectionData, read_data_of
-from urbanpipe.contracts.inspection_source import InspectionSource
+from urbanpipe.contracts.inspections import InspectionSource
 from urbanpipe.errors import InspectionError, VideoError
 from urbanpipe.review.checked_state import checked_state
 from urbanpipe.review.files import VideoFile, VideoFiles, names_picture

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from urbanpipe.catalog.catalog_file import group_of
 from urbanpipe.catalog.grouping import plausible_groups
 from urbanpipe.contracts.distinct_names import distinct_file_names
-from urbanpipe.contracts.inspection_source import InspectionSource
+from urbanpipe.contracts.inspections import InspectionSource
 from urbanpipe.contracts.names import short_hash
 from urbanpipe.review.indexed_video import IndexedVideo, columns_of, indexed_video
 from urbanpipe.review.learning_order import learning_order, uncertainty

@@ -24,7 +24,6 @@ from urbanpipe.errors import LeaseLostError, MissingObjectError, StorageError
 log = logging.getLogger(__name__)
 
 LEASE_SECONDS = 60.0
-_TICK_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -38,8 +37,9 @@ class LeaseState:
         pid: process of the worker.
         started: when that process was started, by the clock of its machine; numbers of processes are used again.
         beat: rises with every renewal.
-        video: id of the video that is being inspected; empty between videos.
-        deaths: for each video, how many workers have died while they inspected it.
+        careful: whether a worker of the shard has died, so that each video is noted before it begins.
+        video: id of the video that is being inspected, if the worker is careful; empty between videos.
+        deaths: for each video, how many careful workers have died while they inspected it.
     """
 
     owner: str
@@ -48,6 +48,7 @@ class LeaseState:
     pid: int
     started: float
     beat: int = 0
+    careful: bool = False
     video: str = ""
     deaths: dict[str, int] = field(default_factory=dict)
 
@@ -128,7 +129,7 @@ class Leases:
         other = _decoded(data)
         if not self._is_stale(shard, other, etag):
             return None
-        state = replace(state, deaths=_deaths(other))
+        state = replace(state, careful=True, deaths=_deaths(other))
         if not self._storage.replace(name, state.encoded(), etag):
             return None
         log.warning("shard %d: its worker on %s has ended; taken over", shard, other.host if other else "another host")
@@ -162,17 +163,22 @@ class Lease:
 
     @property
     def deaths(self) -> dict[str, int]:
-        """For each video, how many workers have died while they inspected it."""
+        """For each video, how many careful workers have died while they inspected it."""
         return self._state.deaths
 
     def note(self, video: str) -> None:
-        """Note the video that is being inspected, so that the worker that takes over from a dead one knows it.
+        """Note the video that begins, or "" when it has ended, if a worker of the shard has died.
+
+        So the worker that takes over from a dead one knows for certain which video it was. Before the first death of a
+        shard the note would cost every video two writes for nothing.
 
         Raises:
             LeaseLostError: another worker has taken the shard over, as far as is known.
         """
         self._refuse_lost()
-        self._state = replace(self._state, video=video)
+        if self._state.careful:
+            self._state = replace(self._state, video=video)
+            self.check()
 
     def check(self) -> None:
         """Check that no other worker has taken the shard over.
@@ -210,12 +216,8 @@ class Lease:
             log.debug("%s: %s", self._name, error)
 
     def _keep(self) -> None:
-        noted = ""
-        while not self._ended.wait(min(_TICK_SECONDS, self._seconds / 8)):
-            due = time.monotonic() - self._written_at >= self._seconds / 4
-            unsaid = self._state.video != self._written.video and self._state.video == noted  # not at every brief video
-            noted = self._state.video
-            if due or unsaid:
+        while not self._ended.wait(self._seconds / 8):
+            if time.monotonic() - self._written_at >= self._seconds / 4:
                 with self._lock:
                     self._renew()
 

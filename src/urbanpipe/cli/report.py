@@ -1,0 +1,51 @@
+"""`urbanpipe report`."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from urbanpipe.cli.options import InspectionSources
+from urbanpipe.cli.output import show
+
+
+def command(
+    inspections: Annotated[
+        str, typer.Argument(help="Output folder of `inspect`, one video's folder in it, or an archive (s3://... too).")
+    ],
+    out: Annotated[Path, typer.Option("--out", help="Output file: .html, or .pdf (extra `pdf`).")],
+    store: Annotated[
+        Path | None, typer.Option(help="Decisions of `review`; without them all findings are marked as proposals.")
+    ] = None,
+    undecided: Annotated[
+        Literal["refuse", "mark"],
+        typer.Option(help="With --store, proposals that nobody decided about: write no record, or mark them in it."),
+    ] = "refuse",
+    inspection_data: InspectionSources = None,
+    contractor: Annotated[str, typer.Option(help="Name on the cover and on each page; default: the operator.")] = "",
+    video: Annotated[
+        list[str] | None, typer.Option("--video", help="Only this video; may be given several times.")
+    ] = None,
+    language: Annotated[Literal["en", "zh"], typer.Option(help="Language of the record.")] = "en",
+) -> None:
+    """Write the record to hand in: cover, drawings, findings with pictures, condition figures, signature lines.
+
+    Exit status 3: some inspections could not be read; the record lists them.
+    """
+    from urbanpipe.record.report import report
+
+    done = report(
+        inspections,
+        out=out,
+        store=store,
+        inspection_data=inspection_data,
+        videos=video or (),
+        language=language,
+        contractor=contractor,
+        undecided=undecided,
+    )
+    for line in done.lines():
+        show(line)
+    show(f"record: {done.out}")
+    if done.failures:
+        raise typer.Exit(3)

@@ -1,0 +1,132 @@
+"""What a record is about: segments in order, each with its videos, findings, inspection data and condition figures."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
+
+from urbanpipe.contracts.inspection_data import InspectionData, joined
+from urbanpipe.errors import TableError
+from urbanpipe.exports.condition import SegmentCondition, segment_condition
+from urbanpipe.exports.condition_reviewed import segment_names, table_of
+from urbanpipe.exports.records import InspectionRecord, RecordRow, rows_of
+from urbanpipe.exports.reviewed_rows import reviewed_rows
+from urbanpipe.exports.rules import Rules
+from urbanpipe.review_store.reviewed import UNDECIDED
+
+
+@dataclass(frozen=True)
+class RecordSegment:
+    """A pipe segment of a record.
+
+    Attributes:
+        name: its name; that of the video where inspection data names none.
+        data: what is known of it; of several videos, the first that says something counts.
+        videos: its videos, by date and name.
+        rows: kept defects, in order of the segment.
+        condition: its condition figures; None where something is missing.
+        missing: what is missing for them, or wrong, as lines.
+        with_decisions: whether a store of decisions was given.
+    """
+
+    name: str
+    data: InspectionData
+    videos: tuple[InspectionRecord, ...]
+    rows: tuple[RecordRow, ...]
+    condition: SegmentCondition | None
+    missing: tuple[str, ...]
+    with_decisions: bool
+
+    @property
+    def undecided(self) -> int:
+        """Number of defects about which nobody decided yes or no."""
+        return sum(is_undecided(row) for row in self.rows)
+
+    @property
+    def reviewed(self) -> bool:
+        """Whether people reviewed all of its videos in full."""
+        return all(one.decisions is not None and one.decisions.is_reviewed for one in self.videos)
+
+    @property
+    def demonstration(self) -> str:
+        """Name of a demonstration bundle among those that inspected it; else empty."""
+        bundles = [one.inspection.bundle for one in self.videos]
+        return next((bundle.name for bundle in bundles if bundle.demonstration), "")
+
+    @property
+    def is_metric(self) -> bool:
+        """Whether most of its defects have a distance, so that the others are told from these by their time only."""
+        placed = [row for row in self.rows if row.occurrence or row.metres is not None]
+        return 2 * sum(row.metres is not None for row in placed) >= max(len(placed), 1)
+
+
+def is_undecided(row: RecordRow) -> bool:
+    """Return whether nobody has decided yes or no about a defect."""
+    return row.review is None or row.review.decision.status in UNDECIDED
+
+
+def record_segments(
+    inspected: Sequence[InspectionRecord], data: Mapping[str, InspectionData], rules: Rules, *, with_decisions: bool
+) -> list[RecordSegment]:
+    """Return the segments of inspections, by date and name; those without a date come last.
+
+    Args:
+        inspected: the inspections.
+        data: inspection data by the name of the video.
+        rules: rules of the condition figures.
+        with_decisions: whether the inspections have decisions; else all defects are proposals.
+    """
+    names = segment_names(inspected, data)
+    videos: dict[str, list[InspectionRecord]] = {}
+    for one in sorted(inspected, key=lambda one: natural_order(one.name)):
+        videos.setdefault(names[one.name], []).append(one)
+    made = [
+        _segment(name, sorted(group, key=lambda one: _when(data.get(one.name))), data, rules, with_decisions)
+        for name, group in videos.items()
+    ]
+    return sorted(made, key=lambda one: (one.data.date or "9999", natural_order(one.name)))
+
+
+def natural_order(name: str) -> tuple[tuple[int, int, str], ...]:
+    """Return a key by which names with numbers are sorted as people do.
+
+    >>> sorted(["S10", "S9", "10"], key=natural_order)
+    ['10', 'S9', 'S10']
+    """
+    parts = re.findall(r"[0-9]{1,18}|[^0-9]+", name.casefold())
+    return tuple((0, int(part), "") if part[0] in "0123456789" else (1, 0, part) for part in parts)
+
+
+def _when(data: InspectionData | None) -> tuple[str, str]:
+    return (data.date or "9999", data.time) if data else ("9999", "")
+
+
+def _segment(
+    name: str,
+    videos: Sequence[InspectionRecord],
+    data: Mapping[str, InspectionData],
+    rules: Rules,
+    with_decisions: bool,
+) -> RecordSegment:
+    known = [data[one.name] for one in videos if one.name in data]
+    merged = reduce(lambda first, later: joined(later, first), known) if known else InspectionData(video=videos[0].name)
+    rows = reviewed_rows(videos, unlikely=False) if with_decisions else rows_of(videos, unlikely=False)
+    defects = [row for row in rows if row.finding.code != row.inspected.inspection.exclusive]
+    condition, missing = _condition(videos, merged, rules) if with_decisions else (None, ())
+    made = RecordSegment(name, merged, tuple(videos), tuple(defects), condition, missing, with_decisions)
+    if not made.is_metric:
+        return made
+    along = sorted(defects, key=lambda row: (row.metres is None, row.metres or 0.0))  # stable: equal ones by time
+    return replace(made, rows=tuple(along))
+
+
+def _condition(
+    videos: Sequence[InspectionRecord], data: InspectionData, rules: Rules
+) -> tuple[SegmentCondition | None, tuple[str, ...]]:
+    """Return the condition figures of a segment, or what is missing for them; a mistake concerns its segment only."""
+    try:
+        filled = table_of(videos, {one.name: data for one in videos}, rules, root=videos[0].folder.parent)
+    except TableError as error:
+        return None, error.mistakes
+    missing = tuple(line for one in filled.refused for line in one.missing)
+    return (segment_condition(filled.segments[0], rules) if filled.segments else None), missing
