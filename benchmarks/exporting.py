@@ -27,7 +27,8 @@ def peak_mib():  # ru_maxrss begins with that of the parent process
 source, out, to = sys.argv[1:]
 before = peak_mib()
 begin = time.perf_counter()
-done = export(source, out=Path(out), to=to, pictures=False)
+given = {"inspection_data": "{from_manhole}", "date": "2026-01-31"} if to == "pacp" else {}  # one survey per video
+done = export(source, out=Path(out), to=to, pictures=False, **given)
 print(json.dumps([done.videos, done.rows, time.perf_counter() - begin, before, peak_mib()]))
 """
 
