@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from urbanpipe.archive.shards.archive_settings import ArchiveSettings
 from urbanpipe.archive.shards.inspecting import InspectedVideo, VideoInspector
 from urbanpipe.archive.shards.merge import archive_merge
 from urbanpipe.archive.shards.plan import archive_plan
@@ -25,6 +24,7 @@ from urbanpipe.archive.shards.run import run_archive
 from urbanpipe.archive.shards.status import archive_status
 from urbanpipe.archive.shards.video_report import archive_report
 from urbanpipe.archive.shards.workers import RunOptions
+from urbanpipe.archive_store.archive_settings import ArchiveSettings
 from urbanpipe.contracts.findings import BundleFacts, Evidence, Finding, Inspection, Occurrence, Timeline, VideoFacts
 from urbanpipe.evaluation.tables import markdown_table
 from urbanpipe.taxonomy import default_taxonomy

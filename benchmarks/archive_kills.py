@@ -36,14 +36,15 @@ from ray.cluster_utils import Cluster
 
 from archive import MadeUp, finding, timeline
 from helpers.local_s3 import KEY, SECRET, running_s3
-from urbanpipe.archive.shards.archive_settings import ArchiveSettings
 from urbanpipe.archive.shards.bundle_source import BundleSource
 from urbanpipe.archive.shards.inspecting import InspectedVideo, VideoInspector
-from urbanpipe.archive.shards.merge import FINDINGS, VIDEOS, archive_merge
-from urbanpipe.archive.shards.object_storage import ObjectStorage, open_storage
+from urbanpipe.archive.shards.merge import archive_merge
 from urbanpipe.archive.shards.plan import archive_plan
 from urbanpipe.archive.shards.run import run_archive
 from urbanpipe.archive.shards.workers import RunOptions
+from urbanpipe.archive_store.archive_settings import ArchiveSettings
+from urbanpipe.archive_store.merged import FINDINGS, VIDEOS
+from urbanpipe.archive_store.object_storage import ObjectStorage, open_storage
 from urbanpipe.contracts.findings import BundleFacts, Inspection, VideoFacts
 from urbanpipe.taxonomy import default_taxonomy
 from urbanpipe.video.isolated import index_frames, read_frames

@@ -23,6 +23,7 @@ from urllib.error import URLError
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from helpers.inspection_material import made_inspection
+from urbanpipe.contracts.inspections import FolderInspections
 from urbanpipe.review.indexed_video import IndexedVideo
 from urbanpipe.review.queue import Filter, Order, neighbours, queue_page
 from urbanpipe.review.video_index import VideoIndex
@@ -157,7 +158,8 @@ def archive(folder: Path, videos: int) -> list[tuple[str, float]]:
     """Return the median milliseconds of queue pages of an archive, of which a sixth is reviewed."""
     folder.mkdir(parents=True, exist_ok=True)
     store = ReviewStore(folder / "review.sqlite")
-    index = VideoIndex(folder, folder / "index.sqlite", store.path)
+    made_inspection(folder / "v0")
+    index = VideoIndex(FolderInspections(folder), folder / "index.sqlite", store.path)
     chance = random.Random(0)
     index.add(_video(number, chance) for number in range(videos))
     for begin in range(0, videos, 6000):

@@ -14,11 +14,11 @@ import pytest
 from helpers.archive_material import PYTHON, TESTS, make_clips, merged, stub_run
 from helpers.stub_inspector import StubInspector
 from urbanpipe.api import archive_plan, archive_status
-from urbanpipe.archive.shards.folder_storage import FolderStorage
 from urbanpipe.archive.shards.inspecting import VideoWork
 from urbanpipe.archive.shards.leases import Lease, Leases, lease_name, new_worker
-from urbanpipe.archive.shards.manifest import read_manifest
 from urbanpipe.archive.shards.shard_run import ShardPlan, run_shard
+from urbanpipe.archive_store.folder_storage import FolderStorage
+from urbanpipe.archive_store.manifest import read_manifest
 from urbanpipe.errors import LeaseLostError
 
 PLAN = ShardPlan("results/test")

@@ -12,11 +12,13 @@ import pytest
 
 from helpers.archive_material import PYTHON, TESTS, make_clips, merged, statuses, stub_run
 from helpers.local_s3 import KEY, SECRET, running_s3
-from urbanpipe.api import archive_merge, archive_plan, archive_query, archive_report, archive_status
-from urbanpipe.archive.shards import object_storage
-from urbanpipe.archive.shards.object_storage import ObjectStorage, open_storage
+from helpers.review_material import client_of
+from urbanpipe.api import archive_merge, archive_plan, archive_query, archive_report, archive_status, export
+from urbanpipe.archive_store import object_storage
+from urbanpipe.archive_store.object_storage import ObjectStorage, open_storage
 from urbanpipe.contracts.findings import read_inspection, read_timeline
 from urbanpipe.errors import ArchiveError, MissingObjectError, StorageError
+from urbanpipe.review.serve import review_server
 
 pytestmark = pytest.mark.slow
 
@@ -92,6 +94,33 @@ def test_a_report_of_a_video_in_a_bucket_is_complete(videos: str, archive: str, 
     shown = [evidence for finding in inspection.defects for item in finding.occurrences for evidence in item.evidence]
     for evidence in shown:
         assert (tmp_path / "report" / evidence.picture).read_bytes().startswith(b"JPEGclip 3")
+
+
+def test_an_archive_in_a_bucket_is_exported_and_reviewed_like_one_in_a_folder(
+    videos: str, archive: str, tmp_path: Path
+) -> None:
+    written = []
+    places: tuple[str | Path, ...] = (archive, tmp_path / "folder")
+    for number, place in enumerate(places):
+        archive_plan([videos], place, shards=3)
+        stub_run(place)
+        out = tmp_path / str(number)
+        done = export(place, out=out / "f.jsonl", to="jsonl")
+        assert done.left_out == (
+            f"not merged: `urbanpipe archive merge {place}` checks that every video has one result",
+        )
+        files = [path for path in out.rglob("*") if path.is_file()]
+        written.append({path.relative_to(out).as_posix(): path.read_bytes() for path in files})
+    assert written[0] == written[1]
+    assert len(written[0]) > 10
+    server = review_server(archive, store=tmp_path / "review.sqlite", token="a-token", say=lambda line: None)
+    client = client_of(server, token="a-token")
+    shown = client.get("/api/queue?order=name").json()["videos"]
+    assert [video["name"] for video in shown] == [f"clip{number:03d}.mp4" for number in range(12)]
+    row = next(video for video in shown if video["picture"])
+    assert client.get(f"/media/{row['folder']}/picture/{row['picture']}").content.startswith(b"JPEGclip")
+    server.app.state.service.close()
+    assert not [item.name for item in open_storage(archive).list() if "review" in item.name]
 
 
 def test_changed_and_vanished_objects_end_in_rows(videos: str, archive: str) -> None:

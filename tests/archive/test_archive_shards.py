@@ -12,8 +12,9 @@ import pytest
 from helpers.archive_material import make_clips, merged, statuses, stub_run
 from helpers.stub_inspector import StubInspector, StubSource
 from urbanpipe.api import archive_merge, archive_plan, archive_query, archive_report, archive_status
-from urbanpipe.archive.shards.manifest import MANIFEST, shard_of
 from urbanpipe.archive.shards.workers import share_of
+from urbanpipe.archive_store.manifest import shard_of
+from urbanpipe.archive_store.storage import MANIFEST
 from urbanpipe.contracts.findings import read_inspection, read_timeline
 from urbanpipe.errors import ArchiveError, OutputError
 from urbanpipe.inspection.placing import placed

@@ -177,7 +177,7 @@ def test_both_forms_are_read(tmp_path: Path) -> None:
     file = write(tmp_path / "r.json", {"results": {"v1": [row(), row("cj", 2, 60.9)], "v2.mp4": []}})
     found = read_results(file, CLASSES, truth)
     assert found == {"v1.mp4": [Moment(tj, 12.0, 0.5), Moment(cj, 60.9, 2.0)], "v2.mp4": []}
-    write_results(found, tmp_path / "again.json", CLASSES, truth.keys)
+    write_results(found.items(), tmp_path / "again.json", CLASSES, truth.keys)
     assert set(json.loads((tmp_path / "again.json").read_text())["results"]) == {"v1", "v2"}
     assert read_results(tmp_path / "again.json", CLASSES, truth) == found
 

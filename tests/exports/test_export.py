@@ -367,7 +367,7 @@ def test_track_2_holds_label_score_and_moment(out: Path, tmp_path: Path) -> None
 def test_classes_that_differ_are_refused_by_name(out: Path, tmp_path: Path) -> None:
     changed(out / "d2", findings=read_inspection(out / "d2").findings[::-1])
     for form in ("qvpipe", "cctvpipe"):
-        with pytest.raises(InspectionError, match=r"d1_1 and .*d2 have different classes"):
+        with pytest.raises(InspectionError, match=r"d1_1\.mp4 and d2\.mp4 have different classes"):
             export(out, out=tmp_path / "q.json", to=form)
 
 

@@ -8,10 +8,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from helpers.stub_inspector import StubSource
-from urbanpipe.archive.shards.merge import FINDINGS, VIDEOS, archive_merge
-from urbanpipe.archive.shards.object_storage import open_storage
+from urbanpipe.archive.shards.merge import archive_merge
 from urbanpipe.archive.shards.run import ArchiveRun, run_archive
 from urbanpipe.archive.shards.workers import RunOptions
+from urbanpipe.archive_store.merged import FINDINGS, VIDEOS
+from urbanpipe.archive_store.object_storage import open_storage
 
 TESTS = Path(__file__).parents[1]
 PYTHON = sys.executable

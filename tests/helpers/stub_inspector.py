@@ -8,10 +8,10 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from urbanpipe.archive.shards.archive_settings import ArchiveSettings
 from urbanpipe.archive.shards.inspecting import InspectedVideo, VideoInspector
 from urbanpipe.archive.shards.run import run_archive
 from urbanpipe.archive.shards.workers import RunOptions
+from urbanpipe.archive_store.archive_settings import ArchiveSettings
 from urbanpipe.contracts.findings import (
     BundleFacts,
     Evidence,

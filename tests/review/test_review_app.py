@@ -429,7 +429,7 @@ def test_many_are_rejected_at_once_and_undone_at_once(server: ReviewServer, clie
 
 
 def server_folder(server: ReviewServer, number: int) -> Path:
-    folder = server.app.state.service.index.folder(f"v{number}")
+    folder = server.app.state.service.source.folder(f"v{number}")
     assert folder is not None
     return Path(folder)
 

@@ -9,8 +9,8 @@ from urbanpipe.cli.options import Device, Runtime, SegmentsPerBatch
 from urbanpipe.cli.output import complain, show
 
 if TYPE_CHECKING:
-    from urbanpipe.archive.shards.outcomes import VideoOutcome
     from urbanpipe.archive.shards.query import QueryResult
+    from urbanpipe.archive_store.outcomes import VideoOutcome
 
 app = typer.Typer(help="Inspect many videos on several machines, and query what was found.", no_args_is_help=True)
 
@@ -19,13 +19,9 @@ Archive = Annotated[str, typer.Argument(help="Folder or s3://bucket/prefix of th
 
 def _check_extra() -> None:
     """Fail with a line if the libraries of the extra are missing."""
-    from importlib.util import find_spec
+    from urbanpipe.archive_store.extra import check_extra
 
-    from urbanpipe.errors import ArchiveError
-
-    for package in ("pyarrow", "obstore", "duckdb"):
-        if find_spec(package) is None:
-            raise ArchiveError(f"`archive` needs the package {package}; run `pip install 'urbanpipe[archive]'`")
+    check_extra()
 
 
 @app.command("plan")

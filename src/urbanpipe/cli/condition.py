@@ -21,8 +21,10 @@ class Words(StrEnum):
 
 def command(
     table: Annotated[
-        Path,
-        typer.Argument(help="XLSX file from `export --to cjj181`, filled in; with --store the folder of `inspect`."),
+        str,
+        typer.Argument(
+            help="XLSX file from `export --to cjj181`, filled in; with --store the folder of `inspect`, or an archive."
+        ),
     ],
     out: Annotated[
         Path, typer.Option("--out", help="Output file: .json, .csv with a row per segment, or .html, ranked.")

@@ -32,7 +32,9 @@ class Words(StrEnum):
 
 
 def command(
-    inspections: Annotated[Path, typer.Argument(help="Output folder of `inspect`, or one video's folder in it.")],
+    inspections: Annotated[
+        str, typer.Argument(help="Output folder of `inspect`, one video's folder in it, or an archive (s3://... too).")
+    ],
     to: Annotated[
         Format,
         typer.Option(
@@ -61,6 +63,9 @@ def command(
     unlikely: Annotated[
         bool, typer.Option("--unlikely", help="Also rows, marked, that are below 10 % and kept to miss few defects.")
     ] = False,
+    pictures: Annotated[
+        bool, typer.Option(help="Name pictures; those of an archive are copied to a folder beside --out.")
+    ] = True,
 ) -> None:
     """Export inspections as a table to grade, or for other tools; with --store as people decided in `review`.
 
@@ -78,6 +83,7 @@ def command(
         inspection_data=inspection_data,
         date=date,
         unlikely=unlikely,
+        pictures=pictures,
     )
     for line in done.lines():
         show(line)

@@ -10,7 +10,9 @@ from urbanpipe.cli.output import show
 
 
 def command(
-    inspections: Annotated[Path, typer.Argument(help="Output folder of `inspect`, or one video's folder in it.")],
+    inspections: Annotated[
+        str, typer.Argument(help="Output folder of `inspect`, one video's folder in it, or an archive (s3://... too).")
+    ],
     out: Annotated[Path, typer.Option("--out", help="Output file: .html, or .pdf (extra `pdf`).")],
     store: Annotated[
         Path | None, typer.Option(help="Decisions of `review`; without them all findings are marked as proposals.")

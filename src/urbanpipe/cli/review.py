@@ -10,7 +10,9 @@ from urbanpipe.errors import ReviewError
 
 
 def command(
-    inspected: Annotated[Path, typer.Argument(help="Output folder of `inspect`, or one video's folder in it.")],
+    inspected: Annotated[
+        str, typer.Argument(help="Output folder of `inspect`, one video's folder in it, or an archive (s3://... too).")
+    ],
     store: Annotated[
         Path | None, typer.Option(help="File of the decisions, on a local disk; default: review.sqlite in the folder.")
     ] = None,
@@ -31,15 +33,15 @@ def command(
     """Review proposals in a browser: accept, reject, correct and add defects; decisions have a file of their own."""
     try:
         from urbanpipe.review.people import Role, add_person
-        from urbanpipe.review.serve import STORE, review
+        from urbanpipe.review.serve import review, store_file
         from urbanpipe.review_store.store import ReviewStore
     except ModuleNotFoundError as error:
         raise ReviewError(f"`review` needs the package {error.name}; run `pip install 'urbanpipe[review]'`") from error
     if add_account:
         if role not in list(Role):
             raise ReviewError(f"the role is {role!r}; expected reviewer or lead")
+        path = store_file(inspected, store)
         password = typer.prompt(f"password of {add_account}", hide_input=True, confirmation_prompt=True)
-        path = store or inspected / STORE
         person = add_person(ReviewStore(path), add_account, Role(role), password)
         show(f"{person.name} can log in as {person.role}: {path}")
         return

@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from urbanpipe.contracts.findings import VideoFacts
@@ -40,11 +40,11 @@ def distinct_file_names(files: Sequence[tuple[str, str]], fallback: Sequence[str
     return names
 
 
-def equal_contents(videos: Sequence[VideoFacts]) -> list[list[int]]:
-    """Return the indices of videos with equal contents, in groups of at least two."""
+def equal_contents(digests: Iterable[str]) -> list[list[int]]:
+    """Return the indices of videos with equal contents, in groups of at least two, from their digests."""
     indices_by_digest: defaultdict[str, list[int]] = defaultdict(list)
-    for index, video in enumerate(videos):
-        indices_by_digest[video.digest].append(index)
+    for index, digest in enumerate(digests):
+        indices_by_digest[digest].append(index)
     return [indices for indices in indices_by_digest.values() if len(indices) > 1]
 
 

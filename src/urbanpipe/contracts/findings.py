@@ -301,5 +301,5 @@ def inspection_folders(out: Path) -> list[Path]:
         return [out]
     folders = sorted(path.parent for path in out.glob(f"*/{FINDINGS}"))
     if not folders:
-        raise InspectionError(f"{out} holds no inspection; give the --out folder of `urbanpipe inspect`")
+        raise InspectionError(f"{out} holds no inspection; give the --out folder of `urbanpipe inspect`, or an archive")
     return folders

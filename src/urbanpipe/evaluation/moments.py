@@ -1,7 +1,7 @@
 """Time points of defects: the CCTV-Pipe file formats and public scorer (track 2 of the VideoPipe challenge)."""
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -16,7 +16,7 @@ from urbanpipe.contracts.names import canonical_name, shortened
 from urbanpipe.errors import LabelError, PredictionError, TaxonomyError
 from urbanpipe.evaluation.average_precision import mean_of_known, number_or_none
 from urbanpipe.evaluation.tables import MAP_ALL, markdown_table, per_cent
-from urbanpipe.outputs import write_text
+from urbanpipe.outputs import whole_file
 from urbanpipe.taxonomy import Taxonomy
 from urbanpipe.text_files import read_text
 
@@ -161,18 +161,32 @@ def _found(item: object, taxonomy: Taxonomy, end: float, where: str) -> Moment:
     return Moment(label, float(seconds), float(item["score"]))
 
 
-def write_results(moments: Moments, path: Path, taxonomy: Taxonomy, keys: Mapping[str, str] | None = None) -> None:
+def write_results(
+    moments: Iterable[tuple[str, Sequence[Moment]]],
+    path: Path,
+    taxonomy: Taxonomy,
+    keys: Mapping[str, str] | None = None,
+) -> None:
     """Write a submission, one line per video, identified by its key if it has one and otherwise by its name.
+
+    Args:
+        moments: name and moments of each video.
+        path: the file.
+        taxonomy: the classes.
+        keys: keys of videos by name.
 
     Raises:
         OutputError: the file cannot be written.
     """
-    lines = []
-    for name, found in moments.items():
-        rows = [{"label": taxonomy.codes[m.label], "score": m.score, "moment": m.seconds} for m in found]
-        entry = json.dumps({(keys or {}).get(name, name): rows}, ensure_ascii=False, allow_nan=False)
-        lines.append(entry[1:-1])
-    write_text(path, '{"results": {\n' + ",\n".join(lines) + "\n}}\n")
+    with whole_file(path) as file:
+        file.write('{"results": {')
+        between = "\n"
+        for name, found in moments:
+            rows = [{"label": taxonomy.codes[m.label], "score": m.score, "moment": m.seconds} for m in found]
+            entry = json.dumps({(keys or {}).get(name, name): rows}, ensure_ascii=False, allow_nan=False)
+            file.write(between + entry[1:-1])
+            between = ",\n"
+        file.write("\n}}\n")
 
 
 def ranked(moments: Moments, label: int) -> Iterator[tuple[str, Moment]]:

@@ -1,17 +1,19 @@
 """The CJJ 181 table (XLSX or CSV): proposals of the software, and yellow cells in which a person grades them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
 
-from urbanpipe.contracts.findings import Evidence
+from urbanpipe.contracts.findings import BundleFacts, Evidence
 from urbanpipe.contracts.inspection_data import InspectionData
 from urbanpipe.contracts.remarks import sentence
 from urbanpipe.contracts.workbook_bounds import MAX_FILES
+from urbanpipe.csv_cells import write_rows
 from urbanpipe.errors import InspectionError
 from urbanpipe.exports.columns import DEFECT_COLUMNS, Column, Language, word
-from urbanpipe.exports.csv_safety import csv_text, minutes, relative, write_new
+from urbanpipe.exports.csv_safety import minutes, new_table, relative
 from urbanpipe.exports.records import InspectionRecord, RecordRow
 from urbanpipe.exports.rules import Rules, read_rules
 from urbanpipe.exports.workbook import MAX_EXPORTED_ROWS, write_workbook
@@ -25,8 +27,8 @@ OFF_SECONDS = 1.0  # a picture or distance further than this from the time of it
 
 
 def write_table(
-    inspected: Sequence[InspectionRecord],
-    rows: Sequence[RecordRow],
+    inspected: Iterable[InspectionRecord],
+    rows: Iterable[RecordRow],
     out: Path,
     language: Language,
     data: Mapping[str, InspectionData] = MappingProxyType({}),
@@ -34,8 +36,8 @@ def write_table(
     """Write the table; `.xlsx` has additional sheets for segments, grades and choices, `.csv` has the same rows.
 
     Args:
-        inspected: the inspections.
-        rows: their occurrences.
+        inspected: the inspections; they may be read anew on every iteration.
+        rows: their occurrences, likewise.
         out: the file.
         language: language of headings and words.
         data: inspection data by the name of the inspected video; names the segments and gives length and diameter.
@@ -46,53 +48,65 @@ def write_table(
         OutputError: the table cannot be written.
     """
     rules, suffix = read_rules(), out.suffix.lower()
-    known = {id(one): data.get(one.name) for one in inspected}
-    segments = {
-        id(one): (item.segment if (item := known[id(one)]) else "") or f"S{number}"
-        for number, one in enumerate(inspected, 1)
-    }
-    columns = _columns(inspected) if suffix == ".xlsx" else DEFECT_COLUMNS
-    cells = [table_row(row, segments[id(row.inspected)], out.parent, language, rules, columns=columns) for row in rows]
-    if suffix == ".csv":
-        # Excel reads a CSV without a byte order mark in the system's legacy code page and garbles Chinese.
-        header = [column.heading(language) for column in DEFECT_COLUMNS]
-        write_new(out, "\ufeff" + csv_text(header, cells))
-    elif suffix != ".xlsx":
+    if suffix not in (".csv", ".xlsx"):
         raise InspectionError(f"{out}: a CJJ 181 table is .xlsx or .csv; give --out with one of these suffixes")
-    elif max(len(cells), len(inspected)) > MAX_EXPORTED_ROWS:
-        most = f"a workbook, which may have {MAX_EXPORTED_ROWS:,}; export some of the inspections, or export as .csv"
-        raise InspectionError(f"{out}: {len(cells):,} rows are too many for {most}")
-    else:
-        named: dict[str, list[Cell]] = {}
-        for one in inspected:
-            named.setdefault(segments[id(one)], segment_row(segments[id(one)], one, known[id(one)]))
-        head, pictures = _head(inspected, language), _thumbnails(rows)
-        write_workbook(
-            out,
-            cells,
-            [*named.values()],
-            head=head,
-            rules=rules,
-            language=language,
-            columns=columns,
-            pictures=pictures,
-        )
+    sheet = _segments(inspected, data)
+    columns = sheet.columns if suffix == ".xlsx" else DEFECT_COLUMNS
+    cells = (
+        table_row(row, sheet.names[row.inspected.name], out.parent, language, rules, columns=columns) for row in rows
+    )
+    if suffix == ".csv":
+        with new_table(out) as file:
+            file.write("\ufeff")  # without this mark Excel reads the system's legacy code page and garbles Chinese
+            write_rows(file, [[column.heading(language) for column in DEFECT_COLUMNS]])
+            write_rows(file, cells)
+        return (out,)
+    few = list(islice(cells, MAX_EXPORTED_ROWS + 1))
+    if max(len(few), len(sheet.names)) > MAX_EXPORTED_ROWS:
+        many = f"more than the {MAX_EXPORTED_ROWS:,} rows that a workbook may have"
+        raise InspectionError(f"{out}: {many}; export some of the inspections, or export as .csv")
+    head, segments, pictures = _head(sheet, language), [*sheet.rows.values()], _thumbnails(rows)
+    write_workbook(out, few, segments, head=head, rules=rules, language=language, columns=columns, pictures=pictures)
     return (out,)
 
 
-def _columns(inspected: Sequence[InspectionRecord]) -> tuple[Column, ...]:
-    """Return the columns of a workbook: without a store its head says once where all of its rows are from."""
-    with_decisions = any(one.decisions for one in inspected)
-    return tuple(column for column in DEFECT_COLUMNS if with_decisions or column.key != "source")
+@dataclass
+class _Segments:
+    """What a table says of all inspections.
+
+    Attributes:
+        names: segment of each video by the name of the video.
+        rows: cells of each segment by its name.
+        bundles: the bundles by digest.
+        with_decisions: whether there is a store.
+    """
+
+    names: dict[str, str] = field(default_factory=dict)
+    rows: dict[str, list[Cell]] = field(default_factory=dict)
+    bundles: dict[str, BundleFacts] = field(default_factory=dict)
+    with_decisions: bool = False
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """Columns of a workbook: without a store its head says once where all of its rows are from."""
+        return tuple(column for column in DEFECT_COLUMNS if self.with_decisions or column.key != "source")
 
 
-def _thumbnails(rows: Sequence[RecordRow]) -> dict[int, bytes]:
+def _segments(inspected: Iterable[InspectionRecord], data: Mapping[str, InspectionData]) -> _Segments:
+    found = _Segments()
+    for number, one in enumerate(inspected, 1):
+        item = data.get(one.name)
+        found.names[one.name] = name = (item.segment if item else "") or f"S{number}"
+        found.rows.setdefault(name, segment_row(name, one, item))
+        found.bundles[one.inspection.bundle.digest] = one.inspection.bundle
+        found.with_decisions |= one.decisions is not None
+    return found
+
+
+def _thumbnails(rows: Iterable[RecordRow]) -> dict[int, bytes]:
     """Return small pictures of the first rows, by index; a workbook may not have more files than its reader allows."""
-    made = (
-        (index, thumbnail_jpeg(row.inspected.folder, row.evidence.picture))
-        for index, row in enumerate(rows)
-        if row.evidence
-    )
+    paths = ((index, row.picture) for index, row in enumerate(rows))
+    made = ((index, thumbnail_jpeg(path.parent, path.name)) for index, path in paths if path)
     return {index: data for index, data in islice(made, MAX_THUMBNAILS) if data}
 
 
@@ -106,7 +120,7 @@ def table_row(
     columns: Sequence[Column] = DEFECT_COLUMNS,
 ) -> list[Cell]:
     """Return the cells of an occurrence in column order; only a person gives grade, length and clock position."""
-    frame = row.evidence
+    picture = row.picture
     decision = row.review.decision if row.review else None
     values: dict[str, Cell] = {
         "segment": segment,
@@ -121,7 +135,7 @@ def table_row(
         "clock": clock_text(decision) if decision else None,
         "confidence": round(row.finding.probability, 3),
         "triage": word("unlikely" if row.finding.unlikely else row.finding.triage, language),
-        "picture": relative(row.inspected.folder / frame.picture, folder) if frame else None,
+        "picture": relative(picture, folder) if picture else None,
         "source": "; ".join(source_words(row, language)),
         "remark": "; ".join(_remarks(row, language, rules)) or None,
     }
@@ -181,14 +195,13 @@ def is_off(frame: Evidence, row: RecordRow) -> bool:
     return row.occurrence is not None and abs(frame.seconds - row.occurrence.seconds) > OFF_SECONDS
 
 
-def _head(inspected: Sequence[InspectionRecord], language: Language) -> list[str]:
+def _head(sheet: _Segments, language: Language) -> list[str]:
     """Return the lines above the table."""
-    bundles = {one.inspection.bundle.digest: one.inspection.bundle for one in inspected}
-    names = ", ".join(sorted(f"{bundle.name} {bundle.digest[:12]}" for bundle in bundles.values()))
-    notes = [word("demonstration", language)] if any(bundle.demonstration for bundle in bundles.values()) else []
-    with_decisions = any(one.decisions for one in inspected)
+    bundles = sheet.bundles.values()
+    names = ", ".join(sorted(f"{bundle.name} {bundle.digest[:12]}" for bundle in bundles))
+    notes = [word("demonstration", language)] if any(bundle.demonstration for bundle in bundles) else []
     return [
-        word("head_reviewed" if with_decisions else "head", language),
+        word("head_reviewed" if sheet.with_decisions else "head", language),
         "; ".join([f"{word('model', language)}: {names}", *notes]),
         word("how", language),
     ]

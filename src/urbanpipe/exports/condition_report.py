@@ -1,19 +1,21 @@
 """The verb `condition`: condition figures of a table that a person graded, as a file and as lines of text."""
 
 import json
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from urbanpipe.archive_store.open_source import is_archive
 from urbanpipe.contracts.inspection_sources import Source
 from urbanpipe.errors import InspectionError
 from urbanpipe.exports.columns import LANGUAGES, Language
 from urbanpipe.exports.condition import Figures, IndexFigure, Place, SegmentCondition, segment_condition
 from urbanpipe.exports.condition_page import MARK, condition_html
 from urbanpipe.exports.condition_reviewed import reviewed_table
-from urbanpipe.exports.condition_table import Refused, read_filled
+from urbanpipe.exports.condition_table import FilledTable, Refused, read_filled
 from urbanpipe.exports.csv_safety import csv_text
 from urbanpipe.exports.rules import Index, Parameter, Rules, read_rules
 from urbanpipe.outputs import write_json, write_text
@@ -33,12 +35,14 @@ class Condition:
         segments: figures per segment, in the order of the table.
         refused: segments with cells that are still empty.
         language: language of the texts, `en` or `zh`.
+        notes: which videos have no inspection, and why.
     """
 
     rules: Rules
     segments: tuple[SegmentCondition, ...]
     refused: tuple[Refused, ...]
     language: Language
+    notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON values; figures are rounded to four decimals."""
@@ -70,6 +74,7 @@ class Condition:
         for refused in self.refused:
             more = f" (and {len(refused.missing) - 1} more)" if len(refused.missing) > 1 else ""
             yield f"{refused.name}: no figures: {refused.missing[0]}{more}"
+        yield from self.notes
 
     def _halves(self, one: SegmentCondition) -> tuple[tuple[Parameter, Figures, Index, IndexFigure], ...]:
         return (
@@ -100,7 +105,7 @@ class Condition:
 
 
 def condition(
-    table: Path,
+    table: str | Path,
     *,
     out: Path,
     store: Path | None = None,
@@ -112,7 +117,8 @@ def condition(
     """Compute and write the condition figures of segments that a person graded.
 
     Args:
-        table: XLSX file of `urbanpipe export --to cjj181`, filled in; with `store` the output folder of `inspect`.
+        table: XLSX file of `urbanpipe export --to cjj181`, filled in; with `store` the output folder of `inspect`,
+            or an archive.
         out: `.json`, `.csv` with one row per segment, or `.html`, which ranks the segments beside their pictures.
         store: the decisions of `urbanpipe review`, with grades and distances.
         inspection_data: with `store`, CSV or XLSX with the length, diameter, region and soil of each segment, or
@@ -127,11 +133,12 @@ def condition(
 
     Raises:
         TableError: cells are invalid; it has a line for each of them.
+        ArchiveError: an archive cannot be read.
         InspectionError: the table cannot be read, no segment is complete, or `out` has another suffix.
         RecipeError: `rules` does not contain rules.
         OutputError: `out` cannot be written.
     """
-    table, out = Path(table), Path(out)
+    out = Path(out)
     if out.suffix.lower() not in SUFFIXES:
         raise InspectionError(
             f"{out}: condition figures are written as .json, .csv or .html; give --out with such a suffix"
@@ -141,18 +148,39 @@ def condition(
     known = read_rules(rules)
     if inspection_data and not store:
         raise InspectionError("inspection data needs a --store; without one the table has the data of its segments")
-    if store:
-        filled = reviewed_table(table, Path(store), known, inspection_data=inspection_data, allow_repeats=allow_repeats)
-    else:
-        filled = read_filled(table, known, allow_repeats=allow_repeats)
+    with tempfile.TemporaryDirectory(prefix="urbanpipe-") as copied:
+        base = Path(table) if store else Path(table).parent
+        if store:
+            base = Path(copied) if is_archive(table) else base
+            pictures = base if out.suffix.lower() == ".html" else None
+            filled = reviewed_table(
+                table,
+                Path(store),
+                known,
+                pictures=pictures,
+                inspection_data=inspection_data,
+                allow_repeats=allow_repeats,
+            )
+        else:
+            filled = read_filled(Path(table), known, allow_repeats=allow_repeats)
+        done = _figures(filled, table, known, language)
+        _write(done, out, base)
+    return done
+
+
+def _figures(filled: FilledTable, table: str | Path, rules: Rules, language: Language) -> Condition:
+    """Return the figures of the complete segments.
+
+    Raises:
+        InspectionError: there are none.
+    """
     if not filled.segments:
         cells = [cell for one in filled.refused for cell in one.missing]
         others = len(cells) - 1
         more = f" (and {others} more {'cell is' if others == 1 else 'cells are'} empty)" if others else ""
         raise InspectionError(f"{table} has no segment that is filled in: {cells[0]}{more}")
-    done = Condition(known, tuple(segment_condition(one, known) for one in filled.segments), filled.refused, language)
-    _write(done, out, table if store else table.parent)
-    return done
+    segments = tuple(segment_condition(one, rules) for one in filled.segments)
+    return Condition(rules, segments, filled.refused, language, filled.notes)
 
 
 def _write(done: Condition, out: Path, base: Path) -> None:

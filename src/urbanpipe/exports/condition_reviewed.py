@@ -1,6 +1,7 @@
 """Grades and segments as people entered them in the review, in the form of the CJJ 181 table."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from urbanpipe.contracts.inspection_data import InspectionData
@@ -10,18 +11,19 @@ from urbanpipe.exports.columns import SEGMENT_COLUMNS, word
 from urbanpipe.exports.condition_table import FilledTable, filled_table
 from urbanpipe.exports.csv_safety import minutes, relative
 from urbanpipe.exports.export import inspection_data_of
-from urbanpipe.exports.records import InspectionRecord, RecordRow, read_inspected
-from urbanpipe.exports.reviewed_rows import reviewed_rows, with_decisions
+from urbanpipe.exports.records import InspectionRecord, RecordRow, opened_records
+from urbanpipe.exports.reviewed_rows import reviewed_rows
 from urbanpipe.exports.rules import Rules
 from urbanpipe.exports.sheets import Field, SheetRow
 from urbanpipe.review_store.decision import Decision, Status
 
 
 def reviewed_table(
-    inspections: Path,
+    inspections: str | Path,
     store: Path,
     rules: Rules,
     *,
+    pictures: Path | None = None,
     inspection_data: Source | Sequence[Source] | None = None,
     allow_repeats: bool = False,
 ) -> FilledTable:
@@ -31,29 +33,33 @@ def reviewed_table(
     is refused, and so is one of which a video was not reviewed in full or a defect is unsure.
 
     Args:
-        inspections: output folder of `inspect`.
+        inspections: output folder of `inspect`, or an archive.
         store: the decisions.
         rules: classes, grades and choices.
+        pictures: folder that pictures of an archive are copied to, and that paths of pictures are relative to; None to
+            name no pictures.
         inspection_data: files of inspection data or rules for paths; what people entered in the review comes first.
         allow_repeats: see `read_filled`.
 
     Raises:
         TableError: values are invalid, such as a grade that the class does not have.
         InspectionError: there are no inspections, or one is damaged.
+        ArchiveError: the archive cannot be read.
         ReviewError: the store cannot be read.
     """
-    inspected = with_decisions(read_inspected(inspections), store)
-    data, _ = inspection_data_of(inspected, inspection_data)
-    return table_of(inspected, data, rules, root=inspections, allow_repeats=allow_repeats)
+    with opened_records(inspections, store=store, pictures=pictures) as inspected:
+        data, _ = inspection_data_of(inspected, inspection_data)
+        filled = table_of(inspected, data, rules, root=pictures or Path(), allow_repeats=allow_repeats)
+        return replace(filled, notes=tuple(inspected.notes()))
 
 
-def segment_names(inspected: Sequence[InspectionRecord], data: Mapping[str, InspectionData]) -> dict[str, str]:
+def segment_names(inspected: Iterable[InspectionRecord], data: Mapping[str, InspectionData]) -> dict[str, str]:
     """Return the segment of each video by its name; a video without one is a segment of its own name."""
     return {one.name: (data[one.name].segment if one.name in data else "") or one.name for one in inspected}
 
 
 def table_of(
-    inspected: Sequence[InspectionRecord],
+    inspected: Iterable[InspectionRecord],
     data: Mapping[str, InspectionData],
     rules: Rules,
     *,
@@ -74,19 +80,20 @@ def table_of(
     """
     names = segment_names(inspected, data)
     segments: dict[str, SheetRow] = {}
+    exclusive: set[str] = set()
     for one in inspected:
+        exclusive |= {one.inspection.exclusive} if one.inspection.exclusive else set()
         cells = segment_row(names[one.name], one, data.get(one.name))
         fields = zip([column.key for column in SEGMENT_COLUMNS], cells, strict=True)
         row = SheetRow(one.name, {key: Field(f"{one.name}, {key}", value) for key, value in fields})
         if names[one.name] not in segments or row["reviewer"].empty:
             segments[names[one.name]] = row
     defects = list(_defects(inspected, names, root))
-    exclusive = {one.inspection.exclusive for one in inspected if one.inspection.exclusive}
     return filled_table([*segments.values()], defects, rules, exclusive, allow_repeats=allow_repeats)
 
 
-def _defects(inspected: Sequence[InspectionRecord], names: dict[str, str], root: Path) -> Iterator[SheetRow]:
-    reviewed = [one for one in inspected if one.decisions and one.decisions.is_reviewed]
+def _defects(inspected: Iterable[InspectionRecord], names: dict[str, str], root: Path) -> Iterator[SheetRow]:
+    reviewed = (one for one in inspected if one.decisions and one.decisions.is_reviewed)
     for row in reviewed_rows(reviewed, unlikely=False):
         if row.review:
             yield _defect(row, row.review.decision, names[row.inspected.name], root)
@@ -107,6 +114,6 @@ def _defect(row: RecordRow, decision: Decision, segment: str, root: Path) -> She
         "distance": decision.distance_m,
         "length": decision.length_m,
         "grade": decision.grade if is_accepted else None,
-        "picture": relative(row.inspected.folder / row.evidence.picture, root) if row.evidence else "",
+        "picture": relative(row.picture, root) if row.picture else "",
     }
     return SheetRow(where, {key: Field(f"{where}, {key}", value) for key, value in values.items()})

@@ -38,10 +38,12 @@ class FilledTable:
     Attributes:
         segments: complete segments, in the order of their sheet.
         refused: incomplete segments.
+        notes: which videos have no inspection, and why.
     """
 
     segments: tuple[Segment, ...]
     refused: tuple[Refused, ...]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass

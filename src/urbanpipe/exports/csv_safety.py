@@ -1,13 +1,16 @@
 """CSV safety: tables that are safe to open in a spreadsheet."""
 
+import filecmp
 import io
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from urbanpipe.csv_cells import write_rows
 from urbanpipe.errors import InspectionError
-from urbanpipe.outputs import whole_file
+from urbanpipe.outputs import whole_file, whole_path
 
 
 def csv_text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -26,11 +29,28 @@ def write_new(path: Path, content: str | bytes) -> None:
     """
     data = content.encode() if isinstance(content, str) else content
     if path.is_file() and path.read_bytes() != data:
-        raise InspectionError(
-            f"{path} exists and may contain a person's work; give another --out, or delete it yourself"
-        )
+        raise _may_hold_work(path)
     with whole_file(path, "wb") as file:
         file.write(data)
+
+
+@contextmanager
+def new_table(path: Path) -> Iterator[IO[str]]:
+    """Yield an open file that becomes `path` when the block ends, as `write_new` does, for long tables.
+
+    Raises:
+        InspectionError: a file with other content exists.
+        OutputError: the table cannot be written.
+    """
+    with whole_path(path) as temporary:
+        with temporary.open("w", encoding="utf-8", newline="") as file:
+            yield file
+        if path.is_file() and not filecmp.cmp(path, temporary, shallow=False):
+            raise _may_hold_work(path)
+
+
+def _may_hold_work(path: Path) -> InspectionError:
+    return InspectionError(f"{path} exists and may contain a person's work; give another --out, or delete it yourself")
 
 
 def minutes(seconds: float) -> str:

@@ -2,14 +2,13 @@
 
 import difflib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from pydantic import ValidationError
 
-from urbanpipe.contracts.distinct_names import equal_contents
 from urbanpipe.contracts.inspection_data import InspectionData, joined
 from urbanpipe.contracts.inspection_sources import Source, read_sources
 from urbanpipe.errors import InspectionError, ReviewError
@@ -19,10 +18,17 @@ from urbanpipe.exports.columns import LANGUAGES, Language
 from urbanpipe.exports.exchange.writing import write_exchange
 from urbanpipe.exports.json_lines import write_lines
 from urbanpipe.exports.pacp import write_pacp
-from urbanpipe.exports.records import InspectionRecord, RecordRow, read_inspected, rows_of
-from urbanpipe.exports.reviewed_rows import left_out, reviewed_rows, with_decisions
+from urbanpipe.exports.records import (
+    InspectionRecord,
+    InspectionRecords,
+    RecordRow,
+    RecordRows,
+    opened_records,
+    rows_of,
+)
+from urbanpipe.exports.reviewed_rows import left_out, reviewed_rows
 from urbanpipe.exports.training_labels import reviewed_videos, write_moment_labels, write_video_labels
-from urbanpipe.outputs import write_text
+from urbanpipe.outputs import whole_file
 from urbanpipe.taxonomy import DefectClass, Taxonomy, load_taxonomy
 
 FORMATS = ("cjj181", "isybau", "en13508", "pacp", "qvpipe", "cctvpipe", "jsonl", "labels", "moments")
@@ -78,7 +84,7 @@ class Exported:
 
 
 def export(  # noqa: PLR0913
-    inspections: Path,
+    inspections: str | Path,
     *,
     out: Path,
     to: str,
@@ -88,11 +94,16 @@ def export(  # noqa: PLR0913
     inspection_data: Source | Sequence[Source] | None = None,
     date: str | None = None,
     unlikely: bool = False,
+    pictures: bool = True,
 ) -> Exported:
     """Write inspections in a format that people or other tools read.
 
+    Inspections are read one at a time, several times over, and rows are written as they are read. Only workbooks,
+    ISYBAU, EN 13508-2, labels and moments are held in memory as a whole.
+
     Args:
-        inspections: output folder of `inspect`, or the folder of one video in it.
+        inspections: output folder of `inspect`, or the folder of one video in it; or an archive: its folder or an
+            address such as `s3://bucket/prefix`.
         out: the file: `.xlsx` or `.csv` (cjj181), `.xml` (isybau), `.txt` (en13508), `.json` (qvpipe, cctvpipe,
             labels, moments), `.jsonl` (jsonl); a folder (pacp).
         to: one of `FORMATS`.
@@ -108,10 +119,13 @@ def export(  # noqa: PLR0913
         date: date of the inspections whose data has none, such as 2026-01-31, for `DATED`.
         unlikely: whether to add, marked as such, the unlikely findings that are kept for review only because of the
             bound on missed defects. `qvpipe` holds the scores of all classes in any case.
+        pictures: whether rows name pictures. Those of an archive are copied to a folder beside `out`, named like it and
+            ending in `-pictures`; for pacp to `pictures` in it.
 
     Raises:
         InspectionError: there are no inspections, one is damaged, the format or suffix is unknown, the inspections have
             different classes, no video can be used for training, or a table exists in which a person may have worked.
+        ArchiveError: an archive was never run, is damaged, or cannot be read.
         ReviewError: the store cannot be read, or has no effect on the format.
         TaxonomyError: `taxonomy` cannot be read.
         OutputError: `out` cannot be written.
@@ -123,13 +137,13 @@ def export(  # noqa: PLR0913
     if date and to not in DATED:
         raise InspectionError(f"a date has no effect on {to}; it has one on {', '.join(DATED)}")
     classes = load_taxonomy(taxonomy)
-    inspected = read_inspected(inspections)
-    if store:
-        inspected = with_decisions(inspected, store)
-    data, unmatched = inspection_data_of(inspected, inspection_data)
-    data = _dated(inspected, data, date) if date else data
-    written = _write(inspected, out, to, ExportOptions(language, classes, data, unlikely, with_store=store is not None))
-    return replace(written, unmatched=unmatched)
+    folder = (out / "pictures" if to == "pacp" else out.with_name(f"{out.stem}-pictures")) if pictures else None
+    with opened_records(inspections, store=store, pictures=folder) as inspected:
+        data, unmatched = inspection_data_of(inspected, inspection_data) if to in WITH_DATA else ({}, ())
+        data = _dated(inspected.paths, data, date) if date else data
+        written = _write(inspected, out, to, ExportOptions(language, classes, data, unlikely))
+        left = (*inspected.notes(), *written.left_out)
+        return replace(written, unmatched=unmatched, left_out=left)
 
 
 @dataclass(frozen=True)
@@ -140,44 +154,52 @@ class ExportOptions:
     classes: Taxonomy
     data: dict[str, InspectionData]
     unlikely: bool
-    with_store: bool
 
 
-def _write(inspected: Sequence[InspectionRecord], out: Path, to: str, options: ExportOptions) -> Exported:
+def _write(inspected: InspectionRecords, out: Path, to: str, options: ExportOptions) -> Exported:
     done = Exported(
         (),
         len(inspected),
         rows=0,
-        what="defects" if options.with_store else "proposals",
-        duplicates=_duplicates(inspected),
+        what="defects" if inspected.with_decisions else "proposals",
+        duplicates=inspected.duplicates(),
         unmatched=(),
-        demonstration=any(one.inspection.bundle.demonstration for one in inspected),
+        demonstration=inspected.demonstration,
     )
     if to in FOR_TRAINING:
         return _write_training(inspected, out, to, done)
     if to == "qvpipe":
-        number = sum(len(one.inspection.findings) for one in inspected)
-        return replace(done, files=_write_scores(inspected, out), rows=number, what="scores")
-    shown = reviewed_rows(inspected, unlikely=options.unlikely) if options.with_store else None
-    rows = list(shown or rows_of(inspected, unlikely=options.unlikely))
-    if to in ("cctvpipe", *DATED):
-        rows = [row for row in rows if row.finding.code != row.inspected.inspection.exclusive]
-    if to in ("isybau", "en13508", "pacp"):
+        files, number = _write_scores(inspected, out)
+        return replace(done, files=files, rows=number, what="scores")
+    rows = RecordRows(inspected, lambda one: _rows(one, to, options.unlikely))
+    if to in DATED:
         return _write_records(inspected, rows, out, to, options=options, done=done)
     if to == "cjj181":
         files = write_table(inspected, rows, out, options.language, options.data)
     elif to == "cctvpipe":
-        rows = [row for row in rows if row.occurrence]
         files = _write_moments(inspected, rows, out)
     else:
         files = write_lines(inspected, rows, out)
-    reviewed = sum(row.review is not None for row in rows)
-    return replace(done, files=files, rows=len(rows), reviewed=reviewed, left_out=tuple(left_out(inspected)))
+    left = tuple(_left_out(inspected))
+    return replace(done, files=files, rows=rows.count, reviewed=rows.reviewed, left_out=left)
+
+
+def _rows(one: InspectionRecord, to: str, unlikely: bool) -> Iterator[RecordRow]:
+    """Yield the rows of an inspection that a format holds."""
+    made = reviewed_rows if one.decisions is not None else rows_of
+    for row in made([one], unlikely=unlikely):
+        is_defect = row.finding.code != one.inspection.exclusive
+        if (is_defect or to not in ("cctvpipe", *DATED)) and (row.occurrence or to != "cctvpipe"):
+            yield row
+
+
+def _left_out(inspected: InspectionRecords) -> Iterator[str]:
+    return left_out(inspected if inspected.with_decisions else ())
 
 
 def _write_records(
-    inspected: Sequence[InspectionRecord],
-    rows: Sequence[RecordRow],
+    inspected: InspectionRecords,
+    rows: RecordRows,
     out: Path,
     to: str,
     *,
@@ -190,15 +212,17 @@ def _write_records(
     else:
         form: Literal["isybau", "en13508"] = "isybau" if to == "isybau" else "en13508"
         written = write_exchange(inspected, rows, out, form, data=options.data, taxonomy=options.classes)
-    left = (*left_out(inspected), *written.lines)
+    left = (*_left_out(inspected), *written.lines)
     done = replace(done, files=written.files, incomplete=written.incomplete, left_out=left)
     return replace(done, rows=written.rows, reviewed=written.reviewed)
 
 
-def _write_training(inspected: Sequence[InspectionRecord], out: Path, to: str, done: Exported) -> Exported:
+def _write_training(inspected: Iterable[InspectionRecord], out: Path, to: str, done: Exported) -> Exported:
     found = reviewed_videos(inspected)
     if to == "labels":
-        number = write_video_labels(found.usable, out, _taxonomy_of(found.usable))
+        for one in found.usable:
+            _check_alike(found.usable[0], one)
+        number = write_video_labels(found.usable, out, _taxonomy_of(found.usable[0]))
     else:
         number = write_moment_labels(found.usable, out)
     return replace(
@@ -214,7 +238,7 @@ def _write_training(inspected: Sequence[InspectionRecord], out: Path, to: str, d
 
 
 def inspection_data_of(
-    inspected: Sequence[InspectionRecord], sources: Source | Sequence[Source] | None
+    inspected: Iterable[InspectionRecord], sources: Source | Sequence[Source] | None
 ) -> tuple[dict[str, InspectionData], tuple[str, ...]]:
     """Return inspection data by the name of the inspected video, and the names in the file without one.
 
@@ -225,33 +249,28 @@ def inspection_data_of(
     Raises:
         InspectionError: a source cannot be read, or fits no video.
     """
-    paths = {one.name: one.inspection.video.path for one in inspected}
-    data, unmatched = read_sources(sources, paths) if sources else ({}, ())
+    paths, entered = {}, []
     for one in inspected:
-        entered = one.decisions.data(one.name) if one.decisions else None
-        if entered:
-            data[one.name] = joined(data.get(one.name), entered)
+        paths[one.name] = one.inspection.video.path
+        if one.decisions and (known := one.decisions.data(one.name)):
+            entered.append(known)
+    data, unmatched = read_sources(sources, paths) if sources else ({}, ())
+    for known in entered:
+        data[known.video] = joined(data.get(known.video), known)
     return data, unmatched
 
 
-def _dated(
-    inspected: Sequence[InspectionRecord], data: dict[str, InspectionData], day: str
-) -> dict[str, InspectionData]:
-    """Return the data with a date for the inspections that have none.
+def _dated(names: Iterable[str], data: dict[str, InspectionData], day: str) -> dict[str, InspectionData]:
+    """Return the data with a date for the videos that have none.
 
     Raises:
         InspectionError: it is not a date.
     """
     try:
-        dated = {one.name: InspectionData(video=one.name, date=day) for one in inspected}
+        dated = {name: InspectionData(video=name, date=day) for name in names}
     except ValidationError as error:
         raise InspectionError(f"--date: {day!r} is not a date; expected year-month-day, such as 2026-01-31") from error
     return {name: joined(dated[name], data[name]) if name in data else dated[name] for name in dated}
-
-
-def _duplicates(inspected: Sequence[InspectionRecord]) -> tuple[tuple[str, ...], ...]:
-    groups = equal_contents([one.inspection.video for one in inspected])
-    return tuple(tuple(inspected[index].name for index in indices) for indices in groups)
 
 
 def _check(out: Path, to: str, language: str, with_store: bool) -> None:
@@ -271,35 +290,49 @@ def _check(out: Path, to: str, language: str, with_store: bool) -> None:
         raise InspectionError(f"{out}: {to} is written as {suffix}; give --out with this suffix")
 
 
-def _taxonomy_of(inspected: Sequence[InspectionRecord]) -> Taxonomy:
-    """Return the classes of the inspections, which must all be the same."""
-    first = inspected[0]
-    codes = [one.code for one in first.inspection.findings]
-    for other in inspected:
-        if [one.code for one in other.inspection.findings] != codes:
-            raise InspectionError(f"{first.folder} and {other.folder} have different classes; export them separately")
-    items = tuple(DefectClass(i, one.code, one.en, one.zh, one.kind) for i, one in enumerate(first.inspection.findings))
-    return Taxonomy(first.inspection.bundle.taxonomy, items, first.inspection.exclusive)
+def _check_alike(first: InspectionRecord, other: InspectionRecord) -> None:
+    """Check that two inspections have the same classes.
+
+    Raises:
+        InspectionError: they have not.
+    """
+    codes, others = ([finding.code for finding in one.inspection.findings] for one in (first, other))
+    if codes != others:
+        raise InspectionError(f"{first.name} and {other.name} have different classes; export them separately")
 
 
-def _write_scores(inspected: Sequence[InspectionRecord], out: Path) -> tuple[Path, ...]:
+def _taxonomy_of(one: InspectionRecord) -> Taxonomy:
+    """Return the classes of an inspection."""
+    found = enumerate(one.inspection.findings)
+    items = tuple(DefectClass(index, item.code, item.en, item.zh, item.kind) for index, item in found)
+    return Taxonomy(one.inspection.bundle.taxonomy, items, one.inspection.exclusive)
+
+
+def _write_scores(inspected: Iterable[InspectionRecord], out: Path) -> tuple[tuple[Path, ...], int]:
     """Write VideoPipe track 1: scores before calibration, since calibration may create ties and only order counts."""
-    _taxonomy_of(inspected)
-    lines = (
-        f"{json.dumps(one.name, ensure_ascii=False)}: {json.dumps([found.score for found in one.inspection.findings])}"
-        for one in inspected
-    )
-    write_text(out, "{\n" + ",\n".join(lines) + "\n}\n")
-    return (out,)
+    first, number = next(iter(inspected)), 0
+    with whole_file(out) as file:
+        file.write("{")
+        for one in inspected:
+            _check_alike(first, one)
+            scores = [found.score for found in one.inspection.findings]
+            file.write(("," if number else "") + f"\n{json.dumps(one.name, ensure_ascii=False)}: {json.dumps(scores)}")
+            number += len(scores)
+        file.write("\n}\n")
+    return (out,), number
 
 
-def _write_moments(inspected: Sequence[InspectionRecord], rows: Sequence[RecordRow], out: Path) -> tuple[Path, ...]:
+def _write_moments(inspected: Iterable[InspectionRecord], rows: RecordRows, out: Path) -> tuple[Path, ...]:
     """Write VideoPipe track 2: every occurrence of a defect with the score at its peak."""
-    taxonomy = _taxonomy_of(inspected)
-    moments: dict[str, list[Moment]] = {one.name: [] for one in inspected}
-    for row in rows:
-        if row.occurrence:
-            found = Moment(taxonomy.index(row.finding.code), row.occurrence.seconds, row.occurrence.score)
-            moments[row.inspected.name].append(found)
-    write_results(moments, out, taxonomy)
+    first = next(iter(inspected))
+    write_results(_moments(first, rows), out, _taxonomy_of(first))
     return (out,)
+
+
+def _moments(first: InspectionRecord, rows: RecordRows) -> Iterator[tuple[str, list[Moment]]]:
+    """Yield name and moments of each video; the first one says which classes there are."""
+    taxonomy = _taxonomy_of(first)
+    for one, found in rows.by_video():
+        _check_alike(first, one)
+        shown = [(taxonomy.index(row.finding.code), row.occurrence) for row in found]
+        yield one.name, [Moment(label, place.seconds, place.score) for label, place in shown if place]

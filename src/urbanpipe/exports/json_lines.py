@@ -1,22 +1,31 @@
 """JSON lines: everything that is known about each row, for other tools."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from urbanpipe.exports.csv_safety import relative
 from urbanpipe.exports.records import InspectionRecord, RecordRow
-from urbanpipe.outputs import write_text
+from urbanpipe.outputs import whole_file
 
 
-def write_lines(inspected: Sequence[InspectionRecord], rows: Sequence[RecordRow], out: Path) -> tuple[Path, ...]:
+def write_lines(inspected: Iterable[InspectionRecord], rows: Iterable[RecordRow], out: Path) -> tuple[Path, ...]:
     """Write one JSON object per line: every row, and an object with the code null for each video without rows."""
-    seen = {id(row.inspected) for row in rows}
-    objects = [_line(row, out.parent) for row in rows]
-    objects += [_facts(one) | {"code": None} for one in inspected if id(one) not in seen]
-    write_text(out, "".join(json.dumps(one, ensure_ascii=False, allow_nan=False) + "\n" for one in objects))
+    with whole_file(out) as file:
+        for one in _objects(inspected, rows, out.parent):
+            file.write(json.dumps(one, ensure_ascii=False, allow_nan=False) + "\n")
     return (out,)
+
+
+def _objects(
+    inspected: Iterable[InspectionRecord], rows: Iterable[RecordRow], folder: Path
+) -> Iterator[dict[str, Any]]:
+    with_rows = set()
+    for row in rows:
+        with_rows.add(row.inspected.name)
+        yield _line(row, folder)
+    yield from (_facts(one) | {"code": None} for one in inspected if one.name not in with_rows)
 
 
 def _facts(one: InspectionRecord) -> dict[str, Any]:
@@ -34,8 +43,7 @@ def _facts(one: InspectionRecord) -> dict[str, Any]:
 
 
 def _line(row: RecordRow, folder: Path) -> dict[str, Any]:
-    finding, occurrence, frame, read = row.finding, row.occurrence, row.evidence, row.distance
-    pictures = row.inspected.folder
+    finding, occurrence, read, picture, heat = row.finding, row.occurrence, row.distance, row.picture, row.heat
     return (
         _facts(row.inspected)
         | {
@@ -53,8 +61,8 @@ def _line(row: RecordRow, folder: Path) -> dict[str, Any]:
             "occurrence_score": occurrence.score if occurrence else None,
             "distance_metres": row.metres if row.review else read.distance_metres if read else None,
             "distance_text": read.distance_text if read else "",
-            "picture": relative(pictures / frame.picture, folder) if frame else None,
-            "heat": relative(pictures / frame.heat, folder) if frame and frame.heat else None,
+            "picture": relative(picture, folder) if picture else None,
+            "heat": relative(heat, folder) if heat else None,
         }
         | _review(row)
     )

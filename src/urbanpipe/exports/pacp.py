@@ -5,7 +5,7 @@ and fields that only a person knows (surveyor, pipe, values, clock positions) st
 """
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,11 @@ from typing import Any
 from urbanpipe.contracts.coded.crosswalk import codes_of
 from urbanpipe.contracts.findings import Occurrence
 from urbanpipe.contracts.inspection_data import InspectionData
+from urbanpipe.csv_cells import write_rows
 from urbanpipe.errors import InspectionError
 from urbanpipe.exports.cjj181 import source_words
 from urbanpipe.exports.columns import word
-from urbanpipe.exports.csv_safety import csv_text, relative, write_new
+from urbanpipe.exports.csv_safety import new_table, relative
 from urbanpipe.exports.records import InspectionRecord, RecordRow
 from urbanpipe.exports.written import Written
 from urbanpipe.outputs import output_folder
@@ -41,8 +42,8 @@ _SHAPES = {"circular": "C", "egg": "E", "oval": "O", "rectangular": "R", "other"
 
 
 def write_pacp(
-    inspected: Sequence[InspectionRecord],
-    rows: Sequence[RecordRow],
+    inspected: Iterable[InspectionRecord],
+    rows: Iterable[RecordRow],
     out: Path,
     taxonomy: Taxonomy,
     data: Mapping[str, InspectionData],
@@ -53,8 +54,8 @@ def write_pacp(
     without a date, and those that share all four, are left out and named.
 
     Args:
-        inspected: the inspections.
-        rows: their defects.
+        inspected: the inspections; they may be read anew on every iteration.
+        rows: their defects, likewise.
         out: the folder.
         taxonomy: classes with their PACP codes.
         data: inspection data by the name of the video.
@@ -64,49 +65,65 @@ def write_pacp(
             worked.
         OutputError: the tables cannot be written.
     """
-    refused = _refused(inspected, data)
+    names = [one.name for one in inspected]
+    refused = _refused(names, data)
     lines = tuple(f"{name}: not written; {why}" for name, why in refused.items())
-    kept = [one for one in inspected if one.name not in refused]
-    if not kept:
+    numbers = {name: number for number, name in enumerate((name for name in names if name not in refused), 1)}
+    if not numbers:
         raise InspectionError(f"{out}: no inspection can be written as pacp; {lines[0]}")
     output_folder(out)
-    rows = [row for row in rows if row.inspected.name not in refused]
-    numbers = {id(one): number for number, one in enumerate(kept, 1)}
+    written = [0, 0]  # rows, and how many of them a person decided about
     tables = {
-        "PACP_Inspections.csv": (INSPECTIONS, [_inspection(one, numbers[id(one)], data[one.name]) for one in kept]),
-        "PACP_Conditions.csv": (
-            CONDITIONS,
-            [_condition(row, number, numbers[id(row.inspected)], taxonomy) for number, row in enumerate(rows, 1)],
+        "PACP_Inspections.csv": (
+            INSPECTIONS,
+            (_inspection(one, numbers[one.name], data[one.name]) for one in inspected if one.name in numbers),
         ),
-        "PACP_Media_Inspections.csv": (VIDEOS, [_video(one, numbers[id(one)], out) for one in kept]),
-        "PACP_Media_Conditions.csv": (MEDIA, _media(rows, out)),
+        "PACP_Conditions.csv": (CONDITIONS, _conditions(rows, numbers, taxonomy, written)),
+        "PACP_Media_Inspections.csv": (
+            VIDEOS,
+            (_video(one, numbers[one.name], out) for one in inspected if one.name in numbers),
+        ),
+        "PACP_Media_Conditions.csv": (MEDIA, _media((row for row in rows if row.inspected.name in numbers), out)),
     }
     for name, (header, values) in tables.items():
         # No byte order mark: importers read it as part of the first column's name.
-        write_new(out / name, csv_text(header, [[one.get(key) for key in header] for one in values]))
-    reviewed = sum(row.review is not None for row in rows)
-    return Written(tuple(out / name for name in tables), len(rows), reviewed, bool(refused), lines)
+        with new_table(out / name) as file:
+            write_rows(file, [header])
+            write_rows(file, ([one.get(key) for key in header] for one in values))
+    number, reviewed = written
+    return Written(tuple(out / name for name in tables), number, reviewed, bool(refused), lines)
 
 
-def _refused(inspected: Sequence[InspectionRecord], data: Mapping[str, InspectionData]) -> dict[str, str]:
+def _conditions(
+    rows: Iterable[RecordRow], numbers: Mapping[str, int], taxonomy: Taxonomy, written: list[int]
+) -> Iterator[dict[str, object]]:
+    """Yield the rows of defects, and count them and those that a person decided about."""
+    for row in rows:
+        if row.inspected.name in numbers:
+            written[0] += 1
+            written[1] += row.review is not None
+            yield _condition(row, written[0], numbers[row.inspected.name], taxonomy)
+
+
+def _refused(videos: Sequence[str], data: Mapping[str, InspectionData]) -> dict[str, str]:
     """Return why an inspection cannot be written, by the name of its video."""
     refused: dict[str, str] = {}
     by_identity: dict[tuple[str, ...], list[str]] = {}
-    for one in inspected:
-        known = data.get(one.name)
+    for video in videos:
+        known = data.get(video)
         if known is None or not known.date:
-            refused[one.name] = "its date is unknown; give it in the inspection data, or one for all with --date"
+            refused[video] = "its date is unknown; give it in the inspection data, or one for all with --date"
         else:
             # Importers may ignore case, as Access does.
             identity = (known.from_manhole.strip().casefold(), known.direction, known.date, known.time)
-            by_identity.setdefault(identity, []).append(one.name)
+            by_identity.setdefault(identity, []).append(video)
     for (manhole, direction, _, time), names in by_identity.items():
         empty = [name for name, value in zip(_IDENTITY, (manhole, direction, time), strict=True) if not value]
         hint = f"give {' or '.join(empty)}" if empty else "correct one of them"
         for name in names if len(names) > 1 else ():
             other = next(other for other in names if other != name)
             refused[name] = f"upstream manhole, direction, date and time are the same as of {other}; {hint}"
-    return {one.name: refused[one.name] for one in inspected if one.name in refused}
+    return {video: refused[video] for video in videos if video in refused}
 
 
 def _inspection(one: InspectionRecord, number: int, known: InspectionData) -> dict[str, object]:
@@ -142,13 +159,13 @@ def _inspection(one: InspectionRecord, number: int, known: InspectionData) -> di
 
 
 def _video(one: InspectionRecord, number: int, out: Path) -> dict[str, object]:
-    folder = Path(one.inspection.video.path).parent
-    location = (one.folder / one.inspection.video.relative).parent if one.inspection.video.relative else folder
+    path, way = one.inspection.video.path, one.inspection.video.relative
+    folder = (one.folder / way).parent if way else Path(path).parent
     return {
         "MediaID": number,
         "InspectionID": number,
         "Video_Name": one.inspection.video.name,
-        "Video_Location": relative(location, out),
+        "Video_Location": path.rpartition("/")[0] if "://" in path else relative(folder, out),
     }
 
 
@@ -171,18 +188,15 @@ def _condition(row: RecordRow, number: int, inspection: int, taxonomy: Taxonomy)
     }
 
 
-def _media(rows: Sequence[RecordRow], out: Path) -> list[dict[str, object]]:
-    shown = [(number, row, row.evidence) for number, row in enumerate(rows, 1)]
-    pictures = [(number, row.inspected.folder / frame.picture) for number, row, frame in shown if frame]
-    return [
-        {
+def _media(rows: Iterable[RecordRow], out: Path) -> Iterator[dict[str, object]]:
+    pictures = ((number, row.picture) for number, row in enumerate(rows, 1))
+    for media, (number, path) in enumerate(((number, path) for number, path in pictures if path), 1):
+        yield {
             "MediaConditionID": media,
             "ConditionID": number,
             "Image_Reference": path.name,
             "Image_Path": relative(path.parent, out),
         }
-        for media, (number, path) in enumerate(pictures, 1)
-    ]
 
 
 def _clock(occurrence: Occurrence) -> str:

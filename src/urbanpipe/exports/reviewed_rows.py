@@ -1,30 +1,14 @@
 """Rows of exports with the decisions of people: corrected, added and rejected defects."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Iterable, Iterator
 
 from urbanpipe.contracts.findings import Finding, Occurrence
 from urbanpipe.exports.records import InspectionRecord, RecordRow, rows_of
 from urbanpipe.review_store.decision import Decision, Status, proposal_key
-from urbanpipe.review_store.reviewed import Review, VideoDecisions, decisions_on
-from urbanpipe.review_store.store import ReviewStore
+from urbanpipe.review_store.reviewed import Review, VideoDecisions
 
 
-def with_decisions(inspected: Iterable[InspectionRecord], store: Path) -> list[InspectionRecord]:
-    """Return the inspections with the decisions of a store.
-
-    Raises:
-        ReviewError: the store cannot be read.
-    """
-    decisions = ReviewStore(store, create=False)
-    try:
-        return [replace(one, decisions=decisions_on(decisions, one.inspection.video.digest)) for one in inspected]
-    finally:
-        decisions.close()
-
-
-def reviewed_rows(inspected: Sequence[InspectionRecord], *, unlikely: bool) -> Iterator[RecordRow]:
+def reviewed_rows(inspected: Iterable[InspectionRecord], *, unlikely: bool) -> Iterator[RecordRow]:
     """Yield one row per defect by time, as people decided.
 
     Rejected proposals have no row. Where a video was reviewed in full, neither have those that nobody decided about.

@@ -195,7 +195,7 @@ def moments(
     matched_videos = [{name: part[name] for name in known.moments} if known else {} for part in (plain, final)]
     scores = [score_moments(part, known, data.taxonomy) if known else None for part in matched_videos]
     file = Path(out).with_suffix(".settings.toml")
-    write_results(final, Path(out), data.taxonomy, known.keys if known else None)
+    write_results(final.items(), Path(out), data.taxonomy, known.keys if known else None)
     by_code = {code: value for code, value in zip(data.taxonomy.codes, shifts.tolist(), strict=True) if value}
     write_text(file, tomli_w.dumps(config.model_dump() | {"shift_seconds": by_code}))
     return FoundMoments(Path(out), file, final, data.taxonomy, shifts, scores[0], scores[1], tuple(notes))

@@ -44,7 +44,7 @@ class Entry:
 
 def picture_name(row: RecordRow, root: Path) -> str | None:
     """Return the path of the picture of a finding, relative to the folder of all inspections; None without one."""
-    if row.evidence is None:
+    if row.picture is None or row.evidence is None:  # one in an archive is copied to its folder here
         return None
     return f"{row.inspected.folder.relative_to(root).as_posix()}/{row.evidence.picture}"
 

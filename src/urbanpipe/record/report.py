@@ -1,18 +1,18 @@
 """The verb `report`: the record of inspections that a contractor hands in."""
 
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from urbanpipe.contracts.findings import FAILURES
+from urbanpipe.archive_store.open_source import is_archive
 from urbanpipe.contracts.inspection_sources import Source
 from urbanpipe.contracts.name_matching import match_names, near_text
-from urbanpipe.csv_cells import read_rows
 from urbanpipe.errors import InspectionError, ReviewError
 from urbanpipe.exports.columns import LANGUAGES, Language
 from urbanpipe.exports.export import inspection_data_of
-from urbanpipe.exports.records import InspectionRecord, read_inspected
-from urbanpipe.exports.reviewed_rows import left_out, with_decisions
+from urbanpipe.exports.records import InspectionRecord, InspectionRecords, opened_records
+from urbanpipe.exports.reviewed_rows import left_out
 from urbanpipe.exports.rules import read_rules
 from urbanpipe.outputs import write_text
 from urbanpipe.record.document import MARK, record_html
@@ -71,7 +71,7 @@ class Reported:
 
 
 def report(
-    inspections: Path,
+    inspections: str | Path,
     *,
     out: Path,
     store: Path | None = None,
@@ -84,7 +84,7 @@ def report(
     """Write the record of inspections: a document for print with a cover, drawings, findings and condition figures.
 
     Args:
-        inspections: output folder of `inspect`, or the folder of one video in it.
+        inspections: output folder of `inspect`, or the folder of one video in it; or an archive.
         out: `.html` or `.pdf`; an earlier record is replaced, and no other file.
         store: the decisions of `urbanpipe review`; without it all findings are proposals, and each page says so.
         inspection_data: CSV or XLSX, see `InspectionData`, a rule for paths, or several of them; what people entered in
@@ -99,34 +99,35 @@ def report(
         ReviewError: the store cannot be read, or has proposals that nobody decided about.
         OutputError: `out` cannot be written.
     """
-    root, out = Path(inspections), Path(out)
+    out = Path(out)
     _check(out, language, undecided)
     failures: dict[str, str] = {}
-    inspected = _selected(read_inspected(root, failures), videos)
-    failures = {} if videos else failures
-    suffix = out.suffix.lower()
-    _refuse_more(root, len(inspected), MAX_VIDEOS[suffix], f"videos; a {suffix} record")
-    if store:
-        inspected = with_decisions(inspected, store)
-    data, unmatched = inspection_data_of(inspected, inspection_data)
-    rules = read_rules()
-    segments = record_segments(inspected, data, rules, with_decisions=store is not None)
-    findings = sum(len(one.rows) for one in segments)
-    _refuse_more(root, findings, MAX_FINDINGS[suffix], f"findings; a {suffix} record")
-    if store and undecided == "refuse":
-        _refuse_undecided(segments)
-    failed = failures | ({} if videos else _not_inspected(root))
-    t = wording(language, TEXTS)
-    html = record_html(segments, failed, root, rules, t=t, language=language, contractor=contractor.strip())
-    _write(html, out)
+    with (
+        tempfile.TemporaryDirectory(prefix="urbanpipe-") as copied,
+        opened_records(inspections, store=store, pictures=Path(copied), failures=failures) as opened,
+    ):
+        root = Path(copied) if is_archive(inspections) else Path(inspections)
+        inspected = _selected(opened, videos, inspections, out)
+        data, unmatched = inspection_data_of(inspected, inspection_data)
+        rules = read_rules()
+        segments = record_segments(inspected, data, rules, with_decisions=store is not None)
+        findings = sum(len(one.rows) for one in segments)
+        _refuse_more(inspections, findings, MAX_FINDINGS[out.suffix.lower()], f"findings; a {out.suffix} record")
+        if store and undecided == "refuse":
+            _refuse_undecided(segments)
+        failed = {} if videos else failures | opened.not_inspected()
+        t = wording(language, TEXTS)
+        html = record_html(segments, failed, root, rules, t=t, language=language, contractor=contractor.strip())
+        _write(html, out)
+        notes = () if videos else tuple(opened.notes())
     return Reported(
         out=out,
         segments=len(segments),
         findings=findings,
         undecided=sum(one.undecided for one in segments),
-        failures=failures,
+        failures={} if videos else failures,
         unmatched=() if videos else unmatched,
-        left_out=tuple(left_out(inspected)),
+        left_out=(*notes, *left_out(inspected)),
         with_decisions=store is not None,
         demonstration=any(one.demonstration for one in segments),
     )
@@ -153,7 +154,7 @@ def _check(out: Path, language: str, undecided: str) -> None:
         raise InspectionError(f"{out} exists and is not a record; give another --out, or delete it yourself")
 
 
-def _refuse_more(root: Path, number: int, most: int, what: str) -> None:
+def _refuse_more(root: str | Path, number: int, most: int, what: str) -> None:
     if number > most:
         raise InspectionError(f"{root} has {number:,} {what} may have {most:,}; select some with --video")
 
@@ -164,13 +165,22 @@ def _is_record(path: Path) -> bool:
     return MARK.encode() in (data[:_HEAD] if path.suffix.lower() == ".html" else data)
 
 
-def _selected(inspected: list[InspectionRecord], videos: Sequence[str]) -> list[InspectionRecord]:
-    if not videos:
-        return inspected
-    matches = match_names(videos, [one.name for one in inspected])
-    for name, near in matches.near.items():
-        raise InspectionError(f"no inspected video is called {name}{near_text(near)}")
-    return [one for one in inspected if one.name in matches.matched.values()]
+def _selected(
+    inspected: InspectionRecords, videos: Sequence[str], root: str | Path, out: Path
+) -> list[InspectionRecord]:
+    """Return the inspections of a record.
+
+    Raises:
+        InspectionError: there are too many, or none has a given name.
+    """
+    names = set(inspected.names)
+    if videos:
+        matches = match_names(videos, inspected.names)
+        for name, near in matches.near.items():
+            raise InspectionError(f"no inspected video is called {name}{near_text(near)}")
+        names = set(matches.matched.values())
+    _refuse_more(root, len(names), MAX_VIDEOS[out.suffix.lower()], f"videos; a {out.suffix} record")
+    return [one for one in inspected if one.name in names]
 
 
 def _refuse_undecided(segments: Sequence[RecordSegment]) -> None:
@@ -182,11 +192,3 @@ def _refuse_undecided(segments: Sequence[RecordSegment]) -> None:
         raise ReviewError(
             f"nobody has decided about {proposals}, {where}; decide in `urbanpipe review`, or give --undecided mark"
         )
-
-
-def _not_inspected(root: Path) -> dict[str, str]:
-    """Return the videos that `inspect` could not read, and why."""
-    try:
-        return {row[0]: row[1] for row in read_rows(root / FAILURES, ["video", "reason"])}
-    except (OSError, ValueError):
-        return {}

@@ -76,7 +76,7 @@ def index_rows(
     videos = [row.video for row in rows]
     names = distinct_names(videos, [row.folder for row in rows])
     rows = [replace(row, name=name) for row, name in zip(rows, names, strict=True)]
-    for indices in equal_contents(videos):
+    for indices in equal_contents(video.digest for video in videos):
         for index in indices:
             others = ", ".join(names[other] for other in indices if other != index)
             remark = ("duplicate", t("duplicate"), t("duplicate_of", names=others))
@@ -88,7 +88,7 @@ def totals(rows: Sequence[Row], failed: int, t: Wording) -> list[str]:
     """Return the counts of videos; unlikely findings do not count."""
     accepted = sum(bool(row.accepted) for row in rows)
     review = sum(bool(row.review or row.unsure) and not row.accepted for row in rows)
-    copies = sum(len(indices) - 1 for indices in equal_contents([row.video for row in rows]))
+    copies = sum(len(indices) - 1 for indices in equal_contents(row.video.digest for row in rows))
     return [
         t.count("total_videos", len(rows)),
         t.count("total_found", accepted),

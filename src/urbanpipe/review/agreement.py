@@ -10,7 +10,6 @@ from typing import Any
 from scipy.stats import beta
 
 from urbanpipe.contracts.findings import Inspection
-from urbanpipe.errors import InspectionError
 from urbanpipe.review.queue import Filter, queue_page
 from urbanpipe.review.service import ReviewService, predictions_of
 from urbanpipe.review_store.control_share import is_control
@@ -102,13 +101,10 @@ def missed(cases: Sequence[ReviewedClass]) -> dict[str, Any]:
 
 
 def _inspections(service: ReviewService, reviewed: Iterable[str]) -> Iterable[Inspection]:
-    for video in sorted(reviewed):
-        folder = service.index.folder_of(video)
-        try:
-            if folder is not None:
-                yield service.open(folder).inspection
-        except InspectionError:
-            continue
+    names = (service.index.folder_of(video) for video in sorted(reviewed))
+    for _, inspection in service.source.read(name for name in names if name is not None):
+        if isinstance(inspection, Inspection):
+            yield inspection
 
 
 def _grouped(cases: Iterable[ReviewedClass], name: str) -> dict[str, list[ReviewedClass]]:

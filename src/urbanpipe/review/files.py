@@ -35,12 +35,12 @@ class VideoFiles:
         self._lock = threading.Lock()
         self._digests: dict[tuple[str, int, int], Job[str]] = {}
 
-    def find(self, inspection: Inspection, folder: Path, *, wait: bool = False) -> VideoFile:
+    def find(self, inspection: Inspection, folder: Path | None, *, wait: bool = False) -> VideoFile:
         """Return the file of a video: beside its inspection where it was then, or at its old path.
 
         Args:
             inspection: the inspection.
-            folder: its folder.
+            folder: its folder; None if it lies in an archive.
             wait: whether to wait until the contents are compared.
         """
         path = _path(inspection, folder)
@@ -66,9 +66,9 @@ class VideoFiles:
             return self._digests[key]
 
 
-def _path(inspection: Inspection, folder: Path) -> Path | None:
+def _path(inspection: Inspection, folder: Path | None) -> Path | None:
     video = inspection.video
-    places = [folder / video.relative] if video.relative else []
+    places = [folder / video.relative] if folder and video.relative else []
     for place in (*places, Path(video.path)):
         try:
             check_regular(place)
@@ -78,13 +78,7 @@ def _path(inspection: Inspection, folder: Path) -> Path | None:
     return None
 
 
-def picture_file(inspection: Inspection, folder: Path, name: str) -> Path | None:
-    """Return a picture of an inspection; None if its findings do not name it, or it lies outside its folder."""
+def names_picture(inspection: Inspection, name: str) -> bool:
+    """Return whether the findings of an inspection name a picture or a heat map; nothing else may be read."""
     evidence = (one for finding in inspection.findings for moment in finding.occurrences for one in moment.evidence)
-    if not any(name in (one.picture, one.heat) for one in evidence):
-        return None
-    try:
-        path = (folder / name).resolve()
-        return path if path.is_file() and path.is_relative_to(folder.resolve()) else None
-    except (OSError, ValueError):
-        return None
+    return any(name in (one.picture, one.heat) for one in evidence)

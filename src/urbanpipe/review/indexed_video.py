@@ -6,7 +6,7 @@ from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 
-from urbanpipe.contracts.findings import FINDINGS, Inspection, read_inspection
+from urbanpipe.contracts.findings import Inspection
 from urbanpipe.contracts.names import canonical_name
 from urbanpipe.errors import InspectionError
 from urbanpipe.exports.rules import read_rules
@@ -19,7 +19,7 @@ class IndexedVideo:
     """A row of the index.
 
     Attributes:
-        folder: name of the inspection's folder.
+        folder: key of the inspection: the name of its folder.
         version: changes whenever the findings change.
         digest: digest of the video; empty if its findings cannot be read.
         name: name of the video, distinct from all others.
@@ -61,40 +61,19 @@ def searchable(text: str) -> str:
     return canonical_name(text).casefold()
 
 
-def folder_name(folder: Path) -> str:
-    """Return the name of a folder as text that can be stored; bytes that are no text are escaped."""
-    return folder.name.encode(errors="backslashreplace").decode()
-
-
-def findings_version(folder: Path) -> str:
-    """Return what changes with the findings of a folder; empty where there are none."""
-    try:
-        stat = (folder / FINDINGS).stat()
-    except OSError:
-        return ""
-    return f"{stat.st_mtime_ns} {stat.st_ino} {stat.st_size}"
-
-
-def indexed_video(folder: Path, version: str) -> IndexedVideo:
-    """Return the row of the inspection in a folder; one with an error if its findings cannot be read."""
-    name = folder_name(folder)
-    if name != folder.name:
-        return IndexedVideo(
-            name, version, name=name, path=name, error=f"the name of the folder {name} is no text; rename it"
-        )
-    try:
-        inspection = read_inspection(folder)
-    except InspectionError as error:
-        return IndexedVideo(name, version, name=name, path=name, error=str(error))
+def indexed_video(name: str, version: str, inspection: Inspection | InspectionError) -> IndexedVideo:
+    """Return the row of an inspection; one with an error if its findings cannot be read."""
+    if isinstance(inspection, InspectionError):
+        return IndexedVideo(name, version, name=name, path=name, error=str(inspection))
     video = inspection.video
     shown = proposed(inspection)
     return IndexedVideo(
-        folder=folder.name,
+        folder=name,
         version=version,
         digest=video.digest,
         name=video.name,
         path=video.path,
-        place=str(Path(video.path).parent),
+        place=_place(video.path),
         duration_seconds=video.duration_seconds,
         made_at=inspection.made_at,
         date=_date(Path(video.path)),
@@ -120,6 +99,11 @@ def _picture(inspection: Inspection) -> str:
     findings = [*inspection.defects, *inspection.findings]
     occurrences = [max(one.occurrences, key=lambda moment: moment.score) for one in findings if one.occurrences]
     return next((one.evidence[0].picture for one in occurrences if one.evidence), "")
+
+
+def _place(path: str) -> str:
+    """Return the folder of a path, or of an address such as `s3://bucket/key`."""
+    return path.rpartition("/")[0] if "://" in path else str(Path(path).parent)
 
 
 def _date(path: Path) -> str:

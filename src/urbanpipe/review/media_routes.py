@@ -1,11 +1,11 @@
 """Pictures, stills and videos of the review app."""
 
+from mimetypes import guess_type
 from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Query, Response
 from fastapi.responses import FileResponse
 
-from urbanpipe.review.files import picture_file
 from urbanpipe.review.routes import Service
 
 router = APIRouter()
@@ -15,11 +15,10 @@ FOREVER = {"Cache-Control": "private, max-age=86400"}
 @router.get("/media/{folder}/picture/{name}")
 def picture(folder: str, name: str, service: Service) -> Response:
     """Return a picture of an inspection."""
-    video = service.open(folder)
-    path = picture_file(video.inspection, video.folder, name)
-    if path is None:
+    content = service.picture(service.open(folder), name)
+    if content is None:
         raise HTTPException(404, "there is no such picture")
-    return FileResponse(path, headers=FOREVER)
+    return Response(content, media_type=guess_type(name)[0], headers=FOREVER)
 
 
 @router.get("/api/videos/{folder}/file")

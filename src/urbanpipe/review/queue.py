@@ -1,16 +1,12 @@
 """The queue: the videos of the index that match a filter, in an order."""
 
 import sqlite3
-from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
 
-from urbanpipe.contracts.findings import FAILURES
-from urbanpipe.csv_cells import read_rows
 from urbanpipe.review.indexed_video import searchable
 from urbanpipe.review.video_index import VideoIndex
 from urbanpipe.settings import Section
@@ -215,14 +211,3 @@ def queue_folders(index: VideoIndex, wanted: Filter) -> list[str]:
         values,
     )
     return [row[0] for row in rows]
-
-
-def failed_videos(root: Path) -> list[dict[str, str]]:
-    """Return name and reason of the videos that `inspect` could not inspect.
-
-    Args:
-        root: output folder of `inspect`.
-    """
-    with suppress(OSError, ValueError):
-        return [{"name": name, "reason": reason} for name, reason in read_rows(root / FAILURES, ["video", "reason"])]
-    return []

@@ -13,7 +13,7 @@ from urbanpipe.review.agreement import agreement
 from urbanpipe.review.bodies import Action, Decisions, Login, RejectBelow, Undo
 from urbanpipe.review.page_files import PAGES, STATIC, page, texts
 from urbanpipe.review.people import Person, Role, person_with
-from urbanpipe.review.queue import PAGE_VIDEOS, Filter, Order, failed_videos, neighbours, queue_page
+from urbanpipe.review.queue import PAGE_VIDEOS, Filter, Order, neighbours, queue_page
 from urbanpipe.review.service import ReviewService
 from urbanpipe.review.sessions import cookie_name
 from urbanpipe.review.video_view import recorded_view
@@ -146,7 +146,7 @@ def queue(
         "seconds_left": shown.seconds_left,
         "orders": list(Order),
         "codes": service.index.codes(),
-        "failures": failed_videos(service.index.root) if offset <= 0 else [],
+        "failures": [one._asdict() for one in service.source.failures()] if offset <= 0 else [],
     }
 
 

@@ -13,7 +13,8 @@ from pathlib import Path
 import uvicorn
 from fastapi import FastAPI
 
-from urbanpipe.contracts.findings import inspection_folders
+from urbanpipe.archive_store.open_source import open_inspections
+from urbanpipe.archive_store.storage import is_bucket
 from urbanpipe.errors import ReviewError
 from urbanpipe.review.app import Access, review_app
 from urbanpipe.review.people import Person, Role, checked_name, people
@@ -44,7 +45,7 @@ class ReviewServer:
 
 
 def review(
-    inspected: Path,
+    inspected: str | Path,
     *,
     store: Path | None = None,
     host: str = LOOPBACK,
@@ -57,7 +58,8 @@ def review(
     """Serve the review app until it is interrupted.
 
     Args:
-        inspected: output folder of `inspect`, or the folder of one video in it.
+        inspected: output folder of `inspect`, or the folder of one video in it; or an archive: its folder or an address
+            such as `s3://bucket/prefix`.
         store: SQLite file of the decisions, on a local disk; default: `review.sqlite` in the folder.
         host: address to listen on. Beyond this machine people log in with accounts.
         port: port to listen on; 0 for a free one.
@@ -68,7 +70,8 @@ def review(
         say: prints a line.
 
     Raises:
-        InspectionError: the folder holds no inspections.
+        InspectionError: there are no inspections.
+        ArchiveError: the archive was never run, a part of it is damaged, or it cannot be read.
         ReviewError: the store cannot be used, the port is taken, or there are no accounts for others to log in.
         OutputError: the folder of the store cannot be written to.
     """
@@ -97,7 +100,7 @@ def review(
 
 
 def review_server(
-    inspected: Path,
+    inspected: str | Path,
     *,
     store: Path | None = None,
     host: str = LOOPBACK,
@@ -120,14 +123,14 @@ def review_server(
         say: prints a line.
 
     Raises:
-        InspectionError: the folder holds no inspections.
+        InspectionError: there are no inspections.
+        ArchiveError: the archive was never run, a part of it is damaged, or it cannot be read.
         ReviewError: the store cannot be used, or there are no accounts for others to log in.
         OutputError: the folder of the store cannot be written to.
     """
-    inspected = Path(inspected)
-    inspection_folders(inspected)
+    source = open_inspections(inspected)
     local = Person(checked_name(reviewer or _account()), Role.lead)
-    store = Path(store) if store else inspected / STORE
+    store = store_file(inspected, store)
     decisions = ReviewStore(store)
     is_local = is_loopback(host)
     if not is_local and not people(decisions):
@@ -135,8 +138,10 @@ def review_server(
             f"{host} is open to other machines and {store} has no accounts; add one with "
             f"`urbanpipe review {inspected} --add-account NAME --role lead`"
         )
-    service = ReviewService(inspected, decisions, store.with_name(PROXIES), PROXY_BYTES)
+    service = ReviewService(source, decisions, store.with_name(PROXIES), PROXY_BYTES)
     service.index.update(lambda done, total: say(f"reading findings: {done} of {total}") if done else None)
+    for line in source.notes():
+        say(line)
     if inspection_data:
         for name in service.give_data(Path(inspection_data)):
             say(f"inspection data of a video that was not inspected: {name}")
@@ -147,6 +152,17 @@ def review_server(
     shown = f"[{host}]" if ":" in host else host
     url = f"http://{shown}:{port}/" + (f"enter?token={token}" if is_local else "")
     return ReviewServer(review_app(service, access), url, decisions, videos)
+
+
+def store_file(inspected: str | Path, store: Path | None) -> Path:
+    """Return the file of the store: the given one, or `review.sqlite` in the folder of the inspections.
+
+    Raises:
+        ReviewError: none is given, and the inspections lie in a bucket.
+    """
+    if store is None and is_bucket(str(inspected)):
+        raise ReviewError(f"decisions on {inspected} are kept on a local disk; give their file with --store")
+    return Path(store) if store else Path(inspected) / STORE
 
 
 def is_loopback(host: str) -> bool:

@@ -1,4 +1,4 @@
-"""The review of an inspected folder, without the web: reading, deciding, undoing, and deciding about many at once."""
+"""The review of inspections, without the web: reading, deciding, undoing, and deciding about many at once."""
 
 import threading
 from collections import OrderedDict
@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from urbanpipe.contracts.findings import FINDINGS, Inspection, read_inspection
+from urbanpipe.contracts.findings import Inspection
 from urbanpipe.contracts.inspection_data import InspectionData, read_data_of
+from urbanpipe.contracts.inspections import InspectionSource
 from urbanpipe.errors import InspectionError, VideoError
 from urbanpipe.review.checked_state import checked_state
-from urbanpipe.review.files import VideoFile, VideoFiles
+from urbanpipe.review.files import VideoFile, VideoFiles, names_picture
 from urbanpipe.review.media.indices import IndexCache
 from urbanpipe.review.media.playable import plays_in_browser
 from urbanpipe.review.media.player_times import frame_shown, seek_seconds
@@ -36,13 +37,13 @@ class ReviewVideo:
     """An inspection that a page shows.
 
     Attributes:
-        name: name of its folder.
-        folder: its folder.
+        name: its key in the source: the name of its folder.
+        folder: its folder; None if it lies in an archive.
         inspection: the inspection without its timeline.
     """
 
     name: str
-    folder: Path
+    folder: Path | None
     inspection: Inspection
 
     @property
@@ -70,39 +71,41 @@ class ReviewService:
     """Everything that the pages need.
 
     Args:
-        root: output folder of `inspect`, or the folder of one inspection.
+        source: the inspections.
         store: the store of decisions.
         proxies: folder of copies that browsers play.
         proxy_bytes: how much they may take together.
     """
 
-    def __init__(self, root: Path, store: ReviewStore, proxies: Path, proxy_bytes: int = PROXY_BYTES) -> None:
+    def __init__(
+        self, source: InspectionSource, store: ReviewStore, proxies: Path, proxy_bytes: int = PROXY_BYTES
+    ) -> None:
         self._given: dict[str, InspectionData] = {}
-        self.store = store
-        self.index = VideoIndex(root, index_file(root, store.path), store.path)
+        self.source, self.store = source, store
+        self.index = VideoIndex(source, index_file(source.location, store.path), store.path)
         self.files = VideoFiles()
         indices = IndexCache()
         self.stills = Stills(indices)
         self.proxies = ProxyCache(proxies, proxy_bytes, indices=indices)
         self._lock = threading.Lock()
-        self._read: OrderedDict[Path, tuple[int, Inspection]] = OrderedDict()
+        self._read: OrderedDict[str, tuple[str, Inspection]] = OrderedDict()
 
     def close(self) -> None:
         """End what runs in the background, and close the index and the store."""
         self.proxies.close()
         self.index.close()
         self.store.close()
+        self.source.close()
 
     def open(self, name: str) -> ReviewVideo:
-        """Return the inspection in a folder of the index.
+        """Return an inspection of the index.
 
         Raises:
             InspectionError: there is none, or it cannot be read.
         """
-        folder = self.index.folder(name)
-        if folder is None:
+        if name not in self.index:
             raise InspectionError(f"there is no inspection in the folder {name!r}; go back to the list of videos")
-        return ReviewVideo(name, folder, self._inspection(folder))
+        return ReviewVideo(name, self.source.folder(name), self._inspection(name))
 
     def view(self, name: str) -> dict[str, Any]:
         """Return what the page of a video shows.
@@ -120,7 +123,14 @@ class ReviewService:
         }
         given = self._given.get(name)
         facts["given_data"] = given.model_dump(mode="json", exclude={"video"}) if given else None
-        return video_view(video.inspection, video.folder, self.store.items(video.digest)) | facts
+        return video_view(self._with_timeline(video), self.store.items(video.digest)) | facts
+
+    def picture(self, video: ReviewVideo, name: str) -> bytes | None:
+        """Return a picture or a heat map that the findings of a video name; None if there is none."""
+        try:
+            return self.source.picture(video.name, name) if names_picture(video.inspection, name) else None
+        except InspectionError:
+            return None
 
     def give_data(self, path: Path) -> tuple[str, ...]:
         """Show the inspection data of a file wherever people have entered none; return its names without a video.
@@ -168,7 +178,10 @@ class ReviewService:
             Number of proposals, and what was recorded.
         """
         changes = [
-            change for name in queue_folders(self.index, wanted) for change in self._below(name, code, probability)
+            change
+            for _, inspection in self.source.read(queue_folders(self.index, wanted))
+            if isinstance(inspection, Inspection)
+            for change in self._below(inspection, code, probability)
         ]
         distinct = list({(change.video, change.item): change for change in changes}.values())
         return len(distinct), self.store.decide(distinct, author) if author and distinct else []
@@ -244,32 +257,39 @@ class ReviewService:
             raise VideoError(video.inspection.video.path, "the file is not where it was when it was inspected")
         return found.path
 
-    def _below(self, name: str, code: str, probability: float) -> Iterator[Change]:
-        try:
-            video = self.open(name)
-        except InspectionError:
-            return
-        decided = self.store.items(video.digest)
-        for key, finding, occurrence in proposals(video.inspection):
+    def _below(self, inspection: Inspection, code: str, probability: float) -> Iterator[Change]:
+        video = inspection.video.digest
+        decided = self.store.items(video)
+        for key, finding, occurrence in proposals(inspection):
             row = decided.get(key)
             state = as_proposed(finding, occurrence) if row is None or row.after is None else Decision(**row.after)
             if state.code == code and finding.probability < probability and state.status is Status.open:
                 after = state.model_copy(update={"status": Status.rejected}).model_dump(mode="json")
-                yield Change(video.digest, key, after, row.seq if row else 0, _bundle(video))
+                yield Change(video, key, after, row.seq if row else 0, inspection.bundle.digest)
 
-    def _inspection(self, folder: Path) -> Inspection:
-        """Read the findings of a folder; those of the last videos are kept as long as they do not change."""
+    def _with_timeline(self, video: ReviewVideo) -> Inspection:
         try:
-            version = (folder / FINDINGS).stat().st_mtime_ns
-        except OSError:
-            raise InspectionError(f"{folder} was moved or deleted; move it back, or inspect the video again") from None
+            timeline = self.source.timeline(video.name) if video.inspection.timed else None
+        except InspectionError:  # the page then has no curves
+            timeline = None
+        return video.inspection.model_copy(update={"timeline": timeline})
+
+    def _inspection(self, name: str) -> Inspection:
+        """Read the findings of a video; those of the last videos are kept as long as they do not change."""
+        version = self.source.version(name)
+        if not version:
+            raise InspectionError(
+                f"{name} in {self.source.location} was moved or deleted; move it back, or inspect the video again"
+            )
         with self._lock:
-            known = self._read.get(folder)
+            known = self._read.get(name)
         if known and known[0] == version:
             return known[1]
-        inspection = read_inspection(folder)
+        _, inspection = next(self.source.read([name]))
+        if isinstance(inspection, InspectionError):
+            raise inspection
         with self._lock:
-            self._read[folder] = version, inspection
+            self._read[name] = version, inspection
             while len(self._read) > MAX_INSPECTIONS:
                 self._read.popitem(last=False)
         return inspection

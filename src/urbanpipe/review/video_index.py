@@ -8,6 +8,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +17,9 @@ from numpy.typing import NDArray
 from urbanpipe.catalog.catalog_file import group_of
 from urbanpipe.catalog.grouping import plausible_groups
 from urbanpipe.contracts.distinct_names import distinct_file_names
-from urbanpipe.contracts.findings import FINDINGS, inspection_folders
+from urbanpipe.contracts.inspections import InspectionSource
 from urbanpipe.contracts.names import short_hash
-from urbanpipe.errors import InspectionError
-from urbanpipe.review.indexed_video import IndexedVideo, columns_of, findings_version, folder_name, indexed_video
+from urbanpipe.review.indexed_video import IndexedVideo, columns_of, indexed_video
 from urbanpipe.review.learning_order import learning_order, uncertainty
 from urbanpipe.review_store.control_share import CONTROL_SHARE, is_control
 from urbanpipe.review_store.database import (
@@ -56,16 +56,16 @@ _BATCH = 500
 
 
 class VideoIndex:
-    """The index of the inspections in a folder.
+    """The index of the inspections of a source.
 
     Args:
-        root: output folder of `inspect`, or the folder of one inspection.
+        source: the inspections.
         path: the index's file; a damaged one, or one of another version, is made again.
         store: file of the review store, whose reviews rows are joined with.
     """
 
-    def __init__(self, root: Path, path: Path, store: Path) -> None:
-        self.root = Path(root)
+    def __init__(self, source: InspectionSource, path: Path, store: Path) -> None:
+        self._source = source
         self._path, self._store = path, store
         self._updating = threading.Lock()
         self._store_opened = identity(store)
@@ -87,12 +87,9 @@ class VideoIndex:
         """Close the connections of all threads."""
         self._connections.close()
 
-    def folder(self, name: str) -> Path | None:
-        """Return the folder of an indexed inspection; None if there is none of that name."""
-        row = self.connection.execute("SELECT 1 FROM videos WHERE folder = ?", (name,)).fetchone()
-        if row is None:
-            return None
-        return self.root if (self.root / FINDINGS).is_file() else self.root / name
+    def __contains__(self, name: str) -> bool:
+        """Return whether an inspection of this name is indexed."""
+        return self.connection.execute("SELECT 1 FROM videos WHERE folder = ?", (name,)).fetchone() is not None
 
     def folder_of(self, digest: str) -> str | None:
         """Return the name of a folder with an inspection of a video; None if there is none."""
@@ -112,13 +109,14 @@ class VideoIndex:
         """
         with self._updating, self._explained():
             known = dict(self.connection.execute("SELECT folder, version FROM videos"))
-            found = {folder: findings_version(folder) for folder in _folders(self.root)}
-            changed = [folder for folder, version in found.items() if known.get(folder_name(folder)) != version]
-            gone = set(known) - {folder_name(folder) for folder in found}
+            found = self._source.versions()
+            changed = [name for name, version in found.items() if known.get(name) != version]
+            gone = known.keys() - found.keys()
+            inspections = self._source.read(changed)
             for begin in range(0, len(changed), _BATCH):
                 if progress:
                     progress(begin, len(changed))
-                self._write([indexed_video(folder, found[folder]) for folder in changed[begin : begin + _BATCH]])
+                self._write([indexed_video(name, found[name], read) for name, read in islice(inspections, _BATCH)])
             if changed or gone:
                 self._finish(gone)
             return len(changed) + len(gone)
@@ -147,7 +145,7 @@ class VideoIndex:
 
     def _with_tables(self, connection: sqlite3.Connection) -> sqlite3.Connection:
         with all_or_nothing(connection):
-            about = (str(self.root.resolve()), FORMAT)
+            about = (self._source.location, FORMAT)
             with suppress(sqlite3.OperationalError):
                 if tuple(connection.execute("SELECT root, format FROM main.about").fetchone() or ()) == about:
                     return connection
@@ -202,10 +200,9 @@ class VideoIndex:
             )
 
 
-def index_file(root: Path, store: Path) -> Path:
-    """Return the file of the index of a folder, beside the store; folders that share a store have an index each."""
-    is_inside = root.resolve() == store.parent.resolve()
-    mark = "" if is_inside else f"-{short_hash(str(root.resolve()))}"
+def index_file(location: str, store: Path) -> Path:
+    """Return the file of the index of a source, beside the store; sources that share a store have an index each."""
+    mark = "" if location == str(store.parent.resolve()) else f"-{short_hash(location)}"
     return store.with_name(f"{store.stem}{mark}-index.sqlite")
 
 
@@ -220,13 +217,6 @@ def _connect(path: Path, store: Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
-
-
-def _folders(root: Path) -> list[Path]:
-    try:
-        return inspection_folders(root)
-    except InspectionError:
-        return []
 
 
 def _with_control(order: NDArray[np.intp], digests: Sequence[str]) -> NDArray[np.intp]:

@@ -2,12 +2,10 @@
 
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
-from urbanpipe.contracts.findings import Evidence, Finding, Inspection, Occurrence, read_timeline
+from urbanpipe.contracts.findings import Evidence, Finding, Inspection, Occurrence
 from urbanpipe.contracts.remarks import sentence
-from urbanpipe.errors import InspectionError
 from urbanpipe.exports.rules import read_rules
 from urbanpipe.report.timeline import lane, span_seconds, ticks
 from urbanpipe.report.verdict import verdict
@@ -25,15 +23,13 @@ def proposals(inspection: Inspection) -> Iterator[tuple[str, Finding, Occurrence
             yield proposal_key(finding.code, occurrence), finding, occurrence
 
 
-def video_view(inspection: Inspection, folder: Path, decided: Mapping[str, RecordedDecision]) -> dict[str, Any]:
+def video_view(inspection: Inspection, decided: Mapping[str, RecordedDecision]) -> dict[str, Any]:
     """Return the video, its classes with curves, its items, and its inspection data.
 
     Args:
-        inspection: the inspection without its timeline.
-        folder: its folder, which holds the timeline.
+        inspection: the inspection, with its timeline where it has one.
         decided: the last decision on each item.
     """
-    inspection = _with_timeline(inspection, folder)
     span = span_seconds(inspection)
     return {
         "video": inspection.video.model_dump(mode="json", exclude={"path", "relative"}),
@@ -63,13 +59,6 @@ def _choices() -> dict[str, list[dict[str, str]]]:
         name: [{"key": one.key} | {language: one.in_(language) for language in LANGUAGES} for one in choices]
         for name, choices in (("region", rules.regions), ("soil", rules.soils))
     }
-
-
-def _with_timeline(inspection: Inspection, folder: Path) -> Inspection:
-    try:
-        return inspection.model_copy(update={"timeline": read_timeline(folder)}) if inspection.timed else inspection
-    except InspectionError:
-        return inspection
 
 
 def _class(inspection: Inspection, finding: Finding, span: float) -> dict[str, Any]:

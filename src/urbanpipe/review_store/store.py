@@ -196,6 +196,22 @@ class ReviewStore:
             connection = self.connection
             return tuple(action_to_revert(connection, who, redo) is not None for redo in (False, True))  # type: ignore[return-value]
 
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Read one state of the store in this thread while the block runs, whatever others write meanwhile.
+
+        Raises:
+            ReviewError: the store cannot be read.
+        """
+        with database_errors(self.path):
+            connection = self.connection
+            connection.execute("BEGIN")
+            connection.execute("SELECT 1 FROM decisions LIMIT 1").fetchone()  # from here on the state is fixed
+        try:
+            yield
+        finally:
+            connection.execute("ROLLBACK")
+
     def rebuild(self) -> None:
         """Derive the table of reviews from the log again."""
         with self._transaction() as connection:

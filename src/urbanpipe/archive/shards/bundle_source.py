@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from urbanpipe.archive.lazy_inspector import LazyInspector
-from urbanpipe.archive.shards.archive_settings import ArchiveSettings
 from urbanpipe.archive.shards.inspecting import VideoInspector
+from urbanpipe.archive_store.archive_settings import ArchiveSettings
 from urbanpipe.inference.options import InferenceOptions
 from urbanpipe.inspection.region import Region
 

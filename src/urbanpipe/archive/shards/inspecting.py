@@ -11,12 +11,12 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from urbanpipe.archive.shards.archive_settings import ArchiveSettings
-from urbanpipe.archive.shards.manifest import PlannedVideo
-from urbanpipe.archive.shards.object_storage import open_storage
-from urbanpipe.archive.shards.outcomes import Status, VideoOutcome
 from urbanpipe.archive.shards.sources import file_etag
-from urbanpipe.archive.shards.storage import Storage, is_bucket
+from urbanpipe.archive_store.archive_settings import ArchiveSettings
+from urbanpipe.archive_store.manifest import PlannedVideo
+from urbanpipe.archive_store.object_storage import open_storage
+from urbanpipe.archive_store.outcomes import Status, VideoOutcome
+from urbanpipe.archive_store.storage import Storage, is_bucket
 from urbanpipe.catalog.catalog_file import printable
 from urbanpipe.contracts.findings import Inspection
 from urbanpipe.errors import MissingObjectError, OutOfMemoryError, OutputError, StorageError, VideoError

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import psutil
 
-from urbanpipe.archive.shards.storage import Storage
+from urbanpipe.archive_store.storage import Storage
 from urbanpipe.errors import LeaseLostError, MissingObjectError, StorageError
 
 log = logging.getLogger(__name__)

@@ -1,7 +1,7 @@
 """`archive merge`: one table of videos and one of findings, from the parts of an archive."""
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import groupby
@@ -11,19 +11,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from urbanpipe.archive.shards.object_storage import open_storage
-from urbanpipe.archive.shards.part_schemas import MERGED_FINDINGS, MERGED_VIDEOS
-from urbanpipe.archive.shards.parts import PartSummary, read_findings, read_videos
-from urbanpipe.archive.shards.results import CurrentResults, current_results, state_of
-from urbanpipe.archive.shards.storage import Storage
+from urbanpipe.archive_store.merged import FINDINGS, VIDEOS, with_state
+from urbanpipe.archive_store.object_storage import open_storage
+from urbanpipe.archive_store.part_schemas import MERGED_FINDINGS, MERGED_VIDEOS
+from urbanpipe.archive_store.parts import PartSummary, read_findings, read_videos
+from urbanpipe.archive_store.results import CurrentResults, current_results, state_of
+from urbanpipe.archive_store.storage import Storage
 from urbanpipe.contracts.names import shortened
 from urbanpipe.errors import ArchiveError
 from urbanpipe.progress import track
 
-VIDEOS, FINDINGS = "merged/videos.parquet", "merged/findings.parquet"
 _ROWS = 5000
-_FOOTER = 1 << 20
-_STATE_KEY = b"urbanpipe.state"
 
 
 @dataclass(frozen=True)
@@ -60,8 +58,8 @@ def archive_merge(archive: str | Path) -> Merge:
     check_complete(found, str(archive))
     with tempfile.TemporaryDirectory(prefix="urbanpipe-") as folder, ExitStack() as stack:
         paths = {name: Path(folder, Path(name).name) for name in (FINDINGS, VIDEOS)}
-        videos = stack.enter_context(_Rows(paths[VIDEOS], _with_state(MERGED_VIDEOS, state)))
-        findings = stack.enter_context(_Rows(paths[FINDINGS], _with_state(MERGED_FINDINGS, state)))
+        videos = stack.enter_context(_Rows(paths[VIDEOS], with_state(MERGED_VIDEOS, state)))
+        findings = stack.enter_context(_Rows(paths[FINDINGS], with_state(MERGED_FINDINGS, state)))
         shards = [[*parts] for _, parts in groupby(found.parts, key=lambda part: part.shard)]
         for parts in track(shards, len(shards), "archive merge", "shards"):
             videos.add(_of_shard(storage, found, parts, MERGED_VIDEOS, ["id"]))
@@ -137,20 +135,3 @@ def _videos_of(storage: Storage, part: PartSummary) -> pa.Table:
 
 def _chosen(table: pa.Table, ids: set[str]) -> pa.Table:
     return table.filter(pc.is_in(table["id"], pa.array(sorted(ids), pa.string())))
-
-
-def _with_state(schema: pa.Schema, state: str) -> pa.Schema:
-    return schema.with_metadata({_STATE_KEY: state.encode()})
-
-
-def merged_states(storage: Storage) -> Iterator[str]:
-    """Yield the `state_of` the archive when each of the merged tables was written, of those that exist."""
-    for item in storage.list("merged"):
-        if item.name in {VIDEOS, FINDINGS}:
-            start = max(0, item.size - _FOOTER)
-            tail = storage.read_range(item.name, start, item.size - start)
-            try:
-                facts = pq.read_metadata(pa.BufferReader(tail)).metadata or {}
-            except (pa.ArrowException, OSError):
-                facts = {}
-            yield facts.get(_STATE_KEY, b"").decode()

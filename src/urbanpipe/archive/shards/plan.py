@@ -8,8 +8,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from urbanpipe.archive.shards.manifest import (
-    MANIFEST,
+from urbanpipe.archive.shards.sources import ListedVideo, listed_videos
+from urbanpipe.archive_store.manifest import (
     SCHEMA,
     Manifest,
     read_manifest,
@@ -18,9 +18,8 @@ from urbanpipe.archive.shards.manifest import (
     video_id,
     write_manifest,
 )
-from urbanpipe.archive.shards.object_storage import open_storage
-from urbanpipe.archive.shards.sources import ListedVideo, listed_videos
-from urbanpipe.archive.shards.storage import Storage
+from urbanpipe.archive_store.object_storage import open_storage
+from urbanpipe.archive_store.storage import MANIFEST, Storage
 from urbanpipe.errors import ArchiveError, MissingObjectError
 
 VIDEOS_PER_SHARD = 50

@@ -9,14 +9,14 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from urbanpipe.archive.shards.folder_storage import FolderStorage
-from urbanpipe.archive.shards.merge import FINDINGS, VIDEOS, merged_states
-from urbanpipe.archive.shards.object_storage import open_storage
-from urbanpipe.archive.shards.part_schemas import MERGED_FINDINGS, MERGED_VIDEOS
-from urbanpipe.archive.shards.parts import FINDINGS as PART_FINDINGS
-from urbanpipe.archive.shards.parts import VIDEOS as PART_VIDEOS
-from urbanpipe.archive.shards.results import CurrentResults, current_results, state_of
-from urbanpipe.archive.shards.storage import Storage
+from urbanpipe.archive_store.folder_storage import FolderStorage
+from urbanpipe.archive_store.merged import FINDINGS, VIDEOS, is_merged
+from urbanpipe.archive_store.object_storage import open_storage
+from urbanpipe.archive_store.part_schemas import MERGED_FINDINGS, MERGED_VIDEOS
+from urbanpipe.archive_store.parts import FINDINGS as PART_FINDINGS
+from urbanpipe.archive_store.parts import VIDEOS as PART_VIDEOS
+from urbanpipe.archive_store.results import CurrentResults, current_results
+from urbanpipe.archive_store.storage import Storage
 from urbanpipe.errors import ArchiveError
 from urbanpipe.outputs import plain_text
 
@@ -48,7 +48,7 @@ def archive_query(archive: str | Path, sql: str) -> QueryResult:
     """
     storage = open_storage(str(archive))
     with tempfile.TemporaryDirectory(prefix="urbanpipe-") as folder, duckdb.connect(":memory:") as connection:
-        merged = [*merged_states(storage)] == [state_of(storage)] * 2
+        merged = is_merged(storage)
         try:
             views = _merged_views if merged else _part_views
             _close_off(connection, views(connection, storage, Path(folder)))

@@ -8,8 +8,8 @@ from typing import Any
 import ray
 from ray.exceptions import RayError
 
-from urbanpipe.archive.shards.outcomes import VideoOutcome
 from urbanpipe.archive.shards.workers import Found, LoadedWork, LostShard, Workplace, refuse_deaths
+from urbanpipe.archive_store.outcomes import VideoOutcome
 from urbanpipe.errors import ArchiveError, UrbanpipeError
 
 LOCAL = "local"

@@ -6,15 +6,15 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from urbanpipe.archive.shards.archive_settings import settle
 from urbanpipe.archive.shards.inspecting import InspectorSource
-from urbanpipe.archive.shards.manifest import Manifest, read_manifest
-from urbanpipe.archive.shards.object_storage import open_storage
-from urbanpipe.archive.shards.outcomes import VideoOutcome
-from urbanpipe.archive.shards.parts import PartSummary, read_summaries
 from urbanpipe.archive.shards.shard_run import ShardPlan, open_videos
-from urbanpipe.archive.shards.storage import Storage
 from urbanpipe.archive.shards.workers import Found, LostShard, RunOptions, Workplace, outcomes_of_processes
+from urbanpipe.archive_store.archive_settings import settle
+from urbanpipe.archive_store.manifest import Manifest, read_manifest
+from urbanpipe.archive_store.object_storage import open_storage
+from urbanpipe.archive_store.outcomes import VideoOutcome
+from urbanpipe.archive_store.parts import PartSummary, read_summaries
+from urbanpipe.archive_store.storage import Storage
 from urbanpipe.errors import ArchiveError
 from urbanpipe.inference.options import InferenceOptions
 from urbanpipe.inspection.region import Region

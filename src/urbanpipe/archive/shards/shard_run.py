@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 
 from urbanpipe.archive.shards.inspecting import VideoWork
 from urbanpipe.archive.shards.leases import Lease
-from urbanpipe.archive.shards.manifest import PlannedVideo
-from urbanpipe.archive.shards.outcomes import FINAL, VideoOutcome
-from urbanpipe.archive.shards.parts import PartSummary, read_summaries, remove_incomplete, shard_folder, write_part
-from urbanpipe.archive.shards.storage import Storage
+from urbanpipe.archive_store.manifest import PlannedVideo
+from urbanpipe.archive_store.outcomes import FINAL, VideoOutcome
+from urbanpipe.archive_store.parts import PartSummary, read_summaries, remove_incomplete, shard_folder, write_part
+from urbanpipe.archive_store.storage import Storage
 from urbanpipe.errors import ArchiveError
 
 PART_VIDEOS = 64

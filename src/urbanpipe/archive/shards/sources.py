@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from urbanpipe.archive.shards.object_storage import open_storage
-from urbanpipe.archive.shards.storage import is_bucket
+from urbanpipe.archive_store.object_storage import open_storage
+from urbanpipe.archive_store.storage import is_bucket
 from urbanpipe.catalog.catalog_file import printable
 from urbanpipe.catalog.files import EXTENSIONS
 from urbanpipe.errors import ArchiveError

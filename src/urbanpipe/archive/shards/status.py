@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from urbanpipe.archive.shards.archive_settings import read_settings
-from urbanpipe.archive.shards.manifest import read_manifest
-from urbanpipe.archive.shards.object_storage import open_storage
-from urbanpipe.archive.shards.results import current_results
+from urbanpipe.archive_store.archive_settings import read_settings
+from urbanpipe.archive_store.manifest import read_manifest
+from urbanpipe.archive_store.object_storage import open_storage
+from urbanpipe.archive_store.results import current_results
 from urbanpipe.progress import duration_text
 
 

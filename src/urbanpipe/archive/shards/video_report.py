@@ -2,23 +2,19 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pyarrow.compute as pc
-from pydantic import ValidationError
 
-from urbanpipe.archive.shards.object_storage import open_storage
-from urbanpipe.archive.shards.parts import PACK, PartSummary, read_timeline_row, read_videos
-from urbanpipe.archive.shards.results import CurrentResults, current_results
-from urbanpipe.archive.shards.storage import Storage, is_bucket
-from urbanpipe.contracts.findings import Inspection, Timeline, write_inspection
+from urbanpipe.archive_store.object_storage import open_storage
+from urbanpipe.archive_store.part_reading import inspection_of, pictures_of, rows_of, timeline_of
+from urbanpipe.archive_store.results import CurrentResults, current_results
+from urbanpipe.archive_store.storage import is_bucket
+from urbanpipe.contracts.findings import Inspection, write_inspection
 from urbanpipe.contracts.names import shortened
 from urbanpipe.errors import ArchiveError
 from urbanpipe.inspection.placing import placed
 from urbanpipe.outputs import output_folder, whole_file
 from urbanpipe.report.html import write_report
-
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -56,12 +52,16 @@ def archive_report(archive: str | Path, video: str, *, out: Path, language: str 
     part = found.part_of.get(identifier)
     if part is None:
         raise ArchiveError(f"{uri} has no result yet; run `urbanpipe archive run {archive}`")
-    row = _row(storage, part, identifier)
+    row = rows_of(storage, part, {identifier})[0]
     if row["status"] != "ok":
         raise ArchiveError(f"{uri} could not be inspected ({row['status']}): {row['message']}")
-    inspection = _inspection(storage, part, row)
+    inspection = inspection_of(row)
+    if inspection.timed:
+        inspection = inspection.model_copy(update={"timeline": timeline_of(storage, part, row)})
     out = output_folder(Path(out))
-    _write_pictures(storage, part, row, out)
+    for name, data in pictures_of(storage, part, row).items():
+        with whole_file(out / name, "wb") as file:
+            file.write(data)
     if is_bucket(uri):
         write_inspection(inspection, out)
     else:
@@ -84,38 +84,3 @@ def _chosen(found: CurrentResults, video: str) -> tuple[str, str]:
         if rows.num_rows > 1:
             raise ArchiveError(f"{video} may be {shortened(rows['uri'].to_pylist())}; give more of the path")
     raise ArchiveError(f"the archive has no video {video}; give its id, its path, or the end of it")
-
-
-def _row(storage: Storage, part: PartSummary, identifier: str) -> Row:
-    table = read_videos(storage, part)
-    row: Row = table.filter(pc.equal(table["id"], identifier)).to_pylist()[0]
-    return row
-
-
-def _inspection(storage: Storage, part: PartSummary, row: Row) -> Inspection:
-    """Return the inspection of a row, with its timeline.
-
-    Raises:
-        ArchiveError: it is damaged, or of another version.
-    """
-    try:
-        inspection = Inspection.model_validate_json(row["inspection"])
-        if not inspection.timed:
-            return inspection
-        scores = read_timeline_row(storage, part, row["id"])
-        timeline = Timeline.model_validate({name: scores[name] for name in Timeline.model_fields} if scores else None)
-    except ValidationError:
-        raise ArchiveError(f"the inspection of {row['uri']} in part {part.name} is damaged") from None
-    return inspection.model_copy(update={"timeline": timeline})
-
-
-def _write_pictures(storage: Storage, part: PartSummary, row: Row, out: Path) -> None:
-    pictures = row["pictures"]
-    if not pictures:
-        return
-    start = pictures[0]["offset"]
-    data = storage.read_range(part.file(PACK), start, sum(picture["length"] for picture in pictures))
-    for picture in pictures:
-        begin = picture["offset"] - start
-        with whole_file(out / picture["name"], "wb") as file:
-            file.write(data[begin : begin + picture["length"]])

@@ -16,12 +16,12 @@ from typing import TypeAlias
 
 from urbanpipe.archive.shards.inspecting import RETRY_SECONDS, InspectorSource, VideoWork
 from urbanpipe.archive.shards.leases import LEASE_SECONDS, Lease, Leases, new_worker
-from urbanpipe.archive.shards.manifest import Manifest, read_manifest
-from urbanpipe.archive.shards.object_storage import open_storage
-from urbanpipe.archive.shards.outcomes import VideoOutcome
-from urbanpipe.archive.shards.parts import read_summaries, shard_folder
 from urbanpipe.archive.shards.shard_run import ShardPlan, open_videos, run_shard
-from urbanpipe.archive.shards.storage import Storage
+from urbanpipe.archive_store.manifest import Manifest, read_manifest
+from urbanpipe.archive_store.object_storage import open_storage
+from urbanpipe.archive_store.outcomes import VideoOutcome
+from urbanpipe.archive_store.parts import read_summaries, shard_folder
+from urbanpipe.archive_store.storage import Storage
 from urbanpipe.errors import ArchiveError, LeaseLostError, UrbanpipeError
 
 log = logging.getLogger(__name__)

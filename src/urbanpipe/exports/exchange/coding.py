@@ -1,7 +1,7 @@
 """Coded inspections from inspected videos: which can be written, and what is missing from the others."""
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -51,8 +51,8 @@ class Coded:
 
 
 def coded(
-    inspected: Sequence[InspectionRecord],
-    rows: Sequence[RecordRow],
+    inspected: Iterable[InspectionRecord],
+    rows: Iterable[RecordRow],
     data: Mapping[str, InspectionData],
     folder: Path,
     taxonomy: Taxonomy,
@@ -67,15 +67,15 @@ def coded(
         taxonomy: classes with their codes.
     """
     result = Coded()
-    by_video: dict[int, list[RecordRow]] = {id(one): [] for one in inspected}
+    by_video: defaultdict[str, list[RecordRow]] = defaultdict(list)
     for row in rows:
-        by_video[id(row.inspected)].append(row)
+        by_video[row.inspected.name].append(row)
     for one in inspected:
         known = data.get(one.name)
         if why := _refusal(known):
             result.lines.append(f"{one.name}: not written; {why}")
         elif known is not None:
-            _add(result, one, by_video[id(one)], known, partial(observations_of, folder=folder, taxonomy=taxonomy))
+            _add(result, one, by_video[one.name], known, partial(observations_of, folder=folder, taxonomy=taxonomy))
     return result
 
 

@@ -51,7 +51,7 @@ def observations_of(row: RecordRow, station: float, number: int, folder: Path, t
         seconds=seconds if seconds is not None and seconds < MAX_SECONDS else None,
         clock_from=decision.clock_from if decision else None,
         clock_to=decision.clock_to if decision else None,
-        photo=relative(row.inspected.folder / row.evidence.picture, folder) if row.evidence else "",
+        photo=relative(row.picture, folder) if row.picture else "",
         remark=one_line("; ".join(_remarks(row, codes, decision, lacking))),
     )
     if decision is None or not decision.continuous or not decision.length_m or number > MAX_NUMBER:

@@ -1,6 +1,6 @@
 """Writes inspections as ISYBAU XML or as EN 13508-2 text."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -20,8 +20,8 @@ _NOTES = ("Liegenschaftsnummer and Liegenschaftsbezeichnung are empty; fill them
 
 
 def write_exchange(
-    inspected: Sequence[InspectionRecord],
-    rows: Sequence[RecordRow],
+    inspected: Iterable[InspectionRecord],
+    rows: Iterable[RecordRow],
     out: Path,
     to: Literal["isybau", "en13508"],
     *,

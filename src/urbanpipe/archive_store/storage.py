@@ -6,6 +6,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+MANIFEST = "manifest.parquet"
+"""The file that makes a folder or a prefix an archive."""
 BUCKET_SCHEMES = ("s3://", "gs://", "az://")
 
 

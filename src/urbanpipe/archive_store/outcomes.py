@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from urbanpipe.archive.shards.manifest import PlannedVideo
+from urbanpipe.archive_store.manifest import PlannedVideo
 from urbanpipe.contracts.findings import Inspection
 
 Status = Literal["ok", "damaged", "missing", "refused", "failed"]

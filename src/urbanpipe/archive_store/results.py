@@ -5,11 +5,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from urbanpipe.archive.shards.archive_settings import ArchiveSettings, read_settings
-from urbanpipe.archive.shards.manifest import Manifest, read_manifest
-from urbanpipe.archive.shards.outcomes import FINAL
-from urbanpipe.archive.shards.parts import PartSummary, Result, is_videos_file, read_summaries
-from urbanpipe.archive.shards.storage import Storage
+from urbanpipe.archive_store.archive_settings import ArchiveSettings, read_settings
+from urbanpipe.archive_store.manifest import Manifest, read_manifest
+from urbanpipe.archive_store.outcomes import FINAL
+from urbanpipe.archive_store.parts import PartSummary, Result, is_videos_file, read_summaries
+from urbanpipe.archive_store.storage import Storage
 from urbanpipe.errors import ArchiveError
 
 

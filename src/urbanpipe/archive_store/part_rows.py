@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from urbanpipe.archive.shards.outcomes import VideoOutcome
+from urbanpipe.archive_store.outcomes import VideoOutcome
 from urbanpipe.contracts.findings import Evidence, Finding, Inspection, Occurrence, Timeline
 
 Row = dict[str, Any]

@@ -9,10 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from urbanpipe.archive.shards.storage import Storage
+from urbanpipe.archive_store.storage import MANIFEST, Storage
 from urbanpipe.errors import ArchiveError, MissingObjectError
 
-MANIFEST = "manifest.parquet"
 FORMAT = "urbanpipe archive manifest 1"
 _FORMAT_KEY, _SHARDS_KEY = b"urbanpipe.format", b"urbanpipe.shards"
 _ID_BITS = 64

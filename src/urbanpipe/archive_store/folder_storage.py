@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from urbanpipe.archive.shards.storage import StoredObject
+from urbanpipe.archive_store.storage import StoredObject
 from urbanpipe.errors import MissingObjectError, StorageError
 from urbanpipe.locks import file_lock
 from urbanpipe.outputs import explained, whole_path

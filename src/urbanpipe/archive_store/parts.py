@@ -25,10 +25,10 @@ import pyarrow as pa
 import pyarrow.ipc
 import pyarrow.parquet as pq
 
-from urbanpipe.archive.shards.outcomes import VideoOutcome
-from urbanpipe.archive.shards.part_rows import Row, finding_rows, timeline_row, video_row
-from urbanpipe.archive.shards.part_schemas import PART_FINDINGS, PART_VIDEOS, TIMELINES
-from urbanpipe.archive.shards.storage import Storage, StoredObject
+from urbanpipe.archive_store.outcomes import VideoOutcome
+from urbanpipe.archive_store.part_rows import Row, finding_rows, timeline_row, video_row
+from urbanpipe.archive_store.part_schemas import PART_FINDINGS, PART_VIDEOS, TIMELINES
+from urbanpipe.archive_store.storage import Storage, StoredObject
 from urbanpipe.errors import ArchiveError, LeaseLostError
 
 VIDEOS, FINDINGS, SCORES, PACK = "videos.parquet", "findings.parquet", "timelines.arrow", "evidence.pack"

@@ -17,8 +17,8 @@ from obstore.exceptions import (
 )
 from obstore.store import from_url
 
-from urbanpipe.archive.shards.folder_storage import FolderStorage
-from urbanpipe.archive.shards.storage import Storage, StoredObject, is_bucket
+from urbanpipe.archive_store.folder_storage import FolderStorage
+from urbanpipe.archive_store.storage import Storage, StoredObject, is_bucket
 from urbanpipe.errors import MissingObjectError, StorageError
 from urbanpipe.outputs import explained, plain_text
 

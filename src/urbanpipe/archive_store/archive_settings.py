@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from urbanpipe.archive.shards.storage import Storage
+from urbanpipe.archive_store.storage import Storage
 from urbanpipe.errors import ArchiveError, MissingObjectError
 from urbanpipe.inspection.region import Region
 
