@@ -1,9 +1,10 @@
-"""How many videos per second one and two workers of an archive inspect, and what is not inspection.
+"""How many videos per second one core and two cores inspect in an archive, and what is not inspection.
 
     urbanpipe simulate short --videos 24 --seed 7 --kind cctv --size 640x480 --fps 25 --seconds 20:20
     python benchmarks/archive_scaling.py short/videos --copies 5
 
-Each worker is a process with one thread. Every run has an archive of its own and includes the start of its workers.
+Each core has one `archive run` with one worker and one thread, and its decoder, as a machine would have. Every run of
+the benchmark has an archive of its own and includes the start of its processes.
 """
 
 import argparse
@@ -32,15 +33,20 @@ def copied(videos: Path, copies: int, folder: Path) -> int:
     return len(list(folder.rglob("*.mp4")))
 
 
-def measured(videos: Path, workers: int, bundle: list[str]) -> tuple[float, float, float, float]:
-    """Run an archive; return wall and CPU seconds, seconds of inspection in all rows, and peak memory in MiB."""
+def measured(videos: Path, cores: list[int], bundle: list[str]) -> tuple[float, float, float, float]:
+    """Run an archive on some cores; return wall and CPU seconds, seconds of inspection of all rows, and peak MiB."""
     with tempfile.TemporaryDirectory() as folder:
         archive = Path(folder) / "archive"
         archive_plan([videos], archive)
         command = [sys.executable, "-m", "urbanpipe.cli.main", "archive", "run", str(archive), *bundle]
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         started = time.perf_counter()
-        subprocess.run([*command, "--workers", str(workers)], check=True, capture_output=True)
+        processes = []
+        for core in cores:
+            os.sched_setaffinity(0, {core})  # what is started inherits it
+            processes.append(subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+        if any(process.wait() for process in processes):
+            raise SystemExit("a run has failed")
         wall = time.perf_counter() - started
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
@@ -62,27 +68,18 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         count = copied(given.videos, given.copies, Path(folder))
         runs: dict[int, list[tuple[float, float, float, float]]] = {1: [], 2: []}
+        cores = sorted(os.sched_getaffinity(0))
         for _ in range(given.repeats):
-            for workers, results in runs.items():  # in turns, so that other programs slow both down
-                results.append(measured(Path(folder), workers, bundle))
-                print(workers, *(f"{value:.1f}" for value in results[-1]), flush=True)
+            for number, results in runs.items():  # in turns, so that other programs slow both down
+                results.append(measured(Path(folder), cores[:number], bundle))
+                print(number, *(f"{value:.1f}" for value in results[-1]), flush=True)
     rows = []
     first = statistics.median(wall for wall, *_ in runs[1])
-    for workers, results in runs.items():
+    for number, results in runs.items():
         wall, spent, inspecting, memory = (statistics.median(column) for column in zip(*results, strict=True))
-        rest = 1 - inspecting / (wall * workers)
-        rows.append(
-            [
-                str(workers),
-                f"{wall:.1f}",
-                f"{spent:.1f}",
-                f"{count / wall:.2f}",
-                f"{first / wall:.2f}",
-                f"{rest:.0%}",
-                f"{memory:.0f}",
-            ]
-        )
-    head = [f"workers, {count} videos", "seconds", "CPU seconds", "videos/s", "times one", "not inspection", "peak MiB"]
+        figures = [f"{wall:.1f}", f"{spent:.1f}", f"{count / wall:.2f}", f"{first / wall:.2f}"]
+        rows.append([str(number), *figures, f"{1 - inspecting / (wall * number):.0%}", f"{memory:.0f}"])
+    head = [f"cores, {count} videos", "seconds", "CPU seconds", "videos/s", "times one", "not inspection", "peak MiB"]
     print(markdown_table(head, rows))
 
 
