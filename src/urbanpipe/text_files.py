@@ -39,6 +39,23 @@ def read_text(
     Raises:
         UrbanpipeError: the file cannot be read or is larger, or its encoding cannot be told.
     """
+    text = decoded(read_bytes(path, error=error, what=what, max_bytes=max_bytes))
+    if text is None:
+        raise error(
+            f"{path} is not UTF-8 text and its encoding is unknown; in Excel, choose File > Save As > "
+            '"CSV UTF-8 (Comma delimited) (*.csv)", in an editor save it as UTF-8'
+        )
+    return text
+
+
+def read_bytes(
+    path: Path, *, error: type[UrbanpipeError] = LabelError, what: str = "", max_bytes: int = MAX_BYTES
+) -> bytes:
+    """Return the bytes of a file; arguments as for `read_text`.
+
+    Raises:
+        UrbanpipeError: the file cannot be read or is larger.
+    """
     try:
         with path.open("rb") as file:
             data = file.read(max_bytes + 1)
@@ -46,13 +63,7 @@ def read_text(
         raise error(f"cannot read {f'{what} ' if what else ''}{path}: {problem.strerror}") from problem
     if len(data) > max_bytes:
         raise error(f"{path} has more than {max_bytes >> 20} MB; is it the right file?")
-    text = decoded(data)
-    if text is None:
-        raise error(
-            f"{path} is not UTF-8 text and its encoding is unknown; in Excel, choose File > Save As > "
-            '"CSV UTF-8 (Comma delimited) (*.csv)", in an editor save it as UTF-8'
-        )
-    return text
+    return data
 
 
 def decoded(data: bytes) -> str | None:

@@ -2,7 +2,7 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -70,12 +70,9 @@ class ArchiveInspections:
     def in_order(self) -> Iterator[FoundInspection]:
         """Yield all inspections; see `InspectionSource`."""
         keys = [*self._videos.versions]
-        if self._spool is None:
-            self._spool = TextSpool()
-            for key, row in track(self._rows(keys), len(keys), "reading the archive"):
-                self._spool.add(key, json.dumps({"error": str(row)} if isinstance(row, InspectionError) else row))
+        spool = self._spool = self._spool or self._spooled(keys)
         for key in keys:
-            row = json.loads(self._spool.read(key))
+            row = json.loads(spool.read(key))
             yield key, _checked(InspectionError(row["error"]) if "error" in row else row)
 
     def timeline(self, key: str) -> Timeline:
@@ -112,6 +109,17 @@ class ArchiveInspections:
         if self._spool is not None:
             self._spool.close()
         self._spool = None
+
+    def _spooled(self, keys: Collection[str]) -> TextSpool:
+        """Return a temporary file with the rows of videos."""
+        spool = TextSpool()
+        try:
+            for key, row in track(self._rows(keys), len(keys), "reading the archive"):
+                spool.add(key, json.dumps({"error": str(row)} if isinstance(row, InspectionError) else row))
+        except BaseException:
+            spool.close()
+            raise
+        return spool
 
     def _rows(self, keys: Iterable[str]) -> Iterator[tuple[str, Row | InspectionError]]:
         """Yield rows of videos in the order of parts, or why they cannot be read."""

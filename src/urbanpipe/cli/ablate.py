@@ -17,6 +17,18 @@ from urbanpipe.cli.options import (
 )
 from urbanpipe.cli.output import show, show_text
 
+Rows = Annotated[list[str] | None, typer.Option("--row", help="Include only this row; repeatable.")]
+Changes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--change", help="Add a row: section.key=value, *=factor, +=value or -=value relative to the base; repeatable."
+    ),
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Override a setting of the base recipe: section.key=value; repeatable."),
+]
+
 
 def command(
     data: Annotated[Path | None, typer.Argument(help="Catalog from `urbanpipe scan`.")] = None,
@@ -27,14 +39,8 @@ def command(
             "--out", help="Output folder; trained models are kept for later calls, the table covers this call."
         ),
     ] = None,
-    row: Annotated[list[str] | None, typer.Option("--row", help="Include only this row; repeatable.")] = None,
-    change: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--change",
-            help="Add a row: section.key=value, *=factor, +=value or -=value relative to the base; repeatable.",
-        ),
-    ] = None,
+    row: Rows = None,
+    change: Changes = None,
     list_rows: Annotated[
         bool, typer.Option("--list", help="List the rows, with --recipe also what each changes.")
     ] = False,
@@ -44,10 +50,7 @@ def command(
     test: Annotated[
         Path | None, typer.Option(help="Catalog of labelled test videos outside all folds, for the row fold-ensemble.")
     ] = None,
-    override: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="Override a setting of the base recipe: section.key=value; repeatable."),
-    ] = None,
+    override: Overrides = None,
     taxonomy: TaxonomyFile = None,
     device: Device = "auto",
     cache: FrameCacheFolder = None,

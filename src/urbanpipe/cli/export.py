@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from urbanpipe.cli.options import InspectionSources
+from urbanpipe.cli.options import Inspections, InspectionSources
 from urbanpipe.cli.output import show
 
 
@@ -32,9 +32,7 @@ class Words(StrEnum):
 
 
 def command(
-    inspections: Annotated[
-        str, typer.Argument(help="Output folder of `inspect`, one video's folder in it, or an archive (s3://... too).")
-    ],
+    inspections: Inspections,
     to: Annotated[
         Format,
         typer.Option(

@@ -19,6 +19,9 @@ FrameCacheGB = Annotated[float, typer.Option(help="Maximum size of the frame cac
 LoggerName = Annotated[
     str, typer.Option("--logger", help="Where metrics go besides metrics.csv: tensorboard, mlflow or wandb.")
 ]
+Inspections = Annotated[
+    str, typer.Argument(help="Output folder of `inspect`, one video's folder in it, or an archive (s3://... too).")
+]
 InspectionSources = Annotated[
     list[str] | None,
     typer.Option(

@@ -5,14 +5,12 @@ from typing import Annotated, Literal
 
 import typer
 
-from urbanpipe.cli.options import InspectionSources
+from urbanpipe.cli.options import Inspections, InspectionSources
 from urbanpipe.cli.output import show
 
 
 def command(
-    inspections: Annotated[
-        str, typer.Argument(help="Output folder of `inspect`, one video's folder in it, or an archive (s3://... too).")
-    ],
+    inspections: Inspections,
     out: Annotated[Path, typer.Option("--out", help="Output file: .html, or .pdf (extra `pdf`).")],
     store: Annotated[
         Path | None, typer.Option(help="Decisions of `review`; without them all findings are marked as proposals.")

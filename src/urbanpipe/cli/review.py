@@ -5,14 +5,13 @@ from typing import Annotated
 
 import typer
 
+from urbanpipe.cli.options import Inspections
 from urbanpipe.cli.output import show
 from urbanpipe.errors import ReviewError
 
 
 def command(
-    inspected: Annotated[
-        str, typer.Argument(help="Output folder of `inspect`, one video's folder in it, or an archive (s3://... too).")
-    ],
+    inspected: Inspections,
     store: Annotated[
         Path | None, typer.Option(help="File of the decisions, on a local disk; default: review.sqlite in the folder.")
     ] = None,

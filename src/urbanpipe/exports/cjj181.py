@@ -37,7 +37,7 @@ def write_table(
 
     Args:
         inspected: the inspections; they may be read anew on every iteration.
-        rows: their occurrences, likewise.
+        rows: their occurrences.
         out: the file.
         language: language of headings and words.
         data: inspection data by the name of the inspected video; names the segments and gives length and diameter.

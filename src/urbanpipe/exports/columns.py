@@ -17,7 +17,7 @@ class Column:
     Attributes:
         key: its name in the code.
         en: English heading, by which the column is recognised.
-        zh: Chinese heading, likewise.
+        zh: Chinese heading.
         width: width in characters.
         person: whether a person fills it in or may change it.
     """

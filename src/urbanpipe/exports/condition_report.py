@@ -148,21 +148,16 @@ def condition(
     known = read_rules(rules)
     if inspection_data and not store:
         raise InspectionError("inspection data needs a --store; without one the table has the data of its segments")
+    if store is None:
+        done = _figures(read_filled(Path(table), known, allow_repeats=allow_repeats), table, known, language)
+        _write(done, out, Path(table).parent)
+        return done
     with tempfile.TemporaryDirectory(prefix="urbanpipe-") as copied:
-        base = Path(table) if store else Path(table).parent
-        if store:
-            base = Path(copied) if is_archive(table) else base
-            pictures = base if out.suffix.lower() == ".html" else None
-            filled = reviewed_table(
-                table,
-                Path(store),
-                known,
-                pictures=pictures,
-                inspection_data=inspection_data,
-                allow_repeats=allow_repeats,
-            )
-        else:
-            filled = read_filled(Path(table), known, allow_repeats=allow_repeats)
+        base = Path(copied) if is_archive(table) else Path(table)
+        pictures = base if out.suffix.lower() == ".html" else None
+        filled = reviewed_table(
+            table, Path(store), known, pictures=pictures, inspection_data=inspection_data, allow_repeats=allow_repeats
+        )
         done = _figures(filled, table, known, language)
         _write(done, out, base)
     return done

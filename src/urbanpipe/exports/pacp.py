@@ -55,7 +55,7 @@ def write_pacp(
 
     Args:
         inspected: the inspections; they may be read anew on every iteration.
-        rows: their defects, likewise.
+        rows: their defects.
         out: the folder.
         taxonomy: classes with their PACP codes.
         data: inspection data by the name of the video.

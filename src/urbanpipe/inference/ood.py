@@ -24,7 +24,7 @@ from urbanpipe.outputs import whole_file
 FALSE_ALARMS = 0.01  # target share of in-distribution videos above the threshold
 MIN_VIDEOS = 20  # for the fit, and for the threshold
 _FLAT = 0.1  # added to standard deviations, so that flat channels cannot determine the distance alone
-_MIN_SCALE = 0.1  # of the median scale, likewise for values that hardly differ between training videos
+_MIN_SCALE = 0.1  # of the median scale, for values that hardly differ between training videos
 _MIN_REST = 1e-4  # variance in units of `scale`, for training videos without noise
 _ARRAYS = ("mean", "scale", "components", "variances", "rest", "threshold")
 

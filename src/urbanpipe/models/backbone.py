@@ -25,7 +25,7 @@ class Backbone(nn.Module):
         pooled_width: channels of `pooled`.
         token_width: channels of `tokens`.
         mean: normalisation mean of inputs in [0, 1], from the backbone's own configuration.
-        std: normalisation standard deviation, likewise.
+        std: normalisation standard deviation, from the same place.
 
     Raises:
         RecipeError: the name or an option is unknown to timm, or the patches of the network do not fill its input.

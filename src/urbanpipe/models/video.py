@@ -26,7 +26,7 @@ class VideoBackbone(nn.Module):
         pooled_width: channels of `pooled`.
         token_width: channels of `tokens`.
         mean: normalisation mean of inputs in [0, 1], as in the training of the published weights.
-        std: normalisation standard deviation, likewise.
+        std: normalisation standard deviation, as in that training.
 
     Raises:
         RecipeError: the backbone, pretrained tag or option does not exist, or the backbone does not support the size.

@@ -15,6 +15,7 @@ from urbanpipe.contracts.coded.numbers import decimal, hour, quantity, whole
 from urbanpipe.contracts.coded.terms import term_of_code
 from urbanpipe.contracts.coded.times import from_video_reference
 from urbanpipe.errors import LabelError
+from urbanpipe.text_files import read_bytes
 
 DIRECTIONS: dict[str, Direction] = {"A": "downstream", "B": "upstream"}
 MAX_BYTES = 64 << 20
@@ -48,14 +49,7 @@ def read_en13508(path: Path) -> CodedFile:
 
 
 def _read(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise LabelError(f"cannot read {path}: {error.strerror}") from error
-    if len(data) > MAX_BYTES:
-        raise LabelError(f"{path} has more than {MAX_BYTES >> 20} MB; split it")
-    data = data.removeprefix(b"\xef\xbb\xbf")
+    data = read_bytes(path, max_bytes=MAX_BYTES).removeprefix(b"\xef\xbb\xbf")
     named = re.match(rb"\s*#A1=([\w:.-]*)", data)
     encoding = named[1].decode().lower().split(":")[0] if named else "utf-8"
     encoding = {"windows-1252": "cp1252", "utf8": "utf-8", "": "utf-8"}.get(encoding, encoding)

@@ -5,6 +5,7 @@ from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
 
 from urbanpipe.errors import LabelError
+from urbanpipe.text_files import read_bytes
 
 MAX_BYTES = 64 << 20
 MAX_ELEMENTS = 2_000_000
@@ -59,12 +60,7 @@ def read_xml(path: Path) -> tuple[str, Element]:
     parser.StartDoctypeDeclHandler = builder.doctype
     parser.buffer_text = True
     try:
-        data = path.read_bytes() if path.stat().st_size <= MAX_BYTES else None
-        if data is None:
-            raise LabelError(f"{path} has more than {MAX_BYTES >> 20} MB; split it")
-        parser.Parse(data, True)
-    except OSError as error:
-        raise LabelError(f"cannot read {path}: {error.strerror}") from error
+        parser.Parse(read_bytes(path, max_bytes=MAX_BYTES), True)
     except _RefusedError as error:
         raise LabelError(f"{path} {error}") from error
     except (expat.ExpatError, ValueError, LookupError) as error:
