@@ -38,7 +38,6 @@ VIDEOS = ("MediaID", "InspectionID", "Video_Name", "Video_Location")
 _IDENTITY = ("from_manhole", "direction", "time")  # fields of inspection data, beside the date
 _UNCODED = "no PACP code proposed"
 _DIRECTIONS = {"downstream": "D", "upstream": "U"}
-_SHAPES = {"circular": "C", "egg": "E", "oval": "O", "rectangular": "R", "other": "Z"}
 
 
 def write_pacp(
@@ -134,7 +133,7 @@ def _inspection(one: InspectionRecord, number: int, known: InspectionData) -> di
         *([] if reviewer else [word("proposal", "en")]),
         *demonstration,
         *(remark.text for remark in one.inspection.remarks),
-        *([f"material: {known.material}"] if known.material else []),
+        *(f"{field}: {value}" for field in ("shape", "material") if (value := getattr(known, field))),
     ]
     return {
         "InspectionID": number,
@@ -151,7 +150,6 @@ def _inspection(one: InspectionRecord, number: int, known: InspectionData) -> di
         "Downstream_MH": known.to_manhole,
         "Direction": _DIRECTIONS.get(known.direction),
         "Height": known.diameter_mm,
-        "Shape": _SHAPES.get(known.shape),
         "Total_Length": known.length_m,
         "IsImperial": 0,
         "Additional_Info": "; ".join(notes),

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from urbanpipe.contracts.coded.model import FINISH, LEFT_OUT, START, Code, CodedInspection, Observation
-from urbanpipe.contracts.coded.terms import term_of
+from urbanpipe.contracts.coded.terms import Format, Kind, code_of, term_of
 from urbanpipe.contracts.coded.times import MAX_SECONDS
 from urbanpipe.contracts.inspection_data import InspectionData
 from urbanpipe.exports.columns import word
@@ -29,6 +29,7 @@ class Coded:
     """Inspections to write.
 
     Attributes:
+        form: the format.
         inspections: the inspections.
         rows: rows that they hold.
         reviewed: rows of these that a person decided about.
@@ -36,6 +37,7 @@ class Coded:
         open: how often a person has to add what.
     """
 
+    form: Format
     inspections: list[CodedInspection] = field(default_factory=list)
     rows: int = 0
     reviewed: int = 0
@@ -54,8 +56,10 @@ def coded(
     inspected: Iterable[InspectionRecord],
     rows: Iterable[RecordRow],
     data: Mapping[str, InspectionData],
+    *,
     folder: Path,
     taxonomy: Taxonomy,
+    form: Format,
 ) -> Coded:
     """Return the inspections as coded ones, in the order of the videos.
 
@@ -65,8 +69,9 @@ def coded(
         data: inspection data by the name of the video.
         folder: folder of the file.
         taxonomy: classes with their codes.
+        form: the format.
     """
-    result = Coded()
+    result = Coded(form)
     by_video: defaultdict[str, list[RecordRow]] = defaultdict(list)
     for row in rows:
         by_video[row.inspected.name].append(row)
@@ -102,7 +107,8 @@ def _add(
         result.open.update(proposed.open)
     result.rows += len(kept)
     result.reviewed += sum(row.review is not None for row, _ in kept)
-    result.inspections.append(_inspection(one, known, observations, [row for row, _ in kept], lost))
+    notes = [*lost, *_uncoded(known, result.form)]
+    result.inspections.append(_inspection(one, known, observations, [row for row, _ in kept], notes))
 
 
 def _refusal(known: InspectionData | None) -> str:
@@ -142,7 +148,7 @@ def _inspection(
     known: InspectionData,
     observations: Sequence[Observation],
     rows: Sequence[RecordRow],
-    lost: Sequence[str],
+    notes: Sequence[str],
 ) -> CodedInspection:
     video = one.inspection.video
     end = min(video.duration_seconds, MAX_SECONDS - 1.0)
@@ -164,18 +170,18 @@ def _inspection(
         length_m=known.length_m,
         height_mm=diameter,
         width_mm=diameter,
-        shape=known.shape if known.shape != "mouth" else "",
+        shape=term_of(known.shape, "shapes"),
         material=term_of(known.material, "materials"),
         films=(one_line(one.name),),
         video_reference=one_line(Path(one.name).stem),
         frame_rate=min(max(round(video.frame_rate), 1), 99),
-        remark=one_line("; ".join(_remarks(one, known, rows, lost))),
+        remark=one_line("; ".join(_remarks(one, known, rows, notes))),
         observations=(begin, *sorted(observations, key=lambda item: item.station or 0.0), finish),
     )
 
 
 def _remarks(
-    one: InspectionRecord, known: InspectionData, rows: Sequence[RecordRow], lost: Sequence[str]
+    one: InspectionRecord, known: InspectionData, rows: Sequence[RecordRow], notes: Sequence[str]
 ) -> Iterator[str]:
     """Yield what a reader of the file has to know about an inspection."""
     if one.inspection.bundle.demonstration:
@@ -184,13 +190,16 @@ def _remarks(
         yield word("proposal", "en")
     else:
         yield f"reviewed by {one.decisions.reviewer}"
-    yield from lost
+    yield from notes
     yield from (remark.text for remark in one.inspection.remarks)
     if known.diameter_mm and known.shape != "circular":
         yield f"diameter {known.diameter_mm:g} mm"
-    if known.shape == "mouth":
-        yield "shape mouth"
-    if known.material and not term_of(known.material, "materials"):
-        yield f"material {known.material}"
-    if known.weather and not term_of(known.weather, "weather"):
-        yield f"weather {known.weather}"
+
+
+def _uncoded(known: InspectionData, form: Format) -> Iterator[str]:
+    """Yield what is known of the pipe and the day for which the format has no code."""
+    kinds: dict[str, Kind] = {"shape": "shapes", "material": "materials", "weather": "weather"}
+    for name, kind in kinds.items():
+        text = getattr(known, name)
+        if text and not code_of(term_of(text, kind), kind, form):
+            yield f"{name} {text}"

@@ -42,7 +42,7 @@ def write_exchange(
         InspectionError: no inspection can be written, or a file with other content exists.
         OutputError: the file cannot be written.
     """
-    result = coded(inspected, rows, data, out.parent, taxonomy)
+    result = coded(inspected, rows, data, folder=out.parent, taxonomy=taxonomy, form=to)
     if not result.inspections:
         raise InspectionError(f"{out}: no inspection can be written as {to}; {result.lines[0]}")
     if to == "isybau":
