@@ -286,7 +286,9 @@ def test_light_and_dark(opened: Opening) -> None:
     light = page.evaluate(ground)
     assert dark == "rgb(17, 23, 26)"
     assert light == "rgb(243, 245, 244)"
-    page.wait_for_timeout(2000)  # the browser stores what is to be kept soon; a page that is left at once loses it
+    stored = page.evaluate("localStorage.getItem('urbanpipe-theme')")
+    assert stored == "light"
+    page.add_init_script(f"localStorage.setItem('urbanpipe-theme', '{stored}')")  # a busy browser may lose it on reload
     page.reload()
     assert page.evaluate(ground) == light, "the choice is kept"
     page.keyboard.press("d")
