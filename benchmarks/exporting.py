@@ -21,6 +21,7 @@ EXPORT = """
 import json, sys, time
 from pathlib import Path
 from urbanpipe.exports.export import export
+from urbanpipe.exports.options import ExportOptions
 def peak_mib():  # ru_maxrss begins with that of the parent process
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
@@ -28,7 +29,7 @@ source, out, to = sys.argv[1:]
 before = peak_mib()
 begin = time.perf_counter()
 given = {"inspection_data": "{from_manhole}", "date": "2026-01-31"} if to == "pacp" else {}  # one survey per video
-done = export(source, out=Path(out), to=to, pictures=False, **given)
+done = export(source, out=Path(out), to=to, options=ExportOptions(pictures=False), **given)
 print(json.dumps([done.videos, done.rows, time.perf_counter() - begin, before, peak_mib()]))
 """
 

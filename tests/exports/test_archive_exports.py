@@ -26,6 +26,7 @@ from urbanpipe.contracts.findings import Inspection
 from urbanpipe.errors import ArchiveError, InspectionError, ReviewError
 from urbanpipe.exports.condition_report import condition
 from urbanpipe.exports.export import FOR_TRAINING, FORMATS, WITH_DATA, export
+from urbanpipe.exports.options import ExportOptions
 from urbanpipe.exports.records import opened_records
 from urbanpipe.exports.rules import read_rules
 from urbanpipe.review_store.control_share import is_control
@@ -144,7 +145,7 @@ def test_rows_come_in_the_order_of_paths_with_distinct_names(tmp_path: Path) -> 
 
 def test_pictures_can_be_left_out(archive: Path, folders: Path, tmp_path: Path) -> None:
     for source in (archive, folders):
-        export(source, out=tmp_path / "f.jsonl", to="jsonl", pictures=False)
+        export(source, out=tmp_path / "f.jsonl", to="jsonl", options=ExportOptions(pictures=False))
         lines = [json.loads(line) for line in (tmp_path / "f.jsonl").read_text().splitlines()]
         assert {line["picture"] for line in lines if line["code"]} == {None}
     assert [path.name for path in tmp_path.iterdir()] == ["f.jsonl"]

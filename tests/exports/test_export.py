@@ -26,6 +26,7 @@ from urbanpipe.exports.columns import LANGUAGES
 from urbanpipe.exports.condition_report import condition
 from urbanpipe.exports.csv_safety import minutes
 from urbanpipe.exports.export import DATED, FOR_TRAINING, FORMATS, export
+from urbanpipe.exports.options import ExportOptions
 from urbanpipe.taxonomy import default_taxonomy
 
 PROPOSALS = [form for form in FORMATS if form not in FOR_TRAINING]
@@ -139,7 +140,9 @@ def test_unlikely_classes_are_exported_on_request_and_marked(to: str, out: Path,
     changed(out / "d2", findings=tuple(f.model_copy(update=low if f.code == "SL" else {}) for f in inspection.findings))
     name, known = NAMES.get(to, "f.json"), data if to in DATED else None
     without = export(out / "d2", out=tmp_path / "without" / name, to=to, inspection_data=known)
-    with_all = export(out / "d2", out=tmp_path / "with" / name, to=to, inspection_data=known, unlikely=True)
+    with_all = export(
+        out / "d2", out=tmp_path / "with" / name, to=to, inspection_data=known, options=ExportOptions(unlikely=True)
+    )
     if to == "qvpipe":
         assert (without.rows, without.what) == (with_all.rows, with_all.what) == (17, "scores")
         return
@@ -424,11 +427,17 @@ def test_pacp_surveys_have_dates_and_differ(tmp_path: Path) -> None:
     with pytest.raises(InspectionError, match=r"no inspection can be written as pacp; a\.mp4: .*its date is unknown"):
         export(tmp_path / "out", out=tmp_path / "pacp", to="pacp", inspection_data=known)
     with pytest.raises(InspectionError, match=r"'3/4/2026' is not a date; expected year-month-day"):
-        export(tmp_path / "out", out=tmp_path / "pacp", to="pacp", date="3/4/2026")
-    done = export(tmp_path / "out" / "c", out=tmp_path / "one", to="pacp", date="2026-01-31")
+        export(tmp_path / "out", out=tmp_path / "pacp", to="pacp", options=ExportOptions(date="3/4/2026"))
+    done = export(tmp_path / "out" / "c", out=tmp_path / "one", to="pacp", options=ExportOptions(date="2026-01-31"))
     assert (done.rows, done.left_out) == (4, ())
     known.write_text(known.read_text() + "c.mp4,M1,upstream,,08:01\n")
-    done = export(tmp_path / "out", out=tmp_path / "pacp", to="pacp", inspection_data=known, date="2026-01-31")
+    done = export(
+        tmp_path / "out",
+        out=tmp_path / "pacp",
+        to="pacp",
+        inspection_data=known,
+        options=ExportOptions(date="2026-01-31"),
+    )
     assert [row["Media_Label"] for row in csv_rows(done.files[0])] == ["c.mp4", "d.mp4"]
     why = "not written; upstream manhole, direction, date and time are the same as of"
     assert done.left_out == (f"a.mp4: {why} b.mp4; correct one of them", f"b.mp4: {why} a.mp4; correct one of them")
@@ -438,7 +447,7 @@ def test_pacp_surveys_have_dates_and_differ(tmp_path: Path) -> None:
 def test_a_users_taxonomy_says_which_pacp_code_it_means(out: Path, data: Path, tmp_path: Path) -> None:
     mine = tmp_path / "mine.toml"
     mine.write_text('[[classes]]\ncode = "CK"\ncrosswalk = { pacp = "JOM" }\n')
-    export(out, out=tmp_path / "pacp", to="pacp", taxonomy=mine, inspection_data=data)
+    export(out, out=tmp_path / "pacp", to="pacp", inspection_data=data, options=ExportOptions(taxonomy=mine))
     codes = [row["PACP_Code"] for row in csv_rows(tmp_path / "pacp" / "PACP_Conditions.csv")]
     assert codes[:4] == ["JOM", "I", "JOM", "DS"]
 

@@ -70,6 +70,7 @@ def command(
     Exit status 3: some inspections or defects lack data that the format demands.
     """
     from urbanpipe.exports.export import export
+    from urbanpipe.exports.options import ExportOptions
 
     done = export(
         inspections,
@@ -77,11 +78,8 @@ def command(
         to=to.value,
         store=store,
         language=language.value,
-        taxonomy=taxonomy,
         inspection_data=inspection_data,
-        date=date,
-        unlikely=unlikely,
-        pictures=pictures,
+        options=ExportOptions(taxonomy=taxonomy, date=date, unlikely=unlikely, pictures=pictures),
     )
     for line in done.lines():
         show(line)

@@ -17,6 +17,7 @@ from urbanpipe.exports.cjj181 import write_table
 from urbanpipe.exports.columns import LANGUAGES, Language
 from urbanpipe.exports.exchange.writing import write_exchange
 from urbanpipe.exports.json_lines import write_lines
+from urbanpipe.exports.options import ExportOptions
 from urbanpipe.exports.pacp import write_pacp
 from urbanpipe.exports.records import (
     InspectionRecord,
@@ -83,18 +84,15 @@ class Exported:
         yield from (f"inspection data of a video that was not inspected: {name}" for name in self.unmatched)
 
 
-def export(  # noqa: PLR0913
+def export(
     inspections: str | Path,
     *,
     out: Path,
     to: str,
     store: Path | None = None,
     language: Language = "en",
-    taxonomy: Path | None = None,
     inspection_data: Source | Sequence[Source] | None = None,
-    date: str | None = None,
-    unlikely: bool = False,
-    pictures: bool = True,
+    options: ExportOptions | None = None,
 ) -> Exported:
     """Write inspections in a format that people or other tools read.
 
@@ -111,44 +109,39 @@ def export(  # noqa: PLR0913
             without it nothing was reviewed. `labels` and `moments` need it: they hold the videos that were reviewed in
             full, without the control share and without videos of which a class is unsure.
         language: language of headings and words in the CJJ 181 table, `en` or `zh`.
-        taxonomy: TOML file of your own classes, for their crosswalks `pacp` and `en13508`; default: the 17 QV-Pipe
-            classes.
         inspection_data: CSV or XLSX with the column `video` and the fields of `InspectionData`, a rule for paths, or
             several of them; it names the segments of the CJJ 181 table and gives their length and diameter, and fills
             the exchange formats, which need it. What people entered in the review comes first.
-        date: date of the inspections whose data has none, such as 2026-01-31, for `DATED`.
-        unlikely: whether to add, marked as such, the unlikely findings that are kept for review only because of the
-            bound on missed defects. `qvpipe` holds the scores of all classes in any case.
-        pictures: whether rows name pictures. Those of an archive are copied to a folder beside `out`, named like it and
-            ending in `-pictures`; for pacp to `pictures` in it.
+        options: classes of your own, a date, unlikely findings, pictures.
 
     Raises:
         InspectionError: there are no inspections, one is damaged, the format or suffix is unknown, the inspections have
             different classes, no video can be used for training, or a table exists in which a person may have worked.
         ArchiveError: an archive was never run, is damaged, or cannot be read.
         ReviewError: the store cannot be read, or has no effect on the format.
-        TaxonomyError: `taxonomy` cannot be read.
+        TaxonomyError: the file of your own classes cannot be read.
         OutputError: `out` cannot be written.
     """
     out = Path(out)
     _check(out, to, language, with_store=store is not None)
     if inspection_data and to not in WITH_DATA:
         raise InspectionError(f"inspection data has no effect on {to}; it has one on {', '.join(WITH_DATA)}")
-    if date and to not in DATED:
+    options = options or ExportOptions()
+    if options.date and to not in DATED:
         raise InspectionError(f"a date has no effect on {to}; it has one on {', '.join(DATED)}")
-    classes = load_taxonomy(taxonomy)
-    folder = (out / "pictures" if to == "pacp" else out.with_name(f"{out.stem}-pictures")) if pictures else None
-    with opened_records(inspections, store=store, pictures=folder) as inspected:
+    classes = load_taxonomy(options.taxonomy)
+    folder = out / "pictures" if to == "pacp" else out.with_name(f"{out.stem}-pictures")
+    with opened_records(inspections, store=store, pictures=folder if options.pictures else None) as inspected:
         data, unmatched = inspection_data_of(inspected, inspection_data) if to in WITH_DATA else ({}, ())
-        data = _dated(inspected.paths, data, date) if date else data
-        written = _write(inspected, out, to, ExportOptions(language, classes, data, unlikely))
+        data = _dated(inspected.paths, data, options.date) if options.date else data
+        written = _write(inspected, out, to, _Contents(language, classes, data, options.unlikely))
         left = (*inspected.notes(), *written.left_out)
         return replace(written, unmatched=unmatched, left_out=left)
 
 
 @dataclass(frozen=True)
-class ExportOptions:
-    """What an export holds beside the inspections: see `export`."""
+class _Contents:
+    """What an export holds beside the inspections."""
 
     language: Language
     classes: Taxonomy
@@ -156,7 +149,7 @@ class ExportOptions:
     unlikely: bool
 
 
-def _write(inspected: InspectionRecords, out: Path, to: str, options: ExportOptions) -> Exported:
+def _write(inspected: InspectionRecords, out: Path, to: str, contents: _Contents) -> Exported:
     done = Exported(
         (),
         len(inspected),
@@ -171,11 +164,11 @@ def _write(inspected: InspectionRecords, out: Path, to: str, options: ExportOpti
     if to == "qvpipe":
         files, number = _write_scores(inspected, out)
         return replace(done, files=files, rows=number, what="scores")
-    rows = RecordRows(inspected, lambda one: _rows(one, to, options.unlikely))
+    rows = RecordRows(inspected, lambda one: _rows(one, to, contents.unlikely))
     if to in DATED:
-        return _write_records(inspected, rows, out, to, options=options, done=done)
+        return _write_records(inspected, rows, out, to, contents=contents, done=done)
     if to == "cjj181":
-        files = write_table(inspected, rows, out, options.language, options.data)
+        files = write_table(inspected, rows, out, contents.language, contents.data)
     elif to == "cctvpipe":
         files = _write_moments(inspected, rows, out)
     else:
@@ -203,15 +196,15 @@ def _write_records(
     out: Path,
     to: str,
     *,
-    options: ExportOptions,
+    contents: _Contents,
     done: Exported,
 ) -> Exported:
     """Write a format that holds some of the inspections and names the others."""
     if to == "pacp":
-        written = write_pacp(inspected, rows, out, options.classes, options.data)
+        written = write_pacp(inspected, rows, out, contents.classes, contents.data)
     else:
         form: Literal["isybau", "en13508"] = "isybau" if to == "isybau" else "en13508"
-        written = write_exchange(inspected, rows, out, form, data=options.data, taxonomy=options.classes)
+        written = write_exchange(inspected, rows, out, form, data=contents.data, taxonomy=contents.classes)
     left = (*_left_out(inspected), *written.lines)
     done = replace(done, files=written.files, incomplete=written.incomplete, left_out=left)
     return replace(done, rows=written.rows, reviewed=written.reviewed)
