@@ -1,3 +1,4 @@
+from collections.abc import Iterator
 from itertools import combinations
 
 import numpy as np
@@ -16,6 +17,15 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("no_plots_of_folds")]
 
 SMALL = {"videos": 20, "unseen": 8, "folds": 2}
 QUICK = ("training.epochs=1", "training.workers=0", "input.tile=16", "input.rows=2", "input.columns=2")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _brief_videos() -> Iterator[None]:
+    """Simulate shorter and smaller videos: drawing them takes most of the time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("urbanpipe.demo.SECONDS", (1.0, 2.0))
+        patch.setattr("urbanpipe.demo.SIZE", (160, 120))
+        yield
 
 
 @pytest.fixture(scope="module")
