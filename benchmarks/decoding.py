@@ -26,8 +26,8 @@ from PIL import Image
 
 from urbanpipe.outputs import write_text
 from urbanpipe.video.decode import read_frames, stream_frames
-from urbanpipe.video.picture import resized
 from urbanpipe.video.probe import probe
+from urbanpipe.video.resizing import resized_by_torch
 from urbanpipe.video.sampling import interval, uniform
 
 os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = "threads;1"
@@ -133,7 +133,7 @@ def opencv_seek(path: Path, wanted: Sequence[int], side: int | None = SIDE) -> l
 def torchcodec_at(path: Path, wanted: Sequence[int], side: int | None = SIDE) -> list[Pixels]:
     decoder = VideoDecoder(str(path), seek_mode="exact", num_ffmpeg_threads=1, dimension_order="NHWC")
     frames = decoder.get_frames_at(list(wanted)).data.numpy()
-    return [resized(frame, (side, side)) if side else frame for frame in frames]
+    return [resized_by_torch(frame, (side, side)) if side else frame for frame in frames]
 
 
 def pyav_seek(path: Path, wanted: Sequence[int]) -> list[Pixels]:
@@ -146,7 +146,7 @@ def pyav_seek(path: Path, wanted: Sequence[int]) -> list[Pixels]:
             ticks = round(number / RATE / float(stream.time_base or 1))
             container.seek(ticks, stream=stream)
             frame = next(frame for frame in container.decode(stream) if frame.pts is not None and frame.pts >= ticks)
-            frames.append(resized(np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8), (SIDE, SIDE)))
+            frames.append(resized_by_torch(np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8), (SIDE, SIDE)))
     return frames
 
 
@@ -217,7 +217,7 @@ def resize_table(videos: dict[tuple[int, int], Path], repeats: int) -> str:
         for name in ("FAST_BILINEAR", "BILINEAR", "AREA", "BICUBIC")
     }
     ways["RGB, then Pillow bilinear"] = _pillow
-    ways["**RGB, then torch antialias (urbanpipe)**"] = lambda frame: resized(_rgb(frame), (SIDE, SIDE))
+    ways["**RGB, then torch antialias (urbanpipe)**"] = lambda frame: resized_by_torch(_rgb(frame), (SIDE, SIDE))
     for name, way in ways.items():
         cells = []
         for height in HEIGHTS:

@@ -5,14 +5,16 @@
     python benchmarks/inspect_speed.py cctv/videos --before ../before/src
 
 The command runs on all videos into a new folder (first) and once more into the same one (rerun), of both versions in
-turn. CPU seconds are those of the process and its decoder processes. With `--bytes` (needs `strace`), the bytes that
-all of them read of each video are counted; mapped bytes are counted on their own.
+turn, and on one of the videos alone: the difference is what each further video costs, without the start. CPU seconds
+are those of the process and its decoder processes. With `--bytes` (needs `strace`), the bytes that all of them read of
+each video are counted; mapped bytes are counted on their own.
 """
 
 import argparse
 import os
 import re
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -52,18 +54,36 @@ def times_read(video: Path, out: Path, package: Path) -> tuple[float, float]:
     return read / size, mapped / size
 
 
+def medians(runs: list[tuple[float, float]]) -> tuple[float, float]:
+    """Medians of wall and CPU seconds."""
+    return median(wall for wall, _ in runs), median(cpu for _, cpu in runs)
+
+
 def speed_rows(videos: Path, versions: dict[str, Path], repeats: int) -> list[list[str]]:
     """Rows of medians, and their ratio to the first version."""
     runs: dict[tuple[str, str], list[tuple[float, float]]] = {}
+    paths = sorted(path for path in videos.iterdir() if path.is_file())
     for _ in range(repeats):
         for version, package in versions.items():
             with tempfile.TemporaryDirectory() as folder:
-                for call in ("first", "rerun"):
-                    runs.setdefault((call, version), []).append(timed(videos, Path(folder), package))
+                one, out = Path(folder, "one"), Path(folder, "out")
+                one.mkdir()
+                shutil.copy2(paths[0], one)
+                of_one = timed(one, Path(folder, "out of one"), package)
+                of_all = timed(videos, out, package)
+                others = len(paths) - 1
+                more = ((of_all[0] - of_one[0]) / others, (of_all[1] - of_one[1]) / others)
+                for call, spent in (
+                    (f"first, {len(paths)} videos", of_all),
+                    ("first, one video", of_one),
+                    ("first, each further video", more),
+                    ("rerun", timed(videos, out, package)),
+                ):
+                    runs.setdefault((call, version), []).append(spent)
     rows, base = [], next(iter(versions))
     for (call, version), seconds in sorted(runs.items()):
-        wall, cpu = (median(column) for column in zip(*seconds, strict=True))
-        of_base = [median(column) for column in zip(*runs[call, base], strict=True)]
+        wall, cpu = medians(seconds)
+        of_base = medians(runs[call, base])
         ratios = [f"{of_base[0] / wall:.2f}", f"{of_base[1] / cpu:.2f}"]
         rows.append([call, version, f"{wall:.2f}", f"{cpu:.2f}", *ratios])
     return rows

@@ -20,7 +20,7 @@ from urbanpipe.inspection.evidence_buffer import EvidenceBuffer, Segment, Snapsh
 from urbanpipe.inspection.region import Region
 from urbanpipe.video.index import FrameIndex
 from urbanpipe.video.isolated import index_frames, stream_pictures
-from urbanpipe.video.picture import Pixels, resized
+from urbanpipe.video.resizing import Pixels, resized
 
 PICTURE_WIDTH = 640  # largest width of evidence in pixels; pictures of smaller videos are not resized
 DARK = 40  # a frame is dark if 95 % of its pixels are below this grey level

@@ -25,7 +25,7 @@ from urbanpipe.locks import file_lock
 from urbanpipe.video.decode import OnDamage
 from urbanpipe.video.index import FrameIndex
 from urbanpipe.video.isolated import read_frames, stream_frames
-from urbanpipe.video.picture import Pixels
+from urbanpipe.video.resizing import Pixels
 
 VERSION = b"upframes1"  # increase it when decoding, resizing or packing changes a pixel
 CHECKSUM_BYTES = 16

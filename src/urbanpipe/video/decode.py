@@ -19,7 +19,8 @@ from urbanpipe.video.container import OpenVideo, open_video
 from urbanpipe.video.frames import Shown, decode_all, decode_packets
 from urbanpipe.video.index import FrameIndex, index_frames, quick_index
 from urbanpipe.video.packet_scan import MAX_REORDER_PACKETS
-from urbanpipe.video.picture import Pixels, check_size, deinterlaced, to_rgb
+from urbanpipe.video.picture import deinterlaced, to_rgb
+from urbanpipe.video.resizing import Pixels, check_size
 from urbanpipe.video.seeking import CannotSeekError, packets_from
 
 __all__ = ["FrameIndex", "index_frames", "read_frames", "read_frames_at", "stream_decoded", "stream_frames"]

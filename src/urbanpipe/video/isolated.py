@@ -17,10 +17,10 @@ from urbanpipe.video.decode import OnDamage
 from urbanpipe.video.decoder_messages import DecodedPicture
 from urbanpipe.video.decoders import Decoders, shared_decoders
 from urbanpipe.video.index import FrameIndex
-from urbanpipe.video.picture import Pixels, resized
 from urbanpipe.video.probe import VideoInfo
 from urbanpipe.video.probe import digest as file_digest
 from urbanpipe.video.read_ahead import ReadAhead
+from urbanpipe.video.resizing import Pixels, resized
 from urbanpipe.video.stream_facts import StreamFacts
 
 T = TypeVar("T")
