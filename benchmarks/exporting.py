@@ -27,10 +27,11 @@ def peak_mib():  # ru_maxrss begins with that of the parent process
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
 source, out, to = sys.argv[1:]
 before = peak_mib()
-begin = time.perf_counter()
-given = {"inspection_data": "{from_manhole}", "date": "2026-01-31"} if to == "pacp" else {}  # one survey per video
-done = export(source, out=Path(out), to=to, options=ExportOptions(pictures=False), **given)
-print(json.dumps([done.videos, done.rows, time.perf_counter() - begin, before, peak_mib()]))
+begin = time.process_time()
+data = "{from_manhole}" if to == "pacp" else None  # one survey per video
+options = ExportOptions(pictures=False, date="2026-01-31")
+done = export(source, out=Path(out), to=to, inspection_data=data, options=options)
+print(json.dumps([done.videos, done.rows, time.process_time() - begin, before, peak_mib()]))
 """
 
 
