@@ -1,7 +1,7 @@
 """`urbanpipe crossval`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,6 +16,10 @@ from urbanpipe.cli.options import (
     prints,
 )
 from urbanpipe.cli.output import show, show_text
+from urbanpipe.cli.verb import Result
+
+if TYPE_CHECKING:
+    from urbanpipe.training.crossval import CrossvalResult
 
 
 def command(
@@ -40,7 +44,7 @@ def command(
     cache: FrameCacheFolder = None,
     cache_gb: FrameCacheGB = 20.0,
     logger: LoggerName = "tensorboard",
-) -> None:
+) -> Result:
     """Train recipes on every fold; write out-of-fold predictions, tables and an ensemble.
 
     On several GPUs: torchrun --nproc-per-node N -m urbanpipe.cli.main crossval ...
@@ -59,8 +63,13 @@ def command(
         split=FoldOptions(folds=given, group_by=group_by, seed=seed, only=only_fold or []),
         options=RunOptions(device=device, cache=cache, cache_gb=cache_gb, logger=logger),
     )
-    if not prints():
-        return
+    if prints():
+        _print(experiment)
+    made: dict[str, object] = {"results": experiment.folder, "runs": experiment.runs, "ensemble": experiment.ensemble}
+    return Result({**made, "tables": experiment.tables})
+
+
+def _print(experiment: "CrossvalResult") -> None:
     for table in experiment.tables:
         show(table)
         show_text(f"\n{table.read_text(encoding='utf-8')}")

@@ -6,13 +6,17 @@ import signal
 import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
 from urbanpipe import __version__
-from urbanpipe.cli import archive
-from urbanpipe.cli.logs import show_logs
+from urbanpipe.cli import archive, cache
+from urbanpipe.cli.config import read_defaults
+from urbanpipe.cli.logs import log_crash, show_logs
 from urbanpipe.cli.output import complain
+from urbanpipe.cli.verb import LogFile, Quiet, set_up_logs, verb
 from urbanpipe.errors import UrbanpipeError
 
 VERBS = (
@@ -40,9 +44,10 @@ VERBS = (
     "reproduce",
     "recipes",
     "weights",
+    "doctor",
 )
 
-GROUPS = ("archive",)
+GROUPS = ("archive", "cache")
 """Verbs with verbs of their own, which can all be run again."""
 
 RESUMABLE = {
@@ -63,12 +68,12 @@ app = typer.Typer(
     name="urbanpipe",
     help="Recognise defects in sewer-pipe inspection videos, from video-level labels.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
-for verb in VERBS:
-    app.command(verb)(importlib.import_module(f"urbanpipe.cli.{verb}").command)
+for name in VERBS:
+    app.command(name)(verb(importlib.import_module(f"urbanpipe.cli.{name}").command))
 app.add_typer(archive.app, name="archive")
+app.add_typer(cache.app, name="cache")
 
 
 def _version(wanted: bool) -> None:
@@ -79,9 +84,19 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _root(
-    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+    ctx: typer.Context,
+    version: Annotated[  # noqa: ARG001
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+    quiet: Quiet = False,
+    log_file: LogFile = None,
+    config: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Default options (TOML); default: urbanpipe.toml, if there.")
+    ] = None,
 ) -> None:
-    pass
+    show_logs()
+    set_up_logs(quiet, log_file)
+    ctx.default_map = read_defaults(config, ctx)
 
 
 def _stop_on_signals() -> None:
@@ -107,10 +122,10 @@ def _stop_on_signals() -> None:
 
 def interrupted(arguments: Sequence[str]) -> str:
     """Return what to print when a command line is interrupted."""
-    verb = next((argument for argument in arguments if argument in {*VERBS, *GROUPS}), "")
-    if verb == "review":
+    name = next((argument for argument in arguments if argument in {*VERBS, *GROUPS}), "")
+    if name == "review":
         return "stopped; everything that was saved is kept"
-    if verb in RESUMABLE or verb in GROUPS:
+    if name in RESUMABLE or name in GROUPS:
         return "interrupted; finished work is kept, rerun the same command to resume"
     return "interrupted; rerun the same command to start again"
 
@@ -132,7 +147,6 @@ def main() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     _show_every_name()
     _stop_on_signals()
-    show_logs()
     try:
         app()
     except UrbanpipeError as error:
@@ -141,6 +155,9 @@ def main() -> None:
     except BrokenPipeError:  # the reader of the output has closed it, as in `urbanpipe audit ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
+    except Exception:
+        log_crash()
+        raise
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import typer
 
 from urbanpipe.cli.options import Device, FrameCacheFolder, FrameCacheGB, LoggerName, TaxonomyFile, prints
 from urbanpipe.cli.output import show
+from urbanpipe.cli.verb import Result
 
 
 def command(
@@ -23,7 +24,7 @@ def command(
     cache: FrameCacheFolder = None,
     cache_gb: FrameCacheGB = 20.0,
     logger: LoggerName = "tensorboard",
-) -> None:
+) -> Result:
     """Train one model, on all labelled videos or on all but one fold."""
     from urbanpipe.training.options import RunOptions
     from urbanpipe.training.train import train
@@ -40,3 +41,4 @@ def command(
     )
     if prints():
         show(f"results: {run}")
+    return Result({"results": run})
