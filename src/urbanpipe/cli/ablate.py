@@ -14,6 +14,7 @@ from urbanpipe.cli.options import (
     TaxonomyFile,
     folds_given,
     prints,
+    recipe_names,
 )
 from urbanpipe.cli.output import show, show_text
 from urbanpipe.cli.verb import Result
@@ -33,7 +34,9 @@ Overrides = Annotated[
 
 def command(
     data: Annotated[Path | None, typer.Argument(help="Catalog from `urbanpipe scan`.")] = None,
-    recipe: Annotated[str | None, typer.Option("--recipe", "-r", help="Base recipe: name or TOML file.")] = None,
+    recipe: Annotated[
+        str | None, typer.Option("--recipe", "-r", help="Base recipe: name or TOML file.", autocompletion=recipe_names)
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(

@@ -13,7 +13,11 @@ if TYPE_CHECKING:
     from urbanpipe.archive.shards.query import QueryResult
     from urbanpipe.archive_store.outcomes import VideoOutcome
 
-app = typer.Typer(help="Inspect many videos on several machines, and query what was found.", no_args_is_help=True)
+app = typer.Typer(
+    help="Inspect many videos on several machines, and query what was found.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 
 Archive = Annotated[str, typer.Argument(help="Folder or s3://bucket/prefix of the archive.")]
 
@@ -25,7 +29,7 @@ def _check_extra() -> None:
     check_extra()
 
 
-@app.command("plan")
+@app.command("plan", short_help="List videos into the manifest of an archive.")
 @verb
 def plan(
     sources: Annotated[list[str], typer.Argument(help="Folders, videos, or prefixes such as s3://bucket/videos.")],
@@ -104,7 +108,7 @@ def _show_failure(outcome: "VideoOutcome") -> None:
         show(f"{outcome.video.uri}: {outcome.status}: {outcome.message}", flush=True)
 
 
-@app.command("status")
+@app.command("status", short_help="Show how far an archive is.")
 @verb
 def status(archive: Archive) -> Result:
     """Show how far an archive is: shards, videos by status, speed, and failures by kind."""
@@ -117,7 +121,7 @@ def status(archive: Archive) -> Result:
     return Result(found.as_json())
 
 
-@app.command("merge")
+@app.command("merge", short_help="Write one table of videos and one of findings.")
 @verb
 def merge(archive: Archive) -> Result:
     """Write merged/videos.parquet and merged/findings.parquet, if every video has one result."""
@@ -132,7 +136,7 @@ def merge(archive: Archive) -> Result:
     return Result({**vars(made), "results": results})
 
 
-@app.command("query")
+@app.command("query", short_help="Run SQL over the videos and findings.")
 @verb
 def query(
     archive: Archive,
@@ -168,7 +172,7 @@ def _print_table(found: "QueryResult") -> None:
     print_table(f"{len(found.rows)} rows", table)
 
 
-@app.command("report")
+@app.command("report", short_help="Write the inspection of one video.")
 @verb
 def report(
     archive: Archive,

@@ -10,7 +10,7 @@ import typer
 from urbanpipe.cli.output import show
 from urbanpipe.cli.verb import Result, verb
 
-app = typer.Typer(help="Show what is kept for later runs, and remove it.", no_args_is_help=True)
+app = typer.Typer(help="Show what is kept for later runs, and remove it.", no_args_is_help=True, rich_markup_mode=None)
 
 Folder = Annotated[
     Path | None, typer.Option("--cache", help="Folder of the frame cache; default: the one shared by all runs.")
@@ -24,7 +24,7 @@ class Kind(StrEnum):
     features = "features"
 
 
-@app.command("show")
+@app.command("show", short_help="Show sizes and ages.")
 @verb
 def show_cache(cache: Folder = None) -> Result:
     """Show frames of videos, features of frozen networks, and downloaded weights, with sizes and ages."""
@@ -37,7 +37,7 @@ def show_cache(cache: Folder = None) -> Result:
     return Result({"cache": [vars(kind) for kind in kinds]})
 
 
-@app.command("clear")
+@app.command("clear", short_help="Remove frames and features.")
 @verb
 def clear(
     cache: Folder = None,

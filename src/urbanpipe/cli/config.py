@@ -115,10 +115,10 @@ def _checked(where: str, value: object, parameter: Any, ctx: typer.Context) -> o
     typed = [str(item) for item in values]
     given = typed if parameter.multiple else typed[0]
     try:
-        for item in typed:
-            parameter.type(item, param=parameter, ctx=ctx)
+        parameter.process_value(ctx, given)
     except typer.BadParameter as error:
-        raise ConfigError(f"{where}: {error.message.rstrip('.')}") from None
+        reason = error.message.removeprefix("Value error, ").rstrip(".")
+        raise ConfigError(f"{where} is {value!r}: {reason}") from None
     return given
 
 

@@ -14,6 +14,7 @@ from urbanpipe.cli.options import (
     TaxonomyFile,
     folds_given,
     prints,
+    recipe_names,
 )
 from urbanpipe.cli.output import show, show_text
 from urbanpipe.cli.verb import Result
@@ -27,7 +28,10 @@ def command(
     out: Annotated[
         Path, typer.Option("--out", help="Output folder for runs, tables and the ensemble; rerun to resume.")
     ],
-    recipe: Annotated[list[str], typer.Option("--recipe", "-r", help="Recipe name or TOML file; repeatable.")],
+    recipe: Annotated[
+        list[str],
+        typer.Option("--recipe", "-r", help="Recipe name or TOML file; repeatable.", autocompletion=recipe_names),
+    ],
     labels: Annotated[Path | None, typer.Option(help="Label file, if DATA is a folder of videos.")] = None,
     taxonomy: TaxonomyFile = None,
     folds: FoldsOrFile = "5",

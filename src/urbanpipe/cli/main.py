@@ -19,33 +19,34 @@ from urbanpipe.cli.output import complain
 from urbanpipe.cli.verb import LogFile, Quiet, set_up_logs, verb
 from urbanpipe.errors import UrbanpipeError
 
-VERBS = (
-    "demo",
-    "simulate",
-    "scan",
-    "audit",
-    "folds",
-    "fit",
-    "pretrain",
-    "train",
-    "crossval",
-    "evaluate",
-    "ensemble",
-    "predict",
-    "explain",
-    "moments",
-    "bundle",
-    "inspect",
-    "review",
-    "report",
-    "export",
-    "condition",
-    "ablate",
-    "reproduce",
-    "recipes",
-    "weights",
-    "doctor",
-)
+VERBS = {
+    "demo": "Run the whole pipeline on simulated videos.",
+    "simulate": "Generate synthetic inspection videos with known labels.",
+    "scan": "Create the catalog of a folder of videos.",
+    "audit": "Count labels, and test whether names or sizes predict them.",
+    "folds": "Split labelled videos into folds.",
+    "fit": "Find the best model that a time budget allows.",
+    "pretrain": "Pretrain a backbone on your own videos, without labels.",
+    "train": "Train one model.",
+    "crossval": "Train recipes on every fold, and make an ensemble.",
+    "evaluate": "Print the AP per class and the mAP of predictions.",
+    "ensemble": "Combine several runs into an ensemble.",
+    "predict": "Rank the classes of every video.",
+    "explain": "Show where and when a model detects a class.",
+    "moments": "Find when each defect is visible.",
+    "bundle": "Build the bundle that inspect runs.",
+    "inspect": "Find defects in videos, for a person to review.",
+    "review": "Review proposals in a browser.",
+    "report": "Write the record to hand in.",
+    "export": "Export inspections for grading or other tools.",
+    "condition": "Compute condition figures from a person's grades.",
+    "ablate": "Measure what each technique contributes on your data.",
+    "reproduce": "Train the models of a table or figure of the report.",
+    "recipes": "List recipes, or print one to copy and change.",
+    "weights": "List or save pretrained weights.",
+    "doctor": "Check this installation and machine.",
+}
+"""What `--help` says about each verb, on a line of 80 characters."""
 
 GROUPS = ("archive", "cache")
 """Verbs with verbs of their own, which can all be run again."""
@@ -68,11 +69,12 @@ app = typer.Typer(
     name="urbanpipe",
     help="Recognise defects in sewer-pipe inspection videos, from video-level labels.",
     no_args_is_help=True,
+    rich_markup_mode=None,  # plain help: rich takes as long to import as everything else
     pretty_exceptions_enable=False,
 )
-for name in VERBS:
-    app.command(name)(verb(importlib.import_module(f"urbanpipe.cli.{name}").command))
-app.add_typer(archive.app, name="archive")
+for name, summary in VERBS.items():
+    app.command(name, short_help=summary)(verb(importlib.import_module(f"urbanpipe.cli.{name}").command))
+app.add_typer(archive.app, name="archive", short_help="Inspect many videos on several machines.")
 app.add_typer(cache.app, name="cache")
 
 

@@ -4,11 +4,14 @@ from typing import Annotated
 
 import typer
 
+from urbanpipe.cli.options import recipe_names
 from urbanpipe.cli.verb import Result
 
 
 def command(
-    name: Annotated[str | None, typer.Argument(help="Recipe to print as TOML, with every setting.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="Recipe to print as TOML, with every setting.", autocompletion=recipe_names)
+    ] = None,
 ) -> Result:
     """List the recipes that come with urbanpipe, or print one to copy and change."""
     from urbanpipe.methods.recipe import load_recipe, recipe_text, shipped_recipes

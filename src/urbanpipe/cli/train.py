@@ -5,14 +5,16 @@ from typing import Annotated
 
 import typer
 
-from urbanpipe.cli.options import Device, FrameCacheFolder, FrameCacheGB, LoggerName, TaxonomyFile, prints
+from urbanpipe.cli.options import Device, FrameCacheFolder, FrameCacheGB, LoggerName, TaxonomyFile, prints, recipe_names
 from urbanpipe.cli.output import show
 from urbanpipe.cli.verb import Result
 
 
 def command(
     data: Annotated[Path, typer.Argument(help="Catalog from `urbanpipe scan`.")],
-    recipe: Annotated[str, typer.Option("--recipe", "-r", help="Recipe name or TOML file.")],
+    recipe: Annotated[
+        str, typer.Option("--recipe", "-r", help="Recipe name or TOML file.", autocompletion=recipe_names)
+    ],
     out: Annotated[Path, typer.Option("--out", help="Run folder; rerun to resume.")],
     taxonomy: TaxonomyFile = None,
     folds: Annotated[Path | None, typer.Option(help="CSV file with columns video,fold; requires --fold.")] = None,
