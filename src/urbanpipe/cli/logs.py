@@ -42,6 +42,7 @@ def show_logs() -> None:
     for handler in [handler for handler in _LOGGER.handlers if isinstance(handler, _LogFile)]:
         _LOGGER.removeHandler(handler)
         handler.close()
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # its warnings about its own cache concern nobody
     if not any(isinstance(handler, _StandardError) for handler in _LOGGER.handlers):
         _LOGGER.addHandler(_StandardError())
     _set_shown_level(logging.INFO)

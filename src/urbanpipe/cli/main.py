@@ -139,6 +139,16 @@ def _show_every_name() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+def _use_utf8_file_names() -> None:
+    """Start again in Python's UTF-8 mode where the locale has another encoding, in which names of videos may not fit.
+
+    What is printed keeps the encoding of the terminal.
+    """
+    if os.name == "posix" and sys.getfilesystemencoding() != "utf-8" and sys.orig_argv:
+        os.environ |= {"PYTHONUTF8": "1", "PYTHONIOENCODING": sys.stdout.encoding}
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+
 def main() -> None:
     """Run the command line.
 
@@ -147,6 +157,7 @@ def main() -> None:
     """
     # Spinning idle threads slow torch down on a shared machine.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    _use_utf8_file_names()
     _show_every_name()
     _stop_on_signals()
     try:
