@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from urbanpipe.errors import OutputError
@@ -32,6 +33,8 @@ class _LogFile(logging.FileHandler):
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802
         error = sys.exc_info()[1]
         _LOGGER.removeHandler(self)
+        with suppress(OSError):
+            self.close()
         _LOGGER.warning("the log file %s cannot be written any more (%s)", self.baseFilename, error)
 
 
