@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 import typer
-from click.testing import Result as Ran
 from typer.testing import CliRunner
+from typer.testing import Result as Ran
 
 from urbanpipe import api, progress
 from urbanpipe.cli.logs import log_crash, log_to, quieten, show_logs
@@ -135,7 +135,7 @@ class TestJson:
         output = TextIOWrapper(BytesIO(), encoding=encoding, errors="backslashreplace")
         monkeypatch.setattr("sys.stdout", output)
         show_json({"name": name})
-        assert json.loads(output.buffer.getvalue().decode(encoding)) == {"name": name}  # type: ignore[attr-defined]
+        assert json.loads(output.buffer.getvalue().decode(encoding)) == {"name": name}
 
     def test_every_verb_but_the_server_has_it(self) -> None:
         without = [name for name in VERBS if "--json" not in run(name, "--help").stdout]

@@ -152,8 +152,8 @@ def _use_utf8_file_names() -> None:
 def main() -> None:
     """Run the command line.
 
-    Exit status: 0 success, 1 bug, 2 user error, 3 done except for inputs that could not be used, 128 + N ended by
-    signal N.
+    Exit status: 0 success, 1 bug (of `doctor`: broken installation), 2 user error, 3 done except for inputs that could
+    not be used, 128 + N ended by signal N.
     """
     # Spinning idle threads slow torch down on a shared machine.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
