@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
 
+import numpy as np
 import pytest
 import typer
 from typer.testing import CliRunner
@@ -124,6 +125,10 @@ class TestJson:
         ran = CliRunner().invoke(tiny_app, ["measure", "--json"])
         assert json.loads(ran.stdout) == {"videos": 3, "mean": None, "results": "a/b.json", "name": "管é"}
         assert ran.stderr == "a note\na warning\n"
+
+    def test_scalars_and_arrays_are_numbers(self, capsys: pytest.CaptureFixture[str]) -> None:
+        show_json({"count": np.int64(3), "share": np.float32(np.nan), "sizes": np.array([1, 2])})
+        assert json.loads(capsys.readouterr().out) == {"count": 3, "share": None, "sizes": [1, 2]}
 
     def test_the_exit_status_is_that_of_the_text(self, tiny_app: typer.Typer) -> None:
         for given in ([], ["--json"]):

@@ -43,6 +43,8 @@ def show_json(data: Mapping[str, object]) -> None:
 
 
 def _json_value(value: object) -> object:
+    if hasattr(value, "dtype") and hasattr(value, "tolist"):  # scalars and arrays of numpy
+        return _json_value(value.tolist())
     if isinstance(value, float):
         return value if isfinite(value) else None
     if isinstance(value, Mapping):
