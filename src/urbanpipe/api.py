@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from urbanpipe.inference.predict import predict as predict
     from urbanpipe.inspection.inspector import Inspector as Inspector
     from urbanpipe.inspection.moments import moments as moments
+    from urbanpipe.maintenance.cache import cache_clear as cache_clear
+    from urbanpipe.maintenance.cache import cache_show as cache_show
+    from urbanpipe.maintenance.doctor import doctor as doctor
     from urbanpipe.methods.recipe import shipped_recipes as recipes
     from urbanpipe.models.published_weights import local_weights as weights
     from urbanpipe.models.published_weights import save_weights as save_weights
@@ -55,9 +58,12 @@ _HOMES = {
     "archive_status": "urbanpipe.archive.shards.status:archive_status",
     "audit": "urbanpipe.evaluation.audit:audit",
     "bundle": "urbanpipe.ensembling.bundling:bundle",
+    "cache_clear": "urbanpipe.maintenance.cache:cache_clear",
+    "cache_show": "urbanpipe.maintenance.cache:cache_show",
     "condition": "urbanpipe.exports.condition_report:condition",
     "crossval": "urbanpipe.training.crossval:crossval",
     "demo": "urbanpipe.demo:demo",
+    "doctor": "urbanpipe.maintenance.doctor:doctor",
     "ensemble": "urbanpipe.ensembling.ensemble:ensemble",
     "evaluate": "urbanpipe.evaluation.evaluate:evaluate",
     "evaluate_moments": "urbanpipe.evaluation.evaluate:evaluate_moments",
@@ -92,9 +98,12 @@ __all__ = [
     "archive_status",
     "audit",
     "bundle",
+    "cache_clear",
+    "cache_show",
     "condition",
     "crossval",
     "demo",
+    "doctor",
     "ensemble",
     "evaluate",
     "evaluate_moments",
@@ -124,3 +133,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"urbanpipe.api has no {name!r}; it has {', '.join(sorted(_HOMES))}")
     module, function = _HOMES[name].split(":")
     return getattr(import_module(module), function)
+
+
+def __dir__() -> list[str]:
+    return [*__all__]

@@ -1,7 +1,7 @@
 """`demo`: the whole pipeline on simulated videos, from files to ranked defects of unlabelled videos."""
 
 import json
-import sys
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +27,8 @@ from urbanpipe.simulate.options import ClassMix, VideoOptions
 from urbanpipe.taxonomy import Taxonomy, default_taxonomy
 from urbanpipe.training.crossval import CrossvalResult, crossval
 from urbanpipe.training.options import FoldOptions, RunOptions
+
+log = logging.getLogger(__name__)
 
 RECIPES = ("demo-mobilenetv3", "demo-byobnet")
 CLASSES = ("ZC", "CJ", "CK", "ZW", "FZ", "FS", "CQ")
@@ -81,7 +83,7 @@ def demo(
     started = time.perf_counter()
     data, fresh = out / "data", out / "unseen"
     _claim(out, {"videos": videos, "unseen": unseen, "folds": folds, "seed": seed})
-    print(f"results go to {out}; if interrupted, run the same command again to continue", file=sys.stderr)
+    log.info("results go to %s; if interrupted, run the same command again to continue", out)
     _say(f"1/7 simulate: {videos} videos to train on, {unseen} others to predict; classes {' '.join(CLASSES)}")
     _simulate(data, videos, 2 * seed)
     _simulate(fresh, unseen, 2 * seed + 1)
@@ -139,22 +141,22 @@ def _prepare(data: Path, out: Path, folds: int) -> Path:
     catalog = out / "catalog.csv"
     _say("2/7 scan: read the properties of every video")
     rows = scan(data / "videos", out=catalog, labels=data / "labels.json")
-    print(f"{len(rows.ok)} of {len(rows.videos)} videos can be read, {len(rows.labelled)} have labels", file=sys.stderr)
+    log.info("%d of %d videos can be read, %d have labels", len(rows.ok), len(rows.videos), len(rows.labelled))
     _say("3/7 audit: what is rare, and do names, durations or sizes give labels away?")
     for warning in audit(catalog).warnings or ["nothing suspicious"]:
-        print(warning, file=sys.stderr)
+        log.info("%s", warning)
     _say(f"4/7 folds: {folds}, the videos of a site together, each class spread evenly")
     make_folds(catalog, out=out / "folds.csv", folds=folds)
     return catalog
 
 
 def _show(predictions: Predictions, known: Mapping[str, tuple[int, ...]], taxonomy: Taxonomy) -> None:
-    """Print the predictions of the first videos beside their labels."""
+    """Log the predictions of the first videos beside their labels."""
     for name, scores in list(zip(predictions.names, predictions.scores, strict=True))[:SHOWN]:
         best = np.argsort(-scores, kind="stable")[:3]
         ranked = ", ".join(f"{taxonomy.codes[index]} {scores[index]:.2f}" for index in best)
         truth = " ".join(taxonomy.codes[index] for index in known[name])
-        print(f"{name}: {ranked}  (shows {truth})", file=sys.stderr)
+        log.info("%s: %s  (shows %s)", name, ranked, truth)
 
 
 def _evaluate(
@@ -210,4 +212,4 @@ def chance(scores: Scores) -> NDArray[np.float64]:
 
 
 def _say(text: str) -> None:
-    print(f"\n== {text}", file=sys.stderr, flush=True)
+    log.info("== %s", text)

@@ -12,6 +12,10 @@ class UrbanpipeError(Exception):
     """An error that a user can fix; the message is one line."""
 
 
+class ConfigError(UrbanpipeError):
+    """A file of default options that is missing, or has an unknown verb, option or value."""
+
+
 class TaxonomyError(UrbanpipeError):
     """A taxonomy file that does not describe a list of classes."""
 

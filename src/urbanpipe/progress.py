@@ -10,6 +10,13 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 LOG_EVERY_SECONDS = 15.0
+_bars_shown = True
+
+
+def show_bars(shown: bool) -> None:
+    """Show bars on a terminal, or log plain lines there too; this holds for the whole process."""
+    global _bars_shown
+    _bars_shown = shown
 
 
 def track(items: Iterable[T], total: int, label: str, unit: str = "videos") -> Iterator[T]:
@@ -17,7 +24,12 @@ def track(items: Iterable[T], total: int, label: str, unit: str = "videos") -> I
 
     A terminal shows a bar with the time left; elsewhere a line is logged every `LOG_EVERY_SECONDS` and at the end.
     """
-    return _bar(items, total, label, unit) if sys.stderr.isatty() else _lines(items, total, label, unit)
+    return _bar(items, total, label, unit) if draws_bars() else _lines(items, total, label, unit)
+
+
+def draws_bars() -> bool:
+    """Return whether standard error is a terminal on which progress is drawn."""
+    return _bars_shown and sys.stderr.isatty()
 
 
 def duration_text(seconds: float) -> str:

@@ -58,7 +58,9 @@ def test_a_query_is_a_table_csv_or_json(archive: Path) -> None:
         ["name", "status"],
         ["clip001.mp4", "ok"],
     ]
-    assert json.loads(urbanpipe("query", archive, sql, "--json").stdout) == [{"name": "clip001.mp4", "status": "ok"}]
+    found = json.loads(urbanpipe("query", archive, sql, "--json").stdout)
+    rows = [{"name": "clip001.mp4", "status": "ok"}]
+    assert found == {"merged": False, "columns": ["name", "status"], "rows": rows}
 
 
 @pytest.mark.parametrize(

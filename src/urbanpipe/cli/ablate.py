@@ -14,8 +14,10 @@ from urbanpipe.cli.options import (
     TaxonomyFile,
     folds_given,
     prints,
+    recipe_names,
 )
 from urbanpipe.cli.output import show, show_text
+from urbanpipe.cli.verb import Result
 
 Rows = Annotated[list[str] | None, typer.Option("--row", help="Include only this row; repeatable.")]
 Changes = Annotated[
@@ -32,7 +34,9 @@ Overrides = Annotated[
 
 def command(
     data: Annotated[Path | None, typer.Argument(help="Catalog from `urbanpipe scan`.")] = None,
-    recipe: Annotated[str | None, typer.Option("--recipe", "-r", help="Base recipe: name or TOML file.")] = None,
+    recipe: Annotated[
+        str | None, typer.Option("--recipe", "-r", help="Base recipe: name or TOML file.", autocompletion=recipe_names)
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -56,7 +60,7 @@ def command(
     cache: FrameCacheFolder = None,
     cache_gb: FrameCacheGB = 20.0,
     logger: LoggerName = "tensorboard",
-) -> None:
+) -> Result:
     """Measure what each technique of the UrbanPipe report contributes on your data.
 
     Each row trains the recipe with and without one technique, on the same folds and seeds.
@@ -68,8 +72,9 @@ def command(
     if list_rows:
         from urbanpipe.reproduce.changes import listing
 
-        show_text(listing(row or [], recipe, override or [], change or []))
-        return
+        text = listing(row or [], recipe, override or [], change or [])
+        show_text(text)
+        return Result({"listing": text.splitlines()})
     if data is None or recipe is None or out is None:
         raise RecipeError("ablate needs a catalog, --recipe and --out; `urbanpipe ablate --list` shows the rows")
     from urbanpipe.reproduce.ablate import ablate
@@ -87,3 +92,4 @@ def command(
     if prints():
         show_text(made.to_markdown())
         show(f"results: {out}")
+    return Result({"results": out})

@@ -6,13 +6,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from urbanpipe.cli.options import Device, Runtime, SegmentsPerBatch
-from urbanpipe.cli.output import complain, show
+from urbanpipe.cli.output import show, warn
+from urbanpipe.cli.verb import Result, verb
 
 if TYPE_CHECKING:
     from urbanpipe.archive.shards.query import QueryResult
     from urbanpipe.archive_store.outcomes import VideoOutcome
 
-app = typer.Typer(help="Inspect many videos on several machines, and query what was found.", no_args_is_help=True)
+app = typer.Typer(
+    help="Inspect many videos on several machines, and query what was found.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 
 Archive = Annotated[str, typer.Argument(help="Folder or s3://bucket/prefix of the archive.")]
 
@@ -24,14 +29,15 @@ def _check_extra() -> None:
     check_extra()
 
 
-@app.command("plan")
+@app.command("plan", short_help="List videos into the manifest of an archive.")
+@verb
 def plan(
     sources: Annotated[list[str], typer.Argument(help="Folders, videos, or prefixes such as s3://bucket/videos.")],
     archive: Annotated[str, typer.Option("--archive", help="Folder or s3://bucket/prefix of the archive.")],
     shards: Annotated[
         int | None, typer.Option(min=1, help="Number of shards, fixed by the first plan; default: one per 50 videos.")
     ] = None,
-) -> None:
+) -> Result:
     """List videos into the manifest of an archive; run it again to add new videos and to note changed ones."""
     _check_extra()
     from urbanpipe.archive.shards.plan import archive_plan
@@ -40,9 +46,11 @@ def plan(
     kept = f", {made.kept} of earlier plans" if made.kept else ""
     show(f"{made.videos} videos in {made.shards} shards: {made.added} new, {made.changed} changed{kept}")
     show(f"archive: {archive}")
+    return Result(vars(made))
 
 
 @app.command("run")
+@verb
 def run(
     archive: Archive,
     bundle: Annotated[
@@ -67,7 +75,7 @@ def run(
     device: Device = "auto",
     runtime: Runtime = "auto",
     batch_size: SegmentsPerBatch = 8,
-) -> None:
+) -> Result:
     """Inspect the videos that have no result yet. Exit status 3: some could not be inspected."""
     _check_extra()
     from urbanpipe.archive.shards.run import archive_run
@@ -87,12 +95,12 @@ def run(
     )
     if made.demonstration:
         warning = "a demonstration, trained on simulated videos: do not rely on its results for real pipes"
-        complain(f"urbanpipe: the bundle is {warning}")
+        warn(f"urbanpipe: the bundle is {warning}")
     counts = ", ".join(f"{count} {status}" for status, count in sorted(made.statuses.items())) or "nothing to do"
     show(f"{made.videos} videos, {made.before} of them done before: {counts}")
     show(f"archive: {archive}")
-    if set(made.statuses) - {"ok"}:
-        raise typer.Exit(3)
+    data = {key: getattr(made, key) for key in ("archive", "demonstration", "videos", "before", "statuses")}
+    return Result(data, status=3 if set(made.statuses) - {"ok"} else 0)
 
 
 def _show_failure(outcome: "VideoOutcome") -> None:
@@ -100,26 +108,22 @@ def _show_failure(outcome: "VideoOutcome") -> None:
         show(f"{outcome.video.uri}: {outcome.status}: {outcome.message}", flush=True)
 
 
-@app.command("status")
-def status(
-    archive: Archive, json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False
-) -> None:
+@app.command("status", short_help="Show how far an archive is.")
+@verb
+def status(archive: Archive) -> Result:
     """Show how far an archive is: shards, videos by status, speed, and failures by kind."""
     _check_extra()
     from urbanpipe.archive.shards.status import archive_status
 
     found = archive_status(archive)
-    if json:
-        from json import dumps
-
-        print(dumps(found.as_json(), ensure_ascii=False, indent=1))
-        return
     for line in found.lines():
         show(line)
+    return Result(found.as_json())
 
 
-@app.command("merge")
-def merge(archive: Archive) -> None:
+@app.command("merge", short_help="Write one table of videos and one of findings.")
+@verb
+def merge(archive: Archive) -> Result:
     """Write merged/videos.parquet and merged/findings.parquet, if every video has one result."""
     _check_extra()
     from urbanpipe.archive.shards.merge import archive_merge
@@ -127,29 +131,26 @@ def merge(archive: Archive) -> None:
     made = archive_merge(archive)
     counts = " + ".join(f"{count} {status}" for status, count in sorted(made.statuses.items()))
     show(f"{made.videos} videos = {counts}; {made.findings} findings")
-    show(f"results: {archive.rstrip('/')}/merged")
+    results = f"{archive.rstrip('/')}/merged"
+    show(f"results: {results}")
+    return Result({**vars(made), "results": results})
 
 
-@app.command("query")
+@app.command("query", short_help="Run SQL over the videos and findings.")
+@verb
 def query(
     archive: Archive,
     sql: Annotated[str, typer.Argument(help="One SELECT statement over the tables videos and findings.")],
     csv: Annotated[bool, typer.Option("--csv", help="Print CSV instead of a table.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table: a list of rows.")] = False,
-) -> None:
+) -> Result:
     """Run SQL over the videos and findings of an archive; it can read nothing else, and write nothing."""
     _check_extra()
     from urbanpipe.archive.shards.query import archive_query
 
     found = archive_query(archive, sql)
     if not found.merged:
-        complain("urbanpipe: not merged yet, these are the results so far")
-    if json:
-        from json import dumps
-
-        rows = [dict(zip(found.columns, row, strict=True)) for row in found.rows]
-        print(dumps(rows, ensure_ascii=False, indent=1, default=str))
-    elif csv:
+        warn("urbanpipe: not merged yet, these are the results so far")
+    if csv:
         import sys
 
         from urbanpipe.csv_cells import write_rows
@@ -157,6 +158,8 @@ def query(
         write_rows(sys.stdout, [found.columns, *found.rows])
     else:
         _print_table(found)
+    rows = [dict(zip(found.columns, row, strict=True)) for row in found.rows]
+    return Result({"merged": found.merged, "columns": found.columns, "rows": rows})
 
 
 def _print_table(found: "QueryResult") -> None:
@@ -169,13 +172,14 @@ def _print_table(found: "QueryResult") -> None:
     print_table(f"{len(found.rows)} rows", table)
 
 
-@app.command("report")
+@app.command("report", short_help="Write the inspection of one video.")
+@verb
 def report(
     archive: Archive,
     video: Annotated[str, typer.Argument(help="Id or path of the video, or the end of its path.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for the inspection: findings.json, pictures, report.")],
     language: Annotated[str, typer.Option(help="Language of the report: en or zh.")] = "en",
-) -> None:
+) -> Result:
     """Write the inspection of one video as `inspect` does, for every other command to work on."""
     _check_extra()
     from urbanpipe.archive.shards.video_report import archive_report
@@ -183,3 +187,4 @@ def report(
     made = archive_report(archive, video, out=out, language=language)
     show(f"{made.uri}")
     show(f"report: {made.report}")
+    return Result({"uri": made.uri, "report": made.report})

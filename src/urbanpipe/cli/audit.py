@@ -7,6 +7,7 @@ import typer
 
 from urbanpipe.cli.options import TaxonomyFile
 from urbanpipe.cli.output import show
+from urbanpipe.cli.verb import Result
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -17,18 +18,13 @@ if TYPE_CHECKING:
 def command(
     source: Annotated[Path, typer.Argument(help="Catalog from `urbanpipe scan`, or a label file.")],
     taxonomy: TaxonomyFile = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
-) -> None:
+) -> Result:
     """Count labels and groups, and test whether name, duration, size or rates predict a class."""
     from urbanpipe.evaluation.audit import audit
 
     found = audit(source, taxonomy=taxonomy)
-    if json:
-        from json import dumps
-
-        print(dumps(found.as_json(), ensure_ascii=False, indent=1))
-        return
     _print(found)
+    return Result(found.as_json())
 
 
 def _print(found: "Audit") -> None:

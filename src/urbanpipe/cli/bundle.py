@@ -7,6 +7,7 @@ import typer
 
 from urbanpipe.cli.options import Device, GraphRuntime
 from urbanpipe.cli.output import show
+from urbanpipe.cli.verb import Result
 
 
 def command(
@@ -30,7 +31,7 @@ def command(
         typer.Option(help="Also write graphs that run without torch: onnx or openvino; repeat for both. Needs --data."),
     ] = None,
     device: Device = "auto",
-) -> None:
+) -> Result:
     """Build the bundle that `inspect` runs: models, calibrated probabilities and triage thresholds per class."""
     from urbanpipe.ensembling.bundle_options import BundleLabel, NetworkStorage, TriageTargets
     from urbanpipe.ensembling.bundling import bundle
@@ -48,3 +49,15 @@ def command(
     for line in made.lines():
         show(line)
     show(f"bundle: {made.folder}")
+    return Result(
+        {
+            "bundle": made.folder,
+            "name": made.manifest.name,
+            "demonstration": made.manifest.demonstration,
+            "networks": sum(member.networks for member in made.manifest.members),
+            "runtimes": made.manifest.runtimes,
+            "map_all": made.evaluation.scores.map_all,
+            "map_defects": made.evaluation.scores.map_defects,
+            "summary": [*made.lines()],
+        }
+    )

@@ -8,6 +8,7 @@ import typer
 
 from urbanpipe.cli.options import InspectionSources
 from urbanpipe.cli.output import complain, show
+from urbanpipe.cli.verb import Result
 
 MAX_LINES = 200
 
@@ -39,7 +40,7 @@ def command(
             "--allow-repeats", help="Rows with the same code and distance, or video and time, are different defects."
         ),
     ] = False,
-) -> None:
+) -> Result:
     """Compute condition figures from grades given by a person. Exit status 3: some segments are not filled in yet."""
     from urbanpipe.errors import InspectionError, TableError
     from urbanpipe.exports.condition_report import condition
@@ -66,5 +67,4 @@ def command(
     segments = f"{len(done.segments)} segment{'' if len(done.segments) == 1 else 's'}"
     show(f"{segments} after {done.rules.name}, {len(done.refused)} without figures")
     show(f"results: {out}")
-    if done.refused:
-        raise typer.Exit(3)
+    return Result({**done.to_json(), "notes": done.notes, "results": out}, status=3 if done.refused else 0)

@@ -1,7 +1,7 @@
 """`urbanpipe crossval`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,8 +14,13 @@ from urbanpipe.cli.options import (
     TaxonomyFile,
     folds_given,
     prints,
+    recipe_names,
 )
 from urbanpipe.cli.output import show, show_text
+from urbanpipe.cli.verb import Result
+
+if TYPE_CHECKING:
+    from urbanpipe.training.crossval import CrossvalResult
 
 
 def command(
@@ -23,7 +28,10 @@ def command(
     out: Annotated[
         Path, typer.Option("--out", help="Output folder for runs, tables and the ensemble; rerun to resume.")
     ],
-    recipe: Annotated[list[str], typer.Option("--recipe", "-r", help="Recipe name or TOML file; repeatable.")],
+    recipe: Annotated[
+        list[str],
+        typer.Option("--recipe", "-r", help="Recipe name or TOML file; repeatable.", autocompletion=recipe_names),
+    ],
     labels: Annotated[Path | None, typer.Option(help="Label file, if DATA is a folder of videos.")] = None,
     taxonomy: TaxonomyFile = None,
     folds: FoldsOrFile = "5",
@@ -40,7 +48,7 @@ def command(
     cache: FrameCacheFolder = None,
     cache_gb: FrameCacheGB = 20.0,
     logger: LoggerName = "tensorboard",
-) -> None:
+) -> Result:
     """Train recipes on every fold; write out-of-fold predictions, tables and an ensemble.
 
     On several GPUs: torchrun --nproc-per-node N -m urbanpipe.cli.main crossval ...
@@ -59,8 +67,13 @@ def command(
         split=FoldOptions(folds=given, group_by=group_by, seed=seed, only=only_fold or []),
         options=RunOptions(device=device, cache=cache, cache_gb=cache_gb, logger=logger),
     )
-    if not prints():
-        return
+    if prints():
+        _print(experiment)
+    made: dict[str, object] = {"results": experiment.folder, "runs": experiment.runs, "ensemble": experiment.ensemble}
+    return Result({**made, "tables": experiment.tables})
+
+
+def _print(experiment: "CrossvalResult") -> None:
     for table in experiment.tables:
         show(table)
         show_text(f"\n{table.read_text(encoding='utf-8')}")

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from urbanpipe.cli.output import show, show_text
+from urbanpipe.cli.verb import Result
 
 
 def command(
@@ -21,7 +22,7 @@ def command(
         list[str] | None,
         typer.Option("--set", help="Override a setting of both recipes: section.key=value; repeatable."),
     ] = None,
-) -> None:
+) -> Result:
     """Run the whole pipeline on simulated videos, in under ten minutes on two CPU cores.
 
     The steps are simulate, scan, audit, folds, cross-validated training of two small models from random weights,
@@ -42,3 +43,13 @@ def command(
     show(f"the videos       {out / 'data'}, {out / 'unseen'}")
     show(f"decide on defects: urbanpipe review {shlex.quote(str(done.inspected))} --open")
     show(f"results: {out}")
+    return Result(
+        {
+            "results": out,
+            "map_defects": done.learned,
+            "chance": done.chance,
+            "summary": done.summary,
+            "ensemble": experiment.ensemble,
+            "inspected": done.inspected,
+        }
+    )

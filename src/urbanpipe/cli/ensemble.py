@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from urbanpipe.cli.output import show, show_text
+from urbanpipe.cli.verb import Result
 
 
 def command(
@@ -26,7 +27,7 @@ def command(
     recall: Annotated[
         float | None, typer.Option(help="Choose thresholds for this recall per class; default: best F1.")
     ] = None,
-) -> None:
+) -> Result:
     """Combine several runs into an ensemble; print single models and ensembles side by side."""
     from urbanpipe.ensembling.ensemble import ensemble
     from urbanpipe.reproduce.report_models import report_weights
@@ -35,6 +36,8 @@ def command(
     made = ensemble(runs, out=out, weights=given, exclusive_threshold=_threshold(exclusive_threshold), recall=recall)
     show_text(made.table.to_markdown())
     show(f"results: {made.folder}")
+    weights_by_run = dict(zip(made.names, made.weights.tolist(), strict=True))
+    return Result({"results": made.folder, "weights": weights_by_run, "exclusive_threshold": made.exclusive_threshold})
 
 
 def _threshold(text: str) -> float | None:

@@ -8,6 +8,7 @@ import typer
 
 from urbanpipe.cli.options import TaxonomyFile
 from urbanpipe.cli.output import show_text
+from urbanpipe.cli.verb import Result
 
 
 class EmptyRule(StrEnum):
@@ -40,7 +41,6 @@ def command(
         int, typer.Option(min=0, help="Number of bootstrap draws for the intervals; 0: no intervals.")
     ] = 1000,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON (fractions) instead of the table.")] = False,
     moments: Annotated[
         bool,
         typer.Option(
@@ -50,13 +50,11 @@ def command(
     subset: Annotated[
         str | None, typer.Option(help="With --moments: evaluate only this subset, such as testing.")
     ] = None,
-) -> None:
+) -> Result:
     """Print the AP per class and the mAP over all classes and over the defects, computed as by the public scorer.
 
     Give a run, whose table has every fold, or --labels and --predictions.
     """
-    import json
-
     from urbanpipe.evaluation.evaluate import evaluate, evaluate_moments, evaluate_run
 
     _check_options(ctx, run, moments)
@@ -74,10 +72,8 @@ def command(
             )
         )
         figures, text = result.to_json(), result.to_markdown
-    if as_json:
-        print(json.dumps(figures, ensure_ascii=False, indent=1, allow_nan=False))
-    else:
-        show_text(text())
+    show_text(text())
+    return Result(figures)
 
 
 def _check_options(ctx: typer.Context, run: Path | None, moments: bool) -> None:
@@ -89,7 +85,7 @@ def _check_options(ctx: typer.Context, run: Path | None, moments: bool) -> None:
         for name in ctx.params
         if (source := ctx.get_parameter_source(name)) is not None and source.name == "COMMANDLINE"
     }
-    if run is None and not {"labels", "predictions"} <= given:
+    if run is None and None in (ctx.params["labels"], ctx.params["predictions"]):
         raise RecipeError("evaluate needs a run folder of `urbanpipe crossval`, or --labels and --predictions")
     idle: tuple[str, ...]
     if run is not None:

@@ -7,6 +7,7 @@ import typer
 
 from urbanpipe.cli.options import Device, SegmentsPerBatch
 from urbanpipe.cli.output import show
+from urbanpipe.cli.verb import Result
 
 
 def command(
@@ -32,7 +33,7 @@ def command(
     ] = 9,
     device: Device = "auto",
     batch_size: SegmentsPerBatch = 8,
-) -> None:
+) -> Result:
     """Show where and when a model detects a class in a video: heat maps over its frames (Grad-CAM)."""
     from urbanpipe.explain.explain import explain
     from urbanpipe.inference.options import InferenceOptions
@@ -50,3 +51,5 @@ def command(
     for line in made.lines():
         show(line)
     show(f"results: {made.summary} and {len(made.pictures) + len(made.data)} files beside it")
+    scores = dict(zip(made.taxonomy.codes, made.scores.tolist(), strict=True))
+    return Result({"results": made.summary, "scores": scores, "pictures": made.pictures, "notes": made.notes})

@@ -8,6 +8,7 @@ import typer
 
 from urbanpipe.cli.options import Inspections, InspectionSources
 from urbanpipe.cli.output import show
+from urbanpipe.cli.verb import Result
 
 
 class Format(StrEnum):
@@ -64,7 +65,7 @@ def command(
     pictures: Annotated[
         bool, typer.Option(help="Name pictures; those of an archive are copied to a folder beside --out.")
     ] = True,
-) -> None:
+) -> Result:
     """Export inspections as a table to grade, or for other tools; with --store as people decided in `review`.
 
     Exit status 3: some inspections or defects lack data that the format demands.
@@ -84,5 +85,5 @@ def command(
     for line in done.lines():
         show(line)
     show(f"results: {' '.join(map(str, done.files))}")
-    if done.incomplete:
-        raise typer.Exit(3)
+    data = {name: value for name, value in vars(done).items() if name != "files"}
+    return Result({"results": done.files, **data}, status=3 if done.incomplete else 0)

@@ -15,6 +15,7 @@ from urbanpipe.cli.options import (
     folds_given,
 )
 from urbanpipe.cli.output import show, show_text
+from urbanpipe.cli.verb import Result
 
 
 def command(
@@ -39,7 +40,7 @@ def command(
     cache: FrameCacheFolder = None,
     cache_gb: FrameCacheGB = 20.0,
     logger: LoggerName = "tensorboard",
-) -> None:
+) -> Result:
     """Find the best model that a time budget allows: frozen baselines, fine-tuned networks and their combination."""
     given = folds_given(folds)
     sources = weights_given(weights or [])
@@ -60,6 +61,7 @@ def command(
     if result.bundle:
         show(f"bundle: {result.bundle}")
     show(f"results: {result.folder / 'fit.html'}")
+    return Result({"results": result.folder, "report": result.folder / "fit.html", "bundle": result.bundle})
 
 
 def weights_given(texts: list[str]) -> dict[str, str]:

@@ -7,6 +7,7 @@ import typer
 
 from urbanpipe.cli.options import TaxonomyFile
 from urbanpipe.cli.output import show
+from urbanpipe.cli.verb import Result
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -31,7 +32,7 @@ def command(
     ] = 0,
     taxonomy: TaxonomyFile = None,
     plot: Annotated[Path | None, typer.Option(help="Also plot the classes per fold (.png, .pdf, .svg).")] = None,
-) -> None:
+) -> Result:
     """Split labelled videos into folds: classes spread evenly, whole inspections in one fold."""
     from urbanpipe.catalog.folds import check_folds_out, plan_folds, write_folds
 
@@ -46,6 +47,20 @@ def command(
         plot_folds(plan.folds, labels, plan.taxonomy, plot)
         show(f"plot: {plot}")
     show(f"folds: {out}")
+    return Result(
+        {
+            "folds": out,
+            "plot": plot,
+            "videos": len(plan.names),
+            "groups": len(set(plan.groups)),
+            "sizes": plan.sizes.tolist(),
+            "counts": dict(zip(plan.taxonomy.codes, plan.counts.T.tolist(), strict=True)),
+            "unreadable": plan.unreadable,
+            "unlabelled": plan.unlabelled,
+            "leaks": plan.leaks,
+            "warnings": [*plan.warnings],
+        }
+    )
 
 
 def _print(plan: "FoldPlan") -> None:

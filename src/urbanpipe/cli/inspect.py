@@ -1,12 +1,16 @@
 """`urbanpipe inspect`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from urbanpipe.cli.options import Device, Runtime, SegmentsPerBatch
-from urbanpipe.cli.output import complain, show
+from urbanpipe.cli.output import show, warn
+from urbanpipe.cli.verb import Result
+
+if TYPE_CHECKING:
+    from urbanpipe.archive.results import InspectedVideo
 
 
 def command(
@@ -28,14 +32,13 @@ def command(
     device: Device = "auto",
     runtime: Runtime = "auto",
     batch_size: SegmentsPerBatch = 8,
-) -> None:
+) -> Result:
     """Find defects in videos, when and where, for a person to review. Exit status 3: some videos could not be read."""
     from urbanpipe.archive.inspect import inspect
-    from urbanpipe.archive.results import InspectedVideo
     from urbanpipe.inference.options import InferenceOptions
     from urbanpipe.inspection.distance import region_of
 
-    def show_video(video: InspectedVideo) -> None:
+    def show_video(video: "InspectedVideo") -> None:
         for line in video.lines():
             show(line, flush=True)
 
@@ -52,8 +55,24 @@ def command(
     )
     if made.demonstration:
         warning = "a demonstration, trained on simulated videos: do not rely on its results for real pipes"
-        complain(f"urbanpipe: the bundle is {warning}")
+        warn(f"urbanpipe: the bundle is {warning}")
     show(made.summary)
     show(f"reports: {made.index}")
-    if made.failures:
-        raise typer.Exit(3)
+    data = {
+        "results": made.out,
+        "index": made.index,
+        "demonstration": made.demonstration,
+        "videos": [_entry(video) for video in made.videos],
+    }
+    return Result(data, status=3 if made.failures else 0)
+
+
+def _entry(video: "InspectedVideo") -> dict[str, object]:
+    return {
+        "name": video.name,
+        "status": "failed" if video.failure else "ok",
+        "failure": video.failure or None,
+        "reused": video.reused,
+        "folder": video.folder,
+        "summary": video.summary,
+    }

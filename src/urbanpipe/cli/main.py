@@ -6,43 +6,49 @@ import signal
 import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
 from urbanpipe import __version__
-from urbanpipe.cli import archive
-from urbanpipe.cli.logs import show_logs
+from urbanpipe.cli import archive, cache
+from urbanpipe.cli.config import read_defaults
+from urbanpipe.cli.logs import log_crash, show_logs
 from urbanpipe.cli.output import complain
+from urbanpipe.cli.verb import LogFile, Quiet, set_up_logs, verb
 from urbanpipe.errors import UrbanpipeError
 
-VERBS = (
-    "demo",
-    "simulate",
-    "scan",
-    "audit",
-    "folds",
-    "fit",
-    "pretrain",
-    "train",
-    "crossval",
-    "evaluate",
-    "ensemble",
-    "predict",
-    "explain",
-    "moments",
-    "bundle",
-    "inspect",
-    "review",
-    "report",
-    "export",
-    "condition",
-    "ablate",
-    "reproduce",
-    "recipes",
-    "weights",
-)
+VERBS = {
+    "demo": "Run the whole pipeline on simulated videos.",
+    "simulate": "Generate synthetic inspection videos with known labels.",
+    "scan": "Create the catalog of a folder of videos.",
+    "audit": "Count labels, and test whether names or sizes predict them.",
+    "folds": "Split labelled videos into folds.",
+    "fit": "Find the best model that a time budget allows.",
+    "pretrain": "Pretrain a backbone on your own videos, without labels.",
+    "train": "Train one model.",
+    "crossval": "Train recipes on every fold, and make an ensemble.",
+    "evaluate": "Print the AP per class and the mAP of predictions.",
+    "ensemble": "Combine several runs into an ensemble.",
+    "predict": "Rank the classes of every video.",
+    "explain": "Show where and when a model detects a class.",
+    "moments": "Find when each defect is visible.",
+    "bundle": "Build the bundle that inspect runs.",
+    "inspect": "Find defects in videos, for a person to review.",
+    "review": "Review proposals in a browser.",
+    "report": "Write the record to hand in.",
+    "export": "Export inspections for grading or other tools.",
+    "condition": "Compute condition figures from a person's grades.",
+    "ablate": "Measure what each technique contributes on your data.",
+    "reproduce": "Train the models of a table or figure of the report.",
+    "recipes": "List recipes, or print one to copy and change.",
+    "weights": "List or save pretrained weights.",
+    "doctor": "Check this installation and machine.",
+}
+"""What `--help` says about each verb, on a line of 80 characters."""
 
-GROUPS = ("archive",)
+GROUPS = ("archive", "cache")
 """Verbs with verbs of their own, which can all be run again."""
 
 RESUMABLE = {
@@ -63,12 +69,13 @@ app = typer.Typer(
     name="urbanpipe",
     help="Recognise defects in sewer-pipe inspection videos, from video-level labels.",
     no_args_is_help=True,
-    add_completion=False,
+    rich_markup_mode=None,  # plain help: rich takes as long to import as everything else
     pretty_exceptions_enable=False,
 )
-for verb in VERBS:
-    app.command(verb)(importlib.import_module(f"urbanpipe.cli.{verb}").command)
-app.add_typer(archive.app, name="archive")
+for name, summary in VERBS.items():
+    app.command(name, short_help=summary)(verb(importlib.import_module(f"urbanpipe.cli.{name}").command))
+app.add_typer(archive.app, name="archive", short_help="Inspect many videos on several machines.")
+app.add_typer(cache.app, name="cache")
 
 
 def _version(wanted: bool) -> None:
@@ -79,9 +86,19 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _root(
-    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+    ctx: typer.Context,
+    version: Annotated[  # noqa: ARG001
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+    quiet: Quiet = False,
+    log_file: LogFile = None,
+    config: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Default options (TOML); default: urbanpipe.toml, if there.")
+    ] = None,
 ) -> None:
-    pass
+    show_logs()
+    set_up_logs(quiet, log_file)
+    ctx.default_map = read_defaults(config, ctx)
 
 
 def _stop_on_signals() -> None:
@@ -107,10 +124,10 @@ def _stop_on_signals() -> None:
 
 def interrupted(arguments: Sequence[str]) -> str:
     """Return what to print when a command line is interrupted."""
-    verb = next((argument for argument in arguments if argument in {*VERBS, *GROUPS}), "")
-    if verb == "review":
+    name = next((argument for argument in arguments if argument in {*VERBS, *GROUPS}), "")
+    if name == "review":
         return "stopped; everything that was saved is kept"
-    if verb in RESUMABLE or verb in GROUPS:
+    if name in RESUMABLE or name in GROUPS:
         return "interrupted; finished work is kept, rerun the same command to resume"
     return "interrupted; rerun the same command to start again"
 
@@ -122,17 +139,27 @@ def _show_every_name() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+def _use_utf8_file_names() -> None:
+    """Start again in Python's UTF-8 mode where the locale has another encoding, in which names of videos may not fit.
+
+    What is printed keeps the encoding of the terminal.
+    """
+    if os.name == "posix" and sys.getfilesystemencoding() != "utf-8" and sys.orig_argv:
+        os.environ |= {"PYTHONUTF8": "1", "PYTHONIOENCODING": sys.stdout.encoding}
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+
 def main() -> None:
     """Run the command line.
 
-    Exit status: 0 success, 1 bug, 2 user error, 3 done except for inputs that could not be used, 128 + N ended by
-    signal N.
+    Exit status: 0 success, 1 bug (of `doctor`: broken installation), 2 user error, 3 done except for inputs that could
+    not be used, 128 + N ended by signal N.
     """
     # Spinning idle threads slow torch down on a shared machine.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    _use_utf8_file_names()
     _show_every_name()
     _stop_on_signals()
-    show_logs()
     try:
         app()
     except UrbanpipeError as error:
@@ -141,6 +168,9 @@ def main() -> None:
     except BrokenPipeError:  # the reader of the output has closed it, as in `urbanpipe audit ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
+    except Exception:
+        log_crash()
+        raise
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from urbanpipe.cli.output import show, show_text
+from urbanpipe.cli.verb import Result
 
 
 def command(
@@ -30,10 +31,19 @@ def command(
     taxonomy: Annotated[
         Path | None, typer.Option(help="Your own classes (TOML), for an .npz file; a run stores its own.")
     ] = None,
-) -> None:
+) -> Result:
     """Find when each defect is visible, from the scores of frames or clips; write a CCTV-Pipe submission."""
     from urbanpipe.inspection.moments import moments
 
     made = moments(source, out=out, truth=truth, overrides=override or [], settings=settings, taxonomy=taxonomy)
     show_text(made.to_markdown())
     show(f"results: {made.out} and {made.settings}")
+    return Result(
+        {
+            "results": made.out,
+            "settings": made.settings,
+            "moments": sum(map(len, made.moments.values())),
+            "scores": made.scores.to_json() if made.scores else None,
+            "notes": made.notes,
+        }
+    )

@@ -7,6 +7,16 @@ from typing import Annotated, Literal
 
 import typer
 
+
+def recipe_names(incomplete: str) -> list[str]:
+    """Return the names of the shipped recipes that start with a text, for completion in a shell."""
+    from importlib.resources import files
+
+    shipped = (item.name for item in (files("urbanpipe.methods") / "recipes").iterdir())
+    names = sorted(name.removesuffix(".toml") for name in shipped if name.endswith(".toml"))
+    return [name for name in names if name.startswith(incomplete) and not name.startswith("_")]
+
+
 TaxonomyFile = Annotated[
     Path | None, typer.Option(help="Your own classes (TOML); default: those of the catalog, or the 17 QV-Pipe classes.")
 ]

@@ -7,6 +7,7 @@ import typer
 
 from urbanpipe.cli.options import Device, Runtime
 from urbanpipe.cli.output import show
+from urbanpipe.cli.verb import Result
 
 
 def command(
@@ -24,7 +25,7 @@ def command(
     ] = -1,
     batch_size: Annotated[int, typer.Option(min=1, help="Videos per batch.")] = 8,
     top: Annotated[int, typer.Option(min=1, help="Number of classes to print per video.")] = 3,
-) -> None:
+) -> Result:
     """Rank the classes of every video with the models of all folds. Exit status 3: some videos could not be read."""
     from urbanpipe.inference.options import InferenceOptions
     from urbanpipe.inference.predict import predict
@@ -34,6 +35,14 @@ def command(
     for line in done.lines(top):
         show(line)
     show(f"{len(done.predictions.names)} videos, {done.videos_per_second:.2f} videos/s, {len(done.failures)} left out")
-    show(f"results: {out.with_suffix('.json')} and {out.with_suffix('.csv')}")
-    if done.failures:
-        raise typer.Exit(3)
+    written = out.with_suffix(".json"), out.with_suffix(".csv")
+    show(f"results: {written[0]} and {written[1]}")
+    data = {
+        "results": written,
+        "videos": len(done.predictions.names),
+        "videos_per_second": done.videos_per_second,
+        "classes": done.taxonomy.codes,
+        "predictions": dict(zip(done.predictions.names, done.predictions.scores.tolist(), strict=True)),
+        "failures": done.failures,
+    }
+    return Result(data, status=3 if done.failures else 0)

@@ -7,6 +7,7 @@ import typer
 
 from urbanpipe.cli.options import Device, FrameCacheFolder, FrameCacheGB, LoggerName
 from urbanpipe.cli.output import show
+from urbanpipe.cli.verb import Result
 
 
 def command(
@@ -25,7 +26,7 @@ def command(
     cache: FrameCacheFolder = None,
     cache_gb: FrameCacheGB = 20.0,
     logger: LoggerName = "tensorboard",
-) -> None:
+) -> Result:
     """Pretrain a backbone on the frames of your own videos, without labels; recipes load it with model.weights."""
     from urbanpipe.pretraining.pretrain import pretrain
     from urbanpipe.training.options import RunOptions
@@ -40,4 +41,6 @@ def command(
         without_fold=without_fold,
         options=RunOptions(device=device, cache=cache, cache_gb=cache_gb, logger=logger),
     )
-    show(f"results: {folder / 'weights.safetensors'}")
+    weights = folder / "weights.safetensors"
+    show(f"results: {weights}")
+    return Result({"results": weights})

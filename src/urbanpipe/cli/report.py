@@ -7,6 +7,7 @@ import typer
 
 from urbanpipe.cli.options import Inspections, InspectionSources
 from urbanpipe.cli.output import show
+from urbanpipe.cli.verb import Result
 
 
 def command(
@@ -25,7 +26,7 @@ def command(
         list[str] | None, typer.Option("--video", help="Only this video; may be given several times.")
     ] = None,
     language: Annotated[Literal["en", "zh"], typer.Option(help="Language of the record.")] = "en",
-) -> None:
+) -> Result:
     """Write the record to hand in: cover, drawings, findings with pictures, condition figures, signature lines.
 
     Exit status 3: some inspections could not be read; the record lists them.
@@ -45,5 +46,5 @@ def command(
     for line in done.lines():
         show(line)
     show(f"record: {done.out}")
-    if done.failures:
-        raise typer.Exit(3)
+    data = {name: value for name, value in vars(done).items() if name != "out"}
+    return Result({"results": done.out, **data}, status=3 if done.failures else 0)

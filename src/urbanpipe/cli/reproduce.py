@@ -16,6 +16,7 @@ from urbanpipe.cli.options import (
     prints,
 )
 from urbanpipe.cli.output import show, show_text
+from urbanpipe.cli.verb import Result
 
 
 def command(
@@ -57,7 +58,7 @@ def command(
     cache: FrameCacheFolder = None,
     cache_gb: FrameCacheGB = 20.0,
     logger: LoggerName = "tensorboard",
-) -> None:
+) -> Result:
     """Train the models of a table or figure of the report on your videos; write the results beside the report's."""
     from urbanpipe.reproduce.options import ReportOptions
     from urbanpipe.training.options import FoldOptions, RunOptions
@@ -77,6 +78,7 @@ def command(
     if prints():
         show_text(text)
         show(f"results: {out}")
+    return Result({"results": out})
 
 
 def _weights(pairs: list[str]) -> dict[str, str]:

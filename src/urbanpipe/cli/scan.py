@@ -9,6 +9,7 @@ import typer
 
 from urbanpipe.cli.options import TaxonomyFile
 from urbanpipe.cli.output import show
+from urbanpipe.cli.verb import Result
 
 if TYPE_CHECKING:
     from urbanpipe.catalog.scan import ScanReport
@@ -30,13 +31,14 @@ def command(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Number of processes that read videos; default: one per CPU core.")
     ] = None,
-) -> None:
+) -> Result:
     """Create the catalog of a folder of videos: one row per video, with the reason if it cannot be used."""
     from urbanpipe.catalog.scan import scan_report
 
     report = scan_report(videos, out, labels, taxonomy, workers)
     _print(report)
     show(f"catalog: {out}")
+    return Result(_data(report, out))
 
 
 def _print(report: "ScanReport") -> None:
@@ -59,7 +61,7 @@ def _print(report: "ScanReport") -> None:
     _list("videos have no label", report.without_labels)
     _list("videos have moments after their end, and none of their moments is used", report.late)
     _list("earlier rows with labels or your own columns were removed, as their videos are gone", report.lost)
-    _list("videos are copies of another video", _copies(report))
+    _list("videos are copies of another video", [f"{a} is a copy of {b}" for a, b in _copies(report).items()])
     _list("folders cannot be opened", report.closed)
     if report.left_out:
         kinds = ", ".join(f"{count} {kind}" for kind, count in report.left_out.most_common(SHOWN))
@@ -70,7 +72,36 @@ def _print(report: "ScanReport") -> None:
         show(f"full list of mismatches: {report.unmatched}")
 
 
-def _copies(report: "ScanReport") -> list[str]:
+def _data(report: "ScanReport", out: Path) -> dict[str, object]:
+    from urbanpipe.catalog.grouping import catalog_group_warnings
+
+    catalog = report.catalog
+    return {
+        "catalog": out,
+        "videos": len(catalog.videos),
+        "reused": report.reused,
+        "readable": len(catalog.ok),
+        "labelled": len(catalog.labelled),
+        "seconds": sum(video.duration_seconds for video in catalog.ok),
+        "unreadable": {video.name: video.status for video in catalog.videos if video.status != "ok"},
+        "damaged": {video.name: video.damage for video in catalog.ok if video.damage},
+        "notes": {video.name: video.notes for video in catalog.ok if video.notes},
+        "label_notes": report.label_notes,
+        "differing_names": report.differing,
+        "labels_without_file": report.near,
+        "videos_without_labels": report.without_labels,
+        "late_moments": report.late,
+        "lost_rows": report.lost,
+        "copies": _copies(report),
+        "closed_folders": report.closed,
+        "other_files": report.left_out,
+        "warnings": [*catalog_group_warnings(catalog)],
+        "unmatched": report.unmatched,
+    }
+
+
+def _copies(report: "ScanReport") -> dict[str, str]:
+    """Return the first video with the same content, for each video that is a copy."""
     digests = Counter(video.digest for video in report.catalog.ok if video.digest)
     first: dict[str, str] = {}
     pairs = [
@@ -78,7 +109,7 @@ def _copies(report: "ScanReport") -> list[str]:
         for video in report.catalog.ok
         if digests[video.digest] > 1
     ]
-    return [f"{name} is a copy of {other}" for name, other in pairs if name != other]
+    return {name: other for name, other in pairs if name != other}
 
 
 def _list(what: str, items: Sequence[str]) -> None:

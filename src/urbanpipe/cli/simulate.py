@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from urbanpipe.cli.verb import Result
 from urbanpipe.errors import UrbanpipeError
 
 
@@ -30,7 +31,7 @@ def command(
     contact_sheets: Annotated[
         bool, typer.Option("--contact-sheets", help="Also write sample frames of each class, contact_sheets/CODE.png.")
     ] = False,
-) -> None:
+) -> Result:
     """Generate synthetic inspection videos with known labels, moments and boxes.
 
     They are for trials and tests: a score on them says nothing about real pipes.
@@ -61,6 +62,7 @@ def command(
     print(
         f"{videos} videos in {made.videos}, labels in {made.labels}, moments in {made.moments}, truth in {made.truth}"
     )
+    return Result(vars(made))
 
 
 def _pair(text: str, mark: str, option: str, example: str) -> tuple[float, float]:

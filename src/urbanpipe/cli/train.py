@@ -5,13 +5,16 @@ from typing import Annotated
 
 import typer
 
-from urbanpipe.cli.options import Device, FrameCacheFolder, FrameCacheGB, LoggerName, TaxonomyFile, prints
+from urbanpipe.cli.options import Device, FrameCacheFolder, FrameCacheGB, LoggerName, TaxonomyFile, prints, recipe_names
 from urbanpipe.cli.output import show
+from urbanpipe.cli.verb import Result
 
 
 def command(
     data: Annotated[Path, typer.Argument(help="Catalog from `urbanpipe scan`.")],
-    recipe: Annotated[str, typer.Option("--recipe", "-r", help="Recipe name or TOML file.")],
+    recipe: Annotated[
+        str, typer.Option("--recipe", "-r", help="Recipe name or TOML file.", autocompletion=recipe_names)
+    ],
     out: Annotated[Path, typer.Option("--out", help="Run folder; rerun to resume.")],
     taxonomy: TaxonomyFile = None,
     folds: Annotated[Path | None, typer.Option(help="CSV file with columns video,fold; requires --fold.")] = None,
@@ -23,7 +26,7 @@ def command(
     cache: FrameCacheFolder = None,
     cache_gb: FrameCacheGB = 20.0,
     logger: LoggerName = "tensorboard",
-) -> None:
+) -> Result:
     """Train one model, on all labelled videos or on all but one fold."""
     from urbanpipe.training.options import RunOptions
     from urbanpipe.training.train import train
@@ -40,3 +43,4 @@ def command(
     )
     if prints():
         show(f"results: {run}")
+    return Result({"results": run})

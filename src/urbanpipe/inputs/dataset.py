@@ -1,7 +1,7 @@
 """Data set of the videos of a catalog, whose samples are the same in every process and worker."""
 
+import logging
 import math
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,10 @@ from urbanpipe.inputs.batches import Batch, Sample, collate
 from urbanpipe.inputs.frame_timeline import SampleSeed
 from urbanpipe.inputs.reading import CatalogReader, frame_timeline_of
 from urbanpipe.inputs.view import View
+from urbanpipe.user_folders import frames_folder
 from urbanpipe.video.cache import FrameCache
+
+log = logging.getLogger(__name__)
 
 TrainKey = tuple[int, int]  # (epoch, index of a video)
 EvaluationKey = tuple[int, int, int]  # (index of a video, first segment, end of the segments)
@@ -71,5 +74,8 @@ def frame_cache(folder: Path | None, size_gb: float) -> FrameCache | None:
         return None
     if folder is not None and folder.exists() and not folder.is_dir():
         raise RunError(f"the frame cache {folder} is a file; give a folder")
-    shared = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "urbanpipe" / "frames"
-    return FrameCache(folder or shared, int(size_gb * 1e9))
+    folder = folder or frames_folder()
+    if folder is None:
+        log.warning("no home folder: frames are not cached; give --cache FOLDER, or set XDG_CACHE_HOME")
+        return None
+    return FrameCache(folder, int(size_gb * 1e9))

@@ -2,7 +2,6 @@
 
 import math
 import re
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from torch.nn import functional
 from torchvision.models.video import MViT_V2_S_Weights, Swin3D_B_Weights, Swin3D_S_Weights, Swin3D_T_Weights
 
 from urbanpipe.errors import RecipeError, WeightsError
+from urbanpipe.progress import draws_bars
 
 if TYPE_CHECKING:
     from urbanpipe.models.video import VideoBackbone
@@ -57,7 +57,7 @@ def fetch(name: str) -> dict[str, Tensor]:
     weights = _published(name)
     if weights is None:
         raise WeightsError(f"there are no pretrained weights of {name}: set model.weights to `random` or a file")
-    state: dict[str, Tensor] = weights.get_state_dict(progress=sys.stderr.isatty(), check_hash=True, weights_only=True)
+    state: dict[str, Tensor] = weights.get_state_dict(progress=draws_bars(), check_hash=True, weights_only=True)
     return state
 
 

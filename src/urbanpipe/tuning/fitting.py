@@ -1,7 +1,6 @@
 """The verb `fit`: the best model that a time budget allows, in one command."""
 
 import logging
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,7 +16,7 @@ from urbanpipe.evaluation.audit import audit
 from urbanpipe.locks import folder_lock
 from urbanpipe.models.weights_packages import installed_backbones
 from urbanpipe.outputs import write_json
-from urbanpipe.progress import duration_text
+from urbanpipe.progress import draws_bars, duration_text
 from urbanpipe.training.experiment import Experiment, open_experiment
 from urbanpipe.training.options import FoldOptions, RunOptions
 from urbanpipe.tuning.budget import Budget, parse_budget
@@ -127,7 +126,7 @@ class Fit:
         log.info("%s: mAP %s; combined %s; %s left", name, figures, self.points[-1].figures, duration_text(left))
 
     def _show(self) -> None:
-        if sys.stderr.isatty():
+        if draws_bars():
             show_table([*self.outcomes.values()], self.points, self.budget, Console(stderr=True))
 
 

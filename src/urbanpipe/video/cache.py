@@ -22,14 +22,14 @@ from PIL import Image
 
 from urbanpipe.errors import OutputError
 from urbanpipe.locks import file_lock
+from urbanpipe.outputs import explained
+from urbanpipe.video.cache_entries import SUFFIX, VERSION, CacheEntry, cache_entries
 from urbanpipe.video.decode import OnDamage
 from urbanpipe.video.index import FrameIndex
 from urbanpipe.video.isolated import read_frames, stream_frames
 from urbanpipe.video.resizing import Pixels
 
-VERSION = b"upframes1"  # increase it when decoding, resizing or packing changes a pixel
 CHECKSUM_BYTES = 16
-SUFFIX = ".frames"
 KEEP_SHARE = 0.9  # of the limit, after removing entries: so that not every new entry has to scan the folder
 log = logging.getLogger(__name__)
 
@@ -187,6 +187,18 @@ class FrameCache:
         ledger.write_text(f"{total + needed}\n", encoding="ascii")
 
 
+def remove_entries(folder: Path, entries: Sequence[CacheEntry]) -> None:
+    """Remove entries of the cache in a folder; runs that use it go on, and decode again.
+
+    Raises:
+        OutputError: one of them cannot be removed.
+    """
+    with explained(folder), _locked(folder) as ledger:
+        ledger.unlink(missing_ok=True)  # the next writer counts again
+        for entry in entries:
+            entry.path.unlink(missing_ok=True)
+
+
 def _write_whole(entry: Path, packed: bytes) -> None:
     temporary = entry.with_suffix(".part")
     try:
@@ -216,24 +228,16 @@ def _drop_oldest(folder: Path, max_bytes: int, needed: int) -> int:
     """Remove entries, least recently read first, until `needed` bytes fit; return the bytes that remain."""
     for left_by_a_kill in folder.glob("??/*.part"):  # only the holder of the lock writes
         left_by_a_kill.unlink(missing_ok=True)
-    found = sorted((stat.st_mtime_ns, stat.st_size, entry) for entry, stat in _entries(folder))
-    total = sum(size for _, size, _ in found)
+    found = sorted(cache_entries(folder), key=lambda entry: (entry.used, entry.path))
+    total = sum(entry.size_bytes for entry in found)
     if total + needed <= max_bytes:
         return total
-    for _, size, entry in found:
+    for entry in found:
         if total + needed <= max(max_bytes * KEEP_SHARE, needed):
             break
-        entry.unlink(missing_ok=True)
-        total -= size
+        entry.path.unlink(missing_ok=True)
+        total -= entry.size_bytes
     return total
-
-
-def _entries(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
-    for entry in folder.glob(f"??/*{SUFFIX}"):
-        try:
-            yield entry, entry.stat()
-        except FileNotFoundError:  # another process removed it as damaged
-            continue
 
 
 def _pack(jpegs: list[bytes]) -> bytes:

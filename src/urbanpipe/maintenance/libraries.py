@@ -1,0 +1,96 @@
+"""Checks of Python, of the libraries that urbanpipe needs, and of its extras."""
+
+import platform
+import re
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, requires, version
+from typing import Any
+
+from urbanpipe.maintenance.check import Check
+
+OLDEST_PYTHON = (3, 11)
+LIBRARIES = {
+    "torch": "torch",
+    "torchvision": "torchvision",
+    "timm": "timm",
+    "PyAV": "av",
+    "numpy": "numpy",
+    "scipy": "scipy",
+    "scikit-learn": "sklearn",
+    "OpenCV": "cv2",
+    "Pillow": "PIL",
+    "pydantic": "pydantic",
+    "matplotlib": "matplotlib",
+}
+"""Module by name of a library that is imported to see whether it works: those with compiled parts, and timm."""
+_REQUIREMENT = re.compile(r"^([\w.-]+)[^;]*;.*extra == ['\"]([\w-]+)['\"]")
+_FOR_DEVELOPERS = {"bench", "dev"}
+
+
+def python_check() -> Check:
+    """Check the version of Python."""
+    text = f"{platform.python_version()} ({sys.executable})"
+    if sys.version_info < OLDEST_PYTHON:
+        return Check("Python", "broken", text, f"install Python {'.'.join(map(str, OLDEST_PYTHON))} or later")
+    return Check("Python", "ok", text)
+
+
+def library_checks(load: Callable[[str], Any] = import_module) -> Iterator[Check]:
+    """Import each library and yield its version, or why it cannot be used.
+
+    Args:
+        load: imports a module by name.
+    """
+    for name, module in LIBRARIES.items():
+        try:
+            loaded = load(module)
+        except ModuleNotFoundError as error:
+            yield Check(name, "broken", f"the module {error.name} is not installed", "run `pip install urbanpipe`")
+        except Exception as error:  # compiled libraries fail in many ways: wrong machine, wrong version of another
+            reason = f"{type(error).__name__}: {error}".splitlines()[0]
+            yield Check(name, "broken", f"cannot be imported: {reason}", f"reinstall {name} with pip")
+        else:
+            yield Check(name, "ok", str(getattr(loaded, "__version__", "unknown version")))
+            if module == "av":
+                yield Check("FFmpeg", "ok", _ffmpeg(loaded))
+
+
+def extra_checks(requirements: list[str] | None = None) -> Iterator[Check]:
+    """Yield which extras are installed, and the command for each other one.
+
+    Args:
+        requirements: requirements of urbanpipe's metadata; default: those that are installed.
+    """
+    try:
+        known = requires("urbanpipe") or [] if requirements is None else requirements
+    except PackageNotFoundError:
+        yield Check("extras", "note", "urbanpipe is not installed as a package", "run `pip install urbanpipe`")
+        return
+    packages: dict[str, set[str]] = defaultdict(set)
+    for requirement in known:
+        if match := _REQUIREMENT.match(requirement):
+            packages[match[2]].add(match[1])
+    for extra in sorted(packages.keys() - _FOR_DEVELOPERS):
+        absent = sorted(package for package in packages[extra] if not _installed(package))
+        if absent:
+            command = f"run `pip install 'urbanpipe[{extra}]'` if you need it"
+            yield Check(f"extra {extra}", "missing", f"without {', '.join(absent)}", command)
+        else:
+            yield Check(f"extra {extra}", "ok", "installed")
+
+
+def _ffmpeg(av: Any) -> str:
+    versions = sorted(getattr(av, "library_versions", {}).items())
+    return ", ".join(f"{name} {'.'.join(map(str, numbers))}" for name, numbers in versions) or "unknown version"
+
+
+def _installed(package: str) -> bool:
+    if package == "urbanpipe":  # an extra that contains another
+        return True
+    try:
+        return bool(version(package))
+    except PackageNotFoundError:
+        return False

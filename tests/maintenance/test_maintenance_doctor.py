@@ -1,0 +1,156 @@
+"""`doctor`: what is missing on a machine, and how to get it."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from urbanpipe.cli.main import app
+from urbanpipe.inputs.dataset import frame_cache
+from urbanpipe.maintenance import doctor as doctor_module
+from urbanpipe.maintenance.check import Check
+from urbanpipe.maintenance.doctor import Diagnosis, doctor
+from urbanpipe.maintenance.folders import folder_checks
+from urbanpipe.maintenance.libraries import LIBRARIES, extra_checks, library_checks
+from urbanpipe.maintenance.machine import machine_checks
+
+
+def by_name(checks: Any) -> dict[str, Check]:
+    return {check.name: check for check in checks}
+
+
+def loading(wrong: dict[str, Exception]) -> Callable[[str], Any]:
+    def load(module: str) -> Any:
+        if module in wrong:
+            raise wrong[module]
+        return import_module(module)
+
+    return load
+
+
+@pytest.mark.slow
+def test_this_machine_can_be_used() -> None:
+    found = doctor()
+    assert found.usable
+    checks = by_name(found.checks)
+    assert {*LIBRARIES, "Python", "FFmpeg", "processor", "memory", "encoding", "cache folder"} <= checks.keys()
+    assert "libavcodec" in checks["FFmpeg"].text
+    assert json.loads(json.dumps(found.as_json()))["usable"]
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (ModuleNotFoundError("No module named 'torch'", name="torch"), "the module torch is not installed"),
+        (OSError("libcudart.so.12: cannot open shared object file\nmore"), "OSError: libcudart.so.12: cannot open"),
+        (RuntimeError("operator torchvision::nms does not exist"), "RuntimeError: operator torchvision::nms"),
+    ],
+)
+def test_a_library_that_cannot_be_imported_is_broken_and_the_others_are_looked_at(error: Exception, text: str) -> None:
+    checks = by_name(library_checks(loading({"torch": error})))
+    assert checks["torch"].status == "broken"
+    assert text in checks["torch"].text
+    assert checks["torch"].fix
+    assert len(checks["torch"].line().splitlines()) == 1
+    assert checks["numpy"].status == "ok"
+
+
+def test_the_machine_is_described_without_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)  # cannot be imported
+    checks = by_name(machine_checks())
+    assert {"system", "processor", "memory", "encoding"} == checks.keys()
+
+
+def test_something_broken_is_exit_status_1(monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = Diagnosis((Check("torch", "broken", "the module torch is not installed", "run `pip install urbanpipe`"),))
+    monkeypatch.setattr(doctor_module, "doctor", lambda: broken)
+    for given in ([], ["--json"]):
+        ran = CliRunner().invoke(app, ["doctor", *given])
+        assert ran.exit_code == 1
+        assert "torch" in ran.stdout
+    assert not json.loads(ran.stdout)["usable"]
+
+
+def test_extras_say_how_to_get_them() -> None:
+    checks = by_name(
+        extra_checks(
+            [
+                "numpy>=1.26",
+                "pydantic>=2; extra == 'here'",
+                "no-such-package>=2; extra == 'absent'",
+                "pydantic[email]>=2; python_version > '3' and extra == 'absent'",
+                "no-such-package; extra == 'dev'",
+            ]
+        )
+    )
+    assert checks.keys() == {"extra absent", "extra here"}
+    assert checks["extra here"].status == "ok"
+    assert checks["extra absent"].text == "without no-such-package"
+    assert "pip install 'urbanpipe[absent]'" in checks["extra absent"].fix
+
+
+def test_a_lowered_processor_capability_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ATEN_CPU_CAPABILITY", "default")
+    assert "unset it" in by_name(machine_checks())["processor"].fix
+
+
+class TestFolders:
+    def test_a_machine_without_home_folder(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        def no_home() -> Path:
+            raise RuntimeError("Could not determine home directory.")
+
+        monkeypatch.setattr(Path, "home", no_home)
+        monkeypatch.delenv("XDG_CACHE_HOME")
+        checks = by_name(folder_checks())
+        assert checks["home folder"].status == "note"
+        assert checks["cache folder"].status == "missing"
+        assert frame_cache(None, 1.0) is None
+        assert "no home folder: frames are not cached" in capsys.readouterr().err
+
+    def test_a_home_folder_that_cannot_be_written(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("HOME", "/proc/nothing")
+        monkeypatch.delenv("XDG_CACHE_HOME")
+        checks = by_name(folder_checks())
+        assert checks["home folder"].status == checks["cache folder"].status == "note"
+        assert "XDG_CACHE_HOME" in checks["cache folder"].fix
+
+
+HOSTILE = {
+    "HOME": "/proc/nothing",
+    "http_proxy": "http://127.0.0.1:9",
+    "https_proxy": "http://127.0.0.1:9",
+    "TERM": "dumb",
+    "NO_COLOR": "1",
+    "PYTHONIOENCODING": "ascii",
+    "LC_ALL": "C",
+    "PYTHONUTF8": "0",
+    "PYTHONCOERCECLOCALE": "0",
+    "LC_NUMERIC": "de_DE.UTF-8",
+    "ATEN_CPU_CAPABILITY": "default",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.multiprocess
+def test_names_keep_their_characters_in_a_hostile_environment(tmp_path: Path) -> None:
+    """The locale is plain ASCII, and yet a video of another name is found under it."""
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos" / "井é.mp4").write_bytes(b"no video")
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("XDG_", "LC_", "LANG"))}
+    command = [sys.executable, "-m", "urbanpipe.cli.main", "scan", "videos", "--out", "catalog.csv", "--json"]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, env=environment | HOSTILE, cwd=tmp_path, timeout=300
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.isascii()
+    assert [*json.loads(done.stdout)["unreadable"]] == ["井é.mp4"]
+    assert "井é.mp4" in (tmp_path / "catalog.csv").read_text(encoding="utf-8")
