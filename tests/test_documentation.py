@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from build_docs import linked_files, navigation
 from docs_pages import command_line, python
 from docs_pages.links import broken_links
 from helpers.command_lines import command_lines, pages, parse, runnable
@@ -82,6 +83,30 @@ def test_every_recipe_key_is_explained() -> None:
 def test_every_function_is_on_the_page_of_functions() -> None:
     page = python.pages()["python"].splitlines()
     assert sorted(f"::: urbanpipe.api.{name}" for name in api.__all__) == sorted(x for x in page if x.startswith(":::"))
+
+
+def test_pages_that_the_navigation_lacks_are_added() -> None:
+    nav = [
+        {"How-to guides": ["docs/a.md"]},
+        {"Reference": [{"Keys": "docs/k.md"}]},
+        {"Benchmarks": []},
+        {"Home": "x.md"},
+    ]
+    made = navigation(nav, ["docs/a.md", "docs/k.md", "docs/new.md", "benchmarks/b.md", "x.md"])
+    assert made == [
+        {"How-to guides": ["docs/a.md", "docs/new.md"]},
+        {"Reference": [{"Keys": "docs/k.md"}]},
+        {"Benchmarks": ["benchmarks/b.md"]},
+        {"Home": "x.md"},
+    ]
+
+
+def test_files_that_a_page_links_to_come_along() -> None:
+    page = PROJECT / "docs" / "start" / "inspector.md"
+    found = list(
+        linked_files(page, "![x](../images/start-index.jpg) [y](../review.md#keys) [z](https://example.org/a)")
+    )
+    assert found == [PROJECT / "docs" / "images" / "start-index.jpg"]
 
 
 def test_links_to_missing_files_and_other_hosts_are_found(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 import tomli_w
 
-from docs_pages import command_line, python, recipe_keys
+from docs_pages import command_line, python
 from docs_pages.links import broken_links
 
 PROJECT = Path(__file__).parents[1]
@@ -57,6 +57,8 @@ def stage(folder: Path) -> list[str]:
 
 def generated() -> dict[str, str]:
     """Return the pages that are made from the code, by name."""
+    from docs_pages import recipe_keys  # needs the extra docs
+
     return {"commands": command_line.page(), "recipe-keys": recipe_keys.page(), **python.pages()}
 
 
