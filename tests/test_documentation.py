@@ -1,6 +1,7 @@
 """Pages name commands and options of this version, the generated pages are complete, and getting started works."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
