@@ -87,7 +87,7 @@ def test_every_function_is_on_the_page_of_functions() -> None:
 
 
 def test_pages_that_the_navigation_lacks_are_added() -> None:
-    nav = [
+    nav: list[dict[str, Any]] = [
         {"How-to guides": ["docs/a.md"]},
         {"Reference": [{"Keys": "docs/k.md"}]},
         {"Benchmarks": []},
