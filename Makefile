@@ -8,7 +8,7 @@ PARALLEL := --numprocesses 3 --dist loadfile --no-loadscope-reorder --max-worker
 # What Python compiles may be kept: to rewrite the assertions of all tests takes each process 8 seconds.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo quick test coverage lint clean
+.PHONY: demo quick test coverage lint docs clean
 
 quick: lint  ## linters, import layers, types and the fast tests
 	$(BIN)/pytest $(PARALLEL) -m "not slow and not browser and not multiprocess"
@@ -25,6 +25,9 @@ lint: $(READY)  ## linters, import layers and types
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+docs: $(READY)  ## the documentation site, into build/site; links that lead nowhere are errors
+	$(BIN)/python tools/build_docs.py
+
 demo: $(READY)  ## the whole chain on simulated videos, into demo-output/
 	$(BIN)/urbanpipe demo --out demo-output
 
@@ -35,4 +38,4 @@ $(READY): pyproject.toml
 	touch $@
 
 clean:
-	rm -rf $(VENV) demo-output .coverage .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build demo-output .coverage .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -7,10 +7,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-import typer.main
 import yaml
 
-from urbanpipe.cli.main import app
+from helpers.command_lines import parse
 
 CLUSTER = Path(__file__).parents[1] / "examples" / "cluster"
 BASH = shutil.which("bash")
@@ -22,15 +21,6 @@ echo "$command"
 """
 
 needs_bash = pytest.mark.skipif(BASH is None, reason="there is no bash")
-
-
-def parse(words: list[str]) -> None:
-    """Parse a command line of `urbanpipe` without running it."""
-    command = typer.main.get_command(app)
-    while hasattr(command, "commands"):
-        name, *words = words
-        command = command.commands[name]
-    command.make_context(name, words)
 
 
 def test_the_rayjob_runs_a_command_of_this_version_on_nodes_of_one_image() -> None:

@@ -128,8 +128,8 @@ def test_templates_of_report_pages() -> None:
 
 @pytest.mark.parametrize(
     "path",
-    [PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", *sorted((PROJECT / "docs").glob("*.md"))],
-    ids=lambda path: path.stem,
+    [PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", *sorted((PROJECT / "docs").rglob("*.md"))],
+    ids=lambda path: path.relative_to(PROJECT).as_posix(),
 )
 def test_documents(path: Path) -> None:
     text = path.read_text(encoding="utf-8")

@@ -1,0 +1,126 @@
+"""Pages name commands and options of this version, the generated pages are complete, and getting started works."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from build_docs import linked_files, navigation
+from docs_pages import command_line, python
+from docs_pages.links import broken_links
+from helpers.command_lines import command_lines, pages, parse, runnable
+from urbanpipe import api
+from urbanpipe.cli.main import GROUPS, VERBS, app
+from urbanpipe.methods.table import METHODS
+from urbanpipe.taxonomy import default_taxonomy
+
+PROJECT = Path(__file__).parents[1]
+START = sorted((PROJECT / "docs" / "start").glob("*.md"))
+TINY_VIDEOS = ["--videos", "4", "--size", "96x80", "--fps", "8", "--seconds", "1:2", "--workers", "1"]
+
+
+@pytest.mark.parametrize("path", pages(PROJECT), ids=lambda path: path.relative_to(PROJECT).as_posix())
+def test_command_lines_have_options_of_this_version(path: Path) -> None:
+    for words in command_lines(path.read_text(encoding="utf-8")):
+        try:
+            parse(words)
+        except Exception as error:
+            pytest.fail(f"urbanpipe {' '.join(words)}: {getattr(error, 'message', error)}")
+
+
+def test_an_option_that_does_not_exist_is_found() -> None:
+    (words,) = command_lines("```bash\nurbanpipe scan VIDEOS --out a.csv \\\n    --lables x.json  # labels\n```\n")
+    assert words == ["scan", "VIDEOS", "--out", "a.csv", "--lables", "x.json"]
+    with pytest.raises(Exception, match="--lables"):
+        parse(words)
+
+
+@pytest.mark.slow
+def test_getting_started(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run what the pages say, with pages that begin with the same videos in one folder, and each line once in it."""
+    folders: dict[str, Path] = {}
+    ran = set()
+    for path in START:
+        lines = list(runnable(path.read_text(encoding="utf-8")))
+        assert lines[0][0] == "simulate"
+        folder = folders.setdefault(" ".join(lines[0]), tmp_path_factory.mktemp("start"))
+        monkeypatch.chdir(folder)
+        for words in lines:
+            line = f"urbanpipe {' '.join(words)}"
+            if (folder, line) in ran:
+                continue
+            ran.add((folder, line))
+            done = CliRunner().invoke(app, [*words, *(TINY_VIDEOS if words[0] == "simulate" else [])])
+            assert done.exit_code == 0, f"{path.name}: {line}: {done.output} {done.exception}"
+            if "--out" in words:
+                assert Path(words[words.index("--out") + 1]).exists(), line
+    assert {line.split()[1] for _, line in ran} >= {"inspect", "export", "report", "folds", "archive", "recipes"}
+
+
+def test_every_verb_and_option_is_on_the_page_of_commands() -> None:
+    page = command_line.page()
+    for verb in VERBS:
+        assert f"\n## urbanpipe {verb}\n" in page
+    for group in GROUPS:
+        assert f"\n## urbanpipe {group} " in page
+    assert page.index("| `--config` |") < page.index("\n## urbanpipe demo\n"), "options before the verb"
+    export = page.split("\n## urbanpipe export\n")[1].split("\n## ")[0]
+    assert "| `--to` | `cjj181` or `isybau` or" in export
+    assert "| `--pictures`, `--no-pictures` |  | on |" in export
+
+
+def test_every_recipe_key_is_explained() -> None:
+    pytest.importorskip("griffe", reason="the extra docs is not installed")
+    from docs_pages import recipe_keys
+
+    page = recipe_keys.page()
+    keys = [line.split(" | ") for line in page.splitlines() if line.startswith("| `")]
+    assert not [key for key, *_, about in keys if about in ("", " |")]
+    assert {f"## input, method {name}" for name in METHODS} <= set(page.splitlines())
+    assert "| `optimiser.learning_rate` | `float`, > 0 | `0.001` |" in page
+    assert "| `input.memory." in page, "sections within a section"
+
+
+def test_every_function_is_on_the_page_of_functions() -> None:
+    page = python.pages()["python"].splitlines()
+    assert sorted(f"::: urbanpipe.api.{name}" for name in api.__all__) == sorted(x for x in page if x.startswith(":::"))
+
+
+def test_pages_that_the_navigation_lacks_are_added() -> None:
+    nav: list[dict[str, Any]] = [
+        {"How-to guides": ["docs/a.md"]},
+        {"Reference": [{"Keys": "docs/k.md"}]},
+        {"Benchmarks": []},
+        {"Home": "x.md"},
+    ]
+    made = navigation(nav, ["docs/a.md", "docs/k.md", "docs/new.md", "benchmarks/b.md", "x.md"])
+    assert made == [
+        {"How-to guides": ["docs/a.md", "docs/new.md"]},
+        {"Reference": [{"Keys": "docs/k.md"}]},
+        {"Benchmarks": ["benchmarks/b.md"]},
+        {"Home": "x.md"},
+    ]
+
+
+def test_files_that_a_page_links_to_come_along() -> None:
+    page = PROJECT / "docs" / "start" / "inspector.md"
+    found = list(
+        linked_files(page, "![x](../images/start-index.jpg) [y](../review.md#keys) [z](https://example.org/a)")
+    )
+    assert found == [PROJECT / "docs" / "images" / "start-index.jpg"]
+
+
+def test_links_to_missing_files_and_other_hosts_are_found(tmp_path: Path) -> None:
+    (tmp_path / "there.png").touch()
+    (tmp_path / "page.html").write_text(
+        '<a href="https://example.org/x">x</a><a href="#here">x</a><img src="there.png"><img src="gone%20.png">'
+        '<script src="https://example.org/x.js"></script>'
+    )
+    assert list(broken_links(tmp_path)) == ["page.html: loads https://example.org/x.js", "page.html: no gone%20.png"]
+
+
+def test_the_glossary_has_every_class_of_the_taxonomy() -> None:
+    text = (PROJECT / "docs" / "glossary.md").read_text(encoding="utf-8")
+    for defect in default_taxonomy().classes:
+        assert f"| {defect.code} | {defect.en} | {defect.zh} | {defect.kind} |" in text
