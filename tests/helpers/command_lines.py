@@ -4,6 +4,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import typer.main
 
@@ -16,7 +17,7 @@ _RUN = "<!-- a test runs this -->\n"
 
 def parse(words: list[str]) -> None:
     """Parse a command line of `urbanpipe`, given without its first word."""
-    command = typer.main.get_command(app)
+    command: Any = typer.main.get_command(app)
     while hasattr(command, "commands"):
         options = {name: option for option in command.params for name in option.opts}
         name, *words = words
