@@ -46,7 +46,7 @@ from urbanpipe.inference.ood import OODDetector, write_ood_detector
 from urbanpipe.inference.options import GraphRuntimeName
 from urbanpipe.methods.recipe import Recipe, load_recipe, write_recipe
 from urbanpipe.models.device import choose_device
-from urbanpipe.outputs import explained, output_folder, whole_path, write_json, write_text
+from urbanpipe.outputs import explained, output_folder, put_in_place, whole_path, write_json, write_text
 from urbanpipe.taxonomy import Taxonomy, taxonomy_table
 from urbanpipe.video.probe import digest
 
@@ -197,8 +197,13 @@ def _replaced(out: Path) -> Iterator[Path]:
         yield fresh
         with explained(out):
             if out.exists():
-                out.rename(old)
-            fresh.rename(out)
+                put_in_place(out, old)
+            try:
+                put_in_place(fresh, out)
+            except BaseException:
+                if old.exists():
+                    put_in_place(old, out)
+                raise
     finally:
         for left in (fresh, old):
             shutil.rmtree(left, ignore_errors=True)

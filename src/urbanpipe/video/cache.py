@@ -11,7 +11,7 @@ import logging
 import os
 import struct
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
@@ -22,6 +22,7 @@ from PIL import Image
 
 from urbanpipe.errors import OutputError
 from urbanpipe.locks import file_lock
+from urbanpipe.outputs import put_in_place, remove_quietly
 from urbanpipe.video.decode import OnDamage
 from urbanpipe.video.index import FrameIndex
 from urbanpipe.video.isolated import read_frames, stream_frames
@@ -184,16 +185,16 @@ class FrameCache:
         total = _ledger_total(ledger)
         if total is None or total + needed > self.max_bytes:
             total = _drop_oldest(self.folder, self.max_bytes, needed)
-        ledger.write_text(f"{total + needed}\n", encoding="ascii")
+        ledger.write_text(f"{total + needed}\n", encoding="ascii", newline="\n")
 
 
 def _write_whole(entry: Path, packed: bytes) -> None:
     temporary = entry.with_suffix(".part")
     try:
         temporary.write_bytes(packed)
-        temporary.replace(entry)
+        put_in_place(temporary, entry)
     finally:
-        temporary.unlink(missing_ok=True)
+        remove_quietly(temporary)
 
 
 @contextmanager
@@ -215,7 +216,7 @@ def _ledger_total(ledger: Path) -> int | None:
 def _drop_oldest(folder: Path, max_bytes: int, needed: int) -> int:
     """Remove entries, least recently read first, until `needed` bytes fit; return the bytes that remain."""
     for left_by_a_kill in folder.glob("??/*.part"):  # only the holder of the lock writes
-        left_by_a_kill.unlink(missing_ok=True)
+        remove_quietly(left_by_a_kill)
     found = sorted((stat.st_mtime_ns, stat.st_size, entry) for entry, stat in _entries(folder))
     total = sum(size for _, size, _ in found)
     if total + needed <= max_bytes:
@@ -223,8 +224,9 @@ def _drop_oldest(folder: Path, max_bytes: int, needed: int) -> int:
     for _, size, entry in found:
         if total + needed <= max(max_bytes * KEEP_SHARE, needed):
             break
-        entry.unlink(missing_ok=True)
-        total -= size
+        with suppress(PermissionError):  # another process reads it, and Windows does not remove open files
+            entry.unlink(missing_ok=True)
+            total -= size
     return total
 
 
@@ -232,7 +234,7 @@ def _entries(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
     for entry in folder.glob(f"??/*{SUFFIX}"):
         try:
             yield entry, entry.stat()
-        except FileNotFoundError:  # another process removed it as damaged
+        except (FileNotFoundError, PermissionError):  # another process removed it as damaged
             continue
 
 
