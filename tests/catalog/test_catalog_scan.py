@@ -134,7 +134,7 @@ def test_a_second_scan_reads_only_what_changed(tmp_path: Path, videos: Path, pro
     (videos / "c.mp4").unlink()
     probed.unlink()
     report = scan_report(videos, out, workers=1)
-    assert probed.read_text().split() == ["b.mp4", "d.mp4"]
+    assert probed.read_text(encoding="utf-8").split() == ["b.mp4", "d.mp4"]
     assert report.reused == 2
     names = {video.name: video for video in report.catalog.videos}
     assert list(names) == ["a.mp4", "b.mp4", "bad.mp4", "d.mp4"]
@@ -189,7 +189,7 @@ def test_an_interrupted_scan_goes_on(tmp_path: Path, videos: Path, probed: Path)
     process = subprocess.Popen([sys.executable, "-c", script, str(videos), str(out)], start_new_session=True)
     try:
         deadline = time.monotonic() + 60
-        while not (probed.exists() and "hang.mp4" in probed.read_text()):
+        while not (probed.exists() and "hang.mp4" in probed.read_text(encoding="utf-8")):
             assert process.poll() is None, "the scan ended before it was killed"
             assert time.monotonic() < deadline
             time.sleep(0.05)
@@ -204,7 +204,7 @@ def test_an_interrupted_scan_goes_on(tmp_path: Path, videos: Path, probed: Path)
     (videos / "hang.mp4").rename(videos / "well.mp4")
     report = scan_report(videos, out, workers=1)
     assert report.reused == 2
-    assert probed.read_text().split() == ["well.mp4", "z.mp4"]
+    assert probed.read_text(encoding="utf-8").split() == ["well.mp4", "z.mp4"]
     assert [video.status for video in report.catalog.videos] == ["ok"] * 4
     assert not progress.exists()
 

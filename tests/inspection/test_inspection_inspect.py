@@ -16,11 +16,12 @@ from helpers.finished_runs import finished_run
 from helpers.noisy_videos import noisy_video
 from urbanpipe.archive import examined as examining
 from urbanpipe.archive.inspect import inspect
-from urbanpipe.archive.inspection_folders import LOCKS, folder_name
+from urbanpipe.archive.inspection_folders import LOCKS
 from urbanpipe.archive.lazy_inspector import LazyInspector
 from urbanpipe.archive.results import InspectedVideo, Inspections
 from urbanpipe.cli.main import app
 from urbanpipe.contracts import findings
+from urbanpipe.contracts.file_names import folder_name
 from urbanpipe.contracts.findings import TIMELINE, read_inspection, read_timeline
 from urbanpipe.ensembling.bundle_options import BundleLabel
 from urbanpipe.ensembling.bundling import bundle

@@ -25,8 +25,9 @@ from helpers.started_processes import StartedProcess
 from helpers.troubled_decoder import TROUBLES, troubled_decoders
 from urbanpipe import locks
 from urbanpipe.archive.inspect import inspect
-from urbanpipe.archive.inspection_folders import LOCKS, InspectionFolders, folder_name
+from urbanpipe.archive.inspection_folders import LOCKS, InspectionFolders
 from urbanpipe.cli.main import app
+from urbanpipe.contracts.file_names import folder_name
 from urbanpipe.contracts.findings import FINDINGS, read_inspection
 from urbanpipe.errors import VideoError
 from urbanpipe.explain.explain import explain

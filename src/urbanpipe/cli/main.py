@@ -88,7 +88,8 @@ def _root(
 def _stop_on_signals() -> None:
     """End on a signal with results kept and a line that says how to go on, without a traceback.
 
-    The signals are Ctrl-C, SIGTERM, SIGHUP, and Ctrl-Break of Windows. Worker processes leave Ctrl-C to their parent. A signal that is ignored, as under `nohup`, stays ignored.
+    The signals are Ctrl-C, SIGTERM, SIGHUP, and Ctrl-Break of Windows. Worker processes leave Ctrl-C to their parent.
+    A signal that is ignored, as under `nohup`, stays ignored.
     """
     parent = os.getpid()
 
