@@ -1,5 +1,7 @@
+import errno
 import json
 import logging
+import os
 import resource
 import signal
 import subprocess
@@ -16,7 +18,8 @@ from urbanpipe.cli.main import main
 from urbanpipe.cli.tables import new_table, print_table
 from urbanpipe.errors import OutputError
 from urbanpipe.evaluation.tables import markdown_table
-from urbanpipe.outputs import output_folder, plain_text, whole_file, write_csv, write_json, write_text
+from urbanpipe.outputs import is_out_of_space, output_folder, plain_text, whole_file, write_csv, write_json, write_text
+from urbanpipe.video.cache import FrameCache
 
 
 def test_results_are_written_with_the_usual_rights(tmp_path: Path) -> None:
@@ -28,6 +31,76 @@ def test_results_are_written_with_the_usual_rights(tmp_path: Path) -> None:
     assert (tmp_path / "t.csv").read_bytes() == b'a,b\n"x,y",1\n'
     write_json(tmp_path / "t.json", {"名": 1})
     assert json.loads((tmp_path / "t.json").read_text(encoding="utf-8")) == {"名": 1}
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Seconds that were waited, without waiting."""
+    waited: list[float] = []
+    monkeypatch.setattr("urbanpipe.platform_support.time.sleep", waited.append)
+    return waited
+
+
+def refuse(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
+    """Let replacing fail some times, as on Windows while another program has the file open."""
+    left, replace = [times], os.replace
+
+    def refused(source: Path, target: Path) -> None:
+        left[0] -= 1
+        if left[0] >= 0:
+            raise PermissionError(errno.EACCES, "The process cannot access the file", str(source), None, str(target))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", refused)
+
+
+@pytest.mark.parametrize("times", [1, 7])
+def test_a_file_that_another_program_has_open_is_tried_again(
+    times: int, pauses: list[float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_text(tmp_path / "r.txt", "first")
+    refuse(monkeypatch, times)
+    write_text(tmp_path / "r.txt", "second")
+    assert (tmp_path / "r.txt").read_text(encoding="utf-8") == "second"
+    assert len(pauses) == times
+    assert sum(pauses) < 2
+
+
+def test_a_file_that_another_program_keeps_open_is_one_clear_line(
+    pauses: list[float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_text(tmp_path / "r.txt", "first")
+    refuse(monkeypatch, 1000)
+    with pytest.raises(OutputError, match=r"r\.txt: another program has it open, or it is write-protected") as error:
+        write_text(tmp_path / "r.txt", "second")
+    assert "\n" not in str(error.value)
+    assert 1 < sum(pauses) < 2
+    assert not is_out_of_space(error.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["r.txt"]
+    assert (tmp_path / "r.txt").read_text(encoding="utf-8") == "first"
+
+
+def test_a_cache_that_another_program_keeps_open_is_no_error(
+    pauses: list[float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    cache = FrameCache(tmp_path, 10_000)
+    refuse(monkeypatch, 3)
+    cache.write(b"key", b"content")
+    assert cache.read(b"key") == b"content"
+    refuse(monkeypatch, 1000)
+    cache.write(b"other", b"content")
+    assert cache.read(b"other") is None
+    assert "cannot be written" in caplog.text
+
+
+def test_a_path_that_windows_does_not_allow_is_one_clear_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    monkeypatch.setattr("urbanpipe.platform_support.IS_WINDOWS", True)
+    with pytest.raises(OutputError, match=r"the path has more than 259 characters, and Windows is not set up for"):
+        output_folder(file / ("x" * 250))
+    with pytest.raises(OutputError, match=r"a file of this name exists where a folder is needed"):
+        output_folder(file)
 
 
 def test_a_failure_leaves_what_was_there_and_nothing_else(tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ import re
 from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 from urllib.parse import unquote
 
+from urbanpipe.platform_support import IS_WINDOWS
+
 _SCHEME = re.compile(r"(?!file:)[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 _FILE = re.compile(r"file:([/\\]+)(?=(localhost[/\\]|[a-z]:[/\\])?)", re.IGNORECASE)
 _WINDOWS = re.compile(r"[a-z]:[/\\]|\\\\[^\\]", re.IGNORECASE)
@@ -51,7 +53,7 @@ def local_path(location: str | Path, folder: Path | None = None) -> Path:
     """
     text = plain_path(str(location))
     path = Path(text) if folder is None else folder / text
-    if os.name == "nt" or not ("\\" in text or is_windows_path(text)) or os.path.lexists(path):
+    if IS_WINDOWS or not ("\\" in text or is_windows_path(text)) or os.path.lexists(path):
         return path
     text = text.replace("\\", "/")
     return Path(text) if folder is None or is_windows_path(text) else folder / text
@@ -68,7 +70,7 @@ def pure_path(location: str) -> PurePath:
     >>> str(pure_path(r"D:\videos\a.mp4").parent), str(pure_path("/data/a.mp4").parent)
     ('D:\\videos', '/data')
     """
-    return PureWindowsPath(location) if os.name == "nt" or is_windows_path(location) else PurePosixPath(location)
+    return PureWindowsPath(location) if IS_WINDOWS or is_windows_path(location) else PurePosixPath(location)
 
 
 def folder_of(location: str) -> str:

@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, Literal, TypeVar
 
 T = TypeVar("T")
 
+IS_WINDOWS = os.name == "nt"
 MAX_WINDOWS_PATH = 259  # characters of a path in programs without support for longer ones
 _PAUSES_SECONDS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
 _GPU_DEVICES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
@@ -33,12 +34,12 @@ def retried(action: Callable[[], T]) -> T:
 
 def is_broken_pipe(error: OSError) -> bool:
     """Return whether the reader of a pipe has closed it; Windows then says that an argument is invalid."""
-    return isinstance(error, BrokenPipeError) or (os.name == "nt" and error.errno == errno.EINVAL)
+    return isinstance(error, BrokenPipeError) or (IS_WINDOWS and error.errno == errno.EINVAL)
 
 
 def is_too_long(path: Path) -> bool:
     """Return whether a path is longer than Windows allows, unless it is set up for long paths."""
-    return os.name == "nt" and len(os.path.abspath(path)) > MAX_WINDOWS_PATH  # noqa: PTH100 - it need not exist
+    return IS_WINDOWS and len(os.path.abspath(path)) > MAX_WINDOWS_PATH  # noqa: PTH100 - it need not exist
 
 
 def loader_start_method() -> Literal["fork", "spawn"]:
@@ -48,7 +49,7 @@ def loader_start_method() -> Literal["fork", "spawn"]:
 
 def may_have_gpu() -> bool:
     """Return whether the machine may have a GPU for CUDA or ROCm, without importing torch."""
-    if os.name == "nt":
+    if IS_WINDOWS:
         return Path(os.environ.get("SYSTEMROOT", r"C:\Windows"), "System32", "nvcuda.dll").exists()
     return any(Path(path).exists() for path in _GPU_DEVICES)
 
