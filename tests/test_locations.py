@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from urbanpipe.archive.shards.sources import listed_videos
+from urbanpipe.archive.shards.video_report import _written_local
 from urbanpipe.archive_store.folder_storage import FolderStorage
 from urbanpipe.archive_store.object_storage import open_storage
 from urbanpipe.archive_store.open_source import is_archive
@@ -84,6 +85,12 @@ def test_the_folder_of_a_path_of_any_system() -> None:
     assert folder_of(r"\\nas\share\videos\a.mp4") == r"\\nas\share\videos"
     assert folder_of("s3://bucket/videos/a.mp4") == "s3://bucket/videos"
     assert pure_path(r"D:\videos\a.mp4").name == "a.mp4"
+
+
+def test_a_video_of_an_archive_is_asked_for_by_a_path_of_any_system(tmp_path: Path) -> None:
+    assert _written_local(r"D:\videos\a.mp4") == _written_local("file:///D:/videos/a.mp4") == "D:/videos/a.mp4"
+    assert _written_local(r"\\nas\share\a.mp4") == "//nas/share/a.mp4"
+    assert _written_local((tmp_path / "a b.mp4").as_uri()) == (tmp_path / "a b.mp4").as_posix()
 
 
 def test_local_file_addresses() -> None:

@@ -2,7 +2,6 @@ import errno
 import json
 import logging
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -13,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from helpers.platforms import needs_posix
 from urbanpipe.cli.logs import show_logs
 from urbanpipe.cli.main import main
 from urbanpipe.cli.tables import new_table, print_table
@@ -128,14 +128,18 @@ def test_a_file_in_the_way_is_one_clear_line(tmp_path: Path) -> None:
         write_text(tmp_path / "folder", "")
 
 
+@needs_posix
 @pytest.mark.skipif(not Path("/proc/version").exists(), reason="needs Linux's /proc, where nobody can write")
 def test_a_read_only_folder_is_refused_before_any_work() -> None:
     with pytest.raises(OutputError, match="cannot write /proc"):
         output_folder(Path("/proc"))
 
 
+@needs_posix
 def test_a_write_that_the_system_cuts_off_leaves_nothing(tmp_path: Path) -> None:
     """A real failed write in a process that may write 1,000 bytes a file: as on a full disk, the error comes late."""
+    import resource
+
     script = (
         "import sys; from pathlib import Path; from urbanpipe.outputs import write_text;"
         "write_text(Path(sys.argv[1]), 'x' * 100000)"
@@ -160,6 +164,7 @@ def test_text_of_others_is_one_printable_line(text: str) -> None:
         assert shown == text
 
 
+@needs_posix
 def test_a_log_line_of_a_hostile_name_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     show_logs()
     logging.getLogger("urbanpipe.test").warning("cannot read %s", "a\x1b[31m\n\u202eb.mp4")
@@ -177,6 +182,7 @@ def test_an_error_of_a_hostile_name_is_one_line(
     assert "a\\x1b[31m\\nb" in lines[-1]
 
 
+@needs_posix
 def test_what_commands_print_of_a_hostile_name_is_one_line(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -13,6 +13,8 @@ import pytest
 import urbanpipe
 from helpers.no_posix.absent_on_windows import MODULES, NAMES
 from helpers.noisy_videos import noisy_video
+from urbanpipe.ensembling.bundling import _replaced
+from urbanpipe.errors import OutputError
 from urbanpipe.inputs.loading import SampleLoader, _collate_shared, _share
 from urbanpipe.methods.recipe import load_recipe
 from urbanpipe.platform_support import is_broken_pipe, loader_start_method
@@ -96,6 +98,23 @@ LIMITS = "import sys, time; from urbanpipe.video.decoder_limits import ProcessLi
 def test_a_decoder_process_limits_itself_where_the_system_does_not(code: str, expected: int) -> None:
     done = without_posix("-c", code)
     assert done.returncode == expected, done.stderr
+
+
+def test_a_bundle_that_cannot_be_replaced_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle, replace = tmp_path / "bundle", os.replace
+    bundle.mkdir()
+    (bundle / "bundle.toml").touch()
+
+    def refused(source: Path, target: Path) -> None:
+        if Path(source).name == ".bundle.new":
+            raise PermissionError(13, "another program has a file in it open")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", refused)
+    monkeypatch.setattr("urbanpipe.platform_support.time.sleep", lambda _: None)
+    with pytest.raises(OutputError, match="another program has it open"), _replaced(bundle) as fresh:
+        (fresh / "new").touch()
+    assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")] == ["bundle", "bundle/bundle.toml"]
 
 
 def test_reasons_of_ended_decoders() -> None:

@@ -62,11 +62,12 @@ def peak_memory_bytes() -> int:
     with suppress(OSError, StopIteration):
         lines = Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines()
         return int(next(line for line in lines if line.startswith("VmHWM:")).split()[1]) << 10
-    with suppress(ImportError):
-        import resource
+    if sys.platform != "win32":
+        with suppress(ImportError):
+            import resource
 
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return peak if sys.platform == "darwin" else peak << 10
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            return peak if sys.platform == "darwin" else peak << 10
     memory = _memory()
     return int(getattr(memory, "peak_wset", memory.rss))  # of Windows
 
@@ -96,19 +97,21 @@ def limit_address_space(max_bytes: int) -> bool:
 
     Also switches off core dumps. A lower limit that is already set stays.
     """
-    with suppress(ImportError, OSError, ValueError):
-        import resource
+    if sys.platform != "win32":
+        with suppress(ImportError, OSError, ValueError):
+            import resource
 
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        if sys.platform.startswith("linux"):  # macOS accepts the limit and ignores it
-            resource.setrlimit(resource.RLIMIT_AS, (max_bytes, max_bytes))
-            return True
+            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+            if sys.platform.startswith("linux"):  # macOS accepts the limit and ignores it
+                resource.setrlimit(resource.RLIMIT_AS, (max_bytes, max_bytes))
+                return True
     return False
 
 
 def enlarge_pipe(stream: BinaryIO, size_bytes: int) -> None:
     """Let a pipe hold more bytes where the system can (Linux); larger pipes save switches between processes."""
-    with suppress(ImportError, OSError, AttributeError):
-        import fcntl
+    if sys.platform.startswith("linux"):
+        with suppress(ImportError, OSError):
+            import fcntl
 
-        fcntl.fcntl(stream, fcntl.F_SETPIPE_SZ, size_bytes)
+            fcntl.fcntl(stream, fcntl.F_SETPIPE_SZ, size_bytes)

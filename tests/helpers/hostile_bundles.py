@@ -7,7 +7,6 @@ neither a `BundleError` of one line nor a bundle.
 """
 
 import json
-import resource
 import shutil
 import signal
 import sys
@@ -134,6 +133,8 @@ def _expired(*_: object) -> None:
 
 def main(bundle: Path, work: Path, first: int, last: int) -> None:
     """See the module."""
+    import resource  # not on Windows
+
     signal.signal(signal.SIGALRM, _expired)
     read_bundle(bundle, device="cpu", runtime="torch")
     mapped = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[0]) * resource.getpagesize()

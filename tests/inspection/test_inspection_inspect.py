@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from helpers.finished_runs import finished_run
 from helpers.noisy_videos import noisy_video
+from helpers.platforms import needs_posix
 from urbanpipe.archive import examined as examining
 from urbanpipe.archive.inspect import inspect
 from urbanpipe.archive.inspection_folders import LOCKS
@@ -75,6 +76,7 @@ class TestInspect:
         assert again.reused
         assert read_inspection(again.folder).video.relative == "../../two/a.mp4"
 
+    @needs_posix
     @pytest.mark.slow
     def test_a_name_that_is_no_text_is_inspected_too(self, frame_bundle: Path, video: Path, tmp_path: Path) -> None:
         odd = tmp_path / os.fsdecode(b"b\xff.mp4")

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import threading
 import time
 
@@ -34,7 +35,7 @@ class ProcessLimits:
 
     def end_in(self, seconds: float) -> None:
         """End this process after a time, also inside the decoder; 0 cancels it."""
-        if self._has_timer:
+        if sys.platform != "win32" and self._has_timer:
             signal.setitimer(signal.ITIMER_REAL, seconds)
         else:
             self._deadline = time.monotonic() + seconds if seconds else float("inf")

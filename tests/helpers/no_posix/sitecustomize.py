@@ -1,6 +1,6 @@
 """Takes from a Python process, and from those that it starts, what Windows does not have.
 
-Python imports this module at its start if its folder is in PYTHONPATH. Modules are hidden from `urbanpipe` alone, as
+Python imports this module at its start if its folder is in PYTHONPATH. Modules are hidden from our own code alone, as
 Linux's standard library cannot do without them; functions are hidden from everything.
 """
 
@@ -12,12 +12,13 @@ from typing import Any
 
 from absent_on_windows import MODULES, NAMES  # type: ignore[import-not-found]
 
+_OURS = ("urbanpipe", "helpers", "test", "__main__")
 _import = builtins.__import__
 
 
 def _without_posix(name: str, *arguments: Any, **options: Any) -> Any:
     importer = arguments[0] if arguments else options.get("globals")
-    if name in MODULES and str((importer or {}).get("__name__")).startswith(("urbanpipe", "__main__")):
+    if name in MODULES and str((importer or {}).get("__name__")).startswith(_OURS):
         raise ModuleNotFoundError(f"No module named {name!r}", name=name)
     return _import(name, *arguments, **options)
 

@@ -12,7 +12,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
-from typing import TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 from urbanpipe.archive.shards.inspecting import RETRY_SECONDS, InspectorSource, VideoWork
 from urbanpipe.archive.shards.leases import LEASE_SECONDS, Lease, Leases, new_worker
@@ -220,6 +220,7 @@ def refuse_deaths(deaths: int) -> None:
 def _started(workplace: Workplace) -> tuple[Connection, SpawnProcess]:
     """Start a worker; return the end of a pipe that yields its messages, and its process."""
     context = multiprocessing.get_context("spawn")
+    ours: Any  # of another class on Windows
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_work, args=(workplace, theirs))
     process.start()
