@@ -80,7 +80,7 @@ class DecodesAndMakesUp:
     def _note_memory(self) -> None:
         self._count += 1
         if self._count % MEMORY_EVERY == 0 and (log := os.environ.get("MEMORY_LOG")):
-            with Path(log).open("a") as file:
+            with Path(log).open("a", encoding="utf-8") as file:
                 print(os.getpid(), self._count, psutil.Process().memory_info().rss, file=file)
 
 

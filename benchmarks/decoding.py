@@ -50,7 +50,9 @@ RATE, SIDE = 25, 448
 def machine() -> str:
     """The processor and what runs on it, for the head of a page."""
     names = [
-        line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line
+        line.split(":")[1].strip()
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        if "model name" in line
     ]
     versions = f"Python {platform.python_version()}, PyAV {av.__version__}, torch {torch.__version__}"
     others = f"OpenCV {cv2.__version__}" if cv2 is not None else "no OpenCV"

@@ -43,7 +43,7 @@ def timed(videos: Path, out: Path, package: Path) -> tuple[float, float]:
 
 def times_read(video: Path, out: Path, package: Path) -> tuple[float, float]:
     """How often one inspection reads and maps the bytes of a video."""
-    with tempfile.NamedTemporaryFile("r", errors="replace") as trace:
+    with tempfile.NamedTemporaryFile("r", encoding="utf-8", errors="replace") as trace:
         traced = ["strace", "-f", "-y", "-e", "trace=read,pread64,readv,preadv,mmap", "-o", trace.name]
         environment = os.environ | {"PYTHONPATH": str(package)}
         subprocess.run([*traced, *command(video, out)], env=environment, check=True, capture_output=True)

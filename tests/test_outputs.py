@@ -1,6 +1,7 @@
+import errno
 import json
 import logging
-import resource
+import os
 import signal
 import subprocess
 import sys
@@ -11,12 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from helpers.platforms import needs_posix
 from urbanpipe.cli.logs import show_logs
 from urbanpipe.cli.main import main
 from urbanpipe.cli.tables import new_table, print_table
 from urbanpipe.errors import OutputError
 from urbanpipe.evaluation.tables import markdown_table
-from urbanpipe.outputs import output_folder, plain_text, whole_file, write_csv, write_json, write_text
+from urbanpipe.outputs import is_out_of_space, output_folder, plain_text, whole_file, write_csv, write_json, write_text
+from urbanpipe.video.cache import FrameCache
 
 
 def test_results_are_written_with_the_usual_rights(tmp_path: Path) -> None:
@@ -28,6 +31,76 @@ def test_results_are_written_with_the_usual_rights(tmp_path: Path) -> None:
     assert (tmp_path / "t.csv").read_bytes() == b'a,b\n"x,y",1\n'
     write_json(tmp_path / "t.json", {"名": 1})
     assert json.loads((tmp_path / "t.json").read_text(encoding="utf-8")) == {"名": 1}
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Seconds that were waited, without waiting."""
+    waited: list[float] = []
+    monkeypatch.setattr("urbanpipe.platform_support.time.sleep", waited.append)
+    return waited
+
+
+def refuse(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
+    """Let replacing fail some times, as on Windows while another program has the file open."""
+    left, replace = [times], os.replace
+
+    def refused(source: Path, target: Path) -> None:
+        left[0] -= 1
+        if left[0] >= 0:
+            raise PermissionError(errno.EACCES, "The process cannot access the file", str(source), None, str(target))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", refused)
+
+
+@pytest.mark.parametrize("times", [1, 7])
+def test_a_file_that_another_program_has_open_is_tried_again(
+    times: int, pauses: list[float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_text(tmp_path / "r.txt", "first")
+    refuse(monkeypatch, times)
+    write_text(tmp_path / "r.txt", "second")
+    assert (tmp_path / "r.txt").read_text(encoding="utf-8") == "second"
+    assert len(pauses) == times
+    assert sum(pauses) < 2
+
+
+def test_a_file_that_another_program_keeps_open_is_one_clear_line(
+    pauses: list[float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_text(tmp_path / "r.txt", "first")
+    refuse(monkeypatch, 1000)
+    with pytest.raises(OutputError, match=r"r\.txt: another program has it open, or it is write-protected") as error:
+        write_text(tmp_path / "r.txt", "second")
+    assert "\n" not in str(error.value)
+    assert 1 < sum(pauses) < 2
+    assert not is_out_of_space(error.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["r.txt"]
+    assert (tmp_path / "r.txt").read_text(encoding="utf-8") == "first"
+
+
+def test_a_cache_that_another_program_keeps_open_is_no_error(
+    pauses: list[float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    cache = FrameCache(tmp_path, 10_000)
+    refuse(monkeypatch, 3)
+    cache.write(b"key", b"content")
+    assert cache.read(b"key") == b"content"
+    refuse(monkeypatch, 1000)
+    cache.write(b"other", b"content")
+    assert cache.read(b"other") is None
+    assert "cannot be written" in caplog.text
+
+
+def test_a_path_that_windows_does_not_allow_is_one_clear_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    monkeypatch.setattr("urbanpipe.platform_support.IS_WINDOWS", True)
+    with pytest.raises(OutputError, match=r"the path has more than 259 characters, and Windows is not set up for"):
+        output_folder(file / ("x" * 250))
+    with pytest.raises(OutputError, match=r"a file of this name exists where a folder is needed"):
+        output_folder(file)
 
 
 def test_a_failure_leaves_what_was_there_and_nothing_else(tmp_path: Path) -> None:
@@ -55,14 +128,18 @@ def test_a_file_in_the_way_is_one_clear_line(tmp_path: Path) -> None:
         write_text(tmp_path / "folder", "")
 
 
+@needs_posix
 @pytest.mark.skipif(not Path("/proc/version").exists(), reason="needs Linux's /proc, where nobody can write")
 def test_a_read_only_folder_is_refused_before_any_work() -> None:
     with pytest.raises(OutputError, match="cannot write /proc"):
         output_folder(Path("/proc"))
 
 
+@needs_posix
 def test_a_write_that_the_system_cuts_off_leaves_nothing(tmp_path: Path) -> None:
     """A real failed write in a process that may write 1,000 bytes a file: as on a full disk, the error comes late."""
+    import resource
+
     script = (
         "import sys; from pathlib import Path; from urbanpipe.outputs import write_text;"
         "write_text(Path(sys.argv[1]), 'x' * 100000)"
@@ -87,6 +164,7 @@ def test_text_of_others_is_one_printable_line(text: str) -> None:
         assert shown == text
 
 
+@needs_posix
 def test_a_log_line_of_a_hostile_name_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     show_logs()
     logging.getLogger("urbanpipe.test").warning("cannot read %s", "a\x1b[31m\n\u202eb.mp4")
@@ -104,6 +182,7 @@ def test_an_error_of_a_hostile_name_is_one_line(
     assert "a\\x1b[31m\\nb" in lines[-1]
 
 
+@needs_posix
 def test_what_commands_print_of_a_hostile_name_is_one_line(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -10,13 +10,14 @@ import os
 import re
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 from unicodedata import category
 
 from urbanpipe.csv_cells import write_rows
 from urbanpipe.errors import OutputError
+from urbanpipe.platform_support import MAX_WINDOWS_PATH, is_too_long, retried
 
 _REASONS = {
     errno.ENOSPC: "the disk is full",
@@ -28,11 +29,14 @@ _REASONS = {
     errno.ENOTDIR: "a part of this path is a file, not a folder",
     errno.EEXIST: "a file of this name exists where a folder is needed",
     errno.EISDIR: "a folder of this name exists where a file is needed",
+    errno.ENAMETOOLONG: "the path is too long",
 }
 
 
 def _explained(path: Path, error: OSError) -> OutputError:
     reason = _REASONS.get(error.errno or 0, error.strerror or str(error))
+    if is_too_long(path):
+        reason = f"the path has more than {MAX_WINDOWS_PATH} characters, and Windows is not set up for long paths"
     return OutputError(f"cannot write {path}: {reason}; choose another --out or free some space there")
 
 
@@ -47,19 +51,45 @@ def whole_path(path: Path) -> Iterator[Path]:
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.", suffix=path.suffix)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.", suffix=path.suffix[:16])
         os.close(handle)
         temporary = Path(name)
         yield temporary
-        with temporary.open("rb") as file:
+        with temporary.open("r+b") as file:  # Windows writes only files that are open for writing to disk
             os.fsync(file.fileno())
         temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
+        put_in_place(temporary, path)
     except OSError as error:
         raise _explained(path, error) from error
     finally:
         if temporary is not None:
-            temporary.unlink(missing_ok=True)
+            remove_quietly(temporary)
+
+
+def put_in_place(made: Path, path: Path) -> None:
+    """Rename a complete file to `path`, in place of an earlier one, or a folder to a path that does not exist.
+
+    A file that another program has open, which Windows does not replace, is tried again for 1.6 s.
+
+    Raises:
+        OutputError: `path` is write-protected, or another program keeps it open; it is as it was before.
+        OSError: it cannot be renamed for another reason.
+    """
+    try:
+        retried(lambda: made.replace(path))
+    except PermissionError as error:
+        if made.is_file() and path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR)) from error
+        raise OutputError(
+            f"cannot write {path}: another program has it open, or it is write-protected; close it there, then run the "
+            "same command again"
+        ) from error
+
+
+def remove_quietly(path: Path) -> None:
+    """Remove a file that nobody needs; it stays if another program keeps it open."""
+    with suppress(OSError):
+        retried(lambda: path.unlink(missing_ok=True))
 
 
 def is_out_of_space(error: OutputError) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from helpers.platforms import needs_posix
 from helpers.video_files import write, x264
 from urbanpipe.archive import known_files
 from urbanpipe.archive.examined import examined
@@ -230,6 +231,7 @@ class TestInspect:
         )
         subprocess.run([sys.executable, "-c", script, day / "in", day / "out", frame_bundle], check=True, timeout=60)
 
+    @needs_posix
     @pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="the system does not count bytes read")
     def test_a_first_inspection_reads_a_video_at_most_twice(
         self, day: Path, frame_bundle: Path, tmp_path: Path

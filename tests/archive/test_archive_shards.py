@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from helpers.archive_material import make_clips, merged, statuses, stub_run
+from helpers.platforms import is_root
 from helpers.stub_inspector import StubInspector, StubSource
 from urbanpipe.api import archive_merge, archive_plan, archive_query, archive_report, archive_status
 from urbanpipe.archive.shards.workers import share_of
@@ -311,7 +312,7 @@ def test_a_full_disk_ends_the_run_with_a_line_and_the_next_one_goes_on(
     assert merged(archive)[0].num_rows == 3
 
 
-@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may write everywhere")
+@pytest.mark.skipif(os.name == "nt" or is_root, reason="root may write everywhere")
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o500)

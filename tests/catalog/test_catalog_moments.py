@@ -21,7 +21,7 @@ MOMENTS = (LabelMoment(TJ, 0.1), LabelMoment(CJ, 0.3))
 
 def label_file(path: Path, **annotations: object) -> Path:
     entries = {name: {"file_name": f"{name}.mp4", "annotations": found} for name, found in annotations.items()}
-    path.write_text(json.dumps({"database": entries}))
+    path.write_text(json.dumps({"database": entries}), encoding="utf-8")
     return path
 
 

@@ -11,6 +11,7 @@ from unicodedata import normalize
 import pytest
 
 from helpers.catalog_material import write_sound, write_video
+from helpers.platforms import needs_posix
 from urbanpipe.catalog.catalog_file import Catalog, read_catalog, write_catalog
 from urbanpipe.catalog.scan import scan, scan_report
 from urbanpipe.errors import CatalogError, LabelError, OutputError
@@ -62,6 +63,7 @@ def test_good_videos_of_all_kinds_and_names(tmp_path: Path, videos: Path) -> Non
     assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith(".")) == []
 
 
+@needs_posix
 @pytest.mark.slow
 def test_bad_files_are_rows_with_their_reason(tmp_path: Path, videos: Path) -> None:
     good = write_video(videos / "good.mp4", frames=40)
@@ -98,6 +100,7 @@ def test_unreadable_file(tmp_path: Path, videos: Path, monkeypatch: pytest.Monke
     assert scan(videos, out=tmp_path / "c.csv").videos[0].status == "ok", "permission is asked for again"
 
 
+@needs_posix
 @pytest.mark.multiprocess
 def test_a_hang_or_a_crash_costs_only_its_own_video(
     tmp_path: Path, videos: Path, probed: Path, monkeypatch: pytest.MonkeyPatch
@@ -134,7 +137,7 @@ def test_a_second_scan_reads_only_what_changed(tmp_path: Path, videos: Path, pro
     (videos / "c.mp4").unlink()
     probed.unlink()
     report = scan_report(videos, out, workers=1)
-    assert probed.read_text().split() == ["b.mp4", "d.mp4"]
+    assert probed.read_text(encoding="utf-8").split() == ["b.mp4", "d.mp4"]
     assert report.reused == 2
     names = {video.name: video for video in report.catalog.videos}
     assert list(names) == ["a.mp4", "b.mp4", "bad.mp4", "d.mp4"]
@@ -176,6 +179,7 @@ def test_labels_and_own_columns_of_moved_videos_are_kept_and_what_is_lost_is_tol
     assert report.lost == ["gone.mp4"]
 
 
+@needs_posix
 @pytest.mark.multiprocess
 def test_an_interrupted_scan_goes_on(tmp_path: Path, videos: Path, probed: Path) -> None:
     out = tmp_path / "c.csv"
@@ -189,7 +193,7 @@ def test_an_interrupted_scan_goes_on(tmp_path: Path, videos: Path, probed: Path)
     process = subprocess.Popen([sys.executable, "-c", script, str(videos), str(out)], start_new_session=True)
     try:
         deadline = time.monotonic() + 60
-        while not (probed.exists() and "hang.mp4" in probed.read_text()):
+        while not (probed.exists() and "hang.mp4" in probed.read_text(encoding="utf-8")):
             assert process.poll() is None, "the scan ended before it was killed"
             assert time.monotonic() < deadline
             time.sleep(0.05)
@@ -204,7 +208,7 @@ def test_an_interrupted_scan_goes_on(tmp_path: Path, videos: Path, probed: Path)
     (videos / "hang.mp4").rename(videos / "well.mp4")
     report = scan_report(videos, out, workers=1)
     assert report.reused == 2
-    assert probed.read_text().split() == ["well.mp4", "z.mp4"]
+    assert probed.read_text(encoding="utf-8").split() == ["well.mp4", "z.mp4"]
     assert [video.status for video in report.catalog.videos] == ["ok"] * 4
     assert not progress.exists()
 
@@ -252,6 +256,7 @@ def test_accents_may_be_encoded_differently(tmp_path: Path, videos: Path) -> Non
         scan(videos, out=tmp_path / "c.csv")
 
 
+@needs_posix
 def test_a_name_that_is_not_text(tmp_path: Path, videos: Path) -> None:
     write_video(videos / "a.mp4")
     try:
@@ -266,6 +271,7 @@ def test_a_name_that_is_not_text(tmp_path: Path, videos: Path) -> None:
     assert read_catalog(tmp_path / "c.csv").videos[1].name == "b\\xff.mp4"
 
 
+@needs_posix
 def test_linked_folders_are_followed_once(tmp_path: Path, videos: Path) -> None:
     write_video(tmp_path / "elsewhere" / "a.mp4")
     videos.mkdir()

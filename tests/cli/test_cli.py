@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from helpers.heeded_signals import heed_signals
+from helpers.platforms import needs_posix
 from helpers.started_processes import StartedProcess
 from helpers.tiny_recipes import TINY
 from urbanpipe import api
@@ -78,7 +79,11 @@ def test_a_bad_video_makes_exit_status_3(archive: Path, tmp_path: Path) -> None:
         ),
         (("predict", "{empty}", "{archive}/videos", "--out", "{empty}/p.json"), "neither a run nor an ensemble"),
         (("recipes", "nothing"), "no recipe 'nothing'"),
-        (("train", "{archive}/catalog.csv", "-r", "small-mobilenetv2", "--out", "/proc/x"), "cannot write"),
+        pytest.param(
+            ("train", "{archive}/catalog.csv", "-r", "small-mobilenetv2", "--out", "/proc/x"),
+            "cannot write",
+            marks=needs_posix,
+        ),
     ],
 )
 def test_a_mistake_is_one_line_and_status_2(
@@ -114,6 +119,7 @@ def assert_one_line(errors: str, message: str) -> None:
     assert errors.startswith("urbanpipe: ")
 
 
+@needs_posix
 @pytest.mark.multiprocess
 def test_an_interrupt_says_how_to_go_on(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "urbanpipe.cli.main", "simulate", str(tmp_path / "s"), "--videos", "400"]

@@ -10,12 +10,15 @@ from pathlib import Path
 import pytest
 
 from helpers.heeded_signals import heed_signals
+from helpers.platforms import needs_posix
 from urbanpipe.cli.main import RESUMABLE, VERBS, interrupted
 
 
+@needs_posix
 @pytest.mark.multiprocess
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_a_termination_ends_like_an_interrupt(number: signal.Signals, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_termination_ends_like_an_interrupt(name: str, tmp_path: Path) -> None:
+    number = signal.Signals[name]
     command = [sys.executable, "-m", "urbanpipe.cli.main", "simulate", str(tmp_path / "s"), "--videos", "400"]
     with subprocess.Popen(
         [*command, "--workers", "1"], stderr=subprocess.PIPE, text=True, preexec_fn=heed_signals
@@ -39,6 +42,7 @@ def test_only_verbs_that_resume_say_so() -> None:
         assert interrupted(["urbanpipe", verb, "x"]) == (stops if verb == "review" else restarts)
 
 
+@needs_posix
 @pytest.mark.multiprocess
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
 def test_a_name_that_the_output_cannot_show_is_escaped(encoding: str, tmp_path: Path) -> None:

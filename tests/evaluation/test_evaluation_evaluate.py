@@ -88,21 +88,23 @@ def test_catalog_with_unlabelled_and_bad_videos(predictions: Path, tmp_path: Pat
 
 
 def test_missing_and_unknown_videos_are_named(labels: Path, predictions: Path) -> None:
-    table = json.loads(predictions.read_text())
-    predictions.write_text(json.dumps({n: v for n, v in table.items() if n not in NAMES[:5]}))
+    table = json.loads(predictions.read_text(encoding="utf-8"))
+    predictions.write_text(json.dumps({n: v for n, v in table.items() if n not in NAMES[:5]}), encoding="utf-8")
     with pytest.raises(PredictionError, match=r"lack 5 videos: d0_0\.mp4, d0_1\.mp4, d1_0\.mp4, \.\.\."):
         evaluate(labels, predictions)
-    predictions.write_text(json.dumps(table | {"new.mp4": [0.0] * 17}))
+    predictions.write_text(json.dumps(table | {"new.mp4": [0.0] * 17}), encoding="utf-8")
     with pytest.raises(PredictionError, match=r"has 1 video: new\.mp4, which .* does not have"):
         evaluate(labels, predictions)
 
 
 def test_names_of_predictions_match_as_those_of_labels_do(labels: Path, predictions: Path) -> None:
     whole = evaluate(labels, predictions, draws=0)
-    table = json.loads(predictions.read_text())
-    predictions.write_text(json.dumps({f"D:\\v\\{name.upper()} ": row for name, row in table.items()}))
+    table = json.loads(predictions.read_text(encoding="utf-8"))
+    predictions.write_text(
+        json.dumps({f"D:\\v\\{name.upper()} ": row for name, row in table.items()}), encoding="utf-8"
+    )
     assert (evaluate(labels, predictions, draws=0).scores.ap == whole.scores.ap).all()
-    predictions.write_text(json.dumps(table | {"D0_0.MP4": [0.0] * 17}))
+    predictions.write_text(json.dumps(table | {"D0_0.MP4": [0.0] * 17}), encoding="utf-8")
     with pytest.raises(PredictionError, match=r"has 1 video: D0_0\.MP4 \(near: d0_0\.mp4\), which"):
         evaluate(labels, predictions)
 

@@ -288,7 +288,7 @@ def test_the_verb_prints_json_of_a_subset(files: list[str]) -> None:
     assert found["ap_at"]["10"]["TJ"] == 0.5
     assert found["ap_at"]["10"]["SG"] is None
     assert (found["videos"], found["positives"]["TJ"], found["found"]["SG"]) == (2, 2, 1)
-    Path(files[-1]).write_text(json.dumps({"results": {"v2": [row(moment=3)]}}))
+    Path(files[-1]).write_text(json.dumps({"results": {"v2": [row(moment=3)]}}), encoding="utf-8")
     one = json.loads(CliRunner().invoke(app, [*files, "--json", "--subset", "testing"]).stdout)
     assert (one["map"], one["videos"]) == (1.0, 1)
     assert api.evaluate_moments is evaluate_moments

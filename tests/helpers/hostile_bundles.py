@@ -7,7 +7,6 @@ neither a `BundleError` of one line nor a bundle.
 """
 
 import json
-import resource
 import shutil
 import signal
 import sys
@@ -97,7 +96,7 @@ def _change_arrays(path: Path, rng: Random) -> str:
 
 def _change_table(path: Path, rng: Random) -> str:
     is_toml = path.suffix == ".toml"
-    table = tomllib.loads(path.read_text()) if is_toml else json.loads(path.read_text())
+    table = tomllib.loads(path.read_text(encoding="utf-8")) if is_toml else json.loads(path.read_text(encoding="utf-8"))
     node, key, trail = table, rng.choice(sorted(table)), []
     while True:
         trail.append(str(key))
@@ -110,7 +109,7 @@ def _change_table(path: Path, rng: Random) -> str:
         del node[key]
     else:
         node[key] = value
-    path.write_text(tomli_w.dumps(table) if is_toml else json.dumps(table))
+    path.write_text(tomli_w.dumps(table) if is_toml else json.dumps(table), encoding="utf-8")
     return f"{'.'.join(trail)} = {str(value)[:40]!r}"
 
 
@@ -134,9 +133,11 @@ def _expired(*_: object) -> None:
 
 def main(bundle: Path, work: Path, first: int, last: int) -> None:
     """See the module."""
+    import resource  # not on Windows
+
     signal.signal(signal.SIGALRM, _expired)
     read_bundle(bundle, device="cpu", runtime="torch")
-    mapped = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    mapped = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (mapped + MEMORY, mapped + MEMORY))
     for seed in range(first, last):
         copy = work / str(seed)

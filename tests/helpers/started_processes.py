@@ -5,19 +5,19 @@ import runpy
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from multiprocessing import get_context
+from multiprocessing import get_all_start_methods, get_context
 from pathlib import Path
 
-_CONTEXT = get_context("forkserver")
-_CONTEXT.set_forkserver_preload(
-    [
-        "urbanpipe.training.crossval",
-        "urbanpipe.training.train",
-        "urbanpipe.inference.predict",
-        "urbanpipe.archive.inspect",
-        "urbanpipe.inspection.inspector",
-    ]
-)
+_PRELOADED = [
+    "urbanpipe.training.crossval",
+    "urbanpipe.training.train",
+    "urbanpipe.inference.predict",
+    "urbanpipe.archive.inspect",
+    "urbanpipe.inspection.inspector",
+]
+_CONTEXT = get_context("forkserver" if "forkserver" in get_all_start_methods() else None)
+if "forkserver" in get_all_start_methods():  # not on Windows
+    _CONTEXT.set_forkserver_preload(_PRELOADED)
 
 
 class StartedProcess:

@@ -51,7 +51,7 @@ def trouble(path: Path) -> None:
     if path.name.startswith("poison"):
         poisoned.append(path)
     if log := os.environ.get("PROBED"):
-        with Path(log).open("a") as file:
+        with Path(log).open("a", encoding="utf-8") as file:
             file.write(f"{path.name}\n")
     if path.name.startswith("hang"):
         time.sleep(600)

@@ -14,6 +14,7 @@ import torch
 from safetensors.numpy import load_file, save_file
 
 from helpers.hostile_bundles import with_detector, with_digests
+from helpers.platforms import needs_posix
 from urbanpipe.errors import BundleError
 from urbanpipe.inference.bundle import MANIFEST, OOD, read_bundle
 
@@ -94,12 +95,14 @@ def test_a_recipe_that_asks_for_too_much_is_refused(hostile: Path, section: str,
     refused(hostile, "is not a valid bundle")
 
 
+@needs_posix
 def test_a_link_out_of_the_bundle_is_refused(hostile: Path, tmp_path: Path) -> None:
     shutil.move(hostile / "taxonomy.toml", tmp_path / "taxonomy.toml")
     (hostile / "taxonomy.toml").symlink_to(tmp_path / "taxonomy.toml")
     refused(hostile, "lies outside the bundle")
 
 
+@needs_posix
 @pytest.mark.slow
 @pytest.mark.multiprocess
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the memory limit needs Linux")

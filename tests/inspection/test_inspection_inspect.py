@@ -14,13 +14,15 @@ from typer.testing import CliRunner
 
 from helpers.finished_runs import finished_run
 from helpers.noisy_videos import noisy_video
+from helpers.platforms import needs_posix
 from urbanpipe.archive import examined as examining
 from urbanpipe.archive.inspect import inspect
-from urbanpipe.archive.inspection_folders import LOCKS, folder_name
+from urbanpipe.archive.inspection_folders import LOCKS
 from urbanpipe.archive.lazy_inspector import LazyInspector
 from urbanpipe.archive.results import InspectedVideo, Inspections
 from urbanpipe.cli.main import app
 from urbanpipe.contracts import findings
+from urbanpipe.contracts.file_names import folder_name
 from urbanpipe.contracts.findings import TIMELINE, read_inspection, read_timeline
 from urbanpipe.ensembling.bundle_options import BundleLabel
 from urbanpipe.ensembling.bundling import bundle
@@ -74,6 +76,7 @@ class TestInspect:
         assert again.reused
         assert read_inspection(again.folder).video.relative == "../../two/a.mp4"
 
+    @needs_posix
     @pytest.mark.slow
     def test_a_name_that_is_no_text_is_inspected_too(self, frame_bundle: Path, video: Path, tmp_path: Path) -> None:
         odd = tmp_path / os.fsdecode(b"b\xff.mp4")

@@ -1,7 +1,6 @@
 """One entry never ends a batch: what a video, its name or its folder does costs that video alone."""
 
 import errno
-import fcntl
 import json
 import os
 import shutil
@@ -21,12 +20,14 @@ from typer.testing import CliRunner
 
 from helpers.explain_runs import make_run, recipe_of
 from helpers.noisy_videos import noisy_video
+from helpers.platforms import needs_posix
 from helpers.started_processes import StartedProcess
 from helpers.troubled_decoder import TROUBLES, troubled_decoders
 from urbanpipe import locks
 from urbanpipe.archive.inspect import inspect
-from urbanpipe.archive.inspection_folders import LOCKS, InspectionFolders, folder_name
+from urbanpipe.archive.inspection_folders import LOCKS, InspectionFolders
 from urbanpipe.cli.main import app
+from urbanpipe.contracts.file_names import folder_name
 from urbanpipe.contracts.findings import FINDINGS, read_inspection
 from urbanpipe.errors import VideoError
 from urbanpipe.explain.explain import explain
@@ -106,6 +107,7 @@ def test_a_bug_costs_one_video_and_is_shown(
     assert "Traceback" in capsys.readouterr().err
 
 
+@needs_posix
 @pytest.mark.multiprocess
 def test_a_rerun_skips_once_what_the_last_run_died_on(frame_bundle: Path, video: Path, tmp_path: Path) -> None:
     for name in ("a.mp4", "b.mp4"):
@@ -121,6 +123,7 @@ def test_a_rerun_skips_once_what_the_last_run_died_on(frame_bundle: Path, video:
     assert [one.reused for one in third.videos] == [False, True]
 
 
+@needs_posix
 @pytest.mark.multiprocess
 def test_a_termination_leaves_an_index(frame_bundle: Path, video: Path, tmp_path: Path) -> None:
     for number in range(60):
@@ -154,6 +157,7 @@ def test_known_videos_need_no_network(
     subprocess.run([sys.executable, "-c", script, str(video), str(tmp_path / "out"), str(frame_bundle)], check=True)
 
 
+@needs_posix
 @pytest.mark.slow
 def test_odd_names_have_folders_of_their_own(frame_bundle: Path, video: Path, tmp_path: Path) -> None:
     names = [
@@ -252,7 +256,7 @@ def test_without_a_lock_service_work_goes_on(
         raise OSError(errno.ENOLCK, "No locks available")
 
     locks._warn_once.cache_clear()
-    monkeypatch.setattr(fcntl, "flock", no_locks)
+    monkeypatch.setattr("fcntl.flock", no_locks)
     assert not inspect([video], out=tmp_path / "out", bundle=frame_bundle, options=CPU).failures
     assert capsys.readouterr().err.count("has no file locks") == 1
 

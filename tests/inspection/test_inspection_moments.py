@@ -154,7 +154,7 @@ def write_truth(path: Path, truth: Truth) -> Path:
         }
         for name, found in truth.moments.items()
     }
-    path.write_text(json.dumps({"database": entries}))
+    path.write_text(json.dumps({"database": entries}), encoding="utf-8")
     return path
 
 

@@ -84,12 +84,14 @@ def test_videos_that_make_trouble_are_left_out(data: Path) -> None:
 def test_other_videos_and_too_few_are_still_refused(data: Path) -> None:
     with killed_at(loop, "_step", 2):
         run(data)
-    text = data.read_text()
+    text = data.read_text(encoding="utf-8")
     first, *others = read_catalog(data).videos
-    data.write_text(text.replace(first.digest, "0" * len(first.digest)).replace(first.name, f"other-{first.name}"))
+    data.write_text(
+        text.replace(first.digest, "0" * len(first.digest)).replace(first.name, f"other-{first.name}"), encoding="utf-8"
+    )
     with pytest.raises(RunError, match="was started with other videos"):
         run(data)
-    data.write_text(text)
+    data.write_text(text, encoding="utf-8")
     for video in others:
         video.path.unlink()
     with pytest.raises(RecipeError, match="batch_size = 8: there are"):

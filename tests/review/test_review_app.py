@@ -12,6 +12,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from helpers.inspection_material import made_inspection
+from helpers.platforms import needs_posix
 from helpers.review_material import TOKEN, body, client_of, served
 from urbanpipe.contracts.findings import read_inspection, write_inspection
 from urbanpipe.errors import InspectionError, ReviewError
@@ -89,6 +90,7 @@ def test_no_path_leads_out_of_an_inspection(client: TestClient, name: str) -> No
     assert client.get(f"/static/{name}").status_code == 404
 
 
+@needs_posix
 def test_a_picture_that_is_a_link_to_elsewhere_is_not_served(client: TestClient, tmp_path: Path) -> None:
     secret = tmp_path / "secret.txt"
     secret.write_text("secret")

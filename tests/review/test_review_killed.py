@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from helpers.inspection_material import made_inspection
+from helpers.platforms import needs_posix
 from helpers.review_material import TOKEN, body
 from urbanpipe.review.app import HEADER
 from urbanpipe.review_store.store import ReviewStore
@@ -45,6 +46,7 @@ def started(out: Path, port: int) -> "subprocess.Popen[bytes]":
     raise AssertionError("the server did not start")
 
 
+@needs_posix
 @pytest.mark.slow
 @pytest.mark.multiprocess
 def test_no_acknowledged_decision_is_lost_when_the_server_is_killed(tmp_path: Path, port: int) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import urbanpipe
+from helpers.platforms import needs_posix
 from urbanpipe import __version__
 from urbanpipe.training import environment as room
 from urbanpipe.training.environment import commit_of, environment, processor
@@ -68,6 +69,7 @@ def test_the_processor_is_named(tmp_path: Path) -> None:
     assert processor(tmp_path / "other") is None
 
 
+@needs_posix
 def test_everything_is_said() -> None:
     said = environment()
     assert said["urbanpipe"] == __version__

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from helpers.platforms import needs_posix
 from helpers.training_runs import (
     ALONE,
     changed,
@@ -273,6 +274,7 @@ def test_two_processes_equal_one_with_twice_the_accumulation(archive: Path, tmp_
     assert same_weights(one, two, tolerance=1e-5)
 
 
+@needs_posix
 @pytest.mark.multiprocess
 def test_killed_outright_at_several_moments_it_ends_the_same(archive: Path, tmp_path: Path) -> None:
     """Between metrics and state of an epoch, in the middle of an epoch, and before a validation."""

@@ -132,4 +132,6 @@ def _three_folds(source: Path, out: Path) -> None:
     folds = read_folds(source)
     by_fold = {fold: [name for name, its in folds.items() if its == fold] for fold in (0, 1)}
     moved = {name: 2 for names in by_fold.values() for name in names[:3]}
-    out.write_text("video,fold\n" + "".join(f"{name},{moved.get(name, fold)}\n" for name, fold in folds.items()))
+    out.write_text(
+        "video,fold\n" + "".join(f"{name},{moved.get(name, fold)}\n" for name, fold in folds.items()), encoding="utf-8"
+    )

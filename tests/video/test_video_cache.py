@@ -3,7 +3,6 @@
 import errno
 import logging
 import multiprocessing
-import os
 import pickle
 import signal
 import subprocess
@@ -16,6 +15,7 @@ import numpy as np
 import pytest
 
 from helpers.cache_reader import read_many
+from helpers.platforms import is_root, needs_posix
 from helpers.video_files import FRAMES, number_in, write
 from urbanpipe.errors import VideoError
 from urbanpipe.video.cache import FrameCache, _locked, _unpack
@@ -191,7 +191,8 @@ def test_a_full_disk(
     assert len(entries(tmp_path)) == 1
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write into a read-only folder")
+@needs_posix
+@pytest.mark.skipif(is_root, reason="root may write into a read-only folder")
 def test_a_read_only_cache_is_read(video: tuple[Path, str], tmp_path: Path, decodings: list[list[int]]) -> None:
     first = FrameCache(tmp_path, PLENTY).frames(*video, [1], SIZE)
     folders = [tmp_path, *tmp_path.glob("??")]
@@ -233,6 +234,7 @@ for number in range(10**9):
 """
 
 
+@needs_posix
 @pytest.mark.multiprocess
 def test_a_kill_at_any_moment_leaves_whole_entries_within_the_bound(video: tuple[Path, str], tmp_path: Path) -> None:
     bound = 4_000_000

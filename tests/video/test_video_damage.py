@@ -10,6 +10,7 @@ import av
 import numpy as np
 import pytest
 
+from helpers.platforms import needs_posix
 from helpers.video_files import FRAMES, HEIGHT, MPEG, VPX, WIDTH, Rgb, full_decode, number_in, write, x264
 from urbanpipe.errors import VideoError
 from urbanpipe.video.decode import index_frames, read_frames, stream_decoded, stream_frames
@@ -229,6 +230,7 @@ def test_a_packet_of_an_unknown_stream(tmp_path: Path) -> None:
     assert len(list(stream_frames(path, index=index, on_damage="conceal"))) == index.frame_count
 
 
+@needs_posix
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.mp4")
     with pytest.raises(VideoError, match="not a regular file"):

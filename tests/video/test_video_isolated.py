@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from helpers.platforms import needs_posix
 from helpers.troubled_decoder import TROUBLES, troubled_decoders
 from helpers.video_files import FRAMES, write
 from urbanpipe.errors import VideoError
@@ -98,6 +99,7 @@ def test_streams_may_be_left_or_read_side_by_side(tmp_path: Path) -> None:
     assert next(isolated.stream_frames(first, [7]))[0] == 7
 
 
+@needs_posix
 @pytest.mark.multiprocess
 def test_a_forked_process_reads_with_a_decoder_of_its_own(tmp_path: Path) -> None:
     path = write(tmp_path / "a.mp4")
@@ -140,6 +142,7 @@ def test_warnings_of_the_decoder_are_logged_here(tmp_path: Path, caplog: pytest.
     assert any("corrupt data" in record.getMessage() for record in caplog.records)
 
 
+@needs_posix
 def test_special_files_are_refused_without_opening(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.mp4")
     for path, reason in (

@@ -6,12 +6,13 @@ from pathlib import Path
 
 from urbanpipe import __version__
 from urbanpipe.archive.examined import Examined, ExaminedLater, examined, examined_ahead
-from urbanpipe.archive.inspection_folders import InspectionFolders, folder_name
+from urbanpipe.archive.inspection_folders import InspectionFolders
 from urbanpipe.archive.known_files import SOURCE, write_known
 from urbanpipe.archive.lazy_inspector import LazyInspector
 from urbanpipe.archive.results import InspectedVideo, Inspections, summary_lines
 from urbanpipe.catalog.catalog_file import printable
 from urbanpipe.contracts.distinct_names import distinct_file_names
+from urbanpipe.contracts.file_names import folder_name
 from urbanpipe.contracts.findings import FAILURES, FINDINGS, TIMELINE, Inspection
 from urbanpipe.csv_cells import read_rows
 from urbanpipe.errors import (

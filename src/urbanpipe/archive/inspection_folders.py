@@ -1,12 +1,12 @@
 """The inspections in an output folder: which video has which folder, shared by several processes."""
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from urbanpipe.catalog.catalog_file import printable
 from urbanpipe.contracts.distinct_names import distinct_names
+from urbanpipe.contracts.file_names import folder_name
 from urbanpipe.contracts.findings import FINDINGS, Inspection, inspection_folders, read_inspection
 from urbanpipe.contracts.names import canonical_name, short_hash
 from urbanpipe.errors import BusyError, InspectionError
@@ -15,7 +15,6 @@ from urbanpipe.locks import file_lock
 from urbanpipe.outputs import explained
 from urbanpipe.report.html import report_language, write_report
 
-NAME_BYTES = 200  # file systems allow 255; a folder's name may be followed by hashes, its lock's by an ending
 LOCKS = ".locks"  # a lock per video, so that several processes can share a folder
 
 
@@ -200,18 +199,6 @@ class InspectionFolders:
                 f"{self.out} holds inspections by another bundle ({bundles[0].name}, {bundles[0].taxonomy}), not by "
                 f"{self._bundle}; give another --out"
             )
-
-
-def folder_name(name: str) -> str:
-    """Return the folder name for a video: letters and digits of any language, `.`, `-` and `_`.
-
-    If this changes the name, or the name has capitals, which some file systems do not distinguish, a short hash of the
-    name is appended. It is short enough for a file system even with further endings.
-    """
-    plain = re.sub(r"[^\w.-]+", "_", name).strip("._")[:80]
-    if len(plain.encode()) > NAME_BYTES:
-        plain = plain.encode()[:NAME_BYTES].decode(errors="ignore")
-    return plain if plain == name == name.casefold() else f"{plain}-{short_hash(name)}"
 
 
 def _version(folder: Path) -> tuple[int, int]:

@@ -12,10 +12,11 @@ from pathlib import Path
 from urbanpipe.archive_store.storage import StoredObject
 from urbanpipe.errors import MissingObjectError, StorageError
 from urbanpipe.locks import file_lock
-from urbanpipe.outputs import explained, whole_path
+from urbanpipe.outputs import explained, remove_quietly, whole_path
+from urbanpipe.platform_support import retried
 
 _LOCK = ".lock"
-_NO_HARD_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
+_NO_HARD_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EINVAL}  # Windows
 
 
 class FolderStorage:
@@ -83,7 +84,7 @@ class FolderStorage:
                     raise
                 return self._create_locked(name, data)
             finally:
-                Path(temporary).unlink(missing_ok=True)
+                remove_quietly(Path(temporary))
         return True
 
     def _create_locked(self, name: str, data: bytes) -> bool:
@@ -108,7 +109,7 @@ class FolderStorage:
     def delete(self, name: str) -> None:
         """Delete an object; see `Storage`."""
         with explained(self.folder / name):
-            (self.folder / name).unlink(missing_ok=True)
+            retried(lambda: (self.folder / name).unlink(missing_ok=True))
 
 
 def etag_of(status: os.stat_result) -> str:

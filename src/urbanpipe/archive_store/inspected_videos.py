@@ -11,6 +11,7 @@ from urbanpipe.archive_store.parts import PartSummary
 from urbanpipe.archive_store.results import CurrentResults, current_results
 from urbanpipe.archive_store.storage import Storage
 from urbanpipe.contracts.distinct_names import distinct_file_names
+from urbanpipe.contracts.file_names import without_device
 from urbanpipe.contracts.names import shortened
 
 ID_DIGITS = 16
@@ -88,8 +89,8 @@ def key_of(uri: str, identifier: str) -> str:
     'pipe_12-00c0ffee00c0ffee'
     """
     stem = uri.rpartition("/")[2].rpartition(".")[0]
-    readable = re.sub(r"[^\w.-]", "_", stem)[:_NAME_CHARACTERS]
-    return f"{readable}-{identifier}"
+    readable = re.sub(r"^\.|[^\w.-]", "_", stem)[:_NAME_CHARACTERS]
+    return without_device(f"{readable}-{identifier}")
 
 
 def _failed(storage: Storage, found: CurrentResults) -> list[FailedResult]:

@@ -20,6 +20,7 @@ from obstore.store import from_url
 from urbanpipe.archive_store.folder_storage import FolderStorage
 from urbanpipe.archive_store.storage import Storage, StoredObject, is_bucket
 from urbanpipe.errors import MissingObjectError, StorageError
+from urbanpipe.locations import is_address, local_path
 from urbanpipe.outputs import explained, plain_text
 
 RETRIES = 6
@@ -38,9 +39,9 @@ def open_storage(location: str) -> Storage:
         StorageError: the address is malformed, or credentials are.
     """
     if not is_bucket(location):
-        if "://" in location:
+        if is_address(location):
             raise StorageError(f"{location} is neither a folder nor an address that begins with s3://, gs:// or az://")
-        return FolderStorage(Path(location))
+        return FolderStorage(local_path(location))
     return ObjectStorage(location)
 
 

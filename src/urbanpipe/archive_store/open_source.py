@@ -5,6 +5,7 @@ from pathlib import Path
 from urbanpipe.archive_store.extra import check_extra
 from urbanpipe.archive_store.storage import MANIFEST
 from urbanpipe.contracts.inspections import FolderInspections, InspectionSource
+from urbanpipe.locations import is_address, local_path
 
 
 def open_inspections(location: str | Path) -> InspectionSource:
@@ -20,7 +21,7 @@ def open_inspections(location: str | Path) -> InspectionSource:
         StorageError: the archive cannot be read.
     """
     if not is_archive(location):
-        return FolderInspections(Path(location))
+        return FolderInspections(local_path(location))
     check_extra()
     from urbanpipe.archive_store.archive_source import ArchiveInspections
     from urbanpipe.archive_store.object_storage import open_storage
@@ -30,4 +31,4 @@ def open_inspections(location: str | Path) -> InspectionSource:
 
 def is_archive(location: str | Path) -> bool:
     """Return whether a location is an archive: an address, or a folder with a manifest."""
-    return "://" in str(location) or (Path(location) / MANIFEST).is_file()
+    return is_address(str(location)) or (local_path(location) / MANIFEST).is_file()

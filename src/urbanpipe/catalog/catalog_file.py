@@ -19,6 +19,7 @@ from urbanpipe.contracts.name_matching import folded_twins
 from urbanpipe.contracts.names import canonical_name
 from urbanpipe.contracts.workbooks import is_workbook
 from urbanpipe.errors import CatalogError, LabelError
+from urbanpipe.locations import local_path
 from urbanpipe.outputs import write_csv
 from urbanpipe.taxonomy import Taxonomy, default_taxonomy
 from urbanpipe.text_files import read_text
@@ -292,7 +293,7 @@ def _video(row: dict[str, str], where: str, folder: Path, taxonomy: Taxonomy) ->
     name, labels = canonical_name(row["name"]), parse_labels_cell(row["labels"], taxonomy, where)
     return Video(
         name=name,
-        path=folder / row["path"],
+        path=local_path(row["path"], folder),
         status=row["status"],
         codec=row.get("codec", ""),
         digest=row.get("digest", ""),

@@ -11,6 +11,7 @@ from urbanpipe.catalog.catalog_file import group_of, printable
 from urbanpipe.contracts.name_matching import match_names, near_text
 from urbanpipe.contracts.names import canonical_name
 from urbanpipe.errors import CatalogError, LabelError
+from urbanpipe.locations import local_path
 
 _VIDEO = """
     264 265 3g2 3gp amv asf avi divx dv f4v flv gxf h264 h265 hevc ivf m1v m2p m2t m2ts m2v m4v mj2
@@ -43,6 +44,7 @@ def find_videos(folder: Path) -> FoundVideos:
     Raises:
         CatalogError: `folder` is missing, is not a folder or has no videos, or two files have the same name.
     """
+    folder = local_path(folder)
     if not folder.is_dir():
         raise CatalogError(f"{folder} is {'a file' if folder.exists() else 'missing'}; give the folder with the videos")
     folder = folder.resolve()

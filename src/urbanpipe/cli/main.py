@@ -18,6 +18,7 @@ from urbanpipe.cli.logs import log_crash, show_logs
 from urbanpipe.cli.output import complain
 from urbanpipe.cli.verb import LogFile, Quiet, set_up_logs, verb
 from urbanpipe.errors import UrbanpipeError
+from urbanpipe.platform_support import is_broken_pipe
 
 VERBS = {
     "demo": "Run the whole pipeline on simulated videos.",
@@ -102,9 +103,10 @@ def _root(
 
 
 def _stop_on_signals() -> None:
-    """End on Ctrl-C, SIGTERM and SIGHUP with results kept and a line that says how to go on, without a traceback.
+    """End on a signal with results kept and a line that says how to go on, without a traceback.
 
-    Worker processes leave Ctrl-C to their parent. A signal that is ignored, as under `nohup`, stays ignored.
+    The signals are Ctrl-C, SIGTERM, SIGHUP, and Ctrl-Break of Windows. Worker processes leave Ctrl-C to their parent.
+    A signal that is ignored, as under `nohup`, stays ignored.
     """
     parent = os.getpid()
 
@@ -116,7 +118,7 @@ def _stop_on_signals() -> None:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
 
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, stop)
@@ -165,7 +167,10 @@ def main() -> None:
     except UrbanpipeError as error:
         complain(f"urbanpipe: {error}")
         sys.exit(2)
-    except BrokenPipeError:  # the reader of the output has closed it, as in `urbanpipe audit ... | head`
+    except OSError as error:
+        if not is_broken_pipe(error):
+            raise
+        # the reader of the output has closed it, as in `urbanpipe audit ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
     except Exception:

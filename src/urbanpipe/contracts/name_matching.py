@@ -14,6 +14,7 @@ from decimal import Decimal
 from functools import lru_cache
 from unicodedata import normalize
 
+from urbanpipe.locations import plain_path
 from urbanpipe.text_files import INVISIBLE
 
 Keys = Callable[[str], set[Hashable]]
@@ -92,7 +93,8 @@ def folded(name: str) -> str:
     >>> folded(r"D:\Archive\ Ａ1.MP4 ")
     'archive/a1.mp4'
     """
-    text = normalize("NFKC", normalize("NFKC", name).casefold()).translate(INVISIBLE).replace("\\", "/")
+    text = normalize("NFKC", normalize("NFKC", plain_path(name.strip())).casefold())
+    text = text.translate(INVISIBLE).replace("\\", "/")
     parts = [" ".join(part.split()) for part in _DRIVE.sub("", text.strip()).split("/")]
     return "/".join(part for part in parts if part not in ("", ".")) or text
 

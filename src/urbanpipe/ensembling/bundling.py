@@ -1,6 +1,5 @@
 """The verb `bundle`: turn a cross-validated run or ensemble into the folder that `inspect` runs."""
 
-import re
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from urbanpipe import __version__
+from urbanpipe.contracts.file_names import file_name
 from urbanpipe.contracts.run_folder import ENVIRONMENT, read_json
 from urbanpipe.decision.localization import read_config
 from urbanpipe.decision.reliability_plot import reliability_diagram
@@ -46,9 +46,11 @@ from urbanpipe.inference.ood import OODDetector, write_ood_detector
 from urbanpipe.inference.options import GraphRuntimeName
 from urbanpipe.methods.recipe import Recipe, load_recipe, write_recipe
 from urbanpipe.models.device import choose_device
-from urbanpipe.outputs import explained, output_folder, whole_path, write_json, write_text
+from urbanpipe.outputs import explained, output_folder, put_in_place, whole_path, write_json, write_text
 from urbanpipe.taxonomy import Taxonomy, taxonomy_table
 from urbanpipe.video.probe import digest
+
+_MAX_NAME = 180  # characters of the folder of a member
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,8 +199,13 @@ def _replaced(out: Path) -> Iterator[Path]:
         yield fresh
         with explained(out):
             if out.exists():
-                out.rename(old)
-            fresh.rename(out)
+                put_in_place(out, old)
+            try:
+                put_in_place(fresh, out)
+            except BaseException:
+                if old.exists():
+                    put_in_place(old, out)
+                raise
     finally:
         for left in (fresh, old):
             shutil.rmtree(left, ignore_errors=True)
@@ -214,8 +221,9 @@ def _write_members(trained: Trained, out: Path, half: bool) -> tuple[ManifestMem
     members, total = [], sum(weight for _, weight in trained.runs)
     for number, (run, weight) in enumerate(trained.runs):
         recipe, weights = _as_trained(load_recipe(run / "recipe.toml"), run), weight_files(run)
-        plain = re.sub(r"[^\w.-]+", "_", recipe.name)
-        member = ManifestMember(name=f"{number}-{plain}", weight=weight / total, networks=len(weights))
+        member = ManifestMember(
+            name=file_name(f"{number}-{recipe.name}"[:_MAX_NAME]), weight=weight / total, networks=len(weights)
+        )
         to_recipe, *to_weights = (out / name for name in member_files(member))
         to_recipe.parent.mkdir(parents=True, exist_ok=True)
         write_recipe(recipe, to_recipe)

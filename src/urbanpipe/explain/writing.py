@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from urbanpipe.contracts.file_names import file_name
 from urbanpipe.errors import OutputError
 from urbanpipe.explain.heat import Heat
 from urbanpipe.explain.network import Explained
@@ -87,7 +88,7 @@ def write(
         OutputError: a file cannot be written.
     """
     codes, stem = loaded.taxonomy.codes, index.path.stem
-    names = [f"{stem}.{codes[heat.index].replace('/', '_')}" for heat in found]
+    names = [file_name(f"{stem}.{codes[heat.index]}") for heat in found]
     pictures = tuple(out / f"{name}.png" for name in names)
     data = tuple(out / f"{name}.npz" for name in names)
     _remove_older(out, index.path)
@@ -116,17 +117,16 @@ def check_others(out: Path, video: Path) -> None:
     Raises:
         OutputError: the folder holds another file, or the explanation of another video, with the name of the summary.
     """
-    path = _summary(out, video)
-    if not path.exists():
-        return
-    of = _read_summary(path).get("video")
-    if of != video.name:
-        whose = f"is of {of}" if isinstance(of, str) else "is not of `explain`"
-        raise OutputError(f"{path} {whose} and would be overwritten; give another --out")
+    name = _summary(out, video).name.casefold()  # Windows and macOS ignore case
+    for path in (path for path in out.glob("*.json") if path.name.casefold() == name):
+        of = _read_summary(path).get("video")
+        if of != video.name:
+            whose = f"is of {of}" if isinstance(of, str) else "is not of `explain`"
+            raise OutputError(f"{path} {whose} and would be overwritten; give another --out")
 
 
 def _summary(out: Path, video: Path) -> Path:
-    return out / f"{video.stem}.json"
+    return out / f"{file_name(video.stem)}.json"
 
 
 def _read_summary(path: Path) -> dict[str, Any]:

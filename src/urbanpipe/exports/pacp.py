@@ -20,6 +20,7 @@ from urbanpipe.exports.columns import word
 from urbanpipe.exports.csv_safety import new_table, relative
 from urbanpipe.exports.records import InspectionRecord, RecordRow
 from urbanpipe.exports.written import Written
+from urbanpipe.locations import folder_of, is_address, is_windows_path
 from urbanpipe.outputs import output_folder
 from urbanpipe.taxonomy import Taxonomy
 
@@ -158,12 +159,13 @@ def _inspection(one: InspectionRecord, number: int, known: InspectionData) -> di
 
 def _video(one: InspectionRecord, number: int, out: Path) -> dict[str, object]:
     path, way = one.inspection.video.path, one.inspection.video.relative
+    is_elsewhere = is_address(path) or (not way and is_windows_path(path))
     folder = (one.folder / way).parent if way else Path(path).parent
     return {
         "MediaID": number,
         "InspectionID": number,
         "Video_Name": one.inspection.video.name,
-        "Video_Location": path.rpartition("/")[0] if "://" in path else relative(folder, out),
+        "Video_Location": folder_of(path) if is_elsewhere else relative(folder, out),
     }
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from urbanpipe.errors import BundleError
 from urbanpipe.inference.graph import Graph, OnnxGraph, OpenVinoGraph, not_installed
 from urbanpipe.inference.options import RuntimeName
+from urbanpipe.platform_support import may_have_gpu
 
 GRAPHS: dict[str, Callable[[Path], Graph]] = {"onnx": OnnxGraph, "openvino": OpenVinoGraph}
 """Runtimes of graphs, the fastest first (benchmarks/runtimes.md)."""
@@ -56,7 +57,7 @@ def _on_gpu(device: str) -> bool:
     """Return whether the networks run on a GPU; torch is imported only where the machine may have one."""
     if device != "auto":
         return device.startswith("cuda")
-    if not is_installed("torch") or not any(Path(path).exists() for path in ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")):
+    if not is_installed("torch") or not may_have_gpu():
         return False
     import torch
 

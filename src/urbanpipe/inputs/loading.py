@@ -16,6 +16,7 @@ from urbanpipe.inputs.batches import Batch, Sample, collate
 from urbanpipe.inputs.dataset import EvaluationKey, Key, TrainKey, VideoDataset
 from urbanpipe.inputs.new_videos import new_samples
 from urbanpipe.inputs.view import View
+from urbanpipe.platform_support import loader_start_method
 
 
 class BatchLoader:
@@ -42,6 +43,7 @@ class BatchLoader:
             collate_fn=_collate_shared,
             pin_memory=pin,
             prefetch_factor=4 if processes else None,
+            multiprocessing_context=loader_start_method() if processes else None,
         )
 
     def __len__(self) -> int:
@@ -70,7 +72,13 @@ class SampleLoader:
     def __init__(self, paths: Sequence[Path], view: View, max_segments: int, workers: int) -> None:
         count = min(loading_workers(workers), len(paths))
         dataset = _NewVideoDataset(paths, view, max_segments)
-        self._loader: DataLoader[Any] = DataLoader(dataset, batch_size=None, num_workers=count, collate_fn=_share)  # type: ignore[arg-type]
+        self._loader: DataLoader[Any] = DataLoader(
+            dataset,
+            batch_size=None,
+            num_workers=count,
+            collate_fn=_share,  # type: ignore[arg-type]
+            multiprocessing_context=loader_start_method() if count else None,
+        )
 
     def __iter__(self) -> Iterator[Sample]:
         for images, sample in self._loader:

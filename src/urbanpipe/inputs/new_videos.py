@@ -11,6 +11,7 @@ from urbanpipe.errors import CatalogError, VideoError
 from urbanpipe.inputs.batches import Sample
 from urbanpipe.inputs.reading import stream_segments
 from urbanpipe.inputs.view import View
+from urbanpipe.locations import local_path
 
 
 def new_samples(
@@ -62,6 +63,7 @@ def named_videos(videos: Sequence[Path]) -> dict[str, Path]:
 
 def _named(given: Path) -> Iterator[tuple[str, Path]]:
     """Yield the name and path of a given file, or of each video in a given folder."""
+    given = local_path(given)
     if given.is_dir():
         paths = find_videos(given).paths
         yield from ((name, paths[relative]) for relative, name in video_names(list(paths)).items())

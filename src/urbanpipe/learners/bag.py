@@ -126,6 +126,7 @@ class BagLearner:
 
     def forget(self) -> None:
         """Remove the store."""
+        self.store.close()
         self.store.path.unlink(missing_ok=True)
         if self._distributed.is_main:
             self._copy.unlink(missing_ok=True)

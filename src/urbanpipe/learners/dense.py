@@ -269,5 +269,6 @@ class DenseLearner:
 
     def forget(self) -> None:
         """Remove the memory."""
+        self.memory.close()
         for path in (self.memory.path, *(self._copies() if self._distributed.is_main else ())):
             path.unlink(missing_ok=True)

@@ -66,6 +66,10 @@ class FeatureMemory:
         self.stamps = np.memmap(self.path, np.int64, "r+", HEADER, (self.slots,))
         self._features = np.memmap(self.path, np.float16, "r+", features, (self.slots, self.width))
 
+    def close(self) -> None:
+        """Unmap the file, which Windows does not let anyone replace or remove before."""
+        del self.stamps, self._features
+
     def read(self, video: int) -> Tensor:
         """Return the features (clips, width), float32, of a video."""
         part = self._features[self._starts[video] : self._starts[video + 1]]
@@ -131,6 +135,7 @@ class FeatureMemory:
             )
         if path.stat().st_size != self._size:
             return f"{path} is truncated"
+        self.close()
         with explained(self.path):
             shutil.copyfile(path, self.path)
         self._map()

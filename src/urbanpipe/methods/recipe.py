@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 import tomli_w
 from pydantic import BaseModel, Field, SerializeAsAny, ValidationError, field_validator, model_validator
 
+from urbanpipe.contracts.file_names import file_name
 from urbanpipe.errors import RecipeError
 from urbanpipe.inputs.config import AugmentConfig, InputConfig
 from urbanpipe.inputs.view import View
@@ -49,6 +50,13 @@ class Recipe(Section):
     optimiser: OptimiserConfig = OptimiserConfig()
     loss: LossConfig = LossConfig()
     training: TrainingConfig = TrainingConfig()
+
+    @field_validator("name")
+    @classmethod
+    def _name_of_a_folder(cls, value: str) -> str:
+        if file_name(value) != value:
+            raise ValueError(f"no folder on Windows can be called {value[:80]!r}; choose another name")
+        return value
 
     @field_validator("input", mode="before")
     @classmethod

@@ -12,6 +12,7 @@ from urbanpipe.errors import RecipeError, VideoError
 from urbanpipe.inputs.dataset import VideoDataset
 from urbanpipe.inputs.loading import loading_workers
 from urbanpipe.inputs.reading import SegmentInputs
+from urbanpipe.platform_support import loader_start_method
 from urbanpipe.pretraining.config import MAEConfig, SimCLRConfig
 from urbanpipe.pretraining.views import Views
 
@@ -82,6 +83,7 @@ def frame_loader(
         collate_fn=_together,
         pin_memory=pin,
         prefetch_factor=4 if count else None,
+        multiprocessing_context=loader_start_method() if count else None,
     )
 
 

@@ -1,13 +1,14 @@
 """The pictures of the report: network inputs (Figure 2), and heat maps (Figure 3)."""
 
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from urbanpipe.catalog.catalog_file import Video
+from urbanpipe.contracts.file_names import file_name
 from urbanpipe.errors import RunError
 from urbanpipe.explain.explain import explain
 from urbanpipe.inference.options import InferenceOptions
@@ -100,7 +101,7 @@ def _explained(
     explanation = explain(
         model.run,
         video.path,
-        out=out / Path(video.name).parent,
+        out=out.joinpath(*map(file_name, PurePosixPath(video.name).parts[:-1])),
         classes=codes,
         fold=fold,
         options=InferenceOptions(device=device),

@@ -10,6 +10,7 @@ from urbanpipe.contracts.findings import Inspection
 from urbanpipe.contracts.names import canonical_name
 from urbanpipe.errors import InspectionError
 from urbanpipe.exports.rules import read_rules
+from urbanpipe.locations import folder_of
 from urbanpipe.report.verdict import proposed
 from urbanpipe.review_store.control_share import is_control
 
@@ -73,7 +74,7 @@ def indexed_video(name: str, version: str, inspection: Inspection | InspectionEr
         digest=video.digest,
         name=video.name,
         path=video.path,
-        place=_place(video.path),
+        place=folder_of(video.path),
         duration_seconds=video.duration_seconds,
         made_at=inspection.made_at,
         date=_date(Path(video.path)),
@@ -99,11 +100,6 @@ def _picture(inspection: Inspection) -> str:
     findings = [*inspection.defects, *inspection.findings]
     occurrences = [max(one.occurrences, key=lambda moment: moment.score) for one in findings if one.occurrences]
     return next((one.evidence[0].picture for one in occurrences if one.evidence), "")
-
-
-def _place(path: str) -> str:
-    """Return the folder of a path, or of an address such as `s3://bucket/key`."""
-    return path.rpartition("/")[0] if "://" in path else str(Path(path).parent)
 
 
 def _date(path: Path) -> str:

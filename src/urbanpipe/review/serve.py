@@ -1,7 +1,6 @@
 """The verb `review`: checks its arguments, brings the index up to date, and runs the server until it is stopped."""
 
 import getpass
-import os
 import secrets
 import socket
 import webbrowser
@@ -16,6 +15,7 @@ from fastapi import FastAPI
 from urbanpipe.archive_store.open_source import open_inspections
 from urbanpipe.archive_store.storage import is_bucket
 from urbanpipe.errors import ReviewError
+from urbanpipe.platform_support import IS_WINDOWS
 from urbanpipe.review.app import Access, review_app
 from urbanpipe.review.people import Person, Role, checked_name, people
 from urbanpipe.review.service import PROXY_BYTES, ReviewService
@@ -189,7 +189,7 @@ def _account() -> str:
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
-    if os.name != "nt":  # on Windows, it would let a second server take over the port of the first one
+    if not IS_WINDOWS:  # on Windows, it would let a second server take over the port of the first one
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, port))

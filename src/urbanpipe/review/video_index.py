@@ -19,6 +19,7 @@ from urbanpipe.catalog.grouping import plausible_groups
 from urbanpipe.contracts.distinct_names import distinct_file_names
 from urbanpipe.contracts.inspections import InspectionSource
 from urbanpipe.contracts.names import short_hash
+from urbanpipe.locations import pure_path
 from urbanpipe.review.indexed_video import IndexedVideo, columns_of, indexed_video
 from urbanpipe.review.learning_order import learning_order, uncertainty
 from urbanpipe.review_store.control_share import CONTROL_SHARE, is_control
@@ -187,7 +188,7 @@ class VideoIndex:
                 "JOIN probabilities p ON p.folder = v.folder ORDER BY v.folder"
             ).fetchall()
             names = distinct_file_names(
-                [(Path(row["path"]).name or row["folder"], row["path"] or row["folder"]) for row in rows],
+                [(pure_path(row["path"]).name or row["folder"], row["path"] or row["folder"]) for row in rows],
                 [f"{row['name']} [{row['folder']}]" for row in rows],
             )
             order, uncertainty = _learning(rows)

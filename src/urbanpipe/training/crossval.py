@@ -96,7 +96,7 @@ def crossval(
 def _check_names(recipes: Sequence[Recipe]) -> None:
     if not recipes:
         raise RunError("no recipe; give --recipe NAME, `urbanpipe recipes` lists the shipped ones")
-    names = [recipe.name for recipe in recipes]
+    names = [recipe.name.lower() for recipe in recipes]  # of folders, in which some systems ignore case
     if double := {name for name in names if names.count(name) > 1}:
         raise RunError(
             f"two recipes are called {double.pop()}; its name is also its folder: give --set name=... or edit one"

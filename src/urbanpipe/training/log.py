@@ -1,10 +1,6 @@
 """Metrics of a training run: one row per epoch, as CSV and for a logger."""
 
-import ctypes
 import gc
-import resource
-import sys
-from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -13,6 +9,7 @@ from urbanpipe.contracts.run_folder import damaged_file
 from urbanpipe.csv_cells import read_rows
 from urbanpipe.learners.state import EpochMetrics
 from urbanpipe.outputs import write_csv
+from urbanpipe.platform_support import peak_memory_bytes, reset_peak_memory
 from urbanpipe.training.loggers import Logger
 
 
@@ -46,20 +43,14 @@ def forget_peak_memory(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     gc.collect()
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)  # freed memory that the C library keeps would count as resident
-        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    reset_peak_memory()
 
 
 def peak_memory_mib(device: torch.device) -> float:
     """Return the peak memory in MiB: allocated on a GPU, resident on a CPU."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
-    with suppress(OSError, StopIteration):
-        lines = Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines()
-        return int(next(line for line in lines if line.startswith("VmHWM:")).split()[1]) / 2**10
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+    return peak_memory_bytes() / 2**20
 
 
 def read_costs(folder: Path) -> tuple[float, float]:

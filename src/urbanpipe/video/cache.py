@@ -11,7 +11,7 @@ import logging
 import os
 import struct
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
@@ -22,7 +22,7 @@ from PIL import Image
 
 from urbanpipe.errors import OutputError
 from urbanpipe.locks import file_lock
-from urbanpipe.outputs import explained
+from urbanpipe.outputs import explained, put_in_place, remove_quietly
 from urbanpipe.video.cache_entries import SUFFIX, VERSION, CacheEntry, cache_entries
 from urbanpipe.video.decode import OnDamage
 from urbanpipe.video.index import FrameIndex
@@ -184,7 +184,7 @@ class FrameCache:
         total = _ledger_total(ledger)
         if total is None or total + needed > self.max_bytes:
             total = _drop_oldest(self.folder, self.max_bytes, needed)
-        ledger.write_text(f"{total + needed}\n", encoding="ascii")
+        ledger.write_text(f"{total + needed}\n", encoding="ascii", newline="\n")
 
 
 def remove_entries(folder: Path, entries: Sequence[CacheEntry]) -> None:
@@ -203,9 +203,9 @@ def _write_whole(entry: Path, packed: bytes) -> None:
     temporary = entry.with_suffix(".part")
     try:
         temporary.write_bytes(packed)
-        temporary.replace(entry)
+        put_in_place(temporary, entry)
     finally:
-        temporary.unlink(missing_ok=True)
+        remove_quietly(temporary)
 
 
 @contextmanager
@@ -227,7 +227,7 @@ def _ledger_total(ledger: Path) -> int | None:
 def _drop_oldest(folder: Path, max_bytes: int, needed: int) -> int:
     """Remove entries, least recently read first, until `needed` bytes fit; return the bytes that remain."""
     for left_by_a_kill in folder.glob("??/*.part"):  # only the holder of the lock writes
-        left_by_a_kill.unlink(missing_ok=True)
+        remove_quietly(left_by_a_kill)
     found = sorted(cache_entries(folder), key=lambda entry: (entry.used, entry.path))
     total = sum(entry.size_bytes for entry in found)
     if total + needed <= max_bytes:
@@ -235,8 +235,9 @@ def _drop_oldest(folder: Path, max_bytes: int, needed: int) -> int:
     for entry in found:
         if total + needed <= max(max_bytes * KEEP_SHARE, needed):
             break
-        entry.path.unlink(missing_ok=True)
-        total -= entry.size_bytes
+        with suppress(PermissionError):  # another process reads it, and Windows does not remove open files
+            entry.path.unlink(missing_ok=True)
+            total -= entry.size_bytes
     return total
 
 

@@ -13,8 +13,12 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from urbanpipe.platform_support import is_broken_pipe
+
 READY, REQUEST, VALUE, PICTURE, ERROR, LOG, END = b"R", b"Q", b"V", b"P", b"E", b"L", b"D"
 TROUBLE = "reading it"  # how the reasons begin that are about the decoder, not about the file
+MEMORY_BYTES = 6 * 2**30  # of a decoder process; decoding 8K video takes about a third of it
+TOO_MUCH_MEMORY = f"{TROUBLE} needs more than {MEMORY_BYTES // 2**30} GiB of memory"
 _HEAD = struct.Struct("<cQ")
 _PICTURE = struct.Struct("<q?4q")
 _MAX_BYTES = 2**32
@@ -46,12 +50,21 @@ class DecodedPicture:
 
 
 def send(stream: BinaryIO, kind: bytes, *parts: "bytes | memoryview") -> None:
-    """Write one message, whose content is the joined parts."""
+    """Write one message, whose content is the joined parts.
+
+    Raises:
+        BrokenPipeError: the other process has ended.
+    """
     length = sum(len(part) for part in parts)
-    for part in (_HEAD.pack(kind, length), *parts):
-        rest = memoryview(part)
-        while len(rest):
-            rest = rest[stream.write(rest) :]
+    try:
+        for part in (_HEAD.pack(kind, length), *parts):
+            rest = memoryview(part)
+            while len(rest):
+                rest = rest[stream.write(rest) :]
+    except OSError as error:
+        if is_broken_pipe(error):
+            raise BrokenPipeError from error
+        raise
 
 
 def send_picture(stream: BinaryIO, picture: DecodedPicture) -> None:

@@ -17,6 +17,8 @@ from typing import Any, BinaryIO, cast
 
 import urbanpipe
 from urbanpipe.errors import VideoError
+from urbanpipe.platform_support import enlarge_pipe
+from urbanpipe.video.decoder_limits import MEMORY_EXIT
 from urbanpipe.video.decoder_messages import (
     END,
     ERROR,
@@ -24,6 +26,7 @@ from urbanpipe.video.decoder_messages import (
     PICTURE,
     READY,
     REQUEST,
+    TOO_MUCH_MEMORY,
     TROUBLE,
     VALUE,
     packed,
@@ -39,7 +42,7 @@ WORKER = "urbanpipe.video.decoder_worker"
 READS = {"pictures", "nearest"}  # requests that take an index
 LAST = "last"  # stands for the index of the request before
 PIPE_BYTES = 2**20
-_SET_PIPE_SIZE = 1031  # F_SETPIPE_SZ of Linux
+_WINDOWS_CRASH = 0xC0000000  # exit codes from here on say which fault ended a process
 
 
 class DecoderProcess:
@@ -89,8 +92,7 @@ class DecoderProcess:
         if not (is_new or has_answered or limit.is_over):
             yield from self.ask(name, path, arguments, index)
             return
-        late = f"{TROUBLE} took more than {seconds:.0f} s"
-        raise VideoError(path, late if limit.is_over else f"{TROUBLE} crashed the decoder ({_cause(code)})")
+        raise VideoError(path, f"{TROUBLE} took more than {seconds:.0f} s" if limit.is_over else _reason(code))
 
     def _known(self, index: FrameIndex | None) -> FrameIndex | str | None:
         """Return what to send of an index: the process keeps the last one, which for None is one of its own."""
@@ -189,10 +191,7 @@ def _start() -> "subprocess.Popen[bytes]":
         bufsize=0,
         env={**os.environ, "PYTHONPATH": search, **single_thread},
     )
-    with suppress(ImportError, OSError):  # a larger pipe saves switches between the processes
-        import fcntl
-
-        fcntl.fcntl(_pipe(process.stdout), _SET_PIPE_SIZE, PIPE_BYTES)
+    enlarge_pipe(_pipe(process.stdout), PIPE_BYTES)
     message = receive(_pipe(process.stdout))
     if message is None or message[0] != READY:
         raise RuntimeError(f"the decoder process did not start (exit {_stop(process)}); python -m {WORKER} says why")
@@ -220,9 +219,14 @@ def _close_pipes(process: "subprocess.Popen[bytes]") -> None:
                 pipe.close()
 
 
+def _reason(code: int) -> str:
+    """Return why a process with this exit code gave no answer."""
+    return TOO_MUCH_MEMORY if code == MEMORY_EXIT else f"{TROUBLE} crashed the decoder ({_cause(code)})"
+
+
 def _cause(code: int) -> str:
     if code >= 0:
-        return f"exit {code}"
+        return f"exit {code:#x}" if code >= _WINDOWS_CRASH else f"exit {code}"
     with suppress(ValueError):
         return signal.Signals(-code).name
     return f"signal {-code}"

@@ -21,11 +21,14 @@ from numpy.typing import NDArray
 from urbanpipe.errors import VideoError
 from urbanpipe.video.container import open_video
 from urbanpipe.video.decode import Found, OnDamage, read_frames, stream_decoded
+from urbanpipe.video.decoder_limits import ProcessLimits
 from urbanpipe.video.decoder_messages import (
     END,
     ERROR,
     LOG,
+    MEMORY_BYTES,
     READY,
+    TOO_MUCH_MEMORY,
     TROUBLE,
     VALUE,
     DecodedPicture,
@@ -39,7 +42,6 @@ from urbanpipe.video.picture import upright
 from urbanpipe.video.probe import probe
 from urbanpipe.video.stream_facts import stream_facts
 
-MEMORY_BYTES = 6 * 2**30  # address space; decoding 8K video takes about a third of it
 PATIENCE_SECONDS = 30.0  # beyond the parent's own time limit
 
 Answers = Iterator[object]
@@ -120,7 +122,7 @@ def reason_of(error: Exception) -> str:
     if isinstance(error, VideoError):
         reason = error.reason
     elif isinstance(error, MemoryError):
-        reason = f"{TROUBLE} needs more than {MEMORY_BYTES // 2**30} GiB of memory"
+        reason = TOO_MUCH_MEMORY
     elif isinstance(error, OSError) and error.strerror:
         reason = error.strerror
     else:
@@ -128,18 +130,18 @@ def reason_of(error: Exception) -> str:
     return " ".join(reason.split()) or "unknown"
 
 
-def answer(worker: DecoderWorker, request: tuple[Any, ...], answers: BinaryIO) -> None:
+def answer(worker: DecoderWorker, request: tuple[Any, ...], answers: BinaryIO, limits: ProcessLimits) -> None:
     """Send the answers to one request, or an error; the process ends if one takes too long and no parent ends it."""
     name, seconds, arguments = request
     try:
-        _set_alarm(seconds + PATIENCE_SECONDS)
+        limits.end_in(seconds + PATIENCE_SECONDS)
         for value in worker.requests[name](*arguments):
-            _set_alarm(0)
+            limits.end_in(0)
             if isinstance(value, DecodedPicture):
                 send_picture(answers, value)
             else:
                 send(answers, VALUE, packed(value))
-            _set_alarm(seconds + PATIENCE_SECONDS)
+            limits.end_in(seconds + PATIENCE_SECONDS)
     except BrokenPipeError:
         raise
     except Exception as error:  # whatever one video does, the others are read
@@ -147,29 +149,15 @@ def answer(worker: DecoderWorker, request: tuple[Any, ...], answers: BinaryIO) -
     else:
         send(answers, END)
     finally:
-        _set_alarm(0)
-
-
-def _set_alarm(seconds: float) -> None:
-    """End this process after a time, also inside the decoder; 0 cancels it."""
-    if hasattr(signal, "setitimer"):
-        signal.setitimer(signal.ITIMER_REAL, seconds)
-
-
-def _limit_memory() -> None:
-    with suppress(ImportError, OSError, ValueError):  # not on Windows; a lower limit is already set
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+        limits.end_in(0)
 
 
 def main(worker: DecoderWorker | None = None) -> None:
     """Answer until the input ends; what FFmpeg prints goes to standard error, not between the answers."""
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # sent to all processes of a terminal: the parent decides
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):  # sent to all processes of a terminal: the parent decides
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
-    _limit_memory()
+    limits = ProcessLimits(MEMORY_BYTES)
     requests: BinaryIO = os.fdopen(os.dup(sys.stdin.fileno()), "rb", buffering=0)
     answers: BinaryIO = os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=0)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
@@ -181,7 +169,7 @@ def main(worker: DecoderWorker | None = None) -> None:
     with suppress(BrokenPipeError):  # the parent has ended or wants no more
         send(answers, READY)
         while message := receive(requests):
-            answer(worker, pickle.loads(message[1]), answers)
+            answer(worker, pickle.loads(message[1]), answers, limits)
 
 
 if __name__ == "__main__":

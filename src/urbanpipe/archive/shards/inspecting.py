@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple, Protocol
 
 from urbanpipe.archive.shards.sources import file_etag
@@ -18,6 +18,7 @@ from urbanpipe.archive_store.object_storage import open_storage
 from urbanpipe.archive_store.outcomes import Status, VideoOutcome
 from urbanpipe.archive_store.storage import Storage, is_bucket
 from urbanpipe.catalog.catalog_file import printable
+from urbanpipe.contracts.file_names import file_name
 from urbanpipe.contracts.findings import Inspection
 from urbanpipe.errors import MissingObjectError, OutOfMemoryError, OutputError, StorageError, VideoError
 
@@ -147,7 +148,7 @@ def _local_file(video: PlannedVideo) -> Iterator[Path]:
         free = shutil.disk_usage(folder).free
         if video.size + _FREE_BYTES > free:
             raise _RefusedError(f"its {video.size:,} bytes do not fit into {folder} ({free:,} bytes free); set TMPDIR")
-        path = Path(folder, Path(key).name)
+        path = Path(folder, file_name(PurePosixPath(key).name))
         if _opened(bucket).download(key, path) != video.etag:
             raise _RefusedError(CHANGED)
         yield path
@@ -173,10 +174,10 @@ def _of_video_error(video: PlannedVideo, stage: str, error: VideoError) -> _Ende
 
 
 def _placed(video: PlannedVideo, inspection: Inspection) -> Inspection:
-    """Return the inspection with the address of a video in a bucket instead of its temporary path."""
+    """Return the inspection with name and address of a video in a bucket instead of those of its temporary copy."""
     if not is_bucket(video.uri):
         return inspection
-    there = {"path": printable(video.uri), "relative": ""}
+    there = {"name": printable(PurePosixPath(video.uri).name), "path": printable(video.uri), "relative": ""}
     return inspection.model_copy(update={"video": inspection.video.model_copy(update=there)})
 
 

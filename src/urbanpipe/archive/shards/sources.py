@@ -12,6 +12,7 @@ from urbanpipe.archive_store.storage import is_bucket
 from urbanpipe.catalog.catalog_file import printable
 from urbanpipe.catalog.files import EXTENSIONS
 from urbanpipe.errors import ArchiveError
+from urbanpipe.locations import local_path
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ def listed_videos(source: str) -> Iterator[ListedVideo]:
     if is_bucket(source):
         yield from _of_bucket(source)
         return
-    path = Path(os.path.abspath(source))  # noqa: PTH100 - a link keeps its path
+    path = Path(os.path.abspath(local_path(source)))  # noqa: PTH100 - a link keeps its path
     if path.is_dir():
         yield from _of_folder(path)
     elif path.is_file():

@@ -13,6 +13,7 @@ from urbanpipe.contracts.findings import Inspection, write_inspection
 from urbanpipe.contracts.names import shortened
 from urbanpipe.errors import ArchiveError
 from urbanpipe.inspection.placing import placed
+from urbanpipe.locations import is_windows_path, local_path, plain_path, pure_path
 from urbanpipe.outputs import output_folder, whole_file
 from urbanpipe.report.html import write_report
 
@@ -69,14 +70,20 @@ def archive_report(archive: str | Path, video: str, *, out: Path, language: str 
     return VideoReport(uri, write_report(inspection, out, language), inspection)
 
 
+def _written_local(video: str) -> str:
+    """Return a path as the manifest has it: absolute, with forward slashes, of whichever system."""
+    text = plain_path(video)
+    return pure_path(text).as_posix() if is_windows_path(text) else local_path(text).absolute().as_posix()
+
+
 def _chosen(found: CurrentResults, video: str) -> tuple[str, str]:
     """Return the id and the uri of the video that is meant."""
     table = found.manifest.table
-    local = video if is_bucket(video) else Path(video).absolute().as_posix()
+    local = video if is_bucket(video) else _written_local(video)
     for mask in (
         pc.equal(table["id"], video),
         pc.or_(pc.equal(table["uri"], video), pc.equal(table["uri"], local)),
-        pc.ends_with(table["uri"], "/" + video.lstrip("/")),
+        pc.ends_with(table["uri"], "/" + plain_path(video).replace("\\", "/").lstrip("/")),
     ):
         rows = table.filter(mask)
         if rows.num_rows == 1:

@@ -12,7 +12,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
-from typing import TypeAlias
+from typing import Any, TypeAlias, cast
 
 from urbanpipe.archive.shards.inspecting import RETRY_SECONDS, InspectorSource, VideoWork
 from urbanpipe.archive.shards.leases import LEASE_SECONDS, Lease, Leases, new_worker
@@ -185,7 +185,7 @@ def outcomes_of_processes(workplace: Workplace) -> Found:
     try:
         while workers:
             for connection in wait([*workers]):
-                assert isinstance(connection, Connection), "all that was passed"
+                connection = cast("Connection", connection)  # all that was passed
                 try:
                     message = connection.recv()
                 except (EOFError, OSError):  # the process has ended
@@ -220,6 +220,7 @@ def refuse_deaths(deaths: int) -> None:
 def _started(workplace: Workplace) -> tuple[Connection, SpawnProcess]:
     """Start a worker; return the end of a pipe that yields its messages, and its process."""
     context = multiprocessing.get_context("spawn")
+    ours: Any  # of another class on Windows
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_work, args=(workplace, theirs))
     process.start()
@@ -228,7 +229,10 @@ def _started(workplace: Workplace) -> tuple[Connection, SpawnProcess]:
 
 
 def _work(workplace: Workplace, messages: Connection) -> None:
-    """Work in a process; SIGTERM ends it once what it has finished is written, and so does the end of its parent."""
+    """Work in a process; SIGTERM ends it once what it has finished is written, and so does the end of its parent.
+
+    On Windows, which has no such signal, its parent kills it, and the video that it was inspecting is done again.
+    """
     threads = max(1, (os.cpu_count() or 1) // workplace.options.workers)
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))  # before the networks are loaded: workers share the cores
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
