@@ -10,7 +10,7 @@ from io import TextIOWrapper
 import typer
 
 from urbanpipe import __version__
-from urbanpipe.cli import archive
+from urbanpipe.cli import archive, hub
 from urbanpipe.cli.logs import show_logs
 from urbanpipe.cli.output import complain
 from urbanpipe.errors import UrbanpipeError
@@ -42,8 +42,9 @@ VERBS = (
     "weights",
 )
 
-GROUPS = ("archive",)
-"""Verbs with verbs of their own, which can all be run again."""
+RESUMABLE_GROUPS = ("archive",)
+GROUPS = (*RESUMABLE_GROUPS, "hub")
+"""Verbs with verbs of their own."""
 
 RESUMABLE = {
     "demo",
@@ -69,6 +70,7 @@ app = typer.Typer(
 for verb in VERBS:
     app.command(verb)(importlib.import_module(f"urbanpipe.cli.{verb}").command)
 app.add_typer(archive.app, name="archive")
+app.add_typer(hub.app, name="hub")
 
 
 def _version(wanted: bool) -> None:
@@ -110,7 +112,7 @@ def interrupted(arguments: Sequence[str]) -> str:
     verb = next((argument for argument in arguments if argument in {*VERBS, *GROUPS}), "")
     if verb == "review":
         return "stopped; everything that was saved is kept"
-    if verb in RESUMABLE or verb in GROUPS:
+    if verb in RESUMABLE or verb in RESUMABLE_GROUPS:
         return "interrupted; finished work is kept, rerun the same command to resume"
     return "interrupted; rerun the same command to start again"
 
