@@ -146,7 +146,8 @@ class _Handler(BaseHTTPRequestHandler):
             return self._json({"error": "Invalid credentials in Authorization header"}, 401, said)
         exists = name in self.server.repositories
         if not exists:
-            self.server.repositories[name] = made = Repository(private=wanted.get("visibility") == "private")
+            self.server.repositories[name] = made = Repository()
+            made.private = wanted.get("visibility") == "private" or bool(wanted.get("private"))  # before 2.0
             made.commit("main", {".gitattributes": b""})
         return self._json({"url": f"{self.server.address}/{name}"}, 409 if exists else 200)
 

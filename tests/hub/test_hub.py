@@ -19,7 +19,7 @@ from helpers.local_hub import TOKEN, LocalHub, Repository, running_hub
 from urbanpipe.api import pull_bundle, push_bundle
 from urbanpipe.cli.main import app
 from urbanpipe.errors import BundleError, HubError, UrbanpipeError
-from urbanpipe.hub import pull
+from urbanpipe.hub import client, pull
 from urbanpipe.hub.contents import SUMS
 from urbanpipe.inference.bundle import DEMONSTRATION
 
@@ -261,10 +261,18 @@ def test_an_existing_output_is_left_alone(hub: LocalHub, shared_bundle: Reposito
     assert not hub.requests
 
 
-@pytest.mark.parametrize(("status", "message"), [(503, "answered with status 503"), (429, "limits the rate")])
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [(503, "answered with status 503"), (429, "limits the rate"), (200, "does not answer as a Hub")],
+)
 def test_a_hub_that_does_not_work(hub: LocalHub, tmp_path: Path, status: int, message: str) -> None:
     hub.refuse = status
     refused(tmp_path, message)
+
+
+def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(client, "find_spec", lambda _: None)
+    refused(tmp_path, "run `pip install 'urbanpipe[hub]'`")
 
 
 def test_no_network_and_a_dead_proxy_are_one_line_without_the_password(

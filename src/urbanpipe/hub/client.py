@@ -1,5 +1,6 @@
 """The client of the Hugging Face Hub, whose errors become one line without a secret."""
 
+import json
 import logging
 import os
 import re
@@ -75,6 +76,10 @@ def hub_errors(repository: str) -> Iterator[None]:
         raise HubError(f"{repository}: {_reason(error)}") from error
     except (errors.OfflineModeIsEnabled, errors.LocalTokenNotFoundError, errors.FileMetadataError) as error:
         raise HubError(f"{repository}: {_reason(error)}") from error
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise HubError(
+            f"{repository}: the answer of {hub_address()} is not that of a Hub; check HF_ENDPOINT"
+        ) from error
     except ValueError as error:  # refused before or after a request, with the server's words
         raise HubError(f"{repository}: {_public(str(error))}") from error
     finally:
