@@ -77,9 +77,7 @@ def hub_errors(repository: str) -> Iterator[None]:
     except (errors.OfflineModeIsEnabled, errors.LocalTokenNotFoundError, errors.FileMetadataError) as error:
         raise HubError(f"{repository}: {_reason(error)}") from error
     except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise HubError(
-            f"{repository}: the answer of {hub_address()} is not that of a Hub; check HF_ENDPOINT"
-        ) from error
+        raise HubError(f"{repository}: {hub_address()} does not answer as a Hub; check HF_ENDPOINT") from error
     except ValueError as error:  # refused before or after a request, with the server's words
         raise HubError(f"{repository}: {_public(str(error))}") from error
     finally:
