@@ -8,7 +8,7 @@ PARALLEL := --numprocesses 3 --dist loadfile --no-loadscope-reorder --max-worker
 # What Python compiles may be kept: to rewrite the assertions of all tests takes each process 8 seconds.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo quick test coverage lint docs clean
+.PHONY: demo quick test coverage lint docs package clean
 
 quick: lint  ## linters, import layers, types and the fast tests
 	$(BIN)/pytest $(PARALLEL) -m "not slow and not browser and not multiprocess"
@@ -27,6 +27,9 @@ lint: $(READY)  ## linters, import layers and types
 
 docs: $(READY)  ## the documentation site, into build/site; links that lead nowhere are errors
 	$(BIN)/python tools/build_docs.py
+
+package:  ## sdist and wheel in dist/, checked, installed into a clean environment and tried; takes 6 GB for a while
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && PYTHON=$(PYTHON) tools/check_wheel.sh "$$folder"
 
 demo: $(READY)  ## the whole chain on simulated videos, into demo-output/
 	$(BIN)/urbanpipe demo --out demo-output

@@ -13,10 +13,10 @@ import pytest
 import urbanpipe
 from helpers.no_posix.absent_on_windows import MODULES, NAMES
 from helpers.noisy_videos import noisy_video
-from urbanpipe.ensembling.bundling import _replaced
 from urbanpipe.errors import OutputError
 from urbanpipe.inputs.loading import SampleLoader, _collate_shared, _share
 from urbanpipe.methods.recipe import load_recipe
+from urbanpipe.outputs import whole_folder
 from urbanpipe.platform_support import is_broken_pipe, loader_start_method
 from urbanpipe.video.decoder_limits import MEMORY_EXIT, TIME_EXIT
 from urbanpipe.video.decoder_messages import TOO_MUCH_MEMORY, send
@@ -112,7 +112,7 @@ def test_a_bundle_that_cannot_be_replaced_stays(tmp_path: Path, monkeypatch: pyt
 
     monkeypatch.setattr(os, "replace", refused)
     monkeypatch.setattr("urbanpipe.platform_support.time.sleep", lambda _: None)
-    with pytest.raises(OutputError, match="another program has it open"), _replaced(bundle) as fresh:
+    with pytest.raises(OutputError, match="another program has it open"), whole_folder(bundle) as fresh:
         (fresh / "new").touch()
     assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")] == ["bundle", "bundle/bundle.toml"]
 

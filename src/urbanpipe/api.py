@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from urbanpipe.explain.explain import explain as explain
     from urbanpipe.exports.condition_report import condition as condition
     from urbanpipe.exports.export import export as export
+    from urbanpipe.hub.pull import pull_bundle as pull_bundle
+    from urbanpipe.hub.push import push_bundle as push_bundle
     from urbanpipe.inference.predict import predict as predict
     from urbanpipe.inspection.inspector import Inspector as Inspector
     from urbanpipe.inspection.moments import moments as moments
@@ -75,6 +77,8 @@ _HOMES = {
     "inspect": "urbanpipe.archive.inspect:inspect",
     "moments": "urbanpipe.inspection.moments:moments",
     "predict": "urbanpipe.inference.predict:predict",
+    "pull_bundle": "urbanpipe.hub.pull:pull_bundle",
+    "push_bundle": "urbanpipe.hub.push:push_bundle",
     "report": "urbanpipe.record.report:report",
     "reproduce": "urbanpipe.reproduce.reproduce:reproduce",
     "pretrain": "urbanpipe.pretraining.pretrain:pretrain",
@@ -116,6 +120,8 @@ __all__ = [
     "moments",
     "predict",
     "pretrain",
+    "pull_bundle",
+    "push_bundle",
     "recipes",
     "report",
     "reproduce",

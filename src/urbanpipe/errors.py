@@ -78,6 +78,10 @@ class BundleError(UrbanpipeError):
     """A bundle that is missing, damaged, or of another taxonomy."""
 
 
+class HubError(UrbanpipeError):
+    """A repository of the Hugging Face Hub that cannot be reached, read or written, or has no valid bundle."""
+
+
 class InspectionError(UrbanpipeError):
     """An inspection's folder that is missing or damaged, or an export that its findings do not allow."""
 

@@ -8,6 +8,7 @@ import errno
 import json
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -90,6 +91,35 @@ def remove_quietly(path: Path) -> None:
     """Remove a file that nobody needs; it stays if another program keeps it open."""
     with suppress(OSError):
         retried(lambda: path.unlink(missing_ok=True))
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """Yield an empty folder beside `path` that replaces `path` when the block ends without an error.
+
+    Raises:
+        OutputError: a folder cannot be made or renamed; `path` is as it was before.
+    """
+    output_folder(path.parent)
+    fresh, old = (path.with_name(f".{path.name}.{which}") for which in ("new", "old"))
+    with explained(path):
+        for left in (fresh, old):  # left over from a call that was killed
+            shutil.rmtree(left, ignore_errors=True)
+        fresh.mkdir()
+    try:
+        yield fresh
+        with explained(path):
+            if path.exists():
+                put_in_place(path, old)
+            try:
+                put_in_place(fresh, path)
+            except BaseException:
+                if old.exists():
+                    put_in_place(old, path)
+                raise
+    finally:
+        for left in (fresh, old):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def is_out_of_space(error: OutputError) -> bool:

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from urbanpipe import __version__
-from urbanpipe.cli import archive, cache
+from urbanpipe.cli import archive, cache, hub
 from urbanpipe.cli.config import read_defaults
 from urbanpipe.cli.logs import log_crash, show_logs
 from urbanpipe.cli.output import complain
@@ -49,8 +49,9 @@ VERBS = {
 }
 """What `--help` says about each verb, on a line of 80 characters."""
 
-GROUPS = ("archive", "cache")
-"""Verbs with verbs of their own, which can all be run again."""
+RESUMABLE_GROUPS = ("archive", "cache")
+GROUPS = (*RESUMABLE_GROUPS, "hub")
+"""Verbs with verbs of their own."""
 
 RESUMABLE = {
     "demo",
@@ -77,6 +78,7 @@ for name, summary in VERBS.items():
     app.command(name, short_help=summary)(verb(importlib.import_module(f"urbanpipe.cli.{name}").command))
 app.add_typer(archive.app, name="archive", short_help="Inspect many videos on several machines.")
 app.add_typer(cache.app, name="cache")
+app.add_typer(hub.app, name="hub")
 
 
 def _version(wanted: bool) -> None:
@@ -129,7 +131,7 @@ def interrupted(arguments: Sequence[str]) -> str:
     name = next((argument for argument in arguments if argument in {*VERBS, *GROUPS}), "")
     if name == "review":
         return "stopped; everything that was saved is kept"
-    if name in RESUMABLE or name in GROUPS:
+    if name in RESUMABLE or name in RESUMABLE_GROUPS:
         return "interrupted; finished work is kept, rerun the same command to resume"
     return "interrupted; rerun the same command to start again"
 

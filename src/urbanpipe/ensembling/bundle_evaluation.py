@@ -10,6 +10,7 @@ from urbanpipe.decision.reliability_plot import CalibrationError, expected_calib
 from urbanpipe.decision.triage import NestedTriage, Triage, choose_triage, nested_triage
 from urbanpipe.ensembling.bundle_options import TriageTargets
 from urbanpipe.evaluation.average_precision import Scores, score
+from urbanpipe.evaluation.intervals import Intervals, bootstrap
 from urbanpipe.evaluation.runs import OutOfFold
 
 
@@ -19,6 +20,7 @@ class BundleEvaluation:
 
     Attributes:
         scores: average precision of the out-of-fold predictions.
+        intervals: confidence intervals of `scores`, from a bootstrap over groups of videos.
         honest: (n, C) probabilities, calibrated by maps fitted on the other folds.
         before: expected calibration error of the scores.
         after: expected calibration error of `honest`.
@@ -28,6 +30,7 @@ class BundleEvaluation:
     """
 
     scores: Scores
+    intervals: Intervals
     honest: NDArray[np.float64]
     before: CalibrationError
     after: CalibrationError
@@ -43,6 +46,7 @@ def evaluate_bundle(seen: OutOfFold, targets: TriageTargets) -> BundleEvaluation
     honest = cross_calibrated(seen.scores, seen.targets, seen.folds)
     return BundleEvaluation(
         scores=score(seen.scores, seen.targets, seen.taxonomy),
+        intervals=bootstrap(seen.scores, seen.targets, seen.groups, taxonomy=seen.taxonomy),
         honest=honest,
         before=expected_calibration_error(seen.scores, seen.targets),
         after=expected_calibration_error(honest, seen.targets),

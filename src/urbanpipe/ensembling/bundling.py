@@ -1,8 +1,6 @@
 """The verb `bundle`: turn a cross-validated run or ensemble into the folder that `inspect` runs."""
 
-import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -46,7 +44,7 @@ from urbanpipe.inference.ood import OODDetector, write_ood_detector
 from urbanpipe.inference.options import GraphRuntimeName
 from urbanpipe.methods.recipe import Recipe, load_recipe, write_recipe
 from urbanpipe.models.device import choose_device
-from urbanpipe.outputs import explained, output_folder, put_in_place, whole_path, write_json, write_text
+from urbanpipe.outputs import whole_folder, whole_path, write_json, write_text
 from urbanpipe.taxonomy import Taxonomy, taxonomy_table
 from urbanpipe.video.probe import digest
 
@@ -135,7 +133,7 @@ def bundle(
     _check_runtimes(storage.runtimes, data)
     evaluation = evaluate_bundle(seen, targets)
     ood = fit_ood_detector_of(trained, seen, data, choose_device(device)) if data else None
-    with _replaced(out) as folder:
+    with whole_folder(out) as folder:
         manifest = Manifest(
             format=FORMAT,
             name=label.name or Path(model).resolve().name,
@@ -184,31 +182,6 @@ def _with_graphs(made: Bundled, trained: Trained, seen: OutOfFold, data: Path, s
         checks.append(check)
     manifest = made.manifest.model_copy(update={"members": written, "runtimes": storage.runtimes})
     return replace(made, manifest=manifest, checks=tuple(checks))
-
-
-@contextmanager
-def _replaced(out: Path) -> Iterator[Path]:
-    """Yield a folder beside `out` that replaces `out` when the block ends without an error."""
-    output_folder(out.parent)
-    fresh, old = (out.with_name(f".{out.name}.{which}") for which in ("new", "old"))
-    with explained(out):
-        for left in (fresh, old):  # left over from a call that was killed
-            shutil.rmtree(left, ignore_errors=True)
-        fresh.mkdir()
-    try:
-        yield fresh
-        with explained(out):
-            if out.exists():
-                put_in_place(out, old)
-            try:
-                put_in_place(fresh, out)
-            except BaseException:
-                if old.exists():
-                    put_in_place(old, out)
-                raise
-    finally:
-        for left in (fresh, old):
-            shutil.rmtree(left, ignore_errors=True)
 
 
 def _check_out(out: Path) -> None:
@@ -272,7 +245,7 @@ def _write(made: Bundled, seen: OutOfFold) -> None:
 def _metrics(made: Bundled, seen: OutOfFold) -> dict[str, object]:
     """Return the contents of `metrics.json`, with None for NaN, which JSON does not have."""
     evaluation, nested = made.evaluation, made.evaluation.nested
-    found = evaluation.scores
+    found, intervals = evaluation.scores, evaluation.intervals.to_json()
     columns = zip(made.taxonomy.codes, found.ap, found.positives, nested.missed, nested.precision, strict=True)
     classes = {
         code: {"ap": _number(ap), "positives": int(count), "rejected": _number(missed), "precision": _number(right)}
@@ -284,6 +257,7 @@ def _metrics(made: Bundled, seen: OutOfFold) -> dict[str, object]:
         "folds": len(set(seen.folds.tolist())),
         "map": _number(evaluation.scores.map_all),
         "map_defects": _number(evaluation.scores.map_defects),
+        "intervals": {key: intervals[key] for key in ("level", "draws", "units", "map_all", "map_defects")},
         "ece": _number(evaluation.before.pooled),
         "ece_calibrated_by_other_folds": _number(evaluation.after.pooled),
         "miss_bound": evaluation.triage.miss_bound,

@@ -29,7 +29,8 @@ video shows, not when or where. Fingerprint of videos, labels and folds: `{data}
 ## Evaluation
 
 Out of fold: every video was scored by a network that was not trained on it or on another segment of its inspection.
-mAP {map} % over all classes, {map_defects} % over the defects. Expected calibration error {ece}, after calibration on
+mAP {map} % over all classes{of_all}, {map_defects} % over the defects{of_defects}. Expected \
+calibration error {ece}, after calibration on
 the other folds {ece_after} (`{diagram}`). *Rejected* and *precision* are for triage thresholds chosen on the other
 folds. *Rejected* is the share of the videos with the class that were rejected (target: at most {miss_bound} %; over all
 classes together {rejected} %). *Precision* is the share of the accepted that was correct.
@@ -67,6 +68,8 @@ def model_card(manifest: Manifest, taxonomy: Taxonomy, metrics: dict[str, Any]) 
         data=manifest.data,
         map=_share(metrics["map"]),
         map_defects=_share(metrics["map_defects"]),
+        of_all=_interval(metrics, "map_all"),
+        of_defects=_interval(metrics, "map_defects"),
         ece=_plain(metrics["ece"]),
         ece_after=_plain(metrics["ece_calibrated_by_other_folds"]),
         diagram=DIAGRAM,
@@ -83,6 +86,14 @@ def _table(taxonomy: Taxonomy, classes: dict[str, dict[str, Any]]) -> str:
         for found in [classes[item.code]]
     ]
     return markdown_table(["class", "name", "videos", "AP", "rejected", "precision"], rows, left=2)
+
+
+def _interval(metrics: dict[str, Any], key: str) -> str:
+    intervals = metrics.get("intervals") or {}  # bundles of earlier versions have none
+    low, high = intervals.get(key, (None, None))
+    if low is None or high is None:
+        return ""
+    return f" ({100 * intervals['level']:.0f} % interval {per_cent(low)} to {per_cent(high)})"
 
 
 def _share(value: float | None) -> str:

@@ -153,8 +153,7 @@ def read_bundle(folder: Path, *, device: str = "auto", runtime: RuntimeName = "a
         RunError: the device does not exist.
     """
     folder = Path(folder)
-    manifest = read_manifest(folder)
-    _check_files(folder, manifest)
+    manifest = check_bundle(folder)
     chosen = choose_runtime(runtime, manifest.runtimes, device, folder)
     place = "cpu" if chosen in GRAPHS else _torch_device(device)
     try:
@@ -181,6 +180,17 @@ def read_bundle(folder: Path, *, device: str = "auto", runtime: RuntimeName = "a
         triage=triage,
         ood=ood,
     )
+
+
+def check_bundle(folder: Path) -> Manifest:
+    """Check that a bundle is complete and unchanged, without reading its networks; return its manifest.
+
+    Raises:
+        BundleError: the bundle is missing or damaged; the message names the file.
+    """
+    manifest = read_manifest(folder)
+    _check_files(folder, manifest)
+    return manifest
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -1,0 +1,56 @@
+"""`urbanpipe hub`: bundles in repositories of the Hugging Face Hub."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from urbanpipe.cli.output import complain, show
+from urbanpipe.cli.verb import Result, verb
+
+app = typer.Typer(help="Share bundles through the Hugging Face Hub.", no_args_is_help=True, rich_markup_mode=None)
+
+Repository = Annotated[str, typer.Argument(metavar="OWNER/NAME", help="Repository on the Hub.")]
+
+
+@app.command("push", short_help="Upload a bundle.")
+@verb
+def push(
+    bundle: Annotated[Path, typer.Argument(help="Bundle folder.")],
+    repository: Repository,
+    revision: Annotated[str | None, typer.Option(help="Branch; it is created if needed. Default: main.")] = None,
+    private: Annotated[
+        bool, typer.Option("--private", help="Create a private repository, and refuse a public one.")
+    ] = False,
+    licence: Annotated[
+        str | None, typer.Option("--license", help="Licence of the weights as the Hub writes it: apache-2.0, other...")
+    ] = None,
+) -> Result:
+    """Upload a bundle with a model card and checksums. The token is that of `hf auth login` or HF_TOKEN."""
+    from urbanpipe.hub.push import push_bundle
+
+    pushed = push_bundle(bundle, repository, revision=revision, private=private, licence=licence)
+    if licence is None:
+        complain("urbanpipe: the model card names no licence, so others may not use the weights; give --license")
+    whose = "private" if pushed.private else "public"
+    show(f"{pushed.files} files, {pushed.size_bytes / 1e6:.1f} MB, in the {whose} repository {pushed.repository}")
+    show(f"to get this version: urbanpipe hub pull {pushed.repository} --revision {pushed.commit} --out bundle")
+    return Result(vars(pushed))
+
+
+@app.command("pull", short_help="Download a bundle.")
+@verb
+def pull(
+    repository: Repository,
+    out: Annotated[Path, typer.Option("--out", help="Output folder of the bundle; it must not exist.")],
+    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit; default: main.")] = None,
+) -> Result:
+    """Download a bundle and check every file; a bundle that fails a check is not kept."""
+    from urbanpipe.hub.pull import pull_bundle
+
+    pulled = pull_bundle(repository, out=out, revision=revision)
+    if pulled.demonstration:
+        complain("urbanpipe: the bundle is a demonstration, trained on simulated videos: not for real use")
+    show(f"{pulled.name}: {pulled.files} files, {pulled.size_bytes / 1e6:.1f} MB, commit {pulled.commit}")
+    show(f"bundle: {pulled.folder}")
+    return Result(vars(pulled))

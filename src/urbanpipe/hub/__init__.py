@@ -1,0 +1,1 @@
+"""Bundles in repositories of the Hugging Face Hub."""
