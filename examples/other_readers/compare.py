@@ -2,6 +2,7 @@
 
     python compare.py FILE.xml OUT.json        what read_with_qkan.py wrote
     python compare.py FILE.txt OUT             what read_with_kwb.R wrote
+    python compare.py FILE.txt OUT.json        what read_with_wincan2teksi.py wrote of the same export to wincan
 
 Prints, for each field, how many values of the file the other program holds in the same observation or inspection.
 """
@@ -18,15 +19,34 @@ from urbanpipe.contracts.coded.reading import read_coded
 from urbanpipe.contracts.coded.times import clock, timecode
 
 Row = Mapping[str, str]
-OBSERVATION = ("segment", "station", "main")  # what tells observations apart
+OBSERVATION = ("segment", "station")  # what tells observations apart
 INSPECTION = ("segment", "date")
 KWB_INSPECTION = {
-    "segment": "AAA", "date": "ABF", "time": "ABG", "inspector": "ABH", "length": "ABQ", "film": "ABS",
-    "from": "AAD", "to": "AAF", "street": "AAJ", "client": "AAM", "job": "ABJ", "remark": "ADE", "height": "ACB",
+    "segment": "AAA",
+    "date": "ABF",
+    "time": "ABG",
+    "inspector": "ABH",
+    "length": "ABQ",
+    "film": "ABS",
+    "from": "AAD",
+    "to": "AAF",
+    "street": "AAJ",
+    "client": "AAM",
+    "job": "ABJ",
+    "remark": "ADE",
+    "height": "ACB",
 }
 KWB_OBSERVATION = {
-    "station": "I", "main": "A", "char1": "B", "char2": "C", "clock_from": "G", "clock_to": "H",
-    "continuous": "J", "time": "N", "photo": "M", "remark": "F",
+    "station": "I",
+    "main": "A",
+    "char1": "B",
+    "char2": "C",
+    "clock_from": "G",
+    "clock_to": "H",
+    "continuous": "J",
+    "time": "N",
+    "photo": "M",
+    "remark": "F",
 }
 
 
@@ -34,7 +54,7 @@ def main(file: Path, other: Path) -> None:
     """Print the comparison of one file."""
     inspections = read_coded(file).inspections
     isybau = file.suffix == ".xml"
-    theirs = _qkan(other) if isybau else _kwb(other)
+    theirs = _json(other) if other.suffix == ".json" else _kwb(other)
     ours = (
         [_inspection(one) for one in inspections],
         [_observation(one, row, isybau=isybau) for one in inspections for row in one.observations],
@@ -64,9 +84,20 @@ def _text(value: object) -> str:
 
 def _inspection(one: CodedInspection) -> Row:
     values = {
-        "segment": one.name, "date": one.date, "time": one.time, "inspector": one.inspector, "length": one.length_m,
-        "film": one.films[0] if one.films else "", "from": one.upstream, "to": one.downstream, "street": one.street,
-        "client": one.client, "job": one.job, "remark": one.remark, "height": one.height_mm,
+        "segment": one.name,
+        "date": one.date,
+        "time": one.time,
+        "inspector": one.inspector,
+        "length": one.length_m,
+        "film": one.films[0] if one.films else "",
+        "from": one.upstream,
+        "to": one.downstream,
+        "street": one.street,
+        "direction": {"downstream": 1, "upstream": 2}.get(one.direction),
+        "client": one.client,
+        "job": one.job,
+        "remark": one.remark,
+        "height": one.height_mm,
     }
     return {key: _text(value) for key, value in values.items()}
 
@@ -74,19 +105,29 @@ def _inspection(one: CodedInspection) -> Row:
 def _observation(one: CodedInspection, row: Observation, *, isybau: bool) -> Row:
     seconds: Callable[[float], str] = (lambda value: timecode(value, one.frame_rate)) if isybau else clock
     values = {
-        "segment": one.name, "station": f"{row.station or 0:.2f}", "main": row.code.main, "char1": row.code.char1,
-        "char2": row.code.char2, "clock_from": row.clock_from, "clock_to": row.clock_to, "photo": row.photo,
-        "continuous": f"{row.continuous}{row.number or ''}", "remark": row.remark,
-        "time": "" if row.seconds is None else seconds(row.seconds), "film": one.films[0] if one.films else "",
+        "segment": one.name,
+        "station": f"{row.station or 0:.2f}",
+        "code": "".join(row.code),
+        "main": row.code.main,
+        "char1": row.code.char1,
+        "char2": row.code.char2,
+        "clock_from": row.clock_from,
+        "clock_to": row.clock_to,
+        "photo": row.photo,
+        "continuous": f"{row.continuous}{row.number or ''}",
+        "remark": row.remark,
+        "time": "" if row.seconds is None else seconds(row.seconds),
+        "film": one.films[0] if one.films else "",
     }
     return {key: _text(value) for key, value in values.items()}
 
 
-def _qkan(path: Path) -> tuple[list[Row], list[Row]]:
+def _json(path: Path) -> tuple[list[Row], list[Row]]:
     held = json.loads(path.read_text(encoding="utf-8"))
     for row in held["observations"]:
-        row["continuous"] = f"{row['continuous'] or ''}{row.pop('number') or ''}"
-        row["time"] = row.pop("timecode")
+        if "timecode" in row:  # of QKan
+            row["continuous"] = f"{row['continuous'] or ''}{row.pop('number') or ''}"
+            row["time"] = row.pop("timecode")
     first, second = ([{key: _text(value) for key, value in row.items()} for row in rows] for rows in held.values())
     return first, second
 
