@@ -93,6 +93,18 @@ def test_times_are_time_codes_seconds_or_frames_of_the_film(namespace: str, tmp_
     assert file.notes == ("times that are no times, or frame numbers of a film without a frame rate, not read: 2",)
 
 
+def test_a_file_of_the_form_of_2024_is_read_as_far_as_its_elements_are_the_same(tmp_path: Path) -> None:
+    """No schema of that form could be had; wherever its `Erfassungsart` stands, the other elements are read."""
+    row = ROW.format(time="<Timecode>2010</Timecode>")
+    known = read_coded(isybau(tmp_path / "a.xml", row, film("a.mp4"))).inspections
+    for marked in (
+        row.replace("</RZustand>", "<Erfassungsart>3</Erfassungsart></RZustand>"),
+        f"<Erfassungsart>3</Erfassungsart>{row}",
+    ):
+        file = read_coded(isybau(tmp_path / "b.xml", marked, film("a.mp4"), NAMESPACES[1]))
+        assert (file.inspections, file.notes) == (known, ())
+
+
 @pytest.mark.parametrize(
     ("films", "expected"),
     [

@@ -33,7 +33,16 @@ from urbanpipe.review_store.control_share import is_control
 from urbanpipe.review_store.decision import DATA_KEY
 from urbanpipe.review_store.store import ReviewStore
 
-NAMES = {"cjj181": "table.csv", "pacp": "pacp", "jsonl": "f.jsonl", "isybau": "i.xml", "en13508": "e.txt"}
+DISTANCES = ("isybau", "en13508", "wincan")
+"""Formats that hold only defects with a distance, of which software alone has none here."""
+NAMES = {
+    "cjj181": "table.csv",
+    "pacp": "pacp",
+    "jsonl": "f.jsonl",
+    "isybau": "i.xml",
+    "en13508": "e.txt",
+    "wincan": "w.db3",
+}
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +98,7 @@ def written(folder: Path) -> dict[str, bytes]:
     ("form", "with_store"),
     [
         *((form, True) for form in FORMATS if form != "qvpipe"),
-        *((form, False) for form in FORMATS if form not in (*FOR_TRAINING, "isybau", "en13508")),  # need distances
+        *((form, False) for form in FORMATS if form not in (*FOR_TRAINING, *DISTANCES)),
     ],
 )
 def test_an_archive_is_exported_like_the_folders_of_its_reports(

@@ -26,6 +26,7 @@ from urbanpipe.errors import InspectionError, RecipeError, TableError, Urbanpipe
 from urbanpipe.exports import condition_page
 from urbanpipe.exports.condition import Defect, Segment, merged, segment_condition
 from urbanpipe.exports.condition_report import condition
+from urbanpipe.exports.missing_cells import Expectation, MissingCell, ReviewCell
 from urbanpipe.exports.rules import read_rules
 from urbanpipe.report.wording import all_texts
 
@@ -214,7 +215,7 @@ def test_what_is_empty_refuses_its_segment_and_names_the_cell(tmp_path: Path) ->
     ]
     done = condition(filled_table(tmp_path / "t.xlsx", segments, rows), out=tmp_path / "c.csv")
     assert [one.segment.name for one in done.segments] == ["B", "7"]
-    missing = {one.name: one.missing for one in done.refused}
+    missing = {one.name: tuple(map(str, one.missing)) for one in done.refused}
     assert missing["A"] == (
         "sheet 'defects', row 3, column I (grade) is empty; expected a grade of CK, 1 to 4, or - for no such defect",
         "sheet 'defects', row 4, column G (distance) is empty; "
@@ -503,15 +504,34 @@ def test_a_page_ranks_the_segments_beside_their_pictures(tmp_path: Path) -> None
     captions = re.findall(r"<figcaption>(.*?)</figcaption>", html)
     assert captions[:2] == ["CK 4 · 3 m", "SL 2 · 9 m"], "the worst first"
     assert "另有 2 处" in html
-    assert "(length) is empty" in html
+    row = "工作表 segment 第 5 行 C 列（长度 m）：未填写；应填：管段长度（米），0.5 至 2000，如 35.5"
+    assert f"<td>empty</td><td>{row}</td>" in html
+    condition(table, out=tmp_path / "c.csv", language="zh")
+    assert row in (tmp_path / "c.csv").read_text(encoding="utf-8-sig")
     (tmp_path / "c.html").write_text("<p>my page</p>", encoding="utf-8")
     with pytest.raises(InspectionError, match="does not contain condition figures"):
         condition(table, out=tmp_path / "c.html")
 
 
 def test_both_languages_of_the_page_have_the_same_texts() -> None:
-    texts = all_texts(Path(condition_page.__file__).with_name("condition_texts.toml"))
-    assert texts["en"].keys() == texts["zh"].keys()
+    for name in ("condition_texts.toml", "missing_texts.toml"):
+        texts = all_texts(Path(condition_page.__file__).with_name(name))
+        assert texts["en"].keys() == texts["zh"].keys()
+        for key, text in texts["en"].items():
+            assert set(re.findall(r"\{(\w+)", text)) == set(re.findall(r"\{(\w+)", texts["zh"][key])), key
+
+
+def test_a_missing_cell_of_the_review_is_worded_in_both_languages() -> None:
+    place = ReviewCell("d2.mp4", "grade", code="SL", time="00:28.0", status="second_opinion")
+    cell = MissingCell(place, Expectation("grade", {"code": "SL", "grades": 4, "struck": "-"}))
+    assert str(cell) == (
+        "d2.mp4, SL at 00:28.0 (waits for a second opinion), grade is empty; "
+        "expected a grade of SL, 1 to 4, or - for no such defect"
+    )
+    text = "d2.mp4，00:28.0 处的 SL（等待他人意见），等级：未填写；应填：SL 的等级，1 至 4；不是缺陷填 -"
+    assert cell.text("zh") == text
+    whole = MissingCell(ReviewCell("d2.mp4", "length"), Expectation("reviewer"))
+    assert whole.text("zh") == "d2.mp4，长度 m：未填写；应填：对等级和数据负责的人的姓名"
 
 
 def test_figures_replace_only_figures(tmp_path: Path) -> None:

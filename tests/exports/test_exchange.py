@@ -217,7 +217,7 @@ def test_the_command_takes_a_date_and_ones_own_classes(out: Path, tmp_path: Path
     (one,) = read_coded(tmp_path / "e.txt").inspections
     assert (one.date, one.observations[1].code) == ("2026-02-28", Code("BAJ", "C"))
     refused = CliRunner().invoke(app, [*run[:3], "jsonl", "--out", "x.jsonl", "--date", "2026-02-28"])
-    assert "a date has no effect on jsonl; it has one on isybau, en13508, pacp" in str(refused.exception)
+    assert "a date has no effect on jsonl; it has one on isybau, en13508, wincan, pacp" in str(refused.exception)
 
 
 def test_texts_are_shortened_by_a_rule_that_keeps_them_different() -> None:

@@ -30,7 +30,14 @@ from urbanpipe.exports.options import ExportOptions
 from urbanpipe.taxonomy import default_taxonomy
 
 PROPOSALS = [form for form in FORMATS if form not in FOR_TRAINING]
-NAMES = {"cjj181": "t.csv", "jsonl": "f.jsonl", "pacp": "folder", "isybau": "i.xml", "en13508": "e.txt"}
+NAMES = {
+    "cjj181": "t.csv",
+    "jsonl": "f.jsonl",
+    "pacp": "folder",
+    "isybau": "i.xml",
+    "en13508": "e.txt",
+    "wincan": "w.db3",
+}
 """A name for --out where it is no JSON file."""
 FIRST = 5
 """The first row of the sheet of defects, below three lines of head and the headings."""
@@ -146,9 +153,11 @@ def test_unlikely_classes_are_exported_on_request_and_marked(to: str, out: Path,
     if to == "qvpipe":
         assert (without.rows, without.what) == (with_all.rows, with_all.what) == (17, "scores")
         return
-    rows = (2, 3) if to in ("isybau", "en13508") else (3, 4)  # one has no distance
+    rows = (2, 3) if to in ("isybau", "en13508", "wincan") else (3, 4)  # one has no distance
     assert ((without.rows, with_all.rows), with_all.what) == (rows, "proposals")
-    before, after = ("".join(path.read_text("utf-8-sig") for path in made.files) for made in (without, with_all))
+    before, after = (
+        "".join(path.read_bytes().decode(errors="ignore") for path in made.files) for made in (without, with_all)
+    )
     marks = {"cjj181": "review, unlikely", "jsonl": '"unlikely": true'} | dict.fromkeys(DATED, "0.04, unlikely")
     mark = marks.get(to, "")
     assert mark in after
@@ -475,12 +484,12 @@ def test_a_folder_without_inspections_is_named(tmp_path: Path) -> None:
 
 
 def test_every_format_is_a_choice_of_the_command(out: Path, data: Path, tmp_path: Path) -> None:
-    rows = {"qvpipe": "34 scores", "isybau": "6 proposals", "en13508": "6 proposals"}
+    rows = {"qvpipe": "34 scores", "isybau": "6 proposals", "en13508": "6 proposals", "wincan": "6 proposals"}
     for form in PROPOSALS:
         path = tmp_path / NAMES.get(form, f"{form}.json")
         known = ["--inspection-data", str(data)] if form in DATED else []
         run = CliRunner().invoke(app, ["export", str(out), "--to", form, "--out", str(path), *known])
-        assert run.exit_code == (3 if form in ("isybau", "en13508") else 0), run.output  # one has no distance
+        assert run.exit_code == (3 if form in ("isybau", "en13508", "wincan") else 0), run.output  # one has no distance
         written = rows.get(form, "8 proposals")
         assert f"2 videos, {written}, not reviewed; made by a demonstration model" in run.output
         assert str(path) in run.output.splitlines()[-1]

@@ -530,6 +530,20 @@ def test_inspection_data_of_a_file_is_shown_where_nobody_entered_any(tmp_path: P
     assert any("other.mp4" in line for line in lines)
 
 
+def test_inspection_data_may_come_from_a_file_and_a_rule_and_dates_are_read_as_by_export(tmp_path: Path) -> None:
+    made_inspection(tmp_path / "M1-M2" / "v0", "v0.mp4")
+    (tmp_path / "data.csv").write_text("video,date,length_m\nv0,31.1.2026,131 ft\n")
+    rule = "{from_manhole}-{to_manhole}/*"
+    options = {"inspection_data": [tmp_path / "data.csv", rule], "say": lambda line: None}
+    server = review_server(tmp_path / "M1-M2", token=TOKEN, **options)  # type: ignore[arg-type]
+    given = client_of(server).get("/api/videos/v0").json()["given_data"]
+    assert (given["date"], given["from_manhole"], given["to_manhole"]) == ("2026-01-31", "M1", "M2")
+    assert given["length_m"] == pytest.approx(39.93, abs=0.005)
+    (tmp_path / "data.csv").write_text("video,date\nv0,3/4/2026\n")
+    with pytest.raises(InspectionError, match="3/4/2026 may be 2026-03-04 or 2026-04-03; write one of them"):
+        review_server(tmp_path / "M1-M2", token=TOKEN, **options)  # type: ignore[arg-type]
+
+
 def test_two_servers_share_a_store(tmp_path: Path) -> None:
     one, other = served(tmp_path / "out"), served(tmp_path / "out")
     client_of(one).post("/api/videos/v0/decisions", json=body(("CK@12500", ACCEPTED, 0)))

@@ -17,6 +17,7 @@ class Format(StrEnum):
     cjj181 = "cjj181"
     isybau = "isybau"
     en13508 = "en13508"
+    wincan = "wincan"
     pacp = "pacp"
     qvpipe = "qvpipe"
     cctvpipe = "cctvpipe"
@@ -38,16 +39,16 @@ def command(
         Format,
         typer.Option(
             "--to",
-            help="Format: CJJ 181 table, ISYBAU XML, EN 13508-2 text, PACP-shaped CSVs, VideoPipe track 1 or 2, JSON "
-            "lines, or labels to train on.",
+            help="Format: CJJ 181 table, ISYBAU XML, EN 13508-2 text, WinCan-shaped SQLite, PACP-shaped CSVs, "
+            "VideoPipe track 1 or 2, JSON lines, or labels to train on.",
         ),
     ],
     out: Annotated[
         Path,
         typer.Option(
             "--out",
-            help="Output file: .xlsx or .csv (cjj181), .xml (isybau), .txt (en13508), .jsonl (jsonl), .json (others); "
-            "for pacp a folder.",
+            help="Output file: .xlsx or .csv (cjj181), .xml (isybau), .txt (en13508), .db3 (wincan), .jsonl (jsonl), "
+            ".json (others); for pacp a folder.",
         ),
     ],
     store: Annotated[

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from urbanpipe.cli.options import Inspections
+from urbanpipe.cli.options import Inspections, InspectionSources
 from urbanpipe.cli.output import show
 from urbanpipe.errors import ReviewError
 
@@ -21,9 +21,7 @@ def command(
     ] = "127.0.0.1",
     open_browser: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
     reviewer: Annotated[str, typer.Option(help="Your name in the record; default: the name of your account.")] = "",
-    inspection_data: Annotated[
-        Path | None, typer.Option(help="CSV or XLSX `video,street,from_manhole,...`, shown where nothing was entered.")
-    ] = None,
+    inspection_data: InspectionSources = None,
     add_account: Annotated[
         str, typer.Option(metavar="NAME", help="Add an account, or change its password, and exit.")
     ] = "",

@@ -67,7 +67,7 @@ def condition_html(
         "mark": MARK,
         "standard": rules.name,
         "segments": [_segment(one, rules, base, t, room) for one in ranked(segments)],
-        "refused": refused,
+        "refused": [(one.name, [cell.text(language) for cell in one.missing]) for one in refused],
     }
     return document(_TEMPLATE, _TEMPLATE.with_suffix(".css").read_text(encoding="utf-8"), t, content)
 

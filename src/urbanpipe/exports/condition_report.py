@@ -50,7 +50,7 @@ class Condition:
             "format": FORMAT,
             "rules": {"name": self.rules.name, "year": self.rules.year, "version": self.rules.version},
             "segments": [self._segment(one) for one in self.segments],
-            "refused": [{"segment": one.name, "missing": list(one.missing)} for one in self.refused],
+            "refused": [{"segment": one.name, "missing": self._missing(one)} for one in self.refused],
         }
 
     def rows(self) -> Iterator[dict[str, object]]:
@@ -58,7 +58,7 @@ class Condition:
         for one in self.segments:
             yield dict(_flat(self._segment(one)))
         for refused in self.refused:
-            yield {"segment": refused.name, "not_computed": "; ".join(refused.missing)}
+            yield {"segment": refused.name, "not_computed": "; ".join(self._missing(refused))}
 
     def lines(self) -> Iterator[str]:
         """Yield a few lines per segment, for a person."""
@@ -75,6 +75,9 @@ class Condition:
             more = f" (and {len(refused.missing) - 1} more)" if len(refused.missing) > 1 else ""
             yield f"{refused.name}: no figures: {refused.missing[0]}{more}"
         yield from self.notes
+
+    def _missing(self, refused: Refused) -> list[str]:
+        return [cell.text(self.language) for cell in refused.missing]
 
     def _halves(self, one: SegmentCondition) -> tuple[tuple[Parameter, Figures, Index, IndexFigure], ...]:
         return (

@@ -11,6 +11,7 @@ from urbanpipe.contracts.quantities import metres_of, millimetres_of
 from urbanpipe.errors import InspectionError
 from urbanpipe.exports.columns import DEFECT_COLUMNS, DEFECTS, SEGMENT_COLUMNS, SEGMENTS, STRUCK, WORDS
 from urbanpipe.exports.condition import ZERO, Defect, Segment
+from urbanpipe.exports.missing_cells import Expectation, MissingCell
 from urbanpipe.exports.repeated_rows import RepeatedRows
 from urbanpipe.exports.rules import Choice, DefectRule, Rules
 from urbanpipe.exports.sheets import Field, Mistakes, SheetRow, read_sheets
@@ -18,9 +19,10 @@ from urbanpipe.exports.sheets import Field, Mistakes, SheetRow, read_sheets
 _READ = ("segment", "video", "code", "kind", "time", "distance", "length", "grade", "picture")
 _OPTIONAL = ("video", "kind", "time", "picture")
 _NORMAL = {name.casefold() for name in WORDS["normal"].values()}
-_METRES = "metres from the start of the segment, such as 12.4"
-_LENGTH = "the segment's length in metres, {:g} to {:g}, such as 35.5".format(*LENGTH_METRES)
-_DIAMETER = "the diameter in millimetres, {:g} to {:g}, such as 600".format(*DIAMETER_MILLIMETRES)
+_METRES = Expectation("distance")
+_LENGTH = Expectation("length", dict(zip(("least", "greatest"), LENGTH_METRES, strict=True)))
+_DIAMETER = Expectation("diameter", dict(zip(("least", "greatest"), DIAMETER_MILLIMETRES, strict=True)))
+_REVIEWER = Expectation("reviewer")
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Refused:
     """A segment without figures, and the cells that are still empty."""
 
     name: str
-    missing: tuple[str, ...]
+    missing: tuple[MissingCell, ...]
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class _Draft:
 
     segment: Segment
     length: Decimal | None
-    missing: list[str] = field(default_factory=list)
+    missing: list[MissingCell] = field(default_factory=list)
     defects: list[Defect] = field(default_factory=list)
     recorded: list[str] = field(default_factory=list)
     struck: int = 0
@@ -135,7 +137,7 @@ def _segments(rows: Sequence[SheetRow], rules: Rules, mistakes: Mistakes) -> dic
 
 
 def _segment(row: SheetRow, rules: Rules, mistakes: Mistakes) -> _Draft:
-    missing: list[str] = []
+    missing: list[MissingCell] = []
     name = mistakes.catch(partial(_segment_name, row["segment"]))
     length = mistakes.catch(partial(_magnitude, row["length"], _LENGTH, LENGTH_METRES, missing, metres_of))
     diameter = mistakes.catch(
@@ -145,7 +147,7 @@ def _segment(row: SheetRow, rules: Rules, mistakes: Mistakes) -> _Draft:
     soil = mistakes.catch(partial(_choice, row["soil"], rules.soils, missing))
     reviewer = mistakes.catch(row["reviewer"].text)
     if reviewer == "":
-        missing.append(row["reviewer"].missing("the name of the person responsible for grades and data"))
+        missing.append(row["reviewer"].missing(_REVIEWER))
     segment = Segment(name or "", length or ZERO, diameter or ZERO, region or ZERO, soil or ZERO, reviewer or "")
     return _Draft(segment, length, missing)
 
@@ -157,7 +159,11 @@ def _segment_name(cell: Field) -> str:
 
 
 def _magnitude(
-    cell: Field, right: str, limits: tuple[float, float], missing: list[str], read: Callable[[str], Decimal]
+    cell: Field,
+    right: Expectation,
+    limits: tuple[float, float],
+    missing: list[MissingCell],
+    read: Callable[[str], Decimal],
 ) -> Decimal | None:
     """Return a number within the limits; one outside of them is in another unit than that of its column."""
     if cell.empty:
@@ -169,8 +175,8 @@ def _magnitude(
     return number
 
 
-def _choice(cell: Field, choices: Sequence[Choice], missing: list[str]) -> Decimal | None:
-    right = f"one of {', '.join(choice.key for choice in choices)}, or a text of the sheet 'choices'"
+def _choice(cell: Field, choices: Sequence[Choice], missing: list[MissingCell]) -> Decimal | None:
+    right = Expectation("choice", {"choices": ", ".join(choice.key for choice in choices)})
     if cell.empty:
         missing.append(cell.missing(right))
         return None
@@ -219,7 +225,7 @@ def _add(row: SheetRow, draft: _Draft | None, rule: DefectRule, mistakes: Mistak
         return None
     mistakes.catch(partial(_within, row, start, length, draft.length))
     if row["grade"].empty:
-        right = f"a grade of {rule.code}, 1 to {rule.grades}, or {STRUCK} for no such defect"
+        right = Expectation("grade", {"code": rule.code, "grades": rule.grades, "struck": STRUCK})
         draft.missing.append(row["grade"].missing(right))
     if row["distance"].empty:
         draft.missing.append(row["distance"].missing(_METRES))

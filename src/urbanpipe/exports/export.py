@@ -5,7 +5,6 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 from pydantic import ValidationError
 
@@ -15,7 +14,7 @@ from urbanpipe.errors import InspectionError, ReviewError
 from urbanpipe.evaluation.moments import Moment, write_results
 from urbanpipe.exports.cjj181 import write_table
 from urbanpipe.exports.columns import LANGUAGES, Language
-from urbanpipe.exports.exchange.writing import write_exchange
+from urbanpipe.exports.exchange.writing import Exchange, write_exchange
 from urbanpipe.exports.json_lines import write_lines
 from urbanpipe.exports.options import ExportOptions
 from urbanpipe.exports.pacp import write_pacp
@@ -32,14 +31,20 @@ from urbanpipe.exports.training_labels import reviewed_videos, write_moment_labe
 from urbanpipe.outputs import whole_file
 from urbanpipe.taxonomy import DefectClass, Taxonomy, load_taxonomy
 
-FORMATS = ("cjj181", "isybau", "en13508", "pacp", "qvpipe", "cctvpipe", "jsonl", "labels", "moments")
+FORMATS = ("cjj181", "isybau", "en13508", "wincan", "pacp", "qvpipe", "cctvpipe", "jsonl", "labels", "moments")
 FOR_TRAINING = ("labels", "moments")
 """Formats that hold only what people decided."""
-WITH_DATA = ("cjj181", "isybau", "en13508", "pacp")
+WITH_DATA = ("cjj181", "isybau", "en13508", "wincan", "pacp")
 """Formats that hold inspection data."""
-DATED = ("isybau", "en13508", "pacp")
+DATED = ("isybau", "en13508", "wincan", "pacp")
 """Formats that hold the date of the inspection."""
-_SUFFIXES = {"isybau": ".xml", "en13508": ".txt", "jsonl": ".jsonl"}  # of formats that are one file but no .json
+# Of formats that are one file but no .json.
+_SUFFIXES = {
+    "isybau": ".xml",
+    "en13508": ".txt",
+    "wincan": ".db3",
+    "jsonl": ".jsonl",
+}
 
 
 @dataclass(frozen=True)
@@ -97,13 +102,13 @@ def export(
     """Write inspections in a format that people or other tools read.
 
     Inspections are read one at a time, several times over, and rows are written as they are read. Only workbooks,
-    ISYBAU, EN 13508-2, labels and moments are held in memory as a whole.
+    ISYBAU, EN 13508-2, WinCan, labels and moments are held in memory as a whole.
 
     Args:
         inspections: output folder of `inspect`, or the folder of one video in it; or an archive: its folder or an
             address such as `s3://bucket/prefix`.
-        out: the file: `.xlsx` or `.csv` (cjj181), `.xml` (isybau), `.txt` (en13508), `.json` (qvpipe, cctvpipe,
-            labels, moments), `.jsonl` (jsonl); a folder (pacp).
+        out: the file: `.xlsx` or `.csv` (cjj181), `.xml` (isybau), `.txt` (en13508), `.db3` (wincan), `.json`
+            (qvpipe, cctvpipe, labels, moments), `.jsonl` (jsonl); a folder (pacp).
         to: one of `FORMATS`.
         store: the decisions of `urbanpipe review`. Rows then are as people decided, and say who reviewed them and when;
             without it nothing was reviewed. `labels` and `moments` need it: they hold the videos that were reviewed in
@@ -203,7 +208,7 @@ def _write_records(
     if to == "pacp":
         written = write_pacp(inspected, rows, out, contents.classes, contents.data)
     else:
-        form: Literal["isybau", "en13508"] = "isybau" if to == "isybau" else "en13508"
+        form: Exchange = "isybau" if to == "isybau" else "wincan" if to == "wincan" else "en13508"
         written = write_exchange(inspected, rows, out, form, data=contents.data, taxonomy=contents.classes)
     left = (*_left_out(inspected), *written.lines)
     done = replace(done, files=written.files, incomplete=written.incomplete, left_out=left)

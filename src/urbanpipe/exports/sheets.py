@@ -15,6 +15,7 @@ from openpyxl.utils import get_column_letter
 from urbanpipe.contracts.workbook_bounds import MAX_COLUMNS, MAX_ROWS, check_workbook, not_a_workbook, too_large
 from urbanpipe.errors import InspectionError, TableError
 from urbanpipe.exports.columns import Column
+from urbanpipe.exports.missing_cells import CellPlace, Expectation, MissingCell, SheetCell
 
 T = TypeVar("T")
 _HEAD_ROWS = 20
@@ -27,13 +28,13 @@ class Field:
     """A cell: its position, for people, its value, and why the value cannot be used.
 
     Attributes:
-        where: sheet, row and column.
+        where: its position.
         value: the value.
         fault: what the cell holds instead of a value, such as a formula; empty if it holds a value. Only the use of
             such a cell raises an error.
     """
 
-    where: str
+    where: CellPlace
     value: object
     fault: str = ""
 
@@ -47,14 +48,14 @@ class Field:
         if self.fault:
             raise InspectionError(f"{self.where} holds {self.fault}; write the value itself")
 
-    def wrong(self, right: str) -> InspectionError:
+    def wrong(self, right: Expectation | str) -> InspectionError:
         """Return an error that gives the value and what was expected."""
         found = "nothing" if self.empty else repr(self.value) if isinstance(self.value, str) else str(self.value)
         return InspectionError(f"{self.where} has {found[:60]}; expected {right}")
 
-    def missing(self, right: str) -> str:
-        """Return a line that says that the cell is empty and what is expected."""
-        return f"{self.where} is empty; expected {right}"
+    def missing(self, right: Expectation) -> MissingCell:
+        """Return the empty cell and what is expected."""
+        return MissingCell(self.where, right)
 
     def text(self) -> str:
         """Return the value as text; a whole number is written without a decimal point.
@@ -69,7 +70,7 @@ class Field:
             raise self.wrong("a text")
         return "" if self.value is None else str(self.value).strip()
 
-    def quantity(self, right: str, read: Callable[[str], Decimal]) -> Decimal:
+    def quantity(self, right: Expectation | str, read: Callable[[str], Decimal]) -> Decimal:
         """Return the value as a number in the unit of its column; a text may have another unit or a decimal comma.
 
         Args:
@@ -86,7 +87,7 @@ class Field:
         except ValueError:
             raise self.wrong(right) from None
 
-    def number(self, right: str) -> Decimal:
+    def number(self, right: Expectation | str) -> Decimal:
         """Return the value as a number, exactly as the spreadsheet shows it.
 
         Raises:
@@ -193,7 +194,8 @@ def _rows(
         fields = {key: _field(cells, place, title, number, key) for key, place in places.items()}
         if not all(field.empty for field in fields.values()):
             where = f"sheet {title!r}, row {number}"
-            yield SheetRow(where, {key: Field(where, None) for key in optional} | fields)
+            absent = {key: Field(SheetCell(title, number, "", key), None) for key in optional}
+            yield SheetRow(where, absent | fields)
     if not places:
         raise _no_headings(title, columns)
 
@@ -224,7 +226,7 @@ def _no_headings(title: str, columns: Sequence[Column]) -> InspectionError:
 
 
 def _field(cells: Sequence[Any], place: int, title: str, number: int, key: str) -> Field:
-    where = f"sheet {title!r}, row {number}, column {get_column_letter(place + 1)} ({key})"
+    where = SheetCell(title, number, get_column_letter(place + 1), key)
     if place >= len(cells):
         return Field(where, None)
     cell = cells[place]

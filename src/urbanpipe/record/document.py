@@ -7,6 +7,7 @@ from pathlib import Path
 from urbanpipe import __version__
 from urbanpipe.contracts.remarks import sentence
 from urbanpipe.exports.columns import Language
+from urbanpipe.exports.missing_cells import MissingCell
 from urbanpipe.exports.rules import Rules
 from urbanpipe.record.cover import Cover, cover_of
 from urbanpipe.record.data_cells import Cell, data_cells
@@ -102,7 +103,7 @@ def record_html(
             graphs=tuple(graphs_of(one, t)),
             halves=derivation(one.condition, rules, t) if one.condition else (),
             condition_note=_condition_note(one, rules, t),
-            missing=_missing(one, t),
+            missing=_missing(one, t, language),
             entries=tuple(entries_of(one, root, pictures, t, language)),
             none=t("no_findings" if one.with_decisions else "no_findings_proposed"),
             limits=tuple(_limits(one, t)),
@@ -146,8 +147,9 @@ def _condition_note(segment: RecordSegment, rules: Rules, t: Wording) -> str:
     return t("condition_missing" if segment.with_decisions else "condition_none")
 
 
-def _missing(segment: RecordSegment, t: Wording) -> tuple[str, ...]:
-    shown, others = segment.missing[:_MAX_MISSING], len(segment.missing) - _MAX_MISSING
+def _missing(segment: RecordSegment, t: Wording, language: Language) -> tuple[str, ...]:
+    cells, others = segment.missing[:_MAX_MISSING], len(segment.missing) - _MAX_MISSING
+    shown = tuple(cell.text(language) if isinstance(cell, MissingCell) else cell for cell in cells)
     return (*shown, t.count("condition_more", others)) if others > 0 else shown
 
 

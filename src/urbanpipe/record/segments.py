@@ -9,6 +9,7 @@ from urbanpipe.contracts.inspection_data import InspectionData, joined
 from urbanpipe.errors import TableError
 from urbanpipe.exports.condition import SegmentCondition, segment_condition
 from urbanpipe.exports.condition_reviewed import segment_names, table_of
+from urbanpipe.exports.missing_cells import MissingCell
 from urbanpipe.exports.records import InspectionRecord, RecordRow, rows_of
 from urbanpipe.exports.reviewed_rows import reviewed_rows
 from urbanpipe.exports.rules import Rules
@@ -25,7 +26,7 @@ class RecordSegment:
         videos: its videos, by date and name.
         rows: kept defects, in order of the segment.
         condition: its condition figures; None where something is missing.
-        missing: what is missing for them, or wrong, as lines.
+        missing: the cells that they lack, or lines about wrong ones.
         with_decisions: whether a store of decisions was given.
     """
 
@@ -34,7 +35,7 @@ class RecordSegment:
     videos: tuple[InspectionRecord, ...]
     rows: tuple[RecordRow, ...]
     condition: SegmentCondition | None
-    missing: tuple[str, ...]
+    missing: tuple[MissingCell | str, ...]
     with_decisions: bool
 
     @property
@@ -122,11 +123,11 @@ def _segment(
 
 def _condition(
     videos: Sequence[InspectionRecord], data: InspectionData, rules: Rules
-) -> tuple[SegmentCondition | None, tuple[str, ...]]:
+) -> tuple[SegmentCondition | None, tuple[MissingCell | str, ...]]:
     """Return the condition figures of a segment, or what is missing for them; a mistake concerns its segment only."""
     try:
         filled = table_of(videos, {one.name: data for one in videos}, rules, root=videos[0].folder.parent)
     except TableError as error:
         return None, error.mistakes
-    missing = tuple(line for one in filled.refused for line in one.missing)
+    missing = tuple(cell for one in filled.refused for cell in one.missing)
     return (segment_condition(filled.segments[0], rules) if filled.segments else None), missing

@@ -4,7 +4,7 @@ import getpass
 import secrets
 import socket
 import webbrowser
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -14,6 +14,7 @@ from fastapi import FastAPI
 
 from urbanpipe.archive_store.open_source import open_inspections
 from urbanpipe.archive_store.storage import is_bucket
+from urbanpipe.contracts.inspection_sources import Source
 from urbanpipe.errors import ReviewError
 from urbanpipe.platform_support import IS_WINDOWS
 from urbanpipe.review.app import Access, review_app
@@ -51,7 +52,7 @@ def review(
     host: str = LOOPBACK,
     port: int = PORT,
     reviewer: str = "",
-    inspection_data: Path | None = None,
+    inspection_data: Source | Sequence[Source] | None = None,
     open_browser: bool = False,
     say: Callable[[str], None] = print,
 ) -> None:
@@ -64,8 +65,8 @@ def review(
         host: address to listen on. Beyond this machine people log in with accounts.
         port: port to listen on; 0 for a free one.
         reviewer: name of the person on this machine; default: the name of the account.
-        inspection_data: CSV or XLSX with the column `video` and the fields of `InspectionData`, shown where people have
-            entered nothing.
+        inspection_data: CSV or XLSX with the column `video` and the fields of `InspectionData`, a rule for paths, or
+            several of them, shown where people have entered nothing.
         open_browser: whether to open the page in a browser.
         say: prints a line.
 
@@ -106,7 +107,7 @@ def review_server(
     host: str = LOOPBACK,
     port: int = PORT,
     reviewer: str = "",
-    inspection_data: Path | None = None,
+    inspection_data: Source | Sequence[Source] | None = None,
     token: str = "",
     say: Callable[[str], None] = print,
 ) -> ReviewServer:
@@ -143,7 +144,7 @@ def review_server(
     for line in source.notes():
         say(line)
     if inspection_data:
-        for name in service.give_data(Path(inspection_data)):
+        for name in service.give_data(inspection_data):
             say(f"inspection data of a video that was not inspected: {name}")
     videos = sum(1 for _ in service.index.connection.execute("SELECT 1 FROM videos"))
     token = token or secrets.token_urlsafe(24)

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from urbanpipe.contracts.findings import Inspection
-from urbanpipe.contracts.inspection_data import InspectionData, read_data_of
+from urbanpipe.contracts.inspection_data import InspectionData
+from urbanpipe.contracts.inspection_sources import Source, read_sources
 from urbanpipe.contracts.inspections import InspectionSource
 from urbanpipe.errors import InspectionError, VideoError
 from urbanpipe.review.checked_state import checked_state
@@ -132,17 +133,15 @@ class ReviewService:
         except InspectionError:
             return None
 
-    def give_data(self, path: Path) -> tuple[str, ...]:
-        """Show the inspection data of a file wherever people have entered none; return its names without a video.
+    def give_data(self, sources: Source | Sequence[Source]) -> tuple[str, ...]:
+        """Show inspection data wherever people have entered none; return names in its files without a video.
 
         Raises:
-            InspectionError: the file cannot be read, or none of its names has a video.
+            InspectionError: see `read_sources`.
         """
-        folders = {
-            row["name"]: row["folder"] for row in self.index.connection.execute("SELECT name, folder FROM videos")
-        }
-        data, unmatched = read_data_of(path, list(folders))
-        self._given = {folders[name]: one for name, one in data.items()}
+        rows = list(self.index.connection.execute("SELECT name, folder, path FROM videos"))
+        data, unmatched = read_sources(sources, {row["name"]: row["path"] for row in rows})
+        self._given = {row["folder"]: data[row["name"]] for row in rows if row["name"] in data}
         return unmatched
 
     def decide(self, name: str, changes: Sequence[tuple[str, State, int]], author: Author) -> list[RecordedDecision]:

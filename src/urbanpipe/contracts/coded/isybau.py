@@ -16,7 +16,7 @@ from urbanpipe.contracts.coded.times import from_timecode
 from urbanpipe.errors import LabelError
 
 NAMESPACES = ("http://www.ofd-hannover.la/Identifikation", "http://www.bfr-abwasser.de")
-"""Of version 2013-02, and of those since 2017."""
+"""Of version 2013-02, and of those since 2017. `Erfassungsart` of 2024 is not read, for want of its schema."""
 DIRECTIONS: dict[str, Direction] = {"O": "downstream", "U": "upstream"}
 _OTHER_CODING = ("4", "5", "6")  # Kodiersystem: ISYBAU 2001, ISYBAU 1996, another one
 _LATERAL = "1"  # Rohrleitungstyp

@@ -1,1 +1,1 @@
-"""Writers of the exchange formats: ISYBAU XML and EN 13508-2 text."""
+"""Writers of the exchange formats: ISYBAU XML, EN 13508-2 text, and the shape of WinCan VX projects."""

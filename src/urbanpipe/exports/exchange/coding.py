@@ -17,7 +17,7 @@ from urbanpipe.exports.records import InspectionRecord, RecordRow
 from urbanpipe.taxonomy import Taxonomy
 
 REQUIRED = {"segment": "segment", "direction": "direction", "length_m": "length"}
-"""Fields of inspection data without which neither format can hold an inspection, and their names in messages."""
+"""Fields of inspection data without which no format can hold an inspection, and their names in messages."""
 MAX_STATION = 999.99
 """Greatest distance in metres that ISYBAU XML 2013-02 holds."""
 _FINISH_REMARK = "end of the segment by its length; whether the camera reached it was not checked"
@@ -60,6 +60,7 @@ def coded(
     folder: Path,
     taxonomy: Taxonomy,
     form: Format,
+    dated: bool = False,
 ) -> Coded:
     """Return the inspections as coded ones, in the order of the videos.
 
@@ -69,15 +70,17 @@ def coded(
         data: inspection data by the name of the video.
         folder: folder of the file.
         taxonomy: classes with their codes.
-        form: the format.
+        form: the format whose codes of materials, shapes and weather are used.
+        dated: whether the format needs the date of an inspection.
     """
+    required = REQUIRED | ({"date": "date"} if dated else {})
     result = Coded(form)
     by_video: defaultdict[str, list[RecordRow]] = defaultdict(list)
     for row in rows:
         by_video[row.inspected.name].append(row)
     for one in inspected:
         known = data.get(one.name)
-        if why := _refusal(known):
+        if why := _refusal(known, required):
             result.lines.append(f"{one.name}: not written; {why}")
         elif known is not None:
             _add(result, one, by_video[one.name], known, partial(observations_of, folder=folder, taxonomy=taxonomy))
@@ -111,13 +114,13 @@ def _add(
     result.inspections.append(_inspection(one, known, observations, [row for row, _ in kept], notes))
 
 
-def _refusal(known: InspectionData | None) -> str:
+def _refusal(known: InspectionData | None, required: Mapping[str, str]) -> str:
     """Return why the inspection data does not suffice; empty if it does."""
     if known is None:
         return (
-            f"it has no inspection data; give {', '.join(REQUIRED)} with --inspection-data or enter them in the review"
+            f"it has no inspection data; give {', '.join(required)} with --inspection-data or enter them in the review"
         )
-    if missing := [name for key, name in REQUIRED.items() if getattr(known, key) in ("", None)]:
+    if missing := [name for key, name in required.items() if getattr(known, key) in ("", None)]:
         return f"its inspection data lacks {' and '.join(missing)}"
     if known.length_m is not None and known.length_m > MAX_STATION:
         return f"its length is {known.length_m:g} m, and the format ends at {MAX_STATION:g} m"

@@ -1,0 +1,128 @@
+"""Cells that a person has to fill in: their position and what is expected, in both languages."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from urbanpipe.exports.columns import DEFECT_COLUMNS, SEGMENT_COLUMNS, Language, word
+from urbanpipe.report.wording import wording
+
+_TEXTS = Path(__file__).with_name("missing_texts.toml")
+_CHINESE = {column.key: column.zh for column in (*DEFECT_COLUMNS, *SEGMENT_COLUMNS)}
+_CHINESE["length"] = "长度 m"  # of a defect or of a segment
+
+
+class CellPlace(Protocol):
+    """Where a cell is."""
+
+    def text(self, language: Language) -> str:
+        """Return the position in words."""
+        ...
+
+
+@dataclass(frozen=True)
+class SheetCell:
+    """A cell of a workbook.
+
+    Attributes:
+        sheet: title of the sheet.
+        row: number of the row, from 1.
+        column: letters of the column; empty where the sheet has no such column.
+        key: key of the column.
+    """
+
+    sheet: str
+    row: int
+    column: str
+    key: str
+
+    def text(self, language: Language) -> str:
+        """Return the position in words."""
+        t = wording(language, _TEXTS)
+        return t("sheet", sheet=self.sheet, row=self.row, column=self.column, cell=_name(self.key, language))
+
+    def __str__(self) -> str:
+        """Return the position in English."""
+        return self.text("en")
+
+
+@dataclass(frozen=True)
+class ReviewCell:
+    """A field of a video or of a defect in the review.
+
+    Attributes:
+        video: name of the video.
+        key: key of the column that the field has in the CJJ 181 table.
+        code: class of the defect; empty for a field of the video.
+        time: time of the defect, `mm:ss.s`; empty if it has none.
+        status: key of its status, where that is what keeps it from counting.
+    """
+
+    video: str
+    key: str
+    code: str = ""
+    time: str = ""
+    status: str = ""
+
+    def text(self, language: Language) -> str:
+        """Return the position in words."""
+        t = wording(language, _TEXTS)
+        cell = _name(self.key, language)
+        if not self.code:
+            return t("video", video=self.video, cell=cell)
+        defect = t("defect_at", code=self.code, time=self.time) if self.time else self.code
+        if self.status:
+            defect = t("defect_status", defect=defect, status=word(self.status, language))
+        return t("defect", video=self.video, defect=defect, cell=cell)
+
+    def __str__(self) -> str:
+        """Return the position in English."""
+        return self.text("en")
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What a cell should hold.
+
+    Attributes:
+        key: key of its text in `missing_texts.toml`, without `expected_`.
+        values: what the text's placeholders stand for.
+    """
+
+    key: str
+    values: Mapping[str, object] = field(default_factory=dict)
+
+    def text(self, language: Language) -> str:
+        """Return what is expected in words."""
+        return wording(language, _TEXTS)(f"expected_{self.key}", **self.values)
+
+    def __str__(self) -> str:
+        """Return it in English."""
+        return self.text("en")
+
+
+@dataclass(frozen=True)
+class MissingCell:
+    """An empty cell.
+
+    Attributes:
+        where: its position.
+        expected: what it should hold.
+    """
+
+    where: CellPlace
+    expected: Expectation
+
+    def text(self, language: Language) -> str:
+        """Return a line that says that the cell is empty and what is expected."""
+        t = wording(language, _TEXTS)
+        return t("empty", where=self.where.text(language), expected=self.expected.text(language))
+
+    def __str__(self) -> str:
+        """Return the line in English."""
+        return self.text("en")
+
+
+def _name(key: str, language: Language) -> str:
+    return _CHINESE.get(key, key) if language == "zh" else key
