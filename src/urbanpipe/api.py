@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from urbanpipe.inference.predict import predict as predict
     from urbanpipe.inspection.inspector import Inspector as Inspector
     from urbanpipe.inspection.moments import moments as moments
+    from urbanpipe.inspection.screen_text.propose import ocr as ocr
     from urbanpipe.methods.recipe import shipped_recipes as recipes
     from urbanpipe.models.published_weights import local_weights as weights
     from urbanpipe.models.published_weights import save_weights as save_weights
@@ -68,6 +69,7 @@ _HOMES = {
     "folds": "urbanpipe.catalog.folds:folds",
     "inspect": "urbanpipe.archive.inspect:inspect",
     "moments": "urbanpipe.inspection.moments:moments",
+    "ocr": "urbanpipe.inspection.screen_text.propose:ocr",
     "predict": "urbanpipe.inference.predict:predict",
     "report": "urbanpipe.record.report:report",
     "reproduce": "urbanpipe.reproduce.reproduce:reproduce",
@@ -105,6 +107,7 @@ __all__ = [
     "folds",
     "inspect",
     "moments",
+    "ocr",
     "predict",
     "pretrain",
     "recipes",

@@ -32,6 +32,7 @@ VERBS = (
     "moments",
     "bundle",
     "inspect",
+    "ocr",
     "review",
     "report",
     "export",
@@ -55,6 +56,7 @@ RESUMABLE = {
     "crossval",
     "predict",
     "inspect",
+    "ocr",
     "ablate",
     "reproduce",
 }

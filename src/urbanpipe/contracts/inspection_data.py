@@ -50,12 +50,12 @@ def _read_word(value: object, info: ValidationInfo) -> object:
     """Return the key of a word in any language; an unknown one is returned unchanged."""
     if not isinstance(value, str) or not info.field_name:
         return value
-    return _words(info.field_name).get(folded(value), value)
+    return words_of(info.field_name).get(folded(value), value)
 
 
 @lru_cache
-def _words(name: str) -> dict[str, str]:
-    """Return the keys of a field by their words, without case."""
+def words_of(name: str) -> dict[str, str]:
+    """Return the keys of the field `direction` or `shape` by their words in any language, folded as `folded` does."""
     known: dict[str, list[str]] = tomllib.loads(_WORDS.read_text(encoding="utf-8"))[name]
     return {folded(word): key for key, words in known.items() for word in words}
 
@@ -128,23 +128,43 @@ class InspectionData(Section):
     soil: Text = ""
 
 
+CHECKED, OCR_TEXT, OCR_REGION = "checked", "ocr_text", "distance_region"
+"""Columns of a table that `ocr` wrote: whether a person has checked a row, the text as read, and the region found."""
+_YES = {"yes", "y", "true", "1", "x", "ok", "ja", "j", "wahr", "是", "已核对", "已核對"}
+
+
+def is_checked(cell: str) -> bool:
+    """Return whether a cell of the column `checked` says yes, in English, German or Chinese."""
+    return folded(cell) in _YES
+
+
 def read_inspection_data(path: Path) -> dict[str, InspectionData]:
     """Read a CSV or XLSX file with the column `video` and any other fields of `InspectionData`.
+
+    A table that `ocr` wrote has more columns, which are not used.
 
     Returns:
         The rows by video name.
 
     Raises:
-        InspectionError: the file cannot be read, a column or value is not known, or a video is named twice.
+        InspectionError: the file cannot be read, a column or value is not known, a video is named twice, or nobody has
+            checked a row that was read by OCR.
     """
     try:
         header, lines = read_table_file(path, "video")
-        if unknown := [column for column in header if column not in InspectionData.model_fields]:
+        ocr_columns = {CHECKED, OCR_TEXT, OCR_REGION} & set(header)
+        if unknown := [column for column in header if column not in {*InspectionData.model_fields, *ocr_columns}]:
             known = ", ".join(InspectionData.model_fields)
             raise InspectionError(f"{path}: unknown column {unknown[0]!r}; the columns are {known}")
         rows: dict[str, InspectionData] = {}
         for line, cells in lines:
-            row = _row({key: value.strip() for key, value in cells.items()}, f"{path}, line {line}")
+            where, texts = f"{path}, line {line}", {key: value.strip() for key, value in cells.items()}
+            row = _row({key: value for key, value in texts.items() if key not in ocr_columns}, where)
+            if CHECKED in texts and row != InspectionData(video=row.video) and not is_checked(texts[CHECKED]):
+                raise InspectionError(
+                    f"{where}: nobody has checked what was read by OCR for {row.video}; correct the row, and write "
+                    f"yes in its column {CHECKED!r}"
+                )
             if row.video in rows:
                 raise InspectionError(f"{path}, line {line}: {row.video} is named twice; give one row per video")
             rows[row.video] = row

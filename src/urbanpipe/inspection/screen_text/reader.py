@@ -1,0 +1,62 @@
+"""Optical character recognition of pictures."""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from urbanpipe.errors import InspectionError
+from urbanpipe.inspection.region import Region
+from urbanpipe.video.picture import Pixels
+
+
+@dataclass(frozen=True)
+class TextLine:
+    """A line of text in a picture.
+
+    Attributes:
+        text: the text as read; spaces may be missing.
+        score: confidence of the recognition, from 0 to 1.
+        box: left, top, width and height, as shares of the picture.
+    """
+
+    text: str
+    score: float
+    box: Region
+
+
+class TextReader(Protocol):
+    """Reads the lines of text in a picture."""
+
+    def read(self, picture: Pixels) -> list[TextLine]:
+        """Return the lines in a picture, uint8 (h, w, 3) RGB, in no particular order."""
+
+
+class OcrReader:
+    """Reads text with the engine of the extra `ocr`, whose models come with it: English, German and Chinese.
+
+    Raises:
+        InspectionError: the extra is not installed.
+    """
+
+    def __init__(self) -> None:
+        try:
+            from rapidocr_onnxruntime import RapidOCR
+        except ImportError:
+            raise InspectionError("reading on-screen text needs the extra: pip install 'urbanpipe[ocr]'") from None
+        # Spinning threads of the runtime slow each other down on a shared machine.
+        self._engine: Any = RapidOCR(intra_op_num_threads=1)
+
+    def read(self, picture: Pixels) -> list[TextLine]:
+        """Return the lines in a picture, uint8 (h, w, 3) RGB."""
+        height, width = picture.shape[:2]
+        lines, _ = self._engine(np.ascontiguousarray(picture[..., ::-1]), use_cls=False)
+        return [TextLine(str(text), float(score), _box(corners, width, height)) for corners, text, score in lines or ()]
+
+
+def _box(corners: Any, width: int, height: int) -> Region:
+    """Return the upright box around four corners in pixels, inside the picture."""
+    points = np.asarray(corners, dtype=np.float64) / (width, height)
+    left, top = points.min(axis=0).clip(0, 1).tolist()
+    right, bottom = points.max(axis=0).clip(0, 1).tolist()
+    return left, top, right - left, bottom - top
