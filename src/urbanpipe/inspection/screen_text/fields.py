@@ -1,7 +1,7 @@
 """Proposals for inspection data from on-screen text."""
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -93,7 +93,8 @@ def _proposal(field: str, reads: Sequence[_Read]) -> Proposal | None:
     doubt = doubts[best] or (f"also read as {others[0]!r}" if others else "")
     chosen = by_value[best]
     score = sum(read.score for read in chosen) / len(chosen)
-    spaced = max((_value(field, read.text)[0] for read in chosen), key=lambda value: value.count(" "))
+    variants = Counter(_value(field, read.text)[0] for read in chosen)
+    spaced = max(variants, key=lambda value: (value.count(" "), variants[value]))
     return Proposal(field, spaced, chosen[0].line, chosen[0].seconds, round(score, 3), doubt)
 
 
@@ -162,7 +163,7 @@ def _unnamed(line: str, named: set[str]) -> Iterator[tuple[str, str]]:
         yield "time", clock[0]
     if "diameter_mm" not in named and (nominal := _NOMINAL.search(line)):
         yield "diameter_mm", nominal[0]
-    if "direction" not in named and (word := _direction_words().search(line)):
+    if "direction" not in named and (word := _direction_words().search(line.casefold())):
         yield "direction", word[0]
 
 

@@ -7,7 +7,10 @@ import numpy as np
 
 from urbanpipe.errors import InspectionError
 from urbanpipe.inspection.region import Region
-from urbanpipe.video.picture import Pixels
+from urbanpipe.video.picture import Pixels, resized
+
+SMALLEST, MAX_SCALE = 800, 3.0
+"""Longer side in pixels to which smaller pictures are enlarged, and how many times at most."""
 
 
 @dataclass(frozen=True)
@@ -45,12 +48,15 @@ class OcrReader:
         except ImportError:
             raise InspectionError("reading on-screen text needs the extra: pip install 'urbanpipe[ocr]'") from None
         # Spinning threads of the runtime slow each other down on a shared machine.
-        self._engine: Any = RapidOCR(intra_op_num_threads=1)
+        self._engine: Any = RapidOCR(intra_op_num_threads=1, det_limit_type="max")
 
     def read(self, picture: Pixels) -> list[TextLine]:
         """Return the lines in a picture, uint8 (h, w, 3) RGB."""
         height, width = picture.shape[:2]
-        lines, _ = self._engine(np.ascontiguousarray(picture[..., ::-1]), use_cls=False)
+        enlarged = min(MAX_SCALE, max(1.0, SMALLEST / max(height, width)))
+        shown = resized(picture, (round(width * enlarged), round(height * enlarged)))
+        height, width = shown.shape[:2]
+        lines, _ = self._engine(np.ascontiguousarray(shown[..., ::-1]), use_cls=False)
         return [TextLine(str(text), float(score), _box(corners, width, height)) for corners, text, score in lines or ()]
 
 
