@@ -81,6 +81,7 @@ class ReviewService:
         self, source: InspectionSource, store: ReviewStore, proxies: Path, proxy_bytes: int = PROXY_BYTES
     ) -> None:
         self._given: dict[str, InspectionData] = {}
+        self._suggested: dict[str, InspectionData] = {}
         self.source, self.store = source, store
         self.index = VideoIndex(source, index_file(source.location, store.path), store.path)
         self.files = VideoFiles()
@@ -123,6 +124,8 @@ class ReviewService:
         }
         given = self._given.get(name)
         facts["given_data"] = given.model_dump(mode="json", exclude={"video"}) if given else None
+        suggested = self._suggested.get(name)
+        facts["suggested_data"] = suggested.model_dump(mode="json", exclude={"video"}) if suggested else {}
         return video_view(self._with_timeline(video), self.store.items(video.digest)) | facts
 
     def picture(self, video: ReviewVideo, name: str) -> bytes | None:
@@ -135,14 +138,18 @@ class ReviewService:
     def give_data(self, path: Path) -> tuple[str, ...]:
         """Show the inspection data of a file wherever people have entered none; return its names without a video.
 
+        Rows that were read by OCR and that nobody has checked are only suggested.
+
         Raises:
             InspectionError: the file cannot be read, or none of its names has a video.
         """
         folders = {
             row["name"]: row["folder"] for row in self.index.connection.execute("SELECT name, folder FROM videos")
         }
-        data, unmatched = read_data_of(path, list(folders))
+        unchecked: dict[str, InspectionData] = {}
+        data, unmatched = read_data_of(path, list(folders), unchecked=unchecked)
         self._given = {folders[name]: one for name, one in data.items()}
+        self._suggested = {folders[name]: one for name, one in unchecked.items()}
         return unmatched
 
     def decide(self, name: str, changes: Sequence[tuple[str, State, int]], author: Author) -> list[RecordedDecision]:

@@ -25,6 +25,7 @@ _CLOCK = re.compile(r"(?<![\d:])([01]?\d|2[0-3])\s?:\s?([0-5]\d)(?:\s?:\s?([0-5]
 _NOMINAL = re.compile(r"(?:\bDN|(?<=[a-zA-Z\s])DN|[ØøΦφ⌀Ф])\s?[:.]?\s?(\d{2,4})(?!\d)")
 _QUANTITY = re.compile(r"\d{1,5}(?:[.,]\d{1,3})?\s?(?:mm|cm|m|米|毫米|ft|in\b|[\"”″'’′])?", re.IGNORECASE)
 _BETWEEN = re.compile(r"\s*(?:->|=>|→|至|到|~|–|—|>)\s*")
+_ZERO = re.compile(r"(?<=\d)o(?=o?(?:\d|\s?mm|$))", re.IGNORECASE)
 _MANHOLE = re.compile(r"^(?:MH|manhole|schacht)[\s:.]*(?=\S)", re.IGNORECASE)
 _AS_READ = (*["street", "segment", "from_manhole", "to_manhole", "material", "operator", "job", "client", "weather"],)
 
@@ -213,5 +214,5 @@ def _typed_text(field: str, text: str) -> str:
         clock = _CLOCK.search(text)
         return clock_time(re.sub(r"\s", "", clock[0])) if clock else ""
     pattern = _DATE if field == "date" else _QUANTITY
-    found = pattern.search(text)
+    found = pattern.search(_ZERO.sub("0", text))
     return re.sub(r"\s", "", found[0]) if found else ""

@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import cv2
 import numpy as np
 
 from urbanpipe.errors import InspectionError
 from urbanpipe.inspection.region import Region
-from urbanpipe.video.picture import Pixels, resized
+from urbanpipe.video.picture import Pixels
 
 SMALLEST, MAX_SCALE = 800, 3.0
 """Longer side in pixels to which smaller pictures are enlarged, and how many times at most."""
@@ -54,7 +55,8 @@ class OcrReader:
         """Return the lines in a picture, uint8 (h, w, 3) RGB."""
         height, width = picture.shape[:2]
         enlarged = min(MAX_SCALE, max(1.0, SMALLEST / max(height, width)))
-        shown = resized(picture, (round(width * enlarged), round(height * enlarged)))
+        size = (round(width * enlarged), round(height * enlarged))
+        shown = cv2.resize(picture, size, interpolation=cv2.INTER_CUBIC)
         height, width = shown.shape[:2]
         lines, _ = self._engine(np.ascontiguousarray(shown[..., ::-1]), use_cls=False)
         return [TextLine(str(text), float(score), _box(corners, width, height)) for corners, text, score in lines or ()]

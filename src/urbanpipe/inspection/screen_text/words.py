@@ -27,6 +27,8 @@ _SHORT = {
 }
 """Words that also occur in ordinary text: they count at the begin of a line, or before a colon."""
 _SEPARATORS = " \t:=.;,|#_"
+_SHARP_S = re.compile(r"(?<=tra)B(?=e)|(?<=lie)B(?=richtung)", re.IGNORECASE)
+"""A letter that the recognition does not know and takes for a B, in words that matter here."""
 MANHOLES = "manholes"
 """The field of words before two manholes: `MH: 1-153 to 1-154`."""
 
@@ -40,8 +42,8 @@ class NamedText:
 
 
 def plain_line(text: str) -> str:
-    """Return a line in one form: full-width marks become plain, and spaces single."""
-    return " ".join(normalize("NFKC", text).split())
+    """Return a line in one form: full-width marks become plain, spaces single, and `StraBe` is read as `Straße`."""
+    return _SHARP_S.sub("ß", " ".join(normalize("NFKC", text).split()))
 
 
 def named_texts(line: str) -> list[NamedText]:
