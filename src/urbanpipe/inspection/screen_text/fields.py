@@ -14,7 +14,7 @@ from urbanpipe.inspection.screen_text.distance import SURE
 from urbanpipe.inspection.screen_text.frames import ReadFrame
 from urbanpipe.inspection.screen_text.places import in_one_row
 from urbanpipe.inspection.screen_text.reader import TextLine
-from urbanpipe.inspection.screen_text.words import MANHOLES, NamedText, named_texts, plain_line
+from urbanpipe.inspection.screen_text.words import BOTH_MANHOLES, MANHOLES, NamedText, named_texts, plain_line
 
 MAX_CHARACTERS = 60
 """Longest value; longer text is a sentence."""
@@ -138,13 +138,22 @@ def _manholes_apart(named: Sequence[NamedText]) -> Iterator[NamedText]:
     for number, one in enumerate(named):
         following = named[number + 1].field if number + 1 < len(named) else ""
         parts = _BETWEEN.split(one.text)
-        if one.field in (MANHOLES, "segment", "from_manhole") and len(parts) == 2:
+        if one.field == BOTH_MANHOLES and len(parts) == 1:
+            parts = _halves(one.text)
+        if one.field in (MANHOLES, BOTH_MANHOLES, "segment", "from_manhole") and len(parts) == 2:
             yield NamedText("from_manhole", parts[0])
             yield NamedText("to_manhole", _MANHOLE.sub("", parts[1]))
-        elif one.field != MANHOLES:
+        elif one.field not in (MANHOLES, BOTH_MANHOLES):
             yield one
         elif following == "to_manhole":
             yield NamedText("from_manhole", one.text)
+
+
+def _halves(text: str) -> list[str]:
+    """Return the two names that a dash separates, which may have as many dashes each: `1-153-1-154`."""
+    parts = text.split("-")
+    half = len(parts) // 2
+    return ["-".join(parts[:half]), "-".join(parts[half:])] if len(parts) == 2 * half else [text]
 
 
 def _text_beside(line: TextLine, lines: Sequence[TextLine]) -> TextLine | None:

@@ -30,7 +30,9 @@ _SEPARATORS = " \t:=.;,|#_"
 _SHARP_S = re.compile(r"(?<=tra)B(?=e)|(?<=lie)B(?=richtung)", re.IGNORECASE)
 """A letter that the recognition does not know and takes for a B, in words that matter here."""
 MANHOLES = "manholes"
-"""The field of words before two manholes: `MH: 1-153 to 1-154`."""
+"""The field of words before one or two manholes: `MH: 1-153 to 1-154`."""
+BOTH_MANHOLES = "both_manholes"
+"""The field of words before two manholes: `起止井号：Y231-Y164`."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ def _words_in(line: str) -> Iterator[tuple[str, int, int]]:
     for match in pattern.finditer(line):
         word = re.sub(r"[\s.]", "", match[0]).casefold()
         before, after = line[: match.start()], line[match.end() :]
-        continues = fields[word] == "to_manhole" and last in {"from_manhole", MANHOLES}
+        continues = fields[word] == "to_manhole" and last in {"from_manhole", MANHOLES, BOTH_MANHOLES}
         if _is_part_of_a_word(before, match[0], after):
             continue
         colon = after.lstrip().startswith((":", "="))
