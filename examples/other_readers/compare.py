@@ -128,8 +128,12 @@ def _json(path: Path) -> tuple[list[Row], list[Row]]:
         if "timecode" in row:  # of QKan
             row["continuous"] = f"{row['continuous'] or ''}{row.pop('number') or ''}"
             row["time"] = row.pop("timecode")
-    first, second = ([{key: _text(value) for key, value in row.items()} for row in rows] for rows in held.values())
-    return first, second
+    first, second = held.values()
+    return _texts(first), _texts(second)
+
+
+def _texts(rows: list[dict[str, object]]) -> list[Row]:
+    return [{key: _text(value) for key, value in row.items()} for row in rows]
 
 
 def _kwb(path: Path) -> tuple[list[Row], list[Row]]:

@@ -98,7 +98,8 @@ def _with_network(xml: Path) -> bytes:
             if (name,) not in known:
                 _add_pipe(network, space, name, ends)
                 known.add((name,))
-    return ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
+    text: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
+    return text
 
 
 def _add_node(network: ElementTree.Element, space: str, name: str, known: set[tuple[str, ...]]) -> None:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from urbanpipe.inference.predict import predict as predict
     from urbanpipe.inspection.inspector import Inspector as Inspector
     from urbanpipe.inspection.moments import moments as moments
+    from urbanpipe.inspection.screen_text.propose import ocr as ocr
     from urbanpipe.maintenance.cache import cache_clear as cache_clear
     from urbanpipe.maintenance.cache import cache_show as cache_show
     from urbanpipe.maintenance.doctor import doctor as doctor
@@ -76,6 +77,7 @@ _HOMES = {
     "folds": "urbanpipe.catalog.folds:folds",
     "inspect": "urbanpipe.archive.inspect:inspect",
     "moments": "urbanpipe.inspection.moments:moments",
+    "ocr": "urbanpipe.inspection.screen_text.propose:ocr",
     "predict": "urbanpipe.inference.predict:predict",
     "pull_bundle": "urbanpipe.hub.pull:pull_bundle",
     "push_bundle": "urbanpipe.hub.push:push_bundle",
@@ -118,6 +120,7 @@ __all__ = [
     "folds",
     "inspect",
     "moments",
+    "ocr",
     "predict",
     "pretrain",
     "pull_bundle",

@@ -5,7 +5,8 @@ import pytest
 from PIL import Image, ImageDraw
 
 from urbanpipe.errors import InspectionError
-from urbanpipe.inspection.distance import Distance, DistanceReader, distance_in, region_of
+from urbanpipe.inspection.region import distance_region_of
+from urbanpipe.inspection.screen_text.distance import Distance, DistanceReader, distance_in
 
 
 @pytest.mark.parametrize(
@@ -21,7 +22,13 @@ from urbanpipe.inspection.distance import Distance, DistanceReader, distance_in,
         ([("12.4 m 2021-07-19", 0.99)], None),
         ([("1.2.3", 0.99)], None),
         ([("12345678", 0.99)], None),
-        ([("41.2 ft", 0.99)], None),
+        ([("41.2 ft", 0.99)], 12.558),
+        ([("12' 6\"", 0.99)], 3.81),
+        ([("-12 ft 6 in", 0.99)], -3.81),
+        ([("12,5米", 0.99)], 12.5),
+        ([("00012.40m", 0.99)], 12.4),
+        ([("41.2 yd", 0.99)], None),
+        ([("12' 6\" 3", 0.99)], None),
         ([("12.5 %", 0.99)], None),
         ([("20°C", 0.99)], None),
         ([("2024", 0.99)], None),
@@ -42,11 +49,12 @@ def test_one_sure_number_or_nothing(lines: list[tuple[str, float]], metres: floa
 )
 def test_a_region_outside_the_picture_is_refused(text: str) -> None:
     with pytest.raises(InspectionError, match="--distance-region"):
-        region_of(text)
+        distance_region_of(text)
 
 
 def test_a_region() -> None:
-    assert region_of("0.6,0,0.4,0.1") == (0.6, 0.0, 0.4, 0.1)
+    assert distance_region_of("0.6,0,0.4,0.1") == (0.6, 0.0, 0.4, 0.1)
+    assert distance_region_of("Auto") == "auto"
 
 
 def test_reading_needs_the_extra_and_reads_a_drawn_distance() -> None:

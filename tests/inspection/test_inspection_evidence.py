@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from urbanpipe.contracts.findings import Occurrence
 from urbanpipe.decision.localization import MomentsConfig
 from urbanpipe.evaluation.peaks import smoothed
-from urbanpipe.inspection.distance import Distance
 from urbanpipe.inspection.evidence_buffer import (
     CLOSE_SECONDS,
     MAX_PEAKS,
@@ -22,6 +21,7 @@ from urbanpipe.inspection.evidence_buffer import (
 )
 from urbanpipe.inspection.inspector import Inspector
 from urbanpipe.inspection.intervals import Interval, intervals, merged
+from urbanpipe.inspection.screen_text.distance import Distance
 
 PICTURE = np.zeros((8, 8, 3), np.uint8)
 

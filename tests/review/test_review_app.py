@@ -602,3 +602,15 @@ def test_videos_that_could_not_be_inspected_are_named(client: TestClient, tmp_pa
     write_csv(tmp_path / "out" / "failures.csv", ["video", "reason"], [["=cut, 半.mp4", "not a video"]])
     assert client.get("/api/queue").json()["failures"] == [{"name": "=cut, 半.mp4", "reason": "not a video"}]
     assert client.get("/api/queue?offset=1").json()["failures"] == []
+
+
+def test_what_was_read_on_the_screen_is_only_suggested_until_it_is_checked(tmp_path: Path) -> None:
+    for name in ("v0", "v1"):
+        made_inspection(tmp_path / "out" / name, f"{name}.mp4")
+    table = "video,street,checked,ocr_text\nv0,Kanalstraße,no,street from 'Kanalstraße'\nv1,Am Ufer,yes,\n"
+    (tmp_path / "data.csv").write_text(table, encoding="utf-8")
+    server = review_server(tmp_path / "out", token=TOKEN, inspection_data=tmp_path / "data.csv", say=lambda _: None)
+    client = client_of(server)
+    unchecked, checked = (client.get(f"/api/videos/{name}").json() for name in ("v0", "v1"))
+    assert (unchecked["given_data"], unchecked["suggested_data"]["street"]) == (None, "Kanalstraße")
+    assert (checked["given_data"]["street"], checked["suggested_data"]) == ("Am Ufer", {})

@@ -40,13 +40,17 @@ SHOWN_PICTURE = """which => { const element = document.querySelector(which), can
 class Running:
     """A review server in a thread; it can be stopped, and started again at the same port."""
 
-    def __init__(self, out: Path, reviewer: str = "Ana", port: int = 0) -> None:
-        self.out, self.reviewer, self.token = out, reviewer, TOKEN
+    def __init__(self, out: Path, reviewer: str = "Ana", port: int = 0, inspection_data: Path | None = None) -> None:
+        self.out, self.reviewer, self.token, self.inspection_data = out, reviewer, TOKEN, inspection_data
         self._start(port)
 
     def _start(self, port: int) -> None:
         self.server: ReviewServer = review_server(
-            self.out, token=self.token, reviewer=self.reviewer, say=lambda line: None
+            self.out,
+            token=self.token,
+            reviewer=self.reviewer,
+            inspection_data=self.inspection_data,
+            say=lambda line: None,
         )
         listening = socket.socket()
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -308,6 +312,25 @@ def test_two_people_who_decide_on_the_same_see_both_versions(
     assert [row.who for row in ben.server.server.store.history()] == ["Ben", "Ana", "Ana"]
     ana.close()
     ben.close()
+
+
+def test_what_was_read_on_the_screen_is_entered_by_its_button(
+    browser: "Browser", out: Path, servers: Callable[..., Running]
+) -> None:
+    table = out.parent / "data.csv"
+    table.write_text("video,street,direction,checked\nv0,Mill Lane,upstream,no\n", encoding="utf-8")
+    ana = Person(browser, servers(out, inspection_data=table))
+    ana.open("v0")
+    ana.page.click("#data-box summary")
+    assert ana.page.locator("#data .suggested").all_inner_texts() == ["use Mill Lane", "use upstream"]
+    ana.page.click("#data .street .suggested")
+    ana.until("document.querySelectorAll('#data .suggested').length === 1")
+    ana.page.reload()
+    ana.ready()
+    ana.page.click("#data-box summary")
+    assert ana.page.input_value("#data [name=street]") == "Mill Lane"
+    assert ana.page.input_value("#data [name=direction]") == ""
+    assert ana.faults == []
 
 
 def test_nothing_is_lost_while_the_server_is_away(

@@ -28,7 +28,7 @@ from urbanpipe.errors import (
 from urbanpipe.inference.options import InferenceOptions
 from urbanpipe.inputs.new_videos import named_videos
 from urbanpipe.inspection.placing import is_placed, placed
-from urbanpipe.inspection.region import Region
+from urbanpipe.inspection.region import DistanceRegion
 from urbanpipe.locks import file_lock
 from urbanpipe.outputs import is_out_of_space, output_folder, write_csv
 from urbanpipe.progress import track
@@ -47,7 +47,7 @@ def inspect(
     out: Path,
     bundle: Path | None = None,
     language: str = "en",
-    distance_region: Region | None = None,
+    distance_region: DistanceRegion | None = None,
     verify: bool = False,
     options: InferenceOptions = InferenceOptions(),
     on_video: Callable[[InspectedVideo], None] = lambda _: None,
@@ -64,7 +64,8 @@ def inspect(
             be inside a folder of `videos`.
         bundle: folder of a bundle; None takes the demonstration bundle of the package.
         language: language of the reports: `en` or `zh`.
-        distance_region: left, top, width and height, as shares of the picture, of the on-screen distance.
+        distance_region: left, top, width and height, as shares of the picture, of the on-screen distance;
+            `auto` looks for it in each video.
         verify: read and hash known videos too, in case that a file changed and kept its size, time and number.
         options: device and batch size.
         on_video: called with each video as soon as it is done.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from urbanpipe.contracts.findings import Inspection
 from urbanpipe.inference.bundle import DEMONSTRATION, MANIFEST, read_manifest
 from urbanpipe.inference.options import InferenceOptions
-from urbanpipe.inspection.region import Region
+from urbanpipe.inspection.region import AUTO, DistanceRegion
 from urbanpipe.video.probe import digest
 
 if TYPE_CHECKING:
@@ -20,7 +20,8 @@ class LazyInspector:
     Args:
         bundle: folder of the bundle; None takes the demonstration bundle of the package.
         options: device, batch size and runtime.
-        distance_region: left, top, width and height, as shares of the picture, of the on-screen distance.
+        distance_region: left, top, width and height, as shares of the picture, of the on-screen distance;
+            `auto` looks for it in each video.
 
     Attributes:
         manifest: content of `bundle.toml`.
@@ -30,7 +31,7 @@ class LazyInspector:
         BundleError: there is no bundle, or its format is unknown to this version.
     """
 
-    def __init__(self, bundle: Path | None, options: InferenceOptions, distance_region: Region | None) -> None:
+    def __init__(self, bundle: Path | None, options: InferenceOptions, distance_region: DistanceRegion | None) -> None:
         self._folder, self._options, self._region = Path(bundle or DEMONSTRATION), options, distance_region
         self.manifest = read_manifest(self._folder)
         self.digest = digest(self._folder / MANIFEST)
@@ -62,5 +63,6 @@ class LazyInspector:
             inspection: the inspection.
             content: digest of the video.
         """
-        same = inspection.bundle.digest == self.digest and inspection.distance_region == self._region
+        known: DistanceRegion | None = AUTO if inspection.distance_region_search else inspection.distance_region
+        same = inspection.bundle.digest == self.digest and known == self._region
         return same and inspection.video.digest == content

@@ -81,8 +81,10 @@ class Inspections:
 
 
 def summary_lines(inspection: Inspection) -> Iterator[str]:
-    """Yield the verdict, the remarks, and the defects without the unlikely ones."""
+    """Yield the verdict, the region of the distance if it was found, the remarks, and the defects that are likely."""
     yield verdict(inspection, wording("en")).text
+    if inspection.distance_region_search and inspection.distance_region:
+        yield f"  distance read in {','.join(f'{share:g}' for share in inspection.distance_region)}"
     yield from (f"  ! {remark.text}" for remark in inspection.remarks)
     yield from (f"  {_line(finding, inspection.bundle.calibrated)}" for finding in proposed(inspection))
 

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from urbanpipe.archive_store.storage import Storage
 from urbanpipe.errors import ArchiveError, MissingObjectError
-from urbanpipe.inspection.region import Region
+from urbanpipe.inspection.region import DistanceRegion
 
 SETTINGS = "settings.json"
 RESULTS_VERSION = 1
@@ -22,7 +22,7 @@ class ArchiveSettings(BaseModel):
         bundle: name of the bundle.
         digest: digest of its manifest.
         demonstration: whether the bundle must not be relied on.
-        distance_region: region in which the on-screen distance is read; None if it is not.
+        distance_region: region in which the on-screen distance is read, or `auto`; None if it is not read.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -31,7 +31,7 @@ class ArchiveSettings(BaseModel):
     bundle: str
     digest: str
     demonstration: bool = False
-    distance_region: Region | None = None
+    distance_region: DistanceRegion | None = None
 
     @property
     def results(self) -> str:

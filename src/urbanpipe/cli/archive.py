@@ -67,7 +67,7 @@ def run(
     ] = 60.0,
     distance_region: Annotated[
         str | None,
-        typer.Option(help="Where the frame shows the distance: LEFT,TOP,WIDTH,HEIGHT as fractions of its size."),
+        typer.Option(help="Where the frame shows the distance: LEFT,TOP,WIDTH,HEIGHT as fractions of it, or auto."),
     ] = None,
     ray: Annotated[
         str | None, typer.Option(help="Run the workers on a Ray cluster: its address, auto, or local.")
@@ -81,12 +81,12 @@ def run(
     from urbanpipe.archive.shards.run import archive_run
     from urbanpipe.archive.shards.workers import RunOptions, share_of
     from urbanpipe.inference.options import InferenceOptions
-    from urbanpipe.inspection.distance import region_of
+    from urbanpipe.inspection.region import distance_region_of
 
     made = archive_run(
         archive,
         bundle=bundle,
-        distance_region=region_of(distance_region) if distance_region else None,
+        distance_region=distance_region_of(distance_region) if distance_region else None,
         inference=InferenceOptions(device=device, batch_size=batch_size, runtime=runtime),
         options=RunOptions(
             shard=share_of(shard), retries=retries, workers=workers, again=again, lease_seconds=lease_seconds, ray=ray

@@ -24,7 +24,7 @@ def command(
     language: Annotated[str, typer.Option(help="Language of the reports: en or zh.")] = "en",
     distance_region: Annotated[
         str | None,
-        typer.Option(help="Where the frame shows the distance: LEFT,TOP,WIDTH,HEIGHT as fractions of its size."),
+        typer.Option(help="Where the frame shows the distance: LEFT,TOP,WIDTH,HEIGHT as fractions of it, or auto."),
     ] = None,
     verify: Annotated[
         bool, typer.Option("--verify", help="Read known videos again, in case that their content has changed.")
@@ -36,13 +36,13 @@ def command(
     """Find defects in videos, when and where, for a person to review. Exit status 3: some videos could not be read."""
     from urbanpipe.archive.inspect import inspect
     from urbanpipe.inference.options import InferenceOptions
-    from urbanpipe.inspection.distance import region_of
+    from urbanpipe.inspection.region import distance_region_of
 
     def show_video(video: "InspectedVideo") -> None:
         for line in video.lines():
             show(line, flush=True)
 
-    region = region_of(distance_region) if distance_region else None
+    region = distance_region_of(distance_region) if distance_region else None
     made = inspect(
         videos,
         out=out,

@@ -37,6 +37,7 @@ VERBS = {
     "moments": "Find when each defect is visible.",
     "bundle": "Build the bundle that inspect runs.",
     "inspect": "Find defects in videos, for a person to review.",
+    "ocr": "Read the text on the screen, as proposals to check.",
     "review": "Review proposals in a browser.",
     "report": "Write the record to hand in.",
     "export": "Export inspections for grading or other tools.",
@@ -63,6 +64,7 @@ RESUMABLE = {
     "crossval",
     "predict",
     "inspect",
+    "ocr",
     "ablate",
     "reproduce",
 }

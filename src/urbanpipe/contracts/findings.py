@@ -208,6 +208,7 @@ class Inspection(_Part):
         bundle: the bundle that was used.
         distance_region: left, top, width and height, as shares of the picture, of the region in which the distance was
             read; None where it was not read.
+        distance_region_search: whether that region was looked for in this video, and not given.
         exclusive: code of the class that means "nothing wrong"; None where the taxonomy has none.
         findings: one per class, in the order of the taxonomy.
         timed: whether scores over time exist; False where the networks score a video as one segment.
@@ -220,6 +221,7 @@ class Inspection(_Part):
     video: VideoFacts
     bundle: BundleFacts
     distance_region: tuple[Share, Share, Share, Share] | None = None
+    distance_region_search: bool = False
     exclusive: str | None
     findings: tuple[Finding, ...]
     timed: bool = False

@@ -50,12 +50,12 @@ def _read_word(value: object, info: ValidationInfo) -> object:
     """Return the key of a word in any language; an unknown one is returned unchanged."""
     if not isinstance(value, str) or not info.field_name:
         return value
-    return _words(info.field_name).get(folded(value), value)
+    return words_of(info.field_name).get(folded(value), value)
 
 
 @lru_cache
-def _words(name: str) -> dict[str, str]:
-    """Return the keys of a field by their words, without case."""
+def words_of(name: str) -> dict[str, str]:
+    """Return the keys of the field `direction` or `shape` by their words in any language, folded as `folded` does."""
     known: dict[str, list[str]] = tomllib.loads(_WORDS.read_text(encoding="utf-8"))[name]
     return {folded(word): key for key, words in known.items() for word in words}
 
@@ -128,37 +128,74 @@ class InspectionData(Section):
     soil: Text = ""
 
 
-def read_inspection_data(path: Path) -> dict[str, InspectionData]:
+CHECKED, OCR_TEXT, OCR_REGION = "checked", "ocr_text", "distance_region"
+"""Columns of a table that `ocr` wrote: whether a person has checked a row, the text as read, and the region found."""
+_YES = {"yes", "y", "true", "1", "x", "ok", "ja", "j", "wahr", "是", "已核对", "已核對"}
+
+
+def is_checked(cell: str) -> bool:
+    """Return whether a cell of the column `checked` says yes, in English, German or Chinese."""
+    return folded(cell) in _YES
+
+
+def read_inspection_data(
+    path: Path, *, unchecked: dict[str, InspectionData] | None = None
+) -> dict[str, InspectionData]:
     """Read a CSV or XLSX file with the column `video` and any other fields of `InspectionData`.
+
+    A table that `ocr` wrote has more columns, which are not used.
+
+    Args:
+        path: the file.
+        unchecked: gets the rows that were read by OCR and that nobody has checked, by video name; None refuses them.
 
     Returns:
         The rows by video name.
 
     Raises:
-        InspectionError: the file cannot be read, a column or value is not known, or a video is named twice.
+        InspectionError: the file cannot be read, a column or value is not known, a video is named twice, or nobody has
+            checked a row that was read by OCR.
     """
     try:
         header, lines = read_table_file(path, "video")
-        if unknown := [column for column in header if column not in InspectionData.model_fields]:
+        ocr_columns = {CHECKED, OCR_TEXT, OCR_REGION} & set(header)
+        if unknown := [column for column in header if column not in {*InspectionData.model_fields, *ocr_columns}]:
             known = ", ".join(InspectionData.model_fields)
             raise InspectionError(f"{path}: unknown column {unknown[0]!r}; the columns are {known}")
         rows: dict[str, InspectionData] = {}
         for line, cells in lines:
-            row = _row({key: value.strip() for key, value in cells.items()}, f"{path}, line {line}")
-            if row.video in rows:
-                raise InspectionError(f"{path}, line {line}: {row.video} is named twice; give one row per video")
-            rows[row.video] = row
+            where, texts = f"{path}, line {line}", {key: value.strip() for key, value in cells.items()}
+            row = _row({key: value for key, value in texts.items() if key not in ocr_columns}, where)
+            if row.video in rows or row.video in (unchecked or {}):
+                raise InspectionError(f"{where}: {row.video} is named twice; give one row per video")
+            if not _needs_check(row, texts):
+                rows[row.video] = row
+            elif unchecked is not None:
+                unchecked[row.video] = row
+            else:
+                raise InspectionError(
+                    f"{where}: nobody has checked what was read by OCR for {row.video}; correct the row, and write "
+                    f"yes in its column {CHECKED!r}"
+                )
     except LabelError as error:  # the one reader of CSV tables words its errors for any table
         raise InspectionError(str(error)) from error
     return rows
 
 
-def read_data_of(path: Path, videos: Sequence[str]) -> tuple[dict[str, InspectionData], tuple[str, ...]]:
+def _needs_check(row: InspectionData, cells: dict[str, str]) -> bool:
+    """Return whether a row has values that were read by OCR and that nobody has checked."""
+    return CHECKED in cells and row != InspectionData(video=row.video) and not is_checked(cells[CHECKED])
+
+
+def read_data_of(
+    path: Path, videos: Sequence[str], *, unchecked: dict[str, InspectionData] | None = None
+) -> tuple[dict[str, InspectionData], tuple[str, ...]]:
     """Read inspection data and join it with videos.
 
     Args:
         path: CSV or XLSX; see `read_inspection_data`. Names may lack a folder or a suffix, as in label files.
         videos: distinct names of the videos.
+        unchecked: gets the data that was read by OCR and that nobody has checked, by video; None refuses it.
 
     Returns:
         The data by video, and the names in the file without a video, each with those that are near.
@@ -166,12 +203,15 @@ def read_data_of(path: Path, videos: Sequence[str]) -> tuple[dict[str, Inspectio
     Raises:
         InspectionError: the file cannot be read, or none of its names has a video.
     """
-    data = read_inspection_data(path)
-    matches = match_names(data, videos)
+    proposed: dict[str, InspectionData] | None = None if unchecked is None else {}
+    data = read_inspection_data(path, unchecked=proposed)
+    matches = match_names({**data, **(proposed or {})}, videos)
     unmatched = tuple(f"{name}{near_text(near)}" for name, near in matches.near.items())
     if unmatched and not matches.matched:
         raise InspectionError(f"{path}: none of its names has an inspected video, the first is {unmatched[0]}")
-    return {video: data[name] for name, video in matches.matched.items()}, unmatched
+    if unchecked is not None and proposed:
+        unchecked |= {video: proposed[name] for name, video in matches.matched.items() if name in proposed}
+    return {video: data[name] for name, video in matches.matched.items() if name in data}, unmatched
 
 
 def joined(given: InspectionData | None, entered: InspectionData) -> InspectionData:

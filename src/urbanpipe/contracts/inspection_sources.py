@@ -19,13 +19,17 @@ _EXAMPLE = "such as {street}/{from_manhole}-{to_manhole}*"
 
 
 def read_sources(
-    sources: Source | Sequence[Source], videos: Mapping[str, str]
+    sources: Source | Sequence[Source],
+    videos: Mapping[str, str],
+    *,
+    unchecked: dict[str, InspectionData] | None = None,
 ) -> tuple[dict[str, InspectionData], tuple[str, ...]]:
     """Read inspection data and join it with videos; of several sources, the first that knows a field counts.
 
     Args:
         sources: CSV or XLSX files, or rules for paths.
         videos: paths by distinct name.
+        unchecked: gets the data that was read by OCR and that nobody has checked, by video; None refuses it.
 
     Returns:
         The data by video, and the names in files without a video.
@@ -39,7 +43,7 @@ def read_sources(
         if is_rule(source):
             read = data_of_paths(str(source), videos)
         else:
-            read, others = read_data_of(Path(source), list(videos))
+            read, others = read_data_of(Path(source), list(videos), unchecked=unchecked)
             unmatched += others
         data |= {name: joined(one, data[name]) if name in data else one for name, one in read.items()}
     return data, tuple(unmatched)

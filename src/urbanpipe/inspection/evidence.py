@@ -10,11 +10,11 @@ from PIL import Image
 
 from urbanpipe.contracts.findings import Evidence, Occurrence
 from urbanpipe.inputs.frame_maps import Maps
-from urbanpipe.inspection.distance import Distance, DistanceReader
 from urbanpipe.inspection.evidence_buffer import Candidate, EvidenceBuffer, Peak, Still
 from urbanpipe.inspection.heat_maker import HeatMaker
 from urbanpipe.inspection.intervals import Interval, merged
 from urbanpipe.inspection.same_view import same_view
+from urbanpipe.inspection.screen_text.distance import Distance, DistanceReader
 
 SAME_METRES = 0.1  # on-screen distances this close are one place
 HEAT_HEIGHT = 120  # height in pixels of the overlay for a frame

@@ -27,19 +27,22 @@ from urbanpipe.inference.bundle import DEMONSTRATION, Bundle, read_bundle
 from urbanpipe.inference.combine import combined
 from urbanpipe.inference.options import RuntimeName
 from urbanpipe.inference.prediction import VideoPrediction
-from urbanpipe.inspection.distance import DistanceReader
 from urbanpipe.inspection.evidence import EvidenceMaker, Pictures
 from urbanpipe.inspection.heat_maker import heat_maker
 from urbanpipe.inspection.intervals import MAX_OCCURRENCES, intervals
 from urbanpipe.inspection.placing import placed
 from urbanpipe.inspection.player_clock import on_player_clock, player_anchors
-from urbanpipe.inspection.region import Region
+from urbanpipe.inspection.region import AUTO, DistanceRegion
 from urbanpipe.inspection.remarks import remarks_on
+from urbanpipe.inspection.screen_text.counter import CounterSearch
+from urbanpipe.inspection.screen_text.distance import DistanceReader
+from urbanpipe.inspection.screen_text.screen import find_distance_region
 from urbanpipe.inspection.video_pass import VideoPass, VideoPassResult
 from urbanpipe.outputs import whole_file
 from urbanpipe.taxonomy import DefectClass
 from urbanpipe.video.index import FrameIndex
 from urbanpipe.video.isolated import digest as digest_of
+from urbanpipe.video.isolated import index_frames
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,15 +89,15 @@ class Inspector:
         ...     print(finding.code, finding.triage, finding.probability, [s.seconds for s in finding.occurrences])
     """
 
-    def __init__(self, bundle: Bundle, *, batch_size: int = 8, distance_region: Region | None = None) -> None:
+    def __init__(self, bundle: Bundle, *, batch_size: int = 8, distance_region: DistanceRegion | None = None) -> None:
         if batch_size < 1:
             raise InspectionError(f"batch size {batch_size}: give 1 or more")
         self.bundle, self.distance_region = bundle, distance_region
-        self._video_pass = VideoPass(bundle.models, batch_size, distance_region, bundle.manifest.moments)
-        distance = DistanceReader() if distance_region else None
+        self._video_pass = VideoPass(bundle.models, batch_size, bundle.manifest.moments)
+        self._distance = DistanceReader() if distance_region else None
         member = bundle.models.members[self._video_pass.evidence_member]
         self._many = member.recipe.input.many_segments
-        self._evidence_maker = EvidenceMaker(heat_maker(member, bundle), distance)
+        self._evidence_maker = EvidenceMaker(heat_maker(member, bundle), self._distance)
 
     @classmethod
     def load(
@@ -102,7 +105,7 @@ class Inspector:
         bundle: Path | str | None = None,
         device: str = "auto",
         batch_size: int = 8,
-        distance_region: Region | None = None,
+        distance_region: DistanceRegion | None = None,
         *,
         runtime: RuntimeName = "auto",
     ) -> Self:
@@ -112,7 +115,8 @@ class Inspector:
             bundle: folder of the bundle; None takes the demonstration bundle of the package.
             device: `auto`, `cpu`, `cuda` or `cuda:N`.
             batch_size: segments (super-images, frames, clips) per batch.
-            distance_region: left, top, width and height, as shares of the picture, of the on-screen distance.
+            distance_region: left, top, width and height, as shares of the picture, of the on-screen distance; `auto`
+                looks for it in each video.
             runtime: what runs the networks: `auto`, `torch`, or `onnx` or `openvino`, which need no torch and a bundle
                 that was made for them.
 
@@ -139,16 +143,28 @@ class Inspector:
         path = Path(video)
         self._evidence_maker.forget()
         try:
-            observed = self._video_pass.run(path, index)
+            index = index or index_frames(path, hashed=True)
+            counter = self._counter(index)
+            observed = self._video_pass.run(path, index, counter.region)
             started = time.perf_counter()
             pictures: Pictures = {}
-            inspection = self._inspection(path, digest or observed.index.digest or digest_of(path), observed, pictures)
+            digest = digest or index.digest or digest_of(path)
+            inspection = self._inspection(path, digest, observed, counter=counter, pictures=pictures)
         except OutOfMemoryError as error:
             advice = "lower --batch-size, use a smaller bundle, or --device cpu"
             raise OutOfMemoryError(f"out of memory on {self.bundle.device}: {advice}") from error
         return Inspected(path, inspection, pictures, observed.seconds | {"evidence": time.perf_counter() - started})
 
-    def _inspection(self, path: Path, digest: str, observed: VideoPassResult, pictures: Pictures) -> Inspection:
+    def _counter(self, index: FrameIndex) -> CounterSearch:
+        """Return the region of the on-screen distance: the given one, or the one found in the video."""
+        if self.distance_region == AUTO:
+            assert self._distance is not None, "made for every region"
+            return find_distance_region(index, self._distance)
+        return CounterSearch(self.distance_region)
+
+    def _inspection(
+        self, path: Path, digest: str, observed: VideoPassResult, *, counter: CounterSearch, pictures: Pictures
+    ) -> Inspection:
         models, taxonomy = self.bundle.models, self.bundle.models.taxonomy
         scores = combined(models, [{0: prediction} for prediction in observed.predictions], [0])
         probabilities = self.bundle.calibration.apply(scores)[0]
@@ -170,12 +186,13 @@ class Inspector:
         return Inspection(
             video=_facts(path, digest, observed.index),
             bundle=self._bundle_facts(),
-            distance_region=self.distance_region,
+            distance_region=counter.region,
+            distance_region_search=self.distance_region == AUTO,
             exclusive=taxonomy.exclusive,
             findings=tuple(findings),
             timed=self._many,
             timeline=_timeline(times, over_time, taxonomy.codes) if self._many else None,
-            remarks=tuple(remarks_on(observed, self.bundle.ood, self._not_learned())),
+            remarks=tuple(remarks_on(observed, self.bundle.ood, self._not_learned(), counter.reason)),
             made_at=datetime.now(UTC).isoformat(timespec="seconds"),
         )
 

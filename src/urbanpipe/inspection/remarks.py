@@ -14,13 +14,16 @@ SHORT_SECONDS = 1.0
 DARK_SHARE = 0.5  # share of dark frames above which the video gets a remark
 
 
-def remarks_on(observed: VideoPassResult, ood: OODDetector | None, untrained: Sequence[str]) -> Iterator[Remark]:
+def remarks_on(
+    observed: VideoPassResult, ood: OODDetector | None, untrained: Sequence[str], no_distance: str = ""
+) -> Iterator[Remark]:
     """Yield the remarks on a video.
 
     Args:
         observed: result of the streaming pass.
         ood: detector of out-of-distribution videos; None if there is none.
         untrained: codes of classes without training examples.
+        no_distance: why the region of the on-screen distance was not found; empty if it was, or was not looked for.
     """
     index = observed.index
     if untrained:
@@ -40,5 +43,7 @@ def remarks_on(observed: VideoPassResult, ood: OODDetector | None, untrained: Se
     if index.damage:
         kind: Literal["cut", "damaged"] = "cut" if index.damage.startswith("truncated") else "damaged"
         yield remark(kind, kind, damage=index.damage)
+    if no_distance:
+        yield remark("other", "no_distance", reason=no_distance)
     if index.notes:
         yield remark("other", "notes", notes="; ".join(index.notes))

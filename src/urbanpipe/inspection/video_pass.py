@@ -17,7 +17,7 @@ from urbanpipe.inference.scoring import encode_all
 from urbanpipe.inputs.frame_timeline import FrameTimeline, Selection
 from urbanpipe.inputs.reading import Assembler
 from urbanpipe.inspection.evidence_buffer import EvidenceBuffer, Segment, Snapshot, shown_offsets
-from urbanpipe.inspection.region import Region
+from urbanpipe.inspection.region import Region, cut
 from urbanpipe.video.index import FrameIndex
 from urbanpipe.video.isolated import index_frames, stream_pictures
 from urbanpipe.video.resizing import Pixels, resized
@@ -59,7 +59,6 @@ class VideoPass:
     Args:
         models: the networks.
         batch_size: segments per batch.
-        region: part of the picture that shows the distance; None if it is not read.
         moments: how scores become moments; pictures are buffered where moments may be.
     """
 
@@ -67,25 +66,25 @@ class VideoPass:
         self,
         models: Models,
         batch_size: int = 8,
-        region: Region | None = None,
         moments: MomentsConfig = _DEFAULTS,
     ) -> None:
-        self.models, self.batch_size, self.region, self.moments = models, batch_size, region, moments
+        self.models, self.batch_size, self.moments = models, batch_size, moments
         self.evidence_member = evidence_member(models.members)
 
-    def run(self, path: Path, index: FrameIndex | None = None) -> VideoPassResult:
+    def run(self, path: Path, index: FrameIndex | None = None, region: Region | None = None) -> VideoPassResult:
         """Decode a video once and run every network on its inputs.
 
         Args:
             path: the video.
             index: its frame index, if known; None reads it, with the digest of the file.
+            region: part of the picture that shows the distance; None if it is not read.
 
         Raises:
             VideoError: the video cannot be read.
         """
         started = time.perf_counter()
         index = index or index_frames(path, hashed=True)
-        parts = [_Part(self, numbers, index) for numbers in groups_by_pixels(self.models.members)]
+        parts = [_Part(self, numbers, index, region) for numbers in groups_by_pixels(self.models.members)]
         wanted = sorted(set().union(*(part.segments.wanted for part in parts)))
         facts = _Facts()
         for decoded in stream_pictures(index, wanted, "conceal"):
@@ -138,8 +137,9 @@ class _DecodedFrame:
 class _Part:
     """The members that use the same pixels, and their progress in a video."""
 
-    def __init__(self, video_pass: VideoPass, numbers: Sequence[int], index: FrameIndex) -> None:
+    def __init__(self, video_pass: VideoPass, numbers: Sequence[int], index: FrameIndex, region: Region | None) -> None:
         members = video_pass.models.members
+        self.region = region
         self.video_pass, self.members = video_pass, {number: members[number] for number in numbers}
         self.gives_evidence = video_pass.evidence_member in numbers
         self.runtimes = [runtime for number in numbers for runtime in members[number].runtimes]
@@ -172,7 +172,7 @@ class _Part:
     def push(self, number: int, picture: Pixels) -> None:
         if number not in self.segments.wanted:
             return
-        kept = _kept(picture, self.video_pass.region) if number in self.shown_frames else None
+        kept = _kept(picture, self.region) if number in self.shown_frames else None
         for row, frames in self.segments.push(
             number, _DecodedFrame(number, resized(picture, self.view.frame_size), kept)
         ):
@@ -237,19 +237,10 @@ class _Part:
 def _kept(picture: Pixels, region: Region | None) -> tuple[Pixels, Pixels | None]:
     """Return the picture at the size of evidence, and its region with the distance at full size."""
     height, width = picture.shape[:2]
-    cut = _cut(picture, region) if region else None
+    distance = cut(picture, region) if region else None
     if width > PICTURE_WIDTH:
         picture = resized(picture, (PICTURE_WIDTH, max(1, round(height * PICTURE_WIDTH / width))))
-    return picture, cut
-
-
-def _cut(picture: Pixels, region: Region) -> Pixels:
-    """Return a copy of a part of the picture, at least one pixel large."""
-    height, width = picture.shape[:2]
-    left, top, wide, high = region
-    x, y = min(round(left * width), width - 1), min(round(top * height), height - 1)
-    right, bottom = max(x + 1, round((left + wide) * width)), max(y + 1, round((top + high) * height))
-    return picture[y:bottom, x:right].copy()
+    return picture, distance
 
 
 def segment_alone(runtime: Runtime, features: NDArray[np.float32]) -> NDArray[np.float64]:

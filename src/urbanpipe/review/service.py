@@ -82,6 +82,7 @@ class ReviewService:
         self, source: InspectionSource, store: ReviewStore, proxies: Path, proxy_bytes: int = PROXY_BYTES
     ) -> None:
         self._given: dict[str, InspectionData] = {}
+        self._suggested: dict[str, InspectionData] = {}
         self.source, self.store = source, store
         self.index = VideoIndex(source, index_file(source.location, store.path), store.path)
         self.files = VideoFiles()
@@ -124,6 +125,8 @@ class ReviewService:
         }
         given = self._given.get(name)
         facts["given_data"] = given.model_dump(mode="json", exclude={"video"}) if given else None
+        suggested = self._suggested.get(name)
+        facts["suggested_data"] = suggested.model_dump(mode="json", exclude={"video"}) if suggested else {}
         return video_view(self._with_timeline(video), self.store.items(video.digest)) | facts
 
     def picture(self, video: ReviewVideo, name: str) -> bytes | None:
@@ -136,12 +139,16 @@ class ReviewService:
     def give_data(self, sources: Source | Sequence[Source]) -> tuple[str, ...]:
         """Show inspection data wherever people have entered none; return names in its files without a video.
 
+        Rows that were read by OCR and that nobody has checked are only suggested.
+
         Raises:
             InspectionError: see `read_sources`.
         """
         rows = list(self.index.connection.execute("SELECT name, folder, path FROM videos"))
-        data, unmatched = read_sources(sources, {row["name"]: row["path"] for row in rows})
+        unchecked: dict[str, InspectionData] = {}
+        data, unmatched = read_sources(sources, {row["name"]: row["path"] for row in rows}, unchecked=unchecked)
         self._given = {row["folder"]: data[row["name"]] for row in rows if row["name"] in data}
+        self._suggested = {row["folder"]: unchecked[row["name"]] for row in rows if row["name"] in unchecked}
         return unmatched
 
     def decide(self, name: str, changes: Sequence[tuple[str, State, int]], author: Author) -> list[RecordedDecision]:

@@ -7,7 +7,7 @@ from urbanpipe.archive.lazy_inspector import LazyInspector
 from urbanpipe.archive.shards.inspecting import VideoInspector
 from urbanpipe.archive_store.archive_settings import ArchiveSettings
 from urbanpipe.inference.options import InferenceOptions
-from urbanpipe.inspection.region import Region
+from urbanpipe.inspection.region import DistanceRegion
 
 
 @dataclass(frozen=True)
@@ -17,12 +17,12 @@ class BundleSource:
     Attributes:
         bundle: folder of the bundle; None takes the demonstration bundle of the package.
         options: device, batch size and runtime.
-        distance_region: region of the on-screen distance.
+        distance_region: region of the on-screen distance; `auto` looks for it in each video.
     """
 
     bundle: Path | None = None
     options: InferenceOptions = InferenceOptions()
-    distance_region: Region | None = None
+    distance_region: DistanceRegion | None = None
 
     def settings(self) -> ArchiveSettings:
         """Return what results depend on; see `InspectorSource`."""

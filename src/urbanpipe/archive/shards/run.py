@@ -17,7 +17,7 @@ from urbanpipe.archive_store.parts import PartSummary, read_summaries
 from urbanpipe.archive_store.storage import Storage
 from urbanpipe.errors import ArchiveError
 from urbanpipe.inference.options import InferenceOptions
-from urbanpipe.inspection.region import Region
+from urbanpipe.inspection.region import DistanceRegion
 from urbanpipe.progress import track
 
 OnOutcome = Callable[[VideoOutcome], None]
@@ -49,7 +49,7 @@ def archive_run(
     archive: str | Path,
     *,
     bundle: Path | None = None,
-    distance_region: Region | None = None,
+    distance_region: DistanceRegion | None = None,
     inference: InferenceOptions = InferenceOptions(),
     options: RunOptions = RunOptions(),
     on_outcome: OnOutcome = lambda _: None,
@@ -62,7 +62,8 @@ def archive_run(
     Args:
         archive: folder or prefix of the archive.
         bundle: folder of a bundle; None takes the demonstration bundle of the package.
-        distance_region: left, top, width and height, as shares of the picture, of the on-screen distance.
+        distance_region: left, top, width and height, as shares of the picture, of the on-screen distance;
+            `auto` looks for it in each video.
         inference: device, batch size and runtime.
         options: share of the shards, retries, processes.
         on_outcome: called with each video.

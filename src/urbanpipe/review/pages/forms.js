@@ -51,17 +51,28 @@ function select(name, value, options) {
     make("select", { name }, known.map(([key, text]) => make("option", { value: key, selected: key === value ? true : null }, text))));
 }
 
+function suggestion(form, name, value) {
+  const shown = name in WORDS ? t(`${name}_${value}`) : value;
+  return make("button", { type: "button", class: "suggested", title: t("suggested_title"), onclick: (event) => { form.elements[name].value = value; event.currentTarget.remove(); form.onchange(); } }, t("use_suggested"), " ", shown);
+}
+
 // choices: of the fields that a standard gives, with their texts; `language` is that of the page.
-export function dataForm(form, values, choices, save, disabled) {
+// suggested: values that were read on the screen; a click puts one into its empty field.
+export function dataForm(form, values, choices, suggested, save, disabled) {
   if (form.contains(document.activeElement)) return;
-  form.replaceChildren(...DATA.map((name) => {
+  const field = (name) => {
     if (name in WORDS) return select(name, values[name] ?? "", WORDS[name].map((one) => [one, t(`${name}_${one || "unknown"}`)]));
     if (name in choices) return select(name, values[name] ?? "", [["", t("direction_unknown")], ...choices[name].map((one) => [one.key, one[language]])]);
     return input(name, values[name], t(`data_${name}`), name in EXAMPLES ? { placeholder: EXAMPLES[name] } : {});
+  };
+  form.replaceChildren(...DATA.map((name) => {
+    const label = field(name), text = suggested[name];
+    if (text && !values[name]) label.append(suggestion(form, name, text));
+    return label;
   }));
   for (const one of form.elements) one.disabled = disabled;
   form.onchange = () => {
-    const fields = Object.fromEntries([...form.elements].map((one) => [one.name, ["length_m", "diameter_mm"].includes(one.name) ? number(one.value) : one.value.trim()]));
+    const fields = Object.fromEntries([...form.elements].filter((one) => one.name).map((one) => [one.name, ["length_m", "diameter_mm"].includes(one.name) ? number(one.value) : one.value.trim()]));
     save(fields);
   };
   form.onsubmit = (event) => event.preventDefault();

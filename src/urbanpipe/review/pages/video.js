@@ -229,7 +229,7 @@ function draw() {
   drawLanes(view, current, { onSeek: (seconds) => player.showTime(seconds), onItem: (key) => focus(key) });
   markItem(view, itemOf(current));
   drawTimes();
-  dataForm(find("#data"), { ...view.given_data, ...filled(view.data.decision) }, view.choices, (fields) => inTurn(() => save([["data", fields, view.data.version]])), isClosed());
+  dataForm(find("#data"), { ...view.given_data, ...filled(view.data.decision) }, view.choices, view.suggested_data, (fields) => inTurn(() => save([["data", fields, view.data.version]])), isClosed());
   if (find("#history-box").open) drawHistory();
 }
 
