@@ -23,7 +23,7 @@ def command(
         typer.Option("--set", help="Override a setting of both recipes: section.key=value; repeatable."),
     ] = None,
 ) -> Result:
-    """Run the whole pipeline on simulated videos, in under ten minutes on two CPU cores.
+    """Run the whole pipeline on simulated videos, in about eleven minutes on two CPU cores.
 
     The steps are simulate, scan, audit, folds, cross-validated training of two small models from random weights,
     ensemble, tables, prediction of unseen videos, and inspection of some of them.
