@@ -56,11 +56,11 @@ def row_of(name: str, screen: Screen) -> Row:
         **values,
         CHECKED: "no",
         OCR_REGION: region_text(region) if region else "",
-        OCR_TEXT: "; ".join(map(proposal_text, screen.proposals)),
+        OCR_TEXT: "; ".join(f"{one.field} {source_text(one)}" for one in screen.proposals),
     }
 
 
-def proposal_text(one: Proposal) -> str:
+def source_text(one: Proposal) -> str:
     """Return where a proposal comes from: the text as read, its time and confidence, and the doubt."""
     doubt = f", check: {one.doubt}" if one.doubt else ""
-    return f"{one.field} from {one.text!r} at {one.seconds:.1f} s ({one.score:.0%}{doubt})"
+    return f"from {one.text!r} at {one.seconds:.1f} s ({one.score:.0%}{doubt})"

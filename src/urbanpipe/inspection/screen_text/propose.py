@@ -10,7 +10,7 @@ from urbanpipe.errors import VideoError
 from urbanpipe.inputs.new_videos import named_videos
 from urbanpipe.inspection.region import region_text
 from urbanpipe.inspection.screen_text.preview import preview
-from urbanpipe.inspection.screen_text.proposal_table import proposal_text, read_rows_of, row_of, write_table
+from urbanpipe.inspection.screen_text.proposal_table import read_rows_of, row_of, source_text, write_table
 from urbanpipe.inspection.screen_text.reader import OcrReader, TextReader
 from urbanpipe.inspection.screen_text.screen import Screen, read_screen
 from urbanpipe.locks import file_lock
@@ -44,7 +44,7 @@ class VideoText:
             return
         count = len(self.screen.proposals)
         yield f"{self.name}: {count} proposals" if count != 1 else f"{self.name}: 1 proposal"
-        yield from (f"  {one.field} = {one.value or '?'}: {proposal_text(one)}" for one in self.screen.proposals)
+        yield from (f"  {one.field} = {one.value or '?'}, {source_text(one)}" for one in self.screen.proposals)
         counter = self.screen.counter
         if counter.region and counter.place:
             yield f"  distance: --distance-region {region_text(counter.region)}, which shows {counter.place.text!r}"
