@@ -28,7 +28,7 @@ lint: $(READY)  ## linters, import layers and types
 docs: $(READY)  ## the documentation site, into build/site; links that lead nowhere are errors
 	$(BIN)/python tools/build_docs.py
 
-package:  ## sdist and wheel in dist/, checked, installed into a clean environment and tried; takes 6 GB for a while
+package:  ## sdist and wheel in dist/, checked, installed into a clean environment and tried
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && PYTHON=$(PYTHON) tools/check_wheel.sh "$$folder"
 
 demo: $(READY)  ## the whole chain on simulated videos, into demo-output/

@@ -3,8 +3,8 @@
 #
 #     tools/check_wheel.sh [FOLDER]
 #
-# FOLDER (default: a temporary one) takes the environments, about 6 GB; remove it afterwards.
-# PYTHON chooses the interpreter, and EXTRAS what is installed, such as EXTRAS=[onnx].
+# FOLDER (default: a temporary one) takes the environments, up to 6 GB; remove it afterwards.
+# PYTHON chooses the interpreter, and EXTRAS what is installed, such as EXTRAS=[train]; default: [onnx].
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -32,7 +32,7 @@ grep -m 1 "requires a different Python" "$work/refused.log"
 echo "== install"
 "$python" -m venv "$work/installed"
 start=$SECONDS
-"$work/installed/bin/pip" install --quiet "$wheel${EXTRAS:-}"
+"$work/installed/bin/pip" install --quiet "$wheel${EXTRAS-[onnx]}"
 echo "installed in $((SECONDS - start)) s: $(du -sm "$work/installed" | cut -f 1) MB"
 
 echo "== try"

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from urbanpipe.explain.explain import explain as explain
     from urbanpipe.exports.condition_report import condition as condition
     from urbanpipe.exports.export import export as export
-    from urbanpipe.hub.pull import pull_bundle as pull_bundle
-    from urbanpipe.hub.push import push_bundle as push_bundle
+    from urbanpipe.hub.pull import hub_pull as hub_pull
+    from urbanpipe.hub.push import hub_push as hub_push
     from urbanpipe.inference.predict import predict as predict
     from urbanpipe.inspection.inspector import Inspector as Inspector
     from urbanpipe.inspection.moments import moments as moments
@@ -79,8 +79,8 @@ _HOMES = {
     "moments": "urbanpipe.inspection.moments:moments",
     "ocr": "urbanpipe.inspection.screen_text.propose:ocr",
     "predict": "urbanpipe.inference.predict:predict",
-    "pull_bundle": "urbanpipe.hub.pull:pull_bundle",
-    "push_bundle": "urbanpipe.hub.push:push_bundle",
+    "hub_pull": "urbanpipe.hub.pull:hub_pull",
+    "hub_push": "urbanpipe.hub.push:hub_push",
     "report": "urbanpipe.record.report:report",
     "reproduce": "urbanpipe.reproduce.reproduce:reproduce",
     "pretrain": "urbanpipe.pretraining.pretrain:pretrain",
@@ -118,13 +118,13 @@ __all__ = [
     "export",
     "fit",
     "folds",
+    "hub_pull",
+    "hub_push",
     "inspect",
     "moments",
     "ocr",
     "predict",
     "pretrain",
-    "pull_bundle",
-    "push_bundle",
     "recipes",
     "report",
     "reproduce",

@@ -4,6 +4,7 @@ import json
 import logging
 import re
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
@@ -270,3 +271,27 @@ class TestCompletion:
         script = run("--show-completion", "bash").stdout
         assert "complete -o default" in script
         assert subprocess.run(["bash", "-n"], input=script, text=True, check=False).returncode == 0
+
+
+WITHOUT_TORCH = """
+import sys
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("torch", "torchvision", "timm", "tensorboard"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name.partition(".")[0])
+sys.meta_path.insert(0, Absent())
+from urbanpipe.cli.main import main
+main()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words", [("train", "c.csv", "--recipe", "small-mobilenetv2", "--out", "out"), ("weights",)])
+def test_a_verb_that_needs_torch_names_the_extra(words: tuple[str, ...], tmp_path: Path) -> None:
+    command = [sys.executable, "-c", WITHOUT_TORCH, *words]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    line = done.stderr.splitlines()[-1]
+    assert re.fullmatch(
+        r"urbanpipe: t\w+ is not installed, which comes with training: pip install 'urbanpipe\[train\]'", line
+    )

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from helpers.hostile_bundles import with_digests
 from helpers.local_hub import TOKEN, LocalHub, Repository, running_hub
-from urbanpipe.api import pull_bundle, push_bundle
+from urbanpipe.api import hub_pull, hub_push
 from urbanpipe.cli.main import app
 from urbanpipe.errors import BundleError, HubError, UrbanpipeError
 from urbanpipe.hub import client, pull
@@ -60,7 +60,7 @@ PUSHED: list[Repository] = []
 def shared_bundle(hub: LocalHub) -> Repository:
     """A repository with the demonstration bundle, which is pushed once."""
     if not PUSHED:
-        push_bundle(DEMONSTRATION, NAME, licence="apache-2.0")
+        hub_push(DEMONSTRATION, NAME, licence="apache-2.0")
         PUSHED.append(hub.repositories[NAME])
     copy = hub.repositories[NAME] = Repository()
     copy.commit("main", PUSHED[0].files())
@@ -75,7 +75,7 @@ def refused(tmp_path: Path, message: str, repository: str = NAME, revision: str 
     """Pull; check that it fails with one line that holds `message`, and leaves nothing."""
     before = set(tmp_path.rglob("*"))
     with pytest.raises(HubError) as caught:
-        pull_bundle(repository, out=tmp_path / "pulled", revision=revision)
+        hub_pull(repository, out=tmp_path / "pulled", revision=revision)
     text = str(caught.value)
     assert message in text
     assert "\n" not in text
@@ -87,10 +87,10 @@ def refused(tmp_path: Path, message: str, repository: str = NAME, revision: str 
 
 @pytest.mark.slow
 def test_a_pulled_bundle_is_the_one_that_was_pushed(hub: LocalHub, tmp_path: Path) -> None:
-    pushed = push_bundle(DEMONSTRATION, NAME, private=True)
+    pushed = hub_push(DEMONSTRATION, NAME, private=True)
     assert pushed.private
     assert hub.repositories[NAME].private
-    pulled = pull_bundle(NAME, out=tmp_path / "a" / "pulled")
+    pulled = hub_pull(NAME, out=tmp_path / "a" / "pulled")
     assert contents(pulled.folder) == contents(DEMONSTRATION)
     assert (pulled.commit, pulled.files, pulled.size_bytes) == (pushed.commit, pushed.files, pushed.size_bytes)
     assert pulled.demonstration
@@ -126,7 +126,7 @@ def test_the_card_has_metadata_of_the_bundle_only(shared_bundle: Repository) -> 
 
 @pytest.mark.slow
 def test_the_card_has_the_intervals_of_the_bundle(hub: LocalHub, frame_bundle: Path) -> None:
-    push_bundle(frame_bundle, NAME)
+    hub_push(frame_bundle, NAME)
     data = yaml.safe_load(hub.repositories[NAME].files()["README.md"].decode().split("---\n")[1])
     assert "license" not in data
     metric = data["model-index"][0]["results"][0]["metrics"][0]
@@ -137,33 +137,33 @@ def test_the_card_has_the_intervals_of_the_bundle(hub: LocalHub, frame_bundle: P
 
 @pytest.mark.slow
 def test_a_second_push_sends_only_what_changed_and_deletes_what_is_gone(hub: LocalHub, frame_bundle: Path) -> None:
-    first = push_bundle(frame_bundle, NAME)
+    first = hub_push(frame_bundle, NAME)
     hub.uploads.clear()
-    assert push_bundle(frame_bundle, NAME).commit == first.commit
+    assert hub_push(frame_bundle, NAME).commit == first.commit
     assert not hub.uploads
     hub.repositories[NAME].commit("main", {**hub.repositories[NAME].files(), "notes.txt": b"a person's"})
-    push_bundle(DEMONSTRATION, NAME)
+    hub_push(DEMONSTRATION, NAME)
     kept = set(hub.repositories[NAME].files()) - {".gitattributes", "README.md", SUMS, "notes.txt"}
     assert kept == set(contents(DEMONSTRATION))
 
 
 @pytest.mark.slow
 def test_a_branch_is_made_and_pulled_by_its_name_or_commit(hub: LocalHub, frame_bundle: Path, tmp_path: Path) -> None:
-    pushed = push_bundle(frame_bundle, NAME, revision="v2/trial")
-    assert contents(pull_bundle(NAME, out=tmp_path / "a", revision="v2/trial").folder) == contents(frame_bundle)
-    push_bundle(DEMONSTRATION, NAME, revision="v2/trial")
-    assert contents(pull_bundle(NAME, out=tmp_path / "b", revision=pushed.commit).folder) == contents(frame_bundle)
+    pushed = hub_push(frame_bundle, NAME, revision="v2/trial")
+    assert contents(hub_pull(NAME, out=tmp_path / "a", revision="v2/trial").folder) == contents(frame_bundle)
+    hub_push(DEMONSTRATION, NAME, revision="v2/trial")
+    assert contents(hub_pull(NAME, out=tmp_path / "b", revision=pushed.commit).folder) == contents(frame_bundle)
     assert list(hub.repositories[NAME].files()) == [".gitattributes"]
 
 
 def test_only_files_of_the_bundle_are_sent(hub: LocalHub, frame_bundle: Path, tmp_path: Path) -> None:
     bundle = shutil.copytree(frame_bundle, tmp_path / "bundle")
     (bundle / "secret.txt").write_text("not of the bundle")
-    push_bundle(bundle, NAME)
+    hub_push(bundle, NAME)
     assert "secret.txt" not in hub.repositories[NAME].files()
     with_digests(bundle, ["secret.txt"])
     with pytest.raises(HubError, match=r"bundle\.toml names 'secret\.txt', which is not a file of a bundle"):
-        push_bundle(bundle, NAME)
+        hub_push(bundle, NAME)
 
 
 @pytest.mark.parametrize("name", ["taxonomy.toml", "members/0-demonstration/fold1.safetensors", "bundle.toml"])
@@ -235,7 +235,7 @@ def test_a_private_repository_is_not_there_without_a_token(
     monkeypatch.delenv("HF_TOKEN")
     refused(tmp_path, "there is no such repository, or it is private")
     shared_bundle.private = False
-    assert pull_bundle(NAME, out=tmp_path / "pulled").name == "demonstration"  # a public one needs no token
+    assert hub_pull(NAME, out=tmp_path / "pulled").name == "demonstration"  # a public one needs no token
 
 
 @pytest.mark.parametrize(
@@ -295,18 +295,18 @@ def test_no_network_and_a_dead_proxy_are_one_line_without_the_password(
 def test_a_push_needs_a_valid_token(hub: LocalHub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_wrong-secret")
     with pytest.raises(HubError, match=r"the token is not valid") as caught:
-        push_bundle(DEMONSTRATION, NAME)
+        hub_push(DEMONSTRATION, NAME)
     assert "wrong-secret" not in str(caught.value)
     monkeypatch.delenv("HF_TOKEN")
     with pytest.raises(HubError, match=r"there is no token to write with; run `hf auth login`, or set HF_TOKEN"):
-        push_bundle(DEMONSTRATION, NAME)
+        hub_push(DEMONSTRATION, NAME)
     assert not hub.repositories
 
 
 def test_nothing_private_goes_to_a_public_repository(hub: LocalHub, shared_bundle: Repository) -> None:
     before = dict(shared_bundle.branches)
     with pytest.raises(HubError, match=r"exists and is public, so nothing was sent"):
-        push_bundle(DEMONSTRATION, NAME, private=True)
+        hub_push(DEMONSTRATION, NAME, private=True)
     assert shared_bundle.branches == before
 
 
@@ -314,12 +314,12 @@ def test_a_damaged_bundle_is_not_pushed(hub: LocalHub, frame_bundle: Path, tmp_p
     bundle = shutil.copytree(frame_bundle, tmp_path / "bundle")
     (bundle / "metrics.json").write_text("{}")
     with pytest.raises(BundleError, match=r"metrics\.json is damaged"):
-        push_bundle(bundle, NAME)
+        hub_push(bundle, NAME)
     with_digests(bundle, ["metrics.json"])
     with pytest.raises(HubError, match=r"lacks a figure of the model card: 'videos'"):
-        push_bundle(bundle, NAME)
+        hub_push(bundle, NAME)
     with pytest.raises(HubError, match=r"the licence is 'Mine!'"):
-        push_bundle(frame_bundle, NAME, licence="Mine!")
+        hub_push(frame_bundle, NAME, licence="Mine!")
     assert not hub.requests
 
 

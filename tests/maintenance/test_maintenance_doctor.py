@@ -48,7 +48,7 @@ def test_this_machine_can_be_used() -> None:
 @pytest.mark.parametrize(
     ("error", "text"),
     [
-        (ModuleNotFoundError("No module named 'torch'", name="torch"), "the module torch is not installed"),
+        (ModuleNotFoundError("No module named 'sympy'", name="sympy"), "the module sympy is not installed"),
         (OSError("libcudart.so.12: cannot open shared object file\nmore"), "OSError: libcudart.so.12: cannot open"),
         (RuntimeError("operator torchvision::nms does not exist"), "RuntimeError: operator torchvision::nms"),
     ],
@@ -60,6 +60,15 @@ def test_a_library_that_cannot_be_imported_is_broken_and_the_others_are_looked_a
     assert checks["torch"].fix
     assert len(checks["torch"].line().splitlines()) == 1
     assert checks["numpy"].status == "ok"
+
+
+def test_torch_is_an_extra_and_numpy_is_not() -> None:
+    absent: dict[str, Exception] = {
+        name: ModuleNotFoundError(f"No module named {name!r}", name=name) for name in ("torch", "numpy")
+    }
+    checks = by_name(library_checks(loading(absent)))
+    assert "torch" not in checks
+    assert checks["numpy"].status == "broken"
 
 
 def test_the_machine_is_described_without_torch(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,9 +27,9 @@ def push(
     ] = None,
 ) -> Result:
     """Upload a bundle with a model card and checksums. The token is that of `hf auth login` or HF_TOKEN."""
-    from urbanpipe.hub.push import push_bundle
+    from urbanpipe.hub.push import hub_push
 
-    pushed = push_bundle(bundle, repository, revision=revision, private=private, licence=licence)
+    pushed = hub_push(bundle, repository, revision=revision, private=private, licence=licence)
     if licence is None:
         complain("urbanpipe: the model card names no licence, so others may not use the weights; give --license")
     whose = "private" if pushed.private else "public"
@@ -46,9 +46,9 @@ def pull(
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit; default: main.")] = None,
 ) -> Result:
     """Download a bundle and check every file; a bundle that fails a check is not kept."""
-    from urbanpipe.hub.pull import pull_bundle
+    from urbanpipe.hub.pull import hub_pull
 
-    pulled = pull_bundle(repository, out=out, revision=revision)
+    pulled = hub_pull(repository, out=out, revision=revision)
     if pulled.demonstration:
         complain("urbanpipe: the bundle is a demonstration, trained on simulated videos: not for real use")
     show(f"{pulled.name}: {pulled.files} files, {pulled.size_bytes / 1e6:.1f} MB, commit {pulled.commit}")

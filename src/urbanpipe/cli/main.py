@@ -69,6 +69,9 @@ RESUMABLE = {
     "reproduce",
 }
 
+EXTRA_TRAIN = ("tensorboard", "timm", "torch", "torchvision")
+"""Modules that come with the extra `train`."""
+
 app = typer.Typer(
     name="urbanpipe",
     help="Recognise defects in sewer-pipe inspection videos, from video-level labels.",
@@ -170,6 +173,12 @@ def main() -> None:
         app()
     except UrbanpipeError as error:
         complain(f"urbanpipe: {error}")
+        sys.exit(2)
+    except ModuleNotFoundError as error:
+        if error.name not in EXTRA_TRAIN:
+            log_crash()
+            raise
+        complain(f"urbanpipe: {error.name} is not installed, which comes with training: pip install 'urbanpipe[train]'")
         sys.exit(2)
     except OSError as error:
         if not is_broken_pipe(error):

@@ -22,7 +22,7 @@ WEIGHTS = (".safetensors", ".onnx")
 
 @dataclass(frozen=True)
 class PulledBundle:
-    """The result of `pull_bundle`.
+    """The result of `hub_pull`.
 
     Attributes:
         folder: folder of the bundle.
@@ -56,7 +56,7 @@ class _Snapshot:
     sizes: Mapping[str, int]
 
 
-def pull_bundle(repository: str, *, out: Path, revision: str | None = None) -> PulledBundle:
+def hub_pull(repository: str, *, out: Path, revision: str | None = None) -> PulledBundle:
     """Download a bundle and check it; `out` appears when everything was checked, or not at all.
 
     All files are taken from one commit. Only files that bundles have are downloaded, each is compared with SHA256SUMS

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PushedBundle:
-    """The result of `push_bundle`.
+    """The result of `hub_push`.
 
     Attributes:
         repository: owner/name.
@@ -33,7 +33,7 @@ class PushedBundle:
     private: bool
 
 
-def push_bundle(
+def hub_push(
     bundle: Path, repository: str, *, revision: str | None = None, private: bool = False, licence: str | None = None
 ) -> PushedBundle:
     """Upload a bundle in one commit; files that the repository already has are not sent again.
