@@ -171,6 +171,8 @@ def test_networks_of_other_numbers_of_processes_are_told(archive: Path, done: tu
     path.write_text(json.dumps(json.loads(before) | {"processes": 4}))
     (note,) = [note for note in run(archive, done[0], "flip").notes if "different numbers of processes" in note]
     assert "1: base, no-flip; 4: no-flip" in note
+    path.write_text(json.dumps(json.loads(before) | {"processes": ["4"]}))  # edited by hand
+    assert not any("different numbers of processes" in note for note in run(archive, done[0], "flip").notes)
     path.write_text(before)
 
 

@@ -165,7 +165,7 @@ def _notes_on_processes(plan: _Plan, names: Sequence[str]) -> list[str]:
     counts: dict[int, list[str]] = {}
     for name in names:
         done = [read_done(run / f"fold{fold}") or {} for run in plan.runs(name) for fold in plan.experiment.used]
-        for count in {row["processes"] for row in done if "processes" in row}:
+        for count in {row["processes"] for row in done if type(row.get("processes")) is int}:
             counts.setdefault(count, []).append(name)
     if len(counts) < 2:
         return []
