@@ -1,10 +1,10 @@
-# Every target sets itself up: .venv is made and filled on first use. Tests run in three processes, so that two cores are busy while one of them waits.
+# Every target sets itself up: .venv is made and filled on first use. Tests run in four processes, so that two cores are busy while some of them wait.
 # A process that crashes ends the run; pytest-xdist would start another and wait for ever.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-PARALLEL := --numprocesses 3 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
+PARALLEL := --numprocesses 4 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 # What Python compiles may be kept: to rewrite the assertions of all tests takes each process 8 seconds.
 unexport PYTHONDONTWRITEBYTECODE
 
