@@ -17,7 +17,9 @@ from typer.testing import CliRunner
 from helpers.inspection_material import made_inspection
 from helpers.record_material import HEAD, REMARKS, inspection_of, made_contract
 from helpers.review_material import decide, finish
+from helpers.video_files import number_in, write
 from urbanpipe.cli.main import app
+from urbanpipe.contracts.findings import write_inspection
 from urbanpipe.contracts.text_width import columns_of, cut
 from urbanpipe.errors import InspectionError, ReviewError
 from urbanpipe.record.page_rules import css_string
@@ -27,6 +29,7 @@ from urbanpipe.record.segments import natural_order
 from urbanpipe.record.wording import TEXTS
 from urbanpipe.report.wording import all_texts
 from urbanpipe.review_store.store import ReviewStore
+from urbanpipe.video.isolated import index_frames
 
 poppler = pytest.mark.skipif(not shutil.which("pdftotext"), reason="poppler (pdftotext, pdfinfo) is not installed")
 
@@ -337,3 +340,31 @@ def test_a_missing_pdf_library_is_named(contract: Path, tmp_path: Path, monkeypa
         InspectionError, match=r"a PDF needs WeasyPrint; install it with `pip install .urbanpipe\[pdf\]"
     ):
         report(contract / "out", out=tmp_path / "r.pdf")
+
+
+def test_a_defect_that_a_person_added_has_its_frame_of_the_video_while_that_is_at_hand(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    video = write(tmp_path / "out" / "a.mp4")
+    index = index_frames(video, hashed=True)
+    made = made_inspection(tmp_path / "out" / "a", "a.mp4", index.duration_seconds)
+    facts = made.video.model_copy(update={"digest": index.digest})
+    findings = tuple(one.model_copy(update={"occurrences": (), "triage": "reject"}) for one in made.findings)
+    write_inspection(made.model_copy(update={"video": facts, "findings": findings}), tmp_path / "out" / "a")
+    store = ReviewStore(tmp_path / "review.sqlite")
+    at = round(float(index.times_seconds[30]), 3)
+    decide(store, tmp_path / "out" / "a", "+1", status="accepted", code="PL", seconds=at)
+    finish(store, tmp_path / "out" / "a")
+
+    def pictures() -> list[int]:
+        report(tmp_path / "out", out=tmp_path / "r.html", store=store.path)
+        text = (tmp_path / "r.html").read_text(encoding="utf-8")
+        assert text.count("No picture was stored.") == (0 if "image/jpeg" in text else 1)
+        found = [base64.b64decode(data) for data in re.findall(r"data:image/jpeg;base64,([\w+/=]+)", text)]
+        return [number_in(np.asarray(Image.open(BytesIO(jpeg)).convert("RGB"))) for jpeg in found]
+
+    assert pictures() == [30]
+    video.write_bytes(video.read_bytes() + bytes(8))  # no longer what was inspected
+    assert pictures() == []
+    video.unlink()
+    assert pictures() == []
+    store.close()

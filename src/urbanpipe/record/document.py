@@ -9,6 +9,7 @@ from urbanpipe.contracts.remarks import sentence
 from urbanpipe.exports.columns import Language
 from urbanpipe.exports.missing_cells import MissingCell
 from urbanpipe.exports.rules import Rules
+from urbanpipe.record.added_pictures import write_added_pictures
 from urbanpipe.record.cover import Cover, cover_of
 from urbanpipe.record.data_cells import Cell, data_cells
 from urbanpipe.record.entries import Entry, entries_of, record_pictures
@@ -17,7 +18,7 @@ from urbanpipe.record.page_rules import page_rules
 from urbanpipe.record.pipe_graph import Graph, graphs_of
 from urbanpipe.record.segments import RecordSegment
 from urbanpipe.report.page import document
-from urbanpipe.report.pictures import picture_album
+from urbanpipe.report.pictures import Album, picture_album
 from urbanpipe.report.wording import Wording, clock
 
 MAX_LETTERS = 24_000_000
@@ -77,6 +78,7 @@ def record_html(
     root: Path,
     rules: Rules,
     *,
+    added: Path,
     t: Wording,
     language: Language,
     contractor: str,
@@ -88,11 +90,15 @@ def record_html(
         failures: reasons of the videos that could not be inspected, by name.
         root: folder of all inspections.
         rules: rules of the condition figures.
+        added: empty folder for pictures of defects that people added.
         t: texts.
         language: language of the record.
         contractor: who hands it in; empty if not given.
     """
     pictures = picture_album(record_pictures(segments, root), root, MAX_LETTERS)
+    room = MAX_LETTERS - sum(map(len, pictures.uris.values()))
+    of_added = picture_album(write_added_pictures(segments, added), added, room)
+    pictures = Album(of_added.uris | pictures.uris, of_added.lost | pictures.lost)
     single = len(segments) == 1
     sections = [
         Section(

@@ -7,6 +7,7 @@ from pathlib import Path
 from urbanpipe.exports.cjj181 import clock_text, is_off, source_words
 from urbanpipe.exports.columns import Language, word
 from urbanpipe.exports.records import RecordRow
+from urbanpipe.record.added_pictures import added_name
 from urbanpipe.record.segments import RecordSegment, is_undecided
 from urbanpipe.record.wording import grade_of, metres_text
 from urbanpipe.report.pictures import Album
@@ -96,7 +97,8 @@ def _facts(row: RecordRow, several: bool, t: Wording, language: Language) -> Ite
 def _picture(row: RecordRow, root: Path, pictures: Album, t: Wording) -> tuple[str | None, str]:
     name = picture_name(row, root)
     if name is None or row.evidence is None:
-        return None, t("picture_none")
+        added = pictures.uris.get(added_name(row) or "")
+        return added, "" if added else t("picture_none")
     if name in pictures.uris:
         shown = clock(row.evidence.seconds, tenths=True)
         return pictures.uris[name], t("picture_at", time=shown) if is_off(row.evidence, row) else ""
