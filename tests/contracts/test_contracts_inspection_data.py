@@ -173,3 +173,28 @@ def test_commands_take_a_rule(tmp_path: Path) -> None:
     run = CliRunner().invoke(app, [*command, "--inspection-data", "{segment}"])
     assert run.exit_code == 0, run.output
     assert load_workbook(tmp_path / "t.xlsx")["segment"].cell(3, 1).value == "K1-K2"
+
+
+def test_headings_may_be_chinese_and_have_their_unit(tmp_path: Path) -> None:
+    path = tmp_path / "data.csv"
+    path.write_text(
+        "视频,街道,起始井号,终止井,检测日期,管径（mm）,长度 (m)\na.mp4,人民路,W1,W2,2024-05-01,300,40\n",
+        encoding="utf-8",
+    )
+    one = read_inspection_data(path)["a.mp4"]
+    assert (one.street, one.from_manhole, one.to_manhole, one.date) == ("人民路", "W1", "W2", "2024-05-01")
+    assert (one.diameter_mm, one.length_m) == (300, 40)
+
+
+@pytest.mark.parametrize(
+    ("header", "words"),
+    [
+        ("video,length_m (ft)", r"unknown column 'length_m \(ft\)'"),
+        ("video,street,街道", "'street' and another column are both street"),
+    ],
+)
+def test_headings_of_other_units_or_twice_are_refused(header: str, words: str, tmp_path: Path) -> None:
+    path = tmp_path / "data.csv"
+    path.write_text(f"{header}\na.mp4{',1' * header.count(',')}\n", encoding="utf-8")
+    with pytest.raises(InspectionError, match=words):
+        read_inspection_data(path)

@@ -1,11 +1,12 @@
 """What is known of an inspected pipe beside its video: a table that people fill in, one row per video."""
 
+import re
 import tomllib
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
-from unicodedata import category
+from unicodedata import category, normalize
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, ValidationInfo
 
@@ -133,9 +134,39 @@ CHECKED, OCR_TEXT, OCR_REGION = "checked", "ocr_text", "distance_region"
 _YES = {"yes", "y", "true", "1", "x", "ok", "ja", "j", "wahr", "是", "已核对", "已核對"}
 
 
+_UNIT = re.compile(r"\((m|mm|米|毫米|k|t)\)$")
+_HEADINGS = {
+    "video": ("视频", "视频名称", "文件名"),
+    "segment": ("管段", "管段编号"),
+    "street": ("街道", "道路", "道路名称", "路名"),
+    "from_manhole": ("起始井", "起始井号", "起点井号"),
+    "to_manhole": ("终止井", "终止井号", "终点井号"),
+    "direction": ("方向", "检测方向"),
+    "length_m": ("长度", "管段长度", "管长"),
+    "diameter_mm": ("管径", "直径"),
+    "shape": ("断面形状", "形状"),
+    "material": ("材质", "管材", "管道材质"),
+    "date": ("日期", "检测日期"),
+    "time": ("时间", "检测时间"),
+    "operator": ("检测员", "检测人员"),
+    "weather": ("天气",),
+    "job": ("工程", "工程名称", "项目名称"),
+    "client": ("委托单位", "业主"),
+    "region": ("地区", "地区重要性"),
+    "soil": ("土质", "土质影响"),
+}
+"""Chinese headings by field, without units."""
+
+
 def is_checked(cell: str) -> bool:
     """Return whether a cell of the column `checked` says yes, in English, German or Chinese."""
     return folded(cell) in _YES
+
+
+def _field(heading: str) -> str:
+    """Return the field of a heading in English or Chinese, in any case, with or without a unit in brackets."""
+    name = _UNIT.sub("", normalize("NFKC", heading).casefold().replace(" ", ""))
+    return next((field for field, words in _HEADINGS.items() if name in (field, *words)), heading)
 
 
 def read_inspection_data(
@@ -158,13 +189,16 @@ def read_inspection_data(
     """
     try:
         header, lines = read_table_file(path, "video")
+        fields = {column: _field(column) for column in header}
         ocr_columns = {CHECKED, OCR_TEXT, OCR_REGION} & set(header)
-        if unknown := [column for column in header if column not in {*InspectionData.model_fields, *ocr_columns}]:
+        if unknown := [one for one, name in fields.items() if name not in {*InspectionData.model_fields, *ocr_columns}]:
             known = ", ".join(InspectionData.model_fields)
             raise InspectionError(f"{path}: unknown column {unknown[0]!r}; the columns are {known}")
+        if twice := next((one for one, name in fields.items() if list(fields.values()).count(name) > 1), None):
+            raise InspectionError(f"{path}: {twice!r} and another column are both {fields[twice]}; keep one of them")
         rows: dict[str, InspectionData] = {}
         for line, cells in lines:
-            where, texts = f"{path}, line {line}", {key: value.strip() for key, value in cells.items()}
+            where, texts = f"{path}, line {line}", {fields[key]: value.strip() for key, value in cells.items()}
             row = _row({key: value for key, value in texts.items() if key not in ocr_columns}, where)
             if row.video in rows or row.video in (unchecked or {}):
                 raise InspectionError(f"{where}: {row.video} is named twice; give one row per video")
