@@ -126,12 +126,12 @@ def test_an_archive_that_cannot_be_reviewed_is_one_line(tmp_path: Path) -> None:
 
 def test_a_damaged_part_is_listed_with_its_reason(tmp_path: Path) -> None:
     archive = tmp_path / "archive"
-    archive_plan([make_clips(tmp_path / "videos", 6)], archive, shards=2)
+    archive_plan([make_clips(tmp_path / "videos", 20)], archive, shards=2)
     stub_run(archive)
     path = min((archive / "results").rglob("*.videos.parquet"))
     data = path.read_bytes()
     path.write_bytes(data[:4] + bytes(1000) + data[1004:])  # rows, not metadata
     client = client_of(served(archive, videos=0))
     errors = [row["error"] for row in client.get("/api/queue").json()["videos"]]
-    assert 0 < sum(map(bool, errors)) < 6
+    assert 0 < sum(map(bool, errors)) < 20  # shards follow from hashes of paths, which differ in each run
     assert all("videos.parquet is damaged" in error for error in errors if error)
