@@ -1,5 +1,6 @@
 """The record as HTML: a cover where there are several segments, and each segment on pages of its own."""
 
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,7 +79,6 @@ def record_html(
     root: Path,
     rules: Rules,
     *,
-    added: Path,
     t: Wording,
     language: Language,
     contractor: str,
@@ -90,15 +90,11 @@ def record_html(
         failures: reasons of the videos that could not be inspected, by name.
         root: folder of all inspections.
         rules: rules of the condition figures.
-        added: empty folder for pictures of defects that people added.
         t: texts.
         language: language of the record.
         contractor: who hands it in; empty if not given.
     """
-    pictures = picture_album(record_pictures(segments, root), root, MAX_LETTERS)
-    room = MAX_LETTERS - sum(map(len, pictures.uris.values()))
-    of_added = picture_album(write_added_pictures(segments, added), added, room)
-    pictures = Album(of_added.uris | pictures.uris, of_added.lost | pictures.lost)
+    pictures = _pictures(segments, root)
     single = len(segments) == 1
     sections = [
         Section(
@@ -130,6 +126,15 @@ def record_html(
     }
     rules_of_pages = page_rules(segments, [notices_of(one, t) for one in segments], t, contractor=contractor)
     return document(_TEMPLATE, style + rules_of_pages, t, content)
+
+
+def _pictures(segments: Sequence[RecordSegment], root: Path) -> Album:
+    """Return the pictures of proposals and, where there is room left, of defects that people added."""
+    proposed = picture_album(record_pictures(segments, root), root, MAX_LETTERS)
+    room = MAX_LETTERS - sum(map(len, proposed.uris.values()))
+    with tempfile.TemporaryDirectory(prefix="urbanpipe-") as folder:
+        added = picture_album(write_added_pictures(segments, Path(folder)), Path(folder), room)
+    return Album(proposed.uris | added.uris, proposed.lost | added.lost)
 
 
 def notices_of(segment: RecordSegment, t: Wording) -> list[str]:

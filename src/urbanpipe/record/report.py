@@ -104,7 +104,6 @@ def report(
     failures: dict[str, str] = {}
     with (
         tempfile.TemporaryDirectory(prefix="urbanpipe-") as copied,
-        tempfile.TemporaryDirectory(prefix="urbanpipe-") as added,
         opened_records(inspections, store=store, pictures=Path(copied), failures=failures) as opened,
     ):
         root = Path(copied) if is_archive(inspections) else Path(inspections)
@@ -118,8 +117,7 @@ def report(
             _refuse_undecided(segments)
         failed = {} if videos else failures | opened.not_inspected()
         t = wording(language, TEXTS)
-        who = contractor.strip()
-        html = record_html(segments, failed, root, rules, added=Path(added), t=t, language=language, contractor=who)
+        html = record_html(segments, failed, root, rules, t=t, language=language, contractor=contractor.strip())
         _write(html, out)
         notes = () if videos else tuple(opened.notes())
     return Reported(
