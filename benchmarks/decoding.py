@@ -27,7 +27,7 @@ from PIL import Image
 from urbanpipe.outputs import write_text
 from urbanpipe.video.decode import read_frames, stream_frames
 from urbanpipe.video.probe import probe
-from urbanpipe.video.resizing import resized_by_torch
+from urbanpipe.video.resizing import resized_by_swscale, resized_by_torch
 from urbanpipe.video.sampling import interval, uniform
 
 os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = "threads;1"
@@ -220,6 +220,9 @@ def resize_table(videos: dict[tuple[int, int], Path], repeats: int) -> str:
     }
     ways["RGB, then Pillow bilinear"] = _pillow
     ways["**RGB, then torch antialias (urbanpipe)**"] = lambda frame: resized_by_torch(_rgb(frame), (SIDE, SIDE))
+    ways["**RGB, then swscale by plane (urbanpipe without torch)**"] = lambda frame: resized_by_swscale(
+        _rgb(frame), (SIDE, SIDE)
+    )
     for name, way in ways.items():
         cells = []
         for height in HEIGHTS:
@@ -305,6 +308,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=20.0, help="length of each video")
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--resizing", action="store_true", help="print the table of one frame's resizing, and no other")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".md"))
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -312,6 +316,10 @@ def main() -> None:
         cv2.setNumThreads(1)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        if arguments.resizing:
+            short = {(height, 12): make_video(folder / f"{height}.mp4", height, 12, 1.0) for height in HEIGHTS}
+            print(resize_table(short, arguments.repeats))
+            return
         videos = {
             (height, gop): make_video(folder / f"{height}-{gop}.mp4", height, gop, arguments.seconds)
             for height in HEIGHTS

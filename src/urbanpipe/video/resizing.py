@@ -30,8 +30,8 @@ def resized(rgb: Pixels, size: tuple[int, int]) -> Pixels:
     """Return the picture at `size` = (width, height), uint8, contiguous.
 
     The result is Pillow's `BILINEAR` within two grey levels. A process that runs its networks in torch resizes with
-    torch, the others with FFmpeg's swscale. Torch takes a third of the time, but loading it takes two seconds and half
-    a gigabyte (benchmarks/inspect_speed.md).
+    torch, the others with FFmpeg's swscale. Torch takes two fifths of the time (benchmarks/decoding.md), but loading it
+    takes more than a second and half a gigabyte (benchmarks/inspect_speed.md).
     """
     check_size(size)
     width, height = size
