@@ -117,6 +117,27 @@ def test_a_bundle_that_cannot_be_replaced_stays(tmp_path: Path, monkeypatch: pyt
     assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")] == ["bundle", "bundle/bundle.toml"]
 
 
+@pytest.mark.parametrize("path", [Path(), Path(".."), Path("/")])
+def test_the_working_folder_is_not_replaced(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shell that is in it would go on in a folder that is deleted."""
+    monkeypatch.chdir(tmp_path)
+    with (
+        pytest.raises(OutputError, match="working folder is in it and cannot be replaced") as caught,
+        whole_folder(path),
+    ):
+        raise AssertionError
+    assert str(caught.value).startswith(f"cannot write {path}: ")
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_folder_may_be_named_by_way_of_its_parent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    with whole_folder(Path("../bundle/.")) as fresh:
+        (fresh / "new").touch()
+    assert (tmp_path / "bundle" / "new").exists()
+
+
 def test_reasons_of_ended_decoders() -> None:
     assert _reason(MEMORY_EXIT) == TOO_MUCH_MEMORY == "reading it needs more than 6 GiB of memory"
     assert _reason(0xC0000005) == "reading it crashed the decoder (exit 0xc0000005)"
@@ -134,6 +155,7 @@ def test_windows_says_that_an_argument_is_invalid_when_a_pipe_is_broken(monkeypa
     monkeypatch.setattr("urbanpipe.platform_support.IS_WINDOWS", True)
     with pytest.raises(BrokenPipeError):
         send(Closed(), b"V", b"content")  # type: ignore[arg-type]
+    assert not is_broken_pipe(OSError(22, "Invalid argument", "a?.mp4"))
 
 
 def test_loading_processes_are_forked_only_on_linux(monkeypatch: pytest.MonkeyPatch) -> None:

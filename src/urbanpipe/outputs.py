@@ -98,8 +98,10 @@ def whole_folder(path: Path) -> Iterator[Path]:
     """Yield an empty folder beside `path` that replaces `path` when the block ends without an error.
 
     Raises:
-        OutputError: a folder cannot be made or renamed; `path` is as it was before.
+        OutputError: a folder cannot be made or renamed, or it has the working folder in it; `path` is as it was before.
     """
+    check_replaceable(path)
+    path = Path(os.path.abspath(path))  # noqa: PTH100 - `resolve` would follow links
     output_folder(path.parent)
     fresh, old = (path.with_name(f".{path.name}.{which}") for which in ("new", "old"))
     with explained(path):
@@ -120,6 +122,20 @@ def whole_folder(path: Path) -> Iterator[Path]:
     finally:
         for left in (fresh, old):
             shutil.rmtree(left, ignore_errors=True)
+
+
+def check_replaceable(path: Path) -> None:
+    """Refuse a folder that `whole_folder` cannot replace: programs would go on in a working folder that is deleted.
+
+    Raises:
+        OutputError: `path` is the working folder, or has it in it.
+    """
+    with explained(path):
+        working = Path.cwd()
+    if path.exists() and working.is_relative_to(path.resolve()):
+        raise OutputError(
+            f"cannot write {path}: the working folder is in it and cannot be replaced; give the name of a new folder"
+        )
 
 
 def is_out_of_space(error: OutputError) -> bool:

@@ -33,8 +33,12 @@ def retried(action: Callable[[], T]) -> T:
 
 
 def is_broken_pipe(error: OSError) -> bool:
-    """Return whether the reader of a pipe has closed it; Windows then says that an argument is invalid."""
-    return isinstance(error, BrokenPipeError) or (IS_WINDOWS and error.errno == errno.EINVAL)
+    """Return whether the reader of a pipe has closed it.
+
+    Windows then says that an argument is invalid, as it does of the name of a file, which the error then has.
+    """
+    is_of_pipe = error.errno == errno.EINVAL and error.filename is None
+    return isinstance(error, BrokenPipeError) or (IS_WINDOWS and is_of_pipe)
 
 
 def is_too_long(path: Path) -> bool:

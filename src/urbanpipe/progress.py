@@ -1,4 +1,4 @@
-"""Progress of long operations: a bar with the time left on a terminal, plain lines in a log."""
+"""Progress of long operations: a bar with the time left on a terminal, plain lines in a log; times and sizes."""
 
 import logging
 import sys
@@ -33,15 +33,30 @@ def draws_bars() -> bool:
 
 
 def duration_text(seconds: float) -> str:
-    """Return a duration for people: seconds below two minutes, minutes below two hours.
+    """Return a duration for people: seconds below two minutes, minutes below two hours, hours below two days.
 
     Example:
-        >>> duration_text(50), duration_text(600), duration_text(9000)
-        ('50 s', '10 min', '2.5 h')
+        >>> duration_text(50), duration_text(600), duration_text(9000), duration_text(864000)
+        ('50 s', '10 min', '2.5 h', '10.0 days')
     """
     if seconds < 120:
         return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+    if seconds < 7200:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 172800 else f"{seconds / 86400:.1f} days"
+
+
+def size_text(size_bytes: float) -> str:
+    """Return a size for people, in decimal units.
+
+    Example:
+        >>> size_text(900), size_text(1_500_000)
+        ('900 B', '1.5 MB')
+    """
+    for unit, size in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if size_bytes >= size:
+            return f"{size_bytes / size:.1f} {unit}"
+    return f"{size_bytes:.0f} B"
 
 
 def _bar(items: Iterable[T], total: int, label: str, unit: str) -> Iterator[T]:

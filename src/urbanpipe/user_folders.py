@@ -4,9 +4,14 @@ import os
 from pathlib import Path
 
 
+def cache_home() -> Path | None:
+    """Return the folder of a user's caches; None without a home folder."""
+    return _folder("XDG_CACHE_HOME", ".cache")
+
+
 def frames_folder() -> Path | None:
     """Return the folder of the frame cache that a user's runs share; None without a home folder."""
-    cache = _folder("XDG_CACHE_HOME", ".cache")
+    cache = cache_home()
     return cache and cache / "urbanpipe" / "frames"
 
 

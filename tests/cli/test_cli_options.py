@@ -2,7 +2,9 @@
 
 import json
 import logging
+import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -15,7 +17,9 @@ import typer
 from typer.testing import CliRunner
 from typer.testing import Result as Ran
 
+from helpers.platforms import needs_posix
 from urbanpipe import api, progress
+from urbanpipe.cli import main as main_module
 from urbanpipe.cli.logs import log_crash, log_to, quieten, show_logs
 from urbanpipe.cli.main import GROUPS, VERBS, app
 from urbanpipe.cli.output import complain, show, show_json, warn
@@ -98,6 +102,22 @@ class TestLogFile:
         text = (tmp_path / "run.log").read_text(encoding="utf-8")
         assert "ERROR urbanpipe: no videos in a\\nb\n" in text
         assert "\nZeroDivisionError: " in text
+
+    @pytest.mark.parametrize("error", [OSError(5, "Input/output error", "a.mp4"), KeyError("classes")])
+    def test_a_bug_of_a_verb_is_in_it_with_its_traceback(
+        self, error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail() -> None:
+            log_to(tmp_path / "run.log")
+            raise error
+
+        monkeypatch.setattr(main_module, "app", fail)
+        monkeypatch.setattr(signal, "signal", lambda *_: None)
+        with pytest.raises(type(error)):
+            main_module.main()
+        text = (tmp_path / "run.log").read_text(encoding="utf-8")
+        assert "CRITICAL unexpected error\nTraceback " in text
+        assert text.count(f"\n{type(error).__name__}: {error}") == 1
 
     def test_given_twice_it_has_every_line_once(self, tmp_path: Path) -> None:
         log_to(tmp_path / "run.log")
@@ -193,12 +213,12 @@ class TestDefaultOptions:
     @pytest.mark.parametrize(
         ("text", "message"),
         [
-            ("[scna]\nworkers = 1", "scna is no verb; did you mean scan?"),
-            ("[scan]\nlabls = 'x'", "labls in [scan] is no option of `urbanpipe scan`; did you mean labels?"),
+            ("[scna]\nworkers = 1", "scna is not a verb; did you mean scan?"),
+            ("[scan]\nlabls = 'x'", "labls in [scan] is not an option of `urbanpipe scan`; did you mean labels?"),
             ("[scan]\nworkers = 'x'", "workers in [scan] is 'x'"),
             ("[scan]\nworkers = 0", "greater than or equal to 1|x>=1"),
             ("[archive.run]\nruntime = 'onx'", "runtime in [archive.run] is 'onx': 'onx' is not one of"),
-            ("[archive]\nworkers = 1", "archive.workers is no verb; [archive] takes a table per verb"),
+            ("[archive]\nworkers = 1", "archive.workers is not a verb; [archive] takes a table per verb"),
             ("[export]\npictures = 'no'", "pictures in [export] is 'no'; write true or false"),
             ("[folds]\nfolds = true", "folds in [folds] is True; write one value"),
             ("[folds]\nfolds = [1]", "folds in [folds] is [1]; write one value"),
@@ -292,6 +312,24 @@ def test_a_verb_that_needs_torch_names_the_extra(words: tuple[str, ...], tmp_pat
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     line = done.stderr.splitlines()[-1]
-    assert re.fullmatch(
-        r"urbanpipe: t\w+ is not installed, which comes with training: pip install 'urbanpipe\[train\]'", line
-    )
+    assert re.fullmatch(r"urbanpipe: t\w+ is not installed; run `pip install 'urbanpipe\[train\]'`", line)
+
+
+@pytest.mark.slow
+@needs_posix
+def test_python_that_ignores_its_utf8_mode_starts_again_once() -> None:
+    command = [sys.executable, "-X", "utf8=0", "-m", "urbanpipe.cli.main", "--version"]
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONUTF8"} | {"LC_ALL": "C"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=30)
+    assert (done.returncode, done.stdout.split()[:1]) == (0, ["urbanpipe"]), done.stderr
+
+
+def test_python_starts_again_without_an_output(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[object] = []
+    monkeypatch.setattr(os, "environ", {"PYTHONUTF8": "0"})
+    monkeypatch.setattr(os, "execv", lambda *arguments: started.append(arguments))
+    monkeypatch.setattr(sys, "getfilesystemencoding", lambda: "ascii")
+    monkeypatch.setattr(sys, "stdout", None)
+    for _ in range(2):
+        main_module._use_utf8_file_names()
+    assert len(started) == (os.name == "posix")

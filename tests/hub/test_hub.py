@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import huggingface_hub
 import pytest
@@ -18,10 +19,11 @@ from helpers.hostile_bundles import with_digests
 from helpers.local_hub import TOKEN, LocalHub, Repository, running_hub
 from urbanpipe.api import hub_pull, hub_push
 from urbanpipe.cli.main import app
-from urbanpipe.errors import BundleError, HubError, UrbanpipeError
+from urbanpipe.errors import BundleError, HubError, OutputError, UrbanpipeError
 from urbanpipe.hub import client, pull
+from urbanpipe.hub.card import hub_card
 from urbanpipe.hub.contents import SUMS
-from urbanpipe.inference.bundle import DEMONSTRATION
+from urbanpipe.inference.bundle import DEMONSTRATION, read_manifest
 
 NAME = "city/sewer-bundle"
 
@@ -122,6 +124,12 @@ def test_the_card_has_metadata_of_the_bundle_only(shared_bundle: Repository) -> 
     card = (DEMONSTRATION / "MODEL_CARD.md").read_text()
     assert card.rstrip() in text
     assert f"urbanpipe hub pull {NAME}" in text
+    assert 'pip install "urbanpipe[hub,onnx]"' in text
+
+
+def test_the_card_of_a_bundle_without_graphs_names_the_extra_with_torch() -> None:
+    manifest = read_manifest(DEMONSTRATION).model_copy(update={"runtimes": ()})
+    assert 'pip install "urbanpipe[hub,train]"' in hub_card(DEMONSTRATION, manifest, repository=NAME, licence=None)
 
 
 @pytest.mark.slow
@@ -220,6 +228,30 @@ def test_a_size_beyond_the_limit_is_refused(
     refused(tmp_path, "bytes; at most 100 are accepted")
 
 
+def test_a_size_that_the_hub_does_not_state_is_refused(
+    shared_bundle: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = huggingface_hub.HfApi().model_info(NAME, files_metadata=True)
+    for file in info.siblings or ():
+        file.size = None
+    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", lambda *_, **__: info)
+    refused(tmp_path, "does not state the size of bundle.toml")
+
+
+def test_a_bug_of_our_own_is_not_taken_for_one_of_the_hub(
+    hub: LocalHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise KeyError("key")
+
+    monkeypatch.setattr(pull, "_Snapshot", fail)
+    siblings = [SimpleNamespace(rfilename=name, size=1) for name in ("bundle.toml", SUMS)]
+    info = SimpleNamespace(siblings=siblings, sha="0")
+    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", lambda *_, **__: info)
+    with pytest.raises(KeyError, match="key"):
+        hub_pull(NAME, out=tmp_path / "pulled")
+
+
 @pytest.mark.parametrize("name", ["taxonomy.toml", "members/0-demonstration/fold1.safetensors"])
 def test_an_interrupted_download_leaves_nothing(
     hub: LocalHub, shared_bundle: Repository, tmp_path: Path, name: str
@@ -251,6 +283,16 @@ def test_what_is_not_there(
     shared_bundle: Repository, tmp_path: Path, repository: str, revision: str | None, message: str
 ) -> None:
     refused(tmp_path, message, repository, revision)
+
+
+def test_the_working_folder_is_no_output(
+    hub: LocalHub, shared_bundle: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    hub.requests.clear()
+    with pytest.raises(OutputError, match="the working folder is in it and cannot be replaced"):
+        hub_pull(NAME, out=Path())
+    assert not hub.requests
 
 
 def test_an_existing_output_is_left_alone(hub: LocalHub, shared_bundle: Repository, tmp_path: Path) -> None:

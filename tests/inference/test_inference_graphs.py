@@ -226,9 +226,25 @@ class TestChoice:
         with pytest.raises(BundleError, match=r"needs the extra `onnx`: pip install 'urbanpipe\[onnx\]'"):
             self.choice("onnx")
         installed.remove("torch")
-        with pytest.raises(
-            BundleError, match=r"torch is not installed, and b runs without it only with .*onnx.*openvino"
-        ):
+        with pytest.raises(BundleError, match=r"b needs a runtime, .*run `pip install .*onnx.*` or .*openvino"):
             self.choice()
-        with pytest.raises(BundleError, match="torch is not installed, and b has no graphs"):
-            self.choice(checked=())
+
+    @pytest.mark.parametrize(
+        ("wanted", "checked", "device", "message"),
+        [
+            ("torch", ("onnx",), "cpu", "--runtime torch needs torch, * --runtime onnx on the CPU"),
+            ("auto", ("openvino",), "cuda:1", "--device cuda:1 needs torch, * --runtime openvino on the CPU"),
+            ("auto", (), "cpu", "torch is not installed, and b has no graphs; * `urbanpipe bundle --runtime onnx`"),
+            ("torch", (), "cuda", "torch is not installed, and b has no graphs; * `urbanpipe bundle --runtime onnx`"),
+        ],
+    )
+    def test_the_extra_with_torch_is_named_where_only_torch_will_do(
+        self, installed: set[str], wanted: str, checked: tuple[str, ...], device: str, message: str
+    ) -> None:
+        installed.remove("torch")
+        with pytest.raises(BundleError) as caught:
+            self.choice(wanted, checked, device)
+        before, after = message.split(" * ")
+        assert str(caught.value).startswith(before)
+        assert "run `pip install 'urbanpipe[train]'`, or " in str(caught.value)
+        assert str(caught.value).endswith(after)

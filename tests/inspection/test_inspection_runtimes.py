@@ -107,7 +107,8 @@ def test_without_torch_a_bundle_without_graphs_is_refused_in_a_line(
     done = without_torch("inspect", video, "--bundle", frame_bundle, "--out", tmp_path / "out")
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].endswith(
-        f"torch is not installed, and {frame_bundle} has no graphs; make it with `urbanpipe bundle --runtime onnx`"
+        f"torch is not installed, and {frame_bundle} has no graphs; run `pip install 'urbanpipe[train]'`, or make the "
+        "bundle again with `urbanpipe bundle --runtime onnx`"
     )
 
 

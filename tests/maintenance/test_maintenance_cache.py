@@ -4,11 +4,13 @@ import json
 import os
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from urbanpipe.cli.cache import clear
 from urbanpipe.cli.main import app
 from urbanpipe.errors import OutputError, UrbanpipeError
 from urbanpipe.maintenance.cache import CachedKind, cache_clear, cache_show, clearable, seconds_of
@@ -47,7 +49,7 @@ def test_kinds_have_numbers_sizes_and_ages(folder: Path) -> None:
     assert kinds["frames"].oldest_seconds == pytest.approx(40 * DAY, abs=3600)
     status, text, _ = run("show", "--cache", folder)
     assert status == 0
-    assert "unused for up to 40 days" in text
+    assert "unused for up to 40.0 days" in text
     listed = json.loads(run("show", "--cache", folder, "--json")[1])["cache"]
     assert [kind["entries"] for kind in listed[:2]] == [3, 1]
 
@@ -86,6 +88,17 @@ def test_nothing_is_removed_without_being_asked_for(folder: Path) -> None:
     assert held(folder)["frames"].entries == 3
 
 
+def test_what_came_after_the_question_is_kept(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def confirm(question: str, err: bool) -> bool:
+        FrameCache(folder, 10**7).write(b"other features", b"new")
+        return "4 files" in question
+
+    monkeypatch.setattr("typer.confirm", confirm)
+    monkeypatch.setattr("urbanpipe.cli.cache.sys.stdin", SimpleNamespace(isatty=lambda: True))
+    clear(cache=folder, quiet=False, log_file=None)
+    assert [found.entries for found in held(folder).values()] == [0, 1]
+
+
 def test_a_run_goes_on_with_a_cleared_cache_within_its_limit(folder: Path) -> None:
     cache = FrameCache(folder, 10**7)
     assert cache.read(b"features") is not None
@@ -121,6 +134,7 @@ def test_downloaded_weights_are_counted_and_not_cleared(
     blob.parent.mkdir(parents=True)
     blob.write_bytes(b"weights")
     assert [found.size_bytes for found in cache_show(folder) if found.kind == "weights"] == [7, 0]
+    assert ", up to 0 s old" in next(found.line() for found in cache_show(folder) if found.kind == "weights")
     cache_clear(folder)
     assert blob.exists()
 

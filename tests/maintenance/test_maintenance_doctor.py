@@ -4,9 +4,11 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,7 +21,7 @@ from urbanpipe.maintenance.check import Check
 from urbanpipe.maintenance.doctor import Diagnosis, doctor
 from urbanpipe.maintenance.folders import folder_checks
 from urbanpipe.maintenance.libraries import LIBRARIES, extra_checks, library_checks
-from urbanpipe.maintenance.machine import machine_checks
+from urbanpipe.maintenance.machine import _gpus, machine_checks
 
 
 def by_name(checks: Any) -> dict[str, Check]:
@@ -53,12 +55,13 @@ def test_this_machine_can_be_used() -> None:
         (RuntimeError("operator torchvision::nms does not exist"), "RuntimeError: operator torchvision::nms"),
     ],
 )
-def test_a_library_that_cannot_be_imported_is_broken_and_the_others_are_looked_at(error: Exception, text: str) -> None:
-    checks = by_name(library_checks(loading({"torch": error})))
-    assert checks["torch"].status == "broken"
-    assert text in checks["torch"].text
-    assert checks["torch"].fix
-    assert len(checks["torch"].line().splitlines()) == 1
+def test_a_library_that_cannot_be_imported_is_named_and_the_others_are_looked_at(error: Exception, text: str) -> None:
+    checks = by_name(library_checks(loading({"scipy": error, "torch": error})))
+    assert (checks["scipy"].status, checks["torch"].status) == ("broken", "note")  # only training needs torch
+    for name in ("scipy", "torch"):
+        assert text in checks[name].text
+        assert checks[name].fix
+        assert len(checks[name].line().splitlines()) == 1
     assert checks["numpy"].status == "ok"
 
 
@@ -69,6 +72,44 @@ def test_torch_is_an_extra_and_numpy_is_not() -> None:
     checks = by_name(library_checks(loading(absent)))
     assert "torch" not in checks
     assert checks["numpy"].status == "broken"
+
+
+def test_what_needs_torch_names_the_extra_with_torch() -> None:
+    error = ModuleNotFoundError("No module named 'torch'", name="torch")
+    found = Diagnosis(tuple(library_checks(loading(dict.fromkeys(("torch", "torchvision", "timm"), error)))))
+    assert found.usable
+    checks = by_name(found.checks)
+    for name in ("torchvision", "timm"):
+        assert checks[name].status == "note"
+        assert checks[name].fix == "run `pip install 'urbanpipe[train]'`"
+
+
+def test_every_gpu_is_asked_for_its_own_bf16() -> None:
+    class OneOfTwo:
+        """CUDA with two devices, of which only the second has bf16."""
+
+        current = 0
+
+        @contextmanager
+        def device(self, index: int) -> Iterator[None]:
+            self.current = index
+            yield
+            self.current = 0
+
+        def is_available(self) -> bool:
+            return True
+
+        def device_count(self) -> int:
+            return 2
+
+        def get_device_properties(self, index: int) -> SimpleNamespace:
+            return SimpleNamespace(name=f"card {index}", total_memory=10**9)
+
+        def is_bf16_supported(self, including_emulation: bool) -> bool:
+            return self.current == 1
+
+    torch = SimpleNamespace(cuda=OneOfTwo(), version=SimpleNamespace(cuda="13.0", hip=None))
+    assert [" with bf16" in check.text for check in _gpus(torch)] == [False, True]
 
 
 def test_the_machine_is_described_without_torch(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,10 +137,16 @@ def test_extras_say_how_to_get_them() -> None:
                 "no-such-package>=2; extra == 'absent'",
                 "pydantic[email]>=2; python_version > '3' and extra == 'absent'",
                 "no-such-package; extra == 'dev'",
+                "no-such-package; extra == 'docs'",
+                "pydantic; extra == 'larger'",
+                "urbanpipe[here,middle]; extra == 'larger'",
+                "urbanpipe[absent] ; extra == 'middle'",
             ]
         )
     )
-    assert checks.keys() == {"extra absent", "extra here"}
+    assert checks.keys() == {"extra absent", "extra here", "extra larger", "extra middle"}
+    for extra in ("larger", "middle"):
+        assert checks[f"extra {extra}"].text == "without no-such-package"
     assert checks["extra here"].status == "ok"
     assert checks["extra absent"].text == "without no-such-package"
     assert "pip install 'urbanpipe[absent]'" in checks["extra absent"].fix

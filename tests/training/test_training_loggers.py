@@ -135,8 +135,9 @@ def test_wandb_has_the_metrics_and_is_offline(tmp_path: Path, capsys: pytest.Cap
     ("kind", "message"),
     [
         ("comet", r"--logger comet: the loggers are tensorboard, mlflow, wandb"),
-        ("mlflow", r'--logger mlflow needs a package that is not installed: pip install "urbanpipe\[loggers\]"'),
-        ("wandb", r'--logger wandb needs a package that is not installed: pip install "urbanpipe\[loggers\]"'),
+        ("mlflow", r"mlflow needs a package that is not installed; run `pip install 'urbanpipe\[loggers\]'`"),
+        ("wandb", r"wandb needs a package that is not installed; run `pip install 'urbanpipe\[loggers\]'`"),
+        ("tensorboard", r"tensorboard needs a package that is not installed; run `pip install 'urbanpipe\[train\]'`"),
     ],
 )
 def test_a_logger_that_is_not_there_is_one_line_before_training(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from urbanpipe.cli.options import Device, Runtime, SegmentsPerBatch
-from urbanpipe.cli.output import show, warn
+from urbanpipe.cli.output import show, warn, warn_of_demonstration
 from urbanpipe.cli.verb import Result, verb
 
 if TYPE_CHECKING:
@@ -94,8 +94,7 @@ def run(
         on_outcome=_show_failure,
     )
     if made.demonstration:
-        warning = "a demonstration, trained on simulated videos: do not rely on its results for real pipes"
-        warn(f"urbanpipe: the bundle is {warning}")
+        warn_of_demonstration()
     counts = ", ".join(f"{count} {status}" for status, count in sorted(made.statuses.items())) or "nothing to do"
     show(f"{made.videos} videos, {made.before} of them done before: {counts}")
     show(f"archive: {archive}")

@@ -49,19 +49,20 @@ def clear(
 ) -> Result:
     """Remove frames and features of the frame cache; later runs decode and compute them again."""
     from urbanpipe.errors import UrbanpipeError
-    from urbanpipe.maintenance.cache import KINDS, cache_clear, clearable, seconds_of
-    from urbanpipe.maintenance.sizes import size_text
+    from urbanpipe.maintenance.cache import KINDS, clear_entries, clearable, seconds_of
+    from urbanpipe.progress import size_text
 
     age = seconds_of(older_than) if older_than else 0.0
     kinds = [name for name in KINDS if not kind or name in kind]
     entries = clearable(cache, older_than_seconds=age, kinds=kinds)
-    what = f"{len(entries)} files, {size_text(sum(entry.size_bytes for entry in entries))}"
+    size = sum(entry.size_bytes for entry in entries)
+    what = f"{len(entries)} files, {size_text(size)}"
     if entries and not yes:
         if not sys.stdin.isatty():
             raise UrbanpipeError(f"this would remove {what}; give --yes where nobody can be asked")
         if not typer.confirm(f"Remove {what}?", err=True):
             show("nothing was removed")
             return Result({"removed": 0, "size_bytes": 0})
-    removed = cache_clear(cache, older_than_seconds=age, kinds=kinds)
+    clear_entries(cache, entries)
     show(f"removed: {what}")
-    return Result({"removed": len(removed), "size_bytes": sum(entry.size_bytes for entry in removed)})
+    return Result({"removed": len(entries), "size_bytes": size})

@@ -73,7 +73,9 @@ def _verbs(
         command = group.commands.get(name)
         if command is None:
             where = f"[{'.'.join(names)}]" if names else "the file"
-            raise ConfigError(f"{path}: {key} is no verb{_hint(name, group.commands)}; {where} takes a table per verb")
+            raise ConfigError(
+                f"{path}: {key} is not a verb{_hint(name, group.commands)}; {where} takes a table per verb"
+            )
         if not isinstance(table, Mapping):
             raise ConfigError(f"{path}: {key} is {table!r}; write a table [{key}] with options")
         read = _verbs if hasattr(command, "commands") else _options
@@ -97,7 +99,7 @@ def _options(
         where = f"{path}: {key} in [{'.'.join(names)}]"
         parameter = options.get(key.replace("_", "-"))
         if parameter is None:
-            raise ConfigError(f"{where} is no option of `urbanpipe {' '.join(names)}`{_hint(key, options)}")
+            raise ConfigError(f"{where} is not an option of `urbanpipe {' '.join(names)}`{_hint(key, options)}")
         defaults[parameter.name] = _checked(where, value, parameter, ctx)
     return defaults
 

@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
-from urbanpipe.cli.output import complain, show
+from urbanpipe.cli.output import show, warn, warn_of_demonstration
 from urbanpipe.cli.verb import Result, verb
+from urbanpipe.progress import size_text
 
 app = typer.Typer(help="Share bundles through the Hugging Face Hub.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -31,9 +32,9 @@ def push(
 
     pushed = hub_push(bundle, repository, revision=revision, private=private, licence=licence)
     if licence is None:
-        complain("urbanpipe: the model card names no licence, so others may not use the weights; give --license")
+        warn("urbanpipe: the model card names no licence, so others may not use the weights; give --license")
     whose = "private" if pushed.private else "public"
-    show(f"{pushed.files} files, {pushed.size_bytes / 1e6:.1f} MB, in the {whose} repository {pushed.repository}")
+    show(f"{pushed.files} files, {size_text(pushed.size_bytes)}, in the {whose} repository {pushed.repository}")
     show(f"to get this version: urbanpipe hub pull {pushed.repository} --revision {pushed.commit} --out bundle")
     return Result(vars(pushed))
 
@@ -50,7 +51,7 @@ def pull(
 
     pulled = hub_pull(repository, out=out, revision=revision)
     if pulled.demonstration:
-        complain("urbanpipe: the bundle is a demonstration, trained on simulated videos: not for real use")
-    show(f"{pulled.name}: {pulled.files} files, {pulled.size_bytes / 1e6:.1f} MB, commit {pulled.commit}")
+        warn_of_demonstration()
+    show(f"{pulled.name}: {pulled.files} files, {size_text(pulled.size_bytes)}, commit {pulled.commit}")
     show(f"bundle: {pulled.folder}")
     return Result(vars(pulled))

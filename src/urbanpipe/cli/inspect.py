@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from urbanpipe.cli.options import Device, Runtime, SegmentsPerBatch
-from urbanpipe.cli.output import show, warn
+from urbanpipe.cli.output import show, warn_of_demonstration
 from urbanpipe.cli.verb import Result
 
 if TYPE_CHECKING:
@@ -54,8 +54,7 @@ def command(
         options=InferenceOptions(device=device, batch_size=batch_size, runtime=runtime),
     )
     if made.demonstration:
-        warning = "a demonstration, trained on simulated videos: do not rely on its results for real pipes"
-        warn(f"urbanpipe: the bundle is {warning}")
+        warn_of_demonstration()
     show(made.summary)
     show(f"reports: {made.index}")
     data = {

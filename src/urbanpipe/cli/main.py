@@ -151,10 +151,15 @@ def _show_every_name() -> None:
 def _use_utf8_file_names() -> None:
     """Start again in Python's UTF-8 mode where the locale has another encoding, in which names of videos may not fit.
 
-    What is printed keeps the encoding of the terminal.
+    What is printed keeps the encoding of the terminal. It starts again once at most: options of Python such as
+    `-X utf8=0` and `-E` come before the variable.
     """
+    if os.environ.get("PYTHONUTF8") == "1":
+        return
     if os.name == "posix" and sys.getfilesystemencoding() != "utf-8" and sys.orig_argv:
-        os.environ |= {"PYTHONUTF8": "1", "PYTHONIOENCODING": sys.stdout.encoding}
+        os.environ["PYTHONUTF8"] = "1"
+        if sys.stdout is not None:
+            os.environ["PYTHONIOENCODING"] = sys.stdout.encoding
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
@@ -171,24 +176,27 @@ def main() -> None:
     _stop_on_signals()
     try:
         app()
-    except UrbanpipeError as error:
-        complain(f"urbanpipe: {error}")
-        sys.exit(2)
-    except ModuleNotFoundError as error:
-        if error.name not in EXTRA_TRAIN:
+    except Exception as error:
+        status = _status_of(error)
+        if status is None:
             log_crash()
             raise
-        complain(f"urbanpipe: {error.name} is not installed, which comes with training: pip install 'urbanpipe[train]'")
-        sys.exit(2)
-    except OSError as error:
-        if not is_broken_pipe(error):
-            raise
+        sys.exit(status)
+
+
+def _status_of(error: Exception) -> int | None:
+    """Return the exit status for an error, after a line that says what to do; None for a bug."""
+    if isinstance(error, UrbanpipeError):
+        complain(f"urbanpipe: {error}")
+        return 2
+    if isinstance(error, ModuleNotFoundError) and error.name in EXTRA_TRAIN:
+        complain(f"urbanpipe: {error.name} is not installed; run `pip install 'urbanpipe[train]'`")
+        return 2
+    if isinstance(error, OSError) and is_broken_pipe(error):
         # the reader of the output has closed it, as in `urbanpipe audit ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
-    except Exception:
-        log_crash()
-        raise
+        return 141
+    return None
 
 
 if __name__ == "__main__":

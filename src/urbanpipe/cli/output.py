@@ -26,6 +26,12 @@ def warn(line: str) -> None:
     log.warning("%s", line)
 
 
+def warn_of_demonstration() -> None:
+    """Warn that the results are those of a demonstration bundle."""
+    use = "do not rely on its results for real pipes"
+    warn(f"urbanpipe: the bundle is a demonstration, trained on simulated videos: {use}")
+
+
 def show_text(text: str) -> None:
     """Print text of several lines, such as a table, and escape control and format characters in each."""
     for line in text.split("\n"):

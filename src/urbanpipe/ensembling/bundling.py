@@ -44,7 +44,7 @@ from urbanpipe.inference.ood import OODDetector, write_ood_detector
 from urbanpipe.inference.options import GraphRuntimeName
 from urbanpipe.methods.recipe import Recipe, load_recipe, write_recipe
 from urbanpipe.models.device import choose_device
-from urbanpipe.outputs import whole_folder, whole_path, write_json, write_text
+from urbanpipe.outputs import check_replaceable, whole_folder, whole_path, write_json, write_text
 from urbanpipe.taxonomy import Taxonomy, taxonomy_table
 from urbanpipe.video.probe import digest
 
@@ -187,6 +187,7 @@ def _with_graphs(made: Bundled, trained: Trained, seen: OutOfFold, data: Path, s
 def _check_out(out: Path) -> None:
     if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / MANIFEST).exists())):
         raise BundleError(f"{out} exists and is not a bundle; give another --out")
+    check_replaceable(out)
 
 
 def _write_members(trained: Trained, out: Path, half: bool) -> tuple[ManifestMember, ...]:

@@ -17,7 +17,7 @@ TASK = "video-classification"
 _LICENCE = re.compile(r"[a-z0-9][a-z0-9.+-]{0,49}")
 _USE = """## Use
 
-    pip install "urbanpipe[hub]"
+    pip install "urbanpipe[hub,{runtime}]"
     urbanpipe hub pull {repository} --out bundle
     urbanpipe inspect VIDEOS --bundle bundle --out inspected
 
@@ -57,7 +57,9 @@ def hub_card(folder: Path, manifest: Manifest, *, repository: str, licence: str 
         eval_results=results or None,
     )
     text = (folder / CARD).read_text(encoding="utf-8").rstrip() if CARD in manifest.files else f"# {manifest.name}"
-    return f"---\n{data.to_yaml()}\n---\n\n{text}\n\n{_USE.format(repository=repository, sums=SUMS)}"
+    runtime = manifest.runtimes[0] if manifest.runtimes else "train"
+    use = _USE.format(runtime=runtime, repository=repository, sums=SUMS)
+    return f"---\n{data.to_yaml()}\n---\n\n{text}\n\n{use}"
 
 
 def _tags(manifest: Manifest) -> list[str]:

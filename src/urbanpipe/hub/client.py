@@ -58,6 +58,8 @@ def check_repository(repository: str) -> None:
 def hub_errors(repository: str) -> Iterator[None]:
     """Turn what the client raises in the block into a HubError, and keep its warnings and progress bars to itself.
 
+    The block contains calls of the client only, as some of these errors would be bugs elsewhere.
+
     Raises:
         HubError: one line that names the repository and the cause.
     """

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from urbanpipe.errors import BundleError, HubError
-from urbanpipe.hub.client import check_repository, hub_client, hub_errors
+from urbanpipe.hub.client import check_repository, hub_address, hub_client, hub_errors
 from urbanpipe.hub.contents import SUMS, bundle_files, parse_sums, sha256
 from urbanpipe.inference.bundle import MANIFEST, MAX_TEXT_BYTES, check_bundle, read_manifest
-from urbanpipe.outputs import explained, whole_folder
+from urbanpipe.outputs import check_replaceable, explained, whole_folder
 from urbanpipe.progress import track
 
 if TYPE_CHECKING:
@@ -48,12 +48,12 @@ class _Snapshot:
     Attributes:
         repository: owner/name.
         commit: the commit.
-        sizes: bytes of every file, as the Hub states them.
+        sizes: bytes of every file, as the Hub states them; None where it does not.
     """
 
     repository: str
     commit: str
-    sizes: Mapping[str, int]
+    sizes: Mapping[str, int | None]
 
 
 def hub_pull(repository: str, *, out: Path, revision: str | None = None) -> PulledBundle:
@@ -76,8 +76,8 @@ def hub_pull(repository: str, *, out: Path, revision: str | None = None) -> Pull
     out, api = Path(out), hub_client()
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise HubError(f"{out} exists already; give another --out, or delete it")
-    with hub_errors(repository):
-        snapshot = _snapshot(api, repository, revision)
+    check_replaceable(out)
+    snapshot = _snapshot(api, repository, revision)
     with whole_folder(out) as folder:
         try:
             _download(api, snapshot, folder)
@@ -99,14 +99,15 @@ def _snapshot(api: "HfApi", repository: str, revision: str | None) -> _Snapshot:
     """Ask for the files of a repository.
 
     Raises:
-        HubError: it has no bundle, or does not state the size of a file.
+        HubError: there is no such repository, or it has no bundle.
     """
-    info = api.model_info(repository, revision=revision, files_metadata=True)
+    with hub_errors(repository):
+        info = api.model_info(repository, revision=revision, files_metadata=True)
     sizes = {file.rfilename: file.size for file in info.siblings or ()}
     for name in (MANIFEST, SUMS):
         if name not in sizes:
             raise HubError(f"{repository} has no bundle: it has no {name}; `urbanpipe hub push` uploads one")
-    return _Snapshot(repository, str(info.sha), {name: -1 if size is None else size for name, size in sizes.items()})
+    return _Snapshot(repository, str(info.sha), sizes)
 
 
 def _download(api: "HfApi", snapshot: _Snapshot, folder: Path) -> None:
@@ -145,11 +146,13 @@ def _fetched(api: "HfApi", snapshot: _Snapshot, name: str, folder: Path) -> Path
 
 
 def _check_sizes(snapshot: _Snapshot, files: Sequence[str], folder: Path) -> None:
-    """Refuse what is larger than a bundle can be, or than the disk."""
+    """Refuse what is larger than a bundle can be or than the disk, or of unknown size."""
     repository, total = snapshot.repository, 0
     for name in files:
         size = snapshot.sizes[name]
         limit = MAX_BUNDLE_BYTES if name.endswith(WEIGHTS) else MAX_TEXT_BYTES
+        if size is None:
+            raise HubError(f"{repository}: {hub_address()} does not state the size of {name}; check HF_ENDPOINT")
         if not 0 <= size <= limit:
             raise HubError(f"{repository}: {name} has {size} bytes; at most {limit} are accepted")
         total += size

@@ -59,11 +59,11 @@ def hub_push(
     card = hub_card(bundle, manifest, repository=repository, licence=licence)
     contents: dict[str, Path | bytes] = {name: bundle / name for name in files}
     contents |= {README: card.encode(), SUMS: format_sums(bundle, files).encode()}
-    with hub_errors(repository):
-        is_private = _repository(api, repository, private)
-        if revision is not None:
+    is_private = _repository(api, repository, private)
+    if revision is not None:
+        with hub_errors(repository):
             api.create_branch(repository, branch=revision, exist_ok=True)
-        commit = _commit(api, repository, contents, revision, f"Bundle {manifest.name}")
+    commit = _commit(api, repository, contents, revision, f"Bundle {manifest.name}")
     size = sum((bundle / name).stat().st_size for name in files)
     return PushedBundle(repository, commit, len(files), size, is_private)
 
@@ -74,8 +74,9 @@ def _repository(api: "HfApi", repository: str, private: bool) -> bool:
 
     if get_token() is None:
         raise HubError(f"{repository}: there is no token to write with; run `hf auth login`, or set HF_TOKEN")
-    api.create_repo(repository, private=private or None, exist_ok=True)
-    is_private = bool(api.model_info(repository).private)
+    with hub_errors(repository):
+        api.create_repo(repository, private=private or None, exist_ok=True)
+        is_private = bool(api.model_info(repository).private)
     if private and not is_private:
         raise HubError(
             f"{repository} exists and is public, so nothing was sent; make it private in its settings, or leave out "
@@ -89,10 +90,13 @@ def _commit(
 ) -> str:
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
-    before = [file.rfilename for file in api.model_info(repository, revision=revision).siblings or ()]
+    with hub_errors(repository):
+        info = api.model_info(repository, revision=revision)
+    before = [file.rfilename for file in info.siblings or ()]
     stale = [name for name in before if name not in contents and (name.startswith("members/") or name == OOD)]
     operations: list[CommitOperationAdd | CommitOperationDelete] = [
         *(CommitOperationAdd(name, content) for name, content in contents.items()),
         *(CommitOperationDelete(name) for name in stale),
     ]
-    return api.create_commit(repository, operations, commit_message=message, revision=revision).oid
+    with hub_errors(repository):
+        return api.create_commit(repository, operations, commit_message=message, revision=revision).oid

@@ -29,6 +29,7 @@ def choose_runtime(wanted: RuntimeName, checked: Sequence[str], device: str, bun
     Raises:
         BundleError: the runtime is not installed, the bundle has no graphs for it, or it does not use the device.
     """
+    asked = wanted
     if wanted == "auto":
         usable = [] if _on_gpu(device) else [name for name in GRAPHS if name in checked and is_installed(name)]
         wanted = usable[0] if usable else "torch"  # type: ignore[assignment]
@@ -41,7 +42,7 @@ def choose_runtime(wanted: RuntimeName, checked: Sequence[str], device: str, bun
         if device.startswith("cuda"):
             raise BundleError(f"--runtime {wanted} runs on the CPU; use --device cpu, or --runtime torch")
     if not is_installed(wanted):
-        raise not_installed(wanted) if wanted in GRAPHS else BundleError(_without_torch(bundle, checked))
+        raise not_installed(wanted) if wanted in GRAPHS else BundleError(_without_torch(asked, checked, device, bundle))
     return wanted
 
 
@@ -64,8 +65,16 @@ def _on_gpu(device: str) -> bool:
     return torch.cuda.is_available()
 
 
-def _without_torch(bundle: Path, checked: Sequence[str]) -> str:
-    if checked:
-        extras = " or ".join(f"'urbanpipe[{name}]'" for name in checked)
-        return f"torch is not installed, and {bundle} runs without it only with {extras}: pip install it"
-    return f"torch is not installed, and {bundle} has no graphs; make it with `urbanpipe bundle --runtime onnx`"
+def _without_torch(asked: RuntimeName, checked: Sequence[str], device: str, bundle: Path) -> str:
+    """Return what to install: torch where the user asked for it or nothing else runs the bundle, else a runtime."""
+    install = "run `pip install 'urbanpipe[train]'`"
+    if not checked:
+        return (
+            f"torch is not installed, and {bundle} has no graphs; {install}, or make the bundle again with `urbanpipe "
+            "bundle --runtime onnx`"
+        )
+    if asked == "torch" or device.startswith("cuda"):
+        option = "--runtime torch" if asked == "torch" else f"--device {device}"
+        return f"{option} needs torch, which is not installed; {install}, or use --runtime {checked[0]} on the CPU"
+    extras = " or ".join(f"`pip install 'urbanpipe[{name}]'`" for name in checked)
+    return f"{bundle} needs a runtime, and none is installed; run {extras}"

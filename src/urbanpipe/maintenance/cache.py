@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Literal
 
 from urbanpipe.errors import UrbanpipeError
-from urbanpipe.maintenance.sizes import age_text, size_text
 from urbanpipe.maintenance.weight_folders import weight_folders
+from urbanpipe.progress import duration_text, size_text
 from urbanpipe.user_folders import frames_folder
 from urbanpipe.video.cache import remove_entries
 from urbanpipe.video.cache_entries import CacheEntry, cache_entries
@@ -28,8 +28,9 @@ class CachedKind:
         folder: where it is.
         entries: number of files.
         size_bytes: their total size.
-        oldest_seconds: time since the least recently used file was used; None without files.
-        newest_seconds: time since the most recently used file was used; None without files.
+        oldest_seconds: time since the least recently used file was used, or the oldest weights were downloaded; None
+            without files.
+        newest_seconds: the same of the most recent file.
     """
 
     kind: str
@@ -41,7 +42,10 @@ class CachedKind:
 
     def line(self) -> str:
         """Return one line for a person."""
-        age = "" if self.oldest_seconds is None else f", unused for up to {age_text(self.oldest_seconds)}"
+        age = ""
+        if self.oldest_seconds is not None:
+            oldest = duration_text(self.oldest_seconds)
+            age = f", up to {oldest} old" if self.kind == "weights" else f", unused for up to {oldest}"
         return f"{self.kind:<8}  {self.entries:>7} files  {size_text(self.size_bytes):>9}  {self.folder}{age}"
 
 
@@ -87,9 +91,19 @@ def cache_clear(
         UrbanpipeError: there is no home folder.
     """
     entries = clearable(folder, older_than_seconds=older_than_seconds, kinds=kinds)
+    clear_entries(folder, entries)
+    return entries
+
+
+def clear_entries(folder: Path | None, entries: Sequence[CacheEntry]) -> None:
+    """Remove entries that `clearable` returned for a folder.
+
+    Raises:
+        OutputError: an entry cannot be removed.
+        UrbanpipeError: there is no home folder.
+    """
     if entries:
         remove_entries(_given(folder), entries)
-    return entries
 
 
 def seconds_of(age: str) -> float:

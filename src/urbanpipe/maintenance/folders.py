@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from urbanpipe.maintenance.check import Check, Status
-from urbanpipe.maintenance.sizes import size_text
+from urbanpipe.progress import size_text
 from urbanpipe.user_folders import frames_folder, home_folder
 from urbanpipe.video.cache_entries import cache_entries
 

@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 
 from urbanpipe.maintenance.check import Check
-from urbanpipe.maintenance.sizes import size_text
+from urbanpipe.progress import size_text
 
 LITTLE_MEMORY_BYTES = 4_000_000_000  # a small network on 224 px frames needs 2 to 3 GB
 
@@ -60,7 +60,8 @@ def _gpus(torch: Any) -> Iterator[Check]:
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         for index in range(count):
             facts = torch.cuda.get_device_properties(index)
-            bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
+            with torch.cuda.device(index):  # `is_bf16_supported` asks the current one
+                bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
             text = f"{facts.name}, {size_text(facts.total_memory)}, {'with' if bf16 else 'without'} bf16"
             yield Check(f"GPU {index}", "ok", f"{text}, CUDA {torch.version.cuda or torch.version.hip}")
     except RuntimeError as error:  # a driver that does not fit

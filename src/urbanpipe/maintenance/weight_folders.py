@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from urbanpipe.user_folders import home_folder
+from urbanpipe.user_folders import cache_home
 
 
 def weight_folders() -> list[tuple[Path, str]]:
@@ -11,8 +11,7 @@ def weight_folders() -> list[tuple[Path, str]]:
 
     They are those of `huggingface_hub` and `torch.hub` with their environment variables, which need not be importable.
     """
-    home = home_folder()
-    cache = Path(os.environ["XDG_CACHE_HOME"]) if os.environ.get("XDG_CACHE_HOME") else home and home / ".cache"
+    cache = cache_home()
     hub = _variable("HF_HUB_CACHE") or _below(_variable("HF_HOME") or _below(cache, "huggingface"), "hub")
     torch = _below(_variable("TORCH_HOME") or _below(cache, "torch"), "hub/checkpoints")
     found = (hub, "models--timm--*/blobs/*"), (torch, "*.pth")

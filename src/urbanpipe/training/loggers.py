@@ -74,7 +74,8 @@ def check_logger(kind: str) -> None:
     if kind not in LOGGERS:
         raise RunError(f"--logger {kind}: the loggers are {', '.join(LOGGERS)}")
     if find_spec(kind) is None:
-        raise RunError(f'--logger {kind} needs a package that is not installed: pip install "urbanpipe[loggers]"')
+        extra = "train" if kind == "tensorboard" else "loggers"
+        raise RunError(f"--logger {kind} needs a package that is not installed; run `pip install 'urbanpipe[{extra}]'`")
 
 
 def open_logger(choice: LoggerChoice, model: LoggedModel) -> Logger:
