@@ -45,7 +45,7 @@ def test_rows_are_read_by_video(tmp_path: Path) -> None:
         ("video,diameter_mm\na.mp4,wide\n", "line 2: diameter_mm: Value error, 'wide' is not a number with a unit"),
         ("video;length_m\na.mp4;1,500\n", "line 2: length_m: Value error, '1,500' may be 1.500 or 1500; write one"),
         ("video,length_m\na.mp4,40 yd\n", "line 2: length_m: Value error, '40 yd' has an unknown unit; write m, cm"),
-        ("video,date\na.mp4,1.3.26\n", "line 2: date: String should match"),
+        ("video,date\na.mp4,1.3.26\n", "line 2: date: Value error, 1.3.26 has a year of two digits; write"),
         ("video,date\na.mp4,3/4/2026\n", "line 2: date: Value error, 3/4/2026 may be 2026-03-04 or 2026-04-03; write"),
         ("video,date\na.mp4,30.2.2026\n", "line 2: date: Value error, 30.2.2026 is no day of the calendar"),
         ("video,direction\na.mp4,up\n", "line 2: direction: Input should be"),

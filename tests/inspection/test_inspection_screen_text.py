@@ -60,6 +60,14 @@ def searched(script: Script, seconds: int = 10) -> CounterSearch:
         ("12/05/2021", {"date": ""}),
         ("31/05/2021", {"date": "2021-05-31"}),
         ("2021-05-0610:12:31", {"date": "2021-05-06", "time": "10:12"}),
+        ("Time: 2:12 PM", {"time": "14:12"}),
+        ("Time: 2.12 p.m.", {"time": "14:12"}),
+        ("12:12AM", {"time": "00:12"}),
+        ("时间：下午2:12", {"time": "14:12"}),
+        ("Time: 00:00:20", {}),
+        ("Time 00:20", {}),
+        ("Datum: 5.6.21", {"date": ""}),
+        ("Manhole: 1-12-21", {}),
         ("Street: High Street", {"street": "High Street"}),
         ("Operator J. Smith", {"operator": "J. Smith"}),
         ("Job No. 55", {"job": "55"}),
@@ -122,6 +130,8 @@ def test_doubts_are_said() -> None:
     assert "may be 2021-12-05 or 2021-05-12" in doubts["date"]
     assert "other way round" in doubts["from_manhole"]
     assert doubts["direction"] == ""
+    (short,) = proposals_of([ReadFrame(9.0, grey(0), tuple(lines_of([("Datum: 5.6.21", 0.1, 0.1)])))])
+    assert "a year of two digits" in short.doubt
 
 
 @pytest.mark.parametrize(
