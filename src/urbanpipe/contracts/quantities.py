@@ -14,9 +14,11 @@ _UNITS = {
     "0.0254": ("in", "inch", "inches", '"', "″", "''", "英寸"),
 }
 _METRES = {name: Decimal(metres) for metres, names in _UNITS.items() for name in names}
+UNITS = frozenset(name for name in _METRES if name.isalpha())
+"""Units of lengths, without marks such as those of feet and inches."""
 METRES_PER_FOOT = float(_METRES["ft"])
 _NOMINAL = {"dn", "ø", "ф", "φ", "⌀"}
-_QUANTITY = re.compile(r"(-?\d{1,9}(?:[.,]\d{1,9})?)([^\d.,]*)")
+_QUANTITY = re.compile(r"(-?(?:\d{1,9}(?:[.,]\d{1,9})?|[.,]\d{1,9}))([^\d.,]*)")
 _THOUSANDS = re.compile(r"[1-9]\d{0,2},\d{3}")
 _YEAR_FIRST = re.compile(r"(\d{4})([-/.年])(\d{1,2})[-/.月](\d{1,2})日?")
 _DAY_FIRST = re.compile(r"(\d{1,2})\.\s?(\d{1,2})\.\s?(\d{4})")
