@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 from pydantic import ValidationError
 
@@ -208,7 +209,7 @@ def _write_records(
     if to == "pacp":
         written = write_pacp(inspected, rows, out, contents.classes, contents.data)
     else:
-        form: Exchange = "isybau" if to == "isybau" else "wincan" if to == "wincan" else "en13508"
+        form = cast("Exchange", to)  # `_check` has let no other pass
         written = write_exchange(inspected, rows, out, form, data=contents.data, taxonomy=contents.classes)
     left = (*_left_out(inspected), *written.lines)
     done = replace(done, files=written.files, incomplete=written.incomplete, left_out=left)
