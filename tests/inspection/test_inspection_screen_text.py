@@ -1,6 +1,7 @@
 """On-screen text: proposals that a person checks, and the region of the distance, found or plainly not found."""
 
 import csv
+import re
 import sys
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from urbanpipe.api import Inspector, ocr
 from urbanpipe.archive.lazy_inspector import LazyInspector
 from urbanpipe.cli.main import app
 from urbanpipe.contracts.inspection_data import read_inspection_data
+from urbanpipe.contracts.remarks import remark, sentence
 from urbanpipe.errors import InspectionError
 from urbanpipe.inference.options import InferenceOptions
 from urbanpipe.inspection.region import distance_region_of, region_text
@@ -209,6 +211,11 @@ def test_it_is_said_why_there_is_no_region(script: Script, reason: str) -> None:
     found = searched(script)
     assert found.region is None
     assert found.reason.startswith(reason)
+    said = remark("other", "no_distance", reason=found.reason, reason_key=found.why, **found.values)
+    assert found.reason in sentence(said, "en")
+    translated = sentence(said, "zh")
+    assert all(text in translated for text in found.values.values())
+    assert not re.search("[a-z]{3}", translated)
 
 
 def test_of_two_numbers_the_one_with_a_unit_and_word_is_the_counter() -> None:
@@ -254,6 +261,14 @@ class TestOcr:
         again = ocr([video], out=out, reader=ScriptedReader(lambda _: []))
         assert [list(one.lines()) for one in again.videos] == [["a.mp4: is in the table already"]]
         assert read_inspection_data(out)["a.mp4"].street == "Low Street"
+
+    def test_the_command_counts_what_it_read(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("urbanpipe.inspection.screen_text.propose.OcrReader", lambda: ScriptedReader(lambda _: []))
+        arguments = ["ocr", str(tmp_path), "--out", str(tmp_path / "data.csv")]
+        grey_video(tmp_path / "a.mp4", 1)
+        assert "1 of 1 videos read\n" in CliRunner().invoke(app, arguments).output
+        grey_video(tmp_path / "b.mp4", 1)
+        assert "1 of 2 videos read (1 before)\n" in CliRunner().invoke(app, arguments).output
 
     def test_a_row_without_values_needs_no_check(self, tmp_path: Path) -> None:
         made = ocr([grey_video(tmp_path / "a.mp4")], out=tmp_path / "data.csv", reader=ScriptedReader(lambda _: []))
