@@ -254,6 +254,25 @@ def joined(given: InspectionData | None, entered: InspectionData) -> InspectionD
     return given.model_copy(update=known) if given else entered
 
 
+def read_day(text: str) -> str:
+    """Return the day of `--date`, in any style that has one meaning, as year-month-day.
+
+    Raises:
+        InspectionError: it is not a date.
+    """
+    try:
+        day = InspectionData(video="-", date=text).date
+    except ValidationError as error:
+        raise _no_day(text) from error
+    if not day:
+        raise _no_day(text)
+    return day
+
+
+def _no_day(text: str) -> InspectionError:
+    return InspectionError(f"--date: {text!r} is not a date; expected year-month-day, such as 2026-01-31")
+
+
 def _row(cells: dict[str, str], where: str) -> InspectionData:
     given: dict[str, str] = {key: value for key, value in cells.items() if value}
     try:
