@@ -1,5 +1,7 @@
 """Inspection data: the table that people fill in, and where it goes."""
 
+import re
+from collections import Counter
 from datetime import datetime, time
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from typer.testing import CliRunner
 from helpers.inspection_material import made_inspection
 from urbanpipe.api import export
 from urbanpipe.cli.main import app
+from urbanpipe.contracts.field_words import words_by_field
 from urbanpipe.contracts.inspection_data import InspectionData, read_inspection_data
 from urbanpipe.contracts.inspection_sources import data_of_paths, read_sources
 from urbanpipe.errors import InspectionError
@@ -45,7 +48,7 @@ def test_rows_are_read_by_video(tmp_path: Path) -> None:
         ("video,diameter_mm\na.mp4,wide\n", "line 2: diameter_mm: Value error, 'wide' is not a number with a unit"),
         ("video;length_m\na.mp4;1,500\n", "line 2: length_m: Value error, '1,500' may be 1.500 or 1500; write one"),
         ("video,length_m\na.mp4,40 yd\n", "line 2: length_m: Value error, '40 yd' has an unknown unit; write m, cm"),
-        ("video,date\na.mp4,1.3.26\n", "line 2: date: String should match"),
+        ("video,date\na.mp4,1.3.26\n", "line 2: date: Value error, 1.3.26 has a year of two digits; write"),
         ("video,date\na.mp4,3/4/2026\n", "line 2: date: Value error, 3/4/2026 may be 2026-03-04 or 2026-04-03; write"),
         ("video,date\na.mp4,30.2.2026\n", "line 2: date: Value error, 30.2.2026 is no day of the calendar"),
         ("video,direction\na.mp4,up\n", "line 2: direction: Input should be"),
@@ -198,3 +201,61 @@ def test_headings_of_other_units_or_twice_are_refused(header: str, words: str, t
     path.write_text(f"{header}\na.mp4{',1' * header.count(',')}\n", encoding="utf-8")
     with pytest.raises(InspectionError, match=words):
         read_inspection_data(path)
+
+
+@pytest.mark.parametrize(
+    ("heading", "cell", "field", "value"),
+    [
+        ("From manhole", "W1", "from_manhole", "W1"),
+        ("Schacht von", "W1", "from_manhole", "W1"),
+        ("Length (m)", "40", "length_m", 40),
+        ("Diameter (mm)", "300", "diameter_mm", 300),
+        ("length m", "40", "length_m", 40),
+        ("管段长度 m", "40", "length_m", 40),
+        ("管径 mm", "300", "diameter_mm", 300),
+        ("管径（m）", ".3", "diameter_mm", 300),
+        ("length (ft)", "100", "length_m", 30.48),
+        ("length (ft)", "40 m", "length_m", 40),
+        ("length_mm", "40000", "length_m", 40),
+        ("DIAMETER\u200b (in)", "24", "diameter_mm", 609.6),
+        ("Region (K)", "arterial", "region", "arterial"),
+        ("断面形状", "圆形", "shape", "circular"),
+    ],
+)
+def test_headings_are_words_with_or_without_units(
+    heading: str, cell: str, field: str, value: object, tmp_path: Path
+) -> None:
+    row = read_inspection_data(table(tmp_path, f"video,{heading}\na.mp4,{cell}\n"))["a.mp4"]
+    assert getattr(row, field) == pytest.approx(value)
+
+
+def test_a_unit_that_makes_a_length_implausible_is_not_ignored(tmp_path: Path) -> None:
+    with pytest.raises(InspectionError, match=r"0\.04 is implausible in metres"):
+        read_inspection_data(table(tmp_path, "video,长度（mm）\na.mp4,40\n"))
+
+
+@pytest.mark.parametrize("heading", ["street (m)", "Region (m)", "end of the pipe", "manholes"])
+def test_other_headings_are_refused(heading: str, tmp_path: Path) -> None:
+    with pytest.raises(InspectionError, match="unknown column"):
+        read_inspection_data(table(tmp_path, f"video,{heading}\na.mp4,1\n"))
+
+
+def test_no_word_names_two_fields() -> None:
+    fields = [{re.sub(r"[\s_]", "", word).casefold() for word in words} for words in words_by_field().values()]
+    words = [word for one in fields for word in one]
+    assert not [word for word, count in Counter(words).items() if count > 1]
+
+
+def test_all_rows_that_nobody_has_checked_are_named_at_once(tmp_path: Path) -> None:
+    path = table(tmp_path, "video,street,checked\na.mp4,A,no\nb.mp4,B,yes\nc.mp4,C,no\n")
+    with pytest.raises(InspectionError, match=r"lines 2, 4: nobody has checked .* for a\.mp4, c\.mp4;"):
+        read_inspection_data(path)
+
+
+def test_of_two_tables_that_nobody_has_checked_the_first_that_knows_a_field_counts(tmp_path: Path) -> None:
+    first, second = tmp_path / "1.csv", tmp_path / "2.csv"
+    first.write_text("video,street,checked\na.mp4,A,no\n")
+    second.write_text("video,street,job,checked\na.mp4,B,7,no\n")
+    unchecked: dict[str, InspectionData] = {}
+    assert read_sources([first, second], {"a.mp4": "a.mp4"}, unchecked=unchecked) == ({}, ())
+    assert (unchecked["a.mp4"].street, unchecked["a.mp4"].job) == ("A", "7")

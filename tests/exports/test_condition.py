@@ -26,7 +26,7 @@ from urbanpipe.errors import InspectionError, RecipeError, TableError, Urbanpipe
 from urbanpipe.exports import condition_page
 from urbanpipe.exports.condition import Defect, Segment, merged, segment_condition
 from urbanpipe.exports.condition_report import condition
-from urbanpipe.exports.missing_cells import Expectation, MissingCell, ReviewCell
+from urbanpipe.exports.missing_cells import Expectation, MissingCell, ReviewCell, SheetCell
 from urbanpipe.exports.rules import read_rules
 from urbanpipe.report.wording import all_texts
 
@@ -530,6 +530,9 @@ def test_a_missing_cell_of_the_review_is_worded_in_both_languages() -> None:
     )
     text = "d2.mp4，00:28.0 处的 SL（等待他人意见），等级：未填写；应填：SL 的等级，1 至 4；不是缺陷填 -"
     assert cell.text("zh") == text
+    absent = SheetCell("defects", 4, "", "segment")
+    assert absent.text("en") == "sheet 'defects', row 4 (segment, which has no column)"
+    assert absent.text("zh") == "工作表 defects 第 4 行（管段，无此列）"
     whole = MissingCell(ReviewCell("d2.mp4", "length"), Expectation("reviewer"))
     assert whole.text("zh") == "d2.mp4，长度 m：未填写；应填：对等级和数据负责的人的姓名"
 

@@ -52,6 +52,20 @@ def defects(path: Path) -> list[dict[str, Any]]:
     return [dict(zip(keys, row, strict=True)) for row in rows[4:] if row[1] is not None]
 
 
+def test_proposals_that_nobody_decided_about_are_marked_or_refused(
+    out: Path, store: ReviewStore, tmp_path: Path
+) -> None:
+    command = ["export", str(out), "--to", "jsonl", "--out", str(tmp_path / "f.jsonl"), "--undecided", "refuse"]
+    refused = CliRunner().invoke(app, [*command, "--store", str(store.path)])
+    assert isinstance(refused.exception, ReviewError)
+    assert "nobody has decided about 4 proposals; decide in `urbanpipe review`" in str(refused.exception)
+    assert not (tmp_path / "f.jsonl").exists()
+    assert isinstance(CliRunner().invoke(app, command).exception, ReviewError), "without a store"
+    one = CliRunner().invoke(app, ["export", str(out / "d1_1"), *command[2:], "--store", str(store.path)])
+    assert one.exit_code == 0, one.output
+    assert "1 video, 3 defects, all reviewed" in one.output
+
+
 def test_the_table_holds_what_people_decided_and_who(out: Path, store: ReviewStore, tmp_path: Path) -> None:
     done = export(out, out=tmp_path / "t.xlsx", to="cjj181", store=store.path)
     rows = [row for row in defects(tmp_path / "t.xlsx") if row["video"] == "d1_1.mp4"]

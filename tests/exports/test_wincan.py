@@ -2,6 +2,8 @@
 
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
+from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +12,11 @@ import pytest
 from helpers.exchange_material import data_file
 from helpers.inspection_material import made_inspection
 from helpers.review_material import decide, finish
+from urbanpipe.contracts.coded.model import Code, CodedInspection, Observation
 from urbanpipe.contracts.coded.reading import read_coded
 from urbanpipe.contracts.coded.times import clock
 from urbanpipe.errors import InspectionError
+from urbanpipe.exports.exchange.wincan import wincan_project
 from urbanpipe.exports.export import Exported, export
 from urbanpipe.review_store.store import ReviewStore
 
@@ -110,6 +114,51 @@ def test_the_same_export_is_the_same_file_and_another_is_never_replaced(out: Pat
     assert [path.read_bytes() for path in written(out, data).files] == before
     with pytest.raises(InspectionError, match=r"w\.db3 exists"):
         written(out, data, store=out / "review.sqlite")
+
+
+def test_an_export_on_another_day_is_the_same_file(out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Tomorrow(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> "Tomorrow":
+            return cls(2099, 1, 2, tzinfo=tz)
+
+    data = data_file(tmp_path / "data.csv", "d1_1.mp4", "d2.mp4")
+    before = [path.read_bytes() for path in written(out, data).files]
+    monkeypatch.setattr("urbanpipe.exports.exchange.writing.datetime", Tomorrow)
+    assert [path.read_bytes() for path in written(out, data).files] == before
+    assert rows(tmp_path / "w.db3", "SELECT PRJ_Date FROM PROJECT") == [("2026-01-31 00:00:00",)]
+
+
+def keys_of(project: bytes) -> set[object]:
+    """All keys of a project."""
+    tables = {"PROJECT": "PRJ_PK", "NODE": "OBJ_PK", "SECTION": "OBJ_PK", "SECINSP": "INS_PK", "SECOBS": "OBS_PK"}
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.deserialize(project)
+        return {key for table, name in tables.items() for (key,) in connection.execute(f"SELECT {name} FROM {table}")}
+
+
+@pytest.mark.parametrize("change", [{"date": "2026-02-01"}, {"job": "other"}, {"digest": "1"}])
+def test_another_project_has_other_keys(change: dict[str, Any]) -> None:
+    start = Observation(Code("BCD"), 0.0, 0.0)
+    one = CodedInspection(
+        "S", upstream="1", downstream="2", date="2026-01-31", films=("a.mp4",), digest="0", observations=(start,)
+    )
+    first, second = (wincan_project([each], title="t", comment="") for each in (one, replace(one, **change)))
+    assert keys_of(first).isdisjoint(keys_of(second))
+
+
+def test_a_time_that_is_not_known_is_said_to_be_none(out: Path, tmp_path: Path) -> None:
+    data = data_file(tmp_path / "data.csv", "d2.mp4", time="")
+    ((begin, memo),) = rows(written(out, data).files[0], "SELECT INS_StartDate, INS_Memo FROM SECINSP")
+    assert begin == "2026-01-31 00:00:00.000"
+    assert memo.endswith("the time of day is not known and stands as 00:00")
+
+
+def test_a_segment_may_be_longer_than_isybau_allows(out: Path, tmp_path: Path) -> None:
+    data = data_file(tmp_path / "data.csv", "d2.mp4", length_m=1200)
+    assert rows(written(out, data).files[0], "SELECT INS_InspectedLength FROM SECINSP") == [(1200.0,)]
+    export(out, out=tmp_path / "e.txt", to="en13508", inspection_data=data)
+    assert read_coded(tmp_path / "e.txt").inspections[0].length_m == 1200
 
 
 def test_unnamed_manholes_are_not_one(out: Path, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """On-screen text: proposals that a person checks, and the region of the distance, found or plainly not found."""
 
 import csv
+import re
 import sys
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from urbanpipe.api import Inspector, ocr
 from urbanpipe.archive.lazy_inspector import LazyInspector
 from urbanpipe.cli.main import app
 from urbanpipe.contracts.inspection_data import read_inspection_data
+from urbanpipe.contracts.remarks import remark, sentence
 from urbanpipe.errors import InspectionError
 from urbanpipe.inference.options import InferenceOptions
 from urbanpipe.inspection.region import distance_region_of, region_text
@@ -60,6 +62,14 @@ def searched(script: Script, seconds: int = 10) -> CounterSearch:
         ("12/05/2021", {"date": ""}),
         ("31/05/2021", {"date": "2021-05-31"}),
         ("2021-05-0610:12:31", {"date": "2021-05-06", "time": "10:12"}),
+        ("Time: 2:12 PM", {"time": "14:12"}),
+        ("Time: 2.12 p.m.", {"time": "14:12"}),
+        ("12:12AM", {"time": "00:12"}),
+        ("时间：下午2:12", {"time": "14:12"}),
+        ("Time: 00:00:20", {}),
+        ("Time 00:20", {}),
+        ("Datum: 5.6.21", {"date": ""}),
+        ("Manhole: 1-12-21", {}),
         ("Street: High Street", {"street": "High Street"}),
         ("Operator J. Smith", {"operator": "J. Smith"}),
         ("Job No. 55", {"job": "55"}),
@@ -122,6 +132,8 @@ def test_doubts_are_said() -> None:
     assert "may be 2021-12-05 or 2021-05-12" in doubts["date"]
     assert "other way round" in doubts["from_manhole"]
     assert doubts["direction"] == ""
+    (short,) = proposals_of([ReadFrame(9.0, grey(0), tuple(lines_of([("Datum: 5.6.21", 0.1, 0.1)])))])
+    assert "a year of two digits" in short.doubt
 
 
 @pytest.mark.parametrize(
@@ -199,6 +211,11 @@ def test_it_is_said_why_there_is_no_region(script: Script, reason: str) -> None:
     found = searched(script)
     assert found.region is None
     assert found.reason.startswith(reason)
+    said = remark("other", "no_distance", reason=found.reason, reason_key=found.why, **found.values)
+    assert found.reason in sentence(said, "en")
+    translated = sentence(said, "zh")
+    assert all(text in translated for text in found.values.values())
+    assert not re.search("[a-z]{3}", translated)
 
 
 def test_of_two_numbers_the_one_with_a_unit_and_word_is_the_counter() -> None:
@@ -244,6 +261,14 @@ class TestOcr:
         again = ocr([video], out=out, reader=ScriptedReader(lambda _: []))
         assert [list(one.lines()) for one in again.videos] == [["a.mp4: is in the table already"]]
         assert read_inspection_data(out)["a.mp4"].street == "Low Street"
+
+    def test_the_command_counts_what_it_read(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("urbanpipe.inspection.screen_text.propose.OcrReader", lambda: ScriptedReader(lambda _: []))
+        arguments = ["ocr", str(tmp_path), "--out", str(tmp_path / "data.csv")]
+        grey_video(tmp_path / "a.mp4", 1)
+        assert "1 of 1 videos read\n" in CliRunner().invoke(app, arguments).output
+        grey_video(tmp_path / "b.mp4", 1)
+        assert "1 of 2 videos read (1 before)\n" in CliRunner().invoke(app, arguments).output
 
     def test_a_row_without_values_needs_no_check(self, tmp_path: Path) -> None:
         made = ocr([grey_video(tmp_path / "a.mp4")], out=tmp_path / "data.csv", reader=ScriptedReader(lambda _: []))

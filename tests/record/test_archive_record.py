@@ -8,6 +8,7 @@ from helpers.stub_inspector import StubInspected, StubInspector, StubSource
 from urbanpipe.api import archive_plan, archive_report
 from urbanpipe.archive.shards.inspecting import InspectedVideo
 from urbanpipe.record.report import report
+from urbanpipe.record.selection import Selection
 
 
 class DrawnInspector(StubInspector):
@@ -36,7 +37,7 @@ def test_a_record_of_an_archive_is_that_of_its_folders(tmp_path: Path) -> None:
     for name in ("a", "b"):
         archive_report(archive, f"{name}.mp4", out=tmp_path / "inspected" / name)
     report(tmp_path / "inspected", out=tmp_path / "folders.html")
-    done = report(archive, out=tmp_path / "archive.html", videos=["a.mp4", "b.mp4"])
+    done = report(archive, out=tmp_path / "archive.html", select=Selection(videos=["a.mp4", "b.mp4"]))
     text = (tmp_path / "archive.html").read_text()
     assert text == (tmp_path / "folders.html").read_text()
     assert text.count("data:image/jpeg") >= 8

@@ -5,6 +5,7 @@ import re
 import shutil
 import string
 import subprocess
+from contextlib import closing
 from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
@@ -26,8 +27,10 @@ from urbanpipe.record.page_rules import css_string
 from urbanpipe.record.pdf import weasyprint
 from urbanpipe.record.report import MAX_FINDINGS, report
 from urbanpipe.record.segments import natural_order
+from urbanpipe.record.selection import Selection
 from urbanpipe.record.wording import TEXTS
 from urbanpipe.report.wording import all_texts
+from urbanpipe.review_store.decision import DATA_KEY
 from urbanpipe.review_store.store import ReviewStore
 from urbanpipe.video.isolated import index_frames
 
@@ -294,7 +297,8 @@ def test_undecided_proposals_are_refused_in_one_line(contract: Path, tmp_path: P
             inspection_data=contract / "data.csv",
         )
     assert not (tmp_path / "r.html").exists()
-    done = report(contract / "out", out=tmp_path / "r.html", store=contract / "review.sqlite", videos=["d1_1"])
+    store = contract / "review.sqlite"
+    done = report(contract / "out", out=tmp_path / "r.html", store=store, select=Selection(["d1_1"]))
     assert list(done.lines()) == ["1 segment, 4 findings, all decided; made by a demonstration model, not for real use"]
 
 
@@ -320,7 +324,7 @@ def test_wrong_arguments_are_refused_in_one_line(
     with pytest.raises(InspectionError, match=r"r.docx: a record is .html or .pdf"):
         report(out, out=tmp_path / "r.docx")
     with pytest.raises(InspectionError, match=r"no inspected video is called d1_7.mp4 \(near: d1_1.mp4\)"):
-        report(out, out=tmp_path / "r.html", videos=["d1_7.mp4"])
+        report(out, out=tmp_path / "r.html", select=Selection(videos=["d1_7.mp4"]))
     with pytest.raises(InspectionError, match="holds no inspection"):
         report(tmp_path, out=tmp_path / "r.html")
     with pytest.raises(InspectionError, match="language is 'de'; expected en or zh"):
@@ -332,6 +336,28 @@ def test_wrong_arguments_are_refused_in_one_line(
     (tmp_path / "letter.html").write_text("<p>Dear client</p>", encoding="utf-8")
     with pytest.raises(InspectionError, match="exists and is not a record"):
         report(out, out=tmp_path / "letter.html")
+
+
+def test_a_record_of_a_day_has_the_inspections_of_its_date(tmp_path: Path) -> None:
+    names = ("a.mp4", "b.mp4", "c.mp4", "d.mp4")
+    for name in names:
+        made_inspection(tmp_path / "out" / name[0], name)
+    data, out = tmp_path / "data.csv", tmp_path / "r.html"
+    data.write_text("video,segment,date\na.mp4,A,2026-01-31\nb.mp4,B,2026-02-01\nd.mp4,D,31.1.2026\n")
+    with closing(ReviewStore(tmp_path / "review.sqlite")) as store:
+        decide(store, tmp_path / "out" / "c", DATA_KEY, segment="C", date="2026-01-31")
+        day = Selection(date="31.1.2026")
+        done = report(tmp_path / "out", out=out, inspection_data=data, store=store.path, select=day, undecided="mark")
+    text = _text(out.read_text(encoding="utf-8"))
+    assert (done.segments, done.unmatched) == (3, ())
+    assert "2026-01-31" in text
+    assert "2026-02-01" not in text
+    with pytest.raises(InspectionError, match="has no inspection of 2026-03-01; the inspection data has 2 dates, 2026"):
+        report(tmp_path / "out", out=out, inspection_data=data, select=Selection(date="2026-03-01"))
+    with pytest.raises(InspectionError, match="none has a date; give it with --inspection-data"):
+        report(tmp_path / "out", out=out, select=Selection(date="2026-03-01"))
+    command = ["report", str(tmp_path / "out"), "--out", str(out), "--date", "soon"]
+    assert str(CliRunner().invoke(app, command).exception).startswith("--date: 'soon' is not a date")
 
 
 def test_a_missing_pdf_library_is_named(contract: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -355,14 +381,20 @@ def test_a_defect_that_a_person_added_has_its_frame_of_the_video_while_that_is_a
     decide(store, tmp_path / "out" / "a", "+1", status="accepted", code="PL", seconds=at)
     finish(store, tmp_path / "out" / "a")
 
-    def pictures() -> list[int]:
-        report(tmp_path / "out", out=tmp_path / "r.html", store=store.path)
+    def pictures(folder: str = "out") -> list[int]:
+        report(tmp_path / folder, out=tmp_path / "r.html", store=store.path)
         text = (tmp_path / "r.html").read_text(encoding="utf-8")
         assert text.count("No picture was stored.") == (0 if "image/jpeg" in text else 1)
         found = [base64.b64decode(data) for data in re.findall(r"data:image/jpeg;base64,([\w+/=]+)", text)]
         return [number_in(np.asarray(Image.open(BytesIO(jpeg)).convert("RGB"))) for jpeg in found]
 
     assert pictures() == [30]
+    decide(store, tmp_path / "out" / "a", "+2", status="accepted", code="PL", seconds=index.duration_seconds + 1)
+    assert pictures() == [30, index.frame_count - 1]
+    decide(store, tmp_path / "out" / "a", "+2", status="rejected")
+    (tmp_path / "out").rename(tmp_path / "moved")
+    assert pictures("moved") == [30]
+    (tmp_path / "moved").rename(tmp_path / "out")
     video.write_bytes(video.read_bytes() + bytes(8))  # no longer what was inspected
     assert pictures() == []
     video.unlink()

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -63,6 +63,10 @@ def command(
     unlikely: Annotated[
         bool, typer.Option("--unlikely", help="Also rows, marked, that are below 10 % and kept to miss few defects.")
     ] = False,
+    undecided: Annotated[
+        Literal["refuse", "mark"],
+        typer.Option(help="With --store, proposals that nobody decided about: write nothing, or mark them."),
+    ] = "mark",
     pictures: Annotated[
         bool, typer.Option(help="Name pictures; those of an archive are copied to a folder beside --out.")
     ] = True,
@@ -81,7 +85,7 @@ def command(
         store=store,
         language=language.value,
         inspection_data=inspection_data,
-        options=ExportOptions(taxonomy=taxonomy, date=date, unlikely=unlikely, pictures=pictures),
+        options=ExportOptions(taxonomy=taxonomy, date=date, unlikely=unlikely, pictures=pictures, undecided=undecided),
     )
     for line in done.lines():
         show(line)

@@ -31,7 +31,8 @@ def command(
             show(line, flush=True)
 
     made = ocr(videos, out=out, previews=previews, on_video=show_video)
-    show(f"{len(made.videos) - len(made.failures)} of {len(made.videos)} videos read")
+    before = f" ({made.before} before)" if made.before else ""
+    show(f"{made.read} of {len(made.videos)} videos read{before}")
     show(f"proposals to check: {out}")
     read = [{"name": one.name, "failure": one.failure, "preview": one.preview} for one in made.videos]
     return Result({"results": out, "videos": read}, 3 if made.failures else 0)

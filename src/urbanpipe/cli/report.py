@@ -25,6 +25,9 @@ def command(
     video: Annotated[
         list[str] | None, typer.Option("--video", help="Only this video; may be given several times.")
     ] = None,
+    date: Annotated[
+        str | None, typer.Option(help="Only inspections of this day, such as 2026-01-31, by their inspection data.")
+    ] = None,
     language: Annotated[Literal["en", "zh"], typer.Option(help="Language of the record.")] = "en",
 ) -> Result:
     """Write the record to hand in: cover, drawings, findings with pictures, condition figures, signature lines.
@@ -32,13 +35,14 @@ def command(
     Exit status 3: some inspections could not be read; the record lists them.
     """
     from urbanpipe.record.report import report
+    from urbanpipe.record.selection import Selection
 
     done = report(
         inspections,
         out=out,
         store=store,
         inspection_data=inspection_data,
-        videos=video or (),
+        select=Selection(video or (), date),
         language=language,
         contractor=contractor,
         undecided=undecided,

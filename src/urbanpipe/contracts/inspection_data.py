@@ -1,15 +1,15 @@
 """What is known of an inspected pipe beside its video: a table that people fill in, one row per video."""
 
-import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
-from unicodedata import category, normalize
+from unicodedata import category
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, ValidationInfo
 
+from urbanpipe.contracts.field_words import field_of, with_unit
 from urbanpipe.contracts.name_matching import folded, match_names, near_text
 from urbanpipe.contracts.names import canonical_name
 from urbanpipe.contracts.quantities import clock_time, iso_date, metres_of, millimetres_of
@@ -131,31 +131,9 @@ class InspectionData(Section):
 
 CHECKED, OCR_TEXT, OCR_REGION = "checked", "ocr_text", "distance_region"
 """Columns of a table that `ocr` wrote: whether a person has checked a row, the text as read, and the region found."""
+_OCR_COLUMNS = (CHECKED, OCR_TEXT, OCR_REGION)
 _YES = {"yes", "y", "true", "1", "x", "ok", "ja", "j", "wahr", "是", "已核对", "已核對"}
-
-
-_UNIT = re.compile(r"\((m|mm|米|毫米|k|t)\)$")
-_HEADINGS = {
-    "video": ("视频", "视频名称", "文件名"),
-    "segment": ("管段", "管段编号"),
-    "street": ("街道", "道路", "道路名称", "路名"),
-    "from_manhole": ("起始井", "起始井号", "起点井号"),
-    "to_manhole": ("终止井", "终止井号", "终点井号"),
-    "direction": ("方向", "检测方向"),
-    "length_m": ("长度", "管段长度", "管长"),
-    "diameter_mm": ("管径", "直径"),
-    "shape": ("断面形状", "形状"),
-    "material": ("材质", "管材", "管道材质"),
-    "date": ("日期", "检测日期"),
-    "time": ("时间", "检测时间"),
-    "operator": ("检测员", "检测人员"),
-    "weather": ("天气",),
-    "job": ("工程", "工程名称", "项目名称"),
-    "client": ("委托单位", "业主"),
-    "region": ("地区", "地区重要性"),
-    "soil": ("土质", "土质影响"),
-}
-"""Chinese headings by field, without units."""
+_LISTED = 20
 
 
 def is_checked(cell: str) -> bool:
@@ -163,18 +141,13 @@ def is_checked(cell: str) -> bool:
     return folded(cell) in _YES
 
 
-def _field(heading: str) -> str:
-    """Return the field of a heading in English or Chinese, in any case, with or without a unit in brackets."""
-    name = _UNIT.sub("", normalize("NFKC", heading).casefold().replace(" ", ""))
-    return next((field for field, words in _HEADINGS.items() if name in (field, *words)), heading)
-
-
 def read_inspection_data(
     path: Path, *, unchecked: dict[str, InspectionData] | None = None
 ) -> dict[str, InspectionData]:
     """Read a CSV or XLSX file with the column `video` and any other fields of `InspectionData`.
 
-    A table that `ocr` wrote has more columns, which are not used.
+    Headings may have any case, be in English, German or Chinese (`field_words.toml`), and name a unit, such as
+    `Length (ft)`. A table that `ocr` wrote has more columns, which are not used.
 
     Args:
         path: the file.
@@ -185,35 +158,60 @@ def read_inspection_data(
 
     Raises:
         InspectionError: the file cannot be read, a column or value is not known, a video is named twice, or nobody has
-            checked a row that was read by OCR.
+            checked rows that were read by OCR.
     """
+    rows: dict[str, InspectionData] = {}
+    to_check: dict[str, tuple[int, InspectionData]] = {}
     try:
         header, lines = read_table_file(path, "video")
-        fields = {column: _field(column) for column in header}
-        ocr_columns = {CHECKED, OCR_TEXT, OCR_REGION} & set(header)
-        if unknown := [one for one, name in fields.items() if name not in {*InspectionData.model_fields, *ocr_columns}]:
-            known = ", ".join(InspectionData.model_fields)
-            raise InspectionError(f"{path}: unknown column {unknown[0]!r}; the columns are {known}")
-        if twice := next((one for one, name in fields.items() if list(fields.values()).count(name) > 1), None):
-            raise InspectionError(f"{path}: {twice!r} and another column are both {fields[twice]}; keep one of them")
-        rows: dict[str, InspectionData] = {}
+        fields = _fields_of(header, path)
         for line, cells in lines:
-            where, texts = f"{path}, line {line}", {fields[key]: value.strip() for key, value in cells.items()}
-            row = _row({key: value for key, value in texts.items() if key not in ocr_columns}, where)
-            if row.video in rows or row.video in (unchecked or {}):
+            where = f"{path}, line {line}"
+            texts = {fields[key][0]: with_unit(value.strip(), fields[key][1]) for key, value in cells.items()}
+            row = _row({key: value for key, value in texts.items() if key not in _OCR_COLUMNS}, where)
+            if row.video in rows or row.video in to_check:
                 raise InspectionError(f"{where}: {row.video} is named twice; give one row per video")
-            if not _needs_check(row, texts):
-                rows[row.video] = row
-            elif unchecked is not None:
-                unchecked[row.video] = row
+            if _needs_check(row, texts):
+                to_check[row.video] = line, row
             else:
-                raise InspectionError(
-                    f"{where}: nobody has checked what was read by OCR for {row.video}; correct the row, and write "
-                    f"yes in its column {CHECKED!r}"
-                )
+                rows[row.video] = row
     except LabelError as error:  # the one reader of CSV tables words its errors for any table
         raise InspectionError(str(error)) from error
+    if unchecked is None and to_check:
+        raise InspectionError(_refusal({video: line for video, (line, _) in to_check.items()}, path))
+    if unchecked is not None:
+        unchecked |= {video: row for video, (_, row) in to_check.items()}
     return rows
+
+
+def _fields_of(header: Sequence[str], path: Path) -> dict[str, tuple[str, str]]:
+    """Return the field and the unit of each column.
+
+    Raises:
+        InspectionError: a column is not known, or two are one field.
+    """
+    fields = {column: (column, "") if column in _OCR_COLUMNS else field_of(column) for column in header}
+    names = [name for name, _ in fields.values()]
+    if unknown := [
+        one for one, (name, _) in fields.items() if name not in {*InspectionData.model_fields, *_OCR_COLUMNS}
+    ]:
+        known = ", ".join(InspectionData.model_fields)
+        raise InspectionError(f"{path}: unknown column {unknown[0]!r}; the columns are {known}")
+    if twice := next((one for one, (name, _) in fields.items() if names.count(name) > 1), None):
+        raise InspectionError(f"{path}: {twice!r} and another column are both {fields[twice][0]}; keep one of them")
+    return fields
+
+
+def _refusal(lines: Mapping[str, int], path: Path) -> str:
+    """Return the message for rows that nobody has checked."""
+    shown, more = list(lines)[:_LISTED], len(lines) - _LISTED
+    videos = ", ".join(shown) + (f" and {more} more" if more > 0 else "")
+    numbers = ", ".join(str(lines[video]) for video in shown)
+    what, where = ("row", "line") if len(lines) == 1 else ("rows", "lines")
+    return (
+        f"{path}, {where} {numbers}: nobody has checked what was read by OCR for {videos}; correct the {what}, and "
+        f"write yes in the column {CHECKED!r}"
+    )
 
 
 def _needs_check(row: InspectionData, cells: dict[str, str]) -> bool:
@@ -244,7 +242,9 @@ def read_data_of(
     if unmatched and not matches.matched:
         raise InspectionError(f"{path}: none of its names has an inspected video, the first is {unmatched[0]}")
     if unchecked is not None and proposed:
-        unchecked |= {video: proposed[name] for name, video in matches.matched.items() if name in proposed}
+        for name, video in matches.matched.items():
+            if name in proposed:  # an earlier source comes first
+                unchecked[video] = joined(proposed[name], unchecked.get(video, proposed[name]))
     return {video: data[name] for name, video in matches.matched.items() if name in data}, unmatched
 
 
@@ -252,6 +252,25 @@ def joined(given: InspectionData | None, entered: InspectionData) -> InspectionD
     """Return inspection data with what is empty in `entered` taken from `given`."""
     known = {name: value for name, value in entered.model_dump().items() if value not in ("", None)}
     return given.model_copy(update=known) if given else entered
+
+
+def read_day(text: str) -> str:
+    """Return the day of `--date`, in any style that has one meaning, as year-month-day.
+
+    Raises:
+        InspectionError: it is not a date.
+    """
+    try:
+        day = InspectionData(video="-", date=text).date
+    except ValidationError as error:
+        raise _no_day(text) from error
+    if not day:
+        raise _no_day(text)
+    return day
+
+
+def _no_day(text: str) -> InspectionError:
+    return InspectionError(f"--date: {text!r} is not a date; expected year-month-day, such as 2026-01-31")
 
 
 def _row(cells: dict[str, str], where: str) -> InspectionData:

@@ -14,8 +14,11 @@ _UNITS = {
     "0.0254": ("in", "inch", "inches", '"', "″", "''", "英寸"),
 }
 _METRES = {name: Decimal(metres) for metres, names in _UNITS.items() for name in names}
+UNITS = frozenset(name for name in _METRES if name.isalpha())
+"""Units of lengths, without marks such as those of feet and inches."""
+METRES_PER_FOOT = float(_METRES["ft"])
 _NOMINAL = {"dn", "ø", "ф", "φ", "⌀"}
-_QUANTITY = re.compile(r"(-?\d{1,9}(?:[.,]\d{1,9})?)([^\d.,]*)")
+_QUANTITY = re.compile(r"(-?(?:\d{1,9}(?:[.,]\d{1,9})?|[.,]\d{1,9}))([^\d.,]*)")
 _THOUSANDS = re.compile(r"[1-9]\d{0,2},\d{3}")
 _YEAR_FIRST = re.compile(r"(\d{4})([-/.年])(\d{1,2})[-/.月](\d{1,2})日?")
 _DAY_FIRST = re.compile(r"(\d{1,2})\.\s?(\d{1,2})\.\s?(\d{4})")
@@ -25,7 +28,18 @@ _SERIAL = re.compile(r"\d{5}")
 _SERIAL_DAYS = (36_526, 73_050)  # of the years 2000 to 2099 in Excel
 _EXCEL_BEGIN = date(1899, 12, 30)
 _MIDNIGHT = re.compile(r"[T ]0?0:00(:00(\.0+)?)?$")
-_CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::\d{2}(?:\.\d+)?)?")
+_SHORT_YEAR = re.compile(r"\d{1,2}[-/.]\s?\d{1,2}[-/.]\s?\d{2}")
+DATE = re.compile(
+    r"\d{4}\s?[-/.年]\s?\d{1,2}\s?[-/.月]\s?\d{1,2}日?|(?<!\d)\d{1,2}[-/.]\d{1,2}[-/.](?:\d{4}|\d{2}(?!\d))"
+)
+"""Dates within other text, those with a year of two digits among them."""
+CLOCK = re.compile(
+    r"(?:(?P<before>上午|下午|(?<![a-z])[ap]\.?m\.?)\s?)?"
+    r"(?<![\d:])(?P<hour>[01]?\d|2[0-3])\s?(?::|\.(?=[0-5]\d\s?[ap]\.?\s?m))\s?(?P<minute>[0-5]\d)"
+    r"(?:\s?:\s?(?P<second>[0-5]\d)(?:\.\d+)?)?(?:\s?(?P<after>[ap]\.?\s?m(?![a-z])\.?))?(?![\d:])",
+    re.IGNORECASE,
+)
+"""Times of day within other text."""
 
 
 def metres_of(text: str) -> Decimal:
@@ -63,7 +77,7 @@ def iso_date(text: str) -> str:
     ['2026-01-31', '2026-01-31', '2026-01-31', '2026-01-31', '2026-01-31', '2026-01-31']
 
     Raises:
-        ValueError: it is a date in two ways, or no day of the calendar.
+        ValueError: it is a date in two ways, no day of the calendar, or has a year of two digits.
     """
     text = _MIDNIGHT.sub("", normalize("NFKC", text).strip())
     if found := _YEAR_FIRST.fullmatch(text):
@@ -76,17 +90,27 @@ def iso_date(text: str) -> str:
         return _day(int(found[1]), int(found[2]), int(found[3]), text)
     if _SERIAL.fullmatch(text) and _SERIAL_DAYS[0] <= int(text) <= _SERIAL_DAYS[1]:
         return (_EXCEL_BEGIN + timedelta(days=int(text))).isoformat()
+    if _SHORT_YEAR.fullmatch(text):
+        raise ValueError(f"{text} has a year of two digits; write year-month-day, such as 2026-01-31")
     return text
 
 
 def clock_time(text: str) -> str:
     """Return a time of day as hh:mm; text that is none is returned unchanged.
 
-    >>> clock_time("9:05"), clock_time("14:30:00"), clock_time("noon")
-    ('09:05', '14:30', 'noon')
+    >>> clock_time("9:05"), clock_time("14:30:00"), clock_time("2.12 p.m."), clock_time("noon")
+    ('09:05', '14:30', '14:12', 'noon')
     """
-    found = _CLOCK.fullmatch(normalize("NFKC", text).strip())
-    return f"{int(found[1]):02}:{found[2]}" if found else text
+    found = CLOCK.fullmatch(normalize("NFKC", text).strip())
+    if not found:
+        return text
+    half, hour = (found["before"] or found["after"] or "").casefold(), int(found["hour"])
+    is_morning = half.startswith(("a", "上"))
+    if is_morning and hour > 12:
+        return text
+    if half and hour <= 12:
+        hour = hour % 12 + (0 if is_morning else 12)
+    return f"{hour:02}:{found['minute']}"
 
 
 def _folded(text: str) -> str:

@@ -1,6 +1,7 @@
 """Texts of remarks on a video, in the languages of reports."""
 
 import tomllib
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -16,9 +17,21 @@ def sentence(remark: Remark, language: str) -> str:
     if text is None or language == "en":
         return remark.text
     try:
-        return text.format(**remark.values)
+        values = remark.values
+        if "reason_key" in values:
+            values = values | {"reason": reason_text(values["reason_key"], values, language)}
+        return text.format(**values)
     except KeyError:  # a file written by other software may lack values
         return remark.text
+
+
+def reason_text(key: str, values: Mapping[str, str], language: str = "en") -> str:
+    """Return a reason within a remark: the text `reason_{key}` of `remarks.toml`.
+
+    Raises:
+        KeyError: there is no such text, or it lacks a value.
+    """
+    return _texts()[language][f"reason_{key}"].format(**values)
 
 
 @lru_cache

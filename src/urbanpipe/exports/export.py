@@ -5,10 +5,9 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
-from pydantic import ValidationError
-
-from urbanpipe.contracts.inspection_data import InspectionData, joined
+from urbanpipe.contracts.inspection_data import InspectionData, joined, read_day
 from urbanpipe.contracts.inspection_sources import Source, read_sources
 from urbanpipe.errors import InspectionError, ReviewError
 from urbanpipe.evaluation.moments import Moment, write_results
@@ -26,7 +25,7 @@ from urbanpipe.exports.records import (
     opened_records,
     rows_of,
 )
-from urbanpipe.exports.reviewed_rows import left_out, reviewed_rows
+from urbanpipe.exports.reviewed_rows import is_undecided, left_out, reviewed_rows
 from urbanpipe.exports.training_labels import reviewed_videos, write_moment_labels, write_video_labels
 from urbanpipe.outputs import whole_file
 from urbanpipe.taxonomy import DefectClass, Taxonomy, load_taxonomy
@@ -134,12 +133,15 @@ def export(
     options = options or ExportOptions()
     if options.date and to not in DATED:
         raise InspectionError(f"a date has no effect on {to}; it has one on {', '.join(DATED)}")
+    refuse = options.undecided == "refuse"
+    if refuse and store is None:
+        raise ReviewError("without decisions everything is undecided; give --store, or leave --undecided out")
     classes = load_taxonomy(options.taxonomy)
     folder = out / "pictures" if to == "pacp" else out.with_name(f"{out.stem}-pictures")
     with opened_records(inspections, store=store, pictures=folder if options.pictures else None) as inspected:
         data, unmatched = inspection_data_of(inspected, inspection_data) if to in WITH_DATA else ({}, ())
         data = _dated(inspected.paths, data, options.date) if options.date else data
-        written = _write(inspected, out, to, _Contents(language, classes, data, options.unlikely))
+        written = _write(inspected, out, to, _Contents(language, classes, data, options.unlikely, refuse))
         left = (*inspected.notes(), *written.left_out)
         return replace(written, unmatched=unmatched, left_out=left)
 
@@ -152,6 +154,7 @@ class _Contents:
     classes: Taxonomy
     data: dict[str, InspectionData]
     unlikely: bool
+    refuse_undecided: bool
 
 
 def _write(inspected: InspectionRecords, out: Path, to: str, contents: _Contents) -> Exported:
@@ -170,6 +173,9 @@ def _write(inspected: InspectionRecords, out: Path, to: str, contents: _Contents
         files, number = _write_scores(inspected, out)
         return replace(done, files=files, rows=number, what="scores")
     rows = RecordRows(inspected, lambda one: _rows(one, to, contents.unlikely))
+    if contents.refuse_undecided and (number := sum(map(is_undecided, rows))):
+        what = f"{number} proposal{'' if number == 1 else 's'}"
+        raise ReviewError(f"nobody has decided about {what}; decide in `urbanpipe review`, or give --undecided mark")
     if to in DATED:
         return _write_records(inspected, rows, out, to, contents=contents, done=done)
     if to == "cjj181":
@@ -208,7 +214,7 @@ def _write_records(
     if to == "pacp":
         written = write_pacp(inspected, rows, out, contents.classes, contents.data)
     else:
-        form: Exchange = "isybau" if to == "isybau" else "wincan" if to == "wincan" else "en13508"
+        form = cast("Exchange", to)  # `_check` has let no other pass
         written = write_exchange(inspected, rows, out, form, data=contents.data, taxonomy=contents.classes)
     left = (*_left_out(inspected), *written.lines)
     done = replace(done, files=written.files, incomplete=written.incomplete, left_out=left)
@@ -264,10 +270,8 @@ def _dated(names: Iterable[str], data: dict[str, InspectionData], day: str) -> d
     Raises:
         InspectionError: it is not a date.
     """
-    try:
-        dated = {name: InspectionData(video=name, date=day) for name in names}
-    except ValidationError as error:
-        raise InspectionError(f"--date: {day!r} is not a date; expected year-month-day, such as 2026-01-31") from error
+    date = read_day(day)
+    dated = {name: InspectionData(video=name, date=date) for name in names}
     return {name: joined(dated[name], data[name]) if name in data else dated[name] for name in dated}
 
 

@@ -9,8 +9,9 @@ from urbanpipe.exports.columns import DEFECT_COLUMNS, SEGMENT_COLUMNS, Language,
 from urbanpipe.report.wording import wording
 
 _TEXTS = Path(__file__).with_name("missing_texts.toml")
-_CHINESE = {column.key: column.zh for column in (*DEFECT_COLUMNS, *SEGMENT_COLUMNS)}
-_CHINESE["length"] = "长度 m"  # of a defect or of a segment
+_CHINESE = {column.key: column.zh for column in (*DEFECT_COLUMNS, *SEGMENT_COLUMNS)} | {
+    "length": "长度 m",  # of a defect or of a segment
+}
 
 
 class CellPlace(Protocol):
@@ -40,7 +41,10 @@ class SheetCell:
     def text(self, language: Language) -> str:
         """Return the position in words."""
         t = wording(language, _TEXTS)
-        return t("sheet", sheet=self.sheet, row=self.row, column=self.column, cell=_name(self.key, language))
+        cell = _name(self.key, language)
+        if not self.column:
+            return t("sheet_without_column", sheet=self.sheet, row=self.row, cell=cell)
+        return t("sheet", sheet=self.sheet, row=self.row, column=self.column, cell=cell)
 
     def __str__(self) -> str:
         """Return the position in English."""

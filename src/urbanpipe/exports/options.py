@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -16,9 +17,12 @@ class ExportOptions:
             bound on missed defects. `qvpipe` holds the scores of all classes in any case.
         pictures: whether rows name pictures. Those of an archive are copied to a folder beside the output, named like
             it and ending in `-pictures`; for pacp to `pictures` in it.
+        undecided: with a store, what becomes of proposals that nobody decided about: they are marked as proposals, or
+            the export is refused.
     """
 
     taxonomy: Path | None = None
     date: str | None = None
     unlikely: bool = False
     pictures: bool = True
+    undecided: Literal["refuse", "mark"] = "mark"

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from urbanpipe.contracts.findings import Finding, Occurrence
 from urbanpipe.exports.records import InspectionRecord, RecordRow, rows_of
 from urbanpipe.review_store.decision import Decision, Status, proposal_key
-from urbanpipe.review_store.reviewed import Review, VideoDecisions
+from urbanpipe.review_store.reviewed import UNDECIDED, Review, VideoDecisions
 
 
 def reviewed_rows(inspected: Iterable[InspectionRecord], *, unlikely: bool) -> Iterator[RecordRow]:
@@ -21,6 +21,11 @@ def reviewed_rows(inspected: Iterable[InspectionRecord], *, unlikely: bool) -> I
         decisions = one.decisions or VideoDecisions()
         rows = [*_normal(one, decisions), *_proposals(one, decisions, unlikely), *_additions(one, decisions)]
         yield from sorted(rows, key=lambda row: row.occurrence.seconds if row.occurrence else -1)
+
+
+def is_undecided(row: RecordRow) -> bool:
+    """Return whether nobody has decided yes or no about a defect."""
+    return row.review is None or row.review.decision.status in UNDECIDED
 
 
 def left_out(inspected: Iterable[InspectionRecord]) -> Iterator[str]:

@@ -192,7 +192,7 @@ class Inspector:
             findings=tuple(findings),
             timed=self._many,
             timeline=_timeline(times, over_time, taxonomy.codes) if self._many else None,
-            remarks=tuple(remarks_on(observed, self.bundle.ood, self._not_learned(), counter.reason)),
+            remarks=tuple(remarks_on(observed, self.bundle.ood, self._not_learned(), counter)),
             made_at=datetime.now(UTC).isoformat(timespec="seconds"),
         )
 

@@ -6,6 +6,7 @@ from typing import Literal
 from urbanpipe.contracts.findings import Remark
 from urbanpipe.contracts.remarks import remark
 from urbanpipe.inference.ood import OODDetector
+from urbanpipe.inspection.screen_text.counter import CounterSearch
 from urbanpipe.inspection.video_pass import VideoPassResult
 
 SHORT_SECONDS = 1.0
@@ -15,7 +16,7 @@ DARK_SHARE = 0.5  # share of dark frames above which the video gets a remark
 
 
 def remarks_on(
-    observed: VideoPassResult, ood: OODDetector | None, untrained: Sequence[str], no_distance: str = ""
+    observed: VideoPassResult, ood: OODDetector | None, untrained: Sequence[str], counter: CounterSearch
 ) -> Iterator[Remark]:
     """Yield the remarks on a video.
 
@@ -23,7 +24,7 @@ def remarks_on(
         observed: result of the streaming pass.
         ood: detector of out-of-distribution videos; None if there is none.
         untrained: codes of classes without training examples.
-        no_distance: why the region of the on-screen distance was not found; empty if it was, or was not looked for.
+        counter: the region of the on-screen distance, or why it was not found.
     """
     index = observed.index
     if untrained:
@@ -43,7 +44,7 @@ def remarks_on(
     if index.damage:
         kind: Literal["cut", "damaged"] = "cut" if index.damage.startswith("truncated") else "damaged"
         yield remark(kind, kind, damage=index.damage)
-    if no_distance:
-        yield remark("other", "no_distance", reason=no_distance)
+    if counter.why:
+        yield remark("other", "no_distance", reason=counter.reason, reason_key=counter.why, **counter.values)
     if index.notes:
         yield remark("other", "notes", notes="; ".join(index.notes))

@@ -9,8 +9,10 @@ from PIL import Image
 
 from urbanpipe.errors import VideoError
 from urbanpipe.exports.records import InspectionRecord, RecordRow
+from urbanpipe.inspection.video_file import video_file
 from urbanpipe.record.segments import RecordSegment
-from urbanpipe.video.isolated import index_frames, read_frames
+from urbanpipe.video.index import FrameIndex
+from urbanpipe.video.isolated import index_frames, stream_frames
 
 
 def added_name(row: RecordRow) -> str | None:
@@ -40,18 +42,29 @@ def _by_video(rows: Iterable[RecordRow]) -> dict[str, list[RecordRow]]:
 
 
 def _write(one: InspectionRecord, rows: Sequence[RecordRow], folder: Path) -> list[str]:
-    """Write the frames of one video; return their names."""
-    video = one.inspection.video
+    """Write the frames of one video, one at a time; return the names of those that could be read."""
+    path = video_file(one.inspection, None if one.read_picture else one.folder)
+    names: list[str] = []
     try:
-        index = index_frames(Path(video.path), hashed=True)
-        if index.digest != video.digest:
+        index = index_frames(path, hashed=True) if path else None
+        if index is None or index.digest != one.inspection.video.digest:
             return []
-        seconds = np.array([row.occurrence.seconds for row in rows if row.occurrence])
-        frames = read_frames(index.path, index.frame_at(seconds), index=index, on_damage="conceal")
+        by_frame = _names_by_frame(rows, index)
+        for number, frame in stream_frames(index.path, list(by_frame), index=index, on_damage="conceal"):
+            for name in by_frame[number]:
+                (folder / name).parent.mkdir(exist_ok=True)
+                Image.fromarray(frame).save(folder / name, quality=90)
+                names.append(name)
     except (VideoError, OSError):
-        return []
-    names = [name for row in rows if (name := added_name(row))]
-    for name, frame in zip(names, frames, strict=True):
-        (folder / name).parent.mkdir(exist_ok=True)
-        Image.fromarray(frame).save(folder / name, quality=90)
+        pass
     return names
+
+
+def _names_by_frame(rows: Sequence[RecordRow], index: FrameIndex) -> dict[int, list[str]]:
+    """Return the names of pictures by frame; a time outside the video has its first or last frame."""
+    found: defaultdict[int, list[str]] = defaultdict(list)
+    for row in rows:
+        if row.occurrence and (name := added_name(row)):
+            seconds = min(max(row.occurrence.seconds, 0.0), index.duration_seconds)
+            found[int(index.frame_at(np.array(seconds)))].append(name)
+    return found

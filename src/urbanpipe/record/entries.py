@@ -7,8 +7,9 @@ from pathlib import Path
 from urbanpipe.exports.cjj181 import clock_text, is_off, source_words
 from urbanpipe.exports.columns import Language, word
 from urbanpipe.exports.records import RecordRow
+from urbanpipe.exports.reviewed_rows import is_undecided
 from urbanpipe.record.added_pictures import added_name
-from urbanpipe.record.segments import RecordSegment, is_undecided
+from urbanpipe.record.segments import RecordSegment
 from urbanpipe.record.wording import grade_of, metres_text
 from urbanpipe.report.pictures import Album
 from urbanpipe.report.wording import Wording, clock, sureness

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 
 from urbanpipe.contracts.text_width import cut
 from urbanpipe.exports.records import RecordRow
+from urbanpipe.exports.reviewed_rows import is_undecided
 from urbanpipe.record.axis import Axis, metric_axis, time_axis
-from urbanpipe.record.segments import RecordSegment, is_undecided
+from urbanpipe.record.segments import RecordSegment
 from urbanpipe.record.wording import grade_of, metres_text, station_text
 from urbanpipe.report.wording import Wording, clock
 

@@ -2,28 +2,26 @@
 
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from urbanpipe.archive_store.open_source import is_archive
 from urbanpipe.contracts.inspection_sources import Source
-from urbanpipe.contracts.name_matching import match_names, near_text
 from urbanpipe.errors import InspectionError, ReviewError
 from urbanpipe.exports.columns import LANGUAGES, Language
-from urbanpipe.exports.export import inspection_data_of
-from urbanpipe.exports.records import InspectionRecord, InspectionRecords, opened_records
+from urbanpipe.exports.records import opened_records
 from urbanpipe.exports.reviewed_rows import left_out
 from urbanpipe.exports.rules import read_rules
 from urbanpipe.outputs import write_text
 from urbanpipe.record.document import MARK, record_html
 from urbanpipe.record.pdf import weasyprint, write_pdf
 from urbanpipe.record.segments import RecordSegment, record_segments
+from urbanpipe.record.selection import Selection, chosen_inspections, refuse_more
 from urbanpipe.record.wording import TEXTS
 from urbanpipe.report.wording import wording
 
 SUFFIXES = (".html", ".pdf")
 UNDECIDED = ("refuse", "mark")
-MAX_VIDEOS = {".html": 1_000, ".pdf": 300}
 MAX_FINDINGS = {".html": 10_000, ".pdf": 3_000}
 """What a browser opens, and what a PDF is made of in a few minutes and 2 GB of memory."""
 _HEAD = 4096
@@ -76,7 +74,7 @@ def report(
     out: Path,
     store: Path | None = None,
     inspection_data: Source | Sequence[Source] | None = None,
-    videos: Sequence[str] = (),
+    select: Selection | None = None,
     language: Language = "en",
     contractor: str = "",
     undecided: str = "refuse",
@@ -89,17 +87,18 @@ def report(
         store: the decisions of `urbanpipe review`; without it all findings are proposals, and each page says so.
         inspection_data: CSV or XLSX, see `InspectionData`, a rule for paths, or several of them; what people entered in
             the review comes first.
-        videos: names of the videos to include; default: all.
+        select: which inspections to include; default: all.
         language: `en` or `zh`.
         contractor: name on the cover and in the header of each page.
         undecided: with a store, what becomes of proposals that nobody decided about: `refuse` or `mark`.
 
     Raises:
-        InspectionError: there are no inspections, no readable one, no such video, or `out` is another file or suffix.
+        InspectionError: there are no inspections, no readable one, none of the video or day, or `out` is another file
+            or suffix.
         ReviewError: the store cannot be read, or has proposals that nobody decided about.
         OutputError: `out` cannot be written.
     """
-    out = Path(out)
+    out, select = Path(out), select or Selection()
     _check(out, language, undecided)
     failures: dict[str, str] = {}
     with (
@@ -107,28 +106,30 @@ def report(
         opened_records(inspections, store=store, pictures=Path(copied), failures=failures) as opened,
     ):
         root = Path(copied) if is_archive(inspections) else Path(inspections)
-        inspected = _selected(opened, videos, inspections, out)
-        data, unmatched = inspection_data_of(inspected, inspection_data)
-        rules = read_rules()
-        segments = record_segments(inspected, data, rules, with_decisions=store is not None)
-        findings = sum(len(one.rows) for one in segments)
-        _refuse_more(inspections, findings, MAX_FINDINGS[out.suffix.lower()], f"findings; a {out.suffix} record")
-        if store and undecided == "refuse":
-            _refuse_undecided(segments)
-        failed = {} if videos else failures | opened.not_inspected()
+        chosen = chosen_inspections(opened, select, inspections, sources=inspection_data, suffix=out.suffix.lower())
+        segments = record_segments(chosen.inspected, chosen.data, read_rules(), with_decisions=store is not None)
+        _check_findings(segments, inspections, out, refuse_undecided=store is not None and undecided == "refuse")
+        failed = {} if select.is_some else failures | opened.not_inspected()
         t = wording(language, TEXTS)
-        html = record_html(segments, failed, root, rules, t=t, language=language, contractor=contractor.strip())
+        html = record_html(segments, failed, root, read_rules(), t=t, language=language, contractor=contractor.strip())
         _write(html, out)
-        notes = () if videos else tuple(opened.notes())
+        notes = () if select.videos else tuple(opened.notes())
+    done = _reported(out, segments, with_decisions=store is not None, left_out=(*notes, *left_out(chosen.inspected)))
+    return done if select.videos else replace(done, failures=failures, unmatched=chosen.unmatched)
+
+
+def _reported(
+    out: Path, segments: Sequence[RecordSegment], *, with_decisions: bool, left_out: tuple[str, ...]
+) -> Reported:
     return Reported(
         out=out,
         segments=len(segments),
-        findings=findings,
+        findings=sum(len(one.rows) for one in segments),
         undecided=sum(one.undecided for one in segments),
-        failures={} if videos else failures,
-        unmatched=() if videos else unmatched,
-        left_out=(*notes, *left_out(inspected)),
-        with_decisions=store is not None,
+        failures={},
+        unmatched=(),
+        left_out=left_out,
+        with_decisions=with_decisions,
         demonstration=any(one.demonstration for one in segments),
     )
 
@@ -154,33 +155,18 @@ def _check(out: Path, language: str, undecided: str) -> None:
         raise InspectionError(f"{out} exists and is not a record; give another --out, or delete it yourself")
 
 
-def _refuse_more(root: str | Path, number: int, most: int, what: str) -> None:
-    if number > most:
-        raise InspectionError(f"{root} has {number:,} {what} may have {most:,}; select some with --video")
-
-
 def _is_record(path: Path) -> bool:
     """Return whether a file is a record, which names its generator: near the begin in HTML, anywhere in PDF."""
     data = path.read_bytes()
     return MARK.encode() in (data[:_HEAD] if path.suffix.lower() == ".html" else data)
 
 
-def _selected(
-    inspected: InspectionRecords, videos: Sequence[str], root: str | Path, out: Path
-) -> list[InspectionRecord]:
-    """Return the inspections of a record.
-
-    Raises:
-        InspectionError: there are too many, or none has a given name.
-    """
-    names = set(inspected.names)
-    if videos:
-        matches = match_names(videos, inspected.names)
-        for name, near in matches.near.items():
-            raise InspectionError(f"no inspected video is called {name}{near_text(near)}")
-        names = set(matches.matched.values())
-    _refuse_more(root, len(names), MAX_VIDEOS[out.suffix.lower()], f"videos; a {out.suffix} record")
-    return [one for one in inspected if one.name in names]
+def _check_findings(segments: Sequence[RecordSegment], root: str | Path, out: Path, *, refuse_undecided: bool) -> None:
+    findings = sum(len(one.rows) for one in segments)
+    suffix = out.suffix.lower()
+    refuse_more(root, findings, MAX_FINDINGS[suffix], "findings", suffix)
+    if refuse_undecided:
+        _refuse_undecided(segments)
 
 
 def _refuse_undecided(segments: Sequence[RecordSegment]) -> None:

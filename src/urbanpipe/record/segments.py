@@ -11,9 +11,8 @@ from urbanpipe.exports.condition import SegmentCondition, segment_condition
 from urbanpipe.exports.condition_reviewed import segment_names, table_of
 from urbanpipe.exports.missing_cells import MissingCell
 from urbanpipe.exports.records import InspectionRecord, RecordRow, rows_of
-from urbanpipe.exports.reviewed_rows import reviewed_rows
+from urbanpipe.exports.reviewed_rows import is_undecided, reviewed_rows
 from urbanpipe.exports.rules import Rules
-from urbanpipe.review_store.reviewed import UNDECIDED
 
 
 @dataclass(frozen=True)
@@ -59,11 +58,6 @@ class RecordSegment:
         """Whether most of its defects have a distance, so that the others are told from these by their time only."""
         placed = [row for row in self.rows if row.occurrence or row.metres is not None]
         return 2 * sum(row.metres is not None for row in placed) >= max(len(placed), 1)
-
-
-def is_undecided(row: RecordRow) -> bool:
-    """Return whether nobody has decided yes or no about a defect."""
-    return row.review is None or row.review.decision.status in UNDECIDED
 
 
 def record_segments(

@@ -7,8 +7,9 @@ from typing import Literal
 
 from urbanpipe.contracts.findings import Inspection
 from urbanpipe.errors import VideoError
+from urbanpipe.inspection.video_file import video_file
 from urbanpipe.review.media.jobs import Job
-from urbanpipe.video.isolated import check_regular, digest
+from urbanpipe.video.isolated import digest
 
 FileStatus = Literal["checking", "ok", "missing", "changed"]
 MAX_CHECKS = 10_000
@@ -43,7 +44,7 @@ class VideoFiles:
             folder: its folder; None if it lies in an archive.
             wait: whether to wait until the contents are compared.
         """
-        path = _path(inspection, folder)
+        path = video_file(inspection, folder)
         if path is None:
             return VideoFile("missing")
         job = self._job(path)
@@ -64,18 +65,6 @@ class VideoFiles:
             if key not in self._digests:
                 self._digests[key] = Job(lambda _: digest(path), name=f"digest of {path.name}")
             return self._digests[key]
-
-
-def _path(inspection: Inspection, folder: Path | None) -> Path | None:
-    video = inspection.video
-    places = [folder / video.relative] if folder and video.relative else []
-    for place in (*places, Path(video.path)):
-        try:
-            check_regular(place)
-        except VideoError:
-            continue
-        return place.resolve()
-    return None
 
 
 def names_picture(inspection: Inspection, name: str) -> bool:

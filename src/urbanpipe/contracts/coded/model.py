@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 START, FINISH, REMARK = "BCD", "BCE", "BDB"
@@ -102,6 +102,7 @@ class CodedInspection:
         frame_rate: whole frames per second in its time codes; None if unknown.
         remark: any text.
         en13508: whether the codes are those of EN 13508-2.
+        digest: digest of the video; no format holds it.
         observations: in the order of the file.
     """
 
@@ -127,6 +128,7 @@ class CodedInspection:
     frame_rate: int | None = None
     remark: str = ""
     en13508: bool = True
+    digest: str = field(default="", compare=False)
     observations: tuple[Observation, ...] = ()
 
     @property

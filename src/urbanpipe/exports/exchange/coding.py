@@ -80,7 +80,7 @@ def coded(
         by_video[row.inspected.name].append(row)
     for one in inspected:
         known = data.get(one.name)
-        if why := _refusal(known, required):
+        if why := _refusal(known, required, MAX_STATION if form == "isybau" else None):
             result.lines.append(f"{one.name}: not written; {why}")
         elif known is not None:
             _add(result, one, by_video[one.name], known, partial(observations_of, folder=folder, taxonomy=taxonomy))
@@ -114,7 +114,7 @@ def _add(
     result.inspections.append(_inspection(one, known, observations, [row for row, _ in kept], notes))
 
 
-def _refusal(known: InspectionData | None, required: Mapping[str, str]) -> str:
+def _refusal(known: InspectionData | None, required: Mapping[str, str], longest: float | None) -> str:
     """Return why the inspection data does not suffice; empty if it does."""
     if known is None:
         return (
@@ -122,8 +122,8 @@ def _refusal(known: InspectionData | None, required: Mapping[str, str]) -> str:
         )
     if missing := [name for key, name in required.items() if getattr(known, key) in ("", None)]:
         return f"its inspection data lacks {' and '.join(missing)}"
-    if known.length_m is not None and known.length_m > MAX_STATION:
-        return f"its length is {known.length_m:g} m, and the format ends at {MAX_STATION:g} m"
+    if longest is not None and known.length_m is not None and known.length_m > longest:
+        return f"its length is {known.length_m:g} m, and the format ends at {longest:g} m"
     return "" if one_line(known.segment) else "the name of its segment has no printable character"
 
 
@@ -177,6 +177,7 @@ def _inspection(
         material=term_of(known.material, "materials"),
         films=(one_line(one.name),),
         video_reference=one_line(Path(one.name).stem),
+        digest=video.digest,
         frame_rate=min(max(round(video.frame_rate), 1), 99),
         remark=one_line("; ".join(_remarks(one, known, rows, notes))),
         observations=(begin, *sorted(observations, key=lambda item: item.station or 0.0), finish),

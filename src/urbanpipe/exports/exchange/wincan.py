@@ -6,7 +6,6 @@ https://github.com/opengisch/QGIS_TEKSI_Wincan_Importer_Plugin, and of others as
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import date
 from pathlib import PurePosixPath
 from uuid import NAMESPACE_URL, uuid5
 
@@ -36,20 +35,23 @@ _DECIMAL = ("Length", "Distance")
 _DIRECTIONS = {"downstream": 1, "upstream": 2}
 _PICTURE, _VIDEO = "PI1", "VI1"  # readers take all but PI1 and PI2 for a video
 _NO_VALUE = ("OBS_Q3_Value", "OBS_U1_Value", "OBS_U2_Value", "OBS_U3_Value")  # readers join these as texts
+_NO_TIME = "the time of day is not known and stands as 00:00"
 _Row = tuple[str, dict[str, object]]
 
 
-def wincan_project(inspections: Sequence[CodedInspection], *, title: str, comment: str, made: date) -> bytes:
-    """Return the project file.
+def wincan_project(inspections: Sequence[CodedInspection], *, title: str, comment: str) -> bytes:
+    """Return the project file; its date is that of the last inspection, so that the same export is the same file.
 
     Args:
         inspections: with a name, a direction and a date.
         title: name of the project.
         comment: what a reader has to know.
-        made: date of the file.
     """
-    project = _key("project", title)
-    head: dict[str, object] = {"PRJ_PK": project, "PRJ_Key": title, "PRJ_Date": f"{made} 00:00:00", "PRJ_Memo": comment}
+    project = _key(
+        "project", title, *(part for one in inspections for part in (one.digest, one.date, one.time, one.job))
+    )
+    last = max(one.date for one in inspections)
+    head: dict[str, object] = {"PRJ_PK": project, "PRJ_Key": title, "PRJ_Date": f"{last} 00:00:00", "PRJ_Memo": comment}
     return _database(_TABLES, [("PROJECT", head), *_sections(inspections, project)])
 
 
@@ -82,14 +84,14 @@ def _sections(inspections: Sequence[CodedInspection], project: str) -> Iterator[
     known: set[str] = set()
     for number, one in enumerate(inspections, 1):
         ends = [
-            _key("node", name) if name else _key("unnamed node", one.name, side)
+            _key("node", project, name) if name else _key("unnamed node", project, one.name, side)
             for name, side in ((one.upstream, "upper"), (one.downstream, "lower"))
         ]
         for key, name in zip(ends, (one.upstream, one.downstream), strict=True):
             if key not in known:
                 known.add(key)
                 yield "NODE", {"OBJ_PK": key, "OBJ_Project_FK": project, "OBJ_Key": name}
-        section = _key("section", one.name, *ends)
+        section = _key("section", project, one.name, *ends)
         if section not in known:
             known.add(section)
             yield "SECTION", _section(one, number, ends) | {"OBJ_PK": section, "OBJ_Project_FK": project}
@@ -114,7 +116,8 @@ def _section(one: CodedInspection, number: int, ends: Sequence[str]) -> dict[str
 
 
 def _inspection(one: CodedInspection, number: int, section: str) -> Iterator[_Row]:
-    key = _key("inspection", section, str(number), *one.films)
+    key = _key("inspection", section, str(number), one.digest, *one.films)
+    remark = one.remark if one.time else "; ".join(part for part in (one.remark, _NO_TIME) if part)
     begin = f"{one.date} {one.time or '00:00'}:00.000"
     yield (
         "SECINSP",
@@ -128,7 +131,7 @@ def _inspection(one: CodedInspection, number: int, section: str) -> Iterator[_Ro
             "INS_InspectedLength": one.length_m,
             "INS_StartDate": begin,
             "INS_Operator_REF": _key("operator", one.inspector) if one.inspector else "",
-            "INS_Memo": one.remark,
+            "INS_Memo": remark,
         },
     )
     ends = {row.number: row.station for row in one.observations if row.continuous == "B"}

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from urbanpipe.contracts.coded.terms import Format
 from urbanpipe.contracts.inspection_data import InspectionData
 from urbanpipe.errors import InspectionError
 from urbanpipe.exports.columns import word
@@ -18,6 +19,8 @@ from urbanpipe.exports.written import Written
 from urbanpipe.taxonomy import Taxonomy
 
 Exchange = Literal["isybau", "en13508", "wincan"]
+_CODES: dict[Exchange, Format] = {"isybau": "isybau", "en13508": "en13508", "wincan": "en13508"}
+"""Format whose codes each exchange format has."""
 _EMPTY = "Liegenschaftsnummer and Liegenschaftsbezeichnung are empty; fill them in before you hand the file in"
 _UNTRIED = "written for readers of WinCan VX projects; WinCan itself was never tried"
 
@@ -52,9 +55,8 @@ def write_exchange(
         InspectionError: no inspection can be written, or a file with other content exists.
         OutputError: the file cannot be written.
     """
-    form: Literal["isybau", "en13508"] = "isybau" if to == "isybau" else "en13508"
     dated = to == "wincan"
-    result = coded(inspected, rows, data, folder=out.parent, taxonomy=taxonomy, form=form, dated=dated)
+    result = coded(inspected, rows, data, folder=out.parent, taxonomy=taxonomy, form=_CODES[to], dated=dated)
     if not result.inspections:
         raise InspectionError(f"{out}: no inspection can be written as {to}; {result.lines[0]}")
     content = _content(result, inspected, out, to)
@@ -72,10 +74,10 @@ def _content(result: Coded, inspected: Iterable[InspectionRecord], out: Path, to
     title = "Proposals by software, not reviewed" if unreviewed else "Inspections, reviewed by people"
     demonstration = any(one.inspection.bundle.demonstration for one in inspected)
     comment = f"{title}; {word('demonstration', 'en')}" if demonstration else title
-    today = datetime.now(UTC).astimezone().date()
     if to == "isybau":
+        today = datetime.now(UTC).astimezone().date()
         text, notes = isybau_xml(result.inspections, title=title, comment=comment, made=today)
         return _Content({out: text}, (*notes, _EMPTY))
-    project = wincan_project(result.inspections, title=title, comment=comment, made=today)
+    project = wincan_project(result.inspections, title=title, comment=comment)
     operators = out.with_name(f"{out.stem}_meta{out.suffix}")
     return _Content({out: project, operators: wincan_operators(result.inspections)}, (_UNTRIED,))

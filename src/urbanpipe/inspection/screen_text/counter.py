@@ -2,12 +2,13 @@
 
 import math
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
 
+from urbanpipe.contracts.remarks import reason_text
 from urbanpipe.inspection.region import Region, cut
 from urbanpipe.inspection.screen_text.distance import SURE, DistanceReader
 from urbanpipe.inspection.screen_text.frames import ReadFrame
@@ -30,12 +31,19 @@ class CounterSearch:
     Attributes:
         region: region in which `DistanceReader` reads the distance; None if it was not found.
         place: the text of the counter; None if there is none.
-        reason: why there is no region; empty if there is one.
+        why: key of the reason why there is no region; empty if there is one.
+        values: texts on the screen that the reason names.
     """
 
     region: Region | None = None
     place: TextPlace | None = None
-    reason: str = ""
+    why: str = ""
+    values: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def reason(self) -> str:
+        """Why there is no region, in English; empty if there is one."""
+        return reason_text(self.why, self.values) if self.why else ""
 
 
 @dataclass(frozen=True)
@@ -66,18 +74,17 @@ def find_counter(frames: Sequence[ReadFrame], places: Sequence[TextPlace], reade
         reader: reads the number again, in the region alone.
     """
     if not places:
-        return CounterSearch(reason="no text was read")
+        return CounterSearch(why="no_text")
     candidates = [found for place in places if (found := _candidate(place))]
     if not candidates:
-        return CounterSearch(reason="no number on the screen changes like a distance")
+        return CounterSearch(why="no_number")
     best, *others = sorted(candidates, key=lambda one: one.rank, reverse=True)
     if rival := next((one for one in others if one.rank == best.rank and not _same_counter(one, best)), None):
-        texts = f"{best.place.text!r} and {rival.place.text!r}"
-        return CounterSearch(reason=f"two numbers change like a distance: {texts}; name the region of one")
+        texts = {"first": repr(best.place.text), "second": repr(rival.place.text)}
+        return CounterSearch(why="two_numbers", values=texts)
     region = _readable_region(best, frames, reader)
     if region is None:
-        text = f"{best.place.text!r} changes like a distance"
-        return CounterSearch(None, best.place, f"{text}, but cannot be read reliably")
+        return CounterSearch(None, best.place, "unreadable", {"first": repr(best.place.text)})
     return CounterSearch(region, best.place)
 
 

@@ -3,7 +3,8 @@
 import re
 from dataclasses import dataclass
 
-from urbanpipe.inspection.screen_text.lengths import METRES_PER_FOOT, feet_and_inches
+from urbanpipe.contracts.quantities import METRES_PER_FOOT
+from urbanpipe.inspection.screen_text.lengths import feet_and_inches
 from urbanpipe.inspection.screen_text.reader import OcrReader, TextReader
 from urbanpipe.video.resizing import Pixels
 

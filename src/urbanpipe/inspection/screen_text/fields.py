@@ -9,7 +9,7 @@ from functools import lru_cache
 from pydantic import ValidationError
 
 from urbanpipe.contracts.inspection_data import InspectionData, printable, words_of
-from urbanpipe.contracts.quantities import clock_time
+from urbanpipe.contracts.quantities import CLOCK, DATE, clock_time
 from urbanpipe.inspection.screen_text.distance import SURE
 from urbanpipe.inspection.screen_text.frames import ReadFrame
 from urbanpipe.inspection.screen_text.places import in_one_row
@@ -20,8 +20,7 @@ MAX_CHARACTERS = 60
 """Longest value; longer text is a sentence."""
 _NUMERIC = ("length_m", "diameter_mm")
 _CHANGING = 3  # values of a number from which on it is a counter
-_DATE = re.compile(r"\d{4}\s?[-/.年]\s?\d{1,2}\s?[-/.月]\s?\d{1,2}日?|(?<!\d)\d{1,2}[-/.]\d{1,2}[-/.]\d{4}")
-_CLOCK = re.compile(r"(?<![\d:])([01]?\d|2[0-3])\s?:\s?([0-5]\d)(?:\s?:\s?([0-5]\d))?(?![\d:])")
+_YEAR = re.compile(r"\d{4}")  # names of manholes may look like a date without one
 _NOMINAL = re.compile(r"(?:\bDN|(?<=[a-zA-Z\s])DN|[ØøΦφ⌀Ф])\s?[:.]?\s?(\d{2,4})(?!\d)")
 _QUANTITY = re.compile(r"\d{1,5}(?:[.,]\d{1,3})?\s?(?:mm|cm|m|米|毫米|ft|in\b|[\"”″'’′])?", re.IGNORECASE)
 _BETWEEN = re.compile(r"\s*(?:->|=>|→|至|到|~|–|—|>)\s*")
@@ -126,6 +125,8 @@ def _read_in(frame: ReadFrame) -> Iterator[_Read]:
             value = None if one.text else _text_beside(line, sure)
             text, score = (value.text, min(line.score, value.score)) if value else (one.text, line.score)
             whole = f"{plain} {plain_line(text)}" if value else plain
+            if one.field == "time" and _is_elapsed(text, frame.seconds):
+                continue
             yield _Read(one.field, plain_line(text), whole, frame.seconds, score)
         texts = " ".join(one.text for one in named) if named else plain  # `Upstream MH: 12` says no direction
         for field, text in _unnamed(texts, {one.field for one in named if one.text}):
@@ -167,9 +168,9 @@ def _text_beside(line: TextLine, lines: Sequence[TextLine]) -> TextLine | None:
 
 def _unnamed(line: str, named: set[str]) -> Iterator[tuple[str, str]]:
     """Yield fields whose values need no word before them, unless the line names them."""
-    if "date" not in named and (day := _DATE.search(line)):
+    if "date" not in named and (day := DATE.search(line)) and _YEAR.search(day[0]):
         yield "date", day[0]
-    if "time" not in named and (clock := _CLOCK.search(_DATE.sub(" ", line))):
+    if "time" not in named and (clock := CLOCK.search(DATE.sub(" ", line))) and ":" in clock[0]:
         yield "time", clock[0]
     if "diameter_mm" not in named and (nominal := _NOMINAL.search(line)):
         yield "diameter_mm", nominal[0]
@@ -178,12 +179,13 @@ def _unnamed(line: str, named: set[str]) -> Iterator[tuple[str, str]]:
 
 
 def _is_elapsed(clock: str, seconds: float) -> bool:
-    """Return whether a clock counts the time since the begin of the video."""
-    found = _CLOCK.fullmatch(clock)
-    if not found:
+    """Return whether a clock, as hh:mm:ss or mm:ss, counts the time since the begin of the video."""
+    found = CLOCK.search(clock)
+    if not found or found["before"] or found["after"]:
         return False
-    hours, minutes, rest = (int(part or 0) for part in found.groups())
-    return hours == 0 and abs(minutes * 60 + rest - seconds) < 5
+    parts = [int(part) for part in (found["hour"], found["minute"], found["second"]) if part]
+    *hours, minutes, rest = parts
+    return not any(hours) and abs(minutes * 60 + rest - seconds) < 5
 
 
 @lru_cache
@@ -208,8 +210,9 @@ def _value(field: str, text: str) -> tuple[str, str]:
     try:
         row = InspectionData.model_validate({"video": "video", field: found})
     except ValidationError as error:
-        reason = error.errors()[0]["msg"].removeprefix("Value error, ")
-        return "", reason if field == "date" and "may be" in reason else ""
+        first = error.errors()[0]
+        is_date = field == "date" and first["type"] == "value_error"
+        return "", first["msg"].removeprefix("Value error, ") if is_date else ""
     value = getattr(row, field)
     return f"{value:g}" if isinstance(value, float) else str(value), ""
 
@@ -220,8 +223,8 @@ def _typed_text(field: str, text: str) -> str:
         spaced = {word.replace(" ", ""): key for word, key in words_of("direction").items()}
         return spaced.get(text.replace(" ", "").casefold(), "")
     if field == "time":
-        clock = _CLOCK.search(text)
+        clock = CLOCK.search(text)
         return clock_time(re.sub(r"\s", "", clock[0])) if clock else ""
-    pattern = _DATE if field == "date" else _QUANTITY
+    pattern = DATE if field == "date" else _QUANTITY
     found = pattern.search(_ZERO.sub("0", text))
     return re.sub(r"\s", "", found[0]) if found else ""

@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-METRES_PER_FOOT = 0.3048
+from urbanpipe.contracts.quantities import DATE, METRES_PER_FOOT
+
 _FEET_AND_INCHES = re.compile(
     r"(?<![\d.,])(?P<sign>-?)(?P<feet>\d{1,4})\s*(?:ft|feet|['’′])\s*(?P<inches>\d{1,2}(?:\.\d+)?)\s*(?:in|[\"”″]|'')",
     re.IGNORECASE,
@@ -15,10 +16,7 @@ _NUMBER = re.compile(
     re.IGNORECASE,
 )
 _FEET = {"ft", "feet", "'", "’", "′"}
-_DATES_AND_CLOCKS = re.compile(
-    r"\d{4}\s?[-/.年]\s?\d{1,2}\s?[-/.月]\s?\d{1,2}日?|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}|\d{1,2}[-/.]\d{1,2}[-/.]\d{2}(?!\d)"
-    r"|\d{1,2}\s?:\s?\d{2}(?:\s?[:.]\s?\d{2})?(?:[.,]\d{1,3})?"
-)
+_DATES_AND_CLOCKS = re.compile(DATE.pattern + r"|\d{1,2}\s?:\s?\d{2}(?:\s?[:.]\s?\d{2})?(?:[.,]\d{1,3})?")
 
 
 @dataclass(frozen=True)

@@ -68,6 +68,16 @@ class VideoTexts:
     videos: list[VideoText] = field(default_factory=list)
 
     @property
+    def read(self) -> int:
+        """Number of videos that were read now."""
+        return sum(video.screen is not None for video in self.videos)
+
+    @property
+    def before(self) -> int:
+        """Number of videos that the table had already."""
+        return len(self.videos) - self.read - len(self.failures)
+
+    @property
     def failures(self) -> dict[str, str]:
         """Reasons, by name, of the videos that could not be read."""
         return {video.name: video.failure for video in self.videos if video.failure}

@@ -1,14 +1,14 @@
 """Words on the screen that name a field of inspection data, and the values after them."""
 
 import re
-import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from unicodedata import normalize
 
-_WORDS = Path(__file__).with_name("screen_words.toml")
+from urbanpipe.contracts.field_words import words_by_field
+
+_ONLY_IN_HEADINGS = ("shape", "region", "soil")
 _SHORT = {
     "to",
     "from",
@@ -93,7 +93,7 @@ def _is_part_of_a_word(before: str, word: str, after: str) -> bool:
 @lru_cache
 def _pattern() -> tuple[dict[str, str], re.Pattern[str]]:
     """Return the fields by their words without spaces, and a pattern of all words, the longest first."""
-    known: dict[str, list[str]] = tomllib.loads(_WORDS.read_text(encoding="utf-8"))
+    known = {field: words for field, words in words_by_field().items() if field not in _ONLY_IN_HEADINGS}
     fields = {re.sub(r"\s", "", word).casefold(): field for field, words in known.items() for word in words}
     words = sorted((word for words in known.values() for word in words), key=len, reverse=True)
     patterns = (r"[\s.]?".join(map(re.escape, word.split())) for word in words)
