@@ -84,7 +84,7 @@ def _maps(run: Path) -> dict[int, float]:
 
 
 @pytest.mark.slow
-def test_fit_compares_settings_on_two_folds_and_goes_on_with_the_best(
+def test_fit_compares_settings_twice_on_two_folds_and_trains_the_best_longest(
     archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The labels are shuffled among the videos, so that the figure that fit prints must be that of chance."""
@@ -93,9 +93,9 @@ def test_fit_compares_settings_on_two_folds_and_goes_on_with_the_best(
     settings = [tiny_candidate(name, 1e-3 + number / 1e5) for number, name in enumerate(names)]
     monkeypatch.setattr(fitting, "frozen_steps", tiny_frozen)
     monkeypatch.setattr(fitting, "candidates", lambda _: settings)
-    monkeypatch.setattr(fitting, "EPOCHS", (1, 2))
+    monkeypatch.setattr(fitting, "EPOCHS", (1, 2, 3))
     monkeypatch.setattr(run_step, "crossval_seconds", lambda *_, **__: 1.0)
-    worth = {"default-1": 0.2, "bad-1": 0.1, "good-1": 0.6}
+    worth = {"default-1": 0.2, "bad-1": 0.1, "good-1": 0.6, "good-2": 0.3, "default-2": 0.7}
     monkeypatch.setattr(run_step, "_map", lambda run, fold: worth[run.name] * (fold == 0))
     folds = tmp_path / "folds.csv"
     _three_folds(archive / "folds.csv", folds)
@@ -106,6 +106,8 @@ def test_fit_compares_settings_on_two_folds_and_goes_on_with_the_best(
         "default-1",
         "good-2",
         "default-2",
+        "good-3",
+        "default-3",
         "bad-2",
     ]
     assert outcomes["bad-1"].tried == {0: 0.1, 1: 0.0}

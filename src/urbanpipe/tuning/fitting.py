@@ -211,40 +211,51 @@ def _read_state(folder: Path) -> tuple[float, dict[str, dict[str, float]]]:
 
 
 def search(settings: Sequence[Candidate], work: Fit) -> None:
-    """Compare settings by successive halving, and cross-validate the best after each comparison.
+    """Compare settings by successive halving, and cross-validate the best of them.
 
-    Then the settings on the next places follow; if nothing was compared, in the given order. It ends where there is no
-    time for the next step.
+    All are compared for the fewest epochs, and the best third for more. Those are then cross-validated, because two of
+    their folds are trained already and models of different settings complement each other. The best is also trained
+    longest, and the settings on the next places follow. It ends where there is no time for the next step.
     """
     by_name, default = {candidate.name: candidate for candidate in settings}, settings[0]
-    last: tuple[Ranking, int] | None = None
-    for shorter, epochs in zip((None, *EPOCHS), EPOCHS, strict=False):
-        among = None if last is None else best(last[0], HALVING)
-        ranking = _compared(by_name, shorter, work, among=among, then=default.step(epochs))
-        names = [default.name] if ranking is None else _chosen(ranking, 0, epochs, work)
-        if not all(work.cross_validate(by_name[name].step(epochs)) for name in names):
-            break
-        last = last if ranking is None else (ranking, epochs)
-    for place, candidate in enumerate(settings[1:], start=1):
-        epochs = EPOCHS[0] if last is None else last[1]
-        names = [candidate.name] if last is None else _chosen(last[0], place, epochs, work)
-        if not all(work.cross_validate(by_name[name].step(epochs)) for name in names):
-            break
+    shortest, *longer = EPOCHS
+
+    def train(name: str, epochs: int) -> bool:
+        return work.cross_validate(by_name[name].step(epochs))
+
+    def train_place(ranking: Ranking, place: int, epochs: int) -> bool:
+        return all(train(name, epochs) for name in _chosen(ranking, place, epochs, work))
+
+    if not train(default.name, shortest):
+        return
+    ranking = _compared(settings, shortest, work, then=default.step(longer[0])) if longer else None
+    if ranking is None:
+        all(train(default.name, epochs) for epochs in longer)
+        all(train(candidate.name, shortest) for candidate in settings[1:])
+        return
+    longer_one, *longest = longer
+    if not train_place(ranking, 0, longer_one):
+        return
+    best_third = [by_name[name] for name in union(best(ranking, HALVING))]
+    compared = _compared(best_third, longer_one, work, among=best(ranking, HALVING), then=default.step(longer_one))
+    if compared is not None:
+        all(train_place(compared, place, longer_one) for place in range(len(best_third)))
+        all(train_place(compared, 0, epochs) for epochs in longest)
+    all(train_place(ranking, place, longer_one) for place in range(1, len(settings)))
 
 
 def _compared(
-    settings: Mapping[str, Candidate], epochs: int | None, work: Fit, *, among: Ranking | None, then: Step
+    settings: Sequence[Candidate], epochs: int, work: Fit, *, then: Step, among: Ranking | None = None
 ) -> Ranking | None:
     """Try settings for some epochs on a few folds, and rank them; None if there is no time to use the result."""
-    names = [*settings] if among is None else union(among)
-    if epochs is None or len(names) < 2:
+    if len(settings) < 2:
         return None
     folds = work.experiment.fold_numbers
     tried = folds[: max(1, min(TRIED_FOLDS, len(folds) - 1))]
-    steps = {name: settings[name].step(epochs) for name in names}
+    steps = {candidate.name: candidate.step(epochs) for candidate in settings}
     needed = sum(expected_seconds(step, tried, work) for step in steps.values()) + expected_seconds(then, folds, work)
     if needed > work.budget.left_seconds:
-        log.info("no time to compare %d settings for %d epochs", len(names), epochs)
+        log.info("no time to compare %d settings for %d epochs", len(settings), epochs)
         return None
     scores = {name: found for name, step in steps.items() if (found := work.try_folds(step, tried)) is not None}
     return rank(scores, folds, among) if scores else None

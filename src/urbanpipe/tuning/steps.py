@@ -1,7 +1,7 @@
 """What `fit` may train: frozen baselines, and fine-tuned networks with the settings that it compares."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,10 +13,12 @@ from urbanpipe.methods.recipe import Recipe, load_recipe, recipe_from_table
 FROZEN = "frozen-mobilenetv2"
 EPOCHS = (3, 8, 24)
 _SIZE = 224  # of a backbone that states none
-_SUPER_IMAGE, _FRAME = "small-mobilenetv2", "small-frame"
+_SUPER_IMAGE, _FRAME, _DENSE = "small-mobilenetv2", "small-frame", "small-dense"
+_METHODS = {_SUPER_IMAGE: "super-image", _FRAME: "frame", _DENSE: "dense"}
 _VIEWS: dict[str, dict[str, Any]] = {  # at test time
     _SUPER_IMAGE: {"test_draws": 3, "test_flips": ["horizontal"]},
     _FRAME: {"test_flips": ["horizontal"]},
+    _DENSE: {},
 }
 
 
@@ -55,7 +57,7 @@ class Candidate:
         """Return the cross-validation with a number of epochs; the last one is evaluated."""
         table = _table(self.base, self.backbone, self.weights)
         for section, values in self.settings.items():
-            table[section] |= values
+            table[section] = _merged(table[section], values)
         table["input"] |= _VIEWS[self.base]
         table["training"] |= {"epochs": epochs, "validate_every": epochs}
         table["name"] = f"{self.name}-{epochs}"
@@ -63,11 +65,10 @@ class Candidate:
 
     @property
     def _about(self) -> str:
-        method = "super-image" if self.base == _SUPER_IMAGE else "frame"
         changes = [
-            f"{key.replace('_', ' ')} {value}" for values in self.settings.values() for key, value in values.items()
+            f"{key.replace('_', ' ')} {value}" for values in self.settings.values() for key, value in _flat(values)
         ]
-        return ", ".join([f"{method}, fine-tuned {self.backbone}", *changes])
+        return ", ".join([f"{_METHODS[self.base]}, fine-tuned {self.backbone}", *changes])
 
 
 def frozen_steps(weights: Mapping[str, str]) -> list[Step]:
@@ -86,8 +87,8 @@ def frozen_steps(weights: Mapping[str, str]) -> list[Step]:
 def candidates(weights: Mapping[str, str]) -> list[Candidate]:
     """Return the settings of fine-tuning that `fit` compares; the first are the defaults.
 
-    Methods, learning rates, layer decay and tile size are compared on the first backbone; of the others, the defaults
-    are tried.
+    Methods, learning rates, layer decay, tile size and grid are compared on the first backbone; of the others, the
+    defaults are tried.
 
     Args:
         weights: as for `frozen_steps`.
@@ -101,6 +102,8 @@ def candidates(weights: Mapping[str, str]) -> list[Candidate]:
         ("super-image-fast", _SUPER_IMAGE, {"optimiser": {"learning_rate": 3e-3}}),
         ("super-image-decay", _SUPER_IMAGE, {"optimiser": {"layer_decay": 0.8}}),
         ("super-image-96px", _SUPER_IMAGE, {"input": {"tile": 96}}),
+        ("super-image-2x2", _SUPER_IMAGE, {"input": {"rows": 2, "columns": 2, "tile": 112}}),
+        ("dense", _DENSE, {"input": {"memory": {"final_epochs": 1}}}),
         (
             "frame-mean-max",
             _FRAME,
@@ -117,6 +120,23 @@ def candidates(weights: Mapping[str, str]) -> list[Candidate]:
         Candidate(f"{default}-{_slug(backbone)}", base, backbone, given, settings) for backbone, given in others
     ]
     return [of_first[0], *of_others, *of_first[1:]]
+
+
+def _merged(table: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a table with changed values; tables within it keep the values that are not changed."""
+    changed = {
+        key: _merged(table[key], value) if isinstance(value, Mapping) else value for key, value in changes.items()
+    }
+    return {**table, **changed}
+
+
+def _flat(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the keys and values of a table and of the tables within it."""
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value)
+        else:
+            yield key, value
 
 
 def _frozen(backbone: str, source: str) -> Step:
