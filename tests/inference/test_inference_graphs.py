@@ -107,6 +107,7 @@ HEADS = {
     "log-sum-exp": ("frame", "input.pooling=lse"),
     "mean-max": ("frame", "input.pooling=mean-max"),
     "TransMIL": ("bag", "input.head.layers=2"),
+    "multi-query": ("bag", "input.head.kind=multi-query"),
     "ML-Decoder": ("bag", "input.head.kind=ml-decoder"),
     "queries": ("dense-pool", "input.head.kind=queries"),
     "token": ("dense-pool", "input.head.kind=token"),

@@ -13,7 +13,7 @@ from urbanpipe.methods.recipe import load_recipe, shipped_recipes
 from urbanpipe.models.backbone import Backbone
 from urbanpipe.models.bag import PPEG, AttentionLayer, BagClassifier, DecoderHead, TransMILHead
 from urbanpipe.models.config import BagHeadConfig, ModelConfig
-from urbanpipe.models.pooling_heads import AttentionHead, LogSumExpHead
+from urbanpipe.models.pooling_heads import AttentionHead, LogSumExpHead, MultiQueryHead, PoolingHead
 from urbanpipe.taxonomy import default_taxonomy
 from urbanpipe.training.optimiser import make_optimiser
 
@@ -99,13 +99,14 @@ POOLING_HEADS = pytest.mark.parametrize(
     [
         LogSumExpHead(FEATURES, CLASSES, BagHeadConfig(kind="lse")),
         AttentionHead(FEATURES, CLASSES, BagHeadConfig(kind="attention", width=16)),
+        MultiQueryHead(FEATURES, CLASSES, BagHeadConfig(kind="multi-query", width=16, heads=4)),
     ],
-    ids=["lse", "attention"],
+    ids=["lse", "attention", "multi-query"],
 )
 
 
 @POOLING_HEADS
-def test_a_frame_alone_has_the_score_of_a_bag_of_that_frame(head: LogSumExpHead | AttentionHead) -> None:
+def test_a_frame_alone_has_the_score_of_a_bag_of_that_frame(head: PoolingHead) -> None:
     bag = torch.randn(7, FEATURES)
     with torch.inference_mode():
         scores = head.eval().frame_scores(bag, head(bag))
@@ -117,7 +118,7 @@ def test_a_frame_alone_has_the_score_of_a_bag_of_that_frame(head: LogSumExpHead 
 
 @pytest.mark.slow
 @POOLING_HEADS
-def test_pooling_heads_learn_from_the_bag_which_frame_decides(head: LogSumExpHead | AttentionHead) -> None:
+def test_pooling_heads_learn_from_the_bag_which_frame_decides(head: PoolingHead) -> None:
     optimiser = torch.optim.AdamW(head.train().parameters(), lr=3e-3)
     torch.manual_seed(1)
     for step in range(200):
@@ -134,6 +135,18 @@ def test_pooling_heads_learn_from_the_bag_which_frame_decides(head: LogSumExpHea
         without = [float(head(bag_with(None, 20))[1]) for _ in range(20)]
         assert found == list(range(20))
         assert min(float(head(bag)[1]) for bag in bags) > max(without)
+
+
+def test_each_query_pools_its_own_channels() -> None:
+    head = MultiQueryHead(2, 2, BagHeadConfig(kind="multi-query", width=8, heads=2, dropout=0.0))
+    bag = torch.tensor([[1.0, -1.0], [-1.0, 1.0]])
+    with torch.no_grad():
+        head.queries[:] = 100.0 * bag  # the first query attends to the first frame, the second one to the other
+        values = head.value(bag)
+        found = head(bag)
+        wanted = head.linear(torch.cat([values[0, :4], values[1, 4:]]))
+    torch.testing.assert_close(head.attention(bag), torch.eye(2))
+    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
 
 
 def test_log_sum_exp_lies_between_mean_and_maximum_of_the_frames() -> None:

@@ -95,7 +95,7 @@ class BagLearner:
         if isinstance(head, TransMILHead | DecoderHead):
             return _ATTENTION * self._attention_loss(head.attention(bag).float(), video)
         targets, known = (part.to(bag.device) for part in self._moments.of(video, self._seconds(video)))
-        return loss_of_known(self._loss, head.linear(bag).float(), targets, known & timed.to(bag.device))
+        return loss_of_known(self._loss, head.frame_logits(bag).float(), targets, known & timed.to(bag.device))
 
     def _attention_loss(self, attention: Tensor, video: int) -> Tensor:
         """Return -log of the attention on frames near moments, summed over the classes that have moments.

@@ -11,7 +11,7 @@ from urbanpipe.models.backbone import Backbone, Normalise
 from urbanpipe.models.config import BagHeadConfig, ModelConfig
 from urbanpipe.models.heads import MLDecoderHead
 from urbanpipe.models.network import Network
-from urbanpipe.models.pooling_heads import AttentionHead, LogSumExpHead
+from urbanpipe.models.pooling_heads import AttentionHead, LogSumExpHead, MultiQueryHead
 from urbanpipe.models.regression_head import RegressionHead
 
 
@@ -192,13 +192,14 @@ def scores_by_attention(logits: Tensor, attention: Tensor) -> Tensor:
     return logits.double().sigmoid() * weights / weights.amax(0).clamp_min(1e-30)
 
 
-BagHead = TransMILHead | DecoderHead | RegressionHead | LogSumExpHead | AttentionHead
+BagHead = TransMILHead | DecoderHead | RegressionHead | LogSumExpHead | AttentionHead | MultiQueryHead
 HEADS: dict[str, Callable[[int, int, BagHeadConfig], BagHead]] = {
     "transmil": TransMILHead,
     "ml-decoder": DecoderHead,
     "regression": RegressionHead,
     "lse": LogSumExpHead,
     "attention": AttentionHead,
+    "multi-query": MultiQueryHead,
 }
 
 

@@ -66,6 +66,7 @@ _SETTINGS_OF_HEAD = {
     "transmil": ("width", "heads", "layers", "dropout"),
     "ml-decoder": ("width", "heads", "dropout"),
     "attention": ("width", "dropout"),
+    "multi-query": ("width", "heads", "dropout"),
     "lse": ("dropout",),
     "regression": ("pooling", "strengths"),
 }
@@ -76,11 +77,12 @@ class BagHeadConfig(Section):
 
     Attributes:
         kind: `transmil` (arXiv 2106.00908: a class token among the frames), `ml-decoder` (arXiv 2111.12933: one query
-            per class attends to the frames), `attention` (gated attention per class, arXiv 1802.04712), `lse`
-            (log-sum-exp of the frames' logits) or `regression` (logistic regression on the pooled features, which is
-            fitted instead of trained).
-        width: width of the head, a multiple of `heads`; hidden width of `attention`.
-        heads: number of attention heads.
+            per class attends to the frames), `attention` (gated attention per class, arXiv 1802.04712), `multi-query`
+            (several learned queries, each for its own channels, arXiv 2506.10178), `lse` (log-sum-exp of the frames'
+            logits) or `regression` (logistic regression on the pooled features, which is fitted instead of trained).
+        width: width of the head, a multiple of `heads`; hidden width of `attention`, width of the values of
+            `multi-query`.
+        heads: number of attention heads, or of queries.
         layers: layers of TransMIL, with the position encoding after the first; ML-Decoder has one layer.
         dropout: dropout in the head.
         pooling: how `regression` pools the features of the frames, one part of its input for each: `mean`, `max` or
@@ -88,7 +90,7 @@ class BagHeadConfig(Section):
         strengths: inverse regularisation strengths C of `regression`; the best by inner folds of whole groups is used.
     """
 
-    kind: Literal["transmil", "ml-decoder", "attention", "lse", "regression"] = "transmil"
+    kind: Literal["transmil", "ml-decoder", "attention", "multi-query", "lse", "regression"] = "transmil"
     width: int = Field(512, ge=8, le=65536)
     heads: int = Field(8, ge=1, le=1024)
     layers: int = Field(2, ge=2, le=256)
