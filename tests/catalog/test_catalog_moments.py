@@ -77,6 +77,39 @@ def test_a_label_file_gives_moments_by_time_each_once(tmp_path: Path) -> None:
     assert file.moments == {"a.mp4": MOMENTS}
 
 
+TABLES = {
+    "a row per observation": "video,label,Moment\na.mp4,TJ,0.1\na.mp4,CJ,0.3\na.mp4,TJ,\nb.mp4,-,\n",
+    "a row per video": "video,labels,moments\na.mp4,CJ TJ,CJ@0.3 TJ@0.1\nb.mp4,-,\n",
+    "a column per class": "video,moments,{}\na.mp4,CJ@0.3 TJ@0.1,{}\nb.mp4,,{}\n".format(
+        ",".join(CLASSES.codes),
+        ",".join(str(int(index in (CJ, TJ))) for index in range(17)),
+        ",".join("0" * 17),
+    ),
+}
+
+
+@pytest.mark.parametrize("form", TABLES)
+def test_tables_give_moments_too(tmp_path: Path, form: str) -> None:
+    (tmp_path / "labels.csv").write_text(TABLES[form], encoding="utf-8")
+    found = read_label_file(tmp_path / "labels.csv")
+    assert found.labels == {"a.mp4": (CJ, TJ), "b.mp4": ()}
+    assert found.moments == {"a.mp4": MOMENTS}
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ("video,label,moment\na.mp4,CJ,soon\n", "line 2, video 'a.mp4': moment 'soon' has no seconds of 0 or more"),
+        ("video,label,moment\na.mp4,-,3\n", "moment has '3', but the row has no class; give it one, or empty the cell"),
+        ("video,labels,moments\na.mp4,CJ,TJ@3\n", "TJ is not among the labels; add it there"),
+    ],
+)
+def test_a_moment_of_a_table_that_cannot_be_used_is_named(tmp_path: Path, table: str, message: str) -> None:
+    (tmp_path / "labels.csv").write_text(table, encoding="utf-8")
+    with pytest.raises(LabelError, match=message):
+        read_label_file(tmp_path / "labels.csv")
+
+
 @pytest.mark.parametrize("seconds", [-1, "12", None, True, float("nan"), 10**400])
 def test_a_moment_that_is_no_time_is_refused(tmp_path: Path, seconds: object) -> None:
     with pytest.raises(LabelError, match=r"'a': CJ has the moment .*; expected seconds, 0 or more"):

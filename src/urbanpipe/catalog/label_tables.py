@@ -1,11 +1,12 @@
-"""Label files as tables: a `labels` column, or one 0/1 column per class."""
+"""Label files as tables: a `labels` column, or one 0/1 column per class; times in `moments` or `moment`."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from urbanpipe.catalog.label_cells import parse_labels_cell
+from urbanpipe.catalog.label_cells import class_indices, parse_labels_cell, short
 from urbanpipe.catalog.label_json import LabelEntry
+from urbanpipe.catalog.moment_cells import moment_seconds, parse_moments_cell
 from urbanpipe.contracts.csv_reading import folded_header, read_table
 from urbanpipe.contracts.workbooks import read_workbook
 from urbanpipe.errors import LabelError, TaxonomyError
@@ -13,6 +14,7 @@ from urbanpipe.taxonomy import Taxonomy
 
 _BINARY = {"0": False, "0.0": False, "1": True, "1.0": True}
 _COLUMNS = ("labels", "label", "classes", "class", "codes", "code")
+_MOMENTS, _MOMENT = "moments", "moment"  # `TJ@12.5 CJ@30.0`, and the second at which the classes of a row are visible
 _FORMS = (
     'a CSV or XLSX with the columns "video" and "labels" (or one 0/1 column per class), or JSON {"video.mp4": [1, 14]}'
 )
@@ -30,10 +32,36 @@ def table_entries(path: Path, text: str | None, taxonomy: Taxonomy) -> Iterator[
         raise LabelError(f"{error}; a label file is {_FORMS}") from error
     column = _labels_column(header)
     columns = {} if column else _class_columns(header, path, taxonomy)
+    timed = {name.casefold(): name for name in header if name.casefold() in (_MOMENTS, _MOMENT)}
     for line, row in rows:
         where = f"{path}, line {line}, video {row['video']!r}"
         classes = parse_labels_cell(row[column], taxonomy, where) if column else _positives(row, columns, where)
-        yield LabelEntry(f"line {line}", row["video"], classes)
+        yield LabelEntry(f"line {line}", row["video"], classes, _moments(row, timed, classes, taxonomy, where))
+
+
+def _moments(
+    row: dict[str, str], columns: dict[str, str], classes: Sequence[object] | None, taxonomy: Taxonomy, where: str
+) -> list[tuple[str, float]]:
+    """Return classes with their times, from the columns `moments` and `moment` where a table has them.
+
+    Args:
+        row: the cells by heading.
+        columns: headings of the two columns, as far as they are there.
+        classes: classes of the row.
+        taxonomy: the classes.
+        where: beginning of error messages.
+    """
+    cells = {name: row[heading].strip() for name, heading in columns.items()}
+    labels = class_indices(classes or (), taxonomy, where)
+    written = parse_moments_cell(cells.get(_MOMENTS, ""), labels, taxonomy, where)
+    moments = [(taxonomy.codes[label], seconds) for label, seconds in written]
+    if cell := cells.get(_MOMENT):
+        if not labels:
+            raise LabelError(
+                f"{where}: {_MOMENT} has {short(cell)}, but the row has no class; give it one, or empty the cell"
+            )
+        moments += [(taxonomy.codes[label], moment_seconds(cell, cell, where)) for label in labels]
+    return moments
 
 
 def _labels_column(header: list[str]) -> str | None:
@@ -48,7 +76,7 @@ def _labels_column(header: list[str]) -> str | None:
 def _class_columns(header: list[str], path: Path, taxonomy: Taxonomy) -> dict[str, int]:
     columns: dict[str, int] = {}
     for name in header:
-        if name == "video":
+        if name.casefold() in ("video", _MOMENTS, _MOMENT):
             continue
         try:
             columns[name] = taxonomy.index(name)

@@ -2,7 +2,8 @@
 
 - QV-Pipe JSON: `{"d16427.mp4": [1, 14], ...}`, class indices or codes; `[]` is a video that shows none of the classes;
 - CSV or XLSX with a `video` column and either a `labels` column (codes, indices or names, separated by spaces, commas,
-  semicolons or slashes) or one 0/1 column per class; several rows of a video have one class each.
+  semicolons or slashes) or one 0/1 column per class; several rows of a video have one class each, and maybe its
+  `moment` in seconds; or a video has `moments`, such as `TJ@12.5`;
   `-`, or 0 in every column, is a video that shows none of the classes; a video whose cells are empty is not labelled;
 - CCTV-Pipe JSON: `{"database": {id: {"file_name": ..., "annotations": [{"label": ..., "moment": ...}]}}}`, whose
   moments are kept; a video without `annotations` is not labelled;
@@ -101,7 +102,7 @@ def _joined(entries: Iterable[LabelEntry], path: Path, taxonomy: Taxonomy, *, on
             single.add(key)
         labels[key] = indices
         if timed := _moments_of(entry, taxonomy):
-            moments[key] = timed
+            moments[key] = in_order([*moments.get(key, ()), *timed])
     return _checked(labels, path)._replace(moments=moments)
 
 

@@ -55,7 +55,7 @@ def parse_moments_cell(cell: str, labels: Collection[int] | None, taxonomy: Taxo
         if not mark:
             raise LabelError(f"{where}: {short(entry)} is not a moment; {_FORM}")
         try:
-            moment = LabelMoment(taxonomy.index(code), _seconds(text, entry, where))
+            moment = LabelMoment(taxonomy.index(code), moment_seconds(text, entry, where))
         except TaxonomyError as error:
             raise LabelError(f"{where}: moment {short(entry)}: {error}") from error
         if moment.label not in (labels or ()):
@@ -69,7 +69,17 @@ def parse_moments_cell(cell: str, labels: Collection[int] | None, taxonomy: Taxo
     return in_order(moments)
 
 
-def _seconds(text: str, entry: str, where: str) -> float:
+def moment_seconds(text: str, entry: str, where: str) -> float:
+    """Return the seconds that a text says.
+
+    Args:
+        text: the text.
+        entry: what contains it, for messages.
+        where: beginning of error messages.
+
+    Raises:
+        LabelError: it is not a number of 0 or more.
+    """
     try:
         seconds = float(text)
     except ValueError:
