@@ -181,6 +181,23 @@ def test_several_videos_of_a_segment_are_one_segment(tmp_path: Path) -> None:
     assert text.index("v9.mp4") < text.index("v10.mp4")
 
 
+def test_a_wrong_value_is_worded_in_the_language_of_the_record(contract: Path, tmp_path: Path) -> None:
+    text = (contract / "data.csv").read_text(encoding="utf-8").replace("road,general", "downtown,general")
+    data = tmp_path / "data.csv"
+    data.write_text(text, encoding="utf-8")
+    report(
+        contract / "out",
+        out=tmp_path / "record.html",
+        store=contract / "review.sqlite",
+        inspection_data=data,
+        undecided="mark",
+        language="zh",
+    )
+    page = (tmp_path / "record.html").read_text(encoding="utf-8")
+    assert "d1_1.mp4，地区 K：现为 &#39;downtown&#39;；应填：centre, arterial, road, other 之一" in page
+    assert "expected" not in page
+
+
 def test_pictures_that_are_missing_damaged_or_elsewhere_are_said_to_be(tmp_path: Path) -> None:
     inspection = made_inspection(tmp_path / "out" / "a", "a.mp4")
     Image.new("RGB", (8, 8)).save(tmp_path / "private.jpg")

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from urbanpipe.contracts.inspection_data import InspectionData
 from urbanpipe.contracts.inspection_sources import Source
+from urbanpipe.exports.cell_texts import ReviewCell
 from urbanpipe.exports.cjj181 import segment_row
 from urbanpipe.exports.columns import SEGMENT_COLUMNS
 from urbanpipe.exports.condition_table import FilledTable, filled_table
 from urbanpipe.exports.csv_safety import minutes, relative
 from urbanpipe.exports.export import inspection_data_of
-from urbanpipe.exports.missing_cells import ReviewCell
 from urbanpipe.exports.records import InspectionRecord, RecordRow, opened_records
 from urbanpipe.exports.reviewed_rows import reviewed_rows
 from urbanpipe.exports.rules import Rules
@@ -87,7 +87,7 @@ def table_of(
         exclusive |= {one.inspection.exclusive} if one.inspection.exclusive else set()
         cells = segment_row(names[one.name], one, data.get(one.name))
         fields = zip([column.key for column in SEGMENT_COLUMNS], cells, strict=True)
-        row = SheetRow(one.name, {key: Field(ReviewCell(one.name, key), value) for key, value in fields})
+        row = SheetRow({key: Field(ReviewCell(one.name, key), value) for key, value in fields})
         if names[one.name] not in segments or row["reviewer"].empty:
             segments[names[one.name]] = row
     defects = list(_defects(inspected, names, root))
@@ -118,5 +118,4 @@ def _defect(row: RecordRow, decision: Decision, segment: str, root: Path) -> She
         "grade": decision.grade if is_accepted else None,
         "picture": relative(row.picture, root) if row.picture else "",
     }
-    where = str(place(key="")).rpartition(", ")[0]
-    return SheetRow(where, {key: Field(place(key=key), value) for key, value in values.items()})
+    return SheetRow({key: Field(place(key=key), value) for key, value in values.items()})

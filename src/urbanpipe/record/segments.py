@@ -6,10 +6,9 @@ from dataclasses import dataclass, replace
 from functools import reduce
 
 from urbanpipe.contracts.inspection_data import InspectionData, joined
-from urbanpipe.errors import TableError
+from urbanpipe.errors import Mistake, TableError
 from urbanpipe.exports.condition import SegmentCondition, segment_condition
 from urbanpipe.exports.condition_reviewed import segment_names, table_of
-from urbanpipe.exports.missing_cells import MissingCell
 from urbanpipe.exports.records import InspectionRecord, RecordRow, rows_of
 from urbanpipe.exports.reviewed_rows import is_undecided, reviewed_rows
 from urbanpipe.exports.rules import Rules
@@ -25,7 +24,7 @@ class RecordSegment:
         videos: its videos, by date and name.
         rows: kept defects, in order of the segment.
         condition: its condition figures; None where something is missing.
-        missing: the cells that they lack, or lines about wrong ones.
+        missing: the cells that they lack, or the wrong ones.
         with_decisions: whether a store of decisions was given.
     """
 
@@ -34,7 +33,7 @@ class RecordSegment:
     videos: tuple[InspectionRecord, ...]
     rows: tuple[RecordRow, ...]
     condition: SegmentCondition | None
-    missing: tuple[MissingCell | str, ...]
+    missing: tuple[Mistake, ...]
     with_decisions: bool
 
     @property
@@ -117,7 +116,7 @@ def _segment(
 
 def _condition(
     videos: Sequence[InspectionRecord], data: InspectionData, rules: Rules
-) -> tuple[SegmentCondition | None, tuple[MissingCell | str, ...]]:
+) -> tuple[SegmentCondition | None, tuple[Mistake, ...]]:
     """Return the condition figures of a segment, or what is missing for them; a mistake concerns its segment only."""
     try:
         filled = table_of(videos, {one.name: data for one in videos}, rules, root=videos[0].folder.parent)
