@@ -21,6 +21,8 @@ from helpers.review_material import decide, finish
 from helpers.video_files import number_in, write
 from urbanpipe.cli.main import app
 from urbanpipe.contracts.findings import write_inspection
+from urbanpipe.contracts.inspection_data import InspectionData
+from urbanpipe.contracts.stored_inspection_data import STORED_DATA, store_data
 from urbanpipe.contracts.text_width import columns_of, cut
 from urbanpipe.errors import InspectionError, ReviewError
 from urbanpipe.record.page_rules import css_string
@@ -179,6 +181,24 @@ def test_several_videos_of_a_segment_are_one_segment(tmp_path: Path) -> None:
     assert (done.segments, done.findings) == (1, 8)
     text = _text((tmp_path / "r.html").read_text(encoding="utf-8"))
     assert text.index("v9.mp4") < text.index("v10.mp4")
+
+
+def test_the_record_has_the_inspection_data_that_inspect_was_given(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        made_inspection(tmp_path / "out" / name, f"{name}.mp4")
+    store_data(tmp_path / "out" / "a", InspectionData(video="a.mp4", segment="K9-K12", material="clay"))
+    report(tmp_path / "out", out=tmp_path / "record.html")
+    text = _text((tmp_path / "record.html").read_text(encoding="utf-8"))
+    assert "Segment K9-K12" in text
+    assert "Material clay" in text
+    (tmp_path / "data.csv").write_text("video,segment\na.mp4,K8\n")
+    report(tmp_path / "out", out=tmp_path / "record.html", inspection_data=tmp_path / "data.csv")
+    text = _text((tmp_path / "record.html").read_text(encoding="utf-8"))
+    assert "Segment K8" in text
+    assert "clay" not in text
+    (tmp_path / "out" / "a" / STORED_DATA).write_text("{")
+    report(tmp_path / "out", out=tmp_path / "record.html")
+    assert "Segment a.mp4" in _text((tmp_path / "record.html").read_text(encoding="utf-8"))
 
 
 def test_a_wrong_value_is_worded_in_the_language_of_the_record(contract: Path, tmp_path: Path) -> None:
