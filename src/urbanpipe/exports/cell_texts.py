@@ -23,7 +23,7 @@ class CellPlace(Protocol):
         ...
 
     def row_text(self, language: Language) -> str:
-        """Return its row in words, for a line that has named the sheet or the video already."""
+        """Return its row in words, for a line that has named its sheet."""
         ...
 
 
@@ -84,15 +84,18 @@ class ReviewCell:
         cell = _name(self.key, language)
         if not self.code:
             return t("video", video=self.video, cell=cell)
-        return t("defect", video=self.video, defect=self.row_text(language), cell=cell)
+        return t("defect", video=self.video, defect=self._defect(language), cell=cell)
 
     def row_text(self, language: Language) -> str:
-        """Return the defect in words; the video for a field of it."""
+        """Return the defect and its video in words; only the video for a field of it."""
+        if not self.code:
+            return self.video
+        return wording(language, _TEXTS)("defect_of", video=self.video, defect=self._defect(language))
+
+    def _defect(self, language: Language) -> str:
         t = wording(language, _TEXTS)
         defect = t("defect_at", code=self.code, time=self.time) if self.time else self.code
-        if self.status:
-            defect = t("defect_status", defect=defect, status=word(self.status, language))
-        return defect or self.video
+        return t("defect_status", defect=defect, status=word(self.status, language)) if self.status else defect
 
     def __str__(self) -> str:
         """Return the position in English."""

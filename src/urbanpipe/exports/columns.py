@@ -64,6 +64,8 @@ WORDS: dict[str, dict[Language, str]] = {
     "structural": {"en": "structural", "zh": "结构性"},
     "functional": {"en": "functional", "zh": "功能性"},
     "normal": {"en": "normal", "zh": "正常"},
+    "downstream": {"en": "with the flow", "zh": "顺流"},
+    "upstream": {"en": "against the flow", "zh": "逆流"},
     "accept": {"en": "accept", "zh": "接受"},
     "review": {"en": "review", "zh": "待看"},
     "reject": {"en": "reject", "zh": "未采纳"},

@@ -106,7 +106,9 @@ def report(
     ):
         root = Path(copied) if is_archive(inspections) else Path(inspections)
         chosen = chosen_inspections(opened, select, inspections, sources=inspection_data, suffix=out.suffix.lower())
-        segments = record_segments(chosen.inspected, chosen.data, read_rules(), with_decisions=store is not None)
+        segments = record_segments(
+            chosen.inspected, chosen.data, read_rules(), with_decisions=store is not None, language=language
+        )
         _check_findings(segments, inspections, out, refuse_undecided=store is not None and undecided == "refuse")
         failed = {} if select.is_some else failures | opened.not_inspected()
         t = record_wording(language)

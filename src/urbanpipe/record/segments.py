@@ -7,11 +7,13 @@ from functools import reduce
 
 from urbanpipe.contracts.inspection_data import InspectionData, joined
 from urbanpipe.errors import Mistake, TableError
+from urbanpipe.exports.columns import Language
 from urbanpipe.exports.condition import SegmentCondition, segment_condition
-from urbanpipe.exports.condition_reviewed import segment_names, table_of
+from urbanpipe.exports.condition_reviewed import table_of
 from urbanpipe.exports.records import InspectionRecord, RecordRow, rows_of
 from urbanpipe.exports.reviewed_rows import is_undecided, reviewed_rows
 from urbanpipe.exports.rules import Rules
+from urbanpipe.exports.segment_names import segment_names
 
 
 @dataclass(frozen=True)
@@ -19,7 +21,7 @@ class RecordSegment:
     """A pipe segment of a record.
 
     Attributes:
-        name: its name; that of the video where inspection data names none.
+        name: its name, or its manholes; that of the video where inspection data has neither.
         data: what is known of it; of several videos, the first that says something counts.
         videos: its videos, by date and name.
         rows: kept defects, in order of the segment.
@@ -60,7 +62,12 @@ class RecordSegment:
 
 
 def record_segments(
-    inspected: Sequence[InspectionRecord], data: Mapping[str, InspectionData], rules: Rules, *, with_decisions: bool
+    inspected: Sequence[InspectionRecord],
+    data: Mapping[str, InspectionData],
+    rules: Rules,
+    *,
+    with_decisions: bool,
+    language: Language = "en",
 ) -> list[RecordSegment]:
     """Return the segments of inspections, by date and name; those without a date come last.
 
@@ -69,8 +76,9 @@ def record_segments(
         data: inspection data by the name of the video.
         rules: rules of the condition figures.
         with_decisions: whether the inspections have decisions; else all defects are proposals.
+        language: language of the names of segments with both directions.
     """
-    names = segment_names(inspected, data)
+    names = segment_names([one.name for one in inspected], data, language)
     videos: dict[str, list[InspectionRecord]] = {}
     for one in sorted(inspected, key=lambda one: natural_order(one.name)):
         videos.setdefault(names[one.name], []).append(one)
