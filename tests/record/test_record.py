@@ -135,6 +135,13 @@ def test_the_drawing_has_defects_at_their_distance(html: str) -> None:
     assert ">K12 · 38.4 m<" in svg
 
 
+def test_an_upstream_inspection_is_drawn_from_the_lower_manhole_where_the_camera_began(html: str) -> None:
+    svg = html.split('id="segment-1"')[1].split("<svg")[1].split("</svg>")[0]
+    assert svg.index(">K13 · 0 m<") < svg.index(">K12 · ") if ">K12 · " in svg else ">K13 · 0 m<" in svg
+    tip, foot = (float(y) for y in re.findall(r'stroke="#6d8fa3".*?M27\.5,([\d.]+)L29,([\d.]+)', svg, re.DOTALL)[0])
+    assert foot < tip, "the water flows towards the lower manhole, at the top"
+
+
 def test_without_distances_the_drawing_is_in_time_and_a_long_list_has_parts(tmp_path: Path, contract: Path) -> None:
     inspection_of(tmp_path / "out" / "a", "a.mp4", 30, distances=False)
     report(tmp_path / "out", out=tmp_path / "r.html")

@@ -206,6 +206,6 @@ def _head(sheet: _Segments, language: Language) -> list[str]:
     notes = [word("demonstration", language)] if any(bundle.demonstration for bundle in bundles) else []
     return [
         word("head_reviewed" if sheet.with_decisions else "head", language),
-        "; ".join([f"{word('model', language)}: {names}", *notes]),
+        "; ".join([word("model", language).format(names=names), *notes]),
         word("how", language),
     ]

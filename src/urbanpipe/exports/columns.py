@@ -105,7 +105,7 @@ WORDS: dict[str, dict[Language, str]] = {
     "picture_at": {"en": "picture at", "zh": "图片取自"},
     "read_as": {"en": "distance read as", "zh": "距离读作"},
     "not_in_rules": {"en": "code not in CJJ 181", "zh": "代码不在 CJJ 181 中"},
-    "model": {"en": "model", "zh": "模型"},
+    "model": {"en": "model: {names}", "zh": "模型：{names}"},
     "meaning": {"en": "meaning", "zh": "含义"},
     "value": {"en": "value", "zh": "取值"},
     "score": {"en": "score", "zh": "分值"},

@@ -166,7 +166,7 @@ def _missing(segment: RecordSegment, t: Wording, language: Language) -> tuple[st
 def _limits(segment: RecordSegment, t: Wording) -> list[str]:
     several = len(segment.videos) > 1
     lines = [
-        (f"{one.name}: " if several else "") + sentence(remark, t.language)
+        (f"{one.name}{t('colon')}" if several else "") + sentence(remark, t.language)
         for one in segment.videos
         for remark in one.inspection.remarks
     ]
