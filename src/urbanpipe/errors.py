@@ -6,6 +6,7 @@ keeps its traceback.
 """
 
 from collections.abc import Sequence
+from typing import Literal, Protocol
 
 
 class UrbanpipeError(Exception):
@@ -86,20 +87,28 @@ class InspectionError(UrbanpipeError):
     """An inspection's folder that is missing or damaged, or an export that its findings do not allow."""
 
 
+class Mistake(Protocol):
+    """A cell that a person must correct; `str` words it in English."""
+
+    def text(self, language: Literal["en", "zh"]) -> str:
+        """Return one line: where it is, what is there, and what would be right."""
+        ...
+
+
 class TableError(InspectionError):
     """A table with cells that a person must correct; the message gives the first and the number of the others.
 
     Attributes:
-        mistakes: one line per mistake: where it is, what is there, and what would be right.
+        mistakes: the mistakes, which can be worded in any language of the documents.
     """
 
-    def __init__(self, mistakes: Sequence[str]) -> None:
+    def __init__(self, mistakes: Sequence[Mistake]) -> None:
         others = len(mistakes) - 1
         more = f" (and {others} more {'mistake' if others == 1 else 'mistakes'})" if others else ""
-        super().__init__(mistakes[0] + more)
+        super().__init__(f"{mistakes[0]}{more}")
         self.mistakes = tuple(mistakes)
 
-    def __reduce__(self) -> tuple[type["TableError"], tuple[tuple[str, ...]]]:
+    def __reduce__(self) -> tuple[type["TableError"], tuple[tuple[Mistake, ...]]]:
         """Pickle the mistakes: errors cross process borders."""
         return type(self), (self.mistakes,)
 

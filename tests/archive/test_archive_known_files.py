@@ -16,8 +16,9 @@ from urbanpipe.archive import known_files
 from urbanpipe.archive.examined import examined
 from urbanpipe.archive.inspect import inspect
 from urbanpipe.archive.known_files import CHANGED, SOURCE, Reading, read_known, write_known
+from urbanpipe.archive.pages import PageOptions
 from urbanpipe.archive.results import Inspections
-from urbanpipe.errors import VideoError
+from urbanpipe.errors import InspectionError, VideoError
 from urbanpipe.inference.options import InferenceOptions
 from urbanpipe.inspection.inspector import Inspector
 from urbanpipe.video import isolated
@@ -186,10 +187,53 @@ class TestInspect:
         report.unlink()
         again(day, frame_bundle)
         assert report.is_file()
-        inspect([day / "in"], out=day / "out", bundle=frame_bundle, options=CPU, language="zh")
+        inspect([day / "in"], out=day / "out", bundle=frame_bundle, options=CPU, pages=PageOptions(language="zh"))
         assert "zh-CN" in report.read_text(encoding="utf-8")
         again(day, frame_bundle)
         assert "zh-CN" not in report.read_text(encoding="utf-8")
+
+    def test_pages_show_inspection_data_and_a_change_of_it_reads_no_video(
+        self, day: Path, frame_bundle: Path, tmp_path: Path, read: list[str]
+    ) -> None:
+        data = tmp_path / "data.csv"
+
+        def shown(rows: str, language: str = "en") -> tuple[str, str, str]:
+            data.write_text("video,from_manhole,to_manhole,direction,date\n" + rows, encoding="utf-8")
+            pages = PageOptions(language=language, inspection_data=data)
+            made = inspect([day / "in"], out=day / "out", bundle=frame_bundle, options=CPU, pages=pages)
+            assert made.unmatched == (("z.mp4",) if "z.mp4" in rows else ())
+            reports = [(one.folder / "report.html").read_text(encoding="utf-8") for one in made.videos]
+            return reports[0], reports[1], made.index.read_text(encoding="utf-8")
+
+        first, second, index = shown("a.mp4,K9,K<12>,upstream,2026-01-31\nz.mp4,K1,K2,,\n")
+        assert "<dt>To manhole</dt><dd><bdi>K&lt;12&gt;</bdi></dd>" in first
+        assert "<dd><bdi>against the flow</bdi></dd>" in first
+        assert "To manhole" not in second
+        assert 'data-heading="To manhole"><bdi>K&lt;12&gt;</bdi></td>' in index
+        stamp = (day / "out" / "b.mp4" / "report.html").stat().st_mtime_ns
+        first, _, index = shown("a.mp4,K9,K13,,\n")
+        assert "K13" in first
+        assert "2026-01-31" not in first + index
+        assert stamp == (day / "out" / "b.mp4" / "report.html").stat().st_mtime_ns
+        first, _, index = shown("a.mp4,K9,K13,upstream,\n", "zh")
+        assert "<dt>终止井</dt><dd><bdi>K13</bdi></dd>" in first
+        assert "<bdi>逆流</bdi>" in first
+        assert '<th scope="col">终止井</th>' in index
+        again(day, frame_bundle)
+        assert "K13" in (day / "out" / "a.mp4" / "report.html").read_text(encoding="utf-8")
+        assert not read
+        first, second, index = shown("b.mp4,K1,,,\n")
+        assert "K13" not in first + index
+        assert "K1<" in second
+
+    def test_inspection_data_of_no_video_is_refused_before_the_work(
+        self, day: Path, frame_bundle: Path, tmp_path: Path
+    ) -> None:
+        (tmp_path / "data.csv").write_text("video,street\nz.mp4,Long Street\n")
+        pages = PageOptions(inspection_data=tmp_path / "data.csv")
+        with pytest.raises(InspectionError, match=r"none of its names has an inspected video, the first is z\.mp4"):
+            inspect([day / "in"], out=tmp_path / "out", bundle=frame_bundle, options=CPU, pages=pages)
+        assert not (tmp_path / "out").exists()
 
     @pytest.mark.slow
     def test_a_video_that_changes_while_it_is_inspected_is_not_stored(

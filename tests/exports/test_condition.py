@@ -2,6 +2,7 @@
 
 import csv
 import json
+import pickle
 import re
 import sys
 from collections.abc import Mapping
@@ -24,9 +25,9 @@ from urbanpipe import api
 from urbanpipe.cli.main import app, main
 from urbanpipe.errors import InspectionError, RecipeError, TableError, UrbanpipeError
 from urbanpipe.exports import condition_page
+from urbanpipe.exports.cell_texts import Expectation, MissingCell, ReviewCell, SheetCell
 from urbanpipe.exports.condition import Defect, Segment, merged, segment_condition
 from urbanpipe.exports.condition_report import condition
-from urbanpipe.exports.missing_cells import Expectation, MissingCell, ReviewCell, SheetCell
 from urbanpipe.exports.rules import read_rules
 from urbanpipe.report.wording import all_texts
 
@@ -317,7 +318,7 @@ def test_all_mistakes_are_reported_at_once_and_no_correct_row_is_one(tmp_path: P
     ]
     with pytest.raises(TableError) as caught:
         condition(filled_table(tmp_path / "t.xlsx", segments, rows), out=tmp_path / "c.json")
-    assert [line.partition(";")[0] for line in caught.value.mistakes] == [
+    assert [str(mistake).partition(";")[0] for mistake in caught.value.mistakes] == [
         "sheet 'segment', row 3, column D (diameter) has 0.6",
         "sheet 'segment', row 3, column F (soil) has 'general-soil'",
         "sheet 'segment', row 4, column C (length) holds the formula =1+1",
@@ -359,8 +360,8 @@ def test_exactly_the_wrong_cells_are_reported(wrong: set[int], cells: list[tuple
             condition(table, out=Path(folder) / "c.json")
     expected = [(f"row {number + 3},", f"({cells[number][0]})") for number in sorted(wrong)]
     assert len(caught.value.mistakes) == len(expected)
-    for line, parts in zip(caught.value.mistakes, expected, strict=True):
-        assert all(part in line for part in parts)
+    for mistake, parts in zip(caught.value.mistakes, expected, strict=True):
+        assert all(part in str(mistake) for part in parts)
 
 
 @pytest.mark.parametrize(
@@ -403,7 +404,7 @@ def test_one_joint_in_three_rows_is_refused_unless_they_are_different_defects(tm
     table = filled_table(tmp_path / "t.xlsx", [segment()], rows)
     with pytest.raises(TableError) as caught:
         condition(table, out=tmp_path / "c.json")
-    first, second = caught.value.mistakes
+    first, second = map(str, caught.value.mistakes)
     assert first.startswith("sheet 'defects', row 4, column G (distance) has CK at 12.45 m, as row 3 has; enter -")
     assert second.startswith("sheet 'defects', row 5, column G (distance) has CK at 12.4 m, as row 3 has; enter -")
     done = condition(table, out=tmp_path / "c.json", allow_repeats=True)
@@ -514,7 +515,7 @@ def test_a_page_ranks_the_segments_beside_their_pictures(tmp_path: Path) -> None
 
 
 def test_both_languages_of_the_page_have_the_same_texts() -> None:
-    for name in ("condition_texts.toml", "missing_texts.toml"):
+    for name in ("condition_texts.toml", "cell_texts.toml"):
         texts = all_texts(Path(condition_page.__file__).with_name(name))
         assert texts["en"].keys() == texts["zh"].keys()
         for key, text in texts["en"].items():
@@ -535,6 +536,25 @@ def test_a_missing_cell_of_the_review_is_worded_in_both_languages() -> None:
     assert absent.text("zh") == "工作表 defects 第 4 行（管段，无此列）"
     whole = MissingCell(ReviewCell("d2.mp4", "length"), Expectation("reviewer"))
     assert whole.text("zh") == "d2.mp4，长度 m：未填写；应填：对等级和数据负责的人的姓名"
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"grade": 9}, "第 3 行 I 列（等级）：现为 9；应填：CK 的等级，1 至 4 的整数；不是缺陷填 -"),
+        ({"grade": "=1+1"}, "第 3 行 I 列（等级）：现为公式 =1+1；请直接填写数值"),
+        ({"code": None}, "第 3 行 C 列（代码）：现为 空；应填：PL BX FS"),
+        ({"distance": 40.1}, "第 3 行 G 列（距离 m）：现为 40.1；应填：不大于 40（所在管段的长度）"),
+        ({"distance": 1}, "第 4 行 G 列（距离 m）：1 m 处的 CK 与 第 3 行 重复；请将其中一条的等级填 -"),
+    ],
+)
+def test_a_wrong_cell_is_worded_in_chinese_too(change: dict[str, object], text: str, tmp_path: Path) -> None:
+    rows = [CK | {"distance": 1} | change, *([CK | {"distance": 1}] if change == {"distance": 1} else [])]
+    with pytest.raises(TableError) as caught:
+        condition(filled_table(tmp_path / "t.xlsx", [segment()], rows), out=tmp_path / "c.json")
+    (mistake,) = pickle.loads(pickle.dumps(caught.value)).mistakes
+    assert mistake.text("zh").startswith(f"工作表 defects {text}")
+    assert mistake.text("en") == str(caught.value)
 
 
 def test_figures_replace_only_figures(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from urbanpipe.archive import examined as examining
 from urbanpipe.archive.inspect import inspect
 from urbanpipe.archive.inspection_folders import LOCKS
 from urbanpipe.archive.lazy_inspector import LazyInspector
+from urbanpipe.archive.pages import PageOptions
 from urbanpipe.archive.results import InspectedVideo, Inspections
 from urbanpipe.cli.main import app
 from urbanpipe.contracts import findings
@@ -107,7 +108,7 @@ class TestInspect:
             pages = [(one.folder / "report.html").read_text(encoding="utf-8") for one in made.videos]
             return [page.partition("<h1><bdi>")[2].partition("</bdi>")[0] for page in pages]
 
-        first = inspect(paths[:1], out=out, bundle=frame_bundle, language="zh")
+        first = inspect(paths[:1], out=out, bundle=frame_bundle, pages=PageOptions(language="zh"))
         assert titles(first) == ["cam.mp4"]
         second = inspect(paths[1:], out=out, bundle=frame_bundle)
         assert titles(first) + titles(second) == ["d1/cam.mp4", "d2/cam.mp4"]
@@ -315,7 +316,7 @@ class TestInspect:
 
     def test_mistakes_are_said_before_the_work(self, frame_bundle: Path, video: Path, tmp_path: Path) -> None:
         with pytest.raises(InspectionError, match="xx"):
-            inspect([video], out=tmp_path / "out", bundle=frame_bundle, language="xx")
+            inspect([video], out=tmp_path / "out", bundle=frame_bundle, pages=PageOptions(language="xx"))
         with pytest.raises(CatalogError, match="missing"):
             inspect([tmp_path / "no.mp4"], out=tmp_path / "out", bundle=frame_bundle)
         with pytest.raises(CatalogError, match="which is for results"):

@@ -21,6 +21,8 @@ from helpers.review_material import decide, finish
 from helpers.video_files import number_in, write
 from urbanpipe.cli.main import app
 from urbanpipe.contracts.findings import write_inspection
+from urbanpipe.contracts.inspection_data import InspectionData
+from urbanpipe.contracts.stored_inspection_data import STORED_DATA, store_data
 from urbanpipe.contracts.text_width import columns_of, cut
 from urbanpipe.errors import InspectionError, ReviewError
 from urbanpipe.record.page_rules import css_string
@@ -133,6 +135,13 @@ def test_the_drawing_has_defects_at_their_distance(html: str) -> None:
     assert ">K12 · 38.4 m<" in svg
 
 
+def test_an_upstream_inspection_is_drawn_from_the_lower_manhole_where_the_camera_began(html: str) -> None:
+    svg = html.split('id="segment-1"')[1].split("<svg")[1].split("</svg>")[0]
+    assert svg.index(">K13 · 0 m<") < svg.index(">K12 · ") if ">K12 · " in svg else ">K13 · 0 m<" in svg
+    tip, foot = (float(y) for y in re.findall(r'stroke="#6d8fa3".*?M27\.5,([\d.]+)L29,([\d.]+)', svg, re.DOTALL)[0])
+    assert foot < tip, "the water flows towards the lower manhole, at the top"
+
+
 def test_without_distances_the_drawing_is_in_time_and_a_long_list_has_parts(tmp_path: Path, contract: Path) -> None:
     inspection_of(tmp_path / "out" / "a", "a.mp4", 30, distances=False)
     report(tmp_path / "out", out=tmp_path / "r.html")
@@ -179,6 +188,41 @@ def test_several_videos_of_a_segment_are_one_segment(tmp_path: Path) -> None:
     assert (done.segments, done.findings) == (1, 8)
     text = _text((tmp_path / "r.html").read_text(encoding="utf-8"))
     assert text.index("v9.mp4") < text.index("v10.mp4")
+
+
+def test_the_record_has_the_inspection_data_that_inspect_was_given(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        made_inspection(tmp_path / "out" / name, f"{name}.mp4")
+    store_data(tmp_path / "out" / "a", InspectionData(video="a.mp4", segment="K9-K12", material="clay"))
+    report(tmp_path / "out", out=tmp_path / "record.html")
+    text = _text((tmp_path / "record.html").read_text(encoding="utf-8"))
+    assert "Segment K9-K12" in text
+    assert "Material clay" in text
+    (tmp_path / "data.csv").write_text("video,segment\na.mp4,K8\n")
+    report(tmp_path / "out", out=tmp_path / "record.html", inspection_data=tmp_path / "data.csv")
+    text = _text((tmp_path / "record.html").read_text(encoding="utf-8"))
+    assert "Segment K8" in text
+    assert "clay" not in text
+    (tmp_path / "out" / "a" / STORED_DATA).write_text("{")
+    report(tmp_path / "out", out=tmp_path / "record.html")
+    assert "Segment a.mp4" in _text((tmp_path / "record.html").read_text(encoding="utf-8"))
+
+
+def test_a_wrong_value_is_worded_in_the_language_of_the_record(contract: Path, tmp_path: Path) -> None:
+    text = (contract / "data.csv").read_text(encoding="utf-8").replace("road,general", "downtown,general")
+    data = tmp_path / "data.csv"
+    data.write_text(text, encoding="utf-8")
+    report(
+        contract / "out",
+        out=tmp_path / "record.html",
+        store=contract / "review.sqlite",
+        inspection_data=data,
+        undecided="mark",
+        language="zh",
+    )
+    page = (tmp_path / "record.html").read_text(encoding="utf-8")
+    assert "d1_1.mp4，地区 K：现为 &#39;downtown&#39;；应填：centre, arterial, road, other 之一" in page
+    assert "expected" not in page
 
 
 def test_pictures_that_are_missing_damaged_or_elsewhere_are_said_to_be(tmp_path: Path) -> None:

@@ -15,6 +15,8 @@ from helpers.inspection_material import made_inspection
 from helpers.platforms import needs_posix
 from helpers.review_material import TOKEN, body, client_of, served
 from urbanpipe.contracts.findings import read_inspection, write_inspection
+from urbanpipe.contracts.inspection_data import InspectionData
+from urbanpipe.contracts.stored_inspection_data import store_data
 from urbanpipe.errors import InspectionError, ReviewError
 from urbanpipe.outputs import write_csv
 from urbanpipe.review.app import HEADER
@@ -528,6 +530,10 @@ def test_inspection_data_of_a_file_is_shown_where_nobody_entered_any(tmp_path: P
     assert (view["given_data"]["street"], view["given_data"]["diameter_mm"]) == ("Kanalstraße", 600)
     assert view["data"]["decision"] is None
     assert any("other.mp4" in line for line in lines)
+    store_data(tmp_path / "out" / "v0", InspectionData(video="v0.mp4", street="Am Ufer"))
+    assert client_of(server).get("/api/videos/v0").json()["given_data"]["street"] == "Kanalstraße"
+    stored = client_of(review_server(tmp_path / "out", token=TOKEN, say=lambda _: None)).get("/api/videos/v0").json()
+    assert (stored["given_data"]["street"], stored["given_data"]["diameter_mm"]) == ("Am Ufer", None)
 
 
 def test_inspection_data_may_come_from_a_file_and_a_rule_and_dates_are_read_as_by_export(tmp_path: Path) -> None:

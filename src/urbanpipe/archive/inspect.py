@@ -4,16 +4,17 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from urbanpipe import __version__
 from urbanpipe.archive.examined import Examined, ExaminedLater, examined, examined_ahead
 from urbanpipe.archive.inspection_folders import InspectionFolders
 from urbanpipe.archive.known_files import SOURCE, write_known
 from urbanpipe.archive.lazy_inspector import LazyInspector
+from urbanpipe.archive.pages import PageOptions, Pages
 from urbanpipe.archive.results import InspectedVideo, Inspections, summary_lines
 from urbanpipe.catalog.catalog_file import printable
 from urbanpipe.contracts.distinct_names import distinct_file_names
 from urbanpipe.contracts.file_names import folder_name
 from urbanpipe.contracts.findings import FAILURES, FINDINGS, TIMELINE, Inspection
+from urbanpipe.contracts.stored_inspection_data import STORED_DATA
 from urbanpipe.csv_cells import read_rows
 from urbanpipe.errors import (
     BundleError,
@@ -46,9 +47,9 @@ def inspect(
     *,
     out: Path,
     bundle: Path | None = None,
-    language: str = "en",
     distance_region: DistanceRegion | None = None,
     verify: bool = False,
+    pages: PageOptions = PageOptions(),
     options: InferenceOptions = InferenceOptions(),
     on_video: Callable[[InspectedVideo], None] = lambda _: None,
 ) -> Inspections:
@@ -63,38 +64,40 @@ def inspect(
         out: output folder with a folder per video, `index.html`, and `failures.csv` if videos were unreadable. It may
             be inside a folder of `videos`.
         bundle: folder of a bundle; None takes the demonstration bundle of the package.
-        language: language of the reports: `en` or `zh`.
         distance_region: left, top, width and height, as shares of the picture, of the on-screen distance;
             `auto` looks for it in each video.
         verify: read and hash known videos too, in case that a file changed and kept its size, time and number.
+        pages: language and inspection data of the reports and the index.
         options: device and batch size.
         on_video: called with each video as soon as it is done.
 
     Raises:
         CatalogError: there is no video.
         BundleError: the bundle is missing, damaged or of another kind.
-        InspectionError: `out` holds inspections by another bundle, or the language is unknown.
+        InspectionError: `out` holds inspections by another bundle, the language is unknown, or a source of inspection
+            data cannot be read or fits no video.
         OutputError: results cannot be written, which is checked before the work starts.
         OutOfMemoryError: the device is out of memory.
     """
-    wording(language)  # fails for an unknown language before the work starts
+    wording(pages.language)  # fails for an unknown language before the work starts
     out = Path(out)
     paths = _shown_names({name: path for name, path in named_videos(videos).items() if not _is_inside(path, out)})
     if not paths:
         raise CatalogError(f"all videos are in {out}, which is for results; give another --out")
+    shown = Pages.of(pages, paths)
     inspector = LazyInspector(bundle, options, distance_region)
-    made = Inspections(out, demonstration=inspector.manifest.demonstration)
+    made = Inspections(out, demonstration=inspector.manifest.demonstration, unmatched=shown.unmatched)
     output_folder(out)
     folders = InspectionFolders(out, inspector.digest, inspector.manifest.name)
     try:
-        for video in track(_inspected_videos(inspector, paths, folders, language, verify), len(paths), "inspect"):
+        for video in track(_inspected_videos(inspector, paths, folders, shown, verify), len(paths), "inspect"):
             made.videos.append(video)
             on_video(video)
     finally:  # an interrupted call leaves an index of the finished videos
         with file_lock(out / ".lock", busy=out, wait=True):
             failures = _kept_failures(out, made) | made.failures
             _write_failures(out, failures)
-            write_index(folders.all(), out, language, failures, read=folders.read)
+            write_index(folders.all(), out, pages.language, failures, read=folders.read)
             folders.name_reports()
     return made
 
@@ -106,7 +109,7 @@ def _shown_names(paths: dict[str, Path]) -> dict[str, Path]:
 
 
 def _inspected_videos(
-    inspector: LazyInspector, paths: dict[str, Path], folders: InspectionFolders, language: str, verify: bool
+    inspector: LazyInspector, paths: dict[str, Path], folders: InspectionFolders, pages: Pages, verify: bool
 ) -> Iterator[InspectedVideo]:
     """Yield each video once it is inspected; videos that another process is inspecting come last."""
     busy: dict[str, ExaminedLater] = {}
@@ -116,11 +119,11 @@ def _inspected_videos(
 
     for name, video in examined_ahead(paths.items(), examine):
         try:
-            yield _one_alone(inspector, name, video, folders=folders, language=language)
+            yield _one_alone(inspector, name, video, folders=folders, pages=pages)
         except BusyError:
             busy[name] = video.without_index()
     for name, video in busy.items():
-        yield _one_alone(inspector, name, video, folders=folders, language=language, wait=True)
+        yield _one_alone(inspector, name, video, folders=folders, pages=pages, wait=True)
 
 
 def _one_alone(
@@ -129,7 +132,7 @@ def _one_alone(
     video: ExaminedLater,
     *,
     folders: InspectionFolders,
-    language: str,
+    pages: Pages,
     wait: bool = False,
 ) -> InspectedVideo:
     """Inspect a video as `_one` does; what goes wrong with it alone becomes its failure.
@@ -138,7 +141,7 @@ def _one_alone(
         UrbanpipeError: the other videos could not be inspected either, or another process is inspecting this one.
     """
     try:
-        return _one(inspector, name, video, folders=folders, language=language, wait=wait)
+        return _one(inspector, name, video, folders=folders, pages=pages, wait=wait)
     except (BusyError, BundleError, InspectionError, OutOfMemoryError):
         raise
     except OutputError as error:
@@ -158,7 +161,7 @@ def _one(
     video: ExaminedLater,
     *,
     folders: InspectionFolders,
-    language: str,
+    pages: Pages,
     wait: bool = False,
 ) -> InspectedVideo:
     """Inspect a video, or reuse an earlier inspection.
@@ -187,17 +190,18 @@ def _one(
         if reused and not is_current:
             inspection = placed(reused, video.path, folder)
         folders.add(folder, inspection)
-        _complete(inspection, folder, source, language, name, is_current=is_current)
+        _complete(inspection, folder, source, pages, name, is_current=is_current)
     return InspectedVideo(name, folder, reused=reused is not None, summary=tuple(summary_lines(inspection)))
 
 
 def _complete(
-    inspection: Inspection, folder: Path, source: Examined, language: str, name: str, *, is_current: bool
+    inspection: Inspection, folder: Path, source: Examined, pages: Pages, name: str, *, is_current: bool
 ) -> None:
     """Write the report of an inspection, and what is known of its file, unless they are there already."""
-    made_of = f"{language} {__version__} {name}"
+    pages.store_data(folder, name)
+    made_of = pages.made_of(folder, name)
     if not (is_current and source.known.report == made_of and (folder / REPORT).is_file()):
-        write_report(inspection, folder, language, name)
+        write_report(inspection, folder, pages.language, name)
     elif not source.is_new:
         return
     write_known(folder, source.known.model_copy(update={"report": made_of}))
@@ -246,7 +250,7 @@ def _clear(folder: Path) -> None:
     Raises:
         OutputError: a file cannot be removed.
     """
-    for pattern in (FINDINGS, SOURCE, TIMELINE, "report.html", "frame-[0-9]*.jpg", "class[0-9]*.heat.png"):
+    for pattern in (FINDINGS, SOURCE, STORED_DATA, TIMELINE, "report.html", "frame-[0-9]*.jpg", "class[0-9]*.heat.png"):
         for path in folder.glob(pattern):
             try:
                 path.unlink()

@@ -54,11 +54,13 @@ class Inspections:
         out: the output folder.
         videos: outcomes, in the order in which the videos were processed.
         demonstration: whether the bundle is for demonstration only and must not be relied on.
+        unmatched: names in the inspection data without a video.
     """
 
     out: Path
     videos: list[InspectedVideo] = field(default_factory=list)
     demonstration: bool = False
+    unmatched: tuple[str, ...] = ()
 
     @property
     def index(self) -> Path:

@@ -58,8 +58,8 @@ def command(
     except TableError as error:
         if len(error.mistakes) == 1:
             raise
-        for line in error.mistakes[:MAX_LINES]:
-            complain(line)
+        for mistake in error.mistakes[:MAX_LINES]:
+            complain(str(mistake))
         listed = "listed above" if len(error.mistakes) <= MAX_LINES else f"the first {MAX_LINES} are listed above"
         raise InspectionError(f"{table} has {len(error.mistakes)} mistakes, {listed}; no figure was computed") from None
     for line in done.lines():

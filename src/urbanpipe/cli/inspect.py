@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from urbanpipe.cli.options import Device, Runtime, SegmentsPerBatch
+from urbanpipe.cli.options import Device, InspectionSources, Runtime, SegmentsPerBatch
 from urbanpipe.cli.output import show, warn_of_demonstration
 from urbanpipe.cli.verb import Result
 
@@ -29,12 +29,14 @@ def command(
     verify: Annotated[
         bool, typer.Option("--verify", help="Read known videos again, in case that their content has changed.")
     ] = False,
+    inspection_data: InspectionSources = None,
     device: Device = "auto",
     runtime: Runtime = "auto",
     batch_size: SegmentsPerBatch = 8,
 ) -> Result:
     """Find defects in videos, when and where, for a person to review. Exit status 3: some videos could not be read."""
     from urbanpipe.archive.inspect import inspect
+    from urbanpipe.archive.pages import PageOptions
     from urbanpipe.inference.options import InferenceOptions
     from urbanpipe.inspection.region import distance_region_of
 
@@ -47,20 +49,23 @@ def command(
         videos,
         out=out,
         bundle=bundle,
-        language=language,
         distance_region=region,
         verify=verify,
+        pages=PageOptions(language=language, inspection_data=inspection_data),
         on_video=show_video,
         options=InferenceOptions(device=device, batch_size=batch_size, runtime=runtime),
     )
     if made.demonstration:
         warn_of_demonstration()
+    for name in made.unmatched:
+        show(f"inspection data of a video that was not given: {name}")
     show(made.summary)
     show(f"reports: {made.index}")
     data = {
         "results": made.out,
         "index": made.index,
         "demonstration": made.demonstration,
+        "unmatched": made.unmatched,
         "videos": [_entry(video) for video in made.videos],
     }
     return Result(data, status=3 if made.failures else 0)

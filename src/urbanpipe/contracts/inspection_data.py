@@ -134,6 +134,7 @@ CHECKED, OCR_TEXT, OCR_REGION = "checked", "ocr_text", "distance_region"
 _OCR_COLUMNS = (CHECKED, OCR_TEXT, OCR_REGION)
 _YES = {"yes", "y", "true", "1", "x", "ok", "ja", "j", "wahr", "是", "已核对", "已核對"}
 _LISTED = 20
+_TWICE = "is named twice; give one row per video, and cut a video that shows two segments"
 
 
 def is_checked(cell: str) -> bool:
@@ -170,7 +171,7 @@ def read_inspection_data(
             texts = {fields[key][0]: with_unit(value.strip(), fields[key][1]) for key, value in cells.items()}
             row = _row({key: value for key, value in texts.items() if key not in _OCR_COLUMNS}, where)
             if row.video in rows or row.video in to_check:
-                raise InspectionError(f"{where}: {row.video} is named twice; give one row per video")
+                raise InspectionError(f"{where}: {row.video} {_TWICE}")
             if _needs_check(row, texts):
                 to_check[row.video] = line, row
             else:

@@ -16,6 +16,7 @@ from urbanpipe.exports.columns import DEFECT_COLUMNS, Column, Language, word
 from urbanpipe.exports.csv_safety import minutes, new_table, relative
 from urbanpipe.exports.records import InspectionRecord, RecordRow
 from urbanpipe.exports.rules import Rules, read_rules
+from urbanpipe.exports.segment_names import segment_data, segment_names
 from urbanpipe.exports.workbook import MAX_EXPORTED_ROWS, write_workbook
 from urbanpipe.exports.workbook_layout import Cell
 from urbanpipe.report.pictures import thumbnail_jpeg
@@ -50,7 +51,7 @@ def write_table(
     rules, suffix = read_rules(), out.suffix.lower()
     if suffix not in (".csv", ".xlsx"):
         raise InspectionError(f"{out}: a CJJ 181 table is .xlsx or .csv; give --out with one of these suffixes")
-    sheet = _segments(inspected, data)
+    sheet = _segments(inspected, data, language)
     columns = sheet.columns if suffix == ".xlsx" else DEFECT_COLUMNS
     cells = (
         table_row(row, sheet.names[row.inspected.name], out.parent, language, rules, columns=columns) for row in rows
@@ -92,12 +93,15 @@ class _Segments:
         return tuple(column for column in DEFECT_COLUMNS if self.with_decisions or column.key != "source")
 
 
-def _segments(inspected: Iterable[InspectionRecord], data: Mapping[str, InspectionData]) -> _Segments:
-    found = _Segments()
-    for number, one in enumerate(inspected, 1):
-        item = data.get(one.name)
-        found.names[one.name] = name = (item.segment if item else "") or f"S{number}"
-        found.rows.setdefault(name, segment_row(name, one, item))
+def _segments(
+    inspected: Iterable[InspectionRecord], data: Mapping[str, InspectionData], language: Language
+) -> _Segments:
+    numbered = {one.name: f"S{number}" for number, one in enumerate(inspected, 1)}
+    found = _Segments(segment_names(numbered, data, language, unnamed=numbered))
+    known = segment_data(found.names, data)
+    for one in inspected:
+        name = found.names[one.name]
+        found.rows.setdefault(name, segment_row(name, one, known.get(name)))
         found.bundles[one.inspection.bundle.digest] = one.inspection.bundle
         found.with_decisions |= one.decisions is not None
     return found
@@ -202,6 +206,6 @@ def _head(sheet: _Segments, language: Language) -> list[str]:
     notes = [word("demonstration", language)] if any(bundle.demonstration for bundle in bundles) else []
     return [
         word("head_reviewed" if sheet.with_decisions else "head", language),
-        "; ".join([f"{word('model', language)}: {names}", *notes]),
+        "; ".join([word("model", language).format(names=names), *notes]),
         word("how", language),
     ]

@@ -159,7 +159,13 @@ def condition(
         base = Path(copied) if is_archive(table) else Path(table)
         pictures = base if out.suffix.lower() == ".html" else None
         filled = reviewed_table(
-            table, Path(store), known, pictures=pictures, inspection_data=inspection_data, allow_repeats=allow_repeats
+            table,
+            Path(store),
+            known,
+            pictures=pictures,
+            inspection_data=inspection_data,
+            language=language,
+            allow_repeats=allow_repeats,
         )
         done = _figures(filled, table, known, language)
         _write(done, out, base)

@@ -7,15 +7,16 @@ from pathlib import Path
 
 from urbanpipe.contracts.inspection_data import InspectionData
 from urbanpipe.contracts.inspection_sources import Source
+from urbanpipe.exports.cell_texts import ReviewCell
 from urbanpipe.exports.cjj181 import segment_row
-from urbanpipe.exports.columns import SEGMENT_COLUMNS
+from urbanpipe.exports.columns import SEGMENT_COLUMNS, Language
 from urbanpipe.exports.condition_table import FilledTable, filled_table
 from urbanpipe.exports.csv_safety import minutes, relative
 from urbanpipe.exports.export import inspection_data_of
-from urbanpipe.exports.missing_cells import ReviewCell
 from urbanpipe.exports.records import InspectionRecord, RecordRow, opened_records
 from urbanpipe.exports.reviewed_rows import reviewed_rows
 from urbanpipe.exports.rules import Rules
+from urbanpipe.exports.segment_names import segment_data, segment_names
 from urbanpipe.exports.sheets import Field, SheetRow
 from urbanpipe.review_store.decision import Decision, Status
 
@@ -27,12 +28,13 @@ def reviewed_table(
     *,
     pictures: Path | None = None,
     inspection_data: Source | Sequence[Source] | None = None,
+    language: Language = "en",
     allow_repeats: bool = False,
 ) -> FilledTable:
     """Return the segments of the videos that were reviewed in full, with the grades that people gave.
 
-    A video is a segment, unless inspection data names one for several videos. A segment of which something is missing
-    is refused, and so is one of which a video was not reviewed in full or a defect is unsure.
+    A video is a segment, unless several videos show one by their inspection data (`segment_names`). A segment of which
+    something is missing is refused, and so is one of which a video was not reviewed in full or a defect is unsure.
 
     Args:
         inspections: output folder of `inspect`, or an archive.
@@ -41,6 +43,7 @@ def reviewed_table(
         pictures: folder that pictures of an archive are copied to, and that paths of pictures are relative to; None to
             name no pictures.
         inspection_data: files of inspection data or rules for paths; what people entered in the review comes first.
+        language: language of the names of segments with both directions.
         allow_repeats: see `read_filled`.
 
     Raises:
@@ -51,13 +54,10 @@ def reviewed_table(
     """
     with opened_records(inspections, store=store, pictures=pictures) as inspected:
         data, _ = inspection_data_of(inspected, inspection_data)
-        filled = table_of(inspected, data, rules, root=pictures or Path(), allow_repeats=allow_repeats)
+        filled = table_of(
+            inspected, data, rules, root=pictures or Path(), language=language, allow_repeats=allow_repeats
+        )
         return replace(filled, notes=tuple(inspected.notes()))
-
-
-def segment_names(inspected: Iterable[InspectionRecord], data: Mapping[str, InspectionData]) -> dict[str, str]:
-    """Return the segment of each video by its name; a video without one is a segment of its own name."""
-    return {one.name: (data[one.name].segment if one.name in data else "") or one.name for one in inspected}
 
 
 def table_of(
@@ -66,6 +66,7 @@ def table_of(
     rules: Rules,
     *,
     root: Path,
+    language: Language = "en",
     allow_repeats: bool = False,
 ) -> FilledTable:
     """Return the segments of inspections with decisions; see `reviewed_table`.
@@ -75,19 +76,21 @@ def table_of(
         data: inspection data by the name of the video.
         rules: classes, grades and choices.
         root: folder that the paths of pictures are relative to.
+        language: language of the names of segments with both directions.
         allow_repeats: see `read_filled`.
 
     Raises:
         TableError: values are invalid.
     """
-    names = segment_names(inspected, data)
+    names = segment_names([one.name for one in inspected], data, language)
+    known = segment_data(names, data)
     segments: dict[str, SheetRow] = {}
     exclusive: set[str] = set()
     for one in inspected:
         exclusive |= {one.inspection.exclusive} if one.inspection.exclusive else set()
-        cells = segment_row(names[one.name], one, data.get(one.name))
+        cells = segment_row(names[one.name], one, known.get(names[one.name]))
         fields = zip([column.key for column in SEGMENT_COLUMNS], cells, strict=True)
-        row = SheetRow(one.name, {key: Field(ReviewCell(one.name, key), value) for key, value in fields})
+        row = SheetRow({key: Field(ReviewCell(one.name, key), value) for key, value in fields})
         if names[one.name] not in segments or row["reviewer"].empty:
             segments[names[one.name]] = row
     defects = list(_defects(inspected, names, root))
@@ -118,5 +121,4 @@ def _defect(row: RecordRow, decision: Decision, segment: str, root: Path) -> She
         "grade": decision.grade if is_accepted else None,
         "picture": relative(row.picture, root) if row.picture else "",
     }
-    where = str(place(key="")).rpartition(", ")[0]
-    return SheetRow(where, {key: Field(place(key=key), value) for key, value in values.items()})
+    return SheetRow({key: Field(place(key=key), value) for key, value in values.items()})

@@ -9,9 +9,9 @@ from pathlib import Path
 from urbanpipe.contracts.inspection_data import DIAMETER_MILLIMETRES, LENGTH_METRES
 from urbanpipe.contracts.quantities import metres_of, millimetres_of
 from urbanpipe.errors import InspectionError
+from urbanpipe.exports.cell_texts import Expectation, MissingCell, WrongCell
 from urbanpipe.exports.columns import DEFECT_COLUMNS, DEFECTS, SEGMENT_COLUMNS, SEGMENTS, STRUCK, WORDS
 from urbanpipe.exports.condition import ZERO, Defect, Segment
-from urbanpipe.exports.missing_cells import Expectation, MissingCell
 from urbanpipe.exports.repeated_rows import RepeatedRows
 from urbanpipe.exports.rules import Choice, DefectRule, Rules
 from urbanpipe.exports.sheets import Field, Mistakes, SheetRow, read_sheets
@@ -130,7 +130,7 @@ def _segments(rows: Sequence[SheetRow], rules: Rules, mistakes: Mistakes) -> dic
     for row in rows:
         draft = _segment(row, rules, mistakes)
         if (name := draft.segment.name) in drafts:
-            mistakes.lines.append(f"{row['segment'].where} names {name!r} again; expected each segment once")
+            mistakes.found.append(WrongCell(row["segment"].where, "again", {"found": repr(name)}))
         elif name:
             drafts[name] = draft
     return drafts
@@ -154,7 +154,7 @@ def _segment(row: SheetRow, rules: Rules, mistakes: Mistakes) -> _Draft:
 
 def _segment_name(cell: Field) -> str:
     if not (name := cell.text()):
-        raise cell.wrong("the name of the segment that this row describes")
+        raise cell.wrong(Expectation("segment_name"))
     return name
 
 
@@ -202,9 +202,11 @@ def _take(
             draft.struck += 1
         return None
     if rule is None:
-        mistakes.lines.append(str(row["code"].wrong(f"one of {' '.join(rules.by_code)}")))
+        right = Expectation("code", {"codes": " ".join(rules.by_code)})
+        mistakes.found.append(row["code"].wrong(right).mistake)
     if draft is None and name is not None:
-        mistakes.lines.append(str(row["segment"].wrong(f"one of the sheet {SEGMENTS!r}: {_some(drafts)}")))
+        right = Expectation("segment", {"sheet": SEGMENTS, "names": _some(drafts)})
+        mistakes.found.append(row["segment"].wrong(right).mistake)
     return _add(row, draft, rule, mistakes) if rule else None
 
 
@@ -239,7 +241,7 @@ def _add(row: SheetRow, draft: _Draft | None, rule: DefectRule, mistakes: Mistak
 def _grade(cell: Field, rule: DefectRule) -> int | None:
     if cell.empty:
         return None
-    right = f"a grade of {rule.code}, a whole number from 1 to {rule.grades}, or {STRUCK} if there is no such defect"
+    right = Expectation("whole_grade", {"code": rule.code, "grades": rule.grades, "struck": STRUCK})
     number = cell.number(right)
     if number != int(number) or not 1 <= number <= rule.grades:
         raise cell.wrong(right)
@@ -251,7 +253,7 @@ def _distance(cell: Field) -> Decimal | None:
         return None
     number = cell.quantity(_METRES, metres_of)
     if not 0 <= number <= LENGTH_METRES[1]:
-        raise cell.wrong(f"{_METRES}, not below 0 and at most {LENGTH_METRES[1]:g}")
+        raise cell.wrong(Expectation("distance_within", {"most": LENGTH_METRES[1]}))
     return number
 
 
@@ -259,9 +261,9 @@ def _within(row: SheetRow, start: Decimal | None, length: Decimal | None, segmen
     if start is None or segment is None:
         return
     if start > segment:
-        raise row["distance"].wrong(f"at most {segment:f}, the length of its segment")
+        raise row["distance"].wrong(Expectation("distance_segment", {"most": segment}))
     if length is not None and start + length > segment:
-        raise row["length"].wrong(f"at most {segment - start:f}, so that the defect ends within its segment")
+        raise row["length"].wrong(Expectation("length_segment", {"most": segment - start}))
 
 
 def _some(names: Iterable[str]) -> str:

@@ -9,6 +9,7 @@ from typing import cast
 
 from urbanpipe.contracts.inspection_data import InspectionData, joined, read_day
 from urbanpipe.contracts.inspection_sources import Source, read_sources
+from urbanpipe.contracts.stored_inspection_data import read_stored_data
 from urbanpipe.errors import InspectionError, ReviewError
 from urbanpipe.evaluation.moments import Moment, write_results
 from urbanpipe.exports.cjj181 import write_table
@@ -248,17 +249,21 @@ def inspection_data_of(
 
     Args:
         inspected: the inspections; what people entered in the review comes first.
-        sources: files of inspection data and rules for paths, see `read_sources`; None if there are none.
+        sources: files of inspection data and rules for paths, see `read_sources`; None takes what `inspect` was given.
 
     Raises:
         InspectionError: a source cannot be read, or fits no video.
     """
-    paths, entered = {}, []
+    paths: dict[str, str] = {}
+    entered: list[InspectionData] = []
+    stored: dict[str, InspectionData] = {}
     for one in inspected:
         paths[one.name] = one.inspection.video.path
+        if not sources and one.read_picture is None and (own := read_stored_data(one.folder)):
+            stored[one.name] = own.model_copy(update={"video": one.name})
         if one.decisions and (known := one.decisions.data(one.name)):
             entered.append(known)
-    data, unmatched = read_sources(sources, paths) if sources else ({}, ())
+    data, unmatched = read_sources(sources, paths) if sources else (stored, ())
     for known in entered:
         data[known.video] = joined(data.get(known.video), known)
     return data, unmatched

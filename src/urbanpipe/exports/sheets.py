@@ -13,12 +13,23 @@ from openpyxl import load_workbook
 from openpyxl.utils import get_column_letter
 
 from urbanpipe.contracts.workbook_bounds import MAX_COLUMNS, MAX_ROWS, check_workbook, not_a_workbook, too_large
-from urbanpipe.errors import InspectionError, TableError
+from urbanpipe.errors import InspectionError, Mistake, TableError
+from urbanpipe.exports.cell_texts import (
+    NOTHING,
+    CellError,
+    CellPlace,
+    Expectation,
+    MissingCell,
+    SheetCell,
+    Word,
+    WrongCell,
+)
 from urbanpipe.exports.columns import Column
-from urbanpipe.exports.missing_cells import CellPlace, Expectation, MissingCell, SheetCell
 
 T = TypeVar("T")
 _HEAD_ROWS = 20
+_SHOWN, _SHOWN_FAULT = 60, 40  # characters of a cell in a message
+_TEXT = Expectation("text")
 _LONGEST = 12  # digits; no pipe needs more, and a number with a million digits would take forever
 _NUMBER = re.compile(r"-?\d{1,12}([.]\d{1,12})?", re.ASCII)
 
@@ -30,8 +41,8 @@ class Field:
     Attributes:
         where: its position.
         value: the value.
-        fault: what the cell holds instead of a value, such as a formula; empty if it holds a value. Only the use of
-            such a cell raises an error.
+        fault: `formula` or `error` where the cell holds that instead of a value, which is then its text; else empty.
+            Only the use of such a cell raises an error.
     """
 
     where: CellPlace
@@ -46,12 +57,14 @@ class Field:
 
     def _check_fault(self) -> None:
         if self.fault:
-            raise InspectionError(f"{self.where} holds {self.fault}; write the value itself")
+            held = {"what": Word(self.fault), "found": str(self.value)[:_SHOWN_FAULT]}
+            raise CellError(WrongCell(self.where, "no_value", held))
 
-    def wrong(self, right: Expectation | str) -> InspectionError:
+    def wrong(self, right: Expectation) -> CellError:
         """Return an error that gives the value and what was expected."""
-        found = "nothing" if self.empty else repr(self.value) if isinstance(self.value, str) else str(self.value)
-        return InspectionError(f"{self.where} has {found[:60]}; expected {right}")
+        found = repr(self.value) if isinstance(self.value, str) else str(self.value)
+        values = {"found": NOTHING if self.empty else found[:_SHOWN], "expected": right}
+        return CellError(WrongCell(self.where, "wrong", values))
 
     def missing(self, right: Expectation) -> MissingCell:
         """Return the empty cell and what is expected."""
@@ -67,10 +80,10 @@ class Field:
         if isinstance(self.value, float) and self.value.is_integer():
             return str(int(self.value))
         if isinstance(self.value, bool) or not isinstance(self.value, str | int | float | None):
-            raise self.wrong("a text")
+            raise self.wrong(_TEXT)
         return "" if self.value is None else str(self.value).strip()
 
-    def quantity(self, right: Expectation | str, read: Callable[[str], Decimal]) -> Decimal:
+    def quantity(self, right: Expectation, read: Callable[[str], Decimal]) -> Decimal:
         """Return the value as a number in the unit of its column; a text may have another unit or a decimal comma.
 
         Args:
@@ -87,7 +100,7 @@ class Field:
         except ValueError:
             raise self.wrong(right) from None
 
-    def number(self, right: Expectation | str) -> Decimal:
+    def number(self, right: Expectation) -> Decimal:
         """Return the value as a number, exactly as the spreadsheet shows it.
 
         Raises:
@@ -107,9 +120,8 @@ class Field:
 
 @dataclass(frozen=True)
 class SheetRow:
-    """A row of a table: its position in the sheet, and its cells by column."""
+    """A row of a table: its cells by column."""
 
-    where: str
     cells: dict[str, Field]
 
     def __getitem__(self, key: str) -> Field:
@@ -120,14 +132,14 @@ class Mistakes:
     """Collects the errors of a table, so that a person learns of all of them at once."""
 
     def __init__(self) -> None:
-        self.lines: list[str] = []
+        self.found: list[Mistake] = []
 
     def catch(self, read: Callable[[], T]) -> T | None:
         """Return the result of `read`, or record its error and return None."""
         try:
             return read()
-        except InspectionError as error:
-            self.lines.append(str(error))
+        except CellError as error:
+            self.found.append(error.mistake)
             return None
 
     def raise_any(self) -> None:
@@ -136,8 +148,8 @@ class Mistakes:
         Raises:
             TableError: there is at least one.
         """
-        if self.lines:
-            raise TableError(self.lines)
+        if self.found:
+            raise TableError(self.found)
 
 
 def read_sheets(
@@ -193,9 +205,8 @@ def _rows(
             continue
         fields = {key: _field(cells, place, title, number, key) for key, place in places.items()}
         if not all(field.empty for field in fields.values()):
-            where = f"sheet {title!r}, row {number}"
             absent = {key: Field(SheetCell(title, number, "", key), None) for key in optional}
-            yield SheetRow(where, absent | fields)
+            yield SheetRow(absent | fields)
     if not places:
         raise _no_headings(title, columns)
 
@@ -230,5 +241,4 @@ def _field(cells: Sequence[Any], place: int, title: str, number: int, key: str) 
     if place >= len(cells):
         return Field(where, None)
     cell = cells[place]
-    fault = {"f": "the formula", "e": "the error"}.get(cell.data_type, "")
-    return Field(where, cell.value, f"{fault} {str(cell.value)[:40]}" if fault else "")
+    return Field(where, cell.value, {"f": "formula", "e": "error"}.get(cell.data_type, ""))

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from urbanpipe.record.segments import RecordSegment
+from urbanpipe.report.inspection_data import value_text
 from urbanpipe.report.wording import Wording
 
 PER_ROW = 4
@@ -37,10 +38,10 @@ def data_cells(segment: RecordSegment, t: Wording, *, contractor: str, whole: bo
         Cell(t("street"), data.street, 2),
         Cell(t("from_manhole"), data.from_manhole),
         Cell(t("to_manhole"), data.to_manhole),
-        Cell(t("direction"), t(f"direction_{data.direction}") if data.direction else ""),
-        Cell(t("length"), "" if data.length_m is None else f"{data.length_m:g} m"),
-        Cell(t("diameter"), "" if data.diameter_mm is None else f"{data.diameter_mm:g} mm"),
-        Cell(t("shape"), t(f"shape_{data.shape}") if data.shape else ""),
+        Cell(t("direction"), value_text(data, "direction", t)),
+        Cell(t("length"), value_text(data, "length_m", t)),
+        Cell(t("diameter"), value_text(data, "diameter_mm", t)),
+        Cell(t("shape"), value_text(data, "shape", t)),
         Cell(t("material"), data.material),
         Cell(t("date"), " ".join(part for part in (data.date, data.time) if part)),
         Cell(t("weather"), data.weather),

@@ -8,7 +8,6 @@ from pathlib import Path
 from urbanpipe import __version__
 from urbanpipe.contracts.remarks import sentence
 from urbanpipe.exports.columns import Language
-from urbanpipe.exports.missing_cells import MissingCell
 from urbanpipe.exports.rules import Rules
 from urbanpipe.record.added_pictures import write_added_pictures
 from urbanpipe.record.cover import Cover, cover_of
@@ -160,14 +159,14 @@ def _condition_note(segment: RecordSegment, rules: Rules, t: Wording) -> str:
 
 def _missing(segment: RecordSegment, t: Wording, language: Language) -> tuple[str, ...]:
     cells, others = segment.missing[:_MAX_MISSING], len(segment.missing) - _MAX_MISSING
-    shown = tuple(cell.text(language) if isinstance(cell, MissingCell) else cell for cell in cells)
+    shown = tuple(cell.text(language) for cell in cells)
     return (*shown, t.count("condition_more", others)) if others > 0 else shown
 
 
 def _limits(segment: RecordSegment, t: Wording) -> list[str]:
     several = len(segment.videos) > 1
     lines = [
-        (f"{one.name}: " if several else "") + sentence(remark, t.language)
+        (f"{one.name}{t('colon')}" if several else "") + sentence(remark, t.language)
         for one in segment.videos
         for remark in one.inspection.remarks
     ]

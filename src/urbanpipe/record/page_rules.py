@@ -27,11 +27,11 @@ def page_rules(
     days = " – ".join(dict.fromkeys([dates[0], dates[-1]])) if dates else ""
     rules = [
         f"@page {{ @bottom-right {{ content: {number}; }} }}",
-        _named("cover", t("title"), _right(days, contractor), every),
+        _named("cover", t("title"), _right(days, contractor), _sentence(every, t)),
     ]
     for place, (one, lines) in enumerate(zip(segments, notices, strict=True), 1):
         right = _right(one.data.date, contractor or one.data.operator)
-        rules.append(_named(f"segment-{place}", t("segment_title", name=one.name), right, lines))
+        rules.append(_named(f"segment-{place}", t("segment_title", name=one.name), right, _sentence(lines, t)))
         rules.append(f".segment-{place} {{ page: segment-{place}; }}")
     return "\n".join(rules) + "\n"
 
@@ -50,10 +50,14 @@ def _right(date: str, contractor: str) -> str:
     return " · ".join(part for part in (date, cut(contractor, _RIGHT_COLUMNS - 14)) if part)
 
 
-def _named(name: str, left: str, right: str, notices: Sequence[str]) -> str:
+def _sentence(notices: Sequence[str], t: Wording) -> str:
+    return " ".join(f"{line}{t('stop')}" for line in notices)
+
+
+def _named(name: str, left: str, right: str, notice: str) -> str:
     boxes = {
         "top-left": cut(left, _LEFT_COLUMNS),
         "top-right": cut(right, _RIGHT_COLUMNS),
-        "bottom-left": cut(". ".join(notices), _NOTICE_COLUMNS),
+        "bottom-left": cut(notice, _NOTICE_COLUMNS),
     }
     return f"@page {name} {{ {' '.join(f'@{box} {{ content: {css_string(text)}; }}' for box, text in boxes.items())} }}"

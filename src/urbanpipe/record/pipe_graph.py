@@ -141,7 +141,9 @@ def _graph(axis: Axis, rows: Sequence[tuple[int, RecordRow]], segment: RecordSeg
         for (number, row), mark, text_y in zip(rows, marks, _spread(marks, bottom), strict=True)
     )
     data, findings = segment.data, t.count("finding_count", len(rows))
-    begin, end = data.from_manhole or t("begin"), data.to_manhole or t("end")
+    ends = (data.from_manhole, data.to_manhole)  # the upper one and the lower one; stations count from the camera's
+    first, last = ends[::-1] if data.direction == "upstream" else ends
+    begin, end = first or t("begin"), last or t("end")
     return Graph(
         title="",
         label=t("graph_label", begin=begin, end=end, findings=findings),

@@ -17,8 +17,7 @@ from urbanpipe.record.document import MARK, record_html
 from urbanpipe.record.pdf import weasyprint, write_pdf
 from urbanpipe.record.segments import RecordSegment, record_segments
 from urbanpipe.record.selection import Selection, chosen_inspections, refuse_more
-from urbanpipe.record.wording import TEXTS
-from urbanpipe.report.wording import wording
+from urbanpipe.record.wording import record_wording
 
 SUFFIXES = (".html", ".pdf")
 UNDECIDED = ("refuse", "mark")
@@ -107,10 +106,12 @@ def report(
     ):
         root = Path(copied) if is_archive(inspections) else Path(inspections)
         chosen = chosen_inspections(opened, select, inspections, sources=inspection_data, suffix=out.suffix.lower())
-        segments = record_segments(chosen.inspected, chosen.data, read_rules(), with_decisions=store is not None)
+        segments = record_segments(
+            chosen.inspected, chosen.data, read_rules(), with_decisions=store is not None, language=language
+        )
         _check_findings(segments, inspections, out, refuse_undecided=store is not None and undecided == "refuse")
         failed = {} if select.is_some else failures | opened.not_inspected()
-        t = wording(language, TEXTS)
+        t = record_wording(language)
         html = record_html(segments, failed, root, read_rules(), t=t, language=language, contractor=contractor.strip())
         _write(html, out)
         notes = () if select.videos else tuple(opened.notes())

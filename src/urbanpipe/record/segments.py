@@ -6,13 +6,14 @@ from dataclasses import dataclass, replace
 from functools import reduce
 
 from urbanpipe.contracts.inspection_data import InspectionData, joined
-from urbanpipe.errors import TableError
+from urbanpipe.errors import Mistake, TableError
+from urbanpipe.exports.columns import Language
 from urbanpipe.exports.condition import SegmentCondition, segment_condition
-from urbanpipe.exports.condition_reviewed import segment_names, table_of
-from urbanpipe.exports.missing_cells import MissingCell
+from urbanpipe.exports.condition_reviewed import table_of
 from urbanpipe.exports.records import InspectionRecord, RecordRow, rows_of
 from urbanpipe.exports.reviewed_rows import is_undecided, reviewed_rows
 from urbanpipe.exports.rules import Rules
+from urbanpipe.exports.segment_names import segment_names
 
 
 @dataclass(frozen=True)
@@ -20,12 +21,12 @@ class RecordSegment:
     """A pipe segment of a record.
 
     Attributes:
-        name: its name; that of the video where inspection data names none.
+        name: its name, or its manholes; that of the video where inspection data has neither.
         data: what is known of it; of several videos, the first that says something counts.
         videos: its videos, by date and name.
         rows: kept defects, in order of the segment.
         condition: its condition figures; None where something is missing.
-        missing: the cells that they lack, or lines about wrong ones.
+        missing: the cells that they lack, or the wrong ones.
         with_decisions: whether a store of decisions was given.
     """
 
@@ -34,7 +35,7 @@ class RecordSegment:
     videos: tuple[InspectionRecord, ...]
     rows: tuple[RecordRow, ...]
     condition: SegmentCondition | None
-    missing: tuple[MissingCell | str, ...]
+    missing: tuple[Mistake, ...]
     with_decisions: bool
 
     @property
@@ -61,7 +62,12 @@ class RecordSegment:
 
 
 def record_segments(
-    inspected: Sequence[InspectionRecord], data: Mapping[str, InspectionData], rules: Rules, *, with_decisions: bool
+    inspected: Sequence[InspectionRecord],
+    data: Mapping[str, InspectionData],
+    rules: Rules,
+    *,
+    with_decisions: bool,
+    language: Language = "en",
 ) -> list[RecordSegment]:
     """Return the segments of inspections, by date and name; those without a date come last.
 
@@ -70,8 +76,9 @@ def record_segments(
         data: inspection data by the name of the video.
         rules: rules of the condition figures.
         with_decisions: whether the inspections have decisions; else all defects are proposals.
+        language: language of the names of segments with both directions.
     """
-    names = segment_names(inspected, data)
+    names = segment_names([one.name for one in inspected], data, language)
     videos: dict[str, list[InspectionRecord]] = {}
     for one in sorted(inspected, key=lambda one: natural_order(one.name)):
         videos.setdefault(names[one.name], []).append(one)
@@ -117,7 +124,7 @@ def _segment(
 
 def _condition(
     videos: Sequence[InspectionRecord], data: InspectionData, rules: Rules
-) -> tuple[SegmentCondition | None, tuple[MissingCell | str, ...]]:
+) -> tuple[SegmentCondition | None, tuple[Mistake, ...]]:
     """Return the condition figures of a segment, or what is missing for them; a mistake concerns its segment only."""
     try:
         filled = table_of(videos, {one.name: data for one in videos}, rules, root=videos[0].folder.parent)

@@ -1,12 +1,24 @@
 """Short texts of records: stations, distances and grades."""
 
+from functools import lru_cache
 from pathlib import Path
 
 from urbanpipe.exports.records import RecordRow
-from urbanpipe.report.wording import clock
+from urbanpipe.report.inspection_data import DATA_TEXTS
+from urbanpipe.report.wording import Wording, clock, wording
 from urbanpipe.review_store.decision import Status
 
 TEXTS = Path(__file__).with_name("texts.toml")
+
+
+@lru_cache
+def record_wording(language: str) -> Wording:
+    """Return the texts of records and of inspection data.
+
+    Raises:
+        InspectionError: there are no texts in that language.
+    """
+    return Wording(language, wording(language, DATA_TEXTS).texts | wording(language, TEXTS).texts)
 
 
 def metres_text(metres: float | None) -> str:

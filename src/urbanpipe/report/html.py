@@ -12,9 +12,11 @@ from markupsafe import escape
 
 from urbanpipe.contracts.findings import Inspection, Timeline, read_inspection, read_timeline
 from urbanpipe.contracts.remarks import sentence
+from urbanpipe.contracts.stored_inspection_data import read_stored_data
 from urbanpipe.errors import InspectionError
 from urbanpipe.outputs import write_text
-from urbanpipe.report.index_rows import REPORT, Row, index_rows, totals
+from urbanpipe.report.index_rows import REPORT, Row, data_columns, index_rows, totals
+from urbanpipe.report.inspection_data import known_fields
 from urbanpipe.report.page import page
 from urbanpipe.report.pictures import Album, album
 from urbanpipe.report.timeline import HEIGHT, WIDTH, span_seconds, ticks
@@ -34,7 +36,7 @@ def write_report(inspection: Inspection, folder: Path, language: str = "en", nam
     """Write `report.html` into the inspection's folder.
 
     Pictures, style and script are embedded; the video is linked by its relative path. A missing or damaged picture is
-    replaced by a note.
+    replaced by a note. Inspection data is shown if the folder holds it.
 
     Args:
         inspection: the inspection.
@@ -108,6 +110,7 @@ def write_index(
     leaves = [Leaf(number, part) for number, part in enumerate(parts, 1)]
     content = {
         "language": _LANGUAGE_TAGS.get(language, language),
+        "columns": data_columns(rows, language),
         "leaves": leaves,
         "failures": list(failed.items()),
         "demonstration": any(row.demonstration for row in rows),
@@ -167,6 +170,7 @@ def _report(inspection: Inspection, folder: Path, t: Wording) -> dict[str, objec
     items = [builder.item(place, finding) for place, finding in enumerate(inspection.defects, 1)]
     return {
         "language": _LANGUAGE_TAGS.get(t.language, t.language),
+        "data": list(known_fields(data, t.language)) if (data := read_stored_data(folder)) else [],
         "inspection": inspection,
         "video": inspection.video,
         "bundle": inspection.bundle,

@@ -8,12 +8,16 @@ from urllib.parse import quote
 
 from urbanpipe.contracts.distinct_names import distinct_names, equal_contents
 from urbanpipe.contracts.findings import Inspection, Remark, VideoFacts
+from urbanpipe.contracts.inspection_data import InspectionData
 from urbanpipe.contracts.remarks import sentence
+from urbanpipe.contracts.stored_inspection_data import read_stored_data
 from urbanpipe.errors import InspectionError
+from urbanpipe.report.inspection_data import DATA_TEXTS
 from urbanpipe.report.verdict import proposed, verdict
-from urbanpipe.report.wording import Wording, sureness
+from urbanpipe.report.wording import Wording, sureness, wording
 
 REPORT = "report.html"
+_DATA_COLUMNS = ("from_manhole", "to_manhole", "date")
 ABOUT_BUNDLE = "untrained"
 """Key of the remark that is the same for all videos of a bundle; the index shows it once."""
 
@@ -46,6 +50,7 @@ class Row:
         notes: sentences about the bundle.
         demonstration: whether the inspection was made with a demonstration bundle.
         calibrated: whether the probabilities are calibrated.
+        data: inspection data; None if none was given.
     """
 
     name: str
@@ -61,6 +66,7 @@ class Row:
     notes: tuple[str, ...]
     demonstration: bool
     calibrated: bool
+    data: InspectionData | None = None
 
     @property
     def notable(self) -> bool:
@@ -82,6 +88,12 @@ def index_rows(
             remark = ("duplicate", t("duplicate"), t("duplicate_of", names=others))
             rows[index] = replace(rows[index], remarks=(*rows[index].remarks, remark))
     return rows
+
+
+def data_columns(rows: Sequence[Row], language: str) -> list[tuple[str, str]]:
+    """Return field and heading of the columns with inspection data: those that are known of any video."""
+    t = wording(language, DATA_TEXTS)
+    return [(field, t(field)) for field in _DATA_COLUMNS if any(row.data and getattr(row.data, field) for row in rows)]
 
 
 def totals(rows: Sequence[Row], failed: int, t: Wording) -> list[str]:
@@ -132,6 +144,7 @@ def _row(inspection: Inspection, folder: Path, href: str, t: Wording) -> Row:
         notes=tuple(sentence(one, t.language) for one in inspection.remarks if one.key == ABOUT_BUNDLE),
         demonstration=inspection.bundle.demonstration,
         calibrated=inspection.bundle.calibrated,
+        data=read_stored_data(folder),
     )
 
 

@@ -13,6 +13,7 @@ from urbanpipe.contracts.findings import Inspection
 from urbanpipe.contracts.inspection_data import InspectionData
 from urbanpipe.contracts.inspection_sources import Source, read_sources
 from urbanpipe.contracts.inspections import InspectionSource
+from urbanpipe.contracts.stored_inspection_data import read_stored_data
 from urbanpipe.errors import InspectionError, VideoError
 from urbanpipe.review.checked_state import checked_state
 from urbanpipe.review.files import VideoFile, VideoFiles, names_picture
@@ -81,7 +82,7 @@ class ReviewService:
     def __init__(
         self, source: InspectionSource, store: ReviewStore, proxies: Path, proxy_bytes: int = PROXY_BYTES
     ) -> None:
-        self._given: dict[str, InspectionData] = {}
+        self._given: dict[str, InspectionData] | None = None
         self._suggested: dict[str, InspectionData] = {}
         self.source, self.store = source, store
         self.index = VideoIndex(source, index_file(source.location, store.path), store.path)
@@ -123,7 +124,7 @@ class ReviewService:
             "decided": status.decided,
             "last": status.seq,
         }
-        given = self._given.get(name)
+        given = self._given_data(video)
         facts["given_data"] = given.model_dump(mode="json", exclude={"video"}) if given else None
         suggested = self._suggested.get(name)
         facts["suggested_data"] = suggested.model_dump(mode="json", exclude={"video"}) if suggested else {}
@@ -150,6 +151,12 @@ class ReviewService:
         self._given = {row["folder"]: data[row["name"]] for row in rows if row["name"] in data}
         self._suggested = {row["folder"]: unchecked[row["name"]] for row in rows if row["name"] in unchecked}
         return unmatched
+
+    def _given_data(self, video: ReviewVideo) -> InspectionData | None:
+        """Return the inspection data that `give_data` read, or else that `inspect` was given."""
+        if self._given is not None:
+            return self._given.get(video.name)
+        return read_stored_data(video.folder) if video.folder else None
 
     def decide(self, name: str, changes: Sequence[tuple[str, State, int]], author: Author) -> list[RecordedDecision]:
         """Store changes of items of a video: key, new state, and the version that the person saw.

@@ -1,14 +1,15 @@
-"""Cells that a person has to fill in: their position and what is expected, in both languages."""
+"""Cells that a person has to fill in or to correct: their position and what is expected, in both languages."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from urbanpipe.errors import InspectionError, Mistake
 from urbanpipe.exports.columns import DEFECT_COLUMNS, SEGMENT_COLUMNS, Language, word
 from urbanpipe.report.wording import wording
 
-_TEXTS = Path(__file__).with_name("missing_texts.toml")
+_TEXTS = Path(__file__).with_name("cell_texts.toml")
 _CHINESE = {column.key: column.zh for column in (*DEFECT_COLUMNS, *SEGMENT_COLUMNS)} | {
     "length": "长度 m",  # of a defect or of a segment
 }
@@ -19,6 +20,10 @@ class CellPlace(Protocol):
 
     def text(self, language: Language) -> str:
         """Return the position in words."""
+        ...
+
+    def row_text(self, language: Language) -> str:
+        """Return its row in words, for a line that has named its sheet."""
         ...
 
 
@@ -45,6 +50,10 @@ class SheetCell:
         if not self.column:
             return t("sheet_without_column", sheet=self.sheet, row=self.row, cell=cell)
         return t("sheet", sheet=self.sheet, row=self.row, column=self.column, cell=cell)
+
+    def row_text(self, language: Language) -> str:
+        """Return its row in words."""
+        return wording(language, _TEXTS)("row", row=self.row)
 
     def __str__(self) -> str:
         """Return the position in English."""
@@ -75,10 +84,18 @@ class ReviewCell:
         cell = _name(self.key, language)
         if not self.code:
             return t("video", video=self.video, cell=cell)
+        return t("defect", video=self.video, defect=self._defect(language), cell=cell)
+
+    def row_text(self, language: Language) -> str:
+        """Return the defect and its video in words; only the video for a field of it."""
+        if not self.code:
+            return self.video
+        return wording(language, _TEXTS)("defect_of", video=self.video, defect=self._defect(language))
+
+    def _defect(self, language: Language) -> str:
+        t = wording(language, _TEXTS)
         defect = t("defect_at", code=self.code, time=self.time) if self.time else self.code
-        if self.status:
-            defect = t("defect_status", defect=defect, status=word(self.status, language))
-        return t("defect", video=self.video, defect=defect, cell=cell)
+        return t("defect_status", defect=defect, status=word(self.status, language)) if self.status else defect
 
     def __str__(self) -> str:
         """Return the position in English."""
@@ -86,11 +103,22 @@ class ReviewCell:
 
 
 @dataclass(frozen=True)
+class Word:
+    """A word that a text contains, by its key in `cell_texts.toml`."""
+
+    key: str
+
+    def text(self, language: Language) -> str:
+        """Return the word."""
+        return wording(language, _TEXTS)(self.key)
+
+
+@dataclass(frozen=True)
 class Expectation:
     """What a cell should hold.
 
     Attributes:
-        key: key of its text in `missing_texts.toml`, without `expected_`.
+        key: key of its text in `cell_texts.toml`, without `expected_`.
         values: what the text's placeholders stand for.
     """
 
@@ -99,7 +127,7 @@ class Expectation:
 
     def text(self, language: Language) -> str:
         """Return what is expected in words."""
-        return wording(language, _TEXTS)(f"expected_{self.key}", **self.values)
+        return wording(language, _TEXTS)(f"expected_{self.key}", **_worded(self.values, language))
 
     def __str__(self) -> str:
         """Return it in English."""
@@ -126,6 +154,69 @@ class MissingCell:
     def __str__(self) -> str:
         """Return the line in English."""
         return self.text("en")
+
+
+@dataclass(frozen=True)
+class WrongCell:
+    """A cell whose value cannot be used.
+
+    Attributes:
+        where: its position.
+        key: key of its text in `cell_texts.toml`.
+        values: what the text's placeholders stand for, beside `where`; what has words of its own is worded.
+    """
+
+    where: CellPlace
+    key: str
+    values: Mapping[str, object]
+
+    def text(self, language: Language) -> str:
+        """Return a line that says what the cell holds and what is expected."""
+        values = _worded(self.values, language)
+        return wording(language, _TEXTS)(self.key, where=self.where.text(language), **values)
+
+    def __str__(self) -> str:
+        """Return the line in English."""
+        return self.text("en")
+
+
+class CellError(InspectionError):
+    """A mistake in one cell.
+
+    Attributes:
+        mistake: the mistake.
+    """
+
+    def __init__(self, mistake: Mistake) -> None:
+        super().__init__(str(mistake))
+        self.mistake = mistake
+
+    def __reduce__(self) -> tuple[type["CellError"], tuple[Mistake]]:
+        """Pickle the mistake: errors cross process borders."""
+        return type(self), (self.mistake,)
+
+
+@dataclass(frozen=True)
+class RowOf:
+    """The row of a cell, as a value of a text."""
+
+    where: CellPlace
+
+    def text(self, language: Language) -> str:
+        """Return the row in words."""
+        return self.where.row_text(language)
+
+
+NOTHING = Word("nothing")
+"""What an empty cell holds."""
+
+
+def _worded(values: Mapping[str, object], language: Language) -> dict[str, object]:
+    """Return values with those that have words of their own in a language."""
+    return {
+        key: value.text(language) if isinstance(value, Expectation | RowOf | Word) else value
+        for key, value in values.items()
+    }
 
 
 def _name(key: str, language: Language) -> str:

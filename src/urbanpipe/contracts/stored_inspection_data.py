@@ -1,0 +1,37 @@
+"""Inspection data that `inspect` was given, stored with the findings of each video."""
+
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from urbanpipe.contracts.inspection_data import InspectionData
+from urbanpipe.errors import OutputError
+from urbanpipe.outputs import write_text
+
+STORED_DATA = "inspection_data.json"
+"""Name of the file in the folder of an inspection."""
+
+
+def read_stored_data(folder: Path) -> InspectionData | None:
+    """Return the inspection data in the folder of an inspection; None if there is none, or it is damaged."""
+    try:
+        return InspectionData.model_validate_json((folder / STORED_DATA).read_bytes())
+    except (OSError, ValidationError):
+        return None
+
+
+def store_data(folder: Path, data: InspectionData | None) -> None:
+    """Write inspection data into the folder of an inspection, or remove it if there is none.
+
+    Raises:
+        OutputError: the file cannot be written or removed.
+    """
+    path = folder / STORED_DATA
+    if data is not None:
+        if data != read_stored_data(folder):
+            write_text(path, data.model_dump_json(indent=1) + "\n")
+        return
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot remove {path}: {error.strerror}; remove it by hand") from error
