@@ -16,8 +16,8 @@ quick: lint  ## linters, import layers, types and the fast tests
 test: lint  ## linters, import layers, types and all tests
 	$(BIN)/pytest $(PARALLEL)
 
-coverage: $(READY)  ## all tests, and the files with lines that no test runs; takes a third longer
-	$(BIN)/pytest $(PARALLEL) --cov --cov-report=term:skip-covered
+coverage: $(READY)  ## the twenty slowest tests, the files with lines that no test runs, and the total; takes a third longer
+	$(BIN)/pytest $(PARALLEL) --durations 20 --cov --cov-report=term:skip-covered $(TESTS)
 
 lint: $(READY)  ## linters, import layers and types
 	$(BIN)/ruff check .

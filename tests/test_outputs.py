@@ -35,8 +35,9 @@ def test_results_are_written_with_the_usual_rights(tmp_path: Path) -> None:
 
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Seconds that were waited, without waiting."""
+    """Seconds that were waited on Windows, without waiting."""
     waited: list[float] = []
+    monkeypatch.setattr("urbanpipe.platform_support.IS_WINDOWS", True)
     monkeypatch.setattr("urbanpipe.platform_support.time.sleep", waited.append)
     return waited
 
@@ -78,6 +79,16 @@ def test_a_file_that_another_program_keeps_open_is_one_clear_line(
     assert not is_out_of_space(error.value)
     assert [path.name for path in tmp_path.iterdir()] == ["r.txt"]
     assert (tmp_path / "r.txt").read_text(encoding="utf-8") == "first"
+
+
+def test_missing_rights_are_reported_at_once_where_open_files_can_be_replaced(
+    pauses: list[float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("urbanpipe.platform_support.IS_WINDOWS", False)
+    refuse(monkeypatch, 1)
+    with pytest.raises(OutputError, match="write-protected"):
+        write_text(tmp_path / "r.txt", "text")
+    assert not pauses
 
 
 def test_a_cache_that_another_program_keeps_open_is_no_error(

@@ -10,7 +10,7 @@ import yaml
 
 PROJECT = Path(__file__).parents[1]
 EXTRAS = set(tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["optional-dependencies"])
-DOCKERFILES = ("Dockerfile", "Dockerfile.cuda")
+IMAGE = (PROJECT / "containers" / "Dockerfile").read_text()
 
 
 def services() -> dict[str, dict[str, Any]]:
@@ -25,19 +25,17 @@ def test_the_documents_list_every_extra_once() -> None:
     assert sorted(listed) == sorted(EXTRAS)
 
 
-@pytest.mark.parametrize("name", DOCKERFILES)
-def test_images_install_extras_that_exist_and_run_without_rights(name: str) -> None:
-    text = (PROJECT / "containers" / name).read_text()
-    (extras,) = re.findall(r"^ARG EXTRAS=(.+)$", text, re.MULTILINE)
+def test_images_install_extras_that_exist_and_run_without_rights() -> None:
+    (extras,) = re.findall(r"^ARG EXTRAS=(.+)$", IMAGE, re.MULTILINE)
     assert set(extras.split(",")) <= EXTRAS
-    assert re.findall(r"^USER (.+)$", text, re.MULTILINE) == ["10001:10001"]
-    assert "HEALTHCHECK" in text
+    assert re.findall(r"^USER (.+)$", IMAGE, re.MULTILINE) == ["10001:10001"]
+    assert "HEALTHCHECK" in IMAGE
 
 
-def test_images_differ_in_torch_only() -> None:
-    cpu, cuda = ((PROJECT / "containers" / name).read_text().splitlines() for name in DOCKERFILES)
-    different = [line for line in {*cpu} ^ {*cuda} if not line.startswith("#")]
-    assert all(re.search(r"ARG EXTRAS=|NVIDIA_|PYTHONUNBUFFERED", line) for line in different), different
+@pytest.mark.parametrize("page", ["containers/Dockerfile", "docs/installation.md"])
+def test_the_image_for_gpus_adds_torch_to_the_extras_of_the_other(page: str) -> None:
+    (extras,) = re.findall(r"^ARG EXTRAS=(.+)$", IMAGE, re.MULTILINE)
+    assert re.findall(r"--build-arg EXTRAS=(\S+)", (PROJECT / page).read_text()) == [f"{extras},train"]
 
 
 @pytest.mark.parametrize("name", ["review", "inspect"])

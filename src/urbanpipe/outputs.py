@@ -70,7 +70,7 @@ def whole_path(path: Path) -> Iterator[Path]:
 def put_in_place(made: Path, path: Path) -> None:
     """Rename a complete file to `path`, in place of an earlier one, or a folder to a path that does not exist.
 
-    A file that another program has open, which Windows does not replace, is tried again for 1.6 s.
+    On Windows, which does not replace a file that another program has open, it is tried again for 1.6 s.
 
     Raises:
         OutputError: `path` is write-protected, or another program keeps it open; it is as it was before.

@@ -19,12 +19,12 @@ _GPU_DEVICES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
 
 
 def retried(action: Callable[[], T]) -> T:
-    """Call a function again, for at most 1.6 s, while it raises PermissionError.
+    """On Windows, call a function again, for at most 1.6 s, while it raises PermissionError.
 
-    On Windows, a file that a virus scanner, a search index or a reader has open can be neither replaced nor removed.
-    Most of them close it within milliseconds.
+    There, a file that a virus scanner, a search index or a reader has open can be neither replaced nor removed. Most of
+    them close it within milliseconds. On other systems the error means missing rights, so nothing is tried again.
     """
-    for pause in _PAUSES_SECONDS:
+    for pause in _PAUSES_SECONDS if IS_WINDOWS else ():
         try:
             return action()
         except PermissionError:

@@ -333,3 +333,26 @@ def test_python_starts_again_without_an_output(monkeypatch: pytest.MonkeyPatch) 
     for _ in range(2):
         main_module._use_utf8_file_names()
     assert len(started) == (os.name == "posix")
+
+
+def test_file_addresses_are_paths_in_every_option(tmp_path: Path) -> None:
+    given: list[object] = []
+    tiny = typer.Typer(rich_markup_mode=None)
+
+    @tiny.command()
+    @verb
+    def record(videos: list[Path], folds: str = "5", out: Path | None = None, width: int = 0) -> None:
+        given.extend([videos, folds, out, width])
+
+    folder, log = tmp_path / "a b", tmp_path / "log.txt"
+    command = [folder.as_uri(), "plain", "--folds", (folder / "f.csv").as_uri(), "--out", f"file://localhost{folder}"]
+    ran = CliRunner().invoke(tiny, [*command, "--width", "3", "--log-file", log.as_uri()])
+    assert ran.exit_code == 0, ran.output
+    assert given == [[folder, Path("plain")], str(folder / "f.csv"), folder, 3]
+    assert log.is_file()
+
+
+def test_default_options_may_be_a_file_address(tmp_path: Path) -> None:
+    ran = CliRunner().invoke(app, ["--config", (tmp_path / "no file.toml").as_uri(), "recipes"])
+    assert isinstance(ran.exception, ConfigError)
+    assert f"cannot read the default options {tmp_path / 'no file.toml'}:" in str(ran.exception)

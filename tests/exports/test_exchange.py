@@ -268,7 +268,7 @@ def data_of(draw: st.DrawFn, video: str) -> InspectionData:
     values = {
         "segment": draw(TEXTS.filter(lambda text: one_line(text))),
         "direction": draw(st.sampled_from(["upstream", "downstream"])),
-        "length_m": draw(st.floats(0.5, 1000.0)),
+        "length_m": draw(st.floats(0.5, 999.99)),
         "diameter_mm": draw(st.none() | st.floats(100, 10_000)),
         "shape": draw(st.sampled_from(["", "circular", "egg", "oval", "rectangular", "mouth", "other"])),
         "material": draw(TEXTS | st.sampled_from(["concrete", "STZ", "clay"])),

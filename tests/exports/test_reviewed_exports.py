@@ -134,7 +134,8 @@ def test_a_clean_video_that_was_reviewed_is_normal_by_the_word_of_a_person(
         made_inspection(out / name, f"{name}.mp4")
         finish(store, out / name)
     decide(store, out / "doubtful", "SL@28000", status="unsure")
-    export(out, out=tmp_path / "t.xlsx", to="cjj181", store=store.path)
+    done = export(out, out=tmp_path / "t.xlsx", to="cjj181", store=store.path)
+    assert next(done.lines()).startswith(f"4 videos, {done.rows} rows, "), "the row of a normal video is no defect"
     rows = {
         name: [row for row in defects(tmp_path / "t.xlsx") if row["video"] == name]
         for name in ("clean.mp4", "doubtful.mp4")

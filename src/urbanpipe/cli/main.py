@@ -16,7 +16,7 @@ from urbanpipe.cli import archive, cache, hub
 from urbanpipe.cli.config import read_defaults
 from urbanpipe.cli.logs import log_crash, show_logs
 from urbanpipe.cli.output import complain
-from urbanpipe.cli.verb import LogFile, Quiet, set_up_logs, verb
+from urbanpipe.cli.verb import LogFile, Quiet, plain_paths, set_up_logs, verb
 from urbanpipe.errors import UrbanpipeError
 from urbanpipe.platform_support import is_broken_pipe
 
@@ -106,7 +106,7 @@ def _root(
 ) -> None:
     show_logs()
     set_up_logs(quiet, log_file)
-    ctx.default_map = read_defaults(config, ctx)
+    ctx.default_map = read_defaults(plain_paths(config), ctx)
 
 
 def _stop_on_signals() -> None:

@@ -14,6 +14,7 @@ import typer
 from urbanpipe.cli.logs import log_to, quieten
 from urbanpipe.cli.options import prints
 from urbanpipe.cli.output import show_json
+from urbanpipe.locations import plain_path
 
 Quiet = Annotated[
     bool, typer.Option("--quiet", "-q", help="Show no progress and no notes, only warnings, errors and results.")
@@ -51,11 +52,12 @@ def verb(command: Callable[..., Result | None]) -> Callable[..., None]:
     @functools.wraps(command)
     def run(*, quiet: bool, log_file: Path | None, as_json: bool = False, **options: Any) -> None:
         set_up_logs(quiet, log_file)
+        given = {name: plain_paths(value) for name, value in options.items()}
         if as_json:
             with Path(os.devnull).open("w", encoding="utf-8") as nowhere, redirect_stdout(nowhere):
-                result = command(**options)
+                result = command(**given)
         else:
-            result = command(**options)
+            result = command(**given)
         if result is None:
             return
         if as_json and prints():
@@ -73,6 +75,16 @@ def verb(command: Callable[..., Result | None]) -> Callable[..., None]:
     return run
 
 
+def plain_paths(value: Any) -> Any:
+    """Return the value of an option with `file:` addresses in it as the paths that they name."""
+    if isinstance(value, list):
+        return [plain_paths(item) for item in value]
+    if isinstance(value, str | Path):
+        plain = plain_path(str(value))
+        return value if plain == str(value) else type(value)(plain)
+    return value
+
+
 def set_up_logs(quiet: bool, log_file: Path | None) -> None:
     """Apply --quiet and --log-file where they are given.
 
@@ -82,4 +94,4 @@ def set_up_logs(quiet: bool, log_file: Path | None) -> None:
     if quiet:
         quieten()
     if log_file is not None:
-        log_to(log_file)
+        log_to(plain_paths(log_file))

@@ -55,7 +55,8 @@ class Exported:
         files: written files, in the order of writing.
         videos: number of inspections that were read.
         rows: number of rows written; for `qvpipe` the number of scores.
-        what: what the rows are: `proposals`, or `scores`.
+        what: what the rows are: `proposals`; with decisions `defects`, or `rows` where some say that a video is normal;
+            `scores` or `labels`.
         duplicates: names of videos with equal contents, in groups.
         unmatched: names in the inspection data without a video, with those that are near.
         reviewed: number of rows that a person decided about.
@@ -186,7 +187,8 @@ def _write(inspected: InspectionRecords, out: Path, to: str, contents: _Contents
     else:
         files = write_lines(inspected, rows, out)
     left = tuple(_left_out(inspected))
-    return replace(done, files=files, rows=rows.count, reviewed=rows.reviewed, left_out=left)
+    what = "rows" if rows.normal and inspected.with_decisions else done.what
+    return replace(done, files=files, rows=rows.count, what=what, reviewed=rows.reviewed, left_out=left)
 
 
 def _rows(one: InspectionRecord, to: str, unlikely: bool) -> Iterator[RecordRow]:

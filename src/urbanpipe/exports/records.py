@@ -266,21 +266,23 @@ class RecordRows:
     Attributes:
         count: number of rows of the last iteration.
         reviewed: number of these that a person decided about.
+        normal: number of these that say that a video is normal.
     """
 
     def __init__(
         self, inspected: Iterable[InspectionRecord], of: Callable[[InspectionRecord], Iterable[RecordRow]]
     ) -> None:
         self._inspected, self._of = inspected, of
-        self.count = self.reviewed = 0
+        self.count = self.reviewed = self.normal = 0
 
     def by_video(self) -> Iterator[tuple[InspectionRecord, list[RecordRow]]]:
         """Yield each inspection and its rows."""
-        self.count = self.reviewed = 0
+        self.count = self.reviewed = self.normal = 0
         for one in self._inspected:
             rows = list(self._of(one))
             self.count += len(rows)
             self.reviewed += sum(row.review is not None for row in rows)
+            self.normal += sum(row.finding.code == one.inspection.exclusive for row in rows)
             yield one, rows
 
     def __iter__(self) -> Iterator[RecordRow]:
