@@ -23,7 +23,7 @@ from urbanpipe.review.app import HEADER
 from urbanpipe.review.indexed_video import IndexedVideo
 from urbanpipe.review.page_files import texts
 from urbanpipe.review.people import Role, add_person
-from urbanpipe.review.serve import ReviewServer, review_server
+from urbanpipe.review.serve import ReviewServer, review, review_server
 from urbanpipe.review.sessions import MAX_FAILURES, LoginLimit
 from urbanpipe.review_store.store import ReviewStore
 
@@ -107,6 +107,19 @@ def test_beyond_this_machine_there_must_be_accounts(tmp_path: Path) -> None:
     made_inspection(tmp_path / "out" / "v0")
     with pytest.raises(ReviewError, match=r"0\.0\.0\.0 is open to other machines .* --add-account NAME --role lead"):
         review_server(tmp_path / "out", host="0.0.0.0", say=lambda line: None)
+
+
+@pytest.mark.parametrize("opens", [True, False])
+def test_where_no_browser_opens_the_person_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, opens: bool
+) -> None:
+    made_inspection(tmp_path / "out" / "v0")
+    addresses, lines = list[str](), list[str]()
+    monkeypatch.setattr("webbrowser.open", lambda address: addresses.append(address) or opens)
+    monkeypatch.setattr("uvicorn.Server.run", lambda *_, **__: None)
+    review(tmp_path / "out", port=0, open_browser=True, say=lines.append)
+    assert f"open {addresses[0]}" in lines
+    assert any("no browser can be opened here" in line for line in lines) is not opens
 
 
 @pytest.fixture

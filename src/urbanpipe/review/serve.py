@@ -89,8 +89,8 @@ def review(
         say(f"{server.videos} videos; decisions are kept in {server.store.path}")
         say(f"open {server.url}")
         say("press Ctrl+C to stop; nothing is lost")
-        if open_browser:
-            webbrowser.open(server.url)
+        if open_browser and not webbrowser.open(server.url):
+            say("no browser can be opened here; open the address in one yourself")
         config = uvicorn.Config(server.app, log_level="warning", server_header=False, timeout_graceful_shutdown=2)
         try:
             uvicorn.Server(config).run(sockets=[listening])
