@@ -5,7 +5,7 @@
     python benchmarks/other_libraries.py timm images.npz --weights mobilenetv2_100.safetensors
 
 `images` writes the evaluated super-image of each labelled video. fastai (`pip install fastai`) gets `lr_find` and
-`fine_tune` with its default augmentation; timm gets AdamW, a cosine schedule with warm-up, the binary cross entropy, and
+`fine_tune` with its default augmentation. timm gets AdamW, a cosine schedule with warm-up, binary cross entropy, and
 the training transform of its own script. Both train for 24 epochs and are evaluated at the last one. Each line has the
 mAP of a fold and the CPU seconds that its training took.
 """
@@ -29,6 +29,7 @@ from timm.scheduler import CosineLRScheduler
 from urbanpipe.catalog.catalog_file import read_catalog
 from urbanpipe.catalog.folds import read_folds
 from urbanpipe.catalog.labels import label_matrix
+from urbanpipe.errors import VideoError
 from urbanpipe.evaluation.average_precision import fold_aps, mean_of_known
 from urbanpipe.inputs.dataset import VideoDataset
 from urbanpipe.methods.recipe import load_recipe
@@ -47,7 +48,7 @@ def write_images(catalog_file: Path, folds_file: Path, out: Path) -> None:
     catalog, folds, view = read_catalog(catalog_file), read_folds(folds_file), load_recipe(RECIPE).view
     videos = [video for video in catalog.labelled if video.name in folds]
     dataset = VideoDataset(videos, view, None)
-    images = [dataset[(index, 0, 1)].segments.images[0].transpose(1, 2, 0) for index in range(len(videos))]
+    images = [_super_image(dataset, index) for index in range(len(videos))]
     names = [video.name for video in videos]
     labels = {video.name: video.labels or () for video in videos}
     np.savez(
@@ -56,6 +57,14 @@ def write_images(catalog_file: Path, folds_file: Path, out: Path) -> None:
         targets=label_matrix(names, labels, len(catalog.taxonomy)),
         folds=np.array([folds[name] for name in names]),
     )
+
+
+def _super_image(dataset: VideoDataset, index: int) -> NDArray[np.uint8]:
+    segments = dataset[(index, 0, 1)].segments
+    if isinstance(segments, VideoError):
+        raise segments
+    image: NDArray[np.uint8] = segments.images[0].transpose(1, 2, 0)
+    return image
 
 
 def with_fastai(arrays: Arrays, test: NDArray[np.bool_], weights: Path) -> NDArray[np.float64]:
@@ -107,7 +116,7 @@ def with_timm(arrays: Arrays, test: NDArray[np.bool_], weights: Path) -> NDArray
             rows = order[start : start + BATCH]
             logits = model.train()(batch(rows, augment))
             optimiser.zero_grad()
-            torch.nn.functional.binary_cross_entropy_with_logits(logits, targets[rows]).backward()
+            torch.nn.functional.binary_cross_entropy_with_logits(logits, targets[rows]).backward()  # type: ignore[no-untyped-call]
             optimiser.step()
     with torch.inference_mode():
         parts = [model.eval()(batch(rows, plain)) for rows in np.array_split(np.flatnonzero(test), 8)]
@@ -134,7 +143,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     if given.what == "images":
-        return write_images(*given.files)
+        write_images(*given.files)
+        return
     with np.load(given.files[0]) as stored:
         arrays = dict(stored)
     maps = []

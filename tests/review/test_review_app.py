@@ -115,7 +115,12 @@ def test_where_no_browser_opens_the_person_is_told(
 ) -> None:
     made_inspection(tmp_path / "out" / "v0")
     addresses, lines = list[str](), list[str]()
-    monkeypatch.setattr("webbrowser.open", lambda address: addresses.append(address) or opens)
+
+    def opened(address: str) -> bool:
+        addresses.append(address)
+        return opens
+
+    monkeypatch.setattr("webbrowser.open", opened)
     monkeypatch.setattr("uvicorn.Server.run", lambda *_, **__: None)
     review(tmp_path / "out", port=0, open_browser=True, say=lines.append)
     assert f"open {addresses[0]}" in lines
