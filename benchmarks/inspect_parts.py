@@ -3,8 +3,8 @@
     urbanpipe simulate cctv --videos 3 --seed 1006 --kind cctv --size 640x480 --fps 25 --seconds 60:60
     OMP_NUM_THREADS=1 taskset -c 0 python benchmarks/inspect_parts.py cctv/videos
 
-Runs the demonstration bundle by ONNX Runtime. The two processes share one core (`taskset`): where two virtual cores
-share a physical one, each of them counts more seconds for the same work while the other is busy.
+Runs the demonstration bundle by ONNX Runtime. The two processes share one core (`taskset`), because on two virtual
+cores the same work may count more CPU seconds (inspect_speed.md).
 """
 
 import argparse
