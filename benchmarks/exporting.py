@@ -29,7 +29,7 @@ source, out, to = sys.argv[1:]
 before = peak_mib()
 begin = time.process_time()
 data = "{from_manhole}" if to == "pacp" else None  # one survey per video
-options = ExportOptions(pictures=False, date="2026-01-31")
+options = ExportOptions(pictures=False, date="2026-01-31" if to == "pacp" else None)
 done = export(source, out=Path(out), to=to, inspection_data=data, options=options)
 print(json.dumps([done.videos, done.rows, time.process_time() - begin, before, peak_mib()]))
 """

@@ -2,10 +2,8 @@
 
 import os
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -160,35 +158,6 @@ def test_a_service_that_is_away_is_one_line(monkeypatch: pytest.MonkeyPatch) -> 
         archive_status("s3://archives/x")
     assert "\n" not in str(caught.value)
     assert SECRET not in str(caught.value)
-
-
-class Throttling(BaseHTTPRequestHandler):
-    """Answers each request with the error of a service that is asked too often."""
-
-    def do_GET(self) -> None:
-        body = b"<Error><Code>SlowDown</Code></Error>"
-        self.send_response(503)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - of the base class
-        pass
-
-
-def test_throttling_that_does_not_end_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(object_storage, "RETRIES", 1)
-    with ThreadingHTTPServer(("127.0.0.1", 0), Throttling) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        address = f"http://127.0.0.1:{server.server_port}"
-        for name, value in zip(NAMES, (KEY, SECRET, "us-east-1", address, "true"), strict=True):
-            monkeypatch.setenv(name, value)
-        with pytest.raises(StorageError, match="still throttling") as caught:
-            archive_status("s3://archives/x")
-        server.shutdown()
-        thread.join()
-    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.multiprocess

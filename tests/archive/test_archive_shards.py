@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -205,10 +206,23 @@ def test_two_results_of_one_version_are_named(tmp_path: Path) -> None:
         archive_merge(archive)
 
 
-@pytest.mark.parametrize("content", [b"PAR1 cut", b"", b"\x89PNG", pytest.param(None, id="a table of something else")])
-def test_an_old_or_foreign_manifest_is_refused(tmp_path: Path, content: bytes | None, done: Path) -> None:
+def earlier_version(manifest: Path) -> bytes:
+    """A manifest whose format is that of an earlier version."""
+    facts = {b"urbanpipe.format": b"urbanpipe archive manifest 0", b"urbanpipe.shards": b"4"}
+    sink = pa.BufferOutputStream()
+    pq.write_table(pq.read_table(manifest).replace_schema_metadata(facts), sink)
+    data: bytes = sink.getvalue().to_pybytes()
+    return data
+
+
+@pytest.mark.parametrize("content", [b"PAR1 cut", b"", b"\x89PNG", "old", "a table of something else"])
+def test_an_old_or_foreign_manifest_is_refused(tmp_path: Path, content: bytes | str, done: Path) -> None:
+    if content == "old":
+        content = earlier_version(done / MANIFEST)
+    elif isinstance(content, str):
+        content = (done / "merged" / "videos.parquet").read_bytes()
     path = tmp_path / MANIFEST
-    path.write_bytes((done / "merged" / "videos.parquet").read_bytes() if content is None else content)
+    path.write_bytes(content)
     calls: list[Callable[[Path], object]] = [
         stub_run,
         archive_status,

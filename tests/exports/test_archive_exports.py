@@ -25,7 +25,8 @@ from urbanpipe.cli.main import app
 from urbanpipe.contracts.findings import Inspection
 from urbanpipe.errors import ArchiveError, InspectionError, ReviewError
 from urbanpipe.exports.condition_report import condition
-from urbanpipe.exports.export import FOR_TRAINING, FORMATS, WITH_DATA, export
+from urbanpipe.exports.export import export
+from urbanpipe.exports.formats import FOR_TRAINING, FORMATS, WITH_DATA
 from urbanpipe.exports.options import ExportOptions
 from urbanpipe.exports.records import opened_records
 from urbanpipe.exports.rules import read_rules

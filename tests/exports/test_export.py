@@ -25,7 +25,8 @@ from urbanpipe.evaluation.moments import Truth, read_results
 from urbanpipe.exports.columns import LANGUAGES
 from urbanpipe.exports.condition_report import condition
 from urbanpipe.exports.csv_safety import minutes
-from urbanpipe.exports.export import DATED, FOR_TRAINING, FORMATS, export
+from urbanpipe.exports.export import export
+from urbanpipe.exports.formats import DATED, FOR_TRAINING, FORMATS
 from urbanpipe.exports.options import ExportOptions
 from urbanpipe.taxonomy import default_taxonomy
 

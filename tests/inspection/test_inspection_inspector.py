@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import av
 import numpy as np
@@ -16,6 +17,7 @@ from PIL import Image
 from helpers.explain_runs import METHODS, TAXONOMY, make_run, recipe_of
 from helpers.finished_runs import finished_run
 from helpers.noisy_videos import noisy_video
+from helpers.video_files import write
 from urbanpipe.contracts.findings import read_inspection, read_timeline
 from urbanpipe.ensembling.bundling import bundle
 from urbanpipe.errors import VideoError
@@ -28,6 +30,7 @@ from urbanpipe.inference.prediction import VideoPrediction
 from urbanpipe.inspection import video_pass as watching
 from urbanpipe.inspection.inspector import Inspector
 from urbanpipe.report.html import write_report
+from urbanpipe.video import isolated
 
 
 @pytest.mark.slow
@@ -139,6 +142,20 @@ def test_memory_does_not_grow_with_the_length(
         Inspector.load(frame_bundle).inspect(tmp_path / f"{frames}.mp4")
         held.append(most)
     assert held[0] == held[1]
+
+
+@pytest.mark.slow
+def test_findings_do_not_depend_on_the_number_of_decoders(
+    frame_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(isolated, "PART_PICTURES", 3)
+    parts = Mock(side_effect=isolated._parts)
+    monkeypatch.setattr(isolated, "_parts", parts)
+    path = write(tmp_path / "a.mp4", frames=150)
+    one, several = (Inspector.load(frame_bundle, decoders=decoders).inspect(path) for decoders in (1, 2))
+    assert len(parts(parts.call_args.args[0], parts.call_args.args[1])) > 2
+    assert several.pictures == one.pictures
+    assert several.inspection.model_copy(update={"made_at": one.inspection.made_at}) == one.inspection
 
 
 @pytest.mark.slow

@@ -4,14 +4,16 @@ import hashlib
 import os
 from dataclasses import fields, replace
 from pathlib import Path
+from unittest.mock import Mock
 
+import av
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers.video_files import FORMS
-from urbanpipe.video.decode import index_frames
+from helpers.video_files import FORMS, write, x264
+from urbanpipe.video.decode import index_frames, stream_decoded
 from urbanpipe.video.hashed_file import HashedFile
 from urbanpipe.video.probe import digest
 
@@ -54,12 +56,10 @@ def test_an_index_is_the_same_with_and_without_a_digest(name: str, tmp_path: Pat
         np.testing.assert_array_equal(getattr(replace(hashed, digest=""), field.name), getattr(plain, field.name))
 
 
-@pytest.mark.parametrize("name", ["plain", "fragmented", "MKV", "AVI, MPEG-4", "raw H.264"])
-def test_index_and_digest_cost_little_more_than_one_reading(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path, read = FORMS[name][0](tmp_path), list[int]()
-    read_at = HashedFile._read_at
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Numbers of bytes that were read through hashed files."""
+    read, read_at = list[int](), HashedFile._read_at
 
     def counting(file: HashedFile, at: int, size: int) -> bytes:
         data = read_at(file, at, size)
@@ -67,6 +67,28 @@ def test_index_and_digest_cost_little_more_than_one_reading(
         return data
 
     monkeypatch.setattr(HashedFile, "_read_at", counting)
+    return read
+
+
+@pytest.mark.parametrize("name", ["plain", "fragmented", "MKV", "AVI, MPEG-4", "raw H.264"])
+def test_index_and_digest_cost_little_more_than_one_reading(name: str, tmp_path: Path, read: list[int]) -> None:
+    path = FORMS[name][0](tmp_path)
     index_frames(path, hashed=True)
     size = path.stat().st_size
     assert size <= sum(read) < 1.1 * size + 4 * 32_768  # FFmpeg looks at both ends in blocks of 32 KiB
+
+
+def test_the_end_of_a_small_ts_file_is_read_once(tmp_path: Path, read: list[int]) -> None:
+    path = write(tmp_path / "a.ts", frames=50, options=x264(12, qp=4), size=(384, 288))
+    index_frames(path, hashed=True)
+    assert path.stat().st_size <= sum(read) < path.stat().st_size + 400_000  # 250,000 bytes more to find its duration
+
+
+def test_a_video_that_is_decoded_from_its_start_is_opened_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = FORMS["MPEG-PS"][0](tmp_path)
+    index = index_frames(path)
+    assert not index.timed
+    opened = Mock(side_effect=av.open)
+    monkeypatch.setattr(av, "open", opened)
+    assert len(list(stream_decoded(index, [3, 40]))) == 2
+    assert opened.call_count == 1

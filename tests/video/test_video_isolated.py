@@ -6,7 +6,10 @@ import pickle
 import re
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,7 +18,7 @@ import pytest
 
 from helpers.platforms import needs_posix
 from helpers.troubled_decoder import TROUBLES, troubled_decoders
-from helpers.video_files import FRAMES, write
+from helpers.video_files import FORMS, FRAMES, write
 from urbanpipe.errors import VideoError
 from urbanpipe.video import decode, isolated
 from urbanpipe.video.decoder_messages import packed, unpacked
@@ -97,6 +100,46 @@ def test_streams_may_be_left_or_read_side_by_side(tmp_path: Path) -> None:
     assert all(one[0] == other[0] == number for number, (one, other) in enumerate(both))
     del left
     assert next(isolated.stream_frames(first, [7]))[0] == 7
+
+
+@pytest.mark.slow
+@pytest.mark.multiprocess
+@pytest.mark.parametrize("name", FORMS)
+def test_several_decoders_give_the_pictures_of_one(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(isolated, "PART_PICTURES", 4)
+    index = isolated.index_frames(FORMS[name][0](tmp_path))
+    wanted = np.arange(1, index.frame_count, 3)
+    expected = list(isolated.stream_pictures(index, wanted))
+    found = list(isolated.stream_pictures(index, wanted, decoders=3))
+    assert [picture.number for picture in found] == wanted.tolist()
+    for one, other in zip(found, expected, strict=True):
+        assert (one.number, one.damaged, one.frame_size) == (other.number, other.damaged, other.frame_size)
+        np.testing.assert_array_equal(one.pixels, other.pixels)
+
+
+def test_a_video_is_parted_at_keyframes_only_where_that_is_exact(tmp_path: Path) -> None:
+    index = decode.index_frames(write(tmp_path / "a.mp4", frames=120))
+    wanted = np.arange(0, 120, 2)
+    parts = isolated._parts(index, wanted)
+    assert [len(part) for part in parts] == [24, 24, 12]
+    np.testing.assert_array_equal(np.concatenate(parts), wanted)
+    assert all(index.start_of[part[0]] != index.start_of[part[0] - 2] for part in parts[1:])
+    for doubtful in (replace(index, timed=False), replace(index, damage="truncated")):
+        assert len(isolated._parts(doubtful, wanted)) == 1
+
+
+@pytest.mark.multiprocess
+def test_several_decoders_end_with_their_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(isolated, "PART_PICTURES", 4)
+    index = isolated.index_frames(write(tmp_path / "a.mp4"))
+    pictures = isolated.stream_pictures(index, np.arange(FRAMES), decoders=3)
+    assert next(pictures).number == 0
+    threads = threading.active_count()
+    pictures.close()  # type: ignore[attr-defined]
+    deadline = time.monotonic() + 10
+    while threading.active_count() > threads - 3 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert threading.active_count() <= threads - 3
 
 
 @needs_posix

@@ -54,6 +54,7 @@ class LazyInspector:
             batch_size=options.batch_size,
             distance_region=self._region,
             runtime=options.runtime,
+            decoders=options.decoders,
         )
 
     def has_made(self, inspection: Inspection, content: str) -> bool:

@@ -27,6 +27,7 @@ RETRIES = 6
 RETRY_SECONDS = 90
 _CHUNK = 8 << 20
 _CREDENTIALS = "set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_REGION, and AWS_ENDPOINT_URL unless it is Amazon's"
+_NO_CREDENTIALS = ("/latest/api/token", "/latest/meta-data", "Missing SecretAccessKey", "Missing AccessKeyId")
 _THROTTLED = ("SlowDown", "TooManyRequests", "503 Service Unavailable", "429 Too Many")
 
 
@@ -150,7 +151,7 @@ def _reason(error: BaseError, seconds: float) -> str:
         return f"the credentials are refused, or do not allow this; {_CREDENTIALS}"
     if "NoSuchBucket" in text:
         return "there is no such bucket"
-    if "169.254.169.254" in text or "credential" in text.lower():
+    if "credential" in text.lower() or any(mark in text for mark in _NO_CREDENTIALS):
         return f"there are no credentials; {_CREDENTIALS}"
     if any(mark in text for mark in _THROTTLED):
         return f"the service is still throttling after {seconds:.0f} s; run fewer workers, or try again later"

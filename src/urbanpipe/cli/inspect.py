@@ -33,6 +33,9 @@ def command(
     device: Device = "auto",
     runtime: Runtime = "auto",
     batch_size: SegmentsPerBatch = 8,
+    decoders: Annotated[
+        int, typer.Option(min=1, help="Processes that decode a video, where the networks wait for its pictures.")
+    ] = 1,
 ) -> Result:
     """Find defects in videos, when and where, for a person to review. Exit status 3: some videos could not be read."""
     from urbanpipe.archive.inspect import inspect
@@ -53,7 +56,7 @@ def command(
         verify=verify,
         pages=PageOptions(language=language, inspection_data=inspection_data),
         on_video=show_video,
-        options=InferenceOptions(device=device, batch_size=batch_size, runtime=runtime),
+        options=InferenceOptions(device=device, batch_size=batch_size, runtime=runtime, decoders=decoders),
     )
     if made.demonstration:
         warn_of_demonstration()

@@ -1,6 +1,6 @@
 """Export inspections in the formats that people and other tools read."""
 
 from urbanpipe.exports.condition_report import condition
-from urbanpipe.exports.export import FORMATS
+from urbanpipe.exports.formats import FORMATS
 
 __all__ = ["FORMATS", "condition"]

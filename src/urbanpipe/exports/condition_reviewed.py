@@ -12,7 +12,7 @@ from urbanpipe.exports.cjj181 import segment_row
 from urbanpipe.exports.columns import SEGMENT_COLUMNS, Language
 from urbanpipe.exports.condition_table import FilledTable, filled_table
 from urbanpipe.exports.csv_safety import minutes, relative
-from urbanpipe.exports.export import inspection_data_of
+from urbanpipe.exports.record_data import inspection_data_of
 from urbanpipe.exports.records import InspectionRecord, RecordRow, opened_records
 from urbanpipe.exports.reviewed_rows import reviewed_rows
 from urbanpipe.exports.rules import Rules

@@ -1,23 +1,21 @@
 """The verb `export`: tables, exchange formats of sewer inspection, and JSON for other tools and for training."""
 
-import difflib
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
-from urbanpipe.contracts.inspection_data import InspectionData, joined, read_day
-from urbanpipe.contracts.inspection_sources import Source, read_sources
-from urbanpipe.contracts.stored_inspection_data import read_stored_data
+from urbanpipe.contracts.inspection_data import InspectionData
+from urbanpipe.contracts.inspection_sources import Source
 from urbanpipe.errors import InspectionError, ReviewError
-from urbanpipe.evaluation.moments import Moment, write_results
 from urbanpipe.exports.cjj181 import write_table
-from urbanpipe.exports.columns import LANGUAGES, Language
+from urbanpipe.exports.columns import Language
 from urbanpipe.exports.exchange.writing import Exchange, write_exchange
+from urbanpipe.exports.formats import DATED, FOR_TRAINING, WITH_DATA, check_format
 from urbanpipe.exports.json_lines import write_lines
 from urbanpipe.exports.options import ExportOptions
 from urbanpipe.exports.pacp import write_pacp
+from urbanpipe.exports.record_data import dated, inspection_data_of
 from urbanpipe.exports.records import (
     InspectionRecord,
     InspectionRecords,
@@ -28,23 +26,8 @@ from urbanpipe.exports.records import (
 )
 from urbanpipe.exports.reviewed_rows import is_undecided, left_out, reviewed_rows
 from urbanpipe.exports.training_labels import reviewed_videos, write_moment_labels, write_video_labels
-from urbanpipe.outputs import whole_file
-from urbanpipe.taxonomy import DefectClass, Taxonomy, load_taxonomy
-
-FORMATS = ("cjj181", "isybau", "en13508", "wincan", "pacp", "qvpipe", "cctvpipe", "jsonl", "labels", "moments")
-FOR_TRAINING = ("labels", "moments")
-"""Formats that hold only what people decided."""
-WITH_DATA = ("cjj181", "isybau", "en13508", "wincan", "pacp")
-"""Formats that hold inspection data."""
-DATED = ("isybau", "en13508", "wincan", "pacp")
-"""Formats that hold the date of the inspection."""
-# Of formats that are one file but no .json.
-_SUFFIXES = {
-    "isybau": ".xml",
-    "en13508": ".txt",
-    "wincan": ".db3",
-    "jsonl": ".jsonl",
-}
+from urbanpipe.exports.videopipe import check_alike, taxonomy_of, write_moments, write_scores
+from urbanpipe.taxonomy import Taxonomy, load_taxonomy
 
 
 @dataclass(frozen=True)
@@ -110,7 +93,7 @@ def export(
             address such as `s3://bucket/prefix`.
         out: the file: `.xlsx` or `.csv` (cjj181), `.xml` (isybau), `.txt` (en13508), `.db3` (wincan), `.json`
             (qvpipe, cctvpipe, labels, moments), `.jsonl` (jsonl); a folder (pacp).
-        to: one of `FORMATS`.
+        to: one of `urbanpipe.exports.FORMATS`.
         store: the decisions of `urbanpipe review`. Rows then are as people decided, and say who reviewed them and when;
             without it nothing was reviewed. `labels` and `moments` need it: they hold the videos that were reviewed in
             full, without the control share and without videos of which a class is unsure.
@@ -129,7 +112,7 @@ def export(
         OutputError: `out` cannot be written.
     """
     out = Path(out)
-    _check(out, to, language, with_store=store is not None)
+    check_format(out, to, language, with_store=store is not None)
     if inspection_data and to not in WITH_DATA:
         raise InspectionError(f"inspection data has no effect on {to}; it has one on {', '.join(WITH_DATA)}")
     options = options or ExportOptions()
@@ -142,7 +125,7 @@ def export(
     folder = out / "pictures" if to == "pacp" else out.with_name(f"{out.stem}-pictures")
     with opened_records(inspections, store=store, pictures=folder if options.pictures else None) as inspected:
         data, unmatched = inspection_data_of(inspected, inspection_data) if to in WITH_DATA else ({}, ())
-        data = _dated(inspected.paths, data, options.date) if options.date else data
+        data = dated(inspected.paths, data, options.date) if options.date else data
         written = _write(inspected, out, to, _Contents(language, classes, data, options.unlikely, refuse))
         left = (*inspected.notes(), *written.left_out)
         return replace(written, unmatched=unmatched, left_out=left)
@@ -172,7 +155,7 @@ def _write(inspected: InspectionRecords, out: Path, to: str, contents: _Contents
     if to in FOR_TRAINING:
         return _write_training(inspected, out, to, done)
     if to == "qvpipe":
-        files, number = _write_scores(inspected, out)
+        files, number = write_scores(inspected, out)
         return replace(done, files=files, rows=number, what="scores")
     rows = RecordRows(inspected, lambda one: _rows(one, to, contents.unlikely))
     if contents.refuse_undecided and (number := sum(map(is_undecided, rows))):
@@ -183,7 +166,7 @@ def _write(inspected: InspectionRecords, out: Path, to: str, contents: _Contents
     if to == "cjj181":
         files = write_table(inspected, rows, out, contents.language, contents.data)
     elif to == "cctvpipe":
-        files = _write_moments(inspected, rows, out)
+        files = write_moments(inspected, rows, out)
     else:
         files = write_lines(inspected, rows, out)
     left = tuple(_left_out(inspected))
@@ -217,7 +200,7 @@ def _write_records(
     if to == "pacp":
         written = write_pacp(inspected, rows, out, contents.classes, contents.data)
     else:
-        form = cast("Exchange", to)  # `_check` has let no other pass
+        form = cast("Exchange", to)  # `check_format` has let no other pass
         written = write_exchange(inspected, rows, out, form, data=contents.data, taxonomy=contents.classes)
     left = (*_left_out(inspected), *written.lines)
     done = replace(done, files=written.files, incomplete=written.incomplete, left_out=left)
@@ -228,8 +211,8 @@ def _write_training(inspected: Iterable[InspectionRecord], out: Path, to: str, d
     found = reviewed_videos(inspected)
     if to == "labels":
         for one in found.usable:
-            _check_alike(found.usable[0], one)
-        number = write_video_labels(found.usable, out, _taxonomy_of(found.usable[0]))
+            check_alike(found.usable[0], one)
+        number = write_video_labels(found.usable, out, taxonomy_of(found.usable[0]))
     else:
         number = write_moment_labels(found.usable, out)
     return replace(
@@ -242,106 +225,3 @@ def _write_training(inspected: Iterable[InspectionRecord], out: Path, to: str, d
         left_out=tuple(found.lines()),
         demonstration=False,  # the labels are those of people, whatever model proposed them
     )
-
-
-def inspection_data_of(
-    inspected: Iterable[InspectionRecord], sources: Source | Sequence[Source] | None
-) -> tuple[dict[str, InspectionData], tuple[str, ...]]:
-    """Return inspection data by the name of the inspected video, and the names in the file without one.
-
-    Args:
-        inspected: the inspections; what people entered in the review comes first.
-        sources: files of inspection data and rules for paths, see `read_sources`; None takes what `inspect` was given.
-
-    Raises:
-        InspectionError: a source cannot be read, or fits no video.
-    """
-    paths: dict[str, str] = {}
-    entered: list[InspectionData] = []
-    stored: dict[str, InspectionData] = {}
-    for one in inspected:
-        paths[one.name] = one.inspection.video.path
-        if not sources and one.read_picture is None and (own := read_stored_data(one.folder)):
-            stored[one.name] = own.model_copy(update={"video": one.name})
-        if one.decisions and (known := one.decisions.data(one.name)):
-            entered.append(known)
-    data, unmatched = read_sources(sources, paths) if sources else (stored, ())
-    for known in entered:
-        data[known.video] = joined(data.get(known.video), known)
-    return data, unmatched
-
-
-def _dated(names: Iterable[str], data: dict[str, InspectionData], day: str) -> dict[str, InspectionData]:
-    """Return the data with a date for the videos that have none.
-
-    Raises:
-        InspectionError: it is not a date.
-    """
-    date = read_day(day)
-    dated = {name: InspectionData(video=name, date=date) for name in names}
-    return {name: joined(dated[name], data[name]) if name in data else dated[name] for name in dated}
-
-
-def _check(out: Path, to: str, language: str, with_store: bool) -> None:
-    """Check format, language and suffix before anything is read."""
-    if to not in FORMATS:
-        near = difflib.get_close_matches(to, FORMATS, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise InspectionError(f"unknown format {to!r}; expected one of {', '.join(FORMATS)}{hint}")
-    if to in FOR_TRAINING and not with_store:
-        raise ReviewError(f"{to} are what people decided; give the --store of `urbanpipe review`")
-    if to == "qvpipe" and with_store:
-        raise ReviewError("a store has no effect on qvpipe, which holds the scores of all classes; leave --store out")
-    if language not in LANGUAGES:
-        raise InspectionError(f"language is {language!r}; expected {' or '.join(LANGUAGES)}")
-    suffix = _SUFFIXES.get(to, ".json")
-    if to not in ("cjj181", "pacp") and out.suffix.lower() != suffix:
-        raise InspectionError(f"{out}: {to} is written as {suffix}; give --out with this suffix")
-
-
-def _check_alike(first: InspectionRecord, other: InspectionRecord) -> None:
-    """Check that two inspections have the same classes.
-
-    Raises:
-        InspectionError: they have not.
-    """
-    codes, others = ([finding.code for finding in one.inspection.findings] for one in (first, other))
-    if codes != others:
-        raise InspectionError(f"{first.name} and {other.name} have different classes; export them separately")
-
-
-def _taxonomy_of(one: InspectionRecord) -> Taxonomy:
-    """Return the classes of an inspection."""
-    found = enumerate(one.inspection.findings)
-    items = tuple(DefectClass(index, item.code, item.en, item.zh, item.kind) for index, item in found)
-    return Taxonomy(one.inspection.bundle.taxonomy, items, one.inspection.exclusive)
-
-
-def _write_scores(inspected: Iterable[InspectionRecord], out: Path) -> tuple[tuple[Path, ...], int]:
-    """Write VideoPipe track 1: scores before calibration, since calibration may create ties and only order counts."""
-    first, number = next(iter(inspected)), 0
-    with whole_file(out) as file:
-        file.write("{")
-        for one in inspected:
-            _check_alike(first, one)
-            scores = [found.score for found in one.inspection.findings]
-            file.write(("," if number else "") + f"\n{json.dumps(one.name, ensure_ascii=False)}: {json.dumps(scores)}")
-            number += len(scores)
-        file.write("\n}\n")
-    return (out,), number
-
-
-def _write_moments(inspected: Iterable[InspectionRecord], rows: RecordRows, out: Path) -> tuple[Path, ...]:
-    """Write VideoPipe track 2: every occurrence of a defect with the score at its peak."""
-    first = next(iter(inspected))
-    write_results(_moments(first, rows), out, _taxonomy_of(first))
-    return (out,)
-
-
-def _moments(first: InspectionRecord, rows: RecordRows) -> Iterator[tuple[str, list[Moment]]]:
-    """Yield name and moments of each video; the first one says which classes there are."""
-    taxonomy = _taxonomy_of(first)
-    for one, found in rows.by_video():
-        _check_alike(first, one)
-        shown = [(taxonomy.index(row.finding.code), row.occurrence) for row in found]
-        yield one.name, [Moment(label, place.seconds, place.score) for label, place in shown if place]

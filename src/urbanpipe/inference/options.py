@@ -15,8 +15,10 @@ class InferenceOptions:
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         batch_size: segments (super-images, frames, clips) per batch.
         runtime: what runs the networks, see `inference.choose_runtime`.
+        decoders: processes that decode a video for one process with networks; of inspections.
     """
 
     device: str = "auto"
     batch_size: int = 8
     runtime: RuntimeName = "auto"
+    decoders: int = 1

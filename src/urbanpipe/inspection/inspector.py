@@ -89,11 +89,18 @@ class Inspector:
         ...     print(finding.code, finding.triage, finding.probability, [s.seconds for s in finding.occurrences])
     """
 
-    def __init__(self, bundle: Bundle, *, batch_size: int = 8, distance_region: DistanceRegion | None = None) -> None:
-        if batch_size < 1:
-            raise InspectionError(f"batch size {batch_size}: give 1 or more")
+    def __init__(
+        self,
+        bundle: Bundle,
+        *,
+        batch_size: int = 8,
+        distance_region: DistanceRegion | None = None,
+        decoders: int = 1,
+    ) -> None:
+        if batch_size < 1 or decoders < 1:
+            raise InspectionError(f"batch size {batch_size}, {decoders} decoders: give 1 or more")
         self.bundle, self.distance_region = bundle, distance_region
-        self._video_pass = VideoPass(bundle.models, batch_size, bundle.manifest.moments)
+        self._video_pass = VideoPass(bundle.models, batch_size, bundle.manifest.moments, decoders)
         self._distance = DistanceReader() if distance_region else None
         member = bundle.models.members[self._video_pass.evidence_member]
         self._many = member.recipe.input.many_segments
@@ -108,6 +115,7 @@ class Inspector:
         distance_region: DistanceRegion | None = None,
         *,
         runtime: RuntimeName = "auto",
+        decoders: int = 1,
     ) -> Self:
         """Load a bundle; code in it is never executed.
 
@@ -119,14 +127,15 @@ class Inspector:
                 looks for it in each video.
             runtime: what runs the networks: `auto`, `torch`, or `onnx` or `openvino`, which need no torch and a bundle
                 that was made for them.
+            decoders: processes that decode a video at the same time; findings do not depend on it.
 
         Raises:
             BundleError: the bundle is missing, damaged or of another kind, or the runtime cannot run it.
-            InspectionError: the distance is requested but the extra `ocr` is not installed, or the batch size is below
-                1.
+            InspectionError: the distance is requested but the extra `ocr` is not installed, or the batch size or the
+                number of decoders is below 1.
         """
         loaded = read_bundle(Path(bundle or DEMONSTRATION), device=device, runtime=runtime)
-        return cls(loaded, batch_size=batch_size, distance_region=distance_region)
+        return cls(loaded, batch_size=batch_size, distance_region=distance_region, decoders=decoders)
 
     def inspect(self, video: Path | str, digest: str | None = None, index: FrameIndex | None = None) -> Inspected:
         """Inspect a video in one pass, in memory that does not grow with its length.

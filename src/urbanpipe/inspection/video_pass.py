@@ -60,6 +60,7 @@ class VideoPass:
         models: the networks.
         batch_size: segments per batch.
         moments: how scores become moments; pictures are buffered where moments may be.
+        decoders: processes that decode a video.
     """
 
     def __init__(
@@ -67,7 +68,9 @@ class VideoPass:
         models: Models,
         batch_size: int = 8,
         moments: MomentsConfig = _DEFAULTS,
+        decoders: int = 1,
     ) -> None:
+        self.decoders = decoders
         self.models, self.batch_size, self.moments = models, batch_size, moments
         self.evidence_member = evidence_member(models.members)
 
@@ -87,7 +90,7 @@ class VideoPass:
         parts = [_Part(self, numbers, index, region) for numbers in groups_by_pixels(self.models.members)]
         wanted = sorted(set().union(*(part.segments.wanted for part in parts)))
         facts = _Facts()
-        for decoded in stream_pictures(index, wanted, "conceal"):
+        for decoded in stream_pictures(index, wanted, "conceal", self.decoders):
             facts.damaged += decoded.damaged
             if decoded.pixels is not None:
                 picture = resized(decoded.pixels, (index.width, index.height))

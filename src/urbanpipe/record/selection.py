@@ -9,7 +9,7 @@ from urbanpipe.contracts.inspection_data import InspectionData, read_day
 from urbanpipe.contracts.inspection_sources import Source
 from urbanpipe.contracts.name_matching import match_names, near_text
 from urbanpipe.errors import InspectionError
-from urbanpipe.exports.export import inspection_data_of
+from urbanpipe.exports.record_data import inspection_data_of
 from urbanpipe.exports.records import InspectionRecord, InspectionRecords
 
 MAX_VIDEOS = {".html": 1_000, ".pdf": 300}

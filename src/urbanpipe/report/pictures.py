@@ -185,7 +185,7 @@ def _heat(path: Path) -> str:
         small = image.convert("RGBA")
     small.thumbnail((_HEAT_SIDE, _HEAT_SIDE), Image.Resampling.BILINEAR)
     out = io.BytesIO()
-    small.save(out, "WEBP", quality=70, alpha_quality=90, method=4)
+    small.save(out, "WEBP", quality=70, alpha_quality=90, method=2)
     return _uri(out.getvalue(), "WEBP")
 
 

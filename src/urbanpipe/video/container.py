@@ -24,7 +24,8 @@ NOT_VIDEO_FORMATS = frozenset(
 # Codecs whose decoders only log most errors. With this option they return them, and no picture.
 LENIENT_CODECS = frozenset({"hevc", "mjpeg"})
 STRICT_OPTIONS = {"err_detect": "explode"}
-OPEN_OPTIONS = {"protocol_whitelist": "file"}
+# The duration of MPEG-TS and MPEG-PS, which nothing here uses, would be looked for at the end of the file.
+OPEN_OPTIONS = {"protocol_whitelist": "file", "skip_estimate_duration_from_pts": "1"}
 
 
 @dataclass

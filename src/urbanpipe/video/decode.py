@@ -229,12 +229,16 @@ def _at_one_moment(before: Found | None, now: Found, after: Found | None) -> Fou
 def _raw(video: OpenVideo, index: FrameIndex, numbers: NDArray[np.int64] | None) -> Iterator[Found]:
     if index.timed:
         return _sought(video, index, np.arange(index.frame_count) if numbers is None else numbers)
-    return _counted(index, numbers, video.strict)
+    return _counted(video, index, numbers)
 
 
-def _counted(index: FrameIndex, numbers: NDArray[np.int64] | None, strict: bool) -> Iterator[Found]:
+def _counted(video: OpenVideo, index: FrameIndex, numbers: NDArray[np.int64] | None) -> Iterator[Found]:
     wanted = None if numbers is None else set(numbers.tolist())
-    for number, shown in enumerate(decode_all(index.path, index.torn, strict)):
+    if video.fresh:  # opening a file again reads megabytes of MPEG-PS
+        frames = decode_packets(video.stream, enumerate(video.packets()), None, index.torn)
+    else:
+        frames = decode_all(index.path, index.torn, video.strict)
+    for number, shown in enumerate(frames):
         if wanted is None or number in wanted:
             yield Found(number, shown.frame, shown.damaged)
             if numbers is not None and number == numbers[-1]:

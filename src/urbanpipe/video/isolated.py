@@ -5,6 +5,7 @@ decoder. Every verb reads videos through this module.
 """
 
 import stat
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -25,6 +26,7 @@ from urbanpipe.video.stream_facts import StreamFacts
 
 T = TypeVar("T")
 Size = tuple[int, int]
+PART_PICTURES = 24  # of a part of a video; as many as a process reads ahead
 _KINDS = {
     stat.S_IFDIR: "a folder",
     stat.S_IFIFO: "a named pipe",
@@ -184,7 +186,9 @@ def stream_frames(
             yield picture.number, resized(picture.pixels, size or shown_size)
 
 
-def stream_pictures(index: FrameIndex, indices: ArrayLike, on_damage: OnDamage = "raise") -> Iterator[DecodedPicture]:
+def stream_pictures(
+    index: FrameIndex, indices: ArrayLike, on_damage: OnDamage = "raise", decoders: int = 1
+) -> Iterator[DecodedPicture]:
     """Yield the frames at `indices` as large as they were decoded, also those that could not be decoded.
 
     They are decoded ahead of the caller (`ReadAhead`), so that the decoder works while the caller does.
@@ -193,14 +197,42 @@ def stream_pictures(index: FrameIndex, indices: ArrayLike, on_damage: OnDamage =
         index: index of the video.
         indices: the wanted frames; each is yielded once, in presentation order.
         on_damage: as in `read_frames`.
+        decoders: processes that decode parts of the video at the same time, where it can be parted at keyframes and no
+            damage is known.
 
     Raises:
         VideoError: the video cannot be read.
     """
     numbers = np.unique(np.asarray(indices, dtype=np.int64))
+    running = deque[ReadAhead]()
+    try:
+        for part in _parts(index, numbers) if decoders > 1 else [numbers]:
+            running.append(ReadAhead(_pictures(index, part, on_damage)))
+            if len(running) == decoders:
+                yield from running.popleft()
+        while running:
+            yield from running.popleft()
+    finally:
+        for ahead in running:
+            ahead.close()
+
+
+def _parts(index: FrameIndex, numbers: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """Split frames where decoding begins anew at a keyframe, so that no picture is decoded twice."""
+    if not index.timed or index.damage or index.torn.size:
+        return [numbers]
+    cuts, begin = [], 0
+    for place in (np.flatnonzero(np.diff(index.start_of[numbers])) + 1).tolist():
+        if place - begin >= PART_PICTURES:
+            cuts.append(place)
+            begin = place
+    return np.split(numbers, cuts)
+
+
+def _pictures(index: FrameIndex, numbers: NDArray[np.int64], on_damage: OnDamage) -> Iterator[DecodedPicture]:
     answers = shared_decoders.ask("pictures", index.path, numbers, on_damage, index=index)
     next(answers)
-    yield from ReadAhead(answers)
+    yield from answers
 
 
 def _only(answers: Iterator[T]) -> T:

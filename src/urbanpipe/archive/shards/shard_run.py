@@ -142,12 +142,10 @@ def _outcomes(
         lease.note(video.id)
         outcome = current.outcome(video)
         lease.note("")
-        reason = (outcome.kind, outcome.message)
+        reason = (outcome.kind, outcome.message.replace(video.uri, "the video"))
         alike = Counter({reason: alike[reason] + 1 if outcome.status == "failed" else 0})
         if alike[reason] >= MAX_ALIKE:
-            raise ArchiveError(
-                f"the last {MAX_ALIKE} videos failed alike ({outcome.message}); put it right and run it again"
-            )
+            raise ArchiveError(f"the last {MAX_ALIKE} videos failed alike ({reason[1]}); put it right and run it again")
         yield outcome
 
 

@@ -4,6 +4,7 @@ import logging
 import multiprocessing
 import os
 import signal
+import socket
 import sys
 import time
 from collections import deque
@@ -166,11 +167,25 @@ class LoadedWork:
         self._work: VideoWork | None = None
 
     def __call__(self) -> VideoWork:
-        """Return how videos are inspected."""
+        """Return how videos are inspected.
+
+        Raises:
+            ArchiveError: the bundle of this worker is not that of the archive.
+        """
         if self._work is None:
+            self._check_bundle()
             options = self._workplace.options
             self._work = VideoWork(self._workplace.source.load(), options.retries, options.retry_seconds)
         return self._work
+
+    def _check_bundle(self) -> None:
+        """Check the bundle again: on another machine the same path may hold another one."""
+        settings = self._workplace.source.settings()
+        if settings.results != self._workplace.plan.results:
+            raise ArchiveError(
+                f"the bundle of a worker on {socket.gethostname()}, {settings.bundle} ({settings.digest[:8]}), is not "
+                f"that of {self._workplace.archive}; give all machines the same bundle"
+            )
 
 
 def outcomes_of_processes(workplace: Workplace) -> Found:
