@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 
 from urbanpipe.contracts.run_folder import read_json
@@ -213,9 +214,10 @@ def _read_state(folder: Path) -> tuple[float, dict[str, dict[str, float]]]:
 def search(settings: Sequence[Candidate], work: Fit) -> None:
     """Compare settings by successive halving, and cross-validate the best of them.
 
-    All are compared for the fewest epochs, and the best third for more. Those are then cross-validated, because two of
-    their folds are trained already and models of different settings complement each other. The best is also trained
-    longest, and the settings on the next places follow. It ends where there is no time for the next step.
+    As many as time allows are compared for the fewest epochs, and the best third for more. Those are then
+    cross-validated, because two of their folds are trained already and models of different settings complement each
+    other. The best is also trained longest, and the settings on the next places follow. It ends where there is no time
+    for the next step.
     """
     by_name, default = {candidate.name: candidate for candidate in settings}, settings[0]
     shortest, *longer = EPOCHS
@@ -230,14 +232,15 @@ def search(settings: Sequence[Candidate], work: Fit) -> None:
         return
     ranking = _compared(settings, shortest, work, then=default.step(longer[0])) if longer else None
     if ranking is None:
-        all(train(default.name, epochs) for epochs in longer)
-        all(train(candidate.name, shortest) for candidate in settings[1:])
+        for epochs in (*longer[:1], shortest):
+            all(train(candidate.name, epochs) for candidate in settings)
         return
     longer_one, *longest = longer
     if not train_place(ranking, 0, longer_one):
         return
-    best_third = [by_name[name] for name in union(best(ranking, HALVING))]
-    compared = _compared(best_third, longer_one, work, among=best(ranking, HALVING), then=default.step(longer_one))
+    third = best(ranking, HALVING)
+    best_third = [by_name[name] for name in union(third)]
+    compared = _compared(best_third, longer_one, work, then=default.step(longer_one), among=third)
     if compared is not None:
         all(train_place(compared, place, longer_one) for place in range(len(best_third)))
         all(train_place(compared, 0, epochs) for epochs in longest)
@@ -247,17 +250,28 @@ def search(settings: Sequence[Candidate], work: Fit) -> None:
 def _compared(
     settings: Sequence[Candidate], epochs: int, work: Fit, *, then: Step, among: Ranking | None = None
 ) -> Ranking | None:
-    """Try settings for some epochs on a few folds, and rank them; None if there is no time to use the result."""
-    if len(settings) < 2:
-        return None
+    """Try the first settings for some epochs on a few folds, and rank them.
+
+    Args:
+        settings: the settings; those for which there is no time, beside the step that uses the result, are left out.
+        epochs: epochs of each.
+        work: the call of `fit`.
+        then: the step that uses the result.
+        among: the settings to rank, by fold to leave out; default: all.
+
+    Returns:
+        The ranking; None if there is no time to compare two.
+    """
     folds = work.experiment.fold_numbers
     tried = folds[: max(1, min(TRIED_FOLDS, len(folds) - 1))]
     steps = {candidate.name: candidate.step(epochs) for candidate in settings}
-    needed = sum(expected_seconds(step, tried, work) for step in steps.values()) + expected_seconds(then, folds, work)
-    if needed > work.budget.left_seconds:
-        log.info("no time to compare %d settings for %d epochs", len(settings), epochs)
+    needed = np.cumsum([expected_seconds(step, tried, work) for step in steps.values()])
+    time = work.budget.left_seconds - expected_seconds(then, folds, work)
+    count = int((needed <= time).sum())
+    log.info("time to compare %d of %d settings for %d epochs", count, len(settings), epochs)
+    if count < 2:
         return None
-    scores = {name: found for name, step in steps.items() if (found := work.try_folds(step, tried)) is not None}
+    scores = {name: found for name in [*steps][:count] if (found := work.try_folds(steps[name], tried)) is not None}
     return rank(scores, folds, among) if scores else None
 
 

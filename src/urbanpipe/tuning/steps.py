@@ -85,7 +85,7 @@ def frozen_steps(weights: Mapping[str, str]) -> list[Step]:
 
 
 def candidates(weights: Mapping[str, str]) -> list[Candidate]:
-    """Return the settings of fine-tuning that `fit` compares; the first are the defaults.
+    """Return the settings of fine-tuning that `fit` compares: first the defaults, then what differs most from them.
 
     Methods, learning rates, layer decay, tile size and grid are compared on the first backbone; of the others, the
     defaults are tried.
@@ -96,14 +96,6 @@ def candidates(weights: Mapping[str, str]) -> list[Candidate]:
     (first, source), *others = weights.items()
     changes: list[tuple[str, str, dict[str, dict[str, Any]]]] = [
         ("super-image", _SUPER_IMAGE, {}),
-        ("frame", _FRAME, {"optimiser": {"learning_rate": 1e-3}}),
-        ("super-image-slow", _SUPER_IMAGE, {"optimiser": {"learning_rate": 3e-4}}),
-        ("frame-slow", _FRAME, {"optimiser": {"learning_rate": 3e-4}}),
-        ("super-image-fast", _SUPER_IMAGE, {"optimiser": {"learning_rate": 3e-3}}),
-        ("super-image-decay", _SUPER_IMAGE, {"optimiser": {"layer_decay": 0.8}}),
-        ("super-image-96px", _SUPER_IMAGE, {"input": {"tile": 96}}),
-        ("super-image-2x2", _SUPER_IMAGE, {"input": {"rows": 2, "columns": 2, "tile": 112}}),
-        ("dense", _DENSE, {"input": {"memory": {"final_epochs": 1}}}),
         (
             "frame-mean-max",
             _FRAME,
@@ -113,6 +105,14 @@ def candidates(weights: Mapping[str, str]) -> list[Candidate]:
                 "model": {"head_start": "probe"},
             },
         ),
+        ("dense", _DENSE, {"input": {"memory": {"final_epochs": 1}}}),
+        ("frame", _FRAME, {"optimiser": {"learning_rate": 1e-3}}),
+        ("super-image-2x2", _SUPER_IMAGE, {"input": {"rows": 2, "columns": 2, "tile": 112}}),
+        ("super-image-slow", _SUPER_IMAGE, {"optimiser": {"learning_rate": 3e-4}}),
+        ("super-image-96px", _SUPER_IMAGE, {"input": {"tile": 96}}),
+        ("frame-slow", _FRAME, {"optimiser": {"learning_rate": 3e-4}}),
+        ("super-image-fast", _SUPER_IMAGE, {"optimiser": {"learning_rate": 3e-3}}),
+        ("super-image-decay", _SUPER_IMAGE, {"optimiser": {"layer_decay": 0.8}}),
     ]
     of_first = [Candidate(f"{name}-{_slug(first)}", base, first, source, settings) for name, base, settings in changes]
     default, base, settings = changes[0]
