@@ -80,11 +80,11 @@ def segment_data(names: Mapping[str, str], data: Mapping[str, InspectionData], r
     for video, name in names.items():
         if video in data:
             known.setdefault(name, {})[video] = data[video]
-    return {name: _data_of(name, videos, rules) for name, videos in known.items()}
-
-
-def _data_of(segment: str, known: Mapping[str, InspectionData], rules: Rules) -> SegmentData:
     words = {folded(name): choice.key for choice in (*rules.regions, *rules.soils) for name in choice.names}
+    return {name: _data_of(name, videos, words) for name, videos in known.items()}
+
+
+def _data_of(segment: str, known: Mapping[str, InspectionData], words: Mapping[str, str]) -> SegmentData:
     cells: list[WrongCell] = []
     differing = set()
     for field in _OF_SEGMENT:
@@ -92,7 +92,9 @@ def _data_of(segment: str, known: Mapping[str, InspectionData], rules: Rules) ->
         for video in others:
             if not _is_same(getattr(known[first], field), getattr(known[video], field), words):
                 differing.add(field)
-                cells.append(_differs(segment, field, (video, known[video]), (first, known[first])))
+                values = {"found": DataValue(known[video], field), "value": DataValue(known[first], field)}
+                where = ReviewCell(video, field.removesuffix("_mm").removesuffix("_m"))
+                cells.append(WrongCell(where, "differs", {**values, "other": first, "segment": segment}))
     data = reduce(lambda first, later: joined(later, first), known.values())
     empty = {field: InspectionData.model_fields[field].default for field in differing}
     return SegmentData(data.model_copy(update=empty), tuple(cells))
@@ -104,20 +106,6 @@ def _is_same(value: str | float, other: str | float, words: Mapping[str, str]) -
         one, two = folded(str(value)), folded(str(other))
         return words.get(one, one) == words.get(two, two)
     return abs(value - other) < _SAME
-
-
-def _differs(
-    segment: str, field: str, here: tuple[str, InspectionData], first: tuple[str, InspectionData]
-) -> WrongCell:
-    (video, data), (other, known) = here, first
-    where = ReviewCell(video, field.removesuffix("_mm").removesuffix("_m"))
-    values = {
-        "found": DataValue(data, field),
-        "segment": segment,
-        "other": other,
-        "value": DataValue(known, field),
-    }
-    return WrongCell(where, "differs", values)
 
 
 def _pipe(data: InspectionData | None) -> str:
