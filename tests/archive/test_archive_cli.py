@@ -45,6 +45,11 @@ def test_the_whole_chain_by_its_commands(archive: Path, monkeypatch: pytest.Monk
     report = urbanpipe("report", archive, "clip002.mp4", "--out", tmp_path / "report")
     assert report.exit_code == 0
     assert (tmp_path / "report" / "report.html").is_file()
+    data = tmp_path / "data.csv"
+    data.write_text("video,street\nclip001,High Street\n")
+    report = urbanpipe("report", archive, "clip002.mp4", "--out", tmp_path / "report", "--inspection-data", data)
+    assert report.exit_code == 0
+    assert f"the inspection data has nothing on {archive.parent / 'videos' / 'clip002.mp4'}" in report.stderr
     assert urbanpipe("run", archive).output.startswith("7 videos, 7 of them done before: nothing to do")
 
 

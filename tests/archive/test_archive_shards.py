@@ -18,6 +18,7 @@ from urbanpipe.archive.shards.workers import share_of
 from urbanpipe.archive_store.manifest import shard_of
 from urbanpipe.archive_store.storage import MANIFEST
 from urbanpipe.contracts.findings import read_inspection, read_timeline
+from urbanpipe.contracts.stored_inspection_data import read_stored_data
 from urbanpipe.errors import ArchiveError, OutputError
 from urbanpipe.inspection.placing import placed
 from urbanpipe.report.html import write_report
@@ -300,6 +301,21 @@ def test_a_report_is_the_folder_that_inspect_writes(done: Path, tmp_path: Path) 
     assert {"findings.json", "timeline.json", "report.html"} < files.keys()
     assert read_inspection(made.report.parent).video.name == "clip003.mp4"
     assert read_timeline(made.report.parent) == inspected.inspection.timeline
+
+
+def test_a_report_shows_the_inspection_data_of_its_video(done: Path, tmp_path: Path) -> None:
+    rows = [f"contract{number}/clip003.mp4,Street {number}" for number in (7, 8)]
+    (tmp_path / "data.csv").write_text("\n".join(["video,street", *rows, "other.mp4,Street 9"]) + "\n")
+    sources = (tmp_path / "data.csv", "{job}/clip*")
+    made = archive_report(done, "contract7/clip003.mp4", out=tmp_path / "out", inspection_data=sources)
+    assert made.data is not None
+    assert (made.data.street, made.data.job) == ("Street 7", "contract7")
+    page = made.report.read_text(encoding="utf-8")
+    assert "Street 7" in page
+    assert "Street 8" not in page
+    assert read_stored_data(tmp_path / "out") == made.data
+    other = archive_report(done, "contract8/clip003.mp4", out=tmp_path / "out")
+    assert "Street 7" not in other.report.read_text(encoding="utf-8"), "it is of another video"
 
 
 @pytest.mark.parametrize(("name", "reason"), [("clip003.mp4", "may be 2 videos"), ("absent.mp4", "has no video")])

@@ -220,7 +220,7 @@ def test_what_is_empty_refuses_its_segment_and_names_the_cell(tmp_path: Path) ->
     assert missing["A"] == (
         "sheet 'defects', row 3, column I (grade) is empty; expected a grade of CK, 1 to 4, or - for no such defect",
         "sheet 'defects', row 4, column G (distance) is empty; "
-        "expected metres from the start of the segment, such as 12.4",
+        "expected metres from the start of the inspection, such as 12.4",
     )
     assert ["column C (length)" in line or "column F (soil)" in line for line in missing["C"]] == [True, True]
     assert "row 6, column G (reviewer) is empty" in missing["D"][0]
@@ -257,7 +257,7 @@ CK = {"code": "CK", "grade": 2, "distance": 3, "segment": "S1"}
         ({"grade": True}, "column I (grade) has True", "whole number"),
         ({"code": "TL", "grade": 3}, "column I (grade) has 3", "a grade of TL, a whole number from 1 to 2"),
         ({"code": "FZ", "grade": 4}, "column I (grade) has 4", "from 1 to 3"),
-        ({"distance": "12,400"}, "column G (distance) has '12,400'", "metres from the start"),
+        ({"distance": "12,400"}, "column G (distance) has '12,400'", "metres from the start of the inspection"),
         ({"distance": "3 yd"}, "column G (distance) has '3 yd'", "such as 12.4"),
         ({"distance": "1e9999999"}, "column G (distance)", "such as 12.4"),
         ({"distance": -0.5}, "column G (distance) has -0.5", "not below 0"),

@@ -1,9 +1,11 @@
 """A segment in two videos is one segment in tables and figures, and one inspection per video in exchange formats."""
 
 import csv
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from openpyxl import load_workbook
@@ -11,10 +13,12 @@ from openpyxl import load_workbook
 from helpers.inspection_material import made_inspection
 from helpers.review_material import decide, finish
 from urbanpipe.contracts.coded.reading import read_coded
+from urbanpipe.contracts.findings import Remark, read_inspection, write_inspection
 from urbanpipe.contracts.inspection_data import InspectionData, read_data_of
-from urbanpipe.errors import InspectionError
+from urbanpipe.errors import InspectionError, TableError
 from urbanpipe.exports.condition_report import condition
 from urbanpipe.exports.export import export
+from urbanpipe.exports.rules import read_rules
 from urbanpipe.exports.segment_names import segment_data, segment_names
 from urbanpipe.record.report import report
 from urbanpipe.review_store.store import ReviewStore
@@ -68,8 +72,93 @@ def test_videos_of_one_segment_have_one_name_and_their_data_together() -> None:
     }
     assert segment_names("d", data, "zh") == {"d": "S2"}
     assert segment_names("de", data, "zh") == {"d": "S2 (逆流)", "e": "S2 (顺流)"}
-    known = segment_data(names, data)["K9-K12"]
-    assert (known.length_m, known.material) == (40, "clay")
+    known = segment_data(names, data, read_rules())["K9-K12"]
+    assert (known.data.length_m, known.data.material, known.differing) == (40, "clay", ())
+
+
+def test_fields_of_a_segment_in_which_its_videos_differ_are_empty_and_named() -> None:
+    road = next(choice for choice in read_rules().regions if choice.key == "road")
+    own: dict[str, dict[str, Any]] = {
+        "a": {"length_m": 38.4, "material": "Clay", "region": "road", "shape": "egg", "date": "2026-01-31"},
+        "b": {
+            "length_m": "126 ft",
+            "material": " clay",
+            "region": road.zh,
+            "shape": "circular",
+            "street": "Long St",
+        },
+        "c": {"length_m": 40, "diameter_mm": 300, "street": "Short St", "date": "2026-02-01", "operator": "Li"},
+    }
+    data = {video: InspectionData(video=video, segment="S1", **fields) for video, fields in own.items()}
+    known = segment_data(dict.fromkeys(data, "S1"), data, read_rules())["S1"]
+    of = "of the same segment S1 has"
+    right = "; expected one value in both, or another segment for one of them"
+    assert [str(cell) for cell in known.differing] == [
+        f"c, street has 'Short St', but b {of} 'Long St'{right}",
+        f"c, length has 40 m, but a {of} 38.4 m{right}",
+        f"b, shape has circular, but a {of} egg{right}",
+    ]
+    assert known.differing[1].text("zh") == (
+        "c，长度 m：现为 40 m，而同一管段 S1 的 a 为 38.4 m；应填：两者一致，或其中一个属于另一管段"
+    )
+    assert known.differing[2].text("zh").startswith("b，断面形状：现为 圆形，而")
+    told = known.data
+    assert (told.street, told.length_m, told.shape) == ("", None, "")
+    assert (told.material, told.region, told.diameter_mm, told.date) == ("Clay", "road", 300, "2026-01-31")
+
+
+TWO_LENGTHS = TWO.replace("downstream,,600", "downstream,40,600")
+DIFFER = "d1_2.mp4, length has 40 m, but d1_1.mp4 of the same segment K9-K12 has 38.4 m; expected one value in both"
+
+
+def test_two_lengths_of_a_segment_refuse_the_figures_and_are_named_in_the_table(out: Path, tmp_path: Path) -> None:
+    data = data_file(tmp_path, TWO_LENGTHS)
+    with pytest.raises(TableError, match=DIFFER) as caught:
+        condition(out, out=tmp_path / "c.json", store=out.parent / "review.sqlite", inspection_data=data)
+    assert len(caught.value.mistakes) == 1
+    for name in ("t.xlsx", "t.csv"):
+        done = export(out, out=tmp_path / name, to="cjj181", inspection_data=data, language="zh")
+        assert [line[: len(DIFFER)] for line in done.left_out] == [DIFFER]
+    rows = load_workbook(tmp_path / "t.xlsx")["segment"].iter_rows(values_only=True)
+    (row,) = [row for row in rows if row[0] == "K9-K12"]
+    assert (row[2], row[3]) == (None, 600)
+    assert row[7] == str(caught.value.mistakes[0].text("zh"))
+
+
+@pytest.mark.parametrize("with_store", [True, False])
+def test_the_record_names_two_lengths_of_a_segment_once_and_states_none(
+    with_store: bool, out: Path, tmp_path: Path
+) -> None:
+    store = out.parent / "review.sqlite" if with_store else None
+    data = data_file(tmp_path, TWO_LENGTHS)
+    done = report(out, out=tmp_path / "r.html", store=store, inspection_data=data)
+    assert (done.segments, done.findings) == (1, 8)
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    before, _, after = page.partition(DIFFER)
+    assert after.count(DIFFER) == 0
+    assert "The videos of this segment differ in its data:" in before or with_store
+    assert "Still missing or wrong:" in before or not with_store
+    assert '<span class="label">Length</span> <span class="value">\xa0</span>' in page
+
+
+def test_a_remark_on_a_video_is_once_in_a_workbook_and_in_each_row_of_a_csv(out: Path, tmp_path: Path) -> None:
+    shutil.copytree(out, tmp_path / "out")
+    for name, text in (("d1_1", "It is dark."), ("d1_2", "It is short.")):
+        folder, remark = tmp_path / "out" / name, Remark(kind="size", text=text)
+        write_inspection(read_inspection(folder).model_copy(update={"remarks": (remark,)}), folder)
+    for data, expected in (
+        (data_file(tmp_path), {"K9-K12": "d1_1.mp4: It is dark.; d1_2.mp4: It is short."}),
+        (None, {"S1": "It is dark.", "S2": "It is short."}),
+    ):
+        export(tmp_path / "out", out=tmp_path / f"{len(expected)}.xlsx", to="cjj181", inspection_data=data)
+        book = load_workbook(tmp_path / f"{len(expected)}.xlsx")
+        rows = list(book["segment"].iter_rows(min_row=3, values_only=True))
+        assert {str(row[0]): row[7] for row in rows if row[0]} == expected
+        assert not any("It is" in str(cell) for row in book["defects"].iter_rows(values_only=True) for cell in row)
+    export(tmp_path / "out", out=tmp_path / "t.csv", to="cjj181")
+    assert (tmp_path / "t.csv").read_text(encoding="utf-8").count("It is dark.") == 4
+    with pytest.raises(InspectionError, match="no segment that is filled in: sheet 'segment', row 3, column C"):
+        condition(tmp_path / "2.xlsx", out=tmp_path / "c.json")
 
 
 @pytest.mark.parametrize("named", [True, False])

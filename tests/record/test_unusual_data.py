@@ -80,4 +80,4 @@ def test_defects_with_times_only_are_named_by_their_missing_distance(tmp_path: P
     report(tmp_path / "out", out=tmp_path / "r.html", store=store.path, inspection_data=data)
     page = (tmp_path / "r.html").read_text(encoding="utf-8")
     assert "Distances are not known: stations are times in the video." in page
-    assert "a.mp4, CK at 00:41.0, distance is empty; expected metres from the start of the segment" in page
+    assert "a.mp4, CK at 00:41.0, distance is empty; expected metres from the start of the inspection" in page

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from urbanpipe.cli.options import Device, Runtime, SegmentsPerBatch
+from urbanpipe.cli.options import Device, InspectionSources, Runtime, SegmentsPerBatch
 from urbanpipe.cli.output import show, warn, warn_of_demonstration
 from urbanpipe.cli.verb import Result, verb
 
@@ -178,12 +178,15 @@ def report(
     video: Annotated[str, typer.Argument(help="Id or path of the video, or the end of its path.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for the inspection: findings.json, pictures, report.")],
     language: Annotated[str, typer.Option(help="Language of the report: en or zh.")] = "en",
+    inspection_data: InspectionSources = None,
 ) -> Result:
     """Write the inspection of one video as `inspect` does, for every other command to work on."""
     _check_extra()
     from urbanpipe.archive.shards.video_report import archive_report
 
-    made = archive_report(archive, video, out=out, language=language)
+    made = archive_report(archive, video, out=out, language=language, inspection_data=inspection_data)
+    if inspection_data and made.data is None:
+        warn(f"urbanpipe: the inspection data has nothing on {made.uri}")
     show(f"{made.uri}")
     show(f"report: {made.report}")
     return Result({"uri": made.uri, "report": made.report})

@@ -5,14 +5,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from urbanpipe.contracts.inspection_data import InspectionData
 from urbanpipe.errors import InspectionError, Mistake
 from urbanpipe.exports.columns import DEFECT_COLUMNS, SEGMENT_COLUMNS, Language, word
+from urbanpipe.report.inspection_data import DATA_TEXTS, value_text
 from urbanpipe.report.wording import wording
 
 _TEXTS = Path(__file__).with_name("cell_texts.toml")
 _CHINESE = {column.key: column.zh for column in (*DEFECT_COLUMNS, *SEGMENT_COLUMNS)} | {
     "length": "长度 m",  # of a defect or of a segment
 }
+_WORDED = ("direction", "shape")
+_SHOWN = 60  # characters of a text in a message
 
 
 class CellPlace(Protocol):
@@ -207,6 +211,20 @@ class RowOf:
         return self.where.row_text(language)
 
 
+@dataclass(frozen=True)
+class DataValue:
+    """A field of inspection data, as a value of a text."""
+
+    data: InspectionData
+    field: str
+
+    def text(self, language: Language) -> str:
+        """Return its value with its unit; a text that people wrote is in quotation marks."""
+        text = value_text(self.data, self.field, wording(language, DATA_TEXTS))
+        is_written = self.field not in _WORDED and isinstance(getattr(self.data, self.field), str)
+        return repr(text)[:_SHOWN] if is_written else text
+
+
 NOTHING = Word("nothing")
 """What an empty cell holds."""
 
@@ -214,10 +232,12 @@ NOTHING = Word("nothing")
 def _worded(values: Mapping[str, object], language: Language) -> dict[str, object]:
     """Return values with those that have words of their own in a language."""
     return {
-        key: value.text(language) if isinstance(value, Expectation | RowOf | Word) else value
+        key: value.text(language) if isinstance(value, Expectation | RowOf | Word | DataValue) else value
         for key, value in values.items()
     }
 
 
 def _name(key: str, language: Language) -> str:
-    return _CHINESE.get(key, key) if language == "zh" else key
+    if language != "zh":
+        return key
+    return _CHINESE.get(key) or wording(language, DATA_TEXTS).texts.get(key, key)

@@ -1,5 +1,6 @@
 """The CJJ 181 table (XLSX or CSV): proposals of the software, and yellow cells in which a person grades them."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -33,8 +34,10 @@ def write_table(
     out: Path,
     language: Language,
     data: Mapping[str, InspectionData] = MappingProxyType({}),
-) -> tuple[Path, ...]:
+) -> tuple[tuple[Path, ...], tuple[str, ...]]:
     """Write the table; `.xlsx` has additional sheets for segments, grades and choices, `.csv` has the same rows.
+
+    A remark on a video is in its row of the sheet of segments; a `.csv` has it in each row of the video.
 
     Args:
         inspected: the inspections; they may be read anew on every iteration.
@@ -42,6 +45,9 @@ def write_table(
         out: the file.
         language: language of headings and words.
         data: inspection data by the name of the inspected video; names the segments and gives length and diameter.
+
+    Returns:
+        The files, and what a person has to correct in the inspection data.
 
     Raises:
         InspectionError: the suffix is another one, a sheet cannot hold all rows, or a table exists in which a person
@@ -51,24 +57,26 @@ def write_table(
     rules, suffix = read_rules(), out.suffix.lower()
     if suffix not in (".csv", ".xlsx"):
         raise InspectionError(f"{out}: a CJJ 181 table is .xlsx or .csv; give --out with one of these suffixes")
-    sheet = _segments(inspected, data, language)
+    sheet = _segments(inspected, data, language, rules)
     columns = sheet.columns if suffix == ".xlsx" else DEFECT_COLUMNS
+    names, alone = sheet.names, suffix == ".csv"
     cells = (
-        table_row(row, sheet.names[row.inspected.name], out.parent, language, rules, columns=columns) for row in rows
+        table_row(row, names[row.inspected.name], out.parent, language, rules, columns=columns, alone=alone)
+        for row in rows
     )
     if suffix == ".csv":
         with new_table(out) as file:
             file.write("\ufeff")  # without this mark Excel reads the system's legacy code page and garbles Chinese
             write_rows(file, [[column.heading(language) for column in DEFECT_COLUMNS]])
             write_rows(file, cells)
-        return (out,)
+        return (out,), sheet.wrong
     few = list(islice(cells, MAX_EXPORTED_ROWS + 1))
     if max(len(few), len(sheet.names)) > MAX_EXPORTED_ROWS:
         many = f"more than the {MAX_EXPORTED_ROWS:,} rows that a workbook may have"
         raise InspectionError(f"{out}: {many}; export some of the inspections, or export as .csv")
     head, segments, pictures = _head(sheet, language), [*sheet.rows.values()], _thumbnails(rows)
     write_workbook(out, few, segments, head=head, rules=rules, language=language, columns=columns, pictures=pictures)
-    return (out,)
+    return (out,), sheet.wrong
 
 
 @dataclass
@@ -80,12 +88,14 @@ class _Segments:
         rows: cells of each segment by its name.
         bundles: the bundles by digest.
         with_decisions: whether there is a store.
+        wrong: what a person has to correct in the inspection data, in English.
     """
 
     names: dict[str, str] = field(default_factory=dict)
     rows: dict[str, list[Cell]] = field(default_factory=dict)
     bundles: dict[str, BundleFacts] = field(default_factory=dict)
     with_decisions: bool = False
+    wrong: tuple[str, ...] = ()
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -94,16 +104,23 @@ class _Segments:
 
 
 def _segments(
-    inspected: Iterable[InspectionRecord], data: Mapping[str, InspectionData], language: Language
+    inspected: Iterable[InspectionRecord], data: Mapping[str, InspectionData], language: Language, rules: Rules
 ) -> _Segments:
     numbered = {one.name: f"S{number}" for number, one in enumerate(inspected, 1)}
     found = _Segments(segment_names(numbered, data, language, unnamed=numbered))
-    known = segment_data(found.names, data)
+    known = segment_data(found.names, data, rules)
+    found.wrong = tuple(str(cell) for one in known.values() for cell in one.differing)
+    remarks = {name: [cell.text(language) for cell in one.differing] for name, one in known.items()}
+    videos = Counter(found.names.values())
     for one in inspected:
         name = found.names[one.name]
-        found.rows.setdefault(name, segment_row(name, one, known.get(name)))
+        found.rows.setdefault(name, segment_row(name, one, known[name].data if name in known else None))
         found.bundles[one.inspection.bundle.digest] = one.inspection.bundle
         found.with_decisions |= one.decisions is not None
+        of_video = f"{one.name}: " if videos[name] > 1 else ""
+        remarks.setdefault(name, []).extend(of_video + sentence(said, language) for said in one.inspection.remarks)
+    for name, row in found.rows.items():
+        row.append("; ".join(remarks[name]) or None)
     return found
 
 
@@ -122,8 +139,19 @@ def table_row(
     rules: Rules,
     *,
     columns: Sequence[Column] = DEFECT_COLUMNS,
+    alone: bool = True,
 ) -> list[Cell]:
-    """Return the cells of an occurrence in column order; only a person gives grade, length and clock position."""
+    """Return the cells of an occurrence in column order; only a person gives grade, length and clock position.
+
+    Args:
+        row: the occurrence.
+        segment: name of its segment.
+        folder: folder that the paths of pictures are relative to.
+        language: language of the words.
+        rules: classes and grades.
+        columns: the columns.
+        alone: whether no other table has the remarks on its video.
+    """
     picture = row.picture
     decision = row.review.decision if row.review else None
     values: dict[str, Cell] = {
@@ -141,13 +169,16 @@ def table_row(
         "triage": word("unlikely" if row.finding.unlikely else row.finding.triage, language),
         "picture": relative(picture, folder) if picture else None,
         "source": "; ".join(source_words(row, language)),
-        "remark": "; ".join(_remarks(row, language, rules)) or None,
+        "remark": "; ".join(_remarks(row, language, rules, of_video=alone)) or None,
     }
     return [values.get(column.key) for column in columns]
 
 
 def segment_row(segment: str, one: InspectionRecord, data: InspectionData | None) -> list[Cell]:
-    """Return the cells of a segment in column order: what is known of it, and who reviewed its video in full."""
+    """Return the cells of a segment in column order: what is known of it, and who reviewed its video in full.
+
+    The last column, for remarks, is not among them.
+    """
     reviewer = one.decisions.reviewer if one.decisions else ""
     known: list[Cell] = (
         [data.length_m, data.diameter_mm, data.region or None, data.soil or None] if data else [None] * 4
@@ -172,7 +203,7 @@ def clock_text(decision: Decision) -> str | None:
     return str(decision.clock_from) if decision.clock_to is None else f"{decision.clock_from}-{decision.clock_to}"
 
 
-def _remarks(row: RecordRow, language: Language, rules: Rules) -> list[str]:
+def _remarks(row: RecordRow, language: Language, rules: Rules, *, of_video: bool) -> list[str]:
     """Return remarks that a person needs before grading this row."""
     inspection, frame, read = row.inspected.inspection, row.evidence, row.distance
     remarks = []
@@ -191,7 +222,7 @@ def _remarks(row: RecordRow, language: Language, rules: Rules) -> list[str]:
         remarks.append(f"{word('picture_at', language)} {minutes(frame.seconds)}")
     if not inspection.bundle.calibrated:
         remarks.append(word("uncalibrated", language))
-    return remarks + [sentence(remark, language) for remark in inspection.remarks]
+    return remarks + [sentence(remark, language) for remark in inspection.remarks if of_video]
 
 
 def is_off(frame: Evidence, row: RecordRow) -> bool:

@@ -58,6 +58,7 @@ SEGMENT_COLUMNS = (
     Column("region", "region K", "地区 K", 36, person=True),
     Column("soil", "soil T", "土质 T", 30, person=True),
     Column("reviewer", "reviewed by", "复核人", 20, person=True),
+    Column("remark", "remark", "备注", 44),
 )
 
 WORDS: dict[str, dict[Language, str]] = {
@@ -89,9 +90,9 @@ WORDS: dict[str, dict[Language, str]] = {
     },
     "how": {
         "en": "Fill in the yellow cells. Code: correct it if it is wrong. Grade: see the sheet 'grades', or enter - if "
-        "there is no such defect. Distance: metres from the start of the segment; check values read from the picture. "
-        "Length: for a continuous defect; leave it empty for a point defect. Add rows for missed defects.",
-        "zh": "黄色单元格由人工填写。代码：有误请改正。等级：见 grades 表；不是缺陷填 -。距离：距管段起点的米数，"
+        "there is no such defect. Distance: metres from the start of the inspection; check values read from the "
+        "picture. Length: for a continuous defect; leave it empty for a point defect. Add rows for missed defects.",
+        "zh": "黄色单元格由人工填写。代码：有误请改正。等级：见 grades 表；不是缺陷填 -。距离：距检测起点的米数，"
         "自动读取的须核对。缺陷长度：连续缺陷填写，点状缺陷留空。软件漏检的缺陷请加行。",
     },
     "segments": {

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from urbanpipe.contracts.inspection_data import InspectionData
 from urbanpipe.contracts.inspection_sources import Source
-from urbanpipe.exports.cell_texts import ReviewCell
+from urbanpipe.exports.cell_texts import ReviewCell, WrongCell
 from urbanpipe.exports.cjj181 import segment_row
 from urbanpipe.exports.columns import SEGMENT_COLUMNS, Language
 from urbanpipe.exports.condition_table import FilledTable, filled_table
@@ -19,6 +19,8 @@ from urbanpipe.exports.rules import Rules
 from urbanpipe.exports.segment_names import segment_data, segment_names
 from urbanpipe.exports.sheets import Field, SheetRow
 from urbanpipe.review_store.decision import Decision, Status
+
+_FIGURES = ("length", "diameter", "region", "soil")  # fields of a segment that condition figures depend on
 
 
 def reviewed_table(
@@ -47,7 +49,8 @@ def reviewed_table(
         allow_repeats: see `read_filled`.
 
     Raises:
-        TableError: values are invalid, such as a grade that the class does not have.
+        TableError: values are invalid, such as a grade that the class does not have, or videos of one segment differ in
+            what belongs to it.
         InspectionError: there are no inspections, or one is damaged.
         ArchiveError: the archive cannot be read.
         ReviewError: the store cannot be read.
@@ -83,18 +86,23 @@ def table_of(
         TableError: values are invalid.
     """
     names = segment_names([one.name for one in inspected], data, language)
-    known = segment_data(names, data)
+    known = segment_data(names, data, rules)
     segments: dict[str, SheetRow] = {}
     exclusive: set[str] = set()
     for one in inspected:
         exclusive |= {one.inspection.exclusive} if one.inspection.exclusive else set()
-        cells = segment_row(names[one.name], one, known.get(names[one.name]))
-        fields = zip([column.key for column in SEGMENT_COLUMNS], cells, strict=True)
+        cells = segment_row(names[one.name], one, known[names[one.name]].data if names[one.name] in known else None)
+        fields = zip([column.key for column in SEGMENT_COLUMNS if column.key != "remark"], cells, strict=True)
         row = SheetRow({key: Field(ReviewCell(one.name, key), value) for key, value in fields})
         if names[one.name] not in segments or row["reviewer"].empty:
             segments[names[one.name]] = row
     defects = list(_defects(inspected, names, root))
-    return filled_table([*segments.values()], defects, rules, exclusive, allow_repeats=allow_repeats)
+    wrong = [cell for one in known.values() for cell in one.differing if _counts(cell)]
+    return filled_table([*segments.values()], defects, rules, exclusive, allow_repeats=allow_repeats, wrong=wrong)
+
+
+def _counts(cell: WrongCell) -> bool:
+    return isinstance(cell.where, ReviewCell) and cell.where.key in _FIGURES
 
 
 def _defects(inspected: Iterable[InspectionRecord], names: dict[str, str], root: Path) -> Iterator[SheetRow]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from urbanpipe.contracts.inspection_data import DIAMETER_MILLIMETRES, LENGTH_METRES
 from urbanpipe.contracts.quantities import metres_of, millimetres_of
-from urbanpipe.errors import InspectionError
+from urbanpipe.errors import InspectionError, Mistake
 from urbanpipe.exports.cell_texts import Expectation, MissingCell, WrongCell
 from urbanpipe.exports.columns import DEFECT_COLUMNS, DEFECTS, SEGMENT_COLUMNS, SEGMENTS, STRUCK, WORDS
 from urbanpipe.exports.condition import ZERO, Defect, Segment
@@ -87,7 +87,7 @@ def read_filled(
     """
     columns = {
         DEFECTS: [column for column in DEFECT_COLUMNS if column.key in _READ],
-        SEGMENTS: [column for column in SEGMENT_COLUMNS if column.key != "video"],
+        SEGMENTS: [column for column in SEGMENT_COLUMNS if column.key not in ("video", "remark")],
     }
     sheets = read_sheets(path, columns, optional=_OPTIONAL)
     filled = filled_table(sheets[SEGMENTS], sheets[DEFECTS], rules, ignored, allow_repeats=allow_repeats)
@@ -103,13 +103,23 @@ def filled_table(
     ignored: Iterable[str] = ("ZC",),
     *,
     allow_repeats: bool = False,
+    wrong: Iterable[Mistake] = (),
 ) -> FilledTable:
     """Return the segments and defects of rows, wherever they come from; see `read_filled`.
+
+    Args:
+        segments: rows of segments.
+        defects: rows of defects.
+        rules: classes, grades and choices.
+        ignored: codes that mean "no defect".
+        allow_repeats: see `read_filled`.
+        wrong: mistakes that the rows do not show, to be named first.
 
     Raises:
         TableError: cells are invalid.
     """
     mistakes = Mistakes()
+    mistakes.found += wrong
     drafts = _segments(segments, rules, mistakes)
     repeated = None if allow_repeats else RepeatedRows()
     skipped = {code.upper() for code in ignored}

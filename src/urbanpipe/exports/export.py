@@ -163,13 +163,14 @@ def _write(inspected: InspectionRecords, out: Path, to: str, contents: _Contents
         raise ReviewError(f"nobody has decided about {what}; decide in `urbanpipe review`, or give --undecided mark")
     if to in DATED:
         return _write_records(inspected, rows, out, to, contents=contents, done=done)
+    wrong: tuple[str, ...] = ()
     if to == "cjj181":
-        files = write_table(inspected, rows, out, contents.language, contents.data)
+        files, wrong = write_table(inspected, rows, out, contents.language, contents.data)
     elif to == "cctvpipe":
         files = write_moments(inspected, rows, out)
     else:
         files = write_lines(inspected, rows, out)
-    left = tuple(_left_out(inspected))
+    left = (*_left_out(inspected), *wrong)
     what = "rows" if rows.normal and inspected.with_decisions else done.what
     return replace(done, files=files, rows=rows.count, what=what, reviewed=rows.reviewed, left_out=left)
 

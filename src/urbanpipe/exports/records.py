@@ -101,7 +101,7 @@ class RecordRow:
 
     @property
     def metres(self) -> float | None:
-        """Distance from the start of the pipe: as a person gave it, else as it was read; None if there is none."""
+        """Distance from the start of the inspection: as a person gave it, else as it was read, or None."""
         if self.review:
             return self.review.decision.distance_m
         metres = self.distance.distance_metres if self.distance else None

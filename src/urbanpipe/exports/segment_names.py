@@ -2,10 +2,36 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import reduce
 from types import MappingProxyType
 
 from urbanpipe.contracts.inspection_data import InspectionData, joined
+from urbanpipe.contracts.name_matching import folded
+from urbanpipe.exports.cell_texts import DataValue, ReviewCell, WrongCell
 from urbanpipe.exports.columns import Language, word
+from urbanpipe.exports.rules import Rules
+
+_OF_SEGMENT = (
+    *("street", "from_manhole", "to_manhole", "length_m", "diameter_mm", "shape", "material"),
+    *("region", "soil"),
+)
+"""Fields that have one value for all videos of a segment."""
+_SAME = 0.01  # metres or millimetres; 126 ft are 38.4 m
+
+
+@dataclass(frozen=True)
+class SegmentData:
+    """What is known of a segment from all of its videos.
+
+    Attributes:
+        data: of several videos, the first that knows a field counts; a field of the segment in which they differ is
+            empty.
+        differing: such fields, of each video that has another value than the first.
+    """
+
+    data: InspectionData
+    differing: tuple[WrongCell, ...] = ()
 
 
 def segment_names(
@@ -42,13 +68,44 @@ def segment_names(
     return names
 
 
-def segment_data(names: Mapping[str, str], data: Mapping[str, InspectionData]) -> dict[str, InspectionData]:
-    """Return what is known of each segment by its name; of several videos, the first that knows a field counts."""
-    known: dict[str, InspectionData] = {}
+def segment_data(names: Mapping[str, str], data: Mapping[str, InspectionData], rules: Rules) -> dict[str, SegmentData]:
+    """Return what is known of each segment by its name.
+
+    Args:
+        names: name of the segment of each video, as `segment_names` returns them.
+        data: inspection data by the name of the video.
+        rules: choices of regions and soils.
+    """
+    known: dict[str, dict[str, InspectionData]] = {}
     for video, name in names.items():
         if video in data:
-            known[name] = joined(data[video], known[name]) if name in known else data[video]
-    return known
+            known.setdefault(name, {})[video] = data[video]
+    words = {folded(name): choice.key for choice in (*rules.regions, *rules.soils) for name in choice.names}
+    return {name: _data_of(name, videos, words) for name, videos in known.items()}
+
+
+def _data_of(segment: str, known: Mapping[str, InspectionData], words: Mapping[str, str]) -> SegmentData:
+    cells: list[WrongCell] = []
+    differing = set()
+    for field in _OF_SEGMENT:
+        first, *others = [video for video, one in known.items() if getattr(one, field) not in ("", None)] or [""]
+        for video in others:
+            if not _is_same(getattr(known[first], field), getattr(known[video], field), words):
+                differing.add(field)
+                values = {"found": DataValue(known[video], field), "value": DataValue(known[first], field)}
+                where = ReviewCell(video, field.removesuffix("_mm").removesuffix("_m"))
+                cells.append(WrongCell(where, "differs", {**values, "other": first, "segment": segment}))
+    data = reduce(lambda first, later: joined(later, first), known.values())
+    empty = {field: InspectionData.model_fields[field].default for field in differing}
+    return SegmentData(data.model_copy(update=empty), tuple(cells))
+
+
+def _is_same(value: str | float, other: str | float, words: Mapping[str, str]) -> bool:
+    """Return whether two values are one: numbers to the hundredth, words in any spelling and language."""
+    if isinstance(value, str) or isinstance(other, str):
+        one, two = folded(str(value)), folded(str(other))
+        return words.get(one, one) == words.get(two, two)
+    return abs(value - other) < _SAME
 
 
 def _pipe(data: InspectionData | None) -> str:

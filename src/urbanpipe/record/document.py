@@ -47,6 +47,7 @@ class Section:
         number: its number in the record, from 1.
         name: its name.
         cells: inspection data.
+        differing: in which of it the videos differ, where no condition figures are due that would lack it.
         notices: what restricts all of its findings.
         graphs: drawings of the pipe.
         halves: condition figures of structure and function; empty without.
@@ -61,6 +62,7 @@ class Section:
     number: int
     name: str
     cells: tuple[tuple[Cell, ...], ...]
+    differing: tuple[str, ...]
     notices: tuple[str, ...]
     graphs: tuple[Graph, ...]
     halves: tuple[Half, ...]
@@ -100,11 +102,12 @@ def record_html(
             number=number,
             name=one.name,
             cells=data_cells(one, t, contractor=contractor, whole=single),
+            differing=() if one.with_decisions else _missing(one, t, language),
             notices=tuple(notices_of(one, t)),
             graphs=tuple(graphs_of(one, t)),
             halves=derivation(one.condition, rules, t) if one.condition else (),
             condition_note=_condition_note(one, rules, t),
-            missing=_missing(one, t, language),
+            missing=_missing(one, t, language) if one.with_decisions else (),
             entries=tuple(entries_of(one, root, pictures, t, language)),
             none=t("no_findings" if one.with_decisions else "no_findings_proposed"),
             limits=tuple(_limits(one, t)),

@@ -3,9 +3,8 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import reduce
 
-from urbanpipe.contracts.inspection_data import InspectionData, joined
+from urbanpipe.contracts.inspection_data import InspectionData
 from urbanpipe.errors import Mistake, TableError
 from urbanpipe.exports.columns import Language
 from urbanpipe.exports.condition import SegmentCondition, segment_condition
@@ -13,7 +12,7 @@ from urbanpipe.exports.condition_reviewed import table_of
 from urbanpipe.exports.records import InspectionRecord, RecordRow, rows_of
 from urbanpipe.exports.reviewed_rows import is_undecided, reviewed_rows
 from urbanpipe.exports.rules import Rules
-from urbanpipe.exports.segment_names import segment_names
+from urbanpipe.exports.segment_names import SegmentData, segment_data, segment_names
 
 
 @dataclass(frozen=True)
@@ -22,11 +21,12 @@ class RecordSegment:
 
     Attributes:
         name: its name, or its manholes; that of the video where inspection data has neither.
-        data: what is known of it; of several videos, the first that says something counts.
+        data: what is known of it; of several videos, the first that says something counts, and what belongs to the
+            segment and in which they differ is empty.
         videos: its videos, by date and name.
         rows: kept defects, in order of the segment.
         condition: its condition figures; None where something is missing.
-        missing: the cells that they lack, or the wrong ones.
+        missing: the cells that they lack, or the wrong ones; fields in which its videos differ are among them.
         with_decisions: whether a store of decisions was given.
     """
 
@@ -110,12 +110,13 @@ def _segment(
     rules: Rules,
     with_decisions: bool,
 ) -> RecordSegment:
-    known = [data[one.name] for one in videos if one.name in data]
-    merged = reduce(lambda first, later: joined(later, first), known) if known else InspectionData(video=videos[0].name)
+    known = segment_data(dict.fromkeys((one.name for one in videos), name), data, rules).get(name)
+    known = known or SegmentData(InspectionData(video=videos[0].name))
     rows = reviewed_rows(videos, unlikely=False) if with_decisions else rows_of(videos, unlikely=False)
     defects = [row for row in rows if row.finding.code != row.inspected.inspection.exclusive]
-    condition, missing = _condition(videos, merged, rules) if with_decisions else (None, ())
-    made = RecordSegment(name, merged, tuple(videos), tuple(defects), condition, missing, with_decisions)
+    condition, missing = _condition(videos, data, rules) if with_decisions else (None, ())
+    missing = (*missing, *(cell for cell in known.differing if cell not in missing))
+    made = RecordSegment(name, known.data, tuple(videos), tuple(defects), condition, missing, with_decisions)
     if not made.is_metric:
         return made
     along = sorted(defects, key=lambda row: (row.metres is None, row.metres or 0.0))  # stable: equal ones by time
@@ -123,11 +124,11 @@ def _segment(
 
 
 def _condition(
-    videos: Sequence[InspectionRecord], data: InspectionData, rules: Rules
+    videos: Sequence[InspectionRecord], data: Mapping[str, InspectionData], rules: Rules
 ) -> tuple[SegmentCondition | None, tuple[Mistake, ...]]:
     """Return the condition figures of a segment, or what is missing for them; a mistake concerns its segment only."""
     try:
-        filled = table_of(videos, {one.name: data for one in videos}, rules, root=videos[0].folder.parent)
+        filled = table_of(videos, data, rules, root=videos[0].folder.parent)
     except TableError as error:
         return None, error.mistakes
     missing = tuple(cell for one in filled.refused for cell in one.missing)

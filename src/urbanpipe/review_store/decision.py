@@ -48,7 +48,7 @@ class Decision(Section):
         grade: severity from 1 (slight) to 4 (severe), as in CJJ 181; None if not graded.
         clock_from: begin of the defect on the circumference, as hour of a clock, clockwise.
         clock_to: end of it; None for a single position.
-        distance_m: distance from the start of the pipe, in metres.
+        distance_m: distance from the start of the inspection, in metres.
         length_m: length along the pipe, in metres, of a continuous defect.
         continuous: whether it is a continuous defect and not a point.
         note: any text.
