@@ -1,6 +1,7 @@
 """A segment in two videos is one segment in tables and figures, and one inspection per video in exchange formats."""
 
 import csv
+import html
 import shutil
 import sqlite3
 from contextlib import closing
@@ -139,6 +140,17 @@ def test_the_record_names_two_lengths_of_a_segment_once_and_states_none(
     assert "The videos of this segment differ in its data:" in before or with_store
     assert "Still missing or wrong:" in before or not with_store
     assert '<span class="label">Length</span> <span class="value">\xa0</span>' in page
+
+
+def test_two_materials_of_a_segment_are_named_in_the_record_and_leave_its_figures(out: Path, tmp_path: Path) -> None:
+    store = out.parent / "review.sqlite"
+    header, first, second = (HEAD + TWO).splitlines()
+    data = tmp_path / "data.csv"
+    data.write_text(f"{header},material\n{first},PVC\n{second},PVC-U\n", encoding="utf-8")
+    done = condition(out, out=tmp_path / "c.json", store=store, inspection_data=data)
+    assert [one.segment.name for one in done.segments] == ["K9-K12"]
+    report(out, out=tmp_path / "r.html", store=store, inspection_data=data)
+    assert "material has 'PVC-U', but d1_1.mp4" in html.unescape((tmp_path / "r.html").read_text(encoding="utf-8"))
 
 
 def test_a_remark_on_a_video_is_once_in_a_workbook_and_in_each_row_of_a_csv(out: Path, tmp_path: Path) -> None:
