@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers.video_files import FORMS, write, x264
+from urbanpipe.video import hashed_file
 from urbanpipe.video.decode import index_frames, stream_decoded
-from urbanpipe.video.hashed_file import HashedFile
+from urbanpipe.video.hashed_file import HashedFile, RememberedStart
 from urbanpipe.video.probe import digest
 
 CONTENT = np.random.default_rng(5).bytes(5000)
@@ -58,15 +59,15 @@ def test_an_index_is_the_same_with_and_without_a_digest(name: str, tmp_path: Pat
 
 @pytest.fixture
 def read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Numbers of bytes that were read through hashed files."""
-    read, read_at = list[int](), HashedFile._read_at
+    """Numbers of bytes that were read from disk through the files of this package."""
+    read, read_file = list[int](), RememberedStart._read_file
 
-    def counting(file: HashedFile, at: int, size: int) -> bytes:
-        data = read_at(file, at, size)
+    def counting(file: RememberedStart, at: int, size: int) -> bytes:
+        data = read_file(file, at, size)
         read.append(len(data))
         return data
 
-    monkeypatch.setattr(HashedFile, "_read_at", counting)
+    monkeypatch.setattr(RememberedStart, "_read_file", counting)
     return read
 
 
@@ -82,6 +83,28 @@ def test_the_end_of_a_small_ts_file_is_read_once(tmp_path: Path, read: list[int]
     path = write(tmp_path / "a.ts", frames=50, options=x264(12, qp=4), size=(384, 288))
     index_frames(path, hashed=True)
     assert path.stat().st_size <= sum(read) < path.stat().st_size + 400_000  # 250,000 bytes more to find its duration
+
+
+def test_mpeg_ps_is_read_once_for_its_index_and_once_for_its_pictures(tmp_path: Path, read: list[int]) -> None:
+    path = FORMS["MPEG-PS"][0](tmp_path)
+    index, size = index_frames(path, hashed=True), path.stat().st_size
+    assert sum(read) == size
+    read.clear()
+    assert len(list(stream_decoded(index, [3, index.frame_count - 1]))) == 2
+    assert sum(read) <= size
+
+
+def test_the_start_of_a_file_is_remembered_within_bounds(
+    path: Path, read: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hashed_file, "START_BYTES", 1000)
+    file = RememberedStart(path)
+    parts = [file.read(600) for _ in range(8)]
+    assert b"".join(parts) == CONTENT[:4800]
+    file.seek(500)
+    assert file.read(300) + file.read(700) == CONTENT[500:1500]
+    assert read == [600] * 8 + [300], "the first 1,200 bytes come from memory"
+    file.close()
 
 
 def test_a_video_that_is_decoded_from_its_start_is_opened_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

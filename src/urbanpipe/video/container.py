@@ -2,7 +2,7 @@
 
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from av.video.stream import VideoStream
 
 from urbanpipe.errors import VideoError
 from urbanpipe.video.file_end import outer_damage
-from urbanpipe.video.hashed_file import HashedFile
+from urbanpipe.video.hashed_file import HashedFile, RememberedStart
 
 # FFmpeg also opens text files, pictures, playlists and network descriptions as "video".
 NOT_VIDEO_FORMATS = frozenset(
@@ -113,11 +113,15 @@ def open_video(path: Path, strict: bool = False, file: HashedFile | None = None)
 
 
 @contextmanager
-def _opened(path: Path, strict: bool, file: HashedFile | None) -> Iterator[OpenVideo]:
+def _opened(path: Path, strict: bool, file: RememberedStart | None) -> Iterator[OpenVideo]:
     check_file(path)
+    if file is None:
+        with closing(RememberedStart(path)) as remembered, _opened(path, strict, remembered) as video:
+            yield video
+        return
     try:
-        # "file:" keeps a colon in a name from being read as a protocol; old archives carry metadata that is not UTF-8.
-        container = av.open(file or f"file:{path}", "r", options=OPEN_OPTIONS, metadata_errors="replace")
+        # Old archives carry metadata that is not UTF-8.
+        container = av.open(file, "r", options=OPEN_OPTIONS, metadata_errors="replace")
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise VideoError(path, _why_not_opened(path, error)) from None
     with container:
