@@ -6,8 +6,6 @@ from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any
 
-from openpyxl import load_workbook
-
 from urbanpipe.contracts.csv_reading import checked_header, folded_header, read_table
 from urbanpipe.contracts.workbook_bounds import check_workbook, not_a_workbook
 from urbanpipe.csv_cells import original_text
@@ -64,6 +62,8 @@ def _table(
 
 def _filled_sheets(path: Path) -> dict[str, list[tuple[int, list[str]]]]:
     """Return the filled rows of each sheet that has any."""
+    from openpyxl import load_workbook  # a tenth of a second, which most programs do not need
+
     try:
         check_workbook(path, LabelError)
         with warnings.catch_warnings(), path.open("rb") as file:

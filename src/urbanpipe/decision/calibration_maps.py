@@ -5,7 +5,6 @@ from typing import Annotated, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, FiniteFloat, PositiveFloat, model_validator
-from scipy.special import expit
 
 from urbanpipe.settings import Section
 
@@ -43,7 +42,7 @@ class Platt(Section):
     def __call__(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
         """Probabilities of scores in [0, 1], both (n,)."""
         span = self.ceiling - self.floor
-        result: NDArray[np.float64] = self.floor + span * expit(self.scale * _logits(scores) + self.shift)
+        result: NDArray[np.float64] = self.floor + span * _sigmoid(self.scale * _logits(scores) + self.shift)
         return result
 
 
@@ -73,6 +72,11 @@ class Isotonic(Section):
         above = values[np.minimum(np.searchsorted(knots, scores), len(knots) - 1)]
         line: NDArray[np.float64] = np.minimum(np.interp(scores, knots, values), above)  # rounding can exceed `above`
         return line
+
+
+def _sigmoid(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return probabilities, exact in both tails; scipy's function would take longer to import than to run."""
+    return np.exp(-np.logaddexp(0.0, -logits))
 
 
 def _logits(scores: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -132,7 +136,7 @@ def _most_likely(
     floor, span = ends[0], ends[1] - ends[0]
 
     def loss(theta: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        sigma = np.clip(expit(theta[0] * x + theta[1]), _TINY, 1.0 - _TINY)
+        sigma = np.clip(_sigmoid(theta[0] * x + theta[1]), _TINY, 1.0 - _TINY)
         p = np.clip(floor + span * sigma, _TINY, 1.0 - _TINY)
         off = (theta - common) / spread
         entropy = -(targets * np.log(p) + (1.0 - targets) * np.log1p(-p)).sum()

@@ -6,7 +6,6 @@ from typing import Annotated, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import Field, NonNegativeInt, ValidationError, model_validator
-from scipy.special import betaincinv
 
 from urbanpipe.decision.calibration import checked, checked_scores, damaged
 from urbanpipe.decision.thresholds import decision_metrics
@@ -245,6 +244,8 @@ def _reject_below(positives: NDArray[np.float64], miss_bound: float) -> float:
 def _accept_from(
     scores: NDArray[np.float64], targets: NDArray[np.bool_], least: float, precision: float, level: float
 ) -> float:
+    from scipy.special import betaincinv  # a tenth of a second, which inspections do not need
+
     order = np.argsort(-scores, kind="stable")
     ranked, found = scores[order], np.cumsum(targets[order])
     wrong = np.arange(1, len(ranked) + 1) - found

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
-from matplotlib import colormaps
 from PIL import Image
 
 from urbanpipe.contracts.findings import Evidence, Occurrence
@@ -18,7 +17,6 @@ from urbanpipe.inspection.screen_text.distance import Distance, DistanceReader
 
 SAME_METRES = 0.1  # on-screen distances this close are one place
 HEAT_HEIGHT = 120  # height in pixels of the overlay for a frame
-_COLOURS = colormaps["inferno"]
 _OPAQUE = 0.7  # opacity at the hottest point
 
 Pictures = dict[str, bytes]
@@ -173,8 +171,8 @@ def heat_picture(heat: Maps, jpeg: bytes) -> bytes:
     with Image.open(io.BytesIO(jpeg)) as frame:
         width = max(1, round(HEAT_HEIGHT * frame.width / frame.height))
     strength = cv2.resize(heat, (width, HEAT_HEIGHT), interpolation=cv2.INTER_CUBIC).clip(0, 1)
-    pixels = (_COLOURS(0.35 + 0.6 * strength) * 255).astype(np.uint8)
-    pixels[..., 3] = (strength * 255 * _OPAQUE).astype(np.uint8)
+    colours = cv2.applyColorMap(((0.35 + 0.6 * strength) * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)
+    pixels = np.dstack([colours[..., ::-1], (strength * 255 * _OPAQUE).astype(np.uint8)])
     buffer = io.BytesIO()
     Image.fromarray(pixels).quantize(64, Image.Quantize.FASTOCTREE).save(buffer, "PNG", optimize=True)
     return buffer.getvalue()

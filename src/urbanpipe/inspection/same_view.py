@@ -2,10 +2,10 @@
 
 import io
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.ndimage import gaussian_filter
 
 SIZE = (80, 60)  # width and height at which pictures are compared
 MIN_CORRELATION = 0.8  # of half of the blocks at least; a crawler two seconds on stays below 0.7
@@ -47,8 +47,14 @@ def _details(jpeg: bytes) -> NDArray[np.float64]:
 
 def details(grey: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return a grey picture (h, w) without its noise and its broad brightness."""
-    result: NDArray[np.float64] = gaussian_filter(grey, 1.0) - gaussian_filter(grey, _BROAD)
-    return result
+    return _smooth(grey, 1.0) - _smooth(grey, _BROAD)
+
+
+def _smooth(grey: NDArray[np.float64], deviation: float) -> NDArray[np.float64]:
+    """Return a picture (h, w) smoothed by a Gaussian of a standard deviation in pixels, cut off at four of them."""
+    side = 2 * round(4 * deviation) + 1
+    smoothed = cv2.GaussianBlur(grey, (side, side), deviation, borderType=cv2.BORDER_REFLECT)
+    return np.asarray(smoothed, dtype=np.float64)
 
 
 def _shift(one: NDArray[np.float64], other: NDArray[np.float64]) -> tuple[int, int]:
