@@ -1,6 +1,7 @@
 """Bundles with graphs: they are inspected with as in torch, and without torch."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -28,14 +29,16 @@ from urbanpipe.video.probe import digest
 pytestmark = pytest.mark.slow
 
 RUN = "import sys; from urbanpipe.cli.main import main; sys.argv = ['urbanpipe', *sys.argv[1:]]; main()"
+HEAVY = ("scipy", "matplotlib", "openpyxl")  # each takes a tenth of a second to import
 WITHOUT_TORCH = """
+import os
 import sys
 from importlib.abc import MetaPathFinder
 
 
 class NoTorch(MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in ("torch", "torchvision", "timm"):
+        if name.split(".")[0] in ("torch", "torchvision", "timm", *os.environ["HIDDEN"].split()):
             raise ImportError(f"{name} is not installed here")
 
 
@@ -48,9 +51,10 @@ main()
 """
 
 
-def without_torch(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+def without_torch(*arguments: str | Path, also: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", WITHOUT_TORCH, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    environment = {**os.environ, "HIDDEN": " ".join(also)}
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +92,8 @@ def test_auto_takes_the_graphs_and_the_record_of_the_check_is_kept(graph_bundle:
 def test_inspect_and_predict_need_no_torch(
     graph_bundle: Path, video: Path, by_torch: Inspection, tmp_path: Path
 ) -> None:
-    done = without_torch("inspect", video, "--bundle", graph_bundle, "--out", tmp_path / "out", "--runtime", "onnx")
+    arguments = ("inspect", video, "--bundle", graph_bundle, "--out", tmp_path / "out", "--runtime", "onnx")
+    done = without_torch(*arguments, also=HEAVY)
     assert done.returncode == 0, done.stderr
     (folder,) = (path.parent for path in (tmp_path / "out").glob("*/findings.json"))
     assert list(folder.glob("*.heat.png"))

@@ -75,8 +75,9 @@ class Isotonic(Section):
 
 
 def _sigmoid(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return probabilities, exact in both tails; scipy's function would take longer to import than to run."""
-    return np.exp(-np.logaddexp(0.0, -logits))
+    """Return probabilities, which never fall; SciPy's function would take longer to import than to run."""
+    with np.errstate(over="ignore"):  # exp(800) is infinite, and its probability 0
+        return 1.0 / (1.0 + np.exp(-logits))
 
 
 def _logits(scores: NDArray[np.float64]) -> NDArray[np.float64]:
