@@ -216,8 +216,8 @@ def search(settings: Sequence[Candidate], work: Fit) -> None:
 
     As many as time allows are compared for the fewest epochs, and the best third for more. Those are then
     cross-validated, because two of their folds are trained already and models of different settings complement each
-    other. The best is also trained longest, and the settings on the next places follow. It ends where there is no time
-    for the next step.
+    other. The best is also trained longest, and the settings on the next places follow. A setting for which there is no
+    time is cross-validated with the fewest epochs, or left out.
     """
     by_name, default = {candidate.name: candidate for candidate in settings}, settings[0]
     shortest, *longer = EPOCHS
@@ -225,8 +225,8 @@ def search(settings: Sequence[Candidate], work: Fit) -> None:
     def train(name: str, epochs: int) -> bool:
         return work.cross_validate(by_name[name].step(epochs))
 
-    def train_place(ranking: Ranking, place: int, epochs: int) -> bool:
-        return all(train(name, epochs) for name in _chosen(ranking, place, epochs, work))
+    def train_place(ranking: Ranking, place: int, *lengths: int) -> bool:
+        return any(all(train(name, epochs) for name in _chosen(ranking, place, epochs, work)) for epochs in lengths)
 
     if not train(default.name, shortest):
         return
@@ -236,15 +236,16 @@ def search(settings: Sequence[Candidate], work: Fit) -> None:
             all(train(candidate.name, epochs) for candidate in settings)
         return
     longer_one, *longest = longer
-    if not train_place(ranking, 0, longer_one):
-        return
+    train_place(ranking, 0, longer_one, shortest)
     third = best(ranking, HALVING)
     best_third = [by_name[name] for name in union(third)]
     compared = _compared(best_third, longer_one, work, then=default.step(longer_one), among=third)
     if compared is not None:
-        all(train_place(compared, place, longer_one) for place in range(len(best_third)))
-        all(train_place(compared, 0, epochs) for epochs in longest)
-    all(train_place(ranking, place, longer_one) for place in range(1, len(settings)))
+        for place in range(len(best_third)):
+            train_place(compared, place, longer_one)
+        train_place(compared, 0, *longest)
+    for place in range(1, len(settings)):
+        train_place(ranking, place, longer_one, shortest)
 
 
 def _compared(
