@@ -1,7 +1,10 @@
 """The choices of `fit`: what each fold may know of the others, and that the figure of a choice is not flattered."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
@@ -16,6 +19,8 @@ from urbanpipe.evaluation.runs import read_out_of_fold
 from urbanpipe.tuning import fitting, run_step
 from urbanpipe.tuning.choice import ALL_FOLDS, EligibleRuns, best, rank, union
 from urbanpipe.tuning.figures import figures_of
+from urbanpipe.tuning.fitting import search
+from urbanpipe.tuning.steps import Step
 
 pytestmark = pytest.mark.usefixtures("no_plots_of_folds")
 
@@ -50,6 +55,44 @@ def test_a_run_is_used_only_where_it_was_chosen() -> None:
     members = runs.members(["frozen", "tuned"])
     assert members.by_fold.tolist() == [[True, False], [True, True]]
     assert members.final.tolist() == [True, True]
+
+
+def test_a_run_that_no_score_chose_stays_for_all_folds() -> None:
+    runs = EligibleRuns([0, 1])
+    runs.allow_always("default")
+    runs.allow("default", 1)
+    members = runs.members(["default"])
+    assert members.by_fold.all()
+    assert members.final.all()
+
+
+@pytest.mark.parametrize(("left", "compared"), [(100.0, ["default", "good", "bad"]), (8.0, ["default", "good"])])
+def test_settings_that_do_not_fit_into_the_time_are_trained_shorter_or_not_compared(
+    monkeypatch: pytest.MonkeyPatch, left: float, compared: list[str]
+) -> None:
+    monkeypatch.setattr(fitting, "EPOCHS", (1, 2))
+    monkeypatch.setattr(fitting, "expected_seconds", lambda *_: 2.5)
+    tried, trained = list[str](), list[str]()
+    worth = {"default-1": 0.2, "good-1": 0.6, "bad-1": 0.1}
+
+    def try_folds(step: Step, folds: Sequence[int]) -> dict[int, float]:
+        tried.append(step.recipe.name)
+        return dict.fromkeys(folds, worth[step.recipe.name])
+
+    def cross_validate(step: Step) -> bool:
+        fits = step.recipe.name != "good-2"
+        if fits:
+            trained.append(step.recipe.name)
+        return fits
+
+    experiment, budget = SimpleNamespace(fold_numbers=[0, 1, 2]), SimpleNamespace(left_seconds=left)
+    work = SimpleNamespace(experiment=experiment, budget=budget, eligible=EligibleRuns([0, 1, 2]))
+    work.try_folds, work.cross_validate = try_folds, cross_validate
+    settings = [tiny_candidate(name, 1e-3 + number / 1e5) for number, name in enumerate(("default", "good", "bad"))]
+    search(settings, cast("fitting.Fit", work))
+    assert tried == [f"{name}-1" for name in compared]
+    assert trained == ["default-1", "good-1", "default-2", *(["bad-2"] if "bad" in compared else [])]
+    assert work.eligible.members(["default-1", "good-1"]).final.all()
 
 
 @pytest.mark.slow

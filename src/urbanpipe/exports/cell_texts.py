@@ -1,5 +1,6 @@
 """Cells that a person has to fill in or to correct: their position and what is expected, in both languages."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,8 +32,20 @@ class CellPlace(Protocol):
         ...
 
 
+class Worded(ABC):
+    """Something that has words in each language; `str` gives the English ones."""
+
+    @abstractmethod
+    def text(self, language: Language) -> str:
+        """Return the words."""
+
+    def __str__(self) -> str:
+        """Return the words in English."""
+        return self.text("en")
+
+
 @dataclass(frozen=True)
-class SheetCell:
+class SheetCell(Worded):
     """A cell of a workbook.
 
     Attributes:
@@ -59,13 +72,9 @@ class SheetCell:
         """Return its row in words."""
         return wording(language, _TEXTS)("row", row=self.row)
 
-    def __str__(self) -> str:
-        """Return the position in English."""
-        return self.text("en")
-
 
 @dataclass(frozen=True)
-class ReviewCell:
+class ReviewCell(Worded):
     """A field of a video or of a defect in the review.
 
     Attributes:
@@ -101,13 +110,9 @@ class ReviewCell:
         defect = t("defect_at", code=self.code, time=self.time) if self.time else self.code
         return t("defect_status", defect=defect, status=word(self.status, language)) if self.status else defect
 
-    def __str__(self) -> str:
-        """Return the position in English."""
-        return self.text("en")
-
 
 @dataclass(frozen=True)
-class Word:
+class Word(Worded):
     """A word that a text contains, by its key in `cell_texts.toml`."""
 
     key: str
@@ -118,7 +123,7 @@ class Word:
 
 
 @dataclass(frozen=True)
-class Expectation:
+class Expectation(Worded):
     """What a cell should hold.
 
     Attributes:
@@ -133,13 +138,9 @@ class Expectation:
         """Return what is expected in words."""
         return wording(language, _TEXTS)(f"expected_{self.key}", **_worded(self.values, language))
 
-    def __str__(self) -> str:
-        """Return it in English."""
-        return self.text("en")
-
 
 @dataclass(frozen=True)
-class MissingCell:
+class MissingCell(Worded):
     """An empty cell.
 
     Attributes:
@@ -155,13 +156,9 @@ class MissingCell:
         t = wording(language, _TEXTS)
         return t("empty", where=self.where.text(language), expected=self.expected.text(language))
 
-    def __str__(self) -> str:
-        """Return the line in English."""
-        return self.text("en")
-
 
 @dataclass(frozen=True)
-class WrongCell:
+class WrongCell(Worded):
     """A cell whose value cannot be used.
 
     Attributes:
@@ -178,10 +175,6 @@ class WrongCell:
         """Return a line that says what the cell holds and what is expected."""
         values = _worded(self.values, language)
         return wording(language, _TEXTS)(self.key, where=self.where.text(language), **values)
-
-    def __str__(self) -> str:
-        """Return the line in English."""
-        return self.text("en")
 
 
 class CellError(InspectionError):
@@ -201,7 +194,7 @@ class CellError(InspectionError):
 
 
 @dataclass(frozen=True)
-class RowOf:
+class RowOf(Worded):
     """The row of a cell, as a value of a text."""
 
     where: CellPlace
@@ -212,7 +205,7 @@ class RowOf:
 
 
 @dataclass(frozen=True)
-class DataValue:
+class DataValue(Worded):
     """A field of inspection data, as a value of a text."""
 
     data: InspectionData
@@ -231,10 +224,7 @@ NOTHING = Word("nothing")
 
 def _worded(values: Mapping[str, object], language: Language) -> dict[str, object]:
     """Return values with those that have words of their own in a language."""
-    return {
-        key: value.text(language) if isinstance(value, Expectation | RowOf | Word | DataValue) else value
-        for key, value in values.items()
-    }
+    return {key: value.text(language) if isinstance(value, Worded) else value for key, value in values.items()}
 
 
 def _name(key: str, language: Language) -> str:

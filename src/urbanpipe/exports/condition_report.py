@@ -142,12 +142,7 @@ def condition(
         OutputError: `out` cannot be written.
     """
     out = Path(out)
-    if out.suffix.lower() not in SUFFIXES:
-        raise InspectionError(
-            f"{out}: condition figures are written as .json, .csv or .html; give --out with such a suffix"
-        )
-    if language not in LANGUAGES:
-        raise InspectionError(f"language is {language!r}; expected {' or '.join(LANGUAGES)}")
+    _check(out, language)
     known = read_rules(rules)
     if inspection_data and not store:
         raise InspectionError("inspection data needs a --store; without one the table has the data of its segments")
@@ -170,6 +165,16 @@ def condition(
         done = _figures(filled, table, known, language)
         _write(done, out, base)
     return done
+
+
+def _check(out: Path, language: str) -> None:
+    """Check suffix and language before anything is read."""
+    if out.suffix.lower() not in SUFFIXES:
+        raise InspectionError(
+            f"{out}: condition figures are written as .json, .csv or .html; give --out with such a suffix"
+        )
+    if language not in LANGUAGES:
+        raise InspectionError(f"language is {language!r}; expected {' or '.join(LANGUAGES)}")
 
 
 def _figures(filled: FilledTable, table: str | Path, rules: Rules, language: Language) -> Condition:

@@ -1,5 +1,7 @@
 """Heads that pool the frames of a bag so that one moment can decide: log-sum-exp, gated attention, several queries."""
 
+from abc import ABC, abstractmethod
+
 import torch
 from torch import Tensor, nn
 
@@ -7,12 +9,12 @@ from urbanpipe.models.config import BagHeadConfig
 from urbanpipe.models.smooth_max import smooth_max
 
 
-class PoolingHead(nn.Module):
+class PoolingHead(nn.Module, ABC):
     """A head whose logits of a single frame are those of a bag of that frame."""
 
+    @abstractmethod
     def frame_logits(self, bag: Tensor) -> Tensor:
         """Return the logits (frames, classes) of each frame of a bag (frames, features) as a bag of its own."""
-        raise NotImplementedError
 
     def frame_scores(self, bag: Tensor, logits: Tensor) -> Tensor:
         """Return the probabilities (frames, classes), float64, of each frame as a bag of its own."""

@@ -230,6 +230,7 @@ def search(settings: Sequence[Candidate], work: Fit) -> None:
 
     if not train(default.name, shortest):
         return
+    work.eligible.allow_always(default.step(shortest).recipe.name)
     ranking = _compared(settings, shortest, work, then=default.step(longer[0])) if longer else None
     if ranking is None:
         for epochs in (*longer[:1], shortest):
