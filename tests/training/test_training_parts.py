@@ -153,19 +153,22 @@ def test_cosine_without_warm_up_starts_at_the_top() -> None:
     assert cosine_factor(10, 0, 10) == pytest.approx(0)
 
 
-def test_a_processor_is_left_to_each_loading_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+@pytest.mark.parametrize(
+    ("processors", "loading", "threads"), [(2, 1, 2), (4, 3, 3), (16, 8, 12), (1, 1, 1), (3, 7, 1)]
+)
+def test_a_processor_is_left_to_every_two_loading_processes(
+    monkeypatch: pytest.MonkeyPatch, processors: int, loading: int, threads: int
+) -> None:
     before = torch.get_num_threads()
-    torch.set_num_threads(3)
+    torch.set_num_threads(processors)
     try:
-        with processors_left(torch.device("cpu"), 1):
-            assert torch.get_num_threads() == 2
-        with processors_left(torch.device("cpu"), 7):
-            assert torch.get_num_threads() == 1
-        monkeypatch.setenv("OMP_NUM_THREADS", "3")
-        with processors_left(torch.device("cpu"), 1):
-            assert torch.get_num_threads() == 3
-        assert torch.get_num_threads() == 3
+        monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+        with processors_left(torch.device("cpu"), loading):
+            assert torch.get_num_threads() == threads
+        monkeypatch.setenv("OMP_NUM_THREADS", str(processors))
+        with processors_left(torch.device("cpu"), loading):
+            assert torch.get_num_threads() == processors
+        assert torch.get_num_threads() == processors
     finally:
         torch.set_num_threads(before)
 

@@ -66,9 +66,21 @@ def test_a_run_that_no_score_chose_stays_for_all_folds() -> None:
     assert members.final.all()
 
 
-@pytest.mark.parametrize(("left", "compared"), [(100.0, ["default", "good", "bad"]), (8.0, ["default", "good"])])
-def test_settings_that_do_not_fit_into_the_time_are_trained_shorter_or_not_compared(
-    monkeypatch: pytest.MonkeyPatch, left: float, compared: list[str]
+ORDER = ["default-1", "good-1", "bad-1"]
+
+
+@pytest.mark.parametrize(
+    ("left", "too_long", "compared", "expected"),
+    [
+        (100.0, "good-2", ORDER, ORDER),
+        (100.0, "", ORDER, ["default-1", "good-1", "good-2", "bad-1"]),
+        (15.0, "good-2", ORDER[:2], ORDER[:2]),
+        (100.0, "default-1", ORDER, ["good-1", "good-2", "bad-1"]),
+        (5.0, "", [], ["default-1", "good-1", "bad-1", "default-2", "good-2", "bad-2"]),
+    ],
+)
+def test_the_time_left_decides_what_is_compared_and_trained(
+    monkeypatch: pytest.MonkeyPatch, left: float, too_long: str, compared: list[str], expected: list[str]
 ) -> None:
     monkeypatch.setattr(fitting, "EPOCHS", (1, 2))
     monkeypatch.setattr(fitting, "expected_seconds", lambda *_: 2.5)
@@ -80,19 +92,19 @@ def test_settings_that_do_not_fit_into_the_time_are_trained_shorter_or_not_compa
         return dict.fromkeys(folds, worth[step.recipe.name])
 
     def cross_validate(step: Step) -> bool:
-        fits = step.recipe.name != "good-2"
-        if fits:
-            trained.append(step.recipe.name)
-        return fits
+        if step.recipe.name == too_long:
+            return False
+        trained.append(step.recipe.name)
+        return True
 
     experiment, budget = SimpleNamespace(fold_numbers=[0, 1, 2]), SimpleNamespace(left_seconds=left)
     work = SimpleNamespace(experiment=experiment, budget=budget, eligible=EligibleRuns([0, 1, 2]))
     work.try_folds, work.cross_validate = try_folds, cross_validate
     settings = [tiny_candidate(name, 1e-3 + number / 1e5) for number, name in enumerate(("default", "good", "bad"))]
     search(settings, cast("fitting.Fit", work))
-    assert tried == [f"{name}-1" for name in compared]
-    assert trained == ["default-1", "good-1", "default-2", *(["bad-2"] if "bad" in compared else [])]
-    assert work.eligible.members(["default-1", "good-1"]).final.all()
+    assert tried == compared
+    assert list(dict.fromkeys(trained)) == expected
+    assert work.eligible.members(expected[:2]).final.all()
 
 
 @pytest.mark.slow
@@ -138,6 +150,7 @@ def test_fit_compares_settings_twice_on_two_folds_and_trains_the_best_longest(
     monkeypatch.setattr(fitting, "candidates", lambda _: settings)
     monkeypatch.setattr(fitting, "EPOCHS", (1, 2, 3))
     monkeypatch.setattr(run_step, "crossval_seconds", lambda *_, **__: 1.0)
+    monkeypatch.setattr(run_step, "expected_seconds", _all_but_one_are_short)
     worth = {"default-1": 0.2, "bad-1": 0.1, "good-1": 0.6, "good-2": 0.3, "default-2": 0.7}
     monkeypatch.setattr(run_step, "_map", lambda run, fold: worth[run.name] * (fold == 0))
     folds = tmp_path / "folds.csv"
@@ -147,19 +160,23 @@ def test_fit_compares_settings_twice_on_two_folds_and_trains_the_best_longest(
     assert [name for name, outcome in outcomes.items() if outcome.is_done] == [
         "frozen-tiny",
         "default-1",
+        "good-1",
         "good-2",
         "default-2",
         "good-3",
         "default-3",
-        "bad-2",
     ]
     assert outcomes["bad-1"].tried == {0: 0.1, 1: 0.0}
-    assert outcomes["bad-1"].reason == "tried on 2 folds"
+    assert outcomes["bad-1"].reason.startswith("tried on 2 folds; would take 60 min, and ")
     assert not (tmp_path / "out" / "bad-1" / "fold2").exists()
     assert "tried on 2 folds" in (result.folder / "fit.md").read_text()
     figures, data = result.points[-1].figures, read_out_of_fold(tmp_path / "out" / "frozen-tiny")
     chance = mean_of_known(np.where(data.targets.any(0), data.targets.mean(0), np.nan))
     assert figures.low < chance < figures.high < 0.9
+
+
+def _all_but_one_are_short(step: Step, folds: Sequence[int], _: object) -> float:
+    return 3600.0 if step.recipe.name == "bad-1" and len(folds) == 3 else 1.0
 
 
 def _shuffled(archive: Path, out: Path) -> None:

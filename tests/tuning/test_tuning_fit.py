@@ -225,7 +225,7 @@ def test_the_table_of_a_terminal_has_every_step_and_the_time_left(tmp_path: Path
     figures = Figures(0.621, 0.592, 0.557, 0.63)
     outcomes = [
         Outcome(frozen, tmp_path, "", 75.0, figures),
-        Outcome(decoder, None, "would take 3.0 h, and 50 min are left", 0.0, is_too_long=True),
+        Outcome(decoder, None, "would take 3.0 h, and 50 min are left", 0.0),
     ]
     text = StringIO()
     console = Console(file=text, width=140)
@@ -252,13 +252,14 @@ def test_each_backbone_has_its_baselines_at_its_own_size() -> None:
 
 def test_the_defaults_of_each_backbone_are_the_first_candidates() -> None:
     found = candidates({"mobilenetv2_100": "a.safetensors", "test_vit": "random"})
-    assert [each.name for each in found[:2]] == ["super-image-mobilenetv2_100", "super-image-test_vit"]
+    assert [each.name for each in found[:2]] == ["frame-pooled-mobilenetv2_100", "frame-pooled-test_vit"]
     assert len({each.name for each in found}) == len(found)
-    default = found[0].step(8).recipe
-    shipped = load_recipe("small-mobilenetv2")
-    assert default.optimiser == shipped.optimiser
+    default, shipped = found[0].step(8).recipe, load_recipe("small-frame")
+    assert default.optimiser.learning_rate == 1e-4
+    assert default.optimiser.warmup_epochs == shipped.optimiser.warmup_epochs / 3, "the share of the epochs stays"
     assert default.training == shipped.training.model_copy(update={"epochs": 8, "validate_every": 8})
     assert default.model.weights == "a.safetensors"
+    assert [each.step(3).recipe.input.frame_size[0] for each in found[:2]] == [224, 160], "of the frozen features"
     recipes = [each.step(3).recipe for each in found]  # every one can be used
     assert {recipe.training.epochs for recipe in recipes} == {3}
     assert len({recipe.model_dump_json(exclude={"name"}) for recipe in recipes}) == len(recipes)

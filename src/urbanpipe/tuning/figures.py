@@ -48,7 +48,6 @@ class Outcome:
         seconds: wall time of the step, over all calls.
         figures: its scores; None if not all folds are trained.
         tried: mAP by fold where settings were only tried on some folds, else None.
-        is_too_long: whether it was left out because it would not end in time.
     """
 
     step: Step
@@ -57,7 +56,6 @@ class Outcome:
     seconds: float
     figures: Figures | None = None
     tried: dict[int, float] | None = None
-    is_too_long: bool = False
 
     @property
     def is_done(self) -> bool:

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
 from rich.console import Console
 
 from urbanpipe.contracts.run_folder import read_json
@@ -21,7 +20,7 @@ from urbanpipe.progress import draws_bars, duration_text
 from urbanpipe.training.experiment import Experiment, open_experiment
 from urbanpipe.training.options import FoldOptions, RunOptions
 from urbanpipe.tuning.budget import Budget, parse_budget
-from urbanpipe.tuning.choice import EligibleRuns, Ranking, best, rank, union
+from urbanpipe.tuning.choice import ALL_FOLDS, EligibleRuns, Ranking, best, rank, union
 from urbanpipe.tuning.figures import Outcome, Point, figures_of
 from urbanpipe.tuning.live_table import show_table
 from urbanpipe.tuning.page import write_page
@@ -35,6 +34,7 @@ BUNDLE = "bundle"
 STATE = "state.json"
 TRIED_FOLDS = 2  # on which settings are compared
 HALVING = 3  # one in so many settings is compared for more epochs
+COMPARED_SHARE = 0.4  # of the time left, for a comparison; the rest trains what it finds
 _PREFERRED = "tf_efficientnet_lite0"  # nearly as good as Lite2, in half the time (docs/results.md)
 
 
@@ -92,7 +92,7 @@ class Fit:
         """Train all folds of a step if they are expected to end in time; combine it with the runs so far.
 
         Returns:
-            Whether there was time; also True for a step that fails.
+            Whether they are all trained.
         """
         if step.recipe.name in self.outcomes and self.outcomes[step.recipe.name].is_done:
             return True
@@ -103,7 +103,7 @@ class Fit:
             self._show()
         if self.points:
             write_page(self.folder, [*self.outcomes.values()], self.points, self.budget, self.warnings)
-        return not self.outcomes[step.recipe.name].is_too_long
+        return self.outcomes[step.recipe.name].is_done
 
     def try_folds(self, step: Step, folds: Sequence[int]) -> dict[int, float] | None:
         """Train some folds of a step; return the mAP of each, or None if they are not all trained."""
@@ -113,11 +113,19 @@ class Fit:
         return outcome.tried
 
     def _record(self, outcome: Outcome) -> None:
-        """Add an outcome, with the time that its step took in all calls together."""
-        times = self.times.setdefault(outcome.step.recipe.name, {"seconds": 0.0, "folds": 0.0})
+        """Add an outcome at the end, with the time that its step took in all calls together.
+
+        A step that is not cross-validated keeps the scores of its comparison.
+        """
+        name = outcome.step.recipe.name
+        times = self.times.setdefault(name, {"seconds": 0.0, "folds": 0.0})
         if outcome.is_done and "done_after_seconds" not in times:
             times["done_after_seconds"] = self.budget.spent_seconds
-        self.outcomes[outcome.step.recipe.name] = replace(outcome, seconds=times["seconds"])
+        before = self.outcomes.pop(name, None)
+        if before and before.tried and not outcome.is_done:
+            reason = f"tried on {len(before.tried)} folds; {outcome.reason}"
+            outcome = replace(outcome, tried=before.tried, reason=reason)
+        self.outcomes[name] = replace(outcome, seconds=times["seconds"])
         self.save()
         if not outcome.is_done:
             self._show()
@@ -214,51 +222,53 @@ def _read_state(folder: Path) -> tuple[float, dict[str, dict[str, float]]]:
 def search(settings: Sequence[Candidate], work: Fit) -> None:
     """Compare settings by successive halving, and cross-validate the best of them.
 
-    As many as time allows are compared for the fewest epochs, and the best third for more. Those are then
-    cross-validated, because two of their folds are trained already and models of different settings complement each
-    other. The best is also trained longest, and the settings on the next places follow. A setting for which there is no
-    time is cross-validated with the fewest epochs, or left out.
+    The first setting for which there is time is the default. It is cross-validated with the fewest epochs, and compared
+    with the others. The best third of them are cross-validated too: two of their folds are trained already, and models
+    of different settings complement each other. They are also compared for more epochs, the best of them is trained
+    longest, and the settings on the next places follow. Where there is no time to compare two, the settings are trained
+    in the given order.
     """
-    by_name, default = {candidate.name: candidate for candidate in settings}, settings[0]
+    by_name = {candidate.name: candidate for candidate in settings}
     shortest, *longer = EPOCHS
 
     def train(name: str, epochs: int) -> bool:
         return work.cross_validate(by_name[name].step(epochs))
 
-    def train_place(ranking: Ranking, place: int, *lengths: int) -> bool:
-        return any(all(train(name, epochs) for name in _chosen(ranking, place, epochs, work)) for epochs in lengths)
+    def train_place(ranking: Ranking, place: int, epochs: int) -> None:
+        for name in _chosen(ranking, place, epochs, work):
+            train(name, epochs)
 
-    if not train(default.name, shortest):
+    default = next((name for name in by_name if train(name, shortest)), None)
+    if default is None:
         return
-    work.eligible.allow_always(default.step(shortest).recipe.name)
-    ranking = _compared(settings, shortest, work, then=default.step(longer[0])) if longer else None
+    work.eligible.allow_always(by_name[default].step(shortest).recipe.name)
+    ranking = _compared(settings, shortest, work) if longer else None
     if ranking is None:
-        for epochs in (*longer[:1], shortest):
-            all(train(candidate.name, epochs) for candidate in settings)
+        for epochs in (shortest, *longer[:1]):
+            for name in by_name:
+                train(name, epochs)
         return
-    longer_one, *longest = longer
-    train_place(ranking, 0, longer_one, shortest)
     third = best(ranking, HALVING)
-    best_third = [by_name[name] for name in union(third)]
-    compared = _compared(best_third, longer_one, work, then=default.step(longer_one), among=third)
-    if compared is not None:
-        for place in range(len(best_third)):
-            train_place(compared, place, longer_one)
-        train_place(compared, 0, *longest)
-    for place in range(1, len(settings)):
-        train_place(ranking, place, longer_one, shortest)
+    kept = len(third[ALL_FOLDS])
+    for place in range(kept):
+        train_place(third, place, shortest)
+    longer_one, *longest = longer
+    compared = _compared([by_name[name] for name in union(third)], longer_one, work, among=third) or third
+    for place in range(kept):
+        train_place(compared, place, longer_one)
+    for epochs in longest:
+        train_place(compared, 0, epochs)
+    for place in range(kept, len(settings)):
+        train_place(ranking, place, shortest)
 
 
-def _compared(
-    settings: Sequence[Candidate], epochs: int, work: Fit, *, then: Step, among: Ranking | None = None
-) -> Ranking | None:
-    """Try the first settings for some epochs on a few folds, and rank them.
+def _compared(settings: Sequence[Candidate], epochs: int, work: Fit, *, among: Ranking | None = None) -> Ranking | None:
+    """Try settings for some epochs on a few folds, and rank them.
 
     Args:
-        settings: the settings; those for which there is no time, beside the step that uses the result, are left out.
+        settings: the settings, of which as many are tried, in this order, as fit into a share of the time left.
         epochs: epochs of each.
         work: the call of `fit`.
-        then: the step that uses the result.
         among: the settings to rank, by fold to leave out; default: all.
 
     Returns:
@@ -266,15 +276,26 @@ def _compared(
     """
     folds = work.experiment.fold_numbers
     tried = folds[: max(1, min(TRIED_FOLDS, len(folds) - 1))]
-    steps = {candidate.name: candidate.step(epochs) for candidate in settings}
-    needed = np.cumsum([expected_seconds(step, tried, work) for step in steps.values()])
-    time = work.budget.left_seconds - expected_seconds(then, folds, work)
-    count = int((needed <= time).sum())
-    log.info("time to compare %d of %d settings for %d epochs", count, len(settings), epochs)
-    if count < 2:
+    left, steps = COMPARED_SHARE * work.budget.left_seconds, dict[str, Step]()
+    for candidate in settings:
+        step = candidate.step(epochs)
+        needed = _needed_seconds(step, tried, work)
+        if needed <= left:
+            steps[candidate.name] = step
+            left -= needed
+    log.info("time to compare %d of %d settings for %d epochs", len(steps), len(settings), epochs)
+    if len(steps) < 2:
         return None
-    scores = {name: found for name in [*steps][:count] if (found := work.try_folds(steps[name], tried)) is not None}
+    scores = {name: found for name, step in steps.items() if (found := work.try_folds(step, tried)) is not None}
     return rank(scores, folds, among) if scores else None
+
+
+def _needed_seconds(step: Step, folds: Sequence[int], work: Fit) -> float:
+    """Return the expected seconds of a step; 0 if they cannot be measured: it is tried, and its failure recorded."""
+    try:
+        return expected_seconds(step, folds, work)
+    except UrbanpipeError:
+        return 0.0
 
 
 def _chosen(ranking: Ranking, place: int, epochs: int, work: Fit) -> list[str]:

@@ -108,11 +108,6 @@ def write_page(
     write_text(folder / HTML, page)
 
 
-def _warnings(warnings: Sequence[str]) -> list[str]:
-    listed = "".join(f"- {markdown_text(warning)}\n" for warning in warnings)
-    return ["## What to know about the data\n", listed] if warnings else []
-
-
 def _verdict(outcomes: Sequence[Outcome], last: Point) -> str:
     """Return the result in one sentence: the combination, beside the frozen baseline."""
     baseline = next(outcome for outcome in outcomes if outcome.figures is not None)

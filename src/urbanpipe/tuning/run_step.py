@@ -45,10 +45,9 @@ def run_step(step: Step, folds: Sequence[int], work: Work) -> Outcome:
         WeightsError: the weights of the first step cannot be loaded.
         UrbanpipeError: the first step fails for another reason.
     """
-    is_first, is_too_long = not work.outcomes, False
+    is_first = not work.outcomes
     try:
         reason = _train(step, folds, work, is_first=is_first)
-        is_too_long = bool(reason)
     except UrbanpipeError as error:
         model = step.recipe.model
         if is_first and model.weights == "hub" and isinstance(error, WeightsError):
@@ -63,7 +62,7 @@ def run_step(step: Step, folds: Sequence[int], work: Work) -> Outcome:
         reason = f"failed: {error}"
     run = work.out / step.recipe.name
     if reason:
-        return Outcome(step, None, reason, 0.0, is_too_long=is_too_long)
+        return Outcome(step, None, reason, 0.0)
     if len(folds) < len(work.experiment.fold_numbers):
         return Outcome(step, run, f"tried on {len(folds)} folds", 0.0, tried={fold: _map(run, fold) for fold in folds})
     return Outcome(step, run, "", 0.0, figures_of(run))

@@ -20,6 +20,7 @@ _VIEWS: dict[str, dict[str, Any]] = {  # at test time
     _FRAME: {"test_flips": ["horizontal"]},
     _DENSE: {},
 }
+_AUGMENTED = {"tile": ["crop", "horizontal_flip", "colour_jitter"], "crop_scale": 0.6}
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,8 @@ class Candidate:
         for section, values in self.settings.items():
             table[section] = _merged(table[section], values)
         table["input"] |= _VIEWS[self.base]
+        warmup = table["optimiser"]["warmup_epochs"] / table["training"]["epochs"]  # the share stays
+        table["optimiser"]["warmup_epochs"] = warmup * epochs
         table["training"] |= {"epochs": epochs, "validate_every": epochs}
         table["name"] = f"{self.name}-{epochs}"
         return Step(recipe_from_table(table, table["name"]), f"{self._about}, {epochs} epochs")
@@ -85,41 +88,44 @@ def frozen_steps(weights: Mapping[str, str]) -> list[Step]:
 
 
 def candidates(weights: Mapping[str, str]) -> list[Candidate]:
-    """Return the settings of fine-tuning that `fit` compares: first the defaults, then what differs most from them.
+    """Return the settings of fine-tuning that `fit` compares: first the default, then what differs most from it.
 
-    Methods, learning rates, layer decay, tile size and grid are compared on the first backbone; of the others, the
-    defaults are tried.
+    The default is frames at the size of the backbone, pooled within the network, with the head of a probe. The other
+    backbones are tried with it; methods, learning rates, layer decay, tile size and grid are compared on the first.
 
     Args:
         weights: as for `frozen_steps`.
     """
-    (first, source), *others = weights.items()
+    first, source = next(iter(weights.items()))
+    pooled = [
+        Candidate(f"frame-pooled-{_slug(backbone)}", _FRAME, backbone, given, _pooled(backbone))
+        for backbone, given in weights.items()
+    ]
     changes: list[tuple[str, str, dict[str, dict[str, Any]]]] = [
-        ("super-image", _SUPER_IMAGE, {}),
-        (
-            "frame-mean-max",
-            _FRAME,
-            {
-                "optimiser": {"learning_rate": 1e-4, "warmup_epochs": 1.0},
-                "input": {"size": 160, "pooling": "mean-max"},
-                "model": {"head_start": "probe"},
-            },
-        ),
         ("dense", _DENSE, {"input": {"memory": {"final_epochs": 1}}}),
+        ("super-image", _SUPER_IMAGE, {}),
         ("frame", _FRAME, {"optimiser": {"learning_rate": 1e-3}}),
         ("super-image-2x2", _SUPER_IMAGE, {"input": {"rows": 2, "columns": 2, "tile": 112}}),
+        ("super-image-augmented", _SUPER_IMAGE, {"augment": _AUGMENTED}),
         ("super-image-slow", _SUPER_IMAGE, {"optimiser": {"learning_rate": 3e-4}}),
         ("super-image-96px", _SUPER_IMAGE, {"input": {"tile": 96}}),
         ("frame-slow", _FRAME, {"optimiser": {"learning_rate": 3e-4}}),
         ("super-image-fast", _SUPER_IMAGE, {"optimiser": {"learning_rate": 3e-3}}),
         ("super-image-decay", _SUPER_IMAGE, {"optimiser": {"layer_decay": 0.8}}),
+        ("frame-pooled-fast", _FRAME, _merged(_pooled(first), {"optimiser": {"learning_rate": 3e-4}})),
     ]
-    of_first = [Candidate(f"{name}-{_slug(first)}", base, first, source, settings) for name, base, settings in changes]
-    default, base, settings = changes[0]
-    of_others = [
-        Candidate(f"{default}-{_slug(backbone)}", base, backbone, given, settings) for backbone, given in others
-    ]
-    return [of_first[0], *of_others, *of_first[1:]]
+    others = [Candidate(f"{name}-{_slug(first)}", base, first, source, settings) for name, base, settings in changes]
+    return [*pooled, *others]
+
+
+def _pooled(backbone: str) -> dict[str, dict[str, Any]]:
+    """Return the settings of frames that are pooled within the network, at the size of its frozen features."""
+    return {
+        "optimiser": {"learning_rate": 1e-4},
+        "input": {"size": native_size(backbone), "pooling": "mean-max"},
+        "model": {"head_start": "probe"},
+        "augment": _AUGMENTED,
+    }
 
 
 def _merged(table: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
