@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from build_docs import linked_files, navigation
 from docs_pages import command_line, python
+from docs_pages.executed import MARK, NOT_RUN, RUN, noted
 from docs_pages.links import broken_links
 from helpers.command_lines import command_lines, pages, parse, runnable
 from urbanpipe import api
@@ -85,6 +86,14 @@ def test_every_recipe_key_is_explained() -> None:
 def test_every_function_is_on_the_page_of_functions() -> None:
     page = python.pages()["python"].splitlines()
     assert sorted(f"::: urbanpipe.api.{name}" for name in api.__all__) == sorted(x for x in page if x.startswith(":::"))
+
+
+def test_the_site_says_which_commands_a_test_runs() -> None:
+    ran = f"{MARK}```bash\nurbanpipe recipes\n```\n"
+    assert noted(f"# Page\n\n{ran}") == f"# Page\n\n{ran}\n{RUN}"
+    assert noted(f"{ran}\n    urbanpipe audit catalog.csv\n").endswith(f"catalog.csv\n\n{NOT_RUN}")
+    assert noted("```bash\nurbanpipe audit catalog.csv\n```\n").endswith(f"\n{NOT_RUN}")
+    assert noted("text\n\n    pip install x\n") == "text\n\n    pip install x\n"
 
 
 def test_pages_that_the_navigation_lacks_are_added() -> None:

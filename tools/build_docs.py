@@ -17,6 +17,7 @@ from typing import Any
 import tomli_w
 
 from docs_pages import command_line, python
+from docs_pages.executed import noted
 from docs_pages.links import broken_links
 
 PROJECT = Path(__file__).parents[1]
@@ -42,7 +43,7 @@ def build(build_folder: Path) -> list[str]:
 def stage(folder: Path) -> list[str]:
     """Write all pages, and the files that they link to, as in the repository; return the paths of the pages."""
     sources = [*PROJECT.glob("*.md"), *PROJECT.glob("docs/**/*.md"), *PROJECT.glob("benchmarks/*.md")]
-    texts = {path.relative_to(PROJECT).as_posix(): path.read_text(encoding="utf-8") for path in sorted(sources)}
+    texts = {path.relative_to(PROJECT).as_posix(): noted(path.read_text(encoding="utf-8")) for path in sorted(sources)}
     texts |= {f"docs/reference/{name}.md": text for name, text in generated().items()}
     for name, text in texts.items():
         page = folder / name

@@ -8,11 +8,11 @@ from typing import Any
 
 import typer.main
 
+from docs_pages.executed import MARK
 from urbanpipe.cli.main import app
 
 _FENCE = re.compile(r"^```bash\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _INDENTED = re.compile(r"(?:^    .*\n?)+", re.MULTILINE)
-_RUN = "<!-- a test runs this -->\n"
 
 
 def parse(words: list[str]) -> None:
@@ -38,7 +38,7 @@ def command_lines(text: str) -> Iterator[list[str]]:
 
 def runnable(text: str) -> Iterator[list[str]]:
     """Yield the command lines in the blocks of a page that a test runs."""
-    for block in re.findall(re.escape(_RUN) + _FENCE.pattern[1:], text, re.MULTILINE | re.DOTALL):
+    for block in re.findall(re.escape(MARK) + _FENCE.pattern[1:], text, re.MULTILINE | re.DOTALL):
         yield from _commands(block)
 
 

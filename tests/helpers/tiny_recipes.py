@@ -14,6 +14,19 @@ TINY = (
     "training.workers=0",
     "training.precision=fp32",
 )
+TINY_FRAME = (
+    "input.size=32",
+    "input.every_seconds=0.3",
+    "input.train_frames=2",
+    "model.backbone=test_convnext",
+    "model.options={}",
+    "optimiser.learning_rate=1e-3",
+    "optimiser.warmup_epochs=1",
+    "training.epochs=2",
+    "training.batch_size=4",
+    "training.workers=0",
+    "training.precision=fp32",
+)
 TINY_BAG = (
     "input.size=32",
     "input.every_seconds=0.3",
