@@ -123,7 +123,7 @@ def test_table_has_models_and_all_ensembles(runs: list[Path], tmp_path: Path) ->
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("way", "name"), [("search", "searched"), ("simplex", "simplex")])
+@pytest.mark.parametrize(("way", "name"), [("search", "searched"), ("bagged", "bagged"), ("simplex", "simplex")])
 def test_search_is_what_the_folder_uses_and_says_so(way: str, name: str, runs: list[Path], tmp_path: Path) -> None:
     make_run(runs[2], 2, skill=-1.0)
     made = ensemble(runs, out=tmp_path / "out", weights=way)

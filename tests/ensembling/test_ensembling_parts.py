@@ -1,3 +1,5 @@
+from collections import Counter
+from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from numpy.typing import NDArray
 from helpers.evaluation_sets import labelled
 from urbanpipe.decision.exclusive import apply_exclusive
 from urbanpipe.decision.thresholds import UNKNOWN, decision_metrics, f1_thresholds, nested_decisions, recall_thresholds
+from urbanpipe.ensembling import weights as weights_module
 from urbanpipe.ensembling.weights import (
     Search,
     best_per_class,
@@ -17,6 +20,7 @@ from urbanpipe.ensembling.weights import (
     given_weights,
     mean_map,
     read_weights,
+    search_bagged,
     search_nested,
     search_simplex,
     search_weights,
@@ -149,10 +153,17 @@ def few_rounds(stack: NDArray[np.float64], data: EvaluationSet) -> NDArray[np.fl
     return search_weights(stack, data, rounds=12)
 
 
+def few_bags(stack: NDArray[np.float64], data: EvaluationSet) -> NDArray[np.float64]:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(weights_module, "BAGS", 4)
+        patched.setattr(weights_module, "BAG_ROUNDS", 8)
+        return search_bagged(stack, data)
+
+
 each_search = pytest.mark.parametrize("search", [few_rounds, search_simplex])
 
 
-@each_search
+@pytest.mark.parametrize("search", [few_rounds, few_bags, search_simplex])
 def test_search_prefers_what_is_good(search: Search) -> None:
     stack, targets = members(0, [0.0, 3.0, 0.0])
     weights = search(stack, labelled(targets, FOLDS, SMALL))
@@ -175,6 +186,45 @@ def test_search_is_never_below_equal_weights_where_it_looked(seed: int, search: 
     assert found >= mean_map(weighted_mean(stack, equal_weights(4)), labelled(targets, FOLDS, SMALL))
     if search is few_rounds:  # its first choice is the best member alone
         assert found >= max(mean_map(member, labelled(targets, FOLDS, SMALL)) for member in stack) - 1e-12
+
+
+def test_bagged_weights_are_the_same_again_and_less_extreme() -> None:
+    spread = []
+    for seed in range(3):
+        stack, targets = members(seed, [0.5, 0.6, 0.5, 0.6])
+        data = labelled(targets, FOLDS, SMALL)
+        bagged = few_bags(stack, data)
+        assert bagged.sum() == pytest.approx(1)
+        assert bagged.min() >= 0
+        assert (bagged == few_bags(stack, data)).all()
+        spread.append([weights.std() for weights in (bagged, few_rounds(stack, data))])
+    bags, single = np.mean(spread, axis=0)
+    assert bags < single
+
+
+def test_groups_are_drawn_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    stack, targets = members(0, [0.5, 0.6])
+    data = replace(labelled(targets, FOLDS, SMALL), groups=tuple(str(place // 4) for place in range(200)))
+    drawn = list[EvaluationSet]()
+
+    def noted(stack: NDArray[np.float64], data: EvaluationSet, rounds: int = 0) -> NDArray[np.float64]:
+        drawn.append(data)
+        return equal_weights(len(stack))
+
+    monkeypatch.setattr(weights_module, "search_weights", noted)
+    search_bagged(stack, data)
+    assert len(drawn) == weights_module.BAGS
+    for bag in drawn:
+        times = Counter(zip(bag.groups, bag.names, strict=True))
+        by_group = {group: {times[pair] for pair in times if pair[0] == group} for group in bag.groups}
+        assert all(len(counts) == 1 for counts in by_group.values()), "each video as often as its group"
+        assert len(times) == 4 * len(by_group)
+        assert max(times.values()) > 1, "with replacement"
+    monkeypatch.setattr(weights_module, "BAGGED_VIDEOS", 300)
+    drawn.clear()
+    search_bagged(stack, data)
+    assert [len(bag.names) for bag in drawn] == [200], "many videos are searched once, without resampling"
+    assert drawn[0] is data
 
 
 def test_no_small_move_improves_what_the_simplex_search_found() -> None:
@@ -237,7 +287,7 @@ def test_ways_to_give_weights(tmp_path: Path) -> None:
         assert found is not None
         assert found.tolist() == [0.25, 0.75]
         assert weights_by(way) == "given"
-    for name in ("equal", "search", "simplex"):
+    for name in ("equal", "search", "bagged", "simplex"):
         assert read_weights(name, names) is None
         assert weights_by(name) == name
 
@@ -245,7 +295,7 @@ def test_ways_to_give_weights(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
-        ("best", "'best' are none of: equal, search, simplex, one number"),
+        ("best", "'best' are none of: equal, search, bagged, simplex, one number"),
         ("0.5;0.5", "are none of"),
         ("1", "1 weights for 2 models; give one for each of a, b"),
         ("1,2,3", "3 weights for 2"),

@@ -15,9 +15,10 @@ def command(
     weights: Annotated[
         str,
         typer.Option(
-            metavar="equal|search|simplex|report|0.3,0.7|FILE.toml",
-            help="Weights of the runs; numbers follow the order of RUNS. report: the weights of the UrbanPipe report, "
-            "by recipe name (super-image-swin-l, ...), scaled to sum to 1.",
+            metavar="equal|search|bagged|simplex|report|0.3,0.7|FILE.toml",
+            help="Weights of the runs; numbers follow the order of RUNS. search: greedily by out-of-fold scores; "
+            "bagged: the mean of such searches on resampled videos; simplex: finer and slower; report: those of the "
+            "UrbanPipe report, by recipe name (super-image-swin-l, ...), scaled to sum to 1.",
         ),
     ] = "equal",
     exclusive_threshold: Annotated[

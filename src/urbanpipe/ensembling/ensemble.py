@@ -79,9 +79,10 @@ def ensemble(
     Args:
         runs: folders of finished cross-validations over the same videos, labels and folds.
         out: folder of the ensemble.
-        weights: "equal"; "search" (greedy search on out-of-fold predictions); "simplex" (a finer and slower search);
-            one number per run, as a list or as text like "0.3,0.7"; or a TOML file with the members' names and
-            weights, such as an ensemble's weights.toml.
+        weights: "equal"; "search" (greedy search on out-of-fold predictions); "bagged" (the mean of such searches on
+            resampled videos, for up to a few thousand videos); "simplex" (a finer and slower search); one number per
+            run, as a list or as text like "0.3,0.7"; or a TOML file with the members' names and weights, such as an
+            ensemble's weights.toml.
         exclusive_threshold: where P(exclusive class) is above this, that class is set to 1 and the others to 0; None
             disables the rule.
         recall: choose each class's threshold to find this share of its videos; None chooses it for the best F1.

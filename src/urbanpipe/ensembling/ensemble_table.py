@@ -16,6 +16,8 @@ from urbanpipe.evaluation.runs import OutOfFold
 from urbanpipe.evaluation.tables import NONE, absent, markdown_table, no_mean, per_cent
 from urbanpipe.outputs import write_csv
 
+_WEIGHTS = {"bagged": "Weights of bagged searches", "simplex": "Weights searched over the simplex"}
+
 
 @dataclass(frozen=True)
 class EnsembleRow:
@@ -143,8 +145,8 @@ def ensemble_table(
         names: names of the M members.
         data: labels and folds.
         chosen: (M,) weights that are used.
-        kind: how they were chosen: "equal", "search", "simplex" or "given".
-        searched: result of the simplex search if `kind` is "simplex", else of the greedy one; None for a single member.
+        kind: how they were chosen: "equal", "search", "bagged", "simplex" or "given".
+        searched: result of that search, of the greedy one if `kind` is none; None for a single member.
         threshold: threshold of the rule; None disables it.
     """
     rows = [
@@ -195,7 +197,7 @@ def _notes(
     by_name = {row.name: row for row in rows if not row.rule}
     equal = by_name["equal weights"].map_all
     flattered = 100 * (by_name[f"{_way(kind)}, flattered"].map_all - equal)
-    weights = "Weights searched over the simplex" if kind == "simplex" else "Searched weights"
+    weights = _WEIGHTS.get(kind, "Searched weights")
     gain = f"{weights} against equal ones: {flattered:+.2f} points on the videos that they were searched on (flattered)"
     if searched.by_fold is None or searched.nested is None:
         return [*notes, f"{gain}; with one fold there is no unbiased estimate."]
@@ -208,7 +210,7 @@ def _notes(
 
 
 def _way(kind: str) -> str:
-    return "simplex" if kind == "simplex" else "searched"
+    return kind if kind in ("bagged", "simplex") else "searched"
 
 
 def _report(row: EnsembleRow, none: str, unit: int, digits: int) -> list[str]:

@@ -313,7 +313,7 @@ def _combine(work: Fit) -> Point:
     model, weights, scores = runs[0], {runs[0].name: 1.0}, None
     if len(runs) > 1:
         eligible = work.eligible.members([run.name for run in runs])
-        made = ensemble(runs, out=work.folder / "ensemble", weights="search", eligible=eligible)
+        made = ensemble(runs, out=work.folder / "ensemble", weights="bagged", eligible=eligible)
         model, scores = made.folder, made.nested
         weights = dict(zip(made.names, made.weights.tolist(), strict=True))
     try:
