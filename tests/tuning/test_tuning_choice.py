@@ -14,6 +14,7 @@ from helpers.tiny_fits import fitted, tiny_candidate, tiny_frozen
 from urbanpipe.catalog.folds import read_folds
 from urbanpipe.catalog.scan import scan
 from urbanpipe.ensembling.ensemble import ensemble
+from urbanpipe.errors import OutOfMemoryError
 from urbanpipe.evaluation.average_precision import fold_aps, mean_of_known
 from urbanpipe.evaluation.runs import read_out_of_fold
 from urbanpipe.tuning import fitting, run_step
@@ -97,14 +98,43 @@ def test_the_time_left_decides_what_is_compared_and_trained(
         trained.append(step.recipe.name)
         return True
 
-    experiment, budget = SimpleNamespace(fold_numbers=[0, 1, 2]), SimpleNamespace(left_seconds=left)
-    work = SimpleNamespace(experiment=experiment, budget=budget, eligible=EligibleRuns([0, 1, 2]))
+    work = _work(left)
     work.try_folds, work.cross_validate = try_folds, cross_validate
     settings = [tiny_candidate(name, 1e-3 + number / 1e5) for number, name in enumerate(("default", "good", "bad"))]
     search(settings, cast("fitting.Fit", work))
     assert tried == compared
     assert list(dict.fromkeys(trained)) == expected
     assert work.eligible.members(expected[:2]).final.all()
+
+
+def test_settings_whose_time_cannot_be_measured_are_tried_so_that_their_failure_is_recorded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def expected_seconds(step: Step, *_: object) -> float:
+        if step.recipe.name == "large-1":
+            raise OutOfMemoryError("out of memory")
+        return 1.0
+
+    monkeypatch.setattr(fitting, "EPOCHS", (1, 2))
+    monkeypatch.setattr(fitting, "expected_seconds", expected_seconds)
+    work, tried = _work(100.0), list[str]()
+
+    def try_folds(step: Step, folds: Sequence[int]) -> dict[int, float] | None:
+        tried.append(step.recipe.name)
+        return None if step.recipe.name == "large-1" else dict.fromkeys(folds, 0.5)
+
+    work.try_folds, work.cross_validate = try_folds, lambda _: True
+    settings = [tiny_candidate(name, rate) for name, rate in (("default", 1e-3), ("large", 2e-3), ("other", 3e-3))]
+    search(settings, cast("fitting.Fit", work))
+    assert tried == ["default-1", "large-1", "other-1"]
+    assert "large-1" not in work.eligible.of_run
+
+
+def _work(left: float) -> SimpleNamespace:
+    """Return a call of `fit` with three folds and so many seconds left, which trains nothing."""
+    budget = SimpleNamespace(left_seconds=left)
+    experiment = SimpleNamespace(fold_numbers=[0, 1, 2])
+    return SimpleNamespace(experiment=experiment, budget=budget, eligible=EligibleRuns([0, 1, 2]))
 
 
 @pytest.mark.slow
