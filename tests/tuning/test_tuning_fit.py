@@ -252,14 +252,17 @@ def test_each_backbone_has_its_baselines_at_its_own_size() -> None:
 
 def test_the_defaults_of_each_backbone_are_the_first_candidates() -> None:
     found = candidates({"mobilenetv2_100": "a.safetensors", "test_vit": "random"})
-    assert [each.name for each in found[:2]] == ["frame-pooled-mobilenetv2_100", "frame-pooled-test_vit"]
+    names = ["super-image-augmented", "dense", "frame-pooled"]
+    assert [each.name for each in found[:3]] == [f"{name}-mobilenetv2_100" for name in names]
+    assert found[3].name == "super-image-augmented-test_vit"
     assert len({each.name for each in found}) == len(found)
-    default, shipped = found[0].step(8).recipe, load_recipe("small-frame")
-    assert default.optimiser.learning_rate == 1e-4
+    default, shipped = found[0].step(8).recipe, load_recipe("small-mobilenetv2-augmented")
+    assert default.augment == shipped.augment
+    assert default.optimiser.learning_rate == shipped.optimiser.learning_rate
     assert default.optimiser.warmup_epochs == shipped.optimiser.warmup_epochs / 3, "the share of the epochs stays"
     assert default.training == shipped.training.model_copy(update={"epochs": 8, "validate_every": 8})
     assert default.model.weights == "a.safetensors"
-    assert [each.step(3).recipe.input.frame_size[0] for each in found[:2]] == [224, 160], "of the frozen features"
+    assert found[2].step(3).recipe.input.frame_size[0] == 224, "as the frozen features"
     recipes = [each.step(3).recipe for each in found]  # every one can be used
     assert {recipe.training.epochs for recipe in recipes} == {3}
     assert len({recipe.model_dump_json(exclude={"name"}) for recipe in recipes}) == len(recipes)

@@ -12,6 +12,7 @@ from urbanpipe.models.device import autocast, images_to, place
 from urbanpipe.training.loop import memory_errors_explained
 
 _PROBE_IMAGES = 16
+_CALLS = 3
 _OVERHEAD = 1.3  # for reading, validation and writing
 
 
@@ -59,13 +60,17 @@ def _seconds_per_segment(recipe: Recipe, classes: int, device: torch.device) -> 
         with autocast(device, training.precision):
             network.segment_logits(images, real).float().sum().backward()  # type: ignore[no-untyped-call]
 
-    once = _second_call(forward, device) / count
-    return once, once if recipe.input.frozen_backbone else _second_call(both, device) / count
+    once = _fastest_call(forward, device) / count
+    return once, once if recipe.input.frozen_backbone else _fastest_call(both, device) / count
 
 
-def _second_call(work: Callable[[], None], device: torch.device) -> float:
-    """Return the seconds of a second call; the first one warms up."""
+def _fastest_call(work: Callable[[], None], device: torch.device) -> float:
+    """Return the seconds of the fastest of a few calls after one to warm up; other processes slow some of them down."""
     work()
+    return min(_seconds(work, device) for _ in range(_CALLS))
+
+
+def _seconds(work: Callable[[], None], device: torch.device) -> float:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     started = time.perf_counter()

@@ -34,6 +34,7 @@ BUNDLE = "bundle"
 STATE = "state.json"
 TRIED_FOLDS = 2  # on which settings are compared
 HALVING = 3  # one in so many settings is compared for more epochs
+DEFAULT_SHARE = 0.5  # of the time left, for more than the fewest epochs of the default
 COMPARED_SHARE = 0.4  # of the time left, for a comparison; the rest trains what it finds
 _PREFERRED = "tf_efficientnet_lite0"  # nearly as good as Lite2, in half the time (docs/results.md)
 
@@ -153,8 +154,9 @@ def fit(
     """Cross-validate frozen baselines and fine-tuned networks while time is left, and make a bundle of the best.
 
     It begins with an audit of the data, whose warnings are on the page. After the baselines, the default settings are
-    fine-tuned for a few epochs. Then settings are compared by successive halving: all are tried for a few epochs on two
-    folds, the best third for more, and the best is cross-validated. Each step is a run in `out` like one of `crossval`.
+    fine-tuned, for as many epochs as half of the time allows. Then other settings are compared by successive halving:
+    all are tried for a few epochs on two folds, the best third is cross-validated, and compared for more. Each step is
+    a run in `out` like one of `crossval`.
     After each cross-validation, the runs so far are combined with weights searched on out-of-fold predictions, and
     `out`/fit gets the ensemble, a bundle, and a page.
 
@@ -220,33 +222,30 @@ def _read_state(folder: Path) -> tuple[float, dict[str, dict[str, float]]]:
 
 
 def search(settings: Sequence[Candidate], work: Fit) -> None:
-    """Compare settings by successive halving, and cross-validate the best of them.
+    """Train the default for as long as the time allows, compare the others by successive halving, and train the best.
 
-    The first setting for which there is time is the default. It is cross-validated with the fewest epochs, and compared
-    with the others. The best third of them are cross-validated too: two of their folds are trained already, and models
-    of different settings complement each other. They are also compared for more epochs, the best of them is trained
-    longest, and the settings on the next places follow. Where there is no time to compare two, the settings are trained
-    in the given order.
+    The first setting is the default; where there is no time for it, the next one is. The others are compared for the
+    fewest epochs, and the best third of them is cross-validated: two of their folds are trained already, and models of
+    different settings complement each other. They are also compared for more epochs, the best of them is trained
+    longest, and the settings on the next places follow. Where there is no time to compare two, they are trained in the
+    given order.
     """
-    by_name = {candidate.name: candidate for candidate in settings}
+    default = _train_default(settings, work)
+    if default is None:
+        return
+    others = [candidate for candidate in settings if candidate is not default]
+    by_name = {candidate.name: candidate for candidate in others}
     shortest, *longer = EPOCHS
-
-    def train(name: str, epochs: int) -> bool:
-        return work.cross_validate(by_name[name].step(epochs))
 
     def train_place(ranking: Ranking, place: int, epochs: int) -> None:
         for name in _chosen(ranking, place, epochs, work):
-            train(name, epochs)
+            work.cross_validate(by_name[name].step(epochs))
 
-    default = next((name for name in by_name if train(name, shortest)), None)
-    if default is None:
-        return
-    work.eligible.allow_always(by_name[default].step(shortest).recipe.name)
-    ranking = _compared(settings, shortest, work) if longer else None
+    ranking = _compared(others, shortest, work) if longer else None
     if ranking is None:
         for epochs in (shortest, *longer[:1]):
-            for name in by_name:
-                train(name, epochs)
+            for candidate in others:
+                work.cross_validate(candidate.step(epochs))
         return
     third = best(ranking, HALVING)
     kept = len(third[ALL_FOLDS])
@@ -258,8 +257,21 @@ def search(settings: Sequence[Candidate], work: Fit) -> None:
         train_place(compared, place, longer_one)
     for epochs in longest:
         train_place(compared, 0, epochs)
-    for place in range(kept, len(settings)):
+    for place in range(kept, len(others)):
         train_place(ranking, place, shortest)
+
+
+def _train_default(settings: Sequence[Candidate], work: Fit) -> Candidate | None:
+    """Cross-validate the first setting for which there is time, with the most epochs that leave time for others."""
+    shortest, *longer = EPOCHS
+    for candidate in settings:
+        for step in map(candidate.step, reversed(longer)):
+            needed = _needed_seconds(step, work.experiment.fold_numbers, work)
+            if needed <= DEFAULT_SHARE * work.budget.left_seconds and work.cross_validate(step):
+                return candidate
+        if work.cross_validate(candidate.step(shortest)):
+            return candidate
+    return None
 
 
 def _compared(settings: Sequence[Candidate], epochs: int, work: Fit, *, among: Ranking | None = None) -> Ranking | None:

@@ -90,32 +90,32 @@ def frozen_steps(weights: Mapping[str, str]) -> list[Step]:
 def candidates(weights: Mapping[str, str]) -> list[Candidate]:
     """Return the settings of fine-tuning that `fit` compares: first the default, then what differs most from it.
 
-    The default is frames at the size of the backbone, pooled within the network, with the head of a probe. The other
-    backbones are tried with it; methods, learning rates, layer decay, tile size and grid are compared on the first.
+    The default is super-images with augmentation. Methods, learning rates, layer decay, tile size and grid are compared
+    on the first backbone; the others are tried with the default.
 
     Args:
         weights: as for `frozen_steps`.
     """
-    first, source = next(iter(weights.items()))
-    pooled = [
-        Candidate(f"frame-pooled-{_slug(backbone)}", _FRAME, backbone, given, _pooled(backbone))
-        for backbone, given in weights.items()
-    ]
+    (first, source), *others = weights.items()
     changes: list[tuple[str, str, dict[str, dict[str, Any]]]] = [
+        ("super-image-augmented", _SUPER_IMAGE, {"augment": _AUGMENTED}),
         ("dense", _DENSE, {"input": {"memory": {"final_epochs": 1}}}),
+        ("frame-pooled", _FRAME, _pooled(first)),
         ("super-image", _SUPER_IMAGE, {}),
         ("frame", _FRAME, {"optimiser": {"learning_rate": 1e-3}}),
         ("super-image-2x2", _SUPER_IMAGE, {"input": {"rows": 2, "columns": 2, "tile": 112}}),
-        ("super-image-augmented", _SUPER_IMAGE, {"augment": _AUGMENTED}),
         ("super-image-slow", _SUPER_IMAGE, {"optimiser": {"learning_rate": 3e-4}}),
         ("super-image-96px", _SUPER_IMAGE, {"input": {"tile": 96}}),
         ("frame-slow", _FRAME, {"optimiser": {"learning_rate": 3e-4}}),
         ("super-image-fast", _SUPER_IMAGE, {"optimiser": {"learning_rate": 3e-3}}),
         ("super-image-decay", _SUPER_IMAGE, {"optimiser": {"layer_decay": 0.8}}),
-        ("frame-pooled-fast", _FRAME, _merged(_pooled(first), {"optimiser": {"learning_rate": 3e-4}})),
     ]
-    others = [Candidate(f"{name}-{_slug(first)}", base, first, source, settings) for name, base, settings in changes]
-    return [*pooled, *others]
+    of_first = [Candidate(f"{name}-{_slug(first)}", base, first, source, settings) for name, base, settings in changes]
+    default, base, settings = changes[0]
+    of_others = [
+        Candidate(f"{default}-{_slug(backbone)}", base, backbone, given, settings) for backbone, given in others
+    ]
+    return [*of_first[:3], *of_others, *of_first[3:]]
 
 
 def _pooled(backbone: str) -> dict[str, dict[str, Any]]:
