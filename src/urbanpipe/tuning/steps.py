@@ -60,8 +60,6 @@ class Candidate:
         for section, values in self.settings.items():
             table[section] = _merged(table[section], values)
         table["input"] |= _VIEWS[self.base]
-        warmup = table["optimiser"]["warmup_epochs"] / table["training"]["epochs"]  # the share stays
-        table["optimiser"]["warmup_epochs"] = warmup * epochs
         table["training"] |= {"epochs": epochs, "validate_every": epochs}
         table["name"] = f"{self.name}-{epochs}"
         return Step(recipe_from_table(table, table["name"]), f"{self._about}, {epochs} epochs")
@@ -121,7 +119,7 @@ def candidates(weights: Mapping[str, str]) -> list[Candidate]:
 def _pooled(backbone: str) -> dict[str, dict[str, Any]]:
     """Return the settings of frames that are pooled within the network, at the size of its frozen features."""
     return {
-        "optimiser": {"learning_rate": 1e-4},
+        "optimiser": {"learning_rate": 1e-4, "warmup_epochs": 1.0},
         "input": {"size": native_size(backbone), "pooling": "mean-max"},
         "model": {"head_start": "probe"},
         "augment": _AUGMENTED,
