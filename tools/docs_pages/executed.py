@@ -16,5 +16,5 @@ _CODE = re.compile(r"^```bash\n.*?^```$|(?:^    .*\n?)+", re.MULTILINE | re.DOTA
 def noted(text: str) -> str:
     """Return a page with a note below each block that a test runs, and one at the end about the others."""
     others = _CODE.findall(_MARKED.sub("", text))
-    noted = _MARKED.sub(lambda block: f"{block.group()}\n{RUN}", text)
-    return f"{noted}\n{NOT_RUN}" if any(_COMMAND.search(block) for block in others) else noted
+    with_notes = _MARKED.sub(lambda block: f"{block.group()}\n{RUN}", text)
+    return f"{with_notes}\n{NOT_RUN}" if any(_COMMAND.search(block) for block in others) else with_notes

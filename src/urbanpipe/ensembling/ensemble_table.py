@@ -146,7 +146,7 @@ def ensemble_table(
         data: labels and folds.
         chosen: (M,) weights that are used.
         kind: how they were chosen: "equal", "search", "bagged", "simplex" or "given".
-        searched: result of that search, of the greedy one if `kind` is none; None for a single member.
+        searched: result of the search of that name, or of the greedy one if `kind` is no search; None for a single member.
         threshold: threshold of the rule; None disables it.
     """
     rows = [
@@ -210,7 +210,7 @@ def _notes(
 
 
 def _way(kind: str) -> str:
-    return kind if kind in ("bagged", "simplex") else "searched"
+    return kind if kind in _WEIGHTS else "searched"
 
 
 def _report(row: EnsembleRow, none: str, unit: int, digits: int) -> list[str]:

@@ -19,7 +19,7 @@ PATIENCE = 10
 STEPS = (0.2, 0.1, 0.05, 0.02, 0.01)
 BAGS, BAG_ROUNDS = 10, 25  # searches of `search_bagged`, and the choices of each
 BAGGED_VIDEOS = 5_000  # of all its searches together: with many videos one search is stable, and expensive
-SMALLEST = 0.05  # weight that `search_bagged` gives, or half of an equal share: each member costs a forward pass
+SMALLEST = 0.05  # weight that `search_bagged` gives, because each member costs a forward pass
 
 
 Search = Callable[[NDArray[np.float64], EvaluationSet], NDArray[np.float64]]
@@ -130,8 +130,8 @@ def search_weights(
 def search_bagged(members: NDArray[np.float64], data: EvaluationSet) -> NDArray[np.float64]:
     """Return the mean weights of greedy searches on resampled groups of videos, which fit noise less than one search.
 
-    The method is that of Caruana et al. (ICDM 2006, section 3.2), with videos drawn instead of members. Weights below
-    `SMALLEST` are 0.
+    The method follows the bagged ensemble selection of Caruana et al. (ICML 2004), which resamples members instead.
+    Weights below `SMALLEST`, or below half of an equal share if that is less, are 0.
 
     Args:
         members: (M, n, C) out-of-fold scores.
