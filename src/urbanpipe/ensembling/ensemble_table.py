@@ -146,7 +146,8 @@ def ensemble_table(
         data: labels and folds.
         chosen: (M,) weights that are used.
         kind: how they were chosen: "equal", "search", "bagged", "simplex" or "given".
-        searched: result of the search of that name, or of the greedy one if `kind` is no search; None for a single member.
+        searched: result of the search of that name, or of the greedy one if `kind` is no search; None for a single
+            member.
         threshold: threshold of the rule; None disables it.
     """
     rows = [
