@@ -7,7 +7,6 @@ import re
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -20,7 +19,7 @@ from helpers.platforms import needs_posix
 from helpers.troubled_decoder import TROUBLES, troubled_decoders
 from helpers.video_files import FORMS, FRAMES, write
 from urbanpipe.errors import VideoError
-from urbanpipe.video import decode, isolated
+from urbanpipe.video import decode, isolated, read_ahead
 from urbanpipe.video.decoder_messages import packed, unpacked
 from urbanpipe.video.decoder_worker import reason_of
 
@@ -131,15 +130,17 @@ def test_a_video_is_parted_at_keyframes_only_where_that_is_exact(tmp_path: Path)
 @pytest.mark.multiprocess
 def test_several_decoders_end_with_their_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(isolated, "PART_PICTURES", 4)
+    monkeypatch.setattr(read_ahead, "AHEAD_PICTURES", 1)  # a thread waits for its reader before its part ends
     index = isolated.index_frames(write(tmp_path / "a.mp4"))
+    earlier = set(threading.enumerate())
     pictures = isolated.stream_pictures(index, np.arange(FRAMES), decoders=3)
     assert next(pictures).number == 0
-    threads = threading.active_count()
+    started = {thread for thread in threading.enumerate() if thread.name == "read-ahead"} - earlier
+    assert len(started) == 3
     pictures.close()  # type: ignore[attr-defined]
-    deadline = time.monotonic() + 10
-    while threading.active_count() > threads - 3 and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert threading.active_count() <= threads - 3
+    for thread in started:
+        thread.join(timeout=10)
+    assert not any(thread.is_alive() for thread in started)
 
 
 @needs_posix

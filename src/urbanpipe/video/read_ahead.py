@@ -30,7 +30,7 @@ class ReadAhead:
         self._ended = self._closed = False
         self._error: BaseException | None = None
         self._changed = threading.Condition()
-        self._thread = threading.Thread(target=self._take_all, daemon=True)
+        self._thread = threading.Thread(target=self._take_all, name="read-ahead", daemon=True)
         self._thread.start()
 
     def __iter__(self) -> Iterator[DecodedPicture]:
