@@ -240,14 +240,33 @@ def test_the_table_of_a_terminal_has_every_step_and_the_time_left(tmp_path: Path
 def test_each_backbone_has_its_baselines_at_its_own_size() -> None:
     steps = frozen_steps({"mobilenetv2_100": "a.safetensors", "test_vit": "random"})
     names = [step.recipe.name for step in steps]
-    assert names == ["frozen-mobilenetv2_100", "frozen-test_vit", "decoder-mobilenetv2_100", "decoder-test_vit"]
-    assert [step.recipe.input.frame_size[0] for step in steps] == [224, 160, 224, 160]
-    assert steps[0].recipe.input.pixels() == steps[2].recipe.input.pixels(), "the features are shared"
+    assert names == [
+        "frozen-mobilenetv2_100",
+        "layers-mobilenetv2_100",
+        "layers-test_vit",
+        "decoder-mobilenetv2_100",
+        "decoder-test_vit",
+    ]
+    assert [step.recipe.input.frame_size[0] for step in steps] == [224, 224, 160, 224, 160]
+    assert [getattr(step.recipe.input, "layers", None) for step in steps] == [0, 4, 4, 4, 4]
+    assert steps[1].recipe.input.pixels() == steps[3].recipe.input.pixels(), "the features are shared"
     assert steps[0].recipe.model.options == {"pad_type": "same"}
-    assert steps[1].recipe.model.options == {}
+    assert steps[2].recipe.model.options == {}
     assert {step.recipe.model.weights for step in steps if "mobilenet" in step.recipe.name} == {"a.safetensors"}
     with pytest.raises(RecipeError, match="timm has no network 'mobilnet'"):
         frozen_steps({"mobilnet": "hub"})
+
+
+def test_a_backbone_without_feature_maps_has_a_head_on_pooled_features(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("urbanpipe.tuning.steps.feature_map_count", lambda name: 2 * (name == "test_vit"))
+    steps = frozen_steps({"mobilenetv2_100": "random", "test_vit": "random"})
+    layers = {step.recipe.name: getattr(step.recipe.input, "layers", None) for step in steps}
+    assert layers == {
+        "frozen-mobilenetv2_100": 0,
+        "layers-test_vit": 2,
+        "decoder-mobilenetv2_100": 0,
+        "decoder-test_vit": 2,
+    }
 
 
 def test_the_defaults_of_each_backbone_are_the_first_candidates() -> None:

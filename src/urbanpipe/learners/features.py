@@ -138,7 +138,7 @@ def encoder_digest(network: Encoder, recipe: RecipeSettings, device: torch.devic
     """Return a digest of what features depend on besides the pixels: backbone, weights, input, device and versions."""
     backbone = network.backbone
     parts = [
-        [recipe.model.backbone, recipe.model.options, backbone.mean, backbone.std],
+        [recipe.model.backbone, recipe.model.options, backbone.mean, backbone.std, backbone.layers],
         recipe.input.pixels(),
         [usable_precision(device, recipe.training.precision), recipe.training.channels_last, device.type],
         [version("torch"), version("timm")],

@@ -23,13 +23,16 @@ class BagConfig(IntervalConfig):
     Training uses the same frames without augmentation, so that each is encoded once.
 
     Attributes:
+        layers: number of the backbone's last feature maps that describe a frame, each by its mean and standard
+            deviation over the positions (arXiv 2201.03529); 0 uses the pooled features of pretraining.
         head: aggregates the features of the frames.
     """
 
-    not_pixels: ClassVar[frozenset[str]] = frozenset({"head", "method", "moment_seconds"})
+    not_pixels: ClassVar[frozenset[str]] = frozenset({"head", "layers", "method", "moment_seconds"})
     frozen_backbone: ClassVar[bool] = True
     method: Literal["bag"] = "bag"
     size: int = Field(224, ge=16, le=2048)
+    layers: int = Field(0, ge=0, le=100)
     head: BagHeadConfig = BagHeadConfig()
 
     @property
@@ -57,7 +60,10 @@ class BagMethod(Method[BagConfig]):
         """Return a frozen backbone with the head of `config`."""
         from urbanpipe.models.backbone import Backbone
         from urbanpipe.models.bag import BagClassifier
+        from urbanpipe.models.layers_backbone import LayersBackbone
 
+        if config.layers:
+            return BagClassifier(LayersBackbone(model, config.image_size, config.layers), config.head, classes)
         backbone = self.backbone(config, model)
         assert isinstance(backbone, Backbone), "frames are images"
         return BagClassifier(backbone, config.head, classes)

@@ -26,10 +26,13 @@ class Backbone(nn.Module):
         token_width: channels of `tokens`.
         mean: normalisation mean of inputs in [0, 1], from the backbone's own configuration.
         std: normalisation standard deviation, from the same place.
+        layers: number of feature maps that `pooled` describes; 0 for features pooled as in pretraining.
 
     Raises:
         RecipeError: the name or an option is unknown to timm, or the patches of the network do not fill its input.
     """
+
+    layers: int = 0
 
     def __init__(self, config: ModelConfig, image_size: tuple[int, int]) -> None:
         super().__init__()

@@ -45,7 +45,7 @@ class Network(nn.Module):
 
     def shares_encoder(self, other: "Network") -> bool:
         """Return whether both networks have the same encoding: a frozen backbone with the same weights."""
-        if not (self.frozen_encoder and other.frozen_encoder):
+        if not (self.frozen_encoder and other.frozen_encoder) or self.backbone.layers != other.backbone.layers:
             return False
         first, second = self.backbone.state_dict(), other.backbone.state_dict()
         return first.keys() == second.keys() and all(torch.equal(first[key], second[key]) for key in first)

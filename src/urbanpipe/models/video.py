@@ -27,10 +27,13 @@ class VideoBackbone(nn.Module):
         token_width: channels of `tokens`.
         mean: normalisation mean of inputs in [0, 1], as in the training of the published weights.
         std: normalisation standard deviation, as in that training.
+        layers: 0, because the features are pooled as in that training.
 
     Raises:
         RecipeError: the backbone, pretrained tag or option does not exist, or the backbone does not support the size.
     """
+
+    layers: int = 0
 
     def __init__(self, config: ModelConfig, frame_size: tuple[int, int], frames: int) -> None:
         super().__init__()

@@ -9,8 +9,10 @@ import timm
 
 from urbanpipe.errors import RecipeError
 from urbanpipe.methods.recipe import Recipe, load_recipe, recipe_from_table
+from urbanpipe.models.layers_backbone import feature_map_count
 
 FROZEN = "frozen-mobilenetv2"
+LAYERS = 4  # feature maps that describe a frame to a frozen model (docs/bag.md)
 EPOCHS = (3, 8, 24)
 _SIZE = 224  # of a backbone that states none
 _SUPER_IMAGE, _FRAME, _DENSE = "small-mobilenetv2", "small-frame", "small-dense"
@@ -73,7 +75,10 @@ class Candidate:
 
 
 def frozen_steps(weights: Mapping[str, str]) -> list[Step]:
-    """Return the baselines: for each backbone a regression, then a trained head, on the same frozen features.
+    """Return the baselines on frozen features.
+
+    The first is a regression on the pooled features of the first backbone. For each backbone follow a regression and
+    then a trained head on its last feature maps; on its pooled features, if timm does not return them.
 
     Args:
         weights: weights by timm name of the backbone: a file, `hub`, `package` or `random`.
@@ -81,8 +86,11 @@ def frozen_steps(weights: Mapping[str, str]) -> list[Step]:
     Raises:
         RecipeError: timm has no network of that name.
     """
-    regressions = [_frozen(backbone, source) for backbone, source in weights.items()]
-    return regressions + [_attentive(backbone, source) for backbone, source in weights.items()]
+    pooled = [_frozen(backbone, source) for backbone, source in weights.items()]
+    maps = {backbone: min(LAYERS, feature_map_count(backbone)) for backbone in weights}
+    regressions = [_layers(backbone, source, maps[backbone]) for backbone, source in weights.items() if maps[backbone]]
+    trained = [_attentive(backbone, source, maps[backbone]) for backbone, source in weights.items()]
+    return [pooled[0], *regressions, *trained]
 
 
 def candidates(weights: Mapping[str, str]) -> list[Candidate]:
@@ -150,15 +158,25 @@ def _frozen(backbone: str, source: str) -> Step:
     return Step(recipe_from_table(table, table["name"]), f"logistic regression on frozen {backbone}")
 
 
-def _attentive(backbone: str, source: str) -> Step:
+def _layers(backbone: str, source: str, layers: int) -> Step:
+    """Return a step with a regression on the last feature maps."""
+    table = _table(FROZEN, backbone, source)
+    table["input"] |= {"size": native_size(backbone), "layers": layers}
+    table["name"] = f"layers-{_slug(backbone)}"
+    about = f"logistic regression on {layers} layers of frozen {backbone}"
+    return Step(recipe_from_table(table, table["name"]), about)
+
+
+def _attentive(backbone: str, source: str, layers: int) -> Step:
     """Return a step with a trained ML-Decoder on the features of the regression, few epochs against overfitting."""
     table = _table("small-bag", backbone, source)
-    table["input"] |= {"size": native_size(backbone)}
+    table["input"] |= {"size": native_size(backbone), "layers": layers}
     table["input"]["head"] |= {"kind": "ml-decoder", "width": 128, "heads": 4}
     table["optimiser"] |= {"learning_rate": 1e-3, "warmup_epochs": 1.0}
     table["training"] |= {"epochs": 8, "validate_every": 8, "ema_decay": 0.98}
     table["name"] = f"decoder-{_slug(backbone)}"
-    return Step(recipe_from_table(table, table["name"]), f"ML-Decoder on frozen {backbone}")
+    of_layers = f"{layers} layers of " if layers else ""
+    return Step(recipe_from_table(table, table["name"]), f"ML-Decoder on {of_layers}frozen {backbone}")
 
 
 def _table(base: str, backbone: str, source: str) -> dict[str, Any]:
