@@ -32,6 +32,7 @@ METHODS: dict[str, tuple[str, tuple[str, ...]]] = {
         (*SMALL, "input.size=64", "input.every_seconds=0.3", "input.head.width=16", "input.head.heads=2"),
     ),
 }
+METHODS["bag-layers"] = ("small-bag", (*METHODS["bag"][1], "input.layers=2"))
 
 
 def recipe_of(name: str, *settings: str) -> Recipe:

@@ -52,6 +52,8 @@ SMALL_VIT = "model.options={depth = 3, embed_dim = 32, num_heads = 2}"
         ("frame", ("model.backbone=vit_tiny_patch16_224", SMALL_VIT)),
         ("super-image", ("input.tile=32",)),
         ("dense-pool", ("input.size=32",)),
+        ("bag-layers", ("input.size=32",)),
+        ("bag-layers", ("input.size=64", "model.backbone=vit_tiny_patch16_224", "input.layers=3", SMALL_VIT)),
         ("video", ("input.frames=4",)),
     ],
 )

@@ -129,9 +129,10 @@ def test_every_frozen_recipe_is_in_its_table() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("layers", [0, 4])
 @pytest.mark.parametrize(("name", "backbone", "size", "millions"), [row[:4] for row in TABLE])
-def test_the_documented_networks_build(name: str, backbone: str, size: str, millions: str) -> None:
-    recipe: Recipe = load_recipe(name, [f"model.backbone={backbone}", f"input.size={size}"])
+def test_the_documented_networks_build(name: str, backbone: str, size: str, millions: str, layers: int) -> None:
+    recipe: Recipe = load_recipe(name, [f"model.backbone={backbone}", f"input.size={size}", f"input.layers={layers}"])
     with torch.device("meta"):
         network = recipe.network(17)
         seen = network.encode(torch.empty(1, 3, int(size), int(size)), torch.full((1,), 1))

@@ -92,6 +92,7 @@ VARIANTS = {
         ("small-bag", tuple(s for s in TINY_BAG if "heads" not in s)), "input.head.kind=attention"
     ),
     "bag-regression": ("frozen-mobilenetv2", TINY_FROZEN),
+    "bag-layers": ("frozen-mobilenetv2", (*TINY_FROZEN, "input.layers=2")),
     "dense-video": variant(DENSE_OF_FOUR, "input.encoder=video", "model.backbone=swin3d_nano"),
 }
 

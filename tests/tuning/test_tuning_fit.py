@@ -257,6 +257,12 @@ def test_each_backbone_has_its_baselines_at_its_own_size() -> None:
         frozen_steps({"mobilnet": "hub"})
 
 
+def test_the_trained_head_of_the_small_default_is_a_shipped_recipe() -> None:
+    (*_, step) = frozen_steps({"tf_efficientnet_lite0": "package"})
+    unnamed = {"name": "", "description": ""}
+    assert step.recipe.model_copy(update=unnamed) == load_recipe("small-layers").model_copy(update=unnamed)
+
+
 def test_a_backbone_without_feature_maps_has_a_head_on_pooled_features(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("urbanpipe.tuning.steps.feature_map_count", lambda name: 2 * (name == "test_vit"))
     steps = frozen_steps({"mobilenetv2_100": "random", "test_vit": "random"})
