@@ -287,6 +287,8 @@ def test_the_defaults_of_each_backbone_are_the_first_candidates() -> None:
     assert default.training == shipped.training.model_copy(update={"epochs": 8, "validate_every": 8})
     assert default.model.weights == "a.safetensors"
     assert found[2].step(3).recipe.input.frame_size[0] == 224, "as the frozen features"
+    about = "super-image, fine-tuned mobilenetv2_100, augment crop + horizontal flip + colour jitter, crop scale 0.6"
+    assert found[0].step(8).about == f"{about}, 8 epochs"
     recipes = [each.step(3).recipe for each in found]  # every one can be used
     assert {recipe.training.epochs for recipe in recipes} == {3}
     assert len({recipe.model_dump_json(exclude={"name"}) for recipe in recipes}) == len(recipes)

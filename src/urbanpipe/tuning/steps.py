@@ -69,9 +69,13 @@ class Candidate:
     @property
     def _about(self) -> str:
         changes = [
-            f"{key.replace('_', ' ')} {value}" for values in self.settings.values() for key, value in _flat(values)
+            f"{section} {' + '.join(value)}" if isinstance(value, list) else f"{key} {value}"
+            for section, values in self.settings.items()
+            for key, value in _flat(values)
         ]
-        return ", ".join([f"{_METHODS[self.base]}, fine-tuned {self.backbone}", *changes])
+        return ", ".join(
+            [f"{_METHODS[self.base]}, fine-tuned {self.backbone}", *(change.replace("_", " ") for change in changes)]
+        )
 
 
 def frozen_steps(weights: Mapping[str, str]) -> list[Step]:
