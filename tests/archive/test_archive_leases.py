@@ -197,7 +197,7 @@ def test_a_video_that_kills_its_worker_ends_as_failed(tmp_path: Path) -> None:
 @pytest.mark.multiprocess
 def test_sigterm_ends_workers_with_their_results_written(tmp_path: Path) -> None:
     archive = planned(tmp_path, 40)
-    process = started_run(archive, seconds=0.1, workers=2)
+    process = started_run(archive, seconds=0.3, workers=2)  # slow enough not to end before the signal
     deadline = time.monotonic() + 30
     while not [*archive.rglob("leases/*.json")] and time.monotonic() < deadline:
         time.sleep(0.05)

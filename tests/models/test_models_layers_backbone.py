@@ -118,3 +118,9 @@ def test_the_layers_of_every_shipped_frozen_recipe_exist() -> None:
         if name.startswith("frozen-"):
             recipe = load_recipe(name)
             assert feature_map_count(recipe.model.backbone) >= 4, name
+
+
+def test_a_network_of_clips_has_no_layers_for_images() -> None:
+    recipe = load_recipe("frozen-mobilenetv2", ["model.backbone=swin3d_nano", "model.options={}", "input.layers=2"])
+    with pytest.raises(RecipeError, match="'swin3d_nano': this input needs an image network"):
+        recipe.network(3)

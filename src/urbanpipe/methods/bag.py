@@ -60,11 +60,9 @@ class BagMethod(Method[BagConfig]):
         """Return a frozen backbone with the head of `config`."""
         from urbanpipe.models.backbone import Backbone
         from urbanpipe.models.bag import BagClassifier
-        from urbanpipe.models.layers_backbone import LayersBackbone
+        from urbanpipe.models.make_backbone import make_backbone
 
-        if config.layers:
-            return BagClassifier(LayersBackbone(model, config.image_size, config.layers), config.head, classes)
-        backbone = self.backbone(config, model)
+        backbone = make_backbone(model, config.image_size, config.backbone_frames, config.layers)
         assert isinstance(backbone, Backbone), "frames are images"
         return BagClassifier(backbone, config.head, classes)
 

@@ -21,7 +21,7 @@ class LayersBackbone(Backbone):
 
     The last layers of a pretrained network are specific to the classes of its pretraining; where those are far from
     the classes wanted, earlier layers have more to say (Head2Toe, arXiv 2201.03529). The feature maps are those of
-    timm's `forward_intermediates`: stages of a convolutional network, every block of stages in EfficientNet and
+    timm's `forward_intermediates`: stages of a convolutional network, all parts of `blocks` in EfficientNet and
     MobileNet, blocks of a Transformer without class and register tokens.
 
     Args:
@@ -68,13 +68,14 @@ class LayersBackbone(Backbone):
             with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
                 return [found.shape[1] for found in self._maps(torch.empty(1, 3, height, width))]
         except AssertionError as error:
-            raise RecipeError(f"input.layers = {self.layers}: {error}") from error
+            name = type(self.net).__name__
+            raise RecipeError(f"input.layers = {self.layers}: {name} has fewer feature maps: {error}") from error
         finally:
             self.net.train(training)
 
 
 def feature_map_count(backbone: str) -> int:
-    """Return how many feature maps timm lists for a network, by its timm name; 0 if it cannot return them."""
+    """Return how many feature maps a network has at least, by its timm name; 0 if timm cannot return them."""
     with torch.device("meta"):
         net = timm.create_model(backbone, pretrained=False, num_classes=0)
     return len(net.feature_info) if hasattr(net, "forward_intermediates") else 0

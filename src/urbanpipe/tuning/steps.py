@@ -90,11 +90,11 @@ def frozen_steps(weights: Mapping[str, str]) -> list[Step]:
     Raises:
         RecipeError: timm has no network of that name.
     """
-    pooled = [_frozen(backbone, source) for backbone, source in weights.items()]
-    maps = {backbone: min(LAYERS, feature_map_count(backbone)) for backbone in weights}
-    regressions = [_layers(backbone, source, maps[backbone]) for backbone, source in weights.items() if maps[backbone]]
-    trained = [_attentive(backbone, source, maps[backbone]) for backbone, source in weights.items()]
-    return [pooled[0], *regressions, *trained]
+    layers = {backbone: _layer_count(backbone) for backbone in weights}
+    first, source = next(iter(weights.items()))
+    regressions = [_regression(each, given, layers[each]) for each, given in weights.items() if layers[each]]
+    trained = [_attentive(each, given, layers[each]) for each, given in weights.items()]
+    return [_regression(first, source, 0), *regressions, *trained]
 
 
 def candidates(weights: Mapping[str, str]) -> list[Candidate]:
@@ -155,20 +155,22 @@ def _flat(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             yield key, value
 
 
-def _frozen(backbone: str, source: str) -> Step:
-    table = _table(FROZEN, backbone, source)
-    table["input"]["size"] = native_size(backbone)
-    table["name"] = f"frozen-{_slug(backbone)}"
-    return Step(recipe_from_table(table, table["name"]), f"logistic regression on frozen {backbone}")
+def _layer_count(backbone: str) -> int:
+    """Return how many layers describe a frame; 0 for the output of a network whose feature maps timm does not return.
+
+    Raises:
+        RecipeError: timm has no network of that name.
+    """
+    _check_known(backbone)
+    return min(LAYERS, feature_map_count(backbone))
 
 
-def _layers(backbone: str, source: str, layers: int) -> Step:
-    """Return a step with a regression on the last feature maps."""
+def _regression(backbone: str, source: str, layers: int) -> Step:
+    """Return a step with a logistic regression on the last layers, or on the output for 0 of them."""
     table = _table(FROZEN, backbone, source)
     table["input"] |= {"size": native_size(backbone), "layers": layers}
-    table["name"] = f"layers-{_slug(backbone)}"
-    about = f"logistic regression on {layers} layers of frozen {backbone}"
-    return Step(recipe_from_table(table, table["name"]), about)
+    table["name"] = f"{'layers' if layers else 'frozen'}-{_slug(backbone)}"
+    return Step(recipe_from_table(table, table["name"]), f"logistic regression on {_features(backbone, layers)}")
 
 
 def _attentive(backbone: str, source: str, layers: int) -> Step:
@@ -179,8 +181,11 @@ def _attentive(backbone: str, source: str, layers: int) -> Step:
     table["optimiser"] |= {"learning_rate": 1e-3, "warmup_epochs": 1.0}
     table["training"] |= {"epochs": 8, "validate_every": 8, "ema_decay": 0.98}
     table["name"] = f"decoder-{_slug(backbone)}"
-    of_layers = f"{layers} layers of " if layers else ""
-    return Step(recipe_from_table(table, table["name"]), f"ML-Decoder on {of_layers}frozen {backbone}")
+    return Step(recipe_from_table(table, table["name"]), f"ML-Decoder on {_features(backbone, layers)}")
+
+
+def _features(backbone: str, layers: int) -> str:
+    return f"{layers} layers of frozen {backbone}" if layers else f"frozen {backbone}"
 
 
 def _table(base: str, backbone: str, source: str) -> dict[str, Any]:
@@ -201,10 +206,14 @@ def native_size(backbone: str) -> int:
     Raises:
         RecipeError: timm has no network of that name.
     """
-    if not timm.is_model(backbone):
-        raise RecipeError(f"timm has no network {backbone!r}; give --weights BACKBONE=FILE with a name of timm")
+    _check_known(backbone)
     config = timm.get_pretrained_cfg(backbone)
     return int(config.input_size[-1]) if config is not None else _SIZE
+
+
+def _check_known(backbone: str) -> None:
+    if not timm.is_model(backbone):
+        raise RecipeError(f"timm has no network {backbone!r}; give --weights BACKBONE=FILE with a name of timm")
 
 
 def _slug(backbone: str) -> str:
