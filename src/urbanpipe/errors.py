@@ -137,6 +137,10 @@ class OutOfMemoryError(UrbanpipeError):
     """The accelerator or the machine has too little memory for the recipe."""
 
 
+class LoadingError(UrbanpipeError):
+    """A process that loads videos was ended by the system, most often for lack of memory."""
+
+
 class ReviewError(UrbanpipeError):
     """A review store that cannot be used, or a decision that it refuses."""
 

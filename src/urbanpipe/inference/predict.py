@@ -24,6 +24,7 @@ from urbanpipe.inference.options import InferenceOptions
 from urbanpipe.inference.prediction import VideoPrediction, segment_scores_of
 from urbanpipe.inference.scoring import predict_batches
 from urbanpipe.inputs.batches import Sample, batches_of
+from urbanpipe.inputs.lost_workers import lost_workers_explained
 from urbanpipe.inputs.new_videos import named_videos, new_samples
 from urbanpipe.inputs.view import View
 from urbanpipe.outputs import output_folder, write_csv
@@ -83,6 +84,7 @@ def predict(
         BundleError: the bundle is damaged, or the runtime cannot run it.
         PredictionError: none of the videos could be read.
         OutOfMemoryError: all networks and one batch do not fit into memory together.
+        LoadingError: a process that decodes videos was ended by the system.
         OutputError: the result cannot be written, which is checked before prediction starts.
     """
     if workers < -1 or options.batch_size < 1:
@@ -162,6 +164,7 @@ def _check_out(out: Path, taxonomy: Taxonomy) -> None:
                 ) from None
 
 
+@lost_workers_explained()
 def _predicted(
     models: Models, paths: Sequence[Path], workers: int, batch_size: int, kept: KeptPredictions
 ) -> tuple[list[dict[int, VideoPrediction]], dict[int, VideoError]]:

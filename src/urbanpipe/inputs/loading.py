@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from urbanpipe.errors import VideoError
 from urbanpipe.inputs.batches import Batch, Sample, collate
 from urbanpipe.inputs.dataset import EvaluationKey, Key, TrainKey, VideoDataset
+from urbanpipe.inputs.lost_workers import lost_workers_explained
 from urbanpipe.inputs.new_videos import new_samples
 from urbanpipe.inputs.view import View
 from urbanpipe.platform_support import loader_start_method
@@ -50,8 +51,9 @@ class BatchLoader:
         return self._count
 
     def __iter__(self) -> Iterator[Batch]:
-        for images, batch in self._loader:
-            yield replace(batch, images=images.numpy())
+        with lost_workers_explained():
+            for images, batch in self._loader:
+                yield replace(batch, images=images.numpy())
 
 
 def _collate_shared(samples: Sequence[Sample]) -> tuple[Tensor, Batch]:
@@ -81,9 +83,10 @@ class SampleLoader:
         )
 
     def __iter__(self) -> Iterator[Sample]:
-        for images, sample in self._loader:
-            segments = sample.segments
-            yield sample if images is None else replace(sample, segments=replace(segments, images=images.numpy()))
+        with lost_workers_explained():
+            for images, sample in self._loader:
+                segments = sample.segments
+                yield sample if images is None else replace(sample, segments=replace(segments, images=images.numpy()))
 
 
 class _NewVideoDataset(IterableDataset[Any]):

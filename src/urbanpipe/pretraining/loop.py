@@ -19,6 +19,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from urbanpipe.contracts.run_folder import DONE, TRAINING_STATE, WEIGHTS
 from urbanpipe.errors import DivergedError, RunError, VideoError
+from urbanpipe.inputs.lost_workers import lost_workers_explained
 from urbanpipe.learners.config import OptimiserConfig
 from urbanpipe.learners.state import EpochMetrics, save_whole
 from urbanpipe.models.backbone import Backbone
@@ -104,6 +105,7 @@ def run_epochs(
         DivergedError: the loss became NaN.
         RunError: the saved state is damaged.
         VideoError: a video can no longer be read.
+        LoadingError: a process that loads videos was ended by the system.
         RecipeError: there are fewer frames than one batch needs.
     """
     counts = [frames.dataset.segment_count(index) for index in range(len(frames.dataset))]
@@ -128,6 +130,7 @@ def run_epochs(
     path.unlink(missing_ok=True)
 
 
+@lost_workers_explained()
 def _epoch(
     state: PretrainState,
     frames: FrameDataset,

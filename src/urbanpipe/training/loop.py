@@ -21,6 +21,7 @@ from urbanpipe.errors import DivergedError, OutOfMemoryError, RunError, WeightsE
 from urbanpipe.evaluation.tables import per_cent
 from urbanpipe.inputs.dataset import VideoDataset, without_pixels
 from urbanpipe.inputs.loading import BatchLoader, loading_workers, training_batches
+from urbanpipe.inputs.lost_workers import lost_workers_explained
 from urbanpipe.learners.learner import Learner, LearnerContext
 from urbanpipe.learners.losses import make_loss
 from urbanpipe.learners.state import EpochMetrics, State
@@ -49,9 +50,11 @@ def train_model(job: FoldJob, distributed: DistributedContext) -> None:
             normalisation got a single value per channel.
         WeightsError: the initial weights cannot be loaded.
         VideoError: a video can no longer be read.
+        LoadingError: a process that loads videos was ended by the system.
     """
     try:
         with (
+            lost_workers_explained(),
             memory_errors_explained(job.recipe, distributed.device),
             folder_lock(job.folder) if distributed.is_main else nullcontext(),
         ):
