@@ -46,6 +46,22 @@ def test_rotation_interlacing_and_mean_rate(tmp_path: Path) -> None:
     assert uneven.frame_rate == pytest.approx(4 / uneven.duration_seconds)
 
 
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_metadata_that_is_not_utf8_does_no_harm(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"titled{suffix}"
+    with av.open(str(write(tmp_path / "plain.mp4", 5))) as given, av.open(str(path), "w") as out:
+        out.metadata["title"] = "Hauptstraße"
+        stream = out.add_stream_from_template(given.streams.video[0])
+        for packet in given.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                out.mux(packet)
+    data = path.read_bytes()
+    assert "ß".encode() in data
+    path.write_bytes(data.replace("ß".encode(), b"\xdf\xdf"))
+    assert probe(path).frame_count == 5
+
+
 def test_one_frame_is_a_video(tmp_path: Path) -> None:
     info = probe(write(tmp_path / "one.mp4", 1))
     assert info.frame_count == 1

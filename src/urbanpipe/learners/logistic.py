@@ -14,6 +14,7 @@ from urbanpipe.evaluation.average_precision import fold_aps, mean_of_known
 INNER_FOLDS = 3
 _ITERATIONS = 300
 _TOLERANCE = 1e-4  # largest gradient of the mean loss
+_ROUGH_TOLERANCE = 1e-3  # enough to compare strengths, in half of the iterations
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +50,7 @@ def fit_regression(
     *,
     weights: NDArray[np.float64] | None = None,
     start: Regression | None = None,
+    tolerance: float = _TOLERANCE,
 ) -> Regression:
     """Fit one logistic regression per class, all in one matrix, as scikit-learn's of the same C fits each.
 
@@ -60,6 +62,7 @@ def fit_regression(
         strength: inverse regularisation strength C, as in scikit-learn.
         weights: weight of each target, (rows, classes), 0 or more; default: 1 each.
         start: a regression of the same classes and features to begin with, which saves iterations.
+        tolerance: largest element of the gradient of the mean loss at which the fit ends.
     """
     scale = features.std(0, dtype=np.float64)
     mean, scale = features.mean(0, dtype=np.float64), np.where(scale > 0, scale, 1.0)
@@ -71,7 +74,7 @@ def fit_regression(
     if known.any():
         inputs = ((features - mean) / scale).astype(np.float32)
         first = np.column_stack([weight, bias] if start is None else [start.weight, start.bias])[known]
-        fitted = _minimised(inputs, targets[:, known], weights[:, known], strength, first)
+        fitted = _minimised(inputs, targets[:, known], weights[:, known], strength, first, tolerance=tolerance)
         weight[known], bias[known] = fitted[:, :-1], fitted[:, -1]
     return Regression(mean, scale, weight, bias)
 
@@ -82,6 +85,8 @@ def _minimised(
     weights: NDArray[np.float64],
     strength: float,
     first: NDArray[np.float64],
+    *,
+    tolerance: float,
 ) -> NDArray[np.float64]:
     """Return weights and, in the last column, biases (classes, d + 1) at the minimum of the mean regularised loss."""
     signs = np.where(targets, 1.0, -1.0)
@@ -96,7 +101,7 @@ def _minimised(
         total = (weights * np.logaddexp(0, -margins)).sum() / len(inputs) + 0.5 * decay * (weight**2).sum()
         return float(total), gradient.ravel()
 
-    options = {"maxiter": _ITERATIONS, "gtol": _TOLERANCE, "ftol": 0.0}  # close to the minimum is as good
+    options = {"maxiter": _ITERATIONS, "gtol": tolerance, "ftol": 0.0}  # close to the minimum is as good
     return np.asarray(minimize(loss, first.ravel(), jac=True, method="L-BFGS-B", options=options).x).reshape(
         first.shape
     )
@@ -132,7 +137,14 @@ def choose_strength(
         train, test = folds != fold, folds == fold
         fitted = None
         for number, strength in enumerate(strengths):
-            fitted = fit_regression(features[train], targets[train], strength, weights=weights[train], start=fitted)
+            fitted = fit_regression(
+                features[train],
+                targets[train],
+                strength,
+                weights=weights[train],
+                start=fitted,
+                tolerance=_ROUGH_TOLERANCE,
+            )
             logits[number, test] = fitted.logits(features[test])
     means = [mean_of_known(fold_aps(each, targets, np.zeros(len(targets), np.int64))) for each in logits]
     return strengths[int(np.argmax(np.nan_to_num(means)))]

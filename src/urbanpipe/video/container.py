@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import av
 import av.error
@@ -26,6 +27,8 @@ LENIENT_CODECS = frozenset({"hevc", "mjpeg"})
 STRICT_OPTIONS = {"err_detect": "explode"}
 # The duration of MPEG-TS and MPEG-PS, which nothing here uses, would be looked for at the end of the file.
 OPEN_OPTIONS = {"protocol_whitelist": "file", "skip_estimate_duration_from_pts": "1"}
+# Old archives carry metadata that is not UTF-8. From version 19 on, PyAV reads it without this option.
+_METADATA: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
 
 
 @dataclass
@@ -120,8 +123,7 @@ def _opened(path: Path, strict: bool, file: RememberedStart | None) -> Iterator[
             yield video
         return
     try:
-        # Old archives carry metadata that is not UTF-8.
-        container = av.open(file, "r", options=OPEN_OPTIONS, metadata_errors="replace")
+        container = av.open(file, "r", options=OPEN_OPTIONS, **_METADATA)
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise VideoError(path, _why_not_opened(path, error)) from None
     with container:
