@@ -7,12 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import expit
+from threadpoolctl import threadpool_limits
 
 from urbanpipe.catalog.stratify import assign_folds
 from urbanpipe.evaluation.average_precision import fold_aps, mean_of_known
 
 INNER_FOLDS = 3
 _ITERATIONS = 300
+_MANY_BYTES = 2**28  # of inputs; with fewer, several threads spend more time waiting for each other than they save
 _TOLERANCE = 1e-4  # largest gradient of the mean loss
 _ROUGH_TOLERANCE = 1e-3  # enough to compare strengths, in half of the iterations
 
@@ -74,7 +76,8 @@ def fit_regression(
     if known.any():
         inputs = ((features - mean) / scale).astype(np.float32)
         first = np.column_stack([weight, bias] if start is None else [start.weight, start.bias])[known]
-        fitted = _minimised(inputs, targets[:, known], weights[:, known], strength, first, tolerance=tolerance)
+        with threadpool_limits(1 if inputs.nbytes < _MANY_BYTES else None, user_api="blas"):
+            fitted = _minimised(inputs, targets[:, known], weights[:, known], strength, first, tolerance=tolerance)
         weight[known], bias[known] = fitted[:, :-1], fitted[:, -1]
     return Regression(mean, scale, weight, bias)
 
