@@ -1,6 +1,7 @@
 """The regression head of the bag method: what it pools, what it fits, and that nothing else trains it."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,8 @@ from urbanpipe.catalog.catalog_file import Catalog, Video
 from urbanpipe.contracts.predictions import read_predictions
 from urbanpipe.contracts.run_folder import WEIGHTS
 from urbanpipe.errors import RecipeError
-from urbanpipe.learners.logistic import choose_strength, fit_regression
+from urbanpipe.learners import logistic
+from urbanpipe.learners.logistic import Regression, choose_strength, fit_regression
 from urbanpipe.learners.regression import RegressionLearner
 from urbanpipe.methods.recipe import Recipe, load_recipe
 from urbanpipe.models.config import BagHeadConfig
@@ -107,6 +109,19 @@ def test_the_strength_is_chosen_on_groups_that_the_fit_has_not_seen() -> None:
     assert choose_strength(features, targets, alone, (1e-3, 100.0)) == 100.0, "copies are in both parts"
     assert choose_strength(features, targets, groups, (1e-3, 100.0)) == 1e-3
     assert choose_strength(features, targets, ["one"] * 160, (1e-4, 1e-3, 1.0)) == 1e-3, "nothing to compare"
+
+
+def test_strengths_are_compared_until_one_is_not_better(monkeypatch: pytest.MonkeyPatch) -> None:
+    features, targets, groups = _of_groups(np.random.default_rng(0))
+    fitted = list[float]()
+
+    def fit(features: NDArray[np.floating], targets: NDArray[np.bool_], strength: float, **options: Any) -> Regression:
+        fitted.append(strength)
+        return fit_regression(features, targets, strength, **options)
+
+    monkeypatch.setattr(logistic, "fit_regression", fit)
+    assert choose_strength(features, targets, groups, (1e-3, 1.0, 100.0)) == 1e-3
+    assert fitted == [1e-3] * 3 + [1.0] * 3
 
 
 @pytest.mark.slow

@@ -58,75 +58,96 @@ def test_a_run_is_used_only_where_it_was_chosen() -> None:
     assert members.final.tolist() == [True, True]
 
 
-def test_a_run_that_no_score_chose_stays_for_all_folds() -> None:
-    runs = EligibleRuns([0, 1])
-    runs.allow_always("default")
-    runs.allow("default", 1)
-    members = runs.members(["default"])
-    assert members.by_fold.all()
-    assert members.final.all()
-
-
-OTHERS = ["good-1", "bad-1"]
+NAMES = ("first", "good", "bad", "worst")
 
 
 @pytest.mark.parametrize(
     ("left", "too_long", "compared", "expected"),
     [
-        (100.0, "", OTHERS, ["default-2", "good-1", "good-2", "bad-1"]),
-        (100.0, "default-2", OTHERS, ["default-1", "good-1", "good-2", "bad-1"]),
-        (100.0, "good-2", OTHERS, ["default-2", *OTHERS]),
-        (100.0, "default", ["default-1", "bad-1"], ["good-2", "bad-1"]),
-        (4.0, "", [], ["default-1", "good-1", "bad-1", "good-2", "bad-2"]),
+        (100.0, "", ["first-1", "good-1", "bad-1", "worst-1", "first-2", "good-2"], ["first-3", "good-3", "bad-3"]),
+        (100.0, "first-3", ["first-1", "good-1", "bad-1", "worst-1", "first-2", "good-2"], ["first-2", "good-3"]),
+        (100.0, "good", ["first-1", "bad-1", "worst-1", "first-2", "bad-2"], ["first-3", "bad-3"]),
+        (5.5, "", ["first-1", "good-1"], ["good-2", "first-2", "bad-2", "worst-2"]),
+        (3.0, "", [], ["first-1", "good-1", "bad-1", "worst-1"]),
     ],
 )
-def test_the_time_left_decides_what_is_compared_and_trained(
+def test_the_time_left_decides_what_is_compared_and_how_long_it_is_trained(
     monkeypatch: pytest.MonkeyPatch, left: float, too_long: str, compared: list[str], expected: list[str]
 ) -> None:
-    monkeypatch.setattr(fitting, "EPOCHS", (1, 2))
-    monkeypatch.setattr(fitting, "expected_seconds", lambda *_: 2.5)
+    monkeypatch.setattr(fitting, "EPOCHS", (1, 2, 3))
+    monkeypatch.setattr(fitting, "HALVING", 2)
     tried, trained = list[str](), list[str]()
-    worth = {"default-1": 0.2, "good-1": 0.6, "bad-1": 0.1}
+    worth = {"first-1": 0.5, "good-1": 0.6, "bad-1": 0.2, "worst-1": 0.1, "good-2": 0.6, "first-2": 0.7, "bad-2": 0.1}
+    work = _work(left)
+
+    def expected_seconds(step: Step, folds: Sequence[int], _: object) -> float:
+        is_long = bool(too_long) and step.recipe.name.startswith(too_long)
+        return 1000.0 if is_long else int(step.recipe.name[-1]) * len(folds) / 2
 
     def try_folds(step: Step, folds: Sequence[int]) -> dict[int, float]:
         tried.append(step.recipe.name)
         return dict.fromkeys(folds, worth[step.recipe.name])
 
     def cross_validate(step: Step) -> bool:
-        if too_long and step.recipe.name.startswith(too_long):
-            return False
+        is_done = expected_seconds(step, [0, 1, 2], None) < 1000
+        work.outcomes[step.recipe.name] = SimpleNamespace(is_done=is_done)
+        if is_done:
+            trained.append(step.recipe.name)
+        return is_done
+
+    monkeypatch.setattr(fitting, "expected_seconds", expected_seconds)
+    work.try_folds, work.cross_validate = try_folds, cross_validate
+    settings = [tiny_candidate(name, 1e-3 + number / 1e5) for number, name in enumerate(NAMES)]
+    search(settings, cast("fitting.Fit", work))
+    assert tried == compared
+    assert trained[: len(expected)] == expected
+    assert len(trained) == len(set(trained))
+    assert work.eligible.members(expected[:1]).final.all()
+
+
+def test_what_a_later_call_finds_trained_is_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A larger budget trains a setting for longer, and keeps its shorter training, which has no time left to take."""
+    monkeypatch.setattr(fitting, "EPOCHS", (1, 2, 3))
+    monkeypatch.setattr(fitting, "expected_seconds", lambda step, *_: 0.0 if step.recipe.name == "one-2" else 10.0)
+    work, trained = _work(100.0), list[str]()
+
+    def cross_validate(step: Step) -> bool:
+        work.outcomes[step.recipe.name] = SimpleNamespace(is_done=True)
         trained.append(step.recipe.name)
         return True
 
-    work = _work(left)
-    work.try_folds, work.cross_validate = try_folds, cross_validate
-    settings = [tiny_candidate(name, 1e-3 + number / 1e5) for number, name in enumerate(("default", "good", "bad"))]
-    search(settings, cast("fitting.Fit", work))
-    assert tried == compared
-    assert list(dict.fromkeys(trained)) == expected
-    assert work.eligible.members(expected[:2]).final.all()
+    work.cross_validate = cross_validate
+    search([tiny_candidate("one", 1e-3)], cast("fitting.Fit", work))
+    assert trained == ["one-2", "one-3"]
 
 
-def test_settings_whose_time_cannot_be_measured_are_tried_so_that_their_failure_is_recorded(
+def test_settings_whose_time_cannot_be_measured_are_not_compared_and_their_failure_is_recorded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def expected_seconds(step: Step, *_: object) -> float:
-        if step.recipe.name == "large-1":
+        if step.recipe.name.startswith("large"):
             raise OutOfMemoryError("out of memory")
         return 1.0
 
     monkeypatch.setattr(fitting, "EPOCHS", (1, 2))
     monkeypatch.setattr(fitting, "expected_seconds", expected_seconds)
-    work, tried = _work(100.0), list[str]()
+    work, tried, trained = _work(100.0), list[str](), list[str]()
 
     def try_folds(step: Step, folds: Sequence[int]) -> dict[int, float] | None:
         tried.append(step.recipe.name)
-        return None if step.recipe.name == "large-1" else dict.fromkeys(folds, 0.5)
+        return dict.fromkeys(folds, 0.5)
 
-    work.try_folds, work.cross_validate = try_folds, lambda _: True
-    settings = [tiny_candidate(name, rate) for name, rate in (("default", 1e-3), ("large", 2e-3), ("other", 3e-3))]
+    def cross_validate(step: Step) -> bool:
+        is_done = not step.recipe.name.startswith("large")
+        work.outcomes[step.recipe.name] = SimpleNamespace(is_done=is_done)
+        trained.append(step.recipe.name)
+        return is_done
+
+    work.try_folds, work.cross_validate = try_folds, cross_validate
+    settings = [tiny_candidate(name, rate) for name, rate in (("first", 1e-3), ("large", 2e-3), ("other", 3e-3))]
     search(settings, cast("fitting.Fit", work))
-    assert tried == ["large-1", "other-1"]
+    assert tried == ["first-1", "other-1"]
+    assert trained[:3] == ["first-2", "other-2", "large-1"]
     assert "large-1" not in work.eligible.of_run
 
 
@@ -134,7 +155,7 @@ def _work(left: float) -> SimpleNamespace:
     """Return a call of `fit` with three folds and so many seconds left, which trains nothing."""
     budget = SimpleNamespace(left_seconds=left)
     experiment = SimpleNamespace(fold_numbers=[0, 1, 2])
-    return SimpleNamespace(experiment=experiment, budget=budget, eligible=EligibleRuns([0, 1, 2]))
+    return SimpleNamespace(experiment=experiment, budget=budget, eligible=EligibleRuns([0, 1, 2]), outcomes={})
 
 
 @pytest.mark.slow
@@ -169,44 +190,34 @@ def _maps(run: Path) -> dict[int, float]:
 
 
 @pytest.mark.slow
-def test_fit_compares_settings_twice_on_two_folds_and_trains_the_best_longest(
+def test_fit_compares_settings_twice_on_two_folds_and_trains_the_best_first(
     archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The labels are shuffled among the videos, so that the figure that fit prints must be that of chance."""
     _shuffled(archive, tmp_path)
-    names = ("default", "bad", "good")
+    names = ("worst", "bad", "good")
     settings = [tiny_candidate(name, 1e-3 + number / 1e5) for number, name in enumerate(names)]
     monkeypatch.setattr(fitting, "frozen_steps", tiny_frozen)
     monkeypatch.setattr(fitting, "candidates", lambda _: settings)
     monkeypatch.setattr(fitting, "EPOCHS", (1, 2, 3))
+    monkeypatch.setattr(fitting, "HALVING", 2)
     monkeypatch.setattr(run_step, "crossval_seconds", lambda *_, **__: 1.0)
-    monkeypatch.setattr(run_step, "expected_seconds", _all_but_one_are_short)
-    worth = {"bad-1": 0.1, "good-1": 0.6, "good-2": 0.3, "bad-2": 0.7}
+    monkeypatch.setattr(run_step, "expected_seconds", lambda *_: 1.0)
+    worth = {"worst-1": 0.1, "bad-1": 0.2, "good-1": 0.6, "good-2": 0.3, "bad-2": 0.7, "worst-2": 0.0}
     monkeypatch.setattr(run_step, "_map", lambda run, fold: worth[run.name] * (fold == 0))
     folds = tmp_path / "folds.csv"
     _three_folds(archive / "folds.csv", folds)
     result = fitted(tmp_path, tmp_path / "out", folds=folds)
     outcomes = {outcome.step.recipe.name: outcome for outcome in result.outcomes}
-    assert [name for name, outcome in outcomes.items() if outcome.is_done] == [
-        "frozen-tiny",
-        "default-3",
-        "good-1",
-        "good-2",
-        "bad-2",
-        "good-3",
-        "bad-3",
-    ]
-    assert outcomes["bad-1"].tried == {0: 0.1, 1: 0.0}
-    assert outcomes["bad-1"].reason.startswith("tried on 2 folds; would take 60 min, and ")
+    done = [name for name, outcome in outcomes.items() if outcome.is_done]
+    assert done == ["frozen-tiny", "bad-3", "worst-3", "good-3"], "without fold 0 all are equal, in the given order"
+    assert outcomes["bad-1"].tried == {0: 0.2, 1: 0.0}
+    assert outcomes["bad-1"].reason == "tried on 2 folds"
     assert not (tmp_path / "out" / "bad-1" / "fold2").exists()
     assert "tried on 2 folds" in (result.folder / "fit.md").read_text()
     figures, data = result.points[-1].figures, read_out_of_fold(tmp_path / "out" / "frozen-tiny")
     chance = mean_of_known(np.where(data.targets.any(0), data.targets.mean(0), np.nan))
     assert figures.low < chance < figures.high < 0.9
-
-
-def _all_but_one_are_short(step: Step, folds: Sequence[int], _: object) -> float:
-    return 3600.0 if step.recipe.name == "bad-1" and len(folds) == 3 else 1.0
 
 
 def _shuffled(archive: Path, out: Path) -> None:

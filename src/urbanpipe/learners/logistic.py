@@ -120,34 +120,38 @@ def choose_strength(
 ) -> float:
     """Return the strength with the highest mean AP of out-of-fold logits, pooled over inner folds of whole groups.
 
-    The first strength wins a tie. With fewer than two groups nothing can be compared, and the middle one is returned.
+    The strengths are compared in the given order, until one is not better than the one before. With fewer than two
+    groups nothing can be compared, and one in the middle is returned.
 
     Args:
         features: (rows, d).
         targets: labels, (rows, classes).
         groups: group of each row.
-        strengths: candidates, in the order of preference.
+        strengths: candidates, ascending or descending.
         weights: weight of each target in the fits, (rows, classes), 0 or more; default: 1 each.
     """
     weights = np.ones(targets.shape) if weights is None else weights
     count = min(INNER_FOLDS, len(set(groups)))
     if count < 2 or len(strengths) == 1:
-        return strengths[len(strengths) // 2]
+        return strengths[(len(strengths) - 1) // 2]
     names = [str(number) for number in range(len(groups))]
     folds = assign_folds(names, targets, groups, count)
-    logits = np.zeros((len(strengths), *targets.shape))
-    for fold in range(count):
-        train, test = folds != fold, folds == fold
-        fitted = None
-        for number, strength in enumerate(strengths):
+    fits: list[Regression | None] = [None] * count
+    logits, found, best = np.zeros(targets.shape), strengths[0], -1.0
+    for strength in strengths:
+        for fold in range(count):
+            train, test = folds != fold, folds == fold
             fitted = fit_regression(
                 features[train],
                 targets[train],
                 strength,
                 weights=weights[train],
-                start=fitted,
+                start=fits[fold],
                 tolerance=_ROUGH_TOLERANCE,
             )
-            logits[number, test] = fitted.logits(features[test])
-    means = [mean_of_known(fold_aps(each, targets, np.zeros(len(targets), np.int64))) for each in logits]
-    return strengths[int(np.argmax(np.nan_to_num(means)))]
+            logits[test], fits[fold] = fitted.logits(features[test]), fitted
+        score = float(np.nan_to_num(mean_of_known(fold_aps(logits, targets, np.zeros(len(targets), np.int64)))))
+        if score <= best:
+            break
+        found, best = strength, score
+    return found

@@ -55,7 +55,7 @@ class ModelConfig(Section):
         return options
 
 
-STRENGTHS = (0.001, 0.01, 0.1)  # of the regularisation of a regression on frozen features
+STRENGTHS = (0.001, 0.01, 0.1, 1.0)  # of the regularisation of a regression on frozen features
 MAX_OPTION = 65536  # a network with more of anything does not fit any machine
 MAX_OPTION_LENGTH = 64
 _OF_FILES = {"checkpoint_path", "cache_dir"}
@@ -87,7 +87,8 @@ class BagHeadConfig(Section):
         dropout: dropout in the head.
         pooling: how `regression` pools the features of the frames, one part of its input for each: `mean`, `max` or
             `top` (mean of the quarter of the frames with the largest values of a channel).
-        strengths: inverse regularisation strengths C of `regression`; the best by inner folds of whole groups is used.
+        strengths: inverse regularisation strengths C of `regression`; inner folds of whole groups compare them in this
+            order, until one is not better than the one before, which is used.
     """
 
     kind: Literal["transmil", "ml-decoder", "attention", "multi-query", "lse", "regression"] = "transmil"

@@ -63,10 +63,6 @@ class EligibleRuns:
         """Let a run be used for a fold, or for the final model."""
         self.of_run.setdefault(run, set()).add(without)
 
-    def allow_always(self, run: str) -> None:
-        """Let a run that no score has chosen be used for every fold, whatever chooses it later."""
-        self.of_run[run] = {ALL_FOLDS, *self.folds}
-
     def members(self, runs: Sequence[str]) -> EligibleMembers:
         """Return the runs that each fold's combination, and the final one, may use."""
 

@@ -1,7 +1,8 @@
 """The verb `fit`: the best model that a time budget allows, in one command."""
 
 import logging
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -34,8 +35,8 @@ BUNDLE = "bundle"
 STATE = "state.json"
 TRIED_FOLDS = 2  # on which settings are compared
 HALVING = 3  # one in so many settings is compared for more epochs
-DEFAULT_SHARE = 0.5  # of the time left, for more than the fewest epochs of the default
 COMPARED_SHARE = 0.4  # of the time left, for a comparison; the rest trains what it finds
+TRAINED_SHARE = 0.75  # of the time left, for more than the fewest epochs of a setting
 _PREFERRED = "tf_efficientnet_lite0"  # nearly as good as Lite2, in half the time (docs/results.md)
 
 
@@ -153,10 +154,9 @@ def fit(
 ) -> FitResult:
     """Cross-validate frozen baselines and fine-tuned networks while time is left, and make a bundle of the best.
 
-    It begins with an audit of the data, whose warnings are on the page. After the baselines, the default settings are
-    fine-tuned, for as many epochs as half of the time allows. Then other settings are compared by successive halving:
-    all are tried for a few epochs on two folds, the best third is cross-validated, and compared for more. Each step is
-    a run in `out` like one of `crossval`.
+    It begins with an audit of the data, whose warnings are on the page. After the baselines, settings of fine-tuning
+    are compared by successive halving: they are tried for a few epochs on two folds, the best third for more, and the
+    best are cross-validated for as many epochs as the time allows. Each step is a run in `out` like one of `crossval`.
     After each cross-validation, the runs so far are combined with weights searched on out-of-fold predictions, and
     `out`/fit gets the ensemble, a bundle, and a page.
 
@@ -222,56 +222,75 @@ def _read_state(folder: Path) -> tuple[float, dict[str, dict[str, float]]]:
 
 
 def search(settings: Sequence[Candidate], work: Fit) -> None:
-    """Train the default for as long as the time allows, compare the others by successive halving, and train the best.
+    """Compare settings by successive halving, and train the best ones for as long as the time allows.
 
-    The first setting is the default; where there is no time for it, the next one is. The others are compared for the
-    fewest epochs, and the best third of them is cross-validated: two of their folds are trained already, and models of
-    different settings complement each other. They are also compared for more epochs, the best of them is trained
-    longest, and the settings on the next places follow. Where there is no time to compare two, they are trained in the
-    given order.
+    As many as fit into a share of the time left are tried for the fewest epochs on two folds, and the best third of
+    them for more. Then each is cross-validated, the best first, with the most epochs that leave some time for the next:
+    models of different settings complement each other. Those that could not be compared follow in the given order.
+    While time is left, the same begins again with more epochs.
     """
-    default = _train_default(settings, work)
-    if default is None:
-        return
-    others = [candidate for candidate in settings if candidate is not default]
-    by_name = {candidate.name: candidate for candidate in others}
+    by_name, ranking = {candidate.name: candidate for candidate in settings}, _ranked(settings, work)
+    compared = union(ranking)
+    others = [candidate for candidate in settings if candidate.name not in compared]
+    while any([*_train_ranked(ranking, by_name, work), *(_train_longest(each, (), work) for each in others)]):
+        pass
+
+
+def _ranked(settings: Sequence[Candidate], work: Fit) -> Ranking:
+    """Return the compared settings, the best first, by fold to leave out; none if there is no time for two."""
     shortest, *longer = EPOCHS
-
-    def train_place(ranking: Ranking, place: int, epochs: int) -> None:
-        for name in _chosen(ranking, place, epochs, work):
-            work.cross_validate(by_name[name].step(epochs))
-
-    ranking = _compared(others, shortest, work) if longer else None
+    ranking = _compared(settings, shortest, work)
     if ranking is None:
-        for epochs in (shortest, *longer[:1]):
-            for candidate in others:
-                work.cross_validate(candidate.step(epochs))
-        return
+        return {}
     third = best(ranking, HALVING)
-    kept = len(third[ALL_FOLDS])
-    for place in range(kept):
-        train_place(third, place, shortest)
-    longer_one, *longest = longer
-    compared = _compared([by_name[name] for name in union(third)], longer_one, work, among=third) or third
-    for place in range(kept):
-        train_place(compared, place, longer_one)
-    for epochs in longest:
-        train_place(compared, 0, epochs)
-    for place in range(kept, len(others)):
-        train_place(ranking, place, shortest)
+    finalists = [candidate for candidate in settings if candidate.name in union(third)]
+    again = _compared(finalists, longer[0], work, among=third) if longer else None
+    return ranking if again is None else {without: _first(again[without], names) for without, names in ranking.items()}
 
 
-def _train_default(settings: Sequence[Candidate], work: Fit) -> Candidate | None:
-    """Cross-validate the first setting for which there is time, with the most epochs that leave time for others."""
-    shortest, *longer = EPOCHS
-    for candidate in settings:
-        for step in map(candidate.step, reversed(longer)):
-            needed = _needed_seconds(step, work.experiment.fold_numbers, work)
-            if needed <= DEFAULT_SHARE * work.budget.left_seconds and work.cross_validate(step):
-                return candidate
-        if work.cross_validate(candidate.step(shortest)):
-            return candidate
-    return None
+def _first(names: Sequence[str], others: Sequence[str]) -> list[str]:
+    return list(dict.fromkeys((*names, *others)))
+
+
+def _train_ranked(ranking: Ranking, by_name: Mapping[str, Candidate], work: Fit) -> Iterator[bool]:
+    """Train the settings on each place of any ranking; yield whether each was trained."""
+    for place in range(len(ranking.get(ALL_FOLDS, ()))):
+        at_place = {without: names[place : place + 1] for without, names in ranking.items()}
+        for name in union(at_place):
+            yield _train_longest(by_name[name], [fold for fold, names in at_place.items() if name in names], work)
+
+
+def _train_longest(candidate: Candidate, chosen_for: Sequence[int], work: Fit) -> bool:
+    """Cross-validate a setting with the most epochs that fit into a share of the time left.
+
+    Args:
+        candidate: the setting.
+        chosen_for: folds to leave out for which scores chose it, and `ALL_FOLDS`; none if no score chose it.
+        work: the call of `fit`.
+
+    Returns:
+        Whether it was trained now, or by an earlier call.
+    """
+    folds, done, longest = work.experiment.fold_numbers, False, candidate.step(EPOCHS[0])
+    for step in map(candidate.step, EPOCHS):
+        needed = _needed_seconds(step, folds, work)
+        if step.recipe.name in work.outcomes and work.outcomes[step.recipe.name].is_done:
+            longest = step
+        elif needed == 0:  # trained by an earlier call
+            done |= _train_chosen(step, chosen_for, work)
+        elif needed <= TRAINED_SHARE * work.budget.left_seconds:
+            longest = step
+    return _train_chosen(longest, chosen_for, work) or done
+
+
+def _train_chosen(step: Step, chosen_for: Sequence[int], work: Fit) -> bool:
+    """Cross-validate a step for the folds that it was chosen for; return whether this call had not done so yet."""
+    name = step.recipe.name
+    for without in chosen_for:
+        work.eligible.allow(name, without)
+    if name in work.outcomes and work.outcomes[name].is_done:
+        return False
+    return work.cross_validate(step)
 
 
 def _compared(settings: Sequence[Candidate], epochs: int, work: Fit, *, among: Ranking | None = None) -> Ranking | None:
@@ -303,20 +322,11 @@ def _compared(settings: Sequence[Candidate], epochs: int, work: Fit, *, among: R
 
 
 def _needed_seconds(step: Step, folds: Sequence[int], work: Fit) -> float:
-    """Return the expected seconds of a step; 0 if they cannot be measured: it is tried, and its failure recorded."""
+    """Return the expected seconds of a step; infinity if they cannot be measured: its training records why."""
     try:
         return expected_seconds(step, folds, work)
     except UrbanpipeError:
-        return 0.0
-
-
-def _chosen(ranking: Ranking, place: int, epochs: int, work: Fit) -> list[str]:
-    """Return the settings at a place of any ranking, and note for which folds each was chosen."""
-    at_place = {without: names[place : place + 1] for without, names in ranking.items()}
-    for without, names in at_place.items():
-        for name in names:
-            work.eligible.allow(f"{name}-{epochs}", without)
-    return union(at_place)
+        return math.inf
 
 
 def _combine(work: Fit) -> Point:

@@ -13,7 +13,7 @@ from urbanpipe.models.layers_backbone import feature_map_count
 
 FROZEN = "frozen-mobilenetv2"
 LAYERS = 4  # feature maps that describe a frame to a frozen model (docs/bag.md)
-EPOCHS = (3, 8, 24)
+EPOCHS = (3, 8, 16, 24)
 _SIZE = 224  # of a backbone that states none
 _SUPER_IMAGE, _FRAME, _DENSE = "small-mobilenetv2", "small-frame", "small-dense"
 _METHODS = {_SUPER_IMAGE: "super-image", _FRAME: "frame", _DENSE: "dense"}
@@ -98,10 +98,10 @@ def frozen_steps(weights: Mapping[str, str]) -> list[Step]:
 
 
 def candidates(weights: Mapping[str, str]) -> list[Candidate]:
-    """Return the settings of fine-tuning that `fit` compares: first the default, then what differs most from it.
+    """Return the settings of fine-tuning that `fit` compares, those that differ most first.
 
-    The default is super-images with augmentation. Methods, learning rates, layer decay, tile size and grid are compared
-    on the first backbone; the others are tried with the default.
+    The first are super-images with augmentation. Methods, learning rates, layer decay, tile size and grid are compared
+    on the first backbone; the others are tried with the first settings.
 
     Args:
         weights: as for `frozen_steps`.
