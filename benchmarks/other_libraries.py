@@ -141,6 +141,7 @@ def main() -> None:
     parser.add_argument("files", type=Path, nargs="+")
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--fold", type=int, action="append", help="a fold to train; repeatable; default: all")
     given = parser.parse_args()
     if given.what == "images":
         write_images(*given.files)
@@ -148,7 +149,7 @@ def main() -> None:
     with np.load(given.files[0]) as stored:
         arrays = dict(stored)
     maps = []
-    for fold in np.unique(arrays["folds"]):
+    for fold in given.fold or np.unique(arrays["folds"]):
         torch.manual_seed(given.seed)
         test, started = arrays["folds"] == fold, time.process_time()
         scores = LIBRARIES[given.what](arrays, test, given.weights)
