@@ -156,7 +156,8 @@ def main() -> None:
         seconds = time.process_time() - started
         maps.append(100 * mean_of_known(fold_aps(scores, arrays["targets"][test], np.zeros(test.sum(), np.int64))))
         print(f"{given.what} fold {fold}: mAP {maps[-1]:.1f}, {seconds:.0f} CPU seconds", flush=True)
-    print(f"{given.what}: mAP {np.mean(maps):.1f} ({np.std(maps, ddof=1):.1f})")
+    if len(maps) > 1:
+        print(f"{given.what}: mAP {np.mean(maps):.1f} ({np.std(maps, ddof=1):.1f})")
 
 
 if __name__ == "__main__":
