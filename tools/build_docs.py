@@ -19,6 +19,7 @@ import tomli_w
 from docs_pages import command_line, python
 from docs_pages.executed import noted
 from docs_pages.links import broken_links
+from docs_pages.search_from_disk import write_scripts
 
 PROJECT = Path(__file__).parents[1]
 UNLISTED = "How-to guides"
@@ -37,6 +38,7 @@ def build(build_folder: Path) -> list[str]:
     command = [sys.executable, "-m", "zensical", "build", "--strict", "--config-file", str(config)]
     if subprocess.run(command, check=False).returncode:
         return ["zensical refuses a page; its message is above"]
+    write_scripts(build_folder / "site")
     return list(broken_links(build_folder / "site"))
 
 
