@@ -36,10 +36,18 @@ def build(build_folder: Path) -> list[str]:
     config = build_folder / "zensical.toml"
     config.write_bytes(tomli_w.dumps(settings).encode())
     command = [sys.executable, "-m", "zensical", "build", "--strict", "--config-file", str(config)]
-    if subprocess.run(command, check=False).returncode:
+    done = subprocess.run(command, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8")
+    print(without_abort(done.stdout), end="")
+    if done.returncode:
         return ["zensical refuses a page; its message is above"]
     write_scripts(build_folder / "site")
     return list(broken_links(build_folder / "site"))
+
+
+def without_abort(output: str) -> str:
+    """Return what zensical prints without the traceback that ends a strict build with warnings."""
+    messages, _, traceback = output.partition("Traceback (most recent call last):\n")
+    return messages if traceback.endswith("Aborted because --strict flag is set\n") else output
 
 
 def stage(folder: Path) -> list[str]:
