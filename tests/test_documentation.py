@@ -184,7 +184,10 @@ def test_files_that_a_page_links_to_come_along() -> None:
 
 
 def test_a_page_that_zensical_refuses_leaves_its_message_and_no_traceback() -> None:
-    warning, traceback = "Warning: page does not exist\n", "Traceback (most recent call last):\n  File x\nRuntimeError: "
+    warning, traceback = (
+        "Warning: page does not exist\n",
+        "Traceback (most recent call last):\n  File x\nRuntimeError: ",
+    )
     assert without_abort(f"{warning}{traceback}Aborted because --strict flag is set\n") == warning
     assert without_abort(warning + traceback + "a fault\n") == warning + traceback + "a fault\n"
 

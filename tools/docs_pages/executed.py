@@ -15,9 +15,7 @@ _PROGRAMS = (
     "|pytest|python3?|ray|Rscript|ruff|sbatch|scp|source|srun|ssh|sudo|torchrun|urbanpipe|uvx?|wget"
 )
 _VARIABLES = r"""(?:[A-Z_]+=(?:"[^"]*"|\S*) )*"""
-_COMMAND = re.compile(
-    rf"""^ *(?:\$ )?{_VARIABLES}(?:\S*/)?(?:{_PROGRAMS}|[\w-]+\.sh) +[\w./"'$-]""", re.MULTILINE
-)
+_COMMAND = re.compile(rf"""^ *(?:\$ )?{_VARIABLES}(?:\S*/)?(?:{_PROGRAMS}|[\w-]+\.sh) +[\w./"'$-]""", re.MULTILINE)
 
 
 def noted(text: str) -> str:

@@ -90,11 +90,11 @@ class Commands(typer.core.TyperGroup):
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the verb; a wrong value of an option is told without the words of pydantic, which typer checks it with."""
+        """Run the verb; a wrong value is told without the words of pydantic, which typer checks values with."""
         try:
             return super().invoke(ctx)
         except typer.BadParameter as error:
-            from urbanpipe.settings import plain_message  # brings pydantic, which a command without mistakes may not need
+            from urbanpipe.settings import plain_message
 
             error.message = plain_message(error.message)
             raise

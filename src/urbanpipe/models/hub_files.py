@@ -1,4 +1,4 @@
-"""Pretrained weights of timm on the Hugging Face Hub: whether the cache has them, and whether the hub can be reached."""
+"""Pretrained weights of timm on the Hugging Face Hub: whether the cache has them, and whether the hub answers."""
 
 import timm
 from huggingface_hub import get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
@@ -25,8 +25,8 @@ def check_connection(backbone: str) -> None:
         return
     try:
         get_hf_file_metadata(hf_hub_url(repository, _FILES[0]), timeout=_TIMEOUT_SECONDS)
-    except (HfHubHTTPError, FileMetadataError, OfflineModeIsEnabled):  # it answers, or nobody shall ask: the client says what is wrong
-        return
+    except (HfHubHTTPError, FileMetadataError, OfflineModeIsEnabled):
+        return  # the client says what is wrong
     except Exception as error:  # of the HTTP library, which differs between versions of the client
         raise ConnectionError("it does not answer; is there a network?") from error
 
