@@ -24,7 +24,7 @@ def main() -> None:
     for name in ("inspected", "fit", "record"):
         parser.add_argument(f"--{name}", type=Path)
     given = parser.parse_args()
-    pages = {}
+    pages: dict[str, Path] = {}
     if given.inspected:
         report = max(given.inspected.glob("*/report.html"), key=lambda page: page.stat().st_size)
         pages |= {"index": given.inspected / "index.html", "report": report}
