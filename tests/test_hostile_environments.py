@@ -66,7 +66,7 @@ def run(code: str, arguments: list[str], folder: Path, environment: Mapping[str,
         capture_output=True,
         text=True,
         check=False,
-        env=plain | environment,
+        env={**plain, **environment},
         cwd=folder,
         timeout=300,
     )
