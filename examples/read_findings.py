@@ -1,19 +1,21 @@
-"""Read what `urbanpipe inspect` has found: as typed objects, and as a table for pandas, Arrow or SQL.
+"""Read what `urbanpipe inspect` has found: as typed objects, and as a table of pandas.
 
 Set INSPECTED to the output folder of `inspect`; without one the script simulates two videos and inspects them with the
-demonstration bundle, in less than a minute. It needs the extra `archive` for the table.
+demonstration bundle, in less than a minute. The table needs pandas.
 """
 
 # %% Findings
 from pathlib import Path
 
-import pyarrow.compute as pc
-from pyarrow import json as arrow_json
-
 from urbanpipe.api import export, inspect, simulate
 from urbanpipe.contracts import read_inspection, read_timeline
 from urbanpipe.contracts.findings import FINDINGS
 from urbanpipe.simulate.options import ClassMix, VideoOptions
+
+try:
+    import pandas as pd
+except ModuleNotFoundError:
+    raise SystemExit("this example needs pandas; run `pip install pandas`") from None
 
 INSPECTED = Path("inspected")
 
@@ -40,14 +42,13 @@ if timeline is not None:
 
 # %% All videos as a table: one row per occurrence of a finding
 done = export(INSPECTED, out=INSPECTED / "findings.jsonl", to="jsonl")
-table = arrow_json.read_json(done.files[0])  # pandas: pandas.read_json(done.files[0], lines=True)
-print(f"{table.num_rows} rows with {', '.join(table.column_names[:12])}, ...")
+table = pd.read_json(done.files[0], lines=True)  # Arrow: pyarrow.json.read_json(done.files[0])
+print(f"{len(table)} rows with {', '.join(table.columns[:12])}, ...")
 
 # %% Likely findings, the most probable first
-likely = table.filter(pc.field("probability") > 0.1).sort_by([("probability", "descending")])
-for row in likely.select(["video", "code", "seconds", "probability"]).to_pylist():
-    print(row)
+likely = table[table["probability"] > 0.1].sort_values("probability", ascending=False)
+print(likely[["video", "code", "seconds", "probability"]].to_string(index=False))
 
 # %% Videos per class
-per_class = likely.group_by("code").aggregate([("video", "count_distinct"), ("probability", "max")])
-print(per_class.to_pylist())
+per_class = likely.groupby("code").agg(videos=("video", "nunique"), highest=("probability", "max"))
+print(per_class)

@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from build_docs import linked_files, navigation
+from build_docs import build, linked_files, navigation, without_abort
 from docs_pages import command_line, python
 from docs_pages.executed import MARK, NOT_RUN, RUN, noted
 from docs_pages.links import broken_links
+from helpers.browsers import chromium
 from helpers.command_lines import command_lines, pages, parse, runnable
 from urbanpipe import api
 from urbanpipe.cli.main import GROUPS, VERBS, app
@@ -88,12 +89,74 @@ def test_every_function_is_on_the_page_of_functions() -> None:
     assert sorted(f"::: urbanpipe.api.{name}" for name in api.__all__) == sorted(x for x in page if x.startswith(":::"))
 
 
-def test_the_site_says_which_commands_a_test_runs() -> None:
+AUDIT = "urbanpipe audit catalog.csv"
+
+
+def test_the_site_says_below_each_block_of_commands_whether_a_test_runs_it() -> None:
     ran = f"{MARK}```bash\nurbanpipe recipes\n```\n"
-    assert noted(f"# Page\n\n{ran}") == f"# Page\n\n{ran}\n{RUN}"
-    assert noted(f"{ran}\n    urbanpipe audit catalog.csv\n").endswith(f"catalog.csv\n\n{NOT_RUN}")
-    assert noted("```bash\nurbanpipe audit catalog.csv\n```\n").endswith(f"\n{NOT_RUN}")
-    assert noted("text\n\n    pip install x\n") == "text\n\n    pip install x\n"
+    assert noted(f"# Page\n\n{ran}") == f"# Page\n\n{ran}\n{RUN}\n"
+    assert noted(f"{ran}\n    {AUDIT}\n\nText\n") == f"{ran}\n{RUN}\n\n    {AUDIT}\n\n{NOT_RUN}\n\nText\n"
+    assert noted(f"```bash\n{AUDIT}\n```\nText\n") == f"```bash\n{AUDIT}\n```\n\n{NOT_RUN}\nText\n"
+    assert noted(f"- item\n\n        {AUDIT}\n\n  text\n").endswith(f"{AUDIT}\n\n    {NOT_RUN}\n\n  text\n")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "pip install x",
+        "python3 -m venv .venv",
+        ". .venv/bin/activate\n\n    make docs",
+        "export VIDEOS=/path/to/videos",
+        'HOSTS="a b" examples/cluster/archive-ssh.sh ARCHIVE',
+        "OMP_NUM_THREADS=1 python benchmarks/x.py",
+        "docker build .",
+        "$ hf auth login",
+        ".venv/bin/pre-commit install",
+    ],
+)
+def test_commands_of_every_program_have_a_note(line: str) -> None:
+    assert noted(f"Text\n\n    {line}\n") == f"Text\n\n    {line}\n\n{NOT_RUN}\n"
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        "    urbanpipe: labls in [scan] is not an option",
+        "    [inspect]\n    bundle = 'x'",
+        "    class Method:\n        config_type = Config",
+        "```text\nmake docs\n```",
+        "```python\nimport urbanpipe\n```",
+        "    merged/videos.parquet",
+    ],
+)
+def test_what_is_no_command_has_no_note(block: str) -> None:
+    assert noted(f"Text\n\n{block}\n") == f"Text\n\n{block}\n"
+
+
+def test_a_block_that_is_said_to_be_run_is_run_in_full() -> None:
+    """On pages that tests run, and with nothing in it that they would leave out."""
+    ran_by_tests = {*START, *(PROJECT / "docs").glob("*.md")}
+    for path in [*PROJECT.glob("*.md"), *pages(PROJECT)]:
+        text = path.read_text(encoding="utf-8")
+        blocks = text.split(MARK)[1:]
+        assert not blocks or path in ran_by_tests, path
+        for block in (block.removeprefix("```bash\n").split("\n```")[0] for block in blocks):
+            starts = [line for line in block.replace("\\\n", " ").splitlines() if not line.startswith("  ")]
+            assert len(starts) == len([*runnable(f"{MARK}```bash\n{block}\n```\n")]), f"{path}: {block}"
+
+
+@pytest.mark.browser
+@pytest.mark.slow
+def test_search_works_where_the_site_is_opened_from_disk(tmp_path: Path) -> None:
+    pytest.importorskip("zensical", reason="the extra docs is not installed")
+    assert not build(tmp_path)
+    with chromium() as browser:
+        page = browser.new_page()
+        page.goto((tmp_path / "site" / "docs" / "start" / "operator.html").as_uri())
+        page.keyboard.press("/")
+        page.get_by_role("combobox", name="Search").fill("merge tables")
+        page.get_by_role("status").filter(has_text="results").wait_for()
+        assert page.locator("a", has_text="urbanpipe archive merge").count() == 1
 
 
 def test_pages_that_the_navigation_lacks_are_added() -> None:
@@ -118,6 +181,15 @@ def test_files_that_a_page_links_to_come_along() -> None:
         linked_files(page, "![x](../images/start-index.jpg) [y](../review.md#keys) [z](https://example.org/a)")
     )
     assert found == [PROJECT / "docs" / "images" / "start-index.jpg"]
+
+
+def test_a_page_that_zensical_refuses_leaves_its_message_and_no_traceback() -> None:
+    warning, traceback = (
+        "Warning: page does not exist\n",
+        "Traceback (most recent call last):\n  File x\nRuntimeError: ",
+    )
+    assert without_abort(f"{warning}{traceback}Aborted because --strict flag is set\n") == warning
+    assert without_abort(warning + traceback + "a fault\n") == warning + traceback + "a fault\n"
 
 
 def test_links_to_missing_files_and_other_hosts_are_found(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import runpy
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -63,16 +64,27 @@ def test_train_on_your_folder(practice: Path) -> None:
 def test_read_findings(
     inspected: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pytest.importorskip("pyarrow", reason="the extra archive is not installed")
+    pytest.importorskip("pandas", reason="pandas is not installed")
     monkeypatch.chdir(tmp_path)
     shutil.copytree(inspected, tmp_path / "inspected")
     done = run("read_findings.py", tmp_path, {})
     folders = [path.parent for path in inspected.glob("*/findings.json")]
     names = {read_inspection(folder).video.name for folder in folders}
-    assert set(done["table"]["video"].to_pylist()) == names
-    probabilities = done["likely"]["probability"].to_pylist()
+    assert set(done["table"]["video"]) == names
+    likely = done["likely"]
+    probabilities = list(likely["probability"])
     assert probabilities == sorted(probabilities, reverse=True)
+    assert min(probabilities) > 0.1
+    assert done["per_class"]["videos"].to_dict() == {
+        code: len(set(likely["video"][likely["code"] == code])) for code in set(likely["code"])
+    }
     assert capsys.readouterr().out.startswith(min(names))
+
+
+def test_read_findings_without_pandas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(SystemExit, match="this example needs pandas; run `pip install pandas`"):
+        run("read_findings.py", tmp_path, {})
 
 
 def test_add_a_method(practice: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,13 +29,28 @@ RUN = """
 import importlib, os, pkgutil, sys
 from pathlib import Path
 import urbanpipe
-from urbanpipe.api import inspect, scan
+from urbanpipe import platform_support
+from urbanpipe.api import export, folds, inspect, scan
 
 assert not hasattr(os, "fork"), "sitecustomize was not imported"
 videos, out = Path(sys.argv[1]), Path(sys.argv[2])
-catalog = scan(videos, out=out / "catalog.csv", workers=1)
+replace, refused = os.replace, set()
+
+def busy_at_first(source, target, **options):
+    # each result once, as Windows does while a virus scanner has the earlier file open
+    if Path(target).is_relative_to(out) and str(target) not in refused:
+        refused.add(str(target))
+        raise PermissionError(13, "in use by another program", str(target))
+    return replace(source, target, **options)
+
+os.replace, platform_support.IS_WINDOWS = busy_at_first, True
+catalog = scan(videos, out=out / "catalog.csv", labels=out / "labels.json", workers=1)
+split = folds(out / "catalog.csv", out=out / "folds.csv", folds=2)
 made = inspect([videos], out=out / "inspected")
+table = export(out / "inspected", out=out / "table.csv", to="cjj181")
 print([video.status for video in catalog.videos], len(made.videos), made.failures)
+results = {"catalog.csv", "folds.csv", "table.csv", "findings.json", "index.html"}
+print(sorted(results & {Path(path).name for path in refused}))
 names = [found.name for found in pkgutil.walk_packages(urbanpipe.__path__, "urbanpipe.")]
 for name in names:
     importlib.import_module(name)
@@ -58,8 +73,12 @@ def test_the_package_works_without_what_windows_lacks(tmp_path: Path) -> None:
     (tmp_path / "videos").mkdir()
     for number, name in enumerate(("a.mp4", "con.mp4")):
         noisy_video(tmp_path / "videos" / name, np.random.default_rng(number), colour=False)
+    (tmp_path / "labels.json").write_text('{"a.mp4": [1], "con.mp4": [0]}', encoding="utf-8")
     done = without_posix("-c", RUN, tmp_path / "videos", tmp_path)
-    assert done.stdout.splitlines()[-2:] == ["['ok', 'ok'] 2 {}", "True"], done.stderr[-3000:]
+    replaced = "['catalog.csv', 'findings.json', 'folds.csv', 'index.html', 'table.csv']"
+    assert done.stdout.splitlines()[-3:] == ["['ok', 'ok'] 2 {}", replaced, "True"], done.stderr[-3000:]
+    assert len((tmp_path / "folds.csv").read_text(encoding="utf-8").split()) == 3
+    assert (tmp_path / "table.csv").stat().st_size > 100
     folders = {path.name for path in (tmp_path / "inspected").iterdir() if path.is_dir()}
     assert {name.split("-")[0] for name in folders} >= {"a.mp4", "_con.mp4"}
 

@@ -19,6 +19,7 @@ import tomli_w
 from docs_pages import command_line, python
 from docs_pages.executed import noted
 from docs_pages.links import broken_links
+from docs_pages.search_from_disk import write_scripts
 
 PROJECT = Path(__file__).parents[1]
 UNLISTED = "How-to guides"
@@ -35,9 +36,18 @@ def build(build_folder: Path) -> list[str]:
     config = build_folder / "zensical.toml"
     config.write_bytes(tomli_w.dumps(settings).encode())
     command = [sys.executable, "-m", "zensical", "build", "--strict", "--config-file", str(config)]
-    if subprocess.run(command, check=False).returncode:
+    done = subprocess.run(command, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8")
+    print(without_abort(done.stdout), end="")
+    if done.returncode:
         return ["zensical refuses a page; its message is above"]
+    write_scripts(build_folder / "site")
     return list(broken_links(build_folder / "site"))
+
+
+def without_abort(output: str) -> str:
+    """Return what zensical prints without the traceback that ends a strict build with warnings."""
+    messages, _, traceback = output.partition("Traceback (most recent call last):\n")
+    return messages if traceback.endswith("Aborted because --strict flag is set\n") else output
 
 
 def stage(folder: Path) -> list[str]:

@@ -22,7 +22,16 @@ class Section(BaseModel):
 def complaint(error: ValidationError) -> str:
     """Return the first validation error of a file as `key: message`, shortened."""
     first = error.errors()[0]
-    return f"{'.'.join(map(str, first['loc']))[:200] or 'the file'}: {first['msg'][:300]}"
+    return f"{'.'.join(map(str, first['loc']))[:200] or 'the file'}: {plain_message(first['msg'])[:300]}"
+
+
+def plain_message(message: str) -> str:
+    """Return the message of a validation error without what pydantic puts before the words of our own checks.
+
+    >>> plain_message("Value error, 0.6 is implausible")
+    '0.6 is implausible'
+    """
+    return message.removeprefix("Value error, ")
 
 
 def read_toml(path: Path, parse_float: Callable[[str], Any] = float) -> dict[str, Any]:

@@ -29,7 +29,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
 
 def test_scan(made: tuple[Path, Result]) -> None:
     folder, result = made
-    assert result.exit_code == 0, result.output
+    assert result.exit_code == 3, result.output
     lines = result.stdout.splitlines()
     assert lines[0] == "14 videos, 0 of them unchanged since an earlier scan"
     assert "1 cannot be read:" in lines

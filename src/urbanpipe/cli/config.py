@@ -119,7 +119,9 @@ def _checked(where: str, value: object, parameter: Any, ctx: typer.Context) -> o
     try:
         parameter.process_value(ctx, given)
     except typer.BadParameter as error:
-        reason = error.message.removeprefix("Value error, ").rstrip(".")
+        from urbanpipe.settings import plain_message
+
+        reason = plain_message(error.message).rstrip(".")
         raise ConfigError(f"{where} is {value!r}: {reason}") from None
     return given
 

@@ -7,9 +7,10 @@ import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+import typer.core
 
 from urbanpipe import __version__
 from urbanpipe.cli import archive, cache, hub
@@ -72,8 +73,36 @@ RESUMABLE = {
 EXTRA_TRAIN = ("tensorboard", "timm", "torch", "torchvision")
 """Modules that come with the extra `train`."""
 
+SHARING = ("push", "pull")
+"""Verbs of `hub` that are looked for below `bundle`."""
+
+
+class Commands(typer.core.TyperGroup):
+    """All verbs; mistakes in a command line are told in our own words."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return the verb and its arguments, but refuse `bundle push` and `bundle pull`."""
+        if args[0] == "bundle" and args[1:2] and args[1] in SHARING and not Path(args[1]).exists():
+            raise UrbanpipeError(
+                f"`bundle` has no verb {args[1]}; `urbanpipe hub {args[1]}` shares bundles, and `urbanpipe bundle RUN "
+                "--out DIR` makes one"
+            )
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the verb; a wrong value is told without the words of pydantic, which typer checks values with."""
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:
+            from urbanpipe.settings import plain_message
+
+            error.message = plain_message(error.message)
+            raise
+
+
 app = typer.Typer(
     name="urbanpipe",
+    cls=Commands,
     help="Recognise defects in sewer-pipe inspection videos, from video-level labels.",
     no_args_is_help=True,
     rich_markup_mode=None,  # plain help: rich takes as long to import as everything else

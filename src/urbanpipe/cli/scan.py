@@ -32,13 +32,14 @@ def command(
         int | None, typer.Option(min=1, help="Number of processes that read videos; default: one per CPU core.")
     ] = None,
 ) -> Result:
-    """Create the catalog of a folder of videos: one row per video, with the reason if it cannot be used."""
+    """Create the catalog of a folder: one row per video. Exit status 3: some videos or folders could not be read."""
     from urbanpipe.catalog.scan import scan_report
 
     report = scan_report(videos, out, labels, taxonomy, workers)
     _print(report)
     show(f"catalog: {out}")
-    return Result(_data(report, out))
+    unread = len(report.catalog.ok) < len(report.catalog.videos) or report.closed
+    return Result(_data(report, out), status=3 if unread else 0)
 
 
 def _print(report: "ScanReport") -> None:

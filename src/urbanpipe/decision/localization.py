@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field, FiniteFloat, ValidationError
 
 from urbanpipe.errors import RecipeError, TaxonomyError
-from urbanpipe.settings import Section, read_override, read_toml
+from urbanpipe.settings import Section, plain_message, read_override, read_toml
 from urbanpipe.taxonomy import Taxonomy
 
 
@@ -75,7 +75,8 @@ def _plain(error: Any, where: str) -> str:
     if error["type"] == "extra_forbidden":
         near = difflib.get_close_matches(key, known, n=1, cutoff=0.4)
         return f"{where}: unknown key {key}; " + (f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}")
-    return f"{where}: {key} = {error['input']!r}: {error['msg'][0].lower()}{error['msg'][1:]}"
+    message = plain_message(error["msg"])
+    return f"{where}: {key} = {error['input']!r}: {message[0].lower()}{message[1:]}"
 
 
 def given_shifts(config: MomentsConfig, taxonomy: Taxonomy) -> NDArray[np.float64]:

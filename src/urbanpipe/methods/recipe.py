@@ -19,7 +19,7 @@ from urbanpipe.methods.super_image import SuperImageConfig, SuperImageMethod
 from urbanpipe.methods.table import METHODS, method_named, method_of
 from urbanpipe.models.config import ModelConfig
 from urbanpipe.outputs import write_text
-from urbanpipe.settings import Section, read_override, read_toml
+from urbanpipe.settings import Section, plain_message, read_override, read_toml
 
 if TYPE_CHECKING:
     from urbanpipe.models.network import Network
@@ -195,7 +195,7 @@ def _plain(error: Any, config_type: type[BaseModel]) -> str:
         near = difflib.get_close_matches(where[-1], known, n=1, cutoff=0.4)
         hint = f"did you mean {'.'.join([*where[:-1], near[0]])}?" if near else f"known are {', '.join(known)}"
         return f"unknown key {'.'.join(where)}; {hint}"
-    message: str = error["msg"].removeprefix("Value error, ")
+    message = plain_message(error["msg"])
     if not where or message.startswith("input."):
         return message
     if isinstance(error["input"], dict):  # an error about several settings together

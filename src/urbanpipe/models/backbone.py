@@ -12,6 +12,7 @@ from torch.utils.hooks import RemovableHandle
 
 from urbanpipe.errors import RecipeError, WeightsError
 from urbanpipe.models.config import ModelConfig
+from urbanpipe.models.hub_files import check_connection
 
 
 class Backbone(nn.Module):
@@ -77,7 +78,12 @@ class Backbone(nn.Module):
         self._handles = _count_batches_once(self.net) if enable else []
 
     def fetch(self, name: str) -> dict[str, Tensor]:
-        """Return timm's pretrained weights by name, from its cache or over the network."""
+        """Return timm's pretrained weights by name, from its cache or over the network.
+
+        Raises:
+            ConnectionError: they are not in the cache, and there is no network.
+        """
+        check_connection(name)
         state: dict[str, Tensor] = timm.create_model(name, pretrained=True, num_classes=0).state_dict()
         return state
 

@@ -5,18 +5,18 @@ from pathlib import Path
 
 import timm
 import torch
-from huggingface_hub import try_to_load_from_cache
 from safetensors.torch import save_file
 
 from urbanpipe.errors import RecipeError
 from urbanpipe.models.backbone import Backbone
 from urbanpipe.models.config import ModelConfig
+from urbanpipe.models.hub_files import is_cached
 from urbanpipe.models.video import is_video_backbone
 from urbanpipe.models.weights import hub_weights
 from urbanpipe.models.weights_packages import installed_backbones, read_package_weights
 from urbanpipe.outputs import whole_path
 
-_FILES = ("model.safetensors", "pytorch_model.bin")
+_ELSEWHERE = ", or run this command there and copy its file here"
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class LocalWeights:
 def local_weights() -> list[LocalWeights]:
     """Return the pretrained weights of installed packages and of the hub's cache."""
     packages = [LocalWeights(name, "package") for name in installed_backbones()]
-    return [*packages, *(LocalWeights(name, "hub") for name in timm.list_pretrained() if _is_cached(name))]
+    return [*packages, *(LocalWeights(name, "hub") for name in timm.list_pretrained() if is_cached(name))]
 
 
 def save_weights(backbone: str, *, out: Path) -> str:
@@ -56,7 +56,10 @@ def save_weights(backbone: str, *, out: Path) -> str:
     if is_video_backbone(backbone):
         raise RecipeError(f"{backbone} is a network of torchvision; `weights` saves those of timm")
     in_package = backbone.split(".")[0] in installed_backbones()
-    state = read_package_weights(backbone) if in_package else hub_weights(backbone, _without_values(backbone))
+    if in_package:
+        state = read_package_weights(backbone)
+    else:
+        state = hub_weights(backbone, _without_values(backbone), advice=_ELSEWHERE)
     with whole_path(Path(out)) as temporary:
         save_file({key: value.contiguous() for key, value in state.items()}, temporary)
     return "package" if in_package else "hub"
@@ -69,10 +72,3 @@ def _without_values(backbone: str) -> Backbone:
     size = published.input_size[1] if published else 224
     with torch.device("meta"):
         return Backbone(ModelConfig(backbone=backbone), (size, size))
-
-
-def _is_cached(backbone: str) -> bool:
-    published = timm.get_pretrained_cfg(backbone)
-    if published is None or not published.hf_hub_id:
-        return False
-    return any(isinstance(try_to_load_from_cache(published.hf_hub_id, name), str) for name in _FILES)

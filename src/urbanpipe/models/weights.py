@@ -19,6 +19,7 @@ _WRAPPERS = ("state_dict_ema", "model_ema", "state_dict", "model")
 _PREFIXES = ("module.", "_orig_mod.", "encoder.backbone.net.", "backbone.net.", "backbone.")
 _CLASSIFIERS = ("classifier", "head", "fc", "cls_head")  # extra tensors of a file that the report does not mention
 _POSITIONS = "pos_embed "
+_IN_RECIPE = " and give it with --set model.weights=FILE, or use --set model.weights=random"
 
 
 @dataclass(frozen=True)
@@ -131,12 +132,13 @@ def _plain(loaded: Any, path: Path) -> dict[str, Tensor]:
     return state
 
 
-def hub_weights(name: str, backbone: Backbone | VideoBackbone) -> dict[str, Tensor]:
+def hub_weights(name: str, backbone: Backbone | VideoBackbone, advice: str = _IN_RECIPE) -> dict[str, Tensor]:
     """Return the pretrained weights of a network from the hub or its cache.
 
     Args:
         name: name of the backbone in a recipe.
         backbone: the network; its values are not read.
+        advice: end of the message where there is no network: what to do with the file.
 
     Raises:
         WeightsError: the hub cannot be reached, or has none; the message names the file to download.
@@ -149,8 +151,7 @@ def hub_weights(name: str, backbone: Backbone | VideoBackbone) -> dict[str, Tens
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise WeightsError(
             f"cannot get pretrained weights of {name} from the hub ({reason}); download {backbone.published(name)} "
-            "on a machine with network access and give it with --set model.weights=FILE, "
-            "or use --set model.weights=random"
+            f"on a machine with network access{advice}"
         ) from error
 
 

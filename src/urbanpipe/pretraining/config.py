@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, ValidationError
 
 from urbanpipe.errors import RecipeError
-from urbanpipe.settings import Section, read_override
+from urbanpipe.settings import Section, plain_message, read_override
 
 
 class PretrainConfig(Section):
@@ -108,4 +108,5 @@ def _plain(error: Any, method: str) -> str:
         return f"--set {key}: {method} has no such setting; " + (
             f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
         )
-    return f"--set {key} = {error['input']!r}: {error['msg'][0].lower()}{error['msg'][1:]}"
+    message = plain_message(error["msg"])
+    return f"--set {key} = {error['input']!r}: {message[0].lower()}{message[1:]}"

@@ -27,6 +27,7 @@ from urbanpipe.review.people import Person, is_current
 from urbanpipe.review.service import ReviewService
 from urbanpipe.review.sessions import LoginLimit, Sessions, cookie_name
 from urbanpipe.review_store.database import database_errors
+from urbanpipe.settings import plain_message
 
 HEADER = "x-urbanpipe"
 """Every request that changes something carries this header, which a form of another site cannot send."""
@@ -164,7 +165,7 @@ async def _refused(_: Request, error: Exception) -> Response:
 async def _invalid(_: Request, error: Exception) -> Response:
     """Answer a request with invalid values with the first of them, without repeating what was sent."""
     first = error.errors()[0] if isinstance(error, RequestValidationError) else {"loc": (), "msg": str(error)}
-    return _answer(f"{'.'.join(map(str, first['loc']))[:200]}: {first['msg'][:300]}", 422)
+    return _answer(f"{'.'.join(map(str, first['loc']))[:200]}: {plain_message(str(first['msg']))[:300]}", 422)
 
 
 async def _unusable(request: Request, error: Exception) -> Response:

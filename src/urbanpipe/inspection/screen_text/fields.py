@@ -15,6 +15,7 @@ from urbanpipe.inspection.screen_text.frames import ReadFrame
 from urbanpipe.inspection.screen_text.places import in_one_row
 from urbanpipe.inspection.screen_text.reader import TextLine
 from urbanpipe.inspection.screen_text.words import BOTH_MANHOLES, MANHOLES, NamedText, named_texts, plain_line
+from urbanpipe.settings import plain_message
 
 MAX_CHARACTERS = 60
 """Longest value; longer text is a sentence."""
@@ -212,7 +213,7 @@ def _value(field: str, text: str) -> tuple[str, str]:
     except ValidationError as error:
         first = error.errors()[0]
         is_date = field == "date" and first["type"] == "value_error"
-        return "", first["msg"].removeprefix("Value error, ") if is_date else ""
+        return "", plain_message(first["msg"]) if is_date else ""
     value = getattr(row, field)
     return f"{value:g}" if isinstance(value, float) else str(value), ""
 
