@@ -114,11 +114,11 @@ def _current(connection: sqlite3.Connection, change: Change) -> str:
 def update_review(connection: sqlite3.Connection, video: str) -> None:
     """Derive a video's row of the table of reviews from the last decision on each of its items."""
     connection.execute(
-        "INSERT OR REPLACE INTO reviews SELECT ?1, "
-        "coalesce(max(CASE WHEN item = ?2 THEN json_extract(after, '$.reviewed') END), 0), "
-        "sum(item NOT IN (?2, ?3) AND coalesce(json_extract(after, '$.status'), ?4) != ?4), max(seq) "
-        "FROM (SELECT max(seq) AS seq, item, after FROM decisions WHERE video = ?1 GROUP BY item)",
-        (video, REVIEW_KEY, DATA_KEY, Status.open.value),
+        "INSERT OR REPLACE INTO reviews SELECT :video, "
+        "coalesce(max(CASE WHEN item = :review THEN json_extract(after, '$.reviewed') END), 0), "
+        "sum(item NOT IN (:review, :data) AND coalesce(json_extract(after, '$.status'), :open) != :open), max(seq) "
+        "FROM (SELECT max(seq) AS seq, item, after FROM decisions WHERE video = :video GROUP BY item)",
+        {"video": video, "review": REVIEW_KEY, "data": DATA_KEY, "open": Status.open.value},
     )
 
 

@@ -150,7 +150,8 @@ class ReviewStore:
             limit: largest number of decisions.
         """
         return self._read(
-            "SELECT * FROM decisions WHERE (?1 IS NULL OR video = ?1) AND seq < ?2 ORDER BY seq DESC LIMIT ?3",
+            "SELECT * FROM decisions WHERE (? IS NULL OR video = ?) AND seq < ? ORDER BY seq DESC LIMIT ?",
+            video,
             video,
             before if before is not None else 2**62,
             limit,
