@@ -25,6 +25,12 @@ def test_the_documents_list_every_extra_once() -> None:
     assert sorted(listed) == sorted(EXTRAS)
 
 
+def test_every_extra_that_is_not_for_developers_is_tried() -> None:
+    text = (PROJECT / "tools" / "check_extras.sh").read_text()
+    (tried,) = re.findall(r"\|\| set -- (.+)$", text, re.MULTILINE)
+    assert {*tried.split()} - {"none"} == EXTRAS - {"bench", "dev", "docs"}
+
+
 def test_images_install_extras_that_exist_and_run_without_rights() -> None:
     (extras,) = re.findall(r"^ARG EXTRAS=(.+)$", IMAGE, re.MULTILINE)
     assert set(extras.split(",")) <= EXTRAS

@@ -3,11 +3,11 @@
 #
 #     tools/try_container_lines.sh [FOLDER]
 #
-# The second stage gets /opt/urbanpipe from the first. User 10001 then runs doctor, simulate and inspect on a root file
-# system that cannot be written; inspect has no network.
+# The second stage gets /opt/urbanpipe from the first. User 10001 then runs doctor, simulate, inspect and report on a
+# root file system that cannot be written; the last two have no network.
 #
 # It is no build of the image: the systems are plain Debian bookworm, with Python 3.11 where the image has 3.12.
-# It needs root, debootstrap and Python, and FOLDER (default: a temporary one) takes 3 GB; remove it afterwards.
+# It needs root, debootstrap and Python, and FOLDER (default: a temporary one) takes 4 GB; remove it afterwards.
 # PIP_CONFIG may name a pip.conf for the first stage, and CA_CERTIFICATES the certificates that it trusts.
 set -euo pipefail
 
@@ -104,4 +104,6 @@ as_user simulate /output/clips --videos 1 --seconds 4:5 --size 320x240
 network=(unshare --net)
 as_user inspect /output/clips/videos --out /output/inspected
 test -s "$work/volumes/output/inspected/index.html"
+as_user report /output/inspected --out /output/record.pdf  # with the second stage's Pango
+test "$(head --bytes 5 "$work/volumes/output/record.pdf")" = %PDF-
 echo "== done"
