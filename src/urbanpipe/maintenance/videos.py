@@ -3,7 +3,6 @@
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from urbanpipe.maintenance.check import Check
 
@@ -11,11 +10,11 @@ FRAMES = 5
 _FIX = "run `pip install --force-reinstall av`; if that does not help, install an earlier version of PyAV"
 
 
-def video_check(read: Callable[[Path], Any] | None = None) -> Check:
+def video_check(read: Callable[[Path], int] | None = None) -> Check:
     """Write a tiny clip into a temporary folder and decode all of it, as every verb does.
 
     Args:
-        read: reads a video and returns what has a `frame_count`; default: the decoder process.
+        read: reads all frames of a video and returns how many; default: the decoder process.
     """
     try:
         with tempfile.TemporaryDirectory(prefix="urbanpipe-", ignore_cleanup_errors=True) as folder:
@@ -24,12 +23,12 @@ def video_check(read: Callable[[Path], Any] | None = None) -> Check:
         return Check("video", "note", f"not tried: {error.strerror or error}", "see the temporary folder")
 
 
-def _tried(clip: Path, read: Callable[[Path], Any]) -> Check:
+def _tried(clip: Path, read: Callable[[Path], int]) -> Check:
     step = "written"
     try:
         _write(clip)
         step = "read"
-        found = read(clip).frame_count
+        found = read(clip)
     except Exception as error:  # whatever a library that does not fit the others raises
         reason = (str(error) or type(error).__name__).splitlines()[0]
         return Check("video", "broken", f"a clip cannot be {step}: {reason}", _FIX)
@@ -49,7 +48,8 @@ def _write(clip: Path) -> None:
         container.mux(stream.encode(None))
 
 
-def _decode(clip: Path) -> Any:
-    from urbanpipe.video.isolated import probe
+def _decode(clip: Path) -> int:
+    from urbanpipe.video.isolated import index_frames, read_frames
 
-    return probe(clip, thorough=True)
+    index = index_frames(clip)
+    return len(read_frames(clip, range(index.frame_count), index=index))
