@@ -5,7 +5,7 @@
 #
 # Without an EXTRA, `none` and all but those for developers; the ones that contain torch share an environment, so their
 # order matters: train, weights, pretrain, loggers. Prints a line per extra: seconds to install, and MB of the
-# environment. pdf, review and none read the inspection of onnx. PYTHON chooses the interpreter.
+# environment. pdf, review and none read the inspection of onnx. PYTHON chooses the interpreter; ocr needs 3.11 or 3.12.
 # FOLDER takes 1.5 GB, or 7 GB with train; remove it afterwards.
 set -euo pipefail
 
