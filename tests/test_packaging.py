@@ -20,9 +20,15 @@ def services() -> dict[str, dict[str, Any]]:
 
 
 def test_the_documents_list_every_extra_once() -> None:
-    text = (PROJECT / "docs" / "installation.md").read_text().partition("## Extras")[2].partition("## Containers")[0]
+    text = (PROJECT / "docs" / "installation.md").read_text().partition("## Extras")[2].partition("### Each extra")[0]
     listed = re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)
     assert sorted(listed) == sorted(EXTRAS)
+
+
+def test_every_extra_that_is_not_for_developers_is_tried() -> None:
+    text = (PROJECT / "tools" / "check_extras.sh").read_text()
+    (tried,) = re.findall(r"\|\| set -- (.+)$", text, re.MULTILINE)
+    assert {*tried.split()} - {"none"} == EXTRAS - {"bench", "dev", "docs"}
 
 
 def test_images_install_extras_that_exist_and_run_without_rights() -> None:
@@ -38,7 +44,17 @@ def test_the_image_for_gpus_adds_torch_to_the_extras_of_the_other(page: str) -> 
     assert re.findall(r"--build-arg EXTRAS=(\S+)", (PROJECT / page).read_text()) == [f"{extras},train"]
 
 
-@pytest.mark.parametrize("name", ["review", "inspect"])
+def test_the_service_for_gpus_is_the_other_with_the_image_for_gpus() -> None:
+    (extras,) = re.findall(r"^ARG EXTRAS=(.+)$", IMAGE, re.MULTILINE)
+    service, other = services()["inspect-gpu"], services()["inspect"]
+    differs = {key for key in service | other if service.get(key) != other.get(key)}
+    assert differs == {"image", "build", "profiles", "deploy"}
+    assert service["build"]["args"]["EXTRAS"] == f"{extras},train"
+    (device,) = service["deploy"]["resources"]["reservations"]["devices"]
+    assert (device["driver"], device["capabilities"]) == ("nvidia", ["gpu"])
+
+
+@pytest.mark.parametrize("name", ["review", "inspect", "inspect-gpu"])
 def test_services_write_to_volumes_only_and_open_no_port_to_others(name: str) -> None:
     service = services()[name]
     assert service["read_only"] is True

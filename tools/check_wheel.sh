@@ -41,11 +41,20 @@ export PATH="$work/installed/bin:$PATH"
 unset PYTHONPATH
 urbanpipe --version
 urbanpipe --help > help.txt
+urbanpipe doctor
 urbanpipe recipes > recipes.txt
 wc -l < recipes.txt
 urbanpipe simulate clips --videos 1 --seconds 4:5 --size 320x240 > simulate.txt
 urbanpipe inspect clips/videos --out inspected
 test -s inspected/index.html
 test "$(find inspected -name findings.json | wc -l)" = 1
+if pip show --quiet torch 2> /dev/null; then
+    echo "== demo"
+    start=$SECONDS
+    urbanpipe demo --out demo --videos 20 --unseen 5 --folds 2 \
+        --set training.epochs=1 --set training.workers=0 --set input.tile=16 --set input.rows=2 --set input.columns=2
+    test -s demo/summary.md
+    echo "demo in $((SECONDS - start)) s"
+fi
 python -c 'import importlib.metadata, pathlib, urbanpipe; print(importlib.metadata.version("urbanpipe"), pathlib.Path(urbanpipe.__file__).parent)'
 echo "== done"

@@ -9,10 +9,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import av
 import pytest
 from typer.testing import CliRunner
 
 from urbanpipe.cli.main import app
+from urbanpipe.errors import VideoError
 from urbanpipe.inputs.dataset import frame_cache
 from urbanpipe.maintenance import doctor as doctor_module
 from urbanpipe.maintenance.check import Check
@@ -20,6 +22,7 @@ from urbanpipe.maintenance.doctor import Diagnosis, doctor
 from urbanpipe.maintenance.folders import folder_checks
 from urbanpipe.maintenance.libraries import LIBRARIES, extra_checks, library_checks
 from urbanpipe.maintenance.machine import _gpus, machine_checks
+from urbanpipe.maintenance.videos import video_check
 
 
 def by_name(checks: Any) -> dict[str, Check]:
@@ -40,7 +43,7 @@ def test_this_machine_can_be_used() -> None:
     found = doctor()
     assert found.usable
     checks = by_name(found.checks)
-    assert {*LIBRARIES, "Python", "FFmpeg", "processor", "memory", "encoding", "cache folder"} <= checks.keys()
+    assert {*LIBRARIES, "Python", "FFmpeg", "video", "processor", "memory", "encoding", "cache folder"} <= checks.keys()
     assert "libavcodec" in checks["FFmpeg"].text
     assert json.loads(json.dumps(found.as_json()))["usable"]
 
@@ -61,6 +64,43 @@ def test_a_library_that_cannot_be_imported_is_named_and_the_others_are_looked_at
         assert checks[name].fix
         assert len(checks[name].line().splitlines()) == 1
     assert checks["numpy"].status == "ok"
+
+
+class TestVideo:
+    @pytest.mark.slow
+    def test_a_clip_is_decoded(self) -> None:
+        assert video_check().status == "ok"
+
+    def test_pyav_that_opens_no_video(self) -> None:
+        def read(clip: Path) -> int:
+            assert clip.stat().st_size > 500
+            raise VideoError(clip, "cannot be read (TypeError: open() got an unexpected argument)")
+
+        check = video_check(read)
+        assert check.status == "broken"
+        assert "a clip cannot be read: " in check.text
+        assert "unexpected argument" in check.text
+        assert "pip install --force-reinstall av" in check.fix
+
+    def test_pyav_that_writes_no_video(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def no_encoder(*_: object) -> None:
+            raise ValueError
+
+        monkeypatch.setattr(av, "open", no_encoder)
+        check = video_check()
+        assert (check.status, check.text) == ("broken", "a clip cannot be written: ValueError")
+
+    def test_frames_that_are_lost(self) -> None:
+        check = video_check(lambda clip: 3)
+        assert (check.status, check.text) == ("broken", "3 of the 5 frames of a clip were read")
+
+    def test_no_temporary_folder(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("tempfile.tempdir", "/proc/nothing")
+        assert video_check().status == "note"
+
+    def test_pyav_that_cannot_be_imported_is_not_tried(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(doctor_module, "library_checks", lambda: [Check("PyAV", "broken", "cannot be imported")])
+        assert "video" not in by_name(doctor().checks)
 
 
 def test_torch_is_an_extra_and_numpy_is_not() -> None:

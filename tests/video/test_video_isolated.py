@@ -210,6 +210,12 @@ def test_answers_hold_plain_values_only() -> None:
             unpacked(packed(value))
 
 
+def test_paths_are_where_python_3_13_has_them() -> None:
+    assert unpacked(f"cpathlib._local\n{type(Path()).__name__}\n(Va.mp4\ntR.".encode()) == Path("a.mp4")
+    with pytest.raises(pickle.UnpicklingError, match="is not part of an answer"):
+        unpacked(b"cpathlib._local\nPurePath\n(Va.mp4\ntR.")
+
+
 @pytest.mark.parametrize(
     ("error", "reason"),
     [

@@ -9,6 +9,7 @@ from urbanpipe.maintenance.check import Check
 from urbanpipe.maintenance.folders import folder_checks
 from urbanpipe.maintenance.libraries import extra_checks, library_checks, python_check
 from urbanpipe.maintenance.machine import machine_checks
+from urbanpipe.maintenance.videos import video_check
 
 
 @dataclass(frozen=True)
@@ -38,9 +39,12 @@ class Diagnosis:
 
 
 def doctor() -> Diagnosis:
-    """Check versions, extras, processor, GPU, memory, disks, folders and encoding; no request leaves the machine.
+    """Check versions, extras, processor, GPU, memory, disks, folders and encoding, and decode a tiny clip.
 
-    A library that cannot be imported is a finding, also if it is torch.
+    No request leaves the machine. A library that cannot be imported is a finding, also if it is torch.
     """
     package = Check("urbanpipe", "ok", f"{urbanpipe.__version__} in {Path(urbanpipe.__file__).parent}")
-    return Diagnosis((python_check(), package, *library_checks(), *extra_checks(), *machine_checks(), *folder_checks()))
+    libraries = [*library_checks()]
+    if not any(check.name == "PyAV" and check.status == "broken" for check in libraries):
+        libraries.append(video_check())
+    return Diagnosis((python_check(), package, *libraries, *extra_checks(), *machine_checks(), *folder_checks()))

@@ -132,6 +132,7 @@ def unpacked(content: bytes) -> Any:
 
 class _PlainUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
+        module = "pathlib" if module == "pathlib._local" else module  # where Python 3.13 has it
         is_numpy = module in {"numpy._core.multiarray", "numpy.core.multiarray"} and name in _NUMPY_FUNCTIONS
         if is_numpy or (module, name) in _PLAIN_TYPES:
             return super().find_class(module, name)
