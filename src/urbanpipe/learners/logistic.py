@@ -120,7 +120,7 @@ def choose_strength(
 ) -> float:
     """Return the strength with the highest mean AP of out-of-fold logits, pooled over inner folds of whole groups.
 
-    The strengths are compared in the given order, until one is not better than the one before. With fewer than two
+    The strengths are compared in the given order until one is not better than the best so far. With fewer than two
     groups nothing can be compared, and one in the middle is returned.
 
     Args:

@@ -87,8 +87,8 @@ class BagHeadConfig(Section):
         dropout: dropout in the head.
         pooling: how `regression` pools the features of the frames, one part of its input for each: `mean`, `max` or
             `top` (mean of the quarter of the frames with the largest values of a channel).
-        strengths: inverse regularisation strengths C of `regression`; inner folds of whole groups compare them in this
-            order, until one is not better than the one before, which is used.
+        strengths: inverse regularisation strengths C of `regression`. Inner folds of whole groups compare them in this
+            order until one is not better; the best so far is used.
     """
 
     kind: Literal["transmil", "ml-decoder", "attention", "multi-query", "lse", "regression"] = "transmil"
