@@ -79,8 +79,8 @@ def test_a_bad_video_makes_exit_status_3(archive: Path, tmp_path: Path) -> None:
         ),
         (("predict", "{empty}", "{archive}/videos", "--out", "{empty}/p.json"), "neither a run nor an ensemble"),
         (("recipes", "nothing"), "no recipe 'nothing'"),
-        (("bundle", "push", "{empty}", "owner/name"), "`urbanpipe hub push` shares bundles"),
-        (("bundle", "pull", "owner/name", "--out", "{empty}/b"), "`urbanpipe hub pull` shares bundles"),
+        (("bundle", "push", "{empty}", "owner/name"), "is not a bundle"),
+        (("bundle", "pull", "alone", "--out", "{empty}/b"), "OWNER/NAME"),
         pytest.param(
             ("train", "{archive}/catalog.csv", "-r", "small-mobilenetv2", "--out", "/proc/x"),
             "cannot write",

@@ -74,20 +74,16 @@ EXTRA_TRAIN = ("tensorboard", "timm", "torch", "torchvision")
 """Modules that come with the extra `train`."""
 
 SHARING = ("push", "pull")
-"""Verbs of `hub` that are looked for below `bundle`."""
+"""Verbs of `hub` that may also be given after `bundle`, unless a folder has that name."""
 
 
 class Commands(typer.core.TyperGroup):
     """All verbs; mistakes in a command line are told in our own words."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Return the verb and its arguments, but refuse `bundle push` and `bundle pull`."""
-        if args[0] == "bundle" and args[1:2] and args[1] in SHARING and not Path(args[1]).exists():
-            raise UrbanpipeError(
-                f"`bundle` has no verb {args[1]}; `urbanpipe hub {args[1]}` shares bundles, and `urbanpipe bundle RUN "
-                "--out DIR` makes one"
-            )
-        return super().resolve_command(ctx, args)
+        """Return the verb and its arguments; `bundle push` and `bundle pull` are those of `hub`."""
+        is_sharing = args[0] == "bundle" and args[1:2] and args[1] in SHARING and not Path(args[1]).exists()
+        return super().resolve_command(ctx, ["hub", *args[1:]] if is_sharing else args)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the verb; a wrong value is told without the words of pydantic, which typer checks values with."""
