@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageFile
 
 from helpers.inspection_material import made_inspection
 from urbanpipe.archive.results import summary_lines
@@ -238,7 +238,8 @@ def test_the_policy_allows_this_script_and_these_styles_alone(tmp_path: Path) ->
     assert "style=" not in re.sub(r"<(style|script).*?</\1>", "", html, flags=re.DOTALL), "the policy would refuse it"
 
 
-def test_lost_pictures_leave_a_note_and_the_report(tmp_path: Path) -> None:
+def test_lost_pictures_leave_a_note_and_the_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)  # as WeasyPrint does when it is imported
     folder = tmp_path / "v"
     made = made_inspection(folder)
     (folder / "CK-1.jpg").unlink()

@@ -18,6 +18,7 @@ from urbanpipe.learners.probe import MAX_SEGMENTS, FeatureEncoder, spread, start
 from urbanpipe.learners.segments import SegmentLearner
 from urbanpipe.methods.recipe import Recipe, load_recipe
 from urbanpipe.models.classifier import SegmentClassifier
+from urbanpipe.models.config import STRENGTHS
 from urbanpipe.training import loop
 from urbanpipe.training.fold_job import FoldJob
 from urbanpipe.training.loop import train_model
@@ -72,9 +73,7 @@ def test_the_head_starts_as_a_regression_on_the_features_of_the_backbone(
     targets = context.targets[videos] > 0
     with torch.no_grad():
         logits = model.head(rows).numpy()
-    candidates = [
-        fit_regression(rows.numpy(), targets, strength).logits(rows.numpy()) for strength in (0.001, 0.01, 0.1)
-    ]
+    candidates = [fit_regression(rows.numpy(), targets, strength).logits(rows.numpy()) for strength in STRENGTHS]
     assert min(np.abs(each - logits).max() for each in candidates) < 0.02
     assert ema
     assert all(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, ImageFile
 
 from urbanpipe.contracts.findings import Evidence, Inspection
 
@@ -159,9 +159,15 @@ def _why(error: Exception) -> str:
     return "missing" if isinstance(error, FileNotFoundError) else "damaged"
 
 
+def _opened(file: Path | io.BytesIO, *formats: str) -> Image.Image:
+    """Open a picture; loading a truncated one raises an error, although WeasyPrint lets the whole process load them."""
+    ImageFile.LOAD_TRUNCATED_IMAGES = False
+    return Image.open(file, formats=formats)
+
+
 def _as_it_is(path: Path) -> str:
     data = path.read_bytes()
-    with Image.open(io.BytesIO(data), formats=("JPEG", "PNG")) as image:
+    with _opened(io.BytesIO(data), "JPEG", "PNG") as image:
         image.load()
         return _uri(data, image.format or "")
 
@@ -171,7 +177,7 @@ def _reduced(path: Path, side: int, quality: int) -> str:
 
 
 def _reduced_jpeg(path: Path, side: int, quality: int) -> bytes:
-    with Image.open(path, formats=("JPEG", "PNG")) as image:
+    with _opened(path, "JPEG", "PNG") as image:
         image.draft("RGB", (side, side))
         small = image.convert("RGB")
     small.thumbnail((side, side), Image.Resampling.LANCZOS, reducing_gap=None)
@@ -181,7 +187,7 @@ def _reduced_jpeg(path: Path, side: int, quality: int) -> bytes:
 
 
 def _heat(path: Path) -> str:
-    with Image.open(path, formats=("PNG",)) as image:
+    with _opened(path, "PNG") as image:
         small = image.convert("RGBA")
     small.thumbnail((_HEAT_SIDE, _HEAT_SIDE), Image.Resampling.BILINEAR)
     out = io.BytesIO()
