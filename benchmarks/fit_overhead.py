@@ -1,10 +1,12 @@
 """How much CPU time does `fit` need outside networks, where features are cached?
 
     python benchmarks/fit_overhead.py
+    python benchmarks/fit_overhead.py --threads
 
 Makes random features of videos in groups, and measures the CPU seconds of the parts of `fit` that run no network: the
 regressions of five folds with their inner folds, and the combination of a growing number of runs with its figures.
-For comparison, scikit-learn fits the classes of the first fold one by one.
+For comparison, scikit-learn fits the classes of the first fold one by one. With `--threads`, the choice of a strength
+and the fit with one BLAS thread and with all.
 """
 
 import argparse
@@ -21,7 +23,8 @@ from sklearn.linear_model import LogisticRegression
 from urbanpipe.ensembling.weights import search_nested
 from urbanpipe.evaluation.evaluation_set import EvaluationSet
 from urbanpipe.evaluation.tables import fold_table, markdown_table
-from urbanpipe.learners.logistic import fit_regression
+from urbanpipe.learners import logistic
+from urbanpipe.learners.logistic import choose_strength, fit_regression
 from urbanpipe.learners.probe import fit_pooled
 from urbanpipe.models.config import STRENGTHS, BagHeadConfig
 from urbanpipe.models.regression_head import RegressionHead
@@ -56,7 +59,7 @@ def main(videos: int, width: int, runs: int) -> None:
         with timed(rows, f"regression of fold {fold}, {len(train)} videos"):
             fit_pooled(head, [bags[row] for row in train], targets[train], [groups[row] for row in train], STRENGTHS)
     features = torch.stack([head.pool(bag) for bag in bags]).numpy()[folds != 0]
-    with timed(rows, "fits of fold 0 at three strengths, all classes at once"):
+    with timed(rows, "fits of fold 0 at all strengths, all classes at once"):
         fitted = None
         for strength in STRENGTHS:
             fitted = fit_regression(features, targets[folds != 0], strength, start=fitted)
@@ -76,9 +79,33 @@ def main(videos: int, width: int, runs: int) -> None:
     print(markdown_table(["part", "CPU s"], rows, left=1))
 
 
+def compare_threads() -> None:
+    """Print the seconds of a regression with one BLAS thread and with all."""
+    rows = []
+    for videos, width, classes in ((394, 5632, 6), (800, 5632, 17), (4800, 2560, 17)):
+        rng = np.random.default_rng(0)
+        features = rng.normal(size=(videos, width)).astype(np.float32)
+        targets = features[:, :classes] + rng.normal(size=(videos, classes)) > 1.5
+        groups = [str(number // 3) for number in range(videos)]
+        cells = [f"{videos:,}, {width:,}, {classes}"]
+        for fewest_bytes in (2**28, 0):
+            logistic._MANY_BYTES = fewest_bytes
+            began, cpu_began = time.perf_counter(), time.process_time()
+            fit_regression(features, targets, choose_strength(features, targets, groups, STRENGTHS))
+            cells.append(f"{time.perf_counter() - began:.1f} ({time.process_time() - cpu_began:.1f})")
+        logistic._MANY_BYTES = 2**28
+        rows.append(cells)
+    print(markdown_table(["videos, inputs, classes", "one thread, s (CPU s)", "all threads"], rows, left=1))
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--videos", type=int, default=6000)
     parser.add_argument("--width", type=int, default=1280, help="features of a frame")
     parser.add_argument("--runs", type=int, default=6, help="runs that are combined in the end")
-    main(**vars(parser.parse_args()))
+    parser.add_argument("--threads", action="store_true", help="compare one BLAS thread with all")
+    given = vars(parser.parse_args())
+    if given.pop("threads"):
+        compare_threads()
+    else:
+        main(**given)
