@@ -96,6 +96,7 @@ def test_the_time_left_decides_what_is_compared_and_how_long_it_is_trained(
         return is_done
 
     monkeypatch.setattr(fitting, "expected_seconds", expected_seconds)
+    monkeypatch.setattr(fitting, "is_trained", lambda step, _: step.recipe.name in trained)
     work.try_folds, work.cross_validate = try_folds, cross_validate
     settings = [tiny_candidate(name, 1e-3 + number / 1e5) for number, name in enumerate(NAMES)]
     search(settings, cast("fitting.Fit", work))
@@ -106,10 +107,11 @@ def test_the_time_left_decides_what_is_compared_and_how_long_it_is_trained(
 
 
 def test_what_a_later_call_finds_trained_is_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A larger budget trains a setting for longer, and keeps its shorter training, which has no time left to take."""
+    """A larger budget trains a setting for longer, and keeps its shorter training."""
     monkeypatch.setattr(fitting, "EPOCHS", (1, 2, 3))
-    monkeypatch.setattr(fitting, "expected_seconds", lambda step, *_: 0.0 if step.recipe.name == "one-2" else 10.0)
+    monkeypatch.setattr(fitting, "expected_seconds", lambda *_: 10.0)
     work, trained = _work(100.0), list[str]()
+    monkeypatch.setattr(fitting, "is_trained", lambda step, _: step.recipe.name in {"one-2", *trained})
 
     def cross_validate(step: Step) -> bool:
         work.outcomes[step.recipe.name] = SimpleNamespace(is_done=True)
@@ -131,7 +133,8 @@ def test_settings_whose_time_cannot_be_measured_are_not_compared_and_their_failu
 
     monkeypatch.setattr(fitting, "EPOCHS", (1, 2))
     monkeypatch.setattr(fitting, "expected_seconds", expected_seconds)
-    work, tried, trained = _work(100.0), list[str](), list[str]()
+    work, tried, trained, failed = _work(100.0), list[str](), list[str](), list[str]()
+    monkeypatch.setattr(fitting, "is_trained", lambda step, _: step.recipe.name in trained)
 
     def try_folds(step: Step, folds: Sequence[int]) -> dict[int, float] | None:
         tried.append(step.recipe.name)
@@ -140,14 +143,15 @@ def test_settings_whose_time_cannot_be_measured_are_not_compared_and_their_failu
     def cross_validate(step: Step) -> bool:
         is_done = not step.recipe.name.startswith("large")
         work.outcomes[step.recipe.name] = SimpleNamespace(is_done=is_done)
-        trained.append(step.recipe.name)
+        (trained if is_done else failed).append(step.recipe.name)
         return is_done
 
     work.try_folds, work.cross_validate = try_folds, cross_validate
     settings = [tiny_candidate(name, rate) for name, rate in (("first", 1e-3), ("large", 2e-3), ("other", 3e-3))]
     search(settings, cast("fitting.Fit", work))
     assert tried == ["first-1", "other-1"]
-    assert trained[:3] == ["first-2", "other-2", "large-1"]
+    assert trained == ["first-2", "other-2"]
+    assert set(failed) == {"large-1"}
     assert "large-1" not in work.eligible.of_run
 
 

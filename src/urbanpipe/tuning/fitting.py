@@ -25,7 +25,7 @@ from urbanpipe.tuning.choice import ALL_FOLDS, EligibleRuns, Ranking, best, rank
 from urbanpipe.tuning.figures import Outcome, Point, figures_of
 from urbanpipe.tuning.live_table import show_table
 from urbanpipe.tuning.page import write_page
-from urbanpipe.tuning.run_step import expected_seconds, run_step
+from urbanpipe.tuning.run_step import expected_seconds, is_trained, run_step
 from urbanpipe.tuning.steps import EPOCHS, Candidate, Step, candidates, frozen_steps
 
 log = logging.getLogger(__name__)
@@ -271,16 +271,17 @@ def _train_longest(candidate: Candidate, chosen_for: Sequence[int], work: Fit) -
     Returns:
         Whether it was trained now, or by an earlier call.
     """
-    folds, done, longest = work.experiment.fold_numbers, False, candidate.step(EPOCHS[0])
-    for step in map(candidate.step, EPOCHS):
-        needed = _needed_seconds(step, folds, work)
-        if step.recipe.name in work.outcomes and work.outcomes[step.recipe.name].is_done:
-            longest = step
-        elif needed == 0:  # trained by an earlier call
-            done |= _train_chosen(step, chosen_for, work)
-        elif needed <= TRAINED_SHARE * work.budget.left_seconds:
-            longest = step
-    return _train_chosen(longest, chosen_for, work) or done
+    steps = [candidate.step(epochs) for epochs in EPOCHS]
+    trained = [step for step in steps if is_trained(step, work)]
+    is_new, longest = False, steps[0]
+    for step in trained:
+        is_new |= _train_chosen(step, chosen_for, work)
+        longest = step
+    for step in steps[steps.index(longest) :]:
+        if _needed_seconds(step, work.experiment.fold_numbers, work) > TRAINED_SHARE * work.budget.left_seconds:
+            break
+        longest = step
+    return _train_chosen(longest, chosen_for, work) or is_new
 
 
 def _train_chosen(step: Step, chosen_for: Sequence[int], work: Fit) -> bool:

@@ -74,6 +74,11 @@ def _map(run: Path, fold: int) -> float:
     return float("nan") if done is None or done["map"] is None else float(done["map"])
 
 
+def is_trained(step: Step, work: Work) -> bool:
+    """Return whether all folds of a step are trained, by this call or by an earlier one."""
+    return (work.out / step.recipe.name / OUT_OF_FOLD).exists()
+
+
 def expected_seconds(step: Step, folds: Sequence[int], work: Work) -> float:
     """Return how long the folds of a step that are not trained yet will take.
 
@@ -82,7 +87,7 @@ def expected_seconds(step: Step, folds: Sequence[int], work: Work) -> float:
     """
     run, experiment = work.out / step.recipe.name, work.experiment
     missing = [fold for fold in folds if read_done(run / f"fold{fold}") is None]
-    if not missing or (run / OUT_OF_FOLD).exists():
+    if not missing or is_trained(step, work):
         return 0.0
     if (per_fold := _known_seconds(step, work)) is not None:
         return len(missing) * per_fold
@@ -114,7 +119,7 @@ def _train(step: Step, folds: Sequence[int], work: Work, *, is_first: bool) -> s
     """Train the missing folds one by one; return why not all are trained, empty if they are."""
     name, experiment = step.recipe.name, work.experiment
     run, recipe = work.out / name, resolve(step.recipe, experiment.catalog)
-    if (run / OUT_OF_FOLD).exists():
+    if is_trained(step, work):
         run_folds(run, recipe, experiment)  # refuses a run of another recipe or of other data
         return ""
     times = work.times.setdefault(name, {"seconds": 0.0, "folds": 0.0})
