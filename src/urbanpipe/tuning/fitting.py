@@ -245,11 +245,9 @@ def _ranked(settings: Sequence[Candidate], work: Fit) -> Ranking:
     third = best(ranking, HALVING)
     finalists = [candidate for candidate in settings if candidate.name in union(third)]
     again = _compared(finalists, longer[0], work, among=third) if longer else None
-    return ranking if again is None else {without: _first(again[without], names) for without, names in ranking.items()}
-
-
-def _first(names: Sequence[str], others: Sequence[str]) -> list[str]:
-    return list(dict.fromkeys((*names, *others)))
+    if again is None:
+        return ranking
+    return {without: list(dict.fromkeys((*again[without], *names))) for without, names in ranking.items()}
 
 
 def _train_ranked(ranking: Ranking, by_name: Mapping[str, Candidate], work: Fit) -> Iterator[bool]:
