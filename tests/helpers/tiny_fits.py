@@ -1,6 +1,6 @@
 """`fit` with networks that train in seconds."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +29,18 @@ def tiny_candidate(name: str, learning_rate: float) -> Candidate:
 
 
 def fitted(
-    archive: Path, out: Path, budget: str = "1h", weights: str = "random", folds: Path | None = None
+    archive: Path,
+    out: Path,
+    budget: str = "1h",
+    weights: str = "random",
+    folds: Path | None = None,
+    only: Sequence[int] = (),
 ) -> FitResult:
     return fit(
         archive / "catalog.csv",
         out=out,
         budget=budget,
         weights={"any": weights},
-        split=FoldOptions(folds=folds or archive / "folds.csv"),
+        split=FoldOptions(folds=folds or archive / "folds.csv", only=only),
         options=RunOptions(device="cpu", cache=out.parent / "cache"),
     )

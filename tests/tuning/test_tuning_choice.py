@@ -67,7 +67,8 @@ NAMES = ("first", "good", "bad", "worst")
         (100.0, "", ["first-1", "good-1", "bad-1", "worst-1", "first-2", "good-2"], ["first-3", "good-3", "bad-3"]),
         (100.0, "first-3", ["first-1", "good-1", "bad-1", "worst-1", "first-2", "good-2"], ["first-2", "good-3"]),
         (100.0, "good", ["first-1", "bad-1", "worst-1", "first-2", "bad-2"], ["first-3", "bad-3"]),
-        (5.5, "", ["first-1", "good-1"], ["good-2", "first-2", "bad-2", "worst-2"]),
+        (12.5, "", ["first-1", "good-1", "bad-1"], ["good-3", "first-3", "bad-3", "worst-3"]),
+        (5.5, "", [], ["first-2", "good-2", "bad-2", "worst-2"]),
         (3.0, "", [], ["first-1", "good-1", "bad-1", "worst-1"]),
     ],
 )
@@ -155,11 +156,56 @@ def test_settings_whose_time_cannot_be_measured_are_not_compared_and_their_failu
     assert "large-1" not in work.eligible.of_run
 
 
-def _work(left: float) -> SimpleNamespace:
-    """Return a call of `fit` with three folds and so many seconds left, which trains nothing."""
+def test_a_slow_setting_does_not_take_the_time_of_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = {"slow-1": 10.0, "first-1": 5.0, "good-1": 5.0, "bad-1": 5.0}
+    monkeypatch.setattr(fitting, "EPOCHS", (1,))
+    monkeypatch.setattr(fitting, "expected_seconds", lambda step, *_: seconds[step.recipe.name])
+    monkeypatch.setattr(fitting, "is_trained", lambda *_: False)
+    work, tried = _work(80.0), list[str]()
+
+    def try_folds(step: Step, folds: Sequence[int]) -> dict[int, float]:
+        tried.append(step.recipe.name)
+        return dict.fromkeys(folds, 0.5)
+
+    work.try_folds, work.cross_validate = try_folds, lambda _: False
+    settings = [tiny_candidate(name, 1e-3 + place / 1e5) for place, name in enumerate(("slow", "first", "good", "bad"))]
+    search(settings, cast("fitting.Fit", work))
+    assert tried == ["first-1", "good-1", "bad-1"]
+
+
+def test_with_two_folds_a_comparison_is_a_cross_validation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first comparison chose nothing by scores, so that each fold may use its runs; the second did."""
+    monkeypatch.setattr(fitting, "EPOCHS", (1, 2))
+    monkeypatch.setattr(fitting, "expected_seconds", lambda *_: 1.0)
+    worth = {"one-1": {0: 0.9, 1: 0.1}, "two-1": {0: 0.1, 1: 0.9}, "three-1": {0: 0.4, 1: 0.4}}
+    work, trained = _work(100.0, folds=[0, 1]), list[str]()
+    monkeypatch.setattr(fitting, "is_trained", lambda step, _: step.recipe.name in trained)
+
+    def cross_validate(step: Step) -> bool:
+        work.outcomes[step.recipe.name] = SimpleNamespace(is_done=True)
+        trained.append(step.recipe.name)
+        return True
+
+    def try_folds(step: Step, folds: Sequence[int]) -> dict[int, float]:
+        assert list(folds) == [0, 1]
+        cross_validate(step)
+        return worth.get(step.recipe.name, dict.fromkeys(folds, 0.5))
+
+    work.try_folds, work.cross_validate = try_folds, cross_validate
+    settings = [tiny_candidate(name, 1e-3 + place / 1e5) for place, name in enumerate(("one", "two", "three"))]
+    compared = [candidate.step(1).recipe.name for candidate in settings]
+    fitting._ranked(settings, cast("fitting.Fit", work))
+    assert trained == [*compared, "one-2", "two-2"], "the best of fold 0, which is fold 1's choice, and that of fold 1"
+    members = work.eligible.members(trained)
+    assert members.by_fold.tolist() == [[True, True, True, False, True], [True, True, True, True, False]]
+    assert members.final.tolist() == [True, True, True, True, False]
+
+
+def _work(left: float, folds: Sequence[int] = (0, 1, 2)) -> SimpleNamespace:
+    """Return a call of `fit` with so many seconds left, which trains nothing."""
     budget = SimpleNamespace(left_seconds=left)
-    experiment = SimpleNamespace(fold_numbers=[0, 1, 2])
-    return SimpleNamespace(experiment=experiment, budget=budget, eligible=EligibleRuns([0, 1, 2]), outcomes={})
+    experiment = SimpleNamespace(fold_numbers=[*folds])
+    return SimpleNamespace(experiment=experiment, budget=budget, eligible=EligibleRuns(folds), outcomes={})
 
 
 @pytest.mark.slow

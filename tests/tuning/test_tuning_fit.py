@@ -16,10 +16,10 @@ from rich.console import Console
 from helpers.finished_runs import noise_runs
 from helpers.tiny_fits import fitted, tiny_candidate, tiny_frozen
 from urbanpipe.catalog.catalog_file import read_catalog
-from urbanpipe.catalog.folds import read_folds
+from urbanpipe.catalog.folds import read_folds, write_folds
 from urbanpipe.cli.fit import weights_given
 from urbanpipe.ensembling.ensemble import ensemble
-from urbanpipe.errors import BusyError, RecipeError, RunError, WeightsError
+from urbanpipe.errors import BusyError, FoldError, RecipeError, RunError, WeightsError
 from urbanpipe.evaluation.runs import read_out_of_fold
 from urbanpipe.evaluation.tables import fold_table
 from urbanpipe.inference.bundle import read_bundle
@@ -102,6 +102,38 @@ def test_a_larger_budget_goes_on_where_a_smaller_one_ended(
     assert [outcome.is_done for outcome in second.outcomes] == [True, True]
     assert second.points[0] == first.points[0]
     assert second.points[1].spent_seconds > spent
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("tiny")
+def test_some_folds_are_evaluated_and_the_videos_of_the_others_are_in_every_training(
+    archive: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folds = tmp_path / "folds.csv"
+    of_videos = read_folds(archive / "folds.csv")
+    third = [name for name, fold in of_videos.items() if fold == 0][:3]
+    write_folds(of_videos | dict.fromkeys(third, 2), folds)
+    with caplog.at_level(logging.INFO):
+        result = fitted(archive, tmp_path / "out", folds=folds, only=[1, 0])
+    assert result.points[-1].weights.keys() == {"frozen-tiny", "tuned-1"}
+    seen = read_out_of_fold(tmp_path / "out" / "frozen-tiny")
+    assert set(seen.names) == of_videos.keys() - {*third}
+    assert set(seen.folds.tolist()) == {0, 1}
+    trained = {fold: len(of_videos) - int((seen.folds == fold).sum()) for fold in (0, 1)}
+    for fold, count in trained.items():
+        assert f"tuned-1 fold {fold}: trained on {count} videos" in caplog.text
+    assert not (tmp_path / "out" / "tuned-1" / "fold2").exists()
+    assert result.bundle is not None
+    assert (
+        sum(member.networks for member in read_bundle(result.bundle, device="cpu", runtime="torch").manifest.members)
+        == 4
+    )
+    with pytest.raises(RunError, match="other videos, labels, classes or folds"):
+        fitted(archive, tmp_path / "out", folds=folds)
+    with pytest.raises(FoldError, match="there is no fold 7; the folds are 0 to 2"):
+        fitted(archive, tmp_path / "other", folds=folds, only=[7, 0])
+    with pytest.raises(FoldError, match="needs two folds"):
+        fitted(archive, tmp_path / "other", folds=folds, only=[0])
 
 
 @pytest.mark.slow
@@ -244,11 +276,12 @@ def test_each_backbone_has_its_baselines_at_its_own_size() -> None:
         "frozen-mobilenetv2_100",
         "layers-mobilenetv2_100",
         "layers-test_vit",
-        "decoder-mobilenetv2_100",
-        "decoder-test_vit",
+        "decoder-mobilenetv2_100-8",
+        "decoder-test_vit-8",
+        "decoder-mobilenetv2_100-24",
     ]
-    assert [step.recipe.input.frame_size[0] for step in steps] == [224, 224, 160, 224, 160]
-    assert [getattr(step.recipe.input, "layers", None) for step in steps] == [0, 4, 4, 4, 4]
+    assert [step.recipe.input.frame_size[0] for step in steps] == [224, 224, 160, 224, 160, 224]
+    assert [getattr(step.recipe.input, "layers", None) for step in steps] == [0, 4, 4, 4, 4, 4]
     assert steps[1].recipe.input.pixels() == steps[3].recipe.input.pixels(), "the features are shared"
     assert steps[0].recipe.model.options == {"pad_type": "same"}
     assert steps[2].recipe.model.options == {}
@@ -258,7 +291,7 @@ def test_each_backbone_has_its_baselines_at_its_own_size() -> None:
 
 
 def test_the_trained_head_of_the_small_default_is_a_shipped_recipe() -> None:
-    (*_, step) = frozen_steps({"tf_efficientnet_lite0": "package"})
+    step = frozen_steps({"tf_efficientnet_lite0": "package"})[2]
     unnamed = {"name": "", "description": ""}
     assert step.recipe.model_copy(update=unnamed) == load_recipe("small-layers").model_copy(update=unnamed)
 
@@ -270,23 +303,24 @@ def test_a_backbone_without_feature_maps_has_a_head_on_pooled_features(monkeypat
     assert layers == {
         "frozen-mobilenetv2_100": 0,
         "layers-test_vit": 2,
-        "decoder-mobilenetv2_100": 0,
-        "decoder-test_vit": 2,
+        "decoder-mobilenetv2_100-8": 0,
+        "decoder-test_vit-8": 2,
+        "decoder-mobilenetv2_100-24": 0,
     }
 
 
 def test_the_defaults_of_each_backbone_are_the_first_candidates() -> None:
     found = candidates({"mobilenetv2_100": "a.safetensors", "test_vit": "random"})
-    names = ["super-image-augmented", "dense", "frame-pooled"]
-    assert [each.name for each in found[:3]] == [f"{name}-mobilenetv2_100" for name in names]
-    assert found[3].name == "super-image-augmented-test_vit"
+    names = ["super-image-augmented", "super-image-2x2", "frame", "dense", "frame-pooled"]
+    assert [each.name for each in found[:5]] == [f"{name}-mobilenetv2_100" for name in names]
+    assert found[5].name == "super-image-augmented-test_vit"
     assert len({each.name for each in found}) == len(found)
     default, shipped = found[0].step(8).recipe, load_recipe("small-mobilenetv2-augmented")
     assert default.augment == shipped.augment
     assert default.optimiser == shipped.optimiser
     assert default.training == shipped.training.model_copy(update={"epochs": 8, "validate_every": 8})
     assert default.model.weights == "a.safetensors"
-    assert found[2].step(3).recipe.input.frame_size[0] == 224, "as the frozen features"
+    assert found[4].step(3).recipe.input.frame_size[0] == 224, "as the frozen features"
     about = "super-image, fine-tuned mobilenetv2_100, augment crop + horizontal flip + colour jitter, crop scale 0.6"
     assert found[0].step(8).about == f"{about}, 8 epochs"
     recipes = [each.step(3).recipe for each in found]  # every one can be used

@@ -36,6 +36,10 @@ def command(
         str, typer.Option(help="root, folder, none or a catalog column; a group stays in one fold.")
     ] = "root",
     seed: Annotated[int, typer.Option(help="Seed of the folds.")] = 0,
+    only_fold: Annotated[
+        list[int] | None,
+        typer.Option(help="Evaluate only this fold, and train on the others too; faster; repeatable, two or more."),
+    ] = None,
     device: Device = "auto",
     cache: FrameCacheFolder = None,
     cache_gb: FrameCacheGB = 20.0,
@@ -54,7 +58,7 @@ def command(
         taxonomy=taxonomy,
         budget=budget,
         weights=sources or None,
-        split=FoldOptions(folds=given, group_by=group_by, seed=seed),
+        split=FoldOptions(folds=given, group_by=group_by, seed=seed, only=only_fold or []),
         options=RunOptions(device=device, cache=cache, cache_gb=cache_gb, logger=logger),
     )
     show_text((result.folder / "fit.md").read_text(encoding="utf-8"))

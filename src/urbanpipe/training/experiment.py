@@ -8,9 +8,9 @@ import hashlib
 import json
 import logging
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -31,6 +31,7 @@ from urbanpipe.outputs import output_folder, write_json
 from urbanpipe.taxonomy import given_taxonomy, load_taxonomy
 from urbanpipe.training.loggers import LoggerChoice, check_logger
 from urbanpipe.training.options import FoldOptions, RunOptions
+from urbanpipe.training.run import TRAIN_ONLY
 from urbanpipe.video.cache import FrameCache
 
 log = logging.getLogger(__name__)
@@ -44,7 +45,7 @@ class Experiment:
 
     Attributes:
         catalog: the videos.
-        folds: fold of every labelled video; empty without cross-validation.
+        folds: fold of every labelled video, or `TRAIN_ONLY`; empty without cross-validation.
         distributed: the processes of the run.
         cache: frame cache, or None.
         logger: where metrics go besides `metrics.csv`.
@@ -58,8 +59,17 @@ class Experiment:
 
     @property
     def fold_numbers(self) -> list[int]:
-        """Numbers of the folds, ascending."""
-        return sorted(set(self.folds.values()))
+        """Numbers of the folds that are evaluated, ascending."""
+        return sorted(set(self.folds.values()) - {TRAIN_ONLY})
+
+    def evaluating(self, numbers: Collection[int]) -> Self:
+        """Return the same experiment with some folds; the videos of the others are in every training.
+
+        Raises:
+            FoldError: a fold does not exist; the message names it.
+        """
+        self.check_folds(numbers)
+        return replace(self, folds={name: fold if fold in numbers else TRAIN_ONLY for name, fold in self.folds.items()})
 
     def check_folds(self, numbers: Collection[int]) -> None:
         """Refuse folds that do not exist.

@@ -32,7 +32,7 @@ class FoldOptions:
         folds: number of folds to make, or a CSV `video,fold`.
         group_by: `root`, `folder`, `none` or a catalog column; all videos of a group are in the same fold.
         seed: random seed of the folds; the seed of training is part of the recipe.
-        only: train only these folds.
+        only: train only these folds; `fit` then trains on the videos of the others too, and never evaluates them.
     """
 
     folds: int | Path = 5

@@ -42,6 +42,7 @@ from urbanpipe.training.environment import environment
 
 VIDEOS = "videos.json"
 MOMENTS = "moments.json"
+TRAIN_ONLY = -1  # the fold of videos that are in every training and in no evaluation
 
 
 def is_begun(
@@ -105,11 +106,11 @@ def begin_run(
         recipe: the settings.
         taxonomy: the classes.
         videos: all labelled videos.
-        folds: fold of each video; empty without cross-validation.
+        folds: fold of each video, or `TRAIN_ONLY`; empty without cross-validation.
         left_out: videos that could not be decoded, with the reason.
         device: device of the run, for the precision that it computes in.
     """
-    used = [video for video in videos if video.name not in left_out]
+    used = [video for video in videos if video.name not in left_out and folds.get(video.name) != TRAIN_ONLY]
     write_text(run / "taxonomy.toml", tomli_w.dumps(taxonomy_table(taxonomy)))
     labels = {video.name: [taxonomy.codes[index] for index in video.labels or ()] for video in used}
     write_json(run / "labels.json", labels)
@@ -163,7 +164,9 @@ _BEGUN = TypeAdapter(list[tuple[str, str, list[int], int, str]], config=ConfigDi
 
 def video_rows(videos: Sequence[Video], folds: Mapping[str, int]) -> list[Row]:
     """Return name, digest, labels and fold of videos, in order of their names."""
-    return sorted((video.name, video.digest, list(video.labels or ()), folds.get(video.name, -1)) for video in videos)
+    return sorted(
+        (video.name, video.digest, list(video.labels or ()), folds.get(video.name, TRAIN_ONLY)) for video in videos
+    )
 
 
 def rows_as_begun(run: Path, rows: list[Row], lost: Collection[str]) -> list[Row]:

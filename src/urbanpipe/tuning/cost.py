@@ -10,6 +10,7 @@ from urbanpipe.inputs.dataset import VideoDataset
 from urbanpipe.methods.recipe import Recipe
 from urbanpipe.models.device import autocast, images_to, place
 from urbanpipe.training.loop import memory_errors_explained
+from urbanpipe.training.run import TRAIN_ONLY
 
 _PROBE_IMAGES = 16
 _CALLS = 3
@@ -24,7 +25,7 @@ def crossval_seconds(
     Args:
         recipe: the recipe, with its aspect resolved.
         videos: labelled videos.
-        folds: fold by name of the video.
+        folds: fold by name of the video; those of `TRAIN_ONLY` are in every training.
         classes: number of classes.
         device: device of the training.
 
@@ -32,13 +33,16 @@ def crossval_seconds(
         OutOfMemoryError: memory is too small for the step.
     """
     dataset = VideoDataset(videos, recipe.view, None)
-    evaluated = sum(dataset.segment_count(index) for index in range(len(videos)))
+    segments = [dataset.segment_count(index) for index in range(len(videos))]
+    of_videos = [folds[video.name] for video in videos]
+    evaluated = sum(count for count, fold in zip(segments, of_videos, strict=True) if fold != TRAIN_ONLY)
     with memory_errors_explained(recipe, device):
         forward, both = _seconds_per_segment(recipe, classes, device)
     if recipe.input.frozen_backbone:  # each frame is encoded once for all folds
-        return _OVERHEAD * evaluated * forward
-    count, training = len(set(folds.values())), recipe.training
-    steps = training.epochs * (count - 1) * len(videos) * recipe.input.train_segments
+        return _OVERHEAD * sum(segments) * forward
+    training, numbers = recipe.training, set(of_videos) - {TRAIN_ONLY}
+    trained = sum(fold != number for number in numbers for fold in of_videos)
+    steps = training.epochs * trained * recipe.input.train_segments
     validations = -(-training.epochs // training.validate_every) * (2 if training.ema_decay else 1)  # raw weights
     views = validations * len(recipe.input.flip_axes)
     return _OVERHEAD * (steps * both + views * evaluated * forward)

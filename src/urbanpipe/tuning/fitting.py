@@ -12,7 +12,7 @@ from urbanpipe.contracts.run_folder import read_json
 from urbanpipe.ensembling.bundle_options import BundleLabel
 from urbanpipe.ensembling.bundling import bundle
 from urbanpipe.ensembling.ensemble import ensemble
-from urbanpipe.errors import RunError, UrbanpipeError
+from urbanpipe.errors import FoldError, RunError, UrbanpipeError
 from urbanpipe.evaluation.audit import audit
 from urbanpipe.locks import folder_lock
 from urbanpipe.models.weights_packages import installed_backbones
@@ -25,7 +25,7 @@ from urbanpipe.tuning.choice import ALL_FOLDS, EligibleRuns, Ranking, best, rank
 from urbanpipe.tuning.figures import Outcome, Point, figures_of
 from urbanpipe.tuning.live_table import show_table
 from urbanpipe.tuning.page import write_page
-from urbanpipe.tuning.run_step import expected_seconds, is_trained, run_step
+from urbanpipe.tuning.run_step import expected_seconds, is_trained, maps_of, run_step
 from urbanpipe.tuning.steps import EPOCHS, Candidate, Step, candidates, frozen_steps
 
 log = logging.getLogger(__name__)
@@ -35,7 +35,8 @@ BUNDLE = "bundle"
 STATE = "state.json"
 TRIED_FOLDS = 2  # on which settings are compared
 HALVING = 3  # one in so many settings is compared for more epochs
-COMPARED_SHARE = 0.4  # of the time left, for a comparison; the rest trains what it finds
+COMPARED_SHARE = 0.25  # of the time left, for a comparison; the rest trains what it finds
+TRIAL_SHARE = 1 / 3  # of the first comparison, for one setting; slower ones wait
 TRAINED_SHARE = 0.75  # of the time left, for more than the fewest epochs of a setting
 _PREFERRED = "tf_efficientnet_lite0"  # nearly as good as Lite2, in half the time (docs/results.md)
 
@@ -108,7 +109,12 @@ class Fit:
         return self.outcomes[step.recipe.name].is_done
 
     def try_folds(self, step: Step, folds: Sequence[int]) -> dict[int, float] | None:
-        """Train some folds of a step; return the mAP of each, or None if they are not all trained."""
+        """Train some folds of a step; return the mAP of each, or None if they are not all trained.
+
+        With all folds it is a cross-validation.
+        """
+        if len(folds) == len(self.experiment.fold_numbers):
+            return maps_of(self.out / step.recipe.name, folds) if self.cross_validate(step) else None
         outcome = run_step(step, folds, self)
         if step.recipe.name not in self.outcomes:
             self._record(outcome)
@@ -174,11 +180,13 @@ def fit(
         budget: wall time of all calls in `out` together, such as `2h` or `1h30m`.
         weights: weights by timm name of the backbone: a file, `hub` (downloaded), `package` (extra `weights`) or
             `random`; default: EfficientNet-Lite0 from its package, or from the hub if the package is not installed.
-        split: the folds.
+        split: the folds; with `only`, two or more, these alone are evaluated, and the videos of the others are in every
+            training.
         options: device, frame cache and logger.
 
     Raises:
         BusyError: another process fits a model in `out`.
+        FoldError: a fold of `split.only` does not exist, or it is the only one.
         RunError: the budget is no duration, or is too small for the first baseline.
         RecipeError, WeightsError: a backbone is unknown, or its weights cannot be loaded.
         UrbanpipeError: another argument cannot be used; existing files stay unchanged.
@@ -188,6 +196,10 @@ def fit(
     experiment = open_experiment(data, out, labels=labels, taxonomy=taxonomy, split=split, options=options)
     if experiment.distributed.count > 1:
         raise RunError("`fit` runs in one process; start it without torchrun")
+    if split.only:
+        experiment = experiment.evaluating(split.only)
+    if len(experiment.fold_numbers) < 2:
+        raise FoldError("`fit` needs two folds: it chooses for each one by the others; give another --only-fold too")
     with folder_lock(out / FOLDER):
         spent, times = _read_state(out / FOLDER)
         work = Fit(out, experiment, Budget(seconds, spent), times, EligibleRuns(experiment.fold_numbers))
@@ -297,6 +309,7 @@ def _compared(settings: Sequence[Candidate], epochs: int, work: Fit, *, among: R
 
     Args:
         settings: the settings, of which as many are tried, in this order, as fit into a share of the time left.
+            Without `among`, those that would take much of it alone are left out.
         epochs: epochs of each.
         work: the call of `fit`.
         among: the settings to rank, by fold to leave out; default: all.
@@ -305,17 +318,25 @@ def _compared(settings: Sequence[Candidate], epochs: int, work: Fit, *, among: R
         The ranking; None if there is no time to compare two.
     """
     folds = work.experiment.fold_numbers
-    tried = folds[: max(1, min(TRIED_FOLDS, len(folds) - 1))]
+    tried = folds[:TRIED_FOLDS]
     left, steps = COMPARED_SHARE * work.budget.left_seconds, dict[str, Step]()
+    longest = left if among else TRIAL_SHARE * left
     for candidate in settings:
         step = candidate.step(epochs)
         needed = _needed_seconds(step, tried, work)
-        if needed <= left:
+        if needed <= min(left, longest):
             steps[candidate.name] = step
             left -= needed
     log.info("time to compare %d of %d settings for %d epochs", len(steps), len(settings), epochs)
     if len(steps) < 2:
         return None
+    if len(tried) == len(
+        folds
+    ):  # then it is cross-validated, and combined where no score chose it, or the other folds'
+        for name, step in steps.items():
+            for without in (ALL_FOLDS, *folds):
+                if among is None or name in among[without]:
+                    work.eligible.allow(step.recipe.name, without)
     scores = {name: found for name, step in steps.items() if (found := work.try_folds(step, tried)) is not None}
     return rank(scores, folds, among) if scores else None
 

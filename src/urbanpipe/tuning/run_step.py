@@ -64,12 +64,16 @@ def run_step(step: Step, folds: Sequence[int], work: Work) -> Outcome:
     if reason:
         return Outcome(step, None, reason, 0.0)
     if len(folds) < len(work.experiment.fold_numbers):
-        return Outcome(step, run, f"tried on {len(folds)} folds", 0.0, tried={fold: _map(run, fold) for fold in folds})
+        return Outcome(step, run, f"tried on {len(folds)} folds", 0.0, tried=maps_of(run, folds))
     return Outcome(step, run, "", 0.0, figures_of(run))
 
 
+def maps_of(run: Path, folds: Sequence[int]) -> dict[int, float]:
+    """Return the mAP of trained folds, by fold."""
+    return {fold: _map(run, fold) for fold in folds}
+
+
 def _map(run: Path, fold: int) -> float:
-    """Return the mAP of a trained fold."""
     done = read_done(run / f"fold{fold}")
     return float("nan") if done is None or done["map"] is None else float(done["map"])
 

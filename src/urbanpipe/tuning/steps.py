@@ -14,6 +14,7 @@ from urbanpipe.models.layers_backbone import feature_map_count
 FROZEN = "frozen-mobilenetv2"
 LAYERS = 4  # feature maps that describe a frame to a frozen model (docs/bag.md)
 EPOCHS = (3, 8, 16, 24)
+DECODER_EPOCHS = (8, 24)  # of a head on frozen features
 _SIZE = 224  # of a backbone that states none
 _SUPER_IMAGE, _FRAME, _DENSE = "small-mobilenetv2", "small-frame", "small-dense"
 _METHODS = {_SUPER_IMAGE: "super-image", _FRAME: "frame", _DENSE: "dense"}
@@ -82,7 +83,8 @@ def frozen_steps(weights: Mapping[str, str]) -> list[Step]:
     """Return the baselines on frozen features.
 
     The first is a regression on the pooled features of the first backbone. For each backbone follow a regression and
-    then a trained head on its last feature maps; on its pooled features, if timm does not return them.
+    then a trained head on its last feature maps; on its pooled features, if timm does not return them. For the first
+    backbone the head is also trained for longer: how many epochs are best depends on the videos.
 
     Args:
         weights: weights by timm name of the backbone: a file, `hub`, `package` or `random`.
@@ -93,8 +95,9 @@ def frozen_steps(weights: Mapping[str, str]) -> list[Step]:
     layers = {backbone: _layer_count(backbone) for backbone in weights}
     first, source = next(iter(weights.items()))
     regressions = [_regression(each, given, layers[each]) for each, given in weights.items() if layers[each]]
-    trained = [_attentive(each, given, layers[each]) for each, given in weights.items()]
-    return [_regression(first, source, 0), *regressions, *trained]
+    trained = [_attentive(each, given, layers[each], DECODER_EPOCHS[0]) for each, given in weights.items()]
+    longer = [_attentive(first, source, layers[first], epochs) for epochs in DECODER_EPOCHS[1:]]
+    return [_regression(first, source, 0), *regressions, *trained, *longer]
 
 
 def candidates(weights: Mapping[str, str]) -> list[Candidate]:
@@ -109,10 +112,10 @@ def candidates(weights: Mapping[str, str]) -> list[Candidate]:
     (first, source), *others = weights.items()
     changes: list[tuple[str, str, dict[str, dict[str, Any]]]] = [
         ("super-image-augmented", _SUPER_IMAGE, {"augment": _AUGMENTED}),
-        ("dense", _DENSE, {"input": {"memory": {"final_epochs": 1}}}),
-        ("frame-pooled", _FRAME, _pooled(first)),
         ("super-image-2x2", _SUPER_IMAGE, {"input": {"rows": 2, "columns": 2, "tile": 112}}),
         ("frame", _FRAME, {"optimiser": {"learning_rate": 1e-3}}),
+        ("dense", _DENSE, {"input": {"memory": {"final_epochs": 1}}}),
+        ("frame-pooled", _FRAME, _pooled(first)),
         ("super-image", _SUPER_IMAGE, {}),
         ("super-image-slow", _SUPER_IMAGE, {"optimiser": {"learning_rate": 3e-4}}),
         ("super-image-96px", _SUPER_IMAGE, {"input": {"tile": 96}}),
@@ -125,7 +128,7 @@ def candidates(weights: Mapping[str, str]) -> list[Candidate]:
     of_others = [
         Candidate(f"{default}-{_slug(backbone)}", base, backbone, given, settings) for backbone, given in others
     ]
-    return [*of_first[:3], *of_others, *of_first[3:]]
+    return [*of_first[:5], *of_others, *of_first[5:]]
 
 
 def _pooled(backbone: str) -> dict[str, dict[str, Any]]:
@@ -173,15 +176,16 @@ def _regression(backbone: str, source: str, layers: int) -> Step:
     return Step(recipe_from_table(table, table["name"]), f"logistic regression on {_features(backbone, layers)}")
 
 
-def _attentive(backbone: str, source: str, layers: int) -> Step:
-    """Return a step with a trained ML-Decoder on the features of the regression, few epochs against overfitting."""
+def _attentive(backbone: str, source: str, layers: int, epochs: int) -> Step:
+    """Return a step with a trained ML-Decoder on the features of the regression."""
     table = _table("small-bag", backbone, source)
     table["input"] |= {"size": native_size(backbone), "layers": layers}
     table["input"]["head"] |= {"kind": "ml-decoder", "width": 128, "heads": 4}
     table["optimiser"] |= {"learning_rate": 1e-3, "warmup_epochs": 1.0}
-    table["training"] |= {"epochs": 8, "validate_every": 8, "ema_decay": 0.98}
-    table["name"] = f"decoder-{_slug(backbone)}"
-    return Step(recipe_from_table(table, table["name"]), f"ML-Decoder on {_features(backbone, layers)}")
+    table["training"] |= {"epochs": epochs, "validate_every": epochs, "ema_decay": 0.98}
+    table["name"] = f"decoder-{_slug(backbone)}-{epochs}"
+    about = f"ML-Decoder on {_features(backbone, layers)}, {epochs} epochs"
+    return Step(recipe_from_table(table, table["name"]), about)
 
 
 def _features(backbone: str, layers: int) -> str:
