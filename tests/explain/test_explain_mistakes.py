@@ -14,6 +14,7 @@ from urbanpipe.cli.main import app, main
 from urbanpipe.errors import OutputError, PredictionError, RunError, TaxonomyError, UrbanpipeError, VideoError
 from urbanpipe.explain.explain import explain
 from urbanpipe.inference.options import InferenceOptions
+from urbanpipe.training.run import TRAIN_ONLY
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +43,12 @@ def test_folds(video: Path, run: Path, tmp_path: Path) -> None:
         explain(folded, video, out=tmp_path / "o", fold=2)
     with pytest.raises(RunError, match="has no fold 0: it is a single model"):
         explain(run, video, out=tmp_path / "o", fold=0)
+    (folded / "folds.csv").write_text("video,fold\nother.mp4,0\none.mp4,1\n")
+    row = [video.name, "digest", [0], TRAIN_ONLY, str(video)]
+    (folded / "videos.json").write_text(json.dumps([row]))
+    (folded / "left_out.csv").write_text("video,reason\n")
+    asked = explain(folded, video, out=tmp_path / "o", classes=["CJ"], fold=1, options=InferenceOptions(device="cpu"))
+    assert asked.notes == (f"this network was trained on {video.name}, as those of the other folds were",)
     (folded / "fold1" / "done.json").unlink()
     explain(folded, video, out=tmp_path / "o", classes=["CJ"], options=InferenceOptions(device="cpu"))
     with pytest.raises(RunError, match="fold1 is not finished"):

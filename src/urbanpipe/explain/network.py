@@ -7,13 +7,14 @@ from pathlib import Path
 import torch
 
 from urbanpipe.catalog.folds import read_folds
-from urbanpipe.contracts.run_folder import WEIGHTS, check_run_format, read_done, read_json
+from urbanpipe.contracts.run_folder import WEIGHTS, check_run_format, read_done, read_json, read_left_out
 from urbanpipe.errors import RunError
 from urbanpipe.inference.torch_runtime import load_network
 from urbanpipe.methods.recipe import Recipe, load_recipe
 from urbanpipe.models.network import Network
 from urbanpipe.settings import read_toml
 from urbanpipe.taxonomy import Taxonomy, load_taxonomy
+from urbanpipe.training.run import begun_rows
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,8 @@ def _notes(run: Path, folds: list[int], number: int | None, is_default: bool, vi
         (fold,) = own
         unseen = f"; the one of --fold {fold} was not" if fold in folds else ""
         notes.append(f"this network was trained on {video}{unseen}")
+    elif not own and _named_so(video, {row[0] for row, _ in begun_rows(run)} - read_left_out(run).keys()):
+        notes.append(f"this network was trained on {video}, as those of the other folds were")
     return tuple(notes)
 
 
