@@ -330,9 +330,7 @@ def _compared(settings: Sequence[Candidate], epochs: int, work: Fit, *, among: R
     log.info("time to compare %d of %d settings for %d epochs", len(steps), len(settings), epochs)
     if len(steps) < 2:
         return None
-    if len(tried) == len(
-        folds
-    ):  # then it is cross-validated, and combined where no score chose it, or the other folds'
+    if len(tried) == len(folds):  # each trial is a cross-validation; a fold uses it unless that fold's scores chose it
         for name, step in steps.items():
             for without in (ALL_FOLDS, *folds):
                 if among is None or name in among[without]:
