@@ -11,7 +11,9 @@ import pytest
 
 from helpers.heeded_signals import heed_signals
 from helpers.platforms import needs_posix
+from helpers.tiny_recipes import TINY
 from urbanpipe.cli.main import RESUMABLE, VERBS, interrupted
+from urbanpipe.methods.recipe import load_recipe, write_recipe
 
 
 @needs_posix
@@ -31,6 +33,36 @@ def test_a_termination_ends_like_an_interrupt(name: str, tmp_path: Path) -> None
     assert process.returncode == 128 + number
     assert "finished work is kept" in errors
     assert "Traceback" not in errors
+
+
+@needs_posix
+@pytest.mark.slow
+@pytest.mark.multiprocess
+def test_a_signal_to_all_processes_ends_a_training_though_it_ends_the_loading_processes_too(
+    archive: Path, tmp_path: Path
+) -> None:
+    """A service manager and a closed terminal signal every process; torch raises an error where a loader ends."""
+    settings = [*TINY, "name=tiny", "training.epochs=500", "training.workers=2"]
+    write_recipe(load_recipe("small-mobilenetv2", settings), tmp_path / "tiny.toml")
+    command = [sys.executable, "-m", "urbanpipe.cli.main", "train", str(archive / "catalog.csv"), "--device", "cpu"]
+    arguments = ["--recipe", str(tmp_path / "tiny.toml"), "--cache-gb", "0", "--out", str(tmp_path / "run")]
+    errors = tmp_path / "errors.txt"
+    with (
+        errors.open("w") as stream,
+        subprocess.Popen(
+            [*command, *arguments], stdout=stream, stderr=stream, start_new_session=True, preexec_fn=heed_signals
+        ) as process,
+    ):
+        deadline = time.monotonic() + 120
+        while "epoch 1/500: loss" not in errors.read_text() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(60)
+        finally:
+            process.kill()
+    assert process.returncode == 128 + signal.SIGTERM
+    assert errors.read_text().endswith("interrupted; finished work is kept, rerun the same command to resume\n")
 
 
 def test_only_verbs_that_resume_say_so() -> None:

@@ -19,6 +19,7 @@ from urbanpipe.cli.logs import log_crash, show_logs
 from urbanpipe.cli.output import complain
 from urbanpipe.cli.verb import LogFile, Quiet, plain_paths, set_up_logs, verb
 from urbanpipe.errors import UrbanpipeError
+from urbanpipe.exit_signals import end_by_signal
 from urbanpipe.platform_support import is_broken_pipe
 
 VERBS = {
@@ -140,12 +141,14 @@ def _stop_on_signals() -> None:
     The signals are Ctrl-C, SIGTERM, SIGHUP, and Ctrl-Break of Windows. Worker processes leave Ctrl-C to their parent.
     A signal that is ignored, as under `nohup`, stays ignored.
     """
-    parent = os.getpid()
+    parent, told = os.getpid(), set[int]()
 
     def stop(number: int, _frame: object) -> None:
         if os.getpid() == parent:
-            print(f"urbanpipe: {interrupted(sys.argv)}", file=sys.stderr)
-            sys.exit(128 + number)
+            if number not in told:
+                print(f"urbanpipe: {interrupted(sys.argv)}", file=sys.stderr)
+            told.add(number)
+            end_by_signal(number, 128 + number)
         if number != signal.SIGINT:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)

@@ -5,7 +5,6 @@ import multiprocessing
 import os
 import signal
 import socket
-import sys
 import time
 from collections import deque
 from collections.abc import Generator
@@ -24,6 +23,7 @@ from urbanpipe.archive_store.outcomes import VideoOutcome
 from urbanpipe.archive_store.parts import read_summaries, shard_folder
 from urbanpipe.archive_store.storage import Storage
 from urbanpipe.errors import ArchiveError, LeaseLostError, UrbanpipeError
+from urbanpipe.exit_signals import end_by_signal
 
 log = logging.getLogger(__name__)
 
@@ -251,7 +251,7 @@ def _work(workplace: Workplace, messages: Connection) -> None:
     threads = max(1, (os.cpu_count() or 1) // workplace.options.workers)
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))  # before the networks are loaded: workers share the cores
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    signal.signal(signal.SIGTERM, lambda number, _: end_by_signal(number, 0))
     with suppress(BrokenPipeError):
         try:
             with closing(workplace.outcomes()) as found:
