@@ -7,6 +7,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
@@ -240,6 +242,20 @@ def test_the_measured_step_counts_epochs_folds_and_frames(archive: Path, monkeyp
     views = 3 * 2 * 2  # draws, the mirrored one, and both EMA and raw weights
     expected = 1.3 * (1 * (2 - 1) * len(videos) * 0.03 + views * len(videos) * 0.01)
     assert cost.crossval_seconds(tuned, videos, folds, classes=17, device=device) == pytest.approx(expected)
+
+
+def test_a_longer_training_of_a_frozen_head_is_expected_to_take_longer(tmp_path: Path) -> None:
+    """The features are stored, so that the frames say nothing about it; a regression, once encoded, takes no time."""
+    regression, *_, short, long = frozen_steps({"tf_efficientnet_lite0": "package"})
+    times = {
+        regression.recipe.name: {"seconds": 900.0, "folds": 1.0},
+        short.recipe.name: {"seconds": 40.0, "folds": 2.0},
+    }
+    experiment = SimpleNamespace(fold_numbers=[0, 1, 2, 3, 4])
+    work = cast("run_step.Work", SimpleNamespace(out=tmp_path, experiment=experiment, times=times))
+    assert run_step.expected_seconds(long, [0, 1, 2, 3, 4], work) == 5 * 20 * 3
+    assert run_step.expected_seconds(short, [2, 3], work) == 2 * 20
+    assert run_step.expected_seconds(regression, [1, 2], work) == 0
 
 
 def test_without_an_evaluated_class_the_page_says_so(tmp_path: Path) -> None:

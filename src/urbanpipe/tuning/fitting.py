@@ -199,7 +199,8 @@ def fit(
     if split.only:
         experiment = experiment.evaluating(split.only)
     if len(experiment.fold_numbers) < 2:
-        raise FoldError("`fit` needs two folds: it chooses for each one by the others; give another --only-fold too")
+        asked = "another --only-fold too" if split.only else "--folds with two or more"
+        raise FoldError(f"`fit` needs two folds, because it chooses for each one by the others; give {asked}")
     with folder_lock(out / FOLDER):
         spent, times = _read_state(out / FOLDER)
         work = Fit(out, experiment, Budget(seconds, spent), times, EligibleRuns(experiment.fold_numbers))

@@ -87,7 +87,7 @@ def expected_seconds(step: Step, folds: Sequence[int], work: Work) -> float:
     """Return how long the folds of a step that are not trained yet will take.
 
     It is scaled from what the step, or the same settings with other epochs, took so far; else a step of its training
-    is measured.
+    is measured. A regression takes about no time once its first fold has encoded the frames.
     """
     run, experiment = work.out / step.recipe.name, work.experiment
     missing = [fold for fold in folds if read_done(run / f"fold{fold}") is None]
@@ -95,6 +95,8 @@ def expected_seconds(step: Step, folds: Sequence[int], work: Work) -> float:
         return 0.0
     if (per_fold := _known_seconds(step, work)) is not None:
         return len(missing) * per_fold
+    if step.recipe.input.frozen_backbone and work.times.get(step.recipe.name, {}).get("folds"):
+        return 0.0  # its first fold has encoded the frames
     recipe = resolve(step.recipe, experiment.catalog)
     whole = crossval_seconds(
         recipe,
@@ -109,8 +111,6 @@ def expected_seconds(step: Step, folds: Sequence[int], work: Work) -> float:
 
 def _known_seconds(step: Step, work: Work) -> float | None:
     """Return the seconds of a fold, from runs of the same settings; None where there are none."""
-    if step.recipe.input.frozen_backbone:
-        return None
     family = step.recipe.name.rpartition("-")[0]
     for name, times in reversed(work.times.items()):
         before, _, epochs = name.rpartition("-")
@@ -131,7 +131,7 @@ def _train(step: Step, folds: Sequence[int], work: Work, *, is_first: bool) -> s
         if (run / f"fold{number}").exists() and read_done(run / f"fold{number}") is not None:
             continue
         expected = expected_seconds(step, folds, work)
-        if expected > work.budget.left_seconds and not (recipe.input.frozen_backbone and times["folds"]):
+        if expected > work.budget.left_seconds:
             return _too_long(step, expected, work.budget.left_seconds, is_first=is_first)
         if number == folds[0]:
             log.info("%s: %s, expected to take %s", name, step.about, duration_text(expected))
