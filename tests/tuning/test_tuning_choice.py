@@ -18,9 +18,10 @@ from urbanpipe.errors import OutOfMemoryError
 from urbanpipe.evaluation.average_precision import fold_aps, mean_of_known
 from urbanpipe.evaluation.runs import read_out_of_fold
 from urbanpipe.tuning import fitting, run_step
+from urbanpipe.tuning import search as search_module
 from urbanpipe.tuning.choice import ALL_FOLDS, EligibleRuns, best, rank, union
 from urbanpipe.tuning.figures import figures_of
-from urbanpipe.tuning.fitting import search
+from urbanpipe.tuning.search import search
 from urbanpipe.tuning.steps import Step
 
 pytestmark = pytest.mark.usefixtures("no_plots_of_folds")
@@ -75,8 +76,8 @@ NAMES = ("first", "good", "bad", "worst")
 def test_the_time_left_decides_what_is_compared_and_how_long_it_is_trained(
     monkeypatch: pytest.MonkeyPatch, left: float, too_long: str, compared: list[str], expected: list[str]
 ) -> None:
-    monkeypatch.setattr(fitting, "EPOCHS", (1, 2, 3))
-    monkeypatch.setattr(fitting, "HALVING", 2)
+    monkeypatch.setattr(search_module, "EPOCHS", (1, 2, 3))
+    monkeypatch.setattr(search_module, "HALVING", 2)
     tried, trained = list[str](), list[str]()
     worth = {"first-1": 0.5, "good-1": 0.6, "bad-1": 0.2, "worst-1": 0.1, "good-2": 0.6, "first-2": 0.7, "bad-2": 0.1}
     work = _work(left)
@@ -96,11 +97,11 @@ def test_the_time_left_decides_what_is_compared_and_how_long_it_is_trained(
             trained.append(step.recipe.name)
         return is_done
 
-    monkeypatch.setattr(fitting, "expected_seconds", expected_seconds)
-    monkeypatch.setattr(fitting, "is_trained", lambda step, _: step.recipe.name in trained)
+    monkeypatch.setattr(search_module, "expected_seconds", expected_seconds)
+    monkeypatch.setattr(search_module, "is_trained", lambda step, _: step.recipe.name in trained)
     work.try_folds, work.cross_validate = try_folds, cross_validate
     settings = [tiny_candidate(name, 1e-3 + number / 1e5) for number, name in enumerate(NAMES)]
-    search(settings, cast("fitting.Fit", work))
+    search(settings, cast("search_module.SearchedWork", work))
     assert tried == compared
     assert trained[: len(expected)] == expected
     assert len(trained) == len(set(trained))
@@ -109,10 +110,10 @@ def test_the_time_left_decides_what_is_compared_and_how_long_it_is_trained(
 
 def test_what_a_later_call_finds_trained_is_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """A larger budget trains a setting for longer, and keeps its shorter training."""
-    monkeypatch.setattr(fitting, "EPOCHS", (1, 2, 3))
-    monkeypatch.setattr(fitting, "expected_seconds", lambda *_: 10.0)
+    monkeypatch.setattr(search_module, "EPOCHS", (1, 2, 3))
+    monkeypatch.setattr(search_module, "expected_seconds", lambda *_: 10.0)
     work, trained = _work(100.0), list[str]()
-    monkeypatch.setattr(fitting, "is_trained", lambda step, _: step.recipe.name in {"one-2", *trained})
+    monkeypatch.setattr(search_module, "is_trained", lambda step, _: step.recipe.name in {"one-2", *trained})
 
     def cross_validate(step: Step) -> bool:
         work.outcomes[step.recipe.name] = SimpleNamespace(is_done=True)
@@ -120,7 +121,7 @@ def test_what_a_later_call_finds_trained_is_used_again(monkeypatch: pytest.Monke
         return True
 
     work.cross_validate = cross_validate
-    search([tiny_candidate("one", 1e-3)], cast("fitting.Fit", work))
+    search([tiny_candidate("one", 1e-3)], cast("search_module.SearchedWork", work))
     assert trained == ["one-2", "one-3"]
 
 
@@ -132,10 +133,10 @@ def test_settings_whose_time_cannot_be_measured_are_not_compared_and_their_failu
             raise OutOfMemoryError("out of memory")
         return 1.0
 
-    monkeypatch.setattr(fitting, "EPOCHS", (1, 2))
-    monkeypatch.setattr(fitting, "expected_seconds", expected_seconds)
+    monkeypatch.setattr(search_module, "EPOCHS", (1, 2))
+    monkeypatch.setattr(search_module, "expected_seconds", expected_seconds)
     work, tried, trained, failed = _work(100.0), list[str](), list[str](), list[str]()
-    monkeypatch.setattr(fitting, "is_trained", lambda step, _: step.recipe.name in trained)
+    monkeypatch.setattr(search_module, "is_trained", lambda step, _: step.recipe.name in trained)
 
     def try_folds(step: Step, folds: Sequence[int]) -> dict[int, float] | None:
         tried.append(step.recipe.name)
@@ -149,7 +150,7 @@ def test_settings_whose_time_cannot_be_measured_are_not_compared_and_their_failu
 
     work.try_folds, work.cross_validate = try_folds, cross_validate
     settings = [tiny_candidate(name, rate) for name, rate in (("first", 1e-3), ("large", 2e-3), ("other", 3e-3))]
-    search(settings, cast("fitting.Fit", work))
+    search(settings, cast("search_module.SearchedWork", work))
     assert tried == ["first-1", "other-1"]
     assert trained == ["first-2", "other-2"]
     assert set(failed) == {"large-1"}
@@ -158,9 +159,9 @@ def test_settings_whose_time_cannot_be_measured_are_not_compared_and_their_failu
 
 def test_a_slow_setting_does_not_take_the_time_of_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     seconds = {"slow-1": 10.0, "first-1": 5.0, "good-1": 5.0, "bad-1": 5.0}
-    monkeypatch.setattr(fitting, "EPOCHS", (1,))
-    monkeypatch.setattr(fitting, "expected_seconds", lambda step, *_: seconds[step.recipe.name])
-    monkeypatch.setattr(fitting, "is_trained", lambda *_: False)
+    monkeypatch.setattr(search_module, "EPOCHS", (1,))
+    monkeypatch.setattr(search_module, "expected_seconds", lambda step, *_: seconds[step.recipe.name])
+    monkeypatch.setattr(search_module, "is_trained", lambda *_: False)
     work, tried = _work(80.0), list[str]()
 
     def try_folds(step: Step, folds: Sequence[int]) -> dict[int, float]:
@@ -169,17 +170,17 @@ def test_a_slow_setting_does_not_take_the_time_of_the_others(monkeypatch: pytest
 
     work.try_folds, work.cross_validate = try_folds, lambda _: False
     settings = [tiny_candidate(name, 1e-3 + place / 1e5) for place, name in enumerate(("slow", "first", "good", "bad"))]
-    search(settings, cast("fitting.Fit", work))
+    search(settings, cast("search_module.SearchedWork", work))
     assert tried == ["first-1", "good-1", "bad-1"]
 
 
 def test_with_two_folds_a_comparison_is_a_cross_validation(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first comparison chose nothing by scores, so that each fold may use its runs; the second did."""
-    monkeypatch.setattr(fitting, "EPOCHS", (1, 2))
-    monkeypatch.setattr(fitting, "expected_seconds", lambda *_: 1.0)
+    monkeypatch.setattr(search_module, "EPOCHS", (1, 2))
+    monkeypatch.setattr(search_module, "expected_seconds", lambda *_: 1.0)
     worth = {"one-1": {0: 0.9, 1: 0.1}, "two-1": {0: 0.1, 1: 0.9}, "three-1": {0: 0.4, 1: 0.4}}
     work, trained = _work(100.0, folds=[0, 1]), list[str]()
-    monkeypatch.setattr(fitting, "is_trained", lambda step, _: step.recipe.name in trained)
+    monkeypatch.setattr(search_module, "is_trained", lambda step, _: step.recipe.name in trained)
 
     def cross_validate(step: Step) -> bool:
         work.outcomes[step.recipe.name] = SimpleNamespace(is_done=True)
@@ -194,7 +195,7 @@ def test_with_two_folds_a_comparison_is_a_cross_validation(monkeypatch: pytest.M
     work.try_folds, work.cross_validate = try_folds, cross_validate
     settings = [tiny_candidate(name, 1e-3 + place / 1e5) for place, name in enumerate(("one", "two", "three"))]
     compared = [candidate.step(1).recipe.name for candidate in settings]
-    fitting._ranked(settings, cast("fitting.Fit", work))
+    search_module._ranked(settings, cast("search_module.SearchedWork", work))
     assert trained == [*compared, "one-2", "two-2"], "the best of fold 0, which is fold 1's choice, and that of fold 1"
     members = work.eligible.members(trained)
     assert members.by_fold.tolist() == [[True, True, True, False, True], [True, True, True, True, False]]
@@ -249,8 +250,8 @@ def test_fit_compares_settings_twice_on_two_folds_and_trains_the_best_first(
     settings = [tiny_candidate(name, 1e-3 + number / 1e5) for number, name in enumerate(names)]
     monkeypatch.setattr(fitting, "frozen_steps", tiny_frozen)
     monkeypatch.setattr(fitting, "candidates", lambda _: settings)
-    monkeypatch.setattr(fitting, "EPOCHS", (1, 2, 3))
-    monkeypatch.setattr(fitting, "HALVING", 2)
+    monkeypatch.setattr(search_module, "EPOCHS", (1, 2, 3))
+    monkeypatch.setattr(search_module, "HALVING", 2)
     monkeypatch.setattr(run_step, "crossval_seconds", lambda *_, **__: 1.0)
     monkeypatch.setattr(run_step, "expected_seconds", lambda *_: 1.0)
     worth = {"worst-1": 0.1, "bad-1": 0.2, "good-1": 0.6, "good-2": 0.3, "bad-2": 0.7, "worst-2": 0.0}

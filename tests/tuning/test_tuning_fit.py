@@ -32,7 +32,7 @@ from urbanpipe.models.backbone import Backbone
 from urbanpipe.progress import duration_text
 from urbanpipe.training import crossval, loop
 from urbanpipe.training.experiment import Experiment
-from urbanpipe.tuning import cost, fitting, run_step
+from urbanpipe.tuning import cost, fitting, run_step, search
 from urbanpipe.tuning.budget import Budget, parse_budget
 from urbanpipe.tuning.figures import Figures, Outcome, Point, figures_of
 from urbanpipe.tuning.live_table import show_table
@@ -48,7 +48,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
     expected = defaultdict[str, float](lambda: 1.0)
     monkeypatch.setattr(fitting, "frozen_steps", tiny_frozen)
     monkeypatch.setattr(fitting, "candidates", lambda _: [tiny_candidate("tuned", 1e-3)])
-    monkeypatch.setattr(fitting, "EPOCHS", (1,))
+    monkeypatch.setattr(search, "EPOCHS", (1,))
     monkeypatch.setattr(run_step, "crossval_seconds", lambda recipe, *_, **__: expected[recipe.name])
     return expected
 
@@ -220,7 +220,7 @@ def test_memory_that_is_too_small_for_the_measured_step_costs_the_step(
 ) -> None:
     monkeypatch.setattr(fitting, "frozen_steps", tiny_frozen)
     monkeypatch.setattr(fitting, "candidates", lambda _: [tiny_candidate("tuned", 1e-3)])
-    monkeypatch.setattr(fitting, "EPOCHS", (1,))
+    monkeypatch.setattr(search, "EPOCHS", (1,))
 
     def too_large(recipe: Recipe, *_: object) -> tuple[float, float]:
         if recipe.name == "tuned-1":

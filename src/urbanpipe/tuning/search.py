@@ -1,0 +1,147 @@
+"""The search of `fit`: which settings are compared, and which are trained for how long."""
+
+import logging
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Protocol
+
+from urbanpipe.errors import UrbanpipeError
+from urbanpipe.tuning.choice import ALL_FOLDS, EligibleRuns, Ranking, best, rank, union
+from urbanpipe.tuning.run_step import Work, expected_seconds, is_trained
+from urbanpipe.tuning.steps import EPOCHS, Candidate, Step
+
+log = logging.getLogger(__name__)
+
+TRIED_FOLDS = 2  # on which settings are compared
+HALVING = 3  # one in so many settings is compared for more epochs
+COMPARED_SHARE = 0.25  # of the time left, for a comparison; the rest trains what it finds
+TRIAL_SHARE = 1 / 3  # of the first comparison, for one setting; slower ones wait
+TRAINED_SHARE = 0.75  # of the time left, for more than the fewest epochs of a setting
+
+
+class SearchedWork(Work, Protocol):
+    """What the search needs of the call of `fit`."""
+
+    eligible: EligibleRuns
+
+    def cross_validate(self, step: Step) -> bool:
+        """Train all folds of a step; return whether they are all trained."""
+
+    def try_folds(self, step: Step, folds: Sequence[int]) -> dict[int, float] | None:
+        """Train some folds of a step; return the mAP of each, or None if they are not all trained."""
+
+
+def search(settings: Sequence[Candidate], work: SearchedWork) -> None:
+    """Compare settings by successive halving, and train the best ones for as long as the time allows.
+
+    As many as fit into a share of the time left are tried for the fewest epochs on two folds, and the best third of
+    them for more. Then each is cross-validated, the best first, with the most epochs that leave some time for the next:
+    models of different settings complement each other. Those that could not be compared follow in the given order.
+    While time is left, the same begins again with more epochs.
+    """
+    by_name, ranking = {candidate.name: candidate for candidate in settings}, _ranked(settings, work)
+    compared = union(ranking)
+    others = [candidate for candidate in settings if candidate.name not in compared]
+    while any([*_train_ranked(ranking, by_name, work), *(_train_longest(each, (), work) for each in others)]):
+        pass
+
+
+def _ranked(settings: Sequence[Candidate], work: SearchedWork) -> Ranking:
+    """Return the compared settings, the best first, by fold to leave out; none if there is no time for two."""
+    shortest, *longer = EPOCHS
+    ranking = _compared(settings, shortest, work)
+    if ranking is None:
+        return {}
+    third = best(ranking, HALVING)
+    finalists = [candidate for candidate in settings if candidate.name in union(third)]
+    again = _compared(finalists, longer[0], work, among=third) if longer else None
+    if again is None:
+        return ranking
+    return {without: list(dict.fromkeys((*again[without], *names))) for without, names in ranking.items()}
+
+
+def _train_ranked(ranking: Ranking, by_name: Mapping[str, Candidate], work: SearchedWork) -> Iterator[bool]:
+    """Train the settings on each place of any ranking; yield whether each was trained."""
+    for place in range(len(ranking.get(ALL_FOLDS, ()))):
+        at_place = {without: names[place : place + 1] for without, names in ranking.items()}
+        for name in union(at_place):
+            yield _train_longest(by_name[name], [fold for fold, names in at_place.items() if name in names], work)
+
+
+def _train_longest(candidate: Candidate, chosen_for: Sequence[int], work: SearchedWork) -> bool:
+    """Cross-validate a setting with the most epochs that fit into a share of the time left.
+
+    Args:
+        candidate: the setting.
+        chosen_for: folds to leave out for which scores chose it, and `ALL_FOLDS`; none if no score chose it.
+        work: the call of `fit`.
+
+    Returns:
+        Whether it was trained now, or by an earlier call.
+    """
+    steps = [candidate.step(epochs) for epochs in EPOCHS]
+    trained = [step for step in steps if is_trained(step, work)]
+    is_new, longest = False, steps[0]
+    for step in trained:
+        is_new |= _train_chosen(step, chosen_for, work)
+        longest = step
+    for step in steps[steps.index(longest) :]:
+        if _needed_seconds(step, work.experiment.fold_numbers, work) > TRAINED_SHARE * work.budget.left_seconds:
+            break
+        longest = step
+    return _train_chosen(longest, chosen_for, work) or is_new
+
+
+def _train_chosen(step: Step, chosen_for: Sequence[int], work: SearchedWork) -> bool:
+    """Cross-validate a step for the folds that it was chosen for; return whether this call had not done so yet."""
+    name = step.recipe.name
+    for without in chosen_for:
+        work.eligible.allow(name, without)
+    if name in work.outcomes and work.outcomes[name].is_done:
+        return False
+    return work.cross_validate(step)
+
+
+def _compared(
+    settings: Sequence[Candidate], epochs: int, work: SearchedWork, *, among: Ranking | None = None
+) -> Ranking | None:
+    """Try settings for some epochs on a few folds, and rank them.
+
+    Args:
+        settings: the settings, of which as many are tried, in this order, as fit into a share of the time left.
+            Without `among`, those that would take much of it alone are left out.
+        epochs: epochs of each.
+        work: the call of `fit`.
+        among: the settings to rank, by fold to leave out; default: all.
+
+    Returns:
+        The ranking; None if there is no time to compare two.
+    """
+    folds = work.experiment.fold_numbers
+    tried = folds[:TRIED_FOLDS]
+    left, steps = COMPARED_SHARE * work.budget.left_seconds, dict[str, Step]()
+    longest = left if among else TRIAL_SHARE * left
+    for candidate in settings:
+        step = candidate.step(epochs)
+        needed = _needed_seconds(step, tried, work)
+        if needed <= min(left, longest):
+            steps[candidate.name] = step
+            left -= needed
+    log.info("time to compare %d of %d settings for %d epochs", len(steps), len(settings), epochs)
+    if len(steps) < 2:
+        return None
+    if len(tried) == len(folds):  # each trial is a cross-validation; a fold uses it unless that fold's scores chose it
+        for name, step in steps.items():
+            for without in (ALL_FOLDS, *folds):
+                if among is None or name in among[without]:
+                    work.eligible.allow(step.recipe.name, without)
+    scores = {name: found for name, step in steps.items() if (found := work.try_folds(step, tried)) is not None}
+    return rank(scores, folds, among) if scores else None
+
+
+def _needed_seconds(step: Step, folds: Sequence[int], work: SearchedWork) -> float:
+    """Return the expected seconds of a step; infinity if they cannot be measured: its training records why."""
+    try:
+        return expected_seconds(step, folds, work)
+    except UrbanpipeError:
+        return math.inf
