@@ -56,6 +56,12 @@ def _frozen_heap() -> None:
     gc.freeze()
 
 
+@pytest.fixture(autouse=True)
+def _same_random_numbers() -> None:
+    """Give each test the same random weights, whatever tests ran before it in its process."""
+    torch.manual_seed(0)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keep the tests' frames out of the user's cache, in this process and in those that it starts."""
