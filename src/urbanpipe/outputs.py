@@ -87,10 +87,24 @@ def put_in_place(made: Path, path: Path) -> None:
         ) from error
 
 
+def remove(path: Path) -> None:
+    """Remove a file, if there is one, that must not stay.
+
+    On Windows, which does not remove a file that another program has open, it is tried again for 1.6 s.
+
+    Raises:
+        OutputError: it cannot be removed.
+    """
+    try:
+        retried(lambda: path.unlink(missing_ok=True))
+    except OSError as error:
+        raise OutputError(f"cannot remove {path}: {error.strerror}; remove it by hand") from error
+
+
 def remove_quietly(path: Path) -> None:
     """Remove a file that nobody needs; it stays if another program keeps it open."""
-    with suppress(OSError):
-        retried(lambda: path.unlink(missing_ok=True))
+    with suppress(OutputError):
+        remove(path)
 
 
 @contextmanager

@@ -31,7 +31,7 @@ from urbanpipe.inputs.new_videos import named_videos
 from urbanpipe.inspection.placing import is_placed, placed
 from urbanpipe.inspection.region import DistanceRegion
 from urbanpipe.locks import file_lock
-from urbanpipe.outputs import is_out_of_space, output_folder, write_csv
+from urbanpipe.outputs import is_out_of_space, output_folder, remove, write_csv
 from urbanpipe.progress import track
 from urbanpipe.report.html import write_index, write_report
 from urbanpipe.report.index_rows import REPORT
@@ -252,10 +252,7 @@ def _clear(folder: Path) -> None:
     """
     for pattern in (FINDINGS, SOURCE, STORED_DATA, TIMELINE, "report.html", "frame-[0-9]*.jpg", "class[0-9]*.heat.png"):
         for path in folder.glob(pattern):
-            try:
-                path.unlink()
-            except OSError as error:
-                raise OutputError(f"cannot remove {path}: {error.strerror}; remove it by hand") from error
+            remove(path)
 
 
 def _is_inside(path: Path, out: Path) -> bool:
@@ -276,4 +273,4 @@ def _write_failures(out: Path, failures: dict[str, str]) -> None:
     if failures:
         write_csv(out / FAILURES, ["video", "reason"], failures.items())
     else:
-        (out / FAILURES).unlink(missing_ok=True)
+        remove(out / FAILURES)

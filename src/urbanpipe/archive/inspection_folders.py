@@ -12,7 +12,7 @@ from urbanpipe.contracts.names import canonical_name, short_hash
 from urbanpipe.errors import BusyError, InspectionError
 from urbanpipe.inspection.placing import relative_path
 from urbanpipe.locks import file_lock
-from urbanpipe.outputs import explained
+from urbanpipe.outputs import explained, remove_quietly
 from urbanpipe.report.html import report_language, write_report
 
 LOCKS = ".locks"  # a lock per video, so that several processes can share a folder
@@ -161,7 +161,7 @@ class InspectionFolders:
         try:
             yield has_died
         finally:
-            mark.unlink(missing_ok=True)
+            remove_quietly(mark)
 
     def name_reports(self) -> None:
         """Make the reports of videos with the same file name show the name that the index gives each of them.

@@ -5,7 +5,7 @@ from pathlib import Path
 import tomli_w
 
 from urbanpipe.errors import CatalogError
-from urbanpipe.outputs import write_text
+from urbanpipe.outputs import remove, write_text
 from urbanpipe.taxonomy import Taxonomy, default_taxonomy, load_taxonomy, taxonomy_table
 
 
@@ -41,6 +41,6 @@ def write_catalog_taxonomy(taxonomy: Taxonomy, catalog: Path) -> None:
     """
     path = taxonomy_file(catalog)
     if taxonomy == default_taxonomy():
-        path.unlink(missing_ok=True)
+        remove(path)
     else:
         write_text(path, tomli_w.dumps(taxonomy_table(taxonomy)))

@@ -13,7 +13,7 @@ from urbanpipe.catalog.labels import LabelFile, read_label_file
 from urbanpipe.catalog.moment_cells import late_moment
 from urbanpipe.catalog.probe_cache import read_videos
 from urbanpipe.errors import OutputError
-from urbanpipe.outputs import output_folder, write_csv
+from urbanpipe.outputs import output_folder, remove_quietly, write_csv
 from urbanpipe.taxonomy import Taxonomy, default_taxonomy, given_taxonomy
 
 
@@ -98,7 +98,7 @@ def scan_report(
     unlabelled = [] if named is None else [video.name for video in rows if video.labels is None]
     unmatched = None if named is None else _write_unmatched(out, matched.near, unlabelled)
     write_catalog(catalog, out)
-    progress.unlink(missing_ok=True)
+    remove_quietly(progress)
     taken = {id(video) for video in old.values()}
     lost = [video.name for video in before if id(video) not in taken and (video.labels is not None or video.extra)]
     return ScanReport(

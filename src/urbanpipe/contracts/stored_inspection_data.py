@@ -5,8 +5,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from urbanpipe.contracts.inspection_data import InspectionData
-from urbanpipe.errors import OutputError
-from urbanpipe.outputs import write_text
+from urbanpipe.outputs import remove, write_text
 
 STORED_DATA = "inspection_data.json"
 """Name of the file in the folder of an inspection."""
@@ -31,7 +30,4 @@ def store_data(folder: Path, data: InspectionData | None) -> None:
         if data != read_stored_data(folder):
             write_text(path, data.model_dump_json(indent=1) + "\n")
         return
-    try:
-        path.unlink(missing_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot remove {path}: {error.strerror}; remove it by hand") from error
+    remove(path)

@@ -32,7 +32,7 @@ from urbanpipe.ensembling.weights import (
 from urbanpipe.errors import RunError
 from urbanpipe.evaluation.fold_report import write_fold_tables
 from urbanpipe.evaluation.runs import OutOfFold, read_out_of_fold, same_data, without_left_out
-from urbanpipe.outputs import output_folder, write_csv, write_text
+from urbanpipe.outputs import output_folder, remove, write_csv, write_text
 
 WEIGHTS_FILE = "weights.toml"
 
@@ -174,7 +174,7 @@ def _write(
     recall: float | None,
 ) -> None:
     first, out = members[0], result.folder
-    (out / WEIGHTS_FILE).unlink(missing_ok=True)  # the folder is not an ensemble until its last file is written
+    remove(out / WEIGHTS_FILE)  # the folder is not an ensemble until its last file is written
     first.write_inputs(out)
     write_predictions(Predictions(first.names, final), out / OUT_OF_FOLD, first.taxonomy)
     _write_thresholds(out / "thresholds.csv", result.thresholds, first, final, choose)

@@ -14,7 +14,7 @@ from urbanpipe.errors import OutputError
 from urbanpipe.explain.heat import Heat
 from urbanpipe.explain.network import Explained
 from urbanpipe.explain.picture import Title, picture, shown
-from urbanpipe.outputs import whole_file, whole_path, write_json
+from urbanpipe.outputs import remove, whole_file, whole_path, write_json
 from urbanpipe.taxonomy import Taxonomy
 from urbanpipe.video.index import FrameIndex
 from urbanpipe.video.isolated import read_frames
@@ -144,8 +144,8 @@ def _remove_older(out: Path, video: Path) -> None:
     path = _summary(out, video)
     for row in _read_summary(path).get("classes", []):
         for key in {"picture", "data"} & row.keys():
-            (out / Path(str(row[key])).name).unlink(missing_ok=True)
-    path.unlink(missing_ok=True)
+            remove(out / Path(str(row[key])).name)
+    remove(path)
 
 
 def _write_maps(heat: Heat, code: str, path: Path) -> None:

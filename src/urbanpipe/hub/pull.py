@@ -10,7 +10,7 @@ from urbanpipe.errors import BundleError, HubError
 from urbanpipe.hub.client import check_repository, hub_address, hub_client, hub_errors
 from urbanpipe.hub.contents import SUMS, bundle_files, parse_sums, sha256
 from urbanpipe.inference.bundle import MANIFEST, MAX_TEXT_BYTES, check_bundle, read_manifest
-from urbanpipe.outputs import check_replaceable, explained, whole_folder
+from urbanpipe.outputs import check_replaceable, explained, remove, whole_folder
 from urbanpipe.progress import track
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def _download(api: "HfApi", snapshot: _Snapshot, folder: Path) -> None:
     repository = snapshot.repository
     _check_sizes(snapshot, (MANIFEST, SUMS), folder)
     sums = parse_sums(_fetched(api, snapshot, SUMS, folder).read_text(encoding="utf-8", errors="replace"))
-    (folder / SUMS).unlink()
+    remove(folder / SUMS)
     _check_sum(snapshot, _fetched(api, snapshot, MANIFEST, folder), MANIFEST, sums)
     _, *files = bundle_files(read_manifest(folder))
     if lacking := [name for name in files if name not in snapshot.sizes]:

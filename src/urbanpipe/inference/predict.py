@@ -27,7 +27,7 @@ from urbanpipe.inputs.batches import Sample, batches_of
 from urbanpipe.inputs.lost_workers import lost_workers_explained
 from urbanpipe.inputs.new_videos import named_videos, new_samples
 from urbanpipe.inputs.view import View
-from urbanpipe.outputs import output_folder, write_csv
+from urbanpipe.outputs import output_folder, remove, write_csv
 from urbanpipe.progress import track
 from urbanpipe.taxonomy import Taxonomy
 
@@ -229,7 +229,7 @@ def _samples(paths: Sequence[Path], view: View, batch_size: int, workers: int) -
 def _write_segments(models: Models, names: tuple[str, ...], predictions: Sequence[VideoPrediction], out: Path) -> None:
     path = out.with_suffix(".segments.npz")
     if len(models.members) > 1 or not models.members[0].recipe.input.many_segments:
-        path.unlink(missing_ok=True)
+        remove(path)
         return
     write_segment_scores(segment_scores_of(names, predictions), path, models.taxonomy)
 
@@ -239,4 +239,4 @@ def _write_failures(out: Path, failures: dict[str, str]) -> None:
     if failures:
         write_csv(path, ["video", "reason"], failures.items())
     else:
-        path.unlink(missing_ok=True)
+        remove(path)

@@ -17,6 +17,7 @@ from urbanpipe.learners.moment_targets import MomentTargets, loss_of_known
 from urbanpipe.models.bag import BagClassifier, DecoderHead, TransMILHead
 from urbanpipe.models.device import autocast
 from urbanpipe.models.regression_head import RegressionHead
+from urbanpipe.outputs import remove_quietly
 
 _ATTENTION = 0.2  # weight of the loss on attention
 _NO_ATTENTION = 1e-6
@@ -127,6 +128,6 @@ class BagLearner:
     def forget(self) -> None:
         """Remove the store."""
         self.store.close()
-        self.store.path.unlink(missing_ok=True)
+        remove_quietly(self.store.path)
         if self._distributed.is_main:
-            self._copy.unlink(missing_ok=True)
+            remove_quietly(self._copy)

@@ -22,6 +22,7 @@ from urbanpipe.learners.moment_targets import MomentTargets, loss_of_known
 from urbanpipe.models.dense import DenseClassifier
 from urbanpipe.models.device import autocast, images_to
 from urbanpipe.models.smooth_max import smooth_max
+from urbanpipe.outputs import remove_quietly
 
 if TYPE_CHECKING:
     from urbanpipe.methods.dense import DenseConfig
@@ -259,7 +260,7 @@ class DenseLearner:
             self.memory.save_copy(self._copy(self._state.epoch + 1))
             for path in self._copies():
                 if path.name < self._copy(self._state.epoch).name:
-                    path.unlink(missing_ok=True)
+                    remove_quietly(path)
 
     def _copy(self, epoch: int) -> Path:
         return self._folder / f"memory.epoch{epoch:05d}"
@@ -271,4 +272,4 @@ class DenseLearner:
         """Remove the memory."""
         self.memory.close()
         for path in (self.memory.path, *(self._copies() if self._distributed.is_main else ())):
-            path.unlink(missing_ok=True)
+            remove_quietly(path)

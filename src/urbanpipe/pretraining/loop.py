@@ -24,7 +24,7 @@ from urbanpipe.learners.config import OptimiserConfig
 from urbanpipe.learners.state import EpochMetrics, save_whole
 from urbanpipe.models.backbone import Backbone
 from urbanpipe.models.device import autocast, grad_scaler
-from urbanpipe.outputs import whole_file, write_json
+from urbanpipe.outputs import remove_quietly, whole_file, write_json
 from urbanpipe.pretraining.config import MAEConfig, SimCLRConfig
 from urbanpipe.pretraining.frames import FrameDataset, frame_batches, frame_loader, seed_of
 from urbanpipe.progress import track
@@ -112,7 +112,7 @@ def run_epochs(
     state = make_state(objective, config, len(frame_batches(counts, config, 0)), device)
     path = folder / TRAINING_STATE
     for left in folder.glob(f".{path.name}.*"):  # from a kill while writing
-        left.unlink(missing_ok=True)
+        remove_quietly(left)
     rows = state.load(path, device) if path.exists() else []
     model = LoggedModel(folder.name, folder, len(rows), config.model_dump(mode="json"))
     log = MetricsLog(folder, rows, open_logger(logger, model))
@@ -127,7 +127,7 @@ def run_epochs(
     seconds, size = sum(row["train_seconds"] for row in log.rows), (folder / WEIGHTS).stat().st_size
     found = {"epochs": state.epoch, "videos": len(counts), "frames": sum(counts), "loss": log.rows[-1]["loss"]}
     write_json(folder / DONE, found | {"train_seconds": seconds, "weights_bytes": size})
-    path.unlink(missing_ok=True)
+    remove_quietly(path)
 
 
 @lost_workers_explained()

@@ -14,7 +14,7 @@ from urbanpipe.contracts.findings import Inspection, Timeline, read_inspection, 
 from urbanpipe.contracts.remarks import sentence
 from urbanpipe.contracts.stored_inspection_data import read_stored_data
 from urbanpipe.errors import InspectionError
-from urbanpipe.outputs import write_text
+from urbanpipe.outputs import remove_quietly, write_text
 from urbanpipe.report.index_rows import REPORT, Row, data_columns, index_rows, totals
 from urbanpipe.report.inspection_data import known_fields
 from urbanpipe.report.page import page
@@ -160,7 +160,7 @@ def _remove_pages_after(last: Leaf, out: Path) -> None:
             path = out / Leaf(number, ()).name
             if _MARK not in path.read_text(encoding="utf-8", errors="replace"):
                 return
-            path.unlink()
+            remove_quietly(path)
 
 
 def _report(inspection: Inspection, folder: Path, t: Wording) -> dict[str, object]:

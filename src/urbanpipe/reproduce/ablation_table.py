@@ -11,7 +11,7 @@ from urbanpipe.evaluation.intervals import FEWEST_GROUPS
 from urbanpipe.evaluation.plots import save
 from urbanpipe.evaluation.tables import NONE, markdown_table, per_cent
 from urbanpipe.methods.recipe import Recipe
-from urbanpipe.outputs import write_csv, write_text
+from urbanpipe.outputs import remove, write_csv, write_text
 from urbanpipe.reproduce.changes import Change
 from urbanpipe.reproduce.paired_comparison import PairedComparison
 from urbanpipe.reproduce.plot import forest_plot
@@ -66,7 +66,7 @@ class Ablation:
         write_csv(path.with_suffix(".csv"), [*header, *costs], (_csv_row(line) for line in self.lines))
         write_text(path.with_suffix(".md"), text := self.to_markdown())
         picture = path.with_suffix(".png")
-        picture.unlink(missing_ok=True)  # may show rows of an earlier call
+        remove(picture)  # may show rows of an earlier call
         if tried := [(line.row, line.gain) for line in self.lines if line.gain]:
             save(forest_plot(tried), picture)
         return text

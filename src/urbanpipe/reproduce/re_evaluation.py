@@ -18,7 +18,7 @@ from urbanpipe.inputs.dataset import VideoDataset
 from urbanpipe.locks import folder_lock
 from urbanpipe.methods.recipe import Recipe
 from urbanpipe.models.distributed import DistributedContext
-from urbanpipe.outputs import write_json
+from urbanpipe.outputs import remove, write_json
 from urbanpipe.taxonomy import Taxonomy
 from urbanpipe.training.evaluation_pass import predict_all
 from urbanpipe.video.cache import FrameCache
@@ -86,7 +86,7 @@ def _predict_fold(
     dataset = VideoDataset(videos, recipe.view, cache)
     (predictions,) = predict_all(recipe, [network], dataset, distributed)
     if distributed.is_main:
-        path.unlink(missing_ok=True)  # it would describe other networks or settings than the new predictions
+        remove(path)  # it would describe other networks or settings than the new predictions
         table = Predictions(tuple(video.name for video in videos), np.stack([video.scores for video in predictions]))
         write_predictions(table, folder / "predictions.json", taxonomy)
         write_json(path, asked)

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse, StreamingResponse
 
 from urbanpipe.errors import ClosedError, StaleError
+from urbanpipe.outputs import remove_quietly
 from urbanpipe.review.agreement import agreement
 from urbanpipe.review.bodies import Action, Decisions, Login, RejectBelow, Undo
 from urbanpipe.review.page_files import PAGES, STATIC, page, texts
@@ -238,7 +239,7 @@ def backup(service: Service, who: Who) -> Response:
     try:
         service.store.backup(target)
     except BaseException:
-        target.unlink(missing_ok=True)
+        remove_quietly(target)
         raise
     headers = {"Content-Disposition": 'attachment; filename="review-backup.sqlite"'}
     return StreamingResponse(_and_remove(target), media_type="application/vnd.sqlite3", headers=headers)
@@ -250,4 +251,4 @@ def _and_remove(path: Path) -> Iterator[bytes]:
             while part := file.read(1 << 20):
                 yield part
     finally:
-        path.unlink(missing_ok=True)
+        remove_quietly(path)

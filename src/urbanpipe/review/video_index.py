@@ -20,6 +20,7 @@ from urbanpipe.contracts.distinct_names import distinct_file_names
 from urbanpipe.contracts.inspections import InspectionSource
 from urbanpipe.contracts.names import short_hash
 from urbanpipe.locations import pure_path
+from urbanpipe.outputs import remove
 from urbanpipe.review.indexed_video import IndexedVideo, columns_of, indexed_video
 from urbanpipe.review.learning_order import learning_order, uncertainty
 from urbanpipe.review_store.control_share import CONTROL_SHARE, is_control
@@ -137,7 +138,7 @@ class VideoIndex:
                 raise
             except sqlite3.DatabaseError:
                 for ending in ("", "-wal", "-shm"):
-                    self._path.with_name(self._path.name + ending).unlink(missing_ok=True)
+                    remove(self._path.with_name(self._path.name + ending))
                 return self._with_tables(_connect(self._path, self._store))
 
     def _connect(self) -> sqlite3.Connection:

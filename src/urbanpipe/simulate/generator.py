@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from urbanpipe.errors import OutputError, UrbanpipeError
-from urbanpipe.outputs import output_folder, whole_path, write_json, write_text
+from urbanpipe.outputs import output_folder, remove, remove_quietly, whole_path, write_json, write_text
 from urbanpipe.progress import track
 from urbanpipe.simulate.compose import Placed, compose
 from urbanpipe.simulate.contact import THUMB_HEIGHT, write_contact_sheets
@@ -176,11 +176,11 @@ def _clear(out: Path, names: set[str]) -> None:
     folder = output_folder(out / "videos")
     for path in folder.glob(".*.mp4"):  # incomplete file of a killed run
         if f"{path.name[1:].split('.')[0]}.mp4" in names:
-            path.unlink()
+            remove_quietly(path)
     if others := sorted(path.name for path in folder.iterdir() if path.name not in names and path.name[0] != "."):
         raise OutputError(f"{folder} holds other files ({others[0]}, {len(others)} in all); choose an empty folder")
     for name in _TRUTH:
-        (out / name).unlink(missing_ok=True)
+        remove(out / name)
 
 
 def _make_all(job: _Job, plans: Sequence[VideoPlan], workers: int | None) -> dict[str, Made]:

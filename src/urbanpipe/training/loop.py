@@ -31,7 +31,7 @@ from urbanpipe.methods.table import method_of
 from urbanpipe.models.device import grad_scaler, place, processors_left
 from urbanpipe.models.distributed import DistributedContext
 from urbanpipe.models.weights import load_weights
-from urbanpipe.outputs import write_json
+from urbanpipe.outputs import remove_quietly, write_json
 from urbanpipe.progress import duration_text, track
 from urbanpipe.training.environment import environment
 from urbanpipe.training.fold_job import FoldJob
@@ -150,7 +150,7 @@ def _sweep(folder: Path) -> None:
     """Remove temporary files of interrupted writes."""
     for name in (TRAINING_STATE, WEIGHTS, "predictions.json", "predictions.csv", SEGMENTS, "metrics.csv", "memory"):
         for left in folder.glob(f".{name}.*"):
-            left.unlink(missing_ok=True)
+            remove_quietly(left)
 
 
 def _start(job: FoldJob, distributed: DistributedContext, steps_per_epoch: int) -> State:
@@ -259,7 +259,7 @@ def _finish(job: FoldJob, distributed: DistributedContext, state: State, log: Me
         done = {"best_epoch": best, "map": state.best if job.valid else None, "train_seconds": seconds}
         made = {"processes": distributed.count, "weights_bytes": size, "commit": environment()["commit"]}
         write_json(job.folder / DONE, done | made)
-        (job.folder / TRAINING_STATE).unlink(missing_ok=True)
+        remove_quietly(job.folder / TRAINING_STATE)
     distributed.from_main(None)
 
 

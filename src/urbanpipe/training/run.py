@@ -36,7 +36,7 @@ from urbanpipe.errors import RunError
 from urbanpipe.methods.recipe import Recipe, difference, load_recipe, write_recipe
 from urbanpipe.models.device import usable_precision
 from urbanpipe.models.weights import content_of
-from urbanpipe.outputs import write_csv, write_json, write_text
+from urbanpipe.outputs import remove, write_csv, write_json, write_text
 from urbanpipe.taxonomy import Taxonomy, taxonomy_table
 from urbanpipe.training.environment import environment
 
@@ -148,7 +148,7 @@ def leave_out(run: Path, lost: Mapping[str, str]) -> None:
     folds = read_column(run / "folds.csv", "fold") if (run / "folds.csv").exists() else {}
     gone = {name for name in lost if not (run / f"fold{folds.get(name)}" / DONE).exists()}
     for state in (run / TRAINING_STATE, *run.glob(f"fold*/{TRAINING_STATE}")):
-        state.unlink(missing_ok=True)
+        remove(state)
     labels = {name: classes for name, classes in read_json(run / "labels.json").items() if name not in gone}
     write_json(run / "labels.json", labels)
     for file, column in (("groups.csv", "group"), ("folds.csv", "fold")):
