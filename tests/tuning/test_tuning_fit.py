@@ -251,8 +251,8 @@ def test_a_longer_training_of_a_frozen_head_is_expected_to_take_longer(tmp_path:
         regression.recipe.name: {"seconds": 900.0, "folds": 1.0},
         short.recipe.name: {"seconds": 40.0, "folds": 2.0},
     }
-    experiment = SimpleNamespace(fold_numbers=[0, 1, 2, 3, 4])
-    work = cast("run_step.Work", SimpleNamespace(out=tmp_path, experiment=experiment, times=times))
+    experiment = SimpleNamespace(fold_numbers=[0, 1, 2, 3, 4], cache=object())
+    work = cast("run_step.Work", SimpleNamespace(out=tmp_path, experiment=experiment, times=times, measured={}))
     assert run_step.expected_seconds(long, [0, 1, 2, 3, 4], work) == 5 * 20 * 3
     assert run_step.expected_seconds(short, [2, 3], work) == 2 * 20
     assert run_step.expected_seconds(regression, [1, 2], work) == 0
@@ -262,7 +262,7 @@ def test_without_an_evaluated_class_the_page_says_so(tmp_path: Path) -> None:
     unknown = Figures(math.nan, math.nan, math.nan, math.nan)
     step = tiny_frozen({"any": "random"})[0]
     done = [Outcome(step, tmp_path, "", 1.0, unknown)]
-    write_page(tmp_path, done, [Point(1.0, unknown, {"a": 1.0})], Budget(60), ["a <b> is rare"])
+    write_page(tmp_path, done, [Point(1.0, unknown, {"a": 1.0}, "a")], Budget(60), ["a <b> is rare"])
     assert "No mAP can be given" in (tmp_path / "fit.md").read_text()
     assert "- a \\<b> is rare\n" in (tmp_path / "fit.md").read_text()
     assert "<li>a &lt;b&gt; is rare</li>" in (tmp_path / "fit.html").read_text()
@@ -277,7 +277,7 @@ def test_the_table_of_a_terminal_has_every_step_and_the_time_left(tmp_path: Path
     ]
     text = StringIO()
     console = Console(file=text, width=140)
-    show_table(outcomes, [Point(80.0, figures, {"frozen": 1.0})], Budget(3600), console)
+    show_table(outcomes, [Point(80.0, figures, {"frozen": 1.0}, "frozen")], Budget(3600), console)
     lines = text.getvalue().splitlines()
     assert lines[0].startswith("fit: 0 s used, 60 min left")
     assert any("62.1" in line and "59.2, 55.7 to 63.0" in line and "75 s" in line for line in lines)

@@ -19,16 +19,18 @@ class BundleEvaluation:
     """Calibration and triage fitted on the out-of-fold predictions, and their evaluation.
 
     Attributes:
-        scores: average precision of the out-of-fold predictions.
+        predicted: (n, C) out-of-fold scores that are evaluated: those of no weights that were searched on their fold.
+        scores: average precision of `predicted`.
         intervals: confidence intervals of `scores`, from a bootstrap over groups of videos.
         honest: (n, C) probabilities, calibrated by maps fitted on the other folds.
-        before: expected calibration error of the scores.
+        before: expected calibration error of `predicted`.
         after: expected calibration error of `honest`.
         calibration: calibration of the bundle, fitted on all folds.
         triage: triage of the bundle, its thresholds chosen on all folds.
         nested: results of triage thresholds chosen on the other folds.
     """
 
+    predicted: NDArray[np.float64]
     scores: Scores
     intervals: Intervals
     honest: NDArray[np.float64]
@@ -39,18 +41,29 @@ class BundleEvaluation:
     nested: NestedTriage
 
 
-def evaluate_bundle(seen: OutOfFold, targets: TriageTargets) -> BundleEvaluation:
-    """Fit calibration and triage on all folds, and evaluate on each fold those fitted on the other folds."""
+def evaluate_bundle(
+    seen: OutOfFold, targets: TriageTargets, nested: NDArray[np.float64] | None = None
+) -> BundleEvaluation:
+    """Fit calibration and triage on all folds, and evaluate on each fold those fitted on the other folds.
+
+    Args:
+        seen: labels, folds and out-of-fold scores of the model.
+        targets: what triage must hold.
+        nested: (n, C) scores to evaluate, if weights were searched on those of `seen`: each fold's, with weights that
+            were searched on the other folds.
+    """
     bound, precision = targets.miss_bound, targets.precision
     calibration = fit_calibration(seen.scores, seen.targets, "auto", seen.folds)
-    honest = cross_calibrated(seen.scores, seen.targets, seen.folds)
+    predicted = seen.scores if nested is None else nested
+    honest = cross_calibrated(predicted, seen.targets, seen.folds)
     return BundleEvaluation(
-        scores=score(seen.scores, seen.targets, seen.taxonomy),
-        intervals=bootstrap(seen.scores, seen.targets, seen.groups, taxonomy=seen.taxonomy),
+        predicted=predicted,
+        scores=score(predicted, seen.targets, seen.taxonomy),
+        intervals=bootstrap(predicted, seen.targets, seen.groups, taxonomy=seen.taxonomy),
         honest=honest,
-        before=expected_calibration_error(seen.scores, seen.targets),
+        before=expected_calibration_error(predicted, seen.targets),
         after=expected_calibration_error(honest, seen.targets),
         calibration=calibration,
         triage=choose_triage(calibration.apply(seen.scores), seen.targets, bound, precision),
-        nested=nested_triage(seen.scores, seen.targets, seen.folds, miss_bound=bound, precision=precision),
+        nested=nested_triage(predicted, seen.targets, seen.folds, miss_bound=bound, precision=precision),
     )

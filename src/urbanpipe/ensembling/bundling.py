@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 import tomli_w
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
 from urbanpipe import __version__
 from urbanpipe.contracts.file_names import file_name
-from urbanpipe.contracts.run_folder import ENVIRONMENT, read_json
+from urbanpipe.contracts.predictions import read_predictions
+from urbanpipe.contracts.run_folder import ENVIRONMENT, NESTED, read_json
 from urbanpipe.decision.localization import read_config
 from urbanpipe.decision.reliability_plot import reliability_diagram
 from urbanpipe.ensembling.bundle_evaluation import BundleEvaluation, evaluate_bundle
@@ -131,7 +133,7 @@ def bundle(
     seen, settings = read_out_of_fold(trained.folder), read_config(moments, ())
     _check_out(out)
     _check_runtimes(storage.runtimes, data)
-    evaluation = evaluate_bundle(seen, targets)
+    evaluation = evaluate_bundle(seen, targets, _nested(trained, seen))
     ood = fit_ood_detector_of(trained, seen, data, choose_device(device)) if data else None
     with whole_folder(out) as folder:
         manifest = Manifest(
@@ -150,6 +152,12 @@ def bundle(
             made = _with_graphs(made, trained, seen, data, storage)
         _write(made, seen)
     return replace(made, folder=out)
+
+
+def _nested(trained: Trained, seen: OutOfFold) -> NDArray[np.float64] | None:
+    """Return the scores of an ensemble with weights that were searched on other folds; None without a search."""
+    path = trained.folder / NESTED
+    return read_predictions(path, seen.taxonomy).aligned(seen.names, where=str(path)) if path.exists() else None
 
 
 def _check_runtimes(runtimes: Sequence[GraphRuntimeName], data: Path | None) -> None:
@@ -231,7 +239,7 @@ def _write(made: Bundled, seen: OutOfFold) -> None:
     metrics = _metrics(made, seen)
     write_json(out / METRICS, metrics)
     write_text(out / CARD, model_card(made.manifest, made.taxonomy, metrics))
-    save(reliability_diagram(seen.scores, evaluation.honest, seen.targets), out / DIAGRAM)
+    save(reliability_diagram(evaluation.predicted, evaluation.honest, seen.targets), out / DIAGRAM)
     files = [TAXONOMY, CALIBRATION, METRICS, CARD, DIAGRAM]
     if made.ood:
         write_ood_detector(made.ood, out / OOD)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from urbanpipe.contracts.names import shortened
 from urbanpipe.contracts.predictions import Predictions, write_predictions
-from urbanpipe.contracts.run_folder import OUT_OF_FOLD
+from urbanpipe.contracts.run_folder import NESTED, OUT_OF_FOLD
 from urbanpipe.decision.exclusive import EXCLUSIVE_THRESHOLD, apply_exclusive
 from urbanpipe.decision.thresholds import Chooser, decision_metrics, f1_thresholds, nested_decisions, recall_thresholds
 from urbanpipe.ensembling.contributions import contributions
@@ -74,7 +74,8 @@ def ensemble(
 
     `out` gets `out_of_fold.json` and `.csv`, `thresholds.csv`, `table3.csv` and `.md`, `contributions.csv` (how much
     each member raises the AP of each class), the fold tables, copies of the data files, and last `weights.toml`, which
-    marks the ensemble as complete.
+    marks the ensemble as complete. If the weights are searched, `out_of_fold_nested.json` and `.csv` have the scores
+    with which a bundle is evaluated: each fold's, with weights that were searched on the other folds.
 
     Args:
         runs: folders of finished cross-validations over the same videos, labels and folds.
@@ -177,6 +178,11 @@ def _write(
     remove(out / WEIGHTS_FILE)  # the folder is not an ensemble until its last file is written
     first.write_inputs(out)
     write_predictions(Predictions(first.names, final), out / OUT_OF_FOLD, first.taxonomy)
+    if result.nested is None:
+        for suffix in (".json", ".csv"):
+            remove((out / NESTED).with_suffix(suffix))
+    else:
+        write_predictions(Predictions(first.names, result.nested), out / NESTED, first.taxonomy)
     _write_thresholds(out / "thresholds.csv", result.thresholds, first, final, choose)
     contributions(np.stack([member.scores for member in members]), result.weights, first).to_csv(
         out / "contributions.csv", result.names

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from urbanpipe.contracts.run_folder import FOLD_TABLE
 from urbanpipe.evaluation.fold_plots import plot_folds
 from urbanpipe.evaluation.plots import heat_map, save
 from urbanpipe.evaluation.runs import read_out_of_fold
@@ -22,7 +23,7 @@ def write_fold_tables(run: Path) -> FoldTable:
     data = read_out_of_fold(run)
     table = fold_table(data.scores, data)
     table.to_csv(data.run / "table6.csv")
-    write_text(data.run / "table6.md", table.to_markdown())
+    write_text(data.run / FOLD_TABLE, table.to_markdown())
     save(heat_map(table), data.run / "table6.png")
     labels = {name: tuple(np.flatnonzero(row).tolist()) for name, row in zip(data.names, data.targets, strict=True)}
     plot_folds(dict(zip(data.names, data.folds.tolist(), strict=True)), labels, data.taxonomy, data.run / "folds.png")

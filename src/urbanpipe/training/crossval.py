@@ -8,7 +8,7 @@ import numpy as np
 
 from urbanpipe.catalog.catalog_file import Catalog, Video
 from urbanpipe.contracts.predictions import Predictions, read_predictions, write_predictions
-from urbanpipe.contracts.run_folder import DONE, OUT_OF_FOLD_SEGMENTS, SEGMENTS, read_done, read_left_out
+from urbanpipe.contracts.run_folder import DONE, FOLD_TABLE, OUT_OF_FOLD_SEGMENTS, SEGMENTS, read_done, read_left_out
 from urbanpipe.contracts.segment_scores import joined, read_segment_scores, write_segment_scores
 from urbanpipe.ensembling.ensemble import ensemble as make_ensemble
 from urbanpipe.errors import CatalogError, FoldError, RunError
@@ -47,7 +47,7 @@ class CrossvalResult:
     @property
     def tables(self) -> list[Path]:
         """The Markdown tables of each finished run, then of the ensemble."""
-        tables = [run / "table6.md" for run in self.runs]
+        tables = [run / FOLD_TABLE for run in self.runs]
         if self.ensemble:
             tables.append(self.ensemble / "table3.md")
         return [table for table in tables if table.exists()]

@@ -32,10 +32,12 @@ class Budget:
     Args:
         seconds: the whole budget.
         spent_seconds: time that earlier calls have used.
+        started: `time.monotonic()` at the start of this call; default: now.
     """
 
-    def __init__(self, seconds: float, spent_seconds: float = 0.0) -> None:
-        self.seconds, self._before, self._started = seconds, spent_seconds, time.monotonic()
+    def __init__(self, seconds: float, spent_seconds: float = 0.0, started: float | None = None) -> None:
+        self.seconds, self._before = seconds, spent_seconds
+        self._started = time.monotonic() if started is None else started
 
     @property
     def spent_seconds(self) -> float:

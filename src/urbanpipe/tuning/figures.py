@@ -43,11 +43,12 @@ class Outcome:
 
     Attributes:
         step: the step.
-        run: its run folder; None if it was left out.
+        run: its run folder; None if it was left out, failed, or not all its folds are trained.
         reason: why not all its folds are trained; empty if they are.
         seconds: wall time of the step, over all calls.
         figures: its scores; None if not all folds are trained.
         tried: mAP by fold where settings were only tried on some folds, else None.
+        has_failed: whether its training raised an error, which `reason` gives.
     """
 
     step: Step
@@ -56,6 +57,7 @@ class Outcome:
     seconds: float
     figures: Figures | None = None
     tried: dict[int, float] | None = None
+    has_failed: bool = False
 
     @property
     def is_done(self) -> bool:
@@ -71,11 +73,13 @@ class Point:
         spent_seconds: time spent until then, over all calls.
         figures: scores of the only run; or nested ones, with weights for a fold that were found on the other folds.
         weights: weight of each run by name, found on all folds.
+        after: name of the last of these runs.
     """
 
     spent_seconds: float
     figures: Figures
     weights: dict[str, float]
+    after: str
 
 
 def figures_of(run: Path, scores: NDArray[np.float64] | None = None) -> Figures:

@@ -1,13 +1,13 @@
 """The verb `fit`: the best model that a time budget allows, in one command."""
 
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rich.console import Console
 
-from urbanpipe.contracts.run_folder import read_json
 from urbanpipe.ensembling.bundle_options import BundleLabel
 from urbanpipe.ensembling.bundling import bundle
 from urbanpipe.ensembling.ensemble import ensemble
@@ -15,7 +15,6 @@ from urbanpipe.errors import FoldError, RunError, UrbanpipeError
 from urbanpipe.evaluation.audit import audit
 from urbanpipe.locks import folder_lock
 from urbanpipe.models.weights_packages import installed_backbones
-from urbanpipe.outputs import write_json
 from urbanpipe.progress import draws_bars, duration_text
 from urbanpipe.training.experiment import Experiment, open_experiment
 from urbanpipe.training.options import FoldOptions, RunOptions
@@ -24,15 +23,15 @@ from urbanpipe.tuning.choice import EligibleRuns
 from urbanpipe.tuning.figures import Outcome, Point, figures_of
 from urbanpipe.tuning.live_table import show_table
 from urbanpipe.tuning.page import write_page
-from urbanpipe.tuning.run_step import maps_of, run_step
+from urbanpipe.tuning.run_step import is_trained, maps_of, run_step
 from urbanpipe.tuning.search import search
-from urbanpipe.tuning.steps import Step, candidates, frozen_steps
+from urbanpipe.tuning.state import State, read_state, write_state
+from urbanpipe.tuning.steps import EPOCHS, Step, candidates, frozen_steps
 
 log = logging.getLogger(__name__)
 
 FOLDER = "fit"  # the results, within the experiment
 BUNDLE = "bundle"
-STATE = "state.json"
 _PREFERRED = "tf_efficientnet_lite0"  # nearly as good as Lite2, in half the time (docs/results.md)
 
 
@@ -43,7 +42,7 @@ class FitResult:
     Attributes:
         folder: folder with the page, the ensemble and the bundle.
         outcomes: what became of each step.
-        points: the best model after each step; the last is the result.
+        points: the combination after each step; the last is the result.
         bundle: folder of the bundle; None if none could be made, which the log explains.
     """
 
@@ -61,20 +60,20 @@ class Fit:
         out: folder of the experiment.
         experiment: videos, folds, processes and cache.
         budget: wall time that is left.
-        times: seconds, number of folds and time of completion of each step, over all calls.
+        state: times of the steps and combinations, over all calls.
         eligible: which runs may be combined for which fold.
         outcomes: what became of each step, by name.
-        points: the combinations so far.
+        measured: expected seconds of the cross-validations of steps that this call has measured, by name.
         warnings: what the audit says about the data.
     """
 
     out: Path
     experiment: Experiment
     budget: Budget
-    times: dict[str, dict[str, float]]
+    state: State
     eligible: EligibleRuns
     outcomes: dict[str, Outcome] = field(default_factory=dict)
-    points: list[Point] = field(default_factory=list)
+    measured: dict[str, float] = field(default_factory=dict)
     warnings: Sequence[str] = ()
 
     @property
@@ -82,9 +81,41 @@ class Fit:
         """Folder of the results."""
         return self.out / FOLDER
 
+    @property
+    def times(self) -> dict[str, dict[str, float]]:
+        """Seconds, number of folds and time of completion of each step, by name."""
+        return self.state.steps
+
+    @property
+    def points(self) -> list[Point]:
+        """The combinations so far."""
+        return self.state.points
+
     def save(self) -> None:
-        """Write what a later call needs to know: the time spent, and the time of each step."""
-        write_json(self.folder / STATE, {"spent_seconds": self.budget.spent_seconds, "steps": self.times})
+        """Write what a later call needs to know."""
+        self.state.spent_seconds = self.budget.spent_seconds
+        write_state(self.state, self.folder)
+
+    def take_up(self, steps: Sequence[Step]) -> None:
+        """Record the runs that earlier calls combined, so that neither they nor their combinations are made again.
+
+        Args:
+            steps: all steps that this call may take; runs of others are no longer combined.
+        """
+        known, combined = {step.recipe.name: step for step in steps}, [*self.points[-1].weights] if self.points else []
+        for name in combined:
+            if name in known and is_trained(known[name], self):
+                self._record(run_step(known[name], self.experiment.fold_numbers, self))
+        done = [name for name in self.outcomes if self.has_done(name)]
+        if done == combined and (self.folder / BUNDLE).is_dir():
+            return
+        self.points.clear()
+        if done:
+            self._combine(done[-1])
+
+    def has_done(self, name: str) -> bool:
+        """Return whether every fold of a step is trained."""
+        return name in self.outcomes and self.outcomes[name].is_done
 
     def cross_validate(self, step: Step) -> bool:
         """Train all folds of a step if they are expected to end in time; combine it with the runs so far.
@@ -92,16 +123,36 @@ class Fit:
         Returns:
             Whether they are all trained.
         """
-        if step.recipe.name in self.outcomes and self.outcomes[step.recipe.name].is_done:
+        name = step.recipe.name
+        if self.has_done(name):
             return True
         self._record(run_step(step, self.experiment.fold_numbers, self))
-        if self.outcomes[step.recipe.name].is_done:
-            self.points.append(_combine(self))
-            self._log(step)
+        if is_done := self.outcomes[name].is_done:
+            self._combine(name)
+            figures, combined = self.outcomes[name].figures, self.points[-1].figures
+            log.info(
+                "%s: mAP %s; combined %s; %s left", name, figures, combined, duration_text(self.budget.left_seconds)
+            )
             self._show()
-        if self.points:
-            write_page(self.folder, [*self.outcomes.values()], self.points, self.budget, self.warnings)
-        return self.outcomes[step.recipe.name].is_done
+        self._write_page()
+        return is_done
+
+    def finish(self) -> None:
+        """Combine the runs again if some of them may be used for more folds than before, and write the page."""
+        if self.points and self.state.eligible != self._eligible():
+            self._combine(self.points.pop().after)
+        self._write_page()
+        self.save()
+
+    def _combine(self, after: str) -> None:
+        """Combine the finished runs, of which `after` is the last."""
+        self.points.append(_combination(self, after))
+        self.state.eligible = self._eligible()
+        self.save()
+
+    def _eligible(self) -> dict[str, set[int]]:
+        """Return the folds to leave out for which finished runs may be combined, where these are not all."""
+        return {name: {*folds} for name, folds in self.eligible.of_run.items() if self.has_done(name)}
 
     def try_folds(self, step: Step, folds: Sequence[int]) -> dict[int, float] | None:
         """Train some folds of a step; return the mAP of each, or None if they are not all trained.
@@ -133,13 +184,15 @@ class Fit:
         if not outcome.is_done:
             self._show()
 
-    def _log(self, step: Step) -> None:
-        name, figures, left = step.recipe.name, self.outcomes[step.recipe.name].figures, self.budget.left_seconds
-        log.info("%s: mAP %s; combined %s; %s left", name, figures, self.points[-1].figures, duration_text(left))
+    def _write_page(self) -> None:
+        if self.points:
+            write_page(self.folder, [*self.outcomes.values()], self.points, self.budget, self.warnings)
 
     def _show(self) -> None:
         if draws_bars():
-            show_table([*self.outcomes.values()], self.points, self.budget, Console(stderr=True))
+            show_table(
+                [*self.outcomes.values()], self.points, self.budget, Console(stderr=True, markup=False, emoji=False)
+            )
 
 
 def fit(
@@ -186,7 +239,7 @@ def fit(
         RecipeError, WeightsError: a backbone is unknown, or its weights cannot be loaded.
         UrbanpipeError: another argument cannot be used; existing files stay unchanged.
     """
-    seconds, given = parse_budget(budget), weights or default_weights()
+    seconds, given, started = parse_budget(budget), weights or default_weights(), time.monotonic()
     baselines, settings = frozen_steps(given), candidates(given)
     experiment = open_experiment(data, out, labels=labels, taxonomy=taxonomy, split=split, options=options)
     if experiment.distributed.count > 1:
@@ -197,14 +250,17 @@ def fit(
         asked = "another --only-fold too" if split.only else "--folds with two or more"
         raise FoldError(f"`fit` needs two folds, because it chooses for each one by the others; give {asked}")
     with folder_lock(out / FOLDER):
-        spent, times = _read_state(out / FOLDER)
-        work = Fit(out, experiment, Budget(seconds, spent), times, EligibleRuns(experiment.fold_numbers))
-        work.warnings = audit(out / "catalog.csv" if data.is_dir() else data).warnings
+        state = read_state(out / FOLDER)
+        eligible = EligibleRuns(experiment.fold_numbers, {name: {*folds} for name, folds in state.eligible.items()})
+        work = Fit(out, experiment, Budget(seconds, state.spent_seconds, started), state, eligible)
+        work.warnings = audit(out / "catalog.csv" if data.is_dir() else data, taxonomy=taxonomy).warnings
         for warning in work.warnings:
             log.warning("audit: %s", warning)
+        work.take_up([*baselines, *(setting.step(epochs) for setting in settings for epochs in EPOCHS)])
         for step in baselines:
             work.cross_validate(step)
         search(settings, work)
+        work.finish()
         made = work.folder / BUNDLE
         return FitResult(work.folder, (*work.outcomes.values(),), (*work.points,), made if made.is_dir() else None)
 
@@ -214,23 +270,8 @@ def default_weights() -> dict[str, str]:
     return {_PREFERRED: "package" if _PREFERRED in installed_backbones() else "hub"}
 
 
-def _read_state(folder: Path) -> tuple[float, dict[str, dict[str, float]]]:
-    """Return the seconds that earlier calls have used, and the times of the steps by name."""
-    if not (folder / STATE).exists():
-        return 0.0, {}
-    state = read_json(folder / STATE)
-    try:
-        steps = {
-            name: {"folds": 0.0} | {key: float(value) for key, value in times.items()}
-            for name, times in state["steps"].items()
-        }
-        return float(state["spent_seconds"]), steps
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise RunError(f"{folder / STATE} is damaged; delete it to count the time from now on") from error
-
-
-def _combine(work: Fit) -> Point:
-    """Combine the finished runs, and make the bundle of the combination."""
+def _combination(work: Fit, after: str) -> Point:
+    """Return the combination of the finished runs, of which a bundle is made."""
     runs = [outcome.run for outcome in work.outcomes.values() if outcome.is_done and outcome.run is not None]
     model, weights, scores = runs[0], {runs[0].name: 1.0}, None
     if len(runs) > 1:
@@ -243,4 +284,4 @@ def _combine(work: Fit) -> Point:
     except UrbanpipeError as error:  # a bundle of fewer runs stays
         log.warning("no bundle of %s: %s", model, error)
     spent = max(work.times[run.name]["done_after_seconds"] for run in runs)
-    return Point(spent, figures_of(model, scores), weights)
+    return Point(spent, figures_of(model, scores), weights, after)

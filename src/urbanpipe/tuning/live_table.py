@@ -19,9 +19,9 @@ def show_table(outcomes: Sequence[Outcome], points: Sequence[Point], budget: Bud
         outcomes: the steps so far.
         points: the combinations so far; may be empty.
         budget: the budget.
-        console: the terminal.
+        console: the terminal, without markup, which a reason might contain.
     """
-    left = duration_text(max(0.0, budget.left_seconds))
+    left = duration_text(budget.left_seconds)
     table = Table(title=f"fit: {duration_text(budget.spent_seconds)} used, {left} left", title_justify="left")
     for name in ("step", "mAP", "pooled, 95 % interval", "time", ""):
         table.add_column(name, justify="right" if name in ("mAP", "time") else "left")
@@ -40,7 +40,7 @@ def _cells(outcome: Outcome) -> list[str]:
     if outcome.figures is not None:
         return [name, *_figures(outcome.figures), time, ""]
     if outcome.tried is not None:
-        return [name, per_cent(sum(outcome.tried.values()) / len(outcome.tried)), "", time, outcome.reason]
+        return [name, per_cent(sum(outcome.tried.values()) / len(outcome.tried)), "", time, plain_text(outcome.reason)]
     return [name, "", "", time, plain_text(outcome.reason)]
 
 

@@ -48,6 +48,7 @@ th { font-weight: 600; } .steps td:nth-child(n+2):nth-child(-n+5) { white-space:
 {% for row in rows %}<tr>{% for cell in row %}<td>{{ cell }}</td>{% endfor %}</tr>
 {% endfor %}</table>
 <h2>What was chosen</h2>
+<p>{{ why }}</p>
 <table><tr><th>run</th><th>weight</th></tr>
 {% for name, weight in weights %}<tr><td>{{ name }}</td><td>{{ weight }}</td></tr>
 {% endfor %}</table>
@@ -76,8 +77,9 @@ def write_page(
     last = points[-1]
     rows = [*map(_row, outcomes), _cells("combination of all", last.figures, duration_text(last.spent_seconds))]
     weights = [[name, f"{weight:.2f}"] for name, weight in last.weights.items() if weight > 0]
+    why = _why(last)
     title, verdict, used = f"What fit found in {folder.resolve().parent.name}", _verdict(outcomes, last), _used(budget)
-    save(_plot(outcomes, points), folder / PLOT)
+    save(_plot(points), folder / PLOT)
     parts = [
         f"# {title}\n",
         f"{verdict}\n{used}\n",
@@ -89,6 +91,7 @@ def write_page(
         "## What was tried\n",
         markdown_table(_HEADER, rows, left=1),
         "## What was chosen\n",
+        f"{why}\n",
         markdown_table(["run", "weight"], weights, left=1),
         f"![mAP over the time spent]({PLOT})\n",
         "".join(f"- {note}\n" for note in _NOTES),
@@ -101,6 +104,7 @@ def write_page(
         warnings=warnings,
         header=_HEADER,
         rows=rows,
+        why=why,
         weights=weights,
         plot=PLOT,
         notes=_NOTES,
@@ -117,6 +121,15 @@ def _verdict(outcomes: Sequence[Outcome], last: Point) -> str:
         return f"{baseline.step.recipe.name}, the baseline, has an mAP of {last.figures}."
     name = baseline.step.recipe.name
     return f"The combination has an mAP of {last.figures}; the baseline, {name}, has {baseline.figures}."
+
+
+def _why(last: Point) -> str:
+    """Return by what the runs of the combination were chosen."""
+    if len(last.weights) == 1:
+        return "There is one run."
+    without = [name for name, weight in last.weights.items() if not weight]
+    chosen = "The weights are those with the best mAP of out-of-fold predictions, searched on resampled videos."
+    return f"{chosen} Left out, because they add too little: {', '.join(without)}." if without else chosen
 
 
 def _used(budget: Budget) -> str:
@@ -137,7 +150,7 @@ def _cells(name: str, figures: Figures, seconds: str) -> list[str]:
     return [name, per_cent(figures.mean), per_cent(figures.pooled), figures.interval, seconds, ""]
 
 
-def _plot(outcomes: Sequence[Outcome], points: Sequence[Point]) -> Figure:
+def _plot(points: Sequence[Point]) -> Figure:
     """Return the plot of the pooled mAP of the combination over the time spent, with its interval."""
     figure = Figure(figsize=(8.5, 3.6), layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1))
     FigureCanvasAgg(figure)
@@ -147,10 +160,9 @@ def _plot(outcomes: Sequence[Outcome], points: Sequence[Point]) -> Figure:
     low, high = ([100 * getattr(point.figures, end) for point in points] for end in ("low", "high"))
     axes.vlines(minutes, low, high, color=_PALE, linewidth=2)
     axes.plot(minutes, pooled, marker="o", color=_LINE, linewidth=1.5)
-    done = [outcome for outcome in outcomes if outcome.is_done]
-    for number, (outcome, x, y) in enumerate(zip(done, minutes, pooled, strict=True), start=1):
+    for number, (point, x, y) in enumerate(zip(points, minutes, pooled, strict=True), start=1):
         axes.annotate(str(number), (x, y), xytext=(6, 5), textcoords="offset points", fontsize=8, color=_INK)
-        axes.plot([], [], linestyle="", color=_INK, marker=f"${number}$", label=outcome.step.recipe.name)
+        axes.plot([], [], linestyle="", color=_INK, marker=f"${number}$", label=point.after)
     axes.legend(
         loc="upper left", bbox_to_anchor=(1.02, 1.0), fontsize=8, frameon=False, title="after", title_fontsize=8
     )

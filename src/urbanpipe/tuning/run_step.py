@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from urbanpipe.contracts.run_folder import OUT_OF_FOLD, read_done
+from urbanpipe.contracts.run_folder import FOLD_TABLE, read_done
 from urbanpipe.errors import RunError, UrbanpipeError, WeightsError
 from urbanpipe.progress import duration_text
-from urbanpipe.training.crossval import resolve, run_folds
+from urbanpipe.training.crossval import begin_run_videos, resolve, run_folds
 from urbanpipe.training.experiment import Experiment
 from urbanpipe.tuning.budget import Budget
 from urbanpipe.tuning.cost import crossval_seconds
-from urbanpipe.tuning.figures import Outcome, Point, figures_of
+from urbanpipe.tuning.figures import Outcome, figures_of
 from urbanpipe.tuning.steps import Step
 
 log = logging.getLogger(__name__)
@@ -24,9 +24,12 @@ class Work(Protocol):
     out: Path
     experiment: Experiment
     budget: Budget
-    times: dict[str, dict[str, float]]
     outcomes: dict[str, Outcome]
-    points: list[Point]
+    measured: dict[str, float]
+
+    @property
+    def times(self) -> dict[str, dict[str, float]]:
+        """Seconds and number of folds of each step, by name."""
 
     def save(self) -> None:
         """Write the time spent."""
@@ -45,9 +48,13 @@ def run_step(step: Step, folds: Sequence[int], work: Work) -> Outcome:
         WeightsError: the weights of the first step cannot be loaded.
         UrbanpipeError: the first step fails for another reason.
     """
-    is_first = not work.outcomes
+    is_first, run = not work.outcomes, work.out / step.recipe.name
     try:
-        reason = _train(step, folds, work, is_first=is_first)
+        if reason := _train(step, folds, work, is_first=is_first):
+            return Outcome(step, None, reason, 0.0)
+        if len(folds) < len(work.experiment.fold_numbers):
+            return Outcome(step, run, f"tried on {len(folds)} folds", 0.0, tried=maps_of(run, folds))
+        return Outcome(step, run, "", 0.0, figures_of(run))
     except UrbanpipeError as error:
         model = step.recipe.model
         if is_first and model.weights == "hub" and isinstance(error, WeightsError):
@@ -59,13 +66,7 @@ def run_step(step: Step, folds: Sequence[int], work: Work) -> Outcome:
         if is_first:
             raise
         log.warning("%s: %s", step.recipe.name, error)
-        reason = f"failed: {error}"
-    run = work.out / step.recipe.name
-    if reason:
-        return Outcome(step, None, reason, 0.0)
-    if len(folds) < len(work.experiment.fold_numbers):
-        return Outcome(step, run, f"tried on {len(folds)} folds", 0.0, tried=maps_of(run, folds))
-    return Outcome(step, run, "", 0.0, figures_of(run))
+        return Outcome(step, None, f"failed: {error}", 0.0, has_failed=True)
 
 
 def maps_of(run: Path, folds: Sequence[int]) -> dict[int, float]:
@@ -79,15 +80,15 @@ def _map(run: Path, fold: int) -> float:
 
 
 def is_trained(step: Step, work: Work) -> bool:
-    """Return whether all folds of a step are trained, by this call or by an earlier one."""
-    return (work.out / step.recipe.name / OUT_OF_FOLD).exists()
+    """Return whether all folds of a step are trained and evaluated, by this call or by an earlier one."""
+    return (work.out / step.recipe.name / FOLD_TABLE).exists()
 
 
 def expected_seconds(step: Step, folds: Sequence[int], work: Work) -> float:
     """Return how long the folds of a step that are not trained yet will take.
 
     It is scaled from what the step, or the same settings with other epochs, took so far; else a step of its training
-    is measured. A regression takes about no time once its first fold has encoded the frames.
+    is measured. A regression takes about no time once its first fold has encoded the frames, which the cache keeps.
     """
     run, experiment = work.out / step.recipe.name, work.experiment
     missing = [fold for fold in folds if read_done(run / f"fold{fold}") is None]
@@ -95,28 +96,48 @@ def expected_seconds(step: Step, folds: Sequence[int], work: Work) -> float:
         return 0.0
     if (per_fold := _known_seconds(step, work)) is not None:
         return len(missing) * per_fold
-    if step.recipe.input.frozen_backbone and work.times.get(step.recipe.name, {}).get("folds"):
-        return 0.0  # its first fold has encoded the frames
-    recipe = resolve(step.recipe, experiment.catalog)
-    whole = crossval_seconds(
-        recipe,
+    encodes_once = step.recipe.input.frozen_backbone and experiment.cache is not None
+    if encodes_once and work.times.get(step.recipe.name, {}).get("folds"):
+        return 0.0
+    if step.recipe.name not in work.measured:
+        work.measured[step.recipe.name] = _measured_seconds(step, experiment)
+    whole = work.measured[step.recipe.name]
+    if step.recipe.input.frozen_backbone:  # it is the time to encode each frame once
+        return whole if encodes_once else whole * len(missing)
+    return whole * len(missing) / len(experiment.fold_numbers)
+
+
+def _measured_seconds(step: Step, experiment: Experiment) -> float:
+    """Return the expected seconds of a cross-validation, from a measured step of its training."""
+    return crossval_seconds(
+        resolve(step.recipe, experiment.catalog),
         [video for video in experiment.catalog.labelled if video.name in experiment.folds],
         experiment.folds,
         classes=len(experiment.catalog.taxonomy),
         device=experiment.distributed.device,
     )
-    is_frozen = recipe.input.frozen_backbone  # its first fold encodes the frames of nearly all others
-    return whole if is_frozen else whole * len(missing) / len(experiment.fold_numbers)
 
 
 def _known_seconds(step: Step, work: Work) -> float | None:
-    """Return the seconds of a fold, from runs of the same settings; None where there are none."""
+    """Return the seconds of a fold, from runs of the same settings; None where there are none.
+
+    Of a run with other epochs, only the time of its epochs is scaled: reading and validation are the same.
+    """
     family = step.recipe.name.rpartition("-")[0]
     for name, times in reversed(work.times.items()):
         before, _, epochs = name.rpartition("-")
         if before == family and epochs.isdecimal() and times.get("folds"):
-            return times["seconds"] / times["folds"] * step.recipe.training.epochs / int(epochs)
+            whole = times["seconds"] / times["folds"]
+            of_epochs = min(whole, _training_seconds(work.out / name, work.experiment.fold_numbers, whole))
+            return whole + of_epochs * (step.recipe.training.epochs / int(epochs) - 1)
     return None
+
+
+def _training_seconds(run: Path, folds: Sequence[int], default: float) -> float:
+    """Return the mean seconds that the epochs of the trained folds of a run took."""
+    done = [found for fold in folds if (found := read_done(run / f"fold{fold}")) is not None]
+    seconds = [float(found["train_seconds"]) for found in done if "train_seconds" in found]
+    return sum(seconds) / len(seconds) if seconds else default
 
 
 def _train(step: Step, folds: Sequence[int], work: Work, *, is_first: bool) -> str:
@@ -124,11 +145,11 @@ def _train(step: Step, folds: Sequence[int], work: Work, *, is_first: bool) -> s
     name, experiment = step.recipe.name, work.experiment
     run, recipe = work.out / name, resolve(step.recipe, experiment.catalog)
     if is_trained(step, work):
-        run_folds(run, recipe, experiment)  # refuses a run of another recipe or of other data
+        begin_run_videos(run, recipe, experiment)  # refuses a run of another recipe or of other data
         return ""
     times = work.times.setdefault(name, {"seconds": 0.0, "folds": 0.0})
     for number in folds:
-        if (run / f"fold{number}").exists() and read_done(run / f"fold{number}") is not None:
+        if read_done(run / f"fold{number}") is not None:
             continue
         expected = expected_seconds(step, folds, work)
         if expected > work.budget.left_seconds:
@@ -136,10 +157,14 @@ def _train(step: Step, folds: Sequence[int], work: Work, *, is_first: bool) -> s
         if number == folds[0]:
             log.info("%s: %s, expected to take %s", name, step.about, duration_text(expected))
         began = work.budget.spent_seconds
-        run_folds(run, recipe, experiment, [number])
-        times["seconds"] += work.budget.spent_seconds - began
-        times["folds"] += 1
-        work.save()
+        try:
+            run_folds(run, recipe, experiment, [number])
+            times["folds"] += 1
+        finally:  # a fold that is interrupted goes on in a later call
+            times["seconds"] += work.budget.spent_seconds - began
+            work.save()
+    if len(folds) == len(experiment.fold_numbers) and not is_trained(step, work):
+        run_folds(run, recipe, experiment)  # an earlier call ended before it joined the folds
     return ""
 
 

@@ -71,6 +71,8 @@ def _train_ranked(ranking: Ranking, by_name: Mapping[str, Candidate], work: Sear
 def _train_longest(candidate: Candidate, chosen_for: Sequence[int], work: SearchedWork) -> bool:
     """Cross-validate a setting with the most epochs that fit into a share of the time left.
 
+    Trainings of it that are there already are used where the time would have allowed them.
+
     Args:
         candidate: the setting.
         chosen_for: folds to leave out for which scores chose it, and `ALL_FOLDS`; none if no score chose it.
@@ -80,24 +82,48 @@ def _train_longest(candidate: Candidate, chosen_for: Sequence[int], work: Search
         Whether it was trained now, or by an earlier call.
     """
     steps = [candidate.step(epochs) for epochs in EPOCHS]
-    trained = [step for step in steps if is_trained(step, work)]
-    is_new, longest = False, steps[0]
-    for step in trained:
-        is_new |= _train_chosen(step, chosen_for, work)
-        longest = step
-    for step in steps[steps.index(longest) :]:
-        if _needed_seconds(step, work.experiment.fold_numbers, work) > TRAINED_SHARE * work.budget.left_seconds:
-            break
-        longest = step
-    return _train_chosen(longest, chosen_for, work) or is_new
+    affordable = [*_affordable(steps, work)] or steps[:1]
+    trained = [step for step in affordable[:-1] if is_trained(step, work)]
+    is_new = [_train_chosen(step, chosen_for, work) for step in (*trained, affordable[-1])]
+    return any(is_new)
+
+
+def _affordable(steps: Sequence[Step], work: SearchedWork) -> Iterator[Step]:
+    """Yield the steps that fit into a share of the time left, out of those of one setting, the shortest first.
+
+    After one that does not fit, only those are looked at of which some folds are trained: less of them is left.
+    """
+    has_fitted = True
+    for step in steps:
+        if has_fitted or work.times.get(step.recipe.name, {}).get("folds"):
+            has_fitted = _is_affordable(step, work)
+            if has_fitted:
+                yield step
+
+
+def _is_affordable(step: Step, work: SearchedWork) -> bool:
+    """Return whether a step fits into a share of the time left, or, if some fold's choice trained it, would have.
+
+    That keeps the other folds from getting a training for which the order of their own choice left no time.
+    """
+    name, left = step.recipe.name, work.budget.left_seconds
+    if not is_trained(step, work):
+        return _needed_seconds(step, work.experiment.fold_numbers, work) <= TRAINED_SHARE * left
+    if name not in work.eligible.of_run:
+        return True
+    took = work.times.get(name, {}).get("seconds", 0.0)
+    return took <= TRAINED_SHARE * (left + took)
 
 
 def _train_chosen(step: Step, chosen_for: Sequence[int], work: SearchedWork) -> bool:
-    """Cross-validate a step for the folds that it was chosen for; return whether this call had not done so yet."""
-    name = step.recipe.name
+    """Cross-validate a step for the folds that it was chosen for; return whether this made a new run.
+
+    A step that failed is not tried again in the same call.
+    """
     for without in chosen_for:
-        work.eligible.allow(name, without)
-    if name in work.outcomes and work.outcomes[name].is_done:
+        work.eligible.allow(step.recipe.name, without)
+    before = work.outcomes.get(step.recipe.name)
+    if before is not None and (before.is_done or before.has_failed):
         return False
     return work.cross_validate(step)
 

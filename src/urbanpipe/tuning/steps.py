@@ -205,7 +205,7 @@ def _table(base: str, backbone: str, source: str) -> dict[str, Any]:
 
 
 def native_size(backbone: str) -> int:
-    """Return the height in pixels of the images that a timm network was pretrained on; 224 if it does not say.
+    """Return the size in pixels of the images that a timm network was pretrained on; 224 if it does not say.
 
     Raises:
         RecipeError: timm has no network of that name.
