@@ -125,6 +125,47 @@ def test_what_a_later_call_finds_trained_is_used_again(monkeypatch: pytest.Monke
     assert trained == ["one-2", "one-3"]
 
 
+def test_a_longer_training_that_has_begun_goes_on_where_a_shorter_one_would_not_fit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Four of five folds of the longest are trained, so that less of it is left than of a shorter one."""
+    monkeypatch.setattr(search_module, "EPOCHS", (1, 2, 3))
+    needed = {"one-1": 15.0, "one-2": 80.0, "one-3": 24.0}
+    monkeypatch.setattr(search_module, "expected_seconds", lambda step, *_: needed[step.recipe.name])
+    monkeypatch.setattr(search_module, "is_trained", lambda *_: False)
+    work, trained = _work(69.0), list[str]()
+    work.cross_validate = lambda step: trained.append(step.recipe.name)
+    settings = [tiny_candidate("one", 1e-3)]
+    search(settings, cast("search_module.SearchedWork", work))
+    work.times["one-3"] = {"seconds": 96.0, "folds": 4.0}
+    search(settings, cast("search_module.SearchedWork", work))
+    assert trained == ["one-1", "one-3"]
+
+
+def test_a_fold_gets_no_training_for_which_its_own_order_left_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fold 1's score ranks `two` first, for fold 0; with the time left, the other folds could not have trained it."""
+    monkeypatch.setattr(search_module, "EPOCHS", (1, 2))
+    monkeypatch.setattr(search_module, "expected_seconds", lambda *_: 5.0)
+    scores = {"one-1": {0: 0.9, 1: 0.1}, "two-1": {0: 0.1, 1: 0.6}}
+    for took, expected in ((10.0, {ALL_FOLDS, 0, 1, 2}), (200.0, {0})):
+        work, trained = _work(80.0), list[str]()
+        monkeypatch.setattr(search_module, "is_trained", lambda step, _, trained=trained: step.recipe.name in trained)
+
+        def cross_validate(
+            step: Step, work: SimpleNamespace = work, trained: list[str] = trained, took: float = took
+        ) -> bool:
+            work.outcomes[step.recipe.name] = SimpleNamespace(is_done=True, has_failed=False)
+            work.times[step.recipe.name] = {"seconds": took, "folds": 3.0}
+            work.budget.left_seconds = 40.0
+            trained.append(step.recipe.name)
+            return True
+
+        work.cross_validate, work.try_folds = cross_validate, lambda step, _: scores.get(step.recipe.name)
+        search([tiny_candidate("one", 1e-3), tiny_candidate("two", 2e-3)], cast("search_module.SearchedWork", work))
+        assert trained[:2] == ["one-2", "two-2"]
+        assert work.eligible.of_run["two-2"] == expected
+
+
 def test_settings_whose_time_cannot_be_measured_are_not_compared_and_their_failure_is_recorded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

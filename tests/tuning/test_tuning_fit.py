@@ -3,12 +3,15 @@
 import json
 import logging
 import math
+import re
+import shutil
+import time
 from collections import defaultdict
 from collections.abc import Sequence
 from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -21,7 +24,7 @@ from urbanpipe.catalog.catalog_file import read_catalog
 from urbanpipe.catalog.folds import read_folds, write_folds
 from urbanpipe.cli.fit import weights_given
 from urbanpipe.ensembling.ensemble import ensemble
-from urbanpipe.errors import BusyError, FoldError, RecipeError, RunError, WeightsError
+from urbanpipe.errors import BusyError, FoldError, OutputError, RecipeError, RunError, WeightsError
 from urbanpipe.evaluation.runs import read_out_of_fold
 from urbanpipe.evaluation.tables import fold_table
 from urbanpipe.inference.bundle import read_bundle
@@ -29,12 +32,15 @@ from urbanpipe.inputs.reading import frame_timeline_of
 from urbanpipe.locks import folder_lock
 from urbanpipe.methods.recipe import Recipe, load_recipe
 from urbanpipe.models.backbone import Backbone
+from urbanpipe.outputs import write_json
 from urbanpipe.progress import duration_text
 from urbanpipe.training import crossval, loop
 from urbanpipe.training.experiment import Experiment
+from urbanpipe.training.options import FoldOptions, RunOptions
 from urbanpipe.tuning import cost, fitting, run_step, search
 from urbanpipe.tuning.budget import Budget, parse_budget
 from urbanpipe.tuning.figures import Figures, Outcome, Point, figures_of
+from urbanpipe.tuning.fitting import fit
 from urbanpipe.tuning.live_table import show_table
 from urbanpipe.tuning.page import write_page
 from urbanpipe.tuning.steps import candidates, frozen_steps
@@ -79,12 +85,90 @@ def test_it_ends_with_a_bundle_and_a_page_and_finds_the_same_again(
         raise AssertionError("nothing is left to train")
 
     monkeypatch.setattr(loop, "_train", never)
+    monkeypatch.setattr(fitting, "ensemble", never)
+    monkeypatch.setattr(fitting, "bundle", never)
     again = fitted(archive, tmp_path / "out", budget="1s")
     assert again.points == result.points, "with the time at which each was done"
     assert [outcome.seconds for outcome in again.outcomes] == [outcome.seconds for outcome in result.outcomes]
     (result.folder / "state.json").write_text("{}")
     with pytest.raises(RunError, match=r"state\.json is damaged; delete it"):
         fitted(archive, tmp_path / "out")
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("tiny")
+def test_it_goes_on_after_a_stop_at_any_moment(
+    archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In the last fold, before the folds are joined, before the combination, and with a bundle that was deleted."""
+    real, run = loop._train, tmp_path / "out" / "tuned-1"
+
+    def stopped(*arguments: Any) -> None:
+        if (run / "fold0" / "done.json").exists():
+            time.sleep(0.2)
+            raise KeyboardInterrupt
+        real(*arguments)
+
+    monkeypatch.setattr(loop, "_train", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        fitted(archive, tmp_path / "out")
+    state = json.loads((tmp_path / "out" / "fit" / "state.json").read_text())
+    before = state["steps"]["tuned-1"]
+    assert before["folds"] == 1
+    assert state["spent_seconds"] > before["seconds"] > 0.2, "the interrupted fold counts"
+    assert [point["after"] for point in state["points"]] == ["frozen-tiny"]
+
+    monkeypatch.setattr(loop, "_train", real)
+    finish = crossval._finish
+
+    def never_joined(run: Path, *arguments: Any) -> None:
+        if run.name == "tuned-1":
+            raise OutputError("the disk is full")
+        finish(run, *arguments)
+
+    monkeypatch.setattr(crossval, "_finish", never_joined)
+    assert fitted(archive, tmp_path / "out").outcomes[1].reason == "failed: the disk is full"
+    monkeypatch.setattr(crossval, "_finish", finish)
+
+    def never_combined(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fitting, "ensemble", never_combined)
+        with pytest.raises(KeyboardInterrupt):
+            fitted(archive, tmp_path / "out")
+    assert (run / "table6.md").exists()
+    result = fitted(archive, tmp_path / "out")
+    assert [outcome.is_done for outcome in result.outcomes] == [True, True]
+    assert result.points[1].weights.keys() == {"frozen-tiny", "tuned-1"}
+    shutil.rmtree(tmp_path / "out" / "fit" / "bundle")
+    again = fitted(archive, tmp_path / "out")
+    assert again.points == result.points[1:]
+    assert again.bundle is not None
+    monkeypatch.setattr(fitting, "candidates", lambda _: [])
+    fewer = fitted(archive, tmp_path / "out")
+    assert [point.weights for point in fewer.points] == [{"frozen-tiny": 1.0}], "as asked for now"
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("tiny")
+def test_the_classes_may_be_given(archive: Path, tmp_path: Path) -> None:
+    """The catalog alone does not know them, and the audit needs them too."""
+    taxonomy = tmp_path / "own.toml"
+    taxonomy.write_text("".join(f'[[classes]]\ncode = "X{code}"\nen = "{code}"\n' for code in ("ZC", "CJ", "ZW", "AJ")))
+    lines = (archive / "catalog.csv").read_text(encoding="utf-8").replace("videos/", f"{archive}/videos/")
+    catalog = tmp_path / "catalog.csv"
+    catalog.write_text(re.sub(r"\b(ZC|CJ|ZW|AJ)\b", r"X\1", lines), encoding="utf-8")
+    result = fit(
+        catalog,
+        out=tmp_path / "out",
+        taxonomy=taxonomy,
+        weights={"any": "random"},
+        split=FoldOptions(folds=archive / "folds.csv"),
+        options=RunOptions(device="cpu", cache=tmp_path / "cache"),
+    )
+    assert result.bundle is not None
+    assert "XCJ" in (result.bundle / "taxonomy.toml").read_text()
 
 
 @pytest.mark.slow
@@ -256,6 +340,13 @@ def test_a_longer_training_of_a_frozen_head_is_expected_to_take_longer(tmp_path:
     assert run_step.expected_seconds(long, [0, 1, 2, 3, 4], work) == 5 * 20 * 3
     assert run_step.expected_seconds(short, [2, 3], work) == 2 * 20
     assert run_step.expected_seconds(regression, [1, 2], work) == 0
+    (tmp_path / short.recipe.name / "fold0").mkdir(parents=True)
+    write_json(tmp_path / short.recipe.name / "fold0" / "done.json", {"train_seconds": 8.0, "weights_bytes": 0})
+    (tmp_path / short.recipe.name / "fold0" / "weights.safetensors").touch()
+    assert run_step.expected_seconds(long, [0], work) == 20 + 8 * 2, "reading and validation take no longer"
+    experiment.cache = None
+    work.measured[regression.recipe.name] = 300.0
+    assert run_step.expected_seconds(regression, [1, 2], work) == 600, "each fold encodes the frames again"
 
 
 def test_without_an_evaluated_class_the_page_says_so(tmp_path: Path) -> None:
@@ -274,14 +365,16 @@ def test_the_table_of_a_terminal_has_every_step_and_the_time_left(tmp_path: Path
     outcomes = [
         Outcome(frozen, tmp_path, "", 75.0, figures),
         Outcome(decoder, None, "would take 3.0 h, and 50 min are left", 0.0),
+        Outcome(decoder, tmp_path, "tried on 2 folds; failed: no [/weights] in [bold]", 1.0, tried={0: 0.5, 1: 0.4}),
     ]
     text = StringIO()
-    console = Console(file=text, width=140)
+    console = Console(file=text, width=140, markup=False, emoji=False)
     show_table(outcomes, [Point(80.0, figures, {"frozen": 1.0}, "frozen")], Budget(3600), console)
     lines = text.getvalue().splitlines()
     assert lines[0].startswith("fit: 0 s used, 60 min left")
     assert any("62.1" in line and "59.2, 55.7 to 63.0" in line and "75 s" in line for line in lines)
     assert any("would take 3.0 h, and 50 min are left" in line for line in lines)
+    assert any("45.0" in line and "no [/weights] in [bold]" in line for line in lines)
     assert any("combined" in line and "80 s" in line for line in lines)
 
 

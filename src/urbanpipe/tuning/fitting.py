@@ -24,9 +24,9 @@ from urbanpipe.tuning.figures import Outcome, Point, figures_of
 from urbanpipe.tuning.live_table import show_table
 from urbanpipe.tuning.page import write_page
 from urbanpipe.tuning.run_step import is_trained, maps_of, run_step
-from urbanpipe.tuning.search import search
+from urbanpipe.tuning.search import search, steps_of
 from urbanpipe.tuning.state import State, read_state, write_state
-from urbanpipe.tuning.steps import EPOCHS, Step, candidates, frozen_steps
+from urbanpipe.tuning.steps import Step, candidates, frozen_steps
 
 log = logging.getLogger(__name__)
 
@@ -129,10 +129,8 @@ class Fit:
         self._record(run_step(step, self.experiment.fold_numbers, self))
         if is_done := self.outcomes[name].is_done:
             self._combine(name)
-            figures, combined = self.outcomes[name].figures, self.points[-1].figures
-            log.info(
-                "%s: mAP %s; combined %s; %s left", name, figures, combined, duration_text(self.budget.left_seconds)
-            )
+            figures, left = self.outcomes[name].figures, duration_text(self.budget.left_seconds)
+            log.info("%s: mAP %s; combined %s; %s left", name, figures, self.points[-1].figures, left)
             self._show()
         self._write_page()
         return is_done
@@ -190,9 +188,8 @@ class Fit:
 
     def _show(self) -> None:
         if draws_bars():
-            show_table(
-                [*self.outcomes.values()], self.points, self.budget, Console(stderr=True, markup=False, emoji=False)
-            )
+            console = Console(stderr=True, markup=False, emoji=False)
+            show_table([*self.outcomes.values()], self.points, self.budget, console)
 
 
 def fit(
@@ -256,7 +253,7 @@ def fit(
         work.warnings = audit(out / "catalog.csv" if data.is_dir() else data, taxonomy=taxonomy).warnings
         for warning in work.warnings:
             log.warning("audit: %s", warning)
-        work.take_up([*baselines, *(setting.step(epochs) for setting in settings for epochs in EPOCHS)])
+        work.take_up([*baselines, *(step for setting in settings for step in steps_of(setting))])
         for step in baselines:
             work.cross_validate(step)
         search(settings, work)

@@ -46,6 +46,11 @@ def search(settings: Sequence[Candidate], work: SearchedWork) -> None:
         pass
 
 
+def steps_of(candidate: Candidate) -> list[Step]:
+    """Return the trainings of a setting, the shortest first."""
+    return [candidate.step(epochs) for epochs in EPOCHS]
+
+
 def _ranked(settings: Sequence[Candidate], work: SearchedWork) -> Ranking:
     """Return the compared settings, the best first, by fold to leave out; none if there is no time for two."""
     shortest, *longer = EPOCHS
@@ -81,7 +86,7 @@ def _train_longest(candidate: Candidate, chosen_for: Sequence[int], work: Search
     Returns:
         Whether it was trained now, or by an earlier call.
     """
-    steps = [candidate.step(epochs) for epochs in EPOCHS]
+    steps = steps_of(candidate)
     affordable = [*_affordable(steps, work)] or steps[:1]
     trained = [step for step in affordable[:-1] if is_trained(step, work)]
     is_new = [_train_chosen(step, chosen_for, work) for step in (*trained, affordable[-1])]
