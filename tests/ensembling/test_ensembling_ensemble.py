@@ -135,6 +135,11 @@ def test_search_is_what_the_folder_uses_and_says_so(way: str, name: str, runs: l
     found = read_predictions(tmp_path / "out" / "out_of_fold.json", TAXONOMY).aligned(NAMES)
     expected = apply_exclusive(mixed(runs, made.weights.tolist()), TAXONOMY, 0.9)
     assert np.allclose(found, expected, atol=1e-12)
+    nested = tmp_path / "out" / "out_of_fold_nested.json"
+    names = read_out_of_fold(runs[0]).names
+    np.testing.assert_array_equal(read_predictions(nested, TAXONOMY).aligned(names), made.nested)
+    ensemble(runs, out=tmp_path / "out")
+    assert not list(nested.parent.glob("*nested*")), "equal weights are not searched"
 
 
 @pytest.mark.slow

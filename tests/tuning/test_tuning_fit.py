@@ -23,6 +23,7 @@ from helpers.tiny_fits import fitted, tiny_candidate, tiny_frozen
 from urbanpipe.catalog.catalog_file import read_catalog
 from urbanpipe.catalog.folds import read_folds, write_folds
 from urbanpipe.cli.fit import weights_given
+from urbanpipe.ensembling.bundling import bundle
 from urbanpipe.ensembling.ensemble import ensemble
 from urbanpipe.errors import BusyError, FoldError, OutputError, RecipeError, RunError, WeightsError
 from urbanpipe.evaluation.runs import read_out_of_fold
@@ -289,13 +290,17 @@ def test_without_network_it_says_how_to_get_weights(
 
 @pytest.mark.slow
 def test_runs_that_know_nothing_are_combined_to_chance(tmp_path: Path) -> None:
-    """The figure of a combination does not gain from the choice among runs."""
+    """The figure of a combination, and the card of its bundle, do not gain from the choice among runs."""
     runs = noise_runs(tmp_path, 10, seed=5)
     made = ensemble(runs, out=tmp_path / "ensemble", weights="search", exclusive_threshold=None)
     chance = float(read_out_of_fold(runs[0]).targets.mean())
     figures, flattered = figures_of(made.folder, made.nested), figures_of(made.folder)
     assert figures.low < chance < figures.high
     assert flattered.mean > chance + 0.02, "on the videos of the choice it seems to know something"
+    bundled = bundle(made.folder, out=tmp_path / "bundle").evaluation
+    low, high = bundled.intervals.map_all
+    assert low < chance < high
+    assert bundled.scores.map_all == pytest.approx(figures.pooled)
 
 
 @pytest.mark.slow
