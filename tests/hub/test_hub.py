@@ -380,6 +380,15 @@ def test_the_commands_say_what_was_done(hub: LocalHub, tmp_path: Path) -> None:
     assert isinstance(again.exception, UrbanpipeError)
 
 
+def test_push_and_pull_are_also_found_under_bundle(hub: LocalHub, tmp_path: Path) -> None:
+    del hub
+    pushed = CliRunner().invoke(app, ["bundle", "push", str(DEMONSTRATION), NAME])
+    assert pushed.exit_code == 0, pushed.output
+    pulled = CliRunner().invoke(app, ["bundle", "pull", NAME, "--out", str(tmp_path / "pulled")])
+    assert pulled.exit_code == 0, pulled.output
+    assert (tmp_path / "pulled" / "bundle.toml").exists()
+
+
 @pytest.mark.multiprocess
 def test_a_process_of_its_own_prints_one_line(hub: LocalHub, shared_bundle: Repository, tmp_path: Path) -> None:
     """With the variables that a user sets, and what the client's library prints."""
