@@ -142,28 +142,35 @@ def test_a_longer_training_that_has_begun_goes_on_where_a_shorter_one_would_not_
     assert trained == ["one-1", "one-3"]
 
 
-def test_a_fold_gets_no_training_for_which_its_own_order_left_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("took", "agree", "trained", "used"),
+    [
+        (10.0, False, ["one-2", "two-2"], {ALL_FOLDS, 0, 1, 2}),
+        (200.0, False, ["one-2", "two-2", "two-1", "one-1"], {0}),
+        (200.0, True, ["one-2", "two-2"], {ALL_FOLDS, 0, 1, 2}),
+    ],
+)
+def test_a_fold_gets_no_training_for_which_its_own_order_left_no_time(
+    took: float, agree: bool, trained: list[str], used: set[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Fold 1's score ranks `two` first, for fold 0; with the time left, the other folds could not have trained it."""
     monkeypatch.setattr(search_module, "EPOCHS", (1, 2))
     monkeypatch.setattr(search_module, "expected_seconds", lambda *_: 5.0)
-    scores = {"one-1": {0: 0.9, 1: 0.1}, "two-1": {0: 0.1, 1: 0.6}}
-    for took, expected in ((10.0, {ALL_FOLDS, 0, 1, 2}), (200.0, {0})):
-        work, trained = _work(80.0), list[str]()
-        monkeypatch.setattr(search_module, "is_trained", lambda step, _, trained=trained: step.recipe.name in trained)
+    scores = {"one-1": {0: 0.9, 1: 0.9 if agree else 0.1}, "two-1": {0: 0.1, 1: 0.6}}
+    work, done = _work(80.0), list[str]()
+    monkeypatch.setattr(search_module, "is_trained", lambda step, _: step.recipe.name in done)
 
-        def cross_validate(
-            step: Step, work: SimpleNamespace = work, trained: list[str] = trained, took: float = took
-        ) -> bool:
-            work.outcomes[step.recipe.name] = SimpleNamespace(is_done=True, has_failed=False)
-            work.times[step.recipe.name] = {"seconds": took, "folds": 3.0}
-            work.budget.left_seconds = 40.0
-            trained.append(step.recipe.name)
-            return True
+    def cross_validate(step: Step) -> bool:
+        work.outcomes[step.recipe.name] = SimpleNamespace(is_done=True, has_failed=False)
+        work.times[step.recipe.name] = {"seconds": took, "folds": 3.0}
+        work.budget.left_seconds = 40.0
+        done.append(step.recipe.name)
+        return True
 
-        work.cross_validate, work.try_folds = cross_validate, lambda step, _: scores.get(step.recipe.name)
-        search([tiny_candidate("one", 1e-3), tiny_candidate("two", 2e-3)], cast("search_module.SearchedWork", work))
-        assert trained[:2] == ["one-2", "two-2"]
-        assert work.eligible.of_run["two-2"] == expected
+    work.cross_validate, work.try_folds = cross_validate, lambda step, _: scores.get(step.recipe.name)
+    search([tiny_candidate("one", 1e-3), tiny_candidate("two", 2e-3)], cast("search_module.SearchedWork", work))
+    assert done == trained
+    assert work.eligible.of_run["two-2"] == used
 
 
 def test_settings_whose_time_cannot_be_measured_are_not_compared_and_their_failure_is_recorded(

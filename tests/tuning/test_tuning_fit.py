@@ -8,6 +8,7 @@ import shutil
 import time
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
@@ -44,7 +45,7 @@ from urbanpipe.tuning.figures import Figures, Outcome, Point, figures_of
 from urbanpipe.tuning.fitting import fit
 from urbanpipe.tuning.live_table import show_table
 from urbanpipe.tuning.page import write_page
-from urbanpipe.tuning.steps import candidates, frozen_steps
+from urbanpipe.tuning.steps import Step, candidates, frozen_steps
 
 pytestmark = pytest.mark.usefixtures("no_plots_of_folds")
 
@@ -102,10 +103,15 @@ def test_it_goes_on_after_a_stop_at_any_moment(
     archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """In the last fold, before the folds are joined, before the combination, and with a bundle that was deleted."""
-    real, run = loop._train, tmp_path / "out" / "tuned-1"
+    real, run, whole_folds = loop._train, tmp_path / "out" / "tuned-1", list[float]()
+
+    def seconds() -> float:
+        state = json.loads((tmp_path / "out" / "fit" / "state.json").read_text())
+        return float(state["steps"]["tuned-1"]["seconds"])
 
     def stopped(*arguments: Any) -> None:
         if (run / "fold0" / "done.json").exists():
+            whole_folds.append(seconds())
             time.sleep(0.2)
             raise KeyboardInterrupt
         real(*arguments)
@@ -114,9 +120,8 @@ def test_it_goes_on_after_a_stop_at_any_moment(
     with pytest.raises(KeyboardInterrupt):
         fitted(archive, tmp_path / "out")
     state = json.loads((tmp_path / "out" / "fit" / "state.json").read_text())
-    before = state["steps"]["tuned-1"]
-    assert before["folds"] == 1
-    assert state["spent_seconds"] > before["seconds"] > 0.2, "the interrupted fold counts"
+    assert state["steps"]["tuned-1"]["folds"] == 1
+    assert state["spent_seconds"] > seconds() >= whole_folds[0] + 0.2, "the interrupted fold counts"
     assert [point["after"] for point in state["points"]] == ["frozen-tiny"]
 
     monkeypatch.setattr(loop, "_train", real)
@@ -144,11 +149,29 @@ def test_it_goes_on_after_a_stop_at_any_moment(
     assert result.points[1].weights.keys() == {"frozen-tiny", "tuned-1"}
     shutil.rmtree(tmp_path / "out" / "fit" / "bundle")
     again = fitted(archive, tmp_path / "out")
-    assert again.points == result.points[1:]
+    assert again.points == result.points
     assert again.bundle is not None
+    (run / "fold1" / "weights.safetensors").write_bytes(b"short")
+    damaged = fitted(archive, tmp_path / "out")
+    assert re.search("failed: .*fold1.* is missing or damaged; delete .*fold1", damaged.outcomes[1].reason)
+    assert [point.after for point in damaged.points] == ["frozen-tiny"]
+    shutil.rmtree(run / "fold1")
+    assert fitted(archive, tmp_path / "out").outcomes[1].is_done, "trained again, as the message says"
     monkeypatch.setattr(fitting, "candidates", lambda _: [])
     fewer = fitted(archive, tmp_path / "out")
     assert [point.weights for point in fewer.points] == [{"frozen-tiny": 1.0}], "as asked for now"
+    state = (tmp_path / "out" / "fit" / "state.json").read_text()
+    monkeypatch.setattr(fitting, "frozen_steps", lambda _: _other_frozen())
+    with pytest.raises(WeightsError, match=r"absent\.safetensors"):
+        fitted(archive, tmp_path / "out")
+    assert json.loads(state)["points"] == json.loads((tmp_path / "out" / "fit" / "state.json").read_text())["points"]
+
+
+def _other_frozen() -> list[Step]:
+    """A first baseline whose weights are absent, and the tiny one."""
+    (step,) = tiny_frozen({"any": "random"})
+    (absent,) = tiny_frozen({"any": "absent.safetensors"})
+    return [replace(absent, recipe=absent.recipe.model_copy(update={"name": "absent"})), step]
 
 
 @pytest.mark.slow

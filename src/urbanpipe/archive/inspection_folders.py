@@ -149,7 +149,7 @@ class InspectionFolders:
 
     @contextmanager
     def started(self, folder: Path) -> Iterator[bool]:
-        """Mark a locked folder while the block runs; the mark outlives the block only if this process dies in it.
+        """Mark a locked folder while the block runs; the mark stays if this process dies in it.
 
         Yields:
             Whether the last process that worked in the folder died; the next call may try again.

@@ -13,7 +13,7 @@ from urbanpipe.outputs import write_text
 
 
 def write_fold_tables(run: Path) -> FoldTable:
-    """Evaluate the out-of-fold predictions of a run; write RUN/table6.csv, table6.md, table6.png and folds.png.
+    """Evaluate the out-of-fold predictions of a run; write RUN/table6.csv, table6.png, folds.png and, last, table6.md.
 
     Raises:
         RunError: the cross-validation is not complete.
@@ -23,8 +23,8 @@ def write_fold_tables(run: Path) -> FoldTable:
     data = read_out_of_fold(run)
     table = fold_table(data.scores, data)
     table.to_csv(data.run / "table6.csv")
-    write_text(data.run / FOLD_TABLE, table.to_markdown())
     save(heat_map(table), data.run / "table6.png")
     labels = {name: tuple(np.flatnonzero(row).tolist()) for name, row in zip(data.names, data.targets, strict=True)}
     plot_folds(dict(zip(data.names, data.folds.tolist(), strict=True)), labels, data.taxonomy, data.run / "folds.png")
+    write_text(data.run / FOLD_TABLE, table.to_markdown())
     return table

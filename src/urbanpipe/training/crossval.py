@@ -217,6 +217,6 @@ def _finish(run: Path, recipe: Recipe, taxonomy: Taxonomy, folds: Sequence[int])
         segments = [read_segment_scores(run / f"fold{number}" / SEGMENTS, taxonomy) for number in folds]
         write_segment_scores(joined(segments), run / OUT_OF_FOLD_SEGMENTS, taxonomy)
     write_predictions(whole, run / "out_of_fold.json", taxonomy)
-    write_fold_tables(run)
     if recipe.input.compares_pools:
         write_pooling(run)
+    write_fold_tables(run)

@@ -43,7 +43,7 @@ class Outcome:
 
     Attributes:
         step: the step.
-        run: its run folder; None if it was left out, failed, or not all its folds are trained.
+        run: its run folder; None if it was left out, has failed, or lacks a fold that was asked for.
         reason: why not all its folds are trained; empty if they are.
         seconds: wall time of the step, over all calls.
         figures: its scores; None if not all folds are trained.
@@ -74,12 +74,14 @@ class Point:
         figures: scores of the only run; or nested ones, with weights for a fold that were found on the other folds.
         weights: weight of each run by name, found on all folds.
         after: name of the last of these runs.
+        has_bundle: whether a bundle of it was made.
     """
 
     spent_seconds: float
     figures: Figures
     weights: dict[str, float]
     after: str
+    has_bundle: bool = True
 
 
 def figures_of(run: Path, scores: NDArray[np.float64] | None = None) -> Figures:

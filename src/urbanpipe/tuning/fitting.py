@@ -10,7 +10,7 @@ from rich.console import Console
 
 from urbanpipe.ensembling.bundle_options import BundleLabel
 from urbanpipe.ensembling.bundling import bundle
-from urbanpipe.ensembling.ensemble import ensemble
+from urbanpipe.ensembling.ensemble import WEIGHTS_FILE, ensemble
 from urbanpipe.errors import FoldError, RunError, UrbanpipeError
 from urbanpipe.evaluation.audit import audit
 from urbanpipe.locks import folder_lock
@@ -42,7 +42,7 @@ class FitResult:
     Attributes:
         folder: folder with the page, the ensemble and the bundle.
         outcomes: what became of each step.
-        points: the combination after each step; the last is the result.
+        points: the combinations, in the order in which they were made; the last is the result.
         bundle: folder of the bundle; None if none could be made, which the log explains.
     """
 
@@ -58,6 +58,7 @@ class Fit:
 
     Attributes:
         out: folder of the experiment.
+        baseline: name of the first step.
         experiment: videos, folds, processes and cache.
         budget: wall time that is left.
         state: times of the steps and combinations, over all calls.
@@ -65,9 +66,11 @@ class Fit:
         outcomes: what became of each step, by name.
         measured: expected seconds of the cross-validations of steps that this call has measured, by name.
         warnings: what the audit says about the data.
+        is_outdated: whether earlier calls combined other runs than those that this call may use.
     """
 
     out: Path
+    baseline: str
     experiment: Experiment
     budget: Budget
     state: State
@@ -75,6 +78,7 @@ class Fit:
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     measured: dict[str, float] = field(default_factory=dict)
     warnings: Sequence[str] = ()
+    is_outdated: bool = False
 
     @property
     def folder(self) -> Path:
@@ -106,12 +110,14 @@ class Fit:
         for name in combined:
             if name in known and is_trained(known[name], self):
                 self._record(run_step(known[name], self.experiment.fold_numbers, self))
-        done = [name for name in self.outcomes if self.has_done(name)]
-        if done == combined and (self.folder / BUNDLE).is_dir():
-            return
-        self.points.clear()
-        if done:
-            self._combine(done[-1])
+        self.is_outdated = combined != [name for name in self.outcomes if self.has_done(name)]
+        if combined and not self.is_outdated and not self._is_complete():
+            self._combine(self.points.pop().after)
+
+    def _is_complete(self) -> bool:
+        """Return whether the folders of the last combination are there."""
+        has_ensemble = len(self.points[-1].weights) == 1 or (self.folder / "ensemble" / WEIGHTS_FILE).exists()
+        return has_ensemble and self.points[-1].has_bundle and (self.folder / BUNDLE).is_dir()
 
     def has_done(self, name: str) -> bool:
         """Return whether every fold of a step is trained."""
@@ -126,7 +132,7 @@ class Fit:
         name = step.recipe.name
         if self.has_done(name):
             return True
-        self._record(run_step(step, self.experiment.fold_numbers, self))
+        self._record(run_step(step, self.experiment.fold_numbers, self, is_first=name == self.baseline))
         if is_done := self.outcomes[name].is_done:
             self._combine(name)
             figures, left = self.outcomes[name].figures, duration_text(self.budget.left_seconds)
@@ -136,14 +142,19 @@ class Fit:
         return is_done
 
     def finish(self) -> None:
-        """Combine the runs again if some of them may be used for more folds than before, and write the page."""
-        if self.points and self.state.eligible != self._eligible():
+        """Combine the runs again if they, or the folds for which they may be used, are others, and write the page."""
+        if self.is_outdated:
+            self._combine([name for name in self.outcomes if self.has_done(name)][-1])
+        elif self.points and self.state.eligible != self._eligible():
             self._combine(self.points.pop().after)
         self._write_page()
         self.save()
 
     def _combine(self, after: str) -> None:
         """Combine the finished runs, of which `after` is the last."""
+        if self.is_outdated:
+            self.points.clear()
+            self.is_outdated = False
         self.points.append(_combination(self, after))
         self.state.eligible = self._eligible()
         self.save()
@@ -182,14 +193,18 @@ class Fit:
         if not outcome.is_done:
             self._show()
 
+    def _outcomes(self) -> list[Outcome]:
+        """Return what became of each step, the baseline first."""
+        return sorted(self.outcomes.values(), key=lambda outcome: outcome.step.recipe.name != self.baseline)
+
     def _write_page(self) -> None:
-        if self.points:
-            write_page(self.folder, [*self.outcomes.values()], self.points, self.budget, self.warnings)
+        if self.points and not self.is_outdated:
+            write_page(self.folder, self._outcomes(), self.points, self.budget, self.warnings)
 
     def _show(self) -> None:
         if draws_bars():
             console = Console(stderr=True, markup=False, emoji=False)
-            show_table([*self.outcomes.values()], self.points, self.budget, console)
+            show_table(self._outcomes(), self.points, self.budget, console)
 
 
 def fit(
@@ -249,7 +264,8 @@ def fit(
     with folder_lock(out / FOLDER):
         state = read_state(out / FOLDER)
         eligible = EligibleRuns(experiment.fold_numbers, {name: {*folds} for name, folds in state.eligible.items()})
-        work = Fit(out, experiment, Budget(seconds, state.spent_seconds, started), state, eligible)
+        left = Budget(seconds, state.spent_seconds, started)
+        work = Fit(out, baselines[0].recipe.name, experiment, left, state, eligible)
         work.warnings = audit(out / "catalog.csv" if data.is_dir() else data, taxonomy=taxonomy).warnings
         for warning in work.warnings:
             log.warning("audit: %s", warning)
@@ -276,9 +292,11 @@ def _combination(work: Fit, after: str) -> Point:
         made = ensemble(runs, out=work.folder / "ensemble", weights="bagged", eligible=eligible)
         model, scores = made.folder, made.nested
         weights = dict(zip(made.names, made.weights.tolist(), strict=True))
+    has_bundle = True
     try:
         bundle(model, out=work.folder / BUNDLE, label=BundleLabel(name=work.out.resolve().name))
     except UrbanpipeError as error:  # a bundle of fewer runs stays
         log.warning("no bundle of %s: %s", model, error)
+        has_bundle = False
     spent = max(work.times[run.name]["done_after_seconds"] for run in runs)
-    return Point(spent, figures_of(model, scores), weights, after)
+    return Point(spent, figures_of(model, scores), weights, after, has_bundle)

@@ -129,7 +129,7 @@ def _why(last: Point) -> str:
         return "There is one run."
     without = [name for name, weight in last.weights.items() if not weight]
     chosen = "The weights are those with the best mAP of out-of-fold predictions, searched on resampled videos."
-    return f"{chosen} Left out, because they add too little: {', '.join(without)}." if without else chosen
+    return f"{chosen} Not used: {', '.join(without)}." if without else chosen
 
 
 def _used(budget: Budget) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from urbanpipe.contracts.run_folder import FOLD_TABLE, read_done
+from urbanpipe.contracts.run_folder import DONE, FOLD_TABLE, read_done, read_json
 from urbanpipe.errors import RunError, UrbanpipeError, WeightsError
 from urbanpipe.progress import duration_text
 from urbanpipe.training.crossval import begin_run_videos, resolve, run_folds
@@ -35,20 +35,21 @@ class Work(Protocol):
         """Write the time spent."""
 
 
-def run_step(step: Step, folds: Sequence[int], work: Work) -> Outcome:
+def run_step(step: Step, folds: Sequence[int], work: Work, *, is_first: bool = False) -> Outcome:
     """Train the folds of a step that are not trained yet, or leave them out where they would not end in time.
 
     Args:
         step: the step.
         folds: folds to train; with all of them the outcome has figures, else the mAP of each.
         work: experiment, budget and times.
+        is_first: whether it is the first baseline, without which there is no result: it raises what went wrong.
 
     Raises:
         RunError: the budget is too small for the first step.
         WeightsError: the weights of the first step cannot be loaded.
         UrbanpipeError: the first step fails for another reason.
     """
-    is_first, run = not work.outcomes, work.out / step.recipe.name
+    run = work.out / step.recipe.name
     try:
         if reason := _train(step, folds, work, is_first=is_first):
             return Outcome(step, None, reason, 0.0)
@@ -81,7 +82,8 @@ def _map(run: Path, fold: int) -> float:
 
 def is_trained(step: Step, work: Work) -> bool:
     """Return whether all folds of a step are trained and evaluated, by this call or by an earlier one."""
-    return (work.out / step.recipe.name / FOLD_TABLE).exists()
+    run = work.out / step.recipe.name
+    return (run / FOLD_TABLE).exists() and all((run / f"fold{n}" / DONE).exists() for n in work.experiment.fold_numbers)
 
 
 def expected_seconds(step: Step, folds: Sequence[int], work: Work) -> float:
@@ -135,7 +137,7 @@ def _known_seconds(step: Step, work: Work) -> float | None:
 
 def _training_seconds(run: Path, folds: Sequence[int], default: float) -> float:
     """Return the mean seconds that the epochs of the trained folds of a run took."""
-    done = [found for fold in folds if (found := read_done(run / f"fold{fold}")) is not None]
+    done = [read_json(path) for fold in folds if (path := run / f"fold{fold}" / DONE).exists()]
     seconds = [float(found["train_seconds"]) for found in done if "train_seconds" in found]
     return sum(seconds) / len(seconds) if seconds else default
 
@@ -146,6 +148,8 @@ def _train(step: Step, folds: Sequence[int], work: Work, *, is_first: bool) -> s
     run, recipe = work.out / name, resolve(step.recipe, experiment.catalog)
     if is_trained(step, work):
         begin_run_videos(run, recipe, experiment)  # refuses a run of another recipe or of other data
+        for number in experiment.fold_numbers:
+            read_done(run / f"fold{number}")  # refuses damaged weights
         return ""
     times = work.times.setdefault(name, {"seconds": 0.0, "folds": 0.0})
     for number in folds:

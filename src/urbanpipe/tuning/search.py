@@ -84,16 +84,16 @@ def _train_longest(candidate: Candidate, chosen_for: Sequence[int], work: Search
         work: the call of `fit`.
 
     Returns:
-        Whether it was trained now, or by an earlier call.
+        Whether a run was added to those that are combined.
     """
     steps = steps_of(candidate)
-    affordable = [*_affordable(steps, work)] or steps[:1]
+    affordable = [*_affordable(steps, chosen_for, work)] or steps[:1]
     trained = [step for step in affordable[:-1] if is_trained(step, work)]
     is_new = [_train_chosen(step, chosen_for, work) for step in (*trained, affordable[-1])]
     return any(is_new)
 
 
-def _affordable(steps: Sequence[Step], work: SearchedWork) -> Iterator[Step]:
+def _affordable(steps: Sequence[Step], chosen_for: Sequence[int], work: SearchedWork) -> Iterator[Step]:
     """Yield the steps that fit into a share of the time left, out of those of one setting, the shortest first.
 
     After one that does not fit, only those are looked at of which some folds are trained: less of them is left.
@@ -101,27 +101,28 @@ def _affordable(steps: Sequence[Step], work: SearchedWork) -> Iterator[Step]:
     has_fitted = True
     for step in steps:
         if has_fitted or work.times.get(step.recipe.name, {}).get("folds"):
-            has_fitted = _is_affordable(step, work)
+            has_fitted = _is_affordable(step, chosen_for, work)
             if has_fitted:
                 yield step
 
 
-def _is_affordable(step: Step, work: SearchedWork) -> bool:
-    """Return whether a step fits into a share of the time left, or, if some fold's choice trained it, would have.
+def _is_affordable(step: Step, chosen_for: Sequence[int], work: SearchedWork) -> bool:
+    """Return whether a step fits into a share of the time left, or, if it is trained, may be used for these folds.
 
-    That keeps the other folds from getting a training for which the order of their own choice left no time.
+    A run that another fold's choice trained may be used if there would have been time to train it now, so that no fold
+    gets a training for which the order of its own choice left no time.
     """
     name, left = step.recipe.name, work.budget.left_seconds
     if not is_trained(step, work):
         return _needed_seconds(step, work.experiment.fold_numbers, work) <= TRAINED_SHARE * left
-    if name not in work.eligible.of_run:
+    if name not in work.eligible.of_run or work.eligible.of_run[name].issuperset(chosen_for):
         return True
     took = work.times.get(name, {}).get("seconds", 0.0)
     return took <= TRAINED_SHARE * (left + took)
 
 
 def _train_chosen(step: Step, chosen_for: Sequence[int], work: SearchedWork) -> bool:
-    """Cross-validate a step for the folds that it was chosen for; return whether this made a new run.
+    """Cross-validate a step for the folds that it was chosen for; return whether it is newly combined.
 
     A step that failed is not tried again in the same call.
     """
