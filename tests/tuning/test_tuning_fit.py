@@ -208,6 +208,12 @@ def test_a_larger_budget_goes_on_where_a_smaller_one_ended(
     assert first.outcomes[1].reason in (first.folder / "fit.md").read_text()
     assert not (tmp_path / "out" / "tuned-1").exists()
     spent = json.loads((first.folder / "state.json").read_text())["spent_seconds"]
+    measured = tiny["tuned-1"]
+    del tiny["tuned-1"]
+    none_left = fitted(archive, tmp_path / "out", budget="1s")
+    assert none_left.outcomes[1].reason == "no time was left"
+    assert "tuned-1" not in tiny, "it is not measured"
+    tiny["tuned-1"] = measured
     second = fitted(archive, tmp_path / "out", budget="3h")
     assert [outcome.is_done for outcome in second.outcomes] == [True, True]
     assert second.points[0] == first.points[0]

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from urbanpipe.errors import UrbanpipeError
 from urbanpipe.tuning.choice import ALL_FOLDS, EligibleRuns, Ranking, best, rank, union
-from urbanpipe.tuning.run_step import Work, expected_seconds, is_trained
+from urbanpipe.tuning.run_step import Work, expected_seconds, has_time, is_trained
 from urbanpipe.tuning.steps import EPOCHS, Candidate, Step
 
 log = logging.getLogger(__name__)
@@ -172,7 +172,12 @@ def _compared(
 
 
 def _needed_seconds(step: Step, folds: Sequence[int], work: SearchedWork) -> float:
-    """Return the expected seconds of a step; infinity if they cannot be measured: its training records why."""
+    """Return the expected seconds of a step; infinity without time for it, or if they cannot be measured.
+
+    Why they cannot be measured is recorded by its training.
+    """
+    if not has_time(step, work):
+        return math.inf
     try:
         return expected_seconds(step, folds, work)
     except UrbanpipeError:
