@@ -77,6 +77,10 @@ def test_it_ends_with_a_bundle_and_a_page_and_finds_the_same_again(
     bundle = read_bundle(result.bundle, device="cpu", runtime="torch")
     used = {name for name, weight in result.points[1].weights.items() if weight > 0}
     assert {member.name for member in bundle.models.members} == used
+    metrics = json.loads((result.bundle / "metrics.json").read_text())
+    assert metrics["map"] == pytest.approx(result.points[1].figures.pooled, abs=1e-6), "as on the page"
+    assert metrics["classes"]["TL"]["ap"] is None
+    assert "over the 4 classes that some videos show" in (result.bundle / "MODEL_CARD.md").read_text()
     page = (result.folder / "fit.html").read_text()
     assert "frozen-tiny (frozen)" in page
     assert "What to know about the data" in page

@@ -20,7 +20,7 @@ class BundleEvaluation:
 
     Attributes:
         predicted: (n, C) out-of-fold scores that are evaluated: those of no weights that were searched on their fold.
-        scores: average precision of `predicted`.
+        scores: average precision of `predicted`; classes that no video or every video shows are left out of the means.
         intervals: confidence intervals of `scores`, from a bootstrap over groups of videos.
         honest: (n, C) probabilities, calibrated by maps fitted on the other folds.
         before: expected calibration error of `predicted`.
@@ -58,8 +58,8 @@ def evaluate_bundle(
     honest = cross_calibrated(predicted, seen.targets, seen.folds)
     return BundleEvaluation(
         predicted=predicted,
-        scores=score(predicted, seen.targets, seen.taxonomy),
-        intervals=bootstrap(predicted, seen.targets, seen.groups, taxonomy=seen.taxonomy),
+        scores=score(predicted, seen.targets, seen.taxonomy, "skip"),
+        intervals=bootstrap(predicted, seen.targets, seen.groups, taxonomy=seen.taxonomy, empty="skip"),
         honest=honest,
         before=expected_calibration_error(predicted, seen.targets),
         after=expected_calibration_error(honest, seen.targets),

@@ -29,7 +29,7 @@ video shows, not when or where. Fingerprint of videos, labels and folds: `{data}
 ## Evaluation
 
 Out of fold: every video was scored by a network that was not trained on it or on another segment of its inspection.
-mAP {map} % over all classes{of_all}, {map_defects} % over the defects{of_defects}. Expected \
+mAP {map} % over {which}{of_all}, {map_defects} % over the defects{of_defects}. Expected \
 calibration error {ece}, after calibration on
 the other folds {ece_after} (`{diagram}`). *Rejected* and *precision* are for triage thresholds chosen on the other
 folds. *Rejected* is the share of the videos with the class that were rejected (target: at most {miss_bound} %; over all
@@ -66,6 +66,7 @@ def model_card(manifest: Manifest, taxonomy: Taxonomy, metrics: dict[str, Any]) 
         groups=metrics["groups"],
         folds=metrics["folds"],
         data=manifest.data,
+        which=_which(metrics["classes"]),
         map=_share(metrics["map"]),
         map_defects=_share(metrics["map_defects"]),
         of_all=_interval(metrics, "map_all"),
@@ -77,6 +78,12 @@ def model_card(manifest: Manifest, taxonomy: Taxonomy, metrics: dict[str, Any]) 
         rejected=_share(metrics["rejected_of_all"]),
         table=_table(taxonomy, metrics["classes"]),
     )
+
+
+def _which(classes: dict[str, dict[str, Any]]) -> str:
+    """Return which classes the mean is over."""
+    known = sum(found["ap"] is not None for found in classes.values())
+    return "all classes" if known == len(classes) else f"the {known} classes that some videos show and some do not"
 
 
 def _table(taxonomy: Taxonomy, classes: dict[str, dict[str, Any]]) -> str:
