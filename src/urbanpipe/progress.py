@@ -64,7 +64,7 @@ def _bar(items: Iterable[T], total: int, label: str, unit: str) -> Iterator[T]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),  # names in it may look like markup
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn(unit),

@@ -76,6 +76,13 @@ class TestQuiet:
         quieten()
         assert not progress.draws_bars()
 
+    def test_a_bar_shows_names_that_look_like_markup(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setattr(progress, "draws_bars", lambda: True)
+        assert list(progress.track([1, 2], 2, "[/x] of [bold]run")) == [1, 2]
+        assert "[/x] of [bold]run" in capsys.readouterr().err
+
     @pytest.mark.parametrize("arguments", [("--quiet", "recipes"), ("recipes", "-q")])
     def test_it_stands_before_or_after_the_verb(self, arguments: tuple[str, ...]) -> None:
         assert run(*arguments).exit_code == 0
