@@ -3,7 +3,7 @@
 from typing import Any
 
 from urbanpipe.evaluation.tables import markdown_table, per_cent
-from urbanpipe.inference.bundle import DIAGRAM, Manifest
+from urbanpipe.inference.bundle import DIAGRAM, Manifest, evaluated_classes
 from urbanpipe.outputs import markdown_text
 from urbanpipe.taxonomy import Taxonomy
 
@@ -66,7 +66,7 @@ def model_card(manifest: Manifest, taxonomy: Taxonomy, metrics: dict[str, Any]) 
         groups=metrics["groups"],
         folds=metrics["folds"],
         data=manifest.data,
-        which=_which(metrics["classes"]),
+        which=evaluated_classes(metrics["classes"]),
         map=_share(metrics["map"]),
         map_defects=_share(metrics["map_defects"]),
         of_all=_interval(metrics, "map_all"),
@@ -78,12 +78,6 @@ def model_card(manifest: Manifest, taxonomy: Taxonomy, metrics: dict[str, Any]) 
         rejected=_share(metrics["rejected_of_all"]),
         table=_table(taxonomy, metrics["classes"]),
     )
-
-
-def _which(classes: dict[str, dict[str, Any]]) -> str:
-    """Return which classes the mean is over."""
-    known = sum(found["ap"] is not None for found in classes.values())
-    return "all classes" if known == len(classes) else f"the {known} classes that some videos show and some do not"
 
 
 def _table(taxonomy: Taxonomy, classes: dict[str, dict[str, Any]]) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urbanpipe.contracts.run_folder import read_json
 from urbanpipe.errors import HubError
 from urbanpipe.hub.contents import SUMS
-from urbanpipe.inference.bundle import CARD, METRICS, TAXONOMY, Manifest
+from urbanpipe.inference.bundle import CARD, METRICS, TAXONOMY, Manifest, evaluated_classes
 from urbanpipe.taxonomy import Taxonomy, load_taxonomy
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def _results(manifest: Manifest, taxonomy: Taxonomy, metrics: dict[str, Any]) ->
     intervals = metrics.get("intervals") or {}
     results = []
     for key, name, interval in (
-        ("map", "all classes", "map_all"),
+        ("map", evaluated_classes(metrics["classes"]), "map_all"),
         ("map_defects", "defects", "map_defects"),
     ):
         if metrics[key] is None:

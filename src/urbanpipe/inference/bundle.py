@@ -12,7 +12,7 @@ MODEL_CARD.md, reliability.png  the same for people
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -137,6 +137,12 @@ class Bundle:
     calibration: Calibration
     triage: Triage
     ood: OODDetector | None
+
+
+def evaluated_classes(classes: dict[str, dict[str, Any]]) -> str:
+    """Return which classes the mAP is over, for people, from `classes` of `metrics.json`."""
+    known = sum(found["ap"] is not None for found in classes.values())
+    return "all classes" if known == len(classes) else f"the {known} classes that some videos show and some do not"
 
 
 def read_bundle(folder: Path, *, device: str = "auto", runtime: RuntimeName = "auto") -> Bundle:
