@@ -1,7 +1,8 @@
 """The choices of `fit`: what each fold may know of the others, and that the figure of a choice is not flattered."""
 
 import json
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -22,7 +23,7 @@ from urbanpipe.tuning import search as search_module
 from urbanpipe.tuning.choice import ALL_FOLDS, EligibleRuns, best, rank, union
 from urbanpipe.tuning.figures import figures_of
 from urbanpipe.tuning.search import search
-from urbanpipe.tuning.steps import Step
+from urbanpipe.tuning.steps import Candidate, Step
 
 pytestmark = pytest.mark.usefixtures("no_plots_of_folds")
 
@@ -59,202 +60,231 @@ def test_a_run_is_used_only_where_it_was_chosen() -> None:
     assert members.final.tolist() == [True, True]
 
 
+Worth = Mapping[str, float | dict[int, float]]
+
+
+class FakeWork:
+    """A call of `fit` that trains nothing: how long a step takes and what it is worth is given.
+
+    Args:
+        left: seconds left.
+        seconds: seconds of a fold, by name of the step.
+        worth: mAP by name of the step, for all folds or by fold; steps that are not in it have .5.
+        folds: the folds.
+        recorded: seconds of each training that are recorded; default: `seconds`.
+        failing: start of the names of steps that fail when they are trained.
+    """
+
+    def __init__(
+        self,
+        left: float,
+        seconds: Callable[[str], float] = lambda _: 1.0,
+        worth: Worth | None = None,
+        *,
+        folds: Sequence[int] = (0, 1, 2),
+        recorded: float | None = None,
+        failing: str = "none",
+    ) -> None:
+        self.experiment = SimpleNamespace(fold_numbers=[*folds])
+        self.budget = SimpleNamespace(left_seconds=left)
+        self.eligible = EligibleRuns(folds)
+        self.outcomes: dict[str, SimpleNamespace] = {}
+        self.times = defaultdict[str, dict[str, float]](lambda: {"seconds": 0.0, "folds": 0.0})
+        self.tried, self.trained, self.failed = list[str](), list[str](), list[str]()
+        self._seconds, self._worth, self._recorded, self._failing = seconds, worth or {}, recorded, failing
+
+    def needed(self, step: Step, folds: Sequence[int], _: object) -> float:
+        name = step.recipe.name
+        return self._seconds(name) * max(0.0, len(folds) - self.times[name]["folds"])
+
+    def has_trained(self, step: Step, _: object) -> bool:
+        return self.times[step.recipe.name]["folds"] == len(self.experiment.fold_numbers)
+
+    def try_folds(self, step: Step, folds: Sequence[int]) -> dict[int, float] | None:
+        name = step.recipe.name
+        if len(folds) == len(self.experiment.fold_numbers):
+            self.cross_validate(step)
+        elif self.needed(step, folds, None):
+            self.tried.append(name)
+            self._train(name, len(folds))
+        worth = self._worth.get(name, 0.5)
+        return {fold: worth if isinstance(worth, float) else worth[fold] for fold in folds}
+
+    def cross_validate(self, step: Step) -> bool:
+        name, folds = step.recipe.name, self.experiment.fold_numbers
+        if name in self.trained:
+            return True
+        has_failed = name.startswith(self._failing)
+        is_done = not has_failed and self.needed(step, folds, None) <= self.budget.left_seconds
+        self.outcomes[name] = SimpleNamespace(is_done=is_done, has_failed=has_failed)
+        if has_failed:
+            self.failed.append(name)
+        elif is_done:
+            self._train(name, len(folds))
+            self.trained.append(name)
+        return is_done
+
+    def search(self, names: Sequence[str], patch: pytest.MonkeyPatch, *, epochs: tuple[int, ...] = (1, 2, 3)) -> None:
+        """Search among settings of these names."""
+        patch.setattr(search_module, "EPOCHS", epochs)
+        patch.setattr(search_module, "HALVING", 2)
+        patch.setattr(search_module, "expected_seconds", self.needed)
+        patch.setattr(search_module, "is_trained", self.has_trained)
+        patch.setattr(search_module, "has_time", lambda *_: self.budget.left_seconds > 0)
+        search(self.settings(names), cast("search_module.SearchedWork", self))
+
+    def settings(self, names: Sequence[str]) -> list[Candidate]:
+        return [tiny_candidate(name, 1e-3 + place / 1e5) for place, name in enumerate(names)]
+
+    def _train(self, name: str, folds: int) -> None:
+        seconds = self._recorded or self._seconds(name) * folds
+        self.times[name] = {"seconds": seconds, "folds": float(folds)}
+
+
+def _by_epochs(name: str) -> float:
+    return int(name[-1]) / 2
+
+
 NAMES = ("first", "good", "bad", "worst")
+WORTH = {
+    "first-1": 0.5,
+    "good-1": 0.6,
+    "bad-1": 0.2,
+    "worst-1": 0.1,
+    "first-2": 0.7,
+    "good-2": 0.6,
+    "bad-2": 0.1,
+    "first-3": 0.8,
+    "good-3": 0.5,
+    "bad-3": 0.3,
+    "worst-3": 0.2,
+}
 
 
 @pytest.mark.parametrize(
-    ("left", "too_long", "compared", "expected"),
+    ("left", "too_long", "tried", "trained"),
     [
-        (100.0, "", ["first-1", "good-1", "bad-1", "worst-1", "first-2", "good-2"], ["first-3", "good-3", "bad-3"]),
-        (100.0, "first-3", ["first-1", "good-1", "bad-1", "worst-1", "first-2", "good-2"], ["first-2", "good-3"]),
-        (100.0, "good", ["first-1", "bad-1", "worst-1", "first-2", "bad-2"], ["first-3", "bad-3"]),
-        (12.5, "", ["first-1", "good-1", "bad-1"], ["good-3", "first-3", "bad-3", "worst-3"]),
-        (5.5, "", [], ["first-2", "good-2", "bad-2", "worst-2"]),
-        (3.0, "", [], ["first-1", "good-1", "bad-1", "worst-1"]),
+        (  # `first` is better with 3 epochs than with 2, `good` is not, nor with 1 epoch
+            100.0,
+            "none",
+            ["first-1", "good-1", "bad-1", "worst-1", "first-2", "good-2", "first-3", "good-3", "bad-3", "worst-3"],
+            ["first-2", "first-3", "good-1", "bad-1", "bad-3", "worst-1", "worst-3"],
+        ),
+        (
+            100.0,
+            "first-3",
+            ["first-1", "good-1", "bad-1", "worst-1", "first-2", "good-2", "good-3", "bad-3", "worst-3"],
+            ["first-2", "good-1", "bad-1", "bad-3", "worst-1", "worst-3"],
+        ),
+        (100.0, "good", ["first-1", "bad-1", "worst-1", "first-2", "bad-2", "first-3"], ["first-2", "first-3"]),
+        (12.5, "none", ["first-1", "good-1", "bad-1"], ["good-1"]),
+        (5.5, "none", [], ["first-2", "good-2", "bad-2", "worst-2"]),
+        (3.0, "none", [], ["first-1", "good-1", "bad-1", "worst-1"]),
     ],
 )
-def test_the_time_left_decides_what_is_compared_and_how_long_it_is_trained(
-    monkeypatch: pytest.MonkeyPatch, left: float, too_long: str, compared: list[str], expected: list[str]
+def test_the_time_left_and_the_tried_folds_decide_how_long_a_setting_is_trained(
+    monkeypatch: pytest.MonkeyPatch, left: float, too_long: str, tried: list[str], trained: list[str]
 ) -> None:
-    monkeypatch.setattr(search_module, "EPOCHS", (1, 2, 3))
-    monkeypatch.setattr(search_module, "HALVING", 2)
-    tried, trained = list[str](), list[str]()
-    worth = {"first-1": 0.5, "good-1": 0.6, "bad-1": 0.2, "worst-1": 0.1, "good-2": 0.6, "first-2": 0.7, "bad-2": 0.1}
-    work = _work(left)
+    work = FakeWork(left, lambda name: 1000.0 if name.startswith(too_long) else _by_epochs(name), WORTH)
+    work.search(NAMES, monkeypatch)
+    assert work.tried[: len(tried)] == tried
+    assert work.trained[: len(trained)] == trained
+    assert len(work.trained) == len(set(work.trained))
+    assert work.eligible.members(trained[:1]).final.all()
 
-    def expected_seconds(step: Step, folds: Sequence[int], _: object) -> float:
-        is_long = bool(too_long) and step.recipe.name.startswith(too_long)
-        return 1000.0 if is_long else int(step.recipe.name[-1]) * len(folds) / 2
 
-    def try_folds(step: Step, folds: Sequence[int]) -> dict[int, float]:
-        tried.append(step.recipe.name)
-        return dict.fromkeys(folds, worth[step.recipe.name])
+def test_a_longer_training_is_left_after_the_tried_folds_where_it_is_not_better(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By fold 1 alone, which is the choice of fold 0, two epochs are better; by both, and by fold 0 alone, not."""
+    worth: Worth = {"one-1": {0: 0.9, 1: 0.4}, "one-2": {0: 0.1, 1: 0.6}, "two-1": 0.2, "two-2": 0.1}
+    work = FakeWork(1000.0, worth=worth)
+    work.search(["one", "two"], monkeypatch, epochs=(1, 2))
+    assert work.tried == ["one-1", "two-1", "one-2", "two-2"]
+    assert work.trained == ["one-1", "one-2", "two-1"]
+    assert work.times["two-2"]["folds"] == 2
+    assert work.eligible.of_run["one-2"] == {0}
+    assert work.eligible.of_run["one-1"] == work.eligible.of_run["two-1"] == {ALL_FOLDS, 0, 1, 2}
 
-    def cross_validate(step: Step) -> bool:
-        is_done = expected_seconds(step, [0, 1, 2], None) < 1000
-        work.outcomes[step.recipe.name] = SimpleNamespace(is_done=is_done, has_failed=not is_done)
-        if is_done:
-            trained.append(step.recipe.name)
-        return is_done
 
-    monkeypatch.setattr(search_module, "expected_seconds", expected_seconds)
-    monkeypatch.setattr(search_module, "is_trained", lambda step, _: step.recipe.name in trained)
-    work.try_folds, work.cross_validate = try_folds, cross_validate
-    settings = [tiny_candidate(name, 1e-3 + number / 1e5) for number, name in enumerate(NAMES)]
-    search(settings, cast("search_module.SearchedWork", work))
-    assert tried == compared
-    assert trained[: len(expected)] == expected
-    assert len(trained) == len(set(trained))
-    assert work.eligible.members(expected[:1]).final.all()
+def test_a_number_of_epochs_between_is_tried_after_the_longest(monkeypatch: pytest.MonkeyPatch) -> None:
+    worth = {"one-1": 0.3, "one-2": 0.4, "one-3": 0.2, "two-1": 0.2, "two-2": 0.1, "two-3": 0.3}
+    work = FakeWork(1000.0, worth=worth)
+    work.times["one-1"]["folds"] = 3.0
+    monkeypatch.setattr(search_module, "_ranked", lambda *_: {})
+    work.search(["one"], monkeypatch)
+    assert work.tried == ["one-3", "one-2"]
+    assert work.trained == ["one-1", "one-2"], "the first as found"
 
 
 def test_what_a_later_call_finds_trained_is_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """A larger budget trains a setting for longer, and keeps its shorter training."""
-    monkeypatch.setattr(search_module, "EPOCHS", (1, 2, 3))
-    monkeypatch.setattr(search_module, "expected_seconds", lambda *_: 10.0)
-    work, trained = _work(100.0), list[str]()
-    monkeypatch.setattr(search_module, "is_trained", lambda step, _: step.recipe.name in {"one-2", *trained})
-
-    def cross_validate(step: Step) -> bool:
-        work.outcomes[step.recipe.name] = SimpleNamespace(is_done=True, has_failed=False)
-        trained.append(step.recipe.name)
-        return True
-
-    work.cross_validate = cross_validate
-    search([tiny_candidate("one", 1e-3)], cast("search_module.SearchedWork", work))
-    assert trained == ["one-2", "one-3"]
+    work = FakeWork(100.0, worth={"one-3": 0.6})
+    work.times["one-2"] = {"seconds": 3.0, "folds": 3.0}
+    work.search(["one"], monkeypatch)
+    assert work.trained[:2] == ["one-2", "one-3"]
 
 
 def test_a_longer_training_that_has_begun_goes_on_where_a_shorter_one_would_not_fit(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Four of five folds of the longest are trained, so that less of it is left than of a shorter one."""
-    monkeypatch.setattr(search_module, "EPOCHS", (1, 2, 3))
-    needed = {"one-1": 15.0, "one-2": 80.0, "one-3": 24.0}
-    monkeypatch.setattr(search_module, "expected_seconds", lambda step, *_: needed[step.recipe.name])
-    monkeypatch.setattr(search_module, "is_trained", lambda *_: False)
-    work, trained = _work(69.0), list[str]()
-    work.cross_validate = lambda step: trained.append(step.recipe.name)
-    settings = [tiny_candidate("one", 1e-3)]
-    search(settings, cast("search_module.SearchedWork", work))
-    work.times["one-3"] = {"seconds": 96.0, "folds": 4.0}
-    search(settings, cast("search_module.SearchedWork", work))
-    assert trained == ["one-1", "one-3"]
+    """Two of three folds of the longest are trained, so that less of it is left than of a shorter one."""
+    seconds = {"one-1": 5.0, "one-2": 27.0, "one-3": 24.0}
+    work = FakeWork(69.0, lambda name: seconds[name], {"one-3": 0.6})
+    work.search(["one"], monkeypatch)
+    assert work.trained == ["one-1"]
+    work.times["one-3"] = {"seconds": 48.0, "folds": 2.0}
+    work.search(["one"], monkeypatch)
+    assert work.trained == ["one-1", "one-3"]
 
 
 @pytest.mark.parametrize(
-    ("took", "agree", "trained", "used"),
+    ("recorded", "agree", "trained", "used"),
     [
         (10.0, False, ["one-2", "two-2"], {ALL_FOLDS, 0, 1, 2}),
-        (200.0, False, ["one-2", "two-2", "two-1", "one-1"], {0}),
-        (200.0, True, ["one-2", "two-2"], {ALL_FOLDS, 0, 1, 2}),
+        (500.0, False, ["one-2", "two-2", "two-1", "one-1"], {0}),
+        (500.0, True, ["one-1", "one-2", "two-1", "two-2"], {ALL_FOLDS, 0, 1, 2}),
     ],
 )
 def test_a_fold_gets_no_training_for_which_its_own_order_left_no_time(
-    took: float, agree: bool, trained: list[str], used: set[int], monkeypatch: pytest.MonkeyPatch
+    recorded: float, agree: bool, trained: list[str], used: set[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Fold 1's score ranks `two` first, for fold 0; with the time left, the other folds could not have trained it."""
-    monkeypatch.setattr(search_module, "EPOCHS", (1, 2))
-    monkeypatch.setattr(search_module, "expected_seconds", lambda *_: 5.0)
-    scores = {"one-1": {0: 0.9, 1: 0.9 if agree else 0.1}, "two-1": {0: 0.1, 1: 0.6}}
-    work, done = _work(80.0), list[str]()
-    monkeypatch.setattr(search_module, "is_trained", lambda step, _: step.recipe.name in done)
-
-    def cross_validate(step: Step) -> bool:
-        work.outcomes[step.recipe.name] = SimpleNamespace(is_done=True, has_failed=False)
-        work.times[step.recipe.name] = {"seconds": took, "folds": 3.0}
-        work.budget.left_seconds = 40.0
-        done.append(step.recipe.name)
-        return True
-
-    work.cross_validate, work.try_folds = cross_validate, lambda step, _: scores.get(step.recipe.name)
-    search([tiny_candidate("one", 1e-3), tiny_candidate("two", 2e-3)], cast("search_module.SearchedWork", work))
-    assert done == trained
+    worth: Worth = {"one-1": {0: 0.9, 1: 0.9 if agree else 0.1}, "two-1": {0: 0.1, 1: 0.6}, "one-2": 1.0, "two-2": 1.0}
+    work = FakeWork(80.0, worth=worth, recorded=recorded)
+    work.search(["one", "two"], monkeypatch, epochs=(1, 2))
+    assert work.trained == trained
     assert work.eligible.of_run["two-2"] == used
 
 
 def test_settings_whose_time_cannot_be_measured_are_not_compared_and_their_failure_is_recorded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def expected_seconds(step: Step, *_: object) -> float:
-        if step.recipe.name.startswith("large"):
+    def seconds(name: str) -> float:
+        if name.startswith("large"):
             raise OutOfMemoryError("out of memory")
         return 1.0
 
-    monkeypatch.setattr(search_module, "EPOCHS", (1, 2))
-    monkeypatch.setattr(search_module, "expected_seconds", expected_seconds)
-    work, tried, trained, failed = _work(100.0), list[str](), list[str](), list[str]()
-    monkeypatch.setattr(search_module, "is_trained", lambda step, _: step.recipe.name in trained)
-
-    def try_folds(step: Step, folds: Sequence[int]) -> dict[int, float] | None:
-        tried.append(step.recipe.name)
-        return dict.fromkeys(folds, 0.5)
-
-    def cross_validate(step: Step) -> bool:
-        is_done = not step.recipe.name.startswith("large")
-        work.outcomes[step.recipe.name] = SimpleNamespace(is_done=is_done, has_failed=not is_done)
-        (trained if is_done else failed).append(step.recipe.name)
-        return is_done
-
-    work.try_folds, work.cross_validate = try_folds, cross_validate
-    settings = [tiny_candidate(name, rate) for name, rate in (("first", 1e-3), ("large", 2e-3), ("other", 3e-3))]
-    search(settings, cast("search_module.SearchedWork", work))
-    assert tried == ["first-1", "other-1"]
-    assert trained == ["first-2", "other-2"]
-    assert failed == ["large-1"], "it is not tried again"
-    assert "large-1" not in work.eligible.of_run
+    work = FakeWork(100.0, seconds, failing="large")
+    work.search(["first", "large", "other"], monkeypatch, epochs=(1, 2))
+    assert work.tried[:2] == ["first-1", "other-1"]
+    assert work.trained == ["first-1", "other-1"]
+    assert work.failed == ["large-1"], "it is not tried again"
 
 
 def test_a_slow_setting_does_not_take_the_time_of_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    seconds = {"slow-1": 10.0, "first-1": 5.0, "good-1": 5.0, "bad-1": 5.0}
-    monkeypatch.setattr(search_module, "EPOCHS", (1,))
-    monkeypatch.setattr(search_module, "expected_seconds", lambda step, *_: seconds[step.recipe.name])
-    monkeypatch.setattr(search_module, "is_trained", lambda *_: False)
-    work, tried = _work(80.0), list[str]()
-
-    def try_folds(step: Step, folds: Sequence[int]) -> dict[int, float]:
-        tried.append(step.recipe.name)
-        return dict.fromkeys(folds, 0.5)
-
-    work.try_folds, work.cross_validate = try_folds, lambda _: False
-    settings = [tiny_candidate(name, 1e-3 + place / 1e5) for place, name in enumerate(("slow", "first", "good", "bad"))]
-    search(settings, cast("search_module.SearchedWork", work))
-    assert tried == ["first-1", "good-1", "bad-1"]
+    work = FakeWork(80.0, lambda name: 5.0 if name == "slow-1" else 2.5)
+    work.search(["slow", "first", "good", "bad"], monkeypatch, epochs=(1,))
+    assert work.tried == ["first-1", "good-1", "bad-1"]
 
 
 def test_with_two_folds_a_comparison_is_a_cross_validation(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first comparison chose nothing by scores, so that each fold may use its runs; the second did."""
-    monkeypatch.setattr(search_module, "EPOCHS", (1, 2))
-    monkeypatch.setattr(search_module, "expected_seconds", lambda *_: 1.0)
-    worth = {"one-1": {0: 0.9, 1: 0.1}, "two-1": {0: 0.1, 1: 0.9}, "three-1": {0: 0.4, 1: 0.4}}
-    work, trained = _work(100.0, folds=[0, 1]), list[str]()
-    monkeypatch.setattr(search_module, "is_trained", lambda step, _: step.recipe.name in trained)
-
-    def cross_validate(step: Step) -> bool:
-        work.outcomes[step.recipe.name] = SimpleNamespace(is_done=True, has_failed=False)
-        trained.append(step.recipe.name)
-        return True
-
-    def try_folds(step: Step, folds: Sequence[int]) -> dict[int, float]:
-        assert list(folds) == [0, 1]
-        cross_validate(step)
-        return worth.get(step.recipe.name, dict.fromkeys(folds, 0.5))
-
-    work.try_folds, work.cross_validate = try_folds, cross_validate
-    settings = [tiny_candidate(name, 1e-3 + place / 1e5) for place, name in enumerate(("one", "two", "three"))]
-    compared = [candidate.step(1).recipe.name for candidate in settings]
-    search_module._ranked(settings, cast("search_module.SearchedWork", work))
-    assert trained == [*compared, "one-2", "two-2"], "the best of fold 0, which is fold 1's choice, and that of fold 1"
-    members = work.eligible.members(trained)
-    assert members.by_fold.tolist() == [[True, True, True, False, True], [True, True, True, True, False]]
-    assert members.final.tolist() == [True, True, True, True, False]
-
-
-def _work(left: float, folds: Sequence[int] = (0, 1, 2)) -> SimpleNamespace:
-    """Return a call of `fit` with so many seconds left, which trains nothing."""
-    budget = SimpleNamespace(left_seconds=left)
-    experiment = SimpleNamespace(fold_numbers=[*folds])
-    return SimpleNamespace(experiment=experiment, budget=budget, eligible=EligibleRuns(folds), outcomes={}, times={})
+    worth: Worth = {"one-1": {0: 0.9, 1: 0.1}, "two-1": {0: 0.1, 1: 0.9}, "three-1": 0.4}
+    work = FakeWork(100.0, worth=worth, folds=[0, 1])
+    work.search(["one", "two", "three"], monkeypatch, epochs=(1, 2))
+    assert work.trained == ["one-1", "two-1", "three-1", "one-2", "two-2", "three-2"]
+    assert work.tried == [], "no training is left after some folds"
 
 
 @pytest.mark.slow
@@ -302,17 +332,29 @@ def test_fit_compares_settings_twice_on_two_folds_and_trains_the_best_first(
     monkeypatch.setattr(search_module, "HALVING", 2)
     monkeypatch.setattr(run_step, "crossval_seconds", lambda *_, **__: 1.0)
     monkeypatch.setattr(run_step, "expected_seconds", lambda *_: 1.0)
-    worth = {"worst-1": 0.1, "bad-1": 0.2, "good-1": 0.6, "good-2": 0.3, "bad-2": 0.7, "worst-2": 0.0}
+    worth = {
+        "worst-1": 0.1,
+        "bad-1": 0.2,
+        "good-1": 0.6,
+        "good-2": 0.3,
+        "bad-2": 0.7,
+        "worst-2": 0.0,
+        "good-3": 0.1,
+        "bad-3": 0.8,
+        "worst-3": 0.2,
+    }
     monkeypatch.setattr(run_step, "_map", lambda run, fold: worth[run.name] * (fold == 0))
     folds = tmp_path / "folds.csv"
     _three_folds(archive / "folds.csv", folds)
     result = fitted(tmp_path, tmp_path / "out", folds=folds)
     outcomes = {outcome.step.recipe.name: outcome for outcome in result.outcomes}
     done = [name for name, outcome in outcomes.items() if outcome.is_done]
-    assert done == ["frozen-tiny", "bad-3", "worst-3", "good-3"], "without fold 0 all are equal, in the given order"
-    assert outcomes["bad-1"].tried == {0: 0.2, 1: 0.0}
-    assert outcomes["bad-1"].reason == "tried on 2 folds"
-    assert not (tmp_path / "out" / "bad-1" / "fold2").exists()
+    assert done == ["frozen-tiny", "bad-2", "bad-3", "worst-1", "good-1", "bad-1", "worst-3"], (
+        "without fold 0 all are equal, so that its choice is the first setting with the fewest epochs"
+    )
+    assert outcomes["good-3"].tried == {0: 0.1, 1: 0.0}
+    assert outcomes["good-3"].reason == "tried on 2 folds"
+    assert not (tmp_path / "out" / "good-3" / "fold2").exists()
     assert "tried on 2 folds" in (result.folder / "fit.md").read_text()
     figures, data = result.points[-1].figures, read_out_of_fold(tmp_path / "out" / "frozen-tiny")
     chance = mean_of_known(np.where(data.targets.any(0), data.targets.mean(0), np.nan))

@@ -32,17 +32,18 @@ class SearchedWork(Work, Protocol):
 
 
 def search(settings: Sequence[Candidate], work: SearchedWork) -> None:
-    """Compare settings by successive halving, and train the best ones for as long as the time allows.
+    """Compare settings by successive halving, and train the best ones for as long as it helps and the time allows.
 
     As many as fit into a share of the time left are tried for the fewest epochs on two folds, and the best third of
-    them for more. Then each is cross-validated, the best first, with the most epochs that leave some time for the next:
-    models of different settings complement each other. Those that could not be compared follow in the given order.
-    While time is left, the same begins again with more epochs.
+    them for more. Then each is cross-validated, the best first, with the best number of epochs so far, and with more
+    epochs if the tried folds show that these are better. It leaves some time for the next: models of different
+    settings complement each other. Those that could not be compared follow in the given order. While time is left,
+    the same begins again with other numbers of epochs.
     """
     by_name, ranking = {candidate.name: candidate for candidate in settings}, _ranked(settings, work)
-    compared = union(ranking)
+    compared, all_folds = union(ranking), (ALL_FOLDS, *work.experiment.fold_numbers)
     others = [candidate for candidate in settings if candidate.name not in compared]
-    while any([*_train_ranked(ranking, by_name, work), *(_train_longest(each, (), work) for each in others)]):
+    while any([*_train_ranked(ranking, by_name, work), *(_train_setting(each, all_folds, work) for each in others)]):
         pass
 
 
@@ -70,27 +71,77 @@ def _train_ranked(ranking: Ranking, by_name: Mapping[str, Candidate], work: Sear
     for place in range(len(ranking.get(ALL_FOLDS, ()))):
         at_place = {without: names[place : place + 1] for without, names in ranking.items()}
         for name in union(at_place):
-            yield _train_longest(by_name[name], [fold for fold, names in at_place.items() if name in names], work)
+            yield _train_setting(by_name[name], [fold for fold, names in at_place.items() if name in names], work)
 
 
-def _train_longest(candidate: Candidate, chosen_for: Sequence[int], work: SearchedWork) -> bool:
-    """Cross-validate a setting with the most epochs that fit into a share of the time left.
+def _train_setting(candidate: Candidate, chosen_for: Sequence[int], work: SearchedWork) -> bool:
+    """Cross-validate a setting with the best number of epochs so far, and with the most that fit if these are better.
 
-    Trainings of it that are there already are used where the time would have allowed them.
+    More epochs are not always better. So a longer training begins with the folds on which settings are compared. It
+    goes on if it is better there than the others of its setting. Where nothing is known of the setting, or there are
+    no other folds, it goes on in any case.
 
     Args:
         candidate: the setting.
-        chosen_for: folds to leave out for which scores chose it, and `ALL_FOLDS`; none if no score chose it.
+        chosen_for: folds to leave out for which it was chosen, and `ALL_FOLDS`.
         work: the call of `fit`.
 
     Returns:
-        Whether a run was added to those that are combined.
+        Whether anything was trained.
     """
-    steps = steps_of(candidate)
-    affordable = [*_affordable(steps, chosen_for, work)] or steps[:1]
-    trained = [step for step in affordable[:-1] if is_trained(step, work)]
-    is_new = [_train_chosen(step, chosen_for, work) for step in (*trained, affordable[-1])]
-    return any(is_new)
+    folds, steps = work.experiment.fold_numbers, steps_of(candidate)
+    tried = folds[:TRIED_FOLDS]
+    known = [step for step in _fitting(steps, chosen_for, work) if _is_tried(step, work)]
+    scores = {step.recipe.name: found for step in known if (found := work.try_folds(step, tried)) is not None}
+    has_trained = _train_best(steps, scores, chosen_for, work)
+    untried = [step for step in _fitting(steps, chosen_for, work) if not (_is_tried(step, work) or _failed(step, work))]
+    if not untried:
+        return has_trained
+    longest = untried[-1]
+    if not scores or len(tried) == len(folds):
+        return _train_chosen(longest, chosen_for, work) or has_trained
+    found = work.try_folds(longest, tried)
+    if found is None:
+        return has_trained
+    _train_best(steps, {**scores, longest.recipe.name: found}, chosen_for, work)
+    return True
+
+
+def _train_best(
+    steps: Sequence[Step], scores: Mapping[str, Mapping[int, float]], chosen_for: Sequence[int], work: SearchedWork
+) -> bool:
+    """Cross-validate the step with the best scores, by the choice of each fold; return whether one was trained.
+
+    Shorter ones that are trained already are used too.
+
+    Args:
+        steps: the trainings of a setting, the shortest first; of equally good ones, the shorter is taken.
+        scores: mAP by fold of those that may be trained, on the same folds.
+        chosen_for: folds to leave out for which the setting was chosen, and `ALL_FOLDS`.
+        work: the call of `fit`.
+    """
+    scored = {step.recipe.name: step for step in steps if step.recipe.name in scores}
+    ranking, names = rank({name: scores[name] for name in scored}, work.experiment.fold_numbers), [*scored]
+    has_trained = False
+    for place, (name, step) in enumerate(scored.items()):
+        used = names[place:] if is_trained(step, work) else [name]
+        users = [without for without in chosen_for if ranking[without][0] in used]
+        has_trained |= bool(users) and _train_chosen(step, users, work)
+    return has_trained
+
+
+def _is_tried(step: Step, work: SearchedWork) -> bool:
+    """Return whether the folds on which settings are compared are trained."""
+    return is_trained(step, work) or work.times.get(step.recipe.name, {}).get("folds", 0) >= TRIED_FOLDS
+
+
+def _failed(step: Step, work: SearchedWork) -> bool:
+    return step.recipe.name in work.outcomes and work.outcomes[step.recipe.name].has_failed
+
+
+def _fitting(steps: Sequence[Step], chosen_for: Sequence[int], work: SearchedWork) -> list[Step]:
+    """Return the steps of one setting that may be trained in the time left: the shortest one in any case."""
+    return [*_affordable(steps, chosen_for, work)] or [*steps[:1]]
 
 
 def _affordable(steps: Sequence[Step], chosen_for: Sequence[int], work: SearchedWork) -> Iterator[Step]:
