@@ -113,6 +113,7 @@ HEADS = {
     "ML-Decoder": ("bag", "input.head.kind=ml-decoder"),
     "queries": ("dense-pool", "input.head.kind=queries"),
     "token": ("dense-pool", "input.head.kind=token"),
+    "pooled clips": ("dense-pool", "input.head.layers=3", "input.head.heads=8", "input.head.kind=mean-max"),
 }
 
 

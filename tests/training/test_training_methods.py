@@ -60,6 +60,7 @@ VIDEO = ("small-video", (*SHORT, "input.size=32", "input.frames=4"))
 SUPER_IMAGE = ("small-mobilenetv2", TINY)
 DENSE = ("small-dense", (*TINY_DENSE, "training.epochs=3"))
 BAG = ("small-bag", TINY_BAG)
+POOLED = ("input.head.layers=3", "input.head.heads=8")  # the defaults, as such a head has neither
 DENSE_OF_FOUR = (DENSE[0], (*DENSE[1], "input.frames=4"))
 
 
@@ -85,6 +86,9 @@ VARIANTS = {
     "video-3-draws": variant(VIDEO, "input.test_draws=3", "input.sampling=sequence"),
     "dense-pool": DENSE,
     "dense-token": variant(DENSE, "input.head.kind=token"),
+    "dense-mean-max": variant(DENSE, *POOLED, "input.head.kind=mean-max", "model.head_start=probe"),
+    "dense-lse": variant(DENSE, *POOLED, "input.head.kind=lse"),
+    "dense-attention": variant(DENSE, *POOLED, "input.head.kind=attention"),
     "dense-super-image": variant(DENSE_OF_FOUR, "input.encoder=super-image"),
     "bag-transmil": BAG,
     "bag-ml-decoder": variant(BAG, "input.head.kind=ml-decoder"),

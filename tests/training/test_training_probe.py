@@ -1,24 +1,29 @@
 """Fine-tuning that starts from a linear probe: what the head is before the first step, and that it lasts."""
 
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
 import torch
 
-from helpers.tiny_recipes import TINY
+from helpers.tiny_recipes import TINY, TINY_DENSE
 from helpers.training_runs import ALONE, job, killed_at, same_weights
 from urbanpipe.catalog.catalog_file import Catalog
 from urbanpipe.errors import RecipeError
 from urbanpipe.inputs.dataset import VideoDataset
+from urbanpipe.learners.dense import DenseLearner
 from urbanpipe.learners.features import encoded
 from urbanpipe.learners.learner import LearnerContext
 from urbanpipe.learners.logistic import fit_regression
 from urbanpipe.learners.probe import MAX_SEGMENTS, FeatureEncoder, spread, start_from_probe
 from urbanpipe.learners.segments import SegmentLearner
+from urbanpipe.methods.dense import DenseConfig
 from urbanpipe.methods.recipe import Recipe, load_recipe
 from urbanpipe.models.classifier import SegmentClassifier
 from urbanpipe.models.config import STRENGTHS
+from urbanpipe.models.dense import DenseClassifier, PooledVideoHead
+from urbanpipe.models.regression_head import RegressionHead
 from urbanpipe.training import loop
 from urbanpipe.training.fold_job import FoldJob
 from urbanpipe.training.loop import train_model
@@ -35,6 +40,19 @@ FRAME = (
         "model.head_start=probe",
         "training.epochs=2",
         "training.workers=0",
+        "name=probe",
+    ),
+)
+
+DENSE = (
+    "small-dense",
+    (
+        *TINY_DENSE,
+        "input.head.layers=3",
+        "input.head.heads=8",
+        "input.head.kind=mean-max",
+        "input.memory.warmup_epochs=0",
+        "model.head_start=probe",
         "name=probe",
     ),
 )
@@ -79,6 +97,37 @@ def test_the_head_starts_as_a_regression_on_the_features_of_the_backbone(
     assert all(
         torch.equal(a, b) for a, b in zip(model.state_dict().values(), ema.module.state_dict().values(), strict=True)
     )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["stale", "exact"])
+def test_the_head_over_clips_starts_as_a_regression_on_the_features_of_the_initial_encoder(
+    mode: str, catalog: Catalog, tmp_path: Path
+) -> None:
+    context = begun(job(catalog, load_recipe(DENSE[0], [*DENSE[1], f"input.mode={mode}"]), tmp_path))
+    model, ema = context.state.model, context.state.ema
+    assert isinstance(model, DenseClassifier)
+    assert ema
+    encoder = {name: tensor.clone() for name, tensor in model.encoder.state_dict().items()}
+    learner = DenseLearner(cast("DenseConfig", context.recipe.input), context)
+    learner.begin_epoch()
+    assert all(torch.equal(tensor, encoder[name]) for name, tensor in model.encoder.state_dict().items())
+    assert isinstance(model.head, PooledVideoHead)
+    head = model.head.pool
+    assert isinstance(head, RegressionHead)
+    rows = torch.stack([head.pool(learner.memory.read(index)) for index in range(len(context.dataset))]).numpy()
+    with torch.no_grad():
+        logits = torch.stack([head(learner.memory.read(index)) for index in range(len(rows))]).numpy()
+    candidates = [fit_regression(rows, context.targets > 0, strength).logits(rows) for strength in STRENGTHS]
+    assert min(np.abs(each - logits).max() for each in candidates) < 0.02
+    assert np.ptp(logits, axis=0).max() > 0.1, "it has learned something"
+    assert torch.equal(ema.module.head.pool.linear.weight, head.linear.weight)
+    context.state.epoch = 1
+    before = head.linear.weight.clone()
+    with torch.no_grad():
+        head.linear.weight += 1
+    learner.begin_epoch()
+    assert torch.equal(head.linear.weight, before + 1), "a later epoch does not fit it again"
 
 
 @pytest.mark.slow

@@ -19,7 +19,8 @@ from urbanpipe.learners.feature_memory import FeatureMemory, fingerprint
 from urbanpipe.learners.learner import LearnerContext
 from urbanpipe.learners.memory_fill import exchange, fill, write_batch
 from urbanpipe.learners.moment_targets import MomentTargets, loss_of_known
-from urbanpipe.models.dense import DenseClassifier
+from urbanpipe.learners.probe import fit_head
+from urbanpipe.models.dense import DenseClassifier, PooledVideoHead
 from urbanpipe.models.device import autocast, images_to
 from urbanpipe.models.smooth_max import smooth_max
 from urbanpipe.outputs import remove_quietly
@@ -41,7 +42,8 @@ class DenseLearner:
     def __init__(self, config: "DenseConfig", context: LearnerContext) -> None:
         model, recipe, dataset = context.state.model, context.recipe, context.dataset
         assert isinstance(model, DenseClassifier), "the method builds no other"
-        self._recipe, self._input, self._state, self._distributed = recipe, config, context.state, context.distributed
+        self._context, self._distributed = context, context.distributed
+        self._recipe, self._input, self._state = recipe, config, context.state
         self._model, self._loss, self._targets = model, context.loss, torch.from_numpy(context.targets)
         self._dataset, self._folder = dataset, context.folder
         self._resumed = True  # until the first epoch of this process has begun
@@ -79,7 +81,19 @@ class DenseLearner:
             self._distributed.log(f"feature memory: {lost}; encoding it again")
         if lost or self._refresh_is_due():
             self._refresh()
+        if self._starts_from_probe:
+            self._start_from_probe()
         self._resumed = False
+
+    @property
+    def _starts_from_probe(self) -> bool:
+        """Whether this epoch begins with a regression on the features of the initial encoder as the head."""
+        return self._state.epoch == 0 and self._recipe.model.head_start == "probe"
+
+    def _start_from_probe(self) -> None:
+        head = self._model.head
+        assert isinstance(head, PooledVideoHead), "the recipe is checked"
+        fit_head(head.pool, [self.memory.read(video) for video in range(len(self._dataset))], self._context)
 
     @property
     def _in_use(self) -> bool:
@@ -91,7 +105,7 @@ class DenseLearner:
         if epoch == self._recipe.training.epochs - memory.final_epochs:
             return True
         if epoch == 0:
-            return self._in_use
+            return self._in_use or self._starts_from_probe
         since = epoch - memory.warmup_epochs
         due = memory.refresh_epochs > 0 and since > 0 and since % memory.refresh_epochs == 0
         return due and not self._head_alone and self._input.mode == "stale"

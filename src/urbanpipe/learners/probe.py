@@ -46,12 +46,23 @@ def start_from_probe(context: LearnerContext) -> None:
     Raises:
         VideoError: a video can no longer be read.
     """
+    model, distributed = context.state.model, context.distributed
+    assert isinstance(model, SegmentClassifier | BagNetwork), "the recipe is checked"
+    shares = distributed.gather(list(encoded(FeatureEncoder(model), context.dataset, context.recipe, distributed)))
+    of_videos = sorted((pair for share in shares for pair in share), key=_first)
+    fit_head(model.head, [features for _, features in of_videos], context)
+
+
+def fit_head(head: nn.Module, by_video: Sequence[Tensor], context: LearnerContext) -> None:
+    """Set a head to a logistic regression on features, and copy the network to the EMA; see `start_from_probe`.
+
+    Args:
+        head: head of the network, the same in all processes; changed in place.
+        by_video: features (segments, width) of each video of the training set; read in the first process only.
+        context: recipe, state and training set.
+    """
     state, recipe, distributed = context.state, context.recipe, context.distributed
-    assert isinstance(state.model, SegmentClassifier | BagNetwork), "the recipe is checked"
-    own = list(encoded(FeatureEncoder(state.model), context.dataset, recipe, distributed))
-    shares, head = distributed.gather(own), state.model.head
     if distributed.is_main:
-        by_video = [features for _, features in sorted((pair for share in shares for pair in share), key=_first)]
         groups = [video.group for video in context.dataset.videos]
         targets = context.targets > 0
         if isinstance(head, RegressionHead):

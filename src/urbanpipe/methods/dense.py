@@ -189,10 +189,10 @@ class DenseMethod(Method[DenseConfig]):
             raise ValueError(
                 "model.head and model.dropout have no effect on the dense method; its head is [input.head]"
             )
-        if recipe.model.head_start != "random":
+        if recipe.model.head_start == "probe" and config.head.kind != "mean-max":
             raise ValueError(
-                'model.head_start = "probe" has no effect on the dense method, whose head is no linear layer; '
-                "input.memory.warmup_epochs trains the head first"
+                f'model.head_start = "probe" has no effect on input.head.kind = "{config.head.kind}"; use "mean-max", '
+                "or train the head first with input.memory.warmup_epochs"
             )
         if recipe.training.compile:
             raise ValueError("training.compile = true has no effect on the dense method")

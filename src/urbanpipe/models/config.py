@@ -1,5 +1,6 @@
 """Settings of the networks; importable without torch."""
 
+from collections.abc import Set
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -105,12 +106,13 @@ class BagHeadConfig(Section):
     def _of_its_kind(self) -> Self:
         if self.width % self.heads:
             raise ValueError(f"width = {self.width}: must be a multiple of heads = {self.heads}")
-        of_others = type(self).model_fields.keys() - {"kind", *_SETTINGS_OF_HEAD[self.kind]}
-        if given := [key for key in sorted(of_others) if getattr(self, key) != type(self).model_fields[key].default]:
-            raise ValueError(f"{given[0]} has no effect on {self.kind}")
+        _refuse_changed(self, type(self).model_fields.keys() - {"kind", *_SETTINGS_OF_HEAD[self.kind]}, self.kind)
         if len(set(self.pooling)) < len(self.pooling):
             raise ValueError(f"pooling = {list(self.pooling)}: name each once")
         return self
+
+
+_POOLED_KINDS: dict[str, str] = {"mean-max": "regression", "lse": "lse", "attention": "attention"}
 
 
 class DenseHeadConfig(Section):
@@ -120,9 +122,11 @@ class DenseHeadConfig(Section):
         width: width of clip features and of the head; even, and a multiple of `heads`.
         layers: number of Transformer layers.
         heads: number of attention heads.
-        dropout: dropout in the Transformer.
-        kind: `queries` (one query per class attends to the clips, as in ML-Decoder) or `token` (a class token passes
-            through the Transformer with the clips).
+        dropout: dropout in the Transformer, in `lse` and in `attention`.
+        kind: `queries` (a Transformer, then one query per class attends to the clips, as in ML-Decoder), `token` (a
+            class token passes through the Transformer with the clips), or, without a Transformer, `mean-max` (a linear
+            layer on mean and maximum of the features), `lse` (log-sum-exp of the clips' logits) or `attention` (gated
+            attention per class, arXiv 1802.04712).
         pooling: how an image backbone's features are pooled over the frames of a clip.
     """
 
@@ -130,11 +134,31 @@ class DenseHeadConfig(Section):
     layers: int = Field(3, ge=1, le=256)
     heads: int = Field(8, ge=1, le=1024)
     dropout: float = Field(0.1, ge=0, lt=1)
-    kind: Literal["queries", "token"] = "queries"
+    kind: Literal["queries", "token", "mean-max", "lse", "attention"] = "queries"
     pooling: Literal["mean", "max"] = "mean"
 
+    @property
+    def bag_head(self) -> BagHeadConfig | None:
+        """The head over a bag of clips of a kind without a Transformer; None for the others."""
+        if (kind := _POOLED_KINDS.get(self.kind)) is None:
+            return None
+        settings = {key: getattr(self, key) for key in ("width", "dropout") if key in _SETTINGS_OF_HEAD[kind]}
+        return BagHeadConfig.model_validate({"kind": kind, **settings})
+
     @model_validator(mode="after")
-    def _divisible(self) -> Self:
+    def _of_its_kind(self) -> Self:
         if self.width % 2 or self.width % self.heads:
             raise ValueError(f"width = {self.width}: must be even and a multiple of heads = {self.heads}")
+        if self.kind in _POOLED_KINDS:
+            of_others = {"layers", "heads", "dropout"} - {*_SETTINGS_OF_HEAD[_POOLED_KINDS[self.kind]]}
+            _refuse_changed(self, of_others, self.kind)
         return self
+
+
+def _refuse_changed(head: Section, settings: Set[str], kind: str) -> None:
+    """Refuse settings that a kind of head does not have, where they differ from the default."""
+    fields = type(head).model_fields
+    if given := [key for key in sorted(settings) if getattr(head, key) != fields[key].default]:
+        raise ValueError(
+            f"{given[0]} has no effect on {kind}; leave it out, or give the default, {fields[given[0]].default!r}"
+        )

@@ -5,6 +5,7 @@ The closest published design is TALLFormer (arXiv 2204.01680). The queries of th
 """
 
 import math
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -12,11 +13,18 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from urbanpipe.models.backbone import Backbone, Normalise
-from urbanpipe.models.config import DenseHeadConfig
+from urbanpipe.models.config import BagHeadConfig, DenseHeadConfig
 from urbanpipe.models.network import Network
+from urbanpipe.models.pooling_heads import AttentionHead, LogSumExpHead, PoolingHead
+from urbanpipe.models.regression_head import RegressionHead
 from urbanpipe.models.smooth_max import smooth_max
 from urbanpipe.models.video import VideoBackbone
 
+POOLING_HEADS: dict[str, Callable[[int, int, BagHeadConfig], PoolingHead]] = {
+    "regression": RegressionHead,
+    "lse": LogSumExpHead,
+    "attention": AttentionHead,
+}
 SLOWEST_SECONDS = 2000.0  # longest wavelength of the time code: more than half an hour
 FASTEST_SECONDS = 0.5
 
@@ -143,6 +151,23 @@ class VideoHead(nn.Module):
         return transformed
 
 
+class PooledVideoHead(nn.Module):
+    """Computes logits of a video by pooling its clips without a Transformer, and those of every clip alone.
+
+    Args:
+        pool: the head over the features of the clips.
+    """
+
+    def __init__(self, pool: PoolingHead) -> None:
+        super().__init__()
+        self.pool = pool
+
+    def forward(self, features: Tensor, seconds: Tensor) -> tuple[Tensor, Tensor]:
+        """Return logits (classes,) of a video and (clips, classes) of its clips; see `VideoHead`."""
+        del seconds
+        return self.pool(features), self.pool.frame_logits(features)
+
+
 class DenseClassifier(Network):
     """Clip encoder and video head.
 
@@ -155,7 +180,12 @@ class DenseClassifier(Network):
     def __init__(self, backbone: Backbone | VideoBackbone, config: DenseHeadConfig, classes: int) -> None:
         super().__init__()
         self.encoder = ClipEncoder(backbone, config.width, config.pooling)
-        self.head = VideoHead(config, classes)
+        bag_head = config.bag_head
+        self.head: VideoHead | PooledVideoHead = (
+            PooledVideoHead(POOLING_HEADS[bag_head.kind](config.width, classes, bag_head))
+            if bag_head
+            else VideoHead(config, classes)
+        )
 
     @property
     def backbone(self) -> Backbone | VideoBackbone:  # type: ignore[override]

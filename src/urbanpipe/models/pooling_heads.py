@@ -1,4 +1,4 @@
-"""Heads that pool the frames of a bag so that one moment can decide: log-sum-exp, gated attention, several queries."""
+"""Heads that pool frames or clips so that one moment can decide: log-sum-exp, gated attention, several queries."""
 
 from abc import ABC, abstractmethod
 

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from urbanpipe.models.config import BagHeadConfig, BagPooling
+from urbanpipe.models.pooling_heads import PoolingHead
 
 
 def pool_bag(bag: Tensor, pooling: tuple[BagPooling, ...]) -> Tensor:
@@ -22,7 +23,7 @@ def pool_bag(bag: Tensor, pooling: tuple[BagPooling, ...]) -> Tensor:
     return torch.cat(parts)
 
 
-class RegressionHead(nn.Module):
+class RegressionHead(PoolingHead):
     """Logistic regression on standardised pooled features. `learners.regression` fits it; it has no random weights.
 
     Args:
@@ -52,8 +53,7 @@ class RegressionHead(nn.Module):
         """Return the logits (classes,) of a bag (frames, features)."""
         return self.linear((self.pool(bag) - self.mean) / self.scale)  # type: ignore[no-any-return]
 
-    def frame_scores(self, bag: Tensor, logits: Tensor) -> Tensor:
-        """Return the probabilities (frames, classes), float64, of each frame as a bag of its own."""
-        del logits
+    def frame_logits(self, bag: Tensor) -> Tensor:
+        """Return the logits (frames, classes) of each frame as a bag of its own."""
         pooled = bag.repeat(1, len(self.pooling))  # of a single frame, every pooling is the frame itself
-        return self.linear((pooled - self.mean) / self.scale).double().sigmoid()  # type: ignore[no-any-return]
+        return self.linear((pooled - self.mean) / self.scale)  # type: ignore[no-any-return]
