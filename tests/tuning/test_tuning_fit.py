@@ -281,9 +281,11 @@ def test_a_step_that_fails_costs_itself(
     archive: Path, tmp_path: Path, tiny: dict[str, float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     del tiny
+    failed = list[str]()
 
     def fails(run: Path, recipe: Recipe, experiment: Experiment, only: Sequence[int]) -> None:
         if run.name == "tuned-1":
+            failed.append(run.name)
             raise WeightsError("no such file")
         crossval.run_folds(run, recipe, experiment, only)
 
@@ -291,6 +293,7 @@ def test_a_step_that_fails_costs_itself(
     result = fitted(archive, tmp_path / "out")
     assert result.outcomes[1].reason == "failed: no such file"
     assert result.bundle is not None
+    assert failed == ["tuned-1"], "once"
 
 
 @pytest.mark.slow

@@ -126,13 +126,16 @@ class Fit:
     def cross_validate(self, step: Step) -> bool:
         """Train all folds of a step if they are expected to end in time; combine it with the runs so far.
 
+        A step that failed is not tried again, except for the first one, which raises the error.
+
         Returns:
             Whether they are all trained.
         """
-        name = step.recipe.name
-        if self.has_done(name):
-            return True
-        self._record(run_step(step, self.experiment.fold_numbers, self, is_first=name == self.baseline))
+        name, before = step.recipe.name, self.outcomes.get(step.recipe.name)
+        is_first = name == self.baseline
+        if before is not None and (before.is_done or (before.has_failed and not is_first)):
+            return before.is_done
+        self._record(run_step(step, self.experiment.fold_numbers, self, is_first=is_first))
         if is_done := self.outcomes[name].is_done:
             self._combine(name)
             figures, left = self.outcomes[name].figures, duration_text(self.budget.left_seconds)

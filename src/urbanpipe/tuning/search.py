@@ -25,7 +25,7 @@ class SearchedWork(Work, Protocol):
     eligible: EligibleRuns
 
     def cross_validate(self, step: Step) -> bool:
-        """Train all folds of a step; return whether they are all trained."""
+        """Train all folds of a step, unless it has failed before; return whether they are all trained."""
 
     def try_folds(self, step: Step, folds: Sequence[int]) -> dict[int, float] | None:
         """Train some folds of a step; return the mAP of each, or None if they are not all trained."""
@@ -173,16 +173,11 @@ def _is_affordable(step: Step, chosen_for: Sequence[int], work: SearchedWork) ->
 
 
 def _train_chosen(step: Step, chosen_for: Sequence[int], work: SearchedWork) -> bool:
-    """Cross-validate a step for the folds that it was chosen for; return whether it is newly combined.
-
-    A step that failed is not tried again in the same call.
-    """
+    """Cross-validate a step for the folds that it was chosen for; return whether it is newly combined."""
     for without in chosen_for:
         work.eligible.allow(step.recipe.name, without)
     before = work.outcomes.get(step.recipe.name)
-    if before is not None and (before.is_done or before.has_failed):
-        return False
-    return work.cross_validate(step)
+    return not (before is not None and before.is_done) and work.cross_validate(step)
 
 
 def _compared(
