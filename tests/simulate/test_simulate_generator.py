@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import os
 import shutil
+import signal
 from pathlib import Path
 
 import av
@@ -13,6 +15,7 @@ from typer.testing import CliRunner
 
 from urbanpipe.cli.simulate import command
 from urbanpipe.errors import OutputError, TaxonomyError, UrbanpipeError
+from urbanpipe.simulate import generator
 from urbanpipe.simulate.generator import SimulatedSet, simulate
 from urbanpipe.simulate.options import ClassMix, VideoOptions
 from urbanpipe.simulate.render import Renderer
@@ -103,6 +106,20 @@ def test_workers_do_not_change_the_result(made: SimulatedSet, tmp_path: Path) ->
     assert again.truth.read_bytes() == made.truth.read_bytes()
     for path in again.videos.iterdir():
         assert pixels(path) == pixels(made.videos / path.name)
+
+
+def dies(*_: object) -> None:
+    """End this process as the system does when memory runs out."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.multiprocess
+def test_a_worker_that_the_system_ends_is_told_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(generator, "make_video", dies)
+    with pytest.raises(
+        UrbanpipeError, match="ended by the system, most often for lack of memory; give fewer --workers"
+    ):
+        small(tmp_path, workers=2)
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from multiprocessing import get_context, parent_process
@@ -202,6 +203,11 @@ def _in_parallel(job: _Job, plans: Sequence[VideoPlan], count: int) -> Iterator[
         try:
             for future in as_completed(futures):
                 yield futures[future], future.result()
+        except BrokenProcessPool as error:
+            raise UrbanpipeError(
+                "a process that renders videos was ended by the system, most often for lack of memory; "
+                "give fewer --workers"
+            ) from error
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)
             raise
