@@ -49,6 +49,7 @@ TINY = (
     "input.every_seconds=0.5",
     "model.backbone=test_resnet",
     "model.options={}",
+    "model.weights=random",
     "training.epochs=1",
     "training.batch_size=4",
     "training.workers=0",

@@ -22,6 +22,7 @@ MINUTES = (0.5, 3.0, 30.0)
 RATE, WIDTH, HEIGHT = Fraction(25, 2), 160, 120
 CLIPS = 8
 SETTINGS = (
+    "model.weights=random",
     "training.epochs=3",
     "training.batch_size=2",
     "training.accumulation=1",

@@ -16,8 +16,8 @@ from urbanpipe.methods.recipe import Recipe, load_recipe, write_recipe
 from urbanpipe.taxonomy import default_taxonomy, taxonomy_table
 
 TAXONOMY = default_taxonomy()
-SMALL = ("model.backbone=test_convnext", "model.options={}")
-SWIN = ("model.backbone=swin3d_nano", "model.options={}")
+SMALL = ("model.backbone=test_convnext", "model.options={}", "model.weights=random")
+SWIN = ("model.backbone=swin3d_nano", "model.options={}", "model.weights=random")
 DENSE = ("input.size=64", "input.head.width=16", "input.head.layers=1", "input.head.heads=2")
 METHODS: dict[str, tuple[str, tuple[str, ...]]] = {
     "super-image": ("small-mobilenetv2", (*SMALL, "input.rows=2", "input.columns=3")),

@@ -88,7 +88,7 @@ def test_encoders_give_what_torch_gives(method: str, settings: tuple[str, ...], 
 @pytest.mark.slow
 @pytest.mark.parametrize("half", [False, True])
 def test_norms_are_merged_with_convolutions_whatever_the_storage(half: bool, tmp_path: Path) -> None:
-    runtime = runtime_of("frame", "model.backbone=mobilenetv3_small_050", "model.options={}")
+    runtime = runtime_of("frame", "model.backbone=mobilenetv3_small_050", "model.options={}", "model.weights=random")
     export_encoder(runtime, None, tmp_path / "encode.onnx", half=half)
     options = onnxruntime.SessionOptions()
     options.optimized_model_filepath = str(tmp_path / "optimised.onnx")

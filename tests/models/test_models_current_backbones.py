@@ -139,3 +139,14 @@ def test_the_documented_networks_build(name: str, backbone: str, size: str, mill
     assert seen.shape == (1, network.backbone.pooled_width)
     values = sum(parameter.numel() for parameter in network.backbone.parameters())
     assert round(values / 1e6) == int(millions)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "backbone"), [row[:2] for row in TABLE])
+def test_the_documented_networks_build_for_super_images(name: str, backbone: str) -> None:
+    recipe = load_recipe(name.replace("frozen-", "super-image-"), [f"model.backbone={backbone}"])
+    width, height = recipe.input.image_size
+    with torch.device("meta"):
+        network = recipe.network(17)
+        seen = network.encode(torch.empty(1, 3, height, width), torch.full((1,), recipe.input.frames))
+    assert seen.shape == (1, 17)

@@ -121,6 +121,9 @@ def test_the_layers_of_every_shipped_frozen_recipe_exist() -> None:
 
 
 def test_a_network_of_clips_has_no_layers_for_images() -> None:
-    recipe = load_recipe("frozen-mobilenetv2", ["model.backbone=swin3d_nano", "model.options={}", "input.layers=2"])
+    recipe = load_recipe(
+        "frozen-mobilenetv2",
+        ["model.backbone=swin3d_nano", "model.options={}", "model.weights=random", "input.layers=2"],
+    )
     with pytest.raises(RecipeError, match="'swin3d_nano': this input needs an image network"):
         recipe.network(3)

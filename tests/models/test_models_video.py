@@ -307,7 +307,7 @@ def test_the_hub_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_dense_runs_encoder_is_first_weights_for_a_video_network(tmp_path: Path) -> None:
-    size = ("input.size=32", "input.frames=4", "model.backbone=swin3d_nano", "model.options={}")
+    size = ("input.size=32", "input.frames=4", "model.backbone=swin3d_nano", "model.options={}", "model.weights=random")
     dense = load_recipe("small-dense", [*size, "input.encoder=video", "input.head.width=16", "input.head.heads=2"])
     trained = dense.network(len(default_taxonomy()))
     save_file(trained.state_dict(), tmp_path / "weights.safetensors")

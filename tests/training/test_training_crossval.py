@@ -43,7 +43,10 @@ def recipes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("recipes")
     for name, backbone, rows in (("first", "test_convnext", 2), ("second", "test_resnet", 1)):
         changes = [*TINY, f"name={name}", f"model.backbone={backbone}", f"input.rows={rows}", "training.epochs=1"]
-        write_recipe(load_recipe("small-mobilenetv2", ["model.options={}", *changes]), folder / f"{name}.toml")
+        write_recipe(
+            load_recipe("small-mobilenetv2", ["model.options={}", "model.weights=random", *changes]),
+            folder / f"{name}.toml",
+        )
     return folder / "first.toml", folder / "second.toml"
 
 

@@ -55,7 +55,10 @@ SHORT = (
     "training.keep=best",
 )
 SMALL_FRAME = ("input.size=32", "input.every_seconds=0.3", "input.train_frames=2")
-FRAME = ("small-frame", (*SHORT, *SMALL_FRAME, "model.backbone=test_convnext", "model.options={}"))
+FRAME = (
+    "small-frame",
+    (*SHORT, *SMALL_FRAME, "model.backbone=test_convnext", "model.options={}", "model.weights=random"),
+)
 VIDEO = ("small-video", (*SHORT, "input.size=32", "input.frames=4"))
 SUPER_IMAGE = ("small-mobilenetv2", TINY)
 DENSE = ("small-dense", (*TINY_DENSE, "training.epochs=3"))

