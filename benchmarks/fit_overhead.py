@@ -3,21 +3,22 @@
     python benchmarks/fit_overhead.py
     python benchmarks/fit_overhead.py --threads
 
-Makes random features of videos in groups, and measures the CPU seconds of the parts of `fit` that run no network: the
-regressions of five folds with their inner folds, and the combination of a growing number of runs with its figures.
-For comparison, scikit-learn fits the classes of the first fold one by one. With `--threads`, the choice of a strength
-and the fit with one BLAS thread and with all.
+Makes random features of videos in groups, and measures the CPU seconds of the parts of `fit` that run no network: two
+regressions of five folds with their inner folds (on the output of a network, and on four of its layers), and the
+combination of a growing number of runs with its figures. For comparison, scikit-learn fits the classes of the first
+fold one by one. With `--threads`, the choice of a strength and the fit with one BLAS thread and with all.
 """
 
 import argparse
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import product
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
 from urbanpipe.ensembling.weights import search_nested
@@ -42,41 +43,66 @@ def timed(rows: list[list[str]], name: str) -> Iterator[None]:
     print(*rows[-1], file=sys.stderr, flush=True)
 
 
-def main(videos: int, width: int, runs: int) -> None:
+def main(videos: int, widths: Sequence[int], runs: int) -> None:
     """Print the table."""
     torch.set_num_threads(1)
     rng, taxonomy, rows = np.random.default_rng(0), default_taxonomy(), list[list[str]]()
-    of_group = rng.normal(size=(-(-videos // GROUP), 1, width)).repeat(GROUP, 0)[:videos]
-    bags = torch.from_numpy((of_group + rng.normal(size=(videos, FRAMES, width))).astype(np.float32))
-    signal = bags.mean(1).numpy()[:, : len(taxonomy)]
-    targets = signal + 0.5 * rng.normal(size=signal.shape) > 1.3
     groups = tuple(str(number // GROUP) for number in range(videos))
     folds = np.array([int(group) % FOLDS for group in groups])
-    data = EvaluationSet(taxonomy, tuple(map(str, range(videos))), targets, folds, groups)
-    for fold in range(FOLDS):
-        train = np.flatnonzero(folds != fold)
-        head = RegressionHead(width, len(taxonomy), BagHeadConfig(kind="regression"))
-        with timed(rows, f"regression of fold {fold}, {len(train)} videos"):
-            fit_pooled(head, [bags[row] for row in train], targets[train], [groups[row] for row in train], STRENGTHS)
-    features = torch.stack([head.pool(bag) for bag in bags]).numpy()[folds != 0]
-    with timed(rows, "fits of fold 0 at all strengths, all classes at once"):
-        fitted = None
-        for strength in STRENGTHS:
-            fitted = fit_regression(features, targets[folds != 0], strength, start=fitted)
-    inputs = (features - features.mean(0)) / features.std(0)
-    with timed(rows, "the same by scikit-learn, one class after the other"):
-        for strength, column in product(STRENGTHS, targets[folds != 0].T):
-            LogisticRegression(C=strength, max_iter=300).fit(inputs, column)
+    signal = rng.normal(size=(videos, len(taxonomy)))
+    targets = signal + 0.5 * rng.normal(size=signal.shape) > 1.3
+    for width in widths:
+        _fit_regressions(_bags(signal, width), targets, groups, folds, rows)
+    parts = [*rows]
+    _compare_with_one_by_one(_bags(signal, widths[0])[folds != 0], targets[folds != 0], rows)
     spent = len(rows)
+    data = EvaluationSet(taxonomy, tuple(map(str, range(videos))), targets, folds, groups)
     scores = 1 / (1 + np.exp(-(signal + rng.normal(size=(runs, *signal.shape)))))
     for count in range(2, runs + 1):
         with timed(rows, f"combination of {count} runs, with its figures"):
             nested = search_nested(scores[:count], data).nested
             assert nested is not None
             fold_table(nested, data)
-    parts = [*rows[:FOLDS], *rows[spent:]]
+    parts += rows[spent:]
     rows.append(["regressions and combinations", f"{sum(float(row[1]) for row in parts):.1f}"])
     print(markdown_table(["part", "CPU s"], rows, left=1))
+
+
+def _bags(signal: NDArray[np.float64], width: int) -> torch.Tensor:
+    """Return features (videos, frames, width) that are alike in a group, with the signal in their first channels."""
+    videos, rng = len(signal), np.random.default_rng(width)
+    bags = rng.normal(size=(-(-videos // GROUP), 1, width)).astype(np.float32).repeat(GROUP, 0)[:videos]
+    bags = bags + rng.standard_normal((videos, FRAMES, width), np.float32)
+    bags[:, :, : signal.shape[1]] += signal[:, None].astype(np.float32)
+    return torch.from_numpy(bags)
+
+
+def _fit_regressions(
+    bags: torch.Tensor,
+    targets: NDArray[np.bool_],
+    groups: Sequence[str],
+    folds: NDArray[np.int64],
+    rows: list[list[str]],
+) -> None:
+    """Fit the regression of each fold, and add a row with its CPU seconds."""
+    for fold in range(FOLDS):
+        train, width = np.flatnonzero(folds != fold).tolist(), bags.shape[2]
+        head = RegressionHead(width, targets.shape[1], BagHeadConfig(kind="regression"))
+        with timed(rows, f"regression of fold {fold}, {len(train)} videos, {2 * width} inputs"):
+            fit_pooled(head, [bags[row] for row in train], targets[train], [groups[row] for row in train], STRENGTHS)
+
+
+def _compare_with_one_by_one(bags: torch.Tensor, targets: NDArray[np.bool_], rows: list[list[str]]) -> None:
+    """Add rows for the fits of a fold at all strengths, by our regression and by scikit-learn's."""
+    features = torch.cat([bags.mean(1), bags.amax(1)], 1).numpy()
+    with timed(rows, "fits of fold 0 at all strengths, all classes at once"):
+        fitted = None
+        for strength in STRENGTHS:
+            fitted = fit_regression(features, targets, strength, start=fitted)
+    inputs = (features - features.mean(0)) / features.std(0)
+    with timed(rows, "the same by scikit-learn, one class after the other"):
+        for strength, column in product(STRENGTHS, targets.T):
+            LogisticRegression(C=strength, max_iter=300).fit(inputs, column)
 
 
 def compare_threads() -> None:
@@ -101,10 +127,17 @@ def compare_threads() -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--videos", type=int, default=6000)
-    parser.add_argument("--width", type=int, default=1280, help="features of a frame")
+    parser.add_argument(
+        "--width",
+        dest="widths",
+        type=int,
+        action="append",
+        help="features of a frame, for a regression; default: 1280, and 2816 of four layers of EfficientNet-Lite0",
+    )
     parser.add_argument("--runs", type=int, default=6, help="runs that are combined in the end")
     parser.add_argument("--threads", action="store_true", help="compare one BLAS thread with all")
     given = vars(parser.parse_args())
+    given["widths"] = given["widths"] or [1280, 2816]
     if given.pop("threads"):
         compare_threads()
     else:
