@@ -30,7 +30,10 @@ REPORT = {
 }  # fmt: skip
 # The same networks with small pictures, for one epoch of a step or four.
 QUICK = ("optimiser.warmup_epochs=1", "training.epochs=1", "training.batch_size=4", "training.workers=0")
-SMALL = {"small-mobilenetv2": (*QUICK, "input.tile=32"), "small-video": (*QUICK, "input.size=32", "input.frames=4")}
+SMALL = {
+    "small-mobilenetv2": (*QUICK, "input.tile=32", "model.weights=random"),
+    "small-video": (*QUICK, "input.size=32", "input.frames=4"),
+}
 
 
 def test_every_row_of_the_report_is_there_with_its_figure() -> None:

@@ -41,7 +41,7 @@ from urbanpipe.taxonomy import default_taxonomy
 from urbanpipe.training.options import FoldOptions, RunOptions
 
 TAXONOMY = default_taxonomy()
-QUICK = (*TINY, "training.epochs=1", "training.keep=last")
+QUICK = (*(setting for setting in TINY if "weights" not in setting), "training.epochs=1", "training.keep=last")
 ENTRIES = [entry for table in ("table1", "table2", "table5") for entry in read_report_models(table)]
 
 
@@ -118,7 +118,10 @@ OF_ONE = [*QUICK, "model.head=linear"]
 
 def run(archive: Path, out: Path, what: str, **given: object) -> str:
     split = FoldOptions(folds=given.pop("folds", archive / "folds.csv"), only=given.pop("only_folds", ()))  # type: ignore[arg-type]
-    report = ReportOptions(**{"overrides": QUICK} | given)  # type: ignore[arg-type]
+    has_models = what in room.MAKERS and what != "figure2"
+    keys = {*IMAGES, "frame-tresnet", "base"} & {*(room._keys(what, "small") if has_models else ())}
+    weights = dict.fromkeys(keys, "random") | given.pop("weights", {})  # type: ignore[operator]
+    report = ReportOptions(**{"overrides": QUICK, "weights": weights} | given)
     return reproduce(
         what, archive / "catalog.csv", out=out, report=report, split=split, options=RunOptions(device="cpu")
     )
@@ -207,7 +210,7 @@ def test_some_folds_alone(archive: Path, tmp_path: Path) -> None:
         options=RunOptions(device="cpu", cache=None, cache_gb=0.1),
     )
     entry = next(each for each in read_report_models("table2") if each.key == "convnext-b")
-    (model,) = train_models(experiment, [entry], Given("small", QUICK))
+    (model,) = train_models(experiment, [entry], Given("small", QUICK, {"convnext-b": "random"}))
     assert model.maps is not None
     assert model.maps.shape == (1, 2)
     assert model.costs[0] > 0
@@ -224,7 +227,9 @@ def test_weights_that_cannot_be_had_are_named_and_the_rest_goes_on(archive: Path
     )
     entries = [each for each in read_report_models("table2") if each.key in ("convnext-b", "swin-l")]
     models = train_models(
-        experiment, entries, Given("small", OF_ONE, {"convnext-b": str(tmp_path / "none.safetensors")})
+        experiment,
+        entries,
+        Given("small", OF_ONE, {"convnext-b": str(tmp_path / "none.safetensors"), "swin-l": "random"}),
     )
     assert [model.maps is None for model in models] == [True, False]
     assert "no weights file" in models[0].reason
@@ -285,7 +290,7 @@ def one_fold(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> ReportE
         split=FoldOptions(folds=archive / "folds.csv", only=[0]),
         options=RunOptions(device="cpu", cache=None, cache_gb=0.1),
     )
-    experiment.train(out / "base", load_recipe("small-mobilenetv2", [*QUICK, "name=base"]))
+    experiment.train(out / "base", load_recipe("small-mobilenetv2", [*QUICK, "model.weights=random", "name=base"]))
     return experiment
 
 
