@@ -20,6 +20,13 @@ from urbanpipe.inputs.view import View
 from urbanpipe.platform_support import loader_start_method
 
 
+class Loader(DataLoader[Any]):
+    """A loader that does not warn where there are fewer processors than loading processes, which wait for disks too."""
+
+    def check_worker_number_rationality(self) -> None:
+        """Do nothing."""
+
+
 class BatchLoader:
     """Iterate over batches that worker processes load.
 
@@ -37,7 +44,7 @@ class BatchLoader:
     ) -> None:
         self._count = len(batches)
         processes = min(loading_workers(workers), len(batches))
-        self._loader: DataLoader[Any] = DataLoader(
+        self._loader = Loader(
             dataset,
             batch_sampler=batches,  # type: ignore[arg-type]
             num_workers=processes,
@@ -74,7 +81,7 @@ class SampleLoader:
     def __init__(self, paths: Sequence[Path], view: View, max_segments: int, workers: int) -> None:
         count = min(loading_workers(workers), len(paths))
         dataset = _NewVideoDataset(paths, view, max_segments)
-        self._loader: DataLoader[Any] = DataLoader(
+        self._loader = Loader(
             dataset,
             batch_size=None,
             num_workers=count,

@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from urbanpipe.errors import RecipeError, VideoError
 from urbanpipe.inputs.dataset import VideoDataset
-from urbanpipe.inputs.loading import loading_workers
+from urbanpipe.inputs.loading import Loader, loading_workers
 from urbanpipe.inputs.reading import SegmentInputs
 from urbanpipe.platform_support import loader_start_method
 from urbanpipe.pretraining.config import MAEConfig, SimCLRConfig
@@ -76,7 +76,7 @@ def frame_loader(
     It yields (batch, views, 3, size, size), or the error of one item.
     """
     count = min(loading_workers(workers), len(batches))
-    return DataLoader(
+    return Loader(
         frames,
         batch_sampler=batches,  # type: ignore[arg-type]
         num_workers=count,
