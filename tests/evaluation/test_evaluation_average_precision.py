@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score
 
 from urbanpipe.errors import PredictionError
-from urbanpipe.evaluation.average_precision import average_precision, ranking, score
+from urbanpipe.evaluation.average_precision import average_precision, average_precisions, ranking, score
 from urbanpipe.taxonomy import DefectClass, Taxonomy, default_taxonomy
 
 SMALL = Taxonomy("small", tuple(DefectClass(i, code, code) for i, code in enumerate(("OK", "A", "B"))), exclusive="OK")
@@ -152,3 +152,14 @@ def test_no_positives_at_all() -> None:
     nothing = [[0, 0, 0], [0, 0, 0]]
     assert score([[0.1, 0.2, 0.3]] * 2, nothing, SMALL).map_all == 0.0
     assert score([[0.1, 0.2, 0.3]] * 2, nothing, SMALL, "skip").to_json()["map_all"] is None
+
+
+def test_many_rankings_at_once_are_those_of_one_after_the_other() -> None:
+    rng = np.random.default_rng(4)
+    scores, targets = rng.random((3, 5, 40)).round(1), rng.random((5, 40)) > 0.8  # with ties
+    targets[0] = False
+    found = average_precisions(scores, targets)
+    assert found.shape == (3, 5)
+    assert found.tolist() == [[average_precision(*pair) for pair in zip(each, targets, strict=True)] for each in scores]
+    assert found[:, 0].tolist() == [0.0] * 3
+    assert average_precisions(np.zeros((2, 0)), np.zeros((2, 0), bool)).tolist() == [0.0, 0.0]

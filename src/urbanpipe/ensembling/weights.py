@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from urbanpipe.errors import RecipeError
-from urbanpipe.evaluation.average_precision import fold_aps, mean_of_known, means_of_known, score
+from urbanpipe.evaluation.average_precision import average_precisions, fold_aps, has_both, means_of_known
 from urbanpipe.evaluation.evaluation_set import EvaluationSet, leave_one_fold_out
 from urbanpipe.progress import track
 from urbanpipe.settings import read_toml
@@ -89,10 +89,29 @@ def weighted_mean(members: ArrayLike, weights: ArrayLike) -> NDArray[np.float64]
 
 
 def mean_map(scores: NDArray[np.float64], data: EvaluationSet) -> float:
-    """Compute the mean over folds of mAP over all classes; a class without positives in a fold is left out there."""
-    rows = [held for _, held in leave_one_fold_out(data.folds)]
-    maps = [score(scores[row], data.targets[row], data.taxonomy, "skip").map_all for row in rows]
-    return mean_of_known(np.array(maps))
+    """Compute the mean over folds of mAP over all classes; see `mean_maps`."""
+    return float(mean_maps(scores[None], data)[0])
+
+
+def mean_maps(scores: NDArray[np.float64], data: EvaluationSet) -> NDArray[np.float64]:
+    """Compute the mean over folds of mAP over all classes, of many scores at once.
+
+    A class that no video of a fold shows, or every one, is left out there.
+
+    Args:
+        scores: (M, n, C) float, no NaN.
+        data: the n videos.
+
+    Returns:
+        (M,), NaN if no fold has a class.
+    """
+    maps = []
+    for _, held in leave_one_fold_out(data.folds):
+        classes = has_both(data.targets[held])
+        of_fold = np.ascontiguousarray(scores[:, held][:, :, classes].transpose(0, 2, 1))
+        ap = average_precisions(of_fold, data.targets[held][:, classes].T)
+        maps.append(ap.mean(1) if classes.any() else np.full(len(scores), np.nan))
+    return means_of_known(np.stack(maps, axis=1), axis=1)
 
 
 def search_weights(
@@ -165,7 +184,7 @@ def _choices(
     total = np.zeros(members.shape[1:])
     chosen: list[int] = []
     for _ in range(rounds):
-        found = [mean_map(total + member, data) for member in members]
+        found = mean_maps(total + members, data)
         chosen.append(int(np.argmax(found)))
         total = total + members[chosen[-1]]
         yield chosen

@@ -65,15 +65,29 @@ def average_precision(scores: ArrayLike, targets: ArrayLike) -> float:
     if values.ndim != 1 or values.shape != present.shape:
         raise ValueError(f"scores {values.shape} and targets {present.shape} must both be (n,)")
     _refuse_nan(values)
-    return _average_precision(values, present)
+    return float(average_precisions(values, present))
 
 
-def _average_precision(scores: NDArray[np.float64], targets: NDArray[np.bool_]) -> float:
-    hits = np.flatnonzero(targets[ranking(scores)])
-    if hits.size == 0:
-        return 0.0
-    precision = np.arange(1, hits.size + 1) / (hits + 1)
-    return float(np.cumsum(precision)[-1] / hits.size)  # cumsum adds in rank order, as the scorer does; sum() does not
+def average_precisions(scores: NDArray[np.float64], targets: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Compute the average precision of many rankings at once, each as `average_precision` does.
+
+    Args:
+        scores: (..., n) float, no NaN.
+        targets: (..., n) bool, of the same shape or one that broadcasts to it.
+
+    Returns:
+        (...) in [0, 1]; 0.0 without positives.
+    """
+    count = scores.shape[-1]
+    if count == 0:
+        return np.zeros(scores.shape[:-1])
+    shuffled = _shuffle(count)
+    order = shuffled[np.argsort(-scores[..., shuffled], axis=-1, kind="stable")]
+    hits = np.take_along_axis(np.broadcast_to(targets, scores.shape), order, axis=-1)
+    precision = np.where(hits, hits.cumsum(-1) / np.arange(1, count + 1), 0.0)
+    total: NDArray[np.float64] = precision.cumsum(-1)[..., -1]  # in rank order, as the scorer adds; sum() does not
+    values: NDArray[np.float64] = total / np.maximum(hits.sum(-1), 1)
+    return values
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,7 +159,7 @@ def score(scores: ArrayLike, targets: ArrayLike, taxonomy: Taxonomy, empty: Empt
     if empty not in EMPTY_RULES:
         raise ValueError(f"empty = {empty!r} must be one of {', '.join(EMPTY_RULES)}")
     _refuse_nan(values)
-    ap = np.array([_average_precision(values[:, index], present[:, index]) for index in range(len(taxonomy))])
+    ap = average_precisions(values.T, present.T)
     positives = present.sum(axis=0)
     if empty == "skip":
         ap[~has_both(present)] = np.nan
@@ -196,15 +210,10 @@ def fold_aps(scores: NDArray[np.float64], targets: NDArray[np.bool_], folds: NDA
         targets: (n, C) bool.
         folds: (n,) int.
     """
+    _refuse_nan(scores)
     rows = [held for _, held in leave_one_fold_out(folds)]
-    ap = [
-        [
-            average_precision(*column) if has_both(column[1]) else np.nan
-            for column in zip(scores[row].T, targets[row].T, strict=True)
-        ]
-        for row in rows
-    ]
-    return np.array(ap)
+    of_folds = [average_precisions(scores[row].T, targets[row].T) for row in rows]
+    return np.stack([np.where(has_both(targets[row]), ap, np.nan) for row, ap in zip(rows, of_folds, strict=True)])
 
 
 def number_or_none(value: float) -> float | None:
