@@ -111,6 +111,12 @@ class FakeWork:
         elif self.needed(step, folds, None):
             self.tried.append(name)
             self._train(name, len(folds))
+        return self.maps(step, folds)
+
+    def maps(self, step: Step, folds: Sequence[int]) -> dict[int, float] | None:
+        name = step.recipe.name
+        if self.times[name]["folds"] < len(folds):
+            return None
         worth = self._worth.get(name, 0.5)
         return {fold: worth if isinstance(worth, float) else worth[fold] for fold in folds}
 
@@ -136,6 +142,12 @@ class FakeWork:
         patch.setattr(search_module, "is_trained", self.has_trained)
         patch.setattr(search_module, "has_time", lambda *_: self.budget.left_seconds > 0)
         search(self.settings(names), cast("search_module.SearchedWork", self))
+
+    def knows(self, name: str) -> None:
+        """Let an earlier call have trained a step."""
+        self._train(name, len(self.experiment.fold_numbers))
+        for without in (ALL_FOLDS, *self.experiment.fold_numbers):
+            self.eligible.mark_tried(name, without)
 
     def settings(self, names: Sequence[str]) -> list[Candidate]:
         return [tiny_candidate(name, 1e-3 + place / 1e5) for place, name in enumerate(names)]
@@ -214,7 +226,7 @@ def test_a_longer_training_is_left_after_the_tried_folds_where_it_is_not_better(
 def test_a_number_of_epochs_between_is_tried_after_the_longest(monkeypatch: pytest.MonkeyPatch) -> None:
     worth = {"one-1": 0.3, "one-2": 0.4, "one-3": 0.2, "two-1": 0.2, "two-2": 0.1, "two-3": 0.3}
     work = FakeWork(1000.0, worth=worth)
-    work.times["one-1"]["folds"] = 3.0
+    work.knows("one-1")
     monkeypatch.setattr(search_module, "_ranked", lambda *_: {})
     work.search(["one"], monkeypatch)
     assert work.tried == ["one-3", "one-2"]
@@ -224,7 +236,7 @@ def test_a_number_of_epochs_between_is_tried_after_the_longest(monkeypatch: pyte
 def test_what_a_later_call_finds_trained_is_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """A larger budget trains a setting for longer, and keeps its shorter training."""
     work = FakeWork(100.0, worth={"one-3": 0.6})
-    work.times["one-2"] = {"seconds": 3.0, "folds": 3.0}
+    work.knows("one-2")
     work.search(["one"], monkeypatch)
     assert work.trained[:2] == ["one-2", "one-3"]
 
@@ -245,7 +257,7 @@ def test_a_longer_training_that_has_begun_goes_on_where_a_shorter_one_would_not_
 @pytest.mark.parametrize(
     ("recorded", "agree", "trained", "used"),
     [
-        (10.0, False, ["one-2", "two-2"], {ALL_FOLDS, 0, 1, 2}),
+        (10.0, False, ["one-2", "two-2", "two-1", "one-1"], {ALL_FOLDS, 0, 1, 2}),
         (500.0, False, ["one-2", "two-2", "two-1", "one-1"], {0}),
         (500.0, True, ["one-1", "one-2", "two-1", "two-2"], {ALL_FOLDS, 0, 1, 2}),
     ],
@@ -288,7 +300,36 @@ def test_with_two_folds_a_comparison_is_a_cross_validation(monkeypatch: pytest.M
     work = FakeWork(100.0, worth=worth, folds=[0, 1])
     work.search(["one", "two", "three"], monkeypatch, epochs=(1, 2))
     assert work.trained == ["one-1", "two-1", "three-1", "one-2", "two-2", "three-2"]
-    assert work.tried == [], "no training is left after some folds"
+    assert work.eligible.of_run["one-1"] == {ALL_FOLDS, 0, 1}
+
+
+@pytest.mark.parametrize("folds", [(0, 1), (0, 1, 2), (0, 1, 2, 3, 4)])
+def test_what_a_fold_may_use_does_not_depend_on_its_own_scores(
+    folds: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With time for everything: whatever fold 0's scores are, its combination may use the same runs."""
+    rng, names = np.random.default_rng(0), ("one", "two", "three", "four")
+    steps = [f"{name}-{epochs}" for name in names for epochs in (1, 2, 3)]
+
+    def used(worth: dict[str, dict[int, float]]) -> set[str]:
+        work = FakeWork(1e6, worth=dict(worth), folds=folds)
+        work.search(names, monkeypatch)
+        return {run for run in work.trained if 0 in work.eligible.of_run.get(run, {0})}
+
+    for _ in range(40):
+        worth = {step: dict(zip(folds, rng.random(len(folds)).tolist(), strict=True)) for step in steps}
+        other = {step: {**values, 0: float(rng.random())} for step, values in worth.items()}
+        assert used(worth) == used(other)
+
+
+def test_folds_that_are_trained_but_not_counted_do_not_keep_it_busy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after a kill between the end of a fold and the note of its time, or where that note was deleted."""
+    work = FakeWork(1e6, worth={"one-2": 0.1, "one-3": 0.2})
+    work.times = defaultdict(lambda: {"seconds": 0.0, "folds": 0.0})
+    monkeypatch.setattr(work, "maps", lambda step, folds: dict.fromkeys(folds, 0.5))
+    monkeypatch.setattr(work, "try_folds", lambda step, folds: dict.fromkeys(folds, 0.5))
+    work.search(["one"], monkeypatch)
+    assert work.trained == ["one-3", "one-2", "one-1"], "and then it ends"
 
 
 @pytest.mark.slow

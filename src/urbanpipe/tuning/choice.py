@@ -54,14 +54,24 @@ class EligibleRuns:
     Attributes:
         folds: all folds of the experiment.
         of_run: folds to leave out, or `ALL_FOLDS`, for which a run was chosen; runs that are not in it are for all.
+        tried: folds to leave out, or `ALL_FOLDS`, whose choice has tried a run on the compared folds, by its name.
     """
 
     folds: Sequence[int]
     of_run: dict[str, set[int]] = field(default_factory=dict)
+    tried: dict[str, set[int]] = field(default_factory=dict)
 
     def allow(self, run: str, without: int) -> None:
         """Let a run be used for a fold, or for the final model."""
         self.of_run.setdefault(run, set()).add(without)
+
+    def mark_tried(self, run: str, without: int) -> None:
+        """Let the choice of a fold, or the final one, know the scores of a run."""
+        self.tried.setdefault(run, set()).add(without)
+
+    def has_tried(self, run: str, without: int) -> bool:
+        """Return whether the choice of a fold, or the final one, knows the scores of a run."""
+        return without in self.tried.get(run, ())
 
     def members(self, runs: Sequence[str]) -> EligibleMembers:
         """Return the runs that each fold's combination, and the final one, may use."""

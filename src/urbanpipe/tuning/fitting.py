@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from urbanpipe.contracts.run_folder import DONE
 from urbanpipe.ensembling.bundle_options import BundleLabel
 from urbanpipe.ensembling.bundling import bundle
 from urbanpipe.ensembling.ensemble import WEIGHTS_FILE, ensemble
@@ -97,7 +98,7 @@ class Fit:
 
     def save(self) -> None:
         """Write what a later call needs to know."""
-        self.state.spent_seconds = self.budget.spent_seconds
+        self.state.spent_seconds, self.state.tried = self.budget.spent_seconds, self.eligible.tried
         write_state(self.state, self.folder)
 
     def take_up(self, steps: Sequence[Step]) -> None:
@@ -177,6 +178,11 @@ class Fit:
         if step.recipe.name not in self.outcomes:
             self._record(outcome)
         return outcome.tried
+
+    def maps(self, step: Step, folds: Sequence[int]) -> dict[int, float] | None:
+        """Return the mAP of some folds of a step, or None if they are not all trained."""
+        run = self.out / step.recipe.name
+        return maps_of(run, folds) if all((run / f"fold{fold}" / DONE).exists() for fold in folds) else None
 
     def _record(self, outcome: Outcome) -> None:
         """Add an outcome at the end, with the time that its step took in all calls together.
@@ -268,7 +274,9 @@ def fit(
         raise FoldError(f"`fit` needs two folds, because it chooses for each one by the others; give {asked}")
     with folder_lock(out / FOLDER):
         state = read_state(out / FOLDER)
-        eligible = EligibleRuns(experiment.fold_numbers, {name: {*folds} for name, folds in state.eligible.items()})
+        eligible = EligibleRuns(
+            experiment.fold_numbers, {name: {*folds} for name, folds in state.eligible.items()}, state.tried
+        )
         left = Budget(seconds, state.spent_seconds, started)
         work = Fit(out, baselines[0].recipe.name, experiment, left, state, eligible)
         work.warnings = audit(out / "catalog.csv" if data.is_dir() else data, taxonomy=taxonomy).warnings

@@ -30,6 +30,9 @@ class SearchedWork(Work, Protocol):
     def try_folds(self, step: Step, folds: Sequence[int]) -> dict[int, float] | None:
         """Train some folds of a step; return the mAP of each, or None if they are not all trained."""
 
+    def maps(self, step: Step, folds: Sequence[int]) -> dict[int, float] | None:
+        """Return the mAP of some folds of a step, or None if they are not all trained."""
+
 
 def search(settings: Sequence[Candidate], work: SearchedWork) -> None:
     """Compare settings by successive halving, and train the best ones for as long as it helps and the time allows.
@@ -78,8 +81,9 @@ def _train_setting(candidate: Candidate, chosen_for: Sequence[int], work: Search
     """Cross-validate a setting with the best number of epochs so far, and with the most that fit if these are better.
 
     More epochs are not always better. So a longer training begins with the folds on which settings are compared. It
-    goes on if it is better there than the others of its setting. Where nothing is known of the setting, or there are
-    no other folds, it goes on in any case.
+    goes on if it is better there than the others of its setting. Where nothing was tried of the setting, or there are
+    no other folds, it goes on in any case. Each fold has a choice of its own, which knows nothing of trainings that
+    only the choices of other folds have tried.
 
     Args:
         candidate: the setting.
@@ -87,64 +91,81 @@ def _train_setting(candidate: Candidate, chosen_for: Sequence[int], work: Search
         work: the call of `fit`.
 
     Returns:
-        Whether anything was trained.
+        Whether anything was trained or tried.
     """
-    folds, steps = work.experiment.fold_numbers, steps_of(candidate)
+    steps, longest = steps_of(candidate), dict[str, list[int]]()
+    has_trained = _train_best(steps, chosen_for, work)
+    for without in chosen_for:
+        fitting = [*_affordable(steps, without, work)] or steps[:1]
+        if untried := [step for step in fitting if not (_is_known(step, without, work) or _failed(step, work))]:
+            longest.setdefault(untried[-1].recipe.name, []).append(without)
+    by_name = {step.recipe.name: step for step in steps}
+    has_tried = [_try_longest(by_name[name], steps, users, work) for name, users in longest.items()]
+    return has_trained or any(has_tried)
+
+
+def _try_longest(step: Step, steps: Sequence[Step], users: Sequence[int], work: SearchedWork) -> bool:
+    """Try a step for the choices of some folds, and cross-validate it for those that it is the best for.
+
+    Args:
+        step: a training of a setting.
+        steps: all of the setting, the shortest first.
+        users: folds to leave out.
+        work: the call of `fit`.
+
+    Returns:
+        Whether it was trained, or tried, or has failed.
+    """
+    folds, name = work.experiment.fold_numbers, step.recipe.name
     tried = folds[:TRIED_FOLDS]
-    known = [step for step in _fitting(steps, chosen_for, work) if _is_tried(step, work)]
-    scores = {step.recipe.name: found for step in known if (found := work.try_folds(step, tried)) is not None}
-    has_trained = _train_best(steps, scores, chosen_for, work)
-    untried = [step for step in _fitting(steps, chosen_for, work) if not (_is_tried(step, work) or _failed(step, work))]
-    if not untried:
-        return has_trained
-    longest = untried[-1]
-    if not scores or len(tried) == len(folds):
-        return _train_chosen(longest, chosen_for, work) or has_trained
-    found = work.try_folds(longest, tried)
-    if found is None:
-        return has_trained
-    _train_best(steps, {**scores, longest.recipe.name: found}, chosen_for, work)
-    return True
+    known = {without: _scores(steps, without, work) for without in users}
+    at_once = [without for without in users if not known[without] or len(tried) == len(folds)]
+    compared = [without for without in users if without not in at_once]
+    has_trained = bool(at_once) and _train_chosen(step, at_once, work)
+    if compared and work.try_folds(step, tried) is not None:
+        for without in compared:
+            work.eligible.mark_tried(name, without)
+        _train_best(steps, compared, work)
+        return True
+    return has_trained or _failed(step, work)
 
 
-def _train_best(
-    steps: Sequence[Step], scores: Mapping[str, Mapping[int, float]], chosen_for: Sequence[int], work: SearchedWork
-) -> bool:
-    """Cross-validate the step with the best scores, by the choice of each fold; return whether one was trained.
-
-    Shorter ones that are trained already are used too.
+def _train_best(steps: Sequence[Step], chosen_for: Sequence[int], work: SearchedWork) -> bool:
+    """Cross-validate the best step that each fold's choice has tried; return whether one was trained.
 
     Args:
         steps: the trainings of a setting, the shortest first; of equally good ones, the shorter is taken.
-        scores: mAP by fold of those that may be trained, on the same folds.
-        chosen_for: folds to leave out for which the setting was chosen, and `ALL_FOLDS`.
+        chosen_for: folds to leave out for which the setting was chosen, and `ALL_FOLDS`, which comes first.
         work: the call of `fit`.
     """
-    scored = {step.recipe.name: step for step in steps if step.recipe.name in scores}
-    ranking, names = rank({name: scores[name] for name in scored}, work.experiment.fold_numbers), [*scored]
-    has_trained = False
-    for place, (name, step) in enumerate(scored.items()):
-        used = names[place:] if is_trained(step, work) else [name]
-        users = [without for without in chosen_for if ranking[without][0] in used]
-        has_trained |= bool(users) and _train_chosen(step, users, work)
-    return has_trained
+    by_name, best_for = {step.recipe.name: step for step in steps}, dict[str, list[int]]()
+    for without in chosen_for:
+        fitting = {step.recipe.name for step in (*_affordable(steps, without, work), steps[0])}
+        scores = {name: found for name, found in _scores(steps, without, work).items() if name in fitting}
+        if scores:
+            ranking = rank(scores, work.experiment.fold_numbers)
+            best_for.setdefault(ranking[without][0], []).append(without)
+    trained = [_train_chosen(by_name[name], users, work) for name, users in best_for.items()]
+    return any(trained)
 
 
-def _is_tried(step: Step, work: SearchedWork) -> bool:
-    """Return whether the folds on which settings are compared are trained."""
-    return is_trained(step, work) or work.times.get(step.recipe.name, {}).get("folds", 0) >= TRIED_FOLDS
+def _scores(steps: Sequence[Step], without: int, work: SearchedWork) -> dict[str, dict[int, float]]:
+    """Return the mAP on the compared folds of the steps that one fold's choice has tried, by name."""
+    tried = work.experiment.fold_numbers[:TRIED_FOLDS]
+    known = [step for step in steps if work.eligible.has_tried(step.recipe.name, without)]
+    return {step.recipe.name: found for step in known if (found := work.maps(step, tried)) is not None}
+
+
+def _is_known(step: Step, without: int, work: SearchedWork) -> bool:
+    """Return whether one fold's choice has tried a step."""
+    return bool(_scores([step], without, work))
 
 
 def _failed(step: Step, work: SearchedWork) -> bool:
     return step.recipe.name in work.outcomes and work.outcomes[step.recipe.name].has_failed
 
 
-def _fitting(steps: Sequence[Step], chosen_for: Sequence[int], work: SearchedWork) -> list[Step]:
-    """Return the steps of one setting that may be trained in the time left: the shortest one in any case."""
-    return [*_affordable(steps, chosen_for, work)] or [*steps[:1]]
-
-
-def _affordable(steps: Sequence[Step], chosen_for: Sequence[int], work: SearchedWork) -> Iterator[Step]:
+def _affordable(steps: Sequence[Step], without: int, work: SearchedWork) -> Iterator[Step]:
     """Yield the steps that fit into a share of the time left, out of those of one setting, the shortest first.
 
     After one that does not fit, only those are looked at of which some folds are trained: less of them is left.
@@ -152,30 +173,29 @@ def _affordable(steps: Sequence[Step], chosen_for: Sequence[int], work: Searched
     has_fitted = True
     for step in steps:
         if has_fitted or work.times.get(step.recipe.name, {}).get("folds"):
-            has_fitted = _is_affordable(step, chosen_for, work)
+            has_fitted = _is_affordable(step, without, work)
             if has_fitted:
                 yield step
 
 
-def _is_affordable(step: Step, chosen_for: Sequence[int], work: SearchedWork) -> bool:
-    """Return whether a step fits into a share of the time left, or, if it is trained, may be used for these folds.
+def _is_affordable(step: Step, without: int, work: SearchedWork) -> bool:
+    """Return whether a step fits into a share of the time left, by the choice of one fold.
 
-    A run that another fold's choice trained may be used if there would have been time to train it now, so that no fold
-    gets a training for which the order of its own choice left no time.
+    What the choices of other folds have trained of it may be used if there would have been time to train it now, so
+    that no fold gets a training for which the order of its own choice left no time.
     """
-    name, left = step.recipe.name, work.budget.left_seconds
-    if not is_trained(step, work):
-        return _needed_seconds(step, work.experiment.fold_numbers, work) <= TRAINED_SHARE * left
-    if name not in work.eligible.of_run or work.eligible.of_run[name].issuperset(chosen_for):
-        return True
-    took = work.times.get(name, {}).get("seconds", 0.0)
-    return took <= TRAINED_SHARE * (left + took)
+    left, needed = work.budget.left_seconds, _needed_seconds(step, work.experiment.fold_numbers, work)
+    if _is_known(step, without, work):
+        return is_trained(step, work) or needed <= TRAINED_SHARE * left
+    took = work.times.get(step.recipe.name, {}).get("seconds", 0.0)
+    return took + (0.0 if is_trained(step, work) else needed) <= TRAINED_SHARE * (left + took)
 
 
 def _train_chosen(step: Step, chosen_for: Sequence[int], work: SearchedWork) -> bool:
     """Cross-validate a step for the folds that it was chosen for; return whether it is newly combined."""
     for without in chosen_for:
         work.eligible.allow(step.recipe.name, without)
+        work.eligible.mark_tried(step.recipe.name, without)
     before = work.outcomes.get(step.recipe.name)
     return not (before is not None and before.is_done) and work.cross_validate(step)
 
@@ -208,10 +228,11 @@ def _compared(
     log.info("time to compare %d of %d settings for %d epochs", len(steps), len(settings), epochs)
     if len(steps) < 2:
         return None
-    if len(tried) == len(folds):  # each trial is a cross-validation; a fold uses it unless that fold's scores chose it
-        for name, step in steps.items():
-            for without in (ALL_FOLDS, *folds):
-                if among is None or name in among[without]:
+    for name, step in steps.items():
+        for without in (ALL_FOLDS, *folds):
+            if among is None or name in among[without]:
+                work.eligible.mark_tried(step.recipe.name, without)
+                if len(tried) == len(folds):  # each trial is a cross-validation
                     work.eligible.allow(step.recipe.name, without)
     scores = {name: found for name, step in steps.items() if (found := work.try_folds(step, tried)) is not None}
     return rank(scores, folds, among) if scores else None

@@ -20,6 +20,7 @@ class State(BaseModel):
         points: the combinations, in the order in which they were made.
         eligible: folds to leave out for which a run is in the last combination, by name of the run; a run that is not
             in it is there for all.
+        tried: folds to leave out whose choice has tried a run, by name of the run.
     """
 
     model_config = ConfigDict(ser_json_inf_nan="constants")
@@ -28,6 +29,7 @@ class State(BaseModel):
     steps: dict[str, dict[str, float]]
     points: list[Point] = []
     eligible: dict[str, set[int]] = {}
+    tried: dict[str, set[int]] = {}
 
 
 def read_state(folder: Path) -> State:
