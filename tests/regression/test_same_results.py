@@ -35,7 +35,10 @@ METHODS = {
     "super-image": ("small-mobilenetv2", ["input.tile=32", "input.rows=2", "input.columns=2", *TINY[1:]]),
     "frame": ("small-frame", [*TINY, "input.every_seconds=0.5"]),
     "video": ("small-video", ["input.size=32", "input.frames=4"]),
-    "bag": ("small-bag", [*TINY, "input.every_seconds=0.5", "input.head.width=16", "input.head.heads=2"]),
+    "bag": (
+        "small-bag",
+        [*TINY, "input.every_seconds=0.5", "input.head.width=16", "input.head.heads=2", "training.ema_decay=0"],
+    ),
     "dense": (
         "small-dense",
         [

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import timm
 import torch
 from PIL import Image
 from typer.testing import CliRunner
@@ -266,7 +267,7 @@ def test_on_the_command_line(archive: Path, tmp_path: Path, monkeypatch: pytest.
 
 
 def _no_network(*_: object) -> object:
-    raise WeightsError("no network")
+    raise WeightsError("cannot get them from the hub (no network)")
 
 
 BAGS = ["input.size=32", "training.epochs=1", "training.workers=0", "input.head.width=16", "input.head.heads=2"]
@@ -496,9 +497,22 @@ def test_what_would_have_no_effect_is_refused(archive: Path, tmp_path: Path) -> 
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("table", ["table1", "table2", "table5"])
+def test_small_models_start_from_weights_that_exist_or_from_random_ones(table: str) -> None:
+    for entry in read_report_models(table):
+        if not entry.small:
+            continue
+        model = load_recipe(entry.small, entry.small_set).model
+        if model.weights == "hub":
+            assert timm.get_pretrained_cfg(model.backbone).has_weights, entry.key
+            assert set(model.options) <= {"pad_type"}, "another network than that of the weights"
+        else:
+            assert model.weights == "random", entry.key
+
+
 def test_weights_that_the_hub_does_not_give_are_asked_for_by_key(catalog: Catalog) -> None:
     base = load_base("base", Given("small", ["model.weights=hub", "input.aspect=frame"]))
-    said = lacking_weights("base", base, WeightsError("no network; --set model.weights=FILE"), catalog)
+    said = lacking_weights("base", base, WeightsError("nothing from the hub; --set model.weights=FILE"), catalog)
     assert "--weights base=FILE" in said
     assert "huggingface.co/timm/mobilenetv2_100" in said
     assert "--set" not in said

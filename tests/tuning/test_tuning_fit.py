@@ -462,6 +462,7 @@ def test_the_table_of_a_terminal_has_every_step_and_the_time_left(tmp_path: Path
     lines = text.getvalue().splitlines()
     assert lines[0].startswith("fit: 0 s used, 60 min left")
     assert any("62.1" in line and "59.2, 55.7 to 63.0" in line and "75 s" in line for line in lines)
+    assert any(re.search(r"baseline\W+frozen-tiny\W+62\.1", line) for line in lines)
     assert any("would take 3.0 h, and 50 min are left" in line for line in lines)
     assert any("45.0" in line and "no [/weights] in [bold]" in line for line in lines)
     assert any("combined" in line and "80 s" in line for line in lines)
@@ -509,21 +510,31 @@ def test_a_backbone_without_feature_maps_has_a_head_on_pooled_features(monkeypat
 
 def test_the_defaults_of_each_backbone_are_the_first_candidates() -> None:
     found = candidates({"mobilenetv2_100": "a.safetensors", "test_vit": "random"})
-    names = ["super-image-augmented", "super-image-2x2", "frame", "dense", "frame-pooled"]
-    assert [each.name for each in found[:5]] == [f"{name}-mobilenetv2_100" for name in names]
-    assert found[5].name == "super-image-augmented-test_vit"
+    names = ["super-image-augmented", "super-image-2x2", "frame", "frame-fast", "dense", "frame-pooled"]
+    assert [each.name for each in found[:6]] == [f"{name}-mobilenetv2_100" for name in names]
+    assert found[6].name == "super-image-augmented-test_vit"
+    assert found[3].step(8).recipe.optimiser == load_recipe("small-frame").optimiser
     assert len({each.name for each in found}) == len(found)
     default, shipped = found[0].step(8).recipe, load_recipe("small-mobilenetv2-augmented")
     assert default.augment == shipped.augment
     assert default.optimiser == shipped.optimiser
     assert default.training == shipped.training.model_copy(update={"epochs": 8, "validate_every": 8})
     assert default.model.weights == "a.safetensors"
-    assert found[4].step(3).recipe.input.frame_size[0] == 224, "as the frozen features"
+    assert found[5].step(3).recipe.input.frame_size[0] == 224, "as the frozen features"
     about = "super-image, fine-tuned mobilenetv2_100, augment crop + horizontal flip + colour jitter, crop scale 0.6"
     assert found[0].step(8).about == f"{about}, 8 epochs"
     recipes = [each.step(3).recipe for each in found]  # every one can be used
     assert {recipe.training.epochs for recipe in recipes} == {3}
     assert len({recipe.model_dump_json(exclude={"name"}) for recipe in recipes}) == len(recipes)
+
+
+def test_labels_with_moments_give_frames_a_maximum_over_the_video() -> None:
+    def poolings(has_moments: bool) -> set[str]:
+        found = candidates({"mobilenetv2_100": "random"}, has_moments=has_moments)
+        return {each.step(3).recipe.input.model_dump()["pooling"] for each in found if each.name.startswith("frame")}
+
+    assert poolings(False) == {"mean", "mean-max"}
+    assert poolings(True) == {"max", "mean-max"}
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("2h", 7200), ("1h30m", 5400), (" 90 S ", 90), ("1.5m", 90)])

