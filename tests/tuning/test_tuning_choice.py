@@ -300,7 +300,9 @@ def test_with_two_folds_a_comparison_is_a_cross_validation(monkeypatch: pytest.M
     work = FakeWork(100.0, worth=worth, folds=[0, 1])
     work.search(["one", "two", "three"], monkeypatch, epochs=(1, 2))
     assert work.trained == ["one-1", "two-1", "three-1", "one-2", "two-2", "three-2"]
-    assert work.eligible.of_run["one-1"] == {ALL_FOLDS, 0, 1}
+    members = work.eligible.members(["one-1", "two-1", "three-1"])
+    assert members.final.all()
+    assert members.by_fold.all()
 
 
 @pytest.mark.parametrize("folds", [(0, 1), (0, 1, 2), (0, 1, 2, 3, 4)])

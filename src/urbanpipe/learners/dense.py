@@ -93,7 +93,7 @@ class DenseLearner:
     def _start_from_probe(self) -> None:
         head = self._model.head
         assert isinstance(head, PooledVideoHead), "the recipe is checked"
-        fit_head(head.pool, [self.memory.read(video) for video in range(len(self._dataset))], self._context)
+        fit_head(head.pool, (self.memory.read(video) for video in range(len(self._dataset))), self._context)
 
     @property
     def _in_use(self) -> bool:

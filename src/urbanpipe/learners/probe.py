@@ -1,6 +1,6 @@
 """Heads that are fitted: as a frozen baseline, or as the start of fine-tuning (LP-FT, arXiv 2202.10054)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
@@ -53,7 +53,7 @@ def start_from_probe(context: LearnerContext) -> None:
     fit_head(model.head, [features for _, features in of_videos], context)
 
 
-def fit_head(head: nn.Module, by_video: Sequence[Tensor], context: LearnerContext) -> None:
+def fit_head(head: nn.Module, by_video: Iterable[Tensor], context: LearnerContext) -> None:
     """Set a head to a logistic regression on features, and copy the network to the EMA; see `start_from_probe`.
 
     Args:
@@ -88,7 +88,7 @@ def spread(features: Tensor) -> Tensor:
 
 def fit_pooled(
     head: RegressionHead,
-    bags: Sequence[Tensor],
+    bags: Iterable[Tensor],
     targets: NDArray[np.bool_],
     groups: Sequence[str],
     strengths: Sequence[float],

@@ -104,7 +104,7 @@ class BagHeadConfig(Section):
 
     @model_validator(mode="after")
     def _of_its_kind(self) -> Self:
-        if self.width % self.heads:
+        if "heads" in _SETTINGS_OF_HEAD[self.kind] and self.width % self.heads:
             raise ValueError(f"width = {self.width}: must be a multiple of heads = {self.heads}")
         _refuse_changed(self, type(self).model_fields.keys() - {"kind", *_SETTINGS_OF_HEAD[self.kind]}, self.kind)
         if len(set(self.pooling)) < len(self.pooling):
@@ -119,7 +119,7 @@ class DenseHeadConfig(Section):
     """The video head of the dense method, over the features of a video's clips.
 
     Attributes:
-        width: width of clip features and of the head; even, and a multiple of `heads`.
+        width: width of clip features and of the head; with a Transformer even, and a multiple of `heads`.
         layers: number of Transformer layers.
         heads: number of attention heads.
         dropout: dropout in the Transformer, in `lse` and in `attention`.
@@ -147,7 +147,7 @@ class DenseHeadConfig(Section):
 
     @model_validator(mode="after")
     def _of_its_kind(self) -> Self:
-        if self.width % 2 or self.width % self.heads:
+        if self.kind not in _POOLED_KINDS and (self.width % 2 or self.width % self.heads):
             raise ValueError(f"width = {self.width}: must be even and a multiple of heads = {self.heads}")
         if self.kind in _POOLED_KINDS:
             of_others = {"layers", "heads", "dropout"} - {*_SETTINGS_OF_HEAD[_POOLED_KINDS[self.kind]]}

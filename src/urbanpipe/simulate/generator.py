@@ -199,8 +199,8 @@ def _one_by_one(job: _Job, plans: Sequence[VideoPlan]) -> Iterator[tuple[str, Ma
 def _in_parallel(job: _Job, plans: Sequence[VideoPlan], count: int) -> Iterator[tuple[str, Made]]:
     context = get_context("spawn")
     with ProcessPoolExecutor(count, mp_context=context, initializer=_begin) as pool:
-        futures = {pool.submit(make_video, job, plan): plan.name for plan in plans}
         try:
+            futures = {pool.submit(make_video, job, plan): plan.name for plan in plans}
             for future in as_completed(futures):
                 yield futures[future], future.result()
         except BrokenProcessPool as error:

@@ -66,7 +66,7 @@ class Outcome:
 
     @property
     def stage(self) -> str:
-        """The stage of the search: `baseline`, `compared` on some folds, or `trained` on all; empty if left out."""
+        """The stage: `baseline`, or for fine-tuning `compared` on some folds or `trained` on all; empty if neither."""
         if self.step.recipe.input.frozen_backbone:
             return "baseline"
         return "trained" if self.is_done else "compared" if self.tried is not None else ""

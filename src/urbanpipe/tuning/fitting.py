@@ -231,9 +231,9 @@ def fit(
 
     It begins with an audit of the data, whose warnings are on the page. After the baselines, settings of fine-tuning
     are compared by successive halving: they are tried for a few epochs on two folds, the best third for more, and the
-    best are cross-validated for as many epochs as the time allows. Each step is a run in `out` like one of `crossval`.
-    After each cross-validation, the runs so far are combined with weights searched on out-of-fold predictions, and
-    `out`/fit gets the ensemble, a bundle, and a page.
+    best are cross-validated, with more epochs where these are better and the time allows it. Each step is a run in
+    `out` like one of `crossval`. After each cross-validation, the runs so far are combined with weights searched on
+    out-of-fold predictions, and `out`/fit gets the ensemble, a bundle, and a page.
 
     The figure of a combination is nested: a fold is predicted with the settings and the weights that were found on the
     other folds.

@@ -130,20 +130,20 @@ def _why(outcomes: Sequence[Outcome], last: Point) -> str:
     done = {outcome.step.recipe.name: outcome.figures for outcome in outcomes if outcome.figures is not None}
     best = max(done, key=lambda name: done[name].mean)
     without = [name for name, weight in last.weights.items() if not weight]
-    sentences = [
-        "The weights are those with the best mAP of out-of-fold predictions, searched on resampled videos.",
-        "A run with less than 5 %, or half of an equal share, is left out"
-        + (f": here {', '.join(without)}." if without else "; here none is."),
-    ]
+    sentences = ["The weights are those with the best mAP of out-of-fold predictions."]
+    if without:
+        sentences.append(
+            f"Not used, because their weight would be small or only single folds chose them: {', '.join(without)}."
+        )
     if not math.isnan(done[best].mean):
         sentences.append(
             f"The best single run, {best}, has {per_cent(done[best].mean)}, "
             f"and the combination {per_cent(last.figures.mean)}."
         )
-    if any(outcome.stage in ("compared", "trained") for outcome in outcomes):
+    if any(outcome.stage == "compared" for outcome in outcomes):
         sentences.append(
-            "Settings of fine-tuning were compared on the first two folds. All folds were trained with the best ones "
-            "first, and with more epochs where these were better there. Each fold has its own choice, by the others."
+            "Settings of fine-tuning and numbers of epochs were compared on the first two folds; the best ones were "
+            "trained on all folds. Each fold has its own choice, by the others."
         )
     return " ".join(sentences)
 
