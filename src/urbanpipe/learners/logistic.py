@@ -37,7 +37,9 @@ class Regression:
 
     def logits(self, features: NDArray[np.floating]) -> NDArray[np.float64]:
         """Return the logits (rows, classes) of features (rows, d)."""
-        return (features - self.mean) / self.scale @ self.weight.T + self.bias
+        weight, bias = self.linear()
+        logits: NDArray[np.float64] = features @ weight.T + bias
+        return logits
 
     def linear(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return weight (classes, d) and bias (classes,) for features that are not standardised."""
@@ -66,20 +68,33 @@ def fit_regression(
         start: a regression of the same classes and features to begin with, which saves iterations.
         tolerance: largest element of the gradient of the mean loss at which the fit ends.
     """
-    scale = features.std(0, dtype=np.float64)
-    mean, scale = features.mean(0, dtype=np.float64), np.where(scale > 0, scale, 1.0)
+    mean, scale, inputs = _standardised(features)
     weight = np.zeros((targets.shape[1], features.shape[1]))
     weights = np.ones(targets.shape) if weights is None else weights
     positives, negatives = (targets * weights).sum(0), (~targets * weights).sum(0)
     bias = np.log((positives + 0.5) / (negatives + 0.5))
     known = (positives > 0) & (negatives > 0)
     if known.any():
-        inputs = ((features - mean) / scale).astype(np.float32)
         first = np.column_stack([weight, bias] if start is None else [start.weight, start.bias])[known]
         with threadpool_limits(1 if inputs.nbytes < _MANY_BYTES else None, user_api="blas"):
             fitted = _minimised(inputs, targets[:, known], weights[:, known], strength, first, tolerance=tolerance)
         weight[known], bias[known] = fitted[:, :-1], fitted[:, -1]
     return Regression(mean, scale, weight, bias)
+
+
+def _standardised(
+    features: NDArray[np.floating],
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float32]]:
+    """Return mean and scale (d,) of features (rows, d), and the standardised features.
+
+    Sums are in double precision and the features in single, which takes a tenth of the time of double for both.
+    """
+    mean = features.mean(0, dtype=np.float64)
+    inputs = np.subtract(features, mean.astype(features.dtype)).astype(np.float32, copy=False)
+    deviation = np.sqrt(np.square(inputs).mean(0, dtype=np.float64))
+    scale = np.where(deviation > 0, deviation, 1.0)
+    inputs /= scale.astype(np.float32)
+    return mean, scale, inputs
 
 
 def _minimised(

@@ -17,9 +17,10 @@ def pool_bag(bag: Tensor, pooling: tuple[BagPooling, ...]) -> Tensor:
     for kind in pooling:
         if kind == "mean":
             parts.append(bag.mean(0))
+        elif kind == "max":
+            parts.append(bag.max(0).values)
         else:
-            count = 1 if kind == "max" else (bag.shape[0] + 3) // 4
-            parts.append(bag.topk(count, dim=0).values.mean(0))
+            parts.append(bag.topk((bag.shape[0] + 3) // 4, dim=0).values.mean(0))
     return torch.cat(parts)
 
 

@@ -180,9 +180,14 @@ class Fit:
         return outcome.tried
 
     def maps(self, step: Step, folds: Sequence[int]) -> dict[int, float] | None:
-        """Return the mAP of some folds of a step, or None if they are not all trained."""
+        """Return the mAP of some folds of a step, or None if one is not trained, or damaged, as its step will say."""
         run = self.out / step.recipe.name
-        return maps_of(run, folds) if all((run / f"fold{fold}" / DONE).exists() for fold in folds) else None
+        if not all((run / f"fold{fold}" / DONE).exists() for fold in folds):
+            return None
+        try:
+            return maps_of(run, folds)
+        except RunError:
+            return None
 
     def _record(self, outcome: Outcome) -> None:
         """Add an outcome at the end, with the time that its step took in all calls together.
