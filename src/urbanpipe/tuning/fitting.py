@@ -268,15 +268,9 @@ def fit(
     seconds, given, started = parse_budget(budget), weights or default_weights(), time.monotonic()
     baselines = frozen_steps(given)
     check_weights(baselines)
-    experiment = open_experiment(data, out, labels=labels, taxonomy=taxonomy, split=split, options=options)
+    opened = open_experiment(data, out, labels=labels, taxonomy=taxonomy, split=split, options=options)
+    experiment = _with_folds(opened, split.only)
     settings = candidates(given, has_moments=any(video.moments for video in experiment.catalog.labelled))
-    if experiment.distributed.count > 1:
-        raise RunError("`fit` runs in one process; start it without torchrun")
-    if split.only:
-        experiment = experiment.evaluating(split.only)
-    if len(experiment.fold_numbers) < 2:
-        asked = "another --only-fold too" if split.only else "--folds with two or more"
-        raise FoldError(f"`fit` needs two folds, because it chooses for each one by the others; give {asked}")
     with folder_lock(out / FOLDER):
         state = read_state(out / FOLDER)
         eligible = EligibleRuns(
@@ -294,6 +288,22 @@ def fit(
         work.finish()
         made = work.folder / BUNDLE
         return FitResult(work.folder, (*work.outcomes.values(),), (*work.points,), made if made.is_dir() else None)
+
+
+def _with_folds(experiment: Experiment, only: Sequence[int]) -> Experiment:
+    """Return the experiment with the folds that are evaluated: `only` these, or all if it is empty.
+
+    Raises:
+        FoldError: a fold does not exist, or there is only one.
+        RunError: there are several processes.
+    """
+    if experiment.distributed.count > 1:
+        raise RunError("`fit` runs in one process; start it without torchrun")
+    evaluated = experiment.evaluating(only) if only else experiment
+    if len(evaluated.fold_numbers) < 2:
+        asked = "another --only-fold too" if only else "--folds with two or more"
+        raise FoldError(f"`fit` needs two folds, because it chooses for each one by the others; give {asked}")
+    return evaluated
 
 
 def default_weights() -> dict[str, str]:
