@@ -20,10 +20,10 @@ def sample(n: int, seed: int = 0, share: float = 0.3, skill: float = 1.5):  # ty
 
 @given(st.lists(st.tuples(st.integers(0, 4), st.booleans(), st.sampled_from([0.1, 0.5, 0.9])), min_size=1, max_size=30))
 def test_draw_equals_writing_the_copies_out(rows: list[tuple[int, bool, float]]) -> None:
-    counts = np.array([[count for count, _, _ in rows]])
+    counts = np.array([[count] for count, _, _ in rows], dtype=np.int32)
     targets, scores = np.array([[t] for _, t, _ in rows]), np.array([[s] for _, _, s in rows])
     order = ranking(scores[:, 0])
-    written = np.repeat(targets[order, 0], counts[0, order])
+    written = np.repeat(targets[order, 0], counts[order, 0])
     found = intervals._ap_of_draws(scores, targets, counts)[0, 0]
     if written.any():
         assert found == pytest.approx(average_precision(-np.arange(len(written)), written), abs=1e-12)

@@ -18,7 +18,7 @@ def pool_bag(bag: Tensor, pooling: tuple[BagPooling, ...]) -> Tensor:
         if kind == "mean":
             parts.append(bag.mean(0))
         elif kind == "max":
-            parts.append(bag.max(0).values)
+            parts.append(bag.amax(0))
         else:
             parts.append(bag.topk((bag.shape[0] + 3) // 4, dim=0).values.mean(0))
     return torch.cat(parts)
