@@ -87,6 +87,14 @@ def test_it_ends_with_a_bundle_and_a_page_and_finds_the_same_again(
     page = (result.folder / "fit.html").read_text()
     assert "frozen-tiny (frozen)" in page
     assert "What to know about the data" in page
+    shown = [one.code for one in result.points[1].classes]
+    assert shown == [code for code, some in zip(frozen.taxonomy.codes, frozen.targets.T, strict=True) if some.any()]
+    assert "TL" not in shown
+    assert all(f"<td>{code}</td>" in page for code in shown)
+    assert f"--bundle {result.bundle} --out" in page
+    of_all = result.to_json()["map_all"]
+    np.testing.assert_equal(of_all["mean"], result.points[1].figures.mean)
+    assert result.to_json()["classes"].keys() == {*shown}
     assert "frozen-tiny (frozen)" in (result.folder / "fit.md").read_text()
     assert (result.folder / "fit.png").stat().st_size > 1000
 
@@ -445,6 +453,7 @@ def test_without_an_evaluated_class_the_page_says_so(tmp_path: Path) -> None:
     write_page(tmp_path, done, [Point(1.0, unknown, {"a": 1.0}, "a")], Budget(60), ["a <b> is rare"])
     assert "No mAP can be given" in (tmp_path / "fit.md").read_text()
     assert "- a \\<b> is rare\n" in (tmp_path / "fit.md").read_text()
+    assert f"urbanpipe bundle {tmp_path.parent / 'a'} --data CATALOG" in (tmp_path / "fit.md").read_text()
     assert "<li>a &lt;b&gt; is rare</li>" in (tmp_path / "fit.html").read_text()
 
 

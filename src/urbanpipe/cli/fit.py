@@ -65,7 +65,7 @@ def command(
     if result.bundle:
         show(f"bundle: {result.bundle}")
     show(f"results: {result.folder / 'fit.html'}")
-    return Result({"results": result.folder, "report": result.folder / "fit.html", "bundle": result.bundle})
+    return Result(result.to_json())
 
 
 def weights_given(texts: list[str]) -> dict[str, str]:

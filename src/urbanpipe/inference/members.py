@@ -60,11 +60,14 @@ class Trained:
 def find_trained(folder: Path) -> Trained:
     """Find the networks of a run (recipe.toml), an ensemble (weights.toml), or an experiment, which has an ensemble.
 
+    The ensemble of an experiment is that of `crossval`, or else that of `fit`.
+
     Raises:
         RunError: the folder is none of these, or a member is missing.
     """
-    if (folder / "experiment.json").exists() and (folder / "ensemble" / "weights.toml").exists():
-        folder = folder / "ensemble"
+    if (folder / "experiment.json").exists():
+        of_experiment = (folder / "ensemble", folder / "fit" / "ensemble")
+        folder = next((path for path in of_experiment if (path / "weights.toml").exists()), folder)
     if (folder / "weights.toml").exists():
         return _ensemble(folder)
     if not (folder / "recipe.toml").exists():
@@ -100,14 +103,16 @@ def _ensemble(folder: Path) -> Trained:
 
 
 def _run_path(folder: Path, row: dict[str, Any]) -> Path:
-    """Return the current folder of a member: the recorded one, or the one beside the ensemble if both were moved."""
+    """Return the current folder of a member: the recorded one, or one near the ensemble if both were moved.
+
+    A moved member lies beside the ensemble, or where `fit` wrote the ensemble, one folder above.
+    """
     written = Path(row["path"])
-    beside = folder.parent / written.name
-    if not (written / "recipe.toml").exists() and (beside / "recipe.toml").exists():
-        return beside
-    if not (written / "recipe.toml").exists():
+    places = (written, folder.parent / written.name, folder.parent.parent / written.name)
+    found = next((path for path in places if (path / "recipe.toml").exists()), None)
+    if found is None:
         raise RunError(f"{folder} needs the run {written}, which is missing; put it beside the ensemble's folder")
-    return written
+    return found
 
 
 def _member(run: Path, weight: float, device: "torch.device") -> Member:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -21,9 +22,9 @@ from urbanpipe.training.experiment import Experiment, open_experiment
 from urbanpipe.training.options import FoldOptions, RunOptions
 from urbanpipe.tuning.budget import Budget, parse_budget
 from urbanpipe.tuning.choice import EligibleRuns
-from urbanpipe.tuning.figures import Outcome, Point, figures_of
+from urbanpipe.tuning.figures import Figures, Outcome, Point, class_figures, table_of
 from urbanpipe.tuning.live_table import show_table
-from urbanpipe.tuning.page import write_page
+from urbanpipe.tuning.page import HTML, write_page
 from urbanpipe.tuning.run_step import is_trained, maps_of, run_step
 from urbanpipe.tuning.search import search, steps_of
 from urbanpipe.tuning.state import State, read_state, write_state
@@ -51,6 +52,17 @@ class FitResult:
     outcomes: tuple[Outcome, ...]
     points: tuple[Point, ...]
     bundle: Path | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return values for JSON: the files, the last combination, and what became of each step."""
+        last = self.points[-1] if self.points else None
+        return {
+            "results": self.folder,
+            "report": self.folder / HTML,
+            "bundle": self.bundle,
+            **({} if last is None else last.to_json()),
+            "steps": [outcome.to_json() for outcome in self.outcomes],
+        }
 
 
 @dataclass
@@ -327,4 +339,6 @@ def _combination(work: Fit, after: str) -> Point:
         log.warning("no bundle of %s: %s", model, error)
         has_bundle = False
     spent = max(work.times[run.name]["done_after_seconds"] for run in runs)
-    return Point(spent, figures_of(model, scores), weights, after, has_bundle)
+    table = table_of(model, scores)
+    of_all, of_defects = (Figures.of(row) for row in table.rows[:2])
+    return Point(spent, of_all, weights, after, has_bundle, of_defects, class_figures(table))

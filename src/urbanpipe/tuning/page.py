@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 
 from jinja2 import Environment
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -18,10 +19,11 @@ from urbanpipe.tuning.figures import Figures, Outcome, Point
 
 MARKDOWN, HTML, PLOT = "fit.md", "fit.html", "fit.png"
 _INK, _LINE, _PALE = "#1f2933", "#1b7837", "#9aa5b1"
-_HEADER = ["step", "mAP of the folds", "pooled", "95 % interval", "time", ""]
+_HEADER = ["step", "mAP (sd over folds)", "pooled", "95 % interval", "time", ""]
+_CLASS_HEADER = ["class", "name", "videos", "AP (sd over folds)", "pooled", "95 % interval"]
 _NOTES = (
-    "The mAP of the folds is the mean over folds; the pooled one ranks all videos together, and has the interval, "
-    "a bootstrap over groups of videos.",
+    "The mAP is the mean over the folds; the pooled one ranks all videos together, and has the interval, a bootstrap "
+    "over groups of videos.",
     "Each video is predicted by networks that were not trained on it. The combination of a fold has the weights that "
     "were found on the other folds.",
 )
@@ -36,6 +38,7 @@ table { border-collapse: collapse; width: 100%; margin: 1rem 0; }
 th, td { text-align: left; padding: .35rem .6rem; border-bottom: 1px solid #d9e0e6; vertical-align: top; }
 th { font-weight: 600; } .steps td:nth-child(n+2):nth-child(-n+5) { white-space: nowrap; }
 .verdict { font-size: 1.25rem; } img { max-width: 100%; } .notes { color: #52606d; font-size: .9rem; }
+pre { background: #f3f5f7; padding: .6rem .8rem; overflow-x: auto; }
 </style></head><body>
 <h1>{{ title }}</h1>
 <p class="verdict">{{ verdict }}</p>
@@ -53,6 +56,15 @@ th { font-weight: 600; } .steps td:nth-child(n+2):nth-child(-n+5) { white-space:
 {% for name, weight in weights %}<tr><td>{{ name }}</td><td>{{ weight }}</td></tr>
 {% endfor %}</table>
 <img src="{{ plot }}" alt="mAP over the time spent">
+{% if classes %}<h2>What it recognises</h2>
+{% if without %}<p>{{ without }}</p>
+{% endif %}<table class="steps"><tr>{% for cell in class_header %}<th>{{ cell }}</th>{% endfor %}</tr>
+{% for row in classes %}<tr>{% for cell in row %}<td>{{ cell }}</td>{% endfor %}</tr>
+{% endfor %}</table>{% endif %}
+<h2>What to do with it</h2>
+{% for use, command in uses %}<p>{{ use }}</p>
+<pre>{{ command }}</pre>
+{% endfor %}
 <div class="notes">{% for note in notes %}<p>{{ note }}</p>{% endfor %}</div>
 </body></html>
 """
@@ -77,7 +89,7 @@ def write_page(
     last = points[-1]
     rows = [*map(_row, outcomes), _cells("combination of all", last.figures, duration_text(last.spent_seconds))]
     weights = [[name, f"{weight:.2f}"] for name, weight in last.weights.items() if weight > 0]
-    why = _why(outcomes, last)
+    why, classes, without, uses = _why(outcomes, last), _class_rows(last), _without_exclusive(last), _uses(folder, last)
     title, verdict, used = f"What fit found in {folder.resolve().parent.name}", _verdict(outcomes, last), _used(budget)
     save(_plot(points), folder / PLOT)
     parts = [
@@ -94,6 +106,11 @@ def write_page(
         f"{why}\n",
         markdown_table(["run", "weight"], weights, left=1),
         f"![mAP over the time spent]({PLOT})\n",
+        *(["## What it recognises\n"] if classes else []),
+        *([f"{without}\n"] if without else []),
+        *([markdown_table(_CLASS_HEADER, classes, left=2)] if classes else []),
+        "## What to do with it\n",
+        *(f"{use}\n\n    {command}\n" for use, command in uses),
         "".join(f"- {note}\n" for note in _NOTES),
     ]
     write_text(folder / MARKDOWN, "\n".join(parts))
@@ -107,6 +124,10 @@ def write_page(
         why=why,
         weights=weights,
         plot=PLOT,
+        class_header=_CLASS_HEADER,
+        classes=classes,
+        without=without,
+        uses=uses,
         notes=_NOTES,
     )
     write_text(folder / HTML, page)
@@ -130,7 +151,10 @@ def _why(outcomes: Sequence[Outcome], last: Point) -> str:
     done = {outcome.step.recipe.name: outcome.figures for outcome in outcomes if outcome.figures is not None}
     best = max(done, key=lambda name: done[name].mean)
     without = [name for name, weight in last.weights.items() if not weight]
-    sentences = ["The weights are those with the best mAP of out-of-fold predictions."]
+    sentences = [
+        "The weights are the mean of searches for the best mAP of out-of-fold predictions, on resampled groups of "
+        "videos."
+    ]
     if without:
         sentences.append(
             f"Not used, because their weight would be small or only single folds chose them: {', '.join(without)}."
@@ -163,7 +187,38 @@ def _row(outcome: Outcome) -> list[str]:
 
 
 def _cells(name: str, figures: Figures, seconds: str) -> list[str]:
-    return [name, per_cent(figures.mean), per_cent(figures.pooled), figures.interval, seconds, ""]
+    return [name, figures.spread, per_cent(figures.pooled), figures.interval, seconds, ""]
+
+
+def _class_rows(last: Point) -> list[list[str]]:
+    return [
+        [one.code, one.name, str(one.positives), one.figures.spread, per_cent(one.figures.pooled), one.figures.interval]
+        for one in last.classes
+    ]
+
+
+def _without_exclusive(last: Point) -> str:
+    """Return a sentence about the mAP without the exclusive class, if it differs."""
+    if last.defects is None or last.defects.mean == last.figures.mean or math.isnan(last.defects.mean):
+        return ""
+    return f"Over the defects alone, without the class of videos that show none, the mAP is {last.defects}."
+
+
+def _uses(folder: Path, last: Point) -> list[tuple[str, str]]:
+    """Return what the result is used for, each with its command, from the working directory of the call."""
+    experiment = folder.parent
+    model = experiment if len(last.weights) > 1 else experiment / next(iter(last.weights))
+    catalog = quote(str(experiment / "catalog.csv")) if (experiment / "catalog.csv").exists() else "CATALOG"
+    return [
+        (
+            "Look for defects in new videos:",
+            f"urbanpipe inspect NEW_VIDEOS --bundle {quote(str(folder / 'bundle'))} --out inspected",
+        ),
+        (
+            "Make a bundle that also runs without torch, and recognises videos that show no pipe:",
+            f"urbanpipe bundle {quote(str(model))} --data {catalog} --runtime onnx --out bundle",
+        ),
+    ]
 
 
 def _plot(points: Sequence[Point]) -> Figure:
