@@ -3,10 +3,11 @@
     python benchmarks/fit_overhead.py
     python benchmarks/fit_overhead.py --threads
 
-Makes random features of videos in groups, and measures the CPU seconds of the parts of `fit` that run no network: two
-regressions of five folds with their inner folds (on the output of a network, and on four of its layers), and the
-combination of a growing number of runs with its figures. For comparison, scikit-learn fits the classes of the first
-fold one by one. With `--threads`, the choice of a strength and the fit with one BLAS thread and with all.
+Makes random features of videos in groups, and measures the CPU seconds of the parts of `fit` that run no network: the
+audit; two regressions of five folds with their inner folds (on the output of a network, and on four of its layers); for
+a growing number of runs the ensemble with its tables, its bundle and its figures; and the page. For comparison,
+scikit-learn fits the classes of the first fold one by one. With `--threads`, the choice of a strength and the fit with
+one BLAS thread and with all.
 """
 
 import argparse
@@ -15,23 +16,37 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import product
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
+import tomli_w
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import save_file
 from sklearn.linear_model import LogisticRegression
 
-from urbanpipe.ensembling.weights import search_nested
-from urbanpipe.evaluation.evaluation_set import EvaluationSet
-from urbanpipe.evaluation.tables import fold_table, markdown_table
+from urbanpipe.contracts.predictions import Predictions, write_predictions
+from urbanpipe.contracts.run_folder import DONE, OUT_OF_FOLD, RUN_FORMAT, WEIGHTS
+from urbanpipe.ensembling.bundling import bundle
+from urbanpipe.ensembling.ensemble import ensemble
+from urbanpipe.evaluation.audit import audit
+from urbanpipe.evaluation.tables import markdown_table
 from urbanpipe.learners import logistic
 from urbanpipe.learners.logistic import choose_strength, fit_regression
 from urbanpipe.learners.probe import fit_pooled
+from urbanpipe.methods.recipe import load_recipe, write_recipe
 from urbanpipe.models.config import STRENGTHS, BagHeadConfig
 from urbanpipe.models.regression_head import RegressionHead
-from urbanpipe.taxonomy import default_taxonomy
+from urbanpipe.outputs import write_csv, write_json, write_text
+from urbanpipe.taxonomy import default_taxonomy, taxonomy_table
+from urbanpipe.tuning.budget import Budget
+from urbanpipe.tuning.figures import Figures, Outcome, Point, table_of
+from urbanpipe.tuning.page import write_page
+from urbanpipe.tuning.steps import frozen_steps
 
 FOLDS, GROUP, FRAMES = 5, 6, 8
+RECIPE = "frozen-mobilenetv2"
 
 
 @contextmanager
@@ -56,16 +71,57 @@ def main(videos: int, widths: Sequence[int], runs: int) -> None:
     parts = [*rows]
     _compare_with_one_by_one(_bags(signal, widths[0])[folds != 0], targets[folds != 0], rows)
     spent = len(rows)
-    data = EvaluationSet(taxonomy, tuple(map(str, range(videos))), targets, folds, groups)
     scores = 1 / (1 + np.exp(-(signal + rng.normal(size=(runs, *signal.shape)))))
-    for count in range(2, runs + 1):
-        with timed(rows, f"combination of {count} runs, with its figures"):
-            nested = search_nested(scores[:count], data).nested
-            assert nested is not None
-            fold_table(nested, data)
+    with TemporaryDirectory() as folder:
+        made = _finished_runs(Path(folder), scores, targets, groups, folds)
+        _combine(made, Path(folder), rows)
     parts += rows[spent:]
-    rows.append(["regressions and combinations", f"{sum(float(row[1]) for row in parts):.1f}"])
+    rows.append(["all parts of `fit`", f"{sum(float(row[1]) for row in parts):.1f}"])
     print(markdown_table(["part", "CPU s"], rows, left=1))
+
+
+def _finished_runs(
+    folder: Path,
+    scores: NDArray[np.float64],
+    targets: NDArray[np.bool_],
+    groups: Sequence[str],
+    folds: NDArray[np.int64],
+) -> list[Path]:
+    """Write finished cross-validations of random frozen networks with the given out-of-fold scores (runs, n, C)."""
+    recipe, taxonomy = load_recipe(RECIPE, ["model.weights=random"]), default_taxonomy()
+    names, codes, runs = tuple(map(str, range(len(targets)))), np.array(taxonomy.codes), []
+    for number, of_run in enumerate(scores):
+        run = folder / f"run-{number}"
+        run.mkdir()
+        write_recipe(recipe, run / "recipe.toml")
+        write_text(run / "taxonomy.toml", tomli_w.dumps(taxonomy_table(taxonomy)))
+        write_json(run / "labels.json", {name: codes[row].tolist() for name, row in zip(names, targets, strict=True)})
+        write_csv(run / "folds.csv", ["video", "fold"], zip(names, folds.tolist(), strict=True))
+        write_csv(run / "groups.csv", ["video", "group"], zip(names, groups, strict=True))
+        write_json(run / "environment.json", {"format": RUN_FORMAT, "data": "made up"})
+        write_predictions(Predictions(names, of_run), run / OUT_OF_FOLD, taxonomy)
+        for fold in range(FOLDS):
+            (run / f"fold{fold}").mkdir()
+            weights = run / f"fold{fold}" / WEIGHTS
+            save_file(recipe.network(len(taxonomy)).state_dict(), weights)
+            write_json(run / f"fold{fold}" / DONE, {"weights_bytes": weights.stat().st_size})
+        runs.append(run)
+    return runs
+
+
+def _combine(runs: Sequence[Path], folder: Path, rows: list[list[str]]) -> None:
+    """Audit the labels, combine the first run, the first two and so on as `fit` does, and write the page of each."""
+    with timed(rows, "audit"):
+        audit(runs[0] / "labels.json")
+    points, step = list[Point](), frozen_steps({"mobilenetv2_100": "random"})[0]
+    for count in range(1, len(runs) + 1):
+        with timed(rows, f"combination of {count} runs: ensemble, bundle, figures and page"):
+            made = ensemble(runs[:count], out=folder / "ensemble", weights="bagged") if count > 1 else None
+            bundle(made.folder if made else runs[0], out=folder / "bundle")
+            table = table_of(made.folder if made else runs[0], made.nested if made else None)
+            weights = dict(zip(made.names, made.weights.tolist(), strict=True)) if made else {runs[0].name: 1.0}
+            points.append(Point(count, Figures.of(table.rows[0]), weights, runs[count - 1].name))
+            write_page(folder, [Outcome(step, runs[0], "", 1.0, points[0].figures)], points, Budget(60))
 
 
 def _bags(signal: NDArray[np.float64], width: int) -> torch.Tensor:
@@ -134,7 +190,7 @@ if __name__ == "__main__":
         action="append",
         help="features of a frame, for a regression; default: 1280, and 2816 of four layers of EfficientNet-Lite0",
     )
-    parser.add_argument("--runs", type=int, default=6, help="runs that are combined in the end")
+    parser.add_argument("--runs", type=int, default=5, help="runs that are combined in the end")
     parser.add_argument("--threads", action="store_true", help="compare one BLAS thread with all")
     given = vars(parser.parse_args())
     given["widths"] = given["widths"] or [1280, 2816]

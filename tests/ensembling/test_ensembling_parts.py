@@ -14,6 +14,7 @@ from urbanpipe.decision.exclusive import apply_exclusive
 from urbanpipe.decision.thresholds import UNKNOWN, decision_metrics, f1_thresholds, nested_decisions, recall_thresholds
 from urbanpipe.ensembling import weights as weights_module
 from urbanpipe.ensembling.weights import (
+    EligibleMembers,
     Search,
     best_per_class,
     equal_weights,
@@ -225,6 +226,51 @@ def test_groups_are_drawn_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     search_bagged(stack, data)
     assert [len(bag.names) for bag in drawn] == [200], "many videos are searched once, without resampling"
     assert drawn[0] is data
+
+
+def test_the_nested_searches_are_the_same_as_the_final_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a fold there are fewer videos, for which there would be time for more searches."""
+    stack, targets = members(0, [0.5, 0.6])
+    searched = list[int]()
+
+    def noted(stack: NDArray[np.float64], data: EvaluationSet, rounds: int = 0) -> NDArray[np.float64]:
+        searched.append(len(data.names))
+        return equal_weights(len(stack))
+
+    monkeypatch.setattr(weights_module, "search_weights", noted)
+    monkeypatch.setattr(weights_module, "BAGGED_VIDEOS", 360)
+    search_nested(stack, labelled(targets, FOLDS, SMALL), search_bagged)
+    assert searched == [200, 160, 160, 160, 160, 160]
+
+
+@pytest.mark.parametrize("most", [5_000, 200])
+def test_a_member_with_a_small_weight_is_left_out(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+    stack, targets = members(0, [1.0, 1.0, 1.0])
+    few = np.array([0.03, 0.37, 0.6])
+    monkeypatch.setattr(weights_module, "search_weights", lambda *_: few.copy())
+    monkeypatch.setattr(weights_module, "BAGGED_VIDEOS", most)
+    weights = search_bagged(stack, labelled(targets, FOLDS, SMALL))
+    assert weights.tolist() == pytest.approx([0, 0.37 / 0.97, 0.6 / 0.97])
+
+
+def test_each_search_gets_the_members_that_it_may_use() -> None:
+    stack, targets = members(0, [0.5, 0.6, 0.7])
+    by_fold = np.array([[1, 1, 0], [1, 1, 1], [0, 1, 1], [1, 0, 1], [1, 1, 1]], dtype=bool)
+    eligible = EligibleMembers(by_fold, np.array([True, False, True]))
+    seen = list[NDArray[np.float64]]()
+
+    def first(stack: NDArray[np.float64], data: EvaluationSet) -> NDArray[np.float64]:
+        seen.append(stack)
+        return np.concatenate([[1.0], np.zeros(len(stack) - 1)])
+
+    found = search_nested(stack, labelled(targets, FOLDS, SMALL), first, eligible)
+    np.testing.assert_array_equal(seen[0], stack[[0, 2]])
+    for fold, part in enumerate(seen[1:]):
+        np.testing.assert_array_equal(part, stack[by_fold[fold]][:, fold != FOLDS])
+    assert found.by_fold is not None
+    assert found.nested is not None
+    assert found.by_fold.argmax(1).tolist() == [0, 0, 1, 0, 0]
+    np.testing.assert_allclose(found.nested[FOLDS == 2], stack[1][FOLDS == 2])
 
 
 def test_no_small_move_improves_what_the_simplex_search_found() -> None:

@@ -109,7 +109,7 @@ def test_the_rows_of_a_regression_weigh_each_class_of_a_video_the_same() -> None
     times = at(*np.arange(120.0))
     bags = [torch.arange(120.0).unsqueeze(1), torch.zeros(120, 1)]
     targets = MomentTargets([TIMED, replace(TIMED, moments=())], LABELS, window_seconds=2.0)
-    rows = moment_rows(bags, [times, times], targets)
+    rows = moment_rows(bags.__getitem__, lambda _: times, targets)
     assert rows is not None
     near = np.abs(rows.frames.numpy() - [30, 60]).min(axis=1) <= 2
     assert rows.targets[:, 1].tolist() == near.tolist()
@@ -120,7 +120,8 @@ def test_the_rows_of_a_regression_weigh_each_class_of_a_video_the_same() -> None
     assert (rows.weights[:, [0, 2]] == 0).all(), "only classes with moments"
     assert rows.suffices.tolist() == [False, True, False]
     assert set(rows.videos.tolist()) == {0}
-    assert moment_rows(bags[1:], [times], MomentTargets([replace(TIMED, moments=())], LABELS[1:], 2.0)) is None
+    untimed = MomentTargets([replace(TIMED, moments=())], LABELS[1:], 2.0)
+    assert moment_rows(bags[1:].__getitem__, lambda _: times, untimed) is None
 
 
 def share_at_the_event(recipe: Recipe, videos: Sequence[Video], folder: Path) -> float:

@@ -77,6 +77,7 @@ class FakeWork:
         folds: the folds.
         recorded: seconds of each training that are recorded; default: `seconds`.
         failing: start of the names of steps that fail when they are trained.
+        slower: how many times as long as expected a training takes; by default the time left never changes.
     """
 
     def __init__(
@@ -88,6 +89,7 @@ class FakeWork:
         folds: Sequence[int] = (0, 1, 2),
         recorded: float | None = None,
         failing: str = "none",
+        slower: float = 0.0,
     ) -> None:
         self.experiment = SimpleNamespace(fold_numbers=[*folds])
         self.budget = SimpleNamespace(left_seconds=left)
@@ -96,6 +98,7 @@ class FakeWork:
         self.times = defaultdict[str, dict[str, float]](lambda: {"seconds": 0.0, "folds": 0.0})
         self.tried, self.trained, self.failed = list[str](), list[str](), list[str]()
         self._seconds, self._worth, self._recorded, self._failing = seconds, worth or {}, recorded, failing
+        self._slower = slower
 
     def needed(self, step: Step, folds: Sequence[int], _: object) -> float:
         name = step.recipe.name
@@ -153,6 +156,7 @@ class FakeWork:
         return [tiny_candidate(name, 1e-3 + place / 1e5) for place, name in enumerate(names)]
 
     def _train(self, name: str, folds: int) -> None:
+        self.budget.left_seconds -= self._slower * self._seconds(name) * (folds - self.times[name]["folds"])
         seconds = self._recorded or self._seconds(name) * folds
         self.times[name] = {"seconds": seconds, "folds": float(folds)}
 
@@ -207,6 +211,33 @@ def test_the_time_left_and_the_tried_folds_decide_how_long_a_setting_is_trained(
     assert work.trained[: len(trained)] == trained
     assert len(work.trained) == len(set(work.trained))
     assert work.eligible.members(trained[:1]).final.all()
+
+
+def test_a_comparison_that_is_slower_than_expected_ends_with_its_share_of_the_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """All six are expected to take 2 seconds each of 25; the first two take 32."""
+    work = FakeWork(100.0, worth={"two-1": 0.6}, slower=8.0)
+    work.search(["one", "two", "three", "four", "five", "six"], monkeypatch, epochs=(1,))
+    assert work.tried == ["one-1", "two-1"]
+    assert work.trained == ["two-1", "one-1", "three-1", "four-1", "five-1"]
+
+
+def test_settings_that_are_slow_for_the_budget_but_not_beside_the_others_are_compared(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A third of 20 seconds is too little for any of them."""
+    seconds = {"slow-1": 7.0, "one-1": 4.0, "two-1": 5.0, "three-1": 4.5}
+    work = FakeWork(80.0, lambda name: seconds[name])
+    work.search(["slow", "one", "two", "three"], monkeypatch, epochs=(1,))
+    assert work.tried == ["one-1", "two-1"]
+
+
+def test_where_the_best_number_of_epochs_fails_the_next_best_is_trained(monkeypatch: pytest.MonkeyPatch) -> None:
+    work = FakeWork(1000.0, worth={"one-1": 0.6, "one-2": 0.5}, failing="one-1")
+    work.search(["one", "two"], monkeypatch, epochs=(1, 2))
+    assert "one-2" in work.trained
+    assert "one-1" not in work.trained
 
 
 def test_a_longer_training_is_left_after_the_tried_folds_where_it_is_not_better(

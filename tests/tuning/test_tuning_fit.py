@@ -86,7 +86,7 @@ def test_it_ends_with_a_bundle_and_a_page_and_finds_the_same_again(
     assert "over the 4 classes that some videos show" in (result.bundle / "MODEL_CARD.md").read_text()
     page = (result.folder / "fit.html").read_text()
     assert "frozen-tiny (frozen)" in page
-    assert "What to know about the data" in page
+    assert "Warnings about the data" in page
     shown = [one.code for one in result.points[1].classes]
     assert shown == [code for code, some in zip(frozen.taxonomy.codes, frozen.targets.T, strict=True) if some.any()]
     assert "TL" not in shown
@@ -263,7 +263,7 @@ def test_some_folds_are_evaluated_and_the_videos_of_the_others_are_in_every_trai
         fitted(archive, tmp_path / "out", folds=folds)
     with pytest.raises(FoldError, match="there is no fold 7; the folds are 0 to 2"):
         fitted(archive, tmp_path / "other", folds=folds, only=[7, 0])
-    with pytest.raises(FoldError, match="needs two folds"):
+    with pytest.raises(FoldError, match="needs at least two folds"):
         fitted(archive, tmp_path / "other", folds=folds, only=[0])
 
 
@@ -432,8 +432,10 @@ def test_a_longer_training_of_a_frozen_head_is_expected_to_take_longer(tmp_path:
         regression.recipe.name: {"seconds": 900.0, "folds": 1.0},
         short.recipe.name: {"seconds": 40.0, "folds": 2.0},
     }
-    experiment = SimpleNamespace(fold_numbers=[0, 1, 2, 3, 4], cache=object())
-    work = cast("run_step.Work", SimpleNamespace(out=tmp_path, experiment=experiment, times=times, measured={}))
+    experiment = SimpleNamespace(fold_numbers=[0, 1, 2, 3, 4], cache=SimpleNamespace(writable=True))
+    work = cast(
+        "run_step.Work", SimpleNamespace(out=tmp_path, experiment=experiment, times=times, measured={}, outcomes={})
+    )
     assert run_step.expected_seconds(long, [0, 1, 2, 3, 4], work) == 5 * 20 * 3
     assert run_step.expected_seconds(short, [2, 3], work) == 2 * 20
     assert run_step.expected_seconds(regression, [1, 2], work) == 0
@@ -441,9 +443,26 @@ def test_a_longer_training_of_a_frozen_head_is_expected_to_take_longer(tmp_path:
     write_json(tmp_path / short.recipe.name / "fold0" / "done.json", {"train_seconds": 8.0, "weights_bytes": 0})
     (tmp_path / short.recipe.name / "fold0" / "weights.safetensors").touch()
     assert run_step.expected_seconds(long, [0], work) == 20 + 8 * 2, "reading and validation take no longer"
-    experiment.cache = None
+    times[regression.recipe.name] |= {"folds": 2.0, "latest_seconds": 30.0}
+    assert run_step.expected_seconds(regression, [1, 2], work) == 60, "as long as the latest fold"
+    experiment.cache.writable = False
     work.measured[regression.recipe.name] = 300.0
     assert run_step.expected_seconds(regression, [1, 2], work) == 600, "each fold encodes the frames again"
+
+
+def test_stored_features_are_not_counted_again(tmp_path: Path) -> None:
+    pooled, layers, decoder, *_ = frozen_steps({"tf_efficientnet_lite0": "package"})
+    experiment = SimpleNamespace(fold_numbers=[0, 1], cache=SimpleNamespace(writable=True))
+    outcomes = {pooled.recipe.name: Outcome(pooled, tmp_path, "", 9.0, Figures(0.5, 0.5, 0.4, 0.6))}
+    work = cast(
+        "run_step.Work",
+        SimpleNamespace(
+            out=tmp_path, experiment=experiment, times={}, measured={decoder.recipe.name: 300.0}, outcomes=outcomes
+        ),
+    )
+    assert run_step.expected_seconds(decoder, [0, 1], work) == 300, "those of the output are others"
+    outcomes[layers.recipe.name] = Outcome(layers, tmp_path, "", 9.0, Figures(0.5, 0.5, 0.4, 0.6))
+    assert run_step.expected_seconds(decoder, [0, 1], work) == 0
 
 
 def test_without_an_evaluated_class_the_page_says_so(tmp_path: Path) -> None:

@@ -20,7 +20,9 @@ from urbanpipe.cli.verb import Result
 
 def command(
     data: Annotated[Path, typer.Argument(help="Catalog from `urbanpipe scan`, or a folder of videos with --labels.")],
-    out: Annotated[Path, typer.Option("--out", help="Output folder; rerun to resume, or to go on with more --budget.")],
+    out: Annotated[
+        Path, typer.Option("--out", help="Output folder; rerun to resume, or with a larger --budget to continue.")
+    ],
     labels: Annotated[Path | None, typer.Option(help="Label file, if DATA is a folder of videos.")] = None,
     taxonomy: TaxonomyFile = None,
     budget: Annotated[str, typer.Option(help="Wall time for everything, such as 45m, 2h or 1h30m.")] = "2h",

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import permutations
 from pathlib import Path
 
@@ -146,7 +147,7 @@ def search_weights(
     return best
 
 
-def search_bagged(members: NDArray[np.float64], data: EvaluationSet) -> NDArray[np.float64]:
+def search_bagged(members: NDArray[np.float64], data: EvaluationSet, bags: int | None = None) -> NDArray[np.float64]:
     """Return the mean weights of greedy searches on resampled groups of videos, which fit noise less than one search.
 
     The method follows the bagged ensemble selection of Caruana et al. (ICML 2004), which resamples members instead.
@@ -154,14 +155,27 @@ def search_bagged(members: NDArray[np.float64], data: EvaluationSet) -> NDArray[
 
     Args:
         members: (M, n, C) out-of-fold scores.
-        data: the n videos; with more than half of `BAGGED_VIDEOS`, the weights are those of `search_weights`.
+        data: the n videos.
+        bags: number of searches; 1 is one search on all videos, as in `search_weights`. Default: as many as
+            `BAGGED_VIDEOS` allow.
 
     Returns:
         (M,) with sum 1, the same for the same input.
     """
-    bags = min(BAGS, BAGGED_VIDEOS // max(1, len(data.names)))
-    if bags < 2:
-        return search_weights(members, data)
+    bags = bag_count(data) if bags is None else bags
+    mean = _mean_of_searches(members, data, bags) if bags > 1 else search_weights(members, data)
+    mean[mean < min(SMALLEST, 0.5 / len(members))] = 0
+    mean /= mean.sum()
+    return mean
+
+
+def bag_count(data: EvaluationSet) -> int:
+    """Return the number of searches of `search_bagged`: the fewer, the more videos there are."""
+    return max(1, min(BAGS, BAGGED_VIDEOS // max(1, len(data.names))))
+
+
+def _mean_of_searches(members: NDArray[np.float64], data: EvaluationSet, bags: int) -> NDArray[np.float64]:
+    """Return the mean weights (M,) of searches on resampled groups of videos."""
     generator, groups = np.random.default_rng(0), np.unique(data.groups, return_inverse=True)[1]
     rows_of = [np.flatnonzero(groups == group) for group in range(int(groups.max()) + 1)]
     found = []
@@ -170,8 +184,6 @@ def search_bagged(members: NDArray[np.float64], data: EvaluationSet) -> NDArray[
         rows = np.concatenate([rows_of[group] for group in drawn])
         found.append(search_weights(members[:, rows], data.only(rows), BAG_ROUNDS))
     mean: NDArray[np.float64] = np.mean(found, axis=0)
-    mean[mean < min(SMALLEST, 0.5 / len(members))] = 0
-    mean /= mean.sum()
     return mean
 
 
@@ -239,6 +251,8 @@ def search_nested(
         search: the search function.
         eligible: members that each search may use, the others get no weight; default: all.
     """
+    if search is search_bagged:  # on fewer videos it would be another search, which would say nothing about this one
+        search = partial(search_bagged, bags=bag_count(data))
     weights = _of_eligible(search, members, data, None if eligible is None else eligible.final)
     folds = [*leave_one_fold_out(data.folds)]
     if len(folds) < 2:

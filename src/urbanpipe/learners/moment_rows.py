@@ -1,6 +1,6 @@
 """Single frames near moments and far from them, as examples for the regression of a bag."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,18 +35,20 @@ class MomentRows:
     suffices: NDArray[np.bool_]
 
 
-def moment_rows(bags: Sequence[Tensor], seconds: Sequence[Seconds], moments: MomentTargets) -> MomentRows | None:
+def moment_rows(
+    bag_of: Callable[[int], Tensor], seconds_of: Callable[[int], Seconds], moments: MomentTargets
+) -> MomentRows | None:
     """Return the frames near moments, and at most `MAX_OTHERS` others of each video with moments; None without any.
 
     Args:
-        bags: features of each video's frames, (frames, width).
-        seconds: begin and end of each of these frames, (frames, 2).
+        bag_of: features of a video's frames, (frames, width), by its index.
+        seconds_of: begin and end of each of these frames, (frames, 2).
         moments: the targets of frames.
     """
     videos = torch.nonzero(moments.timed.any(dim=1)).flatten().tolist()
     if not videos:
         return None
-    parts = [_of_video(bags[video], seconds[video], moments, video) for video in videos]
+    parts = [_of_video(bag_of(video), seconds_of(video), moments, video) for video in videos]
     frames, targets, weights = zip(*parts, strict=True)
     return MomentRows(
         torch.cat(frames),

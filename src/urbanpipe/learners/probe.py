@@ -48,7 +48,9 @@ def start_from_probe(context: LearnerContext) -> None:
     """
     model, distributed = context.state.model, context.distributed
     assert isinstance(model, SegmentClassifier | BagNetwork), "the recipe is checked"
-    shares = distributed.gather(list(encoded(FeatureEncoder(model), context.dataset, context.recipe, distributed)))
+    of_process = encoded(FeatureEncoder(model), context.dataset, context.recipe, distributed)
+    pools = isinstance(model.head, RegressionHead)
+    shares = distributed.gather([(video, rows if pools else spread(rows)) for video, rows in of_process])
     of_videos = sorted((pair for share in shares for pair in share), key=_first)
     fit_head(model.head, [features for _, features in of_videos], context)
 

@@ -35,8 +35,9 @@ class RegressionLearner(BagLearner):
         self._head.load_state_dict(self._distributed.from_main(self._head.state_dict()))
 
     def _fit(self) -> None:
-        bags, groups = self._bags(range(len(self._targets))), [video.group for video in self._dataset.videos]
-        moments = moment_rows(bags, [self._seconds(video) for video in range(len(bags))], self._moments)
+        count, groups = len(self._targets), [video.group for video in self._dataset.videos]
+        moments = moment_rows(self.store.read, self._seconds, self._moments)
+        bags = (self.store.read(video) for video in range(count))  # one at a time: pooled, they take little memory
         strength = fit_pooled(self._head, bags, self._targets.numpy() > 0, groups, self._strengths, moments=moments)
         width = self._head.linear.in_features
         self._distributed.log(f"{self._recipe.name}: regression on {width} features, C = {strength:g}")

@@ -76,7 +76,9 @@ def is_begun(
         same = begun.model.model_copy(update={"weights": recipe.model.weights})
         begun = begun.model_copy(update={"model": same})
     if changed := difference(recipe, begun):
-        raise RunError(f"{run} was started with another recipe: {changed}; give another --out, or -r {run}/recipe.toml")
+        raise RunError(
+            f"{run} was started with another recipe: {changed}; give another --out, or the recipe of the run"
+        )
     if first and now and first != now:
         raise RunError(f"{recipe.model.weights} has changed since {run} was started with it; give another --out")
     if recorded.get("data") != _fingerprint(taxonomy, rows_as_begun(run, video_rows(videos, folds), lost)):

@@ -20,7 +20,7 @@ _OVERHEAD = 1.3  # for reading, validation and writing
 def crossval_seconds(
     recipe: Recipe, videos: Sequence[Video], folds: Mapping[str, int], *, classes: int, device: torch.device
 ) -> float:
-    """Return the expected seconds of a cross-validation, from a step that is measured on random pixels.
+    """Return the expected seconds of a cross-validation, from a step that is measured on blank images.
 
     Args:
         recipe: the recipe, with its aspect resolved.

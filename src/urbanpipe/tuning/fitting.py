@@ -67,7 +67,7 @@ class FitResult:
 
 @dataclass
 class Fit:
-    """A call of `fit` at work.
+    """The state of a call of `fit`.
 
     Attributes:
         out: folder of the experiment.
@@ -113,7 +113,7 @@ class Fit:
         self.state.spent_seconds, self.state.tried = self.budget.spent_seconds, self.eligible.tried
         write_state(self.state, self.folder)
 
-    def take_up(self, steps: Sequence[Step]) -> None:
+    def restore(self, steps: Sequence[Step]) -> None:
         """Record the runs that earlier calls combined, so that neither they nor their combinations are made again.
 
         Args:
@@ -164,7 +164,6 @@ class Fit:
         elif self.points and self.state.eligible != self._eligible():
             self._combine(self.points.pop().after)
         self._write_page()
-        self.save()
 
     def _combine(self, after: str) -> None:
         """Combine the finished runs, of which `after` is the last."""
@@ -290,14 +289,17 @@ def fit(
         )
         left = Budget(seconds, state.spent_seconds, started)
         work = Fit(out, baselines[0].recipe.name, experiment, left, state, eligible)
-        work.warnings = audit(out / "catalog.csv" if data.is_dir() else data, taxonomy=taxonomy).warnings
-        for warning in work.warnings:
-            log.warning("audit: %s", warning)
-        work.take_up([*baselines, *(step for setting in settings for step in steps_of(setting))])
-        for step in baselines:
-            work.cross_validate(step)
-        search(settings, work)
-        work.finish()
+        try:
+            work.warnings = audit(out / "catalog.csv" if data.is_dir() else data, taxonomy=taxonomy).warnings
+            for warning in work.warnings:
+                log.warning("audit: %s", warning)
+            work.restore([*baselines, *(step for setting in settings for step in steps_of(setting))])
+            for step in baselines:
+                work.cross_validate(step)
+            search(settings, work)
+            work.finish()
+        finally:  # the time of an interrupted call counts
+            work.save()
         made = work.folder / BUNDLE
         return FitResult(work.folder, (*work.outcomes.values(),), (*work.points,), made if made.is_dir() else None)
 
@@ -313,8 +315,8 @@ def _with_folds(experiment: Experiment, only: Sequence[int]) -> Experiment:
         raise RunError("`fit` runs in one process; start it without torchrun")
     evaluated = experiment.evaluating(only) if only else experiment
     if len(evaluated.fold_numbers) < 2:
-        asked = "another --only-fold too" if only else "--folds with two or more"
-        raise FoldError(f"`fit` needs two folds, because it chooses for each one by the others; give {asked}")
+        asked = "repeat --only-fold" if only else "give --folds 2 or more"
+        raise FoldError(f"`fit` needs at least two folds, because the choices for each fold use the others; {asked}")
     return evaluated
 
 

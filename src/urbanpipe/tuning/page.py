@@ -43,7 +43,7 @@ pre { background: #f3f5f7; padding: .6rem .8rem; overflow-x: auto; }
 <h1>{{ title }}</h1>
 <p class="verdict">{{ verdict }}</p>
 <p>{{ used }}</p>
-{% if warnings %}<h2>What to know about the data</h2>
+{% if warnings %}<h2>Warnings about the data</h2>
 <ul>{% for warning in warnings %}<li>{{ warning }}</li>
 {% endfor %}</ul>{% endif %}
 <h2>What was tried</h2>
@@ -96,7 +96,7 @@ def write_page(
         f"# {title}\n",
         f"{verdict}\n{used}\n",
         *(
-            ["## What to know about the data\n", "".join(f"- {markdown_text(one)}\n" for one in warnings)]
+            ["## Warnings about the data\n", "".join(f"- {markdown_text(one)}\n" for one in warnings)]
             if warnings
             else []
         ),
@@ -147,7 +147,7 @@ def _verdict(outcomes: Sequence[Outcome], last: Point) -> str:
 def _why(outcomes: Sequence[Outcome], last: Point) -> str:
     """Return by what the runs of the combination were chosen, and what the combination gains."""
     if len(last.weights) == 1:
-        return "There is one run."
+        return "Only one run was completed."
     done = {outcome.step.recipe.name: outcome.figures for outcome in outcomes if outcome.figures is not None}
     best = max(done, key=lambda name: done[name].mean)
     without = [name for name, weight in last.weights.items() if not weight]
@@ -157,7 +157,7 @@ def _why(outcomes: Sequence[Outcome], last: Point) -> str:
     ]
     if without:
         sentences.append(
-            f"Not used, because their weight would be small or only single folds chose them: {', '.join(without)}."
+            f"Left out, because their weight is too small or only single folds selected them: {', '.join(without)}."
         )
     if not math.isnan(done[best].mean):
         sentences.append(
@@ -167,7 +167,7 @@ def _why(outcomes: Sequence[Outcome], last: Point) -> str:
     if any(outcome.stage == "compared" for outcome in outcomes):
         sentences.append(
             "Settings of fine-tuning and numbers of epochs were compared on the first two folds; the best ones were "
-            "trained on all folds. Each fold has its own choice, by the others."
+            "trained on all folds. For each fold, the choice uses only the other folds."
         )
     return " ".join(sentences)
 
@@ -207,7 +207,7 @@ def _without_exclusive(last: Point) -> str:
 def _uses(folder: Path, last: Point) -> list[tuple[str, str]]:
     """Return what the result is used for, each with its command, from the working directory of the call."""
     experiment = folder.parent
-    model = experiment if len(last.weights) > 1 else experiment / next(iter(last.weights))
+    model = folder / "ensemble" if len(last.weights) > 1 else experiment / next(iter(last.weights))
     catalog = quote(str(experiment / "catalog.csv")) if (experiment / "catalog.csv").exists() else "CATALOG"
     return [
         (

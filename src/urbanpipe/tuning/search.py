@@ -16,6 +16,7 @@ TRIED_FOLDS = 2  # on which settings are compared
 HALVING = 3  # one in so many settings is compared for more epochs
 COMPARED_SHARE = 0.25  # of the time left, for a comparison; the rest trains what it finds
 TRIAL_SHARE = 1 / 3  # of the first comparison, for one setting; slower ones wait
+SLOW = 1.5  # times the fastest setting; only slower ones wait
 TRAINED_SHARE = 0.75  # of the time left, for more than the fewest epochs of a setting
 
 
@@ -140,7 +141,9 @@ def _train_best(steps: Sequence[Step], chosen_for: Sequence[int], work: Searched
     """
     by_name, best_for = {step.recipe.name: step for step in steps}, dict[str, list[int]]()
     for without in chosen_for:
-        fitting = {step.recipe.name for step in (*_affordable(steps, without, work), steps[0])}
+        fitting = {
+            step.recipe.name for step in (*_affordable(steps, without, work), steps[0]) if not _failed(step, work)
+        }
         scores = {name: found for name, found in _scores(steps, without, work).items() if name in fitting}
         if scores:
             ranking = rank(scores, work.experiment.fold_numbers)
@@ -217,14 +220,8 @@ def _compared(
     """
     folds = work.experiment.fold_numbers
     tried = folds[:TRIED_FOLDS]
-    left, steps = COMPARED_SHARE * work.budget.left_seconds, dict[str, Step]()
-    longest = left if among else TRIAL_SHARE * left
-    for candidate in settings:
-        step = candidate.step(epochs)
-        needed = _needed_seconds(step, tried, work)
-        if needed <= min(left, longest):
-            steps[candidate.name] = step
-            left -= needed
+    before = work.budget.left_seconds
+    steps = _fitting(settings, epochs, work, share=1.0 if among else TRIAL_SHARE)
     log.info("time to compare %d of %d settings for %d epochs", len(steps), len(settings), epochs)
     if len(steps) < 2:
         return None
@@ -234,8 +231,34 @@ def _compared(
                 work.eligible.mark_tried(step.recipe.name, without)
                 if len(tried) == len(folds):  # each trial is a cross-validation
                     work.eligible.allow(step.recipe.name, without)
-    scores = {name: found for name, step in steps.items() if (found := work.try_folds(step, tried)) is not None}
+    scores = dict[str, dict[int, float]]()
+    for name, step in steps.items():
+        if before - work.budget.left_seconds > COMPARED_SHARE * before:  # they take longer than expected
+            log.info("compared %d of %d settings: no time is left for the others", len(scores), len(steps))
+            break
+        if (maps := work.try_folds(step, tried)) is not None:
+            scores[name] = maps
     return rank(scores, folds, among) if scores else None
+
+
+def _fitting(settings: Sequence[Candidate], epochs: int, work: SearchedWork, *, share: float) -> dict[str, Step]:
+    """Return the settings, in this order, for whose trials a share of the time left is expected to suffice, by name.
+
+    Args:
+        settings: the settings.
+        epochs: epochs of each.
+        work: the call of `fit`.
+        share: how much of the time for all trials one may take, if it is slower than the fastest.
+    """
+    tried, steps = work.experiment.fold_numbers[:TRIED_FOLDS], dict[str, Step]()
+    left = COMPARED_SHARE * work.budget.left_seconds
+    needed = {candidate.name: _needed_seconds(candidate.step(epochs), tried, work) for candidate in settings}
+    longest = max(share * left, SLOW * min(needed.values()))
+    for candidate in settings:
+        if needed[candidate.name] <= min(left, longest):
+            steps[candidate.name] = candidate.step(epochs)
+            left -= needed[candidate.name]
+    return steps
 
 
 def _needed_seconds(step: Step, folds: Sequence[int], work: SearchedWork) -> float:

@@ -16,7 +16,8 @@ class State(BaseModel):
 
     Attributes:
         spent_seconds: wall time that they used.
-        steps: `seconds`, number of trained `folds` and `done_after_seconds` of each step, by name.
+        steps: `seconds`, `latest_seconds` (of its latest fold), number of trained `folds` and `done_after_seconds` of
+            each step, by name.
         points: the combinations, in the order in which they were made.
         eligible: folds to leave out for which a run is in the last combination, by name of the run; a run that is not
             in it is there for all.
