@@ -23,16 +23,20 @@ from safetensors.torch import save_file
 
 from helpers.finished_runs import noise_runs
 from helpers.tiny_fits import fitted, tiny_candidate, tiny_frozen
+from urbanpipe.archive.inspect import inspect
 from urbanpipe.catalog.catalog_file import read_catalog
 from urbanpipe.catalog.folds import read_folds, write_folds
 from urbanpipe.catalog.scan import scan
 from urbanpipe.cli.fit import weights_given
+from urbanpipe.ensembling.bundle_options import NetworkStorage
 from urbanpipe.ensembling.bundling import bundle
 from urbanpipe.ensembling.ensemble import ensemble
 from urbanpipe.errors import BusyError, FoldError, OutputError, RecipeError, RunError, WeightsError
 from urbanpipe.evaluation.runs import read_out_of_fold
 from urbanpipe.evaluation.tables import fold_table
 from urbanpipe.inference.bundle import read_bundle
+from urbanpipe.inference.options import InferenceOptions
+from urbanpipe.inference.predict import predict
 from urbanpipe.inputs.reading import frame_timeline_of
 from urbanpipe.locks import folder_lock
 from urbanpipe.methods.recipe import Recipe, load_recipe
@@ -110,6 +114,23 @@ def test_it_ends_with_a_bundle_and_a_page_and_finds_the_same_again(
     (result.folder / "state.json").write_text("{}")
     with pytest.raises(RunError, match=r"state\.json is damaged; delete it"):
         fitted(archive, tmp_path / "out")
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("tiny")
+def test_what_it_finds_is_exported_inspected_and_moved(archive: Path, tmp_path: Path) -> None:
+    """The frozen regression, with the options that the page recommends; and the ensemble of the experiment."""
+    pytest.importorskip("onnxruntime")
+    fitted(archive, tmp_path / "out")
+    frozen, storage = tmp_path / "out" / "frozen-tiny", NetworkStorage(runtimes=("onnx",))
+    made = bundle(frozen, out=tmp_path / "bundle", data=archive / "catalog.csv", storage=storage)
+    assert made.ood is not None
+    video, options = next((archive / "videos").iterdir()), InferenceOptions(runtime="onnx")
+    inspected = inspect([video], bundle=tmp_path / "bundle", out=tmp_path / "inspected", options=options)
+    assert inspected.videos[0].inspection.timed, "a score for each frame"
+    moved = (tmp_path / "out").rename(tmp_path / "elsewhere")
+    predicted = predict(moved, [video], out=tmp_path / "scores.json", workers=0)
+    assert predicted.predictions.names == (video.name,)
 
 
 @pytest.mark.slow
