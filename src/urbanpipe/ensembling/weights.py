@@ -139,9 +139,9 @@ def search_weights(
     best_round = 0
     for number, chosen in enumerate(_choices(members, data, rounds), start=1):
         weights = np.bincount(chosen, minlength=len(members)) / len(chosen)
-        found = mean_map(weighted_mean(members, weights), data)
-        if found > best_map:
-            best, best_map, best_round = weights, found, number
+        score = mean_map(weighted_mean(members, weights), data)
+        if score > best_map:
+            best, best_map, best_round = weights, score, number
         if number - best_round >= max(PATIENCE, len(members)):
             break
     return best
@@ -178,12 +178,12 @@ def _mean_of_searches(members: NDArray[np.float64], data: EvaluationSet, bags: i
     """Return the mean weights (M,) of searches on resampled groups of videos."""
     generator, groups = np.random.default_rng(0), np.unique(data.groups, return_inverse=True)[1]
     rows_of = [np.flatnonzero(groups == group) for group in range(int(groups.max()) + 1)]
-    found = []
+    weights = []
     for _ in range(bags):
         drawn = generator.integers(len(rows_of), size=len(rows_of))
         rows = np.concatenate([rows_of[group] for group in drawn])
-        found.append(search_weights(members[:, rows], data.only(rows), BAG_ROUNDS))
-    mean: NDArray[np.float64] = np.mean(found, axis=0)
+        weights.append(search_weights(members[:, rows], data.only(rows), BAG_ROUNDS))
+    mean: NDArray[np.float64] = np.mean(weights, axis=0)
     return mean
 
 
@@ -196,8 +196,8 @@ def _choices(
     total = np.zeros(members.shape[1:])
     chosen: list[int] = []
     for _ in range(rounds):
-        found = mean_maps(total + members, data)
-        chosen.append(int(np.argmax(found)))
+        maps = mean_maps(total + members, data)
+        chosen.append(int(np.argmax(maps)))
         total = total + members[chosen[-1]]
         yield chosen
 
@@ -220,7 +220,7 @@ def search_simplex(members: NDArray[np.float64], data: EvaluationSet) -> NDArray
     for step in STEPS:
         while True:
             moved = [_moved(best, step, *pair) for pair in permutations(range(len(members)), 2) if best[pair[0]] > 0]
-            maps = [mean_map(weighted_mean(members, each), data) for each in moved]
+            maps = [mean_map(weighted_mean(members, shares), data) for shares in moved]
             if not maps or max(maps) <= best_map:
                 break
             best, best_map = moved[int(np.argmax(maps))], max(maps)
@@ -259,8 +259,8 @@ def search_nested(
         return Searched(weights, None, None)
     nested = np.empty(members.shape[1:])
     by_fold = []
-    for place, (_, held) in enumerate(track(folds, len(folds), "searching weights", unit="folds")):
-        allowed = None if eligible is None else eligible.by_fold[place]
+    for position, (_, held) in enumerate(track(folds, len(folds), "searching weights", unit="folds")):
+        allowed = None if eligible is None else eligible.by_fold[position]
         by_fold.append(_of_eligible(search, members[:, ~held], data.only(~held), allowed))
         nested[held] = weighted_mean(members[:, held], by_fold[-1])
     return Searched(weights, np.stack(by_fold), nested)
@@ -289,10 +289,10 @@ def best_per_class(
         targets: (n, C) bool.
         folds: (n,) int, at least two different ones.
     """
-    ap = np.stack([fold_aps(each, targets, folds) for each in members])
+    ap = np.stack([fold_aps(scores, targets, folds) for scores in members])
     best = np.empty(members.shape[1:])
-    for place, (_, held) in enumerate(leave_one_fold_out(folds)):
-        mean = np.nan_to_num(means_of_known(np.delete(ap, place, axis=1), axis=1))  # (M, C) on the other folds
+    for position, (_, held) in enumerate(leave_one_fold_out(folds)):
+        mean = np.nan_to_num(means_of_known(np.delete(ap, position, axis=1), axis=1))  # (M, C) on the other folds
         best[held] = members[mean.argmax(axis=0)[None, :], np.flatnonzero(held)[:, None], np.arange(targets.shape[1])]
     return best
 
@@ -326,11 +326,11 @@ def _weights_of_file(path: Path, names: Sequence[str]) -> list[float]:
     form = 'expected members = [{name = "...", weight = 0.3}, ...]'
     try:
         table = read_toml(path)
-        found = {str(member["name"]): float(member["weight"]) for member in table["members"]}
+        weights = {str(member["name"]): float(member["weight"]) for member in table["members"]}
     except OSError as error:
         raise RecipeError(f"cannot read the weights {path}: {error.strerror}") from error
     except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise RecipeError(f"{path} does not contain weights ({error!r}); {form}") from error
-    if set(found) != set(names):
-        raise RecipeError(f"{path} has weights for {', '.join(found)}; the runs given are {', '.join(names)}")
-    return [found[name] for name in names]
+    if set(weights) != set(names):
+        raise RecipeError(f"{path} has weights for {', '.join(weights)}; the runs given are {', '.join(names)}")
+    return [weights[name] for name in names]

@@ -152,7 +152,7 @@ def choose_strength(
     names = [str(number) for number in range(len(groups))]
     folds = assign_folds(names, targets, groups, count)
     fits: list[Regression | None] = [None] * count
-    logits, found, best = np.zeros(targets.shape), strengths[0], -1.0
+    logits, best, best_score = np.zeros(targets.shape), strengths[0], -1.0
     for strength in strengths:
         for fold in range(count):
             train, test = folds != fold, folds == fold
@@ -166,7 +166,7 @@ def choose_strength(
             )
             logits[test], fits[fold] = fitted.logits(features[test]), fitted
         score = float(np.nan_to_num(mean_of_known(fold_aps(logits, targets, np.zeros(len(targets), np.int64)))))
-        if score <= best:
+        if score <= best_score:
             break
-        found, best = strength, score
-    return found
+        best, best_score = strength, score
+    return best

@@ -142,8 +142,8 @@ class Point:
             "map_all": asdict(self.figures),
             "map_defects": None if self.defects is None else asdict(self.defects),
             "classes": {
-                each.code: {"name": each.name, "positives": each.positives, **asdict(each.figures)}
-                for each in self.classes
+                of_class.code: {"name": of_class.name, "positives": of_class.positives, **asdict(of_class.figures)}
+                for of_class in self.classes
             },
             "weights": self.weights,
             "spent_seconds": self.spent_seconds,

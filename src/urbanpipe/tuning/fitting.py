@@ -300,8 +300,8 @@ def fit(
             work.finish()
         finally:  # the time of an interrupted call counts
             work.save()
-        made = work.folder / BUNDLE
-        return FitResult(work.folder, (*work.outcomes.values(),), (*work.points,), made if made.is_dir() else None)
+        folder = work.folder / BUNDLE
+        return FitResult(work.folder, (*work.outcomes.values(),), (*work.points,), folder if folder.is_dir() else None)
 
 
 def _with_folds(experiment: Experiment, only: Sequence[int]) -> Experiment:
@@ -331,9 +331,9 @@ def _combination(work: Fit, after: str) -> Point:
     model, weights, scores = runs[0], {runs[0].name: 1.0}, None
     if len(runs) > 1:
         eligible = work.eligible.members([run.name for run in runs])
-        made = ensemble(runs, out=work.folder / "ensemble", weights="bagged", eligible=eligible)
-        model, scores = made.folder, made.nested
-        weights = dict(zip(made.names, made.weights.tolist(), strict=True))
+        combined = ensemble(runs, out=work.folder / "ensemble", weights="bagged", eligible=eligible)
+        model, scores = combined.folder, combined.nested
+        weights = dict(zip(combined.names, combined.weights.tolist(), strict=True))
     has_bundle = True
     try:
         bundle(model, out=work.folder / BUNDLE, label=BundleLabel(name=work.out.resolve().name))

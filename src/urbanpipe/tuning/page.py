@@ -96,7 +96,7 @@ def write_page(
         f"# {title}\n",
         f"{verdict}\n{used}\n",
         *(
-            ["## Warnings about the data\n", "".join(f"- {markdown_text(one)}\n" for one in warnings)]
+            ["## Warnings about the data\n", "".join(f"- {markdown_text(warning)}\n" for warning in warnings)]
             if warnings
             else []
         ),
@@ -192,8 +192,8 @@ def _cells(name: str, figures: Figures, seconds: str) -> list[str]:
 
 def _class_rows(last: Point) -> list[list[str]]:
     return [
-        [one.code, one.name, str(one.positives), one.figures.spread, per_cent(one.figures.pooled), one.figures.interval]
-        for one in last.classes
+        [row.code, row.name, str(row.positives), row.figures.spread, per_cent(row.figures.pooled), row.figures.interval]
+        for row in last.classes
     ]
 
 

@@ -152,7 +152,7 @@ def _known_seconds(step: Step, work: Work) -> float | None:
 def _training_seconds(run: Path, folds: Sequence[int], default: float) -> float:
     """Return the mean seconds that the epochs of the trained folds of a run took."""
     done = [read_json(path) for fold in folds if (path := run / f"fold{fold}" / DONE).exists()]
-    seconds = [float(found["train_seconds"]) for found in done if "train_seconds" in found]
+    seconds = [float(values["train_seconds"]) for values in done if "train_seconds" in values]
     return sum(seconds) / len(seconds) if seconds else default
 
 

@@ -47,7 +47,12 @@ def search(settings: Sequence[Candidate], work: SearchedWork) -> None:
     by_name, ranking = {candidate.name: candidate for candidate in settings}, _ranked(settings, work)
     compared, all_folds = union(ranking), (ALL_FOLDS, *work.experiment.fold_numbers)
     others = [candidate for candidate in settings if candidate.name not in compared]
-    while any([*_train_ranked(ranking, by_name, work), *(_train_setting(each, all_folds, work) for each in others)]):
+    while any(
+        [
+            *_train_ranked(ranking, by_name, work),
+            *(_train_setting(candidate, all_folds, work) for candidate in others),
+        ]
+    ):
         pass
 
 
@@ -72,10 +77,10 @@ def _ranked(settings: Sequence[Candidate], work: SearchedWork) -> Ranking:
 
 def _train_ranked(ranking: Ranking, by_name: Mapping[str, Candidate], work: SearchedWork) -> Iterator[bool]:
     """Train the settings on each place of any ranking; yield whether each was trained."""
-    for place in range(len(ranking.get(ALL_FOLDS, ()))):
-        at_place = {without: names[place : place + 1] for without, names in ranking.items()}
-        for name in union(at_place):
-            yield _train_setting(by_name[name], [fold for fold, names in at_place.items() if name in names], work)
+    for position in range(len(ranking.get(ALL_FOLDS, ()))):
+        at_position = {without: names[position : position + 1] for without, names in ranking.items()}
+        for name in union(at_position):
+            yield _train_setting(by_name[name], [fold for fold, names in at_position.items() if name in names], work)
 
 
 def _train_setting(candidate: Candidate, chosen_for: Sequence[int], work: SearchedWork) -> bool:
@@ -144,7 +149,7 @@ def _train_best(steps: Sequence[Step], chosen_for: Sequence[int], work: Searched
         fitting = {
             step.recipe.name for step in (*_affordable(steps, without, work), steps[0]) if not _failed(step, work)
         }
-        scores = {name: found for name, found in _scores(steps, without, work).items() if name in fitting}
+        scores = {name: maps for name, maps in _scores(steps, without, work).items() if name in fitting}
         if scores:
             ranking = rank(scores, work.experiment.fold_numbers)
             best_for.setdefault(ranking[without][0], []).append(without)
@@ -156,7 +161,7 @@ def _scores(steps: Sequence[Step], without: int, work: SearchedWork) -> dict[str
     """Return the mAP on the compared folds of the steps that one fold's choice has tried, by name."""
     tried = work.experiment.fold_numbers[:TRIED_FOLDS]
     known = [step for step in steps if work.eligible.has_tried(step.recipe.name, without)]
-    return {step.recipe.name: found for step in known if (found := work.maps(step, tried)) is not None}
+    return {step.recipe.name: maps for step in known if (maps := work.maps(step, tried)) is not None}
 
 
 def _is_known(step: Step, without: int, work: SearchedWork) -> bool:

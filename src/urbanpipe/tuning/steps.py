@@ -96,8 +96,8 @@ def frozen_steps(weights: Mapping[str, str]) -> list[Step]:
     """
     layers = {backbone: _layer_count(backbone) for backbone in weights}
     first, source = next(iter(weights.items()))
-    regressions = [_regression(each, given, layers[each]) for each, given in weights.items() if layers[each]]
-    trained = [_attentive(each, given, layers[each], DECODER_EPOCHS[0]) for each, given in weights.items()]
+    regressions = [_regression(name, given, layers[name]) for name, given in weights.items() if layers[name]]
+    trained = [_attentive(name, given, layers[name], DECODER_EPOCHS[0]) for name, given in weights.items()]
     longer = [_attentive(first, source, layers[first], epochs) for epochs in DECODER_EPOCHS[1:]]
     return [_regression(first, source, 0), *regressions, *trained, *longer]
 
