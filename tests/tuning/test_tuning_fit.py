@@ -118,13 +118,16 @@ def test_it_ends_with_a_bundle_and_a_page_and_finds_the_same_again(
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("tiny")
-def test_what_it_finds_is_exported_inspected_and_moved(archive: Path, tmp_path: Path) -> None:
+def test_what_it_finds_is_exported_inspected_and_moved(
+    archive: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """The frozen regression, with the options that the page recommends; and the ensemble of the experiment."""
     pytest.importorskip("onnxruntime")
     fitted(archive, tmp_path / "out")
     frozen, storage = tmp_path / "out" / "frozen-tiny", NetworkStorage(runtimes=("onnx",))
     made = bundle(frozen, out=tmp_path / "bundle", data=archive / "catalog.csv", storage=storage)
-    assert made.ood is not None
+    assert made.ood is None
+    assert "a fold has 10 videos, and 20 are needed" in caplog.text
     video, options = next((archive / "videos").iterdir()), InferenceOptions(runtime="onnx")
     inspected = inspect([video], bundle=tmp_path / "bundle", out=tmp_path / "inspected", options=options)
     assert inspected.videos[0].inspection.timed, "a score for each frame"
@@ -159,6 +162,9 @@ def test_it_goes_on_after_a_stop_at_any_moment(
     assert state["steps"]["tuned-1"]["folds"] == 1
     assert state["spent_seconds"] > seconds() >= whole_folds[0] + 0.2, "the interrupted fold counts"
     assert [point["after"] for point in state["points"]] == ["frozen-tiny"]
+    assert read_bundle(tmp_path / "out" / "fit" / "bundle", device="cpu", runtime="torch").models.members, (
+        "the best so far"
+    )
 
     monkeypatch.setattr(loop, "_train", real)
     finish = crossval._finish
@@ -175,10 +181,13 @@ def test_it_goes_on_after_a_stop_at_any_moment(
     def never_combined(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
+    before = json.loads((tmp_path / "out" / "fit" / "state.json").read_text())["spent_seconds"]
     with monkeypatch.context() as patch:
         patch.setattr(fitting, "ensemble", never_combined)
         with pytest.raises(KeyboardInterrupt):
             fitted(archive, tmp_path / "out")
+    after = json.loads((tmp_path / "out" / "fit" / "state.json").read_text())["spent_seconds"]
+    assert after > before, "the time of an interrupted combination counts"
     assert (run / "table6.md").exists()
     result = fitted(archive, tmp_path / "out")
     assert [outcome.is_done for outcome in result.outcomes] == [True, True]

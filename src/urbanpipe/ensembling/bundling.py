@@ -62,7 +62,7 @@ class Bundled:
         manifest: its manifest.
         taxonomy: its C classes.
         evaluation: calibration and triage, and their evaluation.
-        ood: detector of out-of-distribution videos; None without training videos.
+        ood: detector of out-of-distribution videos; None without training videos, or with too few.
         checks: comparisons of its graphs with torch, one per runtime.
     """
 
@@ -88,7 +88,7 @@ class Bundled:
         if unknown := [code for code, count, _ in rows if not count]:
             yield f"no video shows {' '.join(unknown)}: the networks cannot recognise these"
         if self.ood is None:
-            yield "without --data it cannot detect non-pipe videos"
+            yield "it cannot detect non-pipe videos, which takes --data with enough videos"
         yield from (check.line for check in self.checks)
 
 
@@ -112,7 +112,7 @@ def bundle(
         out: folder of the bundle. An existing bundle is replaced once the new one is complete; anything else is
             refused.
         data: catalog of the videos that the networks were trained on; the detector of out-of-distribution videos is
-            fitted to some of them.
+            fitted to some of them, if there are enough.
         targets: what triage must hold.
         moments: settings file of `moments`; default: the default settings. Its shifts are left out: they move moments
             to where annotators mark them, while an inspector wants the time at which the defect is visible.

@@ -14,7 +14,7 @@ from urbanpipe.errors import BundleError, VideoError
 from urbanpipe.evaluation.runs import OutOfFold
 from urbanpipe.inference.members import Member, Trained, evidence_member, load_models
 from urbanpipe.inference.observed_features import observed_features
-from urbanpipe.inference.ood import OODDetector, fit_ood_detector
+from urbanpipe.inference.ood import MIN_VIDEOS, OODDetector, fit_ood_detector
 from urbanpipe.progress import track
 
 log = logging.getLogger(__name__)
@@ -22,10 +22,11 @@ log = logging.getLogger(__name__)
 MAX_VIDEOS = 300  # used of the videos trained on, and as many of those held out
 
 
-def fit_ood_detector_of(trained: Trained, seen: OutOfFold, data: Path, device: torch.device) -> OODDetector:
+def fit_ood_detector_of(trained: Trained, seen: OutOfFold, data: Path, device: torch.device) -> OODDetector | None:
     """Fit a detector on videos that one network was trained on, with a threshold from videos that it was not.
 
-    Videos that can no longer be read are named in the log and left out.
+    Videos that can no longer be read are named in the log and left out. With too few videos there is no detector, and
+    a warning.
 
     Args:
         trained: the networks.
@@ -34,7 +35,7 @@ def fit_ood_detector_of(trained: Trained, seen: OutOfFold, data: Path, device: t
         device: device for the network.
 
     Raises:
-        BundleError: the catalog lacks some of the videos, or too few can be read.
+        BundleError: the catalog lacks some of the videos, or none can be read.
     """
     models = load_models(trained.folder, device)
     member = evidence_member(models.members)
@@ -43,6 +44,9 @@ def fit_ood_detector_of(trained: Trained, seen: OutOfFold, data: Path, device: t
     chosen = models.members[member]
     by_name = videos_by_name(data, seen)
     held = seen.folds == fold
+    if (fewest := min(np.count_nonzero(held), np.count_nonzero(~held))) < MIN_VIDEOS:
+        log.warning("no detection of non-pipe videos: a fold has %d videos, and %d are needed", fewest, MIN_VIDEOS)
+        return None
     known, unseen = (
         _features(chosen, [by_name[seen.names[row]] for row in _some(np.flatnonzero(part))], label)
         for part, label in ((~held, "training videos"), (held, "held-out videos"))

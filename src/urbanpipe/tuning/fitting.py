@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 FOLDER = "fit"  # the results, within the experiment
 BUNDLE = "bundle"
-_PREFERRED = "tf_efficientnet_lite0"  # nearly as good as Lite2, in half the time (docs/results.md)
+_PREFERRED = "tf_efficientnet_lite0"  # frozen, better than Lite1 and Lite2, and faster (docs/fit.md)
 
 
 @dataclass(frozen=True)

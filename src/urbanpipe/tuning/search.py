@@ -258,7 +258,7 @@ def _fitting(settings: Sequence[Candidate], epochs: int, work: SearchedWork, *, 
     tried, steps = work.experiment.fold_numbers[:TRIED_FOLDS], dict[str, Step]()
     left = COMPARED_SHARE * work.budget.left_seconds
     needed = {candidate.name: _needed_seconds(candidate.step(epochs), tried, work) for candidate in settings}
-    longest = max(share * left, SLOW * min(needed.values()))
+    longest = max(share * left, SLOW * min(needed.values(), default=0.0))
     for candidate in settings:
         if needed[candidate.name] <= min(left, longest):
             steps[candidate.name] = candidate.step(epochs)
