@@ -33,6 +33,26 @@ def test_the_network_recognises_a_palace(backbone: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("backbone", PACKAGES)
+def test_the_network_of_timm_gives_what_the_network_of_their_authors_gives(backbone: str) -> None:
+    authors = pytest.importorskip("efficientnet_lite_pytorch")
+    folder = weights_packages._folder(PACKAGES[backbone])
+    if folder is None:
+        pytest.skip(f"{PACKAGES[backbone]} is not installed")
+    file = next(path for path in (folder / "models").iterdir() if path.suffix == ".pth")
+    original = authors.EfficientNet.from_name(backbone.removeprefix("tf_").replace("_", "-")).eval()
+    original.load_state_dict(torch.load(file, weights_only=True))
+    net = timm.create_model(backbone).eval()
+    net.load_state_dict(read_package_weights(backbone))
+    side = net.pretrained_cfg["input_size"][-1]
+    pixels = torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    with torch.inference_mode():
+        logits = original(pixels)
+        assert logits.abs().max() > 1
+        torch.testing.assert_close(net(pixels), logits)
+
+
+@pytest.mark.slow
 def test_a_recipe_takes_them_whole() -> None:
     if "tf_efficientnet_lite0" not in installed_backbones():
         pytest.skip("the package is not installed")

@@ -1,7 +1,7 @@
 """ImageNet weights from installed Python packages, for machines that reach a package index but no hub.
 
 The packages (Apache-2.0) hold PyTorch copies of TensorFlow's EfficientNet-Lite. Their tensors come in the order of
-timm's networks, whose outputs are then the same.
+timm's networks, whose outputs are then those of `efficientnet_lite_pytorch`, the networks of the same authors.
 """
 
 from importlib.util import find_spec
