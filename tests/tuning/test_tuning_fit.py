@@ -257,6 +257,7 @@ def test_a_larger_budget_goes_on_where_a_smaller_one_ended(
     del tiny["tuned-1"]
     none_left = fitted(archive, tmp_path / "out", budget="1s")
     assert none_left.outcomes[1].reason == "no time was left"
+    assert "Not tried, because too little time was left: tuned-1." in (none_left.folder / "fit.md").read_text()
     assert "tuned-1" not in tiny, "it is not measured"
     tiny["tuned-1"] = measured
     second = fitted(archive, tmp_path / "out", budget="3h")

@@ -50,6 +50,7 @@ pre { background: #f3f5f7; padding: .6rem .8rem; overflow-x: auto; }
 <table class="steps"><tr>{% for cell in header %}<th>{{ cell }}</th>{% endfor %}</tr>
 {% for row in rows %}<tr>{% for cell in row %}<td>{{ cell }}</td>{% endfor %}</tr>
 {% endfor %}</table>
+{% if untried %}<p>{{ untried }}</p>{% endif %}
 <h2>What was chosen</h2>
 <p>{{ why }}</p>
 <table><tr><th>run</th><th>weight</th></tr>
@@ -87,7 +88,9 @@ def write_page(
         OutputError: a file cannot be written.
     """
     last = points[-1]
-    rows = [*map(_row, outcomes), _cells("combination of all", last.figures, duration_text(last.spent_seconds))]
+    tried = [outcome for outcome in outcomes if not _lacked_time(outcome)]
+    rows = [*map(_row, tried), _cells("combination of all", last.figures, duration_text(last.spent_seconds))]
+    untried = _untried([outcome for outcome in outcomes if _lacked_time(outcome)])
     weights = [[name, f"{weight:.2f}"] for name, weight in last.weights.items() if weight > 0]
     why, classes, without, uses = _why(outcomes, last), _class_rows(last), _without_exclusive(last), _uses(folder, last)
     title, verdict, used = f"What fit found in {folder.resolve().parent.name}", _verdict(outcomes, last), _used(budget)
@@ -102,6 +105,7 @@ def write_page(
         ),
         "## What was tried\n",
         markdown_table(_HEADER, rows, left=1),
+        *([f"{untried}\n"] if untried else []),
         "## What was chosen\n",
         f"{why}\n",
         markdown_table(["run", "weight"], weights, left=1),
@@ -121,6 +125,7 @@ def write_page(
         warnings=warnings,
         header=_HEADER,
         rows=rows,
+        untried=untried,
         why=why,
         weights=weights,
         plot=PLOT,
@@ -174,6 +179,19 @@ def _why(outcomes: Sequence[Outcome], last: Point) -> str:
 
 def _used(budget: Budget) -> str:
     return f"{duration_text(budget.spent_seconds)} of {duration_text(budget.seconds)} were used."
+
+
+def _lacked_time(outcome: Outcome) -> bool:
+    return outcome.figures is None and outcome.tried is None and not outcome.has_failed
+
+
+def _untried(outcomes: Sequence[Outcome]) -> str:
+    """Return a sentence about the steps for which no time was left; empty without any."""
+    names = [
+        f"{outcome.step.recipe.name} ({outcome.reason})" if "take" in outcome.reason else outcome.step.recipe.name
+        for outcome in outcomes
+    ]
+    return f"Not tried, because too little time was left: {', '.join(names)}." if names else ""
 
 
 def _row(outcome: Outcome) -> list[str]:
