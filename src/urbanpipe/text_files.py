@@ -81,7 +81,7 @@ def decoded(data: bytes) -> str | None:
 
 def _is_chinese_by_chance_utf8(data: bytes, text: str) -> bool:
     """Return whether valid UTF-8 is GB18030: `\u4e00` there is the two bytes of a rare Cyrillic letter here."""
-    letters = {letter for letter in text if letter.isalpha() and not letter.isascii()}
+    letters = {letter for letter in set(text) if letter.isalpha() and not letter.isascii()}
     if not letters or max(letters) > _LAST_OF_TWO_BYTES or any(map(_IN_WIDE_USE.match, letters)):
         return False
     chinese = _decoded(data, "gb18030") or ""
