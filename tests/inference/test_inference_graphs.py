@@ -103,13 +103,17 @@ def test_norms_are_merged_with_convolutions_whatever_the_storage(half: bool, tmp
     assert np.abs(found - wanted).max() < (0.02 if half else 1e-4) * np.abs(wanted).max()
 
 
+REGRESSION = (
+    *("input.head.kind=regression", "input.head.width=512", "input.head.heads=8"),
+    *("training.epochs=1", "training.validate_every=1", "training.ema_decay=0", "optimiser.warmup_epochs=0"),
+)
 HEADS = {
     "segments": ("frame", "input.pooling=median"),
     "attention": ("frame", "input.pooling=attention"),
     "log-sum-exp": ("frame", "input.pooling=lse"),
     "mean-max": ("frame", "input.pooling=mean-max"),
     "TransMIL": ("bag", "input.head.layers=2"),
-    "regression": ("bag", "input.head.kind=regression"),
+    "regression": ("bag", *REGRESSION),
     "multi-query": ("bag", "input.head.kind=multi-query"),
     "ML-Decoder": ("bag", "input.head.kind=ml-decoder"),
     "queries": ("dense-pool", "input.head.kind=queries"),
