@@ -28,13 +28,16 @@ from urbanpipe.catalog.catalog_file import read_catalog
 from urbanpipe.catalog.folds import read_folds, write_folds
 from urbanpipe.catalog.scan import scan
 from urbanpipe.cli.fit import weights_given
+from urbanpipe.ensembling import bundling
 from urbanpipe.ensembling.bundle_options import NetworkStorage
 from urbanpipe.ensembling.bundling import bundle
 from urbanpipe.ensembling.ensemble import ensemble
+from urbanpipe.ensembling.graphs import GraphCheck, check_graphs
 from urbanpipe.errors import BusyError, FoldError, OutputError, RecipeError, RunError, WeightsError
 from urbanpipe.evaluation.runs import read_out_of_fold
 from urbanpipe.evaluation.tables import fold_table
 from urbanpipe.inference.bundle import read_bundle
+from urbanpipe.inference.members import Member
 from urbanpipe.inference.options import InferenceOptions
 from urbanpipe.inference.predict import predict
 from urbanpipe.inputs.reading import frame_timeline_of
@@ -119,14 +122,22 @@ def test_it_ends_with_a_bundle_and_a_page_and_finds_the_same_again(
 @pytest.mark.slow
 @pytest.mark.usefixtures("tiny")
 def test_what_it_finds_is_exported_inspected_and_moved(
-    archive: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    archive: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The frozen regression, with the options that the page recommends; and the ensemble of the experiment."""
     pytest.importorskip("onnxruntime")
     fitted(archive, tmp_path / "out")
+    precisions = set[str]()
+
+    def noted(members: Sequence[Member], *arguments: Any, **options: Any) -> GraphCheck:
+        precisions.update(runtime.recipe.training.precision for each in members for runtime in each.runtimes)  # type: ignore[attr-defined]
+        return check_graphs(members, *arguments, **options)
+
+    monkeypatch.setattr(bundling, "check_graphs", noted)
     frozen, storage = tmp_path / "out" / "frozen-tiny", NetworkStorage(runtimes=("onnx",))
     made = bundle(frozen, out=tmp_path / "bundle", data=archive / "catalog.csv", storage=storage)
     assert made.ood is None
+    assert precisions == {"fp32"}, "as graphs compute, whatever the training used"
     assert "a fold has 10 videos, and 20 are needed" in caplog.text
     video, options = next((archive / "videos").iterdir()), InferenceOptions(runtime="onnx")
     inspected = inspect([video], bundle=tmp_path / "bundle", out=tmp_path / "inspected", options=options)

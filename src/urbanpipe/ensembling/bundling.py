@@ -44,6 +44,7 @@ from urbanpipe.inference.graph import not_installed
 from urbanpipe.inference.members import Trained, find_trained, load_models, weight_files
 from urbanpipe.inference.ood import OODDetector, write_ood_detector
 from urbanpipe.inference.options import GraphRuntimeName
+from urbanpipe.inference.torch_runtime import TorchRuntime
 from urbanpipe.methods.recipe import Recipe, load_recipe, write_recipe
 from urbanpipe.models.device import choose_device
 from urbanpipe.outputs import check_replaceable, whole_folder, whole_path, write_json, write_text
@@ -169,11 +170,13 @@ def _check_runtimes(runtimes: Sequence[GraphRuntimeName], data: Path | None) -> 
 
 
 def _with_graphs(made: Bundled, trained: Trained, seen: OutOfFold, data: Path, storage: NetworkStorage) -> Bundled:
-    """Write and check the graphs of all networks."""
+    """Write the graphs of all networks, and compare them with torch in their own, full precision."""
     members, videos = load_models(trained.folder, choose_device("cpu")).members, videos_by_name(data, seen)
     for member in members:
         for runtime in member.runtimes:
-            runtime.network.requires_grad_(False)  # type: ignore[attr-defined]
+            assert isinstance(runtime, TorchRuntime), "loaded for torch"
+            runtime.network.requires_grad_(False)
+            runtime.recipe = _in_full_precision(member.recipe)
     written = write_graphs(members, made.manifest.members, videos, made.folder, half=storage.half)
     checks = []
     for runtime_name in storage.runtimes:
@@ -190,6 +193,11 @@ def _with_graphs(made: Bundled, trained: Trained, seen: OutOfFold, data: Path, s
         checks.append(check)
     manifest = made.manifest.model_copy(update={"members": written, "runtimes": storage.runtimes})
     return replace(made, manifest=manifest, checks=tuple(checks))
+
+
+def _in_full_precision(recipe: Recipe) -> Recipe:
+    """Return a recipe whose networks compute in float32."""
+    return recipe.model_copy(update={"training": recipe.training.model_copy(update={"precision": "fp32"})})
 
 
 def _check_out(out: Path) -> None:
