@@ -233,6 +233,15 @@ def test_settings_that_are_slow_for_the_budget_but_not_beside_the_others_are_com
     assert work.tried == ["one-1", "two-1"]
 
 
+def test_a_resumed_comparison_compares_the_same_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of them is trained already, and so takes no time."""
+    seconds = {"slow-1": 7.0, "one-1": 4.0, "two-1": 5.0, "three-1": 4.5}
+    work = FakeWork(80.0, lambda name: seconds[name])
+    work.times["one-1"] = {"seconds": 8.0, "folds": 2.0}
+    work.search(["slow", "one", "two"], monkeypatch, epochs=(1,))
+    assert work.tried == ["two-1"]
+
+
 def test_where_the_best_number_of_epochs_fails_the_next_best_is_trained(monkeypatch: pytest.MonkeyPatch) -> None:
     work = FakeWork(1000.0, worth={"one-1": 0.6, "one-2": 0.5}, failing="one-1")
     work.search(["one", "two"], monkeypatch, epochs=(1, 2))

@@ -28,7 +28,7 @@ from urbanpipe.tuning.page import HTML, write_page
 from urbanpipe.tuning.run_step import is_trained, maps_of, run_step
 from urbanpipe.tuning.search import search, steps_of
 from urbanpipe.tuning.state import State, read_state, write_state
-from urbanpipe.tuning.steps import Step, candidates, check_weights, frozen_steps
+from urbanpipe.tuning.steps import Candidate, Step, candidates, check_weights, frozen_steps
 
 log = logging.getLogger(__name__)
 
@@ -165,6 +165,11 @@ class Fit:
             self._combine(self.points.pop().after)
         self._write_page()
 
+    def result(self) -> FitResult:
+        """Return the result so far."""
+        folder = self.folder / BUNDLE
+        return FitResult(self.folder, (*self.outcomes.values(),), (*self.points,), folder if folder.is_dir() else None)
+
     def _combine(self, after: str) -> None:
         """Combine the finished runs, of which `after` is the last."""
         if self.is_outdated:
@@ -291,17 +296,21 @@ def fit(
         work = Fit(out, baselines[0].recipe.name, experiment, left, state, eligible)
         try:
             work.warnings = audit(out / "catalog.csv" if data.is_dir() else data, taxonomy=taxonomy).warnings
-            for warning in work.warnings:
-                log.warning("audit: %s", warning)
-            work.restore([*baselines, *(step for setting in settings for step in steps_of(setting))])
-            for step in baselines:
-                work.cross_validate(step)
-            search(settings, work)
-            work.finish()
+            _run(work, baselines, settings)
         finally:  # the time of an interrupted call counts
             work.save()
-        folder = work.folder / BUNDLE
-        return FitResult(work.folder, (*work.outcomes.values(),), (*work.points,), folder if folder.is_dir() else None)
+        return work.result()
+
+
+def _run(work: Fit, baselines: Sequence[Step], settings: Sequence[Candidate]) -> None:
+    """Take the baselines and search among the settings, after what earlier calls have done."""
+    for warning in work.warnings:
+        log.warning("audit: %s", warning)
+    work.restore([*baselines, *(step for setting in settings for step in steps_of(setting))])
+    for step in baselines:
+        work.cross_validate(step)
+    search(settings, work)
+    work.finish()
 
 
 def _with_folds(experiment: Experiment, only: Sequence[int]) -> Experiment:

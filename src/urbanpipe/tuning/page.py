@@ -233,7 +233,7 @@ def _uses(folder: Path, last: Point) -> list[tuple[str, str]]:
             f"urbanpipe inspect NEW_VIDEOS --bundle {quote(str(folder / 'bundle'))} --out inspected",
         ),
         (
-            "Make a bundle that also runs without torch, and recognises videos that show no pipe:",
+            "Make a bundle that also runs without torch, and recognises non-pipe videos:",
             f"urbanpipe bundle {quote(str(model))} --data {catalog} --runtime onnx --out bundle",
         ),
     ]

@@ -253,17 +253,19 @@ def _fitting(settings: Sequence[Candidate], epochs: int, work: SearchedWork, *, 
         settings: the settings.
         epochs: epochs of each.
         work: the call of `fit`.
-        share: how much of the time for all trials one may take, if it is slower than the fastest.
+        share: how much of the time for all trials one may take, if it is much slower than the fastest.
     """
-    tried, steps = work.experiment.fold_numbers[:TRIED_FOLDS], dict[str, Step]()
+    tried, fitting = work.experiment.fold_numbers[:TRIED_FOLDS], dict[str, Step]()
     left = COMPARED_SHARE * work.budget.left_seconds
-    needed = {candidate.name: _needed_seconds(candidate.step(epochs), tried, work) for candidate in settings}
-    longest = max(share * left, SLOW * min(needed.values(), default=0.0))
-    for candidate in settings:
-        if needed[candidate.name] <= min(left, longest):
-            steps[candidate.name] = candidate.step(epochs)
-            left -= needed[candidate.name]
-    return steps
+    steps = {candidate.name: candidate.step(epochs) for candidate in settings}
+    needed = {name: _needed_seconds(step, tried, work) for name, step in steps.items()}
+    taken = {name: work.times.get(step.recipe.name, {}).get("seconds", 0.0) for name, step in steps.items()}
+    longest = max(share * left, SLOW * min((needed[name] + taken[name] for name in steps), default=0.0))
+    for name, step in steps.items():
+        if needed[name] <= min(left, longest):
+            fitting[name] = step
+            left -= needed[name]
+    return fitting
 
 
 def _needed_seconds(step: Step, folds: Sequence[int], work: SearchedWork) -> float:
