@@ -1,9 +1,10 @@
 """The page of `fit`: what was tried, what was chosen and why, and mAP over the time spent."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from shlex import quote
+from typing import Any
 
 from jinja2 import Environment
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -87,55 +88,56 @@ def write_page(
     Raises:
         OutputError: a file cannot be written.
     """
-    last = points[-1]
-    tried = [outcome for outcome in outcomes if not _lacked_time(outcome)]
-    rows = [*map(_row, tried), _cells("combination of all", last.figures, duration_text(last.spent_seconds))]
-    untried = _untried([outcome for outcome in outcomes if _lacked_time(outcome)])
-    weights = [[name, f"{weight:.2f}"] for name, weight in last.weights.items() if weight > 0]
-    why, classes, without, uses = _why(outcomes, last), _class_rows(last), _without_exclusive(last), _uses(folder, last)
-    title, verdict, used = f"What fit found in {folder.resolve().parent.name}", _verdict(outcomes, last), _used(budget)
+    content = _content(folder, outcomes, points[-1], budget) | {"warnings": warnings}
     save(_plot(points), folder / PLOT)
-    parts = [
-        f"# {title}\n",
-        f"{verdict}\n{used}\n",
-        *(
-            ["## Warnings about the data\n", "".join(f"- {markdown_text(warning)}\n" for warning in warnings)]
-            if warnings
-            else []
-        ),
+    write_text(folder / MARKDOWN, _markdown(content))
+    write_text(folder / HTML, _PAGE.render(content))
+
+
+def _content(folder: Path, outcomes: Sequence[Outcome], last: Point, budget: Budget) -> dict[str, Any]:
+    """Return what both forms of the page say, by name."""
+    tried = [outcome for outcome in outcomes if not _lacked_time(outcome)]
+    return {
+        "title": f"What fit found in {folder.resolve().parent.name}",
+        "verdict": _verdict(outcomes, last),
+        "used": _used(budget),
+        "header": _HEADER,
+        "rows": [*map(_row, tried), _cells("combination of all", last.figures, duration_text(last.spent_seconds))],
+        "untried": _untried([outcome for outcome in outcomes if _lacked_time(outcome)]),
+        "why": _why(outcomes, last),
+        "weights": [[name, f"{weight:.2f}"] for name, weight in last.weights.items() if weight > 0],
+        "plot": PLOT,
+        "class_header": _CLASS_HEADER,
+        "classes": _class_rows(last),
+        "without": _without_exclusive(last),
+        "uses": _uses(folder, last),
+        "notes": _NOTES,
+    }
+
+
+def _markdown(content: Mapping[str, Any]) -> str:
+    """Return the page as Markdown."""
+    warnings = "".join(f"- {markdown_text(warning)}\n" for warning in content["warnings"])
+    classes = markdown_table(content["class_header"], content["classes"], left=2) if content["classes"] else ""
+    paragraphs = [
+        f"# {content['title']}\n",
+        f"{content['verdict']}\n{content['used']}\n",
+        *(["## Warnings about the data\n", warnings] if warnings else []),
         "## What was tried\n",
-        markdown_table(_HEADER, rows, left=1),
-        *([f"{untried}\n"] if untried else []),
+        markdown_table(content["header"], content["rows"], left=1),
+        *([f"{content['untried']}\n"] if content["untried"] else []),
         "## What was chosen\n",
-        f"{why}\n",
-        markdown_table(["run", "weight"], weights, left=1),
-        f"![mAP over the time spent]({PLOT})\n",
+        f"{content['why']}\n",
+        markdown_table(["run", "weight"], content["weights"], left=1),
+        f"![mAP over the time spent]({content['plot']})\n",
         *(["## What it recognises\n"] if classes else []),
-        *([f"{without}\n"] if without else []),
-        *([markdown_table(_CLASS_HEADER, classes, left=2)] if classes else []),
+        *([f"{content['without']}\n"] if classes and content["without"] else []),
+        *([classes] if classes else []),
         "## What to do with it\n",
-        *(f"{use}\n\n    {command}\n" for use, command in uses),
-        "".join(f"- {note}\n" for note in _NOTES),
+        *(f"{use}\n\n    {command}\n" for use, command in content["uses"]),
+        "".join(f"- {note}\n" for note in content["notes"]),
     ]
-    write_text(folder / MARKDOWN, "\n".join(parts))
-    page = _PAGE.render(
-        title=title,
-        verdict=verdict,
-        used=used,
-        warnings=warnings,
-        header=_HEADER,
-        rows=rows,
-        untried=untried,
-        why=why,
-        weights=weights,
-        plot=PLOT,
-        class_header=_CLASS_HEADER,
-        classes=classes,
-        without=without,
-        uses=uses,
-        notes=_NOTES,
-    )
-    write_text(folder / HTML, page)
+    return "\n".join(paragraphs)
 
 
 def _verdict(outcomes: Sequence[Outcome], last: Point) -> str:
@@ -156,10 +158,7 @@ def _why(outcomes: Sequence[Outcome], last: Point) -> str:
     done = {outcome.step.recipe.name: outcome.figures for outcome in outcomes if outcome.figures is not None}
     best = max(done, key=lambda name: done[name].mean)
     without = [name for name, weight in last.weights.items() if not weight]
-    sentences = [
-        "The weights are the mean of searches for the best mAP of out-of-fold predictions, on resampled groups of "
-        "videos."
-    ]
+    sentences = ["The weights come from searches for the best mAP of out-of-fold predictions."]
     if without:
         sentences.append(
             f"Left out, because their weight is too small or only single folds selected them: {', '.join(without)}."
