@@ -31,7 +31,7 @@ from simulated_features import drawn_sets
 from urbanpipe.catalog.stratify import assign_folds
 from urbanpipe.evaluation.average_precision import fold_aps, mean_of_known
 from urbanpipe.evaluation.tables import markdown_table
-from urbanpipe.learners.logistic import Regression, choose_strength, fit_regression
+from urbanpipe.learners.logistic import Regression, fit_chosen, fit_regression
 from urbanpipe.models.config import STRENGTHS
 from urbanpipe.outputs import write_csv
 from urbanpipe.review.learning_order import learning_order
@@ -110,7 +110,7 @@ def measured(pool: VideoSet, tests: Sequence[VideoSet], order: Order, seed: int,
         reviewed[batch] = True
         train = pool.subset(reviewed & ~control)
         if fixed is None and len(rows) % CHOICE == 0:
-            strength = choose_strength(train.features, train.targets, train.groups.tolist(), STRENGTHS)
+            _, strength = fit_chosen(train.features, train.targets, train.groups.tolist(), STRENGTHS)
         fitted = fit_regression(train.features, train.targets, strength, start=fitted if fixed else None)
         rows.append([len(train.names), *(_map(fitted, test) for test in tests)])
         batch = order(expit(fitted.logits(pool.features)), pool, reviewed, rng)[:BATCH]

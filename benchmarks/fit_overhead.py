@@ -33,7 +33,7 @@ from urbanpipe.ensembling.ensemble import ensemble
 from urbanpipe.evaluation.audit import audit
 from urbanpipe.evaluation.tables import markdown_table
 from urbanpipe.learners import logistic
-from urbanpipe.learners.logistic import choose_strength, fit_regression
+from urbanpipe.learners.logistic import fit_chosen, fit_regression
 from urbanpipe.learners.probe import fit_pooled
 from urbanpipe.methods.recipe import load_recipe, write_recipe
 from urbanpipe.models.config import STRENGTHS, BagHeadConfig
@@ -145,7 +145,13 @@ def _fit_regressions(
         train, width = np.flatnonzero(folds != fold).tolist(), bags.shape[2]
         head = RegressionHead(width, targets.shape[1], BagHeadConfig(kind="regression"))
         with timed(rows, f"regression of fold {fold}, {len(train)} videos, {2 * width} inputs"):
-            fit_pooled(head, [bags[row] for row in train], targets[train], [groups[row] for row in train], STRENGTHS)
+            fit_pooled(
+                head,
+                torch.stack([head.pool(bags[row]) for row in train]),
+                targets[train],
+                [groups[row] for row in train],
+                STRENGTHS,
+            )
 
 
 def _compare_with_one_by_one(bags: torch.Tensor, targets: NDArray[np.bool_], rows: list[list[str]]) -> None:
@@ -173,7 +179,7 @@ def compare_threads() -> None:
         for fewest_bytes in (2**28, 0):
             logistic._MANY_BYTES = fewest_bytes
             began, cpu_began = time.perf_counter(), time.process_time()
-            fit_regression(features, targets, choose_strength(features, targets, groups, STRENGTHS))
+            fit_chosen(features, targets, groups, STRENGTHS)
             cells.append(f"{time.perf_counter() - began:.1f} ({time.process_time() - cpu_began:.1f})")
         logistic._MANY_BYTES = 2**28
         rows.append(cells)

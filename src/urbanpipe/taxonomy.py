@@ -70,6 +70,8 @@ class Taxonomy:
         Raises:
             TaxonomyError: there is no such class, or the name is that of several; the message names a near one.
         """
+        if (index := self._by_exact_code.get(code)) is not None:
+            return index
         indices = self.indices(code)
         if len(indices) != 1:
             raise self._unknown(code.strip())
@@ -119,6 +121,12 @@ class Taxonomy:
         names = {" ".join(words): index for words, index in self._by_words.items()}
         near = difflib.get_close_matches(_fold(text), names, n=1, cutoff=_SIMILAR)
         return names[near[0]] if near else None
+
+    @cached_property
+    def _by_exact_code(self) -> dict[str, int]:
+        """What `indices` finds for each code: files that we wrote have many, all spelled the same."""
+        found = {code: self.indices(code) for code in self.codes}
+        return {code: indices[0] for code, indices in found.items() if len(indices) == 1}
 
     @cached_property
     def _by_code(self) -> dict[str, int]:

@@ -342,7 +342,7 @@ def test_folder_of_an_ensemble_is_complete_or_has_no_weights(
 ) -> None:
     ensemble(runs, out=tmp_path / "out")
 
-    def fail(run: Path) -> None:
+    def fail(*given: object) -> None:
         raise OutputError("the disk is full")
 
     monkeypatch.setattr(room, "write_fold_tables", fail)

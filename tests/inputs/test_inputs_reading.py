@@ -266,6 +266,33 @@ def test_a_video_whose_times_cannot_be_read_is_left_out_and_not_the_job(
     assert "no frame_count" in (found[2] or "")
 
 
+def test_only_videos_with_a_frame_that_is_not_in_the_cache_are_read_again(
+    videos: dict[str, Video], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "BLOCK", 8)
+    path = Path(shutil.copy2(videos["plain"].path, tmp_path / "a.mp4"))
+    both = [replace(videos["plain"], path=path), videos["open groups"]]
+    dataset = VideoDataset(both, view_of("frame"), FrameCache(tmp_path / "cache", 10**8))
+    asked = list[Path]()
+
+    def frames(cache: FrameCache, path: Path, *given: object, **options: object) -> object:
+        asked.append(path)
+        return real(cache, path, *given, **options)  # type: ignore[arg-type]
+
+    real = FrameCache.frames
+    monkeypatch.setattr(FrameCache, "frames", frames)
+    assert [*unreadable(dataset, 0)] == [(0, None), (1, None)]
+    assert {*asked} == {path, both[1].path}
+    asked.clear()
+    assert [*unreadable(dataset, 0)] == [(0, None), (1, None)]
+    assert asked == []
+    next(iter((tmp_path / "cache").glob("??/*"))).unlink()
+    assert sorted(unreadable(dataset, 0)) == [(0, None), (1, None)]
+    assert len({*asked}) == 1
+    path.unlink()
+    assert "No such file" in str(dict(unreadable(dataset, 0))[0])
+
+
 def test_a_video_that_was_replaced_is_missed_whatever_is_kept(videos: dict[str, Video], tmp_path: Path) -> None:
     path = Path(shutil.copy2(videos["plain"].path, tmp_path / "a.mp4"))
     video = replace(videos["plain"], path=path)

@@ -21,7 +21,7 @@ from urbanpipe.inputs.config import AugmentConfig
 from urbanpipe.inputs.frame_timeline import FrameTimeline, SampleSeed
 from urbanpipe.learners.config import LossConfig
 from urbanpipe.learners.losses import make_loss
-from urbanpipe.learners.moment_rows import moment_rows
+from urbanpipe.learners.moment_rows import moment_frames, moment_rows
 from urbanpipe.learners.moment_targets import FAR, MomentTargets, loss_of_known
 from urbanpipe.methods.dense import DenseClips, DenseConfig
 from urbanpipe.methods.frame import FrameConfig, SingleFrames
@@ -107,9 +107,9 @@ def test_a_clip_near_a_moment_is_among_those_of_an_epoch() -> None:
 
 def test_the_rows_of_a_regression_weigh_each_class_of_a_video_the_same() -> None:
     times = at(*np.arange(120.0))
-    bags = [torch.arange(120.0).unsqueeze(1), torch.zeros(120, 1)]
+    bags = [torch.arange(120.0).unsqueeze(1)]
     targets = MomentTargets([TIMED, replace(TIMED, moments=())], LABELS, window_seconds=2.0)
-    rows = moment_rows(bags.__getitem__, lambda _: times, targets)
+    rows = moment_rows({0: moment_frames(bags[0], times, targets, 0)}, targets)
     assert rows is not None
     near = np.abs(rows.frames.numpy() - [30, 60]).min(axis=1) <= 2
     assert rows.targets[:, 1].tolist() == near.tolist()
@@ -120,8 +120,7 @@ def test_the_rows_of_a_regression_weigh_each_class_of_a_video_the_same() -> None
     assert (rows.weights[:, [0, 2]] == 0).all(), "only classes with moments"
     assert rows.suffices.tolist() == [False, True, False]
     assert set(rows.videos.tolist()) == {0}
-    untimed = MomentTargets([replace(TIMED, moments=())], LABELS[1:], 2.0)
-    assert moment_rows(bags[1:].__getitem__, lambda _: times, untimed) is None
+    assert moment_rows({}, targets) is None
 
 
 def share_at_the_event(recipe: Recipe, videos: Sequence[Video], folder: Path) -> float:

@@ -93,7 +93,9 @@ def test_the_head_starts_as_a_regression_on_the_features_of_the_backbone(
     with torch.no_grad():
         logits = model.head(rows).numpy()
     candidates = [fit_regression(rows.numpy(), targets, strength).logits(rows.numpy()) for strength in STRENGTHS]
-    assert min(np.abs(each - logits).max() for each in candidates) < 0.02
+    away = sorted(np.abs(each - logits).max() for each in candidates)
+    assert away[0] < 0.1, "two fits that begin differently both end near the minimum"
+    assert away[1] > 0.5
     assert ema
     assert all(
         torch.equal(a, b) for a, b in zip(model.state_dict().values(), ema.module.state_dict().values(), strict=True)

@@ -20,7 +20,7 @@ from urbanpipe.contracts.predictions import read_predictions
 from urbanpipe.contracts.run_folder import WEIGHTS
 from urbanpipe.errors import RecipeError
 from urbanpipe.learners import logistic
-from urbanpipe.learners.logistic import Regression, choose_strength, fit_regression
+from urbanpipe.learners.logistic import fit_chosen, fit_regression
 from urbanpipe.learners.regression import RegressionLearner
 from urbanpipe.methods.recipe import Recipe, load_recipe
 from urbanpipe.models.config import BagHeadConfig
@@ -106,22 +106,31 @@ def _of_groups(rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[n
 def test_the_strength_is_chosen_on_groups_that_the_fit_has_not_seen() -> None:
     features, targets, groups = _of_groups(np.random.default_rng(0))
     alone = [str(number) for number in range(len(groups))]
-    assert choose_strength(features, targets, alone, (1e-3, 100.0)) == 100.0, "copies are in both parts"
-    assert choose_strength(features, targets, groups, (1e-3, 100.0)) == 1e-3
-    assert choose_strength(features, targets, ["one"] * 160, (1e-4, 1e-3, 1.0)) == 1e-3, "nothing to compare"
+    assert fit_chosen(features, targets, alone, (1e-3, 100.0))[1] == 100.0, "copies are in both parts"
+    assert fit_chosen(features, targets, groups, (1e-3, 100.0))[1] == 1e-3
+    assert fit_chosen(features, targets, ["one"] * 160, (1e-4, 1e-3, 1.0))[1] == 1e-3, "nothing to compare"
 
 
 def test_strengths_are_compared_until_one_is_not_better(monkeypatch: pytest.MonkeyPatch) -> None:
     features, targets, groups = _of_groups(np.random.default_rng(0))
-    fitted = list[float]()
+    fitted, real = list[float](), logistic._fitted
 
-    def fit(features: NDArray[np.floating], targets: NDArray[np.bool_], strength: float, **options: Any) -> Regression:
+    def fit(inputs: Any, targets: Any, weights: Any, strength: float, **options: Any) -> NDArray[np.float64]:
         fitted.append(strength)
-        return fit_regression(features, targets, strength, **options)
+        return real(inputs, targets, weights, strength, **options)
 
-    monkeypatch.setattr(logistic, "fit_regression", fit)
-    assert choose_strength(features, targets, groups, (1e-3, 1.0, 100.0)) == 1e-3
-    assert fitted == [1e-3] * 3 + [1.0] * 3
+    monkeypatch.setattr(logistic, "_fitted", fit)
+    assert fit_chosen(features, targets, groups, (1e-3, 1.0, 100.0))[1] == 1e-3
+    assert fitted == [1e-3] * 3 + [1.0] * 3 + [1e-3], "and the final fit"
+
+
+def test_the_final_fit_is_that_of_the_chosen_strength_alone() -> None:
+    features, targets, groups = _of_groups(np.random.default_rng(0))
+    weights = np.random.default_rng(1).uniform(0.5, 2, targets.shape)
+    chosen, strength = fit_chosen(features, targets, groups, (1e-3, 0.1, 100.0), weights=weights)
+    alone = fit_regression(features, targets, strength, weights=weights)
+    np.testing.assert_allclose(chosen.logits(features), alone.logits(features), atol=0.01)
+    assert np.ptp(alone.logits(features)) > 0.5
 
 
 @pytest.mark.slow
@@ -143,7 +152,7 @@ def test_the_head_is_the_fit_and_is_kept_through_an_interruption(
     catalog: Catalog, frozen: Recipe, tmp_path: Path
 ) -> None:
     train_model(job(catalog, frozen, tmp_path / "whole"), ALONE)
-    with killed_at(RegressionLearner, "learn", 2):
+    with killed_at(RegressionLearner, "end_epoch", 1):
         train_model(job(catalog, frozen, tmp_path / "killed"), ALONE)
     train_model(job(catalog, frozen, tmp_path / "killed"), ALONE)
     assert same_weights(tmp_path / "whole", tmp_path / "killed")

@@ -432,7 +432,8 @@ def test_runs_that_know_nothing_are_combined_to_chance(tmp_path: Path) -> None:
     assert figures.low < chance < figures.high
     assert flattered.mean > chance + 0.02, "on the videos of the choice it seems to know something"
     bundled = bundle(made.folder, out=tmp_path / "bundle").evaluation
-    low, high = bundled.intervals.map_all
+    assert bundled.table.intervals is not None
+    low, high = bundled.table.intervals.map_all
     assert low < chance < high
     assert bundled.scores.map_all == pytest.approx(figures.pooled)
 

@@ -141,10 +141,11 @@ def fit_calibration(
     if kind not in KINDS:
         raise ValueError(f"kind = {kind!r} must be one of {', '.join(KINDS)}")
     positives = present.sum(axis=0)
-    common = fit_pooled(values[:, positives > 0].ravel(), present[:, positives > 0].ravel())
     free = (np.minimum(positives, len(values) - positives) >= ISOTONIC_POSITIVES) & (kind != "platt")
     if kind == "auto" and free.any():
         free &= folds is not None and _is_better_isotonic(values, present, folds)
+    some = positives > 0
+    common = np.empty(2) if free.all() else fit_pooled(values[:, some].ravel(), present[:, some].ravel())
     columns = zip(values.T, present.T, free, strict=True)
     return Calibration(
         maps=tuple(fit_isotonic(x, y) if is_free else fit_platt(x, y, common) for x, y, is_free in columns),

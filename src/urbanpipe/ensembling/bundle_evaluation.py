@@ -4,14 +4,15 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from urbanpipe.decision.calibration import Calibration, cross_calibrated, fit_calibration
 from urbanpipe.decision.reliability_plot import CalibrationError, expected_calibration_error
 from urbanpipe.decision.triage import NestedTriage, Triage, choose_triage, nested_triage
 from urbanpipe.ensembling.bundle_options import TriageTargets
-from urbanpipe.evaluation.average_precision import Scores, score
-from urbanpipe.evaluation.intervals import Intervals, bootstrap
+from urbanpipe.evaluation.average_precision import Scores
 from urbanpipe.evaluation.runs import OutOfFold
+from urbanpipe.evaluation.tables import FoldTable, fold_table
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,8 +21,8 @@ class BundleEvaluation:
 
     Attributes:
         predicted: (n, C) out-of-fold scores that are evaluated: those of no weights that were searched on their fold.
-        scores: average precision of `predicted`; classes that no video or every video shows are left out of the means.
-        intervals: confidence intervals of `scores`, from a bootstrap over groups of videos.
+        table: average precision of `predicted` in each fold, and over all videos with confidence intervals from a
+            bootstrap over groups of videos. Classes that no video or every video shows are left out of the means.
         honest: (n, C) probabilities, calibrated by maps fitted on the other folds.
         before: expected calibration error of `predicted`.
         after: expected calibration error of `honest`.
@@ -31,14 +32,18 @@ class BundleEvaluation:
     """
 
     predicted: NDArray[np.float64]
-    scores: Scores
-    intervals: Intervals
+    table: FoldTable
     honest: NDArray[np.float64]
     before: CalibrationError
     after: CalibrationError
     calibration: Calibration
     triage: Triage
     nested: NestedTriage
+
+    @property
+    def scores(self) -> Scores:
+        """Average precision of `predicted` over all videos."""
+        return self.table.pooled
 
 
 def evaluate_bundle(
@@ -53,13 +58,13 @@ def evaluate_bundle(
             were searched on the other folds.
     """
     bound, precision = targets.miss_bound, targets.precision
-    calibration = fit_calibration(seen.scores, seen.targets, "auto", seen.folds)
     predicted = seen.scores if nested is None else nested
-    honest = cross_calibrated(predicted, seen.targets, seen.folds)
+    with threadpool_limits(1, user_api="blas"):  # for many small fits; several threads would wait for each other
+        calibration = fit_calibration(seen.scores, seen.targets, "auto", seen.folds)
+        honest = cross_calibrated(predicted, seen.targets, seen.folds)
     return BundleEvaluation(
         predicted=predicted,
-        scores=score(predicted, seen.targets, seen.taxonomy, "skip"),
-        intervals=bootstrap(predicted, seen.targets, seen.groups, taxonomy=seen.taxonomy, empty="skip"),
+        table=fold_table(predicted, seen),
         honest=honest,
         before=expected_calibration_error(predicted, seen.targets),
         after=expected_calibration_error(honest, seen.targets),

@@ -262,7 +262,9 @@ def _write(made: Bundled, seen: OutOfFold) -> None:
 def _metrics(made: Bundled, seen: OutOfFold) -> dict[str, object]:
     """Return the contents of `metrics.json`, with None for NaN, which JSON does not have."""
     evaluation, nested = made.evaluation, made.evaluation.nested
-    found, intervals = evaluation.scores, evaluation.intervals.to_json()
+    found, ends = evaluation.scores, evaluation.table.intervals
+    assert ends is not None, "the table is made with intervals"
+    intervals = ends.to_json()
     columns = zip(made.taxonomy.codes, found.ap, found.positives, nested.missed, nested.precision, strict=True)
     classes = {
         code: {"ap": _number(ap), "positives": int(count), "rejected": _number(missed), "precision": _number(right)}

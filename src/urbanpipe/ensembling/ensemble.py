@@ -189,7 +189,7 @@ def _write(
     )
     result.table.to_csv(out / "table3.csv")
     write_text(out / "table3.md", result.table.to_markdown())
-    write_fold_tables(out)
+    write_fold_tables(out, replace(first, run=out, scores=final))
     table: dict[str, Any] = {"weights_by": kind, "thresholds_by": "f1" if recall is None else f"recall={recall:g}"}
     if result.exclusive_threshold is not None:
         table |= {"exclusive": first.taxonomy.exclusive, "exclusive_threshold": result.exclusive_threshold}

@@ -137,11 +137,9 @@ def search_weights(
     best = equal_weights(len(members))
     best_map = mean_map(weighted_mean(members, best), data)
     best_round = 0
-    for number, chosen in enumerate(_choices(members, data, rounds), start=1):
-        weights = np.bincount(chosen, minlength=len(members)) / len(chosen)
-        score = mean_map(weighted_mean(members, weights), data)
+    for number, (chosen, score) in enumerate(_choices(members, data, rounds), start=1):
         if score > best_map:
-            best, best_map, best_round = weights, score, number
+            best, best_map, best_round = np.bincount(chosen, minlength=len(members)) / number, score, number
         if number - best_round >= max(PATIENCE, len(members)):
             break
     return best
@@ -191,15 +189,15 @@ def _choices(
     members: NDArray[np.float64],
     data: EvaluationSet,
     rounds: int,
-) -> Iterator[list[int]]:
-    """Yield the members chosen so far, after each round."""
+) -> Iterator[tuple[list[int], float]]:
+    """Yield the members chosen so far, and the mAP of their mean, after each round."""
     total = np.zeros(members.shape[1:])
     chosen: list[int] = []
     for _ in range(rounds):
         maps = mean_maps(total + members, data)
         chosen.append(int(np.argmax(maps)))
         total = total + members[chosen[-1]]
-        yield chosen
+        yield chosen, float(maps[chosen[-1]])
 
 
 def search_simplex(members: NDArray[np.float64], data: EvaluationSet) -> NDArray[np.float64]:

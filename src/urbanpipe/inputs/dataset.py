@@ -56,6 +56,14 @@ class VideoDataset(Dataset[Any]):
         """Return the number of evaluated segments of a video."""
         return len(self.view.evaluation_sample(frame_timeline_of(self.videos[index])))
 
+    def has_stored(self, index: int) -> bool:
+        """Return whether the cache has all frames of a video, which can then be read.
+
+        Raises:
+            VideoError: the video is missing, or has changed since it was scanned.
+        """
+        return self._reader.has_stored(self.videos[index])
+
 
 def without_pixels(keys: Sequence[TrainKey]) -> Batch:
     """Return a batch that only lists its videos, for a learner that needs no pixels."""

@@ -166,11 +166,17 @@ READ_AT_ONCE = 64  # segments per batch when videos are only checked for readabi
 
 
 def unreadable(dataset: VideoDataset, workers: int) -> Iterator[tuple[int, VideoError | None]]:
-    """Read every video once, which also fills the cache; yield (index, None or the error) once per video."""
+    """Read every video once, which also fills the cache; yield (index, None or the error) once per video.
+
+    A video whose frames are all in the cache is not read: they were once.
+    """
     segments, bad = [0] * len(dataset), set()
     for index in range(len(dataset)):
         try:
-            segments[index] = dataset.segment_count(index)
+            if dataset.has_stored(index):
+                yield index, None
+            else:
+                segments[index] = dataset.segment_count(index)
         except VideoError as unknown:
             yield index, unknown
     parts = [[key] for batch in evaluation_batches(segments, READ_AT_ONCE) for key in batch]

@@ -92,6 +92,19 @@ class CatalogReader:
         images = np.stack([self.view.evaluation_input(segment) for segment in frames])
         return SegmentInputs(images, selection.rows, selection.real, timeline.spans(selection.frames))
 
+    def has_stored(self, video: Video) -> bool:
+        """Return whether the cache has all frames of a video that the view may ask for.
+
+        Raises:
+            VideoError: the video is missing, or has changed since it was scanned.
+        """
+        kept = self.view.cacheable_frames(frame_timeline_of(video)) if self.cache and video.digest else None
+        if self.cache is None or kept is None:
+            return False
+        unchanged(video, self.cache)
+        parts = (kept[begin : begin + BLOCK] for begin in range(0, len(kept), BLOCK))
+        return all(self.cache.holds(video.digest, part, self.view.frame_size) for part in parts)
+
     def _frames(
         self, video: Video, timeline: FrameTimeline, selection: Selection, part: bool = False
     ) -> NDArray[np.uint8]:

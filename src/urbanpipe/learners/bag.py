@@ -16,7 +16,6 @@ from urbanpipe.learners.memory_fill import exchange
 from urbanpipe.learners.moment_targets import MomentTargets, loss_of_known
 from urbanpipe.models.bag import BagClassifier, DecoderHead, TransMILHead
 from urbanpipe.models.device import autocast
-from urbanpipe.models.regression_head import RegressionHead
 from urbanpipe.outputs import remove_quietly
 
 _ATTENTION = 0.2  # weight of the loss on attention
@@ -91,7 +90,7 @@ class BagLearner:
         A head that scores frames by attention learns to attend to those near moments, the others to classify frames.
         """
         head, timed = self._model.head, self._moments.timed[video]
-        if not bool(timed.any()) or isinstance(head, RegressionHead):
+        if not bool(timed.any()):
             return bag.new_zeros(())
         if isinstance(head, TransMILHead | DecoderHead):
             return _ATTENTION * self._attention_loss(head.attention(bag).float(), video)

@@ -19,7 +19,7 @@ from urbanpipe.learners.feature_memory import FeatureMemory, fingerprint
 from urbanpipe.learners.learner import LearnerContext
 from urbanpipe.learners.memory_fill import exchange, fill, write_batch
 from urbanpipe.learners.moment_targets import MomentTargets, loss_of_known
-from urbanpipe.learners.probe import fit_head
+from urbanpipe.learners.probe import fit_head, rows_of
 from urbanpipe.models.dense import DenseClassifier, PooledVideoHead
 from urbanpipe.models.device import autocast, images_to
 from urbanpipe.models.smooth_max import smooth_max
@@ -93,7 +93,8 @@ class DenseLearner:
     def _start_from_probe(self) -> None:
         head = self._model.head
         assert isinstance(head, PooledVideoHead), "the recipe is checked"
-        fit_head(head.pool, (self.memory.read(video) for video in range(len(self._dataset))), self._context)
+        videos = range(len(self._dataset))
+        fit_head(head.pool, (rows_of(head.pool, self.memory.read(video)) for video in videos), self._context)
 
     @property
     def _in_use(self) -> bool:

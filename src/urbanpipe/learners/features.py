@@ -56,11 +56,12 @@ def encoded(
         VideoError: a video can no longer be read.
     """
     store = FeatureStore(dataset, network, recipe, distributed.device) if dataset.cache else None
-    counts = [dataset.segment_count(index) for index in range(len(dataset))]
+    counts = [0] * len(dataset)
     for index in range(distributed.rank, len(dataset), distributed.count):
         if store and (features := store.read(index)) is not None:
-            counts[index] = 0
             yield index, torch.from_numpy(features)
+        else:
+            counts[index] = dataset.segment_count(index)
     for index, encoded_features in _encode(network, dataset, counts, recipe, distributed):
         if store:
             store.write(index, encoded_features.numpy())

@@ -42,8 +42,8 @@ class LearnerContext:
 class Learner(Protocol):
     """Turn batches into gradients; the loop steps the optimiser."""
 
-    def begin_epoch(self) -> None:
-        """Prepare for the first batch of an epoch."""
+    def begin_epoch(self) -> float | None:
+        """Prepare for the first batch of an epoch; return the mean loss if the epoch needs no batches, else None."""
 
     def reads(self) -> bool:
         """Return whether the batches of this epoch need pixels."""

@@ -16,7 +16,7 @@ INNER_FOLDS = 3
 _ITERATIONS = 300
 _MANY_BYTES = 2**28  # of inputs; with fewer, several threads spend more time waiting for each other than they save
 _TOLERANCE = 1e-4  # largest gradient of the mean loss
-_ROUGH_TOLERANCE = 1e-3  # enough to compare strengths, in half of the iterations
+_ROUGH_TOLERANCE = 2e-3  # enough to compare strengths, in less than half of the iterations
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +54,6 @@ def fit_regression(
     *,
     weights: NDArray[np.float64] | None = None,
     start: Regression | None = None,
-    tolerance: float = _TOLERANCE,
 ) -> Regression:
     """Fit one logistic regression per class, all in one matrix, as scikit-learn's of the same C fits each.
 
@@ -66,20 +65,40 @@ def fit_regression(
         strength: inverse regularisation strength C, as in scikit-learn.
         weights: weight of each target, (rows, classes), 0 or more; default: 1 each.
         start: a regression of the same classes and features to begin with, which saves iterations.
-        tolerance: largest element of the gradient of the mean loss at which the fit ends.
     """
     mean, scale, inputs = _standardised(features)
-    weight = np.zeros((targets.shape[1], features.shape[1]))
     weights = np.ones(targets.shape) if weights is None else weights
-    positives, negatives = (targets * weights).sum(0), (~targets * weights).sum(0)
-    bias = np.log((positives + 0.5) / (negatives + 0.5))
-    known = (positives > 0) & (negatives > 0)
-    if known.any():
-        first = np.column_stack([weight, bias] if start is None else [start.weight, start.bias])[known]
-        with threadpool_limits(1 if inputs.nbytes < _MANY_BYTES else None, user_api="blas"):
-            fitted = _minimised(inputs, targets[:, known], weights[:, known], strength, first, tolerance=tolerance)
-        weight[known], bias[known] = fitted[:, :-1], fitted[:, -1]
-    return Regression(mean, scale, weight, bias)
+    first = None if start is None else np.column_stack([start.weight, start.bias])
+    fitted = _fitted(inputs, targets, weights, strength, first=first)
+    return Regression(mean, scale, fitted[:, :-1], fitted[:, -1])
+
+
+def fit_chosen(
+    features: NDArray[np.floating],
+    targets: NDArray[np.bool_],
+    groups: Sequence[str],
+    strengths: Sequence[float],
+    *,
+    weights: NDArray[np.float64] | None = None,
+) -> tuple[Regression, float]:
+    """Fit a regression with the strength that is best on inner folds of whole groups; return both.
+
+    The best strength is that with the highest mean AP of out-of-fold logits. The strengths are compared in the given
+    order until one is not better than the best so far. With fewer than two groups nothing can be compared, and one in
+    the middle is used.
+
+    Args:
+        features: (rows, d).
+        targets: labels, (rows, classes).
+        groups: group of each row.
+        strengths: candidates of C, ascending or descending.
+        weights: weight of each target in the fits, (rows, classes), 0 or more; default: 1 each.
+    """
+    mean, scale, inputs = _standardised(features)
+    weights = np.ones(targets.shape) if weights is None else weights
+    strength, first = _chosen(inputs, targets, weights, groups, strengths)
+    fitted = _fitted(inputs, targets, weights, strength, first=first)
+    return Regression(mean, scale, fitted[:, :-1], fitted[:, -1]), strength
 
 
 def _standardised(
@@ -95,6 +114,72 @@ def _standardised(
     scale = np.where(deviation > 0, deviation, 1.0)
     inputs /= scale.astype(np.float32)
     return mean, scale, inputs
+
+
+def _chosen(
+    inputs: NDArray[np.float32],
+    targets: NDArray[np.bool_],
+    weights: NDArray[np.float64],
+    groups: Sequence[str],
+    strengths: Sequence[float],
+) -> tuple[float, NDArray[np.float64] | None]:
+    """Return the best strength, and the mean of its fits to begin with (classes, d + 1); see `fit_chosen`."""
+    count = min(INNER_FOLDS, len(set(groups)))
+    if count < 2 or len(strengths) == 1:
+        return strengths[(len(strengths) - 1) // 2], None
+    folds = assign_folds([str(number) for number in range(len(groups))], targets, groups, count)
+    fits: list[NDArray[np.float64] | None] = [None] * count
+    logits, best, best_score, first = np.zeros(targets.shape), strengths[0], -1.0, None
+    for strength in strengths:
+        for fold in range(count):
+            train, before = folds != fold, fits[fold]
+            fitted = _fitted(
+                inputs[train],
+                targets[train],
+                weights[train],
+                strength,
+                first=fits[fold - 1] if before is None else before,  # another fold has two thirds of its rows in common
+                tolerance=_ROUGH_TOLERANCE,
+            )
+            logits[~train] = inputs[~train] @ fitted[:, :-1].T.astype(np.float32) + fitted[:, -1]
+            fits[fold] = fitted
+        score = float(np.nan_to_num(mean_of_known(fold_aps(logits, targets, np.zeros(len(targets), np.int64)))))
+        if score <= best_score:
+            break
+        best, best_score, first = strength, score, np.mean([fit for fit in fits if fit is not None], axis=0)
+    return best, first
+
+
+def _fitted(
+    inputs: NDArray[np.float32],
+    targets: NDArray[np.bool_],
+    weights: NDArray[np.float64],
+    strength: float,
+    *,
+    first: NDArray[np.float64] | None,
+    tolerance: float = _TOLERANCE,
+) -> NDArray[np.float64]:
+    """Return weights and, in the last column, biases (classes, d + 1) of the fit to standardised features.
+
+    Args:
+        inputs: (rows, d), standardised.
+        targets: labels, (rows, classes).
+        weights: weight of each target, (rows, classes).
+        strength: inverse regularisation strength C.
+        first: weights and biases to begin with; default: 0 and the frequencies of the classes.
+        tolerance: largest element of the gradient of the mean loss at which the fit ends.
+    """
+    positives, negatives = (targets * weights).sum(0), (~targets * weights).sum(0)
+    fitted = np.zeros((targets.shape[1], inputs.shape[1] + 1))
+    fitted[:, -1] = np.log((positives + 0.5) / (negatives + 0.5))
+    known = (positives > 0) & (negatives > 0)
+    if known.any():
+        begin = (fitted if first is None else first)[known]
+        with threadpool_limits(1 if inputs.nbytes < _MANY_BYTES else None, user_api="blas"):
+            fitted[known] = _minimised(
+                inputs, targets[:, known], weights[:, known], strength, begin, tolerance=tolerance
+            )
+    return fitted
 
 
 def _minimised(
@@ -123,50 +208,3 @@ def _minimised(
     return np.asarray(minimize(loss, first.ravel(), jac=True, method="L-BFGS-B", options=options).x).reshape(
         first.shape
     )
-
-
-def choose_strength(
-    features: NDArray[np.floating],
-    targets: NDArray[np.bool_],
-    groups: Sequence[str],
-    strengths: Sequence[float],
-    *,
-    weights: NDArray[np.float64] | None = None,
-) -> float:
-    """Return the strength with the highest mean AP of out-of-fold logits, pooled over inner folds of whole groups.
-
-    The strengths are compared in the given order until one is not better than the best so far. With fewer than two
-    groups nothing can be compared, and one in the middle is returned.
-
-    Args:
-        features: (rows, d).
-        targets: labels, (rows, classes).
-        groups: group of each row.
-        strengths: candidates, ascending or descending.
-        weights: weight of each target in the fits, (rows, classes), 0 or more; default: 1 each.
-    """
-    weights = np.ones(targets.shape) if weights is None else weights
-    count = min(INNER_FOLDS, len(set(groups)))
-    if count < 2 or len(strengths) == 1:
-        return strengths[(len(strengths) - 1) // 2]
-    names = [str(number) for number in range(len(groups))]
-    folds = assign_folds(names, targets, groups, count)
-    fits: list[Regression | None] = [None] * count
-    logits, best, best_score = np.zeros(targets.shape), strengths[0], -1.0
-    for strength in strengths:
-        for fold in range(count):
-            train, test = folds != fold, folds == fold
-            fitted = fit_regression(
-                features[train],
-                targets[train],
-                strength,
-                weights=weights[train],
-                start=fits[fold],
-                tolerance=_ROUGH_TOLERANCE,
-            )
-            logits[test], fits[fold] = fitted.logits(features[test]), fitted
-        score = float(np.nan_to_num(mean_of_known(fold_aps(logits, targets, np.zeros(len(targets), np.int64)))))
-        if score <= best_score:
-            break
-        best, best_score = strength, score
-    return best

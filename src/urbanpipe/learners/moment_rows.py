@@ -1,6 +1,6 @@
 """Single frames near moments and far from them, as examples for the regression of a bag."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,9 @@ from urbanpipe.learners.moment_targets import MomentTargets
 from urbanpipe.video.sampling import uniform
 
 MAX_OTHERS = 16  # frames per video that are near no moment
+
+
+MomentFrames = tuple[Tensor, NDArray[np.bool_], NDArray[np.float64]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,33 +38,38 @@ class MomentRows:
     suffices: NDArray[np.bool_]
 
 
-def moment_rows(
-    bag_of: Callable[[int], Tensor], seconds_of: Callable[[int], Seconds], moments: MomentTargets
-) -> MomentRows | None:
-    """Return the frames near moments, and at most `MAX_OTHERS` others of each video with moments; None without any.
+def moment_rows(frames: Mapping[int, MomentFrames], moments: MomentTargets) -> MomentRows | None:
+    """Return the rows of all videos with moments; None without any.
 
     Args:
-        bag_of: features of a video's frames, (frames, width), by its index.
-        seconds_of: begin and end of each of these frames, (frames, 2).
+        frames: what `moment_frames` returns for each video that has moments, by its index.
         moments: the targets of frames.
     """
-    videos = torch.nonzero(moments.timed.any(dim=1)).flatten().tolist()
-    if not videos:
+    if not frames:
         return None
-    parts = [_of_video(bag_of(video), seconds_of(video), moments, video) for video in videos]
-    frames, targets, weights = zip(*parts, strict=True)
+    videos = sorted(frames)
+    features, targets, weights = zip(*(frames[video] for video in videos), strict=True)
     return MomentRows(
-        torch.cat(frames),
+        torch.cat(features),
         np.concatenate(targets),
         np.concatenate(weights),
-        np.repeat(videos, [len(part) for part in frames]),
+        np.repeat(videos, [len(part) for part in features]),
         moments.complete.numpy(),
     )
 
 
-def _of_video(
-    bag: Tensor, seconds: Seconds, moments: MomentTargets, video: int
-) -> tuple[Tensor, NDArray[np.bool_], NDArray[np.float64]]:
+def moment_frames(bag: Tensor, seconds: Seconds, moments: MomentTargets, video: int) -> MomentFrames:
+    """Return the frames of a video near moments, and at most `MAX_OTHERS` others, as in `MomentRows`.
+
+    Args:
+        bag: features of the video's frames, (frames, width).
+        seconds: begin and end of each of these frames, (frames, 2).
+        moments: the targets of frames.
+        video: index of the video.
+
+    Returns:
+        Features (rows, width), targets (rows, classes) bool, and weights (rows, classes).
+    """
     is_near = moments.near(video, seconds).any(dim=1).numpy()
     others = np.flatnonzero(~is_near)
     if len(others) > MAX_OTHERS:

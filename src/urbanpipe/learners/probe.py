@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from urbanpipe.learners.features import encoded
 from urbanpipe.learners.learner import LearnerContext
-from urbanpipe.learners.logistic import choose_strength, fit_regression
+from urbanpipe.learners.logistic import fit_chosen
 from urbanpipe.learners.moment_rows import MomentRows
 from urbanpipe.models.bag import BagNetwork
 from urbanpipe.models.classifier import SegmentClassifier
@@ -49,10 +49,9 @@ def start_from_probe(context: LearnerContext) -> None:
     model, distributed = context.state.model, context.distributed
     assert isinstance(model, SegmentClassifier | BagNetwork), "the recipe is checked"
     of_process = encoded(FeatureEncoder(model), context.dataset, context.recipe, distributed)
-    pools = isinstance(model.head, RegressionHead)
-    shares = distributed.gather([(video, rows if pools else spread(rows)) for video, rows in of_process])
+    shares = distributed.gather([(video, rows_of(model.head, features)) for video, features in of_process])
     of_videos = sorted((pair for share in shares for pair in share), key=_first)
-    fit_head(model.head, [features for _, features in of_videos], context)
+    fit_head(model.head, [rows for _, rows in of_videos], context)
 
 
 def fit_head(head: nn.Module, by_video: Iterable[Tensor], context: LearnerContext) -> None:
@@ -60,7 +59,7 @@ def fit_head(head: nn.Module, by_video: Iterable[Tensor], context: LearnerContex
 
     Args:
         head: head of the network, the same in all processes; changed in place.
-        by_video: features (segments, width) of each video of the training set; read in the first process only.
+        by_video: what `rows_of` returns for each video of the training set; read in the first process only.
         context: recipe, state and training set.
     """
     state, recipe, distributed = context.state, context.recipe, context.distributed
@@ -68,10 +67,10 @@ def fit_head(head: nn.Module, by_video: Iterable[Tensor], context: LearnerContex
         groups = [video.group for video in context.dataset.videos]
         targets = context.targets > 0
         if isinstance(head, RegressionHead):
-            strength = fit_pooled(head, by_video, targets, groups, STRENGTHS)
+            strength = fit_pooled(head, torch.stack([*by_video]), targets, groups, STRENGTHS)
         else:
             assert isinstance(head, LinearHead), "the recipe is checked"
-            strength = _fit_segments(head.linear, [spread(features) for features in by_video], targets, groups)
+            strength = _fit_segments(head.linear, [*by_video], targets, groups)
         distributed.log(f"{recipe.name}: the head starts as a regression on frozen features, C = {strength:g}")
     head.load_state_dict(distributed.from_main(head.state_dict()))
     if state.ema:
@@ -82,6 +81,14 @@ def _first(pair: tuple[int, Tensor]) -> int:
     return pair[0]
 
 
+def rows_of(head: nn.Module, features: Tensor) -> Tensor:
+    """Return what a head is fitted to of the features (segments, width) of a video.
+
+    These are the pooled features of a head that pools, and at most `MAX_SEGMENTS` rows for others.
+    """
+    return head.pool(features) if isinstance(head, RegressionHead) else spread(features)
+
+
 def spread(features: Tensor) -> Tensor:
     """Return at most `MAX_SEGMENTS` rows, evenly spaced, of features (segments, width)."""
     count = min(len(features), MAX_SEGMENTS)
@@ -90,33 +97,31 @@ def spread(features: Tensor) -> Tensor:
 
 def fit_pooled(
     head: RegressionHead,
-    bags: Iterable[Tensor],
+    pooled: Tensor,
     targets: NDArray[np.bool_],
     groups: Sequence[str],
     strengths: Sequence[float],
     *,
     moments: MomentRows | None = None,
 ) -> float:
-    """Fit a regression head to bags of features; return the strength that inner folds of whole groups chose.
+    """Fit a regression head to pooled features; return the strength that inner folds of whole groups chose.
 
     Args:
         head: the head, changed in place.
-        bags: features (frames, width) of each video.
+        pooled: what the head pools of each video, (videos, d).
         targets: labels, (videos, classes).
         groups: group of each video.
         strengths: candidates of the inverse regularisation strength C.
         moments: frames that are also rows, each as a bag of its own. A class for which they suffice is fitted on them
             alone: in few videos, what differs between videos is the pipe rather than the defect.
     """
-    features = torch.stack([head.pool(bag) for bag in bags]).numpy()
-    weights = np.ones(targets.shape)
+    features, weights = pooled.numpy(), np.ones(targets.shape)
     if moments:
         frames = torch.stack([head.pool(frame.unsqueeze(0)) for frame in moments.frames]).numpy()
         groups = [*groups, *(groups[video] for video in moments.videos)]
         features, targets = np.concatenate([features, frames]), np.concatenate([targets, moments.targets])
         weights = np.concatenate([weights * ~moments.suffices, moments.weights])
-    strength = choose_strength(features, targets, groups, strengths, weights=weights)
-    fitted = fit_regression(features, targets, strength, weights=weights)
+    fitted, strength = fit_chosen(features, targets, groups, strengths, weights=weights)
     values = {
         "mean": fitted.mean,
         "scale": fitted.scale,
@@ -133,7 +138,7 @@ def _fit_segments(
     """Fit a linear layer to the features (segments, width) of each video, as `fit_pooled` does for pooled ones."""
     videos = [index for index, rows in enumerate(segments) for _ in rows]
     features, wanted = torch.cat(list(segments)).numpy(), targets[videos]
-    strength = choose_strength(features, wanted, [groups[index] for index in videos], STRENGTHS)
-    weight, bias = fit_regression(features, wanted, strength).linear()
+    fitted, strength = fit_chosen(features, wanted, [groups[index] for index in videos], STRENGTHS)
+    weight, bias = fitted.linear()
     head.load_state_dict({"weight": torch.from_numpy(weight), "bias": torch.from_numpy(bias)})
     return strength

@@ -5,47 +5,75 @@ from torch import Tensor
 from torch.nn import functional
 
 from urbanpipe.inputs.batches import Batch
-from urbanpipe.learners.bag import BagLearner
+from urbanpipe.inputs.reading import frame_timeline_of
+from urbanpipe.learners.features import encoded
 from urbanpipe.learners.learner import LearnerContext
-from urbanpipe.learners.moment_rows import moment_rows
+from urbanpipe.learners.moment_rows import MomentFrames, moment_frames, moment_rows
+from urbanpipe.learners.moment_targets import MomentTargets
 from urbanpipe.learners.probe import fit_pooled
+from urbanpipe.models.bag import BagClassifier
 from urbanpipe.models.config import BagHeadConfig
 from urbanpipe.models.regression_head import RegressionHead
 
 
-class RegressionLearner(BagLearner):
-    """The learner of a bag whose head is a regression: it fits the head once instead of training it.
+class RegressionLearner:
+    """The learner of a bag whose head is a regression: it fits the head instead of training it.
+
+    Of each video it holds the pooled features alone, and single frames where there are moments.
 
     Args:
         config: the candidates of the regularisation strength.
-        context: recipe, state, loss, targets and training set.
+        context: recipe, state, targets and training set.
     """
 
     def __init__(self, config: BagHeadConfig, context: LearnerContext) -> None:
-        super().__init__(context)
-        head = self._model.head
-        assert isinstance(head, RegressionHead), "the method builds no other"
-        self._head, self._strengths = head, config.strengths
+        model, videos = context.state.model, context.dataset.videos
+        assert isinstance(model, BagClassifier), "the method builds no other"
+        assert isinstance(model.head, RegressionHead), "the method builds no other"
+        self._model, self._head, self._strengths, self._context = model, model.head, config.strengths, context
+        self._moments = MomentTargets(videos, context.targets, context.recipe.input.moment_window)
 
-    def begin_epoch(self) -> None:
-        """Fill the store and fit the head."""
-        super().begin_epoch()
-        if self._distributed.is_main:
-            self._fit()
-        self._head.load_state_dict(self._distributed.from_main(self._head.state_dict()))
+    def begin_epoch(self) -> float:
+        """Fit the head; return the mean loss of the fit, as there is nothing else to learn."""
+        context, distributed, moments = self._context, self._context.distributed, self._moments
+        view, videos = context.dataset.view, context.dataset.videos
+        pooled, near = list[tuple[int, Tensor]](), dict[int, MomentFrames]()
+        for video, bag in encoded(self._model, context.dataset, context.recipe, distributed):
+            pooled.append((video, self._head.pool(bag)))
+            if moments.timed[video].any():
+                timeline = frame_timeline_of(videos[video])
+                seconds = timeline.spans(view.evaluation_sample(timeline).frames)
+                near[video] = moment_frames(bag, seconds, moments, video)
+        shares = distributed.gather((pooled, near))
+        by_video = {video: row for rows, _ in shares for video, row in rows}
+        loss = 0.0
+        if distributed.is_main:
+            features = torch.stack([by_video[video] for video in range(len(videos))])
+            loss = self._fit(features, {video: rows for _, part in shares for video, rows in part.items()})
+        self._head.load_state_dict(distributed.from_main(self._head.state_dict()))
+        return distributed.from_main(loss)
 
-    def _fit(self) -> None:
-        count, groups = len(self._targets), [video.group for video in self._dataset.videos]
-        moments = moment_rows(self.store.read, self._seconds, self._moments)
-        bags = (self.store.read(video) for video in range(count))  # one at a time: pooled, they take little memory
-        strength = fit_pooled(self._head, bags, self._targets.numpy() > 0, groups, self._strengths, moments=moments)
-        width = self._head.linear.in_features
-        self._distributed.log(f"{self._recipe.name}: regression on {width} features, C = {strength:g}")
+    def _fit(self, pooled: Tensor, near: dict[int, MomentFrames]) -> float:
+        """Fit the head to the pooled features (videos, d) and to frames; return the mean loss of the videos."""
+        context, head = self._context, self._head
+        groups, targets = [video.group for video in context.dataset.videos], torch.from_numpy(context.targets)
+        rows = moment_rows(near, self._moments)
+        strength = fit_pooled(head, pooled, context.targets > 0, groups, self._strengths, moments=rows)
+        context.distributed.log(f"{context.recipe.name}: regression on {pooled.shape[1]} features, C = {strength:g}")
+        with torch.no_grad():
+            logits = torch.cat([head.of_pooled(part) for part in torch.split(pooled, 512)])
+        return float(functional.binary_cross_entropy_with_logits(logits, targets))
+
+    def reads(self) -> bool:
+        """Return False: features are encoded once."""
+        return False
 
     def learn(self, batch: Batch, last: bool) -> Tensor:
-        """Return the loss of a batch; the fitted head gets no gradient."""
-        del last
-        device = self._distributed.device
-        with torch.no_grad():
-            logits = torch.stack([self._model(bag.to(device)) for bag in self._bags(batch.samples)])
-            return functional.binary_cross_entropy_with_logits(logits, self._targets[batch.samples].to(device))
+        """Refuse a batch, since `begin_epoch` has learned from all of them."""
+        raise NotImplementedError("a regression is fitted at once")
+
+    def end_epoch(self) -> None:
+        """Do nothing: all is done at the begin of the epoch."""
+
+    def forget(self) -> None:
+        """Do nothing: no file is written."""

@@ -52,9 +52,13 @@ class RegressionHead(PoolingHead):
 
     def forward(self, bag: Tensor) -> Tensor:
         """Return the logits (classes,) of a bag (frames, features)."""
-        return self.linear((self.pool(bag) - self.mean) / self.scale)  # type: ignore[no-any-return]
+        return self.of_pooled(self.pool(bag))
+
+    def of_pooled(self, pooled: Tensor) -> Tensor:
+        """Return the logits (..., classes) of pooled features (..., d)."""
+        return self.linear((pooled - self.mean) / self.scale)  # type: ignore[no-any-return]
 
     def frame_logits(self, bag: Tensor) -> Tensor:
         """Return the logits (frames, classes) of each frame as a bag of its own."""
         pooled = bag.repeat(1, len(self.pooling))  # of a single frame, every pooling is the frame itself
-        return self.linear((pooled - self.mean) / self.scale)  # type: ignore[no-any-return]
+        return self.of_pooled(pooled)

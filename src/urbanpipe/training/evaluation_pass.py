@@ -56,9 +56,9 @@ def _of_bags(
         alike.setdefault(encoder_digest(network.eval(), recipe, distributed.device), []).append(number)
     for numbers in alike.values():
         group = [networks[number] for number in numbers]
+        runtimes = [TorchRuntime(network, recipe, distributed.device) for network in group]
         for index, features in encoded(group[0], dataset, recipe, distributed):
             timeline = frame_timeline_of(dataset.videos[index])
             spans = timeline.spans(dataset.view.evaluation_sample(timeline).frames)
-            runtimes = [TorchRuntime(network, recipe, distributed.device) for network in group]
             predictions = [runtime.aggregate(features.numpy(), spans) for runtime in runtimes]
             yield from (((number, index), video) for number, video in zip(numbers, predictions, strict=True))

@@ -197,10 +197,34 @@ def _epoch(
     job: FoldJob, distributed: DistributedContext, state: State, learner: Learner, dataset: VideoDataset, *, left: str
 ) -> EpochMetrics:
     """Train one epoch, whose bar shows the time `left`; return mean loss, learning rate and throughput."""
+    started = time.perf_counter()
+    loss, waited, videos = learner.begin_epoch(), 0.0, len(dataset)
+    if loss is None:
+        loss, waited, videos = _steps(job, distributed, state, learner, dataset, left=left)
+    seconds = time.perf_counter() - started
+    losses = distributed.gather(loss)
+    mean = sum(losses) / len(losses)
+    if not math.isfinite(mean):
+        raise DivergedError(
+            f"{job.name}: the loss became {mean} in epoch {state.epoch + 1}; "
+            "lower optimiser.learning_rate, or set training.precision to bf16 or fp32"
+        )
+    return {
+        "loss": mean,
+        "learning_rate": state.optimiser.param_groups[-1]["lr"],
+        "backbone_learning_rate": state.optimiser.param_groups[0]["lr"],
+        "videos_per_second": videos / seconds,
+        "waited_for_data": waited / seconds,
+        "train_seconds": seconds,
+    }
+
+
+def _steps(
+    job: FoldJob, distributed: DistributedContext, state: State, learner: Learner, dataset: VideoDataset, *, left: str
+) -> tuple[float, float, int]:
+    """Take the steps of an epoch; return the mean loss of this process, the seconds it waited, and all videos used."""
     training, device = job.recipe.training, distributed.device
     batches = _batches(job, distributed, state.epoch)
-    started = time.perf_counter()
-    learner.begin_epoch()
     loader = (
         BatchLoader(dataset, batches, training.workers, pin=device.type == "cuda")
         if learner.reads()
@@ -219,29 +243,15 @@ def _epoch(
         if last:
             step_optimiser(state, job.recipe.optimiser.clip_norm)
         asked = time.perf_counter()
-    seconds = time.perf_counter() - started
-    means = distributed.gather(float(total) / len(batches))
-    mean = sum(means) / len(means)
-    if not math.isfinite(mean):
-        raise DivergedError(
-            f"{job.name}: the loss became {mean} in epoch {state.epoch + 1}; "
-            "lower optimiser.learning_rate, or set training.precision to bf16 or fp32"
-        )
-    return {
-        "loss": mean,
-        "learning_rate": state.optimiser.param_groups[-1]["lr"],
-        "backbone_learning_rate": state.optimiser.param_groups[0]["lr"],
-        "videos_per_second": sum(map(len, batches)) * distributed.count / seconds,
-        "waited_for_data": waited / seconds,
-        "train_seconds": seconds,
-    }
+    return float(total) / len(batches), waited, sum(map(len, batches)) * distributed.count
 
 
 def step_optimiser(state: State, clip_norm: float) -> None:
     """Step optimiser, schedule and EMA with the current gradients."""
     if clip_norm:
         state.scaler.unscale_(state.optimiser)
-        nn.utils.clip_grad_norm_(state.model.parameters(), clip_norm)
+        trained = [p for group in state.optimiser.param_groups for p in group["params"]]  # without a frozen backbone
+        nn.utils.clip_grad_norm_(trained, clip_norm)
     step_scaled(state.scaler, state.optimiser, state.schedule)
     state.step += 1
     if state.ema:

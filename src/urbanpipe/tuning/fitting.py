@@ -345,11 +345,11 @@ def _combination(work: Fit, after: str) -> Point:
         weights = dict(zip(combined.names, combined.weights.tolist(), strict=True))
     has_bundle = True
     try:
-        bundle(model, out=work.folder / BUNDLE, label=BundleLabel(name=work.out.resolve().name))
+        label = BundleLabel(name=work.out.resolve().name)
+        table = bundle(model, out=work.folder / BUNDLE, label=label).evaluation.table
     except UrbanpipeError as error:  # a bundle of fewer runs stays
         log.warning("no bundle of %s: %s", model, error)
-        has_bundle = False
+        has_bundle, table = False, table_of(model, scores)
     spent = max(work.times[run.name]["done_after_seconds"] for run in runs)
-    table = table_of(model, scores)
     of_all, of_defects = (Figures.of(row) for row in table.rows[:2])
     return Point(spent, of_all, weights, after, has_bundle, of_defects, class_figures(table))
