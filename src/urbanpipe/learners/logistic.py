@@ -69,7 +69,8 @@ def fit_regression(
     mean, scale, inputs = _standardised(features)
     weights = np.ones(targets.shape) if weights is None else weights
     first = None if start is None else np.column_stack([start.weight, start.bias])
-    fitted = _fitted(inputs, targets, weights, strength, first=first)
+    with _threads_for(inputs):
+        fitted = _fitted(inputs, targets, weights, strength, first=first)
     return Regression(mean, scale, fitted[:, :-1], fitted[:, -1])
 
 
@@ -96,9 +97,15 @@ def fit_chosen(
     """
     mean, scale, inputs = _standardised(features)
     weights = np.ones(targets.shape) if weights is None else weights
-    strength, first = _chosen(inputs, targets, weights, groups, strengths)
-    fitted = _fitted(inputs, targets, weights, strength, first=first)
+    with _threads_for(inputs):
+        strength, first = _chosen(inputs, targets, weights, groups, strengths)
+        fitted = _fitted(inputs, targets, weights, strength, first=first)
     return Regression(mean, scale, fitted[:, :-1], fitted[:, -1]), strength
+
+
+def _threads_for(inputs: NDArray[np.float32]) -> threadpool_limits:
+    """Return a context in which products of the inputs use as many threads as are worth it."""
+    return threadpool_limits(1 if inputs.nbytes < _MANY_BYTES else None, user_api="blas")
 
 
 def _standardised(
@@ -175,10 +182,7 @@ def _fitted(
     known = (positives > 0) & (negatives > 0)
     if known.any():
         begin = (fitted if first is None else first)[known]
-        with threadpool_limits(1 if inputs.nbytes < _MANY_BYTES else None, user_api="blas"):
-            fitted[known] = _minimised(
-                inputs, targets[:, known], weights[:, known], strength, begin, tolerance=tolerance
-            )
+        fitted[known] = _minimised(inputs, targets[:, known], weights[:, known], strength, begin, tolerance=tolerance)
     return fitted
 
 

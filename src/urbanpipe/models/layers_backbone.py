@@ -13,6 +13,7 @@ from urbanpipe.errors import RecipeError
 from urbanpipe.models.backbone import Backbone
 from urbanpipe.models.config import ModelConfig
 
+_CHANNELS: dict[tuple[str, tuple[int, int], int], list[int]] = {}  # it takes half a second to find them
 _LEAST_VARIANCE = 1e-12  # the square root has no gradient at 0
 
 
@@ -40,7 +41,10 @@ class LayersBackbone(Backbone):
             raise RecipeError(f"input.layers = {layers}: timm returns no feature maps of {config.backbone}; use 0")
         self.layers = layers
         self._options = {"extra_blocks": True} if "extra_blocks" in inspect.signature(forward).parameters else {}
-        self.pooled_width = 2 * sum(self._channels(image_size))
+        key = (config.model_dump_json(), image_size, layers)
+        if key not in _CHANNELS:
+            _CHANNELS[key] = self._channels(image_size)
+        self.pooled_width = 2 * sum(_CHANNELS[key])
 
     def pooled(self, images: Tensor) -> Tensor:
         """Return features (batch, pooled_width) of normalised images: the means of all maps, then the deviations."""
