@@ -152,7 +152,8 @@ def _read_members(runs: Sequence[Path], out: Path) -> tuple[list[OutOfFold], lis
     for place in places:
         if (place / WEIGHTS_FILE).exists() and not (place / "recipe.toml").exists():
             raise RunError(f"{place} is itself an ensemble; give the runs that it consists of")
-    members, lost = without_left_out([read_out_of_fold(place) for place in places])
+    first = read_out_of_fold(places[0])
+    members, lost = without_left_out([first, *(read_out_of_fold(place, like=first) for place in places[1:])])
     return [members[0], *(same_data(members[0], member) for member in members[1:])], lost
 
 

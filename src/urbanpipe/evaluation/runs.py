@@ -56,8 +56,12 @@ class OutOfFold(EvaluationSet):
         write_csv(folder / "groups.csv", ["video", "group"], zip(self.names, self.groups, strict=True))
 
 
-def read_out_of_fold(run: Path) -> OutOfFold:
+def read_out_of_fold(run: Path, like: OutOfFold | None = None) -> OutOfFold:
     """Read RUN/taxonomy.toml, labels.json, folds.csv, groups.csv and out_of_fold.json.
+
+    Args:
+        run: its folder.
+        like: what was read of another run; if the files of both are the same, only the predictions are read.
 
     Raises:
         RunError: a file is missing, or the files do not cover the same videos.
@@ -66,6 +70,9 @@ def read_out_of_fold(run: Path) -> OutOfFold:
     run = Path(run)
     _check_complete(run)
     check_run_format(run)
+    if like is not None and all((run / name).read_bytes() == (like.run / name).read_bytes() for name in INPUTS):
+        predictions = read_predictions(run / OUT_OF_FOLD, like.taxonomy)
+        return replace(like, run=run, scores=predictions.aligned(like.names, where=str(run / OUT_OF_FOLD)))
     taxonomy = load_taxonomy(run / "taxonomy.toml")
     labels = read_labels(run / "labels.json", taxonomy)
     names = tuple(labels)

@@ -16,7 +16,7 @@ INNER_FOLDS = 3
 _ITERATIONS = 300
 _MANY_BYTES = 2**28  # of inputs; with fewer, several threads spend more time waiting for each other than they save
 _TOLERANCE = 1e-4  # largest gradient of the mean loss
-_ROUGH_TOLERANCE = 2e-3  # enough to compare strengths, in less than half of the iterations
+_ROUGH_TOLERANCE = 1e-3  # enough to compare strengths, in half of the iterations
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,8 +98,8 @@ def fit_chosen(
     mean, scale, inputs = _standardised(features)
     weights = np.ones(targets.shape) if weights is None else weights
     with _threads_for(inputs):
-        strength, first = _chosen(inputs, targets, weights, groups, strengths)
-        fitted = _fitted(inputs, targets, weights, strength, first=first)
+        strength = _chosen(inputs, targets, weights, groups, strengths)
+        fitted = _fitted(inputs, targets, weights, strength)
     return Regression(mean, scale, fitted[:, :-1], fitted[:, -1]), strength
 
 
@@ -129,14 +129,14 @@ def _chosen(
     weights: NDArray[np.float64],
     groups: Sequence[str],
     strengths: Sequence[float],
-) -> tuple[float, NDArray[np.float64] | None]:
-    """Return the best strength, and the mean of its fits to begin with (classes, d + 1); see `fit_chosen`."""
+) -> float:
+    """Return the best strength; see `fit_chosen`."""
     count = min(INNER_FOLDS, len(set(groups)))
     if count < 2 or len(strengths) == 1:
-        return strengths[(len(strengths) - 1) // 2], None
+        return strengths[(len(strengths) - 1) // 2]
     folds = assign_folds([str(number) for number in range(len(groups))], targets, groups, count)
     fits: list[NDArray[np.float64] | None] = [None] * count
-    logits, best, best_score, first = np.zeros(targets.shape), strengths[0], -1.0, None
+    logits, best, best_score = np.zeros(targets.shape), strengths[0], -1.0
     for strength in strengths:
         for fold in range(count):
             train, before = folds != fold, fits[fold]
@@ -153,8 +153,8 @@ def _chosen(
         score = float(np.nan_to_num(mean_of_known(fold_aps(logits, targets, np.zeros(len(targets), np.int64)))))
         if score <= best_score:
             break
-        best, best_score, first = strength, score, np.mean([fit for fit in fits if fit is not None], axis=0)
-    return best, first
+        best, best_score = strength, score
+    return best
 
 
 def _fitted(
@@ -163,7 +163,7 @@ def _fitted(
     weights: NDArray[np.float64],
     strength: float,
     *,
-    first: NDArray[np.float64] | None,
+    first: NDArray[np.float64] | None = None,
     tolerance: float = _TOLERANCE,
 ) -> NDArray[np.float64]:
     """Return weights and, in the last column, biases (classes, d + 1) of the fit to standardised features.
