@@ -40,7 +40,9 @@ from urbanpipe.inference.bundle import read_bundle
 from urbanpipe.inference.members import Member
 from urbanpipe.inference.options import InferenceOptions
 from urbanpipe.inference.predict import predict
+from urbanpipe.inputs.dataset import VideoDataset
 from urbanpipe.inputs.reading import frame_timeline_of
+from urbanpipe.learners.features import FeatureStore
 from urbanpipe.locks import folder_lock
 from urbanpipe.methods.recipe import Recipe, load_recipe
 from urbanpipe.models.backbone import Backbone
@@ -56,6 +58,7 @@ from urbanpipe.tuning.fitting import fit
 from urbanpipe.tuning.live_table import show_table
 from urbanpipe.tuning.page import write_page
 from urbanpipe.tuning.steps import Step, candidates, frozen_steps
+from urbanpipe.video.cache import FrameCache
 
 pytestmark = pytest.mark.usefixtures("no_plots_of_folds")
 
@@ -493,19 +496,27 @@ def test_a_longer_training_of_a_frozen_head_is_expected_to_take_longer(tmp_path:
     assert run_step.expected_seconds(regression, [1, 2], work) == 600, "each fold encodes the frames again"
 
 
-def test_stored_features_are_not_counted_again(tmp_path: Path) -> None:
-    pooled, layers, decoder, *_ = frozen_steps({"tf_efficientnet_lite0": "package"})
-    experiment = SimpleNamespace(fold_numbers=[0, 1], cache=SimpleNamespace(writable=True))
-    outcomes = {pooled.recipe.name: Outcome(pooled, tmp_path, "", 9.0, Figures(0.5, 0.5, 0.4, 0.6))}
-    work = cast(
-        "run_step.Work",
-        SimpleNamespace(
-            out=tmp_path, experiment=experiment, times={}, measured={decoder.recipe.name: 300.0}, outcomes=outcomes
-        ),
-    )
-    assert run_step.expected_seconds(decoder, [0, 1], work) == 300, "those of the output are others"
-    outcomes[layers.recipe.name] = Outcome(layers, tmp_path, "", 9.0, Figures(0.5, 0.5, 0.4, 0.6))
-    assert run_step.expected_seconds(decoder, [0, 1], work) == 0
+def test_stored_features_are_not_counted_again(archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cost, "_seconds_per_segment", lambda *_: (0.01, 0.03))
+    videos, folds = read_catalog(archive / "catalog.csv").labelled, read_folds(archive / "folds.csv")
+    recipe, device = tiny_frozen({"any": "random"})[0].recipe, torch.device("cpu")
+    dataset = VideoDataset(videos, recipe.view, FrameCache(tmp_path / "cache", 10**8))
+
+    def expected(one: Recipe) -> float:
+        return cost.crossval_seconds(one, videos, folds, classes=17, device=device, cache=dataset.cache)
+
+    whole = expected(recipe)
+    assert whole == pytest.approx(1.3 * 0.01 * sum(map(dataset.segment_count, range(len(videos)))))
+    torch.manual_seed(recipe.training.seed)
+    network = recipe.network(17)
+    store = FeatureStore(dataset, network, recipe, device)
+    for index in range(len(videos)):
+        if index == len(videos) // 4:
+            assert expected(recipe) == pytest.approx(whole * (1 - index / len(videos)))
+        store.write(index, np.zeros((dataset.segment_count(index), network.backbone.pooled_width), np.float32))
+    assert expected(recipe) == 0
+    other = recipe.model_copy(update={"training": recipe.training.model_copy(update={"seed": 1})})
+    assert expected(other) == whole, "of other random weights"
 
 
 def test_without_an_evaluated_class_the_page_says_so(tmp_path: Path) -> None:

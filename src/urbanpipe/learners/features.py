@@ -122,6 +122,10 @@ class FeatureStore:
             return None
         return np.frombuffer(bytearray(content), np.float32).reshape(-1, self._width)
 
+    def holds(self, index: int) -> bool:
+        """Return whether the features of a video are stored."""
+        return bool(self._dataset.videos[index].digest) and self._cache.has(self._key(index))
+
     def write(self, index: int, features: NDArray[np.float32]) -> None:
         """Store the features (frames, width) of a video, if the video has a digest."""
         if self._dataset.videos[index].digest:

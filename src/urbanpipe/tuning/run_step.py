@@ -7,7 +7,6 @@ from typing import Protocol
 
 from urbanpipe.contracts.run_folder import DONE, FOLD_TABLE, read_done, read_json
 from urbanpipe.errors import RunError, UrbanpipeError
-from urbanpipe.methods.recipe import Recipe
 from urbanpipe.progress import duration_text
 from urbanpipe.training.crossval import begin_run_videos, resolve, run_folds
 from urbanpipe.training.experiment import Experiment
@@ -88,8 +87,8 @@ def expected_seconds(step: Step, folds: Sequence[int], work: Work) -> float:
     """Return how long the folds of a step that are not trained yet will take.
 
     It is scaled from what the step, or the same settings with other epochs, took so far; else a step of its training
-    is measured. On frozen features the first fold takes as long as encoding the frames, or about no time if another
-    step has stored the same features, and the others as long as the latest of them.
+    is measured. On frozen features the first fold takes as long as encoding the frames whose features are not stored,
+    and the others as long as the latest of them.
     """
     run, experiment = work.out / step.recipe.name, work.experiment
     missing = [fold for fold in folds if read_done(run / f"fold{fold}") is None]
@@ -102,7 +101,7 @@ def expected_seconds(step: Step, folds: Sequence[int], work: Work) -> float:
         times = work.times.get(step.recipe.name, {})
         if times.get("folds", 0) > 1 and "latest_seconds" in times:
             return len(missing) * times["latest_seconds"]
-        if times.get("folds") or _has_features(step, work):
+        if times.get("folds"):
             return 0.0
     if step.recipe.name not in work.measured:
         work.measured[step.recipe.name] = _measured_seconds(step, experiment)
@@ -110,17 +109,6 @@ def expected_seconds(step: Step, folds: Sequence[int], work: Work) -> float:
     if step.recipe.input.frozen_backbone:  # it is the time to encode each frame once
         return whole if encodes_once else whole * len(missing)
     return whole * len(missing) / len(experiment.fold_numbers)
-
-
-def _has_features(step: Step, work: Work) -> bool:
-    """Return whether another step has stored the features of all frames that a step on a frozen backbone needs."""
-    others = [outcome.step.recipe for outcome in work.outcomes.values() if outcome.is_done]
-    return any(_encoder(other) == _encoder(step.recipe) for other in others if other.input.frozen_backbone)
-
-
-def _encoder(recipe: Recipe) -> tuple[object, ...]:
-    """Return the settings of a recipe that determine the features of frames."""
-    return recipe.model, getattr(recipe.input, "layers", 0), recipe.input.pixels(), recipe.training.precision
 
 
 def _measured_seconds(step: Step, experiment: Experiment) -> float:
@@ -131,6 +119,7 @@ def _measured_seconds(step: Step, experiment: Experiment) -> float:
         experiment.folds,
         classes=len(experiment.catalog.taxonomy),
         device=experiment.distributed.device,
+        cache=experiment.cache,
     )
 
 

@@ -130,6 +130,10 @@ class FrameCache:
         found = self._read(self._place_of(key))
         return found[0] if found else None
 
+    def has(self, key: bytes) -> bool:
+        """Return whether other content is stored under a key."""
+        return self._place_of(key).exists()
+
     def write(self, key: bytes, content: bytes) -> None:
         """Store other content within the same size limit; the key and this code's version must determine it."""
         self._store(self._place_of(key), _pack([content]))
