@@ -1,4 +1,5 @@
 import csv
+import json
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -156,6 +157,22 @@ def test_incomplete_runs_are_named_errors(tmp_path: Path) -> None:
     (run / "out_of_fold.json").unlink()
     with pytest.raises(RunError, match="finish `urbanpipe crossval`"):
         read_out_of_fold(run)
+
+
+def test_a_run_is_read_as_if_alone_whatever_was_read_before(tmp_path: Path) -> None:
+    one, same, other = (make_run(tmp_path / name) for name in ("one", "same", "other"))
+    rows = json.loads((same / "out_of_fold.json").read_text())
+    (same / "out_of_fold.json").write_text(json.dumps({name: row[::-1] for name, row in reversed(rows.items())}))
+    labels = json.loads((other / "labels.json").read_text())
+    (other / "labels.json").write_text(json.dumps({**labels, "v3.mp4": ["A", "B"]}))
+    first = read_out_of_fold(one)
+    for run in (same, other):
+        after, alone = read_out_of_fold(run, like=first), read_out_of_fold(run)
+        np.testing.assert_array_equal(after.scores, alone.scores)
+        np.testing.assert_array_equal(after.targets, alone.targets)
+        assert (after.run, after.names, after.groups) == (run, alone.names, alone.groups)
+    assert not np.array_equal(read_out_of_fold(same, like=first).scores, first.scores)
+    assert not np.array_equal(read_out_of_fold(other, like=first).targets, first.targets)
 
 
 @pytest.mark.parametrize(
