@@ -31,6 +31,13 @@ def test_index_by_code_in_any_case_or_by_number() -> None:
     assert taxonomy.index("sl") == taxonomy.index(" SL ") == taxonomy.index("13") == 13
 
 
+def test_a_code_that_cannot_be_found_leaves_the_others(tmp_path: Path) -> None:
+    (tmp_path / "t.toml").write_text(OWN.replace('code = "Hole"', 'code = "\u0131"'), encoding="utf-8")
+    taxonomy = load_taxonomy(tmp_path / "t.toml")
+    assert taxonomy.index("fine") == 0
+    assert taxonomy.index("pothole") == 1
+
+
 @pytest.mark.parametrize(
     ("text", "hint"), [("PLX", "did you mean PL"), ("17", "indices 0-16"), ("", "unknown class ''")]
 )

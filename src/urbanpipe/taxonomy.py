@@ -125,8 +125,15 @@ class Taxonomy:
     @cached_property
     def _by_exact_code(self) -> dict[str, int]:
         """What `indices` finds for each code: files that we wrote have many, all spelled the same."""
-        found = {code: self.indices(code) for code in self.codes}
-        return {code: indices[0] for code, indices in found.items() if len(indices) == 1}
+        found = dict[str, int]()
+        for code in self.codes:
+            try:
+                indices = self.indices(code)
+            except TaxonomyError:  # it has a letter that changes when its case is folded
+                continue
+            if len(indices) == 1:
+                found[code] = indices[0]
+        return found
 
     @cached_property
     def _by_code(self) -> dict[str, int]:

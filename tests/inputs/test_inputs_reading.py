@@ -291,6 +291,14 @@ def test_only_videos_with_a_frame_that_is_not_in_the_cache_are_read_again(
     assert len({*asked}) == 1
     path.unlink()
     assert "No such file" in str(dict(unreadable(dataset, 0))[0])
+    empty = CatalogReader(view_of("frame"), FrameCache(tmp_path / "empty", 10**8))
+    assert not empty.has_stored(both[0]), "no file is read to find nothing"
+
+    def forbidden(path: Path) -> bool:
+        raise PermissionError(path)
+
+    monkeypatch.setattr(Path, "exists", forbidden)
+    assert not CatalogReader(view_of("frame"), dataset.cache).has_stored(both[1])
 
 
 def test_a_video_that_was_replaced_is_missed_whatever_is_kept(videos: dict[str, Video], tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The regression head of the bag method: what it pools, what it fits, and that nothing else trains it."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from safetensors.torch import load_file
 from sklearn.linear_model import LogisticRegression
+from torch import Tensor
+from torch._subclasses import FakeTensorMode
 
 from helpers.event_videos import EVENT
 from helpers.tiny_recipes import TINY_FROZEN
@@ -18,10 +21,11 @@ from helpers.training_runs import ALONE, killed_at, metrics, same_weights
 from urbanpipe.catalog.catalog_file import Catalog, Video
 from urbanpipe.contracts.predictions import read_predictions
 from urbanpipe.contracts.run_folder import WEIGHTS
-from urbanpipe.errors import RecipeError
+from urbanpipe.errors import RecipeError, RunError
 from urbanpipe.learners import logistic
+from urbanpipe.learners.features import encoded
 from urbanpipe.learners.logistic import fit_chosen, fit_regression
-from urbanpipe.learners.regression import RegressionLearner
+from urbanpipe.learners.regression import RegressionLearner, mean_loss
 from urbanpipe.methods.recipe import Recipe, load_recipe
 from urbanpipe.models.config import BagHeadConfig
 from urbanpipe.models.regression_head import RegressionHead, pool_bag
@@ -113,15 +117,45 @@ def test_the_strength_is_chosen_on_groups_that_the_fit_has_not_seen() -> None:
 
 def test_strengths_are_compared_until_one_is_not_better(monkeypatch: pytest.MonkeyPatch) -> None:
     features, targets, groups = _of_groups(np.random.default_rng(0))
-    fitted, real = list[float](), logistic._fitted
+    fitted, begun, real = list[float](), list[bool](), logistic._fitted
 
     def fit(inputs: Any, targets: Any, weights: Any, strength: float, **options: Any) -> NDArray[np.float64]:
         fitted.append(strength)
+        begun.append(options.get("first") is not None)
         return real(inputs, targets, weights, strength, **options)
 
     monkeypatch.setattr(logistic, "_fitted", fit)
     assert fit_chosen(features, targets, groups, (1e-3, 1.0, 100.0))[1] == 1e-3
     assert fitted == [1e-3] * 3 + [1.0] * 3 + [1e-3], "and the final fit"
+    assert begun == [False] * 3 + [True] * 3 + [False], (
+        "another fold's fit has learned from the rows that test this one"
+    )
+
+
+def test_the_loss_of_a_head_on_another_device() -> None:
+    head, pooled = RegressionHead(4, 3, BagHeadConfig(kind="regression", pooling=("mean",))), torch.randn(700, 4)
+    targets = (torch.rand(700, 3) > 0.5).float()
+    torch.nn.init.normal_(head.linear.weight)
+    expected = torch.nn.functional.binary_cross_entropy_with_logits(head.of_pooled(pooled), targets)
+    torch.testing.assert_close(mean_loss(head, pooled, targets), expected.detach())
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        with torch.device("cuda"):
+            of_gpu = RegressionHead(4, 3, BagHeadConfig(kind="regression", pooling=("mean",)))
+        assert of_gpu.mean.is_cuda
+        assert mean_loss(of_gpu, pooled, targets).device.type == "cpu"
+
+
+@pytest.mark.slow
+def test_features_that_are_no_numbers_are_named(
+    catalog: Catalog, frozen: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*given: Any) -> Iterator[tuple[int, Tensor]]:
+        yield from ((video, bag / (video != 3)) for video, bag in encoded(*given))
+
+    monkeypatch.setattr("urbanpipe.learners.regression.encoded", broken)
+    fold = job(catalog, frozen, tmp_path / "run")
+    with pytest.raises(RunError, match=f"{fold.train[3].path}: its features are not finite numbers; set training.prec"):
+        train_model(fold, ALONE)
 
 
 def test_the_final_fit_is_that_of_the_chosen_strength_alone() -> None:

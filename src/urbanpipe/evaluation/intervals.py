@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from urbanpipe.evaluation.average_precision import Empty, has_both, means_of_known, number_or_none, ranking
 from urbanpipe.evaluation.evaluation_set import EvaluationSet, leave_one_fold_out
 from urbanpipe.taxonomy import Taxonomy
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 _CELLS_A_CHUNK = 1_000_000
 FEWEST_GROUPS = 10  # minimum number of groups, over all folds, for an interval of `compare`
@@ -95,7 +98,8 @@ def bootstrap(
     members = _members(groups, len(scores))
     units = int(members.max()) + 1
     rng = np.random.default_rng(seed)
-    ap = np.concatenate([_ap_of_draws(scores, targets, counts) for counts in _resamples(members, units, draws, rng)])
+    rankings = _rankings(scores, targets)
+    ap = np.concatenate([_ap_of_draws(rankings, counts) for counts in _resamples(members, units, draws, rng)])
     absent = np.isnan(ap).sum(axis=0)
     known = has_both(targets)
     ap[:, ~known] = targets[:, ~known].any(axis=0) if empty == "zero" else np.nan
@@ -166,8 +170,9 @@ def compare(
         by_fold = []
         for rows in folds:
             members = _members([groups[row] for row in rows.tolist()], len(rows))
+            ranked = [[_rankings(scores[rows], data.targets[rows]) for scores in pair] for pair in pairs]
             gain = [
-                np.mean([_gain(a[rows], b[rows], data.targets[rows], counts) for a, b in pairs], axis=0)
+                np.mean([_ap_of_draws(a, counts) - _ap_of_draws(b, counts) for a, b in ranked], axis=0)
                 for counts in counts_of(members)
             ]
             known = np.where(has_both(data.targets[rows]), 0.0, np.nan)
@@ -185,13 +190,6 @@ def compare(
 
 def _trainings(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     return scores if scores.ndim == 3 else scores[None]
-
-
-def _gain(
-    one: NDArray[np.float64], other: NDArray[np.float64], targets: NDArray[np.bool_], counts: NDArray[np.int32]
-) -> NDArray[np.float64]:
-    """Return differences of AP, (draws, C)."""
-    return _ap_of_draws(one, targets, counts) - _ap_of_draws(other, targets, counts)
 
 
 def _members(groups: Sequence[str] | None, n: int) -> NDArray[np.intp]:
@@ -215,39 +213,52 @@ def _resamples(
         yield counts.astype(np.int32).T[members]
 
 
-def _ap_of_draws(
-    scores: NDArray[np.float64], targets: NDArray[np.bool_], counts: NDArray[np.int32]
-) -> NDArray[np.float64]:
+@dataclass(frozen=True, eq=False)
+class _Ranking:
+    """The ranking of a class.
+
+    Attributes:
+        positives: (P,) the videos that show the class, the highest score first.
+        steps: (P, n) sparse, 1 for the videos that rank below one positive and not below the next, which counts too.
+    """
+
+    positives: NDArray[np.intp]
+    steps: "csr_array"
+
+
+def _rankings(scores: NDArray[np.float64], targets: NDArray[np.bool_]) -> list[_Ranking]:
+    """Return the ranking of each class by scores (n, C), with targets (n, C)."""
+    from scipy.sparse import csr_array  # takes .1 s to import
+
+    rankings = []
+    for column, present in zip(scores.T, targets.T, strict=True):
+        order = ranking(column)
+        hits = np.flatnonzero(present[order])
+        last = int(hits[-1]) + 1 if len(hits) else 0
+        steps = (np.ones(last, np.int32), order[:last], np.concatenate(([0], hits + 1)))
+        rankings.append(_Ranking(order[hits], csr_array(steps, shape=(len(hits), len(order)))))
+    return rankings
+
+
+def _ap_of_draws(rankings: Sequence[_Ranking], counts: NDArray[np.int32]) -> NDArray[np.float64]:
     """Compute the AP of every draw and class, (draws, C), of counts (n, draws); NaN for a draw without positives."""
     harmonic = np.concatenate(([0.0], np.cumsum(1.0 / np.arange(1, counts.sum(axis=0).max() + 1))))
-    columns = []
-    for index in range(scores.shape[1]):
-        order = ranking(scores[:, index])
-        columns.append(_ap_with_copies(counts, order, np.flatnonzero(targets[order, index]), harmonic))
-    return np.stack(columns, axis=1)
+    return np.stack([_ap_with_copies(one, counts, harmonic) for one in rankings], axis=1)
 
 
-def _ap_with_copies(
-    counts: NDArray[np.int32], order: NDArray[np.intp], hits: NDArray[np.intp], harmonic: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _ap_with_copies(ranked: _Ranking, counts: NDArray[np.int32], harmonic: NDArray[np.float64]) -> NDArray[np.float64]:
     """Compute the AP of a ranking in which video v occurs `counts[v]` times, without expanding copies.
 
     The m copies of a positive after P positives and R videos add sum_j (P+j)/(R+j), j = 1..m, which is
     m + (P-R) (H(R+m) - H(R)) with the harmonic numbers H.
 
     Args:
+        ranked: the ranking.
         counts: (n, draws).
-        order: (n,) videos by rank.
-        hits: ranks of the positives, ascending.
         harmonic: the harmonic numbers, from 0.
     """
-    from scipy.sparse import csr_array  # takes .1 s to import
-
-    copies = counts[order[hits]]
-    last = int(hits[-1]) + 1 if len(hits) else 0
-    steps = (np.ones(last, np.int32), order[:last], np.concatenate(([0], hits + 1)))
-    gains = csr_array(steps, shape=(len(hits), len(order))) @ counts  # videos from one positive to the next
-    rank = np.cumsum(gains, axis=0, dtype=np.int32)
+    copies = counts[ranked.positives]
+    rank = np.cumsum(ranked.steps @ counts, axis=0, dtype=np.int32)
     found = np.cumsum(copies, axis=0, dtype=np.int32)
     before = rank - copies
     gained = copies + (found - rank) * (harmonic[rank] - harmonic[before])

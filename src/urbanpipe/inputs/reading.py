@@ -101,9 +101,11 @@ class CatalogReader:
         kept = self.view.cacheable_frames(frame_timeline_of(video)) if self.cache and video.digest else None
         if self.cache is None or kept is None:
             return False
-        unchanged(video, self.cache)
         parts = (kept[begin : begin + BLOCK] for begin in range(0, len(kept), BLOCK))
-        return all(self.cache.holds(video.digest, part, self.view.frame_size) for part in parts)
+        if not all(self.cache.holds(video.digest, part, self.view.frame_size) for part in parts):
+            return False
+        unchanged(video, self.cache)
+        return True
 
     def _frames(
         self, video: Video, timeline: FrameTimeline, selection: Selection, part: bool = False

@@ -139,13 +139,13 @@ def _chosen(
     logits, best, best_score = np.zeros(targets.shape), strengths[0], -1.0
     for strength in strengths:
         for fold in range(count):
-            train, before = folds != fold, fits[fold]
+            train = folds != fold
             fitted = _fitted(
                 inputs[train],
                 targets[train],
                 weights[train],
                 strength,
-                first=fits[fold - 1] if before is None else before,  # another fold has two thirds of its rows in common
+                first=fits[fold],  # not that of another fold, which has learned from this one's other rows
                 tolerance=_ROUGH_TOLERANCE,
             )
             logits[~train] = inputs[~train] @ fitted[:, :-1].T.astype(np.float32) + fitted[:, -1]

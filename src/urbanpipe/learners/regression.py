@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from urbanpipe.errors import RunError
 from urbanpipe.inputs.batches import Batch
 from urbanpipe.inputs.reading import frame_timeline_of
 from urbanpipe.learners.features import encoded
@@ -14,6 +15,8 @@ from urbanpipe.learners.probe import fit_pooled
 from urbanpipe.models.bag import BagClassifier
 from urbanpipe.models.config import BagHeadConfig
 from urbanpipe.models.regression_head import RegressionHead
+
+_AT_ONCE = 512  # videos on the device
 
 
 class RegressionLearner:
@@ -34,11 +37,19 @@ class RegressionLearner:
         self._moments = MomentTargets(videos, context.targets, context.recipe.input.moment_window)
 
     def begin_epoch(self) -> float:
-        """Fit the head; return the mean loss of the fit, as there is nothing else to learn."""
+        """Fit the head; return the mean loss on the labels of the videos, as there is nothing else to learn.
+
+        Raises:
+            RunError: features are not finite numbers.
+        """
         context, distributed, moments = self._context, self._context.distributed, self._moments
         view, videos = context.dataset.view, context.dataset.videos
         pooled, near = list[tuple[int, Tensor]](), dict[int, MomentFrames]()
         for video, bag in encoded(self._model, context.dataset, context.recipe, distributed):
+            if not bag.isfinite().all():
+                raise RunError(
+                    f"{videos[video].path}: its features are not finite numbers; set training.precision to bf16 or fp32"
+                )
             pooled.append((video, self._head.pool(bag)))
             if moments.timed[video].any():
                 timeline = frame_timeline_of(videos[video])
@@ -60,9 +71,7 @@ class RegressionLearner:
         rows = moment_rows(near, self._moments)
         strength = fit_pooled(head, pooled, context.targets > 0, groups, self._strengths, moments=rows)
         context.distributed.log(f"{context.recipe.name}: regression on {pooled.shape[1]} features, C = {strength:g}")
-        with torch.no_grad():
-            logits = torch.cat([head.of_pooled(part) for part in torch.split(pooled, 512)])
-        return float(functional.binary_cross_entropy_with_logits(logits, targets))
+        return float(mean_loss(head, pooled, targets))
 
     def reads(self) -> bool:
         """Return False: features are encoded once."""
@@ -77,3 +86,17 @@ class RegressionLearner:
 
     def forget(self) -> None:
         """Do nothing: no file is written."""
+
+
+@torch.no_grad()
+def mean_loss(head: RegressionHead, pooled: Tensor, targets: Tensor) -> Tensor:
+    """Return the mean binary cross-entropy (), on the CPU, of a head on any device.
+
+    Args:
+        head: the head.
+        pooled: pooled features of each video, (videos, d), on the CPU.
+        targets: labels, (videos, classes), float32, on the CPU.
+    """
+    device = head.linear.weight.device
+    logits = torch.cat([head.of_pooled(part.to(device)).cpu() for part in torch.split(pooled, _AT_ONCE)])
+    return functional.binary_cross_entropy_with_logits(logits, targets)

@@ -95,7 +95,7 @@ class FrameCache:
 
     def holds(self, digest: str, indices: ArrayLike, size: tuple[int, int]) -> bool:
         """Return whether `frames` has such an entry, with frames that cannot be decoded concealed."""
-        return self._entry(digest, np.asarray(indices, dtype=np.int64), size, "conceal").exists()
+        return _exists(self._entry(digest, np.asarray(indices, dtype=np.int64), size, "conceal"))
 
     def fill(self, index: FrameIndex, digest: str, parts: Sequence[NDArray[np.int64]], size: tuple[int, int]) -> None:
         """Store several entries of a video in one pass over it; existing entries are kept.
@@ -132,7 +132,7 @@ class FrameCache:
 
     def has(self, key: bytes) -> bool:
         """Return whether other content is stored under a key."""
-        return self._place_of(key).exists()
+        return _exists(self._place_of(key))
 
     def write(self, key: bytes, content: bytes) -> None:
         """Store other content within the same size limit; the key and this code's version must determine it."""
@@ -201,6 +201,14 @@ def remove_entries(folder: Path, entries: Sequence[CacheEntry]) -> None:
         ledger.unlink(missing_ok=True)  # the next writer counts again
         for entry in entries:
             entry.path.unlink(missing_ok=True)
+
+
+def _exists(entry: Path) -> bool:
+    """Return whether an entry exists in a folder that may be searched."""
+    try:
+        return entry.exists()
+    except OSError:
+        return False
 
 
 def _write_whole(entry: Path, packed: bytes) -> None:
