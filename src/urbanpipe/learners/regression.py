@@ -82,7 +82,7 @@ class RegressionLearner:
         raise NotImplementedError("a regression is fitted at once")
 
     def end_epoch(self) -> None:
-        """Do nothing: all is done at the begin of the epoch."""
+        """Do nothing: the epoch has no steps."""
 
     def forget(self) -> None:
         """Do nothing: no file is written."""
