@@ -25,7 +25,7 @@ from urbanpipe.errors import RecipeError, RunError
 from urbanpipe.learners import logistic
 from urbanpipe.learners.features import encoded
 from urbanpipe.learners.logistic import fit_chosen, fit_regression
-from urbanpipe.learners.regression import RegressionLearner, mean_loss
+from urbanpipe.learners.regression import RegressionFitter, mean_loss
 from urbanpipe.methods.recipe import Recipe, load_recipe
 from urbanpipe.models.config import BagHeadConfig
 from urbanpipe.models.regression_head import RegressionHead, pool_bag
@@ -186,7 +186,7 @@ def test_the_head_is_the_fit_and_is_kept_through_an_interruption(
     catalog: Catalog, frozen: Recipe, tmp_path: Path
 ) -> None:
     train_model(job(catalog, frozen, tmp_path / "whole"), ALONE)
-    with killed_at(RegressionLearner, "end_epoch", 1):
+    with killed_at(RegressionFitter, "end_epoch", 1):
         train_model(job(catalog, frozen, tmp_path / "killed"), ALONE)
     train_model(job(catalog, frozen, tmp_path / "killed"), ALONE)
     assert same_weights(tmp_path / "whole", tmp_path / "killed")

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,8 +42,8 @@ class LearnerContext:
 class Learner(Protocol):
     """Turn batches into gradients; the loop steps the optimiser."""
 
-    def begin_epoch(self) -> float | None:
-        """Prepare for the first batch of an epoch; return the mean loss if the epoch needs no batches, else None."""
+    def begin_epoch(self) -> None:
+        """Prepare for the first batch of an epoch."""
 
     def reads(self) -> bool:
         """Return whether the batches of this epoch need pixels."""
@@ -56,3 +56,17 @@ class Learner(Protocol):
 
     def forget(self) -> None:
         """Remove files that only training needed; called once the model is finished."""
+
+
+@runtime_checkable
+class Fitter(Protocol):
+    """Fit the only epoch of a training at once, without batches and gradients."""
+
+    def fit(self) -> float:
+        """Fit the network; return the mean loss."""
+
+    def end_epoch(self) -> None:
+        """Finish, before the state is saved."""
+
+    def forget(self) -> None:
+        """Remove files that only the fit needed; called once the model is finished."""

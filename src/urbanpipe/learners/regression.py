@@ -5,7 +5,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from urbanpipe.errors import RunError
-from urbanpipe.inputs.batches import Batch
 from urbanpipe.inputs.reading import frame_timeline_of
 from urbanpipe.learners.features import encoded
 from urbanpipe.learners.learner import LearnerContext
@@ -19,8 +18,8 @@ from urbanpipe.models.regression_head import RegressionHead
 _AT_ONCE = 512  # videos on the device
 
 
-class RegressionLearner:
-    """The learner of a bag whose head is a regression: it fits the head instead of training it.
+class RegressionFitter:
+    """Fits the head of a bag, if it is a regression; see `learners.learner.Fitter`.
 
     Of each video it holds the pooled features alone, and single frames where there are moments.
 
@@ -36,8 +35,8 @@ class RegressionLearner:
         self._model, self._head, self._strengths, self._context = model, model.head, config.strengths, context
         self._moments = MomentTargets(videos, context.targets, context.recipe.input.moment_window)
 
-    def begin_epoch(self) -> float:
-        """Fit the head; return the mean loss on the labels of the videos, as there is nothing else to learn.
+    def fit(self) -> float:
+        """Fit the head; return the mean loss on the labels of the videos.
 
         Raises:
             RunError: features are not finite numbers.
@@ -73,16 +72,8 @@ class RegressionLearner:
         context.distributed.log(f"{context.recipe.name}: regression on {pooled.shape[1]} features, C = {strength:g}")
         return float(mean_loss(head, pooled, targets))
 
-    def reads(self) -> bool:
-        """Return False: features are encoded once."""
-        return False
-
-    def learn(self, batch: Batch, last: bool) -> Tensor:
-        """Refuse a batch, since `begin_epoch` has learned from all of them."""
-        raise NotImplementedError("a regression is fitted at once")
-
     def end_epoch(self) -> None:
-        """Do nothing: the epoch has no steps."""
+        """Do nothing: the fit is complete."""
 
     def forget(self) -> None:
         """Do nothing: no file is written."""

@@ -11,7 +11,7 @@ from urbanpipe.methods.method import Method
 from urbanpipe.models.config import BagHeadConfig, ModelConfig
 
 if TYPE_CHECKING:
-    from urbanpipe.learners.learner import Learner, LearnerContext
+    from urbanpipe.learners.learner import Fitter, Learner, LearnerContext
     from urbanpipe.models.network import Network
 
 _DECODER = ("decoder_width", "decoder_heads", "decoder_hidden", "decoder_dropout")
@@ -66,12 +66,12 @@ class BagMethod(Method[BagConfig]):
         assert isinstance(backbone, Backbone), "frames are images"
         return BagClassifier(backbone, config.head, classes)
 
-    def learner(self, config: BagConfig, context: "LearnerContext") -> "Learner":
-        """Return a learner that trains or fits the head on features that are encoded once."""
+    def learner(self, config: BagConfig, context: "LearnerContext") -> "Learner | Fitter":
+        """Return what trains or fits the head on features that are encoded once."""
         if config.head.kind == "regression":
-            from urbanpipe.learners.regression import RegressionLearner
+            from urbanpipe.learners.regression import RegressionFitter
 
-            return RegressionLearner(config.head, context)
+            return RegressionFitter(config.head, context)
         from urbanpipe.learners.bag import BagLearner
 
         return BagLearner(context)

@@ -15,7 +15,7 @@ from urbanpipe.models.config import BagHeadConfig, ModelConfig
 from urbanpipe.video import sampling
 
 if TYPE_CHECKING:
-    from urbanpipe.learners.learner import Learner, LearnerContext
+    from urbanpipe.learners.learner import Fitter, Learner, LearnerContext
     from urbanpipe.models.network import Network
 
 _HEADS = {
@@ -118,7 +118,7 @@ class FrameMethod(Method[FrameConfig]):
         assert isinstance(backbone, Backbone), "frames are images"
         return BagNetwork(backbone, head, classes)
 
-    def learner(self, config: FrameConfig, context: "LearnerContext") -> "Learner":
+    def learner(self, config: FrameConfig, context: "LearnerContext") -> "Learner | Fitter":
         """Return a learner of frames that have the labels of their video, or of whole videos."""
         if config.pooling not in _HEADS:
             return super().learner(config, context)

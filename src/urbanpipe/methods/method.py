@@ -9,7 +9,7 @@ from urbanpipe.learners.config import RecipeSettings
 from urbanpipe.models.config import ModelConfig
 
 if TYPE_CHECKING:
-    from urbanpipe.learners.learner import Learner, LearnerContext
+    from urbanpipe.learners.learner import Fitter, Learner, LearnerContext
     from urbanpipe.models.backbone import Backbone
     from urbanpipe.models.network import Network
     from urbanpipe.models.video import VideoBackbone
@@ -49,7 +49,7 @@ class Method(ABC, Generic[C]):
 
         return SegmentClassifier(model, self.backbone(config, model), classes)
 
-    def learner(self, config: C, context: "LearnerContext") -> "Learner":
+    def learner(self, config: C, context: "LearnerContext") -> "Learner | Fitter":
         """Return the learner that turns batches into gradients; by default each segment has its video's labels."""
         del config
         from urbanpipe.learners.segments import SegmentLearner

@@ -22,7 +22,7 @@ from urbanpipe.evaluation.tables import per_cent
 from urbanpipe.inputs.dataset import VideoDataset, without_pixels
 from urbanpipe.inputs.loading import BatchLoader, loading_workers, training_batches
 from urbanpipe.inputs.lost_workers import lost_workers_explained
-from urbanpipe.learners.learner import Learner, LearnerContext
+from urbanpipe.learners.learner import Fitter, Learner, LearnerContext
 from urbanpipe.learners.losses import make_loss
 from urbanpipe.learners.state import EpochMetrics, State
 from urbanpipe.locks import folder_lock
@@ -138,8 +138,8 @@ def _average_buffers(state: State, distributed: DistributedContext) -> None:
         distributed.average([buffer for name in norms for buffer in model.get_submodule(name).buffers(recurse=False)])
 
 
-def _learner(job: FoldJob, distributed: DistributedContext, state: State, dataset: VideoDataset) -> Learner:
-    """Return the learner of the recipe's method."""
+def _learner(job: FoldJob, distributed: DistributedContext, state: State, dataset: VideoDataset) -> Learner | Fitter:
+    """Return what trains or fits the network of the recipe's method."""
     targets = job.targets(job.train)
     loss = make_loss(job.recipe.loss, torch.from_numpy(targets))
     context = LearnerContext(job.recipe, state, distributed, loss, targets, dataset, job.folder)
@@ -194,12 +194,20 @@ def _batches(job: FoldJob, distributed: DistributedContext, epoch: int) -> list[
 
 
 def _epoch(
-    job: FoldJob, distributed: DistributedContext, state: State, learner: Learner, dataset: VideoDataset, *, left: str
+    job: FoldJob,
+    distributed: DistributedContext,
+    state: State,
+    learner: Learner | Fitter,
+    dataset: VideoDataset,
+    *,
+    left: str,
 ) -> EpochMetrics:
     """Train one epoch, whose bar shows the time `left`; return mean loss, learning rate and throughput."""
     started = time.perf_counter()
-    loss, waited, videos = learner.begin_epoch(), 0.0, len(dataset)
-    if loss is None:
+    if isinstance(learner, Fitter):
+        loss, waited, videos = learner.fit(), 0.0, len(dataset)
+    else:
+        learner.begin_epoch()
         loss, waited, videos = _steps(job, distributed, state, learner, dataset, left=left)
     seconds = time.perf_counter() - started
     losses = distributed.gather(loss)
