@@ -16,7 +16,6 @@ from urbanpipe.ensembling.ensemble import WEIGHTS_FILE, ensemble
 from urbanpipe.errors import FoldError, RunError, UrbanpipeError
 from urbanpipe.evaluation.audit import audit
 from urbanpipe.locks import folder_lock
-from urbanpipe.models.weights_packages import installed_backbones
 from urbanpipe.progress import draws_bars, duration_text
 from urbanpipe.training.experiment import Experiment, open_experiment
 from urbanpipe.training.options import FoldOptions, RunOptions
@@ -28,13 +27,12 @@ from urbanpipe.tuning.page import HTML, write_page
 from urbanpipe.tuning.run_step import is_trained, maps_of, run_step
 from urbanpipe.tuning.search import search, steps_of
 from urbanpipe.tuning.state import State, read_state, write_state
-from urbanpipe.tuning.steps import Candidate, Step, candidates, check_weights, frozen_steps
+from urbanpipe.tuning.steps import Candidate, Step, candidates, check_weights, default_weights, frozen_steps
 
 log = logging.getLogger(__name__)
 
 FOLDER = "fit"  # the results, within the experiment
 BUNDLE = "bundle"
-_PREFERRED = "tf_efficientnet_lite0"  # frozen, better than Lite1 and Lite2, and faster (docs/fit.md)
 
 
 @dataclass(frozen=True)
@@ -327,11 +325,6 @@ def _with_folds(experiment: Experiment, only: Sequence[int]) -> Experiment:
         asked = "repeat --only-fold" if only else "give --folds 2 or more"
         raise FoldError(f"`fit` needs at least two folds, because the choices for each fold use the others; {asked}")
     return evaluated
-
-
-def default_weights() -> dict[str, str]:
-    """Return the weights by backbone that `fit` uses where none are given."""
-    return {_PREFERRED: "package" if _PREFERRED in installed_backbones() else "hub"}
 
 
 def _combination(work: Fit, after: str) -> Point:

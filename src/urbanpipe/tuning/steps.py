@@ -11,8 +11,10 @@ from urbanpipe.errors import RecipeError, WeightsError
 from urbanpipe.methods.recipe import Recipe, load_recipe, recipe_from_table
 from urbanpipe.models.layers_backbone import feature_map_count
 from urbanpipe.models.weights import load_weights
+from urbanpipe.models.weights_packages import installed_backbones
 
 FROZEN = "frozen-mobilenetv2"
+_PREFERRED = "tf_efficientnet_lite0"  # frozen, better than Lite1 and Lite2, and faster (docs/fit.md)
 LAYERS = 4  # feature maps that describe a frame to a frozen model (docs/bag.md)
 EPOCHS = (3, 8, 16, 24)
 DECODER_EPOCHS = (8, 24)  # of a head on frozen features
@@ -135,6 +137,11 @@ def candidates(weights: Mapping[str, str], *, has_moments: bool = False) -> list
         Candidate(f"{default}-{_slug(backbone)}", base, backbone, given, settings) for backbone, given in others
     ]
     return [*of_first[:_BEFORE_OTHERS], *of_others, *of_first[_BEFORE_OTHERS:]]
+
+
+def default_weights() -> dict[str, str]:
+    """Return the weights by backbone that `fit` uses where none are given."""
+    return {_PREFERRED: "package" if _PREFERRED in installed_backbones() else "hub"}
 
 
 def check_weights(steps: Sequence[Step]) -> None:
